@@ -1,0 +1,341 @@
+"""What roles say to each other over a link: one struct for each message, MessagePack arrays.
+
+A router opens a shard at a host, sends batches and is told what is stored. A gateway attaches
+streams, passes on what clients say, and asks questions that get one `Reply` with the same `call`.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+PROTOCOL = 1
+"""Version in the handshake of every link."""
+
+
+# --- both ways -------------------------------------------------------------------------------
+
+
+class Greeting(Struct, array_like=True, tag="greeting"):
+    """First message of the side that connected: who it is. ``proof`` answers the other's nonce."""
+
+    protocol: int
+    role: str
+    name: str
+    proof: bytes
+
+
+class NotMine(Struct, array_like=True, tag="not_mine"):
+    """The host does not own this shard (map ``version``); ask the map again."""
+
+    shard: int
+    version: int
+
+
+# --- router to host --------------------------------------------------------------------------
+
+
+class Open(Struct, array_like=True, tag="open"):
+    """The router reads this shard now, from the committed offset on.
+
+    Attributes:
+        shard: Shard number.
+        base: seq = base + offset.
+        offset: The first offset that will be sent; everything below it is stored.
+        end: The log's end as the router saw it.
+    """
+
+    shard: int
+    base: int
+    offset: int
+    end: int
+
+
+class Part(Struct, array_like=True):
+    """Consecutive records of one shard, in offset order: ``offsets[i]`` belongs to ``values[i]``."""
+
+    shard: int
+    offsets: list[int]
+    values: list[bytes]
+
+
+class Batch(Struct, array_like=True, tag="batch"):
+    """What one poll gave for this host's shards."""
+
+    parts: list[Part]
+
+
+class Shut(Struct, array_like=True, tag="shut"):
+    """The router no longer reads these shards."""
+
+    shards: list[int]
+
+
+# --- host to router --------------------------------------------------------------------------
+
+
+class Stored(Struct, array_like=True, tag="stored"):
+    """Everything below ``offsets[shard]`` is in the stores: commit it."""
+
+    offsets: dict[int, int]
+
+
+class Poison(Struct, array_like=True, tag="poison"):
+    """This record cannot be handled; it goes to the dead topic and the host has gone past it."""
+
+    shard: int
+    offset: int
+    reason: str
+
+
+# --- gateway to host: streams ------------------------------------------------------------------
+
+
+class Attach(Struct, array_like=True, tag="attach"):
+    """A device's stream starts, or (``resume``) comes back after the host or the map changed.
+
+    Attributes:
+        stream: Number of the stream, unique in this gateway's life.
+        user: User id.
+        username: Username, as others see it.
+        device: Device id.
+        cursor: The client's position; None: the device's stored cursor. On resume the seq of the
+            last entry that was sent down the socket.
+        acked: Highest seq the client has acknowledged on this stream, 0 if none.
+        background: Sync without showing the user online.
+        resume: The client has had its ``ready`` already.
+    """
+
+    stream: int
+    user: str
+    username: str
+    device: str
+    cursor: int | None
+    acked: int
+    background: bool
+    resume: bool
+
+
+class Detach(Struct, array_like=True, tag="detach"):
+    """The stream is gone."""
+
+    stream: int
+
+
+class Ack(Struct, array_like=True, tag="ack"):
+    """The stream's device holds everything up to ``seq``."""
+
+    stream: int
+    seq: int
+
+
+class Typing(Struct, array_like=True, tag="typing"):
+    """``sender`` is typing to ``to``; goes to the recipient's host, is never stored."""
+
+    to: str
+    sender: str
+    sender_name: str
+    state: Literal["typing", "paused"]
+
+
+class Watch(Struct, array_like=True, tag="watch"):
+    """``watcher`` wants the presence of ``users`` (all of this host's shards) from now on."""
+
+    watcher: str
+    users: list[str]
+
+
+class Unwatch(Struct, array_like=True, tag="unwatch"):
+    """``watcher`` no longer wants it."""
+
+    watcher: str
+    users: list[str]
+
+
+# --- gateway to host: questions, each answered by one Reply --------------------------------------
+
+
+class Sync(Struct, array_like=True, tag="sync"):
+    """Entries after ``cursor`` for one device; answered by `Page`.
+
+    Attributes:
+        cursor: None: from the device's stored cursor.
+        limit: 1-256 entries.
+        wait_ms: How long to wait for a first entry if there is none.
+    """
+
+    call: int
+    user: str
+    device: str
+    cursor: int | None
+    limit: int
+    wait_ms: int
+
+
+class AckUpTo(Struct, array_like=True, tag="ack_up_to"):
+    """As `Ack`, over HTTP; answered by an empty answer when it is durable."""
+
+    call: int
+    user: str
+    device: str
+    seq: int
+
+
+class ReadUpTo(Struct, array_like=True, tag="read_up_to"):
+    """The user has read everything from ``peer`` up to ``seq`` (own seq); answered when durable."""
+
+    call: int
+    user: str
+    username: str
+    peer: str
+    peer_name: str
+    seq: int
+
+
+class SetBlock(Struct, array_like=True, tag="set_block"):
+    """Block or unblock; answered when it holds for every later record."""
+
+    call: int
+    user: str
+    peer: str
+    peer_name: str
+    blocked: bool
+
+
+class PresenceOf(Struct, array_like=True, tag="presence_of"):
+    """What ``watcher`` may see of ``user``'s presence; answered by `PresenceState`."""
+
+    call: int
+    watcher: str
+    user: str
+
+
+class Watermarks(Struct, array_like=True, tag="watermarks"):
+    """How far ``peer`` has received and read what ``user`` sent; answered by `Marks`."""
+
+    call: int
+    user: str
+    peer: str
+
+
+class Refresh(Struct, array_like=True, tag="refresh"):
+    """The user's devices or settings changed in the store: load them anew; answered when done."""
+
+    call: int
+    user: str
+
+
+# --- host to gateway ---------------------------------------------------------------------------
+
+
+class Attached(Struct, array_like=True, tag="attached"):
+    """The stream is served; ``cursor`` is the device's stored position."""
+
+    stream: int
+    cursor: int
+
+
+class Deliver(Struct, array_like=True, tag="deliver"):
+    """Entries for one stream, each in MessagePack as the client gets it; ``last`` is the last one's seq."""
+
+    stream: int
+    entries: list[Raw]
+    last: int
+
+
+class Drained(Struct, array_like=True, tag="drained"):
+    """The backlog of the stream has been sent; ``cursor`` is its end."""
+
+    stream: int
+    cursor: int
+
+
+class Missed(Struct, array_like=True, tag="missed"):
+    """Entries after the stream's cursor were swept."""
+
+    stream: int
+
+
+class Close(Struct, array_like=True, tag="close"):
+    """End the stream with this code word of the registry."""
+
+    stream: int
+    code: str
+    detail: str
+
+
+class TypingTo(Struct, array_like=True, tag="typing_to"):
+    """Tell the stream that ``sender_name`` is typing."""
+
+    stream: int
+    sender_name: str
+    state: Literal["typing", "paused"]
+
+
+class PresenceTo(Struct, array_like=True, tag="presence_to"):
+    """Tell every local subscription of ``watcher`` about ``user``."""
+
+    watcher: str
+    user: str
+    online: bool
+    last_seen_ms: int | None
+
+
+class Page(Struct, array_like=True, tag="page"):
+    """The answer to `Sync`."""
+
+    cursor: int
+    entries: list[Raw]
+    more: bool
+    missed: bool
+
+
+class PresenceState(Struct, array_like=True, tag="presence_state"):
+    """The answer to `PresenceOf`."""
+
+    online: bool
+    last_seen_ms: int | None
+
+
+class Marks(Struct, array_like=True, tag="marks"):
+    """The answer to `Watermarks`; times are 0 where nothing was delivered or read."""
+
+    delivered_seq: int
+    read_seq: int
+    delivered_at_ms: int
+    read_at_ms: int
+
+
+class Done(Struct, array_like=True, tag="done"):
+    """The empty answer."""
+
+
+class Refusal(Struct, array_like=True, tag="refusal"):
+    """The answer is an error of the registry."""
+
+    code: str
+    detail: str
+
+
+Answer = Page | PresenceState | Marks | Done | Refusal
+
+
+class Reply(Struct, array_like=True, tag="reply"):
+    """Answers the question with the same ``call``."""
+
+    call: int
+    answer: Answer
+
+
+Question = Sync | AckUpTo | ReadUpTo | SetBlock | PresenceOf | Watermarks | Refresh
+ToHost = (
+    Open | Batch | Shut | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
+)
+FromHost = (
+    NotMine | Stored | Poison | Attached | Deliver | Drained | Missed | Close | TypingTo | PresenceTo | Reply
+)
+
+encode = msgspec.msgpack.Encoder().encode
+decode_to_host = msgspec.msgpack.Decoder(list[ToHost]).decode
+decode_from_host = msgspec.msgpack.Decoder(list[FromHost]).decode
+"""A link frame is a list: everything that was ready for that peer."""

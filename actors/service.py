@@ -1,0 +1,83 @@
+"""What every role is to the one who runs it: started, shown the map, asked how it is, stopped."""
+
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+Address = tuple[str, int]
+"""IP address and TCP port."""
+
+
+class ClusterView(Struct, frozen=True):
+    """The coordinator's map as every role gets it, whole, whenever any of it changes.
+
+    Attributes:
+        version: Rises with every change; an older view is ignored.
+        hosts: Name of the host of each shard.
+        routers: Name of the router that reads each shard of ``mailbox``.
+        pushers: Name of the pusher that reads each shard of ``push``.
+        bases: Base of each shard: seq = base + offset.
+        addresses: Where each living host listens for links, by name.
+        incarnations: The life of each living host, by name: another value means that it restarted.
+    """
+
+    version: int
+    hosts: tuple[str, ...]
+    routers: tuple[str, ...]
+    pushers: tuple[str, ...]
+    bases: tuple[int, ...]
+    addresses: dict[str, Address]
+    incarnations: dict[str, str]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards, which is also the number of partitions."""
+        return len(self.hosts)
+
+
+class Alive(Struct, frozen=True):
+    """A role's answer to "are you there?".
+
+    Attributes:
+        incarnation: Random word made when the process started the role.
+        pid: Process id.
+        node: Name or address of the machine.
+        address: Where it listens for links, None if it does not.
+    """
+
+    incarnation: str
+    pid: int
+    node: str
+    address: Address | None
+
+
+class Service(Protocol):
+    """A role inside its process. Built by the function that ``roost.roles`` names."""
+
+    async def start(self) -> Address | None:
+        """Connect to what it needs and begin; returns where it listens for links."""
+        ...
+
+    async def apply(self, view: ClusterView) -> None:
+        """Take the newest map. Idempotent; returns soon and adapts in the background."""
+        ...
+
+    async def hold(self) -> None:
+        """Hold back writes to the log and return when none is in flight. Idempotent."""
+        ...
+
+    async def release(self) -> None:
+        """Let writes go on. Called after `apply` when the log was recreated. Idempotent."""
+        ...
+
+    async def status(self) -> dict[str, Any]:
+        """Return figures for ``roost status``: ``shards``, ``users``, ``lag`` and the like."""
+        ...
+
+    async def metrics(self) -> bytes:
+        """Return this process's metrics in Prometheus text format."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is under way, bounded in time, and disconnect."""
+        ...

@@ -1,0 +1,1 @@
+"""How it runs: settings, placement, the coordinator, routers, pushers and the embedded servers."""

@@ -1,0 +1,1 @@
+"""What others import: identifiers, wire frames, error codes, cryptography and the client SDK."""

@@ -1,0 +1,90 @@
+"""Identifiers and what can be read from them: users, devices, messages, shards.
+
+Pure functions only. Randomness and time are arguments.
+"""
+
+import hashlib
+import re
+import uuid
+
+MESSAGE_ID_WINDOW_MS = 7 * 24 * 3600 * 1000
+"""How long the server remembers a message id; an older id is refused."""
+
+MESSAGE_ID_AHEAD_MS = 5 * 60 * 1000
+"""How far ahead of the server's clock a message id may be."""
+
+SEQ_LIMIT = 2**53
+"""Sequence numbers stay below this, so that a JavaScript number holds them exactly."""
+
+_USERNAME = re.compile(r"[a-z0-9_.]{3,32}")
+_DEVICE_ID = re.compile(r"[A-Z0-9]{10,26}")
+_ADDRESS = re.compile(r"@([a-z0-9_.]{3,32}):([A-Za-z0-9.:\-\[\]]{1,255})")
+
+
+def fold_username(text: str) -> str:
+    """Return the one spelling of a username.
+
+    Raises:
+        ValueError: It is not 3-32 characters of ``a-z 0-9 _ .`` after case folding.
+    """
+    folded = text.casefold()
+    if not _USERNAME.fullmatch(folded):
+        raise ValueError("a username is 3-32 characters of a-z, 0-9, '_' and '.'")
+    return folded
+
+
+def is_device_id(text: str) -> bool:
+    """Say whether the text has the form of a device id (10-26 of ``A-Z 0-9``)."""
+    return _DEVICE_ID.fullmatch(text) is not None
+
+
+def address_of(username: str, server_name: str) -> str:
+    """Return the user's address in signed objects, ``@username:server_name``."""
+    return f"@{username}:{server_name}"
+
+
+def parse_address(address: str) -> tuple[str, str]:
+    """Split ``@username:server_name``.
+
+    Raises:
+        ValueError: The text has another form.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ValueError("an address has the form @username:server_name")
+    return match[1], match[2]
+
+
+def uuid7(at_ms: int, random: bytes) -> str:
+    """Make a UUIDv7.
+
+    Args:
+        at_ms: Unix milliseconds, 48 bits.
+        random: 10 random bytes.
+
+    Source: RFC 9562, section 5.7.
+    """
+    value = bytearray(at_ms.to_bytes(6, "big") + random[:10])
+    value[6] = 0x70 | (value[6] & 0x0F)
+    value[8] = 0x80 | (value[8] & 0x3F)
+    return str(uuid.UUID(bytes=bytes(value)))
+
+
+def uuid7_ms(message_id: str) -> int:
+    """Return the Unix milliseconds inside a canonical lower-case UUIDv7.
+
+    Raises:
+        ValueError: The text is no UUIDv7 in its canonical form.
+    """
+    if len(message_id) != 36 or message_id[14] != "7" or message_id[19] not in "89ab":  # noqa: PLR2004
+        raise ValueError("a message id is a UUIDv7 in lower-case canonical form")
+    value = uuid.UUID(message_id)
+    if str(value) != message_id:
+        raise ValueError("a message id is a UUIDv7 in lower-case canonical form")
+    return value.int >> 80
+
+
+def shard_of(user_id: str, shards: int) -> int:
+    """Return the shard, which is also the log partition, that holds a user's mailbox (0 to shards-1)."""
+    digest = hashlib.blake2b(user_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % shards

@@ -1,0 +1,262 @@
+"""What is written to the log and kept in the stores: records, rows and documents as structs.
+
+A record is one log value, in MessagePack, arrays instead of maps. Its sequence number is not in
+it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+VERSION = 1
+"""Version of the record layout; fields are only ever added at the end."""
+
+
+class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
+    """A message on its way to ``to``.
+
+    Attributes:
+        to: Recipient's user id.
+        cause: The message id (UUIDv7); it follows the message through logs and traces.
+        sender: Sender's user id.
+        sender_name: Sender's username.
+        sender_device: Sender's device id.
+        sent_at_ms: The sender's time.
+        accepted_at_ms: The gateway's time.
+        suite: Name of the encryption suite.
+        payloads: Ciphertext by the recipient's device id.
+        urgent: Whether it may wake a sleeping phone.
+        expires_at_ms: When it need no longer be delivered, or None.
+        version: Layout.
+    """
+
+    to: str
+    cause: str
+    sender: str
+    sender_name: str
+    sender_device: str
+    sent_at_ms: int
+    accepted_at_ms: int
+    suite: str
+    payloads: dict[str, bytes]
+    urgent: bool = True
+    expires_at_ms: int | None = None
+    version: int = VERSION
+
+
+class ReceiptRecord(Struct, array_like=True, tag="r", frozen=True):
+    """How far ``peer`` has received and read the messages of ``to``; watermarks in the peer's seq."""
+
+    to: str
+    cause: str
+    peer: str
+    peer_name: str
+    delivered_seq: int
+    read_seq: int
+    at_ms: int
+    version: int = VERSION
+
+
+class KeysRecord(Struct, array_like=True, tag="k", frozen=True):
+    """The devices or keys of ``user`` changed; for everyone who has a conversation with that user."""
+
+    to: str
+    cause: str
+    user: str
+    user_name: str
+    device: str
+    change: Literal["added", "removed", "changed"]
+    at_ms: int
+    version: int = VERSION
+
+
+class SentRecord(Struct, array_like=True, tag="s", frozen=True):
+    """A device of ``to`` sent a message; for the other devices of the same user."""
+
+    to: str
+    cause: str
+    device: str
+    peer: str
+    peer_name: str
+    peer_seq: int
+    sent_at_ms: int
+    at_ms: int
+    version: int = VERSION
+
+
+Record = MessageRecord | ReceiptRecord | KeysRecord | SentRecord
+
+encode_record = msgspec.msgpack.Encoder().encode
+decode_record = msgspec.msgpack.Decoder(Record).decode
+"""Raises ``msgspec.DecodeError`` on anything that is not a record."""
+
+
+class PushRecord(Struct, array_like=True, frozen=True):
+    """Wake this device: nothing about who wrote or how much waits is in it."""
+
+    user: str
+    device: str
+    cause: str
+    at_ms: int
+    urgent: bool = True
+    version: int = VERSION
+
+
+encode_push = msgspec.msgpack.Encoder().encode
+decode_push = msgspec.msgpack.Decoder(PushRecord).decode
+
+
+class MailboxDocument(Struct, frozen=True):
+    """One stored entry: a message, key change or ``sent`` record (receipts live in conversations).
+
+    Attributes:
+        user: Whose mailbox.
+        seq: The number in that mailbox.
+        prev: seq of the stored entry before it in the same mailbox, 0 for the first.
+        kind: The record's tag.
+        sender: Sender's user id for messages, else ''.
+        sender_device: Sender's device id for messages, else ''.
+        cause: The message id, or what caused the record.
+        at_ms: When it was accepted.
+        record: The log value, byte for byte.
+    """
+
+    user: str
+    seq: int
+    prev: int
+    kind: str
+    sender: str
+    sender_device: str
+    cause: str
+    at_ms: int
+    record: bytes
+
+
+class Conversation(Struct):
+    """What ``user`` knows of the conversation with ``peer``.
+
+    Attributes:
+        user: The owner of this row.
+        peer: The other user's id.
+        peer_name: The other user's username.
+        delivered_seq: The peer has received everything of ``user`` up to here (the peer's seq).
+        read_seq: The peer has read up to here (the peer's seq).
+        delivered_at_ms: When ``delivered_seq`` last rose, 0 if never.
+        read_at_ms: When ``read_seq`` last rose, 0 if never.
+        receipt_seq: Number, in the mailbox of ``user``, of the last receipt record; 0 if none.
+        my_read_seq: ``user`` has read everything from ``peer`` up to here (own seq).
+    """
+
+    user: str
+    peer: str
+    peer_name: str
+    delivered_seq: int = 0
+    read_seq: int = 0
+    delivered_at_ms: int = 0
+    read_at_ms: int = 0
+    receipt_seq: int = 0
+    my_read_seq: int = 0
+
+
+class Block(Struct, frozen=True):
+    """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still)."""
+
+    user: str
+    peer: str
+    peer_name: str
+    since_seq: int
+    until_seq: int | None = None
+
+
+class Cursor(Struct, frozen=True):
+    """Everything up to ``seq`` is safely on this device."""
+
+    user: str
+    device: str
+    seq: int
+
+
+class User(Struct, frozen=True):
+    """An account. ``phone`` and ``email`` are in the clear here and sealed in the store."""
+
+    user_id: str
+    username: str
+    password_hash: str
+    display_name: str
+    created_at_ms: int
+    phone: str | None = None
+    email: str | None = None
+    last_seen: Literal["everyone", "contacts", "nobody"] = "everyone"
+    read_receipts: bool = True
+    last_seen_ms: int = 0
+    scopes: tuple[str, ...] = ()
+
+
+class Device(Struct, frozen=True):
+    """A device. ``name`` and ``push_token`` are in the clear here and sealed in the store.
+
+    Attributes:
+        user: Owner's user id.
+        device: Device id.
+        keys: The signed ``device_keys`` object as uploaded, or None before the upload. Only a
+            device with keys can be sent to.
+        from_seq: The owner's mailbox position when the device was added: its first cursor.
+    """
+
+    user: str
+    device: str
+    name: str
+    created_at_ms: int
+    keys: dict[str, object] | None = None
+    push_provider: str | None = None
+    push_token: str | None = None
+    from_seq: int = 0
+
+
+class Session(Struct, frozen=True):
+    """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only."""
+
+    family: str
+    user: str
+    device: str
+    current: bytes
+    previous: bytes | None
+    created_at_ms: int
+    used_at_ms: int
+    expires_at_ms: int
+    ended_at_ms: int | None = None
+
+
+class Dead(Struct, frozen=True):
+    """A record that could not be handled, with the reason; also written to ``mailbox.dead``."""
+
+    topic: str
+    shard: int
+    offset: int
+    reason: str
+    value: bytes
+    at_ms: int
+
+
+class LogState(Struct, frozen=True):
+    """Where one shard's log stands.
+
+    Attributes:
+        shard: Shard number.
+        base: seq = base + offset, for this incarnation of the log.
+        stored: Everything below this offset is in the stores (may lag by a second).
+    """
+
+    shard: int
+    base: int
+    stored: int
+
+
+class ShardMap(Struct, frozen=True):
+    """Who serves what: index is the shard, value the name of the host, router or pusher."""
+
+    version: int
+    hosts: tuple[str, ...]
+    routers: tuple[str, ...]
+    pushers: tuple[str, ...]
