@@ -53,7 +53,7 @@ CODES: Final = _registry(
     Code("device_mismatch", 409, "after_fix", "The payloads do not match the recipient's devices."),
     Code("id_reused", 409, "never", "This message id was used with another content."),
     Code("id_expired", 409, "after_fix", "The message id is too old or too far ahead of the server's clock."),
-    Code("cursor_invalid", 409, "after_fix", "The cursor is not a position in this mailbox."),
+    Code("cursor_invalid", 409, "after_fix", "The cursor is not a position in this mailbox.", close=4410),
     Code("key_conflict", 409, "never", "A key with this id was uploaded before with other bytes."),
     Code("too_large", 413, "never", "It is larger than allowed."),
     Code("unsupported_media_type", 415, "never", "The body's content type is not supported."),

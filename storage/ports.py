@@ -239,6 +239,12 @@ class Mailboxes(Protocol):
         """Return the entries with ``seq < below``, highest first."""
         ...
 
+    async def latest_from(
+        self, user_id: str, sender: str, sender_device: str, below: int
+    ) -> MailboxDocument | None:
+        """Return the last message of this sender's device with ``seq < below``."""
+        ...
+
     async def exists(self, user_id: str, seq: int) -> bool:
         """Say whether the mailbox holds this entry."""
         ...

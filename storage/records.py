@@ -120,6 +120,8 @@ class MailboxDocument(Struct, frozen=True):
         cause: The message id, or what caused the record.
         at_ms: When it was accepted.
         record: The log value, byte for byte.
+        newest: Greatest message id of this sender's device in this mailbox so far, where that is
+            not ``cause`` itself; else ''. A greater id than the newest cannot be a repeat.
     """
 
     user: str
@@ -131,6 +133,7 @@ class MailboxDocument(Struct, frozen=True):
     cause: str
     at_ms: int
     record: bytes
+    newest: str = ""
 
 
 class Conversation(Struct):
