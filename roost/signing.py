@@ -1,0 +1,138 @@
+"""Signed JSON objects: what is signed, and whether a signature holds.
+
+Client and server both check signatures, and only check them here: nothing in this module
+can sign, encrypt or decrypt. The form is that of the Matrix specification's "signing JSON",
+so that key bundles of engines of that family verify unmodified.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
+from roost.wire import from_base64
+
+KEY_BYTES = 32
+"""Bytes of an X25519 or Ed25519 public key."""
+
+_UNSIGNED_MEMBERS = frozenset({"signatures", "unsigned"})
+_INTEGER_LIMIT = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKeys:
+    """The public keys of one device, out of a bundle whose signature holds.
+
+    Attributes:
+        address: Owner, ``@username:server_name``.
+        device_id: The device.
+        curve25519: 32 bytes that others encrypt to.
+        ed25519: 32 bytes that its signatures verify with.
+    """
+
+    address: str
+    device_id: str
+    curve25519: bytes
+    ed25519: bytes
+
+
+def _refuse_inexact(value: Any) -> None:
+    if isinstance(value, float):
+        raise ValueError("signed JSON has no fractions")  # noqa: TRY004 - a malformed object, not a bug
+    if isinstance(value, int) and abs(value) >= _INTEGER_LIMIT:
+        raise ValueError("signed JSON has no integers of 2**53 or more")
+    if isinstance(value, Mapping):
+        for inner in value.values():
+            _refuse_inexact(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_inexact(inner)
+
+
+def canonical_json(obj: Mapping[str, Any]) -> bytes:
+    """Return the bytes that are signed: sorted keys, no spaces, UTF-8, without the signatures.
+
+    Args:
+        obj: A JSON object; its members ``signatures`` and ``unsigned`` are left out.
+
+    Raises:
+        ValueError: It holds a fraction, an integer of 2**53 or more, or text that is not Unicode.
+    """
+    signed = {key: value for key, value in obj.items() if key not in _UNSIGNED_MEMBERS}
+    _refuse_inexact(signed)
+    text = json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def read_key(text: Any) -> bytes:
+    """Decode a public key from unpadded base64.
+
+    Raises:
+        ValueError: It is not 32 bytes in base64.
+    """
+    if not isinstance(text, str):
+        raise ValueError("a public key is text in base64")  # noqa: TRY004
+    key = from_base64(text)
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a public key has {KEY_BYTES} bytes")
+    return key
+
+
+def _signature_of(obj: Mapping[str, Any], signer_address: str, key_id: str) -> bytes:
+    signatures = obj.get("signatures")
+    by_signer = signatures.get(signer_address) if isinstance(signatures, Mapping) else None
+    text = by_signer.get(key_id) if isinstance(by_signer, Mapping) else None
+    if not isinstance(text, str):
+        raise ValueError(f"the object has no signature of {signer_address} with {key_id}")  # noqa: TRY004
+    return from_base64(text)
+
+
+def verify_signed(obj: Mapping[str, Any], signer_address: str, key_id: str, public_key: str | bytes) -> None:
+    """Check one signature over an object.
+
+    Args:
+        obj: The object with its ``signatures``.
+        signer_address: ``@username:server_name``.
+        key_id: ``ed25519:DEVICE``.
+        public_key: The Ed25519 key, 32 bytes or their base64.
+
+    Raises:
+        ValueError: There is no such signature, it does not hold, or something is malformed.
+    """
+    key = public_key if isinstance(public_key, bytes) else read_key(public_key)
+    signature = _signature_of(obj, signer_address, key_id)
+    try:
+        VerifyKey(key).verify(canonical_json(obj), signature)
+    except (BadSignatureError, TypeError, RecursionError) as exc:
+        raise ValueError(f"the signature of {signer_address} with {key_id} does not hold") from exc
+
+
+def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) -> DeviceKeys:
+    """Check a ``device_keys`` object: that it is of this device, and signed by its own key.
+
+    Raises:
+        ValueError: It names another user or device, lacks a key, or its signature does not hold.
+    """
+    if bundle.get("user_id") != address or bundle.get("device_id") != device_id:
+        raise ValueError(f"the bundle is not that of {address}, device {device_id}")
+    keys = bundle.get("keys")
+    if not isinstance(keys, Mapping) or not isinstance(bundle.get("algorithms"), list):
+        raise ValueError("a bundle has a list of algorithms and an object of keys")
+    ed25519 = read_key(keys.get(f"ed25519:{device_id}"))
+    curve25519 = read_key(keys.get(f"curve25519:{device_id}"))
+    verify_signed(bundle, address, f"ed25519:{device_id}", ed25519)
+    return DeviceKeys(address, device_id, curve25519, ed25519)
+
+
+def verify_signed_key(obj: Mapping[str, Any], owner: DeviceKeys) -> bytes:
+    """Check a ``signed_curve25519`` one-time or fallback key and return its 32 bytes.
+
+    Raises:
+        ValueError: It is malformed or not signed by its owner's device key.
+    """
+    key = read_key(obj.get("key"))
+    verify_signed(obj, owner.address, f"ed25519:{owner.device_id}", owner.ed25519)
+    return key
