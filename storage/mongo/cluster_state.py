@@ -1,0 +1,57 @@
+"""The log's state, the map and the dead records in MongoDB."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from storage.mongo.part import Part, row_id
+from storage.records import Dead, LogState, ShardMap
+
+_MAP: Final = "map"
+_PHASE: Final = "phase"
+
+
+class ClusterStatePart(Part):
+    """Implements ``storage.ports.ClusterState``."""
+
+    async def log_states(self) -> dict[int, LogState]:
+        rows = await self._log.many({})
+        return {row["_id"]: LogState(row["_id"], row["base"], row["stored"]) for row in rows}
+
+    async def put_log_states(self, states: Sequence[LogState]) -> None:
+        changes = [({"_id": each.shard}, {"$set": {"base": each.base, "stored": each.stored}}) for each in states]
+        await self._log.bulk(changes)
+
+    async def raise_stored(self, base: int, stored: Mapping[int, int]) -> None:
+        changes = [({"_id": shard, "base": base}, {"$max": {"stored": upto}}) for shard, upto in stored.items()]
+        await self._log.bulk(changes, upsert=False)
+
+    async def shard_map(self) -> ShardMap | None:
+        found = await self._placement.one({"_id": _MAP})
+        return found and msgspec.convert(found, ShardMap)
+
+    async def put_shard_map(self, shard_map: ShardMap) -> bool:
+        fields = msgspec.to_builtins(shard_map)
+        before = {"_id": _MAP, "version": shard_map.version - 1}
+        if await self._placement.update(before, {"$set": fields}):
+            return True
+        return await self._placement.insert({"_id": _MAP, **fields})
+
+    async def phase(self) -> str:
+        found = await self._placement.one({"_id": _PHASE})
+        return found["phase"] if found else ""
+
+    async def put_phase(self, phase: str) -> None:
+        await self._placement.update({"_id": _PHASE}, {"$set": {"phase": phase}}, upsert=True)
+
+    async def bury(self, dead: Sequence[Dead]) -> None:
+        if dead:
+            await self._dead.insert_missing([{"_id": _grave(each), **msgspec.structs.asdict(each)} for each in dead])
+
+
+def _grave(dead: Dead) -> str:
+    """Return the same id for a replay, and another where a recreated log gives the offset again."""
+    digest = hashlib.blake2b(dead.value, digest_size=8).hexdigest()
+    return row_id(dead.topic, str(dead.shard), str(dead.offset), digest)

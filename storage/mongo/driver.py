@@ -1,0 +1,172 @@
+"""The one door to the MongoDB drivers: motor, and its successor ``pymongo.AsyncMongoClient``.
+
+The client is made here, and every call goes through ``Collection``, where what the two drivers do
+differently ends and their exceptions become ``Unavailable``, once.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.operations import IndexModel, UpdateOne
+
+from roost.errors import Unavailable
+
+Driver = Literal["motor", "pymongo"]
+Document = dict[str, Any]
+Filter = Mapping[str, Any]
+Change = tuple[Filter, Mapping[str, Any]]
+"""A filter and the update of the one document that it selects."""
+Sort = Sequence[tuple[str, int]]
+
+ASCENDING: Final = 1
+DESCENDING: Final = -1
+
+_DUPLICATE_KEY: Final = 11000
+_OPTIONS: Final[Mapping[str, Any]] = {
+    "appname": "roost",
+    "w": "majority",
+    "maxPoolSize": 32,
+    "serverSelectionTimeoutMS": 3_000,
+    "connectTimeoutMS": 3_000,
+    "socketTimeoutMS": 15_000,
+    "waitQueueTimeoutMS": 5_000,
+}
+
+
+def connect(url: str, driver: Driver) -> Any:
+    """Make a client for the running event loop; it connects at its first call."""
+    if driver == "motor":
+        from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415 -- only the driver in use is loaded
+
+        return AsyncIOMotorClient(url, io_loop=asyncio.get_running_loop(), **_OPTIONS)
+    from pymongo import AsyncMongoClient  # noqa: PLC0415 -- likewise
+
+    return AsyncMongoClient(url, **_OPTIONS)
+
+
+async def disconnect(client: Any) -> None:
+    """Close a client of either driver."""
+    closing = client.close()
+    if closing is not None:
+        await closing
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a driver's exception into ``Unavailable``."""
+    try:
+        yield
+    except BulkWriteError as exc:
+        codes = sorted({error["code"] for error in (exc.details or {}).get("writeErrors", [])})
+        # Not `from exc`: its text holds the documents, and would take them into a log.
+        raise Unavailable(f"MongoDB did not carry out all of the writes (error codes {codes}).") from None
+    except PyMongoError as exc:
+        raise Unavailable(f"MongoDB did not carry out the call ({type(exc).__name__}).") from exc
+
+
+async def ping(client: Any) -> None:
+    """Return if the server answers."""
+    with translated():
+        await client.admin.command("ping")
+
+
+class Collection:
+    """The few operations that the adapter needs, on one collection of either driver."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+
+    async def index(
+        self, keys: Sort, *, unique: bool = False, ttl_s: int | None = None, where: Filter | None = None
+    ) -> None:
+        """Create the index if it is not there."""
+        options: Document = {"unique": True} if unique else {}
+        if ttl_s is not None:
+            options["expireAfterSeconds"] = ttl_s
+        if where is not None:
+            options["partialFilterExpression"] = where
+        with translated():
+            await self._collection.create_indexes([IndexModel(list(keys), **options)])
+
+    async def one(self, where: Filter, fields: Sequence[str] | None = None, sort: Sort | None = None) -> Document | None:
+        """Return the first document."""
+        with translated():
+            found: Document | None = await self._collection.find_one(where, fields, sort=sort)
+            return found
+
+    async def many(
+        self, where: Filter, fields: Sequence[str] | None = None, *, sort: Sort | None = None, limit: int = 0
+    ) -> list[Document]:
+        """Return the documents."""
+        cursor = self._collection.find(where, fields, sort=sort, limit=limit)
+        with translated():
+            found: list[Document] = await cursor.to_list(None)
+            return found
+
+    async def insert(self, document: Document) -> bool:
+        """Insert it; False if a unique key is taken."""
+        with translated():
+            try:
+                await self._collection.insert_one(document)
+            except DuplicateKeyError:
+                return False
+            return True
+
+    async def insert_missing(self, documents: Sequence[Document]) -> list[Any]:
+        """Insert in one unordered write those whose key is not taken; returns the ids of the others."""
+        with translated():
+            try:
+                await self._collection.insert_many(documents, ordered=False)
+            except BulkWriteError as exc:
+                return [documents[error["index"]]["_id"] for error in _only_duplicates(exc)]
+            return []
+
+    async def update(self, where: Filter, change: Mapping[str, Any], *, upsert: bool = False) -> bool:
+        """Change one document; says whether one was there (or was made)."""
+        with translated():
+            result = await self._collection.update_one(where, change, upsert=upsert)
+            return bool(result.matched_count or result.upserted_id is not None)
+
+    async def update_many(self, where: Filter, change: Mapping[str, Any]) -> None:
+        """Change all that match."""
+        with translated():
+            await self._collection.update_many(where, change)
+
+    async def update_and_get(self, where: Filter, change: Mapping[str, Any], *, before: bool = False) -> Document | None:
+        """Change one document atomically and return it as it is after (or was before) the change."""
+        with translated():
+            found: Document | None = await self._collection.find_one_and_update(
+                where, change, return_document=not before
+            )
+            return found
+
+    async def bulk(self, changes: Sequence[Change], *, upsert: bool = True) -> None:
+        """Carry out the changes in one unordered write."""
+        if not changes:
+            return
+        operations = [UpdateOne(where, change, upsert=upsert) for where, change in changes]
+        with translated():
+            try:
+                await self._collection.bulk_write(operations, ordered=False)
+            except BulkWriteError as exc:
+                # Two first writers of one row: the one that came second repeats, now as an update.
+                again = [operations[error["index"]] for error in _only_duplicates(exc)]
+                await self._collection.bulk_write(again, ordered=False)
+
+    async def delete(self, where: Filter) -> int:
+        """Delete all that match; returns how many."""
+        with translated():
+            result = await self._collection.delete_many(where)
+            return int(result.deleted_count)
+
+
+def _only_duplicates(error: BulkWriteError) -> list[Any]:
+    """Return the write errors if each is a taken key; else raise."""
+    details = error.details or {}
+    errors: list[Any] = details.get("writeErrors", [])
+    if details.get("writeConcernErrors") or any(each["code"] != _DUPLICATE_KEY for each in errors):
+        raise error
+    return errors

@@ -1,0 +1,102 @@
+"""Public keys of devices in MongoDB, as canonical JSON bytes.
+
+A key that was given out stays behind as a tombstone with the digest of its bytes: an upload
+repeated after a lost reply must not bring a used one-time key back.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from storage.mongo.driver import ASCENDING, Document
+from storage.mongo.part import Part, row_id
+
+_FREE: Final = "free"
+_FALLBACK: Final = "fallback"
+_CLAIMED: Final = "claimed"
+_TOMBSTONE_S: Final = 90 * 24 * 3600
+"""How long the id of a used key is remembered: longer than any client keeps an upload in hand."""
+
+
+class KeysPart(Part):
+    """Implements ``storage.ports.Keys``."""
+
+    async def prepare_keys(self) -> None:
+        await self._one_time_keys.index([("owner", ASCENDING), ("algorithm", ASCENDING), ("state", ASCENDING)])
+        await self._one_time_keys.index([("claimed_at", ASCENDING)], ttl_s=_TOMBSTONE_S)
+
+    async def put_device_keys(self, user_id: str, device: str, keys: Mapping[str, Any]) -> str:
+        identity, uploaded = row_id(user_id, device), _canonical(keys)
+        if await self._devices.update({"_id": identity, "keys": None}, {"$set": {"keys": uploaded}}):
+            return "added"
+        found = await self._devices.one({"_id": identity}, ["keys"])
+        if found is None:
+            return "unknown"
+        return "unchanged" if found["keys"] == uploaded else "conflict"
+
+    async def add_one_time_keys(
+        self, user_id: str, device: str, keys: Mapping[str, Mapping[str, Any]], *, fallback: bool
+    ) -> bool:
+        state = _FALLBACK if fallback else _FREE
+        documents = [_document(row_id(user_id, device), name, key, state) for name, key in keys.items()]
+        if not documents:
+            return True
+        if await self._conflict(documents):
+            return False
+        taken = set(await self._one_time_keys.insert_missing(documents))
+        if taken and await self._conflict(documents):
+            # Another upload came in between with other bytes: none of this one may stay.
+            ours = [each["_id"] for each in documents if each["_id"] not in taken]
+            await self._one_time_keys.delete({"_id": {"$in": ours}})
+            return False
+        if fallback:
+            await self._drop_earlier_fallbacks(documents)
+        return True
+
+    async def one_time_key_counts(self, user_id: str, device: str) -> dict[str, int]:
+        free = {"owner": row_id(user_id, device), "state": _FREE}
+        counts: dict[str, int] = {}
+        for found in await self._one_time_keys.many(free, ["algorithm"]):
+            counts[found["algorithm"]] = counts.get(found["algorithm"], 0) + 1
+        return counts
+
+    async def claim_one_time_key(
+        self, user_id: str, device: str, algorithm: str
+    ) -> tuple[str, dict[str, Any]] | None:
+        owner = row_id(user_id, device)
+        free = {"owner": owner, "algorithm": algorithm, "state": _FREE}
+        # The key itself goes, its id and digest stay; the server's clock dates the tombstone.
+        claim = {"$set": {"state": _CLAIMED}, "$unset": {"key": ""}, "$currentDate": {"claimed_at": True}}
+        found = await self._one_time_keys.update_and_get(free, claim, before=True)
+        found = found or await self._one_time_keys.one(free | {"state": _FALLBACK})
+        return found and (found["name"], msgspec.json.decode(found["key"]))
+
+    async def _conflict(self, documents: list[Document]) -> bool:
+        """Say whether one of the key ids is there with other bytes."""
+        digests = {document["_id"]: document["digest"] for document in documents}
+        found = await self._one_time_keys.many({"_id": {"$in": list(digests)}}, ["digest"])
+        return any(each["digest"] != digests[each["_id"]] for each in found)
+
+    async def _drop_earlier_fallbacks(self, documents: list[Document]) -> None:
+        for new in documents:
+            earlier = {"owner": new["owner"], "algorithm": new["algorithm"], "state": _FALLBACK}
+            await self._one_time_keys.delete(earlier | {"_id": {"$ne": new["_id"]}})
+
+
+def _canonical(key: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(key, order="sorted")
+
+
+def _document(owner: str, name: str, key: Mapping[str, Any], state: str) -> Document:
+    content = _canonical(key)
+    return {
+        "_id": row_id(owner, name),
+        "owner": owner,
+        "name": name,
+        "algorithm": name.partition(":")[0],
+        "state": state,
+        "key": content,
+        "digest": hashlib.blake2b(content, digest_size=16).digest(),
+    }

@@ -1,0 +1,155 @@
+"""Stored entries, conversations and cursors in MongoDB: the hot path.
+
+``mailbox`` has two indexes and no more: ``_id``, made from (user, seq), so that a replay writes
+the same document again; and (u, s) for every read. Field names are short because each is
+stored with every entry; ``schema.md`` spells them out.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from storage.mongo.driver import ASCENDING, DESCENDING, Document, Filter
+from storage.mongo.part import Part, row_id
+from storage.records import Conversation, Cursor, MailboxDocument
+
+_BY_SEQ: Final = [("u", ASCENDING), ("s", ASCENDING)]
+_NEWEST_FIRST: Final = [("u", DESCENDING), ("s", DESCENDING)]
+_MESSAGE: Final = "m"
+_RAISED: Final = (
+    "delivered_seq", "read_seq", "delivered_at_ms", "read_at_ms", "receipt_seq", "my_read_seq",
+)  # fmt: skip
+
+
+class MailboxesPart(Part):
+    """Implements ``storage.ports.Mailboxes``."""
+
+    async def prepare_mailboxes(self) -> None:
+        await self._mailbox.index(_BY_SEQ)
+        await self._conversations.index([("user", ASCENDING), ("receipt_seq", ASCENDING)])
+
+    async def insert(self, documents: Sequence[MailboxDocument]) -> None:
+        if documents:
+            await self._mailbox.insert_missing([_stored(document) for document in documents])
+
+    async def range(self, user_id: str, after: int, upto: int, limit: int) -> list[MailboxDocument]:
+        where = {"u": user_id, "s": {"$gt": after, "$lte": upto}}
+        return await self._read(where, _BY_SEQ, limit)
+
+    async def latest(self, user_id: str, below: int, limit: int) -> list[MailboxDocument]:
+        return await self._read({"u": user_id, "s": {"$lt": below}}, _NEWEST_FIRST, limit)
+
+    async def latest_from(
+        self, user_id: str, sender: str, sender_device: str, below: int
+    ) -> MailboxDocument | None:
+        where = {"u": user_id, "s": {"$lt": below}, "k": _MESSAGE, "f": sender, "d": sender_device}
+        found = await self._read(where, _NEWEST_FIRST, 1)
+        return found[0] if found else None
+
+    async def exists(self, user_id: str, seq: int) -> bool:
+        return await self._mailbox.one({"_id": _entry_id(user_id, seq)}, ["_id"]) is not None
+
+    async def find_causes(
+        self, user_id: str, causes: Sequence[str], below: int
+    ) -> dict[tuple[str, str], MailboxDocument]:
+        where = {"u": user_id, "s": {"$lt": below}, "k": _MESSAGE, "i": {"$in": list(causes)}}
+        # Newest first, so that of two documents with one id the older one is what remains.
+        return {(each.sender_device, each.cause): each for each in await self._read(where, _NEWEST_FIRST, 0)}
+
+    async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
+        where = {"u": user_id, "s": {"$lt": below}, "k": _MESSAGE, "f": peer}
+        return await self._read(where, _NEWEST_FIRST, limit)
+
+    async def summary(self, user_id: str, limit: int) -> dict[str, list[tuple[int, int]]]:
+        where = {"u": user_id, "k": _MESSAGE}
+        found = await self._mailbox.many(where, ["f", "s", "a"], sort=_NEWEST_FIRST, limit=limit)
+        senders: dict[str, list[tuple[int, int]]] = {}
+        for entry in found:
+            senders.setdefault(entry["f"], []).append((entry["s"], entry["a"]))
+        return senders
+
+    async def sweep(self, user_id: str, below: int) -> int:
+        return await self._mailbox.delete({"u": user_id, "s": {"$lt": below}})
+
+    async def conversations(self, user_id: str) -> list[Conversation]:
+        return [_conversation(row) for row in await self._conversations.many({"user": user_id})]
+
+    async def conversation_rows(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Conversation]:
+        where = {"_id": {"$in": [row_id(user, peer) for user, peer in pairs]}}
+        rows = [_conversation(row) for row in await self._conversations.many(where)]
+        return {(row.user, row.peer): row for row in rows}
+
+    async def receipts_after(self, user_id: str, after: int, upto: int) -> list[Conversation]:
+        where = {"user": user_id, "receipt_seq": {"$gt": after, "$lte": upto}}
+        by_seq = [("user", ASCENDING), ("receipt_seq", ASCENDING)]
+        return [_conversation(row) for row in await self._conversations.many(where, sort=by_seq)]
+
+    async def put_conversations(self, rows: Sequence[Conversation]) -> None:
+        await self._conversations.bulk([_raise_conversation(row) for row in rows])
+
+    async def cursors_of(self, user_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+        cursors: dict[str, dict[str, int]] = {user: {} for user in user_ids}
+        for found in await self._cursors.many({"_id": {"$in": list(user_ids)}}):
+            cursors[found["_id"]] = found.get("devices", {})
+        return cursors
+
+    async def put_cursors(self, cursors: Sequence[Cursor]) -> None:
+        raised: dict[str, dict[str, int]] = {}
+        for cursor in cursors:
+            devices = raised.setdefault(cursor.user, {})
+            name = f"devices.{cursor.device}"
+            devices[name] = max(cursor.seq, devices.get(name, 0))
+        await self._cursors.bulk([({"_id": user}, {"$max": devices}) for user, devices in raised.items()])
+
+    async def _read(self, where: Filter, sort: Sequence[tuple[str, int]], limit: int) -> list[MailboxDocument]:
+        return [_entry(found) for found in await self._mailbox.many(where, sort=sort, limit=limit)]
+
+
+def _entry_id(user_id: str, seq: int) -> str:
+    return f"{user_id}|{seq:016x}"
+
+
+def _stored(entry: MailboxDocument) -> Document:
+    document: Document = {
+        "_id": _entry_id(entry.user, entry.seq),
+        "u": entry.user,
+        "s": entry.seq,
+        "p": entry.prev,
+        "k": entry.kind,
+        "f": entry.sender,
+        "d": entry.sender_device,
+        "i": entry.cause,
+        "a": entry.at_ms,
+        "r": entry.record,
+    }
+    if entry.newest:
+        document["n"] = entry.newest
+    return document
+
+
+def _entry(found: Document) -> MailboxDocument:
+    return MailboxDocument(
+        user=found["u"],
+        seq=found["s"],
+        prev=found["p"],
+        kind=found["k"],
+        sender=found["f"],
+        sender_device=found["d"],
+        cause=found["i"],
+        at_ms=found["a"],
+        record=found["r"],
+        newest=found.get("n", ""),
+    )
+
+
+def _conversation(row: Document) -> Conversation:
+    return msgspec.convert(row, Conversation)
+
+
+def _raise_conversation(row: Conversation) -> tuple[Filter, dict[str, Any]]:
+    fixed = {"user": row.user, "peer": row.peer, "peer_name": row.peer_name}
+    raised = {name: getattr(row, name) for name in _RAISED}
+    return {"_id": row_id(row.user, row.peer)}, {"$max": raised, "$setOnInsert": fixed}

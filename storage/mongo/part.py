@@ -1,0 +1,34 @@
+"""What the parts of the adapter share: the collections and the key ring."""
+
+from typing import Any
+
+from storage.keyring import KeyRing
+from storage.mongo.driver import Collection
+
+
+class Part:
+    """A group of the store's methods, over the same collections.
+
+    Args:
+        database: The driver's database object.
+        keyring: Seals and unseals fields.
+    """
+
+    def __init__(self, database: Any, keyring: KeyRing) -> None:
+        self._ring = keyring
+        self._users = Collection(database["users"])
+        self._devices = Collection(database["devices"])
+        self._sessions = Collection(database["sessions"])
+        self._blocks = Collection(database["blocks"])
+        self._one_time_keys = Collection(database["one_time_keys"])
+        self._mailbox = Collection(database["mailbox"])
+        self._conversations = Collection(database["conversations"])
+        self._cursors = Collection(database["cursors"])
+        self._log = Collection(database["log"])
+        self._placement = Collection(database["placement"])
+        self._dead = Collection(database["dead"])
+
+
+def row_id(*parts: str) -> str:
+    """Return the ``_id`` of a row that belongs to several things."""
+    return "|".join(parts)

@@ -1,0 +1,41 @@
+"""``MongoStore``: the parts of the adapter behind one client."""
+
+from storage.keyring import KeyRing
+from storage.mongo import driver
+from storage.mongo.accounts import AccountsPart
+from storage.mongo.cluster_state import ClusterStatePart
+from storage.mongo.keys import KeysPart
+from storage.mongo.mailboxes import MailboxesPart
+from storage.mongo.sessions import SessionsPart
+
+
+class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, ClusterStatePart):
+    """Implements ``storage.ports.Store``.
+
+    It belongs to the event loop in which it is made, and connects at its first call.
+
+    Args:
+        url: ``mongodb://...``
+        database: Name of the database.
+        driver_name: ``motor``, or ``pymongo`` for its successor ``AsyncMongoClient``.
+        keyring: Seals phone, e-mail, push token and device name.
+    """
+
+    def __init__(self, url: str, database: str, driver_name: driver.Driver, keyring: KeyRing) -> None:
+        self._client = driver.connect(url, driver_name)
+        super().__init__(self._client[database], keyring)
+
+    async def prepare(self) -> None:
+        """Create the indexes. Idempotent, safe while others do the same."""
+        await self.prepare_accounts()
+        await self.prepare_sessions()
+        await self.prepare_keys()
+        await self.prepare_mailboxes()
+
+    async def ping(self) -> None:
+        """Return if the server answers."""
+        await driver.ping(self._client)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await driver.disconnect(self._client)
