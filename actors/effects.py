@@ -19,10 +19,11 @@ class Store(Struct, frozen=True):
 
 
 class PutRow(Struct, frozen=True):
-    """Write the conversation row. Durable when ``seq`` is not 0."""
+    """Write the conversation row, then answer ``token``. Durable when ``seq`` is not 0."""
 
     row: Conversation
     seq: int
+    token: object = None
 
 
 class Wake(Struct, frozen=True):

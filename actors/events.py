@@ -214,7 +214,8 @@ class Loaded(Struct, frozen=True):
         devices: Its devices.
         cursors: Stored cursor by device.
         blocks: Blocks, lifted ones too.
-        latest: The newest stored entries that count, highest first.
+        newest: Greatest message id known of each sender's device.
+        tail: seq of the newest stored entry that counts, 0 if there is none.
         handled: Records up to here have been handled (the shard's floor).
     """
 

@@ -80,14 +80,6 @@ class Stored(Struct, array_like=True, tag="stored"):
     offsets: dict[int, int]
 
 
-class Poison(Struct, array_like=True, tag="poison"):
-    """This record cannot be handled; it goes to the dead topic and the host has gone past it."""
-
-    shard: int
-    offset: int
-    reason: str
-
-
 # --- gateway to host: streams ------------------------------------------------------------------
 
 
@@ -332,7 +324,7 @@ ToHost = (
     Open | Batch | Shut | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
 )
 FromHost = (
-    NotMine | Stored | Poison | Attached | Deliver | Drained | Missed | Close | TypingTo | PresenceTo | Reply
+    NotMine | Stored | Attached | Deliver | Drained | Missed | Close | TypingTo | PresenceTo | Reply
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -11,6 +11,8 @@ that up, says it with `learn`, and asks again.
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec import structs
+
 from actors import effects as do
 from actors import events as ev
 from actors.events import Item
@@ -57,6 +59,7 @@ class UserActor:
     def __init__(self, loaded: ev.Loaded) -> None:
         self.user: User = loaded.user
         self.head = Head(loaded.handled, loaded.tail)
+        self._devices = loaded.devices
         self.devices = {
             d.device: DeviceState(
                 loaded.cursors.get(d.device, d.from_seq), pushable=d.push_token is not None
@@ -184,8 +187,22 @@ class UserActor:
         return (
             not self.streams
             and not self.polls
+            and not self.watchers
             and self.presence.offline_at_ms is None
             and len(self.head) == 0
+        )
+
+    def snapshot(self) -> ev.Loaded:
+        """Return what an idle actor can be made anew from, as long as no record of its user follows."""
+        user = structs.replace(self.user, last_seen_ms=self.presence.last_seen_ms)
+        return ev.Loaded(
+            user=user,
+            devices=tuple(self._devices),
+            cursors={device: state.cursor for device, state in self.devices.items()},
+            blocks=tuple(self.blocks.values()),
+            newest=self.newest,
+            tail=self.head.tail,
+            handled=self.head.handled,
         )
 
     # --- records --------------------------------------------------------------------------------
@@ -282,9 +299,9 @@ class UserActor:
         )
         self.head.push(Item(seq, merged))
 
-    def _put_row(self, row: Conversation, seq: int) -> None:
+    def _put_row(self, row: Conversation, seq: int, token: object = None) -> None:
         self.rows[row.peer] = row
-        self._out.append(do.PutRow(row, seq))
+        self._out.append(do.PutRow(row, seq, token))
 
     def _is_blocked(self, peer: str, seq: int) -> bool:
         block = self.blocks.get(peer)
@@ -509,10 +526,10 @@ class UserActor:
         if event.seq > row.my_read_seq:
             changed = Conversation(**{f: getattr(row, f) for f in row.__struct_fields__})
             changed.my_read_seq = event.seq
-            self._put_row(changed, 0)
             if self.user.read_receipts:
                 self._tell(event.peer, self.receipts.read(event.peer, event.seq))
-        if event.token is not None:
+            self._put_row(changed, 0, event.token)
+        elif event.token is not None:
             self._out.append(do.AnswerDone(event.token))
 
     def _tell(self, peer: str, marks: Peer | None) -> None:
@@ -596,7 +613,7 @@ class UserActor:
             self._serve_poll(poll)
 
     def _refreshed(self, event: ev.Refreshed) -> None:
-        self.user = event.user
+        self.user, self._devices = event.user, event.devices
         known, self.devices = self.devices, {}
         for device in event.devices:
             state = known.get(device.device) or DeviceState(device.from_seq, pushable=False)

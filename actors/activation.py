@@ -1,0 +1,232 @@
+"""Answers what actors need to know: their first state, and facts that an event lacks.
+
+Look-ups of many users are put together into few queries.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+
+from actors import events as ev
+from actors.events import Item
+from actors.writer import Writer
+from roost.errors import Unavailable
+from storage.ports import Cache, Store
+from storage.records import (
+    Conversation,
+    MailboxDocument,
+    ReceiptRecord,
+    decode_record,
+)
+
+log = structlog.get_logger()
+
+LATEST = 64
+"""Entries read at activation, to learn the mailbox's tail and the newest ids of recent senders."""
+
+_AT_ONCE = 16
+
+_MOST = 1_000_000
+"""Entries one acknowledgement can cover; more than any mailbox holds."""
+
+
+class Snapshot(msgspec.Struct, array_like=True, frozen=True):
+    """A passivated actor in Redis; good only for the host life that wrote it."""
+
+    incarnation: str
+    loaded: ev.Loaded
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+class Activation:
+    """Loads actors and facts.
+
+    Args:
+        store: MongoDB.
+        cache: Redis.
+        writer: Asked for what has not reached the store yet.
+        incarnation: This life of the host.
+    """
+
+    def __init__(self, store: Store, cache: Cache, writer: Writer, incarnation: str) -> None:
+        self._store, self._cache, self._writer = store, cache, writer
+        self._incarnation = incarnation
+        self._few = asyncio.Semaphore(_AT_ONCE)
+
+    async def put(self, snapshots: dict[str, ev.Loaded]) -> None:
+        """Keep the snapshots; without Redis they are simply gone."""
+        encoded = {user: _encode(Snapshot(self._incarnation, s)) for user, s in snapshots.items()}
+        try:
+            await self._cache.put_snapshots(encoded)
+        except Unavailable as exc:
+            log.warning("snapshots_dropped", reason=exc.detail, users=len(encoded))
+
+    async def load(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
+        """Load actors: ``{user: floor}``, entries with ``seq >= floor`` do not count yet.
+
+        Returns:
+            The state of each user that exists.
+        """
+        found = await self._from_cache(list(floors))
+        rest = [user for user in floors if user not in found]
+        if rest:
+            found.update(await self._from_store({user: floors[user] for user in rest}))
+        return {user: self._with_pending(loaded) for user, loaded in found.items()}
+
+    async def _from_cache(self, users: Sequence[str]) -> dict[str, ev.Loaded]:
+        try:
+            taken = await self._cache.take_snapshots(users)
+        except Unavailable:
+            return {}
+        snapshots = {user: _decode(value) for user, value in taken.items()}
+        return {u: s.loaded for u, s in snapshots.items() if s.incarnation == self._incarnation}
+
+    async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
+        users = list(floors)
+        accounts, devices, cursors, blocks = await asyncio.gather(
+            self._store.users_by_id(users),
+            self._store.devices_of(users),
+            self._store.cursors_of(users),
+            self._store.blocks_of(users),
+        )
+        latest = await asyncio.gather(*(self._latest(user, floors[user]) for user in users))
+        loaded: dict[str, ev.Loaded] = {}
+        for user, documents in zip(users, latest, strict=True):
+            account = accounts.get(user)
+            if account is not None:
+                loaded[user] = ev.Loaded(
+                    user=account,
+                    devices=tuple(devices.get(user, ())),
+                    cursors=cursors.get(user, {}),
+                    blocks=tuple(blocks.get(user, ())),
+                    newest=_newest(documents),
+                    tail=documents[0].seq if documents else 0,
+                    handled=floors[user] - 1,
+                )
+        return loaded
+
+    async def _latest(self, user: str, below: int) -> list[MailboxDocument]:
+        async with self._few:
+            return await self._store.latest(user, below, LATEST)
+
+    def _with_pending(self, loaded: ev.Loaded) -> ev.Loaded:
+        """Add the cursors that are still on their way to the store."""
+        devices = [device.device for device in loaded.devices]
+        pending = self._writer.pending_cursors(loaded.user.user_id, devices)
+        if not pending:
+            return loaded
+        cursors = {d: max(loaded.cursors.get(d, 0), pending.get(d, 0)) for d in devices}
+        return msgspec.structs.replace(loaded, cursors=cursors)
+
+    # --- facts ------------------------------------------------------------------------------------
+
+    async def facts(self, wanted: dict[str, list[ev.Unknown]]) -> dict[str, ev.Facts]:
+        """Look up what the events of these users lack."""
+        rows, answers = await asyncio.gather(
+            self._rows([(u, x.peer) for u, us in wanted.items() for x in us if isinstance(x, ev.RowUnknown)]),
+            asyncio.gather(*(self._others(user, unknown) for user, unknown in wanted.items())),
+        )
+        return {
+            user: msgspec.structs.replace(facts, rows=tuple(rows.get(user, ())))
+            for user, facts in zip(wanted, answers, strict=True)
+        }
+
+    async def _rows(self, pairs: list[tuple[str, str]]) -> dict[str, list[Conversation]]:
+        if not pairs:
+            return {}
+        found = await self._store.conversation_rows(pairs)
+        by_user: dict[str, list[Conversation]] = {}
+        for pair in pairs:
+            row = self._writer.pending_row(*pair) or found.get(pair)
+            if row is not None:
+                by_user.setdefault(pair[0], []).append(row)
+        return by_user
+
+    async def _others(self, user: str, unknown: Iterable[ev.Unknown]) -> ev.Facts:
+        newest: list[tuple[str, str]] = []
+        repeats: list[tuple[str, str, int]] = []
+        cursors: list[tuple[int, bool]] = []
+        items: list[tuple[int, int, tuple[Item, ...]]] = []
+        for one in unknown:
+            async with self._few:
+                if isinstance(one, ev.NewestUnknown):
+                    newest.append((one.device, await self._newest(user, one)))
+                elif isinstance(one, ev.RepeatUnknown):
+                    found = await self._store.find_causes(user, [one.cause], one.below)
+                    original = found.get((one.device, one.cause))
+                    repeats.append((one.device, one.cause, original.seq if original else 0))
+                elif isinstance(one, ev.CursorUnknown):
+                    cursors.append((one.seq, await self._is_position(user, one.seq)))
+                elif isinstance(one, ev.SendersUnknown):
+                    stored = await self._store.range(user, one.after, one.upto, _MOST)
+                    items.append((one.after, one.upto, tuple(_item(document) for document in stored)))
+        return ev.Facts((), tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
+
+    async def _newest(self, user: str, unknown: ev.NewestUnknown) -> str:
+        document = await self._store.latest_from(user, unknown.sender, unknown.device, 2**53)
+        return "" if document is None else document.newest or document.cause
+
+    async def _is_position(self, user: str, seq: int) -> bool:
+        return await self._store.exists(user, seq) or bool(
+            await self._store.receipts_after(user, seq - 1, seq)
+        )
+
+    # --- pages ------------------------------------------------------------------------------------
+
+    async def page(self, user: str, after: int, upto: int, limit: int) -> tuple[tuple[Item, ...], int, bool]:
+        """Read stored entries ``after < seq <= upto``, receipts among them.
+
+        Returns:
+            The entries, how far they reach, and whether some of that range are gone.
+        """
+        documents, rows = await asyncio.gather(
+            self._store.range(user, after, upto, limit),
+            self._store.receipts_after(user, after, upto),
+        )
+        through = documents[-1].seq if len(documents) >= limit else upto
+        items = [_item(document) for document in documents]
+        items += [_receipt(row) for row in rows if row.receipt_seq <= through]
+        items.sort(key=_seq)
+        return tuple(items), through, _gap(documents, after)
+
+
+def _seq(item: Item) -> int:
+    return item.seq
+
+
+def _item(document: MailboxDocument) -> Item:
+    return Item(document.seq, decode_record(document.record))
+
+
+def _receipt(row: Conversation) -> Item:
+    at_ms = max(row.delivered_at_ms, row.read_at_ms)
+    record = ReceiptRecord(
+        row.user, "", row.peer, row.peer_name, row.delivered_seq, row.read_seq, at_ms
+    )
+    return Item(row.receipt_seq, record)
+
+
+def _gap(documents: Sequence[MailboxDocument], after: int) -> bool:
+    """Say whether an entry's predecessor is neither at or before ``after`` nor among the documents."""
+    before = after
+    for document in documents:
+        if document.prev > before:
+            return True
+        before = document.seq
+    return False
+
+
+def _newest(documents: Sequence[MailboxDocument]) -> dict[str, str]:
+    """Return the newest id of each sender's device; the documents come highest seq first."""
+    newest: dict[str, str] = {}
+    for document in documents:
+        if document.kind == "m":
+            newest.setdefault(document.sender_device, document.newest or document.cause)
+    return newest
+
+

@@ -1,0 +1,347 @@
+"""Performs durable effects in batches: each kind of write has one loop that takes all that waits.
+
+Every write here is idempotent, so a write whose fate is unknown is simply done again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import structlog
+from msgspec import Struct
+
+from actors import effects as do
+from actors.offsets import Offsets
+from roost.clock import Clock
+from roost.errors import Unavailable
+from roost.ids import shard_of
+from storage.ports import Cache, LogWriter, Store
+from storage.records import (
+    Conversation,
+    Cursor,
+    MailboxDocument,
+    PushRecord,
+    ReceiptRecord,
+    encode_push,
+    encode_record,
+)
+
+log = structlog.get_logger()
+
+ROWS_EVERY_S = 1.0
+"""Conversation rows are collected this long, so that many receipts of a pair are one write."""
+
+CURSORS_EVERY_S = 1.0
+"""Cursors nobody waits for are collected this long; losing one costs a repeated delivery."""
+
+BUSY = 16
+"""Receipts in one round above which the next round is given time to collect."""
+
+BUSY_WAIT_S = 0.05
+
+
+class Ticket(Struct, frozen=True):
+    """One piece of durable work of one record."""
+
+    offsets: Offsets
+    offset: int
+
+
+Finished = Callable[[Sequence[Ticket]], None]
+Answered = Callable[[object], None]
+
+
+class _Row(Struct):
+    row: Conversation
+    tickets: list[Ticket]
+    tokens: list[object]
+
+
+class _Mark(Struct):
+    seq: int
+    tokens: list[object]
+
+
+class Writer:
+    """The queues between the actors' effects and the stores.
+
+    Args:
+        store: MongoDB.
+        cache: Redis.
+        log_writer: The log.
+        clock: Wall clock.
+        finished: Called with the tickets of every write that is durable.
+        answered: Called with a token when what it waited for is durable.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        log_writer: LogWriter,
+        clock: Clock,
+        finished: Finished,
+        answered: Answered,
+    ) -> None:
+        self._store, self._cache, self._log, self._clock = store, cache, log_writer, clock
+        self._finished, self._answered = finished, answered
+        self.shards = 1
+        self._documents: list[tuple[MailboxDocument, Ticket]] = []
+        self._rows: dict[tuple[str, str], _Row] = {}
+        self._rows_out: dict[tuple[str, str], _Row] = {}
+        self._wakes: list[tuple[PushRecord, Ticket | None]] = []
+        self._receipts: dict[tuple[str, str], ReceiptRecord] = {}
+        self._cursors: dict[tuple[str, str], _Mark] = {}
+        self._settled: dict[tuple[str, str], _Mark] = {}
+        self._blocks: list[do.PutBlock] = []
+        self._presence: dict[str, tuple[bool, int]] = {}
+        self._came: set[str] = set()
+        self._signals = {name: asyncio.Event() for name in ("documents", "rows", "wakes", "receipts", "cursors", "rest")}
+        self._hurry = {name: asyncio.Event() for name in ("rows", "cursors")}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.appended = 0
+
+    def start(self) -> None:
+        """Start the loops."""
+        for name, body in (
+            ("documents", self._write_documents),
+            ("rows", self._write_rows),
+            ("wakes", self._write_wakes),
+            ("receipts", self._write_receipts),
+            ("cursors", self._write_cursors),
+            ("rest", self._write_rest),
+        ):
+            self._tasks.append(asyncio.create_task(self._loop(name, body), name=f"writer-{name}"))
+
+    async def stop(self) -> None:
+        """Write what waits, bounded to five seconds, then stop."""
+        self.hurry()
+        try:
+            async with asyncio.timeout(5):
+                while self.waiting:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("writer_stopped_with_work", waiting=self.waiting)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def waiting(self) -> int:
+        """How many writes are queued or under way."""
+        queues = (
+            self._documents, self._rows, self._rows_out, self._wakes, self._receipts, self._cursors,
+            self._settled, self._blocks, self._presence, self._came,
+        )  # fmt: skip
+        return sum(len(queue) for queue in queues)
+
+    def hurry(self) -> None:
+        """Collect no longer: write rows and cursors now."""
+        for hurry in self._hurry.values():
+            hurry.set()
+
+    # --- queueing ---------------------------------------------------------------------------------
+
+    def document(self, document: MailboxDocument, ticket: Ticket) -> None:
+        """Insert the document."""
+        self._documents.append((document, ticket))
+        self._signals["documents"].set()
+
+    def row(self, row: Conversation, ticket: Ticket | None, token: object) -> None:
+        """Write the newest version of a row."""
+        waiting = self._rows.setdefault((row.user, row.peer), _Row(row, [], []))
+        waiting.row = row
+        if ticket is not None:
+            waiting.tickets.append(ticket)
+        if token is not None:
+            waiting.tokens.append(token)
+            self._hurry["rows"].set()
+        self._signals["rows"].set()
+
+    def pending_row(self, user: str, peer: str) -> Conversation | None:
+        """Return the row if it has not reached the store yet."""
+        found = self._rows.get((user, peer)) or self._rows_out.get((user, peer))
+        return None if found is None else found.row
+
+    def pending_cursors(self, user: str, devices: Sequence[str]) -> dict[str, int]:
+        """Return the cursors that have not reached the store yet."""
+        found: dict[str, int] = {}
+        for device in devices:
+            for queue in (self._settled, self._cursors):
+                mark = queue.get((user, device))
+                if mark is not None:
+                    found[device] = max(mark.seq, found.get(device, 0))
+        return found
+
+    def wake(self, push: PushRecord, ticket: Ticket | None) -> None:
+        """Append the wake-up to the push topic."""
+        self._wakes.append((push, ticket))
+        self._signals["wakes"].set()
+
+    def receipt(self, receipt: ReceiptRecord) -> None:
+        """Append the receipt, merged with one that waits for the same pair."""
+        key = receipt.to, receipt.peer
+        waiting = self._receipts.get(key)
+        if waiting is not None:
+            receipt = ReceiptRecord(
+                to=receipt.to,
+                cause=receipt.cause,
+                peer=receipt.peer,
+                peer_name=receipt.peer_name,
+                delivered_seq=max(receipt.delivered_seq, waiting.delivered_seq),
+                read_seq=max(receipt.read_seq, waiting.read_seq),
+                at_ms=receipt.at_ms,
+            )
+        self._receipts[key] = receipt
+        self._signals["receipts"].set()
+
+    def cursor(self, user: str, device: str, seq: int, token: object) -> None:
+        """Raise the cursor, after the receipts queued so far."""
+        mark = self._cursors.setdefault((user, device), _Mark(seq, []))
+        mark.seq = max(mark.seq, seq)
+        if token is not None:
+            mark.tokens.append(token)
+        self._signals["receipts"].set()
+
+    def block(self, effect: do.PutBlock) -> None:
+        """Write the block and answer."""
+        self._blocks.append(effect)
+        self._signals["rest"].set()
+
+    def presence(self, user: str, *, online: bool, at_ms: int) -> None:
+        """Record the newest presence."""
+        self._presence[user] = (online, at_ms)
+        self._signals["rest"].set()
+
+    def came(self, device: str) -> None:
+        """Clear the device's pending wake-up."""
+        self._came.add(device)
+        self._signals["rest"].set()
+
+    # --- loops ------------------------------------------------------------------------------------
+
+    async def _loop(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        signal, pause = self._signals[name], 0.05
+        while True:
+            await signal.wait()
+            signal.clear()
+            try:
+                await body()
+                pause = 0.05
+            except Exception as exc:  # noqa: BLE001 - a write loop that ended would lose what it was given
+                log.warning("write_postponed", queue=name, reason=str(exc), kind=type(exc).__name__)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                signal.set()
+
+    async def _write_documents(self) -> None:
+        while self._documents:
+            batch = self._documents[:1000]
+            await self._store.insert([document for document, _ in batch])
+            del self._documents[: len(batch)]
+            self._finished([ticket for _, ticket in batch])
+
+    async def _write_rows(self) -> None:
+        await self._collect("rows", ROWS_EVERY_S)
+        while self._rows or self._rows_out:
+            if not self._rows_out:
+                self._rows_out, self._rows = self._rows, {}
+            await self._store.put_conversations([waiting.row for waiting in self._rows_out.values()])
+            written, self._rows_out = self._rows_out, {}
+            self._finished([ticket for waiting in written.values() for ticket in waiting.tickets])
+            self._answer(token for waiting in written.values() for token in waiting.tokens)
+
+    async def _collect(self, name: str, seconds: float) -> None:
+        hurry = self._hurry[name]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await hurry.wait()
+        hurry.clear()
+
+    async def _write_wakes(self) -> None:
+        while self._wakes:
+            batch = self._wakes[:1000]
+            items = [(shard_of(push.user, self.shards), encode_push(push)) for push, _ in batch]
+            self._raise_first(await self._log.append("push", items))
+            del self._wakes[: len(batch)]
+            self._finished([ticket for _, ticket in batch if ticket is not None])
+
+    async def _write_receipts(self) -> None:
+        receipts, self._receipts = self._receipts, {}
+        cursors, self._cursors = self._cursors, {}
+        if receipts:
+            items = [(shard_of(r.to, self.shards), encode_record(r)) for r in receipts.values()]
+            try:
+                self._raise_first(await self._log.append("mailbox", items))
+            except Unavailable:
+                self._put_back(receipts, cursors)
+                raise
+            self.appended += len(items)
+        for key, mark in cursors.items():
+            self._settle(key, mark)
+        if self._settled:
+            self._signals["cursors"].set()
+        if len(receipts) > BUSY:
+            await asyncio.sleep(BUSY_WAIT_S)
+
+    def _settle(self, key: tuple[str, str], mark: _Mark) -> None:
+        settled = self._settled.setdefault(key, _Mark(mark.seq, []))
+        settled.seq = max(settled.seq, mark.seq)
+        settled.tokens.extend(mark.tokens)
+        if mark.tokens:
+            self._hurry["cursors"].set()
+
+    def _put_back(
+        self, receipts: dict[tuple[str, str], ReceiptRecord], cursors: dict[tuple[str, str], _Mark]
+    ) -> None:
+        for receipt in receipts.values():
+            self.receipt(receipt)
+        for (user, device), mark in cursors.items():
+            self.cursor(user, device, mark.seq, None)
+            self._cursors[user, device].tokens.extend(mark.tokens)
+
+    async def _write_rest(self) -> None:
+        await self._write_blocks()
+        came, self._came = self._came, set()
+        presence, self._presence = self._presence, {}
+        seen = {user: at_ms for user, (online, at_ms) in presence.items() if not online}
+        try:
+            if came:
+                await self._cache.clear_wakeups(sorted(came))
+            if presence:
+                await self._cache.put_presence(presence)
+        except Unavailable as exc:
+            # Redis holds nothing that is not elsewhere: a pending wake-up ends with its TTL.
+            log.warning("cache_write_dropped", reason=exc.detail)
+        if seen:
+            await self._store.touch_users(seen)
+
+    async def _write_blocks(self) -> None:
+        while self._blocks:
+            effect = self._blocks[0]
+            await self._store.set_block(effect.block)
+            self._blocks.pop(0)
+            self._answer([effect.token])
+
+    async def _write_cursors(self) -> None:
+        await self._collect("cursors", CURSORS_EVERY_S)
+        settled, self._settled = self._settled, {}
+        if not settled:
+            return
+        try:
+            await self._store.put_cursors([Cursor(u, d, mark.seq) for (u, d), mark in settled.items()])
+        except Unavailable:
+            for key, mark in settled.items():
+                self._settle(key, mark)
+            raise
+        self._answer(token for mark in settled.values() for token in mark.tokens)
+
+    def _answer(self, tokens: Iterable[object]) -> None:
+        for token in tokens:
+            self._answered(token)
+
+    @staticmethod
+    def _raise_first(results: Sequence[int | Exception]) -> None:
+        for result in results:
+            if isinstance(result, Exception):
+                raise result

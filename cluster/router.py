@@ -1,0 +1,331 @@
+"""The router: reads its shards of the log, hands each host its batch, commits what is stored.
+
+Nothing is committed before the host said that it is in MongoDB. When a host goes away, its lanes
+are rewound to what it stored, and read again when it, or another host, is there.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from actors import messages as msg
+from actors.link import Link, connect
+from actors.service import ClusterView
+from cluster.lanes import Lane
+from roost.errors import Unavailable
+from storage import metrics
+from storage.ports import LogLost, LogReader, LogRecord, Store
+
+log = structlog.get_logger()
+
+POLL_WAIT_MS = 200
+"""How long one poll waits for a first record; the next one follows at once."""
+
+POLL_RECORDS = 4000
+"""Records of one poll at most."""
+
+BUSY_RECORDS = 32
+"""A poll that brings this many is followed by a short rest, so that batches grow under load."""
+
+REST_S = 0.008
+
+UNSTORED_LIMIT = 20_000
+"""Records of one shard that may be at the host and not yet stored; beyond that it is not read."""
+
+STASH_LIMIT = 1_000
+"""Records of one shard that are held while its host is away."""
+
+COMMIT_EVERY_S = 0.25
+RECONNECT_S = 0.1
+
+
+class Router:
+    """One member of the consumer pool; see `actors.service.Service`."""
+
+    def __init__(
+        self, name: str, reader: LogReader, store: Store, secret: bytes
+    ) -> None:
+        self.name = name
+        self._reader, self._store, self._secret = reader, store, secret
+        self._view: ClusterView | None = None
+        self._lanes: dict[int, Lane] = {}
+        self._links: dict[str, Link] = {}
+        self._lost: set[int] = set()
+        self._given_up = False
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- Service ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start reading as soon as there is a map."""
+        loops = (self._read_loop, self._connect_loop, self._commit_loop)
+        self._tasks = [asyncio.create_task(loop(), name=loop.__name__) for loop in loops]
+
+    async def apply(self, view: ClusterView) -> None:
+        """Take the newest map."""
+        if self._view is None or view.version > self._view.version:
+            self._view = view
+            self._changed.set()
+
+    async def hold(self) -> None:
+        """A router writes nothing that would be lost with the log."""
+
+    async def release(self) -> None:
+        """See `hold`."""
+
+    async def status(self) -> dict[str, Any]:
+        """Return the lag, and per shard what is stored and where the log ends."""
+        ends = {shard: self._reader.end(shard) for shard in self._lanes}
+        known = {shard: end for shard, end in ends.items() if end is not None}
+        lag = sum(max(0, end - self._lanes[shard].stored) for shard, end in known.items())
+        return {
+            "shards": len(self._lanes),
+            "lag": lag,
+            "ends": known,
+            "stored": {shard: lane.stored for shard, lane in self._lanes.items()},
+            "lost": sorted(self._lost),
+            "drained": len(known) == len(self._lanes) and lag == 0 and not self._changed.is_set(),
+        }
+
+    async def metrics(self) -> bytes:
+        """Return this process's metrics."""
+        status = await self.status()
+        metrics.LOG_LAG.set(status["lag"])
+        return metrics.exposition()
+
+    async def stop(self) -> None:
+        """Commit what is stored and disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._commit()
+        except Unavailable as exc:
+            log.warning("last_commit_failed", reason=exc.detail)
+        for link in self._links.values():
+            link.close()
+        await self._reader.close()
+
+    # --- the map ----------------------------------------------------------------------------------
+
+    async def _take_lanes(self, view: ClusterView) -> None:
+        """Make the lanes what the map says: given up, taken over, moved to another host, rebased."""
+        mine = {shard for shard, router in enumerate(view.routers) if router == self.name}
+        gone = [s for s, lane in self._lanes.items() if s not in mine or lane.base != view.bases[s]]
+        self._shut(gone)
+        fresh = sorted(mine - self._lanes.keys())
+        starts = await self._starts(fresh, view)
+        for shard in fresh:
+            self._lanes[shard] = Lane(
+                shard, view.bases[shard], view.hosts[shard], starts[shard], starts[shard]
+            )
+        self._lost &= mine - set(fresh)
+        for lane in self._lanes.values():
+            if lane.host != view.hosts[lane.shard] or self._stale(lane.host, view):
+                lane.host = view.hosts[lane.shard]
+                lane.rewind()
+        if gone or fresh:
+            log.info("shards_assigned", taken=fresh, given_up=gone, version=view.version)
+
+    def _shut(self, shards: Iterable[int]) -> None:
+        for shard in shards:
+            self._given_up = True
+            lane = self._lanes.pop(shard)
+            link = self._links.get(lane.host)
+            if link is not None and lane.opened:
+                link.send(msg.Shut([shard]))
+
+    async def _starts(self, shards: list[int], view: ClusterView) -> dict[int, int]:
+        """Return where to begin: the group's offset, or what the stores say, whichever is further."""
+        if not shards:
+            return {}
+        committed = await self._reader.committed(shards)
+        states = await self._store.log_states()
+        starts: dict[int, int] = {}
+        for shard in shards:
+            state = states.get(shard)
+            stored = state.stored if state is not None and state.base == view.bases[shard] else 0
+            starts[shard] = committed[shard] if committed[shard] is not None else stored
+        return starts
+
+    def _stale(self, host: str, view: ClusterView) -> bool:
+        link = self._links.get(host)
+        return link is not None and link.name != view.incarnations.get(host)
+
+    async def _seek(self) -> None:
+        """Send the reader where lanes want it: twice, because a shard that stays keeps its position."""
+        if not any(lane.seek for lane in self._lanes.values()) and not self._given_up:
+            return
+        self._given_up = False
+        reading = [lane for lane in self._lanes.values() if lane.shard not in self._lost]
+        await self._reader.assign({lane.shard: lane.sent for lane in reading if not lane.seek})
+        await self._reader.assign({lane.shard: lane.sent for lane in reading})
+        self._reader.resume([lane.shard for lane in reading])
+        for lane in self._lanes.values():
+            lane.seek = lane.halted = False
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def _read_loop(self) -> None:
+        while True:
+            try:
+                if self._changed.is_set() and self._view is not None:
+                    self._changed.clear()
+                    await self._take_lanes(self._view)
+                await self._seek()
+                self._open_lanes()
+                await self._read()
+            except LogLost as exc:
+                log.error("log_lost", shards=list(exc.shards))
+                self._lost |= set(exc.shards)
+                self._given_up = True
+            except Unavailable as exc:
+                log.warning("read_postponed", reason=exc.detail)
+                self._changed.set()
+                await asyncio.sleep(0.2)
+
+    async def _read(self) -> None:
+        if not self._lanes:
+            await asyncio.wait_for(self._changed.wait(), None)
+            return
+        self._throttle()
+        records = await self._reader.poll(wait_ms=POLL_WAIT_MS, limit=POLL_RECORDS)
+        if not records:
+            return
+        count = self._route(records)
+        if count >= BUSY_RECORDS:
+            await asyncio.sleep(REST_S)
+
+    def _route(self, records: dict[int, list[LogRecord]]) -> int:
+        parts: dict[str, list[msg.Part]] = {}
+        count = 0
+        for shard, found in records.items():
+            lane = self._lanes.get(shard)
+            if lane is None or lane.seek:
+                continue  # it is read again from `sent`
+            if not lane.opened:
+                lane.stash.extend(found)
+                continue
+            part = msg.Part(shard, [r.offset for r in found], [r.value for r in found])
+            parts.setdefault(lane.host, []).append(part)
+            lane.sent = found[-1].offset + 1
+            count += len(found)
+        for host, for_host in parts.items():
+            self._links[host].send(msg.Batch(for_host))
+        metrics.ROUTER_BATCH_RECORDS.observe(count)
+        return count
+
+    def _throttle(self) -> None:
+        """Fetch nothing for lanes whose host is away or behind; the others go on."""
+        halt = [
+            s for s, lane in self._lanes.items()
+            if not lane.halted and (lane.unstored > UNSTORED_LIMIT or len(lane.stash) > STASH_LIMIT)
+        ]  # fmt: skip
+        go_on = [
+            s for s, lane in self._lanes.items()
+            if lane.halted and lane.opened and lane.unstored < UNSTORED_LIMIT // 2
+        ]
+        self._reader.pause(halt)
+        self._reader.resume(go_on)
+        for shard in halt + go_on:
+            self._lanes[shard].halted = shard in halt
+
+    def _open_lanes(self) -> None:
+        """Tell the hosts about lanes whose log end is known; find out when a log was lost."""
+        for lane in self._lanes.values():
+            link = self._links.get(lane.host)
+            end = self._reader.end(lane.shard)
+            if lane.opened or lane.seek or link is None or not link.alive or end is None:
+                continue
+            if end < lane.sent:
+                raise LogLost([lane.shard])
+            link.send(msg.Open(lane.shard, lane.base, lane.sent, end))
+            lane.opened = True
+            if lane.stash:
+                stash, lane.stash = lane.stash, []
+                self._route({lane.shard: stash})
+
+    # --- hosts ------------------------------------------------------------------------------------
+
+    async def _connect_loop(self) -> None:
+        while True:
+            view = self._view
+            for host in set(view.hosts) if view is not None else ():
+                if view is not None and host in view.addresses:
+                    await self._connect(host, view)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _connect(self, host: str, view: ClusterView) -> None:
+        known = self._links.get(host)
+        if known is not None and known.alive and known.name == view.incarnations[host]:
+            return
+        if known is not None:
+            known.close()
+        try:
+            link = await connect(
+                view.addresses[host],
+                self,
+                msg.decode_from_host,
+                secret=self._secret,
+                me=("router", self.name),
+            )
+        except (OSError, TimeoutError) as exc:
+            log.info("host_away", host=host, reason=str(exc))
+            return
+        link.name = view.incarnations[host]
+        self._links[host] = link
+        self._changed.set()
+
+    def opened(self, link: Link) -> None:
+        """The handshake with a host is done."""
+
+    def closed(self, link: Link) -> None:
+        """A host is gone: rewind its lanes."""
+        for host in [h for h, known in self._links.items() if known is link]:
+            del self._links[host]
+            for lane in self._lanes.values():
+                if lane.host == host:
+                    lane.rewind()
+            log.warning("host_lost", host=host)
+        self._changed.set()
+
+    def received(self, link: Link, messages: list[Any]) -> None:
+        """Take what a host says about our lanes."""
+        for message in messages:
+            if isinstance(message, msg.Stored):
+                for shard, stored in message.offsets.items():
+                    lane = self._lanes.get(shard)
+                    if lane is not None and self._links.get(lane.host) is link:
+                        lane.told(stored)
+            elif isinstance(message, msg.NotMine):
+                lane = self._lanes.get(message.shard)
+                if lane is not None:
+                    lane.rewind()
+                    self._changed.set()
+
+    # --- committing -------------------------------------------------------------------------------
+
+    async def _commit_loop(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_S)
+            try:
+                await self._commit()
+            except Unavailable as exc:
+                log.warning("commit_postponed", reason=exc.detail)
+
+    async def _commit(self) -> None:
+        news = {s: lane.stored for s, lane in self._lanes.items() if lane.stored > lane.committed}
+        if not news:
+            return
+        await self._reader.commit(news)
+        by_base: dict[int, dict[int, int]] = {}
+        for shard, stored in news.items():
+            lane = self._lanes.get(shard)
+            if lane is not None:
+                lane.committed = stored
+                by_base.setdefault(lane.base, {})[shard] = stored
+        for base, stored_by_shard in by_base.items():
+            await self._store.raise_stored(base, stored_by_shard)
