@@ -5,6 +5,7 @@ differently ends and their exceptions become ``Unavailable``, once.
 """
 
 import asyncio
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal
@@ -103,6 +104,24 @@ class Collection:
         """Return the documents."""
         cursor = self._collection.find(where, fields, sort=sort, limit=limit)
         with translated():
+            found: list[Document] = await cursor.to_list(None)
+            return found
+
+    async def among(
+        self, where: Filter, further: Filter, fields: Sequence[str] | None, sort: Sort, limit: int
+    ) -> list[Document]:
+        """Return the documents that match both filters.
+
+        MongoDB merges the two; the embedded surrogate uses an index for the first only as long as
+        nothing but the index's own fields is in it, and would scan the collection otherwise.
+        """
+        pipeline: list[Filter] = [{"$match": where}, {"$match": further}, {"$sort": dict(sort)}]
+        pipeline += [{"$limit": limit}] if limit else []
+        pipeline += [{"$project": dict.fromkeys(fields, 1)}] if fields else []
+        with translated():
+            cursor = self._collection.aggregate(pipeline)
+            if inspect.isawaitable(cursor):
+                cursor = await cursor
             found: list[Document] = await cursor.to_list(None)
             return found
 

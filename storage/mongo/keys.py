@@ -5,6 +5,7 @@ repeated after a lost reply must not bring a used one-time key back.
 """
 
 import hashlib
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from storage.mongo.part import Part, row_id
 _FREE: Final = "free"
 _FALLBACK: Final = "fallback"
 _CLAIMED: Final = "claimed"
+_CHOICE: Final = 16
 _TOMBSTONE_S: Final = 90 * 24 * 3600
 """How long the id of a used key is remembered: longer than any client keeps an upload in hand."""
 
@@ -65,12 +67,19 @@ class KeysPart(Part):
     async def claim_one_time_key(
         self, user_id: str, device: str, algorithm: str
     ) -> tuple[str, dict[str, Any]] | None:
-        owner = row_id(user_id, device)
-        free = {"owner": owner, "algorithm": algorithm, "state": _FREE}
-        # The key itself goes, its id and digest stay; the server's clock dates the tombstone.
+        kind = {"owner": row_id(user_id, device), "algorithm": algorithm}
+        # Chosen first and then taken by its `_id`: the embedded surrogate scans the collection for
+        # an update that is found in any other way. Who loses a race takes another one.
+        while free := await self._one_time_keys.many(kind | {"state": _FREE}, ["_id"], limit=_CHOICE):
+            if taken := await self._take(secrets.choice(free)["_id"]):
+                return taken
+        found = await self._one_time_keys.one(kind | {"state": _FALLBACK})
+        return found and (found["name"], msgspec.json.decode(found["key"]))
+
+    async def _take(self, identity: str) -> tuple[str, dict[str, Any]] | None:
+        # The key itself goes; its id and digest stay. The server's clock dates the tombstone.
         claim = {"$set": {"state": _CLAIMED}, "$unset": {"key": ""}, "$currentDate": {"claimed_at": True}}
-        found = await self._one_time_keys.update_and_get(free, claim, before=True)
-        found = found or await self._one_time_keys.one(free | {"state": _FALLBACK})
+        found = await self._one_time_keys.update_and_get({"_id": identity, "state": _FREE}, claim, before=True)
         return found and (found["name"], msgspec.json.decode(found["key"]))
 
     async def _conflict(self, documents: list[Document]) -> bool:

@@ -3,9 +3,13 @@
 ``mailbox`` has two indexes and no more: ``_id``, made from (user, seq), so that a replay writes
 the same document again; and (u, s) for every read. Field names are short because each is
 stored with every entry; ``schema.md`` spells them out.
+
+Reads that want a few entries out of many look through windows of seq that widen: the embedded
+surrogate reads a whole range whatever the limit, so an unbounded one costs as much as the mailbox
+is long. With MongoDB itself a window costs one more round trip where a mailbox is sparse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +21,8 @@ from storage.records import Conversation, Cursor, MailboxDocument
 _BY_SEQ: Final = [("u", ASCENDING), ("s", ASCENDING)]
 _NEWEST_FIRST: Final = [("u", DESCENDING), ("s", DESCENDING)]
 _MESSAGE: Final = "m"
+_FIRST_WINDOW: Final = 4096
+_WIDER: Final = 16
 _RAISED: Final = (
     "delivered_seq", "read_seq", "delivered_at_ms", "read_at_ms", "receipt_seq", "my_read_seq",
 )  # fmt: skip
@@ -34,17 +40,22 @@ class MailboxesPart(Part):
             await self._mailbox.insert_missing([_stored(document) for document in documents])
 
     async def range(self, user_id: str, after: int, upto: int, limit: int) -> list[MailboxDocument]:
-        where = {"u": user_id, "s": {"$gt": after, "$lte": upto}}
-        return await self._read(where, _BY_SEQ, limit)
+        found: list[MailboxDocument] = []
+        for low, high in _windows(after, upto, limit):
+            where = {"u": user_id, "s": {"$gt": low, "$lte": high}}
+            found += await self._read(where, {}, _BY_SEQ, limit - len(found))
+            if len(found) >= limit:
+                break
+        return found
 
     async def latest(self, user_id: str, below: int, limit: int) -> list[MailboxDocument]:
-        return await self._read({"u": user_id, "s": {"$lt": below}}, _NEWEST_FIRST, limit)
+        return await self._newest(user_id, {}, below, limit)
 
     async def latest_from(
         self, user_id: str, sender: str, sender_device: str, below: int
     ) -> MailboxDocument | None:
-        where = {"u": user_id, "s": {"$lt": below}, "k": _MESSAGE, "f": sender, "d": sender_device}
-        found = await self._read(where, _NEWEST_FIRST, 1)
+        sent = {"k": _MESSAGE, "f": sender, "d": sender_device}
+        found = await self._newest(user_id, sent, below, 1)
         return found[0] if found else None
 
     async def exists(self, user_id: str, seq: int) -> bool:
@@ -53,17 +64,17 @@ class MailboxesPart(Part):
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
     ) -> dict[tuple[str, str], MailboxDocument]:
-        where = {"u": user_id, "s": {"$lt": below}, "k": _MESSAGE, "i": {"$in": list(causes)}}
+        where, messages = {"u": user_id, "s": {"$lt": below}}, {"k": _MESSAGE, "i": {"$in": list(causes)}}
+        found = await self._mailbox.among(where, messages, None, _NEWEST_FIRST, 0)
         # Newest first, so that of two documents with one id the older one is what remains.
-        return {(each.sender_device, each.cause): each for each in await self._read(where, _NEWEST_FIRST, 0)}
+        return {(each.sender_device, each.cause): each for each in map(_entry, found)}
 
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
-        where = {"u": user_id, "s": {"$lt": below}, "k": _MESSAGE, "f": peer}
-        return await self._read(where, _NEWEST_FIRST, limit)
+        return await self._newest(user_id, {"k": _MESSAGE, "f": peer}, below, limit)
 
     async def summary(self, user_id: str, limit: int) -> dict[str, list[tuple[int, int]]]:
-        where = {"u": user_id, "k": _MESSAGE}
-        found = await self._mailbox.many(where, ["f", "s", "a"], sort=_NEWEST_FIRST, limit=limit)
+        messages = {"k": _MESSAGE}
+        found = await self._mailbox.among({"u": user_id}, messages, ["f", "s", "a"], _NEWEST_FIRST, limit)
         senders: dict[str, list[tuple[int, int]]] = {}
         for entry in found:
             senders.setdefault(entry["f"], []).append((entry["s"], entry["a"]))
@@ -104,8 +115,35 @@ class MailboxesPart(Part):
             devices[name] = max(cursor.seq, devices.get(name, 0))
         await self._cursors.bulk([({"_id": user}, {"$max": devices}) for user, devices in raised.items()])
 
-    async def _read(self, where: Filter, sort: Sequence[tuple[str, int]], limit: int) -> list[MailboxDocument]:
-        return [_entry(found) for found in await self._mailbox.many(where, sort=sort, limit=limit)]
+    async def _newest(
+        self, user_id: str, further: Filter, below: int, limit: int
+    ) -> list[MailboxDocument]:
+        """Return the entries that match and have ``seq < below``, highest first."""
+        found: list[MailboxDocument] = []
+        for after, upto in _windows(-below, 0, limit):
+            where = {"u": user_id, "s": {"$gte": -upto, "$lt": -after}}
+            found += await self._read(where, further, _NEWEST_FIRST, limit - len(found))
+            if len(found) >= limit:
+                break
+        return found
+
+    async def _read(
+        self, where: Filter, further: Filter, sort: Sequence[tuple[str, int]], limit: int
+    ) -> list[MailboxDocument]:
+        if further:
+            found = await self._mailbox.among(where, further, None, sort, limit)
+        else:
+            found = await self._mailbox.many(where, sort=sort, limit=limit)
+        return [_entry(each) for each in found]
+
+
+def _windows(after: int, upto: int, limit: int) -> Iterator[tuple[int, int]]:
+    """Cut ``after < seq <= upto`` into windows, each wider than the one before."""
+    width = max(_FIRST_WINDOW, limit * _WIDER)
+    while after < upto:
+        end = min(upto, after + width)
+        yield after, end
+        after, width = end, width * _WIDER
 
 
 def _entry_id(user_id: str, seq: int) -> str:
