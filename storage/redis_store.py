@@ -1,0 +1,183 @@
+"""The Redis adapter: what is quick and may be lost at any time.
+
+Every key has a TTL. Commands stay within Redis 6.2. One Lua file per operation that is more than
+one command; ``schema.md`` lists the keys.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+from redis import asyncio as redis
+from redis.asyncio.client import PubSub
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from roost.errors import Unavailable
+from storage.ports import Accepted
+
+_ANSWER_TTL_MS: Final = 24 * 3600 * 1000
+"""Longer than a client goes on retrying one request; the recipient's actor knows ids for longer."""
+
+_PRESENCE_TTL_MS: Final = 3600 * 1000
+_SNAPSHOT_TTL_MS: Final = 600 * 1000
+_KEYS_PER_CALL: Final = 1000
+_RECONNECT_S: Final = (0.1, 0.3, 1.0)
+_SILENCE_S: Final = 10.0
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_accepted = msgspec.msgpack.Decoder(Accepted).decode
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise Unavailable(f"Redis did not carry out the call ({type(exc).__name__}).") from exc
+
+
+class RedisStore:
+    """Implements ``storage.ports.Cache``.
+
+    It belongs to the event loop in which it is used, and connects at its first call.
+
+    Args:
+        url: ``redis://...``
+        prefix: What every key and channel begins with.
+        connections: How many connections there may be; a call waits for a free one.
+    """
+
+    def __init__(self, url: str, prefix: str = "roost:", *, connections: int = 16) -> None:
+        self._prefix = prefix
+        pool: Any = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=3,
+            socket_timeout=5,
+            socket_connect_timeout=3,
+            health_check_interval=30,
+        )
+        self._pool = pool
+        self._redis: Any = redis.Redis(connection_pool=pool)
+        self._take = self._script("take")
+        self._store = self._script("store")
+        self._take_out = self._script("take_out")
+
+    async def recall(self, keys: Sequence[tuple[str, str]]) -> list[Accepted | None]:
+        if not keys:
+            return []
+        with _translated():
+            values = await self._redis.mget([self._answer(key) for key in keys])
+        return [None if value is None else _decode_accepted(value) for value in values]
+
+    async def remember(self, answers: Mapping[tuple[str, str], Accepted]) -> None:
+        values = {self._answer(key): _encode(accepted) for key, accepted in answers.items()}
+        await self._store_all(values, _ANSWER_TTL_MS)
+
+    async def take(self, limiter: str, key: str, *, rate: float, burst: int, cost: int = 1) -> float:
+        interval_us = 1_000_000 / rate
+        with _translated():
+            wait_us = await self._take(keys=[f"{self._prefix}l:{limiter}:{key}"], args=[interval_us, burst, cost])
+        return int(wait_us) / 1_000_000
+
+    async def publish(self, channel: str, message: str) -> None:
+        with _translated():
+            await self._redis.publish(self._prefix + channel, message)
+
+    async def subscribe(
+        self, channels: Sequence[str], connected: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[tuple[str, str]]:
+        attempt = 0
+        while True:
+            pubsub = self._redis.pubsub()
+            try:
+                await _listen(pubsub, [self._prefix + channel for channel in channels])
+                await connected()
+                attempt = 0
+                async for channel, message in _messages(pubsub):
+                    yield channel.removeprefix(self._prefix), message
+            except (RedisError, OSError, TimeoutError):
+                await asyncio.sleep(_RECONNECT_S[min(attempt, len(_RECONNECT_S) - 1)])
+                attempt += 1
+            finally:
+                await pubsub.aclose()
+
+    async def put_presence(self, states: Mapping[str, tuple[bool, int]]) -> None:
+        values = {f"{self._prefix}p:{user}": _encode(state) for user, state in states.items()}
+        await self._store_all(values, _PRESENCE_TTL_MS)
+
+    async def put_snapshots(self, snapshots: Mapping[str, bytes]) -> None:
+        values = {f"{self._prefix}s:{user}": snapshot for user, snapshot in snapshots.items()}
+        await self._store_all(values, _SNAPSHOT_TTL_MS)
+
+    async def take_snapshots(self, users: Sequence[str]) -> dict[str, bytes]:
+        taken: dict[str, bytes] = {}
+        for some in _chunks(list(dict.fromkeys(users))):
+            with _translated():
+                values = await self._take_out(keys=[f"{self._prefix}s:{user}" for user in some])
+            taken |= {user: value for user, value in zip(some, values, strict=True) if value is not None}
+        return taken
+
+    async def claim_wakeup(self, device: str, ttl_s: int) -> bool:
+        with _translated():
+            return bool(await self._redis.set(f"{self._prefix}w:{device}", b"", nx=True, ex=ttl_s))
+
+    async def clear_wakeups(self, devices: Sequence[str]) -> None:
+        for some in _chunks(devices):
+            with _translated():
+                await self._redis.delete(*(f"{self._prefix}w:{device}" for device in some))
+
+    async def ping(self) -> None:
+        with _translated():
+            await self._redis.ping()
+
+    async def close(self) -> None:
+        with _translated():
+            await self._redis.aclose()
+            await self._pool.disconnect()
+
+    def _answer(self, key: tuple[str, str]) -> str:
+        return f"{self._prefix}a:{key[0]}:{key[1]}"
+
+    def _script(self, name: str) -> AsyncScript:
+        text = resources.files("storage").joinpath("lua", f"{name}.lua").read_text()
+        script: AsyncScript = self._redis.register_script(text)
+        return script
+
+    async def _store_all(self, values: Mapping[str, bytes], ttl_ms: int) -> None:
+        for keys in _chunks(list(values)):
+            with _translated():
+                await self._store(keys=keys, args=[ttl_ms, *(values[key] for key in keys)])
+
+
+async def _listen(pubsub: PubSub, channels: Sequence[str]) -> None:
+    """Return once the server has confirmed every subscription."""
+    await pubsub.subscribe(*channels)
+    for _ in channels:
+        if await pubsub.get_message(timeout=_SILENCE_S) is None:
+            raise TimeoutError
+
+
+async def _messages(pubsub: PubSub) -> AsyncIterator[tuple[str, str]]:
+    """Yield messages; raise when the connection is lost, also one that is silently gone."""
+    pinged = False
+    while True:
+        received = await pubsub.get_message(timeout=_SILENCE_S)
+        if received is None:
+            if pinged:
+                raise TimeoutError
+            await pubsub.ping()
+            pinged = True
+            continue
+        pinged = False
+        if received["type"] == "message":
+            yield received["channel"].decode(), received["data"].decode()
+
+
+def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut into pieces that do not hold up the single-threaded server."""
+    return (keys[at : at + _KEYS_PER_CALL] for at in range(0, len(keys), _KEYS_PER_CALL))
