@@ -120,7 +120,7 @@ def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) 
         raise ValueError(f"the bundle is not that of {address}, device {device_id}")
     keys = bundle.get("keys")
     if not isinstance(keys, Mapping) or not isinstance(bundle.get("algorithms"), list):
-        raise ValueError("a bundle has a list of algorithms and an object of keys")
+        raise ValueError("a bundle has a list of algorithms and an object of keys")  # noqa: TRY004
     ed25519 = read_key(keys.get(f"ed25519:{device_id}"))
     curve25519 = read_key(keys.get(f"curve25519:{device_id}"))
     verify_signed(bundle, address, f"ed25519:{device_id}", ed25519)

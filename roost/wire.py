@@ -330,13 +330,16 @@ class MsgpackCodec:
     text = False
 
     def decode_client(self, data: bytes) -> ClientFrame:
-        return _client_msgpack(data)
+        frame: ClientFrame = _client_msgpack(data)
+        return frame
 
     def decode_server(self, data: bytes) -> ServerFrame:
-        return _server_msgpack(data)
+        frame: ServerFrame = _server_msgpack(data)
+        return frame
 
     def decode_entry(self, data: Raw) -> Entry:
-        return _entry_msgpack(data)
+        entry: Entry = _entry_msgpack(data)
+        return entry
 
     def encode(self, frame: ClientFrame | ServerFrame) -> bytes:
         return _encode_msgpack(frame)
@@ -348,7 +351,7 @@ class JsonCodec:
     text = True
 
     def decode_client(self, data: bytes) -> ClientFrame:
-        frame = _client_json(data)
+        frame: ClientFrame | _SendText = _client_json(data)
         if isinstance(frame, _SendText):
             payloads = {device: from_base64(text) for device, text in frame.payloads.items()}
             return Send(
@@ -363,10 +366,11 @@ class JsonCodec:
         return frame
 
     def decode_server(self, data: bytes) -> ServerFrame:
-        return _server_json(data)
+        frame: ServerFrame = _server_json(data)
+        return frame
 
     def decode_entry(self, data: Raw) -> Entry:
-        entry = _entry_json(data)
+        entry: Entry | _MessageText = _entry_json(data)
         if isinstance(entry, _MessageText):
             return MessageEntry(
                 seq=entry.seq,

@@ -65,6 +65,11 @@ class DeviceSecrets:
         return DeviceKeys(address, device_id, self.curve25519_public, self.ed25519_public)
 
 
+def public_half(private: bytes) -> bytes:
+    """Return the X25519 public key of a private one."""
+    return bytes(PrivateKey(private).public_key)
+
+
 def signed(obj: dict[str, Any], address: str, device_id: str, secrets: DeviceSecrets) -> dict[str, Any]:
     """Return the object with this device's signature added."""
     signature = secrets.signing_key.sign(canonical_json(obj)).signature

@@ -39,7 +39,7 @@ Reason = Literal[
 """Why a payload was refused. ``wrong_heading``: it is real, but not the message it was delivered as."""
 
 
-class Undecryptable(Exception):
+class Undecryptable(Exception):  # noqa: N818 - the word of the protocol
     """A payload cannot be shown.
 
     Attributes:

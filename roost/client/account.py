@@ -1,0 +1,95 @@
+"""Getting an account, a session and published keys: what happens before a client can start."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from roost.client.http import Api
+from roost.client.keystore import Keystore
+from roost.client.state import Pin, Profile
+from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
+from roost.ids import address_of, fold_username
+
+_FALLBACK_ID = "AAAAAAAAAAA"
+
+
+async def register(api: Api, username: str, password: str, **profile: str) -> None:
+    """Make the account.
+
+    Raises:
+        RoostError: ``username_taken``, or a field is malformed.
+    """
+    body = {"username": fold_username(username), "password": password, **profile}
+    await api.bare("POST", "/v1/accounts", body)
+
+
+async def sign_in(
+    api: Api,
+    username: str,
+    password: str,
+    *,
+    keystore: Keystore,
+    device_name: str,
+    random: Callable[[int], bytes],
+) -> Profile:
+    """Start a session; a profile of this user in the keystore stays the same device.
+
+    Raises:
+        RoostError: ``bad_credentials``, or the known device is gone.
+    """
+    username = fold_username(username)
+    known = keystore.load()
+    if known is not None and (known.server != api.server or known.username != username):
+        raise ValueError("the keystore holds the profile of another user or server: use another one")
+    body: dict[str, Any] = {"username": username, "password": password}
+    body |= {"device_id": known.device_id} if known is not None else {"device": {"name": device_name}}
+    answer = await api.bare("POST", "/v1/sessions", body)
+    profile = known or _new_profile(api.server, answer, random)
+    api.tokens = profile.tokens
+    api.adopt(answer)
+    keystore.save(profile)
+    return profile
+
+
+async def publish_keys(api: Api, profile: Profile, keystore: Keystore) -> None:
+    """Upload this device's signed bundle and fallback key, once; a repeat is harmless."""
+    if profile.published:
+        return
+    address = address_of(profile.username, profile.server_name)
+    secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
+    fallback = public_half(profile.fallback)
+    key = signed_key(fallback, address, profile.device_id, secrets, fallback=True)
+    body = {
+        "device_keys": device_keys(address, profile.device_id, secrets),
+        "fallback_keys": {f"{ONE_TIME_KEY}:{_FALLBACK_ID}": key},
+    }
+    await api.call("POST", "/v1/keys/upload", body)
+    profile.published = True
+    keystore.save(profile)
+
+
+def _new_profile(server: str, answer: dict[str, Any], random: Callable[[int], bytes]) -> Profile:
+    secrets = DeviceSecrets.from_random(random(64))
+    profile = Profile(
+        server=server,
+        server_name=answer.get("server_name") or _issuer(answer["access_token"]),
+        username=answer["username"],
+        user_id=answer["user_id"],
+        device_id=answer["device_id"],
+        curve25519=secrets.curve25519,
+        ed25519=secrets.ed25519,
+        fallback=random(32),
+    )
+    # Pinned like a peer's, so that another device of this user shows up as an event.
+    own = Pin(secrets.curve25519_public, secrets.ed25519_public)
+    profile.peers[profile.username] = {profile.device_id: own}
+    return profile
+
+
+def _issuer(token: str) -> str:
+    # The issuer of a token is the server's name; it is only read, the server is who checks it.
+    claims = token.split(".")[1]
+    decoded = msgspec.json.decode(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    return str(decoded["iss"])

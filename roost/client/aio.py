@@ -1,0 +1,245 @@
+"""The client that apps use: one device of one user, on asyncio.
+
+client = await Client.register("http://127.0.0.1:8080", "alice", "a password")
+await client.start()
+message_id = await client.send("bob", "hello")
+async for event in client.events():
+...
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Literal, Self
+
+import aiohttp
+
+from roost.client import account, events
+from roost.client.engine import Engine, Options
+from roost.client.http import Api
+from roost.client.keystore import Keystore, MemoryKeystore
+from roost.client.state import OutboxItem, Profile
+from roost.clock import now_ms
+from roost.crypto import SUITE
+from roost.ids import fold_username, uuid7
+from roost.wire import Send, Typing
+
+MAX_CONTENT = 60 * 1024
+"""Bytes of one message's plaintext; sealed and padded it stays below the server's limit."""
+
+
+def connections() -> aiohttp.ClientSession:
+    """Return a connection pool that any number of clients may share."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
+
+class Client:
+    """One device of one user.
+
+    Make one with ``register``, ``login`` or ``resume``; ``start`` it; consume ``events()``.
+    """
+
+    def __init__(
+        self, profile: Profile, keystore: Keystore, api: Api, options: Options, *, owns_http: bool
+    ) -> None:
+        self.profile = profile
+        self.api = api
+        self._engine = Engine(profile, keystore, api, options)
+        self._owns_http = owns_http
+        self._closed = False
+
+    @classmethod
+    async def register(
+        cls,
+        server: str,
+        username: str,
+        password: str,
+        *,
+        keystore: Keystore | None = None,
+        http: aiohttp.ClientSession | None = None,
+        options: Options | None = None,
+    ) -> Self:
+        """Make an account and sign in with its first device.
+
+        Raises:
+            RoostError: For example ``username_taken``.
+        """
+        shared = http or connections()
+        try:
+            await account.register(Api(server, shared, now_ms), username, password)
+            client = await cls.login(
+                server, username, password, keystore=keystore, http=shared, options=options
+            )
+        except BaseException:
+            if http is None:
+                await shared.close()
+            raise
+        client._owns_http = http is None  # noqa: SLF001 - our own class
+        return client
+
+    @classmethod
+    async def login(
+        cls,
+        server: str,
+        username: str,
+        password: str,
+        *,
+        keystore: Keystore | None = None,
+        http: aiohttp.ClientSession | None = None,
+        options: Options | None = None,
+    ) -> Self:
+        """Sign in: with the keystore's device if it has one, else with a new device.
+
+        Raises:
+            RoostError: For example ``bad_credentials``.
+            ValueError: The keystore belongs to another user or server.
+        """
+        options = options or Options()
+        keystore = keystore or MemoryKeystore()
+        shared = http or connections()
+        api = Api(server, shared, options.clock)
+        try:
+            profile = await account.sign_in(
+                api,
+                username,
+                password,
+                keystore=keystore,
+                device_name=options.device_name,
+                random=options.random,
+            )
+            await account.publish_keys(api, profile, keystore)
+        except BaseException:
+            if http is None:
+                await shared.close()
+            raise
+        client = cls(profile, keystore, api, options, owns_http=http is None)
+        client._engine.learn_clock(api.server_time_ms)
+        return client
+
+    @classmethod
+    def resume(
+        cls,
+        keystore: Keystore,
+        *,
+        http: aiohttp.ClientSession | None = None,
+        options: Options | None = None,
+    ) -> Self:
+        """Continue with what the keystore has; call inside a running event loop.
+
+        Raises:
+            ValueError: There is no profile in the keystore.
+        """
+        options = options or Options()
+        profile = keystore.load()
+        if profile is None:
+            raise ValueError("the keystore is empty: sign in first")
+        shared = http or connections()
+        api = Api(profile.server, shared, options.clock, profile.tokens)
+        return cls(profile, keystore, api, options, owns_http=http is None)
+
+    @property
+    def username(self) -> str:
+        """This user."""
+        return self.profile.username
+
+    @property
+    def connected(self) -> bool:
+        """Whether the session with the server is up."""
+        return self._engine.session.open
+
+    async def start(self) -> None:
+        """Connect, and stay connected until ``close``; returns at once."""
+        self._engine.start()
+
+    async def send(
+        self, to: str, content: bytes | str, *, urgent: bool = True, expires_in_s: int | None = None
+    ) -> str:
+        """Take a message into the outbox, safely, and return its id; it is sent as soon as can be.
+
+        Raises:
+            ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is no username.
+        """
+        item = self.compose(to, content, urgent=urgent, expires_in_s=expires_in_s)
+        self._engine.apply(self._engine.session.submit(item, self.now_ms()))
+        self._engine.arm_tick()
+        await asyncio.shield(self._engine.flushed())
+        return item.id
+
+    def compose(
+        self, to: str, content: bytes | str, *, urgent: bool = True, expires_in_s: int | None = None
+    ) -> OutboxItem:
+        """Make a message with a fresh id, without sending it; raises as ``send`` does."""
+        data = content.encode() if isinstance(content, str) else content
+        if len(data) > MAX_CONTENT:
+            raise ValueError(f"a message has at most {MAX_CONTENT} bytes: send media by reference")
+        at_ms = self.now_ms()
+        message_id = uuid7(at_ms, self._engine.options.random(10))
+        return OutboxItem(0, message_id, fold_username(to), at_ms, data, urgent, expires_in_s)
+
+    async def sealed(self, item: OutboxItem) -> Send:
+        """Return the frame that would carry a message, for the peer's devices as they are now."""
+        for peer, bundles in (await self._engine.errands.query({item.to})).items():
+            self._engine.keys_came(peer, bundles)
+        payloads = self._engine.payloads(item)
+        return Send(item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s)
+
+    async def mark_read(self, peer: str, seq: int) -> None:
+        """Tell ``peer`` that everything up to ``seq`` of this mailbox has been read."""
+        self._engine.apply(self._engine.session.read(peer, seq, self.now_ms()))
+        await asyncio.shield(self._engine.flushed())
+
+    def typing(self, peer: str, state: Literal["typing", "paused"] = "typing") -> None:
+        """Show ``peer`` that this user types; lost if there is no connection."""
+        self._engine.apply(self._engine.session.typing(Typing(peer, state)))
+
+    def subscribe(self, *users: str) -> None:
+        """Get ``Presence`` events of these users, instead of those of before."""
+        self._engine.apply(self._engine.session.subscribe(list(users)))
+
+    def trust(self, peer: str) -> None:
+        """Accept the changed keys of ``peer``, which somebody has compared, and send what was held."""
+        self._engine.directory.trust(peer)
+        self._engine.apply(self._engine.session.outbox.hold(peer, self.now_ms(), held=False))
+        self._engine.flushed()
+
+    async def events(self) -> AsyncIterator[events.Event]:
+        """Yield what happens, until the client is closed or its session is over.
+
+        An event counts as taken, and a message as acknowledged, when the next one is asked for.
+        """
+        engine = self._engine
+        while True:
+            engine.idle = False
+            while engine.queue:
+                event, seq = engine.queue.popleft()
+                if event is not None:
+                    yield event
+                engine.taken(seq)
+            engine.idle = True
+            if self._closed or engine.over:
+                return
+            engine.news.clear()
+            await engine.news.wait()
+
+    async def close(self) -> None:
+        """Save, disconnect and stop; what is in the outbox stays in the keystore."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._engine.stop()
+        if self._owns_http:
+            await self.api.http.close()
+
+    async def logout(self) -> None:
+        """End the session on the server, then close.
+
+        Raises:
+            RoostError: The server did not confirm it; the client is closed all the same.
+        """
+        try:
+            await self.api.call("DELETE", "/v1/sessions/current")
+        finally:
+            await self.close()
+
+    def now_ms(self) -> int:
+        """Return the time on the server's clock, as far as it is known."""
+        return self._engine.now_ms()

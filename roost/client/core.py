@@ -1,0 +1,246 @@
+"""The client's session with the server: frames in, effects out.
+
+What lives here: the cursor and the chain of entries, what was seen and what was acknowledged,
+read marks, and the outbox (its own module). What must not: I/O, tasks, the clock, randomness,
+cryptography. The shell (``aio``) performs the effects and reports back; ``now_ms`` is always
+the time on the server's clock.
+"""
+
+from roost.client import events
+from roost.client.effects import (
+    Batch,
+    Effect,
+    Incoming,
+    Opaque,
+    Renew,
+    Requery,
+    Resync,
+    Take,
+    Tell,
+    Write,
+)
+from roost.client.outbox import Outbox
+from roost.client.state import OutboxItem, State
+from roost.ids import MESSAGE_ID_WINDOW_MS, uuid7_ms
+from roost.wire import (
+    Accepted,
+    Ack,
+    Drained,
+    Entry,
+    KeysEntry,
+    MessageEntry,
+    Missed,
+    Presence,
+    Problem,
+    Read,
+    Ready,
+    ReceiptEntry,
+    Rejected,
+    SentEntry,
+    Subscribe,
+    TokenExpiring,
+    Typing,
+)
+
+_PRUNE_EVERY = 1024
+_READ_SETTLES_MS = 60_000
+
+
+class Session:
+    """One device's session, over any number of connections.
+
+    Args:
+        state: What was kept; changed in place. The shell saves it before it writes a frame.
+        suite: Name of the suite that payloads are sealed with.
+    """
+
+    def __init__(self, state: State, suite: str = "sealed.v1") -> None:
+        self.state = state
+        self.outbox = Outbox(state, suite)
+        self.open = False
+        self.cursor = state.cursor
+        self._acked = 0
+        self._deaf = False
+        self._gap_at: int | None = None
+        self._lenient = False
+        self._reads_live: dict[str, tuple[int, int]] = {}
+        self._subscribed: list[str] = []
+        self._seen_since_prune = 0
+        self._told: dict[str, int] = {}
+        self._lost_cursor = False
+
+    def submit(self, item: OutboxItem, now_ms: int) -> list[Effect]:
+        """Take a message of the app into the outbox."""
+        self.state.order += 1
+        item.order = self.state.order
+        return self.outbox.submit(item, now_ms)
+
+    def received(self, frame: Incoming, now_ms: int) -> list[Effect]:  # noqa: C901, PLR0911 - a line a frame
+        """Handle a frame of the server; frames after a gap are ignored until the reconnect."""
+        if self._deaf:
+            return []
+        match frame:
+            case Batch(entries=entries):
+                return self._entries(entries, now_ms)
+            case Accepted():
+                return self.outbox.accepted(frame, now_ms)
+            case Rejected():
+                return self.outbox.rejected(frame, now_ms)
+            case Ready():
+                return self._ready(frame, now_ms)
+            case Drained(cursor=cursor):
+                return [Take(self.cursor or 0, events=(events.Synced(cursor),))]
+            case Typing(peer=peer, state=state):
+                return [Tell(events.Typing(peer, state))]
+            case Presence(user=user, state=state, last_seen_ms=last_seen_ms):
+                return [Tell(events.Presence(user, state, last_seen_ms))]
+            case Missed():
+                self._lenient = True
+                return []
+            case TokenExpiring():
+                return [Renew()]
+            case Problem(frame=refused, code=code, detail=detail):
+                return [Tell(events.Refused(refused, code, detail))]
+            case _:
+                return []
+
+    def closed(self, now_ms: int) -> None:
+        """The connection is gone."""
+        self.open = self._deaf = self._lenient = False
+        self.outbox.closed()
+        # A read mark has no answer: those written of late are written again, older ones have arrived.
+        for peer, (seq, at_ms) in self._reads_live.items():
+            if now_ms - at_ms >= _READ_SETTLES_MS and self.state.reads.get(peer) == seq:
+                del self.state.reads[peer]
+        self._reads_live.clear()
+
+    def read(self, peer: str, seq: int, now_ms: int) -> list[Effect]:
+        """The user has read everything from ``peer`` up to ``seq``."""
+        if seq <= self.state.reads.get(peer, -1):
+            return []
+        self.state.reads[peer] = seq
+        return self._write_read(peer, seq, now_ms) if self.open else []
+
+    def typing(self, frame: Typing) -> list[Effect]:
+        """The user types; of no use later, so dropped when there is no connection."""
+        return [Write(frame)] if self.open else []
+
+    def subscribe(self, users: list[str]) -> list[Effect]:
+        """Ask for the presence of these users, now and after every reconnect."""
+        self._subscribed = users
+        return [Write(Subscribe(users))] if self.open else []
+
+    def is_repeat(self, entry: MessageEntry) -> bool:
+        """Say whether the app has this message already."""
+        key = _key(entry)
+        return key in self._told or key in self.state.seen
+
+    def telling(self, entry: MessageEntry) -> None:
+        """The message was opened and is being told to the app: a repeat of it will not be."""
+        self._told[_key(entry)] = entry.seq
+
+    def taken(self, seq: int, now_ms: int) -> None:
+        """The app has safely taken everything up to ``seq``.
+
+        Only now are ids kept as seen: a message that was told to an app which then crashed is told again.
+        """
+        if seq <= (self.state.cursor or 0):
+            return
+        self.state.cursor = seq
+        while self._told:
+            key, at = next(iter(self._told.items()))
+            if at > seq:
+                break
+            del self._told[key]
+            self.state.seen[key] = at
+            self._seen_since_prune += 1
+        if self._seen_since_prune >= _PRUNE_EVERY:
+            self._prune(now_ms)
+
+    def lose_cursor(self) -> None:
+        """The server does not know this cursor: go on from the one it has stored for the device."""
+        self.cursor = self.state.cursor = None
+        self._lost_cursor = True
+
+    def ack_due(self) -> Ack | None:
+        """Return the acknowledgement that is due, once; cumulative."""
+        cursor = self.state.cursor or 0
+        if not self.open or cursor <= self._acked:
+            return None
+        self._acked = cursor
+        return Ack(cursor)
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """Let time pass for the outbox."""
+        return self.outbox.tick(now_ms)
+
+    def _ready(self, frame: Ready, now_ms: int) -> list[Effect]:
+        self.open = True
+        if self.cursor is None:
+            self.cursor = self.state.cursor = frame.cursor
+        # An acknowledgement may have been lost on the way: say it again unless the server is ahead.
+        self._acked = frame.cursor - 1 if frame.cursor <= (self.state.cursor or 0) else frame.cursor
+        effects: list[Effect] = [Tell(events.Connected(self.cursor))]
+        if self._lost_cursor:
+            self._lost_cursor = False
+            effects.append(Tell(events.Missed(0, self.cursor)))
+        for peer, seq in self.state.reads.items():
+            effects += self._write_read(peer, seq, now_ms)
+        if self._subscribed:
+            effects.append(Write(Subscribe(self._subscribed)))
+        return effects + self.outbox.opened(now_ms)
+
+    def _write_read(self, peer: str, seq: int, now_ms: int) -> list[Effect]:
+        self._reads_live[peer] = (seq, now_ms)
+        return [Write(Read(peer, seq))]
+
+    def _entries(self, entries: list[Entry | Opaque], now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for entry in entries:
+            cursor = self.cursor or 0
+            if entry.seq <= cursor:
+                continue
+            if entry.prev > cursor:
+                skipped = self._gap(cursor, entry.prev)
+                effects += skipped
+                if self._deaf:
+                    return effects
+            self._lenient, self._gap_at = False, None
+            self.cursor = entry.seq
+            effects += self._entry(entry, now_ms)
+        return effects
+
+    def _gap(self, cursor: int, upto: int) -> list[Effect]:
+        if self._lenient or self._gap_at == cursor:
+            # The server said so, or a fresh start at this very cursor shows the same gap: it is real.
+            return [Take(cursor, events=(events.Missed(cursor, upto),))]
+        self._gap_at = cursor
+        self._deaf = True
+        return [Resync()]
+
+    def _entry(self, entry: Entry | Opaque, now_ms: int) -> list[Effect]:
+        match entry:
+            case MessageEntry():
+                return [Take(entry.seq, entry=entry)]
+            case ReceiptEntry(peer=peer, delivered_seq=delivered, read_seq=read):
+                return [Take(entry.seq, events=self.outbox.receipt(peer, delivered, read, now_ms))]
+            case KeysEntry(user=user):
+                return [Requery(user), Take(entry.seq)]
+            case SentEntry():
+                sent = events.SentElsewhere(
+                    entry.id, entry.to, entry.from_device, entry.to_seq, entry.sent_at_ms
+                )
+                return [Take(entry.seq, events=(sent,))]
+            case Opaque(kind=kind):
+                return [Take(entry.seq, events=(events.Unsupported(entry.seq, kind),))]
+
+    def _prune(self, now_ms: int) -> None:
+        self._seen_since_prune = 0
+        oldest = now_ms - MESSAGE_ID_WINDOW_MS
+        seen = self.state.seen
+        for key in [each for each in seen if uuid7_ms(each.rpartition("/")[2]) < oldest]:
+            del seen[key]
+
+
+def _key(entry: MessageEntry) -> str:
+    return f"{entry.from_}/{entry.from_device}/{entry.id}"

@@ -1,0 +1,147 @@
+"""What a client has to ask the server besides the stream: keys, the state of messages, fresh tokens.
+
+One task per client does it all, and merges what waits: any number of peers is one key query.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from roost.client.effects import Check
+from roost.client.http import Api
+from roost.client.lane import pause_ms
+from roost.errors import RoostError
+from roost.ids import address_of
+
+_PARALLEL = 8
+
+
+class Host(Protocol):
+    """What the errands report to."""
+
+    def keys_came(self, peer: str, bundles: Mapping[str, Any]) -> None:
+        """A key query was answered for this peer."""
+        ...
+
+    def keys_stayed_away(self, peers: set[str]) -> None:
+        """A key query got no answer; it is repeated."""
+        ...
+
+    def check_came(self, message_id: str, answer: dict[str, Any] | None) -> None:
+        """The server's view of a message; ``None``: it knows none such."""
+        ...
+
+    def check_stayed_away(self, message_id: str) -> None:
+        """A check got no answer."""
+        ...
+
+    def token_came(self, token: str) -> None:
+        """There is a fresh access token."""
+        ...
+
+    def session_over(self, code: str) -> None:
+        """The session cannot be renewed."""
+        ...
+
+
+class Errands:
+    """The queue of questions, and the loop that asks them.
+
+    Args:
+        api: Authenticated calls.
+        server_name: For addresses.
+        host: Who wants to know.
+    """
+
+    def __init__(self, api: Api, server_name: str, host: Host) -> None:
+        self._api = api
+        self._server_name = server_name
+        self._host = host
+        self._peers: set[str] = set()
+        self._checks: dict[str, Check] = {}
+        self._renew = self._forced = False
+        self._wake = asyncio.Event()
+        self._failures = 0
+
+    def want_keys(self, peer: str) -> None:
+        """Ask for this user's devices."""
+        self._peers.add(peer)
+        self._wake.set()
+
+    def want_check(self, check: Check) -> None:
+        """Ask for the state of this message."""
+        self._checks[check.id] = check
+        self._wake.set()
+
+    def want_token(self, *, force: bool = False) -> None:
+        """Refresh the access token if it is time to, or in any case."""
+        self._renew = True
+        self._forced |= force
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled; what gets no answer is asked again after a growing pause."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            failed = False
+            for errand in (self._ask_token, self._ask_keys, self._ask_checks):
+                failed |= not await self._answered(errand)
+            self._failures = self._failures + 1 if failed else 0
+            if failed:
+                self._wake.set()
+                await asyncio.sleep(pause_ms(self._failures) / 1000)
+
+    async def query(self, peers: set[str]) -> dict[str, Mapping[str, Any]]:
+        """Return the bundles of these users by username; a user that is unknown has none."""
+        addresses = {address_of(peer, self._server_name): peer for peer in peers}
+        body: dict[str, Any] = {"device_keys": {address: [] for address in addresses}}
+        answer = await self._api.call("POST", "/v1/keys/query", body)
+        found: Mapping[str, Mapping[str, Any]] = answer.get("device_keys", {})
+        return {peer: found.get(address, {}) for address, peer in addresses.items()}
+
+    async def _answered(self, errand: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await errand()
+        except RoostError as exc:
+            if exc.code.word in {"token_reused", "revoked", "bad_credentials"}:
+                self._renew = False
+                self._host.session_over(exc.code.word)
+            return False
+        return True
+
+    async def _ask_token(self) -> None:
+        if self._renew:
+            api = self._api
+            token = await (api.refresh(api.tokens.access) if self._forced else api.fresh_token())
+            self._renew = self._forced = False
+            self._host.token_came(token)
+
+    async def _ask_keys(self) -> None:
+        peers, self._peers = self._peers, set()
+        if not peers:
+            return
+        try:
+            answer = await self.query(peers)
+        except RoostError:
+            self._peers |= peers
+            self._host.keys_stayed_away(peers)
+            raise
+        for peer, bundles in answer.items():
+            self._host.keys_came(peer, bundles)
+
+    async def _ask_checks(self) -> None:
+        checks, self._checks = list(self._checks.values()), {}
+        for start in range(0, len(checks), _PARALLEL):
+            await asyncio.gather(*(self._ask_check(check) for check in checks[start : start + _PARALLEL]))
+
+    async def _ask_check(self, check: Check) -> None:
+        try:
+            answer = await self._api.call("GET", f"/v1/messages/{check.id}", params={"to": check.to})
+        except RoostError as exc:
+            if exc.code.word == "unknown_message":
+                self._host.check_came(check.id, None)
+            else:
+                self._host.check_stayed_away(check.id)
+            return
+        self._host.check_came(check.id, answer)

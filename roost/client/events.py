@@ -1,0 +1,166 @@
+"""What a client tells its app."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+KeyChange = Literal["added", "removed", "changed", "invalid"]
+"""``changed``: other keys for a known device, which no honest server gives. ``invalid``: a bad signature."""
+
+
+class Event(Struct, frozen=True):
+    """Something that happened."""
+
+
+class MessageReceived(Event, frozen=True):
+    """A message, decrypted and verified; each is told once.
+
+    Attributes:
+        peer: Sender's username.
+        device: Sender's device.
+        id: The message's id.
+        seq: Its number in this mailbox.
+        content: Plaintext.
+        sent_at_ms: By the sender's word.
+        at_ms: When the server had it.
+    """
+
+    peer: str
+    device: str
+    id: str
+    seq: int
+    content: bytes
+    sent_at_ms: int
+    at_ms: int
+
+    @property
+    def text(self) -> str:
+        """The content as text; bytes that are not UTF-8 are shown as replacement characters."""
+        return self.content.decode(errors="replace")
+
+
+class Undecryptable(Event, frozen=True):
+    """A message came that cannot be shown; ``reason`` is a word of ``roost.crypto.sealed.Reason``."""
+
+    peer: str
+    device: str
+    id: str
+    seq: int
+    reason: str
+    detail: str
+
+
+class Accepted(Event, frozen=True):
+    """The server has the message durably, as number ``seq`` of the recipient's mailbox."""
+
+    id: str
+    peer: str
+    seq: int
+
+
+class Delivered(Event, frozen=True):
+    """``peer`` has everything up to ``seq``; ``ids`` are the messages newly known to be there."""
+
+    peer: str
+    seq: int
+    ids: tuple[str, ...] = ()
+
+
+class Read(Event, frozen=True):
+    """``peer`` has read everything up to ``seq``."""
+
+    peer: str
+    seq: int
+
+
+class Failed(Event, frozen=True):
+    """A message will not be sent again; ``code`` is a word of the registry of codes."""
+
+    id: str
+    peer: str
+    code: str
+    detail: str
+
+
+class SentElsewhere(Event, frozen=True):
+    """Another of this user's devices has sent a message."""
+
+    id: str
+    peer: str
+    device: str
+    seq: int
+    sent_at_ms: int
+
+
+class KeyChanged(Event, frozen=True):
+    """The devices or keys of ``peer`` are not those of before.
+
+    Nothing is sent to a peer one of whose devices ``changed``, until the app calls ``trust(peer)``.
+
+    Attributes:
+        peer: Whose.
+        device: Which device.
+        change: What happened.
+        fingerprint: The device's Ed25519 key in base64, for people to compare.
+    """
+
+    peer: str
+    device: str
+    change: KeyChange
+    fingerprint: str = ""
+
+
+class Typing(Event, frozen=True):
+    """``peer`` is typing to this user, or has paused."""
+
+    peer: str
+    state: Literal["typing", "paused"]
+
+
+class Presence(Event, frozen=True):
+    """A subscribed user came or went."""
+
+    peer: str
+    state: Literal["online", "offline"]
+    last_seen_ms: int | None = None
+
+
+class Connected(Event, frozen=True):
+    """The session with the server is up."""
+
+    cursor: int
+
+
+class Synced(Event, frozen=True):
+    """The backlog has been received."""
+
+    cursor: int
+
+
+class Missed(Event, frozen=True):
+    """Entries after ``after`` are gone from the server; what is left continues before ``upto``."""
+
+    after: int
+    upto: int
+
+
+class Unsupported(Event, frozen=True):
+    """An entry of a kind that this version does not know."""
+
+    seq: int
+    kind: str
+
+
+class Refused(Event, frozen=True):
+    """The server refused a frame that was not a message."""
+
+    frame: str
+    code: str
+    detail: str
+
+
+class Disconnected(Event, frozen=True):
+    """The session is down; ``final``: it will not be tried again (signed out, revoked)."""
+
+    code: str
+    final: bool = False

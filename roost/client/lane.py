@@ -1,0 +1,129 @@
+"""One peer's messages in the outbox, in the order of sending. Pure data and rules."""
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass, field
+
+from roost.client.state import OutboxItem
+
+JUMP = 2**32
+"""A seq this far beyond another was given by another log (``DESIGN.md``, section 1)."""
+
+KEEP_MS = 6 * 24 * 3600 * 1000
+"""Age after which a message is reported as failed: a day before the server forgets its id."""
+
+ANSWER_MS = 15_000
+"""After this long without an answer on an open session, the message is repeated."""
+
+CHECK_MS = 60_000
+"""How often the server is asked about the newest message that was accepted, but not delivered."""
+
+MAX_MISMATCHES = 8
+"""Fresh key queries for one message, before the recipient's device list counts as broken."""
+
+_FIRST_PAUSE_MS = 200
+_LONGEST_PAUSE_MS = 30_000
+
+
+def pause_ms(failures: int) -> int:
+    """Return how long to wait after so many failures in a row."""
+    return min(_LONGEST_PAUSE_MS, _FIRST_PAUSE_MS << min(failures, 10))
+
+
+@dataclass(slots=True)
+class Lane:
+    """The messages to one peer.
+
+    Attributes:
+        peer: Username.
+        waiting: Not accepted, in order.
+        current: The one that is being sealed or is on its way; not in ``waiting``.
+        accepted: Accepted, not delivered, by ``seq``.
+        checking: Ids that the server is being asked about; nothing is sent meanwhile.
+        refresh: The next sealing needs fresh keys.
+        held: The peer's keys are in doubt.
+        recheck: A check got no answer, so that every accepted message is in question.
+        failures: Retries of the present message.
+        mismatches: How often its device list was wrong.
+        not_before_ms: Pause until then.
+        flown_at_ms: When the present message was last written.
+        check_at_ms: When the server is asked next.
+    """
+
+    peer: str
+    waiting: deque[OutboxItem] = field(default_factory=deque)
+    current: OutboxItem | None = None
+    accepted: list[OutboxItem] = field(default_factory=list)
+    checking: set[str] = field(default_factory=set)
+    refresh: bool = False
+    held: bool = False
+    recheck: bool = False
+    failures: int = 0
+    mismatches: int = 0
+    not_before_ms: int = 0
+    flown_at_ms: int = 0
+    check_at_ms: int = 0
+
+    def restore(self, item: OutboxItem) -> None:
+        """Take back an item of an earlier run; call in order."""
+        if item.seq is None:
+            self.waiting.append(item)
+        else:
+            insort(self.accepted, item, key=_seq)
+
+    def may_send(self, now_ms: int) -> bool:
+        """Say whether the next message may go."""
+        blocked = self.held or self.checking or self.current is not None
+        return bool(self.waiting) and not blocked and now_ms >= self.not_before_ms
+
+    def back_to_front(self) -> None:
+        """What is on its way waits again, in its place."""
+        if self.current is not None:
+            item, self.current = self.current, None
+            self.wait_again(item)
+
+    def wait_again(self, item: OutboxItem) -> None:
+        """Put an item back among the waiting ones, where it was."""
+        if not self.waiting or item.order < self.waiting[0].order:
+            self.waiting.appendleft(item)
+        else:
+            items = list(self.waiting)
+            insort(items, item, key=lambda each: each.order)
+            self.waiting = deque(items)
+
+    def forget(self, item: OutboxItem) -> None:
+        """Remove an item from wherever it is; the next one starts without its history."""
+        if self.current is item:
+            self.current = None
+        elif item in self.waiting:
+            self.waiting.remove(item)
+        elif item in self.accepted:
+            self.accepted.remove(item)
+        self.checking.discard(item.id)
+        self.failures = self.mismatches = self.not_before_ms = 0
+
+    def accept(self, item: OutboxItem, now_ms: int) -> None:
+        """Note an item that has its ``seq``."""
+        if not self.accepted:
+            self.check_at_ms = now_ms + CHECK_MS
+        insort(self.accepted, item, key=_seq)
+
+    def newest(self) -> OutboxItem:
+        """Return the accepted item with the highest ``seq``; there must be one."""
+        return self.accepted[-1]
+
+    def covered(self, watermark: int) -> list[OutboxItem]:
+        """Return what a delivered watermark surely covers."""
+        return [
+            item
+            for item in self.accepted
+            if _seq(item) <= watermark and (item.safe or watermark - _seq(item) < JUMP)
+        ]
+
+    def doubtful(self, watermark: int) -> list[OutboxItem]:
+        """Return what a watermark covers only by number, out of a log that came later."""
+        return [item for item in self.accepted if not item.safe and watermark - _seq(item) >= JUMP]
+
+
+def _seq(item: OutboxItem) -> int:
+    return item.seq or 0

@@ -1,0 +1,207 @@
+"""The transport for networks that let no WebSocket through: the same frames over plain HTTP.
+
+Entries come by long poll, each client frame is a request of its own. Presence does not travel.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from roost.client.effects import Incoming
+from roost.client.http import Api
+from roost.client.transport import TransportClosed, decode_entries
+from roost.clock import Clock
+from roost.errors import RoostError
+from roost.wire import (
+    CODECS,
+    JSON,
+    Accepted,
+    Ack,
+    Auth,
+    ClientFrame,
+    Drained,
+    Hello,
+    Missed,
+    Read,
+    Ready,
+    Rejected,
+    Send,
+    Typing,
+    unpadded,
+)
+
+_CODEC = CODECS[JSON]
+_PARALLEL = 16
+
+
+class _Page(msgspec.Struct):
+    cursor: int
+    entries: list[msgspec.Raw]
+    more: bool = False
+    missed: bool = False
+
+
+class PollTransport:
+    """Frames over ``/v1/sync`` and its neighbours.
+
+    Args:
+        api: Authenticated calls.
+        device_id: This device.
+        clock: This machine's clock.
+        wait_s: How long a poll waits for news, 0-60 seconds.
+        lifetime_s: After this long the transport ends, so that the shell may try the stream again.
+    """
+
+    def __init__(
+        self, api: Api, device_id: str, clock: Clock, *, wait_s: int = 25, lifetime_s: float = 300.0
+    ) -> None:
+        self._api = api
+        self._device_id = device_id
+        self._clock = clock
+        self._wait_s = wait_s
+        self._lifetime_s = lifetime_s
+        self._cursor: int | None = None
+        self._incoming: deque[Incoming] = deque()
+        self._wake = asyncio.Event()
+        self._slots = asyncio.Semaphore(_PARALLEL)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: TransportClosed | None = None
+
+    async def open(self, hello: Hello) -> None:
+        """Fetch the first page, which also tells the stored cursor, and start polling."""
+        self._cursor = hello.cursor
+        try:
+            page = await self._sync(0)
+        except RoostError as exc:
+            raise _closed(exc) from exc
+        # A first page is in order after the stored cursor, which only its first entry's prev can tell.
+        start = hello.cursor
+        if start is None:
+            batch = decode_entries(_CODEC, page.entries)
+            start = batch.entries[0].prev if batch.entries else page.cursor
+        server_ms = self._api.server_time_ms or self._clock()
+        self._incoming.append(Ready(self._device_id, start, server_ms))
+        self._deliver(page)
+        if not page.more:
+            self._incoming.append(Drained(page.cursor))
+        self._spawn(self._poll(drained=not page.more))
+
+    def write(self, frames: list[ClientFrame]) -> None:
+        """Make a request of each frame; the newest acknowledgement stands for all."""
+        for frame in frames:
+            if not isinstance(frame, Hello | Auth):
+                self._spawn(self._post(frame))
+
+    async def read(self) -> list[Incoming]:
+        """Wait for answers and entries."""
+        while not self._incoming:
+            if self._failure is not None:
+                raise self._failure
+            self._wake.clear()
+            await self._wake.wait()
+        frames = list(self._incoming)
+        self._incoming.clear()
+        return frames
+
+    async def close(self) -> None:
+        """Drop all requests that are under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _fail(self, failure: TransportClosed) -> None:
+        self._failure = self._failure or failure
+        self._wake.set()
+
+    def _deliver(self, page: _Page) -> None:
+        if page.missed:
+            self._incoming.append(Missed())
+        if page.entries:
+            batch = decode_entries(_CODEC, page.entries)
+            self._incoming.append(batch)
+            self._cursor = batch.entries[-1].seq
+        elif self._cursor is None:
+            self._cursor = page.cursor
+        self._wake.set()
+
+    async def _sync(self, wait_s: int) -> _Page:
+        params = {"limit": "256", "wait_s": str(wait_s)}
+        if self._cursor is not None:
+            params["cursor"] = str(self._cursor)
+        answer = await self._api.call("GET", "/v1/sync", params=params, timeout_s=wait_s + 30)
+        return msgspec.json.decode(msgspec.json.encode(answer), type=_Page)
+
+    async def _poll(self, *, drained: bool) -> None:
+        ends = asyncio.get_running_loop().time() + self._lifetime_s
+        try:
+            while asyncio.get_running_loop().time() < ends:
+                page = await self._sync(self._wait_s if drained else 0)
+                self._deliver(page)
+                if not drained and not page.more:
+                    drained = True
+                    self._incoming.append(Drained(page.cursor))
+            self._fail(TransportClosed("going_away", reconnect_after_ms=0))
+        except RoostError as exc:
+            self._fail(_closed(exc))
+        except ValueError:
+            self._fail(TransportClosed("bad_frame", reconnect_after_ms=5000))
+
+    async def _post(self, frame: ClientFrame) -> None:
+        async with self._slots:
+            if isinstance(frame, Send):
+                self._incoming.append(await self._post_send(frame))
+                self._wake.set()
+                return
+            try:
+                await self._post_other(frame)
+            except RoostError as exc:
+                self._fail(_closed(exc))
+
+    async def _post_send(self, frame: Send) -> Accepted | Rejected:
+        try:
+            answer = await self._api.call("POST", "/v1/messages", send_body(frame))
+            return Accepted(answer["id"], answer["seq"], answer["accepted_at_ms"])
+        except RoostError as exc:
+            missing, extra = exc.extra.get("missing"), exc.extra.get("extra")
+            return Rejected(frame.id, exc.code.word, exc.detail, exc.retry_after_s, missing, extra)
+
+    async def _post_other(self, frame: ClientFrame) -> None:
+        match frame:
+            case Ack(seq=seq):
+                await self._api.call("POST", "/v1/acks", {"seq": seq})
+            case Read(peer=peer, seq=seq):
+                await self._api.call("POST", "/v1/reads", {"peer": peer, "seq": seq})
+            case Typing(peer=peer, state=state):
+                await self._api.call("POST", "/v1/typing", {"peer": peer, "state": state})
+            case _:
+                return
+
+
+def send_body(frame: Send) -> dict[str, object]:
+    """Return the JSON body of ``POST /v1/messages`` for a ``send`` frame."""
+    body: dict[str, object] = {
+        "id": frame.id,
+        "to": frame.to,
+        "sent_at_ms": frame.sent_at_ms,
+        "suite": frame.suite,
+        "payloads": {device: unpadded(payload) for device, payload in frame.payloads.items()},
+        "urgent": frame.urgent,
+    }
+    if frame.expires_in_s is not None:
+        body["expires_in_s"] = frame.expires_in_s
+    return body
+
+
+def _closed(exc: RoostError) -> TransportClosed:
+    after_ms = None if exc.retry_after_s is None else int(exc.retry_after_s * 1000)
+    over = exc.code.word in {"revoked", "token_reused", "forbidden"}
+    return TransportClosed(exc.code.word, final=over, reconnect_after_ms=after_ms)

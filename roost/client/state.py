@@ -1,0 +1,117 @@
+"""What a client keeps: one struct that holds all of it, and is saved as one.
+
+Only data lives here. ``core`` and ``outbox`` change it, ``keystore`` keeps it.
+"""
+
+from msgspec import Struct, field
+
+
+class OutboxItem(Struct):
+    """A message that is not known to be delivered.
+
+    Attributes:
+        order: Position in the order of sending, increasing over all peers.
+        id: UUIDv7 on the server's clock.
+        to: Recipient's username.
+        sent_at_ms: Unix milliseconds.
+        content: Plaintext; needed again when the recipient's devices change.
+        urgent: Whether it may wake the recipient.
+        expires_in_s: How long the server should keep trying, if not for ever.
+        payloads: Ciphertext by device. Kept, so that a repeat carries the same bytes.
+        seq: Number in the recipient's mailbox, once accepted.
+        accepted_at_ms: When it was accepted, by the server's clock.
+        safe: The server knew the message when asked after a loss of its log.
+    """
+
+    order: int
+    id: str
+    to: str
+    sent_at_ms: int
+    content: bytes
+    urgent: bool = True
+    expires_in_s: int | None = None
+    payloads: dict[str, bytes] | None = None
+    seq: int | None = None
+    accepted_at_ms: int = 0
+    safe: bool = False
+
+
+class Pin(Struct):
+    """A peer's device as first seen, its signature checked.
+
+    Attributes:
+        curve25519: Its X25519 key.
+        ed25519: Its Ed25519 key.
+        current: It is still one of the peer's devices (a removed one's late messages still verify).
+        offered: Other keys that the server now gives for this very device, not trusted.
+    """
+
+    curve25519: bytes
+    ed25519: bytes
+    current: bool = True
+    offered: tuple[bytes, bytes] | None = None
+
+
+class Tokens(Struct):
+    """The session's tokens; times are Unix milliseconds on this machine's clock."""
+
+    access: str = ""
+    refresh: str = ""
+    expires_at_ms: int = 0
+    lifetime_ms: int = 0
+
+
+class State(Struct):
+    """Where the conversation with the server stands.
+
+    Attributes:
+        cursor: Everything up to here has been taken by the app. ``None``: never connected.
+        order: Last position given to an outbox item.
+        outbox: Messages not known to be delivered, by id.
+        seen: ``user/device/id`` -> seq of messages that the app has taken, for the id window.
+        delivered: Delivered watermark per peer, in the peer's mailbox.
+        read: Read watermark per peer, likewise.
+        reads: This user's own read marks that may not have reached the server.
+        clock_offset_ms: Server's clock minus this machine's.
+    """
+
+    cursor: int | None = None
+    order: int = 0
+    outbox: dict[str, OutboxItem] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    delivered: dict[str, int] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
+    reads: dict[str, int] = field(default_factory=dict)
+    clock_offset_ms: int = 0
+
+
+class Profile(Struct):
+    """Everything of one device: identity, private keys, tokens, pins, state.
+
+    Attributes:
+        server: Base URL, ``http://host:port``.
+        server_name: The part of addresses after the colon.
+        username: Folded username.
+        user_id: UUID of the user.
+        device_id: This device.
+        curve25519: Private X25519 key.
+        ed25519: Private Ed25519 seed.
+        fallback: Private half of the fallback key.
+        published: The server has this device's keys.
+        tokens: The session.
+        peers: Pinned devices by username, then device id.
+        state: Where the conversation stands.
+    """
+
+    server: str
+    server_name: str
+    username: str
+    user_id: str
+    device_id: str
+    curve25519: bytes
+    ed25519: bytes
+    fallback: bytes
+    published: bool = False
+    tokens: Tokens = field(default_factory=Tokens)
+    peers: dict[str, dict[str, Pin]] = field(default_factory=dict)
+    state: State = field(default_factory=State)
