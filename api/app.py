@@ -1,0 +1,88 @@
+"""The FastAPI application, made from its collaborators; nothing here lives at module level."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from api.deps import Deps
+from api.door import App, Door
+from api.problems import from_http, from_validation, problem_response, request_id_of
+from api.routes import routers
+from api.schemas import Problem
+from roost.errors import RoostError
+
+_ABOUT = """One-to-one encrypted messaging: the server carries, stores, wakes, reports, and can read nothing.
+
+Errors are `application/problem+json` (RFC 9457); `code` is the stable word to act on. Times are
+Unix milliseconds; binary values are unpadded standard base64. Live delivery is the WebSocket
+`GET /v1/stream` (subprotocols `roost.v1.json`, `roost.v1.msgpack`)."""
+
+
+def create_app(deps: Deps) -> App:
+    """Return the ASGI application: `fastapi_app` behind the door."""
+    return Door(fastapi_app(deps), deps.streams, deps.metrics)
+
+
+def fastapi_app(deps: Deps) -> FastAPI:
+    """Return the routes with their error handlers and documents."""
+    app = FastAPI(
+        title="Roost",
+        version=deps.settings.version,
+        description=_ABOUT,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.deps = deps
+    for router in routers():
+        app.include_router(router)
+    app.add_exception_handler(RoostError, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    if deps.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(deps.settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )
+    _describe(app)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Put the problem document into the API document, and drop the framework's own error form."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = make()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = Problem.model_json_schema()
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+async def _on_refusal(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RoostError)  # noqa: S101 -- registered for this type
+    return problem_response(exc, request_id_of(request))
+
+
+async def _on_invalid(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)  # noqa: S101 -- registered for this type
+    return problem_response(from_validation(exc), request_id_of(request))
+
+
+async def _on_http(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)  # noqa: S101 -- registered for this type
+    response = problem_response(from_http(exc), request_id_of(request))
+    for name, value in (exc.headers or {}).items():
+        response.headers[name] = value
+    return response

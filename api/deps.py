@@ -1,0 +1,60 @@
+"""What the front door is built from: one frozen struct, handed to `api.app.create_app`."""
+
+from msgspec import Struct
+
+from api.auth import Sessions
+from api.changes import Changes
+from api.directory import Directory
+from api.hosts import HostLinks
+from api.limits import Limits
+from api.metrics import GatewayMetrics
+from api.passwords import Passwords
+from api.revocation import Revocations
+from api.sending import Sender
+from api.sequence import Sequencer
+from api.streams import Streams
+from api.tokens import Tokens
+from roost.clock import Clock
+from storage.keyring import KeyRing
+from storage.ports import Cache, LogWriter, Store
+
+
+class ApiSettings(Struct, frozen=True):
+    """What an operator may set about the front door.
+
+    Attributes:
+        server_name: The name after the colon in users' addresses, and the tokens' issuer.
+        access_ttl_s: Life of an access token, in seconds.
+        refresh_ttl_s: Life of an unused refresh token, in seconds.
+        cors_origins: Web origins that may call the API from a browser.
+        version: What the API document says it is.
+    """
+
+    server_name: str
+    access_ttl_s: int = 600
+    refresh_ttl_s: int = 60 * 24 * 3600
+    cors_origins: tuple[str, ...] = ()
+    version: str = "0.1.0"
+
+
+class Deps(Struct, frozen=True):
+    """The collaborators of every route."""
+
+    settings: ApiSettings
+    clock: Clock
+    store: Store
+    cache: Cache
+    log_writer: LogWriter
+    keyring: KeyRing
+    hosts: HostLinks
+    directory: Directory
+    limits: Limits
+    passwords: Passwords
+    tokens: Tokens
+    revocations: Revocations
+    sequencer: Sequencer
+    sender: Sender
+    sessions: Sessions
+    changes: Changes
+    streams: Streams
+    metrics: GatewayMetrics

@@ -1,0 +1,137 @@
+"""Who is who: usernames, users and their devices, cached, and forgotten when they change.
+
+An entry is good until its user changes (Redis channel ``directory``), everything is forgotten
+when the subscription comes back, and while it is away an entry lives one second.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from roost.clock import Clock
+from storage.ports import Store
+from storage.records import Device, User
+
+_KEPT = 50_000
+_BLIND_MS = 1_000
+_LONG_MS = 10 * 60 * 1000
+
+
+class Person(Struct, frozen=True):
+    """What sending needs to know of a user.
+
+    Attributes:
+        user: User id.
+        username: Username.
+        display_name: As others see it.
+        keyed: Devices that can be sent to: those with keys.
+        devices: All devices.
+    """
+
+    user: str
+    username: str
+    display_name: str
+    keyed: frozenset[str]
+    devices: frozenset[str]
+
+
+class Directory:
+    """The cache. Loads of the same name are shared; what is asked for together is read together."""
+
+    def __init__(self, store: Store, clock: Clock, kept: int = _KEPT) -> None:
+        self._store = store
+        self._clock = clock
+        self._kept = kept
+        self._people: OrderedDict[str, tuple[Person, int]] = OrderedDict()
+        self._names: dict[str, str] = {}
+        self._loading: dict[str, asyncio.Task[Person | None]] = {}
+        self._epoch = 0
+        self.subscribed = False
+
+    def peek(self, username: str) -> Person | None:
+        """Return the cached entry, None if it must be loaded."""
+        found = self._people.get(username)
+        if found is None or not self._fresh(found[1]):
+            return None
+        return found[0]
+
+    async def person(self, username: str) -> Person | None:
+        """Return the user with this (folded) username, None if there is none."""
+        found = self.peek(username)
+        if found is not None:
+            return found
+        task = self._loading.get(username)
+        if task is None:
+            task = asyncio.create_task(self._load(username))
+            self._loading[username] = task
+            task.add_done_callback(lambda done: self._loaded(username, done))
+        return await asyncio.shield(task)
+
+    async def people(self, usernames: Iterable[str]) -> dict[str, Person]:
+        """Return those of these users that exist."""
+        names = list(dict.fromkeys(usernames))
+        missing = [name for name in names if self.peek(name) is None]
+        loaded = await asyncio.gather(*(self.person(name) for name in missing))
+        found = dict(zip(missing, loaded, strict=True))
+        people = ((name, found[name] if name in found else self.peek(name)) for name in names)
+        return {name: person for name, person in people if person is not None}
+
+    async def name_of(self, user: str) -> str | None:
+        """Return a user's name by id."""
+        name = self._names.get(user)
+        if name is None:
+            users = await self._store.users_by_id([user])
+            return users[user].username if user in users else None
+        return name
+
+    def forget(self, user: str) -> None:
+        """Drop what is known of a user (by id), also what is being read this moment."""
+        self._epoch += 1
+        name = self._names.pop(user, None)
+        if name is not None:
+            self._people.pop(name, None)
+        self._loading.clear()
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._epoch += 1
+        self._people.clear()
+        self._names.clear()
+        self._loading.clear()
+
+    def _fresh(self, at_ms: int) -> bool:
+        return self._clock() - at_ms < (_LONG_MS if self.subscribed else _BLIND_MS)
+
+    def _loaded(self, username: str, done: asyncio.Task[Person | None]) -> None:
+        if self._loading.get(username) is done:
+            del self._loading[username]
+        if not done.cancelled():
+            done.exception()
+
+    async def _load(self, username: str) -> Person | None:
+        epoch = self._epoch
+        user = await self._store.user_by_name(username)
+        if user is None:
+            return None
+        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        found = person_of(user, devices)
+        # A change that was announced while we read may not be in what we read.
+        if epoch == self._epoch:
+            self._keep(found)
+        return found
+
+    def _keep(self, person: Person) -> None:
+        self._people[person.username] = (person, self._clock())
+        self._names[person.user] = person.username
+        if len(self._people) > self._kept:
+            _, (oldest, _) = self._people.popitem(last=False)
+            self._names.pop(oldest.user, None)
+
+
+def person_of(user: User, devices: list[Device]) -> Person:
+    """Reduce an account and its devices to what sending needs."""
+    keyed = frozenset(device.device for device in devices if device.keys is not None)
+    everything = frozenset(device.device for device in devices)
+    return Person(user.user_id, user.username, user.display_name, keyed, everything)

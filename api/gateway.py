@@ -1,0 +1,245 @@
+"""The gateway: the front door as a role (`actors.service.Service`), with its listener.
+
+Several gateways share one port: each binds it with SO_REUSEPORT and the kernel spreads the
+connections.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import ssl
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+from msgspec import Struct
+
+from actors.service import Address, ClusterView
+from api.app import create_app
+from api.deps import ApiSettings, Deps
+from api.hearing import Hearing
+from api.limits import Limit
+from api.routes.system import exposition
+from api.wiring import wire
+from roost import wire as frames
+from roost.clock import Clock
+from storage.keyring import KeyRing
+from storage.ports import Cache, LogWriter, Store
+
+_BACKLOG = 2_048
+_KEEPALIVE_S = 20.0
+_UNREAD_MS = 30_000
+_STOP_S = 5
+
+log = structlog.get_logger(__name__)
+
+
+class Listen(Struct, frozen=True):
+    """Where to listen.
+
+    Attributes:
+        host: IP address.
+        port: TCP port, 0 for any.
+        certificate: File with the TLS certificate chain, None for no TLS.
+        key: File with its private key.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Gateway:
+    """The role. Plain: no Ray in here."""
+
+    def __init__(  # noqa: PLR0913 -- the servers underneath, by name
+        self,
+        name: str,
+        listen: Listen,
+        settings: ApiSettings,
+        *,
+        store: Store,
+        cache: Cache,
+        log_writer: LogWriter,
+        keyring: KeyRing,
+        clock: Clock,
+        limits: dict[str, Limit] | None = None,
+    ) -> None:
+        self.name = name
+        self.deps: Deps = wire(
+            name,
+            settings,
+            store=store,
+            cache=cache,
+            log_writer=log_writer,
+            keyring=keyring,
+            clock=clock,
+            limits=limits,
+        )
+        self._listen = listen
+        self._hearing = Hearing(name, cache, self.deps.directory, self.deps.revocations, clock)
+        self._server: _Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.address: Address | None = None
+        self.incarnation = secrets.token_hex(8)
+
+    async def start(self) -> Address | None:
+        """Listen for clients; links to hosts follow with the first map. Returns no link address."""
+        self._spawn(self._hearing.listen())
+        self._spawn(self._hearing.pulse())
+        self._spawn(self.deps.streams.tick())
+        listener = bind(self._listen.host, self._listen.port)
+        self.address = listener.getsockname()[:2]
+        self._server = _Server(_config(create_app(self.deps), self._listen))
+        self._spawn(self._server.serve([listener]))
+        await self._server.ready()
+        log.info("gateway listens", name=self.name, address=self.address, pid=os.getpid())
+        return None
+
+    async def apply(self, view: ClusterView) -> None:
+        """Take the newest map."""
+        current = self.deps.hosts.view
+        if current is None or view.version >= current.version:
+            self.deps.sequencer.adopt(view.bases)
+            self.deps.hosts.apply(view)
+
+    async def hold(self) -> None:
+        """Hold back writes to the log until `release`."""
+        await self.deps.log_writer.pause()
+
+    async def release(self) -> None:
+        """Let writes go on."""
+        self.deps.log_writer.resume()
+
+    async def status(self) -> dict[str, Any]:
+        """Return figures for ``roost status``."""
+        linked, hosts = self.deps.hosts.linked()
+        return {
+            "users": len(self.deps.streams),
+            "streams": len(self.deps.streams),
+            "accepted": self.deps.sender.accepted,
+            "hosts": f"{linked}/{hosts}",
+            "version": self.deps.settings.version,
+            "http": None if self.address is None else f"{self.address[0]}:{self.address[1]}",
+        }
+
+    async def metrics(self) -> bytes:
+        """Return this gateway's metrics."""
+        return exposition(self.deps)
+
+    async def stop(self) -> None:
+        """Take no more, say goodbye to the streams, finish what is under way, disconnect."""
+        if self._server is not None:
+            self._server.stop_accepting()
+        await self.deps.streams.close()
+        if self._server is not None:
+            self._server.should_exit = True
+            await self._server.finished(_STOP_S + 1)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.deps.changes.close()
+        await self.deps.hosts.close()
+        await self._finish_sends()
+        self.deps.passwords.close()
+        await self.deps.log_writer.close()
+        await self.deps.cache.close()
+        await self.deps.store.close()
+
+    async def _finish_sends(self) -> None:
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self.deps.sender.close()
+        except TimeoutError:
+            log.warning("sends unanswered at the end", name=self.name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind the shared port.
+
+    Raises:
+        OSError: Somebody else has it, or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Inherited by accepted sockets: the kernel gives up a peer that reads nothing for this long.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
+    return listener
+
+
+def _config(app: Any, listen: Listen) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=frames.MAX_FRAME,
+        ws_per_message_deflate=False,
+        ws_ping_interval=_KEEPALIVE_S,
+        ws_ping_timeout=_KEEPALIVE_S,
+        interface="asgi3",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_STOP_S,
+        ssl_certfile=listen.certificate,
+        ssl_keyfile=listen.key,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn inside somebody else's process: it leaves the signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._finished = asyncio.Event()
+        self._ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready.set()
+
+    async def ready(self) -> None:
+        await self._ready.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            self._finished.set()
+
+    async def finished(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._finished.wait()
+        except TimeoutError:
+            log.warning("listener did not finish in time")
+
+    def stop_accepting(self) -> None:
+        for server in getattr(self, "servers", ()):
+            server.close()

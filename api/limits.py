@@ -1,0 +1,117 @@
+"""Named limiters: who may do what how often, and what happens while Redis is away.
+
+Every limiter is a GCRA (a token bucket that stores one number). A *shared* one counts in Redis,
+over all gateways; while Redis is away it *fails to local*: the gateway counts for itself with the
+same numbers, so that an outage neither locks everybody out nor opens the door. A *local* one
+never asks Redis, because the call would cost more than what it guards: its bound holds per
+gateway and device, and a device has one stream.
+"""
+
+from collections import OrderedDict
+from typing import Literal
+
+from msgspec import Struct
+
+from roost.clock import Clock
+from roost.errors import RoostError, Unavailable
+from storage.ports import Cache
+
+_KEPT = 100_000
+
+
+class Limit(Struct, frozen=True):
+    """How often.
+
+    Attributes:
+        rate: Tokens a second.
+        burst: Tokens that may be used at once.
+        scope: Where it counts.
+    """
+
+    rate: float
+    burst: int
+    scope: Literal["shared", "local"] = "shared"
+
+
+DEFAULTS: dict[str, Limit] = {
+    "accounts_by_address": Limit(50.0, 3_000),
+    "logins_by_address": Limit(50.0, 3_000),
+    "logins_by_user": Limit(0.2, 20),
+    "refreshes": Limit(0.5, 30),
+    "claims": Limit(20.0, 1_000),
+    "lookups": Limit(50.0, 1_000, "local"),
+    "requests": Limit(200.0, 2_000, "local"),
+    "sends": Limit(500.0, 5_000, "local"),
+    "typing": Limit(2.0, 10, "local"),
+}
+"""Limiter by name; settings may replace any of them."""
+
+
+class Gcra:
+    """A GCRA in memory, for many keys; the least recently used are forgotten."""
+
+    def __init__(self, limit: Limit, kept: int = _KEPT) -> None:
+        self._interval = 1000.0 / limit.rate
+        self._tolerance = self._interval * limit.burst
+        self._kept = kept
+        self._arrivals: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, key: str, now_ms: int) -> float:
+        """Take one token: 0.0 if there was one, else the seconds until there is."""
+        arrival = self._arrivals.get(key, 0.0)
+        arrival = max(arrival, now_ms)
+        arrival += self._interval
+        ahead = arrival - now_ms - self._tolerance
+        if ahead > 0:
+            return ahead / 1000.0
+        self._arrivals[key] = arrival
+        self._arrivals.move_to_end(key)
+        if len(self._arrivals) > self._kept:
+            self._arrivals.popitem(last=False)
+        return 0.0
+
+
+class Limits:
+    """All limiters of a gateway.
+
+    Attributes:
+        failed_to_local: How often a shared limiter had to count locally.
+    """
+
+    def __init__(self, cache: Cache, clock: Clock, limits: dict[str, Limit] | None = None) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._limits = DEFAULTS | (limits or {})
+        self._local = {name: Gcra(limit) for name, limit in self._limits.items()}
+        self.failed_to_local = 0
+
+    def wait_s(self, name: str, key: str, now_ms: int) -> float:
+        """Take a token of a limiter in this process: 0.0, or the seconds until there is one."""
+        return self._local[name].take(key, now_ms)
+
+    async def check(self, name: str, key: str) -> None:
+        """Take a token.
+
+        Raises:
+            RoostError: ``rate_limited``, with the pause that helps.
+        """
+        limit = self._limits[name]
+        if limit.scope == "local":
+            wait = self.wait_s(name, key, self._clock())
+        else:
+            try:
+                wait = await self._cache.take(name, key, rate=limit.rate, burst=limit.burst)
+            except Unavailable:
+                self.failed_to_local += 1
+                wait = self.wait_s(name, key, self._clock())
+        if wait > 0:
+            raise limited(name, wait)
+
+
+def limited(name: str, wait_s: float) -> RoostError:
+    """Make the error that tells the client how long to wait."""
+    return RoostError(
+        "rate_limited",
+        f"Too many {name.split('_', maxsplit=1)[0]} from here; wait {max(wait_s, 0.001):.3f} s.",
+        retry_after_s=round(max(wait_s, 0.001), 3),
+    )

@@ -1,0 +1,51 @@
+"""Which sessions were ended: a local set, told by Redis, made whole from MongoDB.
+
+An access token outlives the session it was made for by at most its own lifetime, so the set
+needs to hold only that much of the past.
+"""
+
+from collections.abc import Callable
+
+from roost.clock import Clock
+from roost.errors import RoostError
+from storage.ports import Store
+
+
+class Revocations:
+    """The ended sessions whose access tokens may still be unexpired."""
+
+    def __init__(self, store: Store, clock: Clock, kept_ms: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._kept_ms = kept_ms
+        self._ended: dict[str, int] = {}
+        self._listeners: list[Callable[[str], None]] = []
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener(family)`` once for each session that ends from now on."""
+        self._listeners.append(listener)
+
+    def ended(self, family: str) -> bool:
+        """Say whether the session was ended."""
+        return family in self._ended
+
+    def check(self, family: str) -> None:
+        """Raise ``revoked`` if the session was ended."""
+        if family in self._ended:
+            raise RoostError("revoked", "The session of this access token was ended; log in again.")
+
+    def add(self, family: str) -> None:
+        """Take note of an ended session; idempotent."""
+        if family in self._ended:
+            return
+        self._ended[family] = self._clock()
+        for listener in self._listeners:
+            listener(family)
+
+    async def reload(self) -> None:
+        """Read the truth: after a (re)connection, and now and then while there is none."""
+        since = self._clock() - self._kept_ms
+        for family in await self._store.sessions_ended_since(since):
+            self.add(family)
+        for family in [family for family, at_ms in self._ended.items() if at_ms < since]:
+            del self._ended[family]

@@ -1,0 +1,20 @@
+"""The HTTP calls, one file for each part of the contract."""
+
+from fastapi import APIRouter
+
+from api.routes import accounts, blocks, conversations, devices, keys, mailbox, messages, system, users
+
+
+def routers() -> list[APIRouter]:
+    """Return every router, in the order of the API document."""
+    return [
+        accounts.router,
+        devices.router,
+        keys.router,
+        messages.router,
+        mailbox.router,
+        conversations.router,
+        users.router,
+        blocks.router,
+        system.router,
+    ]

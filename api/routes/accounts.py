@@ -1,0 +1,141 @@
+"""Accounts, sessions, profile and the public signing keys."""
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from api.auth import Granted
+from api.caller import Caller, With, address_of_client, folded
+from api.problems import responses
+from api.schemas import (
+    Account,
+    LogIn,
+    NewAccount,
+    Profile,
+    ProfileChange,
+    RefreshRequest,
+)
+from api.schemas import Granted as GrantedBody
+from roost.errors import RoostError
+from roost.ids import fold_username
+from storage.records import User
+
+router = APIRouter(tags=["accounts"])
+
+
+@router.post("/v1/accounts", status_code=201, responses=responses("username_taken", "rate_limited"))
+async def create_account(body: NewAccount, request: Request, deps: With) -> Account:
+    """Make an account."""
+    try:
+        username = fold_username(body.username)
+    except ValueError as exc:
+        raise RoostError("invalid", f"body.username: {exc}.") from exc
+    await deps.limits.check("accounts_by_address", address_of_client(request))
+    if await deps.store.user_by_name(username) is not None:
+        raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
+    user = User(
+        user_id=str(uuid.uuid4()),
+        username=username,
+        password_hash=await deps.passwords.hash(body.password),
+        display_name=body.display_name or username,
+        created_at_ms=deps.clock(),
+        phone=body.phone,
+        email=body.email,
+    )
+    if not await deps.store.add_user(user):
+        raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
+    return Account(user_id=user.user_id, username=username)
+
+
+@router.post(
+    "/v1/sessions", status_code=201, responses=responses("bad_credentials", "unknown_device", "rate_limited")
+)
+async def log_in(body: LogIn, request: Request, deps: With) -> GrantedBody:
+    """Log in, with a new device or a known one."""
+    try:
+        username = folded(body.username)
+    except RoostError:
+        username = ""
+    await deps.limits.check("logins_by_address", address_of_client(request))
+    await deps.limits.check("logins_by_user", username)
+    user = await deps.store.user_by_name(username) if username else None
+    name = body.device.name if body.device is not None else ""
+    granted = await deps.sessions.log_in(user, body.password, body.device_id, name)
+    return _body(granted)
+
+
+@router.post(
+    "/v1/sessions/refresh",
+    responses=responses("unauthenticated", "token_reused", "revoked", "rate_limited"),
+)
+async def refresh(body: RefreshRequest, deps: With) -> GrantedBody:
+    """Rotate the refresh token; a lost reply is asked for again with the old one."""
+    family = body.refresh_token.split(".")[1:2]
+    await deps.limits.check("refreshes", family[0] if family else "")
+    return _body(await deps.sessions.refresh(body.refresh_token))
+
+
+@router.delete(
+    "/v1/sessions/current", status_code=204, responses=responses("unauthenticated", "revoked", "rate_limited")
+)
+async def log_out(caller: Caller, deps: With) -> Response:
+    """End this device's session everywhere and drop its push token."""
+    await deps.sessions.end(caller.user, caller.device)
+    if await deps.store.drop_push_token(caller.user, caller.device, None):
+        await deps.changes.refresh(caller.user)
+    return Response(status_code=204)
+
+
+@router.get("/.well-known/jwks.json")
+async def signing_keys(deps: With) -> dict[str, Any]:
+    """The keys that verify access tokens."""
+    return deps.keyring.public_jwks()
+
+
+@router.get("/v1/me", responses=responses("unauthenticated", "revoked", "rate_limited"))
+async def my_profile(caller: Caller, deps: With) -> Profile:
+    """One's own profile and settings."""
+    user = (await deps.store.users_by_id([caller.user])).get(caller.user)
+    if user is None:
+        raise RoostError("revoked", "The account is gone.")
+    return _profile(user, caller.device)
+
+
+@router.patch("/v1/me", responses=responses("unauthenticated", "revoked", "rate_limited"))
+async def change_profile(body: ProfileChange, caller: Caller, deps: With) -> Profile:
+    """Change one's profile and settings; omitted fields stay."""
+    changes = body.model_dump(exclude_none=True)
+    if not changes:
+        return await my_profile(caller, deps)
+    user = await deps.store.update_profile(caller.user, changes)
+    if user is None:
+        raise RoostError("revoked", "The account is gone.")
+    await deps.changes.refresh(caller.user)
+    return _profile(user, caller.device)
+
+
+def _body(granted: Granted) -> GrantedBody:
+    return GrantedBody(
+        access_token=granted.access_token,
+        token_type="Bearer",  # noqa: S106 -- its fixed value
+        expires_in=granted.expires_in,
+        refresh_token=granted.refresh_token,
+        user_id=granted.principal.user,
+        username=granted.principal.username,
+        device_id=granted.principal.device,
+    )
+
+
+def _profile(user: User, device: str) -> Profile:
+    return Profile(
+        user_id=user.user_id,
+        username=user.username,
+        device_id=device,
+        display_name=user.display_name,
+        last_seen=user.last_seen,
+        read_receipts=user.read_receipts,
+        created_at_ms=user.created_at_ms,
+        phone=user.phone,
+        email=user.email,
+    )

@@ -1,0 +1,43 @@
+"""Blocks: a blocked sender's messages are answered as ever, and go nowhere."""
+
+from fastapi import APIRouter, Response
+
+from actors import messages as m
+from api.caller import Caller, With, known
+from api.deps import Deps
+from api.problems import responses
+from api.schemas import BlockList
+from api.tokens import Principal
+from roost.errors import RoostError
+
+router = APIRouter(tags=["blocks"])
+_MINE = ("unauthenticated", "revoked", "rate_limited")
+
+
+@router.get("/v1/blocks", responses=responses(*_MINE))
+async def list_blocks(caller: Caller, deps: With) -> BlockList:
+    """Whom one has blocked."""
+    blocks = (await deps.store.blocks_of([caller.user])).get(caller.user, [])
+    return BlockList(blocks=sorted(block.peer_name for block in blocks if block.until_seq is None))
+
+
+@router.put("/v1/blocks/{username}", status_code=204, responses=responses(*_MINE, "unknown_user"))
+async def block(username: str, caller: Caller, deps: With) -> Response:
+    """Block a user: it holds for everything that comes after the answer."""
+    await _set(username, caller, deps, blocked=True)
+    return Response(status_code=204)
+
+
+@router.delete("/v1/blocks/{username}", status_code=204, responses=responses(*_MINE, "unknown_user"))
+async def unblock(username: str, caller: Caller, deps: With) -> Response:
+    """Lift a block."""
+    await _set(username, caller, deps, blocked=False)
+    return Response(status_code=204)
+
+
+async def _set(username: str, caller: Principal, deps: Deps, *, blocked: bool) -> None:
+    person = await known(deps, username)
+    if person.user == caller.user:
+        raise RoostError("invalid", "One cannot block oneself.")
+    question = m.SetBlock(0, caller.user, person.user, person.username, blocked)
+    await deps.hosts.ask(caller.user, question)

@@ -1,0 +1,92 @@
+"""Conversations and their history."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from api.caller import Caller, With, known
+from api.problems import responses
+from api.schemas import ConversationInfo, ConversationList, History
+from roost import wire
+from roost.ids import SEQ_LIMIT
+from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record
+
+router = APIRouter(tags=["conversations"])
+_MINE = ("unauthenticated", "revoked", "rate_limited")
+_SUMMARY = 2_000
+
+
+@router.get("/v1/conversations", responses=responses(*_MINE))
+async def list_conversations(caller: Caller, deps: With) -> ConversationList:
+    """All conversations, newest first, with what is unread among the mailbox's last 2,000 messages."""
+    rows = {row.peer: row for row in await deps.store.conversations(caller.user)}
+    summary = await deps.store.summary(caller.user, _SUMMARY)
+    strangers = await deps.store.users_by_id([sender for sender in summary if sender not in rows])
+    for user in strangers.values():
+        rows[user.user_id] = Conversation(caller.user, user.user_id, user.username)
+    listed = [_info(row, summary.get(row.peer, [])) for row in rows.values()]
+    listed.sort(key=lambda each: each.at_ms, reverse=True)
+    return ConversationList(conversations=listed)
+
+
+@router.get(
+    "/v1/conversations/{username}/messages",
+    response_model=History,
+    responses=responses(*_MINE, "unknown_user"),
+)
+async def history(
+    username: str,
+    caller: Caller,
+    deps: With,
+    before: Annotated[int, Query(ge=0, le=SEQ_LIMIT)] = SEQ_LIMIT,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """Messages of the conversation that this device has a payload of, newest first.
+
+    What the user sent was encrypted for the peer's devices only, so the own half is on the
+    sending device and not here.
+    """
+    await deps.limits.check("lookups", caller.device)
+    peer = await known(deps, username)
+    messages: list[dict[str, Any]] = []
+    more = True
+    while more and len(messages) < limit:
+        wanted = limit - len(messages) + 1
+        documents = await deps.store.history(caller.user, peer.user, before, wanted)
+        more = len(documents) == wanted
+        documents = documents[: limit - len(messages)]
+        if documents:
+            before = documents[-1].seq
+        messages += [entry for each in documents if (entry := _entry(each, caller.device)) is not None]
+    return Response(msgspec.json.encode({"messages": messages, "more": more}), media_type="application/json")
+
+
+def _info(row: Conversation, received: list[tuple[int, int]]) -> ConversationInfo:
+    last_seq, at_ms = received[0] if received else (0, 0)
+    return ConversationInfo(
+        peer=row.peer_name,
+        last_seq=last_seq,
+        unread=sum(seq > row.my_read_seq for seq, _ in received),
+        delivered_seq=row.delivered_seq,
+        read_seq=row.read_seq,
+        at_ms=max(at_ms, row.delivered_at_ms, row.read_at_ms),
+    )
+
+
+def _entry(document: MailboxDocument, device: str) -> dict[str, Any] | None:
+    record = decode_record(document.record)
+    if not isinstance(record, MessageRecord) or device not in record.payloads:
+        return None
+    return {
+        "type": "message",
+        "seq": document.seq,
+        "at_ms": document.at_ms,
+        "id": record.cause,
+        "from": record.sender_name,
+        "from_device": record.sender_device,
+        "sent_at_ms": record.sent_at_ms,
+        "accepted_at_ms": record.accepted_at_ms,
+        "suite": record.suite,
+        "payload": wire.unpadded(record.payloads[device]),
+    }

@@ -1,0 +1,141 @@
+"""Sending over HTTP, and what became of a message."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Response
+
+from actors import messages as m
+from api.caller import Caller, With, known
+from api.deps import Deps
+from api.limits import limited
+from api.problems import responses
+from api.schemas import AcceptedMessage, MessageState, NewMessage
+from api.tokens import Principal
+from roost import wire
+from roost.errors import RoostError, Unavailable
+from roost.ids import SEQ_LIMIT, shard_of, uuid7_ms
+from storage.ports import Accepted
+from storage.records import MessageRecord, decode_record
+
+router = APIRouter(tags=["messages"])
+_MINE = ("unauthenticated", "revoked", "rate_limited")
+_PEERS_ASKED = 200
+_PEERS_AT_ONCE = 8
+
+
+@router.post(
+    "/v1/messages",
+    status_code=202,
+    response_model=AcceptedMessage,
+    responses=responses(*_MINE, "unknown_user", "device_mismatch", "id_reused", "id_expired"),
+)
+async def send(body: NewMessage, caller: Caller, deps: With) -> Response:
+    """Accept a message: durable when answered. The same id again gives the same answer."""
+    wait = deps.limits.wait_s("sends", caller.device, deps.clock())
+    if wait > 0:
+        raise limited("sends", wait)
+    try:
+        payloads = {device: wire.from_base64(text) for device, text in body.payloads.items()}
+    except ValueError as exc:
+        raise RoostError("invalid", f"body.payloads: {exc}.") from exc
+    frame = wire.Send(body.id, body.to, body.sent_at_ms, body.suite, payloads, body.urgent, body.expires_in_s)
+    answer = await deps.sender.send(caller, frame)
+    return _json({"id": body.id, "seq": answer.seq, "accepted_at_ms": answer.accepted_at_ms}, 202)
+
+
+@router.get(
+    "/v1/messages/{id}",
+    response_model=MessageState,
+    responses=responses(*_MINE, "unknown_message", "unknown_user"),
+)
+async def message_state(id: str, caller: Caller, deps: With, to: str | None = None) -> Response:  # noqa: A002 -- the contract's name
+    """The sender's view of a message. `to`, where known, makes the look-up cheaper."""
+    await deps.limits.check("lookups", caller.device)
+    try:
+        uuid7_ms(id)
+    except ValueError as exc:
+        raise RoostError("unknown_message", "A message id is a UUIDv7.") from exc
+    sent = await _recall(deps, caller, id) or await _find(deps, caller, id, to)
+    if sent is None:
+        raise RoostError("unknown_message", "No message with this id was accepted from this user.")
+    person = await known(deps, sent.to)
+    if not await _survives(deps, person.user, sent.seq):
+        raise RoostError("unknown_message", "The message went down with the log; send it again with its id.")
+    state: dict[str, Any] = {"id": id, "to": sent.to, "seq": sent.seq}
+    state |= await _progress(deps, caller, person.user, sent)
+    return _json(state, 200)
+
+
+async def _recall(deps: Deps, caller: Principal, message_id: str) -> Accepted | None:
+    devices = (await deps.directory.people([caller.username])).get(caller.username)
+    keys = [(device, message_id) for device in sorted({caller.device, *(devices.devices if devices else ())})]
+    known_here = next((answer for key in keys if (answer := deps.sender.recall(key)) is not None), None)
+    if known_here is not None:
+        return known_here
+    try:
+        return next((answer for answer in await deps.cache.recall(keys) if answer is not None), None)
+    except Unavailable:
+        return None
+
+
+async def _find(deps: Deps, caller: Principal, message_id: str, to: str | None) -> Accepted | None:
+    """Look in the recipient's mailbox, or in those of all with whom there is a conversation."""
+    if to is not None:
+        person = await known(deps, to)
+        return await _find_in(deps, caller, message_id, person.user, person.username)
+    rows = await deps.store.conversations(caller.user)
+    rows.sort(key=lambda row: row.receipt_seq, reverse=True)
+    for start in range(0, min(len(rows), _PEERS_ASKED), _PEERS_AT_ONCE):
+        some = rows[start : start + _PEERS_AT_ONCE]
+        found = await asyncio.gather(
+            *(_find_in(deps, caller, message_id, row.peer, row.peer_name) for row in some)
+        )
+        hit = next((answer for answer in found if answer is not None), None)
+        if hit is not None:
+            return hit
+    return None
+
+
+async def _find_in(deps: Deps, caller: Principal, message_id: str, user: str, name: str) -> Accepted | None:
+    stored = await deps.store.find_causes(user, [message_id], SEQ_LIMIT)
+    document = next((each for each in stored.values() if each.sender == caller.user), None)
+    if document is None:
+        return None
+    record = decode_record(document.record)
+    accepted = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
+    return Accepted(name, document.seq, accepted, b"")
+
+
+async def _survives(deps: Deps, to: str, seq: int) -> bool:
+    """Say whether the message is stored or in the log; a number below the base was in an earlier log."""
+    await deps.sequencer.resync()
+    shard = shard_of(to, deps.sequencer.shards)
+    return seq >= deps.sequencer.base_of(shard) or await deps.store.exists(to, seq)
+
+
+async def _progress(deps: Deps, caller: Principal, to: str, sent: Accepted) -> dict[str, Any]:
+    answer = await deps.hosts.ask(caller.user, m.Watermarks(0, caller.user, to))
+    marks = answer if isinstance(answer, m.Marks) else m.Marks(0, 0, 0, 0)
+    progress: dict[str, Any] = {"state": "accepted", "accepted_at_ms": sent.accepted_at_ms}
+    if marks.delivered_seq >= sent.seq:
+        progress |= {"state": "delivered", "delivered_at_ms": marks.delivered_at_ms}
+        if marks.read_seq >= sent.seq:
+            progress |= {"state": "read", "read_at_ms": marks.read_at_ms}
+    elif await _is_stored(deps, to, sent.seq):
+        progress["state"] = "stored"
+    return progress
+
+
+async def _is_stored(deps: Deps, to: str, seq: int) -> bool:
+    """Say whether the record was handled. Not whether the entry exists: that would show a block."""
+    states = await deps.store.log_states()
+    state = states.get(shard_of(to, deps.sequencer.shards))
+    if state is not None and seq < state.base + state.stored:
+        return True
+    return await deps.store.exists(to, seq)
+
+
+def _json(body: dict[str, Any], status: int) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")

@@ -1,0 +1,32 @@
+"""Other people: who they are, and whether they are there, as far as they let it be known."""
+
+from fastapi import APIRouter
+
+from actors import messages as m
+from api.caller import Caller, With, known
+from api.problems import responses
+from api.schemas import PresenceInfo, UserInfo
+from roost.errors import RoostError
+
+router = APIRouter(tags=["users"])
+_ERRORS = ("unauthenticated", "revoked", "rate_limited", "unknown_user")
+
+
+@router.get("/v1/users/{username}", responses=responses(*_ERRORS))
+async def user(username: str, caller: Caller, deps: With) -> UserInfo:
+    """Find a user by exact name."""
+    await deps.limits.check("lookups", caller.device)
+    person = await known(deps, username)
+    return UserInfo(user_id=person.user, username=person.username, display_name=person.display_name)
+
+
+@router.get("/v1/users/{username}/presence", response_model_exclude_none=True, responses=responses(*_ERRORS))
+async def presence(username: str, caller: Caller, deps: With) -> PresenceInfo:
+    """Whether the user is online, and when they last were."""
+    await deps.limits.check("lookups", caller.device)
+    person = await known(deps, username)
+    answer = await deps.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
+    if not isinstance(answer, m.PresenceState):
+        raise RoostError("internal", "The user's host gave an answer of another kind.")
+    state = "online" if answer.online else "offline"
+    return PresenceInfo(state=state, last_seen_ms=answer.last_seen_ms)

@@ -1,0 +1,397 @@
+"""The accept path: from a checked frame to a durable record and its number.
+
+Sends of all sockets and HTTP calls collect in one queue and are taken in rounds. A device has
+one round under way at most, which keeps its order; other devices' rounds overtake it freely. An
+item that needs a look-up which can take long goes on in a round of its device's own.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+
+import structlog
+from msgspec import Struct
+
+from api.directory import Directory, Person
+from api.sequence import Sequencer
+from api.tokens import Principal
+from roost import wire
+from roost.clock import Clock
+from roost.errors import RoostError, Unavailable
+from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, fold_username, uuid7_ms
+from storage.ports import Accepted, Cache, Store
+from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
+
+ROUNDS = 4
+"""Rounds under way at once."""
+
+_ROUND_ITEMS = 1_000
+_RECENT = 100_000
+_CERTAIN_MS = 30_000
+_SUITE_MAX = 32
+_DEVICES_MAX = 64
+_SENT_TRIES = 3
+
+log = structlog.get_logger(__name__)
+
+Outcome = Accepted | RoostError
+
+
+class Outgoing(Struct, eq=False):
+    """One send under way; ``reply`` is called exactly once."""
+
+    principal: Principal
+    frame: wire.Send
+    reply: Callable[[Outcome], None]
+    digest: bytes = b""
+    person: Person | None = None
+    answered: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the message: sender's device and id."""
+        return self.principal.device, self.frame.id
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer, once."""
+        if not self.answered:
+            self.answered = True
+            self.reply(outcome)
+
+
+def digest_of(to: str, suite: str, payloads: dict[str, bytes]) -> bytes:
+    """Return what tells one content from another: BLAKE2b-8 over recipient, suite and payloads."""
+    digest = blake2b(f"{to}|{suite}".encode(), digest_size=8)
+    for device in sorted(payloads):
+        payload = payloads[device]
+        digest.update(f"|{device}|{len(payload)}|".encode())
+        digest.update(payload)
+    return digest.digest()
+
+
+class Sender:
+    """The accept path of one gateway.
+
+    Attributes:
+        cache_failures: Times that Redis failed and a send went on without it.
+        lost_copies: ``sent`` records that could not be written for the sender's own devices.
+    """
+
+    def __init__(
+        self, store: Store, cache: Cache, sequencer: Sequencer, directory: Directory, clock: Clock
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._sequencer = sequencer
+        self._directory = directory
+        self._clock = clock
+        self._waiting: dict[str, deque[Outgoing]] = {}
+        self._ready: OrderedDict[str, None] = OrderedDict()
+        self._busy: set[str] = set()
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._quick = 0
+        self._scheduled = False
+        self._recent: OrderedDict[tuple[str, str], Accepted] = OrderedDict()
+        self.accepted = 0
+        self.cache_failures = 0
+        self.lost_copies = 0
+
+    def submit(self, item: Outgoing) -> None:
+        """Take a send; it is answered by its ``reply``."""
+        device = item.principal.device
+        queue = self._waiting.get(device)
+        if queue is None:
+            queue = self._waiting[device] = deque()
+        queue.append(item)
+        if device not in self._busy:
+            self._ready[device] = None
+        self._schedule()
+
+    async def send(self, principal: Principal, frame: wire.Send) -> Accepted:
+        """Send one message and wait for its number; raises what it was refused with."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.submit(Outgoing(principal, frame, lambda outcome: _settle(future, outcome)))
+        outcome = await future
+        if isinstance(outcome, RoostError):
+            raise outcome
+        return outcome
+
+    def recall(self, key: tuple[str, str]) -> Accepted | None:
+        """Return what this gateway answered lately."""
+        return self._recent.get(key)
+
+    async def close(self) -> None:
+        """Wait for the rounds under way."""
+        while self._rounds:
+            await asyncio.wait(set(self._rounds))
+
+    # --- rounds ---
+
+    def _schedule(self) -> None:
+        # At the end of this turn of the loop: what else arrived in it joins the same round.
+        if not self._scheduled and self._ready and self._quick < ROUNDS:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._scheduled = False
+        if self._quick >= ROUNDS or not self._ready:
+            return
+        items: list[Outgoing] = []
+        while self._ready and len(items) < _ROUND_ITEMS:
+            device, _ = self._ready.popitem(last=False)
+            self._busy.add(device)
+            items.extend(self._waiting.pop(device))
+        self._quick += 1
+        self._spawn(self._round(items))
+        self._schedule()
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._rounds.add(task)
+        task.add_done_callback(self._rounds.discard)
+
+    def _finish(self, items: Iterable[Outgoing]) -> None:
+        for item in items:
+            item.answer(Unavailable("The message could not be accepted now; send it again."))
+        for device in {item.principal.device for item in items}:
+            self._busy.discard(device)
+            if device in self._waiting:
+                self._ready[device] = None
+        self._schedule()
+
+    async def _round(self, items: list[Outgoing]) -> None:
+        slow: list[Outgoing] = []
+        try:
+            fresh = await self._unknown(items)
+            slow = _of_devices(fresh, (item for item in fresh if self._needs_lookup(item)))
+            held = set(map(id, slow))
+            await self._produce([item for item in fresh if id(item) not in held])
+        except Exception:
+            log.exception("round failed", items=len(items))
+        finally:
+            self._quick -= 1
+            later = {item.principal.device for item in slow}
+            self._finish([item for item in items if item.principal.device not in later])
+        if slow:
+            self._spawn(self._slow_round([item for item in items if item.principal.device in later], slow))
+
+    async def _slow_round(self, items: list[Outgoing], fresh: list[Outgoing]) -> None:
+        try:
+            await self._produce(await self._look_up(fresh))
+        except Exception as exc:  # noqa: BLE001 -- whatever it was, the senders are told to try again
+            log.warning("slow round failed", items=len(items), error=repr(exc))
+        finally:
+            self._finish(items)
+
+    # --- what is known already ---
+
+    async def _unknown(self, items: Sequence[Outgoing]) -> list[Outgoing]:
+        """Check the items, answer the known ones, return those that remain, in order."""
+        now = self._clock()
+        checked = [item for item in items if _check(item, now)]
+        missing = [item for item in checked if item.key not in self._recent]
+        if missing:
+            try:
+                found = await self._cache.recall([item.key for item in missing])
+            except Unavailable:
+                self.cache_failures += 1
+            else:
+                self._note({item.key: hit for item, hit in zip(missing, found, strict=True) if hit})
+        return [item for item in checked if not self._answer_known(item, self._recent.get(item.key))]
+
+    def _answer_known(self, item: Outgoing, known: Accepted | None) -> bool:
+        if known is None:
+            return False
+        same = known.digest == item.digest
+        item.answer(known if same else RoostError("id_reused", "Make a new id for another content."))
+        return True
+
+    def _needs_lookup(self, item: Outgoing) -> bool:
+        item.person = self._directory.peek(item.frame.to)
+        return item.person is None or self._is_old(item)
+
+    def _is_old(self, item: Outgoing) -> bool:
+        return self._clock() - uuid7_ms(item.frame.id) > _CERTAIN_MS
+
+    async def _look_up(self, items: list[Outgoing]) -> list[Outgoing]:
+        """Load recipients, and ask the store for old ids that Redis may have forgotten."""
+        people = await self._directory.people(item.frame.to for item in items)
+        old: dict[str, list[Outgoing]] = {}
+        for item in items:
+            item.person = people.get(item.frame.to)
+            if item.person is None:
+                item.answer(RoostError("unknown_user", f"There is no user {item.frame.to!r}."))
+            elif self._is_old(item):
+                old.setdefault(item.person.user, []).append(item)
+        for user, group in old.items():
+            await self._look_in_store(user, group)
+        return [item for item in items if not item.answered]
+
+    async def _look_in_store(self, user: str, items: list[Outgoing]) -> None:
+        stored = await self._store.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
+        for item in items:
+            document = stored.get(item.key)
+            if document is not None:
+                self._answer_known(item, _answer_of(document, item.frame.to))
+
+    # --- producing ---
+
+    async def _produce(self, items: list[Outgoing]) -> None:
+        first: dict[tuple[str, str], Outgoing] = {}
+        repeats: list[Outgoing] = []
+        now = self._clock()
+        records: list[tuple[str, bytes]] = []
+        for item in items:
+            if item.key in first:
+                repeats.append(item)
+            elif _matches_devices(item):
+                first[item.key] = item
+                records.append((item.person.user, _record(item, now)))  # type: ignore[union-attr]
+        if not records:
+            return
+        answers: dict[tuple[str, str], Accepted] = {}
+        for item, seq in zip(first.values(), await self._sequencer.append(records), strict=True):
+            if isinstance(seq, int):
+                answers[item.key] = Accepted(item.frame.to, seq, now, item.digest)
+            else:
+                item.answer(seq)
+        self._note(answers)
+        await self._remember(answers)
+        for item in (*first.values(), *repeats):
+            self._answer_known(item, answers.get(item.key))
+        self.accepted += len(answers)
+        await self._copy([(item, answers[item.key]) for item in first.values() if item.key in answers])
+
+    def _note(self, answers: dict[tuple[str, str], Accepted]) -> None:
+        self._recent.update(answers)
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+
+    async def _remember(self, answers: dict[tuple[str, str], Accepted]) -> None:
+        try:
+            if answers:
+                await self._cache.remember(answers)
+        except Unavailable:
+            self.cache_failures += 1
+
+    async def _copy(self, sent: list[tuple[Outgoing, Accepted]]) -> None:
+        """Tell the sender's other devices, where there are any."""
+        names = {item.principal.username for item, _ in sent}
+        people = {name: self._directory.peek(name) for name in names}
+        if None in people.values():
+            people |= await self._directory.people(names)
+        records = []
+        for item, answer in sent:
+            person = people.get(item.principal.username)
+            if person is not None and person.devices - {item.principal.device}:
+                records.append((person.user, _copy_of(item, answer)))
+        for _ in range(_SENT_TRIES):
+            if not records:
+                return
+            seqs = await self._sequencer.append(records)
+            records = [each for each, seq in zip(records, seqs, strict=True) if not isinstance(seq, int)]
+        self.lost_copies += len(records)
+        if records:
+            log.warning("copies lost", count=len(records))
+
+
+def _settle(future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
+    if not future.done():
+        future.set_result(outcome)
+
+
+def _of_devices(items: Sequence[Outgoing], some: Iterable[Outgoing]) -> list[Outgoing]:
+    devices = {item.principal.device for item in some}
+    return [item for item in items if item.principal.device in devices] if devices else []
+
+
+def _check(item: Outgoing, now_ms: int) -> bool:
+    """Refuse what no look-up could mend; folds the recipient's name and computes the digest."""
+    try:
+        _check_form(item.frame, now_ms)
+        item.frame.to = fold_username(item.frame.to)
+        item.digest = digest_of(item.frame.to, item.frame.suite, item.frame.payloads)
+    except RoostError as exc:
+        item.answer(exc)
+    except ValueError:
+        item.answer(RoostError("unknown_user", f"There is no user {item.frame.to[:64]!r}."))
+    return not item.answered
+
+
+def _check_form(frame: wire.Send, now_ms: int) -> None:
+    try:
+        made = uuid7_ms(frame.id)
+    except ValueError as exc:
+        raise RoostError("invalid", f"id: {exc}.") from exc
+    if not now_ms - MESSAGE_ID_WINDOW_MS <= made <= now_ms + MESSAGE_ID_AHEAD_MS:
+        raise RoostError("id_expired", "The id's time is more than 7 days old or 5 minutes ahead of ours.")
+    if not 0 < len(frame.suite) <= _SUITE_MAX:
+        raise RoostError("invalid", f"suite: 1 to {_SUITE_MAX} characters.")
+    if not 0 <= frame.sent_at_ms < SEQ_LIMIT:
+        raise RoostError("invalid", "sent_at_ms: Unix milliseconds.")
+    if frame.expires_in_s is not None and not 0 < frame.expires_in_s <= MESSAGE_ID_WINDOW_MS // 1000 * 4:
+        raise RoostError("invalid", "expires_in_s: 1 to 2,419,200 seconds.")
+    if len(frame.payloads) > _DEVICES_MAX:
+        raise RoostError("too_large", f"A message has at most {_DEVICES_MAX} payloads.")
+    if any(len(payload) > wire.MAX_PAYLOAD for payload in frame.payloads.values()):
+        raise RoostError("too_large", f"A payload is at most {wire.MAX_PAYLOAD} bytes.")
+
+
+def _matches_devices(item: Outgoing) -> bool:
+    assert item.person is not None  # noqa: S101 -- looked up before
+    named = item.frame.payloads.keys()
+    if named == item.person.keyed and named:
+        return True
+    missing, extra = sorted(item.person.keyed - named), sorted(named - item.person.keyed)
+    detail = "Encrypt once for each device of the recipient; query the keys anew."
+    if not item.person.keyed:
+        detail = "The recipient has no device with keys yet."
+    item.answer(RoostError("device_mismatch", detail, missing=missing, extra=extra))
+    return False
+
+
+def _record(item: Outgoing, now_ms: int) -> bytes:
+    frame, principal, person = item.frame, item.principal, item.person
+    assert person is not None  # noqa: S101 -- looked up before
+    return encode_record(
+        MessageRecord(
+            to=person.user,
+            cause=frame.id,
+            sender=principal.user,
+            sender_name=principal.username,
+            sender_device=principal.device,
+            sent_at_ms=frame.sent_at_ms,
+            accepted_at_ms=now_ms,
+            suite=frame.suite,
+            payloads=frame.payloads,
+            urgent=frame.urgent,
+            expires_at_ms=None if frame.expires_in_s is None else now_ms + frame.expires_in_s * 1000,
+        )
+    )
+
+
+def _copy_of(item: Outgoing, answer: Accepted) -> bytes:
+    frame, principal, person = item.frame, item.principal, item.person
+    assert person is not None  # noqa: S101 -- looked up before
+    return encode_record(
+        SentRecord(
+            to=principal.user,
+            cause=frame.id,
+            device=principal.device,
+            peer=person.user,
+            peer_name=person.username,
+            peer_seq=answer.seq,
+            sent_at_ms=frame.sent_at_ms,
+            at_ms=answer.accepted_at_ms,
+        )
+    )
+
+
+def _answer_of(document: MailboxDocument, to: str) -> Accepted | None:
+    record = decode_record(document.record)
+    if not isinstance(record, MessageRecord):
+        return None
+    digest = digest_of(to, record.suite, record.payloads)
+    return Accepted(to, document.seq, record.accepted_at_ms, digest)

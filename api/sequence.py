@@ -1,0 +1,110 @@
+"""From offsets to sequence numbers: seq = base[shard] + offset, also when the log was recreated.
+
+An offset that is 0, or below one that this gateway has seen on the shard, means that the log
+began anew: the bases are read again before any number of that shard is given out. A number that
+cannot be vouched for is not given; its sender tries again with the same id.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from roost.errors import Unavailable
+from roost.ids import shard_of
+from storage.ports import LogWriter, Store
+
+_RESYNC_TRIES = 50
+_RESYNC_PAUSE_S = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class Sequencer:
+    """Appends records to mailboxes and numbers them.
+
+    Attributes:
+        resyncs: How often the bases had to be read because an offset went back.
+        failures: Records that the log did not take.
+    """
+
+    def __init__(self, log_writer: LogWriter, store: Store) -> None:
+        self._log = log_writer
+        self._store = store
+        self._bases: list[int] = []
+        self._seen: list[int] = []
+        self.resyncs = 0
+        self.failures = 0
+
+    @property
+    def shards(self) -> int:
+        """Number of shards, 0 before the first map."""
+        return len(self._bases)
+
+    def base_of(self, shard: int) -> int:
+        """Return the shard's base."""
+        return self._bases[shard]
+
+    def adopt(self, bases: Sequence[int]) -> None:
+        """Take the bases of a new map; a base never sinks."""
+        if not self._bases:
+            self._bases, self._seen = list(bases), [0] * len(bases)
+        for shard, base in enumerate(bases):
+            self._raise(shard, base)
+
+    async def append(self, records: Sequence[tuple[str, bytes]]) -> list[int | Unavailable]:
+        """Append ``(user, record)`` to the users' shards; returns each one's seq or why there is none."""
+        if not self._bases:
+            return [Unavailable("The cluster is starting; try again in a moment.") for _ in records]
+        shards = [shard_of(user, self.shards) for user, _ in records]
+        items = [(shard, record) for shard, (_, record) in zip(shards, records, strict=True)]
+        # Only what was acknowledged before this append began must be below its offsets: appends
+        # that overlap may be answered in any order.
+        before = {shard: (self._bases[shard], self._seen[shard]) for shard in shards}
+        offsets = await self._log.append("mailbox", items)
+        lowest: dict[int, int] = {}
+        for shard, offset in zip(shards, offsets, strict=True):
+            if isinstance(offset, int) and (offset == 0 or offset < before[shard][1]):
+                lowest[shard] = min(lowest.get(shard, offset), offset)
+        unsure = await self._settle(lowest, before) if lowest else frozenset[int]()
+        return [self._seq(shard, offset, unsure) for shard, offset in zip(shards, offsets, strict=True)]
+
+    def _seq(self, shard: int, offset: int | Exception, unsure: frozenset[int]) -> int | Unavailable:
+        if not isinstance(offset, int):
+            self.failures += 1
+            if isinstance(offset, Unavailable):
+                return offset
+            return Unavailable("The log did not take the message; send it again.")
+        if shard in unsure:
+            return Unavailable("The log is being renewed; send it again.")
+        self._seen[shard] = max(self._seen[shard], offset)
+        return self._bases[shard] + offset
+
+    async def _settle(
+        self, lowest: Mapping[int, int], before: Mapping[int, tuple[int, int]]
+    ) -> frozenset[int]:
+        """Wait until the bases explain the offsets; returns the shards where they do not."""
+        unexplained: frozenset[int] = frozenset()
+        for _ in range(_RESYNC_TRIES):
+            await self.resync()
+            unexplained = frozenset(
+                shard
+                for shard, offset in lowest.items()
+                if self._bases[shard] == before[shard][0] and offset < before[shard][1]
+            )
+            if not unexplained:
+                return unexplained
+            await asyncio.sleep(_RESYNC_PAUSE_S)
+        log.error("offsets went back but no base rose", shards=sorted(unexplained))
+        return unexplained
+
+    async def resync(self) -> None:
+        """Read the bases from the store."""
+        self.resyncs += 1
+        for shard, state in (await self._store.log_states()).items():
+            if shard < len(self._bases):
+                self._raise(shard, state.base)
+
+    def _raise(self, shard: int, base: int) -> None:
+        if base > self._bases[shard]:
+            self._bases[shard], self._seen[shard] = base, 0

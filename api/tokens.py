@@ -1,0 +1,128 @@
+"""Access tokens: signed by the key ring's newest key, verified against all of them.
+
+The algorithm is fixed, the key id must be one of ours, every claim is required. What was
+verified is remembered by hash for a few seconds, since a verification costs more than a send.
+"""
+
+import hashlib
+import uuid
+from collections import OrderedDict
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
+
+from roost.clock import Clock
+from roost.errors import RoostError
+from storage.keyring import KeyRing
+
+_ALGORITHM = "EdDSA"
+_AUDIENCE = "roost"
+_REQUIRED = ["exp", "iat", "iss", "aud", "sub", "jti"]
+_LEEWAY_S = 5
+_REMEMBERED_MS = 5_000
+_REMEMBERED_MAX = 50_000
+_TOKEN_MAX = 4_096
+
+
+class Principal(Struct, frozen=True):
+    """Who a valid access token speaks for.
+
+    Attributes:
+        user: User id.
+        username: Username.
+        device: Device id.
+        family: The session: id of its family of refresh tokens.
+        expires_ms: When the token ends.
+        scopes: What it allows beyond the user's own things.
+    """
+
+    user: str
+    username: str
+    device: str
+    family: str
+    expires_ms: int
+    scopes: tuple[str, ...] = ()
+
+
+class Tokens:
+    """Makes and verifies access tokens."""
+
+    def __init__(self, keyring: KeyRing, server_name: str, ttl_s: int, clock: Clock) -> None:
+        self.ttl_s = ttl_s
+        self._issuer = server_name
+        self._clock = clock
+        private = {key.kid: Ed25519PrivateKey.from_private_bytes(key.seed) for key in keyring.secrets.tokens}
+        self._kid = keyring.signing_key().kid
+        self._private = private[self._kid]
+        self._public = {kid: key.public_key() for kid, key in private.items()}
+        self._verified: OrderedDict[bytes, tuple[Principal, int]] = OrderedDict()
+
+    def issue(self, principal: Principal) -> str:
+        """Sign a token for the principal; its ``expires_ms`` is ignored."""
+        now_s = self._clock() // 1000
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": _AUDIENCE,
+            "sub": principal.user,
+            "usr": principal.username,
+            "did": principal.device,
+            "sid": principal.family,
+            "iat": now_s,
+            "exp": now_s + self.ttl_s,
+            "jti": str(uuid.uuid4()),
+        }
+        if principal.scopes:
+            claims["scope"] = " ".join(principal.scopes)
+        return jwt.encode(claims, self._private, algorithm=_ALGORITHM, headers={"kid": self._kid})
+
+    def verify(self, token: str) -> Principal:
+        """Return who the token speaks for. It does not look whether the session was ended.
+
+        Raises:
+            RoostError: ``unauthenticated``, saying what is wrong with it.
+        """
+        now = self._clock()
+        digest = hashlib.blake2b(token.encode(errors="replace"), digest_size=16).digest()
+        known = self._verified.get(digest)
+        if known is not None and now < known[1]:
+            return known[0]
+        principal = self._verify(token, now)
+        self._verified[digest] = (principal, min(now + _REMEMBERED_MS, principal.expires_ms))
+        if len(self._verified) > _REMEMBERED_MAX:
+            self._verified.popitem(last=False)
+        return principal
+
+    def _verify(self, token: str, now_ms: int) -> Principal:
+        if len(token) > _TOKEN_MAX:
+            raise RoostError("unauthenticated", "The access token is too long to be one of ours.")
+        try:
+            key = self._public.get(jwt.get_unverified_header(token).get("kid", ""))
+            if key is None:
+                raise RoostError("unauthenticated", "The access token names a key that is not ours.")
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=_AUDIENCE,
+                issuer=self._issuer,
+                leeway=_LEEWAY_S,
+                # Expiry is checked below against our own clock, which a test can turn.
+                options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False},
+            )
+            principal = _principal(claims)
+        except (jwt.PyJWTError, KeyError, TypeError, ValueError) as exc:
+            raise RoostError("unauthenticated", f"The access token is not valid: {exc}.") from exc
+        if principal.expires_ms <= now_ms:
+            raise RoostError("unauthenticated", "The access token has expired; refresh the session.")
+        return principal
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    texts = [claims[name] for name in ("sub", "usr", "did", "sid")]
+    scope, exp = claims.get("scope", ""), claims["exp"]
+    if not all(isinstance(text, str) for text in (*texts, scope)) or not isinstance(exp, int):
+        raise ValueError("a claim has the wrong type")
+    user, username, device, family = texts
+    return Principal(user, username, device, family, exp * 1000, tuple(scope.split()))
