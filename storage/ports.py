@@ -31,6 +31,20 @@ class LogRecord(Struct, array_like=True, frozen=True):
     value: bytes
 
 
+class LogLost(Exception):  # noqa: N818 -- named for what happened
+    """The log no longer reaches to where these shards are read: it was lost, recreated or trimmed.
+
+    Nothing is skipped: the reader stays where it is and says so again at every ``poll``.
+
+    Attributes:
+        shards: The shards concerned.
+    """
+
+    def __init__(self, shards: tuple[int, ...]) -> None:
+        super().__init__(f"The log of shards {shards} no longer reaches to where they are read.")
+        self.shards = shards
+
+
 class LogWriter(Protocol):
     """Appends to the topics. One per process."""
 
@@ -71,7 +85,12 @@ class LogReader(Protocol):
         ...
 
     async def poll(self, *, wait_ms: int, limit: int) -> dict[int, list[LogRecord]]:
-        """Return what is there, in offset order per shard, waiting at most ``wait_ms`` for the first."""
+        """Return what is there, in offset order per shard, waiting at most ``wait_ms`` for the first.
+
+        Raises:
+            LogLost: A shard's position is not in the log any more. Records of the other shards are
+                returned by further calls.
+        """
         ...
 
     def end(self, shard: int) -> int | None:

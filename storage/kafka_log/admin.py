@@ -1,0 +1,92 @@
+"""Creates and removes topics, and returns only when every broker asked agrees that it is done."""
+
+import asyncio
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+
+from roost.errors import Unavailable
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
+
+_DEADLINE_S: Final = 30.0
+_LOOK_EVERY_S: Final = 0.05
+
+
+class KafkaLogAdmin:
+    """Implements ``storage.ports.LogAdmin``.
+
+    Args:
+        bootstrap: ``host:port[,host:port...]``
+        replicas: Copies of each partition: 1 for the embedded broker, 3 for a cluster.
+    """
+
+    def __init__(self, bootstrap: str, *, replicas: int = 1) -> None:
+        self._replicas = replicas
+        self._client: Any = AIOKafkaAdminClient(
+            bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises ``Unavailable`` if no broker answers."""
+        try:
+            with translated():
+                await self._client.start()
+        except BaseException:
+            await self._client.close()
+            raise
+
+    async def partitions(self, topic: str) -> int | None:
+        found = await self._describe(topic)
+        return len(found["partitions"]) if found else None
+
+    async def create(self, topic: str, partitions: int) -> None:
+        settings = {"max.message.bytes": str(MAX_RECORD + 1024 * 1024)}
+        if self._replicas > 1:
+            settings["min.insync.replicas"] = str(self._replicas - 1)
+        wanted = NewTopic(topic, partitions, self._replicas, topic_configs=settings)
+        with translated():
+            answer = await self._client.create_topics([wanted])
+            _expect(answer.topic_errors, TopicAlreadyExistsError)
+        await self._until(topic, gone=False)
+
+    async def delete(self, topic: str) -> None:
+        with translated():
+            answer = await self._client.delete_topics([topic])
+            _expect(answer.topic_error_codes, UnknownTopicOrPartitionError)
+        await self._until(topic, gone=True)
+
+    async def close(self) -> None:
+        with translated():
+            await self._client.close()
+
+    async def _until(self, topic: str, *, gone: bool) -> None:
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                while (await self._describe(topic) is not None) if gone else not await self._writable(topic):
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        except TimeoutError as exc:
+            state = "still there" if gone else "not writable"
+            raise Unavailable(f"The topic {topic} is {state} after {_DEADLINE_S:g} s.") from exc
+
+    async def _writable(self, topic: str) -> bool:
+        found = await self._describe(topic)
+        return bool(found) and all(
+            each["error_code"] == 0 and each["leader"] >= 0 and each["isr"] for each in found["partitions"]
+        )
+
+    async def _describe(self, topic: str) -> Any:
+        """Return the topic's description, None if there is none.
+
+        It asks about all topics: a broker may make an unknown one that it is asked about.
+        """
+        with translated():
+            topics = await self._client.describe_topics()
+        return next((each for each in topics if each["topic"] == topic and not each["error_code"]), None)
+
+
+def _expect(errors: Any, harmless: type[Exception]) -> None:
+    for _, code, *_ in errors:
+        error = for_code(code)
+        if error not in (NoError, harmless):
+            raise error

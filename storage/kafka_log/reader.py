@@ -1,0 +1,140 @@
+"""Reads shards that somebody else chose, and never skips: what is not there any more is said."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
+from storage.ports import LogLost, LogRecord
+
+_DEADLINE_S: Final = 10.0
+
+
+class KafkaLogReader:
+    """Implements ``storage.ports.LogReader`` without the group protocol; offsets go to the group.
+
+    Args:
+        bootstrap: ``host:port[,host:port...]``
+        topic: What to read.
+        group: The group that offsets are committed to: ``routers`` or ``pushers``.
+        fetch_wait_ms: How long the broker holds an empty fetch. Apache Kafka answers as soon as there
+            is something; Tansu always waits this long, so give a few milliseconds there.
+        lost_after_s: How long a high watermark below our position must last before the log counts as
+            lost. It is not zero because a new leader's watermark may lag for a moment.
+    """
+
+    def __init__(
+        self, bootstrap: str, topic: str, group: str, *, fetch_wait_ms: int = 5, lost_after_s: float = 1.0
+    ) -> None:
+        self._topic = topic
+        self._consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=fetch_wait_ms,
+            max_partition_fetch_bytes=MAX_RECORD + 1024 * 1024,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        self._lost_after_s = lost_after_s
+        self._positions: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self._short_since: dict[int, float] = {}
+        self._now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
+
+    async def start(self) -> None:
+        """Connect. Raises ``Unavailable`` if no broker answers."""
+        try:
+            with translated():
+                await self._consumer.start()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+
+    async def assign(self, shards: Mapping[int, int]) -> None:
+        self._positions = {shard: self._positions.get(shard, offset) for shard, offset in shards.items()}
+        self._ends = {shard: end for shard, end in self._ends.items() if shard in shards}
+        self._paused &= set(shards)
+        self._short_since.clear()
+        if not shards:
+            self._consumer.unsubscribe()
+            return
+        self._consumer.assign([self._partition(shard) for shard in shards])
+        for shard, offset in self._positions.items():
+            self._consumer.seek(self._partition(shard), offset)
+        self._consumer.pause(*map(self._partition, self._paused))
+
+    async def committed(self, shards: Sequence[int]) -> dict[int, int | None]:
+        with translated():
+            async with asyncio.timeout(_DEADLINE_S):
+                found = await asyncio.gather(
+                    *(self._consumer.committed(self._partition(shard)) for shard in shards)
+                )
+        return dict(zip(shards, found, strict=True))
+
+    async def poll(self, *, wait_ms: int, limit: int) -> dict[int, list[LogRecord]]:
+        if not self._positions:
+            await asyncio.sleep(wait_ms / 1000)
+            return {}
+        try:
+            with translated():
+                found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=limit)
+        except OffsetOutOfRangeError as exc:
+            raise LogLost(tuple(sorted(each.partition for each in exc.args[0]))) from exc
+        records: dict[int, list[LogRecord]] = {}
+        for partition, messages in found.items():
+            shard = partition.partition
+            if shard in self._positions and messages:
+                records[shard] = [LogRecord(each.offset, each.value or b"") for each in messages]
+                self._positions[shard] = messages[-1].offset + 1
+        self._look_at_ends(lost_ok=bool(records))
+        return records
+
+    def end(self, shard: int) -> int | None:
+        return self._ends.get(shard)
+
+    def pause(self, shards: Sequence[int]) -> None:
+        ours = set(shards) & self._positions.keys()
+        self._paused |= ours
+        self._consumer.pause(*map(self._partition, ours))
+
+    def resume(self, shards: Sequence[int]) -> None:
+        ours = set(shards) & self._paused
+        self._paused -= ours
+        self._consumer.resume(*map(self._partition, ours))
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        # A shard that was given away meanwhile is its new reader's to commit.
+        ours = {self._partition(each): at for each, at in offsets.items() if each in self._positions}
+        if not ours:
+            return
+        with translated():
+            async with asyncio.timeout(_DEADLINE_S):
+                await self._consumer.commit(ours)
+
+    async def close(self) -> None:
+        with translated():
+            await self._consumer.stop()
+
+    def _partition(self, shard: int) -> TopicPartition:
+        return TopicPartition(self._topic, shard)
+
+    def _look_at_ends(self, *, lost_ok: bool) -> None:
+        """Note the high watermarks; raise ``LogLost`` where one stays below our position."""
+        lost = []
+        for shard, position in self._positions.items():
+            end = self._consumer.highwater(self._partition(shard))
+            if end is None:
+                continue
+            self._ends[shard] = end
+            if end >= position:
+                self._short_since.pop(shard, None)
+            elif self._now() - self._short_since.setdefault(shard, self._now()) >= self._lost_after_s:
+                lost.append(shard)
+        if lost and not lost_ok:
+            raise LogLost(tuple(sorted(lost)))

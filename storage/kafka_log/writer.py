@@ -1,0 +1,261 @@
+"""Appends to the log: one batch in flight per shard, so that nothing overtakes."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
+
+from roost.errors import RoostError, Unavailable
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, translated
+
+_DEADLINE_S: Final = 10.0
+_BATCH_BYTES: Final = 900_000
+"""Below the 1 MiB that a broker takes unless it is told otherwise."""
+
+_PASSING: Final = (UnknownTopicOrPartitionError, KafkaTimeoutError, AssertionError)
+"""Failures after which a producer without idempotence is as good as before."""
+
+_log = structlog.get_logger(__name__)
+
+_Shard = tuple[str, int]
+"""Topic and partition."""
+
+
+class _Call:
+    """One ``append``: collects the outcome of each item."""
+
+    __slots__ = ("abandoned", "done", "outcomes", "waiting")
+
+    def __init__(self, items: int) -> None:
+        self.outcomes: list[int | Exception | None] = [None] * items
+        self.waiting = items
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.abandoned = False
+
+    def settle(self, index: int, outcome: int | Exception) -> None:
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self.waiting -= 1
+            if not self.waiting and not self.done.done():
+                self.done.set_result(None)
+
+
+class _Item(NamedTuple):
+    value: bytes
+    call: _Call
+    index: int
+
+
+class KafkaLogWriter:
+    """Implements ``storage.ports.LogWriter``.
+
+    Each shard has a queue. What waits in it goes out as one batch as soon as the batch before it is
+    answered: few records wait for nothing, many ride together, and a later call cannot pass an
+    earlier one. (aiokafka's own ``send`` costs 9 us a record at 400 records a call, a batch 2.4.)
+
+    Args:
+        bootstrap: ``host:port[,host:port...]``
+        idempotent: Whether the broker weeds out its clients' repeats; None: where it can.
+        linger_ms: How long to gather before a batch goes out.
+    """
+
+    def __init__(self, bootstrap: str, *, idempotent: bool | None = None, linger_ms: float = 0) -> None:
+        self._bootstrap = bootstrap
+        self._idempotent = idempotent
+        self._linger_s = linger_ms / 1000
+        self._producer: Any = None
+        self._queues: dict[_Shard, deque[_Item]] = {}
+        self._in_flight: set[_Shard] = set()
+        self._handing: set[asyncio.Task[None]] = set()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._paused = False
+        self._broken = False
+        self._pump_task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect. Raises ``Unavailable`` if no broker answers."""
+        await self._connect()
+        self._pump_task = asyncio.create_task(self._pump(), name="log writer")
+
+    async def append(self, topic: str, items: Sequence[tuple[int, bytes]]) -> list[int | Exception]:
+        call = _Call(len(items))
+        for index, (shard, value) in enumerate(items):
+            if len(value) > MAX_RECORD:
+                call.settle(index, RoostError("too_large", f"A record is at most {MAX_RECORD} bytes."))
+                continue
+            self._queues.setdefault((topic, shard), deque()).append(_Item(value, call, index))
+        self._work.set()
+        try:
+            if call.waiting:
+                async with asyncio.timeout(_DEADLINE_S):
+                    await call.done
+        except TimeoutError:
+            late = Unavailable("The log did not confirm the record in time.")
+            return [late if outcome is None else outcome for outcome in call.outcomes]
+        finally:
+            call.abandoned = True  # what still waits in a queue need not be sent any more
+        return [outcome for outcome in call.outcomes if outcome is not None]
+
+    async def pause(self) -> None:
+        self._paused = True
+        await self._idle.wait()
+
+    def resume(self) -> None:
+        self._paused = False
+        self._work.set()
+
+    async def close(self) -> None:
+        if self._pump_task is not None:
+            await self._flush()
+            self._pump_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump_task
+            self._pump_task = None
+        await self._disconnect()
+        self._refuse_waiting()
+
+    async def _flush(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DEADLINE_S):
+                while self._in_flight or (any(self._queues.values()) and not self._paused):
+                    self._idle.clear()
+                    await self._idle.wait()
+
+    def _refuse_waiting(self) -> None:
+        for queue in self._queues.values():
+            while queue:
+                item = queue.popleft()
+                item.call.settle(item.index, Unavailable("The log writer was closed."))
+
+    async def _connect(self) -> None:
+        if self._idempotent is not False:
+            try:
+                self._producer = await self._started(idempotent=True)
+            except KafkaError:
+                if self._idempotent:
+                    raise
+            else:
+                self._idempotent = True
+                return
+        with translated():
+            self._producer = await self._started(idempotent=False)
+        self._idempotent = False
+
+    async def _started(self, *, idempotent: bool) -> Any:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=idempotent,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_RECORD * 2,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    async def _disconnect(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaError):  # all that was in flight has its answer
+                await producer.stop()
+
+    async def _pump(self) -> None:
+        while True:
+            await self._work.wait()
+            if self._linger_s:
+                await asyncio.sleep(self._linger_s)
+            self._work.clear()
+            if not self._paused:
+                await self._send_ready()
+            if not self._in_flight:
+                self._idle.set()
+
+    async def _send_ready(self) -> None:
+        if self._broken and not await self._repaired():
+            return
+        for shard, queue in list(self._queues.items()):
+            if shard not in self._in_flight and queue and not self._paused:
+                await self._send(shard, queue)
+
+    async def _send(self, shard: _Shard, queue: deque[_Item]) -> None:
+        batch = self._producer.create_batch()
+        items = _fill(batch, queue)
+        if not items:
+            return
+        self._in_flight.add(shard)
+        self._idle.clear()
+        handing = self._hand_over(shard, items, batch)
+        if self._producer.client.cluster.partitions_for_topic(shard[0]):
+            await handing
+        else:  # it may take long to learn of the topic; the others need not wait for that
+            task = asyncio.create_task(handing)
+            self._handing.add(task)
+            task.add_done_callback(self._handing.discard)
+
+    async def _hand_over(self, shard: _Shard, items: list[_Item], batch: Any) -> None:
+        try:
+            sent = await self._producer.send_batch(batch, shard[0], partition=shard[1])
+        except Exception as exc:  # noqa: BLE001 -- aiokafka raises AssertionError for an unknown partition, too
+            self._settle(shard, items, exc)
+            return
+        sent.add_done_callback(lambda done: self._answered(shard, items, done))
+
+    def _answered(self, shard: _Shard, items: list[_Item], done: "asyncio.Future[Any]") -> None:
+        if done.cancelled():
+            self._settle(shard, items, asyncio.CancelledError())
+        elif (exc := done.exception()) is not None:
+            self._settle(shard, items, exc)
+        else:
+            self._settle(shard, items, done.result().offset)
+
+    def _settle(self, shard: _Shard, items: list[_Item], outcome: int | BaseException) -> None:
+        self._in_flight.discard(shard)
+        if isinstance(outcome, int):
+            for offset, item in enumerate(items, outcome):
+                item.call.settle(item.index, offset)
+        else:
+            # With idempotence a producer cannot go on after a gap in its numbers: make a new one.
+            self._broken |= bool(self._idempotent) or not isinstance(outcome, _PASSING)
+            error = away(outcome)
+            error.__cause__ = outcome
+            for item in items:
+                item.call.settle(item.index, error)
+        self._work.set()
+
+    async def _repaired(self) -> bool:
+        """Replace the producer once nothing is in flight; says whether there is one."""
+        if self._in_flight:
+            return False
+        await self._disconnect()
+        try:
+            await self._connect()
+        except (Unavailable, KafkaError) as exc:
+            _log.warning("log writer cannot connect", error=type(exc).__name__)
+            asyncio.get_running_loop().call_later(0.5, self._work.set)
+            return False
+        self._broken = False
+        return True
+
+
+def _fill(batch: Any, queue: deque[_Item]) -> list[_Item]:
+    """Move what fits from the queue into the batch."""
+    items: list[_Item] = []
+    while queue:
+        item = queue[0]
+        if not item.call.abandoned:
+            if batch.append(key=None, value=item.value, timestamp=None) is None:
+                break
+            items.append(item)
+        queue.popleft()
+    return items
