@@ -291,9 +291,10 @@ class Engine:
         while True:
             closed, was_ready = await self._one_connection()
             failures = 0 if was_ready else failures + 1
+            final = closed.final or closed.code in _OVER
             if closed.code == "cursor_invalid":
                 self.session.lose_cursor()
-            final = closed.final or closed.code in _OVER
+                final = False
             if closed.code == "unauthenticated":
                 final = not await self._renewed()
             self._deliver(events.Disconnected(closed.code, final=final), 0)

@@ -179,6 +179,6 @@ class StreamTransport:
 
     def _closed(self, close_code: int | None) -> TransportClosed:
         after_ms = self._bye.reconnect_after_ms if self._bye is not None else None
-        word = _WORDS.get(close_code or 0, self._bye.code if self._bye is not None else "unavailable")
+        word = self._bye.code if self._bye is not None else _WORDS.get(close_code or 0, "unavailable")
         final = close_code is not None and _FIRST_FINAL <= close_code <= _LAST_FINAL
         return TransportClosed(word, final=final, reconnect_after_ms=after_ms)
