@@ -168,7 +168,9 @@ class Activation:
         return ev.Facts((), tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
 
     async def _newest(self, user: str, unknown: ev.NewestUnknown) -> str:
-        document = await self._store.latest_from(user, unknown.sender, unknown.device, 2**53)
+        document = await self._store.latest_from(
+            user, unknown.sender, unknown.device, unknown.below
+        )
         return "" if document is None else document.newest or document.cause
 
     async def _is_position(self, user: str, seq: int) -> bool:

@@ -27,7 +27,7 @@ class PutRow(Struct, frozen=True):
 
 
 class Wake(Struct, frozen=True):
-    """Write a wake-up for the device to the push topic. Durable."""
+    """Write a wake-up for the device to the push topic. Durable when a record caused it (``seq`` > 0)."""
 
     device: str
     cause: str

@@ -176,10 +176,11 @@ class RowUnknown(Struct, frozen=True):
 
 
 class NewestUnknown(Struct, frozen=True):
-    """The newest id of this sender's device has not been loaded."""
+    """The newest id of this sender's device among the entries below ``below`` has not been loaded."""
 
     sender: str
     device: str
+    below: int
 
 
 class RepeatUnknown(Struct, frozen=True):

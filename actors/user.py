@@ -126,7 +126,7 @@ class UserActor:
         lacks = self._row_lacks(record.sender)
         newest = self.newest.get(record.sender_device)
         if newest is None:
-            lacks.append(ev.NewestUnknown(record.sender, record.sender_device))
+            lacks.append(ev.NewestUnknown(record.sender, record.sender_device, event.seq))
         elif record.cause <= newest and self._repeat_of(record) is None:
             lacks.append(ev.RepeatUnknown(record.sender_device, record.cause, event.seq))
         return lacks
@@ -323,9 +323,7 @@ class UserActor:
             return
         self._displace(event)
         cursor = state.cursor if event.cursor is None else event.cursor
-        stream = Stream(
-            event.stream, event.device, cursor, background=event.background, drained=event.resume
-        )
+        stream = Stream(event.stream, event.device, cursor, background=event.background)
         self.streams[event.stream] = stream
         self._came(event.device, state)
         self._out.append(do.Attached(event.stream, state.cursor))
@@ -350,9 +348,9 @@ class UserActor:
             self._came(stream.device, state)
         if not stream.background and not any(not s.background for s in self.streams.values()):
             self._out.append(do.SetTimer(self.presence.left(self._now_ms)))
-        unacked = next((i for i in stream.flying if isinstance(i.record, MessageRecord)), None)
-        if unacked is not None and not self._attached():
-            self._wake((stream.device,), unacked.record.cause, 0, urgent=True)
+        left = any(isinstance(item.record, MessageRecord) for item in stream.flying)
+        if (left or stream.reading or stream.position < self._last_seq()) and not self._attached():
+            self._wake((stream.device,), "", 0, urgent=True)
 
     def _stream_of(self, device: str) -> Stream | None:
         return next((s for s in self.streams.values() if s.device == device), None)

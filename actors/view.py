@@ -175,12 +175,12 @@ class Stream(Reader):
         drained: The client was told that the backlog is over.
     """
 
-    def __init__(self, number: int, device: str, cursor: int, *, background: bool, drained: bool) -> None:
+    def __init__(self, number: int, device: str, cursor: int, *, background: bool) -> None:
         super().__init__(device, cursor)
         self.number = number
         self.background = background
         self.since = cursor
-        self.drained = drained
+        self.drained = False
         self.flying: deque[Item] = deque()
 
     @property

@@ -1,0 +1,291 @@
+"""A world around one UserActor: a log, stores that finish in any order, devices, crashes.
+
+It performs effects the way the host does, one by one and in memory, and checks the promises.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from actors import effects as do
+from actors import events as ev
+from actors.activation import _gap, _item, _newest, _receipt
+from actors.offsets import Offsets
+from actors.user import UserActor
+from roost import wire
+from roost.ids import uuid7
+from storage.records import (
+    Conversation,
+    Device,
+    MailboxDocument,
+    MessageRecord,
+    ReceiptRecord,
+    Record,
+    User,
+    encode_record,
+)
+
+BASE = 1000
+ME = User("me", "me", "", "", 0)
+PAGE_LIMIT = wire.WINDOW
+
+
+@dataclass
+class Phone:
+    """A device: what it got over all its streams, and where it stands."""
+
+    name: str
+    cursor: int = 0
+    acked: int = 0
+    stream: int | None = None
+    stream_sent: int = 0
+    got: list[wire.Entry] = field(default_factory=list)
+    app: list[str] = field(default_factory=list)
+    drained: bool = False
+
+    def receive(self, entries: tuple[wire.Entry, ...]) -> None:
+        for entry in entries:
+            assert entry.prev == self.stream_sent, "the chain of prev shows an omission"
+            assert entry.seq > self.stream_sent, "out of order within a stream"
+            self.stream_sent = entry.seq
+            self.cursor = max(self.cursor, entry.seq)
+            self.got.append(entry)
+            if isinstance(entry, wire.MessageEntry) and entry.id not in self.app:
+                self.app.append(entry.id)
+
+
+class World:
+    """The log, the stores and the phones of one user."""
+
+    def __init__(self, phones: tuple[str, ...] = ("P",), *, pushable: bool = False) -> None:
+        token = "t" if pushable else None
+        self.devices = tuple(Device("me", name, "", 0, push_token=token) for name in phones)
+        self.phones = {name: Phone(name) for name in phones}
+        self.log: list[Record] = []
+        self.documents: dict[int, MailboxDocument] = {}
+        self.rows: dict[str, Conversation] = {}
+        self.cursors: dict[str, int] = {}
+        self.committed = 0
+        self.told: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.wakes: list[do.Wake] = []
+        self.now = 1_000_000
+        self.pages: list[do.ReadPage] = []
+        self.pending: list[tuple[int, do.Effect]] = []
+        self.effects: list[do.Effect] = []
+        self._streams = 0
+        self.load()
+
+    # --- life ---
+
+    def load(self) -> None:
+        """Activate the actor as after a crash: only what is below the committed offset counts."""
+        self.offsets = Offsets(self.committed)
+        floor = BASE + self.committed
+        counted = sorted((d for s, d in self.documents.items() if s < floor), key=lambda d: -d.seq)
+        self.actor = UserActor(
+            ev.Loaded(
+                user=ME,
+                devices=self.devices,
+                cursors=dict(self.cursors),
+                blocks=(),
+                newest=_newest(counted),
+                tail=counted[0].seq if counted else 0,
+                handled=floor - 1,
+            )
+        )
+        self.pages = []
+
+    def crash(self) -> None:
+        """Lose the actor and everything not yet durable; gateways attach their streams again."""
+        self.pending = []
+        self.load()
+        self.catch_up()
+        for phone in self.phones.values():
+            if phone.stream is not None:
+                self.feed(
+                    ev.StreamAttached(
+                        phone.stream, phone.name, phone.stream_sent, phone.acked, False, True
+                    )
+                )
+                if phone.acked:
+                    self.feed(ev.Acked(phone.name, phone.acked, phone.stream))
+
+    # --- the log ---
+
+    def append(self, sender: str, number: int, phones: tuple[str, ...] | None = None) -> str:
+        """Append a message; the same number again is a repeat."""
+        cause = uuid7(number, number.to_bytes(10, "big"))
+        names = phones if phones is not None else tuple(self.phones)
+        self.log.append(
+            MessageRecord("me", cause, sender, sender, f"D{sender}", 0, 0, "s", dict.fromkeys(names, b"x"))
+        )
+        return cause
+
+    def append_receipt(self, peer: str, delivered: int, read: int) -> None:
+        self.log.append(ReceiptRecord("me", "", peer, peer, delivered, read, 5))
+
+    def step(self) -> bool:
+        """Hand the next record to the actor."""
+        offset = self.offsets.following
+        if offset >= len(self.log):
+            return False
+        self.offsets.begin(offset)
+        record = self.log[offset]
+        self.feed(ev.RecordArrived(BASE + offset, record, encode_record(record)), offset)
+        self.offsets.done(offset)
+        return True
+
+    def catch_up(self) -> None:
+        while self.step():
+            pass
+
+    def run(self) -> None:
+        """Hand over all records, and answer all reads."""
+        self.catch_up()
+        while self.pages:
+            self.read_page(0)
+
+    # --- the host's part ---
+
+    def feed(self, event: ev.Event, offset: int | None = None) -> list[do.Effect]:
+        for _ in range(5):
+            lacks = self.actor.lacks(event)
+            if not lacks:
+                break
+            self.actor.learn(self.facts(lacks))
+            for one in lacks:
+                if isinstance(one, ev.RowUnknown):
+                    self.actor.no_row(one.peer)
+        else:
+            raise AssertionError(f"{event} still lacks {lacks}")
+        effects = self.actor.handle(event, self.now, BASE + self.offsets.stored - 1)
+        for effect in effects:
+            self.perform(effect, offset)
+        return effects
+
+    def facts(self, lacks: list[ev.Unknown]) -> ev.Facts:
+        rows, newest, repeats, cursors, items = [], [], [], [], []
+        for one in lacks:
+            if isinstance(one, ev.RowUnknown):
+                row = self.pending_row(one.peer) or self.rows.get(one.peer)
+                rows += [row] if row else []
+            elif isinstance(one, ev.NewestUnknown):
+                mine = [d for d in self.documents.values() if d.sender_device == one.device and d.seq < one.below]
+                last = max(mine, key=lambda d: d.seq, default=None)
+                newest.append((one.device, (last.newest or last.cause) if last else ""))
+            elif isinstance(one, ev.RepeatUnknown):
+                found = [d.seq for d in self.documents.values() if d.cause == one.cause and d.seq < one.below]
+                repeats.append((one.device, one.cause, found[0] if found else 0))
+            elif isinstance(one, ev.CursorUnknown):
+                known = one.seq in self.documents or any(r.receipt_seq == one.seq for r in self.rows.values())
+                cursors.append((one.seq, known))
+            elif isinstance(one, ev.SendersUnknown):
+                found_items = tuple(_item(d) for d in self.stored(one.after, one.upto))
+                items.append((one.after, one.upto, found_items))
+        return ev.Facts(tuple(rows), tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
+
+    def pending_row(self, peer: str) -> Conversation | None:
+        rows = [e.row for _, e in self.pending if isinstance(e, do.PutRow) and e.row.peer == peer]
+        return rows[-1] if rows else None
+
+    def stored(self, after: int, upto: int) -> list[MailboxDocument]:
+        return [self.documents[s] for s in sorted(self.documents) if after < s <= upto]
+
+    def perform(self, effect: do.Effect, offset: int | None) -> None:
+        self.effects.append(effect)
+        if isinstance(effect, do.Store) or (isinstance(effect, do.PutRow) and offset is not None):
+            assert offset is not None
+            self.offsets.hold(offset)
+            self.pending.append((offset, effect))
+        elif isinstance(effect, do.PutRow):
+            self.rows[effect.row.peer] = effect.row
+        elif isinstance(effect, do.Wake):
+            self.wakes.append(effect)
+        elif isinstance(effect, do.EmitReceipt):
+            self.told[effect.to].append((effect.delivered_seq, effect.read_seq))
+        elif isinstance(effect, do.PutCursor):
+            self.cursors[effect.device] = max(self.cursors.get(effect.device, 0), effect.seq)
+        elif isinstance(effect, do.ReadPage):
+            self.pages.append(effect)
+        elif isinstance(effect, do.Deliver):
+            self.phone_of(effect.stream).receive(effect.entries)
+        elif isinstance(effect, do.Drained):
+            self.phone_of(effect.stream).drained = True
+        elif isinstance(effect, do.Missed):
+            raise AssertionError("nothing was swept, yet something is missed")
+
+    def phone_of(self, stream: int) -> Phone:
+        return next(p for p in self.phones.values() if p.stream == stream)
+
+    def store_one(self, index: int) -> None:
+        """Let one durable effect finish, whichever."""
+        if not self.pending:
+            return
+        offset, effect = self.pending.pop(index % len(self.pending))
+        if isinstance(effect, do.Store):
+            known = self.documents.setdefault(effect.document.seq, effect.document)
+            assert known == effect.document, "a replay wrote other bytes"
+        elif isinstance(effect, do.PutRow):
+            before = self.rows.get(effect.row.peer)
+            if before is None or before.receipt_seq <= effect.row.receipt_seq:
+                self.rows[effect.row.peer] = effect.row
+        self.offsets.done(offset)
+
+    def store_all(self) -> None:
+        while self.pending:
+            self.store_one(0)
+
+    def commit(self) -> None:
+        self.committed = self.offsets.stored
+
+    def read_page(self, index: int) -> None:
+        """Answer one of the reads that are under way."""
+        if not self.pages:
+            return
+        page = self.pages.pop(index % len(self.pages))
+        documents = self.stored(page.after, page.upto)[: page.limit]
+        through = documents[-1].seq if len(documents) >= page.limit else page.upto
+        rows = [r for r in self.rows.values() if page.after < r.receipt_seq <= through]
+        items = sorted([_item(d) for d in documents] + [_receipt(r) for r in rows], key=lambda i: i.seq)
+        gap = _gap(documents, page.after)
+        self.feed(ev.PageRead(page.reader, tuple(items), through, gap))
+
+    # --- phones ---
+
+    def attach(self, name: str, *, background: bool = False) -> None:
+        phone = self.phones[name]
+        self._streams += 1
+        phone.stream, phone.drained = self._streams, False
+        stored = self.actor.devices[name].cursor
+        phone.stream_sent = stored
+        phone.acked = 0
+        self.feed(ev.StreamAttached(phone.stream, name, None, 0, background, False))
+
+    def detach(self, name: str) -> None:
+        phone = self.phones[name]
+        if phone.stream is not None:
+            stream, phone.stream = phone.stream, None
+            self.feed(ev.StreamDetached(stream))
+
+    def ack(self, name: str, seq: int) -> None:
+        phone = self.phones[name]
+        if phone.stream is not None and seq <= phone.stream_sent:
+            phone.acked = max(phone.acked, seq)
+            self.feed(ev.Acked(name, seq, phone.stream))
+
+    def settle(self) -> None:
+        """Let everything finish, and every phone read and acknowledge all."""
+        for phone in self.phones.values():
+            if phone.stream is None:
+                self.attach(phone.name)
+        for _ in range(200):
+            self.catch_up()
+            self.store_all()
+            while self.pages:
+                self.read_page(0)
+            for phone in self.phones.values():
+                if phone.stream_sent > phone.acked:
+                    self.ack(phone.name, phone.stream_sent)
+            idle = not self.pages and not self.pending and self.offsets.following >= len(self.log)
+            if idle and all(p.acked >= p.stream_sent and p.drained for p in self.phones.values()):
+                return
+        raise AssertionError("it does not come to rest")

@@ -1,0 +1,414 @@
+"""The promises of a mailbox, for any interleaving of records, replays, attach, detach, ack and crash."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from actors import effects as do
+from actors import events as ev
+from actors.user import WAKE_AGAIN_MS, UserActor
+from roost import wire
+from storage.records import Block, KeysRecord, MessageRecord, SentRecord, encode_record
+from tests.unit.mailbox_world import BASE, ME, World
+
+SENDERS = ("alice", "bob", "carol")
+
+
+class Mailbox(RuleBasedStateMachine):
+    """One user with two phones, three people who write, and a host that crashes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(("P", "Q"))
+        self.numbers = dict.fromkeys(SENDERS, 0)
+        self.sent: dict[str, list[str]] = {sender: [] for sender in SENDERS}
+        self.peer_seq = 0
+
+    @rule(sender=st.sampled_from(SENDERS), count=st.integers(1, 4))
+    def send(self, sender: str, count: int) -> None:
+        for _ in range(count):
+            self.numbers[sender] += 1
+            self.sent[sender].append(self.world.append(sender, self.numbers[sender]))
+
+    @rule(sender=st.sampled_from(SENDERS), back=st.integers(0, 5))
+    def retry(self, sender: str, back: int) -> None:
+        number = self.numbers[sender] - back
+        if number > 0:
+            self.world.append(sender, number)
+
+    @rule(rise=st.integers(0, 3), read=st.integers(0, 3))
+    def receipt(self, rise: int, read: int) -> None:
+        self.peer_seq += rise
+        self.world.append_receipt("alice", self.peer_seq, min(read, self.peer_seq))
+
+    @rule(count=st.integers(1, 6))
+    def handle(self, count: int) -> None:
+        for _ in range(count):
+            self.world.step()
+
+    @rule(index=st.integers(0, 9), count=st.integers(1, 4))
+    def store(self, index: int, count: int) -> None:
+        for _ in range(count):
+            self.world.store_one(index)
+
+    @rule()
+    def commit(self) -> None:
+        self.world.commit()
+
+    @rule(index=st.integers(0, 3))
+    def page(self, index: int) -> None:
+        self.world.read_page(index)
+
+    @rule()
+    def crash(self) -> None:
+        self.world.crash()
+
+    @rule(name=st.sampled_from(["P", "Q"]))
+    def attach(self, name: str) -> None:
+        self.world.attach(name)
+
+    @rule(name=st.sampled_from(["P", "Q"]))
+    def detach(self, name: str) -> None:
+        self.world.detach(name)
+
+    @precondition(lambda self: any(p.got for p in self.world.phones.values()))
+    @rule(name=st.sampled_from(["P", "Q"]), back=st.integers(0, 4))
+    def ack(self, name: str, back: int) -> None:
+        phone = self.world.phones[name]
+        if len(phone.got) > back:
+            self.world.ack(name, phone.got[-1 - back].seq)
+
+    @invariant()
+    def watermarks_rise(self) -> None:
+        head = self.world.actor.head
+        assert head.begin <= head.handled
+        seqs = [item.seq for item in head]
+        assert seqs == sorted(set(seqs))
+        assert all(seq > head.begin for seq in seqs)
+
+    def teardown(self) -> None:
+        self.world.settle()
+        for phone in self.world.phones.values():
+            for sender in SENDERS:
+                got = [i for i in phone.app if i in set(self.sent[sender])]
+                assert got == self.sent[sender], f"{phone.name} of {sender}: lost, doubled or reordered"
+        documents = [d.cause for d in self.world.documents.values() if d.kind == "m"]
+        assert sorted(documents) == sorted(i for ids in self.sent.values() for i in ids)
+        for sender in SENDERS:
+            last = max((d.seq for d in self.world.documents.values() if d.sender == sender), default=0)
+            told = max((delivered for delivered, _ in self.world.told[sender]), default=0)
+            assert told >= last, f"{sender} never learns that everything was delivered"
+        row = self.world.rows.get("alice")
+        if self.peer_seq:
+            assert row is not None
+            assert row.delivered_seq == self.peer_seq
+
+
+Mailbox.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestMailbox = Mailbox.TestCase
+
+
+def test_a_delivered_message_is_told_once_its_phone_has_it() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.attach("P")
+    world.run()
+    assert world.told == {}
+    world.ack("P", BASE)
+    assert world.told == {"alice": [(BASE, 0)]}
+
+
+def test_a_dropped_repeat_is_covered_by_the_watermark() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE)
+    world.append("alice", 1)
+    world.run()
+    assert world.phones["P"].app == [world.log[0].cause]
+    assert world.told["alice"][-1] == (BASE + 1, 0)
+
+
+def test_a_watermark_stops_below_what_is_not_acknowledged() -> None:
+    world = World()
+    for number in (1, 2, 3):
+        world.append("alice", number)
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE + 1)
+    assert world.told["alice"] == [(BASE + 1, 0)]
+
+
+def test_a_repeat_is_found_in_the_store_after_a_reload() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.append("alice", 2)
+    world.run()
+    world.store_all()
+    world.commit()
+    world.crash()
+    world.append("alice", 1)
+    world.settle()
+    assert len(world.documents) == 2
+    assert len(world.phones["P"].app) == 2
+
+
+def test_an_out_of_order_id_is_remembered_over_a_reload() -> None:
+    world = World()
+    for number in (5, 3):
+        world.append("alice", number)
+    world.run()
+    world.store_all()
+    world.commit()
+    world.crash()
+    world.append("alice", 5)
+    world.settle()
+    assert len(world.documents) == 2
+
+
+def test_the_window_bounds_what_is_in_flight() -> None:
+    world = World()
+    world.attach("P")
+    for number in range(1, wire.WINDOW + 50):
+        world.append("alice", number)
+    world.run()
+    assert len(world.phones["P"].got) == wire.WINDOW
+    world.store_all()
+    world.settle()
+    assert len(world.phones["P"].app) == wire.WINDOW + 49
+
+
+def test_a_stored_entry_above_the_floor_does_not_hide_one_that_is_not_stored() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.append("alice", 2)
+    world.run()
+    world.store_one(2)  # the second message only: the row and the first are lost in the crash
+    world.crash()
+    world.settle()
+    assert len(world.phones["P"].app) == 2
+
+
+def test_a_new_stream_displaces_the_old_one_of_the_same_device() -> None:
+    world = World()
+    world.attach("P")
+    first = world.phones["P"].stream
+    world.attach("P")
+    closes = [e for e in world.effects if isinstance(e, do.Close)]
+    assert [(c.stream, c.code) for c in closes] == [(first, "displaced")]
+
+
+@pytest.mark.parametrize("cursor", [-1, BASE + 7, 17])
+def test_a_foreign_or_future_cursor_is_refused(cursor: int) -> None:
+    world = World()
+    world.append("alice", 1)
+    world.run()
+    world.store_all()
+    world.feed(ev.StreamAttached(9, "P", cursor, 0, background=False, resume=False))
+    assert [e.code for e in world.effects if isinstance(e, do.Close)] == ["cursor_invalid"]
+    effects = world.feed(ev.SyncAsked("t", "P", cursor, 10, 0))
+    assert [e.code for e in effects if isinstance(e, do.Refuse)] == ["cursor_invalid"]
+
+
+def test_an_ack_beyond_the_end_is_refused() -> None:
+    world = World()
+    effects = world.feed(ev.Acked("P", BASE + 5, None, "t"))
+    assert effects == [do.Refuse("t", "cursor_invalid", "acknowledge only what was received")]
+
+
+def test_an_ack_of_entries_read_long_ago_tells_their_senders() -> None:
+    world = World()
+    for number in (1, 2):
+        world.append("alice", number)
+    world.run()
+    world.store_all()
+    world.commit()
+    world.crash()
+    assert len(world.actor.head) == 0
+    world.feed(ev.Acked("P", BASE + 1, None, "t"))
+    assert world.told["alice"] == [(BASE + 1, 0)]
+
+
+def test_a_sync_waits_for_its_first_entry() -> None:
+    world = World()
+    world.feed(ev.SyncAsked("t", "P", None, 10, world.now + 1000))
+    world.run()
+    assert [type(e) for e in world.effects] == [do.ReadPage, do.SetTimer]
+    world.append("alice", 1)
+    world.run()
+    pages = [e for e in world.effects if isinstance(e, do.AnswerPage)]
+    assert [(p.token, p.cursor, len(p.entries), p.more) for p in pages] == [("t", BASE, 1, False)]
+
+
+def test_a_sync_gives_up_in_time() -> None:
+    world = World()
+    world.feed(ev.SyncAsked("t", "P", None, 10, world.now + 1000))
+    world.run()
+    world.now += 1000
+    effects = world.feed(ev.TimePassed())
+    assert effects == [do.AnswerPage("t", 0, (), more=False, missed=False)]
+
+
+def test_a_sync_says_when_there_is_more() -> None:
+    world = World()
+    for number in range(1, 6):
+        world.append("alice", number)
+    world.run()
+    world.feed(ev.SyncAsked("t", "P", None, 3, 0))
+    world.run()
+    [page] = [e for e in world.effects if isinstance(e, do.AnswerPage)]
+    assert len(page.entries) == 3
+    assert page.more
+
+
+def test_one_wakeup_is_pending_per_device() -> None:
+    world = World(pushable=True)
+    for number in (1, 2):
+        world.append("alice", number)
+    world.run()
+    assert [w.device for w in world.wakes] == ["P"]
+    world.attach("P")
+    world.detach("P")  # with both messages unacknowledged: it is woken again
+    assert len(world.wakes) == 2
+    world.append("alice", 3)
+    world.run()
+    assert len(world.wakes) == 2
+    world.now += WAKE_AGAIN_MS
+    world.append("alice", 4)
+    world.run()
+    assert len(world.wakes) == 3
+
+
+def test_nobody_is_woken_while_a_device_is_attached() -> None:
+    world = World(("P", "Q"), pushable=True)
+    world.attach("P")
+    world.append("alice", 1)
+    world.run()
+    assert world.wakes == []
+
+
+def test_a_blocked_sender_goes_nowhere_and_learns_nothing() -> None:
+    world = World()
+    world.attach("P")
+    world.feed(ev.BlockAsked("t", "alice", "alice", blocked=True))
+    world.append("alice", 1)
+    world.append("bob", 1)
+    world.settle()
+    assert [d.sender for d in world.documents.values()] == ["bob"]
+    assert "alice" not in world.told
+    world.feed(ev.BlockAsked("t", "alice", "alice", blocked=False))
+    world.append("alice", 2)
+    world.settle()
+    assert len(world.phones["P"].app) == 2
+    assert world.actor.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2)
+
+
+def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.attach("P")
+    world.run()
+    world.feed(ev.ReadMarked("alice", "alice", BASE, "t"))
+    assert world.told["alice"] == [(BASE, BASE)]
+    world.actor.user = type(ME)("me", "me", "", "", 0, read_receipts=False)
+    world.append("alice", 2)
+    world.run()
+    world.feed(ev.ReadMarked("alice", "alice", BASE + 1, "t"))
+    assert world.told["alice"] == [(BASE, BASE)]
+
+
+def test_an_older_receipt_changes_nothing() -> None:
+    world = World()
+    world.attach("P")
+    world.append_receipt("alice", 9, 4)
+    world.append_receipt("alice", 5, 2)
+    world.settle()
+    [entry] = world.phones["P"].got
+    assert isinstance(entry, wire.ReceiptEntry)
+    assert (entry.delivered_seq, entry.read_seq) == (9, 4)
+
+
+def test_key_changes_and_sent_messages_reach_the_devices_they_concern() -> None:
+    world = World(("P", "Q"))
+    world.attach("P")
+    world.attach("Q")
+    world.log.append(KeysRecord("me", "c", "alice", "alice", "DA", "added", 5))
+    world.log.append(SentRecord("me", "i", "P", "bob", "bob", 77, 1, 5))
+    world.settle()
+    assert [type(e) for e in world.phones["P"].got] == [wire.KeysEntry]
+    assert [type(e) for e in world.phones["Q"].got] == [wire.KeysEntry, wire.SentEntry]
+
+
+def test_an_expired_message_is_not_delivered_late() -> None:
+    world = World()
+    record = MessageRecord("me", "c", "a", "a", "D", 0, 0, "s", {"P": b"x"}, True, world.now + 10)
+    world.log.append(record)
+    world.run()
+    world.now += 10
+    world.settle()
+    assert world.phones["P"].got == []
+
+
+def test_presence_is_announced_after_a_pause_and_only_to_those_who_may_know() -> None:
+    world = World()
+    world.feed(ev.Watched("bob"))
+    world.attach("P")
+    world.detach("P")
+    told = [e for e in world.effects if isinstance(e, do.TellPresence)]
+    assert [(e.online, e.last_seen_ms) for e in told] == [(False, None), (True, None)]
+    world.now += 5_000
+    effects = world.feed(ev.TimePassed())
+    assert do.TellPresence("bob", online=False, last_seen_ms=1_000_000) in effects
+    world.actor.user = type(ME)("me", "me", "", "", 0, last_seen="contacts")
+    effects = world.feed(ev.PresenceAsked("t", "bob"))
+    assert effects == [do.AnswerPresence("t", online=False, last_seen_ms=None)]
+
+
+def test_a_short_absence_is_not_announced() -> None:
+    world = World()
+    world.attach("P")
+    world.detach("P")
+    world.now += 2_000
+    world.attach("P")
+    world.now += 10_000
+    assert world.feed(ev.TimePassed()) == []
+    assert world.actor.presence.online
+
+
+def test_a_removed_device_loses_its_stream() -> None:
+    world = World(("P", "Q"))
+    world.attach("P")
+    stream = world.phones["P"].stream
+    effects = world.feed(ev.Refreshed("t", ME, (world.devices[1],)))
+    assert do.Close(stream, "revoked", "this device was removed") in effects
+    assert "P" not in world.actor.devices
+
+
+def test_a_snapshot_makes_the_same_actor_anew() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.settle()
+    world.detach("P")
+    world.now += 10_000
+    world.feed(ev.TimePassed())
+    assert world.actor.idle
+    again = UserActor(world.actor.snapshot())
+    assert again.snapshot() == world.actor.snapshot()
+
+
+def test_typing_reaches_foreground_streams_only() -> None:
+    world = World(("P", "Q"))
+    world.attach("P")
+    world.attach("Q", background=True)
+    effects = world.feed(ev.TypingHeard("alice", "alice", "typing"))
+    assert effects == [do.TellTyping(world.phones["P"].stream, "alice", "typing")]
+
+
+def test_a_record_that_was_handled_is_not_handled_again() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.run()
+    record = world.log[0]
+    assert world.feed(ev.RecordArrived(BASE, record, encode_record(record))) == []
