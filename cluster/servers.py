@@ -233,7 +233,8 @@ def mongo(port: int, folder: Path) -> ServerSpec:
     if mongod := shutil.which("mongod"):
         argv = (mongod, "--dbpath", str(data), "--port", str(port), "--bind_ip", HOST)
     elif secantus := _executable("secantusd-py"):
-        argv = (secantus, "--storage-path", str(data), "--port", str(port), "--host", HOST)
+        # Standalone: no change log is written, a third more inserts and a third of the disk.
+        argv = (secantus, "--standalone", "--storage-path", str(data), "--port", str(port), "--host", HOST)
     else:
         raise _missing("MongoDB")
     return ServerSpec("mongo", argv, port, accepts, folder / "mongo.log")

@@ -37,6 +37,7 @@ class MailboxesPart(Part):
 
     async def insert(self, documents: Sequence[MailboxDocument]) -> None:
         if documents:
+            self._top = max(self._top, max(document.seq for document in documents))
             await self._mailbox.insert_missing([_stored(document) for document in documents])
 
     async def range(self, user_id: str, after: int, upto: int, limit: int) -> list[MailboxDocument]:
@@ -120,11 +121,14 @@ class MailboxesPart(Part):
     ) -> list[MailboxDocument]:
         """Return the entries that match and have ``seq < below``, highest first."""
         found: list[MailboxDocument] = []
-        for after, upto in _windows(-below, 0, limit):
-            where = {"u": user_id, "s": {"$gte": -upto, "$lt": -after}}
+        # The first window is open towards the top: nothing is likely to be above what was seen.
+        high, top = below, min(below, self._top + 1)
+        for _, upto in _windows(-top, 0, limit):
+            where = {"u": user_id, "s": {"$gte": -upto, "$lt": high}}
             found += await self._read(where, further, _NEWEST_FIRST, limit - len(found))
             if len(found) >= limit:
                 break
+            high = -upto
         return found
 
     async def _read(
@@ -134,6 +138,7 @@ class MailboxesPart(Part):
             found = await self._mailbox.among(where, further, None, sort, limit)
         else:
             found = await self._mailbox.many(where, sort=sort, limit=limit)
+        self._top = max([self._top, *(each["s"] for each in found)])
         return [_entry(each) for each in found]
 
 

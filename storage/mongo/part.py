@@ -16,6 +16,7 @@ class Part:
 
     def __init__(self, database: Any, keyring: KeyRing) -> None:
         self._ring = keyring
+        self._top = 0  # the highest seq seen: where to look for the newest entries first
         self._users = Collection(database["users"])
         self._devices = Collection(database["devices"])
         self._sessions = Collection(database["sessions"])
