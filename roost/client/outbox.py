@@ -280,7 +280,7 @@ class Outbox:
         effects: list[Effect] = []
         if item.seq is None:
             effects += self._accept(lane, item, seq if isinstance(seq, int) else 0, now_ms, now_ms)
-        item.safe = True
+        item.safe = state != "accepted"
         if state in {"delivered", "read"} and item.id in self._items:
             lane.forget(item)
             del self._items[item.id]

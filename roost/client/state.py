@@ -20,7 +20,7 @@ class OutboxItem(Struct):
         payloads: Ciphertext by device. Kept, so that a repeat carries the same bytes.
         seq: Number in the recipient's mailbox, once accepted.
         accepted_at_ms: When it was accepted, by the server's clock.
-        safe: The server knew the message when asked after a loss of its log.
+        safe: The server has said that the message is stored: no loss of the log can take it.
     """
 
     order: int

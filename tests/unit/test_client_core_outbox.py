@@ -1,0 +1,408 @@
+"""The outbox against a model server: exactly once and in order, whatever happens in between."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roost.client import events
+from roost.client.core import Session
+from roost.client.effects import Batch, Check, Effect, Seal, Tell, Write
+from roost.client.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS
+from roost.client.state import OutboxItem, State
+from roost.ids import uuid7
+from roost.wire import Accepted, Ready, ReceiptEntry, Rejected, Send
+
+START_MS = 1_790_000_000_000
+PEERS = ("bob", "carol")
+
+
+class World:
+    """One sender's session, its shell reduced to a loop, and a server that keeps its promises."""
+
+    def __init__(self) -> None:
+        self.now = START_MS
+        self.session = Session(State(cursor=0))
+        self.made = 0
+        self.submitted: dict[str, list[str]] = {peer: [] for peer in PEERS}
+        self.told: list[events.Event] = []
+        self.outgoing: list[Send] = []
+        self.seals: list[Seal] = []
+        self.checks: list[Check] = []
+        self.base = 0
+        self.logs: dict[str, dict[str, int]] = {peer: {} for peer in PEERS}
+        self.ever: dict[str, list[str]] = {peer: [] for peer in PEERS}
+        self.stored: dict[str, int] = dict.fromkeys(PEERS, 0)
+        self.device = "PHONE00001"
+        self.mailbox_seq = 0
+        self.bytes_of: dict[str, dict[str, bytes]] = {}
+
+    def perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Write(frame=Send() as frame):
+                    self.outgoing.append(frame)
+                case Seal():
+                    self.seals.append(effect)
+                case Check():
+                    self.checks.append(effect)
+                case Tell(event=event):
+                    self.told.append(event)
+                case _:
+                    self.told.extend(getattr(effect, "events", ()))
+
+    def submit(self, peer: str) -> str:
+        self.made += 1
+        message_id = uuid7(self.now, self.made.to_bytes(10, "big"))
+        self.submitted[peer].append(message_id)
+        item = OutboxItem(0, message_id, peer, self.now, b"text")
+        self.perform(self.session.submit(item, self.now))
+        return message_id
+
+    def connect(self) -> None:
+        if not self.session.open:
+            cursor = self.session.cursor or 0
+            self.perform(self.session.received(Ready("MINE000001", cursor, self.now), self.now))
+
+    def disconnect(self) -> None:
+        self.session.closed(self.now)
+        self.outgoing.clear()
+        self.checks.clear()
+
+    def restart(self) -> None:
+        self.disconnect()
+        self.seals.clear()
+        kept = msgspec.json.encode(self.session.state)
+        self.session = Session(msgspec.json.decode(kept, type=State))
+
+    def seal_one(self, *, stale: bool) -> None:
+        if self.seals:
+            item = self.seals.pop(0).item
+            device = "STALE00001" if stale else self.device
+            self.perform(self.session.outbox.sealed(item.id, {device: b"sealed " + item.id.encode()}, self.now))
+
+    def serve_one(self, outcome: str) -> None:
+        if not self.outgoing:
+            return
+        frame = self.outgoing.pop(0)
+        if outcome == "never_arrives":
+            self.disconnect()
+            return
+        answer = self.answer(frame, outcome)
+        if outcome == "lost_reply":
+            self.disconnect()
+            return
+        self.perform(self.session.received(answer, self.now))
+        if outcome == "double_reply":
+            self.perform(self.session.received(answer, self.now))
+
+    def answer(self, frame: Send, outcome: str) -> Accepted | Rejected:
+        log = self.logs[frame.to]
+        if frame.id not in log:
+            if outcome == "busy":
+                return Rejected(frame.id, "rate_limited", "wait", retry_after_s=0.5)
+            if set(frame.payloads) != {self.device}:
+                return Rejected(frame.id, "device_mismatch", "stale", missing=[self.device], extra=[])
+            self.ever[frame.to].append(frame.id)
+            log[frame.id] = self.base + len(self.ever[frame.to])
+            self.bytes_of[frame.id] = frame.payloads
+        elif self.bytes_of[frame.id] != frame.payloads:
+            return Rejected(frame.id, "id_reused", "other content")
+        return Accepted(frame.id, log[frame.id], self.now)
+
+    def answer_check(self) -> None:
+        if self.checks:
+            check = self.checks.pop(0)
+            seq = self.logs[check.to].get(check.id)
+            state = "delivered" if (seq or 0) <= self.stored[check.to] else "accepted"
+            answer = None if seq is None else {"id": check.id, "seq": seq, "state": state}
+            self.perform(self.session.outbox.checked(check.id, answer, self.now))
+
+    def receipt(self, peer: str) -> None:
+        top = max(self.logs[peer].values(), default=0)
+        self.stored[peer] = top
+        self.mailbox_seq += 1
+        entry = ReceiptEntry(self.mailbox_seq, self.mailbox_seq - 1, self.now, peer, top, 0)
+        if self.session.open:
+            self.perform(self.session.received(Batch([entry]), self.now))
+        else:
+            self.mailbox_seq -= 1
+
+    def lose_log(self) -> None:
+        self.base += JUMP
+        for peer, log in self.logs.items():
+            for message_id, seq in list(log.items()):
+                if seq > self.stored[peer]:
+                    del log[message_id]
+
+    def pass_time(self, ms: int) -> None:
+        self.now += ms
+        self.perform(self.session.tick(self.now))
+
+    def settle(self) -> None:
+        for _ in range(400):
+            self.connect()
+            while self.seals or self.outgoing or self.checks:
+                self.answer_check()
+                self.seal_one(stale=False)
+                self.serve_one("fine")
+            for peer in PEERS:
+                self.receipt(peer)
+            if not self.session.state.outbox:
+                return
+            self.pass_time(CHECK_MS)
+        pytest.fail(f"the outbox did not empty: {self.session.state.outbox}")
+
+    def check(self) -> None:
+        items = self.session.state.outbox
+        for peer, lane in self.session.outbox.lanes.items():
+            orders = [item.order for item in lane.waiting]
+            assert orders == sorted(orders)
+            held = len(lane.waiting) + len(lane.accepted) + (lane.current is not None)
+            assert held == sum(item.to == peer for item in items.values())
+        for peer in PEERS:
+            flying = {frame.id for frame in self.outgoing if frame.to == peer}
+            assert sum(each in items and items[each].seq is None for each in flying) <= 1
+
+
+OUTCOMES = ("fine", "lost_reply", "never_arrives", "busy", "double_reply")
+STEPS = st.one_of(
+    st.tuples(st.just("submit"), st.sampled_from(PEERS)),
+    st.tuples(st.just("serve"), st.sampled_from(OUTCOMES)),
+    st.tuples(st.just("seal"), st.booleans()),
+    st.tuples(st.sampled_from(["connect", "disconnect", "restart", "check", "new_device"])),
+    st.tuples(st.just("receipt"), st.sampled_from(PEERS)),
+    st.tuples(st.just("time"), st.sampled_from([100, 1000, ANSWER_MS, CHECK_MS])),
+)
+LOSS = st.one_of(STEPS, st.tuples(st.just("lose_log")))
+
+
+def play(world: World, steps: list[tuple[object, ...]]) -> None:
+    world.connect()
+    actions = {
+        "submit": world.submit,
+        "serve": world.serve_one,
+        "seal": lambda stale: world.seal_one(stale=stale),
+        "receipt": world.receipt,
+        "time": world.pass_time,
+        "connect": world.connect,
+        "disconnect": world.disconnect,
+        "restart": world.restart,
+        "check": world.answer_check,
+        "lose_log": world.lose_log,
+        "new_device": lambda: setattr(world, "device", f"PHONE{world.made:05}"),
+    }
+    for name, *arguments in steps:
+        actions[str(name)](*arguments)  # type: ignore[operator]
+        world.check()
+    world.settle()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEPS, max_size=60))
+def test_exactly_once_and_in_order(steps: list[tuple[object, ...]]) -> None:
+    world = World()
+    play(world, steps)
+    assert world.ever == world.submitted
+    assert not [event for event in world.told if isinstance(event, events.Failed)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LOSS, max_size=60))
+def test_a_lost_log_is_refilled(steps: list[tuple[object, ...]]) -> None:
+    world = World()
+    play(world, steps)
+    for peer in PEERS:
+        assert sorted(world.logs[peer]) == sorted(world.submitted[peer])
+    assert not [event for event in world.told if isinstance(event, events.Failed)]
+
+
+def flown(peer: str = "bob") -> World:
+    world = World()
+    world.connect()
+    world.submit(peer)
+    world.seal_one(stale=False)
+    return world
+
+
+def accepted(peer: str = "bob") -> World:
+    world = flown(peer)
+    world.serve_one("fine")
+    return world
+
+
+def test_one_at_a_time_to_one_and_many_in_parallel() -> None:
+    world = World()
+    world.connect()
+    for _ in range(3):
+        world.submit("bob")
+        world.submit("carol")
+    assert [seal.item.to for seal in world.seals] == ["bob", "carol"]
+
+
+def test_a_repeat_carries_the_same_bytes() -> None:
+    world = flown()
+    first = world.outgoing[0]
+    world.pass_time(ANSWER_MS)
+    assert world.outgoing == [first, first]
+
+
+def test_a_wrong_device_list_seals_anew_under_the_same_id() -> None:
+    world = flown()
+    message_id = world.outgoing[0].id
+    world.device = "TABLET0001"
+    world.serve_one("fine")
+    assert [(seal.item.id, seal.refresh) for seal in world.seals] == [(message_id, True)]
+
+
+def test_a_device_list_that_stays_wrong_fails_the_message() -> None:
+    world = flown()
+    for _ in range(40):
+        world.device = "NOBODYHAS1"
+        world.serve_one("fine")
+        world.pass_time(30_000)
+        world.seal_one(stale=True)
+    assert [event.code for event in world.told if isinstance(event, events.Failed)] == ["device_mismatch"]
+
+
+@pytest.mark.parametrize("code", ["unknown_user", "too_large", "a_later_word"])
+def test_what_can_never_be_accepted_fails_and_the_next_one_goes(code: str) -> None:
+    world = flown()
+    second = world.submit("bob")
+    frame = world.outgoing.pop()
+    world.perform(world.session.received(Rejected(frame.id, code, "no"), world.now))
+    assert world.told[-1] == events.Failed(frame.id, "bob", code, "no")
+    assert world.seals[0].item.id == second
+
+
+def test_busy_waits_as_long_as_it_was_told() -> None:
+    world = flown()
+    world.serve_one("busy")
+    world.pass_time(499)
+    assert world.outgoing == []
+    world.pass_time(1)
+    assert len(world.outgoing) == 1
+
+
+def test_an_id_that_was_used_is_asked_about() -> None:
+    world = flown()
+    frame = world.outgoing.pop()
+    world.logs["bob"][frame.id] = 7
+    world.perform(world.session.received(Rejected(frame.id, "id_reused", "other"), world.now))
+    world.answer_check()
+    assert events.Accepted(frame.id, "bob", 7) in world.told
+
+
+def test_an_id_that_somebody_else_used_fails() -> None:
+    world = flown()
+    frame = world.outgoing.pop()
+    world.perform(world.session.received(Rejected(frame.id, "id_reused", "other"), world.now))
+    world.answer_check()
+    assert [event.code for event in world.told if isinstance(event, events.Failed)] == ["id_reused"]
+
+
+def test_a_jump_of_the_numbers_asks_at_once() -> None:
+    world = accepted()
+    first = world.submitted["bob"][0]
+    world.lose_log()
+    world.submit("bob")
+    world.seal_one(stale=False)
+    world.serve_one("fine")
+    assert [check.id for check in world.checks] == [first]
+    third = world.submit("bob")
+    assert world.seals == []
+    world.answer_check()
+    assert [frame.id for frame in world.outgoing] == [first]
+    world.serve_one("fine")
+    assert world.seals[0].item.id == third
+
+
+def test_a_watermark_of_a_later_log_releases_nothing_unasked() -> None:
+    world = accepted()
+    world.logs["bob"].clear()
+    entry = ReceiptEntry(1, 0, world.now, "bob", JUMP + 5, 0)
+    world.perform(world.session.received(Batch([entry]), world.now))
+    assert list(world.session.state.outbox) == world.submitted["bob"]
+    world.pass_time(1)
+    world.answer_check()
+    assert [frame.id for frame in world.outgoing] == world.submitted["bob"]
+
+
+def test_a_receipt_before_the_answer_is_not_forgotten() -> None:
+    world = flown()
+    frame = world.outgoing.pop()
+    answer = world.answer(frame, "fine")
+    world.receipt("bob")
+    world.perform(world.session.received(answer, world.now))
+    assert world.session.state.outbox == {}
+    assert events.Delivered("bob", 1, (frame.id,)) in world.told
+
+
+def test_watermarks_only_rise() -> None:
+    world = accepted()
+    world.receipt("bob")
+    told = len(world.told)
+    world.receipt("bob")
+    assert len(world.told) == told
+
+
+def test_what_was_read_is_told_without_knowing_the_message() -> None:
+    world = World()
+    world.connect()
+    world.perform(world.session.received(Batch([ReceiptEntry(1, 0, 5, "bob", 9, 8)]), world.now))
+    assert world.told[-2:] == [events.Delivered("bob", 9), events.Read("bob", 8)]
+
+
+@pytest.mark.parametrize("state", ["stored", "delivered"])
+def test_the_server_is_asked_again_about_what_stays_undelivered(state: str) -> None:
+    world = accepted()
+    world.pass_time(CHECK_MS)
+    (check,) = world.checks
+    world.perform(world.session.outbox.checked(check.id, {"seq": 1, "state": state}, world.now))
+    assert (world.session.state.outbox == {}) is (state == "delivered")
+
+
+def test_a_question_without_an_answer_is_asked_again() -> None:
+    world = accepted()
+    world.pass_time(CHECK_MS)
+    world.session.outbox.unchecked(world.checks.pop().id, world.now)
+    world.pass_time(1000)
+    assert len(world.checks) == 1
+
+
+@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize("was_accepted", [True, False])
+def test_old_messages_are_reported_never_dropped(connected: bool, was_accepted: bool) -> None:  # noqa: FBT001
+    world = accepted() if was_accepted else World()
+    if not was_accepted:
+        world.submit("bob")
+    if not connected:
+        world.disconnect()
+    world.pass_time(KEEP_MS)
+    assert not [event for event in world.told if isinstance(event, events.Failed)]
+    world.pass_time(1)
+    assert [event.code for event in world.told if isinstance(event, events.Failed)] == ["id_expired"]
+    assert world.session.state.outbox == {}
+
+
+def test_nothing_is_sent_to_a_peer_in_doubt_until_it_is_trusted() -> None:
+    world = World()
+    world.connect()
+    world.perform(world.session.outbox.hold("bob", world.now, held=True))
+    world.submit("bob")
+    world.pass_time(1000)
+    assert world.seals == []
+    world.perform(world.session.outbox.hold("bob", world.now, held=False))
+    assert len(world.seals) == 1
+
+
+def test_what_cannot_be_sealed_now_is_tried_later() -> None:
+    world = World()
+    world.connect()
+    message_id = world.submit("bob")
+    world.seals.clear()
+    world.perform(world.session.outbox.unsealable(message_id, world.now))
+    world.pass_time(1000)
+    assert world.seals[0].item.id == message_id
+    world.perform(world.session.outbox.unsealable(message_id, world.now, "device_mismatch"))
+    assert isinstance(world.told[-1], events.Failed)
