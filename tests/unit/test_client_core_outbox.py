@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from roost.client import events
 from roost.client.core import Session
-from roost.client.effects import Batch, Check, Effect, Seal, Tell, Write
+from roost.client.effects import Batch, Check, Effect, Seal, Take, Tell, Write
 from roost.client.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS
 from roost.client.state import OutboxItem, State
 from roost.ids import uuid7
@@ -48,8 +48,11 @@ class World:
                     self.checks.append(effect)
                 case Tell(event=event):
                     self.told.append(event)
+                case Take(seq=seq, events=told):
+                    self.told.extend(told)
+                    self.session.taken(seq, self.now)
                 case _:
-                    self.told.extend(getattr(effect, "events", ()))
+                    pytest.fail(f"unexpected: {effect}")
 
     def submit(self, peer: str) -> str:
         self.made += 1
