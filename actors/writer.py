@@ -15,6 +15,7 @@ from actors.offsets import Offsets
 from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.ids import shard_of
+from storage import metrics
 from storage.ports import Cache, LogWriter, Store
 from storage.records import (
     Conversation,
@@ -238,6 +239,7 @@ class Writer:
         while self._documents:
             batch = self._documents[:1000]
             await self._store.insert([document for document, _ in batch])
+            metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))
             del self._documents[: len(batch)]
             self._finished([ticket for _, ticket in batch])
 
