@@ -1,37 +1,83 @@
-"""Every metric of the servers below the front door, declared once with its help text.
+"""All metrics of the roles behind the front door, declared once, each with its help text.
 
-Names are ``roost_<noun>_<unit>_<suffix>``; labels come from closed sets, never from user ids. A
-process counts for itself, and its role says which process it is when it is scraped.
+Names are ``roost_<noun>_<unit>_<suffix>``; labels come from closed sets, never from users. One
+registry for a process, since a role is a process.
 """
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from typing import Final
 
-_BATCH = (1, 4, 16, 64, 256, 1024, 4096)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-ACTIVE_USERS = Gauge("roost_active_users_count", "User actors in this host's memory.")
-ATTACHED_STREAMS = Gauge("roost_attached_streams_count", "Streams attached at this host.")
-ACTIVATIONS = Counter("roost_actor_activations", "User actors loaded from Redis or MongoDB.")
-PASSIVATIONS = Counter("roost_actor_passivations", "User actors let go because nobody needed them.")
-HOST_BATCH_RECORDS = Histogram(
-    "roost_host_batch_records", "Records of one batch from a router.", buckets=_BATCH
+_RECORDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+REGISTRY: Final = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+# --- hosts ----------------------------------------------------------------------------------------
+
+ACTIVE_USERS: Final = Gauge("roost_users_active", "User actors in this host.", registry=REGISTRY)
+ATTACHED_STREAMS: Final = Gauge(
+    "roost_streams_attached", "Streams of devices at this host.", registry=REGISTRY
 )
-STORE_BATCH_DOCUMENTS = Histogram(
-    "roost_store_batch_documents", "Documents of one write to MongoDB.", buckets=_BATCH
+ACTIVATIONS: Final = Counter("roost_actor_activations_total", "User actors loaded.", registry=REGISTRY)
+PASSIVATIONS: Final = Counter("roost_actor_passivations_total", "Idle user actors let go.", registry=REGISTRY)
+HOST_BATCH_RECORDS: Final = Histogram(
+    "roost_host_batch_records", "Records in one batch from a router.", buckets=_RECORDS, registry=REGISTRY
 )
-DELIVERY_SECONDS = Histogram(
-    "roost_delivery_latency_seconds",
-    "From the gateway's acceptance of a message to its delivery to a stream.",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+POISON_RECORDS: Final = Counter(
+    "roost_poison_records_total", "Records that could not be handled and were buried.", registry=REGISTRY
 )
-POISON_RECORDS = Counter("roost_poison_records", "Records that could not be handled and were buried.")
-MISSED_ENTRIES = Counter("roost_missed_reads", "Reads that found entries of their range gone.")
-WAKEUPS = Counter("roost_wakeups", "Wake-ups by outcome.", ["outcome"])
-ROUTER_BATCH_RECORDS = Histogram(
-    "roost_router_batch_records", "Records of one poll of the log.", buckets=_BATCH
+MISSED_ENTRIES: Final = Counter(
+    "roost_missed_streams_total",
+    "Streams told that entries after their cursor were trimmed.",
+    registry=REGISTRY,
 )
-LOG_LAG = Gauge("roost_log_lag_records", "Records of this process's partitions that are not stored yet.")
+
+# --- routers --------------------------------------------------------------------------------------
+
+ROUTER_BATCH_RECORDS: Final = Histogram(
+    "roost_router_batch_records", "Records of one poll of the log.", buckets=_RECORDS, registry=REGISTRY
+)
+LOG_LAG: Final = Gauge(
+    "roost_log_lag_records", "Records in the log that are not in the stores yet.", registry=REGISTRY
+)
+
+# --- pushers --------------------------------------------------------------------------------------
+
+WAKEUPS: Final = Counter(
+    "roost_wakeups_total",
+    "Wake-ups by what became of them: sent, pending (one was), no_token, unregistered, dead.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+WAKEUP_RETRIES: Final = Counter("roost_wakeup_retries_total", "Wake-ups tried again.", registry=REGISTRY)
+WAKEUP_SECONDS: Final = Histogram(
+    "roost_wakeup_delay_seconds",
+    "Time from a wake-up's cause to the provider's answer.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+WAKEUPS_OPEN: Final = Gauge("roost_wakeups_open", "Wake-ups read and not finished.", registry=REGISTRY)
+
+# --- coordinator ----------------------------------------------------------------------------------
+
+MAP_VERSION: Final = Gauge("roost_map_version", "Version of the map in force.", registry=REGISTRY)
+MAP_MOVES: Final = Counter(
+    "roost_map_moves_total", "Shards that changed their place.", ["role"], registry=REGISTRY
+)
+ROLE_LIVES: Final = Counter(
+    "roost_role_lives_total", "Processes that came to life.", ["role"], registry=REGISTRY
+)
+ROLES_AWAY: Final = Gauge("roost_roles_away", "Roles that do not answer.", ["role"], registry=REGISTRY)
+LOG_RECREATIONS: Final = Counter(
+    "roost_log_recreations_total",
+    "Times the log was made anew: full (drained before) or lost.",
+    ["reason"],
+    registry=REGISTRY,
+)
 
 
 def exposition() -> bytes:
-    """Return this process's metrics in Prometheus text format."""
+    """Return everything in Prometheus text format."""
     return generate_latest(REGISTRY)
