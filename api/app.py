@@ -41,6 +41,7 @@ def fastapi_app(deps: Deps) -> FastAPI:
     app.add_exception_handler(RoostError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_bug)
     if deps.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -78,6 +79,12 @@ async def _on_refusal(request: Request, exc: Exception) -> Response:
 async def _on_invalid(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)  # noqa: S101 -- registered for this type
     return problem_response(from_validation(exc), request_id_of(request))
+
+
+async def _on_bug(request: Request, _exc: Exception) -> Response:
+    # The framework raises it again after this answer, and the door logs it.
+    error = RoostError("internal", "Something went wrong; the request_id finds it in our logs.")
+    return problem_response(error, request_id_of(request))
 
 
 async def _on_http(request: Request, exc: Exception) -> Response:

@@ -74,7 +74,7 @@ class Changes:
         await self.refresh(user)
         cause = uuid7(self._clock(), secrets.token_bytes(10))
         try:
-            receivers = await self._receivers(user)
+            receivers = await self._receivers(user, device)
             remaining = await self._append(receivers, user, username, device, change, cause)
         except Unavailable:
             remaining = None
@@ -87,9 +87,12 @@ class Changes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _receivers(self, user: str) -> list[str]:
-        peers = {row.peer for row in await self._store.conversations(user)}
-        return sorted(peers | {user})
+    async def _receivers(self, user: str, device: str) -> list[str]:
+        receivers = {row.peer for row in await self._store.conversations(user)}
+        devices = (await self._store.devices_of([user])).get(user, [])
+        if any(each.device != device for each in devices):
+            receivers.add(user)
+        return sorted(receivers)
 
     async def _append(
         self, receivers: list[str], user: str, username: str, device: str, change: Change, cause: str
@@ -114,7 +117,7 @@ class Changes:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _PAUSE_MAX_S)
             try:
-                receivers = await self._receivers(user) if remaining is None else remaining
+                receivers = await self._receivers(user, device) if remaining is None else remaining
                 remaining = await self._append(receivers, user, username, device, change, cause)
             except Unavailable:
                 continue

@@ -11,23 +11,28 @@ import secrets
 import socket
 import ssl
 from collections.abc import Coroutine, Iterator
+from importlib import metadata
 from typing import Any
 
 import structlog
 import uvicorn
 from msgspec import Struct
 
-from actors.service import Address, ClusterView
+from actors.service import Address, ClusterView, Service
 from api.app import create_app
 from api.deps import ApiSettings, Deps
 from api.hearing import Hearing
-from api.limits import Limit
+from api.limits import DEFAULTS, Limit
 from api.routes.system import exposition
 from api.wiring import wire
+from cluster.settings import Settings
 from roost import wire as frames
-from roost.clock import Clock
+from roost.clock import Clock, now_ms
+from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing
+from storage.mongo.store import MongoStore
 from storage.ports import Cache, LogWriter, Store
+from storage.redis_store import RedisStore
 
 _BACKLOG = 2_048
 _KEEPALIVE_S = 20.0
@@ -159,6 +164,55 @@ class Gateway:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+
+async def build(name: str, settings_json: str) -> Service:
+    """Build a gateway from the operator's settings (entry point ``roost.roles``).
+
+    Raises:
+        KeyRingError: The key ring cannot be used.
+        Unavailable: No Kafka broker answers.
+    """
+    settings = Settings.model_validate_json(settings_json)
+    keyring = KeyRing.load(settings.keyring_file)
+    kafka, mongo, redis = settings.kafka, settings.mongo, settings.redis
+    log_writer = KafkaLogWriter(kafka.url or "", linger_ms=kafka.linger_ms)
+    await log_writer.start()
+    return Gateway(
+        name,
+        _listen(settings),
+        _api(settings),
+        store=MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring),
+        cache=RedisStore(redis.url or "", redis.prefix),
+        log_writer=log_writer,
+        keyring=keyring,
+        clock=now_ms,
+        limits=_limits(settings),
+    )
+
+
+def _listen(settings: Settings) -> Listen:
+    tls = settings.tls
+    certificate, key = (None if path is None else str(path) for path in (tls.certificate, tls.key))
+    return Listen(settings.http.host, settings.http.port, certificate, key)
+
+
+def _api(settings: Settings) -> ApiSettings:
+    return ApiSettings(
+        server_name=settings.server_name,
+        access_ttl_s=settings.tokens.access_s,
+        refresh_ttl_s=settings.tokens.refresh_s,
+        cors_origins=settings.http.cors_origins,
+        version=metadata.version("roost"),
+    )
+
+
+def _limits(settings: Settings) -> dict[str, Limit]:
+    configured = settings.limits
+    return {
+        name: Limit(getattr(configured, name).rate, getattr(configured, name).burst, default.scope)
+        for name, default in DEFAULTS.items()
+    }
 
 
 def bind(host: str, port: int) -> socket.socket:

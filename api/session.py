@@ -13,6 +13,7 @@ from api.tokens import Principal
 from roost import wire
 from roost.codes import CODES
 from roost.errors import RoostError
+from roost.ids import SEQ_LIMIT
 
 HELLO_MS = 10_000
 """Time for the first frame."""
@@ -197,7 +198,7 @@ class Session:
             return self.end(
                 "unauthenticated", "The hello has no token, and there was no Authorization header."
             )
-        if frame.cursor is not None and frame.cursor < 0:
+        if frame.cursor is not None and not 0 <= frame.cursor < SEQ_LIMIT:
             return self.end("cursor_invalid", "A cursor is a seq of this mailbox, or 0.")
         return self._open(principal, frame.cursor, background=frame.background)
 
@@ -227,8 +228,8 @@ class Session:
         return [Acknowledge(frame.seq)]
 
     def _read(self, frame: wire.Read) -> list[Action]:
-        if frame.seq < 0:
-            return self._problem("read", "cursor_invalid", "A seq is not negative.")
+        if not 0 <= frame.seq < SEQ_LIMIT:
+            return self._problem("read", "cursor_invalid", "It is no seq of this mailbox.")
         wait = self._take("requests")
         if wait > 0:
             return self._problem("read", "rate_limited", "Too many frames from this device.", wait)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
+from bson.codec_options import TypeDecoder, TypeRegistry
+from bson.int64 import Int64
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.operations import IndexModel, UpdateOne
 
@@ -26,8 +28,20 @@ ASCENDING: Final = 1
 DESCENDING: Final = -1
 
 _DUPLICATE_KEY: Final = 11000
+
+
+class _PlainInts(TypeDecoder):
+    """Gives 64-bit numbers as ``int``: the driver's own type is a subclass that msgspec does not encode."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: Any) -> int:
+        return int(value)
+
+
 _OPTIONS: Final[Mapping[str, Any]] = {
     "appname": "roost",
+    "type_registry": TypeRegistry([_PlainInts()]),
     "w": "majority",
     "maxPoolSize": 32,
     "serverSelectionTimeoutMS": 3_000,

@@ -1,0 +1,290 @@
+"""A gateway, a host and a router in this process, on real servers, and people who use them."""
+
+import base64
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import aiohttp
+from nacl.signing import SigningKey
+
+from actors.host import ActorHost
+from actors.service import ClusterView
+from api.deps import ApiSettings
+from api.gateway import Gateway, Listen
+from api.limits import Limit
+from cluster.router import Router
+from cluster.servers import free_port, start, tansu
+from roost import wire
+from roost.clock import now_ms
+from roost.ids import uuid7
+from roost.signing import canonical_json
+from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
+from storage.keyring import KeyRing, fresh_secrets
+from storage.mongo.store import MongoStore
+from storage.records import LogState
+from storage.redis_store import RedisStore
+
+SHARDS = 4
+SERVER_NAME = "example.org"
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Urls:
+    mongo: str
+    redis: str
+
+
+@dataclass
+class Person:
+    """A user with one device, as a client sees it."""
+
+    world: "World"
+    username: str
+    tokens: dict[str, Any] = field(default_factory=dict)
+    signing: SigningKey = field(default_factory=SigningKey.generate)
+
+    @property
+    def device(self) -> str:
+        return str(self.tokens["device_id"])
+
+    @property
+    def token(self) -> str:
+        return str(self.tokens["access_token"])
+
+    @property
+    def address(self) -> str:
+        return f"@{self.username}:{SERVER_NAME}"
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, gateway: int = 0, expect: int | None = None
+    ) -> Any:
+        """Call as this person; returns the parsed body, or (status, body) if nothing is expected."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        status, answer = await self.world.call(method, path, body, headers=headers, gateway=gateway)
+        if expect is None:
+            return status, answer
+        assert status == expect, answer
+        return answer
+
+    def signed(self, value: dict[str, Any]) -> dict[str, Any]:
+        signature = wire.unpadded(self.signing.sign(canonical_json(value)).signature)
+        return value | {"signatures": {self.address: {f"ed25519:{self.device}": signature}}}
+
+    def device_keys(self) -> dict[str, Any]:
+        return self.signed(
+            {
+                "user_id": self.address,
+                "device_id": self.device,
+                "algorithms": ["m.olm.v1.curve25519-aes-sha2"],
+                "keys": {
+                    f"curve25519:{self.device}": wire.unpadded(bytes(range(32))),
+                    f"ed25519:{self.device}": wire.unpadded(bytes(self.signing.verify_key)),
+                },
+            }
+        )
+
+    def one_time_keys(self, *names: str) -> dict[str, Any]:
+        return {
+            f"signed_curve25519:{name}": self.signed({"key": wire.unpadded(secrets.token_bytes(32))})
+            for name in names
+        }
+
+    async def publish_keys(self) -> None:
+        await self.call("POST", "/v1/keys/upload", {"device_keys": self.device_keys()}, expect=200)
+
+    async def send(self, to: "Person", text: bytes = b"hi", *, message_id: str = "", gateway: int = 0) -> Any:
+        """Send to the one device of somebody; returns (status, body)."""
+        return await self.call("POST", "/v1/messages", message(to, text, message_id), gateway=gateway)
+
+    async def log_in(self, device_id: str | None = None) -> "Person":
+        """Log in once more; returns the person on that device."""
+        body: dict[str, Any] = {"username": self.username, "password": PASSWORD}
+        body |= {"device": {"name": "another"}} if device_id is None else {"device_id": device_id}
+        status, tokens = await self.world.call("POST", "/v1/sessions", body)
+        assert status == 201, tokens
+        signing = SigningKey.generate() if device_id is None else self.signing
+        return Person(self.world, self.username, tokens, signing)
+
+    def stream(self, *, gateway: int = 0, protocol: str | None = wire.JSON, **options: Any) -> Any:
+        """Open a WebSocket (an async context manager)."""
+        protocols = [protocol] if protocol else []
+        url = f"{self.world.addresses[gateway]}/v1/stream"
+        return self.world.http.ws_connect(url, protocols=protocols, max_msg_size=0, **options)
+
+    @asynccontextmanager
+    async def hello(self, **fields: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a stream and wait until its backlog is through."""
+        gateway = fields.pop("gateway", 0)
+        async with self.stream(gateway=gateway) as socket:
+            await socket.send_json({"type": "hello", "token": self.token, **fields})
+            await until(socket, "ready")
+            yield socket
+
+
+@dataclass
+class World:
+    """Everything that runs."""
+
+    http: aiohttp.ClientSession
+    gateways: list[Gateway]
+    host: ActorHost
+    store: MongoStore
+    view: ClusterView
+
+    @property
+    def addresses(self) -> list[str]:
+        found = [gateway.address for gateway in self.gateways]
+        return [f"http://{address[0]}:{address[1]}" for address in found if address is not None]
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        data: Any = None,
+        gateway: int = 0,
+    ) -> tuple[int, Any]:
+        """Call over HTTP; returns status and parsed body."""
+        url = self.addresses[gateway] + path
+        async with self.http.request(method, url, json=body, data=data, headers=headers) as answer:
+            text = await answer.read()
+            if answer.status >= 400:
+                assert answer.headers["Content-Type"].startswith(("application/problem+json", "application/json"))
+                assert answer.headers["X-Request-Id"]
+            return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
+
+    async def person(self, *, keys: bool = True) -> Person:
+        """Register and log in somebody new."""
+        person = Person(self, f"u{secrets.token_hex(6)}")
+        account = {"username": person.username, "password": PASSWORD}
+        status, answer = await self.call("POST", "/v1/accounts", account)
+        assert status == 201, answer
+        body = account | {"device": {"name": "phone"}}
+        status, person.tokens = await self.call("POST", "/v1/sessions", body)
+        assert status == 201, person.tokens
+        if keys:
+            await person.publish_keys()
+        return person
+
+
+def message(to: Person, text: bytes = b"hi", message_id: str = "", **changes: Any) -> dict[str, Any]:
+    whole = {
+        "id": message_id or new_id(),
+        "to": to.username,
+        "sent_at_ms": now_ms(),
+        "suite": "sealed.v1",
+        "payloads": {to.device: base64.b64encode(text).decode().rstrip("=")} if to.tokens else {},
+    }
+    return whole | changes
+
+
+def new_id(ago_ms: int = 0) -> str:
+    return uuid7(now_ms() - ago_ms, secrets.token_bytes(10))
+
+
+async def until(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
+    """Return the next frame of this type; fails if the socket closes before."""
+    while True:
+        received = await socket.receive(timeout=20)
+        assert received.type is aiohttp.WSMsgType.TEXT, (kind, received, socket.close_code)
+        frame: dict[str, Any] = json.loads(received.data)
+        if frame["type"] == kind:
+            return frame
+
+
+async def closing(socket: aiohttp.ClientWebSocketResponse) -> tuple[list[dict[str, Any]], int | None]:
+    """Read to the end; returns the frames and the close code."""
+    frames = []
+    while True:
+        received = await socket.receive(timeout=20)
+        if received.type is not aiohttp.WSMsgType.TEXT:
+            return frames, socket.close_code
+        frames.append(json.loads(received.data))
+
+
+@asynccontextmanager
+async def running(
+    urls: Urls, *, gateways: int = 1, limits: dict[str, Limit] | None = None
+) -> AsyncIterator[World]:
+    """Run the world with a database, a broker and keys of its own."""
+    async with AsyncExitStack() as stack:
+        yield await _built(stack, urls, gateways, limits)
+
+
+async def _built(
+    stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[str, Limit] | None
+) -> World:
+    name = f"t{secrets.token_hex(5)}"
+    keyring = KeyRing(fresh_secrets(now_ms()))
+    # The topics' names are fixed, and this broker is up in milliseconds: each world has its own.
+    broker = await start(tansu(free_port(), Path(mkdtemp())))
+    stack.push_async_callback(broker.stop)
+    kafka = broker.spec.address
+    admin = KafkaLogAdmin(kafka)
+    await admin.start()
+    stack.push_async_callback(admin.close)
+    for topic in ("mailbox", "push"):
+        await admin.create(topic, SHARDS)
+
+    def store(*, ours: bool = True) -> MongoStore:
+        made = MongoStore(urls.mongo, name, "motor", keyring)
+        if ours:
+            stack.push_async_callback(made.close)
+        return made
+
+    def cache(*, ours: bool = True) -> RedisStore:
+        made = RedisStore(urls.redis, f"{name}:")
+        if ours:
+            stack.push_async_callback(made.close)
+        return made
+
+    async def writer(*, ours: bool = True) -> KafkaLogWriter:
+        made = KafkaLogWriter(kafka)
+        await made.start()
+        if ours:
+            stack.push_async_callback(made.close)
+        return made
+
+    own = store()
+    await own.prepare()
+    await own.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
+    host = ActorHost("host-0", store(), cache(), await writer(), keyring.cluster_secret, now_ms)
+    reader = KafkaLogReader(kafka, "mailbox", "routers")
+    await reader.start()
+    router = Router("router-0", reader, store(), keyring.cluster_secret)
+    fronts = [
+        Gateway(
+            f"gateway-{number}",
+            Listen(port=0),
+            ApiSettings(SERVER_NAME),
+            store=store(ours=False),
+            cache=cache(ours=False),
+            log_writer=await writer(ours=False),
+            keyring=keyring,
+            clock=now_ms,
+            limits=limits,
+        )
+        for number in range(gateways)
+    ]
+    stack.push_async_callback(host.stop)
+    address = await host.start()
+    shards = {"hosts": ("host-0",) * SHARDS, "routers": ("router-0",) * SHARDS, "bases": (1,) * SHARDS}
+    view = ClusterView(
+        version=1, pushers=(), addresses={"host-0": address}, incarnations={"host-0": "a"}, **shards
+    )
+    for service in (router, *fronts):
+        stack.push_async_callback(service.stop)
+        await service.start()
+    for service in (host, router, *fronts):
+        await service.apply(view)
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    return World(http, fronts, host, own, view)

@@ -1,0 +1,138 @@
+"""Access tokens: what is issued verifies, everything else is refused with one word."""
+
+import base64
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.tokens import Principal, Tokens
+from roost.errors import RoostError
+from storage.keyring import KeyRing, fresh_secrets
+
+NOW = 1_795_000_000_000
+ALICE = Principal("u-alice", "alice", "ALICEPHONE", "family-1", NOW + 600_000, ("admin",))
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def keyring() -> KeyRing:
+    return KeyRing(fresh_secrets(NOW))
+
+
+@pytest.fixture
+def tokens(keyring: KeyRing, time: Time) -> Tokens:
+    return Tokens(keyring, "example.org", 600, time)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "iss": "example.org", "aud": "roost", "sub": "u", "usr": "alice", "did": "D", "sid": "F",
+        "iat": NOW // 1000, "exp": NOW // 1000 + 600, "jti": "j",
+    }  # fmt: skip
+    return {name: value for name, value in (whole | changes).items() if value is not None}
+
+
+def signed(keyring: KeyRing, body: dict[str, Any], **header: Any) -> str:
+    key = keyring.signing_key()
+    private = Ed25519PrivateKey.from_private_bytes(key.seed)
+    headers = {name: value for name, value in ({"kid": key.kid} | header).items() if value is not None}
+    return jwt.encode(body, private, algorithm="EdDSA", headers=headers)
+
+
+def refusal(tokens: Tokens, token: str) -> str:
+    with pytest.raises(RoostError) as caught:
+        tokens.verify(token)
+    return caught.value.code.word
+
+
+def test_round_trip(tokens: Tokens) -> None:
+    assert tokens.verify(tokens.issue(ALICE)) == ALICE
+
+
+def test_the_helper_makes_good_tokens(tokens: Tokens, keyring: KeyRing) -> None:
+    assert tokens.verify(signed(keyring, claims())).user == "u"
+
+
+def test_expiry_holds_for_remembered_tokens_too(tokens: Tokens, time: Time) -> None:
+    token = tokens.issue(ALICE)
+    time.now += 599_000
+    tokens.verify(token)
+    time.now += 1_000
+    assert refusal(tokens, token) == "unauthenticated"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: None} for name in ("iss", "aud", "sub", "usr", "did", "sid", "iat", "exp", "jti")),
+        {"aud": "other"},
+        {"iss": "evil.example"},
+        {"exp": NOW // 1000 - 1},
+        {"exp": str(NOW)},
+        {"sub": 7},
+        {"sid": ["F"]},
+        {"scope": 7},
+    ],
+    ids=str,
+)
+def test_claims(tokens: Tokens, keyring: KeyRing, changes: dict[str, Any]) -> None:
+    assert refusal(tokens, signed(keyring, claims(**changes))) == "unauthenticated"
+
+
+@pytest.mark.parametrize("header", [{"kid": "another"}, {"kid": None}, {"kid": ""}], ids=str)
+def test_key_ids(tokens: Tokens, keyring: KeyRing, header: dict[str, Any]) -> None:
+    assert refusal(tokens, signed(keyring, claims(), **header)) == "unauthenticated"
+
+
+def test_forged_with_another_key_under_our_kid(tokens: Tokens, keyring: KeyRing) -> None:
+    kid = keyring.signing_key().kid
+    forged = jwt.encode(claims(), Ed25519PrivateKey.generate(), algorithm="EdDSA", headers={"kid": kid})
+    assert refusal(tokens, forged) == "unauthenticated"
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256"])
+def test_other_algorithms(tokens: Tokens, keyring: KeyRing, algorithm: str) -> None:
+    key = keyring.signing_key()
+    public = Ed25519PrivateKey.from_private_bytes(key.seed).public_key().public_bytes_raw()
+    secret = public if algorithm == "HS256" else None
+    token = jwt.encode(claims(), secret, algorithm=algorithm, headers={"kid": key.kid})
+    assert refusal(tokens, token) == "unauthenticated"
+
+
+def part(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "", ".", "..", "a.b.c", "x" * 10_000, "é.ü.ä", "\ud800",
+        f"{part([1])}.{part({})}.", f"{part({'alg': 'EdDSA', 'kid': ['t']})}.{part({})}.AA",
+        f"{part({'alg': 'EdDSA', 'kid': {}})}.{part({})}.AA",
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_what_is_no_token(tokens: Tokens, token: str) -> None:
+    assert refusal(tokens, token) == "unauthenticated"
+
+
+def test_old_keys_verify_and_the_new_one_signs(keyring: KeyRing, time: Time) -> None:
+    before = Tokens(keyring, "example.org", 600, time).issue(ALICE)
+    after = Tokens(keyring.rotated(NOW), "example.org", 600, time)
+    assert after.verify(before) == ALICE
+    assert jwt.get_unverified_header(after.issue(ALICE))["kid"] != keyring.signing_key().kid
