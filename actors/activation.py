@@ -168,9 +168,7 @@ class Activation:
         return ev.Facts((), tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
 
     async def _newest(self, user: str, unknown: ev.NewestUnknown) -> str:
-        document = await self._store.latest_from(
-            user, unknown.sender, unknown.device, unknown.below
-        )
+        document = await self._store.latest_from(user, unknown.sender, unknown.device, unknown.below)
         return "" if document is None else document.newest or document.cause
 
     async def _is_position(self, user: str, seq: int) -> bool:
@@ -207,9 +205,7 @@ def _item(document: MailboxDocument) -> Item:
 
 def _receipt(row: Conversation) -> Item:
     at_ms = max(row.delivered_at_ms, row.read_at_ms)
-    record = ReceiptRecord(
-        row.user, "", row.peer, row.peer_name, row.delivered_seq, row.read_seq, at_ms
-    )
+    record = ReceiptRecord(row.user, "", row.peer, row.peer_name, row.delivered_seq, row.read_seq, at_ms)
     return Item(row.receipt_seq, record)
 
 
@@ -230,5 +226,3 @@ def _newest(documents: Sequence[MailboxDocument]) -> dict[str, str]:
         if document.kind == "m":
             newest.setdefault(document.sender_device, document.newest or document.cause)
     return newest
-
-

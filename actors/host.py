@@ -395,7 +395,7 @@ class ActorHost:
             self._handle(user, resident, actor, event, offset, now)
         return []
 
-    def _handle(  # noqa: PLR0913 - the pieces of one step
+    def _handle(
         self, user: str, resident: Resident, actor: UserActor, event: ev.Event, offset: int | None, now: int
     ) -> None:
         shard = resident.shard

@@ -54,7 +54,11 @@ class Link(asyncio.Protocol):
     """
 
     def __init__(
-        self, handler: Handler, decode: Callable[[bytes], list[Any]], secret: bytes, me: tuple[str, str] | None
+        self,
+        handler: Handler,
+        decode: Callable[[bytes], list[Any]],
+        secret: bytes,
+        me: tuple[str, str] | None,
     ) -> None:
         self._handler = handler
         self._decode = decode
@@ -126,7 +130,7 @@ class Link(asyncio.Protocol):
         if start:
             del self._buffer[:start]
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """Tell the handler once, whatever the reason."""
         was_open, self._open = self._open, False
         self._transport = None

@@ -320,12 +320,8 @@ class Reply(Struct, array_like=True, tag="reply"):
 
 
 Question = Sync | AckUpTo | ReadUpTo | SetBlock | PresenceOf | Watermarks | Refresh
-ToHost = (
-    Open | Batch | Shut | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
-)
-FromHost = (
-    NotMine | Stored | Attached | Deliver | Drained | Missed | Close | TypingTo | PresenceTo | Reply
-)
+ToHost = Open | Batch | Shut | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
+FromHost = NotMine | Stored | Attached | Deliver | Drained | Missed | Close | TypingTo | PresenceTo | Reply
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_host = msgspec.msgpack.Decoder(list[ToHost]).decode

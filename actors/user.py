@@ -61,9 +61,7 @@ class UserActor:
         self.head = Head(loaded.handled, loaded.tail)
         self._devices = loaded.devices
         self.devices = {
-            d.device: DeviceState(
-                loaded.cursors.get(d.device, d.from_seq), pushable=d.push_token is not None
-            )
+            d.device: DeviceState(loaded.cursors.get(d.device, d.from_seq), pushable=d.push_token is not None)
             for d in loaded.devices
         }
         self.streams: dict[int, Stream] = {}
@@ -87,16 +85,15 @@ class UserActor:
         """Return what the event needs from the stores before it can be handled; empty when nothing."""
         if isinstance(event, ev.RecordArrived):
             return self._record_lacks(event)
-        if isinstance(event, ev.StreamAttached):
-            return [] if event.resume else self._cursor_lacks(event.device, event.cursor)
-        if isinstance(event, ev.SyncAsked):
-            return self._cursor_lacks(event.device, event.cursor)
+        if isinstance(event, ev.StreamAttached | ev.SyncAsked):
+            trusted = isinstance(event, ev.StreamAttached) and event.resume
+            return [] if trusted else self._cursor_lacks(event.device, event.cursor)
         if isinstance(event, ev.Acked):
             return self._ack_lacks(event)
         if isinstance(event, ev.ReadMarked | ev.MarksAsked):
             return self._row_lacks(event.peer)
-        if isinstance(event, ev.Watched | ev.PresenceAsked):
-            return self._row_lacks(event.watcher) if self.user.last_seen == "contacts" else []
+        if isinstance(event, ev.Watched | ev.PresenceAsked) and self.user.last_seen == "contacts":
+            return self._row_lacks(event.watcher)
         return []
 
     def learn(self, facts: ev.Facts) -> None:
@@ -235,9 +232,7 @@ class UserActor:
         self._keep(seq, record, value)
         self.receipts.arrived(record.sender, seq)
         if self.rows.get(record.sender) is None:
-            self._put_row(
-                Conversation(self.user.user_id, record.sender, record.sender_name), seq
-            )
+            self._put_row(Conversation(self.user.user_id, record.sender, record.sender_name), seq)
         if any(state.cursor >= seq for d, state in self.devices.items() if d in record.payloads):
             self._tell(record.sender, self.receipts.delivered(record.sender, seq))
         if not self._attached():
@@ -275,9 +270,7 @@ class UserActor:
         self._out.append(do.Store(document))
 
     def _receipt(self, seq: int, record: ReceiptRecord) -> None:
-        known = self.rows.get(record.peer) or Conversation(
-            self.user.user_id, record.peer, record.peer_name
-        )
+        known = self.rows.get(record.peer) or Conversation(self.user.user_id, record.peer, record.peer_name)
         read = max(known.read_seq, record.read_seq)
         delivered = max(known.delivered_seq, record.delivered_seq, read)
         if (delivered, read) == (known.delivered_seq, known.read_seq):
@@ -305,8 +298,10 @@ class UserActor:
 
     def _is_blocked(self, peer: str, seq: int) -> bool:
         block = self.blocks.get(peer)
-        return block is not None and block.since_seq <= seq and (
-            block.until_seq is None or seq < block.until_seq
+        return (
+            block is not None
+            and block.since_seq <= seq
+            and (block.until_seq is None or seq < block.until_seq)
         )
 
     # --- streams --------------------------------------------------------------------------------
@@ -449,9 +444,7 @@ class UserActor:
         if poll.position < self.head.begin and len(poll.entries) < poll.limit:
             self._read_page(poll, poll.token, poll.limit - len(poll.entries))
             return
-        taken = poll.take(
-            self.head.after(poll.position), poll.limit - len(poll.entries), self._now_ms
-        )
+        taken = poll.take(self.head.after(poll.position), poll.limit - len(poll.entries), self._now_ms)
         poll.entries.extend(entry for _, entry in taken)
         if poll.entries or poll.missed or poll.until_ms <= self._now_ms:
             self._answer_poll(poll)
@@ -499,9 +492,11 @@ class UserActor:
             items = [*self._item_facts.pop(span), *self.head.after(self.head.begin)]
         else:
             stream = self._stream_of(event.device)
-            items = list(stream.flying) if stream is not None and stream.since <= state.cursor else [
-                *self.head.after(state.cursor)
-            ]
+            items = (
+                list(stream.flying)
+                if stream is not None and stream.since <= state.cursor
+                else [*self.head.after(state.cursor)]
+            )
         found: dict[str, None] = {}
         for item in items:
             record = item.record
@@ -544,9 +539,7 @@ class UserActor:
     def _needed_after(self) -> int:
         """Return the lowest position that somebody attached still reads or acknowledges from."""
         attached = {reader.device for reader in (*self.streams.values(), *self.polls.values())}
-        return min(
-            (self.devices[d].cursor for d in attached if d in self.devices), default=self.head.handled
-        )
+        return min((self.devices[d].cursor for d in attached if d in self.devices), default=self.head.handled)
 
     # --- the rest ---------------------------------------------------------------------------------
 

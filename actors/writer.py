@@ -40,6 +40,8 @@ BUSY = 16
 
 BUSY_WAIT_S = 0.05
 
+_LOOPS = ("documents", "rows", "wakes", "receipts", "cursors", "rest")
+
 
 class Ticket(Struct, frozen=True):
     """One piece of durable work of one record."""
@@ -97,21 +99,17 @@ class Writer:
         self._blocks: list[do.PutBlock] = []
         self._presence: dict[str, tuple[bool, int]] = {}
         self._came: set[str] = set()
-        self._signals = {name: asyncio.Event() for name in ("documents", "rows", "wakes", "receipts", "cursors", "rest")}
+        self._signals = {
+            name: asyncio.Event() for name in ("documents", "rows", "wakes", "receipts", "cursors", "rest")
+        }
         self._hurry = {name: asyncio.Event() for name in ("rows", "cursors")}
         self._tasks: list[asyncio.Task[None]] = []
         self.appended = 0
 
     def start(self) -> None:
         """Start the loops."""
-        for name, body in (
-            ("documents", self._write_documents),
-            ("rows", self._write_rows),
-            ("wakes", self._write_wakes),
-            ("receipts", self._write_receipts),
-            ("cursors", self._write_cursors),
-            ("rest", self._write_rest),
-        ):
+        for name in _LOOPS:
+            body: Callable[[], Awaitable[None]] = getattr(self, f"_write_{name}")
             self._tasks.append(asyncio.create_task(self._loop(name, body), name=f"writer-{name}"))
 
     async def stop(self) -> None:
@@ -119,7 +117,7 @@ class Writer:
         self.hurry()
         try:
             async with asyncio.timeout(5):
-                while self.waiting:
+                while self.waiting:  # noqa: ASYNC110 - six queues, none of which tells when it is empty
                     await asyncio.sleep(0.01)
         except TimeoutError:
             log.warning("writer_stopped_with_work", waiting=self.waiting)

@@ -44,9 +44,7 @@ RECONNECT_S = 0.1
 class Router:
     """One member of the consumer pool; see `actors.service.Service`."""
 
-    def __init__(
-        self, name: str, reader: LogReader, store: Store, secret: bytes
-    ) -> None:
+    def __init__(self, name: str, reader: LogReader, store: Store, secret: bytes) -> None:
         self.name = name
         self._reader, self._store, self._secret = reader, store, secret
         self._view: ClusterView | None = None
@@ -148,7 +146,8 @@ class Router:
         for shard in shards:
             state = states.get(shard)
             stored = state.stored if state is not None and state.base == view.bases[shard] else 0
-            starts[shard] = committed[shard] if committed[shard] is not None else stored
+            offset = committed[shard]
+            starts[shard] = stored if offset is None else offset
         return starts
 
     def _stale(self, host: str, view: ClusterView) -> bool:
@@ -179,7 +178,7 @@ class Router:
                 self._open_lanes()
                 await self._read()
             except LogLost as exc:
-                log.error("log_lost", shards=list(exc.shards))
+                log.warning("log_lost", shards=list(exc.shards))
                 self._lost |= set(exc.shards)
                 self._given_up = True
             except Unavailable as exc:
@@ -225,7 +224,8 @@ class Router:
             if not lane.halted and (lane.unstored > UNSTORED_LIMIT or len(lane.stash) > STASH_LIMIT)
         ]  # fmt: skip
         go_on = [
-            s for s, lane in self._lanes.items()
+            s
+            for s, lane in self._lanes.items()
             if lane.halted and lane.opened and lane.unstored < UNSTORED_LIMIT // 2
         ]
         self._reader.pause(halt)
@@ -241,7 +241,7 @@ class Router:
             if lane.opened or lane.seek or link is None or not link.alive or end is None:
                 continue
             if end < lane.sent:
-                raise LogLost([lane.shard])
+                raise LogLost((lane.shard,))
             link.send(msg.Open(lane.shard, lane.base, lane.sent, end))
             lane.opened = True
             if lane.stash:

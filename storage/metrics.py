@@ -25,6 +25,9 @@ PASSIVATIONS: Final = Counter("roost_actor_passivations_total", "Idle user actor
 HOST_BATCH_RECORDS: Final = Histogram(
     "roost_host_batch_records", "Records in one batch from a router.", buckets=_RECORDS, registry=REGISTRY
 )
+STORE_BATCH_DOCUMENTS: Final = Histogram(
+    "roost_store_batch_documents", "Documents of one write to MongoDB.", buckets=_RECORDS, registry=REGISTRY
+)
 POISON_RECORDS: Final = Counter(
     "roost_poison_records_total", "Records that could not be handled and were buried.", registry=REGISTRY
 )

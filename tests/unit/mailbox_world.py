@@ -102,9 +102,7 @@ class World:
         for phone in self.phones.values():
             if phone.stream is not None:
                 self.feed(
-                    ev.StreamAttached(
-                        phone.stream, phone.name, phone.stream_sent, phone.acked, False, True
-                    )
+                    ev.StreamAttached(phone.stream, phone.name, phone.stream_sent, phone.acked, False, True)
                 )
                 if phone.acked:
                     self.feed(ev.Acked(phone.name, phone.acked, phone.stream))
@@ -169,7 +167,9 @@ class World:
                 row = self.pending_row(one.peer) or self.rows.get(one.peer)
                 rows += [row] if row else []
             elif isinstance(one, ev.NewestUnknown):
-                mine = [d for d in self.documents.values() if d.sender_device == one.device and d.seq < one.below]
+                mine = [
+                    d for d in self.documents.values() if d.sender_device == one.device and d.seq < one.below
+                ]
                 last = max(mine, key=lambda d: d.seq, default=None)
                 newest.append((one.device, (last.newest or last.cause) if last else ""))
             elif isinstance(one, ev.RepeatUnknown):

@@ -1,0 +1,65 @@
+# The verbs of this project. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VENV   ?= .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup demo up chat test unit lint types bench soak lock docs clean
+
+help: ## List the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## Make the virtual environment and install everything
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Roost needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "Installing python3-venv (Debian splits it off)"; apt-get update -qq && apt-get install -y -qq python3-venv; }
+	@test -x $(BIN)/python || { echo "Making the virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@echo "Installing Roost and the versions in constraints.txt"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[embedded]'
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Two people, one conversation, every step with its time
+	@$(BIN)/roost demo
+
+up: $(STAMP) ## The whole system on this machine, until Ctrl-C
+	@$(BIN)/roost up
+
+chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
+	@$(BIN)/roost chat --as $(or $(AS),alice)
+
+test: $(STAMP) ## Every test, on real servers
+	@$(BIN)/pytest
+
+unit: $(STAMP) ## The pure rules only, in seconds
+	@$(BIN)/pytest tests/unit
+
+lint: $(STAMP) ## Style, imports, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(STAMP) ## mypy --strict
+	@$(BIN)/mypy
+
+bench: $(STAMP) ## Speed and memory of the embedded system; JSON in benchmarks/results/
+	@$(BIN)/python -m benchmarks.run
+
+soak: $(STAMP) ## Two million messages with bounded memory (about ten minutes)
+	@$(BIN)/python -m benchmarks.soak
+
+lock: $(STAMP) ## Choose the newest allowed versions anew
+	@{ echo "# The versions that the tests run with. Made anew by: make lock"; $(BIN)/uv pip compile --quiet \
+	  --no-header --no-annotate --upgrade --extra embedded --group dev pyproject.toml; } > constraints.txt
+
+docs: $(STAMP) ## The generated references: settings, codes
+	@$(BIN)/python -m docs.generate
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,260 @@
+"""The only file that knows Ray: a role becomes an actor, and callers get a plain asynchronous handle.
+
+Arguments and answers cross as MessagePack or JSON, so that Ray never pickles our types and a role of
+another version fails with a decoding error instead of something strange. Ray's exceptions end here.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import ray
+import structlog
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+
+from actors.service import Alive, ClusterView, Service
+from roost.errors import Unavailable
+
+NAMESPACE = "roost"
+GROUP = "roost.roles"
+OBJECT_STORE_BYTES = 80 * 1024 * 1024
+"""Ray's least; nothing of ours goes through its object store."""
+
+_PARALLEL_CALLS = 100
+_CALL_S = 30.0
+
+log = structlog.get_logger()
+
+Builder = Callable[[str, str], Awaitable[Service]]
+"""Makes a role's service from its name and the settings as JSON."""
+
+
+class RoleAway(Unavailable):
+    """The role's process is dead, restarting, or does not answer."""
+
+
+class RoleFailed(Exception):  # noqa: N818 -- named for what happened
+    """The role answered with an exception; the message names it."""
+
+
+def builder_of(role: str) -> Builder:
+    """Return what an installed distribution names as the builder of the role.
+
+    Raises:
+        LookupError: Nobody offers such a role.
+    """
+    for entry in entry_points(group=GROUP, name=role):
+        found: Builder = entry.load()
+        return found
+    raise LookupError(f"No installed distribution offers the role {role!r} (entry points {GROUP!r}).")
+
+
+class _Role:
+    """A role in its process. One life of the process is one incarnation of the service."""
+
+    def __init__(self, role: str, name: str, settings_json: str, builder: str, *, eager: bool) -> None:
+        self._role, self._name = role, name
+        self._settings_json, self._builder = settings_json, builder
+        self._incarnation = secrets.token_hex(8)
+        self._lock = asyncio.Lock()
+        self._service: Service | None = None
+        self._address: tuple[str, int] | None = None
+        self._starting = asyncio.get_running_loop().create_task(self._start_eagerly()) if eager else None
+
+    async def ensure(self) -> bytes:
+        """Start the service on the first call of this life, and say who is here."""
+        await self._started()
+        node: str = ray.util.get_node_ip_address()
+        return msgspec.msgpack.encode(Alive(self._incarnation, os.getpid(), node, self._address))
+
+    async def apply(self, view: bytes) -> None:
+        await (await self._started()).apply(msgspec.msgpack.decode(view, type=ClusterView))
+
+    async def hold(self) -> None:
+        await (await self._started()).hold()
+
+    async def release(self) -> None:
+        await (await self._started()).release()
+
+    async def status(self) -> bytes:
+        return msgspec.msgpack.encode(await (await self._started()).status())
+
+    async def metrics(self) -> bytes:
+        return await (await self._started()).metrics()
+
+    async def tell(self, message: bytes) -> bytes:
+        """Pass an operator's message to a service that takes such; answers with its answer."""
+        service: Any = await self._started()
+        return msgspec.msgpack.encode(await service.tell(msgspec.msgpack.decode(message)))
+
+    async def stop(self) -> None:
+        if self._service is not None:
+            await self._service.stop()
+
+    async def _started(self) -> Service:
+        async with self._lock:
+            if self._service is None:
+                build = _load(self._builder) if self._builder else builder_of(self._role)
+                service = await build(self._name, self._settings_json)
+                self._address = await service.start()
+                self._service = service
+            return self._service
+
+    async def _start_eagerly(self) -> None:
+        """Start without being asked: nobody looks after the one who looks after the others."""
+        while self._service is None:
+            try:
+                await self._started()
+            except Exception:  # a process that gives up would be restarted only to fail again
+                log.exception("start_failed", role=self._role, name=self._name)
+                await asyncio.sleep(1.0)
+
+
+def _load(path: str) -> Builder:
+    module, _, attribute = path.partition(":")
+    found: Builder = getattr(import_module(module), attribute)
+    return found
+
+
+RoleActor = ray.remote(
+    num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=_PARALLEL_CALLS
+)(_Role)
+
+
+class RoleHandle:
+    """Calls one role.
+
+    Attributes:
+        role: Role, for example ``host``.
+        name: Name, for example ``host-1``.
+    """
+
+    def __init__(self, role: str, name: str, actor: Any) -> None:
+        self.role, self.name = role, name
+        self._actor = actor
+
+    async def ensure(self) -> Alive:
+        """Start the role if this life of its process has not done so, and say who is there. Idempotent.
+
+        Raises:
+            RoleAway: The process is not there, or did not answer in time.
+            RoleFailed: It could not start; another call tries again.
+        """
+        return msgspec.msgpack.decode(await self._call("ensure"), type=Alive)
+
+    async def apply(self, view: ClusterView) -> None:
+        """Hand over the map; raises as `ensure` does."""
+        await self._call("apply", msgspec.msgpack.encode(view))
+
+    async def hold(self) -> None:
+        """Hold back writes to the log; raises as `ensure` does."""
+        await self._call("hold")
+
+    async def release(self) -> None:
+        """Let writes go on; raises as `ensure` does."""
+        await self._call("release")
+
+    async def status(self) -> dict[str, Any]:
+        """Return the role's figures; raises as `ensure` does."""
+        return msgspec.msgpack.decode(await self._call("status"), type=dict[str, Any])
+
+    async def metrics(self) -> bytes:
+        """Return the role's metrics; raises as `ensure` does."""
+        found: bytes = await self._call("metrics")
+        return found
+
+    async def tell(self, message: dict[str, Any], timeout_s: float = _CALL_S) -> Any:
+        """Pass an operator's message on and return the answer; raises as `ensure` does."""
+        answer = await self._call("tell", msgspec.msgpack.encode(message), timeout_s=timeout_s)
+        return msgspec.msgpack.decode(answer)
+
+    async def stop(self, timeout_s: float = _CALL_S) -> None:
+        """Stop the role in order; raises as `ensure` does."""
+        await self._call("stop", timeout_s=timeout_s)
+
+    def kill(self) -> None:
+        """End the process for good."""
+        ray.kill(self._actor, no_restart=True)
+
+    async def _call(self, method: str, *arguments: Any, timeout_s: float = _CALL_S) -> Any:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await getattr(self._actor, method).remote(*arguments)
+        except RayTaskError as exc:
+            raise RoleFailed(f"{self.name}.{method} failed: {exc.cause!r}") from exc
+        except (RayActorError, GetTimeoutError, TimeoutError) as exc:
+            raise RoleAway(f"{self.name} does not answer ({type(exc).__name__}).") from exc
+        except RayError as exc:
+            raise RoleAway(f"Ray did not carry out {self.name}.{method} ({type(exc).__name__}).") from exc
+
+
+def start_ray(temp: Path, *, ip: str = "127.0.0.1") -> str:
+    """Start a Ray cluster of one node that ends with this process, and return its address.
+
+    Args:
+        temp: Folder for its sockets; short, since a socket's path has at most 107 bytes.
+        ip: The address that its daemons listen on.
+    """
+    context = ray.init(
+        num_cpus=0,
+        num_gpus=0,
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        namespace=NAMESPACE,
+        _node_ip_address=ip,
+        _temp_dir=str(temp),
+    )
+    address: str = context.address_info["address"]
+    return address
+
+
+def connect_ray(address: str) -> None:
+    """Join a Ray cluster as a client of its actors.
+
+    Raises:
+        Unavailable: There is no such cluster.
+    """
+    try:
+        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, RayError, RuntimeError) as exc:
+        raise Unavailable(f"There is no Ray cluster at {address}: {exc}") from exc
+
+
+def leave_ray() -> None:
+    """Disconnect; ends the cluster if this process started it."""
+    ray.shutdown()
+
+
+def spawn(role: str, name: str, settings_json: str, *, builder: str = "", eager: bool = False) -> RoleHandle:
+    """Return the living role of this name, or make it. It lives until it is killed.
+
+    Args:
+        role: Which builder is looked up.
+        name: Name of the role in the cluster, for example ``host-1``.
+        settings_json: Handed to the builder.
+        builder: ``module:function`` to use instead of the entry point.
+        eager: Start the service in every life of the process without waiting for `ensure`.
+    """
+    options = {"name": f"roost-{name}", "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+    actor = RoleActor.options(**options).remote(role, name, settings_json, builder, eager=eager)
+    return RoleHandle(role, name, actor)
+
+
+def find(role: str, name: str) -> RoleHandle:
+    """Return the living role of this name.
+
+    Raises:
+        RoleAway: There is none.
+    """
+    try:
+        return RoleHandle(role, name, ray.get_actor(f"roost-{name}", namespace=NAMESPACE))
+    except (ValueError, RayError) as exc:
+        raise RoleAway(f"There is no {name} in this Ray cluster.") from exc
