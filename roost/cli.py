@@ -117,7 +117,9 @@ def _add_installed(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
     try:
         found = entry.load()
     except (ImportError, AttributeError) as exc:
-        verbs.add_parser(entry.name, help=f"cannot be loaded: {exc}").set_defaults(command=_Broken(entry, exc))
+        verbs.add_parser(entry.name, help=f"cannot be loaded: {exc}").set_defaults(
+            command=_Broken(entry, exc)
+        )
         return
     _add(verbs, entry.name, found() if isinstance(found, type) else found)
 

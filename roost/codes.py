@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Retry = Literal["never", "later", "after_fix"]
-"""``later``: the same request may succeed after a pause. ``after_fix``: after the client changed something."""
+"""``later``: the same request may succeed after a pause. ``after_fix``: after a change by the client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class RoostError(Exception):
         self.extra = extra
 
 
-class Unavailable(RoostError):
+class Unavailable(RoostError):  # noqa: N818 - the contract's word
     """A dependency is away. Whether the last call to it took effect is unknown.
 
     Drivers' own exceptions become this one, in the adapter, with ``from exc``.

@@ -330,18 +330,22 @@ class MsgpackCodec:
     text = False
 
     def decode_client(self, data: bytes) -> ClientFrame:
+        """Decode a client frame."""
         frame: ClientFrame = _client_msgpack(data)
         return frame
 
     def decode_server(self, data: bytes) -> ServerFrame:
+        """Decode a server frame; entries stay encoded."""
         frame: ServerFrame = _server_msgpack(data)
         return frame
 
     def decode_entry(self, data: Raw) -> Entry:
+        """Decode one entry."""
         entry: Entry = _entry_msgpack(data)
         return entry
 
     def encode(self, frame: ClientFrame | ServerFrame) -> bytes:
+        """Encode a frame."""
         return _encode_msgpack(frame)
 
 
@@ -351,6 +355,7 @@ class JsonCodec:
     text = True
 
     def decode_client(self, data: bytes) -> ClientFrame:
+        """Decode a client frame."""
         frame: ClientFrame | _SendText = _client_json(data)
         if isinstance(frame, _SendText):
             payloads = {device: from_base64(text) for device, text in frame.payloads.items()}
@@ -366,10 +371,12 @@ class JsonCodec:
         return frame
 
     def decode_server(self, data: bytes) -> ServerFrame:
+        """Decode a server frame; entries stay encoded."""
         frame: ServerFrame = _server_json(data)
         return frame
 
     def decode_entry(self, data: Raw) -> Entry:
+        """Decode one entry."""
         entry: Entry | _MessageText = _entry_json(data)
         if isinstance(entry, _MessageText):
             return MessageEntry(
@@ -387,6 +394,7 @@ class JsonCodec:
         return entry
 
     def encode(self, frame: ClientFrame | ServerFrame) -> bytes:
+        """Encode a frame."""
         if isinstance(frame, Entries):
             entries = [entry_to_json(entry) for entry in frame.entries]
             return _encode_json({"type": "entries", "entries": entries})

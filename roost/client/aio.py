@@ -158,7 +158,10 @@ class Client:
         Raises:
             ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is no username.
         """
-        item = self.compose(to, content, urgent=urgent, expires_in_s=expires_in_s)
+        return await self.submit(self.compose(to, content, urgent=urgent, expires_in_s=expires_in_s))
+
+    async def submit(self, item: OutboxItem) -> str:
+        """Take a composed message into the outbox, safely, and return its id."""
         self._engine.apply(self._engine.session.submit(item, self.now_ms()))
         self._engine.arm_tick()
         await asyncio.shield(self._engine.flushed())

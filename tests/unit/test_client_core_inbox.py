@@ -262,7 +262,9 @@ def test_other_frames_become_events() -> None:
     session = attached(3)
     assert session.received(Drained(3), NOW) == [Take(3, events=(events.Synced(3),))]
     assert session.received(Typing("bob", "paused"), NOW) == [Tell(events.Typing("bob", "paused"))]
-    assert session.received(Presence("bob", "offline", 7), NOW) == [Tell(events.Presence("bob", "offline", 7))]
+    assert session.received(Presence("bob", "offline", 7), NOW) == [
+        Tell(events.Presence("bob", "offline", 7))
+    ]
     assert session.received(TokenExpiring(60), NOW) == [Renew()]
     assert session.received(Pong(NOW), NOW) == []
     refused = session.received(Problem("read", "invalid", "no"), NOW)

@@ -82,7 +82,9 @@ class World:
         if self.seals:
             item = self.seals.pop(0).item
             device = "STALE00001" if stale else self.device
-            self.perform(self.session.outbox.sealed(item.id, {device: b"sealed " + item.id.encode()}, self.now))
+            self.perform(
+                self.session.outbox.sealed(item.id, {device: b"sealed " + item.id.encode()}, self.now)
+            )
 
     def serve_one(self, outcome: str) -> None:
         if not self.outgoing:
@@ -207,6 +209,8 @@ def test_exactly_once_and_in_order(steps: list[tuple[object, ...]]) -> None:
     world = World()
     play(world, steps)
     assert world.ever == world.submitted
+    told = [event.id for event in world.told if isinstance(event, events.Accepted)]
+    assert len(told) == len(set(told)) == world.made
     assert not [event for event in world.told if isinstance(event, events.Failed)]
 
 

@@ -88,7 +88,10 @@ def test_keys_of_another_device_are_refused() -> None:
 def test_reflection_is_refused() -> None:
     mirrored = resealed(sealed(), by=BOB, to=ALICE)
     to_alice = Heading("@bob:here", "BOBPHONE", "@alice:here", HEADING.message_id, HEADING.sent_at_ms)
-    assert reason(mirrored, to_alice, secrets=ALICE, sender=BOB.public("@bob:here", "BOBPHONE")) == "bad_signature"
+    assert (
+        reason(mirrored, to_alice, secrets=ALICE, sender=BOB.public("@bob:here", "BOBPHONE"))
+        == "bad_signature"
+    )
     from_self = dataclasses.replace(HEADING, recipient="@alice:here")
     assert reason(mirrored, from_self, secrets=ALICE) == "wrong_heading"
 

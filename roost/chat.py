@@ -1,0 +1,183 @@
+"""``roost chat``: a small terminal client. Lines are sent; ``/to bob``, ``/trust bob``, ``/quit``."""
+
+import asyncio
+import getpass
+import hashlib
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from roost.client import (
+    Client,
+    Connected,
+    Delivered,
+    Disconnected,
+    Event,
+    Failed,
+    FileKeystore,
+    KeyChanged,
+    MessageReceived,
+    Missed,
+    Presence,
+    Read,
+    SentElsewhere,
+    Typing,
+    Undecryptable,
+)
+from roost.errors import RoostError
+from roost.ids import fold_username
+
+DATA = Path("~/.local/share/roost")
+"""Where keys are kept unless told otherwise."""
+
+
+class Chat:
+    """One conversation window.
+
+    Args:
+        client: Signed in.
+        console: Where to show.
+        peer: Whom lines go to, if anybody yet.
+    """
+
+    def __init__(self, client: Client, console: Console, peer: str | None) -> None:
+        self._client = client
+        self._console = console
+        self._peer = peer
+        self._sent: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Show and send until the end of input, or of the session."""
+        await self._client.start()
+        if self._peer is not None:
+            self._client.subscribe(self._peer)
+        lines = _lines()
+        tasks = {asyncio.create_task(self._show_all()), asyncio.create_task(self._send_all(lines))}
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _show_all(self) -> None:
+        async for event in self._client.events():
+            self.show(event)
+            if isinstance(event, MessageReceived) and event.peer == self._peer:
+                await self._client.mark_read(event.peer, event.seq)
+
+    async def _send_all(self, lines: "asyncio.Queue[str | None]") -> None:
+        while (line := await lines.get()) is not None:
+            if line == "/quit":
+                return
+            try:
+                await self._line(line.strip())
+            except (ValueError, RoostError) as exc:
+                self._say("red", str(exc))
+
+    async def _line(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word == "/to":
+            self._peer = fold_username(rest.strip())
+            self._client.subscribe(self._peer)
+            self._say("dim", f"talking to {self._peer}")
+        elif word == "/trust":
+            self._client.trust(fold_username(rest.strip()))
+        elif line and self._peer is None:
+            self._say("yellow", "nobody to talk to yet: /to NAME")
+        elif line and self._peer is not None:
+            self._sent[await self._client.send(self._peer, line)] = line
+
+    def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event
+        """Print what an event means for the person at the terminal."""
+        match event:
+            case MessageReceived():
+                self._console.print(f"[bold cyan]{escape(event.peer)}[/] {escape(_plain(event.text))}")
+            case Delivered(ids=ids):
+                for message_id in ids:
+                    self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
+            case Read(peer=peer):
+                self._say("blue", f"✓✓ {peer} has read everything so far")
+            case Failed(detail=detail):
+                self._say("red", f"not sent: {self._sent.pop(event.id, '')} ({detail})")
+            case KeyChanged(peer=peer, change="changed", fingerprint=key):
+                self._say(
+                    "bold red", f"THE KEY OF {peer} HAS CHANGED to {key}. Compare it, then /trust {peer}."
+                )
+            case KeyChanged(peer=peer, device=device, change=change):
+                self._say("red", f"{peer}: device {device} {change}")
+            case Undecryptable(peer=peer, detail=detail):
+                self._say("red", f"a message of {peer} cannot be shown: {detail}")
+            case Typing(peer=peer, state="typing"):
+                self._say("dim", f"{peer} is typing …")
+            case Presence(peer=peer, state=state):
+                self._say("dim", f"{peer} is {state}")
+            case Connected():
+                self._say("dim", "connected")
+            case Disconnected(code=code, final=final):
+                self._say("yellow", f"disconnected ({code})" + (": sign in anew" if final else ""))
+            case Missed():
+                self._say("yellow", "older messages are gone from the server")
+            case SentElsewhere(peer=peer):
+                self._say("dim", f"another of your devices wrote to {peer}")
+            case _:
+                return
+
+    def _say(self, style: str, text: str) -> None:
+        self._console.print(f"[{style}]{escape(_plain(text))}[/]")
+
+
+def _plain(text: str) -> str:
+    # Text of others must not move the cursor or change colours of this terminal.
+    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+
+
+def _lines() -> "asyncio.Queue[str | None]":
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def read() -> None:
+        with suppress(EOFError, RuntimeError):  # The loop may end first; then nobody listens.
+            while True:
+                loop.call_soon_threadsafe(queue.put_nowait, input())
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(queue.put_nowait, None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return queue
+
+
+async def _open(server: str, username: str, keystore: FileKeystore) -> Client:
+    if keystore.load() is not None:
+        return Client.resume(keystore)
+    password = getpass.getpass(f"Password for {username} (a new name makes an account): ")
+    try:
+        return await Client.register(server, username, password, keystore=keystore)
+    except RoostError as exc:
+        if exc.code.word != "username_taken":
+            raise
+    return await Client.login(server, username, password, keystore=keystore)
+
+
+async def _chat(server: str, username: str, peer: str | None, folder: Path) -> None:
+    name = hashlib.sha256(server.encode()).hexdigest()[:8]
+    client = await _open(server, username, FileKeystore(folder / f"{username}-{name}.json"))
+    try:
+        await Chat(client, Console(highlight=False), peer).run()
+    finally:
+        await client.close()
+
+
+def run(server: str, user: str, peer: str | None, data: str | None) -> int:
+    """Chat until the end of input; return the exit code.
+
+    Raises:
+        RoostError: Signing in was refused.
+    """
+    folder = Path(data) if data is not None else DATA.expanduser()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_chat(server.rstrip("/"), fold_username(user), peer and fold_username(peer), folder))
+    return 0

@@ -1,0 +1,292 @@
+"""The SDK's asyncio shell over real sockets, against a small server of the contract."""
+
+import asyncio
+import dataclasses
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from roost.client import (
+    Accepted,
+    Client,
+    Connected,
+    Delivered,
+    Disconnected,
+    Event,
+    Failed,
+    FileKeystore,
+    KeyChanged,
+    Keystore,
+    MemoryKeystore,
+    MessageReceived,
+    Options,
+    Read,
+    Undecryptable,
+    connections,
+)
+from roost.crypto.keys import DeviceSecrets, device_keys
+from roost.errors import RoostError, Unavailable
+from roost.wire import JSON, MSGPACK
+from tests.contract.small_server import SERVER_NAME, SmallServer
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclasses.dataclass
+class World:
+    server: SmallServer
+    url: str
+    http: aiohttp.ClientSession
+    clients: list[Client] = dataclasses.field(default_factory=list)
+    told: dict[str, list[Event]] = dataclasses.field(default_factory=dict)
+
+    async def person(self, name: str, keystore: Keystore | None = None, **options: object) -> Client:
+        known = self.told.setdefault(name, [])
+        made = Options(on_event=known.append, **options)  # type: ignore[arg-type]
+        client = await Client.register(
+            self.url, name, "a password", keystore=keystore, http=self.http, options=made
+        )
+        self.clients.append(client)
+        await client.start()
+        await self.event(name, Connected)
+        return client
+
+    async def event(self, name: str, kind: type[E], test: Callable[[E], bool] = lambda _: True) -> E:
+        def found() -> E | None:
+            return next((each for each in self.told[name] if isinstance(each, kind) and test(each)), None)
+
+        await self.until(lambda: found() is not None, f"{kind.__name__} for {name}")
+        event = found()
+        assert event is not None
+        return event
+
+    async def until(self, test: Callable[[], bool], what: str) -> None:
+        for _ in range(1000):
+            if test():
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail(f"no {what}; told: {self.told}")
+
+    def texts(self, name: str) -> list[str]:
+        return [event.text for event in self.told[name] if isinstance(event, MessageReceived)]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    server = SmallServer()
+    runner = web.AppRunner(server.app())
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    made = World(server, f"http://127.0.0.1:{port}", connections())
+    yield made
+    for client in made.clients:
+        await client.close()
+    await made.http.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"subprotocol": MSGPACK}, {"subprotocol": JSON}, {"mode": "poll"}],
+    ids=["msgpack", "json", "poll"],
+)
+async def test_a_message_there_and_its_receipts_back(world: World, options: dict[str, object]) -> None:
+    alice = await world.person("alice", **options)
+    bob = await world.person("bob", **options)
+    message_id = await alice.send("bob", "hello")
+    received = await world.event("bob", MessageReceived)
+    assert (received.text, received.peer, received.id) == ("hello", "alice", message_id)
+    assert (await world.event("alice", Accepted)).seq == received.seq
+    assert (await world.event("alice", Delivered)).ids == (message_id,)
+    await bob.mark_read("alice", received.seq)
+    assert (await world.event("alice", Read)).seq == received.seq
+    assert alice.profile.state.outbox == {}
+
+
+async def test_order_and_once_through_drops_and_lost_replies(world: World) -> None:
+    alice = await world.person("alice")
+    await world.person("bob")
+    for number in range(60):
+        if number in {10, 30}:
+            world.server.lose_replies = 1
+        if number == 20:
+            await world.server.drop("bob", 4000)
+        await alice.send("bob", str(number))
+        await asyncio.sleep(0.002)
+    await world.until(lambda: len(world.texts("bob")) >= 60, "all messages")
+    assert world.texts("bob") == [str(number) for number in range(60)]
+    await world.until(lambda: alice.profile.state.outbox == {}, "empty outbox")
+    assert {each.code for each in world.told["alice"] if isinstance(each, Disconnected)} == {"going_away"}
+
+
+async def test_what_was_not_sent_survives_a_restart(world: World, tmp_path: Path) -> None:
+    keystore = FileKeystore(tmp_path / "keys" / "alice.json")
+    alice = await world.person("alice", keystore)
+    await alice.close()
+    sleeping = Client.resume(keystore, http=world.http)
+    message_id = await sleeping.send("bob", "later")
+    await sleeping.close()
+    await world.person("bob")
+    again = Client.resume(FileKeystore(keystore.path), http=world.http)
+    world.clients.append(again)
+    await again.start()
+    assert (await world.event("bob", MessageReceived)).id == message_id
+    assert stat.S_IMODE(keystore.path.stat().st_mode) == 0o600
+    assert [path.name for path in keystore.path.parent.iterdir()] == ["alice.json"]
+
+
+async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(world: World) -> None:
+    alice = await world.person("alice")
+    bob = await Client.register(world.url, "bob", "a password", http=world.http)
+    world.clients.append(bob)
+    await bob.start()
+    for number in range(2):
+        await alice.send("bob", str(number))
+    async for event in bob.events():
+        if isinstance(event, MessageReceived):
+            await asyncio.sleep(0.05)
+            assert world.server.mailboxes["bob"].acked < event.seq
+            if event.text == "1":
+                break
+    assert world.server.mailboxes["bob"].acked == 3
+
+
+async def test_a_new_device_is_told_and_served(world: World) -> None:
+    alice = await world.person("alice")
+    await world.person("bob")
+    await alice.send("bob", "one")
+    await world.event("bob", MessageReceived)
+    other = DeviceSecrets.from_random(b"t" * 64)
+    world.server.bundles["bob"]["TABLET0001"] = device_keys(f"@bob:{SERVER_NAME}", "TABLET0001", other)
+    await alice.send("bob", "two")
+    await world.event("bob", MessageReceived, lambda event: event.text == "two")
+    change = await world.event("alice", KeyChanged)
+    assert (change.device, change.change) == ("TABLET0001", "added")
+
+
+async def test_a_changed_key_holds_messages_until_it_is_trusted(world: World) -> None:
+    alice = await world.person("alice")
+    bob = await world.person("bob")
+    await alice.send("bob", "one")
+    await world.event("bob", MessageReceived)
+    device = bob.profile.device_id
+    forged = DeviceSecrets.from_random(b"f" * 64)
+    world.server.bundles["bob"][device] = device_keys(f"@bob:{SERVER_NAME}", device, forged)
+    await world.server.put("alice", {"type": "keys", "user": "bob", "device": device, "change": "changed"})
+    assert (await world.event("alice", KeyChanged)).change == "changed"
+    await alice.send("bob", "two")
+    await asyncio.sleep(0.3)
+    assert world.texts("bob") == ["one"]
+    alice.trust("bob")
+    assert (await world.event("bob", Undecryptable)).reason == "not_for_this_key"
+
+
+async def test_a_forged_entry_is_told_not_shown(world: World) -> None:
+    alice = await world.person("alice")
+    await world.person("bob")
+    await alice.send("bob", "one")
+    await world.event("bob", MessageReceived)
+    entry = {**world.server.mailboxes["bob"].entries[0], "sent_at_ms": 1}
+    forged = {name: value for name, value in entry.items() if name not in {"seq", "prev", "at_ms", "id"}}
+    await world.server.put("bob", {**forged, "id": alice.compose("bob", "").id})
+    assert (await world.event("bob", Undecryptable)).reason == "wrong_heading"
+    repeat = {name: value for name, value in entry.items() if name not in {"seq", "prev", "at_ms"}}
+    await world.server.put("bob", repeat)
+    await alice.send("bob", "two")
+    await world.event("bob", MessageReceived, lambda event: event.text == "two")
+    assert world.texts("bob") == ["one", "two"]
+
+
+async def test_a_sender_without_keys_is_undecryptable_and_holds_nobody_up(world: World) -> None:
+    alice = await world.person("alice")
+    await world.person("bob")
+    ghost = {"id": alice.compose("bob", "").id, "from": "ghost", "from_device": "GHOST00001"}
+    entry = {"type": "message", "sent_at_ms": 1, "accepted_at_ms": 1, "suite": "sealed.v1", "payload": b"x"}
+    await world.server.put("bob", {**entry, **ghost})
+    await alice.send("bob", "real")
+    await world.event("bob", MessageReceived)
+    assert (await world.event("bob", Undecryptable)).reason == "unknown_device"
+
+
+async def test_an_unknown_recipient_fails(world: World) -> None:
+    alice = await world.person("alice")
+    message_id = await alice.send("nobody", "hello")
+    failed = await world.event("alice", Failed)
+    assert (failed.id, failed.code) == (message_id, "unknown_user")
+
+
+async def test_the_token_is_renewed_on_the_open_socket(world: World) -> None:
+    world.server.expires_in = 2
+    await world.person("alice")
+    await world.until(lambda: world.server.auths >= 1, "auth frame")
+    assert world.server.refreshes >= 1
+
+
+async def test_a_refused_token_is_refreshed(world: World) -> None:
+    await world.person("alice")
+    world.server.tokens.clear()
+    await world.server.drop("alice", 4000)
+    await world.until(lambda: world.server.refreshes == 1, "refresh")
+    await world.until(lambda: sum(isinstance(each, Connected) for each in world.told["alice"]) == 2, "return")
+
+
+@pytest.mark.parametrize("close", [4601, 4500])
+async def test_a_final_close_is_final(world: World, close: int) -> None:
+    alice = await world.person("alice")
+    await world.server.drop("alice", close)
+    assert (await world.event("alice", Disconnected)).final
+    assert not alice.connected
+
+
+async def test_a_session_that_is_over_is_final(world: World) -> None:
+    await world.person("alice")
+    world.server.tokens.clear()
+    world.server.users.clear()
+    await world.server.drop("alice", 4000)
+    await world.event("alice", Disconnected, lambda event: event.final)
+
+
+async def test_where_no_websocket_gets_through_http_does(world: World) -> None:
+    world.server.no_streams = True
+    alice = await world.person("alice")
+    await world.person("bob")
+    await alice.send("bob", "over http")
+    await world.event("bob", MessageReceived)
+
+
+async def test_logging_in_again_keeps_the_device(world: World) -> None:
+    keystore = MemoryKeystore()
+    first = await world.person("alice", keystore)
+    await first.close()
+    second = await Client.login(world.url, "alice", "a password", keystore=keystore, http=world.http)
+    assert second.profile.device_id == first.profile.device_id
+    await second.close()
+
+
+async def test_errors_have_their_word(world: World) -> None:
+    await world.person("alice")
+    with pytest.raises(RoostError) as taken:
+        await Client.register(world.url, "alice", "a password")
+    assert taken.value.code.word == "username_taken"
+    with pytest.raises(RoostError) as wrong:
+        await Client.login(world.url, "alice", "wrong")
+    assert wrong.value.code.word == "bad_credentials"
+    with pytest.raises(Unavailable):
+        await Client.login("http://127.0.0.1:9", "alice", "a password")
+    with pytest.raises(ValueError, match="at most"):
+        world.clients[0].compose("bob", b"x" * 61441)
+
+
+async def test_the_longest_message_fits(world: World) -> None:
+    alice = await world.person("alice")
+    await world.person("bob")
+    await alice.send("bob", b"x" * 61440)
+    assert len((await world.event("bob", MessageReceived)).content) == 61440
+    assert len(world.server.mailboxes["bob"].entries[0]["payload"]) <= 65536
