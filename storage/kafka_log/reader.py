@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
+from storage.kafka_log.group import Group
 from storage.ports import LogLost, LogRecord
-
-_DEADLINE_S: Final = 10.0
 
 
 class KafkaLogReader:
@@ -33,13 +32,14 @@ class KafkaLogReader:
         self._topic = topic
         self._consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
-            group_id=group,
+            group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=fetch_wait_ms,
             max_partition_fetch_bytes=MAX_RECORD + 1024 * 1024,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
+        self._group = Group(bootstrap, topic, group)
         self._lost_after_s = lost_after_s
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -70,12 +70,7 @@ class KafkaLogReader:
         self._consumer.pause(*map(self._partition, self._paused))
 
     async def committed(self, shards: Sequence[int]) -> dict[int, int | None]:
-        with translated():
-            async with asyncio.timeout(_DEADLINE_S):
-                found = await asyncio.gather(
-                    *(self._consumer.committed(self._partition(shard)) for shard in shards)
-                )
-        return dict(zip(shards, found, strict=True))
+        return await self._group.committed(shards)
 
     async def poll(self, *, wait_ms: int, limit: int) -> dict[int, list[LogRecord]]:
         if not self._positions:
@@ -110,16 +105,12 @@ class KafkaLogReader:
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         # A shard that was given away meanwhile is its new reader's to commit.
-        ours = {self._partition(each): at for each, at in offsets.items() if each in self._positions}
-        if not ours:
-            return
-        with translated():
-            async with asyncio.timeout(_DEADLINE_S):
-                await self._consumer.commit(ours)
+        await self._group.commit({each: at for each, at in offsets.items() if each in self._positions})
 
     async def close(self) -> None:
         with translated():
             await self._consumer.stop()
+        await self._group.close()
 
     def _partition(self, shard: int) -> TopicPartition:
         return TopicPartition(self._topic, shard)

@@ -11,9 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from roost.errors import RoostError, Unavailable
-from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, translated
+from storage.kafka_log.client import MAX_RECORD, away, translated
 
-_DEADLINE_S: Final = 10.0
 _BATCH_BYTES: Final = 900_000
 """Below the 1 MiB that a broker takes unless it is told otherwise."""
 
@@ -62,12 +61,21 @@ class KafkaLogWriter:
         bootstrap: ``host:port[,host:port...]``
         idempotent: Whether the broker weeds out its clients' repeats; None: where it can.
         linger_ms: How long to gather before a batch goes out.
+        deadline_s: After this an item's fate is given up as unknown.
     """
 
-    def __init__(self, bootstrap: str, *, idempotent: bool | None = None, linger_ms: float = 0) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        idempotent: bool | None = None,
+        linger_ms: float = 0,
+        deadline_s: float = 10.0,
+    ) -> None:
         self._bootstrap = bootstrap
         self._idempotent = idempotent
         self._linger_s = linger_ms / 1000
+        self._deadline_s = deadline_s
         self._producer: Any = None
         self._queues: dict[_Shard, deque[_Item]] = {}
         self._in_flight: set[_Shard] = set()
@@ -94,7 +102,7 @@ class KafkaLogWriter:
         self._work.set()
         try:
             if call.waiting:
-                async with asyncio.timeout(_DEADLINE_S):
+                async with asyncio.timeout(self._deadline_s):
                     await call.done
         except TimeoutError:
             late = Unavailable("The log did not confirm the record in time.")
@@ -123,7 +131,7 @@ class KafkaLogWriter:
 
     async def _flush(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DEADLINE_S):
+            async with asyncio.timeout(self._deadline_s):
                 while self._in_flight or (any(self._queues.values()) and not self._paused):
                     self._idle.clear()
                     await self._idle.wait()
@@ -153,7 +161,7 @@ class KafkaLogWriter:
             bootstrap_servers=self._bootstrap,
             acks="all",
             enable_idempotence=idempotent,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            request_timeout_ms=int(self._deadline_s * 800),
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_RECORD * 2,
         )

@@ -64,9 +64,11 @@ def connect(url: str, driver: Driver) -> Any:
 
 async def disconnect(client: Any) -> None:
     """Close a client of either driver."""
-    closing = client.close()
-    if closing is not None:
-        await closing
+    if inspect.iscoroutinefunction(client.close):
+        await client.close()
+    else:
+        # motor's close talks to the server, and would hold up the loop while it does.
+        await asyncio.to_thread(client.close)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -81,8 +82,8 @@ async def test_flushed_cache_goes_on(cache: RedisStore) -> None:
     assert await cache.recall([("DEV", "id")]) == [ANSWER]
 
 
-async def test_killed_server_is_unavailable_and_back(servers: Servers, server_folder: object, tmp_path: object) -> None:
-    spec = specs.redis(specs.free_port(), tmp_path)  # type: ignore[arg-type]
+async def test_killed_server_is_unavailable_and_back(servers: Servers, tmp_path: Path) -> None:
+    spec = specs.redis(specs.free_port(), tmp_path)
     server = servers.start(spec)
     cache = RedisStore(f"redis://{spec.address}", "x:")
     await cache.remember({("DEV", "id"): ANSWER})
@@ -113,16 +114,10 @@ class Listener:
         self.connections += 1
         await self.cache.publish("revoked", f"connected {self.connections}")
 
-    async def run(self) -> None:
-        async with aclosing(self.cache.subscribe(["revoked", "keys"], self.connected)) as messages:  # type: ignore[type-var]
-            async for message in messages:
-                self.received.put_nowait(message)
-
 
 @asynccontextmanager
 async def listening(subscriber: RedisStore, publisher: RedisStore) -> AsyncIterator[Listener]:
     listener = Listener(publisher)
-    listener.cache = publisher
     run = asyncio.create_task(_run(listener, subscriber))
     try:
         yield listener
