@@ -13,7 +13,7 @@ import secrets
 import struct
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -108,10 +108,9 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake: the side connected to sends its nonce first."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TCP protocol gets a Transport
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
         if self._me is None:
-            transport.write(_LENGTH.pack(_NONCE) + self._nonce)
+            self._transport.write(_LENGTH.pack(_NONCE) + self._nonce)
 
     def data_received(self, data: bytes) -> None:
         """Take frames off the buffer as they become whole."""
