@@ -8,7 +8,9 @@ import asyncio
 import secrets
 from typing import Literal
 
+import msgspec
 import structlog
+from msgspec import Struct
 
 from actors import messages as m
 from api.directory import Directory
@@ -24,11 +26,30 @@ _BATCH = 500
 _TRIES = 60
 _PAUSE_FIRST_S = 0.2
 _PAUSE_MAX_S = 10.0
+_ROWS_S = 2.5
+_SENDERS = 1_000
 _REFRESH_S = 2.0
 
 log = structlog.get_logger(__name__)
 
 Change = Literal["added", "removed", "changed"]
+
+
+class _Announcement(Struct):
+    """A change, and who was told of it."""
+
+    user: str
+    username: str
+    device: str
+    change: Change
+    cause: str
+    told: set[str] = msgspec.field(default_factory=set)
+
+    def record(self, to: str, now_ms: int) -> bytes:
+        """Return the record for one mailbox."""
+        return encode_record(
+            KeysRecord(to, self.cause, self.user, self.username, self.device, self.change, now_ms)
+        )
 
 
 class Changes:
@@ -54,6 +75,7 @@ class Changes:
         self._hosts = hosts
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[str, _Announcement] = {}
         self.lost = 0
 
     async def refresh(self, user: str) -> None:
@@ -73,58 +95,60 @@ class Changes:
         """Make a change of a device's keys known, also to those who talk with the user."""
         await self.refresh(user)
         cause = uuid7(self._clock(), secrets.token_bytes(10))
-        try:
-            receivers = await self._receivers(user, device)
-            remaining = await self._append(receivers, user, username, device, change, cause)
-        except Unavailable:
-            remaining = None
-        if remaining is None or remaining:
-            self._spawn(self._insist(remaining, user, username, device, change, cause))
+        announcement = _Announcement(user, username, device, change, cause)
+        self._open[cause] = announcement
+        await self._tell(announcement)
+        self._spawn(self._tell_late(announcement))
 
     async def close(self) -> None:
-        """Give up what still waits for a server that is away."""
+        """Say what is still to be said, once, and give up the rest."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_REFRESH_S):
+                await asyncio.gather(*(self._tell(each) for each in self._open.values()))
+        except TimeoutError:
+            log.warning("key changes unannounced at the end", count=len(self._open))
 
-    async def _receivers(self, user: str, device: str) -> list[str]:
-        receivers = {row.peer for row in await self._store.conversations(user)}
-        devices = (await self._store.devices_of([user])).get(user, [])
-        if any(each.device != device for each in devices):
-            receivers.add(user)
-        return sorted(receivers)
-
-    async def _append(
-        self, receivers: list[str], user: str, username: str, device: str, change: Change, cause: str
-    ) -> list[str]:
-        """Write one record for each receiver; returns those whose record was not taken."""
-        remaining: list[str] = []
+    async def _tell(self, announcement: "_Announcement") -> bool:
+        """Write one record for each receiver not told yet; False if some were not taken."""
+        try:
+            receivers = sorted(await self._receivers(announcement) - announcement.told)
+        except Unavailable:
+            return False
         now = self._clock()
         for start in range(0, len(receivers), _BATCH):
             some = receivers[start : start + _BATCH]
-            records = [
-                (to, encode_record(KeysRecord(to, cause, user, username, device, change, now))) for to in some
-            ]
+            records = [(to, announcement.record(to, now)) for to in some]
             seqs = await self._sequencer.append(records)
-            remaining += [to for to, seq in zip(some, seqs, strict=True) if not isinstance(seq, int)]
-        return remaining
+            announcement.told |= {to for to, seq in zip(some, seqs, strict=True) if isinstance(seq, int)}
+        return announcement.told.issuperset(receivers)
 
-    async def _insist(
-        self, remaining: list[str] | None, user: str, username: str, device: str, change: Change, cause: str
-    ) -> None:
-        pause = _PAUSE_FIRST_S
+    async def _receivers(self, announcement: "_Announcement") -> set[str]:
+        user = announcement.user
+        rows, senders, devices = await asyncio.gather(
+            self._store.conversations(user),
+            self._store.summary(user, _SENDERS),
+            self._store.devices_of([user]),
+        )
+        receivers = {row.peer for row in rows} | senders.keys()
+        if any(each.device != announcement.device for each in devices.get(user, [])):
+            receivers.add(user)
+        return receivers
+
+    async def _tell_late(self, announcement: "_Announcement") -> None:
+        """Tell those whose conversation was not stored yet: hosts write its row within a second or so."""
+        pause = _ROWS_S
         for _ in range(_TRIES):
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _PAUSE_MAX_S)
-            try:
-                receivers = await self._receivers(user, device) if remaining is None else remaining
-                remaining = await self._append(receivers, user, username, device, change, cause)
-            except Unavailable:
-                continue
-            if not remaining:
+            if await self._tell(announcement):
+                del self._open[announcement.cause]
                 return
+            pause = min(pause * 2, _PAUSE_MAX_S)
         self.lost += 1
-        log.error("key change not announced", user=user, device=device, change=change)
+        del self._open[announcement.cause]
+        log.error("key change not announced", user=announcement.user, device=announcement.device)
 
     async def _refresh_later(self, user: str) -> None:
         pause = _PAUSE_FIRST_S

@@ -1,0 +1,138 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster import servers as specs
+from cluster.servers import Server, ServerFailed, ServerSpec, start
+from roost.errors import Unavailable
+from storage.keyring import KeyRing
+from storage.mongo import MongoStore
+from storage.records import Cursor
+
+
+@pytest.mark.parametrize("describe", [specs.tansu, specs.mongo, specs.redis])
+async def test_server_starts_answers_and_stops(describe: Callable[[int, Path], ServerSpec], tmp_path: Path) -> None:
+    server = await start(describe(specs.free_port(), tmp_path))
+    assert server.running
+    assert await specs.accepts(server.spec.port)
+    process = psutil.Process(server.pid)
+    addresses = {each.laddr.ip for each in process.net_connections(kind="tcp") if each.status == "LISTEN"}
+    assert addresses == {"127.0.0.1"}
+    await server.stop()
+    assert await server.stop() == await server.wait()
+    assert not server.running
+    assert not await specs.accepts(server.spec.port)
+    assert server.spec.log.exists()
+
+
+async def test_wait_returns_when_it_is_killed(tmp_path: Path) -> None:
+    server = await start(specs.redis(specs.free_port(), tmp_path))
+    os.kill(server.pid, signal.SIGKILL)
+    assert await asyncio.wait_for(server.wait(), 5) == -signal.SIGKILL
+
+
+def script(tmp_path: Path, text: str, **changes: float) -> ServerSpec:
+    spec = ServerSpec("script", (sys.executable, "-c", text), specs.free_port(), specs.accepts, tmp_path / "log")
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
+async def test_failure_shows_the_log(tmp_path: Path) -> None:
+    with pytest.raises(ServerFailed, match=r"(?s)exited with status 7.*the reason"):
+        await start(script(tmp_path, "print('the reason', flush=True); raise SystemExit(7)"))
+
+
+async def test_silent_server_is_not_left_running(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    text = f"import os,pathlib,time; pathlib.Path({str(note)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    with pytest.raises(ServerFailed, match="did not answer within 1 s"):
+        await start(script(tmp_path, text, ready_s=1))
+    assert not psutil.pid_exists(int(note.read_text()))
+
+
+async def test_deaf_server_is_stopped_by_force(tmp_path: Path) -> None:
+    port = specs.free_port()
+    text = (
+        "import signal,socket,time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        f"s=socket.create_server(('127.0.0.1',{port})); time.sleep(60)"
+    )
+    server = await start(replace(script(tmp_path, text, stop_s=0.2), port=port))
+    assert await server.stop() == -signal.SIGKILL
+
+
+async def test_env_reaches_the_server(tmp_path: Path) -> None:
+    spec = replace(script(tmp_path, "import os; print(os.environ['X'], os.environ['PATH'] != ''); exit(1)"), env={"X": "a=b"})
+    with pytest.raises(ServerFailed, match="a=b True"):
+        await start(spec)
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from cluster import servers
+async def main():
+    server = await servers.start(servers.redis(servers.free_port(), Path(sys.argv[1])))
+    print(server.pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+async def until_gone(pid: int) -> None:
+    async with asyncio.timeout(5):
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)
+
+
+async def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    with parent.stdout:
+        pid = int(await asyncio.to_thread(parent.stdout.readline))
+    assert psutil.pid_exists(pid)
+    parent.kill()
+    parent.wait()
+    await until_gone(pid)
+
+
+def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
+    tether = Path(specs.__file__).with_name("tether.py")
+    done = subprocess.run(
+        [sys.executable, str(tether), "1", "--", "echo", "started"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "is gone" in done.stderr
+    assert not done.stdout
+
+
+async def test_killed_store_is_unavailable_and_loses_nothing(tmp_path: Path, keyring: KeyRing) -> None:
+    spec = specs.mongo(specs.free_port(), tmp_path)
+    server = await start(spec)
+    store = MongoStore(f"mongodb://{spec.address}", "roost", "pymongo", keyring)
+    await store.prepare()
+    await store.put_cursors([Cursor("alice", "PHONEPHONE", 7)])
+    server.kill()
+    await server.wait()
+    with pytest.raises(Unavailable):
+        await store.cursors_of(["alice"])
+    server = await start(spec)
+    await _until_back(store, server)
+    assert await store.cursors_of(["alice"]) == {"alice": {"PHONEPHONE": 7}}
+    await store.close()
+    await server.stop()
+
+
+async def _until_back(store: MongoStore, server: Server) -> None:
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                return await store.ping()
+            except Unavailable:
+                assert server.running, server.log_tail()
