@@ -1,0 +1,87 @@
+"""The terminal client: what it shows, and a conversation through its own loop."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from rich.console import Console
+
+from roost import chat
+from roost.client import (
+    Client,
+    Connected,
+    Delivered,
+    Disconnected,
+    Event,
+    Failed,
+    KeyChanged,
+    MessageReceived,
+    Missed,
+    Presence,
+    Read,
+    SentElsewhere,
+    Synced,
+    Typing,
+    Undecryptable,
+)
+from tests.contract.small_server import SmallServer
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    runner = web.AppRunner(SmallServer().app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        (MessageReceived("bob", "D", "i", 1, b"hi [red]\x1b[2Jthere", 0, 0), "bob hi [red]�[2Jthere"),
+        (Delivered("bob", 1, ("i",)), "✓✓ delivered"),
+        (Read("bob", 1), "bob has read"),
+        (Failed("i", "bob", "too_large", "Too large."), "not sent"),
+        (KeyChanged("bob", "D", "changed", "KEY"), "THE KEY OF bob HAS CHANGED to KEY"),
+        (KeyChanged("bob", "D", "added"), "device D added"),
+        (Undecryptable("bob", "D", "i", 1, "malformed", "Bad."), "cannot be shown: Bad."),
+        (Typing("bob", "typing"), "bob is typing"),
+        (Presence("bob", "offline"), "bob is offline"),
+        (Connected(0), "connected"),
+        (Disconnected("revoked", final=True), "sign in anew"),
+        (Missed(0, 1), "older messages are gone"),
+        (SentElsewhere("i", "bob", "D", 1, 0), "wrote to bob"),
+        (Synced(0), ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
+)
+async def test_what_is_shown(url: str, event: Event, shown: str) -> None:
+    client = await Client.register(url, "alice", "a password")
+    out = io.StringIO()
+    chat.Chat(client, Console(file=out, width=200), None).show(event)
+    await client.close()
+    assert shown in out.getvalue()
+    assert "\x1b" not in out.getvalue()
+
+
+async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bob = await Client.register(url, "bob", "a password")
+    await bob.start()
+    typed: asyncio.Queue[str | None] = asyncio.Queue()
+    for line in ("nobody hears", "/to x", "/to bob", "hello bob"):
+        typed.put_nowait(line)
+    monkeypatch.setattr(chat, "_lines", lambda: typed)
+    monkeypatch.setattr(chat.getpass, "getpass", lambda _: "a password")
+    talk = asyncio.create_task(chat._chat(url, "alice", None, tmp_path))
+    async for event in bob.events():
+        if isinstance(event, MessageReceived):
+            assert event.text == "hello bob"
+            break
+    typed.put_nowait("/quit")
+    await asyncio.wait_for(talk, 10)
+    await bob.close()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]  # noqa: ASYNC240
