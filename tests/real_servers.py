@@ -62,7 +62,11 @@ class Proxy:
             self.lose_replies = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_connection(HOST, self.target)
+        try:
+            up_reader, up_writer = await asyncio.open_connection(HOST, self.target)
+        except OSError:
+            writer.close()
+            return
         self._writers |= {writer, up_writer}
         try:
             async with asyncio.TaskGroup() as both:

@@ -43,6 +43,7 @@ _OPTIONS: Final[Mapping[str, Any]] = {
     "appname": "roost",
     "type_registry": TypeRegistry([_PlainInts()]),
     "w": "majority",
+    "journal": True,  # on a single node a majority says nothing about the disk
     "maxPoolSize": 32,
     "serverSelectionTimeoutMS": 3_000,
     "connectTimeoutMS": 3_000,
