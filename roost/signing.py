@@ -116,6 +116,8 @@ def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) 
     Raises:
         ValueError: It names another user or device, lacks a key, or its signature does not hold.
     """
+    if not isinstance(bundle, Mapping):
+        raise ValueError("a bundle is an object")  # noqa: TRY004
     if bundle.get("user_id") != address or bundle.get("device_id") != device_id:
         raise ValueError(f"the bundle is not that of {address}, device {device_id}")
     keys = bundle.get("keys")

@@ -33,6 +33,7 @@ _LONGEST_BACKOFF_S = 30.0
 _BUSY_TICK_S = 0.2
 _IDLE_TICK_S = 5.0
 _HANDSHAKES = 2
+_READY_S = 30.0
 _DISPLACED_MS = 5000
 _OVER = frozenset({"revoked", "token_reused", "bad_credentials"})
 
@@ -116,6 +117,8 @@ class Engine:
         """Start the tasks, once."""
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self.errands.run())]
+            for task in self._tasks:
+                task.add_done_callback(self._ended)
             self._tick()
             self._arm_renewal()
 
@@ -259,11 +262,27 @@ class Engine:
         if ack is not None:
             self._out.append(ack)
         frames, self._out = self._out, []
-        self.save()
+        try:
+            self.save()
+        except OSError as exc:
+            # Nothing leaves that is not kept; whoever waits for this turn learns why.
+            self._out = frames + self._out
+            if done is not None and not done.done():
+                done.set_exception(exc)
+            return
         if self._transport is not None and frames and self.session.open:
             self._transport.write(frames)
         if done is not None and not done.done():
             done.set_result(None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        exc = None if task.cancelled() else task.exception()
+        if exc is not None:
+            self.over = "internal"
+            self.queue.append((events.Disconnected("internal", final=True), 0))
+            self.news.set()
+            told = {"message": "a client of roost has stopped", "exception": exc, "task": task}
+            asyncio.get_running_loop().call_exception_handler(told)
 
     def _tick(self) -> None:
         self.apply(self.session.tick(self.now_ms()))
@@ -314,7 +333,9 @@ class Engine:
             await transport.open(Hello(token, self.session.cursor, self.options.background))
             self._transport = transport
             while True:
-                for frame in await transport.read():
+                async with asyncio.timeout(None if was_ready else _READY_S):
+                    frames = await transport.read()
+                for frame in frames:
                     if isinstance(frame, Ready):
                         was_ready = True
                         self._handshakes_failed = 0
@@ -327,6 +348,8 @@ class Engine:
             return exc, was_ready
         except RoostError as exc:
             return TransportClosed(exc.code.word), was_ready
+        except TimeoutError:
+            return TransportClosed("unavailable"), was_ready
         finally:
             self._transport = None
             self._out.clear()

@@ -77,6 +77,8 @@ class PollTransport:
             page = await self._sync(0)
         except RoostError as exc:
             raise _closed(exc) from exc
+        except ValueError as exc:
+            raise TransportClosed("bad_frame", reconnect_after_ms=5000) from exc
         # A first page is in order after the stored cursor, which only its first entry's prev can tell.
         start = hello.cursor
         if start is None:
@@ -170,6 +172,8 @@ class PollTransport:
         try:
             answer = await self._api.call("POST", "/v1/messages", send_body(frame))
             return Accepted(answer["id"], answer["seq"], answer["accepted_at_ms"])
+        except (KeyError, TypeError):
+            return Rejected(frame.id, "unavailable", "The answer is not that of the contract.")
         except RoostError as exc:
             missing, extra = exc.extra.get("missing"), exc.extra.get("extra")
             return Rejected(frame.id, exc.code.word, exc.detail, exc.retry_after_s, missing, extra)

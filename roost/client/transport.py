@@ -14,6 +14,9 @@ from roost.wire import CODECS, Bye, ClientFrame, Codec, Entries, Entry, Hello
 _FIRST_FINAL = 4500
 _LAST_FINAL = 4999
 _UNAUTHORIZED = 401
+_CONNECT_S = 15.0
+_HEARTBEAT_S = 30.0
+_MAX_SERVER_FRAME = 64 * 1024 * 1024
 _WORDS = {code.close: code.word for code in CODES.values() if code.close is not None}
 
 
@@ -106,13 +109,14 @@ class StreamTransport:
     async def open(self, hello: Hello) -> None:
         """Connect, and send the hello with the token in it."""
         try:
-            self._socket = await self._http.ws_connect(
-                self._url,
-                protocols=(self._subprotocol,),
-                compress=0,
-                heartbeat=30.0,
-                max_msg_size=64 * 1024 * 1024,
-            )
+            async with asyncio.timeout(_CONNECT_S):
+                self._socket = await self._http.ws_connect(
+                    self._url,
+                    protocols=(self._subprotocol,),
+                    compress=0,
+                    heartbeat=_HEARTBEAT_S,
+                    max_msg_size=_MAX_SERVER_FRAME,
+                )
         except aiohttp.WSServerHandshakeError as exc:
             code = "unauthenticated" if exc.status == _UNAUTHORIZED else "handshake"
             raise TransportClosed(code) from exc
@@ -157,9 +161,13 @@ class StreamTransport:
         if isinstance(frame, Bye):
             self._bye = frame
             return []
-        if isinstance(frame, Entries):
-            return [decode_entries(self._codec, frame.entries)]
-        return [frame]
+        return [frame] if not isinstance(frame, Entries) else [self._batch(frame)]
+
+    def _batch(self, frame: Entries) -> Batch:
+        try:
+            return decode_entries(self._codec, frame.entries)
+        except ValueError as exc:
+            raise TransportClosed("bad_frame", reconnect_after_ms=5000) from exc
 
     async def _write_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         send = socket.send_bytes

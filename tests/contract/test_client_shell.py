@@ -290,3 +290,36 @@ async def test_the_longest_message_fits(world: World) -> None:
     await alice.send("bob", b"x" * 61440)
     assert len((await world.event("bob", MessageReceived)).content) == 61440
     assert len(world.server.mailboxes["bob"].entries[0]["payload"]) <= 65536
+
+
+async def test_a_message_that_cannot_be_kept_is_not_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await world.person("alice")
+    await world.person("bob")
+
+    def full(_profile: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alice._engine._keystore, "save", full)
+        with pytest.raises(OSError, match="space"):
+            await alice.send("bob", "hello")
+        assert world.texts("bob") == []
+    await alice.send("bob", "now")
+    await world.until(lambda: world.texts("bob") == ["hello", "now"], "both messages")
+
+
+async def test_an_app_whose_callback_fails_is_told(world: World) -> None:
+    def fail(_event: Event) -> None:
+        raise ZeroDivisionError
+
+    heard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.append(context))
+    client = await Client.register(
+        world.url, "carol", "a password", http=world.http, options=Options(on_event=fail)
+    )
+    world.clients.append(client)
+    await client.start()
+    await world.until(lambda: bool(heard), "report")
+    assert isinstance(heard[0]["exception"], ZeroDivisionError)
