@@ -86,7 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser(arguments).parse_args(arguments)
+        parser = _parser(arguments)
+        args, unknown = parser.parse_known_args(arguments)
+        if unknown and not isinstance(args.command, _Broken):
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         code: int = args.command.run(args)
     except Unavailable as exc:
         return _complain(exc.detail, DEPENDENCY_AWAY)

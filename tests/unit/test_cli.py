@@ -1,0 +1,89 @@
+"""The command line: verbs of other distributions, and exit codes."""
+
+import argparse
+from typing import Any
+
+import pytest
+
+from roost import cli
+from roost.errors import RoostError, Unavailable
+
+
+class Verb:
+    help = "a verb of a server"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--code", type=int, default=0)
+        parser.add_argument("--fail", choices=["away", "refused", "interrupt"])
+
+    def run(self, args: argparse.Namespace) -> int:
+        if args.fail == "away":
+            raise Unavailable("MongoDB does not answer: start it.")
+        if args.fail == "refused":
+            raise RoostError("forbidden", "The token is no admin's.")
+        if args.fail == "interrupt":
+            raise KeyboardInterrupt
+        return int(args.code)
+
+
+class Entry:
+    def __init__(self, name: str, found: Any) -> None:
+        self.name = name
+        self.value = f"somewhere:{name}"
+        self.found = found
+
+    def load(self) -> Any:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [Entry("serve", Verb()), Entry("made", Verb), Entry("gone", ImportError("No module named 'x'"))]
+    monkeypatch.setattr(cli, "entry_points", lambda group: entries if group == "roost.commands" else [])
+
+
+@pytest.mark.parametrize("verb", ["serve", "made"])
+def test_a_verb_of_a_server_runs_as_object_or_class(verb: str) -> None:
+    assert cli.main([verb, "--code", "1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fail", "code", "said"),
+    [("away", 3, "start it."), ("refused", 1, "no admin's. (forbidden)"), ("interrupt", 1, "Interrupted")],
+)
+def test_errors_become_a_sentence_and_a_code(
+    fail: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["serve", "--fail", fail]) == code
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.out == ""
+
+
+def test_a_verb_that_cannot_be_loaded_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["gone", "--json", "--port", "1"]) == 3
+    assert "No module named 'x'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--nonsense"], ["chat"]])
+def test_bad_usage_is_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(verb in shown for verb in ("demo", "chat", "serve", "made", "gone"))
+
+
+def test_only_the_wanted_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(Entry, "load", lambda self: loaded.append(self.name) or self.found)
+    cli.main(["serve"])
+    assert loaded == ["serve"]
