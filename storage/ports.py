@@ -194,8 +194,10 @@ class Accounts(Protocol):
         ...
 
     async def rotate_session(self, family: str, current: bytes, following: bytes, now_ms: int) -> bool:
-        """Make ``following`` current and ``current`` previous, if the family lives and ``current`` is
-        its current hash; else False and nothing changes. Atomic."""
+        """Make ``following`` current and ``current`` previous. Atomic.
+
+        False, and nothing changes, if the family has ended or ``current`` is not its current hash.
+        """
         ...
 
     async def end_sessions(self, user_id: str, device: str | None, now_ms: int) -> list[str]:
@@ -219,15 +221,22 @@ class Keys(Protocol):
     """Public keys of devices. The server checks signatures before it calls these."""
 
     async def put_device_keys(self, user_id: str, device: str, keys: Mapping[str, Any]) -> str:
-        """Store the signed device keys: 'added', 'unchanged', or 'conflict' if other bytes are there
-        (nothing changes then), 'unknown' if there is no such device. Atomic."""
+        """Store the signed device keys. Atomic.
+
+        Returns:
+            'added', 'unchanged', 'conflict' if other bytes are there (nothing changes then), or
+            'unknown' if there is no such device.
+        """
         ...
 
     async def add_one_time_keys(
         self, user_id: str, device: str, keys: Mapping[str, Mapping[str, Any]], *, fallback: bool
     ) -> bool:
-        """Store ``{"signed_curve25519:ID": object}``; False and nothing stored if one of the ids is there
-        with other bytes. A fallback key replaces the earlier fallback key of its algorithm."""
+        """Store ``{"signed_curve25519:ID": object}``; a repeat changes nothing, also after a claim.
+
+        False, and nothing is stored, if one of the ids was uploaded before with other bytes. A fallback
+        key replaces the earlier fallback key of its algorithm.
+        """
         ...
 
     async def one_time_key_counts(self, user_id: str, device: str) -> dict[str, int]:
@@ -237,8 +246,10 @@ class Keys(Protocol):
     async def claim_one_time_key(
         self, user_id: str, device: str, algorithm: str
     ) -> tuple[str, dict[str, Any]] | None:
-        """Take one key: each one-time key is given out once only, then the fallback key again and again.
-        A lost reply loses that key, never gives it twice."""
+        """Take one key: each one-time key once only, then the fallback key again and again.
+
+        A lost reply loses that key, never gives it twice.
+        """
         ...
 
 
@@ -246,8 +257,11 @@ class Mailboxes(Protocol):
     """Stored entries, conversations and cursors."""
 
     async def insert(self, documents: Sequence[MailboxDocument]) -> None:
-        """Insert the documents durably, in one unordered write. One that is there already is left as it
-        is, so replays change nothing. On an exception any part of them may have been written."""
+        """Insert the documents durably, in one unordered write.
+
+        One that is there already is left as it is, so replays change nothing. On an exception any
+        part of them may have been written.
+        """
         ...
 
     async def range(self, user_id: str, after: int, upto: int, limit: int) -> list[MailboxDocument]:
@@ -274,14 +288,12 @@ class Mailboxes(Protocol):
         """Return the messages among these ids with ``seq < below``, by (sender's device, id)."""
         ...
 
-    async def history(
-        self, user_id: str, peer: str, below: int, limit: int
-    ) -> list[MailboxDocument]:
+    async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
         """Return messages in ``user_id``'s mailbox sent by ``peer`` with ``seq < below``, highest first."""
         ...
 
     async def summary(self, user_id: str, limit: int) -> dict[str, list[tuple[int, int]]]:
-        """Return ``{sender: [(seq, at_ms), ...]}``, highest first, of the mailbox's last ``limit`` messages."""
+        """Return ``{sender: [(seq, at_ms), ...]}``, newest first, of the last ``limit`` messages."""
         ...
 
     async def sweep(self, user_id: str, below: int) -> int:

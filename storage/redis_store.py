@@ -81,7 +81,9 @@ class RedisStore:
     async def take(self, limiter: str, key: str, *, rate: float, burst: int, cost: int = 1) -> float:
         interval_us = 1_000_000 / rate
         with _translated():
-            wait_us = await self._take(keys=[f"{self._prefix}l:{limiter}:{key}"], args=[interval_us, burst, cost])
+            wait_us = await self._take(
+                keys=[f"{self._prefix}l:{limiter}:{key}"], args=[interval_us, burst, cost]
+            )
         return int(wait_us) / 1_000_000
 
     async def publish(self, channel: str, message: str) -> None:

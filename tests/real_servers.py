@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from cluster.servers import HOST, Server, ServerSpec, start
 
-
 T = TypeVar("T")
 
 

@@ -63,7 +63,8 @@ class KafkaLogAdmin:
     async def _until(self, topic: str, *, gone: bool) -> None:
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                while (await self._describe(topic) is not None) if gone else not await self._writable(topic):
+                # The broker tells nobody when it is done: it has to be asked again.
+                while (await self._describe(topic) is not None) if gone else not await self._writable(topic):  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_EVERY_S)
         except TimeoutError as exc:
             state = "still there" if gone else "not writable"

@@ -51,7 +51,9 @@ class Group:
         with translated():
             async with asyncio.timeout(_DEADLINE_S):
                 consumer = await self._consumer_for(frozenset(offsets))
-                await consumer.commit({TopicPartition(self._topic, shard): at for shard, at in offsets.items()})
+                await consumer.commit(
+                    {TopicPartition(self._topic, shard): at for shard, at in offsets.items()}
+                )
 
     async def close(self) -> None:
         """Disconnect."""

@@ -47,7 +47,7 @@ class _Call:
 class _Item(NamedTuple):
     value: bytes
     call: _Call
-    index: int
+    place: int
 
 
 class KafkaLogWriter:
@@ -140,7 +140,7 @@ class KafkaLogWriter:
         for queue in self._queues.values():
             while queue:
                 item = queue.popleft()
-                item.call.settle(item.index, Unavailable("The log writer was closed."))
+                item.call.settle(item.place, Unavailable("The log writer was closed."))
 
     async def _connect(self) -> None:
         if self._idempotent is not False:
@@ -231,14 +231,14 @@ class KafkaLogWriter:
         self._in_flight.discard(shard)
         if isinstance(outcome, int):
             for offset, item in enumerate(items, outcome):
-                item.call.settle(item.index, offset)
+                item.call.settle(item.place, offset)
         else:
             # With idempotence a producer cannot go on after a gap in its numbers: make a new one.
             self._broken |= bool(self._idempotent) or not isinstance(outcome, _PASSING)
             error = away(outcome)
             error.__cause__ = outcome
             for item in items:
-                item.call.settle(item.index, error)
+                item.call.settle(item.place, error)
         self._work.set()
 
     async def _repaired(self) -> bool:

@@ -29,7 +29,7 @@ class AccountsPart(Part):
 
     async def user_by_name(self, username: str) -> User | None:
         found = await self._users.one({"username": username})
-        return found and self._user(found)
+        return self._user(found) if found else None
 
     async def users_by_id(self, user_ids: Sequence[str]) -> dict[str, User]:
         found = await self._users.many({"_id": {"$in": list(user_ids)}})
@@ -41,7 +41,7 @@ class AccountsPart(Part):
         if not changes:
             return (await self.users_by_id([user_id])).get(user_id)
         found = await self._users.update_and_get({"_id": user_id}, {"$set": dict(changes)})
-        return found and self._user(found)
+        return self._user(found) if found else None
 
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:
         await self._users.update({"_id": user_id}, {"$set": {"password_hash": password_hash}})
@@ -81,7 +81,7 @@ class AccountsPart(Part):
     async def drop_push_token(self, user_id: str, device: str, token: str | None) -> bool:
         identity = row_id(user_id, device)
         found = await self._devices.one({"_id": identity}, ["push_token"])
-        sealed = found and found["push_token"]
+        sealed = found["push_token"] if found else None
         if sealed is None:
             return False
         if token is not None and self._ring.unseal("devices", identity, "push_token", sealed) != token:

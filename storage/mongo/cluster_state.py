@@ -21,16 +21,20 @@ class ClusterStatePart(Part):
         return {row["_id"]: LogState(row["_id"], row["base"], row["stored"]) for row in rows}
 
     async def put_log_states(self, states: Sequence[LogState]) -> None:
-        changes = [({"_id": each.shard}, {"$set": {"base": each.base, "stored": each.stored}}) for each in states]
+        changes = [
+            ({"_id": each.shard}, {"$set": {"base": each.base, "stored": each.stored}}) for each in states
+        ]
         await self._log.bulk(changes)
 
     async def raise_stored(self, base: int, stored: Mapping[int, int]) -> None:
-        changes = [({"_id": shard, "base": base}, {"$max": {"stored": upto}}) for shard, upto in stored.items()]
+        changes = [
+            ({"_id": shard, "base": base}, {"$max": {"stored": upto}}) for shard, upto in stored.items()
+        ]
         await self._log.bulk(changes, upsert=False)
 
     async def shard_map(self) -> ShardMap | None:
         found = await self._placement.one({"_id": _MAP})
-        return found and msgspec.convert(found, ShardMap)
+        return msgspec.convert(found, ShardMap) if found else None
 
     async def put_shard_map(self, shard_map: ShardMap) -> bool:
         fields = msgspec.to_builtins(shard_map)
@@ -48,7 +52,9 @@ class ClusterStatePart(Part):
 
     async def bury(self, dead: Sequence[Dead]) -> None:
         if dead:
-            await self._dead.insert_missing([{"_id": _grave(each), **msgspec.structs.asdict(each)} for each in dead])
+            await self._dead.insert_missing(
+                [{"_id": _grave(each), **msgspec.structs.asdict(each)} for each in dead]
+            )
 
 
 def _grave(dead: Dead) -> str:

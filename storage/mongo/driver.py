@@ -109,7 +109,9 @@ class Collection:
         with translated():
             await self._collection.create_indexes([IndexModel(list(keys), **options)])
 
-    async def one(self, where: Filter, fields: Sequence[str] | None = None, sort: Sort | None = None) -> Document | None:
+    async def one(
+        self, where: Filter, fields: Sequence[str] | None = None, sort: Sort | None = None
+    ) -> Document | None:
         """Return the first document."""
         with translated():
             found: Document | None = await self._collection.find_one(where, fields, sort=sort)
@@ -171,7 +173,9 @@ class Collection:
         with translated():
             await self._collection.update_many(where, change)
 
-    async def update_and_get(self, where: Filter, change: Mapping[str, Any], *, before: bool = False) -> Document | None:
+    async def update_and_get(
+        self, where: Filter, change: Mapping[str, Any], *, before: bool = False
+    ) -> Document | None:
         """Change one document atomically and return it as it is after (or was before) the change."""
         with translated():
             found: Document | None = await self._collection.find_one_and_update(

@@ -26,7 +26,9 @@ class KeysPart(Part):
     """Implements ``storage.ports.Keys``."""
 
     async def prepare_keys(self) -> None:
-        await self._one_time_keys.index([("owner", ASCENDING), ("algorithm", ASCENDING), ("state", ASCENDING)])
+        await self._one_time_keys.index(
+            [("owner", ASCENDING), ("algorithm", ASCENDING), ("state", ASCENDING)]
+        )
         await self._one_time_keys.index([("claimed_at", ASCENDING)], ttl_s=_TOMBSTONE_S)
 
     async def put_device_keys(self, user_id: str, device: str, keys: Mapping[str, Any]) -> str:
@@ -74,13 +76,15 @@ class KeysPart(Part):
             if taken := await self._take(secrets.choice(free)["_id"]):
                 return taken
         found = await self._one_time_keys.one(kind | {"state": _FALLBACK})
-        return found and (found["name"], msgspec.json.decode(found["key"]))
+        return _name_and_key(found) if found else None
 
     async def _take(self, identity: str) -> tuple[str, dict[str, Any]] | None:
         # The key itself goes; its id and digest stay. The server's clock dates the tombstone.
         claim = {"$set": {"state": _CLAIMED}, "$unset": {"key": ""}, "$currentDate": {"claimed_at": True}}
-        found = await self._one_time_keys.update_and_get({"_id": identity, "state": _FREE}, claim, before=True)
-        return found and (found["name"], msgspec.json.decode(found["key"]))
+        found = await self._one_time_keys.update_and_get(
+            {"_id": identity, "state": _FREE}, claim, before=True
+        )
+        return _name_and_key(found) if found else None
 
     async def _conflict(self, documents: list[Document]) -> bool:
         """Say whether one of the key ids is there with other bytes."""
@@ -92,6 +96,10 @@ class KeysPart(Part):
         for new in documents:
             earlier = {"owner": new["owner"], "algorithm": new["algorithm"], "state": _FALLBACK}
             await self._one_time_keys.delete(earlier | {"_id": {"$ne": new["_id"]}})
+
+
+def _name_and_key(found: Document) -> tuple[str, dict[str, Any]]:
+    return found["name"], msgspec.json.decode(found["key"])
 
 
 def _canonical(key: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Stored entries, conversations and cursors in MongoDB: the hot path.
+"""Stored entries and cursors in MongoDB: the hot path.
 
 ``mailbox`` has two indexes and no more: ``_id``, made from (user, seq), so that a replay writes
 the same document again; and (u, s) for every read. Field names are short because each is
@@ -10,34 +10,28 @@ is long. With MongoDB itself a window costs one more round trip where a mailbox 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from storage.mongo.driver import ASCENDING, DESCENDING, Document, Filter
-from storage.mongo.part import Part, row_id
-from storage.records import Conversation, Cursor, MailboxDocument
+from storage.mongo.part import Part
+from storage.records import Cursor, MailboxDocument
 
 _BY_SEQ: Final = [("u", ASCENDING), ("s", ASCENDING)]
 _NEWEST_FIRST: Final = [("u", DESCENDING), ("s", DESCENDING)]
 _MESSAGE: Final = "m"
 _FIRST_WINDOW: Final = 4096
 _WIDER: Final = 16
-_RAISED: Final = (
-    "delivered_seq", "read_seq", "delivered_at_ms", "read_at_ms", "receipt_seq", "my_read_seq",
-)  # fmt: skip
 
 
 class MailboxesPart(Part):
-    """Implements ``storage.ports.Mailboxes``."""
+    """Implements the entries and cursors of ``storage.ports.Mailboxes``."""
 
     async def prepare_mailboxes(self) -> None:
         await self._mailbox.index(_BY_SEQ)
-        await self._conversations.index([("user", ASCENDING), ("receipt_seq", ASCENDING)])
 
     async def insert(self, documents: Sequence[MailboxDocument]) -> None:
         if documents:
-            self._top = max(self._top, max(document.seq for document in documents))
+            self._top = max(self._top, *(document.seq for document in documents))
             await self._mailbox.insert_missing([_stored(document) for document in documents])
 
     async def range(self, user_id: str, after: int, upto: int, limit: int) -> list[MailboxDocument]:
@@ -84,24 +78,6 @@ class MailboxesPart(Part):
     async def sweep(self, user_id: str, below: int) -> int:
         return await self._mailbox.delete({"u": user_id, "s": {"$lt": below}})
 
-    async def conversations(self, user_id: str) -> list[Conversation]:
-        return [_conversation(row) for row in await self._conversations.many({"user": user_id})]
-
-    async def conversation_rows(
-        self, pairs: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], Conversation]:
-        where = {"_id": {"$in": [row_id(user, peer) for user, peer in pairs]}}
-        rows = [_conversation(row) for row in await self._conversations.many(where)]
-        return {(row.user, row.peer): row for row in rows}
-
-    async def receipts_after(self, user_id: str, after: int, upto: int) -> list[Conversation]:
-        where = {"user": user_id, "receipt_seq": {"$gt": after, "$lte": upto}}
-        by_seq = [("user", ASCENDING), ("receipt_seq", ASCENDING)]
-        return [_conversation(row) for row in await self._conversations.many(where, sort=by_seq)]
-
-    async def put_conversations(self, rows: Sequence[Conversation]) -> None:
-        await self._conversations.bulk([_raise_conversation(row) for row in rows])
-
     async def cursors_of(self, user_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         cursors: dict[str, dict[str, int]] = {user: {} for user in user_ids}
         for found in await self._cursors.many({"_id": {"$in": list(user_ids)}}):
@@ -116,9 +92,7 @@ class MailboxesPart(Part):
             devices[name] = max(cursor.seq, devices.get(name, 0))
         await self._cursors.bulk([({"_id": user}, {"$max": devices}) for user, devices in raised.items()])
 
-    async def _newest(
-        self, user_id: str, further: Filter, below: int, limit: int
-    ) -> list[MailboxDocument]:
+    async def _newest(self, user_id: str, further: Filter, below: int, limit: int) -> list[MailboxDocument]:
         """Return the entries that match and have ``seq < below``, highest first."""
         found: list[MailboxDocument] = []
         # The first window is open towards the top: nothing is likely to be above what was seen.
@@ -186,13 +160,3 @@ def _entry(found: Document) -> MailboxDocument:
         record=found["r"],
         newest=found.get("n", ""),
     )
-
-
-def _conversation(row: Document) -> Conversation:
-    return msgspec.convert(row, Conversation)
-
-
-def _raise_conversation(row: Conversation) -> tuple[Filter, dict[str, Any]]:
-    fixed = {"user": row.user, "peer": row.peer, "peer_name": row.peer_name}
-    raised = {name: getattr(row, name) for name in _RAISED}
-    return {"_id": row_id(row.user, row.peer)}, {"$max": raised, "$setOnInsert": fixed}

@@ -45,4 +45,6 @@ class SessionsPart(Part):
         return families
 
     async def sessions_ended_since(self, at_ms: int) -> list[str]:
-        return [found["_id"] for found in await self._sessions.many({"ended_at_ms": {"$gte": at_ms}}, ["_id"])]
+        return [
+            found["_id"] for found in await self._sessions.many({"ended_at_ms": {"$gte": at_ms}}, ["_id"])
+        ]

@@ -4,12 +4,13 @@ from storage.keyring import KeyRing
 from storage.mongo import driver
 from storage.mongo.accounts import AccountsPart
 from storage.mongo.cluster_state import ClusterStatePart
+from storage.mongo.conversations import ConversationsPart
 from storage.mongo.keys import KeysPart
 from storage.mongo.mailboxes import MailboxesPart
 from storage.mongo.sessions import SessionsPart
 
 
-class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, ClusterStatePart):
+class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, ConversationsPart, ClusterStatePart):
     """Implements ``storage.ports.Store``.
 
     It belongs to the event loop in which it is made, and connects at its first call.

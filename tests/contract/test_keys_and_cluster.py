@@ -10,7 +10,10 @@ ALG = "signed_curve25519"
 
 
 def one_time(*names: str, value: str = "v") -> dict[str, dict[str, Any]]:
-    return {f"{ALG}:{name}": {"key": f"{value}-{name}", "signatures": {"@a.b:example.org": {"x": "y"}}} for name in names}
+    return {
+        f"{ALG}:{name}": {"key": f"{value}-{name}", "signatures": {"@a.b:example.org": {"x": "y"}}}
+        for name in names
+    }
 
 
 async def test_device_keys_are_uploaded_once(store: MongoStore) -> None:
@@ -64,7 +67,10 @@ async def test_fallback_key_is_given_again_and_replaced(store: MongoStore) -> No
     assert await store.add_one_time_keys("alice", "DEV", one_time("F1"), fallback=True)
     assert await store.one_time_key_counts("alice", "DEV") == {}
     for _ in range(2):
-        assert await store.claim_one_time_key("alice", "DEV", ALG) == (f"{ALG}:F1", one_time("F1")[f"{ALG}:F1"])
+        assert await store.claim_one_time_key("alice", "DEV", ALG) == (
+            f"{ALG}:F1",
+            one_time("F1")[f"{ALG}:F1"],
+        )
     await store.add_one_time_keys("alice", "DEV", one_time("K"), fallback=False)
     assert await store.add_one_time_keys("alice", "DEV", one_time("F2"), fallback=True)
     claimed = [await store.claim_one_time_key("alice", "DEV", ALG) for _ in range(3)]
@@ -97,7 +103,7 @@ async def test_map_versions_follow_each_other(store: MongoStore) -> None:
     assert await store.shard_map() == rivals[won.index(True)]
 
 
-async def test_dead_records_are_kept_once(store: MongoStore, mongo_url: str, database: str) -> None:
+async def test_dead_records_are_kept_once(store: MongoStore) -> None:
     dead = Dead("mailbox", 1, 2, "not a record", b"\x00", 3)
     await store.bury([dead, msgspec.structs.replace(dead, value=b"of another log")])
     await store.bury([dead])

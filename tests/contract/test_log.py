@@ -72,7 +72,9 @@ async def test_topics(admin: KafkaLogAdmin, topic: str) -> None:
     assert await admin.partitions(topic) is None
 
 
-async def test_offsets_are_what_the_reader_sees(writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str) -> None:
+async def test_offsets_are_what_the_reader_sees(
+    writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
+) -> None:
     items = [(n % SHARDS, b"value %d" % n) for n in range(200)]
     offsets = await writer.append(mailbox, items)
     await reader.assign(dict.fromkeys(range(SHARDS), 0))
@@ -95,7 +97,9 @@ async def test_overlapping_appends_keep_their_order(
     assert [each.offset for each in found[0]] == list(range(400))
 
 
-async def test_large_values_do_not_share_a_batch(writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str) -> None:
+async def test_large_values_do_not_share_a_batch(
+    writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
+) -> None:
     large = [secrets.token_bytes(600_000) for _ in range(3)] + [secrets.token_bytes(2_000_000), b"small"]
     assert await writer.append(mailbox, [(0, value) for value in large]) == [0, 1, 2, 3, 4]
     await reader.assign({0: 0})
@@ -142,14 +146,18 @@ async def test_commit(reader: KafkaLogReader, mailbox: str, tansu_url: str) -> N
     await reader.assign({0: 0})
     await reader.commit({0: 3, 1: 9})
     await reader.commit({})
-    assert await reader.committed([0, 1]) == {0: 3, 1: None}, "a shard that was given away is not ours to commit"
+    assert await reader.committed([0, 1]) == {0: 3, 1: None}, (
+        "a shard that was given away is not ours to commit"
+    )
     other = KafkaLogReader(tansu_url, mailbox, f"group-{mailbox}")
     await other.start()
     assert await other.committed([0]) == {0: 3}
     await other.close()
 
 
-async def test_end_is_known_for_idle_shards(writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str) -> None:
+async def test_end_is_known_for_idle_shards(
+    writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
+) -> None:
     await writer.append(mailbox, [(0, b"x")] * 112)
     assert reader.end(0) is None
     await reader.assign({0: 112, 1: 0})
@@ -193,7 +201,9 @@ async def test_recreated_log_is_said_to_be_lost(
     assert values(await read(reader, 1)) == {0: [b"new"]}
 
 
-async def test_unknown_topic_holds_up_nobody(writer: KafkaLogWriter, admin: KafkaLogAdmin, mailbox: str) -> None:
+async def test_unknown_topic_holds_up_nobody(
+    writer: KafkaLogWriter, admin: KafkaLogAdmin, mailbox: str
+) -> None:
     unknown = asyncio.create_task(writer.append(f"{mailbox}-none", [(0, b"x")]))
     await asyncio.sleep(0.05)
     assert await asyncio.wait_for(writer.append(mailbox, [(0, b"x")]), 2) == [0]

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import Iterable
 
 import msgspec
@@ -11,9 +12,13 @@ from storage.records import Conversation, Cursor, MailboxDocument
 ALL = 2**53
 
 
-def entry(seq: int, *, user: str = "bob", sender: str = "alice", kind: str = "m", cause: str = "") -> MailboxDocument:
+def entry(
+    seq: int, *, user: str = "bob", sender: str = "alice", kind: str = "m", cause: str = ""
+) -> MailboxDocument:
     device = f"{sender.upper()}DEVICE"
-    return MailboxDocument(user, seq, 0, kind, sender, device, cause or f"id-{seq}", seq * 10, b"record %d" % seq)
+    return MailboxDocument(
+        user, seq, 0, kind, sender, device, cause or f"id-{seq}", seq * 10, b"record %d" % seq
+    )
 
 
 def seqs(found: Iterable[MailboxDocument]) -> list[int]:
@@ -82,7 +87,7 @@ def test_windows_cover_the_range_once() -> None:
     windows = list(_windows(10, 10_000_000, 5))
     assert windows[0][0] == 10
     assert windows[-1][1] == 10_000_000
-    assert all(before[1] == after[0] for before, after in zip(windows, windows[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(windows))
 
 
 async def test_questions_about_senders(store: MongoStore) -> None:
@@ -103,7 +108,10 @@ async def test_questions_about_senders(store: MongoStore) -> None:
     assert await store.summary("bob", 10) == {"alice": [(5, 50), (3, 30), (1, 10)], "eve": [(2, 20)]}
     assert await store.summary("bob", 2) == {"alice": [(5, 50), (3, 30)]}
     found = await store.find_causes("bob", ["id-1", "id-5", "id-6"], 5)
-    assert {key: each.seq for key, each in found.items()} == {("ALICEDEVICE", "id-1"): 1, ("EVEDEVICE", "id-1"): 2}
+    assert {key: each.seq for key, each in found.items()} == {
+        ("ALICEDEVICE", "id-1"): 1,
+        ("EVEDEVICE", "id-1"): 2,
+    }
 
 
 async def test_sweep(store: MongoStore) -> None:

@@ -19,7 +19,9 @@ from storage.records import Cursor
 
 
 @pytest.mark.parametrize("describe", [specs.tansu, specs.mongo, specs.redis])
-async def test_server_starts_answers_and_stops(describe: Callable[[int, Path], ServerSpec], tmp_path: Path) -> None:
+async def test_server_starts_answers_and_stops(
+    describe: Callable[[int, Path], ServerSpec], tmp_path: Path
+) -> None:
     server = await start(describe(specs.free_port(), tmp_path))
     assert server.running
     assert await specs.accepts(server.spec.port)
@@ -40,7 +42,9 @@ async def test_wait_returns_when_it_is_killed(tmp_path: Path) -> None:
 
 
 def script(tmp_path: Path, text: str, **changes: float) -> ServerSpec:
-    spec = ServerSpec("script", (sys.executable, "-c", text), specs.free_port(), specs.accepts, tmp_path / "log")
+    spec = ServerSpec(
+        "script", (sys.executable, "-c", text), specs.free_port(), specs.accepts, tmp_path / "log"
+    )
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
@@ -68,7 +72,10 @@ async def test_deaf_server_is_stopped_by_force(tmp_path: Path) -> None:
 
 
 async def test_env_reaches_the_server(tmp_path: Path) -> None:
-    spec = replace(script(tmp_path, "import os; print(os.environ['X'], os.environ['PATH'] != ''); exit(1)"), env={"X": "a=b"})
+    spec = replace(
+        script(tmp_path, "import os; print(os.environ['X'], os.environ['PATH'] != ''); exit(1)"),
+        env={"X": "a=b"},
+    )
     with pytest.raises(ServerFailed, match="a=b True"):
         await start(spec)
 
@@ -92,7 +99,9 @@ async def until_gone(pid: int) -> None:
 
 
 async def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout
     with parent.stdout:
         pid = int(await asyncio.to_thread(parent.stdout.readline))
@@ -105,7 +114,10 @@ async def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
 def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
     tether = Path(specs.__file__).with_name("tether.py")
     done = subprocess.run(
-        [sys.executable, str(tether), "1", "--", "echo", "started"], capture_output=True, text=True, check=False
+        [sys.executable, str(tether), "1", "--", "echo", "started"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert "is gone" in done.stderr

@@ -75,7 +75,9 @@ def test_seal_and_unseal(ring: KeyRing) -> None:
     assert ring.seal("users", "u1", "phone", "+46 70 é") != sealed
 
 
-@pytest.mark.parametrize("place", [("devices", "u1", "phone"), ("users", "u2", "phone"), ("users", "u1", "email")])
+@pytest.mark.parametrize(
+    "place", [("devices", "u1", "phone"), ("users", "u2", "phone"), ("users", "u1", "email")]
+)
 def test_moved_value_does_not_open(ring: KeyRing, place: tuple[str, str, str]) -> None:
     with pytest.raises(SealBroken, match="altered or moved"):
         ring.unseal(*place, ring.seal("users", "u1", "phone", "x"))
@@ -102,7 +104,9 @@ def test_rotation_keeps_old_values_readable(ring: KeyRing, tmp_path: Path) -> No
     assert rotated.blind("phone", "x") == ring.blind("phone", "x")
     with pytest.raises(SealBroken, match="not in the key ring"):
         ring.unseal("users", "u1", "phone", rotated.seal("users", "u1", "phone", "x"))
-    assert [key["kid"] for key in rotated.public_jwks()["keys"]] == [key.kid for key in rotated.secrets.tokens]
+    assert [key["kid"] for key in rotated.public_jwks()["keys"]] == [
+        key.kid for key in rotated.secrets.tokens
+    ]
 
 
 def test_blind_index(ring: KeyRing) -> None:
