@@ -122,9 +122,9 @@ def _load(path: str) -> Builder:
     return found
 
 
-RoleActor = ray.remote(
-    num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=_PARALLEL_CALLS
-)(_Role)
+RoleActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=_PARALLEL_CALLS)(
+    _Role
+)
 
 
 class RoleHandle:

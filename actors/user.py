@@ -121,6 +121,10 @@ class UserActor:
         if not isinstance(record, MessageRecord) or self._is_blocked(record.sender, event.seq):
             return []
         lacks = self._row_lacks(record.sender)
+        if lacks:
+            return lacks
+        if self.rows[record.sender] is None:
+            self.newest.setdefault(record.sender_device, "")  # the row is stored with the first message
         newest = self.newest.get(record.sender_device)
         if newest is None:
             lacks.append(ev.NewestUnknown(record.sender, record.sender_device, event.seq))

@@ -1,5 +1,6 @@
 """What the parts of the adapter share: the collections and the key ring."""
 
+from collections import Counter
 from typing import Any
 
 from storage.keyring import KeyRing
@@ -17,6 +18,7 @@ class Part:
     def __init__(self, database: Any, keyring: KeyRing) -> None:
         self._ring = keyring
         self._top = 0  # the highest seq seen: where to look for the newest entries first
+        self._appended: Counter[str] = Counter()  # sheets of conversations since the last fold, by user
         self._users = Collection(database["users"])
         self._devices = Collection(database["devices"])
         self._sessions = Collection(database["sessions"])

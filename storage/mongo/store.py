@@ -32,6 +32,7 @@ class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, Conversati
         await self.prepare_sessions()
         await self.prepare_keys()
         await self.prepare_mailboxes()
+        await self.prepare_conversations()
 
     async def ping(self) -> None:
         """Return if the server answers."""

@@ -1,0 +1,93 @@
+"""What users know of their conversations, in MongoDB: appended, merged when read, folded now and then.
+
+Receipts come about as often as messages. All rows of a user that changed in one write are one
+inserted *sheet*; the newest numbers of a pair are the greatest over all sheets, so writing twice
+or in another order changes nothing. After ``_FOLD_AT`` sheets they are folded into one. (On the
+embedded store an update costs thirty times an insert; a document for each pair, updated with every
+receipt, was the dearest part of a message.)
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from msgspec import structs
+
+from storage.mongo.driver import ASCENDING, Document
+from storage.mongo.part import Part
+from storage.records import Conversation
+
+_FOLD_AT: Final = 64
+_ROWS_OF_A_SHEET: Final = 2_000
+
+_Rows = dict[str, Conversation]
+
+
+class ConversationsPart(Part):
+    """Implements the conversations of ``storage.ports.Mailboxes``."""
+
+    async def prepare_conversations(self) -> None:
+        await self._conversations.index([("u", ASCENDING)])
+
+    async def conversations(self, user_id: str) -> list[Conversation]:
+        return list((await self._merged([user_id]))[user_id].values())
+
+    async def conversation_rows(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], Conversation]:
+        merged = await self._merged(list({user for user, _ in pairs}))
+        return {(user, peer): merged[user][peer] for user, peer in pairs if peer in merged[user]}
+
+    async def receipts_after(self, user_id: str, after: int, upto: int) -> list[Conversation]:
+        rows = [row for row in await self.conversations(user_id) if after < row.receipt_seq <= upto]
+        return sorted(rows, key=lambda row: row.receipt_seq)
+
+    async def put_conversations(self, rows: Sequence[Conversation]) -> None:
+        by_user: dict[str, list[Conversation]] = {}
+        for row in rows:
+            by_user.setdefault(row.user, []).append(row)
+        sheets = [sheet for user, mine in by_user.items() for sheet in _sheets(user, mine)]
+        if sheets:
+            await self._conversations.insert_missing(sheets)
+        self._appended.update(by_user.keys())
+        full = [user for user in by_user if self._appended[user] >= _FOLD_AT]
+        if full:
+            await self._merged(full)
+
+    async def _merged(self, users: Sequence[str]) -> dict[str, _Rows]:
+        """Return the rows of these users by peer, and fold the sheets of those who have many."""
+        merged: dict[str, _Rows] = {user: {} for user in users}
+        found: dict[str, list[str]] = {user: [] for user in users}
+        for sheet in await self._conversations.many({"u": {"$in": list(users)}}):
+            found[sheet["u"]].append(sheet["_id"])
+            _merge(merged[sheet["u"]], sheet)
+        for user, ids in found.items():
+            if len(ids) >= _FOLD_AT:
+                await self._fold(user, merged[user], ids)
+        return merged
+
+    async def _fold(self, user: str, rows: _Rows, ids: list[str]) -> None:
+        """Replace the sheets by their sum: the sum first, so that at no time a number is missing."""
+        await self._conversations.insert_missing(list(_sheets(user, rows.values())))
+        await self._conversations.delete({"_id": {"$in": ids}})
+        self._appended[user] = 0
+
+
+def _sheets(user: str, rows: Iterable[Conversation]) -> Iterator[Document]:
+    rest = iter(rows)
+    while chunk := list(islice(rest, _ROWS_OF_A_SHEET)):
+        yield {"_id": f"{user}|{uuid.uuid4().hex}", "u": user, "r": [_packed(row) for row in chunk]}
+
+
+def _packed(row: Conversation) -> list[Any]:
+    return list(structs.astuple(row)[1:])
+
+
+def _merge(rows: _Rows, sheet: Document) -> None:
+    for peer, name, *numbers in sheet["r"]:
+        known = rows.get(peer)
+        if known is not None:
+            before = structs.astuple(known)[3:]
+            numbers = [max(new, old) for new, old in zip(numbers, before, strict=True)]  # noqa: PLW2901
+        rows[peer] = Conversation(sheet["u"], peer, name, *numbers)
