@@ -35,7 +35,9 @@ def connections() -> aiohttp.ClientSession:
 class Client:
     """One device of one user.
 
-    Make one with ``register``, ``login`` or ``resume``; ``start`` it; consume ``events()``.
+    Make one with ``register``, ``login`` or ``resume``; ``start`` it; consume ``events()``
+    or give ``Options.on_event``: what is told is kept until it is taken, and the server sends no more
+    than a window of entries beyond it.
     """
 
     def __init__(

@@ -223,7 +223,8 @@ class Session:
             case MessageEntry():
                 return [Take(entry.seq, entry=entry)]
             case ReceiptEntry(peer=peer, delivered_seq=delivered, read_seq=read):
-                return [Take(entry.seq, events=self.outbox.receipt(peer, delivered, read, now_ms))]
+                told = self.outbox.receipt(peer, delivered, read, now_ms)
+                return [Take(entry.seq, events=told), *self.outbox.go_on(peer, now_ms)]
             case KeysEntry(user=user):
                 return [Requery(user), Take(entry.seq)]
             case SentEntry():

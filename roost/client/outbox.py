@@ -132,17 +132,21 @@ class Outbox:
         they may have gone down with the log that gave them their number.
         """
         told: list[events.Event] = []
-        if delivered_seq > self._state.delivered.get(peer, -1):
+        if delivered_seq > self._state.delivered.get(peer, 0):
             self._state.delivered[peer] = delivered_seq
             told.append(events.Delivered(peer, delivered_seq, self._release(peer)))
-        if read_seq > self._state.read.get(peer, -1):
+        if read_seq > self._state.read.get(peer, 0):
             self._state.read[peer] = read_seq
-            if read_seq > 0:
-                told.append(events.Read(peer, read_seq))
+            told.append(events.Read(peer, read_seq))
         lane = self.lanes.get(peer)
         if lane is not None and lane.doubtful(self._state.delivered.get(peer, -1)):
             lane.check_at_ms = min(lane.check_at_ms, now_ms)
         return tuple(told)
+
+    def go_on(self, peer: str, now_ms: int) -> list[Effect]:
+        """Send what a watermark may have let go."""
+        lane = self.lanes.get(peer)
+        return [] if lane is None else self._pump(lane, now_ms)
 
     def checked(self, message_id: str, answer: dict[str, object] | None, now_ms: int) -> list[Effect]:
         """The server's view of a message has come; ``None``: it knows no such message."""
@@ -248,6 +252,8 @@ class Outbox:
         covered = lane.covered(self._state.delivered.get(peer, -1))
         for item in covered:
             lane.accepted.remove(item)
+            # It may be asked about just now: the answer is of no interest any more, nor waited for.
+            lane.checking.discard(item.id)
             del self._items[item.id]
         return tuple(item.id for item in covered)
 

@@ -164,6 +164,7 @@ class World:
             orders = [item.order for item in lane.waiting]
             assert orders == sorted(orders)
             held = len(lane.waiting) + len(lane.accepted) + (lane.current is not None)
+            assert lane.checking <= set(items)
             assert held == sum(item.to == peer for item in items.values())
         for peer in PEERS:
             flying = {frame.id for frame in self.outgoing if frame.to == peer}
@@ -343,6 +344,15 @@ def test_a_receipt_before_the_answer_is_not_forgotten() -> None:
     world.perform(world.session.received(answer, world.now))
     assert world.session.state.outbox == {}
     assert events.Delivered("bob", 1, (frame.id,)) in world.told
+
+
+def test_a_receipt_overtaking_a_check_blocks_nothing() -> None:
+    world = accepted()
+    world.pass_time(CHECK_MS)
+    world.submit("bob")
+    assert (len(world.checks), world.seals) == (1, [])
+    world.receipt("bob")
+    assert len(world.seals) == 1
 
 
 def test_watermarks_only_rise() -> None:
