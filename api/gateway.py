@@ -37,6 +37,7 @@ from storage.redis_store import RedisStore
 _BACKLOG = 2_048
 _KEEPALIVE_S = 20.0
 _UNREAD_MS = 30_000
+_SEND_BUFFER = 256 * 1024
 _STOP_S = 5
 
 log = structlog.get_logger(__name__)
@@ -226,7 +227,10 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # Inherited by accepted sockets: the kernel gives up a peer that reads nothing for this long.
+    # Both are inherited by accepted sockets. A bounded buffer bounds what a slow reader costs, and
+    # shows it early.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    # The kernel gives up a peer that reads nothing for this long.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     try:
         listener.bind((host, port))

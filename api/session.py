@@ -31,6 +31,7 @@ _CLOSE_LATER = 4001
 _CLOSE_NEVER = 4500
 _DISPLACED_MS = 30_000
 _RECONNECT_MS = 1_000
+_ID_SHOWN = 64
 
 
 class Emit(Struct, frozen=True):
@@ -279,7 +280,7 @@ class Session:
         if self.closed:
             return []
         frame = wire.Rejected(
-            id=message_id,
+            id=message_id[:_ID_SHOWN],
             code=error.code.word,
             detail=error.detail,
             retry_after_s=error.retry_after_s,

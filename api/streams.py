@@ -132,7 +132,7 @@ class Streams:
         users = await self.find([peer])
         if not users:
             raise RoostError("unknown_user", f"There is no user {peer[:64]!r}.")
-        ((user, name),) = users.items()
+        ((name, user),) = users.items()
         await self.hosts.ask(
             principal.user, m.ReadUpTo(0, principal.user, principal.username, user, name, seq)
         )
@@ -142,11 +142,11 @@ class Streams:
         users = await self.find([peer])
         if not users:
             raise RoostError("unknown_user", f"There is no user {peer[:64]!r}.")
-        (user,) = users
+        (user,) = users.values()
         self.hosts.tell(user, m.Typing(user, principal.user, principal.username, state))
 
     async def find(self, names: Iterable[str]) -> dict[str, str]:
-        """Return ``{user id: username}`` of those that exist."""
+        """Return ``{username: user id}`` of those that exist."""
         folded = []
         for name in names:
             try:
@@ -154,7 +154,7 @@ class Streams:
             except ValueError:
                 continue
         people = await self._parts.directory.people(folded)
-        return {person.user: name for name, person in people.items()}
+        return {name: person.user for name, person in people.items()}
 
     # --- inside ---
 

@@ -12,7 +12,7 @@ class Follower(Protocol):
 
     Attributes:
         user: The watcher's user id.
-        following: Usernames by user id.
+        following: User ids by username.
     """
 
     user: str
@@ -29,43 +29,43 @@ class Watching:
     def __init__(self, hosts: HostLinks) -> None:
         self._hosts = hosts
         self._followers: dict[tuple[str, str], set[Follower]] = {}
+        self._watched: dict[tuple[str, str], str] = {}
 
     def follow(self, stream: Follower, users: dict[str, str]) -> None:
-        """Follow exactly these (``{user id: username}``) from now on."""
+        """Follow exactly these (``{username: user id}``) from now on."""
         earlier, stream.following = stream.following, users
-        ended = []
-        for user in earlier.keys() - users.keys():
-            followers = self._followers[stream.user, user]
+        ended, begun = [], []
+        for name in earlier.keys() - users.keys():
+            followers = self._followers[stream.user, name]
             followers.discard(stream)
             if not followers:
-                del self._followers[stream.user, user]
-                ended.append(user)
-        begun = [user for user in users if user not in earlier]
-        for user in begun:
-            self._followers.setdefault((stream.user, user), set()).add(stream)
-        for host_users in self._by_host(ended).values():
-            self._hosts.tell(host_users[0], m.Unwatch(stream.user, host_users))
-        for host_users in self._by_host(begun).values():
-            self._hosts.tell(host_users[0], m.Watch(stream.user, host_users))
+                del self._followers[stream.user, name], self._watched[stream.user, name]
+                ended.append(earlier[name])
+        for name in users.keys() - earlier.keys():
+            self._followers.setdefault((stream.user, name), set()).add(stream)
+            self._watched[stream.user, name] = users[name]
+            begun.append(users[name])
+        for some in self._by_host(ended):
+            self._hosts.tell(some[0], m.Unwatch(stream.user, some))
+        for some in self._by_host(begun):
+            self._hosts.tell(some[0], m.Watch(stream.user, some))
 
     def heard(self, message: m.PresenceTo) -> None:
-        """Pass presence on to every stream of the watcher that follows the user."""
+        """Pass presence on to every stream of the watcher that follows the user (named, not by id)."""
         for stream in list(self._followers.get((message.watcher, message.user), ())):
-            stream.presence(
-                stream.following[message.user], online=message.online, last_seen_ms=message.last_seen_ms
-            )
+            stream.presence(message.user, online=message.online, last_seen_ms=message.last_seen_ms)
 
     def linked(self, host: str) -> None:
         """A host that knows nothing of us: watch again what it serves."""
         wanted: defaultdict[str, list[str]] = defaultdict(list)
-        for watcher, user in self._followers:
+        for (watcher, _), user in self._watched.items():
             if self._hosts.host_of(user) == host:
                 wanted[watcher].append(user)
         for watcher, users in wanted.items():
             self._hosts.tell(users[0], m.Watch(watcher, users))
 
-    def _by_host(self, users: list[str]) -> dict[str, list[str]]:
+    def _by_host(self, users: list[str]) -> list[list[str]]:
         groups: defaultdict[str, list[str]] = defaultdict(list)
         for user in users:
             groups[self._hosts.host_of(user)].append(user)
-        return groups
+        return list(groups.values())

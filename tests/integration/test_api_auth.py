@@ -1,0 +1,135 @@
+"""Log-in, refresh with lost and stolen tokens, and what a session's end means."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.api_world import PASSWORD, Urls, World, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
+    async with running(Urls(mongo_url, redis_url), gateways=2) as whole:
+        yield whole
+
+
+async def refresh(world: World, token: str, gateway: int = 0) -> tuple[int, Any]:
+    return await world.call("POST", "/v1/sessions/refresh", {"refresh_token": token}, gateway=gateway)
+
+
+async def log_in(world: World, **changes: Any) -> tuple[int, str]:
+    body = {"username": "nobody", "password": PASSWORD} | changes
+    status, answer = await world.call("POST", "/v1/sessions", body)
+    return status, answer.get("code", "")
+
+
+async def test_bad_log_ins(world: World) -> None:
+    alice = await world.person()
+    assert await log_in(world, username="nobody.here") == (401, "bad_credentials")
+    assert await log_in(world, username="no such name") == (401, "bad_credentials")
+    assert await log_in(world, username=alice.username, password="wrong") == (401, "bad_credentials")
+    known = {"username": alice.username, "device_id": "NOSUCHDEVICE"}
+    assert await log_in(world, **known) == (404, "unknown_device")
+    bob = await world.person(keys=False)
+    assert await log_in(world, **(known | {"device_id": bob.device})) == (404, "unknown_device")
+    assert await log_in(world, username=7) == (422, "invalid")
+
+
+async def test_shape(world: World) -> None:
+    alice = await world.person(keys=False)
+    assert set(alice.tokens) == {
+        "access_token", "token_type", "expires_in", "refresh_token", "user_id", "username", "device_id",
+    }  # fmt: skip
+    assert (alice.tokens["token_type"], alice.tokens["expires_in"]) == ("Bearer", 600)
+
+
+async def test_a_lost_reply_is_given_again(world: World) -> None:
+    alice = await world.person(keys=False)
+    first = await refresh(world, alice.tokens["refresh_token"])
+    again = await refresh(world, alice.tokens["refresh_token"], gateway=1)
+    assert first[0] == again[0] == 200
+    assert first[1]["refresh_token"] == again[1]["refresh_token"] != alice.tokens["refresh_token"]
+    assert first[1]["device_id"] == alice.device
+
+
+async def test_reuse_ends_the_family(world: World) -> None:
+    alice = await world.person(keys=False)
+    stolen = alice.tokens["refresh_token"]
+    _, second = await refresh(world, stolen)
+    _, third = await refresh(world, second["refresh_token"])
+    status, problem = await refresh(world, stolen)
+    assert (status, problem["code"]) == (401, "token_reused")
+    status, problem = await refresh(world, third["refresh_token"])
+    assert (status, problem["code"]) == (401, "revoked")
+    alice.tokens["access_token"] = third["access_token"]
+    status, problem = await alice.call("GET", "/v1/me")
+    assert (status, problem["code"]) == (401, "revoked")
+
+
+async def test_twenty_at_once_get_the_same(world: World) -> None:
+    alice = await world.person(keys=False)
+    token = alice.tokens["refresh_token"]
+    answers = await asyncio.gather(*(refresh(world, token, number % 2) for number in range(20)))
+    assert {status for status, _ in answers} == {200}
+    assert len({body["refresh_token"] for _, body in answers}) == 1
+
+
+@pytest.mark.parametrize("token", ["x", "rr1.a", "rr1..", "rr1.nofamily.secret", "rr2.a.b", "a.b.c.d"])
+async def test_what_is_no_refresh_token(world: World, token: str) -> None:
+    status, problem = await refresh(world, token)
+    assert (status, problem["code"]) == (401, "unauthenticated")
+
+
+async def test_log_out(world: World) -> None:
+    alice = await world.person(keys=False)
+    await alice.call("DELETE", "/v1/sessions/current", expect=204)
+    status, problem = await alice.call("GET", "/v1/me")
+    assert (status, problem["code"]) == (401, "revoked")
+    status, problem = await refresh(world, alice.tokens["refresh_token"])
+    assert (status, problem["code"]) == (401, "revoked")
+    back = await alice.log_in(alice.device)
+    assert back.device == alice.device
+    await back.call("GET", "/v1/me", expect=200)
+
+
+async def test_log_in_of_a_known_device_ends_its_earlier_session_only(world: World) -> None:
+    alice = await world.person(keys=False)
+    tablet = await alice.log_in()
+    await alice.log_in(alice.device)
+    assert (await alice.call("GET", "/v1/me"))[0] == 401
+    await tablet.call("GET", "/v1/me", expect=200)
+
+
+async def test_a_gateway_that_hears_nothing_reads_what_ended(world: World) -> None:
+    alice = await world.person(keys=False)
+    await alice.call("GET", "/v1/me", expect=200, gateway=1)
+    store = world.gateways[0].deps.store
+    (family,) = await store.end_sessions(alice.tokens["user_id"], alice.device, world.gateways[0].deps.clock())
+    revocations = world.gateways[1].deps.revocations
+    assert not revocations.ended(family)
+    await revocations.reload()
+    assert (await alice.call("GET", "/v1/me", gateway=1))[0] == 401
+
+
+async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
+    from api.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit
+
+    limits = {"logins_by_user": Limit(0.1, 2), "sends": Limit(0.1, 2, "local")}
+    async with running(Urls(mongo_url, redis_url), limits=limits) as narrow:
+        alice = await narrow.person()
+        await log_in(narrow, username=alice.username, password="wrong")
+        body = {"username": alice.username, "password": "wrong"}
+        status, problem = await narrow.call("POST", "/v1/sessions", body)
+        assert (status, problem["code"]) == (429, "rate_limited")
+        assert problem["retry_after_s"] > 0
+        for _ in range(2):
+            assert (await alice.send(alice))[0] == 202
+        status, problem = await alice.send(alice)
+        assert (status, problem["code"]) == (429, "rate_limited")
+
+
