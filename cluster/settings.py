@@ -65,8 +65,8 @@ class Kafka(Group):
     fetch_wait_ms: int = Field(
         5,
         ge=1,
-        description="Milliseconds a broker may hold an empty fetch. Apache Kafka answers early, so 500 is good "
-        "there; the embedded broker always waits this long.",
+        description="Milliseconds a broker may hold an empty fetch. Apache Kafka answers early, so 500 is "
+        "good there; the embedded broker always waits this long.",
     )
     linger_ms: float = Field(
         2.0, ge=0, description="Milliseconds a writer waits for more records of a batch."
@@ -278,6 +278,11 @@ class Settings(BaseModel):
         return self.keyring.file or self.data / "keyring.json"
 
 
+def set_for_libraries(variables: Mapping[str, str]) -> None:
+    """Set variables that a library reads from the environment, before it is first used."""
+    os.environ.update(variables)  # noqa: TID251 -- this is the file that may
+
+
 def _reader(file: Path) -> type[BaseSettings]:
     """Return the class that gathers the values from their sources."""
 
@@ -335,7 +340,8 @@ def reference() -> str:
     lines = [
         "# Settings",
         "",
-        f"Each is an environment variable, or a key of `{FILE}` in the current folder. Unknown ones are refused.",
+        f"Each is an environment variable, or a key of `{FILE}` in the current folder.",
+        "The variable wins. Unknown ones are refused.",
         "",
         "| variable | key | default | what it does |",
         "|---|---|---|---|",

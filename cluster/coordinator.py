@@ -1,0 +1,308 @@
+"""The coordinator: who is there, who serves what, and when the log begins anew.
+
+It can be killed at any time: what it must not forget is in MongoDB (map, bases, phase), everything
+else it asks the living roles again, and nothing moves because it was away.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from actors.ray_actor import RoleHandle
+from actors.service import ClusterView
+from cluster.crew import Crew, now_ms
+from cluster.keeper import RoleKeeper
+from cluster.log_keeper import LogKeeper, LogRefused
+from cluster.membership import RUNNING, Membership, Patience
+from cluster.placement import moves, place
+from cluster.settings import Settings
+from roost.errors import RoostError, Unavailable
+from storage import metrics
+from storage.ports import LogAdmin, Store
+from storage.records import ShardMap
+
+_RETRY_S: Final = 0.5
+_LOG_QUIET_S: Final = 3.0
+"""After the log began anew, its readers are given this long before their word about it counts."""
+
+_RENEW_AGAIN_S: Final = 30.0
+_FIGURES: Final = ("users", "lag", "version", "streams", "accepted")
+
+log = structlog.get_logger()
+
+
+class Coordinator:
+    """The one who decides; see `actors.service.Service`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        admin: LogAdmin,
+        spawn: Callable[[str, str], RoleHandle],
+    ) -> None:
+        self._settings, self._store, self._admin, self._spawn = settings, store, admin, spawn
+        cluster = settings.cluster
+        patience = Patience(int(cluster.silence_s * 1000), int(cluster.grace_s * 1000))
+        self._membership = Membership(patience)
+        self._crew = Crew(self._membership, self._decide)
+        self._log = LogKeeper(store, admin, settings.shards, self._crew)
+        nobody = ("",) * settings.shards
+        self._map = ShardMap(0, nobody, nobody, nobody)
+        self._view: ClusterView | None = None
+        self._refused = ""
+        self._servers: list[dict[str, Any]] = []
+        self._changed = asyncio.Event()
+        self._deciding = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log_quiet_until = 0.0
+
+    # --- Service ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start every role that is wanted, and begin to decide."""
+        wanted = self._settings.cluster
+        counts = {
+            "host": wanted.hosts,
+            "router": wanted.routers,
+            "gateway": wanted.gateways,
+            "pusher": wanted.pushers,
+        }
+        for role, count in counts.items():
+            for number in range(1, count + 1):
+                self._crew.add(self._keeper(role, f"{role}-{number}"))
+        self._do(self._run(), "coordinator")
+
+    async def apply(self, view: ClusterView) -> None:
+        """The coordinator makes the map."""
+
+    async def hold(self) -> None:
+        """The coordinator writes no records."""
+
+    async def release(self) -> None:
+        """See `hold`."""
+
+    async def metrics(self) -> bytes:
+        """Return this process's metrics."""
+        states = [(m.role, self._membership.state(m.name, now_ms())) for m in self._membership.members()]
+        for role in {role for role, _ in states}:
+            away = sum(each == role and state != RUNNING for each, state in states)
+            metrics.ROLES_AWAY.labels(role).set(away)
+        metrics.MAP_VERSION.set(self._map.version)
+        return metrics.exposition()
+
+    async def status(self) -> dict[str, Any]:
+        """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
+        own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
+        rows = [own | {"node": self._settings.cluster.listen, "version": self._map.version}]
+        rows += [self._row(keeper) for keeper in self._crew.keepers.values()]
+        return {
+            "roles": rows + self._servers,
+            "shards": self._settings.shards,
+            "map_version": self._map.version,
+            "ready": self._ready(),
+            "refused": self._refused,
+        }
+
+    async def tell(self, message: dict[str, Any]) -> Any:
+        """Take a message: ``servers`` (rows of embedded servers), ``log_lost``, ``metrics`` of a role."""
+        match message.get("act"):
+            case "servers":
+                self._servers = list(message["rows"])
+            case "log_lost":
+                self._do(self._insist(self._log_lost), "log lost")
+            case "metrics":
+                return (await self._crew.keepers[message["name"]].handle.metrics()).decode()
+            case other:
+                raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
+        return True
+
+    async def stop(self) -> None:
+        """Stop every role in order, then let go of the servers."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._crew.stop()
+        await self._admin.close()
+        await self._store.close()
+
+    # --- deciding ---------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        if not await self._open():
+            return
+        heartbeat_s = self._settings.cluster.heartbeat_s
+        while True:
+            self._changed.clear()
+            try:
+                await self._decide()
+                await self._look_at_log()
+            except Unavailable as exc:
+                log.warning("decision_postponed", reason=exc.detail)
+            await _first(self._changed.wait(), heartbeat_s / 2)
+
+    async def _open(self) -> bool:
+        """Read what was decided before, find or make the log."""
+        while True:
+            try:
+                await self._store.prepare()
+                self._map = await self._store.shard_map() or self._map
+                await self._log.open()
+            except Unavailable as exc:
+                log.warning("start_postponed", reason=exc.detail)
+                await asyncio.sleep(_RETRY_S)
+            except LogRefused as exc:
+                self._refused = str(exc)
+                log.error("log_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
+                return False
+            else:
+                await self._crew.release()
+                return True
+
+    async def _decide(self) -> None:
+        """Draw the map anew; if anything of it changed, store it and show it to everybody."""
+        async with self._deciding:
+            if self._view is None and not self._membership.settled(now_ms()):
+                return
+            wanted = self._drawn()
+            if "" in wanted.hosts + wanted.routers + wanted.pushers:
+                return  # there is nobody yet for some of it
+            if self._view is not None and wanted == msgspec.structs.replace(
+                self._view, version=wanted.version
+            ):
+                return
+            await self._adopt(wanted)
+
+    def _drawn(self) -> ClusterView:
+        owners = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
+        now = now_ms()
+        serving = {role: self._membership.serving(role, held, now) for role, held in owners.items()}
+        placed = {role: place(held, serving[role]) for role, held in owners.items()}
+        hosts = [
+            m for m in self._membership.members("host") if m.alive is not None and m.name in serving["host"]
+        ]
+        return ClusterView(
+            version=self._map.version + 1,
+            hosts=placed["host"],
+            routers=placed["router"],
+            pushers=placed["pusher"],
+            bases=self._log.bases,
+            addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
+            incarnations={m.name: m.alive.incarnation for m in hosts if m.alive and m.alive.address},
+        )
+
+    async def _adopt(self, view: ClusterView) -> None:
+        drawn = ShardMap(view.version, view.hosts, view.routers, view.pushers)
+        if not await self._store.put_shard_map(drawn):
+            # Another life of ours was faster, or the reply to our own write was lost: go on from there.
+            self._map = await self._store.shard_map() or self._map
+            self._changed.set()
+            return
+        for role, before, after in (
+            ("host", self._map.hosts, drawn.hosts),
+            ("router", self._map.routers, drawn.routers),
+            ("pusher", self._map.pushers, drawn.pushers),
+        ):
+            if moved := moves(before, after):
+                metrics.MAP_MOVES.labels(role).inc(moved)
+                log.info("shards_moved", moved_role=role, shards=moved, version=view.version)
+        self._map, self._view = drawn, view
+        log.info("map_changed", version=view.version, hosts=sorted(view.addresses))
+        self._crew.show(view)
+
+    # --- the log ----------------------------------------------------------------------------------
+
+    async def _look_at_log(self) -> None:
+        """Act on what the routers say about the log: that it is gone, or that it is full."""
+        if (
+            self._view is None
+            or self._log.holding
+            or asyncio.get_running_loop().time() < self._log_quiet_until
+        ):
+            return
+        routers = [each for each in self._crew.of("router") if each.figures_of[1] == self._view.version]
+        lost = sorted({shard for each in routers for shard in each.figures.get("lost", ())})
+        records = sum(sum(each.figures.get("ends", {}).values()) for each in routers)
+        if lost:
+            self._be_quiet(_LOG_QUIET_S)
+            self._do(self._insist(lambda: self._log_lost(lost)), "log lost")
+        elif 0 < self._settings.log.max_records < records:
+            self._be_quiet(_RENEW_AGAIN_S)
+            self._do(self._renew(), "log renewal")
+
+    async def _log_lost(self, shards: list[int] | None = None) -> None:
+        await self._log.lost(shards or ())
+        self._be_quiet(_LOG_QUIET_S)
+
+    async def _renew(self) -> None:
+        try:
+            await self._log.renew()
+        except Unavailable as exc:
+            log.warning("log_renewal_postponed", reason=exc.detail)
+
+    def _be_quiet(self, seconds: float) -> None:
+        self._log_quiet_until = asyncio.get_running_loop().time() + seconds
+
+    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await call()
+            except Unavailable as exc:
+                log.warning("log_still_away", reason=exc.detail)
+                await asyncio.sleep(_RETRY_S)
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _keeper(self, role: str, name: str) -> RoleKeeper:
+        return RoleKeeper(
+            role,
+            name,
+            spawn=self._spawn,
+            membership=self._membership,
+            heartbeat_s=self._settings.cluster.heartbeat_s,
+            changed=self._changed.set,
+        )
+
+    def _do(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("task_failed", task=task.get_name(), exc_info=task.exception())
+
+    def _ready(self) -> bool:
+        """Whether every role runs and has the newest map."""
+        keepers = self._crew.keepers.values()
+        return self._view is not None and all(self._crew.running(k) and k.current for k in keepers)
+
+    def _row(self, keeper: RoleKeeper) -> dict[str, Any]:
+        [member] = [m for m in self._membership.members(keeper.role) if m.name == keeper.name]
+        row: dict[str, Any] = {
+            "role": keeper.role,
+            "name": keeper.name,
+            "pid": member.alive.pid if member.alive else None,
+            "node": member.alive.node if member.alive else None,
+            "state": self._membership.state(keeper.name, now_ms()),
+        }
+        owners = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
+        if keeper.role in owners:
+            row["shards"] = owners[keeper.role].count(keeper.name)
+        row |= {name: keeper.figures[name] for name in _FIGURES if keeper.figures.get(name) is not None}
+        if keeper.failure:
+            row["detail"] = keeper.failure
+        return row
+
+
+async def _first(wait: Coroutine[Any, Any, Any], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await wait
+    except TimeoutError:
+        return

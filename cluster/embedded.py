@@ -1,0 +1,155 @@
+"""The servers underneath, as far as the operator has given no address of their own.
+
+Each is a child process on a free loopback port in one data folder. One that dies is started again on
+its port; if it was the log, whoever is interested is told, since the embedded log forgets everything.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from cluster import fcm_endpoint, servers
+from cluster.servers import HOST, Server, ServerFailed, ServerSpec, free_port
+from cluster.settings import Settings
+
+MAX_RECORDS: Final = 1_000_000
+"""Records after which the embedded log is made anew: some 400 MB of them."""
+
+_AGAIN_S: Final = 0.5
+_AGAIN_MAX_S: Final = 10.0
+
+log = structlog.get_logger()
+
+
+class Embedded:
+    """The embedded servers of this process.
+
+    Args:
+        settings: What has an address in them is not started.
+        changed: Awaited with the servers' rows whenever one came or went.
+        log_lost: Awaited after the log's server was started again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        changed: Callable[[list[dict[str, Any]]], Awaitable[None]],
+        log_lost: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings, self._changed, self._log_lost = settings, changed, log_lost
+        self._servers: dict[str, Server] = {}
+        self._restarts: dict[str, int] = {}
+        self._watchers: list[asyncio.Task[None]] = []
+
+    def use(self, settings: Settings) -> None:
+        """Take settings that changed before the start."""
+        self._settings = settings
+
+    async def start(self) -> Settings:
+        """Start what is needed, all at once, and return the settings with their addresses.
+
+        Raises:
+            ServerFailed: One did not come up; the others are stopped.
+        """
+        folder = self._settings.data
+        folder.mkdir(parents=True, exist_ok=True)
+        specs = [await asyncio.to_thread(make, free_port(), folder) for make in self._wanted()]
+        started = await asyncio.gather(*(servers.start(spec) for spec in specs), return_exceptions=True)
+        self._servers = {each.spec.name: each for each in started if isinstance(each, Server)}
+        for failure in started:
+            if isinstance(failure, BaseException):
+                await self.stop()
+                raise failure
+        return self._addressed()
+
+    def watch(self) -> None:
+        """Look after the servers from now on."""
+        self._watchers = [asyncio.create_task(self._watch(name)) for name in self._servers]
+
+    def address(self, name: str) -> str | None:
+        """Return ``host:port`` of a server, None if it is not one of ours."""
+        server = self._servers.get(name)
+        return server.spec.address if server is not None else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each server, for ``roost status``."""
+        return [
+            {
+                "role": name,
+                "name": name,
+                "pid": server.pid,
+                "node": HOST,
+                "state": "running" if server.running else "restarting",
+                "address": server.spec.address,
+                "restarts": self._restarts.get(name, 0),
+            }
+            for name, server in self._servers.items()
+        ]
+
+    async def stop(self) -> None:
+        """Stop them in order: the store last, since others may still write."""
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        early = [server for name, server in self._servers.items() if name != "mongo"]
+        await asyncio.gather(*(server.stop() for server in early))
+        if "mongo" in self._servers:
+            await self._servers["mongo"].stop()
+
+    def _wanted(self) -> list[Callable[[int, Path], ServerSpec]]:
+        given = self._settings
+        wanted: list[Callable[[int, Path], ServerSpec]] = []
+        if given.mongo.url is None:
+            wanted.append(servers.mongo)
+        if given.kafka.url is None:
+            wanted.append(servers.tansu)
+        if given.redis.url is None:
+            wanted.append(servers.redis)
+        if given.fcm.credentials_file is None:
+            wanted.append(fcm)
+        return wanted
+
+    def _addressed(self) -> Settings:
+        changes: dict[str, dict[str, Any]] = {}
+        if address := self.address("kafka"):
+            changes["kafka"] = {"url": address}
+            changes["log"] = {"max_records": self._settings.log.max_records or MAX_RECORDS}
+        if address := self.address("mongo"):
+            changes["mongo"] = {"url": f"mongodb://{address}"}
+        if address := self.address("redis"):
+            changes["redis"] = {"url": f"redis://{address}/0"}
+        if address := self.address("fcm"):
+            credentials = self._settings.data / "fcm-embedded.json"
+            fcm_endpoint.write_service_account(credentials, f"http://{address}")
+            changes["fcm"] = {"credentials_file": credentials, "endpoint": f"http://{address}"}
+        return self._settings.changed(changes)
+
+    async def _watch(self, name: str) -> None:
+        pause = _AGAIN_S
+        while True:
+            status = await self._servers[name].wait()
+            log.error("server_died", server=name, status=status)
+            self._restarts[name] = self._restarts.get(name, 0) + 1
+            await self._changed(self.rows())
+            try:
+                self._servers[name] = await servers.start(self._servers[name].spec)
+            except ServerFailed as exc:
+                log.error("server_not_restarted", server=name, reason=str(exc))  # noqa: TRY400 -- a sentence
+                await asyncio.sleep(pause)
+                pause = min(_AGAIN_MAX_S, pause * 2)
+                continue
+            pause = _AGAIN_S
+            log.warning("server_restarted", server=name, pid=self._servers[name].pid)
+            await self._changed(self.rows())
+            if name == "kafka":
+                await self._log_lost()
+
+
+def fcm(port: int, folder: Path) -> ServerSpec:
+    """Describe the embedded FCM endpoint."""
+    argv = (sys.executable, "-m", "cluster.fcm_endpoint", "--port", str(port))
+    return ServerSpec("fcm", argv, port, servers.accepts, folder / "logs" / "fcm.log")

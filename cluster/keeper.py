@@ -1,0 +1,147 @@
+"""Looks after one role: keeps it started, shows it the newest map, knows its figures.
+
+Each role has its own loop, so that one that hangs delays nobody else.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
+from actors.service import Alive, ClusterView
+from cluster.membership import Membership
+from storage import metrics
+
+log = structlog.get_logger()
+
+_RESPAWN_AFTER_S = 10.0
+_FIGURES_EVERY_S = 0.5
+_ANSWER_S = 2.0
+
+
+class RoleKeeper:
+    """One role's loop.
+
+    Attributes:
+        role: Role.
+        name: Name.
+        figures: What its last status said.
+        figures_of: Which (life, map version) those figures were of.
+        failure: Why the last call failed, '' if it did not.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        name: str,
+        *,
+        spawn: Callable[[str, str], RoleHandle],
+        membership: Membership,
+        heartbeat_s: float,
+        changed: Callable[[], None],
+    ) -> None:
+        self.role, self.name = role, name
+        self.figures: dict[str, Any] = {}
+        self.figures_of: tuple[str, int] = ("", 0)
+        self.failure = ""
+        self._spawn, self._membership = spawn, membership
+        self._heartbeat_s, self._changed = heartbeat_s, changed
+        self._handle = spawn(role, name)
+        self._view: ClusterView | None = None
+        self._held: bool | None = None
+        self._left = False
+        self._told: tuple[str, int] = ("", 0)
+        self._settled: tuple[str, bool] = ("", False)
+        self._news = asyncio.Event()
+        self._away_since: float | None = None
+
+    @property
+    def handle(self) -> RoleHandle:
+        """The role, to call it directly."""
+        return self._handle
+
+    def show(self, view: ClusterView) -> None:
+        """Hand the map to the role as soon as it can take it."""
+        self._view = view
+        self._news.set()
+
+    @property
+    def current(self) -> bool:
+        """Whether the role has the newest map."""
+        return self._view is not None and self._told[1] >= self._view.version
+
+    def leave(self) -> None:
+        """Look after the role no more: it is about to be stopped."""
+        self._left = True
+        self._news.set()
+
+    def expect_held(self, held: bool) -> None:  # noqa: FBT001 -- a state, not a mode
+        """A life of the role that starts from now on is held, or is not."""
+        self._held = held
+
+    async def run(self) -> None:
+        """Look after the role for ever."""
+        while not self._left:
+            self._news.clear()
+            try:
+                await self._once()
+                self.failure = ""
+                self._away_since = None
+            except RoleAway as exc:
+                self._fail(exc.detail)
+                self._respawn_if_hopeless()
+            except RoleFailed as exc:
+                self._fail(str(exc))
+            await self._rest()
+
+    async def _once(self) -> None:
+        alive = await self._handle.ensure()
+        now_ms = int(asyncio.get_running_loop().time() * 1000)
+        if self._membership.heard(self.name, alive, now_ms):
+            log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
+            metrics.ROLE_LIVES.labels(self.role).inc()
+            self._changed()
+        await self._settle(alive)
+        if self._view is not None and self._told != (alive.incarnation, self._view.version):
+            view = self._view
+            await self._handle.apply(view)
+            self._told = (alive.incarnation, view.version)
+            self._changed()
+        self.figures = await self._handle.status()
+        self.figures_of = self._told
+
+    async def _settle(self, alive: Alive) -> None:
+        """Hold a new life while the log is made anew, free it else (a coordinator before us may have held it).
+
+        Before we know the log's state, it is left as it is.
+        """
+        if self._held is not None and self._settled != (alive.incarnation, self._held):
+            held = self._held
+            await (self._handle.hold() if held else self._handle.release())
+            self._settled = (alive.incarnation, held)
+
+    def _fail(self, reason: str) -> None:
+        if reason != self.failure:
+            log.warning("role_away", role_name=self.name, reason=reason)
+        self.failure = reason
+        self._membership.failed(self.name)
+        self._changed()
+
+    def _respawn_if_hopeless(self) -> None:
+        """Ray restarts a process that dies; if it does not (the node is gone), make the role anew."""
+        now = asyncio.get_running_loop().time()
+        if self._away_since is None:
+            self._away_since = now
+        elif now - self._away_since > _RESPAWN_AFTER_S:
+            self._away_since = now
+            log.warning("role_made_anew", role_name=self.name)
+            self._handle = self._spawn(self.role, self.name)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._heartbeat_s):
+                await self._news.wait()
+        except TimeoutError:
+            return

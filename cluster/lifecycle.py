@@ -1,0 +1,251 @@
+"""The verbs ``up``, ``down`` and ``status``."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import psutil
+
+from cluster import runfile, telemetry
+from cluster.servers import ServerFailed
+from cluster.settings import Settings, SettingsInvalid
+from roost.errors import Unavailable
+
+DONE: Final = 0
+DID_NOT_HOLD: Final = 1
+BAD_USAGE: Final = 2
+DEPENDENCY_AWAY: Final = 3
+
+_SAY_EVERY_S: Final = 2.0
+_DOWN_S: Final = 120.0
+_COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
+
+
+class Up:
+    """``roost up``."""
+
+    help = "the whole system on this machine; what has no URL is started embedded"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare addresses, counts and ``--json``."""
+        parser.add_argument("--port", type=int, help="HTTP port (8080); 0: any free one")
+        parser.add_argument("--data", metavar="DIR", help="data folder (./data)")
+        for role in _COUNTS:
+            parser.add_argument(f"--{role}", type=int, metavar="N", help=f"number of {role} (1)")
+        for server in ("kafka", "mongo", "redis"):
+            parser.add_argument(f"--{server}", metavar="URL", help=f"your own {server} instead of an embedded one")
+        parser.add_argument("--json", action="store_true", help="print one ready line as JSON, nothing else")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Start, serve until a signal, stop in order."""
+        try:
+            settings = Settings.load(_changes(args))
+        except SettingsInvalid as exc:
+            return _complain(str(exc), BAD_USAGE)
+        running = runfile.read(settings.data)
+        if running is not None:
+            return _complain(f"It runs already: process {running.pid} uses the data folder {running.data}.", BAD_USAGE)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        telemetry.configure(settings.log_level, "up", "up", settings.data / "logs")
+        return asyncio.run(_up(settings, as_json=args.json))
+
+
+class Down:
+    """``roost down``."""
+
+    help = "stop the system that runs with this data folder, in order"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare ``--data``."""
+        parser.add_argument("--data", metavar="DIR", help="data folder (./data)")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Send the signal and wait until the process is gone."""
+        try:
+            data = _data(args)
+        except SettingsInvalid as exc:
+            return _complain(str(exc), BAD_USAGE)
+        running = runfile.read(data)
+        process = running.process() if running is not None else None
+        if process is None:
+            return _complain(f"Nothing runs with the data folder {data}.", DID_NOT_HOLD)
+        _say(f"stopping process {process.pid}")
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_DOWN_S)
+        except psutil.TimeoutExpired:
+            return _complain(f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD)
+        _say("stopped")
+        return DONE
+
+
+class Status:
+    """``roost status``."""
+
+    help = "all roles and servers of a running system"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare ``--data``, ``--address`` and ``--json``."""
+        parser.add_argument("--data", metavar="DIR", help="data folder of a system on this machine (./data)")
+        parser.add_argument("--address", metavar="HOST:PORT", help="address of a Ray cluster")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask the coordinator."""
+        try:
+            data = _data(args)
+        except SettingsInvalid as exc:
+            return _complain(str(exc), BAD_USAGE)
+        status = asyncio.run(ask_coordinator(data, args.address))
+        text = json.dumps(status) if args.json else _table(status)
+        sys.stdout.write(text + "\n")
+        return DONE
+
+
+async def ask_coordinator(data: Path, address: str | None) -> dict[str, Any]:
+    """Return the status of the system with this data folder, or of the Ray cluster at the address.
+
+    Raises:
+        Unavailable: It does not run, or does not answer.
+    """
+    from cluster.system import COORDINATOR, prepare_ray  # noqa: PLC0415 -- loads what `down` does not need
+
+    if address is None:
+        address = runfile.found(data).ray
+        prepare_ray(data)
+    from actors.ray_actor import connect_ray, find, leave_ray  # noqa: PLC0415 -- after `prepare_ray`
+
+    connect_ray(address)
+    try:
+        status = await find(COORDINATOR, COORDINATOR).status()
+    finally:
+        leave_ray()
+    return {key: status[key] for key in ("roles", "shards", "map_version")}
+
+
+async def _up(settings: Settings, *, as_json: bool) -> int:
+    from cluster.system import Refused, System, started  # noqa: PLC0415 -- loads what other verbs do not need
+
+    system = System(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    serving = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _interrupt, stop, serving)
+    began = time.monotonic()
+    try:
+        async with _progress(system), started(system) as running:
+            stop.ready = True  # type: ignore[attr-defined]
+            _announce(running, settings, time.monotonic() - began, as_json=as_json)
+            await stop.wait()
+            _say("stopping: no more input; what is in the log goes into the store first")
+    except (Refused, SettingsInvalid) as exc:
+        return _complain(str(exc), BAD_USAGE)
+    except (Unavailable, ServerFailed) as exc:
+        return _complain(str(exc), DEPENDENCY_AWAY)
+    except asyncio.CancelledError:
+        return _complain("Interrupted while it started.", DID_NOT_HOLD)
+    _say("stopped")
+    return DONE
+
+
+def _interrupt(stop: asyncio.Event, serving: "asyncio.Task[Any] | None") -> None:
+    if stop.is_set():
+        return
+    stop.set()
+    if serving is not None and not getattr(stop, "ready", False):
+        serving.cancel()
+
+
+@asynccontextmanager
+async def _progress(system: Any) -> AsyncIterator[None]:
+    """Say every two seconds what is being waited for, while something is."""
+    ticker = asyncio.create_task(_tick(system))
+    try:
+        yield
+    finally:
+        ticker.cancel()
+        await asyncio.gather(ticker, return_exceptions=True)
+
+
+async def _tick(system: Any) -> None:
+    said = ""
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(_SAY_EVERY_S)
+        if system.step and system.step != said:
+            said = system.step
+            _say(f"{said} ({time.monotonic() - began:.0f} s)")
+
+
+def _announce(running: runfile.Running, settings: Settings, took_s: float, *, as_json: bool) -> None:
+    fields: dict[str, Any] = msgspec.to_builtins(running)
+    if settings.kafka.url is None:
+        _say("The embedded log keeps nothing across a crash of its own; an orderly stop stores everything first.")
+    if as_json:
+        ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}
+        sys.stdout.write(json.dumps(ready) + "\n")
+    else:
+        sys.stdout.write(
+            f"Roost is ready after {took_s:.1f} s.\n"
+            f"  page       {running.http}/\n"
+            f"  API docs   {running.http}/docs\n"
+            f"  log        {running.kafka}\n"
+            f"  store      {running.mongo}\n"
+            f"  cache      {running.redis}\n"
+            f"  pushes     {running.fcm + '/pushes' if running.fcm else 'Firebase Cloud Messaging'}\n"
+            f"  Ray        {running.ray}\n"
+            f"  data       {running.data}\n"
+            f"Stop it with Ctrl-C or: roost down --data {running.data}\n"
+        )
+    sys.stdout.flush()
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if args.data is not None:
+        changes["data"] = args.data
+    if args.port is not None:
+        changes["http"] = {"port": args.port}
+    if counts := {role: getattr(args, role) for role in _COUNTS if getattr(args, role) is not None}:
+        changes["cluster"] = counts
+    for server in ("kafka", "mongo", "redis"):
+        if (url := getattr(args, server)) is not None:
+            changes[server] = {"url": url}
+    return changes
+
+
+def _data(args: argparse.Namespace) -> Path:
+    return Settings.load({} if args.data is None else {"data": args.data}).data
+
+
+def _table(status: dict[str, Any]) -> str:
+    lines = [f"{'name':<16}{'pid':>8}  {'state':<12}{'shards':>7}{'users':>8}{'lag':>8}  detail"]
+    for row in status["roles"]:
+        cells = "".join(f"{row.get(key, ''):>{width}}" for key, width in (("shards", 7), ("users", 8), ("lag", 8)))
+        detail = row.get("detail") or row.get("address") or ""
+        lines.append(f"{row['name']:<16}{row['pid'] or '-':>8}  {row['state']:<12}{cells}  {detail}")
+    lines.append(f"{status['shards']} shards, map {status['map_version']}")
+    return "\n".join(lines)
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+
+
+def _complain(sentence: str, code: int) -> int:
+    _say(sentence)
+    return code
+
+
+up = Up()
+down = Down()
+status = Status()

@@ -1,0 +1,213 @@
+"""The life of the log: made at the start, made anew when it is full (embedded) or lost.
+
+Only the coordinator's process runs this. Every step can be the last one before a crash: whoever comes
+next finds in MongoDB what was about to happen, and does it again. No sequence number is given twice,
+because a new base is stored before the first record of the new log can be written, and it is 2**32 past
+everything that the old one can have given out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, Protocol
+
+import structlog
+
+from roost.errors import Unavailable
+from storage import metrics
+from storage.ports import ClusterState, LogAdmin
+from storage.records import LogState
+
+MAILBOX: Final = "mailbox"
+PUSH: Final = "push"
+DEAD: Final = ("mailbox.dead", "push.dead")
+
+FIRST_BASE: Final = 1
+BASE_STEP: Final = 2**32
+RECREATING: Final = "recreating"
+
+_DRAIN_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.1
+
+log = structlog.get_logger()
+
+
+class LogRefused(Exception):  # noqa: N818 -- named for what happened
+    """The topics or the stored state do not fit the settings; the sentence says what to do."""
+
+
+class Crew(Protocol):
+    """The living roles, as the log keeper needs them."""
+
+    def lives(self) -> dict[str, str]:
+        """Return the incarnation of every writer, by name."""
+        ...
+
+    async def hold(self, role: str) -> bool:
+        """Hold every writer of the role; False if one did not answer."""
+        ...
+
+    async def release(self) -> None:
+        """Let every writer go on that answers."""
+        ...
+
+    async def drained(self, role: str) -> bool:
+        """Say whether every reader of the role has finished all that is in its log."""
+        ...
+
+    async def publish(self) -> None:
+        """Show everybody the new bases, and return when they have them."""
+        ...
+
+
+class LogKeeper:
+    """Keeps topics and bases.
+
+    Attributes:
+        states: The state of every shard's log, by shard.
+        holding: Writers are held right now: a role that comes to life must be held, too.
+    """
+
+    def __init__(self, store: ClusterState, admin: LogAdmin, shards: int, crew: Crew) -> None:
+        self._store, self._admin, self._shards, self._crew = store, admin, shards, crew
+        self._lock = asyncio.Lock()
+        self.states: dict[int, LogState] = {}
+        self.holding = False
+
+    @property
+    def bases(self) -> tuple[int, ...]:
+        """The base of each shard."""
+        return tuple(self.states[shard].base for shard in range(self._shards))
+
+    async def open(self) -> None:
+        """Find the log, or make it; finish what a coordinator before us began.
+
+        Raises:
+            LogRefused: The topics or the stored state do not fit the settings.
+            Unavailable: A server is away; nothing is half done that a second call would not finish.
+        """
+        async with self._lock:
+            self.states = await self._store.log_states()
+            found = await self._admin.partitions(MAILBOX)
+            self._check(found)
+            if not self.states:
+                await self._put(LogState(shard, FIRST_BASE, 0) for shard in range(self._shards))
+            elif found is None or await self._store.phase() == RECREATING:
+                await self._remake([MAILBOX, PUSH], "lost" if found is None else "unfinished")
+            await self._create_missing()
+
+    async def renew(self) -> bool:
+        """Make the log anew after everything in it was stored; False if that did not come about in time."""
+        async with self._lock, _Held(self):
+            lives = self._crew.lives()
+            if not await self._drain():
+                return False
+            topics = (
+                [MAILBOX, PUSH] if await self._within(lambda: self._crew.drained("pusher")) else [MAILBOX]
+            )
+            if self._crew.lives() != lives:
+                log.info("log_renewal_postponed", reason="a writer restarted meanwhile")
+                return False
+            await self._store.put_phase(RECREATING)
+            # From here on nobody may write before the new topics are there: what went into the old ones
+            # would be deleted. So this is tried until it is done, with everybody held.
+            await self._insist(lambda: self._remake(topics, "full"))
+            await self._crew.publish()
+            return True
+
+    async def lost(self, shards: Iterable[int] = ()) -> None:
+        """The log, or these shards of it, begins anew: raise the bases, make topics that are gone."""
+        async with self._lock:
+            # Nobody is held: a gateway that sees offsets go backwards reads the base anew by itself.
+            gone = await self._admin.partitions(MAILBOX) is None
+            affected = set(range(self._shards)) if gone else set(shards)
+            if affected:
+                log.error("log_lost", shards=sorted(affected))
+                metrics.LOG_RECREATIONS.labels("lost").inc()
+                self.states = await self._store.log_states()
+                await self._put(_raised(self.states[shard]) for shard in sorted(affected))
+            await self._create_missing()
+            await self._crew.publish()
+
+    # --- steps ------------------------------------------------------------------------------------
+
+    async def _drain(self) -> bool:
+        """Hold gateways, let hosts write the receipts and wake-ups that follow, then hold them, too."""
+        for role in ("gateway", "host"):
+            if not await self._crew.hold(role):
+                log.info("log_renewal_postponed", reason=f"a {role} does not answer")
+                return False
+            if not await self._within(lambda: self._crew.drained("router")):
+                log.info("log_renewal_postponed", reason="it does not run empty")
+                return False
+        return True
+
+    async def _remake(self, topics: list[str], reason: str) -> None:
+        log.warning("log_made_anew", topics=topics, reason=reason)
+        metrics.LOG_RECREATIONS.labels(reason).inc()
+        self.states = await self._store.log_states()
+        await self._store.put_phase(RECREATING)
+        await self._put(_raised(state) for state in list(self.states.values()))
+        for topic in topics:
+            await self._admin.delete(topic)
+        await self._create_missing()
+        await self._store.put_phase("")
+
+    async def _create_missing(self) -> None:
+        for topic, partitions in (
+            (MAILBOX, self._shards),
+            (PUSH, self._shards),
+            *((name, 1) for name in DEAD),
+        ):
+            if await self._admin.partitions(topic) is None:
+                await self._admin.create(topic, partitions)
+
+    async def _put(self, states: Iterable[LogState]) -> None:
+        changed = list(states)
+        await self._store.put_log_states(changed)
+        self.states |= {state.shard: state for state in changed}
+
+    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await call()
+            except Unavailable as exc:
+                log.warning("log_renewal_delayed", reason=exc.detail)
+                await asyncio.sleep(_LOOK_EVERY_S * 5)
+
+    async def _within(self, condition: Callable[[], Awaitable[bool]]) -> bool:
+        deadline = asyncio.get_running_loop().time() + _DRAIN_S
+        while not await condition():
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return True
+
+    def _check(self, found: int | None) -> None:
+        if self.states and sorted(self.states) != list(range(self._shards)):
+            raise LogRefused(
+                f"This installation has {len(self.states)} shards and the setting is {self._shards}. "
+                f"The number is fixed at install: set ROOST_SHARDS={len(self.states)}."
+            )
+        if found not in (None, self._shards):
+            raise LogRefused(
+                f"The topic {MAILBOX} has {found} partitions and there must be one for each of the "
+                f"{self._shards} shards. Set ROOST_SHARDS={found}, or use another Kafka cluster."
+            )
+
+
+class _Held:
+    """While inside, writers that come to life are held; afterwards everybody goes on, whatever happened."""
+
+    def __init__(self, keeper: LogKeeper) -> None:
+        self._keeper = keeper
+
+    async def __aenter__(self) -> None:
+        self._keeper.holding = True
+
+    async def __aexit__(self, *_: object) -> None:
+        self._keeper.holding = False
+        await self._keeper._crew.release()  # noqa: SLF001 -- part of the keeper
+
+
+def _raised(state: LogState) -> LogState:
+    return LogState(state.shard, state.base + state.stored + BASE_STEP, 0)

@@ -1,0 +1,144 @@
+"""The composition root: each role is built here from the settings, on one screen.
+
+``api.gateway`` builds the gateway with the same ``open_*`` functions. Everything opened here is
+handed to the role, which closes it when it stops.
+"""
+
+import secrets
+
+from actors.service import Service
+from cluster import telemetry
+from cluster.settings import Settings
+from roost.clock import now_ms
+from roost.errors import RoostError
+from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
+from storage.keyring import KeyRing
+from storage.mongo import MongoStore
+from storage.redis_store import RedisStore
+
+ROUTERS = "routers"
+PUSHERS = "pushers"
+"""Kafka groups that offsets are committed to."""
+
+
+def settings_of(role: str, name: str, settings_json: str) -> Settings:
+    """Return the settings handed to a role, with its process's log set up by them."""
+    settings = Settings.model_validate_json(settings_json)
+    telemetry.configure(settings.log_level, role, name, settings.data / "logs")
+    return settings
+
+
+async def build_router(name: str, settings_json: str) -> Service:
+    """Build a router."""
+    from cluster.router import Router  # noqa: PLC0415 -- a role's process loads that role only
+
+    settings = settings_of("router", name, settings_json)
+    keyring = open_keyring(settings)
+    reader = await open_reader(settings, "mailbox", ROUTERS)
+    return Router(name, reader, open_store(settings, keyring), keyring.cluster_secret)
+
+
+async def build_host(name: str, settings_json: str) -> Service:
+    """Build a host."""
+    from actors.host import ActorHost, HostSettings  # noqa: PLC0415 -- likewise
+
+    settings = settings_of("host", name, settings_json)
+    keyring = open_keyring(settings)
+    return ActorHost(
+        name,
+        open_store(settings, keyring),
+        open_cache(settings),
+        await open_writer(settings),
+        keyring.cluster_secret,
+        now_ms,
+        HostSettings(
+            listen=settings.cluster.listen,
+            idle_ms=settings.actors.idle_ms,
+            sweep_every_s=settings.actors.sweep_every_s,
+        ),
+    )
+
+
+async def build_pusher(name: str, settings_json: str) -> Service:
+    """Build a pusher."""
+    from cluster.fcm import FcmSender  # noqa: PLC0415 -- likewise
+    from cluster.pusher import Pusher  # noqa: PLC0415 -- likewise
+
+    settings = settings_of("pusher", name, settings_json)
+    if settings.fcm.credentials_file is None:
+        raise RoostError(
+            "internal", "A pusher was started without credentials; set ROOST_FCM__CREDENTIALS_FILE."
+        )
+    return Pusher(
+        name,
+        reader=await open_reader(settings, "push", PUSHERS),
+        writer=await open_writer(settings),
+        store=open_store(settings, open_keyring(settings)),
+        cache=open_cache(settings),
+        sender=FcmSender(settings.fcm),
+        settings=settings.fcm,
+        clock=now_ms,
+        random=secrets.SystemRandom().random,
+    )
+
+
+async def build_coordinator(name: str, settings_json: str) -> Service:
+    """Build the coordinator."""
+    from actors.ray_actor import spawn  # noqa: PLC0415 -- likewise
+    from cluster.coordinator import Coordinator  # noqa: PLC0415 -- likewise
+
+    settings = settings_of("coordinator", name, settings_json)
+    return Coordinator(
+        settings,
+        open_store(settings, open_keyring(settings)),
+        await open_admin(settings),
+        lambda role, each: spawn(role, each, settings_json),
+    )
+
+
+# --- what roles are built from --------------------------------------------------------------------
+
+
+def open_keyring(settings: Settings) -> KeyRing:
+    """Read the key ring; at the first start of an installation make it."""
+    return KeyRing.load_or_create(settings.keyring_file, now_ms)
+
+
+def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
+    """Open MongoDB; it connects at its first call."""
+    return MongoStore(
+        _url("mongo", settings.mongo.url), settings.mongo.database, settings.mongo.driver, keyring
+    )
+
+
+def open_cache(settings: Settings) -> RedisStore:
+    """Open Redis; it connects at its first call."""
+    return RedisStore(_url("redis", settings.redis.url), settings.redis.prefix)
+
+
+async def open_writer(settings: Settings) -> KafkaLogWriter:
+    """Connect a writer to the log."""
+    writer = KafkaLogWriter(_url("kafka", settings.kafka.url), linger_ms=settings.kafka.linger_ms)
+    await writer.start()
+    return writer
+
+
+async def open_reader(settings: Settings, topic: str, group: str) -> KafkaLogReader:
+    """Connect a reader to the log."""
+    url = _url("kafka", settings.kafka.url)
+    reader = KafkaLogReader(url, topic, group, fetch_wait_ms=settings.kafka.fetch_wait_ms)
+    await reader.start()
+    return reader
+
+
+async def open_admin(settings: Settings) -> KafkaLogAdmin:
+    """Connect an administrator to the log."""
+    admin = KafkaLogAdmin(_url("kafka", settings.kafka.url), replicas=settings.kafka.replicas)
+    await admin.start()
+    return admin
+
+
+def _url(server: str, url: str | None) -> str:
+    if url is None:
+        raise RoostError("internal", f"A role was started without an address of {server}.")
+    return url
