@@ -88,11 +88,12 @@ class Activation:
 
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         users = list(floors)
-        accounts, devices, cursors, blocks = await asyncio.gather(
+        accounts, devices, cursors, blocks, rows = await asyncio.gather(
             self._store.users_by_id(users),
             self._store.devices_of(users),
             self._store.cursors_of(users),
             self._store.blocks_of(users),
+            self._store.conversations_of(users),
         )
         latest = await asyncio.gather(*(self._latest(user, floors[user]) for user in users))
         loaded: dict[str, ev.Loaded] = {}
@@ -104,6 +105,7 @@ class Activation:
                     devices=tuple(devices.get(user, ())),
                     cursors=cursors.get(user, {}),
                     blocks=tuple(blocks.get(user, ())),
+                    rows=tuple(rows.get(user, ())),
                     newest=_newest(documents),
                     tail=documents[0].seq if documents else 0,
                     handled=floors[user] - 1,
@@ -115,39 +117,25 @@ class Activation:
             return await self._store.latest(user, below, LATEST)
 
     def _with_pending(self, loaded: ev.Loaded) -> ev.Loaded:
-        """Add the cursors that are still on their way to the store."""
+        """Add the cursors and rows that are still on their way to the store."""
+        user = loaded.user.user_id
         devices = [device.device for device in loaded.devices]
-        pending = self._writer.pending_cursors(loaded.user.user_id, devices)
-        if not pending:
+        pending = self._writer.pending_cursors(user, devices)
+        rows = self._writer.pending_rows(user)
+        if not pending and not rows:
             return loaded
         cursors = {d: max(loaded.cursors.get(d, 0), pending.get(d, 0)) for d in devices}
-        return msgspec.structs.replace(loaded, cursors=cursors)
+        merged = {row.peer: row for row in (*loaded.rows, *rows)}
+        return msgspec.structs.replace(loaded, cursors=cursors, rows=tuple(merged.values()))
 
     # --- facts ------------------------------------------------------------------------------------
 
     async def facts(self, wanted: dict[str, list[ev.Unknown]]) -> dict[str, ev.Facts]:
         """Look up what the events of these users lack."""
-        rows, answers = await asyncio.gather(
-            self._rows([(u, x.peer) for u, us in wanted.items() for x in us if isinstance(x, ev.RowUnknown)]),
-            asyncio.gather(*(self._others(user, unknown) for user, unknown in wanted.items())),
-        )
-        return {
-            user: msgspec.structs.replace(facts, rows=tuple(rows.get(user, ())))
-            for user, facts in zip(wanted, answers, strict=True)
-        }
+        answers = await asyncio.gather(*(self._facts_of(user, unknown) for user, unknown in wanted.items()))
+        return dict(zip(wanted, answers, strict=True))
 
-    async def _rows(self, pairs: list[tuple[str, str]]) -> dict[str, list[Conversation]]:
-        if not pairs:
-            return {}
-        found = await self._store.conversation_rows(pairs)
-        by_user: dict[str, list[Conversation]] = {}
-        for pair in pairs:
-            row = self._writer.pending_row(*pair) or found.get(pair)
-            if row is not None:
-                by_user.setdefault(pair[0], []).append(row)
-        return by_user
-
-    async def _others(self, user: str, unknown: Iterable[ev.Unknown]) -> ev.Facts:
+    async def _facts_of(self, user: str, unknown: Iterable[ev.Unknown]) -> ev.Facts:
         newest: list[tuple[str, str]] = []
         repeats: list[tuple[str, str, int]] = []
         cursors: list[tuple[int, bool]] = []
@@ -165,7 +153,7 @@ class Activation:
                 elif isinstance(one, ev.SendersUnknown):
                     stored = await self._store.range(user, one.after, one.upto, _MOST)
                     items.append((one.after, one.upto, tuple(_item(document) for document in stored)))
-        return ev.Facts((), tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
+        return ev.Facts(tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
 
     async def _newest(self, user: str, unknown: ev.NewestUnknown) -> str:
         document = await self._store.latest_from(user, unknown.sender, unknown.device, unknown.below)

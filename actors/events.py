@@ -169,12 +169,6 @@ Event = (
 # --- what an event may need to know first: the host looks it up and tells the actor ----------------
 
 
-class RowUnknown(Struct, frozen=True):
-    """The conversation row with this peer has not been loaded."""
-
-    peer: str
-
-
 class NewestUnknown(Struct, frozen=True):
     """The newest id of this sender's device among the entries below ``below`` has not been loaded."""
 
@@ -204,7 +198,7 @@ class SendersUnknown(Struct, frozen=True):
     upto: int
 
 
-Unknown = RowUnknown | NewestUnknown | RepeatUnknown | CursorUnknown | SendersUnknown
+Unknown = NewestUnknown | RepeatUnknown | CursorUnknown | SendersUnknown
 
 
 class Loaded(Struct, frozen=True):
@@ -215,6 +209,7 @@ class Loaded(Struct, frozen=True):
         devices: Its devices.
         cursors: Stored cursor by device.
         blocks: Blocks, lifted ones too.
+        rows: What it knows of its conversations.
         newest: Greatest message id known of each sender's device.
         tail: seq of the newest stored entry that counts, 0 if there is none.
         handled: Records up to here have been handled (the shard's floor).
@@ -224,6 +219,7 @@ class Loaded(Struct, frozen=True):
     devices: tuple[Device, ...]
     cursors: dict[str, int]
     blocks: tuple[Block, ...]
+    rows: tuple[Conversation, ...]
     newest: dict[str, str]
     tail: int
     handled: int
@@ -232,7 +228,6 @@ class Loaded(Struct, frozen=True):
 class Facts(Struct, frozen=True):
     """Answers to `Unknown`."""
 
-    rows: tuple[Conversation, ...] = ()
     newest: tuple[tuple[str, str], ...] = ()
     repeats: tuple[tuple[str, str, int], ...] = ()
     cursors: tuple[tuple[int, bool], ...] = ()

@@ -447,14 +447,11 @@ class ActorHost:
 
     async def _look_up(self, wanted: dict[str, list[ev.Unknown]]) -> None:
         facts = await self._insist(lambda: self._activation.facts(wanted))
-        for user, unknown in wanted.items():
+        for user in wanted:
             resident = self._residents.get(user)
             if resident is None or resident.actor is None:
                 continue
             resident.actor.learn(facts[user])
-            for one in unknown:
-                if isinstance(one, ev.RowUnknown):
-                    resident.actor.no_row(one.peer)
             resident.waiting = False
             self._run(user, resident)
 

@@ -68,7 +68,7 @@ class UserActor:
         self.polls: dict[object, Poll] = {}
         self.blocks = {block.peer: block for block in loaded.blocks}
         self.newest = dict(loaded.newest)
-        self.rows: dict[str, Conversation | None] = {}
+        self.rows = {row.peer: row for row in loaded.rows}
         self.receipts = Receipts()
         self.presence = Presence(loaded.user.last_seen_ms)
         self.watchers: set[str] = set()
@@ -90,16 +90,10 @@ class UserActor:
             return [] if trusted else self._cursor_lacks(event.device, event.cursor)
         if isinstance(event, ev.Acked):
             return self._ack_lacks(event)
-        if isinstance(event, ev.ReadMarked | ev.MarksAsked):
-            return self._row_lacks(event.peer)
-        if isinstance(event, ev.Watched | ev.PresenceAsked) and self.user.last_seen == "contacts":
-            return self._row_lacks(event.watcher)
         return []
 
     def learn(self, facts: ev.Facts) -> None:
-        """Take the answers. A row that was asked for and is in no answer does not exist."""
-        for row in facts.rows:
-            self.rows.setdefault(row.peer, row)
+        """Take the answers."""
         for device, newest in facts.newest:
             self.newest.setdefault(device, newest)
         for device, cause, seq in facts.repeats:
@@ -108,32 +102,20 @@ class UserActor:
         for after, upto, items in facts.items:
             self._item_facts[after, upto] = items
 
-    def no_row(self, peer: str) -> None:
-        """Learn that there is no conversation with this peer yet."""
-        self.rows.setdefault(peer, None)
-
     def _record_lacks(self, event: ev.RecordArrived) -> list[ev.Unknown]:
         record = event.record
-        if event.seq <= self.head.handled:
+        if event.seq <= self.head.handled or not isinstance(record, MessageRecord):
             return []
-        if isinstance(record, ReceiptRecord):
-            return self._row_lacks(record.peer)
-        if not isinstance(record, MessageRecord) or self._is_blocked(record.sender, event.seq):
+        if self._is_blocked(record.sender, event.seq):
             return []
-        lacks = self._row_lacks(record.sender)
-        if lacks:
-            return lacks
-        if self.rows[record.sender] is None:
+        if record.sender not in self.rows:
             self.newest.setdefault(record.sender_device, "")  # the row is stored with the first message
         newest = self.newest.get(record.sender_device)
         if newest is None:
-            lacks.append(ev.NewestUnknown(record.sender, record.sender_device, event.seq))
-        elif record.cause <= newest and self._repeat_of(record) is None:
-            lacks.append(ev.RepeatUnknown(record.sender_device, record.cause, event.seq))
-        return lacks
-
-    def _row_lacks(self, peer: str) -> list[ev.Unknown]:
-        return [] if peer in self.rows else [ev.RowUnknown(peer)]
+            return [ev.NewestUnknown(record.sender, record.sender_device, event.seq)]
+        if record.cause <= newest and self._repeat_of(record) is None:
+            return [ev.RepeatUnknown(record.sender_device, record.cause, event.seq)]
+        return []
 
     def _cursor_lacks(self, device: str, cursor: int | None) -> list[ev.Unknown]:
         if self._cursor_verdict(device, cursor) is None and cursor is not None:
@@ -201,6 +183,7 @@ class UserActor:
             devices=tuple(self._devices),
             cursors={device: state.cursor for device, state in self.devices.items()},
             blocks=tuple(self.blocks.values()),
+            rows=tuple(self.rows.values()),
             newest=self.newest,
             tail=self.head.tail,
             handled=self.head.handled,
@@ -235,7 +218,7 @@ class UserActor:
             return
         self._keep(seq, record, value)
         self.receipts.arrived(record.sender, seq)
-        if self.rows.get(record.sender) is None:
+        if record.sender not in self.rows:
             self._put_row(Conversation(self.user.user_id, record.sender, record.sender_name), seq)
         if any(state.cursor >= seq for d, state in self.devices.items() if d in record.payloads):
             self._tell(record.sender, self.receipts.delivered(record.sender, seq))
@@ -572,7 +555,7 @@ class UserActor:
     def _visible_to(self, watcher: str) -> bool:
         return may_see(
             self.user.last_seen,
-            contact=self.rows.get(watcher) is not None,
+            contact=watcher in self.rows,
             blocked=self._is_blocked(watcher, self.head.handled + 1),
         )
 

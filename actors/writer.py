@@ -32,7 +32,7 @@ log = structlog.get_logger()
 ROWS_EVERY_S = 1.0
 """Conversation rows are collected this long, so that many receipts of a pair are one write."""
 
-CURSORS_EVERY_S = 1.0
+CURSORS_EVERY_S = 3.0
 """Cursors nobody waits for are collected this long; losing one costs a repeated delivery."""
 
 BUSY = 16
@@ -157,10 +157,10 @@ class Writer:
             self._hurry["rows"].set()
         self._signals["rows"].set()
 
-    def pending_row(self, user: str, peer: str) -> Conversation | None:
-        """Return the row if it has not reached the store yet."""
-        found = self._rows.get((user, peer)) or self._rows_out.get((user, peer))
-        return None if found is None else found.row
+    def pending_rows(self, user: str) -> list[Conversation]:
+        """Return the user's rows that have not reached the store yet, the newest of a pair last."""
+        queues = (self._rows_out, self._rows)
+        return [waiting.row for queue in queues for key, waiting in queue.items() if key[0] == user]
 
     def pending_cursors(self, user: str, devices: Sequence[str]) -> dict[str, int]:
         """Return the cursors that have not reached the store yet."""
@@ -243,13 +243,14 @@ class Writer:
 
     async def _write_rows(self) -> None:
         await self._collect("rows", ROWS_EVERY_S)
-        while self._rows or self._rows_out:
-            if not self._rows_out:
-                self._rows_out, self._rows = self._rows, {}
-            await self._store.put_conversations([waiting.row for waiting in self._rows_out.values()])
-            written, self._rows_out = self._rows_out, {}
-            self._finished([ticket for waiting in written.values() for ticket in waiting.tickets])
-            self._answer(token for waiting in written.values() for token in waiting.tokens)
+        if not self._rows_out:  # else the last write failed: the same rows again
+            self._rows_out, self._rows = self._rows, {}
+        await self._store.put_conversations([waiting.row for waiting in self._rows_out.values()])
+        written, self._rows_out = self._rows_out, {}
+        self._finished([ticket for waiting in written.values() for ticket in waiting.tickets])
+        self._answer(token for waiting in written.values() for token in waiting.tokens)
+        if self._rows:
+            self._signals["rows"].set()
 
     async def _collect(self, name: str, seconds: float) -> None:
         hurry = self._hurry[name]

@@ -304,10 +304,8 @@ class Mailboxes(Protocol):
         """Return all rows of the user."""
         ...
 
-    async def conversation_rows(
-        self, pairs: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], Conversation]:
-        """Return the rows that exist among these (user, peer) pairs."""
+    async def conversations_of(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
+        """Return the rows of each of these users."""
         ...
 
     async def receipts_after(self, user_id: str, after: int, upto: int) -> list[Conversation]:

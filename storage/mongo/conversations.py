@@ -33,11 +33,9 @@ class ConversationsPart(Part):
     async def conversations(self, user_id: str) -> list[Conversation]:
         return list((await self._merged([user_id]))[user_id].values())
 
-    async def conversation_rows(
-        self, pairs: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], Conversation]:
-        merged = await self._merged(list({user for user, _ in pairs}))
-        return {(user, peer): merged[user][peer] for user, peer in pairs if peer in merged[user]}
+    async def conversations_of(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
+        merged = await self._merged(user_ids)
+        return {user: list(rows.values()) for user, rows in merged.items()}
 
     async def receipts_after(self, user_id: str, after: int, upto: int) -> list[Conversation]:
         rows = [row for row in await self.conversations(user_id) if after < row.receipt_seq <= upto]

@@ -129,7 +129,7 @@ async def test_watermarks_never_fall(store: MongoStore) -> None:
     await store.put_conversations([stale])
     merged = Conversation("alice", "bob", "bob", 10, 9, 100, 95, 50, 3)
     assert await store.conversations("alice") == [merged]
-    assert await store.conversation_rows([("alice", "bob"), ("bob", "alice")]) == {("alice", "bob"): merged}
+    assert await store.conversations_of(["alice", "bob"]) == {"alice": [merged], "bob": []}
     await store.put_conversations([])
 
 
