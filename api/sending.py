@@ -31,6 +31,7 @@ _RECENT = 100_000
 _CERTAIN_MS = 30_000
 _SUITE_MAX = 32
 _DEVICES_MAX = 64
+_NAME_MAX = 64
 _SENT_TRIES = 3
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Outgoing(Struct, eq=False):
     frame: wire.Send
     reply: Callable[[Outcome], None]
     digest: bytes = b""
+    made_ms: int = 0
     person: Person | None = None
     answered: bool = False
 
@@ -213,7 +215,7 @@ class Sender:
         return item.person is None or self._is_old(item)
 
     def _is_old(self, item: Outgoing) -> bool:
-        return self._clock() - uuid7_ms(item.frame.id) > _CERTAIN_MS
+        return self._clock() - item.made_ms > _CERTAIN_MS
 
     async def _look_up(self, items: list[Outgoing]) -> list[Outgoing]:
         """Load recipients, and ask the store for old ids that Redis may have forgotten."""
@@ -310,7 +312,7 @@ def _of_devices(items: Sequence[Outgoing], some: Iterable[Outgoing]) -> list[Out
 def _check(item: Outgoing, now_ms: int) -> bool:
     """Refuse what no look-up could mend; folds the recipient's name and computes the digest."""
     try:
-        _check_form(item.frame, now_ms)
+        item.made_ms = _check_form(item.frame, now_ms)
         item.frame.to = fold_username(item.frame.to)
         item.digest = digest_of(item.frame.to, item.frame.suite, item.frame.payloads)
     except RoostError as exc:
@@ -320,7 +322,8 @@ def _check(item: Outgoing, now_ms: int) -> bool:
     return not item.answered
 
 
-def _check_form(frame: wire.Send, now_ms: int) -> None:
+def _check_form(frame: wire.Send, now_ms: int) -> int:
+    """Return the id's time."""
     try:
         made = uuid7_ms(frame.id)
     except ValueError as exc:
@@ -335,8 +338,12 @@ def _check_form(frame: wire.Send, now_ms: int) -> None:
         raise RoostError("invalid", "expires_in_s: 1 to 2,419,200 seconds.")
     if len(frame.payloads) > _DEVICES_MAX:
         raise RoostError("too_large", f"A message has at most {_DEVICES_MAX} payloads.")
-    if any(len(payload) > wire.MAX_PAYLOAD for payload in frame.payloads.values()):
-        raise RoostError("too_large", f"A payload is at most {wire.MAX_PAYLOAD} bytes.")
+    for device, payload in frame.payloads.items():
+        if len(device) > _NAME_MAX:
+            raise RoostError("invalid", f"payloads: a device id has at most {_NAME_MAX} characters.")
+        if len(payload) > wire.MAX_PAYLOAD:
+            raise RoostError("too_large", f"A payload is at most {wire.MAX_PAYLOAD} bytes.")
+    return made
 
 
 def _matches_devices(item: Outgoing) -> bool:

@@ -159,7 +159,9 @@ class World:
         async with self.http.request(method, url, json=body, data=data, headers=headers) as answer:
             text = await answer.read()
             if answer.status >= 400:
-                assert answer.headers["Content-Type"].startswith(("application/problem+json", "application/json"))
+                assert answer.headers["Content-Type"].startswith(
+                    ("application/problem+json", "application/json")
+                )
                 assert answer.headers["X-Request-Id"]
             return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
 
@@ -225,9 +227,7 @@ async def running(
         yield await _built(stack, urls, gateways, limits)
 
 
-async def _built(
-    stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[str, Limit] | None
-) -> World:
+async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[str, Limit] | None) -> World:
     name = f"t{secrets.token_hex(5)}"
     keyring = KeyRing(fresh_secrets(now_ms()))
     # The topics' names are fixed, and this broker is up in milliseconds: each world has its own.

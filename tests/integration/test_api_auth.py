@@ -109,7 +109,9 @@ async def test_a_gateway_that_hears_nothing_reads_what_ended(world: World) -> No
     alice = await world.person(keys=False)
     await alice.call("GET", "/v1/me", expect=200, gateway=1)
     store = world.gateways[0].deps.store
-    (family,) = await store.end_sessions(alice.tokens["user_id"], alice.device, world.gateways[0].deps.clock())
+    (family,) = await store.end_sessions(
+        alice.tokens["user_id"], alice.device, world.gateways[0].deps.clock()
+    )
     revocations = world.gateways[1].deps.revocations
     assert not revocations.ended(family)
     await revocations.reload()
@@ -131,5 +133,3 @@ async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
             assert (await alice.send(alice))[0] == 202
         status, problem = await alice.send(alice)
         assert (status, problem["code"]) == (429, "rate_limited")
-
-

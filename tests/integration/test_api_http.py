@@ -33,9 +33,7 @@ async def bob(world: World) -> Person:
     return await world.person()
 
 
-async def refused(
-    world: World, person: Person | None, method: str, path: str, **how: Any
-) -> tuple[int, str]:
+async def refused(world: World, person: Person | None, method: str, path: str, **how: Any) -> tuple[int, str]:
     headers = how.pop("headers", {})
     if person is not None:
         headers = headers | {"Authorization": f"Bearer {person.token}"}
@@ -452,7 +450,9 @@ async def key_entries(person: Person, wanted: int) -> list[tuple[str, str, str]]
 
 async def test_profile_devices_push_and_blocks(world: World) -> None:
     carol, dave = await world.person(), await world.person()
-    changed = await carol.call("PATCH", "/v1/me", {"display_name": "Carol", "read_receipts": False}, expect=200)
+    changed = await carol.call(
+        "PATCH", "/v1/me", {"display_name": "Carol", "read_receipts": False}, expect=200
+    )
     assert (changed["display_name"], changed["read_receipts"]) == ("Carol", False)
     shown = await dave.call("GET", f"/v1/users/{carol.username.upper()}", expect=200)
     assert shown["display_name"] == "Carol"
@@ -472,7 +472,7 @@ async def test_profile_devices_push_and_blocks(world: World) -> None:
     assert [each["id"] for each in page["entries"] if each["type"] == "message"] == [after["id"]]
 
 
-async def test_presence(world: World, alice: Person, bob: Person) -> None:
+async def test_presence(alice: Person, bob: Person) -> None:
     path = f"/v1/users/{bob.username}/presence"
     assert (await alice.call("GET", path, expect=200))["state"] == "offline"
     async with bob.hello():

@@ -35,15 +35,13 @@ class Waits:
     def __init__(self) -> None:
         self.by_name: dict[str, float] = {}
 
-    def __call__(self, name: str, principal: Principal, now_ms: int) -> float:
+    def __call__(self, name: str, _principal: Principal, _now_ms: int) -> float:
         return self.by_name.get(name, 0.0)
 
 
 def make(codec: str = wire.MSGPACK, by_header: Principal | None = None) -> tuple[Session, Waits]:
     waits = Waits()
-    session = Session(
-        wire.CODECS[codec], verify, waits, now_ms=NOW, spread_ms=7, by_header=by_header
-    )
+    session = Session(wire.CODECS[codec], verify, waits, now_ms=NOW, spread_ms=7, by_header=by_header)
     return session, waits
 
 
@@ -80,13 +78,15 @@ def problem(actions: list[rules.Action]) -> tuple[str, str]:
 
 def test_hello_attaches_at_the_cursor() -> None:
     session, _ = make()
-    assert session.receive(pack(wire.Hello("good", 17, background=True)), NOW) == [rules.Open(ALICE, 17, True)]
+    assert session.receive(pack(wire.Hello("good", 17, background=True)), NOW) == [
+        rules.Open(ALICE, 17, background=True)
+    ]
     assert session.attached(3, NOW + 5) == [rules.Emit(wire.Ready("ALICEPHONE", 17, NOW + 5))]
 
 
 def test_hello_without_cursor_begins_where_the_device_is() -> None:
     session, _ = make()
-    assert session.receive(pack(wire.Hello("good")), NOW) == [rules.Open(ALICE, None, False)]
+    assert session.receive(pack(wire.Hello("good")), NOW) == [rules.Open(ALICE, None, background=False)]
     assert session.attached(40, NOW) == [rules.Emit(wire.Ready("ALICEPHONE", 40, NOW))]
     assert session.top == 40
 
@@ -143,18 +143,18 @@ def test_no_hello_in_time() -> None:
 def test_header_stands_for_the_hello() -> None:
     session, _ = make(by_header=ALICE)
     assert session.tick(NOW + 1_999) == []
-    assert session.tick(NOW + 2_000) == [rules.Open(ALICE, None, False)]
+    assert session.tick(NOW + 2_000) == [rules.Open(ALICE, None, background=False)]
 
 
 def test_header_and_hello() -> None:
     session, _ = make(by_header=ALICE)
-    assert session.receive(pack(wire.Hello(None, 9)), NOW) == [rules.Open(ALICE, 9, False)]
+    assert session.receive(pack(wire.Hello(None, 9)), NOW) == [rules.Open(ALICE, 9, background=False)]
 
 
 def test_header_and_another_frame() -> None:
     session, _ = make(by_header=ALICE)
     actions = session.receive(pack(wire.Ping()), NOW)
-    assert actions == [rules.Open(ALICE, None, False), rules.Emit(wire.Pong(NOW))]
+    assert actions == [rules.Open(ALICE, None, background=False), rules.Emit(wire.Pong(NOW))]
 
 
 def test_second_hello() -> None:
@@ -304,7 +304,9 @@ def test_host_events() -> None:
 
 def test_neighbouring_entries_leave_as_one_frame() -> None:
     pong = wire.Pong(1)
-    frames = list(merged([wire.Entries([raw(1)]), wire.Entries([raw(2), raw(3)]), pong, wire.Entries([raw(4)])]))
+    frames = list(
+        merged([wire.Entries([raw(1)]), wire.Entries([raw(2), raw(3)]), pong, wire.Entries([raw(4)])])
+    )
     assert frames == [wire.Entries([raw(1), raw(2), raw(3)]), pong, wire.Entries([raw(4)])]
 
 
