@@ -210,7 +210,7 @@ async def until(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str,
 
 async def closing(socket: aiohttp.ClientWebSocketResponse) -> tuple[list[dict[str, Any]], int | None]:
     """Read to the end; returns the frames and the close code."""
-    frames = []
+    frames: list[dict[str, Any]] = []
     while True:
         received = await socket.receive(timeout=20)
         if received.type is not aiohttp.WSMsgType.TEXT:
@@ -282,14 +282,15 @@ async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[
     ]
     stack.push_async_callback(host.stop)
     address = await host.start()
-    shards = {"hosts": ("host-0",) * SHARDS, "routers": ("router-0",) * SHARDS, "bases": (1,) * SHARDS}
+    shards: Any = {"hosts": ("host-0",) * SHARDS, "routers": ("router-0",) * SHARDS, "bases": (1,) * SHARDS}
     view = ClusterView(
         version=1, pushers=(), addresses={"host-0": address}, incarnations={"host-0": "a"}, **shards
     )
-    for service in (router, *fronts):
+    own_services: list[Any] = [router, *fronts]
+    for service in own_services:
         stack.push_async_callback(service.stop)
         await service.start()
-    for service in (host, router, *fronts):
+    for service in (host, *own_services):
         await service.apply(view)
     http = await stack.enter_async_context(aiohttp.ClientSession())
     return World(http, fronts, host, own, view)

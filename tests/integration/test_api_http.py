@@ -294,7 +294,11 @@ async def test_query_and_claim(world: World, alice: Person) -> None:
     carol = await world.person()
     upload = {"one_time_keys": carol.one_time_keys("A", "B"), "fallback_keys": carol.one_time_keys("F")}
     await carol.call("POST", "/v1/keys/upload", upload, expect=200)
-    asked = {carol.address: [], f"@nobody.here:{SERVER_NAME}": [], "@x.y.z:elsewhere.net": []}
+    asked: dict[str, list[str]] = {
+        carol.address: [],
+        f"@nobody.here:{SERVER_NAME}": [],
+        "@x.y.z:elsewhere.net": [],
+    }
     found = await alice.call("POST", "/v1/keys/query", {"device_keys": asked}, expect=200)
     assert found == {
         "device_keys": {carol.address: {carol.device: carol.device_keys()}},

@@ -172,7 +172,7 @@ async def test_ack_beyond_the_end(world: World) -> None:
 
 async def test_refused_sends(world: World) -> None:
     alice, bob = await world.person(), await world.person()
-    cases = [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"to": "nobody.here"}, "unknown_user"),
         ({"id": new_id(8 * 24 * 3600 * 1000)}, "id_expired"),
         ({"id": "x"}, "invalid"),
@@ -262,7 +262,7 @@ async def test_backlog_then_drained(world: World) -> None:
         await socket.send_json({"type": "hello", "token": bob.token, "cursor": seqs[0]})
         ready = await until(socket, "ready")
         assert ready["cursor"] == seqs[0]
-        received = []
+        received: list[int] = []
         while len(received) < 2:
             received += [entry["seq"] for entry in (await until(socket, "entries"))["entries"]]
         assert received == seqs[1:]
