@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 import ray
 import structlog
+from ray._private.node import Node
+from ray._private.parameter import RayParams
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from actors.service import Alive, ClusterView, Service
@@ -55,7 +57,7 @@ def builder_of(role: str) -> Builder:
     raise LookupError(f"No installed distribution offers the role {role!r} (entry points {GROUP!r}).")
 
 
-class _Role:
+class _RoleActor:
     """A role in its process. One life of the process is one incarnation of the service."""
 
     def __init__(self, role: str, name: str, settings_json: str, builder: str, *, eager: bool) -> None:
@@ -123,7 +125,7 @@ def _load(path: str) -> Builder:
 
 
 RoleActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=_PARALLEL_CALLS)(
-    _Role
+    _RoleActor
 )
 
 
@@ -194,25 +196,41 @@ class RoleHandle:
             raise RoleAway(f"Ray did not carry out {self.name}.{method} ({type(exc).__name__}).") from exc
 
 
-def start_ray(temp: Path, *, ip: str = "127.0.0.1") -> str:
-    """Start a Ray cluster of one node that ends with this process, and return its address.
+class _QuietNode(Node):  # type: ignore[misc]
+    """Ray's head without its dashboard: nobody here looks at it, and it takes seconds and 110 MB."""
+
+    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        """Start none."""
+
+
+_own_node: list[_QuietNode] = []
+
+
+def start_ray(temp: Path) -> str:
+    """Start a Ray cluster of one node, join it, and return its address.
+
+    Its daemons end with the thread that calls this. They listen on loopback if the variable
+    ``RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER`` is 0, which Ray reads when this module is loaded.
+
+    ``ray.init`` would do the same with a dashboard, an autoscaler and a log monitor, and has no switch
+    to leave them out; ``Node`` is what it is made of.
 
     Args:
         temp: Folder for its sockets; short, since a socket's path has at most 107 bytes.
-        ip: The address that its daemons listen on.
     """
-    context = ray.init(
+    parameters = RayParams(
         num_cpus=0,
         num_gpus=0,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-        namespace=NAMESPACE,
-        _node_ip_address=ip,
-        _temp_dir=str(temp),
+        include_log_monitor=False,
+        no_monitor=True,
+        temp_dir=str(temp),
     )
-    address: str = context.address_info["address"]
+    node = _QuietNode(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
+    _own_node.append(node)
+    address: str = node.gcs_address
+    connect_ray(address)
     return address
 
 
@@ -231,6 +249,8 @@ def connect_ray(address: str) -> None:
 def leave_ray() -> None:
     """Disconnect; ends the cluster if this process started it."""
     ray.shutdown()
+    while _own_node:
+        _own_node.pop().kill_all_processes(check_alive=False, allow_graceful=True)
 
 
 def spawn(role: str, name: str, settings_json: str, *, builder: str = "", eager: bool = False) -> RoleHandle:

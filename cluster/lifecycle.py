@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -135,15 +135,14 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
     from cluster.system import Refused, System, started  # noqa: PLC0415 -- loads what other verbs do not need
 
     system = System(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    serving = asyncio.current_task()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _interrupt, stop, serving)
     began = time.monotonic()
     try:
+        starting = asyncio.current_task()
+        assert starting is not None  # noqa: S101 -- asyncio.run made one
+        _on_signal(starting.cancel)
         async with _progress(system), started(system) as running:
-            stop.ready = True  # type: ignore[attr-defined]
+            stop = asyncio.Event()
+            _on_signal(stop.set)  # again, since Ray has put its own handler there meanwhile
             _announce(running, settings, time.monotonic() - began, as_json=as_json)
             await stop.wait()
             _say("stopping: no more input; what is in the log goes into the store first")
@@ -157,12 +156,18 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
     return DONE
 
 
-def _interrupt(stop: asyncio.Event, serving: "asyncio.Task[Any] | None") -> None:
-    if stop.is_set():
-        return
-    stop.set()
-    if serving is not None and not getattr(stop, "ready", False):
-        serving.cancel()
+def _on_signal(call: Callable[[], object]) -> None:
+    """Run the call at the first Ctrl-C or SIGTERM; further ones change nothing, the stop is bounded in time."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _once, call)
+
+
+def _once(call: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: None)
+    call()
 
 
 @asynccontextmanager

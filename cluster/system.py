@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -49,6 +50,7 @@ class System:
         self._embedded = Embedded(settings, self._tell_servers, self._tell_log_lost)
         # The kernel ends Ray's daemons when the thread that started them ends: it must outlive start().
         self._ray_thread = ThreadPoolExecutor(1, "ray")
+        self._ray_runs = False
         self._coordinator: Any = None
         self._minder: asyncio.Task[None] | None = None
 
@@ -68,11 +70,13 @@ class System:
             self.settings = await self._embedded.start()
         finally:
             ray_address = await ray_started
+            self._ray_runs = True
         self._embedded.watch()
         self.step = "starting the roles"
         self._coordinator = await self._in_ray_thread(_spawn_coordinator, self.settings.model_dump_json())
         await self._until_ready()
         self._minder = asyncio.create_task(self._mind())
+        self.step = ""
         return self._running(ray_address)
 
     async def status(self) -> dict[str, Any]:
@@ -91,8 +95,9 @@ class System:
                 await self._coordinator.stop(_STOP_S)
             except Exception as exc:  # noqa: BLE001 -- whatever it is, the rest must be stopped, too
                 log.error("stop_incomplete", reason=str(exc))  # noqa: TRY400 -- a sentence
-        self.step = "stopping Ray"
-        await self._in_ray_thread(_leave_ray)
+        if self._ray_runs:
+            self.step = "stopping Ray"
+            await self._in_ray_thread(_leave_ray)
         self._ray_thread.shutdown()
         self.step = "stopping the servers"
         await self._embedded.stop()
@@ -201,6 +206,9 @@ def prepare_ray(data: Path) -> None:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_enable_metrics_collection": "0",
             "RAY_enable_open_telemetry": "0",
+            # Despite its name: every daemon listens on loopback, on Linux, too. Roles on other machines join
+            # a cluster that was made with `ray start`.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
         }
@@ -209,6 +217,7 @@ def prepare_ray(data: Path) -> None:
 
 def _start_ray(data: Path) -> str:
     prepare_ray(data)
+    logging.getLogger("ray").setLevel(logging.ERROR)
     from actors.ray_actor import start_ray  # noqa: PLC0415 -- reads its variables when it is loaded
 
     temp = _short_temp(data)
