@@ -108,7 +108,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake: the side connected to sends its nonce first."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         if self._me is None:
             self._transport.write(_LENGTH.pack(_NONCE) + self._nonce)
 

@@ -18,6 +18,7 @@ from actors import events as ev
 from actors.events import Item
 from actors.presence import Presence, may_see
 from actors.receipts import Peer, Receipts
+from actors.repeats import Seen
 from actors.view import Head, Poll, Reader, Stream, at_ms_of
 from roost.wire import WINDOW
 from storage.records import (
@@ -27,6 +28,7 @@ from storage.records import (
     MailboxDocument,
     MessageRecord,
     ReceiptRecord,
+    Record,
     SentRecord,
     User,
 )
@@ -67,7 +69,7 @@ class UserActor:
         self.streams: dict[int, Stream] = {}
         self.polls: dict[object, Poll] = {}
         self.blocks = {block.peer: block for block in loaded.blocks}
-        self.newest = dict(loaded.newest)
+        self.seen = {device: Seen(newest) for device, newest in loaded.newest.items()}
         self.rows = {row.peer: row for row in loaded.rows}
         self.receipts = Receipts()
         self.presence = Presence(loaded.user.last_seen_ms)
@@ -95,7 +97,7 @@ class UserActor:
     def learn(self, facts: ev.Facts) -> None:
         """Take the answers."""
         for device, newest in facts.newest:
-            self.newest.setdefault(device, newest)
+            self.seen.setdefault(device, Seen(newest))
         for device, cause, seq in facts.repeats:
             self._repeat_facts[device, cause] = seq
         self._cursor_facts.update(facts.cursors)
@@ -109,11 +111,11 @@ class UserActor:
         if self._is_blocked(record.sender, event.seq):
             return []
         if record.sender not in self.rows:
-            self.newest.setdefault(record.sender_device, "")  # the row is stored with the first message
-        newest = self.newest.get(record.sender_device)
-        if newest is None:
+            # The row is stored with the first message: without it there was none.
+            self.seen.setdefault(record.sender_device, Seen(""))
+        if record.sender_device not in self.seen:
             return [ev.NewestUnknown(record.sender, record.sender_device, event.seq)]
-        if record.cause <= newest and self._repeat_of(record) is None:
+        if self._is_repeat(record) is None:
             return [ev.RepeatUnknown(record.sender_device, record.cause, event.seq)]
         return []
 
@@ -184,7 +186,7 @@ class UserActor:
             cursors={device: state.cursor for device, state in self.devices.items()},
             blocks=tuple(self.blocks.values()),
             rows=tuple(self.rows.values()),
-            newest=self.newest,
+            newest={device: seen.newest for device, seen in self.seen.items()},
             tail=self.head.tail,
             handled=self.head.handled,
         )
@@ -207,10 +209,9 @@ class UserActor:
     def _message(self, seq: int, record: MessageRecord, value: bytes) -> None:
         if self._is_blocked(record.sender, seq):
             return
-        original = self._repeat_facts.pop((record.sender_device, record.cause), None) or self._repeat_of(
-            record
-        )
-        if original:
+        repeat = self._is_repeat(record)
+        self._repeat_facts.pop((record.sender_device, record.cause), None)
+        if repeat:
             self._tell(
                 record.sender,
                 self.receipts.repeated(record.sender, seq, all_acked=self._best_cursor() >= self.head.tail),
@@ -225,29 +226,22 @@ class UserActor:
         if not self._attached():
             self._wake(record.payloads, record.cause, seq, urgent=record.urgent)
 
-    def _repeat_of(self, record: MessageRecord) -> int | None:
-        """Return the seq of the entry this repeats, 0 if it is known to be new, None if unknown."""
-        newest = self.newest.get(record.sender_device)
-        if newest is None:
-            return None
-        if record.cause > newest:
-            return 0
-        for item in self.head:
-            known = item.record
-            if (
-                isinstance(known, MessageRecord)
-                and known.cause == record.cause
-                and known.sender_device == record.sender_device
-            ):
-                return item.seq
-        return self._repeat_facts.get((record.sender_device, record.cause))
+    def _is_repeat(self, record: MessageRecord) -> bool | None:
+        """Say whether the mailbox holds this message already; None: it has to be looked up."""
+        known = self.seen[record.sender_device].is_repeat(record.cause)
+        if known is not None:
+            return known
+        if any(_same_message(item.record, record) for item in self.head):
+            return True
+        found = self._repeat_facts.get((record.sender_device, record.cause))
+        return None if found is None else found > 0
 
     def _keep(self, seq: int, record: MessageRecord | KeysRecord | SentRecord, value: bytes) -> None:
         sender = device = newest = ""
         if isinstance(record, MessageRecord):
             sender, device = record.sender, record.sender_device
-            greatest = max(self.newest.get(device, ""), record.cause)
-            self.newest[device] = greatest
+            self.seen[device].add(record.cause)
+            greatest = self.seen[device].newest
             newest = "" if greatest == record.cause else greatest
         document = MailboxDocument(
             self.user.user_id, seq, self.head.tail, _TAGS[type(record)], sender, device,
@@ -601,6 +595,14 @@ class UserActor:
             del self.streams[stream.number]
             self._out.append(do.Close(stream.number, "revoked", "this device was removed"))
         self._out.append(do.AnswerDone(event.token))
+
+
+def _same_message(known: Record, record: MessageRecord) -> bool:
+    return (
+        isinstance(known, MessageRecord)
+        and known.cause == record.cause
+        and known.sender_device == record.sender_device
+    )
 
 
 _HANDLERS: dict[type, Callable[[UserActor, Any], None]] = {
