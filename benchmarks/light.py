@@ -1,17 +1,20 @@
-"""Light clients: real accounts, real sockets, MessagePack, but no encryption, so that the load
-generator, which shares the cores with the server, takes as little of them as it can.
+"""Light clients: real accounts, real sockets, MessagePack, but no encryption.
+
+The load generator shares the cores with the server and takes as little of them as it can.
 
 The first eight bytes of each payload are the sender's monotonic time in nanoseconds, the next
 eight its number; the server passes them on untouched, and the receiver checks and measures.
 """
 
 import asyncio
+import contextlib
 import random
 import secrets
 import time
 from array import array
 from collections import defaultdict
 from collections.abc import Callable
+from http import HTTPStatus
 
 import aiohttp
 import msgspec
@@ -35,6 +38,7 @@ class Ids:
         self._last, self._count = 0, 0
 
     def next(self, now_ms: int) -> str:
+        """Return an id of this moment, or just after the last one."""
         now_ms = max(now_ms, self._last)
         self._count = self._count + 1 if now_ms == self._last else 0
         self._last = now_ms
@@ -53,17 +57,17 @@ async def sign_up(http: aiohttp.ClientSession, base: str, username: str) -> Acco
     """Register, log in, and publish the device's keys."""
     account = {"username": username, "password": PASSWORD}
     async with http.post(f"{base}/v1/accounts", json=account) as answer:
-        if answer.status not in {201, 409}:
+        if answer.status not in {HTTPStatus.CREATED, HTTPStatus.CONFLICT}:
             raise RuntimeError(await answer.text())
     async with http.post(f"{base}/v1/sessions", json=account | {"device": {"name": "load"}}) as answer:
-        if answer.status != 201:
+        if answer.status != HTTPStatus.CREATED:
             raise RuntimeError(await answer.text())
         session = await answer.json()
     own = DeviceSecrets.from_random(secrets.token_bytes(64))
     bundle = device_keys(f"@{username}:localhost", session["device_id"], own)
     headers = {"Authorization": f"Bearer {session['access_token']}"}
     async with http.post(f"{base}/v1/keys/upload", json={"device_keys": bundle}, headers=headers) as answer:
-        if answer.status != 200:
+        if answer.status != HTTPStatus.OK:
             raise RuntimeError(await answer.text())
     return Account(username, session["device_id"], session["access_token"])
 
@@ -103,6 +107,7 @@ class LightClient(WSListener):  # type: ignore[misc] # picows ships no types
         await asyncio.wait_for(self.ready, 30)
 
     def close(self) -> None:
+        """Disconnect."""
         if self._transport is not None:
             self._transport.disconnect()
 
@@ -124,6 +129,7 @@ class LightClient(WSListener):  # type: ignore[misc] # picows ships no types
         self._transport.send(WSMsgType.BINARY, _encode(frame))
 
     def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame of the server."""
         if frame.msg_type != WSMsgType.BINARY:
             if frame.msg_type == WSMsgType.PING:
                 _transport.send_pong(frame.get_payload_as_bytes())
@@ -196,10 +202,12 @@ class Crowd:
             self._friends.append(self.random.sample(rest, others))
 
     def leave(self) -> None:
+        """Disconnect everybody."""
         for client in self.clients:
             client.close()
 
     def send_one(self) -> None:
+        """Let somebody write to one of their contacts."""
         index = self.random.randrange(len(self.clients))
         self.clients[index].send(self.random.choice(self._friends[index]))
 
@@ -214,15 +222,16 @@ class Crowd:
             self.send_one()
         await self.settle()
 
-    async def press(self, outstanding: int, seconds: float) -> None:
-        """Keep so many messages under way."""
+    async def press(self, outstanding: int, seconds: float, messages: int | None = None) -> None:
+        """Keep so many messages under way, for so long, or until so many were sent."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while loop.time() < end:
+        while loop.time() < end and (messages is None or self.tally.sent < messages):
             self._room.clear()
             while self.tally.sent - self.tally.delivered - self.tally.rejected < outstanding:
                 self.send_one()
-            await self._room.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), 1)
 
     async def settle(self, seconds: float = 30) -> None:
         """Wait until everything sent was delivered."""

@@ -44,7 +44,12 @@ async def accounts(base: str, count: int) -> list[Account]:
 
 
 async def phase(
-    system: System, people: list[Account], options: argparse.Namespace, *, rate: float = 0, outstanding: int = 0
+    system: System,
+    people: list[Account],
+    options: argparse.Namespace,
+    *,
+    rate: float = 0,
+    outstanding: int = 0,
 ) -> dict[str, Any]:
     """Run one phase and return its figures."""
     tally = Tally()
@@ -105,6 +110,17 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def finish(result: dict[str, Any], file: Path | None) -> None:
+    """Write the figures to the file, or to stdout."""
+    text = json.dumps(result, indent=1)
+    if file is None:
+        print(text)
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+        print(f"the figures are in {file}", file=sys.stderr)
+
+
 def main() -> int:
     """Parse the command line, measure, say what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
@@ -117,12 +133,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=None, help="file for the figures; else stdout")
     options = parser.parse_args()
     result = asyncio.run(measure(options))
-    text = json.dumps(result, indent=1)
-    if options.json is None:
-        print(text)
-    else:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(text + "\n")
+    finish(result, options.json)
     bad = [p for p in result["phases"] if p["lost"] or p["doubled"] or p["reordered"] or p["rejected"]]
     return 1 if bad else 0
 

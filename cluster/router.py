@@ -27,9 +27,10 @@ POLL_RECORDS = 4000
 """Records of one poll at most."""
 
 BUSY_RECORDS = 32
-"""A poll that brings this many is followed by a short rest, so that batches grow under load."""
+"""A poll that brings this many is followed by a rest, so that batches grow under load."""
 
-REST_S = 0.008
+REST_S_PER_RECORD = 0.0001
+REST_S_AT_MOST = 0.04
 
 UNSTORED_LIMIT = 20_000
 """Records of one shard that may be at the host and not yet stored; beyond that it is not read."""
@@ -137,17 +138,23 @@ class Router:
                 link.send(msg.Shut([shard]))
 
     async def _starts(self, shards: list[int], view: ClusterView) -> dict[int, int]:
-        """Return where to begin: the group's offset, or what the stores say, whichever is further."""
+        """Return where to begin: where the stores end.
+
+        Not the group's offset: after the log began anew it may still be the old log's. A map with another
+        base than the stores' would number records of the new log as if they were the old one's.
+
+        Raises:
+            Unavailable: The map is older than the log's state; the newer one is on its way.
+        """
         if not shards:
             return {}
-        committed = await self._reader.committed(shards)
         states = await self._store.log_states()
         starts: dict[int, int] = {}
         for shard in shards:
             state = states.get(shard)
-            stored = state.stored if state is not None and state.base == view.bases[shard] else 0
-            offset = committed[shard]
-            starts[shard] = stored if offset is None else offset
+            if state is None or state.base != view.bases[shard]:
+                raise Unavailable("The map is older than the state of the log.")
+            starts[shard] = state.stored
         return starts
 
     def _stale(self, host: str, view: ClusterView) -> bool:
@@ -196,7 +203,7 @@ class Router:
             return
         count = self._route(records)
         if count >= BUSY_RECORDS:
-            await asyncio.sleep(REST_S)
+            await asyncio.sleep(min(REST_S_AT_MOST, count * REST_S_PER_RECORD))
 
     def _route(self, records: dict[int, list[LogRecord]]) -> int:
         parts: dict[str, list[msg.Part]] = {}
