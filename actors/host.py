@@ -206,6 +206,9 @@ class ActorHost:
         for part in batch.parts:
             shard = self._shards.get(part.shard)
             if shard is None or self._routers.get(part.shard) is not link:
+                # A router that was paused does not know that another one read this shard meanwhile: it
+                # must open it anew, else it would send for ever to a host that does not listen.
+                link.send(msg.NotMine(part.shard, self._view.version if self._view is not None else 0))
                 continue
             for offset, value in zip(part.offsets, part.values, strict=True):
                 if offset >= shard.offsets.following:

@@ -1,0 +1,86 @@
+"""Acknowledgements and reading: what raises a device's cursor, and what the senders are told."""
+
+from actors import effects as do
+from actors import events as ev
+from actors.user.reading import Reading
+from actors.user.state import DeviceState
+from storage.records import Conversation, MessageRecord
+
+
+class Acks(Reading):
+    """Cursors only rise; receipts follow them."""
+
+    def _ack_lacks(self, event: ev.Acked) -> list[ev.Unknown]:
+        state = self.devices.get(event.device)
+        if state is None or not state.cursor < event.seq <= self.head.handled:
+            return []
+        wanted = self._stored_span(event, state)
+        return [ev.SendersUnknown(*wanted)] if wanted is not None and wanted not in self._item_facts else []
+
+    def _stored_span(self, event: ev.Acked, state: DeviceState) -> tuple[int, int] | None:
+        """Return the span of stored entries an ack covers and that no stream has in flight."""
+        stream = self._stream_of(event.device)
+        if state.cursor >= self.head.begin or (stream is not None and stream.since <= state.cursor):
+            return None
+        return state.cursor, min(event.seq, self.head.begin)
+
+    def _ack(self, event: ev.Acked) -> None:
+        state = self.devices.get(event.device)
+        if state is None:
+            self._refuse(event.token, "revoked", "this device was removed")
+            return
+        if event.seq > self.head.handled or event.seq < 0:
+            self._refuse(event.token, "cursor_invalid", "acknowledge only what was received")
+            return
+        if event.seq > state.cursor:
+            for sender in self._senders(event, state):
+                self._tell(sender, self.receipts.delivered(sender, event.seq))
+            state.cursor = event.seq
+        self._out.append(do.PutCursor(event.device, state.cursor, event.token))
+        stream = self._stream_of(event.device)
+        if stream is not None:
+            stream.acked(event.seq)
+            self._serve(stream)
+
+    def _senders(self, event: ev.Acked, state: DeviceState) -> list[str]:
+        """Return who wrote the messages that this ack covers for the first time on this device."""
+        span = self._stored_span(event, state)
+        if span is not None:
+            items = [*self._item_facts.pop(span), *self.head.after(self.head.begin)]
+        else:
+            stream = self._stream_of(event.device)
+            items = (
+                list(stream.flying)
+                if stream is not None and stream.since <= state.cursor
+                else [*self.head.after(state.cursor)]
+            )
+        found: dict[str, None] = {}
+        for item in items:
+            record = item.record
+            if (
+                state.cursor < item.seq <= event.seq
+                and isinstance(record, MessageRecord)
+                and event.device in record.payloads
+            ):
+                found[record.sender] = None
+        return list(found)
+
+    def _read(self, event: ev.ReadMarked) -> None:
+        if event.seq > self.head.handled or event.seq < 0:
+            self._refuse(event.token, "cursor_invalid", "mark as read only what was received")
+            return
+        row = self.rows.get(event.peer)
+        if row is None:
+            self._refuse(event.token, "unknown_message", "there is no conversation with this user")
+            return
+        if event.seq > row.my_read_seq:
+            changed = Conversation(**{f: getattr(row, f) for f in row.__struct_fields__})
+            changed.my_read_seq = event.seq
+            if self.user.read_receipts:
+                self._tell(event.peer, self.receipts.read(event.peer, event.seq))
+            self._put_row(changed, 0, event.token)
+        elif event.token is not None:
+            self._out.append(do.AnswerDone(event.token))
+
+    def _marks(self, event: ev.MarksAsked) -> None:
+        self._out.append(do.AnswerMarks(event.token, self.rows.get(event.peer)))

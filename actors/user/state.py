@@ -1,0 +1,154 @@
+"""What one user's actor knows, and the small steps that all its parts share."""
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from actors import effects as do
+from actors import events as ev
+from actors.events import Item
+from actors.presence import Presence, may_see
+from actors.receipts import Peer, Receipts
+from actors.repeats import Seen
+from actors.view import Head, Poll, Stream
+from storage.records import Conversation, User
+
+WAKE_AGAIN_MS = 600_000
+"""A wake-up that brought nobody back is repeated, with the next message, after this long."""
+
+
+class DeviceState:
+    """What the actor knows of one device.
+
+    Attributes:
+        cursor: Everything up to here is safely on the device.
+        pushable: It has a push token.
+        woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
+            since activation; 0: none pending.
+    """
+
+    def __init__(self, cursor: int, *, pushable: bool) -> None:
+        self.cursor = cursor
+        self.pushable = pushable
+        self.woken_at_ms: int | None = None
+
+
+class State:
+    """One user's mailbox head, devices, readers, conversations and presence."""
+
+    def __init__(self, loaded: ev.Loaded) -> None:
+        self.user: User = loaded.user
+        self.head = Head(loaded.handled, loaded.tail)
+        self._devices = loaded.devices
+        self.devices = {
+            d.device: DeviceState(loaded.cursors.get(d.device, d.from_seq), pushable=d.push_token is not None)
+            for d in loaded.devices
+        }
+        self.streams: dict[int, Stream] = {}
+        self.polls: dict[object, Poll] = {}
+        self.blocks = {block.peer: block for block in loaded.blocks}
+        self.seen = {device: Seen(newest) for device, newest in loaded.newest.items()}
+        self.rows = {row.peer: row for row in loaded.rows}
+        self.receipts = Receipts()
+        self.presence = Presence(loaded.user.last_seen_ms)
+        self.watchers: set[str] = set()
+        self._cursor_facts: dict[int, bool] = {}
+        self._repeat_facts: dict[tuple[str, str], int] = {}
+        self._item_facts: dict[tuple[int, int], tuple[Item, ...]] = {}
+        self._now_ms = 0
+        self._stored = loaded.handled
+        self._out: list[do.Effect] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether the actor could be forgotten: nobody is attached and all it knows is in the stores."""
+        return (
+            not self.streams
+            and not self.polls
+            and not self.watchers
+            and self.presence.offline_at_ms is None
+            and len(self.head) == 0
+        )
+
+    def snapshot(self) -> ev.Loaded:
+        """Return what an idle actor can be made anew from, as long as no record of its user follows."""
+        user = structs.replace(self.user, last_seen_ms=self.presence.last_seen_ms)
+        return ev.Loaded(
+            user=user,
+            devices=tuple(self._devices),
+            cursors={device: state.cursor for device, state in self.devices.items()},
+            blocks=tuple(self.blocks.values()),
+            rows=tuple(self.rows.values()),
+            newest={device: seen.newest for device, seen in self.seen.items()},
+            tail=self.head.tail,
+            handled=self.head.handled,
+        )
+
+    def _put_row(self, row: Conversation, seq: int, token: object = None) -> None:
+        self.rows[row.peer] = row
+        self._out.append(do.PutRow(row, seq, token))
+
+    def _is_blocked(self, peer: str, seq: int) -> bool:
+        block = self.blocks.get(peer)
+        return (
+            block is not None
+            and block.since_seq <= seq
+            and (block.until_seq is None or seq < block.until_seq)
+        )
+
+    def _stream_of(self, device: str) -> Stream | None:
+        return next((s for s in self.streams.values() if s.device == device), None)
+
+    def _attached(self) -> bool:
+        return bool(self.streams or self.polls)
+
+    def _came(self, device: str, state: DeviceState) -> None:
+        if state.pushable and state.woken_at_ms != 0:
+            self._out.append(do.ClearWakeup(device))
+        state.woken_at_ms = 0
+
+    def _wake(self, devices: Iterable[str], cause: str, seq: int, *, urgent: bool) -> None:
+        for device in devices:
+            state = self.devices.get(device)
+            if state is None or not state.pushable or not urgent:
+                continue
+            if state.woken_at_ms and self._now_ms - state.woken_at_ms < WAKE_AGAIN_MS:
+                continue
+            state.woken_at_ms = self._now_ms
+            self._out.append(do.Wake(device, cause, seq, urgent))
+
+    def _last_seq(self) -> int:
+        items = self.head.after(self.head.begin)
+        return items[-1].seq if items else self.head.begin
+
+    def _tell(self, peer: str, marks: Peer | None) -> None:
+        if marks is not None and not self._is_blocked(peer, self.head.handled + 1):
+            self._out.append(do.EmitReceipt(peer, marks.delivered, marks.read))
+
+    def _refuse(self, token: object, code: str, detail: str) -> None:
+        if token is not None:
+            self._out.append(do.Refuse(token, code, detail))
+
+    def _best_cursor(self) -> int:
+        return max((state.cursor for state in self.devices.values()), default=0)
+
+    def _needed_after(self) -> int:
+        """Return the lowest position that somebody attached still reads or acknowledges from."""
+        attached = {reader.device for reader in (*self.streams.values(), *self.polls.values())}
+        return min((self.devices[d].cursor for d in attached if d in self.devices), default=self.head.handled)
+
+    def _visible_to(self, watcher: str) -> bool:
+        return may_see(
+            self.user.last_seen,
+            contact=watcher in self.rows,
+            blocked=self._is_blocked(watcher, self.head.handled + 1),
+        )
+
+    def _tell_presence(self, watcher: str) -> None:
+        online, last_seen = self.presence.seen_by(allowed=self._visible_to(watcher))
+        self._out.append(do.TellPresence(watcher, online, last_seen))
+
+    def _announce(self) -> None:
+        self._out.append(do.PresenceChanged(self.presence.online, self._now_ms))
+        for watcher in sorted(self.watchers):
+            self._tell_presence(watcher)
