@@ -26,6 +26,7 @@ from api.limits import DEFAULTS, Limit
 from api.routes.system import exposition
 from api.wiring import wire
 from cluster.settings import Settings
+from cluster.wiring import settings_of
 from roost import wire as frames
 from roost.clock import Clock, now_ms
 from storage.kafka_log import KafkaLogWriter
@@ -174,7 +175,7 @@ async def build(name: str, settings_json: str) -> Service:
         KeyRingError: The key ring cannot be used.
         Unavailable: No Kafka broker answers.
     """
-    settings = Settings.model_validate_json(settings_json)
+    settings = settings_of("gateway", name, settings_json)
     keyring = KeyRing.load(settings.keyring_file)
     kafka, mongo, redis = settings.kafka, settings.mongo, settings.redis
     log_writer = KafkaLogWriter(kafka.url or "", linger_ms=kafka.linger_ms)

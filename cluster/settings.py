@@ -175,7 +175,7 @@ class Cluster(Group):
         0.5, gt=0, description="Seconds between two looks of the coordinator at every role."
     )
     silence_s: float = Field(
-        2.0, gt=0, description="Seconds without an answer after which a role counts as gone."
+        1.5, gt=0, description="Seconds without an answer after which a role counts as gone."
     )
     grace_s: float = Field(
         5.0, ge=0, description="Seconds that a host which restarts keeps its shards before others take them."
