@@ -1,0 +1,123 @@
+"""The host: the shell around the user actors of its shards.
+
+Data walks one way: a message comes in over a link, becomes an event in its user's inbox, the actor
+turns it into effects, and the effects leave over links or through the writer. A user whose actor
+must be loaded, or whose event lacks a fact, waits with its inbox; everybody else goes on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from actors import events as ev
+from actors import messages as msg
+from actors.host.gateways import FromGateways
+from actors.host.inboxes import Inboxes
+from actors.host.routers import FromRouters
+from actors.host.state import HostSettings
+from actors.host.time import Time
+from actors.link import Link, serve
+from actors.service import Address, ClusterView
+from storage import metrics
+
+__all__ = ["ActorHost", "HostSettings"]
+
+log = structlog.get_logger()
+
+
+class ActorHost(Inboxes, FromRouters, FromGateways, Time):
+    """Hosts the actors of the shards that routers open here; see `actors.service.Service`."""
+
+    async def start(self) -> Address:
+        """Listen for links and start the loops."""
+        self._writer.start()
+        self._server, address = await serve(
+            self._settings.listen, 0, self, msg.decode_to_host, secret=self._secret
+        )
+        self._spawn(self._keep_time())
+        self._spawn(self._passivate())
+        return address
+
+    async def apply(self, view: ClusterView) -> None:
+        """Take the newest map: let go of shards that others own now."""
+        if self._view is not None and view.version < self._view.version:
+            return
+        self._view = view
+        self._writer.shards = view.shards
+        for number in [n for n in self._shards if view.hosts[n] != self.name]:
+            self._drop_shard(number)
+
+    async def hold(self) -> None:
+        """Append nothing to the log until `release`."""
+        self._writer.hurry()
+        await self._log.pause()
+
+    async def release(self) -> None:
+        """Append again."""
+        self._log.resume()
+
+    async def status(self) -> dict[str, Any]:
+        """Return how many shards, users and streams are here, and what waits to be written."""
+        self._writer.hurry()
+        return {
+            "shards": len(self._shards),
+            "users": len(self._residents),
+            "streams": len(self._outlets.streams),
+            "waiting": self._writer.waiting,
+        }
+
+    async def metrics(self) -> bytes:
+        """Return this process's metrics."""
+        metrics.ACTIVE_USERS.set(len(self._residents))
+        metrics.ATTACHED_STREAMS.set(len(self._outlets.streams))
+        return metrics.exposition()
+
+    async def stop(self) -> None:
+        """Write what waits and disconnect."""
+        if self._server is not None:
+            self._server.close()
+        await self._writer.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._outlets.close()
+        for link in set(self._routers.values()):
+            link.close()
+
+    def opened(self, link: Link) -> None:
+        """A router or gateway is there."""
+        log.info("link_opened", role=link.role, peer=link.name)
+
+    def received(self, link: Link, messages: list[Any]) -> None:
+        """Turn messages into events."""
+        for message in messages:
+            handler = _FROM_LINK.get(type(message))
+            if handler is not None:
+                handler(self, link, message)
+            else:
+                self._question(link, message)
+
+    def closed(self, link: Link) -> None:
+        """Detach the streams of a gateway that is gone; forget a router."""
+        log.info("link_closed", role=link.role, peer=link.name)
+        for shard in [n for n, router in self._routers.items() if router is link]:
+            del self._routers[shard]
+        for key in self._outlets.streams_of(link):
+            self._detach(key)
+        for watcher, user in self._outlets.watches_of(link):
+            self._post(user, ev.Unwatched(watcher))
+
+
+_FROM_LINK: dict[type, Callable[[ActorHost, Link, Any], None]] = {
+    msg.Open: ActorHost._open,  # noqa: SLF001 - the table is part of the class
+    msg.Batch: ActorHost._batch,  # noqa: SLF001
+    msg.Shut: ActorHost._shut,  # noqa: SLF001
+    msg.Attach: ActorHost._attach,  # noqa: SLF001
+    msg.Detach: ActorHost._detached,  # noqa: SLF001
+    msg.Ack: ActorHost._ack,  # noqa: SLF001
+    msg.Typing: ActorHost._typing,  # noqa: SLF001
+    msg.Watch: ActorHost._watch,  # noqa: SLF001
+    msg.Unwatch: ActorHost._unwatch,  # noqa: SLF001
+}

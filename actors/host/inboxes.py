@@ -1,0 +1,143 @@
+"""Inboxes: events of a user in order, look-ups where one lacks something, everybody else goes on."""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from actors import effects as do
+from actors import events as ev
+from actors.host.state import HostState, Resident
+from actors.user import UserActor
+from actors.writer import Ticket
+from storage import metrics
+
+log = structlog.get_logger()
+
+Wanted = TypeVar("Wanted")
+Found = TypeVar("Found")
+
+
+class Inboxes(HostState):
+    """From an event in an inbox to effects performed."""
+
+    def _turn(self) -> None:
+        """Handle every event that can be handled; start the look-ups for the others."""
+        runnable, self._runnable = self._runnable, {}
+        floors: dict[str, int] = {}
+        wanted: dict[str, list[ev.Unknown]] = {}
+        now = self._clock()
+        for user, resident in runnable.items():
+            resident.touched_ms = now
+            if resident.actor is None:
+                resident.waiting = True
+                floors[user] = resident.shard.stored_seq + 1
+                continue
+            lacks = self._work(user, resident, resident.actor, now)
+            if lacks:
+                resident.waiting = True
+                wanted[user] = lacks
+        if floors:
+            self._spawn(self._load(floors))
+        if wanted:
+            self._spawn(self._look_up(wanted))
+
+    def _work(self, user: str, resident: Resident, actor: UserActor, now: int) -> list[ev.Unknown]:
+        inbox = resident.inbox
+        while inbox:
+            event, offset = inbox[0]
+            lacks = actor.lacks(event)
+            if lacks:
+                return lacks
+            inbox.popleft()
+            self._handle(user, resident, actor, event, offset, now)
+        return []
+
+    def _handle(
+        self, user: str, resident: Resident, actor: UserActor, event: ev.Event, offset: int | None, now: int
+    ) -> None:
+        shard = resident.shard
+        try:
+            effects = actor.handle(event, now, shard.stored_seq)
+        except Exception as exc:
+            # A record that breaks the rules must not come back for ever; anything else is a bug to see.
+            log.exception("event_failed", user=user, kind=type(event).__name__)
+            if isinstance(event, ev.RecordArrived) and offset is not None:
+                self._poison(shard, offset, event.value, f"{type(exc).__name__}: {exc}")
+            return
+        for effect in effects:
+            if isinstance(effect, do.ReadPage):
+                self._spawn(self._read_page(user, effect))
+            elif isinstance(effect, do.SetTimer):
+                heapq.heappush(self._timers, (effect.at_ms, user))
+                self._timer_set.set()
+            else:
+                self._outlets.perform(actor.user, effect, shard, offset)
+        if offset is not None:
+            self._finished([Ticket(shard.offsets, offset)])
+
+    async def _load(self, floors: dict[str, int]) -> None:
+        while settling := [u for u in floors if u in self._residents and self._residents[u].shard.settling]:
+            log.info("activation_waits", users=len(settling), reason="the log before is being stored")
+            await asyncio.sleep(0.05)
+        loaded = await self._one_by_one(floors, self._activation.load)
+        metrics.ACTIVATIONS.inc(len(loaded))
+        for user in floors:
+            resident = self._residents.get(user)
+            if resident is None or resident.actor is not None:
+                continue
+            if user in loaded:
+                resident.actor = UserActor(loaded[user])
+                resident.waiting = False
+                self._run(user, resident)
+            else:
+                self._give_up(user, resident)
+
+    async def _look_up(self, wanted: dict[str, list[ev.Unknown]]) -> None:
+        facts = await self._one_by_one(wanted, self._activation.facts)
+        for user in wanted:
+            resident = self._residents.get(user)
+            if resident is None or resident.actor is None:
+                continue
+            if user in facts:
+                resident.actor.learn(facts[user])
+                resident.waiting = False
+                self._run(user, resident)
+            else:
+                self._give_up(user, resident)
+
+    async def _one_by_one(
+        self, wanted: dict[str, Wanted], ask: Callable[[dict[str, Wanted]], Awaitable[dict[str, Found]]]
+    ) -> dict[str, Found]:
+        """Ask for all users at once; if that fails for a reason of its own, for each alone."""
+        try:
+            return await self._insist(lambda: ask(wanted))
+        except Exception:
+            log.exception("look_up_failed", users=len(wanted))
+            if len(wanted) == 1:
+                return {}
+        found: dict[str, Found] = {}
+        for user, one in wanted.items():
+            found |= await self._one_by_one({user: one}, ask)
+        return found
+
+    def _give_up(self, user: str, resident: Resident) -> None:
+        """There is no such user, or it cannot be loaded: nobody shall wait for it for ever."""
+        del self._residents[user]
+        for event, offset in resident.inbox:
+            if isinstance(event, ev.RecordArrived) and offset is not None:
+                self._poison(resident.shard, offset, event.value, "the recipient cannot be loaded")
+            else:
+                self._outlets.refuse_event(event, "unknown_user", "there is no such user")
+
+    async def _read_page(self, user: str, page: do.ReadPage) -> None:
+        items, through, missed = await self._insist(
+            lambda: self._activation.page(user, page.after, page.upto, page.limit)
+        )
+        if missed:
+            log.warning("entries_missed", user=user, after=page.after, upto=page.upto)
+            metrics.MISSED_ENTRIES.inc()
+        if user in self._residents:
+            self._post(user, ev.PageRead(page.reader, items, through, missed))

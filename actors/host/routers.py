@@ -1,0 +1,88 @@
+"""What routers say to a host: shards are opened, batches come, shards are given up."""
+
+import structlog
+
+from actors import events as ev
+from actors import messages as msg
+from actors.host.state import HostState
+from actors.link import Link
+from actors.shard import Shard
+from roost.ids import shard_of
+from storage import metrics
+from storage.records import decode_record
+
+log = structlog.get_logger()
+
+
+class FromRouters(HostState):
+    """Shards and their records."""
+
+    def _open(self, link: Link, opened: msg.Open) -> None:
+        if self._view is not None and self._view.hosts[opened.shard] != self.name:
+            link.send(msg.NotMine(opened.shard, self._view.version))
+            return
+        self._routers[opened.shard] = link
+        known = self._shards.get(opened.shard)
+        if known is not None and known.continues(opened):
+            known.told = -1
+            self._tell_stored(known)
+            return
+        waiting = known.waiting if known is not None else []
+        if known is not None and opened.base == known.base:
+            self._drop_shard(opened.shard)
+            known = None
+        shard = self._shards[opened.shard] = Shard(opened, known)
+        shard.waiting = waiting
+        for resident in self._residents.values():
+            if resident.shard is known:
+                resident.shard = shard
+        log.info("shard_opened", shard=shard.number, base=shard.base, offset=opened.offset, end=opened.end)
+        self._if_ready(shard)
+
+    def _batch(self, link: Link, batch: msg.Batch) -> None:
+        metrics.HOST_BATCH_RECORDS.observe(sum(len(part.offsets) for part in batch.parts))
+        for part in batch.parts:
+            shard = self._shards.get(part.shard)
+            if shard is None or self._routers.get(part.shard) is not link:
+                # A router that was paused does not know that another one read this shard meanwhile: it
+                # must open it anew, else it would send for ever to a host that does not listen.
+                link.send(msg.NotMine(part.shard, self._view.version if self._view is not None else 0))
+                continue
+            for offset, value in zip(part.offsets, part.values, strict=True):
+                if offset >= shard.offsets.following:
+                    shard.offsets.begin(offset)
+                    self._take(shard, offset, value)
+            self._if_ready(shard)
+
+    def _take(self, shard: Shard, offset: int, value: bytes) -> None:
+        try:
+            record = decode_record(value)
+        except ValueError as exc:
+            self._poison(shard, offset, value, f"the record cannot be decoded: {exc}")
+            return
+        if self._view is not None and shard_of(record.to, self._view.shards) != shard.number:
+            self._poison(shard, offset, value, "the record is on a shard that is not its recipient's")
+            return
+        self._post_at(shard, record.to, ev.RecordArrived(shard.base + offset, record, value), offset)
+
+    def _shut(self, link: Link, message: msg.Shut) -> None:
+        for shard in message.shards:
+            if self._routers.get(shard) is link:
+                del self._routers[shard]
+
+    def _if_ready(self, shard: Shard) -> None:
+        if shard.ready and shard.waiting:
+            waiting, shard.waiting = shard.waiting, []
+            for call in waiting:
+                call()
+
+    def _drop_shard(self, number: int) -> None:
+        shard = self._shards.pop(number)
+        links: set[Link] = set()
+        for user in [u for u, r in self._residents.items() if r.shard is shard]:
+            del self._residents[user]
+            links |= self._outlets.forget(user)
+        version = self._view.version if self._view is not None else 0
+        for link in links:
+            link.send(msg.NotMine(number, version))
+        log.info("shard_dropped", shard=number)

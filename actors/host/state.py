@@ -1,0 +1,179 @@
+"""What a host holds, and the small steps that all its parts share."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import structlog
+from msgspec import Struct
+
+from actors import events as ev
+from actors import messages as msg
+from actors.activation import Activation
+from actors.link import Link
+from actors.outlets import Outlets
+from actors.service import ClusterView
+from actors.shard import Shard
+from actors.user import UserActor
+from actors.writer import Ticket, Writer
+from roost.clock import Clock
+from roost.errors import Unavailable
+from roost.ids import shard_of
+from storage import metrics
+from storage.ports import Cache, LogWriter, Store
+from storage.records import Dead
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class HostSettings(Struct, frozen=True):
+    """What an operator may set.
+
+    Attributes:
+        listen: IP address to listen on for links.
+        idle_ms: An actor nobody needs is passivated after this long, in milliseconds.
+        sweep_every_s: How often idle actors are looked for, in seconds.
+    """
+
+    listen: str = "127.0.0.1"
+    idle_ms: int = 60_000
+    sweep_every_s: float = 5.0
+
+
+class Resident:
+    """One user at this host: the actor, once it is loaded, and the events that wait for it."""
+
+    __slots__ = ("actor", "inbox", "shard", "touched_ms", "waiting")
+
+    def __init__(self, shard: Shard) -> None:
+        self.actor: UserActor | None = None
+        self.inbox: deque[tuple[ev.Event, int | None]] = deque()
+        self.shard = shard
+        self.waiting = False
+        self.touched_ms = 0
+
+
+class HostState:
+    """Shards, residents and links of one host."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        cache: Cache,
+        log_writer: LogWriter,
+        secret: bytes,
+        clock: Clock,
+        settings: HostSettings | None = None,
+    ) -> None:
+        self.name = name
+        self._store, self._cache, self._log, self._clock = store, cache, log_writer, clock
+        self._secret = secret
+        self._settings = settings or HostSettings()
+        self._incarnation = secrets.token_hex(8)
+        self._writer = Writer(store, cache, log_writer, clock, self._finished, self._answered)
+        self._activation = Activation(store, cache, self._writer, self._incarnation)
+        self._outlets = Outlets(self._writer, clock)
+        self._view: ClusterView | None = None
+        self._shards: dict[int, Shard] = {}
+        self._routers: dict[int, Link] = {}
+        self._residents: dict[str, Resident] = {}
+        self._runnable: dict[str, Resident] = {}
+        self._timers: list[tuple[int, str]] = []
+        self._timer_set = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._tell_routers = False
+
+    def _post(self, user: str, event: ev.Event) -> None:
+        """Put an event into the user's inbox; a user without shard here is not ours any more."""
+        number = shard_of(user, self._view.shards) if self._view is not None else -1
+        shard = self._shards.get(number)
+        if shard is not None:
+            self._post_at(shard, user, event, None)
+
+    def _post_at(self, shard: Shard, user: str, event: ev.Event, offset: int | None) -> None:
+        resident = self._residents.get(user)
+        if resident is None:
+            resident = self._residents[user] = Resident(shard)
+        resident.inbox.append((event, offset))
+        self._run(user, resident)
+
+    def _run(self, user: str, resident: Resident) -> None:
+        if not resident.waiting:
+            if not self._runnable:
+                asyncio.get_running_loop().call_soon(self._turn)
+            self._runnable[user] = resident
+
+    def _turn(self) -> None:
+        """Handle what can be handled; see `actors.host.inboxes`."""
+        raise AssertionError("a host is made of all its parts")
+
+    def _poison(self, shard: Shard, offset: int, value: bytes, reason: str) -> None:
+        log.error("poison_record", shard=shard.number, offset=offset, reason=reason)
+        metrics.POISON_RECORDS.inc()
+        dead = Dead("mailbox", shard.number, offset, reason, value, self._clock())
+        self._spawn(self._bury(dead, Ticket(shard.offsets, offset)))
+
+    async def _bury(self, dead: Dead, ticket: Ticket) -> None:
+        """Keep the record where people find it, and only then go past it."""
+        await self._insist(lambda: self._store.bury([dead]))
+        await self._insist(lambda: self._append_dead(dead))
+        self._finished([ticket])
+
+    async def _append_dead(self, dead: Dead) -> None:
+        [result] = await self._log.append("mailbox.dead", [(0, msg.encode(dead))])
+        if isinstance(result, Exception):
+            raise result
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Ask until the store answers: the users concerned wait, nobody else does."""
+        pause = 0.05
+        while True:
+            try:
+                return await call()
+            except Unavailable as exc:
+                log.warning("look_up_postponed", reason=exc.detail)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    def _finished(self, tickets: Sequence[Ticket]) -> None:
+        moved = False
+        for ticket in tickets:
+            moved = ticket.offsets.done(ticket.offset) or moved
+        if moved and not self._tell_routers:
+            self._tell_routers = True
+            asyncio.get_running_loop().call_soon(self._tell_all_stored)
+
+    def _tell_all_stored(self) -> None:
+        self._tell_routers = False
+        by_link: dict[Link, dict[int, int]] = {}
+        for number, shard in self._shards.items():
+            router = self._routers.get(number)
+            if router is not None and shard.offsets.stored > shard.told:
+                shard.told = shard.offsets.stored
+                by_link.setdefault(router, {})[number] = shard.told
+        for link, offsets in by_link.items():
+            link.send(msg.Stored(offsets))
+
+    def _tell_stored(self, shard: Shard) -> None:
+        router = self._routers[shard.number]
+        shard.told = shard.offsets.stored
+        router.send(msg.Stored({shard.number: shard.told}))
+
+    def _answered(self, token: object) -> None:
+        self._outlets.answer(token, msg.Done())
+
+    def _spawn(self, coroutine: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("host_task_failed", exc_info=task.exception())
