@@ -65,7 +65,9 @@ class System:
         self._check_port()
         self.step = "starting the servers and Ray"
         wiring.open_keyring(self.settings)
-        ray_started = asyncio.get_running_loop().run_in_executor(self._ray_thread, _start_ray, self.settings.data)
+        ray_started = asyncio.get_running_loop().run_in_executor(
+            self._ray_thread, _start_ray, self.settings.data
+        )
         try:
             self.settings = await self._embedded.start()
         finally:
@@ -204,6 +206,7 @@ def prepare_ray(data: Path) -> None:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # Ray's 15 would let every other process go before the roles
             "RAY_enable_metrics_collection": "0",
             "RAY_enable_open_telemetry": "0",
             # Despite its name: every daemon listens on loopback, on Linux, too. Roles on other machines join

@@ -34,7 +34,7 @@ async def build_router(name: str, settings_json: str) -> Service:
 
     settings = settings_of("router", name, settings_json)
     keyring = open_keyring(settings)
-    reader = await open_reader(settings, "mailbox", ROUTERS)
+    reader = await open_reader(settings, "mailbox", ROUTERS, fetch_wait_ms=settings.kafka.fetch_wait_ms)
     return Router(name, reader, open_store(settings, keyring), keyring.cluster_secret)
 
 
@@ -71,7 +71,9 @@ async def build_pusher(name: str, settings_json: str) -> Service:
         )
     return Pusher(
         name,
-        reader=await open_reader(settings, "push", PUSHERS),
+        reader=await open_reader(
+            settings, "push", PUSHERS, fetch_wait_ms=max(settings.kafka.fetch_wait_ms, 50)
+        ),
         writer=await open_writer(settings),
         store=open_store(settings, open_keyring(settings)),
         cache=open_cache(settings),
@@ -123,10 +125,9 @@ async def open_writer(settings: Settings) -> KafkaLogWriter:
     return writer
 
 
-async def open_reader(settings: Settings, topic: str, group: str) -> KafkaLogReader:
+async def open_reader(settings: Settings, topic: str, group: str, *, fetch_wait_ms: int) -> KafkaLogReader:
     """Connect a reader to the log."""
-    url = _url("kafka", settings.kafka.url)
-    reader = KafkaLogReader(url, topic, group, fetch_wait_ms=settings.kafka.fetch_wait_ms)
+    reader = KafkaLogReader(_url("kafka", settings.kafka.url), topic, group, fetch_wait_ms=fetch_wait_ms)
     await reader.start()
     return reader
 
