@@ -138,24 +138,18 @@ class Router:
                 link.send(msg.Shut([shard]))
 
     async def _starts(self, shards: list[int], view: ClusterView) -> dict[int, int]:
-        """Return where to begin: where the stores end.
+        """Return where to begin: at what the stores say is stored in this log.
 
-        Not the group's offset: after the log began anew it may still be the old log's. A map with another
-        base than the stores' would number records of the new log as if they were the old one's.
-
-        Raises:
-            Unavailable: The map is older than the log's state; the newer one is on its way.
+        The group's own offset may outlive a log that was made anew, and says nothing about which log
+        it meant; it is committed for everybody's lag tools, and not read.
         """
         if not shards:
             return {}
         states = await self._store.log_states()
-        starts: dict[int, int] = {}
         for shard in shards:
-            state = states.get(shard)
-            if state is None or state.base != view.bases[shard]:
-                raise Unavailable("The map is older than the state of the log.")
-            starts[shard] = state.stored
-        return starts
+            if shard not in states or states[shard].base != view.bases[shard]:
+                raise Unavailable(f"The map and the store name different bases for shard {shard}.")
+        return {shard: states[shard].stored for shard in shards}
 
     def _stale(self, host: str, view: ClusterView) -> bool:
         link = self._links.get(host)
