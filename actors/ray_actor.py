@@ -72,7 +72,7 @@ class _RoleActor:
     async def ensure(self) -> bytes:
         """Start the service on the first call of this life, and say who is here."""
         await self._started()
-        node: str = ray.util.get_node_ip_address()
+        node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         return msgspec.msgpack.encode(Alive(self._incarnation, os.getpid(), node, self._address))
 
     async def apply(self, view: bytes) -> None:
@@ -124,9 +124,13 @@ def _load(path: str) -> Builder:
     return found
 
 
-RoleActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=_PARALLEL_CALLS)(
-    _RoleActor
-)
+_OPTIONS: dict[str, Any] = {
+    "num_cpus": 0,
+    "max_restarts": -1,
+    "max_task_retries": 0,
+    "max_concurrency": _PARALLEL_CALLS,
+}
+RoleActor: Any = ray.remote(**_OPTIONS)(_RoleActor)
 
 
 class RoleHandle:
@@ -196,7 +200,7 @@ class RoleHandle:
             raise RoleAway(f"Ray did not carry out {self.name}.{method} ({type(exc).__name__}).") from exc
 
 
-class _QuietNode(Node):  # type: ignore[misc]
+class _QuietNode(Node):
     """Ray's head without its dashboard: nobody here looks at it, and it takes seconds and 110 MB."""
 
     def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
@@ -223,7 +227,7 @@ def start_ray(temp: Path) -> str:
         num_gpus=0,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
-        include_log_monitor=False,
+        include_log_monitor=False,  # type: ignore[arg-type]  # declared a str, used as a bool
         no_monitor=True,
         temp_dir=str(temp),
     )

@@ -64,14 +64,14 @@ class Crew:
     async def hold(self, role: str) -> bool:
         """Hold every writer of the role; False if one did not answer."""
         for keeper in self.of(role):
-            keeper.expect_held(True)
+            keeper.expect_held(held=True)
         return await self._each(role, lambda handle: handle.hold())
 
     async def release(self) -> None:
         """Let every writer go on that answers; one that does not is released in its next life."""
         for role in WRITERS:
             for keeper in self.of(role):
-                keeper.expect_held(False)
+                keeper.expect_held(held=False)
             await self._each(role, lambda handle: handle.release())
 
     async def drained(self, role: str) -> bool:

@@ -77,7 +77,7 @@ class RoleKeeper:
         self._left = True
         self._news.set()
 
-    def expect_held(self, held: bool) -> None:  # noqa: FBT001 -- a state, not a mode
+    def expect_held(self, *, held: bool) -> None:
         """A life of the role that starts from now on is held, or is not."""
         self._held = held
 
@@ -113,7 +113,7 @@ class RoleKeeper:
         self.figures_of = self._told
 
     async def _settle(self, alive: Alive) -> None:
-        """Hold a new life while the log is made anew, free it else (a coordinator before us may have held it).
+        """Hold a new life while the log is made anew, else free it: who was before us may have held it.
 
         Before we know the log's state, it is left as it is.
         """

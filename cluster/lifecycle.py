@@ -41,7 +41,9 @@ class Up:
         for role in _COUNTS:
             parser.add_argument(f"--{role}", type=int, metavar="N", help=f"number of {role} (1)")
         for server in ("kafka", "mongo", "redis"):
-            parser.add_argument(f"--{server}", metavar="URL", help=f"your own {server} instead of an embedded one")
+            parser.add_argument(
+                f"--{server}", metavar="URL", help=f"your own {server} instead of an embedded one"
+            )
         parser.add_argument("--json", action="store_true", help="print one ready line as JSON, nothing else")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -52,7 +54,9 @@ class Up:
             return _complain(str(exc), BAD_USAGE)
         running = runfile.read(settings.data)
         if running is not None:
-            return _complain(f"It runs already: process {running.pid} uses the data folder {running.data}.", BAD_USAGE)
+            return _complain(
+                f"It runs already: process {running.pid} uses the data folder {running.data}.", BAD_USAGE
+            )
         settings.data.mkdir(parents=True, exist_ok=True)
         telemetry.configure(settings.log_level, "up", "up", settings.data / "logs")
         return asyncio.run(_up(settings, as_json=args.json))
@@ -82,7 +86,9 @@ class Down:
         try:
             process.wait(_DOWN_S)
         except psutil.TimeoutExpired:
-            return _complain(f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD)
+            return _complain(
+                f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD
+            )
         _say("stopped")
         return DONE
 
@@ -157,7 +163,7 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
 
 
 def _on_signal(call: Callable[[], object]) -> None:
-    """Run the call at the first Ctrl-C or SIGTERM; further ones change nothing, the stop is bounded in time."""
+    """Run the call at the first Ctrl-C or SIGTERM; more of them change nothing."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _once, call)
@@ -182,19 +188,22 @@ async def _progress(system: Any) -> AsyncIterator[None]:
 
 
 async def _tick(system: Any) -> None:
-    said = ""
-    began = time.monotonic()
+    said, since = "", time.monotonic()
     while True:
         await asyncio.sleep(_SAY_EVERY_S)
-        if system.step and system.step != said:
+        if not system.step:
+            since = time.monotonic()
+        elif system.step != said:
             said = system.step
-            _say(f"{said} ({time.monotonic() - began:.0f} s)")
+            _say(f"{said} ({time.monotonic() - since:.0f} s)")
 
 
 def _announce(running: runfile.Running, settings: Settings, took_s: float, *, as_json: bool) -> None:
     fields: dict[str, Any] = msgspec.to_builtins(running)
     if settings.kafka.url is None:
-        _say("The embedded log keeps nothing across a crash of its own; an orderly stop stores everything first.")
+        _say(
+            "The embedded log keeps nothing across a crash of its own; an orderly stop stores everything first."
+        )
     if as_json:
         ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}
         sys.stdout.write(json.dumps(ready) + "\n")
@@ -235,7 +244,9 @@ def _data(args: argparse.Namespace) -> Path:
 def _table(status: dict[str, Any]) -> str:
     lines = [f"{'name':<16}{'pid':>8}  {'state':<12}{'shards':>7}{'users':>8}{'lag':>8}  detail"]
     for row in status["roles"]:
-        cells = "".join(f"{row.get(key, ''):>{width}}" for key, width in (("shards", 7), ("users", 8), ("lag", 8)))
+        cells = "".join(
+            f"{row.get(key, ''):>{width}}" for key, width in (("shards", 7), ("users", 8), ("lag", 8))
+        )
         detail = row.get("detail") or row.get("address") or ""
         lines.append(f"{row['name']:<16}{row['pid'] or '-':>8}  {row['state']:<12}{cells}  {detail}")
     lines.append(f"{status['shards']} shards, map {status['map_version']}")

@@ -1,6 +1,7 @@
 """What a provider's answer means for a wake-up, and when to try again. Pure.
 
-Source: Firebase, "FCM error codes" and "Scale" (retry with exponential back-off and jitter, honour Retry-After).
+Source: Firebase, "FCM error codes" and "Scale": retry with exponential back-off and jitter, honour
+Retry-After.
 """
 
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ def judge(answer: Answer) -> Verdict:
         return Unregistered()
     if answer.status == _UNAUTHENTICATED:
         return Again(answer.retry_after_s, renew=True)
-    if answer.status == 0 or answer.status == _TOO_MANY or answer.status >= _SERVER:
+    if answer.status in (0, _TOO_MANY) or answer.status >= _SERVER:
         return Again(answer.retry_after_s)
     return Refused(f"{answer.status} {answer.code} {answer.text}".strip())
 
@@ -97,7 +98,7 @@ def pause_s(tried: int, first_s: float, longest_s: float, advised_s: float | Non
         advised_s: The provider's Retry-After: never less than that.
         fraction: Random, 0.0 to 1.0: full jitter, so that many who failed at once do not come back at once.
     """
-    own = min(longest_s, first_s * 2 ** (tried - 1)) * fraction
+    own: float = min(longest_s, first_s * 2 ** (tried - 1)) * fraction
     return own if advised_s is None else advised_s + own
 
 

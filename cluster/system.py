@@ -117,7 +117,8 @@ class System:
                 probe.bind((http.host, http.port))
             except OSError as exc:
                 raise Refused(
-                    f"{http.host}:{http.port} cannot be listened on ({exc.strerror}). Choose another port with --port."
+                    f"{http.host}:{http.port} cannot be listened on ({exc.strerror}). "
+                    "Choose another port with --port."
                 ) from exc
             port = probe.getsockname()[1]
         self.settings = self.settings.changed({"http": {"port": port}})
@@ -212,6 +213,8 @@ def prepare_ray(data: Path) -> None:
             # Despite its name: every daemon listens on loopback, on Linux, too. Roles on other machines join
             # a cluster that was made with `ray start`.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            # How long Ray's processes look for a head that is gone; nobody starts this one again.
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
         }
@@ -233,7 +236,7 @@ def _short_temp(data: Path) -> Path:
     """Return a folder for Ray's sockets, whose paths may have 107 bytes at most."""
     base = tempfile.gettempdir()
     name = hashlib.blake2b(str(data).encode(), digest_size=4).hexdigest()
-    return Path(base if len(base) <= _SHORT_TEMP else "/tmp") / f"roost-{os.getuid()}" / name  # noqa: S108 -- named per user
+    return Path(base if len(base) <= _SHORT_TEMP else "/tmp") / f"roost-{os.getuid()}" / name  # noqa: S108
 
 
 def _spawn_coordinator(settings_json: str) -> Any:
