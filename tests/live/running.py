@@ -1,0 +1,227 @@
+"""A whole system as a child process, and the faults that happen to its processes."""
+
+import asyncio
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import psutil
+
+from tests.live.waiting import until
+
+READY_S: Final = 150.0
+STOP_S: Final = 150.0
+BACK_S: Final = 60.0
+
+_TAIL_LINES: Final = 25
+
+
+class System:
+    """``roost up --json`` with a data folder.
+
+    Args:
+        folder: Where its data folder is made, or is already.
+        options: Further options of ``roost up``.
+        env: Variables for it.
+    """
+
+    def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
+        self.folder, self.data = folder, folder / "data"
+        self.options, self.env = options, env or {}
+        self.ready: dict[str, Any] = {}
+        self.further = ""
+        self._child: subprocess.Popen[str] | None = None
+        self._said = folder / "up.log"
+
+    # --- its life ---------------------------------------------------------------------------------
+
+    def launch(self) -> "subprocess.Popen[str]":
+        """Start it, without waiting."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = [f"{name}={value}" for name, value in self.env.items()]
+        up = (sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", str(self.data))
+        with self._said.open("a") as said:
+            self._child = subprocess.Popen(
+                ["env", *settings, *up, *self.options],
+                stdout=subprocess.PIPE,
+                stderr=said,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        return self._child
+
+    def start(self) -> "System":
+        """Start it, and return when it is ready."""
+        child = self.launch()
+        ends = time.monotonic() + READY_S
+        assert child.stdout is not None
+        while not select.select([child.stdout], [], [], 0.2)[0]:
+            assert time.monotonic() < ends, f"not ready after {READY_S:g} s\n{self.logs()}"
+        line = child.stdout.readline()
+        assert line, f"roost up ended with {child.wait(10)}\n{self.logs()}"
+        self.ready = json.loads(line)
+        return self
+
+    def send_signal(self, number: int) -> None:
+        """Send ``roost up`` a signal."""
+        assert self._child is not None
+        self._child.send_signal(number)
+
+    def wait(self, within: float = STOP_S) -> int:
+        """Return its exit status once it has ended; what else it had printed is in ``further``."""
+        assert self._child is not None
+        assert self._child.stdout is not None
+        status = self._child.wait(within)
+        self.further += self._child.stdout.read()
+        self._child.stdout.close()
+        self._child = None
+        return status
+
+    def stop(self) -> int:
+        """Stop it in order."""
+        self.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def end(self) -> None:
+        """Make sure that nothing runs, in order if that works."""
+        if self._child is None:
+            return
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.send_signal(signal.SIGKILL)
+            self.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Process id of ``roost up``."""
+        assert self._child is not None
+        return self._child.pid
+
+    # --- what it says -----------------------------------------------------------------------------
+
+    @property
+    def http(self) -> str:
+        """Base URL of the API."""
+        return str(self.ready["http"])
+
+    @property
+    def kafka(self) -> str:
+        """Address of the log's broker."""
+        return str(self.ready["kafka"])
+
+    @property
+    def mongo(self) -> str:
+        """URL of the store."""
+        return str(self.ready["mongo"])
+
+    @property
+    def redis(self) -> str:
+        """URL of the cache."""
+        return str(self.ready["redis"])
+
+    @property
+    def fcm(self) -> str:
+        """Base URL of the push endpoint."""
+        return str(self.ready["fcm"])
+
+    async def status(self) -> dict[str, Any]:
+        """Return what ``roost status --json`` says."""
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "roost", "status", "--json", "--data", str(self.data)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await child.communicate()
+        if child.returncode != 0:
+            return {"roles": [], "failure": err.decode()}
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    async def roles(self, role: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of ``roost status``, of one role or of all."""
+        return [row for row in (await self.status())["roles"] if role in (None, row["role"])]
+
+    async def pushes(self) -> list[dict[str, Any]]:
+        """Return what the push endpoint received."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.fcm}/pushes") as answer:
+            found: list[dict[str, Any]] = await answer.json()
+            return found
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of the system, whoever is its parent by now."""
+        marks = [str(self.data), *self._ray_folders()]
+        return [each for each in psutil.process_iter() if each.pid != os.getpid() and _shows(each, marks)]
+
+    def logs(self) -> str:
+        """Return the ends of all logs."""
+        files = [self._said, *sorted(self.data.glob("*.log")), *sorted(self.data.glob("logs/*"))]
+        return "\n".join(f"--- {file.name}\n{_tail(file)}" for file in files if file.is_file())
+
+    def _ray_folders(self) -> list[str]:
+        from cluster.system import _short_temp  # noqa: PLC0415 -- the only place that knows the name
+
+        return [str(_short_temp(self.data))]
+
+    # --- what happens to it -----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def killed(self, role: str) -> AsyncIterator[dict[str, Any]]:
+        """``kill -9`` one process of the role; on leaving, wait until another runs in its place.
+
+        Yields:
+            The row of the one that was killed; ``back_s`` is in it afterwards.
+        """
+        row = (await self.roles(role))[0]
+        os.kill(row["pid"], signal.SIGKILL)
+        began = time.monotonic()
+        yield row
+        await until(lambda: self._not_back(row), within=BACK_S)
+        row["back_s"] = time.monotonic() - began
+
+    async def _not_back(self, row: dict[str, Any]) -> str:
+        status = await self.status()
+        for now in status["roles"]:
+            if now["name"] == row["name"] and now["state"] == "running" and now["pid"] != row["pid"]:
+                return ""
+        return f"{row['name']} is not back: {status}"
+
+
+@asynccontextmanager
+async def frozen(pid: int) -> AsyncIterator[None]:
+    """Stop the process with SIGSTOP while inside."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _shows(process: psutil.Process, marks: list[str]) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        words = [*process.cmdline(), *process.environ().values()]
+    except psutil.Error:
+        return False
+    return any(mark in word for mark in marks for word in words)
+
+
+def _tail(file: Path) -> str:
+    return "\n".join(file.read_text(errors="replace").splitlines()[-_TAIL_LINES:])

@@ -1,0 +1,19 @@
+"""Waiting for a condition, with a deadline that says what was still missing."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+
+
+async def until(missing: Callable[[], str | Awaitable[str]], *, within: float, every: float = 0.05) -> float:
+    """Wait until ``missing`` returns '', and return the seconds that it took."""
+    began = time.monotonic()
+    while True:
+        said = missing()
+        text = await said if inspect.isawaitable(said) else said
+        took = time.monotonic() - began
+        if not text:
+            return took
+        assert took < within, f"after {took:.1f} s: {text}"
+        await asyncio.sleep(every)
