@@ -21,6 +21,7 @@ from roost.signing import DeviceKeys, verify_device_keys
 from roost.wire import from_base64, unpadded
 
 SERVER_NAME = "localhost"
+NO_CONTENT, FIRST_ERROR = 204, 400
 
 
 @dataclass
@@ -44,8 +45,8 @@ async def call(
     """Make one call; a problem document becomes an exception that names its code."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with http.request(method, path, json=body, headers=headers) as answer:
-        content = await answer.json(content_type=None) if answer.status != 204 else None  # noqa: PLR2004
-        if answer.status >= 400:  # noqa: PLR2004
+        content: Any = None if answer.status == NO_CONTENT else await answer.json(content_type=None)
+        if answer.status >= FIRST_ERROR:
             raise RuntimeError(f"{answer.status} {content['code']}: {content['detail']}")
         print(f"{method} {path} -> {answer.status}")
         return content

@@ -12,7 +12,9 @@ from roost.codes import CODES
 
 ROOT = Path(__file__).parents[2]
 TEXTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-SOURCES = [path for part in ("roost", "storage", "actors", "cluster", "api") for path in (ROOT / part).rglob("*.py")]
+SOURCES = [
+    path for part in ("roost", "storage", "actors", "cluster", "api") for path in (ROOT / part).rglob("*.py")
+]
 
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]*)(#[^)\s]*)?\)|src=\"(?!https?://)([^\"]+)\"()")
 NAMED_TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
@@ -66,7 +68,9 @@ def test_every_text_is_reached_from_the_readme() -> None:
         if text in reached or text.suffix != ".md":
             continue
         reached.add(text)
-        waiting += [(text.parent / target).resolve() for target, *_ in LINK.findall(text.read_text()) if target]
+        waiting += [
+            (text.parent / target).resolve() for target, *_ in LINK.findall(text.read_text()) if target
+        ]
     assert set(TEXTS) - reached == set()
 
 
