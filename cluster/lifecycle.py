@@ -202,7 +202,7 @@ def _announce(running: runfile.Running, settings: Settings, took_s: float, *, as
     fields: dict[str, Any] = msgspec.to_builtins(running)
     if settings.kafka.url is None:
         _say(
-            "The embedded log keeps nothing across a crash of its own; an orderly stop stores everything first."
+            "The embedded log keeps nothing across a crash of its own; an orderly stop stores all of it."
         )
     if as_json:
         ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}

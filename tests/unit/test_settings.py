@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from cluster.settings import Settings, SettingsInvalid, reference, shown, without_password
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ROOST_DATA", "ROOST_KAFKA__URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "roost.toml").write_text('server_name = "file"\nshards = 8\n[kafka]\nurl = "file:1"\n')
+    monkeypatch.setenv("ROOST_KAFKA__URL", "environment:1")
+    monkeypatch.setenv("ROOST_HTTP__PORT", "81")
+    settings = Settings.load({"http": {"port": 82}})
+    assert (settings.server_name, settings.shards) == ("file", 8)
+    assert settings.kafka.url == "environment:1"
+    assert settings.http.port == 82
+
+
+def test_half_of_a_limit_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOST_LIMITS__SENDS__RATE", "7")
+    sends = Settings.load().limits.sends
+    assert (sends.rate, sends.burst) == (7.0, 5_000)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("ROOST_COLOUR", "red", "The environment variable ROOST_COLOUR is no setting of Roost."),
+        ("ROOST_KAFKA__COLOUR", "red", "The setting kafka.colour is unknown."),
+        ("ROOST_SHARDS", "many", "The setting shards cannot be used:"),
+        ("ROOST_SHARDS", "0", "The setting shards cannot be used:"),
+        ("ROOST_MONGO__DRIVER", "odbc", "The setting mongo.driver cannot be used:"),
+    ],
+)
+def test_a_bad_variable_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsInvalid, match=sentence.replace(".", r"\.")):
+        Settings.load()
+
+
+def test_an_unknown_key_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "roost.toml").write_text("[redis]\nuri = 'redis://x'\n")
+    with pytest.raises(SettingsInvalid, match=r"redis\.uri is unknown"):
+        Settings.load()
+
+
+def test_a_broken_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "roost.toml").write_text("shards = = 3\n")
+    with pytest.raises(SettingsInvalid, match=r"roost\.toml cannot be read"):
+        Settings.load()
+
+
+def test_they_travel_as_json_without_reading_the_environment_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = Settings.load({"data": "here", "fcm": {"credentials_file": "fcm.json"}})
+    assert settings.data == tmp_path / "here"
+    assert settings.fcm.credentials_file == tmp_path / "fcm.json"
+    monkeypatch.setenv("ROOST_SHARDS", "3")
+    monkeypatch.setenv("ROOST_NONSENSE", "1")
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_they_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError):
+        Settings.load().kafka.url = "other"  # type: ignore[misc]
+    assert Settings.load().changed({"kafka": {"url": "x:1"}}).kafka.url == "x:1"
+
+
+def test_every_setting_is_in_the_reference_with_a_sentence() -> None:
+    lines = [line for line in reference().splitlines() if line.startswith("| `ROOST_")]
+    assert len(lines) > 40
+    assert all(line.rstrip(" |").endswith((".", ".)")) for line in lines), lines
+    assert not any("None |" in line for line in lines)
+
+
+def test_passwords_are_not_shown() -> None:
+    assert without_password("mongodb://u:secret@h:1/x") == "mongodb://u:***@h:1/x"
+    settings = Settings.load({"redis": {"url": "redis://:secret@h:1"}})
+    assert "secret" not in str(shown(settings))
