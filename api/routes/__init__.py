@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.routes import accounts, blocks, conversations, devices, keys, mailbox, messages, system, users
+from api.routes import accounts, blocks, conversations, devices, keys, mailbox, messages, pages, system, users
 
 
 def routers() -> list[APIRouter]:
@@ -17,4 +17,5 @@ def routers() -> list[APIRouter]:
         users.router,
         blocks.router,
         system.router,
+        pages.router,
     ]

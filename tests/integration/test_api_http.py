@@ -508,3 +508,9 @@ async def test_request_ids_differ(world: World) -> None:
             async with http.get(world.addresses[0] + "/healthz") as answer:
                 ids.add(answer.headers["X-Request-Id"])
     assert len(ids) == 3
+
+
+async def test_the_page_for_people(world: World) -> None:
+    status, page = await world.call("GET", "/")
+    assert status == 200
+    assert b"readyz" in page
