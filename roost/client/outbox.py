@@ -39,6 +39,9 @@ class Outbox:
         self._items = state.outbox
         self.lanes: dict[str, Lane] = {}
         self.open = False
+        # Not kept: a watermark whose telling went down with the app is told again when it comes again.
+        self._told_delivered: dict[str, int] = {}
+        self._told_read: dict[str, int] = {}
         for item in sorted(self._items.values(), key=lambda each: each.order):
             self._lane(item.to).restore(item)
 
@@ -132,11 +135,13 @@ class Outbox:
         they may have gone down with the log that gave them their number.
         """
         told: list[events.Event] = []
-        if delivered_seq > self._state.delivered.get(peer, 0):
-            self._state.delivered[peer] = delivered_seq
+        if delivered_seq > self._told_delivered.get(peer, 0):
+            self._told_delivered[peer] = delivered_seq
+            self._state.delivered[peer] = max(delivered_seq, self._state.delivered.get(peer, 0))
             told.append(events.Delivered(peer, delivered_seq, self._release(peer)))
-        if read_seq > self._state.read.get(peer, 0):
-            self._state.read[peer] = read_seq
+        if read_seq > self._told_read.get(peer, 0):
+            self._told_read[peer] = read_seq
+            self._state.read[peer] = max(read_seq, self._state.read.get(peer, 0))
             told.append(events.Read(peer, read_seq))
         lane = self.lanes.get(peer)
         if lane is not None and lane.doubtful(self._state.delivered.get(peer, -1)):

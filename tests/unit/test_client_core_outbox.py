@@ -363,6 +363,17 @@ def test_watermarks_only_rise() -> None:
     assert len(world.told) == told
 
 
+def test_a_watermark_that_the_app_did_not_take_is_told_again_after_a_crash() -> None:
+    world = accepted()
+    seq = world.session.state.outbox[world.submitted["bob"][0]].seq or 0
+    receipt = ReceiptEntry(1, 0, START_MS, "bob", seq, seq)
+    world.session.received(Batch([receipt]), world.now)  # and the app ends before it takes it
+    world.session = Session(msgspec.json.decode(msgspec.json.encode(world.session.state), type=State))
+    world.connect()
+    world.perform(world.session.received(Batch([receipt]), world.now))
+    assert [type(event) for event in world.told[-2:]] == [events.Delivered, events.Read]
+
+
 def test_what_was_read_is_told_without_knowing_the_message() -> None:
     world = World()
     world.connect()
