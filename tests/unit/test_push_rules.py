@@ -18,8 +18,12 @@ from cluster.push_rules import (
 
 
 def fcm_error(status: int, word: str, code: str | None) -> bytes:
-    details = [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}] if code else []
-    return json.dumps({"error": {"code": status, "message": "text", "status": word, "details": details}}).encode()
+    details = (
+        [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}] if code else []
+    )
+    return json.dumps(
+        {"error": {"code": status, "message": "text", "status": word, "details": details}}
+    ).encode()
 
 
 @pytest.mark.parametrize(
@@ -29,8 +33,18 @@ def fcm_error(status: int, word: str, code: str | None) -> bytes:
         (404, {}, fcm_error(404, "NOT_FOUND", "UNREGISTERED"), Unregistered()),
         (404, {}, fcm_error(404, "NOT_FOUND", None), Refused("404  text")),
         (404, {}, b"<html>no such project</html>", Refused("404  <html>no such project</html>")),
-        (400, {}, fcm_error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), Refused("400 INVALID_ARGUMENT text")),
-        (403, {}, fcm_error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), Refused("403 SENDER_ID_MISMATCH text")),
+        (
+            400,
+            {},
+            fcm_error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
+            Refused("400 INVALID_ARGUMENT text"),
+        ),
+        (
+            403,
+            {},
+            fcm_error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
+            Refused("403 SENDER_ID_MISMATCH text"),
+        ),
         (401, {}, fcm_error(401, "UNAUTHENTICATED", None), Again(renew=True)),
         (429, {"Retry-After": "7"}, fcm_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), Again(7.0)),
         (503, {}, fcm_error(503, "UNAVAILABLE", "UNAVAILABLE"), Again()),

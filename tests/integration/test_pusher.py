@@ -1,0 +1,257 @@
+"""The pusher on a real log, store and cache, against the FCM endpoint: what is sent, retried, given up."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from actors.service import ClusterView
+from cluster import servers as specs
+from cluster.embedded import fcm
+from cluster.fcm import FcmSender
+from cluster.fcm_endpoint import PROJECT, write_service_account
+from cluster.pusher import DEAD_TOPIC, TOPIC, Pusher
+from cluster.settings import Fcm
+from roost.clock import now_ms
+from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
+from storage.keyring import KeyRing
+from storage.mongo import MongoStore
+from storage.records import Device, PushRecord, User, decode_push, encode_push
+from storage.redis_store import RedisStore
+from tests.real_servers import Servers
+
+SHARDS = 2
+VIEW = ClusterView(
+    1, ("host-1",) * SHARDS, ("router-1",) * SHARDS, ("pusher-1",) * SHARDS, (1,) * SHARDS, {}, {}
+)
+
+
+@dataclass
+class World:
+    url: str
+    credentials: Path
+    http: aiohttp.ClientSession
+    writer: KafkaLogWriter
+    store: MongoStore
+    cache: RedisStore
+    make: Callable[..., Any]
+    pusher: Pusher
+
+    async def behave(self, mode: str, retry_after_s: float | None = None) -> None:
+        await self.http.post(f"{self.url}/behaviour", json={"mode": mode, "retry_after_s": retry_after_s})
+
+    async def pushes(self, token: str) -> list[dict[str, Any]]:
+        async with self.http.get(f"{self.url}/pushes") as response:
+            return [each for each in await response.json() if each["token"] == token]
+
+    async def device(self) -> tuple[str, str, str]:
+        user, device, token = (
+            secrets.token_hex(8),
+            secrets.token_hex(6).upper(),
+            f"token-{secrets.token_hex(6)}",
+        )
+        await self.store.add_user(User(user, user, "", "", 0))
+        await self.store.add_device(Device(user, device, "phone", 0))
+        assert await self.store.set_push_token(user, device, "fcm", token)
+        return user, device, token
+
+    async def wake(self, user: str, device: str, shard: int = 0) -> None:
+        [offset] = await self.writer.append(
+            TOPIC, [(shard, encode_push(PushRecord(user, device, "c", now_ms())))]
+        )
+        assert isinstance(offset, int)
+
+
+async def until(what: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 15.0) -> Any:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not wanted(found := await what()):
+        assert asyncio.get_running_loop().time() < deadline, f"the last state was {found!r}"
+        await asyncio.sleep(0.02)
+    return found
+
+
+@pytest.fixture(scope="module")
+def broker(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("broker")
+    return servers.start(specs.tansu(specs.free_port(), folder)).spec.address
+
+
+@pytest.fixture(scope="module")
+def endpoint(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp("fcm")
+    url = "http://" + servers.start(fcm(specs.free_port(), folder)).spec.address
+    write_service_account(folder / "credentials.json", url)
+    return url, folder / "credentials.json"
+
+
+@pytest.fixture
+async def world(
+    broker: str,
+    endpoint: tuple[str, Path],
+    mongo_url: str,
+    redis_url: str,
+    database: str,
+    prefix: str,
+    keyring: KeyRing,
+) -> AsyncIterator[World]:
+    admin = KafkaLogAdmin(broker)
+    await admin.start()
+    for topic, partitions in ((TOPIC, SHARDS), (DEAD_TOPIC, 1)):
+        await admin.delete(topic)
+        await admin.create(topic, partitions)
+    await admin.close()
+    url, credentials = endpoint
+    settings = Fcm(credentials_file=credentials, endpoint=url, attempts=3, backoff_s=0.05, concurrency=8)
+    group = f"pushers-{secrets.token_hex(4)}"
+
+    async def make() -> Pusher:
+        reader = KafkaLogReader(broker, TOPIC, group)
+        writer = KafkaLogWriter(broker)
+        await reader.start()
+        await writer.start()
+        pusher = Pusher(
+            "pusher-1",
+            reader=reader,
+            writer=writer,
+            store=MongoStore(mongo_url, database, "motor", keyring),
+            cache=RedisStore(redis_url, prefix),
+            sender=FcmSender(settings),
+            settings=settings,
+            clock=now_ms,
+            random=lambda: 0.5,
+        )
+        await pusher.start()
+        await pusher.apply(VIEW)
+        return pusher
+
+    writer = KafkaLogWriter(broker)
+    await writer.start()
+    store, cache = MongoStore(mongo_url, database, "motor", keyring), RedisStore(redis_url, prefix)
+    async with aiohttp.ClientSession() as http:
+        found = World(url, credentials, http, writer, store, cache, make, await make())
+        await found.behave("ok")
+        yield found
+        await found.pusher.stop()
+    await writer.close()
+    await store.close()
+    await cache.close()
+
+
+async def drained(world: World) -> dict[str, Any]:
+    status: dict[str, Any] = await until(world.pusher.status, lambda found: bool(found["drained"]))
+    return status
+
+
+async def test_a_wake_up_is_sent_and_says_nothing(world: World) -> None:
+    user, device, token = await world.device()
+    await world.wake(user, device)
+    [push] = await until(lambda: world.pushes(token), bool)
+    assert push["message"]["data"] == {"roost": "sync"}
+    assert push["message"]["android"]["priority"] == "high"
+    assert set(push["message"]) == {"token", "data", "android"}
+    assert not await world.cache.claim_wakeup(device, 60)  # it is pending until the device has synced
+
+
+async def test_one_pending_wake_up_is_enough(world: World) -> None:
+    user, device, token = await world.device()
+    await world.wake(user, device)
+    await until(lambda: world.pushes(token), bool)
+    await world.wake(user, device)
+    await drained(world)
+    assert len(await world.pushes(token)) == 1
+    await world.cache.clear_wakeups([device])
+    await world.wake(user, device)
+    await until(lambda: world.pushes(token), lambda found: len(found) == 2)
+
+
+async def test_a_dead_token_is_dropped_and_only_that_one(world: World) -> None:
+    user, device, _ = await world.device()
+    await world.behave("unregistered")
+    await world.wake(user, device)
+    await drained(world)
+    [known] = (await world.store.devices_of([user]))[user]
+    assert known.push_token is None
+    assert await world.cache.claim_wakeup(device, 60)  # nothing is pending
+
+
+async def test_quota_is_waited_out(world: World) -> None:
+    user, device, token = await world.device()
+    await world.behave("quota", retry_after_s=1)
+    await world.wake(user, device)
+    await until(world.pusher.status, lambda status: status["open"] == 1)
+    await asyncio.sleep(0.2)  # let it be refused once: the point is what comes after
+    await world.behave("ok")
+    await until(lambda: world.pushes(token), bool)
+
+
+async def test_one_that_waits_holds_up_nobody_else(world: World) -> None:
+    user, device, token = await world.device()
+    await world.behave("quota", retry_after_s=30)
+    await world.wake(user, device)
+    await until(world.pusher.status, lambda status: status["open"] == 1)
+    await asyncio.sleep(0.2)
+    await world.behave("ok")
+    other_user, other_device, other_token = await world.device()
+    await world.wake(other_user, other_device)
+    await until(lambda: world.pushes(other_token), bool, seconds=5)
+    assert not await world.pushes(token)
+    assert not (await world.pusher.status())["drained"]
+
+
+async def test_one_that_never_works_is_kept_for_the_operator(world: World, broker: str) -> None:
+    user, device, _ = await world.device()
+    await world.behave("unavailable")
+    await world.wake(user, device)
+    await drained(world)
+    assert await world.cache.claim_wakeup(device, 60)  # the mark is gone: the next cause may wake it
+    reader = KafkaLogReader(broker, DEAD_TOPIC, f"look-{secrets.token_hex(4)}")
+    await reader.start()
+    await reader.assign({0: 0})
+    found = await until(lambda: reader.poll(wait_ms=200, limit=10), bool)
+    assert decode_push(found[0][0].value).device == device
+    await reader.close()
+
+
+async def test_what_was_open_when_it_died_is_sent_by_the_next(world: World) -> None:
+    user, device, token = await world.device()
+    await world.behave("quota", retry_after_s=30)
+    await world.wake(user, device)
+    await until(world.pusher.status, lambda status: status["open"] == 1)
+    await asyncio.sleep(0.2)
+    await world.pusher.stop()  # it leaves its mark in the cache, as a crash would
+    await world.cache.claim_wakeup(device, 60)
+    await world.behave("ok")
+    world.pusher = await world.make()
+    await until(lambda: world.pushes(token), bool)
+
+
+async def test_a_push_log_that_began_anew_is_read_from_its_start(world: World, broker: str) -> None:
+    user, device, token = await world.device()
+    await world.wake(user, device)
+    await world.wake(user, device)
+    await until(lambda: world.pushes(token), bool)
+    await drained(world)
+    sent = len(await world.pushes(token))
+    await world.cache.clear_wakeups([device])
+    admin = KafkaLogAdmin(broker)
+    await admin.start()
+    await admin.delete(TOPIC)
+    await admin.create(TOPIC, SHARDS)
+    await admin.close()
+    await world.wake(user, device)
+    await until(lambda: world.pushes(token), lambda found: len(found) == sent + 1)
+
+
+async def test_the_endpoint_wants_a_credential_of_its_own(world: World) -> None:
+    body = {"message": {"token": "t"}}
+    headers = {"Authorization": "Bearer guessed"}
+    async with world.http.post(
+        f"{world.url}/v1/projects/{PROJECT}/messages:send", json=body, headers=headers
+    ) as response:
+        assert response.status == 401
+        assert (await response.json())["error"]["status"] == "UNAUTHENTICATED"
