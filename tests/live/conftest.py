@@ -75,11 +75,25 @@ def own_system(machine: Machine) -> Iterator[Callable[..., System]]:
     machine.end_own()
 
 
+@pytest.fixture
+def tell(
+    record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., None]:
+    """Show a figure of this run, and put it into the report."""
+
+    def told(what: str, seconds: float) -> None:
+        record_property(what, round(seconds, 2))
+        with capsys.disabled():
+            print(f"\n    {what}: {seconds:.1f} s", end="")  # noqa: T201 -- figures are for people
+
+    return told
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let those that share a system go first, so that it is started once."""
     live = [item for item in items if item.nodeid.startswith("tests/live/")]
     rest = [item for item in items if item not in live]
-    live.sort(key=lambda item: "own_system" in getattr(item, "fixturenames", ()))
+    live.sort(key=lambda item: "system" not in getattr(item, "fixturenames", ()))
     items[:] = [*rest, *live]
 
 

@@ -34,6 +34,7 @@ class Person:
         delivered: Watermark by peer.
         read: Watermark by peer.
         accepted: Seq by message id.
+        seqs: Numbers of the messages, as they came.
         problems: What should never happen.
     """
 
@@ -45,6 +46,7 @@ class Person:
         self.read: dict[str, int] = {}
         self.accepted: dict[str, int] = {}
         self.reconnects = 0
+        self.seqs: list[int] = []
         self.problems: list[sdk.Event] = []
         self.away = False
         self.client: sdk.Client
@@ -108,6 +110,7 @@ class Person:
         match event:
             case sdk.MessageReceived():
                 self.heard[event.peer].append(event.text)
+                self.seqs.append(event.seq)
                 self.came.setdefault(event.text, time.monotonic())
                 self._unread[event.peer] = event.seq
             case sdk.Delivered():
@@ -227,6 +230,10 @@ class Crowd:
             "accepted": person.accepted.get(self.last[sender, to]),
             "delivered": person.delivered.get(to),
             "read": person.read.get(to),
+            "marks": (
+                person.client.profile.state.delivered.get(to),
+                person.client.profile.state.read.get(to),
+            ),
             "said_read": peer.client.profile.state.reads.get(sender),
             "reconnects": (person.reconnects, peer.reconnects),
         }
@@ -235,10 +242,12 @@ class Crowd:
         person = self.people[sender]
         return person.read.get(to, 0) >= person.accepted.get(self.last[sender, to], 1 << 60)
 
-    def check(self) -> None:
+    def check(self, *, ordered: bool = True) -> None:
         """Assert that everybody heard exactly what was sent, once and in order, and nothing odd happened."""
         problems = {name: person.problems for name, person in self.people.items() if person.problems}
         assert not problems
+        for name, person in self.people.items():
+            assert person.seqs == sorted(set(person.seqs)), f"{name}: {person.seqs}"
         heard = {
             (sender, name): texts
             for name, person in self.people.items()
@@ -248,7 +257,7 @@ class Crowd:
         wrong = {
             pair: _difference(self.sent.get(pair, []), heard.get(pair, []))
             for pair in self.sent.keys() | heard.keys()
-            if self.sent.get(pair, []) != heard.get(pair, [])
+            if not _same(self.sent.get(pair, []), heard.get(pair, []), ordered=ordered)
         }
         assert not wrong, f"seed {self.seed}: {len(wrong)} pairs differ: {dict(list(wrong.items())[:3])}"
 
@@ -305,6 +314,10 @@ async def cancelled(task: "asyncio.Task[None]") -> None:
 async def _within(gate: asyncio.Semaphore, work: Any) -> Any:
     async with gate:
         return await work
+
+
+def _same(sent: list[str], heard: list[str], *, ordered: bool) -> bool:
+    return sent == heard if ordered else sorted(sent) == sorted(heard)
 
 
 def _difference(sent: list[str], heard: list[str]) -> dict[str, list[str]]:
