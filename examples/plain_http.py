@@ -20,7 +20,7 @@ from roost.ids import address_of, uuid7
 from roost.signing import DeviceKeys, verify_device_keys
 from roost.wire import from_base64, unpadded
 
-SERVER_NAME = "localhost"
+SERVER_NAME = "localhost"  # ROOST_SERVER_NAME of the server
 NO_CONTENT, FIRST_ERROR = 204, 400
 
 
