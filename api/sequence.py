@@ -62,20 +62,28 @@ class Sequencer:
         # that overlap may be answered in any order.
         before = {shard: (self._bases[shard], self._seen[shard]) for shard in shards}
         offsets = await self._log.append("mailbox", items)
+        anew = _began_anew(shards, offsets, before)
         lowest: dict[int, int] = {}
-        for shard, offset in zip(shards, offsets, strict=True):
-            if isinstance(offset, int) and (offset == 0 or offset < before[shard][1]):
+        for shard, offset, fresh in zip(shards, offsets, anew, strict=True):
+            if isinstance(offset, int) and fresh:
                 lowest[shard] = min(lowest.get(shard, offset), offset)
         unsure = await self._settle(lowest, before) if lowest else frozenset[int]()
-        return [self._seq(shard, offset, unsure) for shard, offset in zip(shards, offsets, strict=True)]
+        risen = {shard for shard in before if self._bases[shard] != before[shard][0]}
+        # The base rose while this append was under way, and the offset does not look like a new log's: it
+        # is the old one's, whose number nobody must learn under the new base.
+        stale = [shard in risen and not fresh for shard, fresh in zip(shards, anew, strict=True)]
+        return [
+            self._seq(shard, offset, vouched=shard not in unsure and not old)
+            for shard, offset, old in zip(shards, offsets, stale, strict=True)
+        ]
 
-    def _seq(self, shard: int, offset: int | Exception, unsure: frozenset[int]) -> int | Unavailable:
+    def _seq(self, shard: int, offset: int | Exception, *, vouched: bool) -> int | Unavailable:
         if not isinstance(offset, int):
             self.failures += 1
             if isinstance(offset, Unavailable):
                 return offset
             return Unavailable("The log did not take the message; send it again.")
-        if shard in unsure:
+        if not vouched:
             return Unavailable("The log is being renewed; send it again.")
         self._seen[shard] = max(self._seen[shard], offset)
         return self._bases[shard] + offset
@@ -108,3 +116,23 @@ class Sequencer:
     def _raise(self, shard: int, base: int) -> None:
         if base > self._bases[shard]:
             self._bases[shard], self._seen[shard] = base, 0
+
+
+def _began_anew(
+    shards: Sequence[int], offsets: Sequence[int | Exception], before: Mapping[int, tuple[int, int]]
+) -> list[bool]:
+    """Say of each offset whether it belongs to a log that began anew after ``before``.
+
+    Offsets of one shard rise within a call, so one that is 0, lower than the one before it, or lower than
+    what was acknowledged earlier, is the first of a new log; those after it are the new log's, too.
+    """
+    reached = {shard: seen for shard, (_, seen) in before.items()}
+    fresh: set[int] = set()
+    found = []
+    for shard, offset in zip(shards, offsets, strict=True):
+        if isinstance(offset, int):
+            if offset == 0 or offset < reached[shard]:
+                fresh.add(shard)
+            reached[shard] = offset
+        found.append(shard in fresh)
+    return found

@@ -1,0 +1,91 @@
+"""Numbers across the renewal of the log: none is given twice, none is given under the wrong base."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from api.sequence import Sequencer
+from roost.errors import Unavailable
+from roost.ids import shard_of
+from storage.records import LogState
+
+SHARDS = 2
+OLD, NEW = 1, 1 + 2**32
+
+
+class Log:
+    """Answers appends with offsets it was told; `meanwhile` happens before the answer."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int | Exception] = []
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def append(self, _topic: str, items: Sequence[tuple[int, bytes]]) -> list[int | Exception]:
+        answer, self.offsets = self.offsets[: len(items)], self.offsets[len(items) :]
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return answer
+
+
+class Store:
+    def __init__(self) -> None:
+        self.bases = [OLD] * SHARDS
+
+    async def log_states(self) -> dict[int, LogState]:
+        return {shard: LogState(shard, base, 0) for shard, base in enumerate(self.bases)}
+
+
+def user_on(shard: int) -> str:
+    return next(name for name in map(str, range(100)) if shard_of(name, SHARDS) == shard)
+
+
+class World:
+    def __init__(self) -> None:
+        self.log, self.store = Log(), Store()
+        log: Any = self.log
+        store: Any = self.store
+        self.sequencer = Sequencer(log, store)
+        self.sequencer.adopt(self.store.bases)
+
+    async def renew(self) -> None:
+        self.store.bases = [NEW] * SHARDS
+        self.sequencer.adopt(self.store.bases)
+
+    async def append(self, *offsets: tuple[int, int]) -> list[int | None]:
+        """Append one record for each (shard, offset); None where no number was given."""
+        self.log.offsets = [offset for _, offset in offsets]
+        found = await self.sequencer.append([(user_on(shard), b"") for shard, _ in offsets])
+        return [None if isinstance(each, Unavailable) else each for each in found]
+
+
+async def test_a_call_that_spans_the_renewal_gets_no_number_of_the_old_log_under_the_new_base() -> None:
+    world = World()
+    await world.append((0, 499), (1, 7))
+    world.log.meanwhile = world.renew
+    # Shard 0 was written before the renewal and shard 1 after it: the call ends after both.
+    assert await world.append((0, 500), (1, 0)) == [None, NEW]
+    world.log.meanwhile = None
+    assert await world.append((0, 3)) == [NEW + 3]
+
+
+async def test_two_records_of_one_shard_on_both_sides_of_the_renewal() -> None:
+    world = World()
+    await world.append((0, 499))
+    world.log.meanwhile = world.renew
+    assert await world.append((0, 500), (0, 0), (0, 2)) == [None, NEW, NEW + 2]
+    world.log.meanwhile = None
+    assert await world.append((0, 3)) == [NEW + 3]
+
+
+async def test_what_was_held_gets_the_new_numbers() -> None:
+    world = World()
+    await world.append((0, 499))
+    world.log.meanwhile = world.renew
+    assert await world.append((0, 4)) == [NEW + 4]
+
+
+async def test_an_offset_that_went_back_is_explained_by_the_store() -> None:
+    world = World()
+    await world.append((0, 499))
+    world.store.bases = [NEW] * SHARDS  # the map with it has not come yet
+    assert await world.append((0, 4)) == [NEW + 4]
+    assert world.sequencer.resyncs == 1
