@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from roost.client.state import OutboxItem
 
 JUMP = 2**32
-"""A seq this far beyond another was given by another log (``docs/architecture.md``: when the log begins anew)."""
+"""A seq this far beyond another was given by another log (``docs/architecture.md``)."""
 
 KEEP_MS = 6 * 24 * 3600 * 1000
 """Age after which a message is reported as failed: a day before the server forgets its id."""
