@@ -178,7 +178,7 @@ async def build(name: str, settings_json: str) -> Service:
     settings = settings_of("gateway", name, settings_json)
     keyring = KeyRing.load(settings.keyring_file)
     kafka, mongo, redis = settings.kafka, settings.mongo, settings.redis
-    log_writer = KafkaLogWriter(kafka.url or "", linger_ms=kafka.linger_ms)
+    log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await log_writer.start()
     return Gateway(
         name,

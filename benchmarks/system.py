@@ -9,7 +9,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -47,10 +46,8 @@ class System:
 async def embedded(*options: str) -> AsyncIterator[System]:
     """Run ``roost up --json`` on a free port and a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", str(Path(folder) / "data"),
-            *options, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", f"{folder}/data"]
+        process = await asyncio.create_subprocess_exec(*command, *options, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         try:
             line = await asyncio.wait_for(process.stdout.readline(), 90)

@@ -116,7 +116,7 @@ class Embedded:
     def _addressed(self) -> Settings:
         changes: dict[str, dict[str, Any]] = {}
         if address := self.address("kafka"):
-            changes["kafka"] = {"url": address}
+            changes["kafka"] = {"url": address, "idempotent": False}
             changes["log"] = {"max_records": self._settings.log.max_records or MAX_RECORDS}
         if address := self.address("mongo"):
             changes["mongo"] = {"url": f"mongodb://{address}"}

@@ -201,9 +201,7 @@ async def _tick(system: Any) -> None:
 def _announce(running: runfile.Running, settings: Settings, took_s: float, *, as_json: bool) -> None:
     fields: dict[str, Any] = msgspec.to_builtins(running)
     if settings.kafka.url is None:
-        _say(
-            "The embedded log keeps nothing across a crash of its own; an orderly stop stores all of it."
-        )
+        _say("The embedded log keeps nothing across a crash of its own; an orderly stop stores all of it.")
     if as_json:
         ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}
         sys.stdout.write(json.dumps(ready) + "\n")

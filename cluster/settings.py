@@ -68,6 +68,11 @@ class Kafka(Group):
         description="Milliseconds a broker may hold an empty fetch. Apache Kafka answers early, so 500 is "
         "good there; the embedded broker always waits this long.",
     )
+    idempotent: bool | None = Field(
+        None,
+        description="Whether writers ask the broker to drop what they send twice. None: if it can; "
+        "the embedded broker cannot.",
+    )
     linger_ms: float = Field(
         2.0, ge=0, description="Milliseconds a writer waits for more records of a batch."
     )

@@ -120,7 +120,8 @@ def open_cache(settings: Settings) -> RedisStore:
 
 async def open_writer(settings: Settings) -> KafkaLogWriter:
     """Connect a writer to the log."""
-    writer = KafkaLogWriter(_url("kafka", settings.kafka.url), linger_ms=settings.kafka.linger_ms)
+    kafka = settings.kafka
+    writer = KafkaLogWriter(_url("kafka", kafka.url), idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await writer.start()
     return writer
 

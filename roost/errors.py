@@ -15,9 +15,7 @@ class RoostError(Exception):
         extra: Further members of the problem document, for example ``missing`` and ``extra``.
     """
 
-    def __init__(
-        self, word: str, detail: str, *, retry_after_s: float | None = None, **extra: Any
-    ) -> None:
+    def __init__(self, word: str, detail: str, *, retry_after_s: float | None = None, **extra: Any) -> None:
         super().__init__(detail)
         self.code: Code = CODES[word]
         self.detail = detail

@@ -308,9 +308,7 @@ _plain_msgpack = msgspec.msgpack.Decoder().decode
 _entry_msgpack = msgspec.msgpack.Decoder(Entry).decode
 _client_msgpack = msgspec.msgpack.Decoder(ClientFrame).decode
 _server_msgpack = msgspec.msgpack.Decoder(ServerFrame).decode
-_client_json = msgspec.json.Decoder(
-    Hello | _SendText | Ack | Read | Typing | Subscribe | Ping | Auth
-).decode
+_client_json = msgspec.json.Decoder(Hello | _SendText | Ack | Read | Typing | Subscribe | Ping | Auth).decode
 _server_json = msgspec.json.Decoder(ServerFrame).decode
 _entry_json = msgspec.json.Decoder(_MessageText | ReceiptEntry | KeysEntry | SentEntry).decode
 
@@ -408,9 +406,42 @@ class JsonCodec:
 CODECS: dict[str, Codec] = {JSON: JsonCodec(), MSGPACK: MsgpackCodec()}
 
 __all__ = [
-    "CODECS", "JSON", "MAX_FRAME", "MAX_PAYLOAD", "MSGPACK", "WINDOW",
-    "Accepted", "Ack", "Auth", "Bye", "ClientFrame", "Codec", "Drained", "Entries", "Entry", "Hello",
-    "JsonCodec", "KeysEntry", "MessageEntry", "Missed", "MsgpackCodec", "Ping", "Pong", "Presence",
-    "Problem", "Read", "Ready", "ReceiptEntry", "Rejected", "Send", "SentEntry", "ServerFrame",
-    "Subscribe", "TokenExpiring", "Typing", "entry_to_json", "from_base64", "unpadded",
+    "CODECS",
+    "JSON",
+    "MAX_FRAME",
+    "MAX_PAYLOAD",
+    "MSGPACK",
+    "WINDOW",
+    "Accepted",
+    "Ack",
+    "Auth",
+    "Bye",
+    "ClientFrame",
+    "Codec",
+    "Drained",
+    "Entries",
+    "Entry",
+    "Hello",
+    "JsonCodec",
+    "KeysEntry",
+    "MessageEntry",
+    "Missed",
+    "MsgpackCodec",
+    "Ping",
+    "Pong",
+    "Presence",
+    "Problem",
+    "Read",
+    "Ready",
+    "ReceiptEntry",
+    "Rejected",
+    "Send",
+    "SentEntry",
+    "ServerFrame",
+    "Subscribe",
+    "TokenExpiring",
+    "Typing",
+    "entry_to_json",
+    "from_base64",
+    "unpadded",
 ]

@@ -56,9 +56,9 @@ class RedisStore:
         pool: Any = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=connections,
-            timeout=3,
-            socket_timeout=5,
-            socket_connect_timeout=3,
+            timeout=1,
+            socket_timeout=1,
+            socket_connect_timeout=1,
             health_check_interval=30,
         )
         self._pool = pool

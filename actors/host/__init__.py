@@ -88,7 +88,7 @@ class ActorHost(Inboxes, FromRouters, FromGateways, Time):
 
     def opened(self, link: Link) -> None:
         """A router or gateway is there."""
-        log.info("link_opened", role=link.role, peer=link.name)
+        log.info("link_opened", peer_role=link.role, peer=link.name)
 
     def received(self, link: Link, messages: list[Any]) -> None:
         """Turn messages into events."""
@@ -101,7 +101,7 @@ class ActorHost(Inboxes, FromRouters, FromGateways, Time):
 
     def closed(self, link: Link) -> None:
         """Detach the streams of a gateway that is gone; forget a router."""
-        log.info("link_closed", role=link.role, peer=link.name)
+        log.info("link_closed", peer_role=link.role, peer=link.name)
         for shard in [n for n, router in self._routers.items() if router is link]:
             del self._routers[shard]
         for key in self._outlets.streams_of(link):

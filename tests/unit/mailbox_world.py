@@ -103,7 +103,14 @@ class World:
         for phone in self.phones.values():
             if phone.stream is not None:
                 self.feed(
-                    ev.StreamAttached(phone.stream, phone.name, phone.stream_sent, phone.acked, False, True)  # noqa: FBT003 - the record in its own order
+                    ev.StreamAttached(
+                        phone.stream,
+                        phone.name,
+                        phone.stream_sent,
+                        phone.acked,
+                        background=False,
+                        resume=True,
+                    )
                 )
                 if phone.acked:
                     self.feed(ev.Acked(phone.name, phone.acked, phone.stream))
@@ -249,7 +256,7 @@ class World:
         stored = self.actor.devices[name].cursor
         phone.stream_sent = stored
         phone.acked = 0
-        self.feed(ev.StreamAttached(phone.stream, name, None, 0, background, False))
+        self.feed(ev.StreamAttached(phone.stream, name, None, 0, background, resume=False))
 
     def detach(self, name: str) -> None:
         phone = self.phones[name]

@@ -343,7 +343,7 @@ def test_key_changes_and_sent_messages_reach_the_devices_they_concern() -> None:
 
 def test_an_expired_message_is_not_delivered_late() -> None:
     world = World()
-    record = MessageRecord("me", "c", "a", "a", "D", 0, 0, "s", {"P": b"x"}, True, world.now + 10)
+    record = MessageRecord("me", "c", "a", "a", "D", 0, 0, "s", {"P": b"x"}, expires_at_ms=world.now + 10)
     world.log.append(record)
     world.run()
     world.now += 10
