@@ -13,12 +13,13 @@ from typing import Any, Final
 import structlog
 
 from cluster import fcm_endpoint, servers
-from cluster.servers import HOST, Server, ServerFailed, ServerSpec, free_port
+from cluster.servers import HOST, Server, ServerFailed, ServerSpec, accepts, free_port
 from cluster.settings import Settings
 
 MAX_RECORDS: Final = 1_000_000
 """Records after which the embedded log is made anew: some 400 MB of them."""
 
+_PORTS_TRIED: Final = 5
 _AGAIN_S: Final = 0.5
 _AGAIN_MAX_S: Final = 10.0
 
@@ -57,8 +58,8 @@ class Embedded:
         """
         folder = self._settings.data
         folder.mkdir(parents=True, exist_ok=True)
-        specs = [await asyncio.to_thread(make, free_port(), folder) for make in self._wanted()]
-        started = await asyncio.gather(*(servers.start(spec) for spec in specs), return_exceptions=True)
+        making = (_start(make, folder) for make in self._wanted())
+        started = await asyncio.gather(*making, return_exceptions=True)
         self._servers = {each.spec.name: each for each in started if isinstance(each, Server)}
         for failure in started:
             if isinstance(failure, BaseException):
@@ -147,6 +148,19 @@ class Embedded:
             await self._changed(self.rows())
             if name == "kafka":
                 await self._log_lost()
+
+
+async def _start(make: Callable[[int, Path], ServerSpec], folder: Path) -> Server:
+    """Start a server on a free port, and on another one if somebody else was faster to take it."""
+    for _ in range(_PORTS_TRIED - 1):
+        spec = await asyncio.to_thread(make, free_port(), folder)
+        try:
+            return await servers.start(spec)
+        except ServerFailed as exc:
+            if not await accepts(spec.port):
+                raise
+            log.warning("port_taken", server=spec.name, port=spec.port, reason=str(exc)[:200])
+    return await servers.start(await asyncio.to_thread(make, free_port(), folder))
 
 
 def fcm(port: int, folder: Path) -> ServerSpec:

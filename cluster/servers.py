@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 HOST: Final = "127.0.0.1"
 
 _TETHER = Path(__file__).with_name("tether.py")
@@ -144,7 +146,8 @@ async def _until_ready(server: Server) -> None:
     spec = server.spec
     try:
         async with asyncio.timeout(spec.ready_s):
-            while not await spec.probe(spec.port):
+            # Whoever answers may be somebody else who took the port meanwhile.
+            while not (await spec.probe(spec.port) and _listens(server)):
                 if not server.running:
                     break
                 await asyncio.sleep(_PROBE_EVERY_S)
@@ -152,6 +155,14 @@ async def _until_ready(server: Server) -> None:
         raise ServerFailed(_failure(spec, f"did not answer within {spec.ready_s:g} s")) from None
     if not server.running:
         raise ServerFailed(_failure(spec, f"exited with status {await server.wait()}"))
+
+
+def _listens(server: Server) -> bool:
+    try:
+        mine = psutil.Process(server.pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr[1] == server.spec.port for c in mine)
 
 
 def _failure(spec: ServerSpec, what: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cluster import embedded
 from cluster import servers as specs
 from cluster.servers import Server, ServerFailed, ServerSpec, start
 from roost.errors import Unavailable
@@ -148,3 +149,15 @@ async def _until_back(store: MongoStore, server: Server) -> None:
                 return await store.ping()
             except Unavailable:
                 assert server.running, server.log_tail()
+
+
+async def test_a_port_that_somebody_else_took_is_not_mistaken_for_the_server(tmp_path: Path) -> None:
+    async with await asyncio.start_server(lambda _reader, writer: writer.close(), specs.HOST, 0) as other:
+        taken = other.sockets[0].getsockname()[1]
+        with pytest.raises(ServerFailed, match="exited"):
+            await start(specs.mongo(taken, tmp_path))
+        ports = [taken, specs.free_port()]
+        server = await embedded._start(lambda _port, folder: specs.mongo(ports.pop(0), folder), tmp_path)
+        assert ports == []
+        assert server.spec.port != taken
+        await server.stop()
