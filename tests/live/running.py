@@ -40,6 +40,7 @@ class System:
         self.ready: dict[str, Any] = {}
         self.further = ""
         self._child: subprocess.Popen[str] | None = None
+        self._seen: set[psutil.Process] = set()
         self._said = folder / "up.log"
 
     # --- its life ---------------------------------------------------------------------------------
@@ -165,9 +166,17 @@ class System:
             return found
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process of the system, whoever is its parent by now."""
+        """Return every process of the system, whoever is its parent by now.
+
+        Some show it in their command or variables; Ray's workers overwrite both with a title, and are
+        known because they were seen as children before.
+        """
         marks = [str(self.data), *self._ray_folders()]
-        return [each for each in psutil.process_iter() if each.pid != os.getpid() and _shows(each, marks)]
+        found = {each for each in psutil.process_iter() if each.pid != os.getpid() and _shows(each, marks)}
+        if self.running:
+            found.update(psutil.Process(self.pid).children(recursive=True))
+        self._seen |= found
+        return [each for each in self._seen if _lives(each)]
 
     def logs(self) -> str:
         """Return the ends of all logs."""
@@ -213,9 +222,16 @@ async def frozen(pid: int) -> AsyncIterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _shows(process: psutil.Process, marks: list[str]) -> bool:
     try:
-        if process.status() == psutil.STATUS_ZOMBIE:
+        if not _lives(process):
             return False
         words = [*process.cmdline(), *process.environ().values()]
     except psutil.Error:
