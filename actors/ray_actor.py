@@ -250,6 +250,11 @@ def connect_ray(address: str) -> None:
         raise Unavailable(f"There is no Ray cluster at {address}: {exc}") from exc
 
 
+def dead_daemons() -> list[str]:
+    """Return which of the daemons that `start_ray` started are not there any more."""
+    return [name for node in _own_node for name, _ in node.dead_processes()]  # type: ignore[no-untyped-call]
+
+
 def leave_ray() -> None:
     """Disconnect; ends the cluster if this process started it."""
     ray.shutdown()

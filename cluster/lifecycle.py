@@ -122,7 +122,7 @@ async def ask_coordinator(data: Path, address: str | None) -> dict[str, Any]:
     Raises:
         Unavailable: It does not run, or does not answer.
     """
-    from cluster.system import COORDINATOR, prepare_ray  # noqa: PLC0415 -- loads what `down` does not need
+    from cluster.ray_head import COORDINATOR, prepare_ray  # noqa: PLC0415 -- loads what `down` does not need
 
     if address is None:
         address = runfile.found(data).ray

@@ -184,9 +184,9 @@ class System:
         return "\n".join(f"--- {file.name}\n{_tail(file)}" for file in files if file.is_file())
 
     def _ray_folders(self) -> list[str]:
-        from cluster.system import _short_temp  # noqa: PLC0415 -- the only place that knows the name
+        from cluster.ray_head import short_temp  # noqa: PLC0415 -- the only place that knows the name
 
-        return [str(_short_temp(self.data))]
+        return [str(short_temp(self.data))]
 
     # --- what happens to it -----------------------------------------------------------------------
 
