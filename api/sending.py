@@ -26,6 +26,9 @@ from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_r
 ROUNDS = 4
 """Rounds under way at once."""
 
+_BUSY = 32
+_REST_S_PER_ITEM = 0.0002
+_REST_S_AT_MOST = 0.02
 _ROUND_ITEMS = 1_000
 _RECENT = 100_000
 _CERTAIN_MS = 30_000
@@ -94,6 +97,7 @@ class Sender:
         self._rounds: set[asyncio.Task[None]] = set()
         self._quick = 0
         self._scheduled = False
+        self._rest_s = 0.0
         self._recent: OrderedDict[tuple[str, str], Accepted] = OrderedDict()
         self.accepted = 0
         self.cache_failures = 0
@@ -131,10 +135,11 @@ class Sender:
     # --- rounds ---
 
     def _schedule(self) -> None:
-        # At the end of this turn of the loop: what else arrived in it joins the same round.
+        # At the end of this turn of the loop, or a little later under load: what else arrives until
+        # then joins the same round.
         if not self._scheduled and self._ready and self._quick < ROUNDS:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._start)
+            asyncio.get_running_loop().call_later(self._rest_s, self._start)
 
     def _start(self) -> None:
         self._scheduled = False
@@ -146,6 +151,7 @@ class Sender:
             self._busy.add(device)
             items.extend(self._waiting.pop(device))
         self._quick += 1
+        self._rest_s = min(_REST_S_AT_MOST, len(items) * _REST_S_PER_ITEM) if len(items) >= _BUSY else 0.0
         self._spawn(self._round(items))
         self._schedule()
 

@@ -38,7 +38,7 @@ UNSTORED_LIMIT = 20_000
 STASH_LIMIT = 1_000
 """Records of one shard that are held while its host is away."""
 
-COMMIT_EVERY_S = 0.25
+COMMIT_EVERY_S = 1.0
 RECONNECT_S = 0.1
 
 
