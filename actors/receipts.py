@@ -46,7 +46,8 @@ class Receipts:
         peer = self._peers.setdefault(sender, Peer())
         peer.handled = seq
         acked = peer.delivered >= peer.message if peer.message else all_acked
-        return self._raise(peer, delivered=seq) if acked else None
+        was_read = 0 < peer.message <= peer.read
+        return self._raise(peer, delivered=seq, read=seq if was_read else 0) if acked else None
 
     def delivered(self, sender: str, upto: int) -> Peer | None:
         """Some device has acknowledged everything up to ``upto``, with a message of this sender in it."""
@@ -57,7 +58,9 @@ class Receipts:
     def read(self, sender: str, upto: int) -> Peer | None:
         """The user has read everything of this sender up to ``upto``."""
         peer = self._peers.setdefault(sender, Peer())
-        return self._raise(peer, delivered=upto, read=upto)
+        # The sender knows a message by the number of its last repeat, which was dropped here.
+        covered = max(upto, peer.handled) if 0 < peer.message <= upto else upto
+        return self._raise(peer, delivered=covered, read=covered)
 
     @staticmethod
     def _raise(peer: Peer, *, delivered: int = 0, read: int = 0) -> Peer | None:

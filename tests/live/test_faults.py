@@ -12,7 +12,7 @@ import pytest_asyncio
 import redis.asyncio
 
 from roost.clock import now_ms
-from tests.live.crowd import Crowd, cancelled, crowd
+from tests.live.crowd import Crowd, crowd
 from tests.live.running import System, frozen
 from tests.live.waiting import until
 
@@ -133,5 +133,6 @@ async def test_sockets_drop_while_a_host_dies(system: System, people: Crowd) -> 
     talking = asyncio.create_task(people.talk(MESSAGES, RATE))
     async with system.killed("host"):
         await talking
-    await cancelled(dropping)
+    people.calm.set()
+    await dropping
     await _accounted(people)
