@@ -217,7 +217,8 @@ class Crowd:
         }
         if unheard:
             total = sum(map(len, unheard.values()))
-            return f"{total} messages not heard (seed {self.seed}), such as {dict(list(unheard.items())[:3])}"
+            shown = {pair: (texts, self._marks(*pair)) for pair, texts in list(unheard.items())[:3]}
+            return f"{total} messages not heard (seed {self.seed}), such as {shown}"
         waiting = {name: person.outbox for name, person in self.people.items() if person.outbox}
         if waiting:
             return f"outboxes not empty: {waiting}"
@@ -240,6 +241,11 @@ class Crowd:
             "away": (person.away, peer.away),
             "not_said": dict(peer._unread),
             "last_heard": peer.seqs[-1:],
+            "cursor": peer.client.profile.state.cursor,
+            "outbox": [
+                (i.order, i.seq, i.safe) for i in person.client.profile.state.outbox.values() if i.to == to
+            ],
+            "problems": (person.problems, peer.problems),
             "reconnects": (person.reconnects, peer.reconnects),
         }
 
@@ -274,7 +280,7 @@ class Crowd:
         for (sender, to), state in states.items():
             person, message_id = self.people[sender], self.last[sender, to]
             assert state["state"] == "read", (sender, to, state)
-            # Sent twice because a reply was lost, it was accepted under a second number, and kept under the first.
+            # Sent again because a reply was lost, it was accepted under a second number too.
             assert 0 < state["seq"] <= person.accepted[message_id], (sender, to, state)
             assert person.delivered[to] >= state["seq"], (sender, to, state, person.delivered[to])
             assert person.read[to] >= state["seq"], (sender, to, state, person.read[to])

@@ -212,6 +212,25 @@ def test_a_foreign_or_future_cursor_is_refused(cursor: int) -> None:
     assert [e.code for e in effects if isinstance(e, do.Refuse)] == ["cursor_invalid"]
 
 
+def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good() -> None:
+    world = World()
+    world.attach("P")
+    world.append_receipt("alice", 1, 0)
+    world.run()
+    phone = world.phones["P"]
+    cursor = phone.stream_sent
+    world.detach("P")
+    world.append_receipt("alice", 2, 1)
+    world.run()
+    world.store_all()
+    world.append_receipt("bob", 1, 0)
+    world.run()  # and forgets what is stored
+    assert world.actor.head.begin >= cursor
+    phone.stream = 9
+    world.feed(ev.StreamAttached(9, "P", cursor, 0, background=False, resume=False))
+    assert not [e.code for e in world.effects if isinstance(e, do.Close)]
+
+
 def test_an_ack_beyond_the_end_is_refused() -> None:
     world = World()
     effects = world.feed(ev.Acked("P", BASE + 5, None, "t"))
