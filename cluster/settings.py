@@ -165,7 +165,7 @@ class Log(Group):
         0,
         ge=0,
         description="Records of `mailbox` above which an embedded log is drained and made anew, because its "
-        "broker never forgets. 0: 1,000,000 on the embedded broker, never on one's own.",
+        "broker never forgets. 0: 150,000 on the embedded broker, never on one's own.",
     )
 
 
@@ -210,7 +210,7 @@ class Settings(BaseModel):
         Path("data"), description="Folder for what this node keeps: key ring, embedded servers, logs."
     )
     shards: int = Field(
-        16,
+        8,
         ge=1,
         le=4096,
         description="Shards, which are the partitions of `mailbox` and `push`. Fixed at install.",
