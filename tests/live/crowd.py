@@ -217,8 +217,8 @@ class Crowd:
         }
         if unheard:
             total = sum(map(len, unheard.values()))
-            shown = {pair: (texts, self._marks(*pair)) for pair, texts in list(unheard.items())[:3]}
-            return f"{total} messages not heard (seed {self.seed}), such as {shown}"
+            few = {pair: (texts, self._marks(*pair)) for pair, texts in list(unheard.items())[:3]}
+            return f"{total} messages not heard (seed {self.seed}), such as {few}"
         waiting = {name: person.outbox for name, person in self.people.items() if person.outbox}
         if waiting:
             return f"outboxes not empty: {waiting}"
