@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cluster import servers as specs
 from storage.keyring import KeyRing, fresh_secrets
 from tests.real_servers import Servers
+
+# Speed is measured in benchmarks/, and this machine may be busy: no example fails for being slow.
+settings.register_profile("roost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("roost")
 
 
 @pytest.fixture(scope="session")
