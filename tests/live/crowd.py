@@ -16,6 +16,7 @@ import aiohttp
 
 from roost import client as sdk
 from roost.client.transport import StreamTransport
+from roost.errors import RoostError
 from roost.wire import MSGPACK
 from tests.live.waiting import until
 
@@ -149,6 +150,7 @@ class Crowd:
         self.sent: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.last: dict[tuple[str, str], str] = {}
         self.went: dict[str, float] = {}
+        self.ids: dict[str, str] = {}
         self.calm = asyncio.Event()
 
     async def join(self, names: list[str], contacts: int) -> None:
@@ -171,7 +173,7 @@ class Crowd:
         text = f"{sender} to {to}, number {len(thread)}, {self.random.getrandbits(64):016x}"
         thread.append(text)
         self.went[text] = time.monotonic()
-        self.last[sender, to] = await self.people[sender].client.send(to, text)
+        self.ids[text] = self.last[sender, to] = await self.people[sender].client.send(to, text)
         return text
 
     async def talk(self, count: int, rate: float) -> None:
@@ -206,7 +208,37 @@ class Crowd:
 
     async def settle(self, within: float) -> float:
         """Wait until everything sent was heard, and its sender knows that it was delivered and read."""
-        return await until(self.missing, within=within, every=0.2)
+        try:
+            return await until(self.missing, within=within, every=0.2)
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\nLost: {await self._post_mortem()}") from None
+
+    async def _post_mortem(self) -> list[dict[str, Any]]:
+        """Return what is known of the first messages that were sent and not heard."""
+        found: list[dict[str, Any]] = []
+        for (sender, to), texts in self.sent.items():
+            for number, text in enumerate(texts):
+                if text not in self.people[to].heard[sender] and len(found) < 3:
+                    found.append(await self._known_of(sender, to, number, text))
+        return found
+
+    async def _known_of(self, sender: str, to: str, number: int, text: str) -> dict[str, Any]:
+        message_id = self.ids[text]
+        try:
+            state = await self.people[sender].call("GET", f"/v1/messages/{message_id}", to=to)
+        except RoostError as exc:
+            state = exc.detail
+        history = await self.people[to].call("GET", f"/v1/conversations/{sender}/messages")
+        return {
+            "pair": (sender, to),
+            "number": number,
+            "id": message_id,
+            "accepted": self.people[sender].accepted.get(message_id),
+            "state": state,
+            "neighbours": [self.ids[each] for each in self.sent[sender, to][max(0, number - 2) : number + 3]],
+            "in_history": [each for each in history["messages"] if each["id"] == message_id],
+            "sent_s": self.went[text] - min(self.went.values()),
+        }
 
     def missing(self) -> str:
         """Say what has not come yet, '' when everything has."""

@@ -22,7 +22,7 @@ async def test_each_of_ten_thousand_messages_is_told_once_while_sockets_drop(sys
             await asyncio.sleep(0.02)
         people.calm.set()
         await dropping
-        await people.settle(within=120)
+        await people.settle(within=90)
         people.check()
         await people.check_watermarks()
         reconnects = sum(people.people[name].reconnects for name in fickle)
