@@ -63,6 +63,7 @@ class System:
         self.step = "starting the roles"
         await self._head.spawn(self.settings.model_dump_json())
         await self._until_ready()
+        await self._tell_servers(self._embedded.rows())  # so that the first status has them
         self._minder = asyncio.create_task(self._mind())
         self.step = ""
         return self._running()
