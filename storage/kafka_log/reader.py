@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
@@ -11,6 +12,11 @@ from aiokafka.structs import TopicPartition
 from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
 from storage.kafka_log.group import Group
 from storage.ports import LogLost, LogRecord
+
+log = structlog.get_logger()
+
+GAP_PATIENCE_S: Final = 30.0
+"""How long records that are missing between others are asked for again before they count as gone."""
 
 
 class KafkaLogReader:
@@ -45,6 +51,7 @@ class KafkaLogReader:
         self._ends: dict[int, int] = {}
         self._paused: set[int] = set()
         self._short_since: dict[int, float] = {}
+        self._gap_since: dict[int, float] = {}
         self._now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 
     async def start(self) -> None:
@@ -61,6 +68,7 @@ class KafkaLogReader:
         self._ends = {shard: end for shard, end in self._ends.items() if shard in shards}
         self._paused &= set(shards)
         self._short_since.clear()
+        self._gap_since.clear()
         if not shards:
             self._consumer.unsubscribe()
             return
@@ -84,9 +92,10 @@ class KafkaLogReader:
         records: dict[int, list[LogRecord]] = {}
         for partition, messages in found.items():
             shard = partition.partition
-            if shard in self._positions and messages:
-                records[shard] = [LogRecord(each.offset, each.value or b"") for each in messages]
-                self._positions[shard] = messages[-1].offset + 1
+            whole = self._up_to_gap(shard, messages) if shard in self._positions else []
+            if whole:
+                records[shard] = [LogRecord(each.offset, each.value or b"") for each in whole]
+                self._positions[shard] = whole[-1].offset + 1
         self._look_at_ends(lost_ok=bool(records))
         return records
 
@@ -114,6 +123,26 @@ class KafkaLogReader:
 
     def _partition(self, shard: int) -> TopicPartition:
         return TopicPartition(self._topic, shard)
+
+    def _up_to_gap(self, shard: int, messages: list[Any]) -> list[Any]:
+        """Return what follows our position without a gap; what is behind a gap is fetched again.
+
+        Offsets are dense, since our topics are neither compacted nor written in transactions. Yet Tansu,
+        asked while a partition's first batch is being written, now and then answers with the second one.
+        """
+        wanted = self._positions[shard]
+        whole = sum(each.offset == wanted + index for index, each in enumerate(messages))
+        if whole == len(messages):
+            self._gap_since.pop(shard, None)
+            return messages
+        since = self._gap_since.setdefault(shard, self._now())
+        if self._now() - since < GAP_PATIENCE_S:
+            log.warning("log_gap", shard=shard, wanted=wanted + whole, got=messages[whole].offset)
+            self._consumer.seek(self._partition(shard), wanted + whole)
+            return messages[:whole]
+        log.error("log_gap_passed", shard=shard, wanted=wanted + whole, got=messages[whole].offset)
+        del self._gap_since[shard]
+        return messages
 
     def _look_at_ends(self, *, lost_ok: bool) -> None:
         """Note the high watermarks; raise ``LogLost`` where one stays below our position."""

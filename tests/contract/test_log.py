@@ -3,6 +3,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -280,3 +281,28 @@ async def test_lost_reply_leaves_the_record_in_the_log(servers: Servers, tmp_pat
         assert found.count(b"b") >= 1, "its fate was unknown; it took effect, maybe more than once"
         for client in (reader, writer, admin):
             await client.close()
+
+
+async def test_records_that_a_fetch_left_out_are_fetched_again(
+    writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = reader._consumer.getmany
+    left_out: list[int] = []
+
+    async def forgetful(**how: int) -> dict[object, list[Any]]:
+        found = await fetch(**how)
+        if found and len(left_out) < 2:
+            # What Tansu was seen to do: once the first batch is missing, once some in the middle.
+            ((partition, messages),) = found.items()
+            at = 0 if not left_out else len(messages) // 2
+            left_out.append(messages[at].offset)
+            return {partition: messages[:at] + messages[at + 3 :]}
+        return dict(found)
+
+    monkeypatch.setattr(reader._consumer, "getmany", forgetful)
+    await reader.assign({1: 0})
+    await writer.append(mailbox, [(1, b"value %d" % n) for n in range(40)])
+    found = await read(reader, 40)
+    assert [record.offset for record in found[1]] == list(range(40))
+    assert values(found)[1] == [b"value %d" % n for n in range(40)]
+    assert len(left_out) == 2
