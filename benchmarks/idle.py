@@ -43,7 +43,7 @@ async def measure(users: int) -> dict[str, Any]:
     added = {role: round(1000 * (after[role] - before[role]) / users, 1) for role in before}
     return {
         "environment": environment(),
-        "command": sys.argv,
+        "command": ["python", "-m", "benchmarks.idle", *sys.argv[1:]],
         "users": users,
         "idle_mb": idle,
         "idle_mb_in_all": round(sum(idle.values())),

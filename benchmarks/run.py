@@ -96,7 +96,11 @@ async def phase(
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start a system and run every phase on it."""
-    result: dict[str, Any] = {"environment": environment(), "command": sys.argv, "phases": []}
+    result: dict[str, Any] = {
+        "environment": environment(),
+        "command": ["python", "-m", "benchmarks.run", *sys.argv[1:]],
+        "phases": [],
+    }
     async with embedded() as system:
         people = await accounts(system.http, options.users)
         plan = [{"rate": float(rate)} for rate in options.rates] + [

@@ -68,7 +68,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         crowd.leave()
     return {
         "environment": environment(),
-        "command": sys.argv,
+        "command": ["python", "-m", "benchmarks.soak", *sys.argv[1:]],
         "sent": tally.sent,
         "delivered": tally.delivered,
         "lost": tally.sent - tally.delivered - tally.rejected,
