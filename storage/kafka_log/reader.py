@@ -128,7 +128,7 @@ class KafkaLogReader:
         """Return what follows our position without a gap; what is behind a gap is fetched again.
 
         Offsets are dense, since our topics are neither compacted nor written in transactions. Yet Tansu,
-        asked while a partition's first batch is being written, now and then answers with the second one.
+        asked while a batch is being written, now and then leaves it out and answers with the next one.
         """
         wanted = self._positions[shard]
         whole = sum(each.offset == wanted + index for index, each in enumerate(messages))
