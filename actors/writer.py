@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from actors import effects as do
 from actors.offsets import Offsets
-from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage import metrics
@@ -72,7 +71,6 @@ class Writer:
         store: MongoDB.
         cache: Redis.
         log_writer: The log.
-        clock: Wall clock.
         finished: Called with the tickets of every write that is durable.
         answered: Called with a token when what it waited for is durable.
     """
@@ -82,11 +80,10 @@ class Writer:
         store: Store,
         cache: Cache,
         log_writer: LogWriter,
-        clock: Clock,
         finished: Finished,
         answered: Answered,
     ) -> None:
-        self._store, self._cache, self._log, self._clock = store, cache, log_writer, clock
+        self._store, self._cache, self._log = store, cache, log_writer
         self._finished, self._answered = finished, answered
         self.shards = 1
         self._documents: list[tuple[MailboxDocument, Ticket]] = []
