@@ -149,7 +149,7 @@ class Activation:
                     original = found.get((one.device, one.cause))
                     repeats.append((one.device, one.cause, original.seq if original else 0))
                 elif isinstance(one, ev.CursorUnknown):
-                    cursors.append((one.seq, await self._is_position(user, one.seq)))
+                    cursors.append((one.seq, await self._store.exists(user, one.seq)))
                 elif isinstance(one, ev.SendersUnknown):
                     stored = await self._store.range(user, one.after, one.upto, _MOST)
                     items.append((one.after, one.upto, tuple(_item(document) for document in stored)))
@@ -158,11 +158,6 @@ class Activation:
     async def _newest(self, user: str, unknown: ev.NewestUnknown) -> str:
         document = await self._store.latest_from(user, unknown.sender, unknown.device, unknown.below)
         return "" if document is None else document.newest or document.cause
-
-    async def _is_position(self, user: str, seq: int) -> bool:
-        return await self._store.exists(user, seq) or bool(
-            await self._store.receipts_after(user, seq - 1, seq)
-        )
 
     # --- pages ------------------------------------------------------------------------------------
 

@@ -25,9 +25,8 @@ class Reading(State):
             return True
         if cursor < 0 or cursor > self.head.handled:
             return False
-        if cursor <= state.sent:
-            return True
-        if any(stream.device == device and cursor <= stream.sent for stream in self.streams.values()):
+        if any(cursor <= row.receipt_seq for row in self.rows.values()):
+            # It may be a receipt that a later one has replaced: no entry has that number any more.
             return True
         if cursor > self.head.begin:
             return any(item.seq == cursor for item in self.head)
@@ -57,21 +56,14 @@ class Reading(State):
         old = self._stream_of(event.device)
         if old is not None:
             del self.streams[old.number]
-            self._remember_sent(old)
             if old.number != event.stream:
                 detail = "a newer stream of this device took over"
                 self._out.append(do.Close(old.number, "displaced", detail))
-
-    def _remember_sent(self, stream: Stream) -> None:
-        state = self.devices.get(stream.device)
-        if state is not None:
-            state.sent = max(state.sent, stream.sent)
 
     def _detach(self, event: ev.StreamDetached) -> None:
         stream = self.streams.pop(event.stream, None)
         if stream is None:
             return
-        self._remember_sent(stream)
         state = self.devices.get(stream.device)
         if state is not None:
             self._came(stream.device, state)

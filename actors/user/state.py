@@ -25,15 +25,12 @@ class DeviceState:
         pushable: It has a push token.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
-        sent: Last entry handed to a stream of it that is over. A receipt that was sent may be merged
-            into a later one since, and the device comes back with a cursor that no entry has any more.
     """
 
     def __init__(self, cursor: int, *, pushable: bool) -> None:
         self.cursor = cursor
         self.pushable = pushable
         self.woken_at_ms: int | None = None
-        self.sent = 0
 
 
 class State:

@@ -126,10 +126,7 @@ class Engine:
         """Write what is due and end the tasks."""
         if self._tasks:
             self._flush()
-        for timer in self._timers.values():
-            timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        self._cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.save()
         self.news.set()
@@ -219,10 +216,19 @@ class Engine:
         self._arm_renewal()
 
     def session_over(self, code: str) -> None:
-        """Stop for good: this device has to sign in anew."""
+        """Stop for good, and say so once: this device has to sign in anew."""
+        if self.over is not None:
+            return
         self.over = code
-        self._tasks[0].cancel()
+        self._cancel()
         self._deliver(events.Disconnected(code, final=True), 0)
+        self.news.set()
+
+    def _cancel(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     def _seal(self, item: OutboxItem, *, refresh: bool) -> None:
         if refresh or not self.directory.recipients(item.to):
@@ -278,19 +284,21 @@ class Engine:
     def _ended(self, task: asyncio.Task[None]) -> None:
         exc = None if task.cancelled() else task.exception()
         if exc is not None:
-            self.over = "internal"
-            self.queue.append((events.Disconnected("internal", final=True), 0))
-            self.news.set()
+            self.session_over("internal")
             told = {"message": "a client of roost has stopped", "exception": exc, "task": task}
             asyncio.get_running_loop().call_exception_handler(told)
 
     def _tick(self) -> None:
         self.apply(self.session.tick(self.now_ms()))
+        if self.over is not None:
+            return
         pause = _BUSY_TICK_S if self.session.outbox.busy else _IDLE_TICK_S
         self._timers["tick"] = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def arm_tick(self) -> None:
         """Tick soon: there is something in the outbox."""
+        if self.over is not None:
+            return
         timer = self._timers.get("tick")
         loop = asyncio.get_running_loop()
         if timer is not None and timer.when() - loop.time() > _BUSY_TICK_S:
@@ -316,11 +324,10 @@ class Engine:
                 final = False
             if closed.code == "unauthenticated":
                 final = not await self._renewed()
-            self._deliver(events.Disconnected(closed.code, final=final), 0)
             if final:
-                self.over = closed.code
-                self.news.set()
+                self.session_over(closed.code)
                 return
+            self._deliver(events.Disconnected(closed.code, final=False), 0)
             await asyncio.sleep(self._pause_s(closed, failures))
 
     async def _one_connection(self) -> tuple[TransportClosed, bool]:

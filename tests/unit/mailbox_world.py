@@ -178,8 +178,7 @@ class World:
                 found = [d.seq for d in self.documents.values() if d.cause == one.cause and d.seq < one.below]
                 repeats.append((one.device, one.cause, found[0] if found else 0))
             elif isinstance(one, ev.CursorUnknown):
-                known = one.seq in self.documents or any(r.receipt_seq == one.seq for r in self.rows.values())
-                cursors.append((one.seq, known))
+                cursors.append((one.seq, one.seq in self.documents))
             elif isinstance(one, ev.SendersUnknown):
                 found_items = tuple(_item(d) for d in self.stored(one.after, one.upto))
                 items.append((one.after, one.upto, found_items))

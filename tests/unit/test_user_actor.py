@@ -212,7 +212,8 @@ def test_a_foreign_or_future_cursor_is_refused(cursor: int) -> None:
     assert [e.code for e in effects if isinstance(e, do.Refuse)] == ["cursor_invalid"]
 
 
-def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good() -> None:
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good(crash: bool) -> None:
     world = World()
     world.attach("P")
     world.append_receipt("alice", 1, 0)
@@ -226,6 +227,9 @@ def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good() -> None:
     world.append_receipt("bob", 1, 0)
     world.run()  # and forgets what is stored
     assert world.actor.head.begin >= cursor
+    if crash:
+        world.commit()
+        world.crash()
     phone.stream = 9
     world.feed(ev.StreamAttached(9, "P", cursor, 0, background=False, resume=False))
     assert not [e.code for e in world.effects if isinstance(e, do.Close)]
