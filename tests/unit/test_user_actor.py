@@ -213,7 +213,7 @@ def test_a_foreign_or_future_cursor_is_refused(cursor: int) -> None:
 
 
 @pytest.mark.parametrize("crash", [False, True])
-def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good(crash: bool) -> None:
+def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good(*, crash: bool) -> None:
     world = World()
     world.attach("P")
     world.append_receipt("alice", 1, 0)
