@@ -6,7 +6,7 @@ its port; if it was the log, whoever is interested is told, since the embedded l
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,9 @@ _AGAIN_MAX_S: Final = 10.0
 
 log = structlog.get_logger()
 
+Maker = Callable[[int, Path], ServerSpec]
+"""Describes a server on this port that keeps its files in this folder."""
+
 
 class Embedded:
     """The embedded servers of this process.
@@ -37,6 +40,7 @@ class Embedded:
         settings: What has an address in them is not started.
         changed: Awaited with the servers' rows whenever one came or went.
         log_lost: Awaited after the log's server was started again.
+        makers: What to start, in place of what the settings give no address for.
     """
 
     def __init__(
@@ -44,8 +48,10 @@ class Embedded:
         settings: Settings,
         changed: Callable[[list[dict[str, Any]]], Awaitable[None]],
         log_lost: Callable[[], Awaitable[None]],
+        makers: Sequence[Maker] | None = None,
     ) -> None:
         self._settings, self._changed, self._log_lost = settings, changed, log_lost
+        self._makers = makers
         self._servers: dict[str, Server] = {}
         self._restarts: dict[str, int] = {}
         self._watchers: list[asyncio.Task[None]] = []
@@ -62,7 +68,7 @@ class Embedded:
         """
         folder = self._settings.data
         folder.mkdir(parents=True, exist_ok=True)
-        making = (_start(make, folder) for make in self._wanted())
+        making = (_start(make, folder) for make in self._makers or self._wanted())
         started = await asyncio.gather(*making, return_exceptions=True)
         self._servers = {each.spec.name: each for each in started if isinstance(each, Server)}
         for failure in started:
@@ -105,9 +111,9 @@ class Embedded:
         if "mongo" in self._servers:
             await self._servers["mongo"].stop()
 
-    def _wanted(self) -> list[Callable[[int, Path], ServerSpec]]:
+    def _wanted(self) -> list[Maker]:
         given = self._settings
-        wanted: list[Callable[[int, Path], ServerSpec]] = []
+        wanted: list[Maker] = []
         if given.mongo.url is None:
             wanted.append(servers.mongo)
         if given.kafka.url is None:
@@ -154,7 +160,7 @@ class Embedded:
                 await self._log_lost()
 
 
-async def _start(make: Callable[[int, Path], ServerSpec], folder: Path) -> Server:
+async def _start(make: Maker, folder: Path) -> Server:
     """Start a server on a free port, and on another one if somebody else was faster to take it."""
     for _ in range(_PORTS_TRIED - 1):
         spec = await asyncio.to_thread(make, free_port(), folder)

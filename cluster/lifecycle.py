@@ -6,8 +6,8 @@ import json
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,9 @@ DEPENDENCY_AWAY: Final = 3
 
 _SAY_EVERY_S: Final = 2.0
 _DOWN_S: Final = 120.0
+_FOLLOWED_S: Final = 2.0
+"""How long one look of ``status --every`` waits for its answer."""
+
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 
 
@@ -99,21 +102,41 @@ class Status:
     help = "all roles and servers of a running system"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``--data``, ``--address`` and ``--json``."""
+        """Declare ``--data``, ``--address``, ``--json`` and ``--every``."""
         parser.add_argument("--data", metavar="DIR", help="data folder of a system on this machine (./data)")
         parser.add_argument("--address", metavar="HOST:PORT", help="address of a Ray cluster")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--every", type=float, metavar="S", help="print it again after so many seconds")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Ask the coordinator."""
+        """Ask the coordinator, once or until Ctrl-C."""
         try:
             data = _data(args)
         except SettingsInvalid as exc:
             return _complain(str(exc), BAD_USAGE)
-        status = asyncio.run(ask_coordinator(data, args.address))
-        text = json.dumps(status) if args.json else _table(status)
-        sys.stdout.write(text + "\n")
+        if args.every is not None:
+            return asyncio.run(self._follow(data, args))
+        self._print(asyncio.run(ask_coordinator(data, args.address)), args)
         return DONE
+
+    async def _follow(self, data: Path, args: argparse.Namespace) -> int:
+        """Print until nobody reads it; while the coordinator is away, a status without roles that says so."""
+        with _coordinator(data, args.address) as find_it:
+            while True:
+                try:
+                    async with asyncio.timeout(_FOLLOWED_S):
+                        status = _shown(await find_it().status())
+                except (Unavailable, TimeoutError) as exc:
+                    status = {"roles": [], "shards": 0, "map_version": 0, "detail": str(exc) or "no answer"}
+                try:
+                    self._print(status, args)
+                except BrokenPipeError:
+                    return DONE
+                await asyncio.sleep(args.every)
+
+    def _print(self, status: dict[str, Any], args: argparse.Namespace) -> None:
+        sys.stdout.write((json.dumps(status) if args.json else _table(status)) + "\n")
+        sys.stdout.flush()
 
 
 async def ask_coordinator(data: Path, address: str | None) -> dict[str, Any]:
@@ -122,6 +145,13 @@ async def ask_coordinator(data: Path, address: str | None) -> dict[str, Any]:
     Raises:
         Unavailable: It does not run, or does not answer.
     """
+    with _coordinator(data, address) as find_it:
+        return _shown(await find_it().status())
+
+
+@contextmanager
+def _coordinator(data: Path, address: str | None) -> Iterator[Callable[[], Any]]:
+    """Join the Ray cluster; inside, a call finds the coordinator."""
     from cluster.ray_head import COORDINATOR, prepare_ray  # noqa: PLC0415 -- loads what `down` does not need
 
     if address is None:
@@ -131,9 +161,12 @@ async def ask_coordinator(data: Path, address: str | None) -> dict[str, Any]:
 
     connect_ray(address)
     try:
-        status = await find(COORDINATOR, COORDINATOR).status()
+        yield lambda: find(COORDINATOR, COORDINATOR)
     finally:
         leave_ray()
+
+
+def _shown(status: dict[str, Any]) -> dict[str, Any]:
     return {key: status[key] for key in ("roles", "shards", "map_version")}
 
 

