@@ -1,0 +1,110 @@
+"""Starts a system of our own: ``roost up`` as a child, if need be with its servers behind proxies."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any, Final
+
+from cluster import servers
+from cluster.embedded import MAX_RECORDS, Embedded
+from cluster.settings import Settings
+from roost.errors import Unavailable
+from sim.faults.proxy import Proxy
+
+READY_S: Final = 120.0
+
+_STOP_S: Final = 120.0
+_LOG_BYTES: Final = 3_000
+_URLS: Final = {"kafka": "{}", "mongo": "mongodb://{}", "redis": "redis://{}/0"}
+_BEHIND: Final = {"ROOST_KAFKA__IDEMPOTENT": "false", "ROOST_LOG__MAX_RECORDS": str(MAX_RECORDS)}
+"""What ``roost up`` would choose by itself for an embedded log."""
+
+
+@asynccontextmanager
+async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy]]]:
+    """Start the servers underneath, each with a proxy in front."""
+    proxies = {name: Proxy() for name in ("kafka", "mongo", "redis")}
+    makers = (partial(servers.tansu, advertised=proxies["kafka"].address), servers.mongo, servers.redis)
+    embedded = Embedded(Settings.load({"data": folder}), _unheard, _unneeded, makers)
+    try:
+        await embedded.start()
+        embedded.watch()
+        for name, proxy in proxies.items():
+            proxy.target = embedded.address(name) or ""
+            await proxy.start()
+        yield embedded, proxies
+    finally:
+        await asyncio.gather(*(proxy.close() for proxy in proxies.values()))
+        await embedded.stop()
+
+
+async def _unheard(_rows: list[dict[str, Any]]) -> None:
+    """Nobody is told when a server comes or goes: who wants to know asks for the rows."""
+
+
+async def _unneeded() -> None:
+    """Behind an address of one's own, the coordinator must find out by itself that the log is gone."""
+
+
+def behind(proxies: Mapping[str, Proxy]) -> tuple[list[str], dict[str, str]]:
+    """Return the options and variables of a ``roost up`` whose servers are behind these proxies."""
+    urls = {name: _URLS[name].format(proxy.address) for name, proxy in proxies.items()}
+    return [word for name, url in urls.items() for word in (f"--{name}", url)], dict(_BEHIND)
+
+
+@asynccontextmanager
+async def up(folder: Path, options: Sequence[str], env: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+    """Run ``roost up``; yields its ready line. It dies with us, and everything of it with it."""
+    said = folder / "up.log"
+    tether = (sys.executable, "-I", "-S", str(servers.TETHER), str(os.getpid()))
+    command = (sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", str(folder))
+    with said.open("ab") as log:
+        child = await asyncio.create_subprocess_exec(
+            *tether,
+            *(f"{name}={value}" for name, value in env.items()),
+            *("--", *command, *options),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us; the system is stopped in order
+        )
+    try:
+        yield await _ready(child, said)
+    finally:
+        await _stopped(child)
+
+
+async def _ready(child: asyncio.subprocess.Process, said: Path) -> dict[str, Any]:
+    assert child.stdout is not None  # noqa: S101 -- it is a pipe
+    try:
+        async with asyncio.timeout(READY_S):
+            line = await child.stdout.readline()
+    except TimeoutError:
+        line = b""
+    if not line:
+        raise Unavailable(f"`roost up` did not become ready. The end of what it said:\n{_tail(said)}")
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+async def _stopped(child: asyncio.subprocess.Process) -> None:
+    if child.returncode is None:
+        child.send_signal(SIGTERM)
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+
+
+def _tail(file: Path) -> str:
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - _LOG_BYTES))
+        return opened.read().decode(errors="replace")

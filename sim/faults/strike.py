@@ -1,0 +1,207 @@
+"""Lets one fault happen, heals it, and waits until all is well again."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+from msgspec import Struct
+
+from sim.faults.profiles import PROFILES, Act
+from sim.faults.schedule import Strike
+from sim.faults.system import System
+
+WELL_WITHIN_S: Final = 60.0
+"""How long the system has until all is well again."""
+
+_LOOK_EVERY_S: Final = 0.1
+_FOUND_WITHIN_S: Final = 30.0
+
+
+class NotStruck(Exception):  # noqa: N818 -- named for what happened
+    """The fault could not be done; the sentence says why."""
+
+
+class Struck(Struct, frozen=True):
+    """A fault that was done. Times are microseconds of the machine's monotonic clock.
+
+    Attributes:
+        name: Of the profile.
+        target: What was hit: a role or server by its name.
+        begins_us: When it began.
+        ends_us: When it was healed by us; when it began, if it was over at once.
+        healed_us: When all was well again; None: not within the time it had.
+        note: What was still not well then.
+    """
+
+    name: str
+    target: str
+    begins_us: int
+    ends_us: int
+    healed_us: int | None
+    note: str = ""
+
+    @property
+    def recovery_s(self) -> float | None:
+        """Seconds from the end of the fault until all was well."""
+        return None if self.healed_us is None else (self.healed_us - self.ends_us) / 1e6
+
+
+class _Hit(Struct):
+    """What is being struck.
+
+    Attributes:
+        name: Its name, for the report.
+        killed: The process that must not be there any more before all is well.
+    """
+
+    name: str
+    killed: int | None = None
+
+
+async def strike(system: System, plan: Strike, *, within_s: float = WELL_WITHIN_S) -> Struck:
+    """Let it happen, heal it after its time, and wait until all is well; healed also when cancelled.
+
+    Raises:
+        NotStruck: It could not be done.
+        NoDisk: The disk could not be filled.
+        Unavailable: The push endpoint did not take its orders.
+    """
+    begins = _now_us()
+    async with _ACTS[PROFILES[plan.name].act](system, plan) as hit:
+        begins = ends = _now_us()
+        if plan.lasts_s:
+            await asyncio.sleep(plan.lasts_s)
+            ends = _now_us()
+    note = await _well_again(system, hit, within_s)
+    return Struck(plan.name, hit.name, begins, ends, None if note else _now_us(), note)
+
+
+async def _well_again(system: System, hit: _Hit, within_s: float) -> str:
+    deadline = time.monotonic() + within_s
+    while trouble := await _trouble(system, hit):
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return trouble
+
+
+async def _trouble(system: System, hit: _Hit) -> str:
+    if hit.killed is not None and any(row["pid"] == hit.killed for row in await system.rows()):
+        return f"{hit.name} is still process {hit.killed}"
+    return await system.trouble()
+
+
+# --- acts -----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _kill(system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    row = await _found(system, plan)
+    os.kill(row["pid"], signal.SIGKILL)
+    yield _Hit(row["name"], row["pid"])
+
+
+@asynccontextmanager
+async def _pause(system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    row = await _found(system, plan)
+    os.kill(row["pid"], signal.SIGSTOP)
+    try:
+        yield _Hit(row["name"])
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # somebody replaced it meanwhile
+            os.kill(row["pid"], signal.SIGCONT)
+
+
+@asynccontextmanager
+async def _flush(system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    """Say FLUSHALL as Redis's protocol has it: a driver for one word would be too much."""
+    row = await _found(system, plan)
+    host, _, port = row["address"].rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(b"FLUSHALL\r\n")
+        answer = await reader.readline()
+    finally:
+        writer.close()
+    if not answer.startswith(b"+OK"):
+        raise NotStruck(f"Redis answered FLUSHALL with {answer!r}.")
+    yield _Hit(row["name"])
+
+
+@asynccontextmanager
+async def _cut(system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    proxy = system.proxies[plan.target]
+    await proxy.refuse()
+    try:
+        yield _Hit(plan.target)
+    finally:
+        await proxy.heal()
+
+
+@asynccontextmanager
+async def _slow(system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    proxy = system.proxies[plan.target]
+    proxy.delay(plan.amount)
+    try:
+        yield _Hit(f"{plan.target} by {plan.amount * 1000:.0f} ms")
+    finally:
+        await proxy.heal()
+
+
+@asynccontextmanager
+async def _fcm(system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    await system.behave(plan.name.removeprefix("fcm-"), plan.amount)
+    try:
+        yield _Hit("fcm")
+    finally:
+        await system.behave("ok")
+
+
+@asynccontextmanager
+async def _fill(system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    if system.disk is None:
+        raise NotStruck(f"The data folder has no file system of its own for {plan.name}.")
+    await system.disk.fill()
+    try:
+        yield _Hit("the data folder")
+    finally:
+        await system.disk.free()
+
+
+@asynccontextmanager
+async def _skew(_system: System, plan: Strike) -> AsyncIterator[_Hit]:
+    """The clients have their clocks wrong by themselves, from the start (`clock_offset_ms`)."""
+    yield _Hit(plan.target)
+
+
+_ACTS: Final[dict[Act, Callable[[System, Strike], AbstractAsyncContextManager[_Hit]]]] = {
+    "kill": _kill,
+    "pause": _pause,
+    "flush": _flush,
+    "cut": _cut,
+    "slow": _slow,
+    "fcm": _fcm,
+    "fill": _fill,
+    "skew": _skew,
+}
+
+
+async def _found(system: System, plan: Strike) -> dict[str, Any]:
+    """Return the row of the instance that the seed has drawn; waits while none of them runs."""
+    deadline = time.monotonic() + _FOUND_WITHIN_S
+    while True:
+        there = [row for row in await system.rows() if row["role"] == plan.target and row.get("pid")]
+        if there:
+            return there[int(plan.draw * len(there))]
+        if time.monotonic() > deadline:
+            raise NotStruck(f"For {_FOUND_WITHIN_S:g} s no {plan.target} was there to be hit by {plan.name}.")
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
