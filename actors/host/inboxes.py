@@ -10,6 +10,7 @@ import structlog
 from actors import effects as do
 from actors import events as ev
 from actors.host.state import HostState, Resident
+from actors.shard import Shard
 from actors.user import UserActor
 from actors.writer import Ticket
 from storage import metrics
@@ -47,20 +48,20 @@ class Inboxes(HostState):
     def _work(self, user: str, resident: Resident, actor: UserActor, now: int) -> list[ev.Unknown]:
         inbox = resident.inbox
         while inbox:
-            event, offset = inbox[0]
+            event, shard, offset = inbox[0]
             lacks = actor.lacks(event)
             if lacks:
                 return lacks
             inbox.popleft()
-            self._handle(user, resident, actor, event, offset, now)
+            self._handle(user, (event, shard, offset), actor, resident.shard.stored_seq, now)
         return []
 
     def _handle(
-        self, user: str, resident: Resident, actor: UserActor, event: ev.Event, offset: int | None, now: int
+        self, user: str, waited: tuple[ev.Event, Shard, int | None], actor: UserActor, stored: int, now: int
     ) -> None:
-        shard = resident.shard
+        event, shard, offset = waited
         try:
-            effects = actor.handle(event, now, shard.stored_seq)
+            effects = actor.handle(event, now, stored)
         except Exception as exc:
             # A record that breaks the rules must not come back for ever; anything else is a bug to see.
             log.exception("event_failed", user=user, kind=type(event).__name__)
@@ -126,9 +127,9 @@ class Inboxes(HostState):
     def _give_up(self, user: str, resident: Resident) -> None:
         """There is no such user, or it cannot be loaded: nobody shall wait for it for ever."""
         del self._residents[user]
-        for event, offset in resident.inbox:
+        for event, shard, offset in resident.inbox:
             if isinstance(event, ev.RecordArrived) and offset is not None:
-                self._poison(resident.shard, offset, event.value, "the recipient cannot be loaded")
+                self._poison(shard, offset, event.value, "the recipient cannot be loaded")
             else:
                 self._outlets.refuse_event(event, "unknown_user", "there is no such user")
 

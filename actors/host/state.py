@@ -51,7 +51,9 @@ class Resident:
 
     def __init__(self, shard: Shard) -> None:
         self.actor: UserActor | None = None
-        self.inbox: deque[tuple[ev.Event, int | None]] = deque()
+        # With each event the shard it came for: a record's offset is one of that shard's log, and the log
+        # may begin anew while the event waits.
+        self.inbox: deque[tuple[ev.Event, Shard, int | None]] = deque()
         self.shard = shard
         self.waiting = False
         self.touched_ms = 0
@@ -100,7 +102,7 @@ class HostState:
         resident = self._residents.get(user)
         if resident is None:
             resident = self._residents[user] = Resident(shard)
-        resident.inbox.append((event, offset))
+        resident.inbox.append((event, shard, offset))
         self._run(user, resident)
 
     def _run(self, user: str, resident: Resident) -> None:

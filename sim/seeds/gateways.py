@@ -1,0 +1,356 @@
+"""A gateway of the run: the real accept path and stream rules, with sockets and questions of its own."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from msgspec import Raw
+
+from actors import messages as m
+from actors.service import ClusterView
+from api import session as rules
+from api.directory import Person, person_of
+from api.sending import Outcome, Outgoing, Sender
+from api.sequence import Sequencer
+from api.tokens import Principal
+from roost import wire
+from roost.clock import Clock
+from roost.errors import RoostError, Unavailable
+from roost.ids import SEQ_LIMIT, shard_of
+from sim.seeds.links import End, lives
+from sim.seeds.logs import PromptWriter
+from sim.seeds.stores import Cache, Store
+from sim.seeds.turns import Fate, finish
+from storage.ports import Accepted
+from storage.records import MessageRecord, decode_record
+
+CODEC = wire.MsgpackCodec()
+
+Replied = Callable[[m.Answer | None], None]
+"""Takes the answer of a host; ``None``: it stayed away."""
+
+
+class PromptSequencer(Sequencer):
+    """Numbers records; looks for a new base once instead of for five seconds."""
+
+    async def _settle(
+        self, lowest: Any, before: Any
+    ) -> frozenset[int]:
+        await self.resync()
+        return frozenset(
+            shard
+            for shard, offset in lowest.items()
+            if self.base_of(shard) == before[shard][0] and offset < before[shard][1]
+        )
+
+
+class PromptDirectory:
+    """Who is who, always read anew."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def peek(self, username: str) -> Person | None:
+        """Return the user."""
+        user = self._store.users.get(username)
+        return None if user is None else person_of(user, self._store.devices[username])
+
+    async def people(self, usernames: Any) -> dict[str, Person]:
+        """Return those who exist."""
+        found = ((name, self.peek(name)) for name in usernames)
+        return {name: person for name, person in found if person is not None}
+
+
+class PromptSender(Sender):
+    """The accept path; a send is a round of its own, done at once."""
+
+    def accept(self, item: Outgoing) -> None:
+        """Take one send through."""
+        self._quick += 1
+        finish(self._round([item]))
+
+    def _schedule(self) -> None:
+        """Nothing waits here."""
+
+    def _spawn(self, work: Any) -> None:
+        finish(work)
+
+
+class Socket:
+    """One WebSocket: frames of both ways, and the stream's rules at its gateway.
+
+    Attributes:
+        up: Client's frames that the gateway has not read.
+        down: Server's frames that the client has not read; ``None`` at the end: closed.
+        left: The client is gone, the gateway has not noticed.
+    """
+
+    def __init__(self, gateway: "Gateway", principal: Principal, number: int) -> None:
+        self.gateway = gateway
+        self.number = number
+        self.principal = principal
+        self.up: list[bytes] = []
+        self.down: list[bytes | rules.Shut] = []
+        self.left = self.ended = False
+        self.link: End | None = None
+        self.user = principal.user
+        self.session = rules.Session(CODEC, lambda _: principal, lambda *_: 0.0, now_ms=gateway.clock(), spread_ms=0)
+
+    def read(self, fate: Fate) -> bool:
+        """Let the gateway read one frame, or find that the client is gone."""
+        if self.ended:
+            return False
+        if not self.up:
+            if self.left:
+                self.gateway.gone(self)
+            return self.left
+        self.gateway.writer.fate = fate
+        self.perform(self.session.receive(self.up.pop(0), self.gateway.clock()))
+        self.gateway.writer.fate = "done"
+        return True
+
+    def perform(self, actions: list[rules.Action]) -> None:
+        """Do what the rules decided."""
+        for action in actions:
+            match action:
+                case rules.Emit(frame=frame):
+                    self.down.append(CODEC.encode(frame))
+                case rules.Shut():
+                    self.down.append(action)
+                    self.gateway.gone(self)
+                case rules.Open():
+                    self.gateway.attach(self)
+                case rules.Submit(frame=frame):
+                    self._submit(frame)
+                case rules.Acknowledge(seq=seq):
+                    if self.link is not None:
+                        self.link.send(m.Ack(self.number, seq))
+                case rules.MarkRead(peer=peer, seq=seq):
+                    self._mark_read(peer, seq)
+                case _:
+                    continue
+
+    def _submit(self, frame: wire.Send) -> None:
+        def answer(outcome: Outcome) -> None:
+            if isinstance(outcome, Accepted):
+                self.perform(self.session.answered(frame.id, outcome.seq, outcome.accepted_at_ms))
+            else:
+                self.perform(self.session.refused(frame.id, outcome))
+
+        self.gateway.sender.accept(Outgoing(self.principal, frame, answer))
+
+    def _mark_read(self, peer: str, seq: int) -> None:
+        def replied(answer: m.Answer | None) -> None:
+            if isinstance(answer, m.Refusal):
+                self.perform(self.session.failed("read", RoostError(answer.code, answer.detail)))
+            elif answer is None:
+                self.perform(self.session.failed("read", Unavailable("The host is away.")))
+
+        self.gateway.ask(self.user, lambda call: m.ReadUpTo(call, self.user, self.user, peer, peer, seq), replied)
+
+    def attachment(self) -> m.Attach | None:
+        """Return how to attach: as new, or where the socket stands (as `api.socket.Stream.attach`)."""
+        rule = self.session
+        if rule.principal is None or rule.closed:
+            return None
+        cursor = rule.top if rule.ready else rule.cursor
+        who = rule.principal
+        return m.Attach(
+            self.number, who.user, who.username, who.device, cursor, rule.acked, rule.background, rule.ready
+        )
+
+
+class Gateway:
+    """One life of a gateway."""
+
+    def __init__(self, name: str, store: Store, cache: Cache, writer: PromptWriter, clock: Clock) -> None:
+        self.name, self.clock, self.writer = name, clock, writer
+        self._store = store
+        self._cache = cache
+        self.sequencer = PromptSequencer(writer, cast("Any", store))
+        directory = cast("Any", PromptDirectory(store))
+        self.sender = PromptSender(cast("Any", store), cast("Any", cache), self.sequencer, directory, clock)
+        self.view: ClusterView | None = None
+        self.sockets: dict[int, Socket] = {}
+        self.links: dict[str, End] = {}
+        self._calls: dict[int, tuple[End, int, Replied]] = {}
+        self._last = 0
+
+    # --- the map and links, as `api.hosts.HostLinks` ---
+
+    @property
+    def version(self) -> int:
+        """Version of the map it goes by."""
+        return self.view.version if self.view is not None else 0
+
+    def lives(self) -> list[tuple[str, str]]:
+        """Return the hosts that the map names, with their lives."""
+        return lives(self.view)
+
+    def linked(self, host: str, life: str) -> bool:
+        """Say whether there is a link to this life of the host."""
+        known = self.links.get(host)
+        return known is not None and known.alive and known.name == life
+
+    def unlink(self, host: str) -> None:
+        """Close the link to an earlier life of the host."""
+        if host in self.links:
+            self.links[host].close()
+
+    def learn(self, view: ClusterView) -> None:
+        """Take the map."""
+        self.view = view
+        self.sequencer.adopt(view.bases)
+        self.place()
+
+    def link(self, host: str, end: End) -> None:
+        """Take a link to a host."""
+        self.links[host] = end
+        self.place()
+
+    def host_of(self, user: str) -> str:
+        """Return the host of a user's shard, '' without a map."""
+        return self.view.hosts[shard_of(user, self.view.shards)] if self.view is not None else ""
+
+    def place(self) -> bool:
+        """Attach every stream where it belongs; returns whether one was moved or attached."""
+        moved = False
+        for socket in list(self.sockets.values()):
+            link = self.links.get(self.host_of(socket.user))
+            if socket.link is not None and socket.link is not link:
+                socket.link.send(m.Detach(socket.number))
+                socket.link = None
+                moved = True
+            message = socket.attachment() if socket.link is None and link is not None else None
+            if message is not None and link is not None:
+                socket.link = link
+                link.send(message)
+                moved = True
+        return moved
+
+    def closed(self, link: Any) -> None:
+        """A host is gone."""
+        for name in [n for n, known in self.links.items() if known is link]:
+            del self.links[name]
+        for socket in self.sockets.values():
+            if socket.link is link:
+                socket.link = None
+        self._fail(link, None)
+
+    def received(self, link: Any, messages: list[Any]) -> None:
+        """Take what a host says."""
+        for message in messages:
+            if isinstance(message, m.Reply):
+                known = self._calls.pop(message.call, None)
+                if known is not None:
+                    known[2](message.answer)
+            elif isinstance(message, m.NotMine):
+                self._not_mine(link, message.shard)
+            else:
+                socket = self.sockets.get(message.stream)
+                if socket is not None and socket.link is link:
+                    self._tell(socket, message)
+
+    def _tell(self, socket: Socket, message: Any) -> None:
+        session = socket.session
+        match message:
+            case m.Attached(cursor=cursor):
+                socket.perform(session.attached(cursor, self.clock()))
+            case m.Deliver(entries=entries, last=last):
+                socket.perform(session.deliver(entries, last))
+            case m.Drained(cursor=cursor):
+                socket.perform(session.drained(cursor))
+            case m.Missed():
+                socket.perform(session.missed())
+            case m.Close(code=code, detail=detail):
+                socket.perform(session.end(code, detail))
+            case _:
+                return
+
+    def _not_mine(self, link: End, shard: int) -> None:
+        for socket in self.sockets.values():
+            if socket.link is link and shard in {self._shard(socket.user), -1}:
+                socket.link = None
+        self._fail(link, shard)
+
+    def _fail(self, link: End, shard: int | None) -> None:
+        for call, (asked, of, replied) in list(self._calls.items()):
+            if asked is link and shard in {of, -1, None}:
+                del self._calls[call]
+                replied(None)
+
+    def _shard(self, user: str) -> int:
+        return shard_of(user, self.view.shards) if self.view is not None else -1
+
+    def ask(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+        """Ask the user's host."""
+        link = self.links.get(self.host_of(user))
+        if link is None or not link.alive:
+            replied(None)
+            return
+        self._last += 1
+        self._calls[self._last] = (link, self._shard(user), replied)
+        link.send(make(self._last))
+
+    # --- sockets ---
+
+    def open(self, principal: Principal, number: int) -> Socket:
+        """Take a new connection."""
+        return Socket(self, principal, number)
+
+    def attach(self, socket: Socket) -> None:
+        """The stream has said hello."""
+        self.sockets[socket.number] = socket
+        self.place()
+
+    def gone(self, socket: Socket) -> None:
+        """The socket is closed."""
+        socket.ended = True
+        if self.sockets.pop(socket.number, None) is not None and socket.link is not None:
+            socket.link.send(m.Detach(socket.number))
+
+    # --- questions over HTTP ---
+
+    def message_state(
+        self, who: Principal, message_id: str, to: str, answered: Callable[[dict[str, Any] | None], None], away: Callable[[], None]
+    ) -> None:
+        """Say what became of a message, as ``GET /v1/messages/{id}`` (`api.routes.messages`)."""
+        sent = self.sender.recall((who.device, message_id)) or finish(self._cache.recall([(who.device, message_id)]))[0]
+        if sent is None:
+            sent = self._find(who, message_id, to)
+        if sent is None or not self._survives(to, sent.seq):
+            answered(None)
+            return
+        found = sent
+
+        def replied(answer: m.Answer | None) -> None:
+            if isinstance(answer, m.Marks):
+                answered(self._progress(message_id, to, found.seq, answer))
+            else:
+                away()
+
+        self.ask(who.user, lambda call: m.Watermarks(call, who.user, to), replied)
+
+    def _find(self, who: Principal, message_id: str, to: str) -> Accepted | None:
+        stored = finish(self._store.find_causes(to, [message_id], SEQ_LIMIT))
+        document = next((each for each in stored.values() if each.sender == who.user), None)
+        if document is None:
+            return None
+        record = decode_record(document.record)
+        at_ms = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
+        return Accepted(to, document.seq, at_ms, b"")
+
+    def _survives(self, to: str, seq: int) -> bool:
+        finish(self.sequencer.resync())
+        return seq >= self.sequencer.base_of(self._shard(to)) or finish(self._store.exists(to, seq))
+
+    def _progress(self, message_id: str, to: str, seq: int, marks: m.Marks) -> dict[str, Any]:
+        state = "accepted"
+        log = self._store.logs[self._shard(to)]
+        if marks.delivered_seq >= seq:
+            state = "read" if marks.read_seq >= seq else "delivered"
+        elif seq < log.base + log.stored or finish(self._store.exists(to, seq)):
+            state = "stored"
+        return {"id": message_id, "to": to, "seq": seq, "state": state}
+
+
+__all__ = ["CODEC", "Gateway", "Raw", "Socket"]

@@ -1,0 +1,89 @@
+"""How a run comes to rest: no more faults, everything under way arrives, time passes."""
+
+from sim.seeds.invariants import Violation
+from sim.seeds.steps import check, ghost, remake, tick
+from sim.seeds.world import GATEWAYS, HOSTS, World
+
+_ROUNDS = 300
+_AT_REST = 2
+
+
+def settle(world: World) -> None:
+    """Bring the world to rest.
+
+    Raises:
+        Violation: It does not come to rest, or something breaks on the way.
+    """
+    _mend(world)
+    quiet = 0
+    for number in range(_ROUNDS):
+        moved = _round(world)
+        done = not moved and not (open_ends := _open(world))
+        quiet = quiet + 1 if done else 0
+        if quiet >= _AT_REST:
+            return
+        if not moved:
+            tick(world, 20_000 if number % 8 == 7 else 1_000)  # noqa: PLR2004
+    raise Violation("unrest", f"after {_ROUNDS} rounds without faults: {open_ends[:5]}")
+
+
+def _mend(world: World) -> None:
+    while world.ghosts:
+        ghost(world, 0)
+    for shard in range(len(world.log.shards)):
+        remake(world, shard)
+    for name in HOSTS:
+        if name not in world.hosts:
+            world.start_host(name)
+    world.show()
+
+
+def _round(world: World) -> bool:
+    moved = _roles(world)
+    for device, phone in world.phones.items():
+        if phone.socket is None:
+            world.connect(device, GATEWAYS[0])
+        for socket in list(world.sockets[device]):
+            while socket.read("done"):
+                moved = True
+        moved = phone.read(1000, world.now_ms) or moved
+        if phone.queue:
+            moved = phone.take(1000, world.now_ms)
+        phone.flush()
+        while check(world, device, GATEWAYS[0], "done"):
+            moved = True
+    return moved
+
+
+def _roles(world: World) -> bool:
+    moved = False
+    for name in (*world.hosts, *world.routers, *world.gateways):
+        moved = world.apply_view(name) or moved
+    for name in (*world.routers, *world.gateways):
+        moved = world.reach_hosts(name) or moved
+    for gateway in world.gateways.values():
+        gateway.place()
+    for router in world.routers.values():
+        router.turn(64)
+        router.commit()
+    for direction in world.links.busy():
+        moved = bool(world.links.deliver(direction, 1000)) or moved
+    for host in world.hosts.values():
+        for kind in host.writes():
+            host.write(kind)
+        for _ in range(len(host.tasks)):
+            moved = host.go_on(0, "done") or moved
+    return moved
+
+
+def _open(world: World) -> list[str]:
+    """Return what is not done yet."""
+    found = [f"{name} has work" for name, host in world.hosts.items() if not host.at_rest]
+    found += [f"{name} is behind" for name, router in world.routers.items() if router.behind]
+    for device, phone in world.phones.items():
+        if not phone.session.open or phone.queue:
+            found.append(f"{device} is not in sync")
+        waiting = [m for m in phone.session.state.outbox if not world.truth.is_blocked(world.truth.messages[m])]
+        if waiting:
+            found.append(f"{device} still keeps {waiting}")
+    return found

@@ -1,0 +1,228 @@
+"""One world: people and their phones, two gateways, routers and hosts, the map, and time."""
+
+from hashlib import blake2b
+from typing import Any
+
+from msgspec import Struct, structs
+
+from actors import effects as do
+from actors.service import ClusterView
+from actors.user import UserActor
+from api.tokens import Principal
+from cluster.log_keeper import BASE_STEP, FIRST_BASE
+from roost.ids import shard_of
+from sim.seeds.gateways import Gateway, Socket
+from sim.seeds.hosts import Host
+from sim.seeds.invariants import Truth
+from sim.seeds.links import Links
+from sim.seeds.logs import Log, PromptWriter, Reader
+from sim.seeds.phones import Phone
+from sim.seeds.routers import Router
+from sim.seeds.stores import Cache, Store
+from sim.seeds.turns import Task
+from storage.records import Device, LogState, User
+
+NAMES = ("ann", "bob", "cat", "dan", "eve")
+HOSTS = ("h0", "h1")
+ROUTERS = ("r0", "r1")
+GATEWAYS = ("g0", "g1")
+
+_START_MS = 1_800_000_000_000
+_NEVER_MS = 2**50
+
+
+class Plan(Struct, frozen=True):
+    """How large a world is.
+
+    Attributes:
+        shards: Number of shards, 1 or 2.
+        devices: Number of devices of each user.
+    """
+
+    shards: int
+    devices: tuple[int, ...]
+
+
+class World:
+    """Everything that a run consists of. Steps change it; nothing else does."""
+
+    def __init__(self, plan: Plan, actor: type[UserActor] = UserActor) -> None:
+        self.now_ms = _START_MS
+        self.store, self.cache, self.links = Store(), Cache(), Links()
+        self.truth = Truth(self.store)
+        self.log = Log(plan.shards, self._appended)
+        self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}
+        self.phones: dict[str, Phone] = {}
+        self.sockets: dict[str, list[Socket]] = {}
+        self.ghosts: list[Task] = []
+        self._actor = actor
+        self._numbers = self._lives = 0
+        self._digest = blake2b(digest_size=16)
+        for name, count in zip(NAMES, plan.devices, strict=False):
+            self._add_user(name, count)
+        self.hosts: dict[str, Host] = {}
+        self.view = ClusterView(0, ("",) * plan.shards, ("",) * plan.shards, (), (), {}, {})
+        self.routers: dict[str, Router] = {}
+        self.gateways: dict[str, Gateway] = {}
+        for name in HOSTS:
+            self.start_host(name)
+        for name in ROUTERS:
+            self.start_router(name)
+        for name in GATEWAYS:
+            self.start_gateway(name)
+        numbers = range(plan.shards)
+        self.show(
+            hosts=tuple(HOSTS[n % 2] for n in numbers), routers=tuple(ROUTERS[n % 2] for n in numbers)
+        )
+        for name in (*HOSTS, *ROUTERS, *GATEWAYS):
+            self.apply_view(name)
+
+    def clock(self) -> int:
+        """Return the time, in Unix milliseconds."""
+        return self.now_ms
+
+    # --- people ---
+
+    def _add_user(self, name: str, devices: int) -> None:
+        self.store.users[name] = User(name, name, "", name, 0)
+        self.store.devices[name] = []
+        for _ in range(devices):
+            self.add_device(name)
+
+    def add_device(self, user: str) -> str:
+        """Give a user one more device; returns its name."""
+        mine = self.store.devices[user]
+        name = f"{user.upper()}{len(mine):07d}"
+        tops = [document.seq for document in self.store.mailbox(user)]
+        mine.append(Device(user, name, name, 0, keys={}, from_seq=max(tops, default=0)))
+        self.truth.owner[name] = user
+        self.phones[name] = Phone(user, name, self.truth, self._devices_of)
+        self.sockets[name] = []
+        return name
+
+    def _devices_of(self, user: str) -> list[str]:
+        return [device.device for device in self.store.devices[user]]
+
+    def users_of(self, shard: int) -> list[str]:
+        """Return the users of a shard."""
+        return [user for user in self.store.users if shard_of(user, len(self.log.shards)) == shard]
+
+    def principal(self, device: str) -> Principal:
+        """Return who speaks from this phone."""
+        user = self.truth.owner[device]
+        return Principal(user, user, device, device, _NEVER_MS)
+
+    def connect(self, device: str, gateway: str) -> None:
+        """Open a connection from a phone to a gateway."""
+        self._numbers += 1
+        socket = Socket(self.gateways[gateway], self.principal(device), self._numbers)
+        self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
+        self.phones[device].connect(socket)
+
+    def first_device(self, user: str) -> str:
+        """Return a user's first phone."""
+        return self.store.devices[user][0].device
+
+    # --- roles ---
+
+    def start_host(self, name: str) -> None:
+        """Begin a new life of a host."""
+        self._lives += 1
+        servers = (self.store, self.cache, self.log)
+        self.hosts[name] = Host(name, f"{name}.{self._lives}", servers, self.clock, self._effect, self._actor)
+
+    def stop_host(self, name: str, landing: int) -> None:
+        """Kill a host: all its memory is gone; so many calls under way still reach the stores."""
+        host = self.hosts.pop(name)
+        self.ghosts += host.tasks[:landing]
+        self.links.close_all(name)
+        for task in host.tasks[landing:]:
+            task.drop()
+
+    def start_router(self, name: str) -> None:
+        """Begin a new life of a router."""
+        self.links.close_all(name)
+        self.routers[name] = Router(name, Reader(self.log), self.store)
+
+    def restart_router(self, name: str) -> None:
+        """Kill a router and begin its next life."""
+        self.start_router(name)
+        self.apply_view(name)
+
+    def restart_gateway(self, name: str) -> None:
+        """Kill a gateway and begin its next life."""
+        self.start_gateway(name)
+        self.apply_view(name)
+
+    def start_gateway(self, name: str) -> None:
+        """Begin a new life of a gateway: its connections are gone."""
+        self.links.close_all(name)
+        self.gateways[name] = Gateway(name, self.store, self.cache, PromptWriter(self.log), self.clock)
+        for device, sockets in self.sockets.items():
+            for socket in sockets:
+                if socket.gateway.name == name:
+                    socket.ended = True
+                    if self.phones[device].socket is socket:
+                        self.phones[device].hang_up(self.now_ms)
+
+    # --- the map ---
+
+    def show(self, **changes: Any) -> None:
+        """Make the next version of the map; roles learn it when a step says so."""
+        self.view = structs.replace(
+            self.view,
+            version=self.view.version + 1,
+            bases=tuple(self.store.logs[shard].base for shard in range(len(self.log.shards))),
+            addresses={name: ("", 0) for name in self.hosts},
+            incarnations={name: host.life for name, host in self.hosts.items()},
+            **changes,
+        )
+
+    def apply_view(self, name: str) -> bool:
+        """Let a role learn the map, and find its hosts."""
+        role = self.hosts.get(name) or self.routers.get(name) or self.gateways.get(name)
+        if role is None or role.version >= self.view.version:
+            return False
+        role.learn(self.view)
+        if not isinstance(role, Host):
+            self.reach_hosts(name)
+        return True
+
+    def reach_hosts(self, name: str) -> bool:
+        """Let a router or gateway link to the hosts that it has no link to."""
+        role = self.routers.get(name) or self.gateways[name]
+        kind = "router" if name in self.routers else "gateway"
+        reached = False
+        for host, life in role.lives():
+            known = self.hosts.get(host)
+            if known is not None and known.life == life and not role.linked(host, life):
+                role.unlink(host)
+                role.link(host, self.links.join((role, kind, name), (known, "host", host), life))
+                reached = True
+        return reached
+
+    # --- the log ---
+
+    def lose_log(self, shard: int) -> None:
+        """The log of a shard is gone, with all in it that is not stored."""
+        self.truth.log_lost(self.users_of(shard))
+        self.log.shards[shard] = None
+
+    def remake_log(self, shard: int) -> None:
+        """Raise the base and make the log anew (`cluster.log_keeper.LogKeeper.lost`)."""
+        state = self.store.logs[shard]
+        self.store.logs[shard] = LogState(shard, state.base + state.stored + BASE_STEP, 0)
+        self.log.shards[shard] = []
+        self.show()
+
+    def _appended(self, shard: int, offset: int, value: bytes) -> None:
+        self.truth.appended(self.store.logs[shard].base + offset, value)
+
+    def _effect(self, user: str, effect: do.Effect) -> None:
+        self._digest.update(repr((user, effect)).encode())
+        self.truth.effect(user, effect)
+
+    @property
+    def digest(self) -> str:
+        """What tells one run from another: a hash over all effects of all actors."""
+        return self._digest.hexdigest()
