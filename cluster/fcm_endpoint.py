@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 from collections import deque
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ class FcmEndpoint:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._pushes: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._received = 0
         self._mode = "ok"
         self._retry_after_s: float | None = None
         self._granted: set[str] = set()
@@ -78,6 +80,7 @@ class FcmEndpoint:
         refusal = await self._refusal()
         if refusal is not None:
             return refusal
+        self._received += 1
         self._pushes.append({"token": token, "message": message, "at_ms": self._clock()})
         name = f"projects/{request.match_info['project']}/messages/0:{secrets.token_hex(12)}"
         return web.json_response({"name": name})
@@ -101,8 +104,13 @@ class FcmEndpoint:
             response.headers["Retry-After"] = str(max(1, round(self._retry_after_s)))
         return response
 
-    async def _list(self, _request: web.Request) -> web.Response:
-        return web.json_response(list(self._pushes))
+    async def _list(self, request: web.Request) -> web.Response:
+        """Show what came; ``?after=N`` leaves out the first N, for whoever looks again and again."""
+        after = request.query.get("after", "0")
+        if not after.isdecimal():
+            return web.json_response({"error": "after is a number"}, status=400)
+        gone = self._received - len(self._pushes)
+        return web.json_response(list(islice(self._pushes, max(0, int(after) - gone), None)))
 
     async def _behave(self, request: web.Request) -> web.Response:
         wanted = await request.json()

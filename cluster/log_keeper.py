@@ -25,7 +25,9 @@ FIRST_BASE: Final = 1
 BASE_STEP: Final = 2**32
 RECREATING: Final = "recreating"
 
-_DRAIN_S: Final = 10.0
+_DRAIN_S: Final = 8.0
+"""For all of the draining: less than the 10 s after which a held message is refused."""
+
 _LOOK_EVERY_S: Final = 0.1
 
 log = structlog.get_logger()
@@ -99,11 +101,11 @@ class LogKeeper:
         """Make the log anew after everything in it was stored; False if that did not come about in time."""
         async with self._lock, _Held(self):
             lives = self._crew.lives()
-            if not await self._drain():
+            deadline = asyncio.get_running_loop().time() + _DRAIN_S
+            if not await self._drain(deadline):
                 return False
-            topics = (
-                [MAILBOX, PUSH] if await self._within(lambda: self._crew.drained("pusher")) else [MAILBOX]
-            )
+            pushed = await self._until(deadline, lambda: self._crew.drained("pusher"))
+            topics = [MAILBOX, PUSH] if pushed else [MAILBOX]
             if self._crew.lives() != lives:
                 log.info("log_renewal_postponed", reason="a writer restarted meanwhile")
                 return False
@@ -130,13 +132,13 @@ class LogKeeper:
 
     # --- steps ------------------------------------------------------------------------------------
 
-    async def _drain(self) -> bool:
+    async def _drain(self, deadline: float) -> bool:
         """Hold gateways, let hosts write the receipts and wake-ups that follow, then hold them, too."""
         for role in ("gateway", "host"):
             if not await self._crew.hold(role):
                 log.info("log_renewal_postponed", reason=f"a {role} does not answer")
                 return False
-            if not await self._within(lambda: self._crew.drained("router")):
+            if not await self._until(deadline, lambda: self._crew.drained("router")):
                 log.info("log_renewal_postponed", reason="it does not run empty")
                 return False
         return True
@@ -174,8 +176,7 @@ class LogKeeper:
                 log.warning("log_renewal_delayed", reason=exc.detail)
                 await asyncio.sleep(_LOOK_EVERY_S * 5)
 
-    async def _within(self, condition: Callable[[], Awaitable[bool]]) -> bool:
-        deadline = asyncio.get_running_loop().time() + _DRAIN_S
+    async def _until(self, deadline: float, condition: Callable[[], Awaitable[bool]]) -> bool:
         while not await condition():
             if asyncio.get_running_loop().time() > deadline:
                 return False

@@ -65,10 +65,12 @@ def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
     length = rng.choice(_LENGTHS)
 
     def steps(world: World) -> Iterator[Step]:
-        for _ in range(length):
+        made = 0
+        while made < length:
             [name] = rng.choices(names, weights)
             drawn = KINDS[name].draw(world, rng)
             if drawn is not None:
+                made += 1
                 yield (name, *drawn)
 
     world = World(outcome.plan, actor)
