@@ -1,0 +1,202 @@
+"""What a mailbox's events say of each message and of each device; nothing is judged here but order."""
+
+from typing import NamedTuple
+
+from sim.ledger import Event
+
+
+class Message:
+    """One message to the mailbox, as its sender knows it.
+
+    Attributes:
+        order: Its place among the messages of the sender's device.
+        intent_us: When it was handed to the SDK; 0 if nobody ever did.
+        number: The lowest number under which it was seen in the mailbox; 0 if it was not.
+        received_us: When an app of the recipient was first told for good; 0 if none was.
+        read_us: When it was marked as read; 0 if it was not.
+        named: Violations of it that were found already: each counts once for a message.
+    """
+
+    __slots__ = (
+        "accepted_seq",
+        "accepted_us",
+        "acked",
+        "device",
+        "digest",
+        "failed",
+        "id",
+        "intent_us",
+        "named",
+        "number",
+        "order",
+        "read_us",
+        "received_us",
+        "sender",
+    )
+
+    def __init__(self, sender: str, id: str) -> None:  # noqa: A002 - the event's own word
+        self.sender = sender
+        self.id = id
+        self.device = ""
+        self.order = -1
+        self.intent_us = 0
+        self.digest = 0
+        self.accepted_us = 0
+        self.accepted_seq = 0
+        self.failed = False
+        self.number = 0
+        self.received_us = 0
+        self.read_us = 0
+        self.acked = False
+        self.named: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names it in events."""
+        return self.sender, self.id
+
+    @property
+    def true_number(self) -> int:
+        """Its number in the mailbox: a repeat that was accepted under a later one changes nothing."""
+        return self.number or self.accepted_seq
+
+    def seen_as(self, seq: int) -> None:
+        """It was seen in the mailbox under a number."""
+        if not self.number or seq < self.number:
+            self.number = seq
+
+
+class Device:
+    """One device of the mailbox's owner.
+
+    Attributes:
+        created_us: Since when messages must reach it; None if it was never said to exist.
+        held: What its app was told and has not lost in a crash, and when.
+        voided: What its app was told and lost in a crash.
+        taken: Everything up to here was acknowledged.
+        arrived: First number under which each message came over the wire.
+        stored: First number under which the server's store holds each message.
+        audited: The server's store was read for it.
+        settled: Nothing was under way for it when the run ended.
+        unopened: What it could not open.
+    """
+
+    __slots__ = (
+        "_last_seq",
+        "_latest",
+        "_latest_taken",
+        "_pending",
+        "arrived",
+        "audited",
+        "created_us",
+        "held",
+        "name",
+        "settled",
+        "stored",
+        "taken",
+        "unopened",
+        "voided",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.created_us: int | None = None
+        self.held: dict[Message, int] = {}
+        self.voided: set[Message] = set()
+        self.taken = 0
+        self.arrived: dict[Message, int] = {}
+        self.stored: dict[Message, int] = {}
+        self.unopened: set[Message] = set()
+        self.audited = False
+        self.settled = False
+        self._pending: list[tuple[int, Message]] = []
+        self._last_seq = 0
+        # The last message of each sender's device, and as it was at the last acknowledgement.
+        self._latest: dict[tuple[str, str], Message] = {}
+        self._latest_taken: dict[tuple[str, str], Message] = {}
+
+    def must_get(self, message: Message) -> bool:
+        """Return whether it existed before the message was sent."""
+        return self.created_us is not None and self.created_us < message.intent_us
+
+    def hold(self, message: Message, event: Event) -> None:
+        """The app was told of a message."""
+        self.held[message] = event.at_us
+        self._pending.append((event.seq, message))
+
+    def overtaken_by(self, message: Message, seq: int) -> Message | int | None:
+        """Note the order of a message told to the app. Returns what came before it and should not have.
+
+        Returns:
+            A later message of the same sender's device, or a number not below this one's, or None.
+        """
+        last, self._last_seq = self._last_seq, max(seq, self._last_seq)
+        source = message.sender, message.device
+        before = self._latest.get(source)
+        if before is not None and before.order > message.order:
+            return before
+        self._latest[source] = message
+        return last if seq <= last else None
+
+    def take(self, upto: int) -> None:
+        """The app has everything up to a number."""
+        self.taken = max(self.taken, upto)
+        self._last_seq = max(self._last_seq, upto)
+        left = []
+        for seq, message in self._pending:
+            if seq > upto:
+                left.append((seq, message))
+                continue
+            message.acked = True
+            source = message.sender, message.device
+            before = self._latest_taken.get(source)
+            if before is None or before.order < message.order:
+                self._latest_taken[source] = message
+        self._pending = left
+
+    def crash(self) -> None:
+        """The app was killed: what it had not taken may come again."""
+        for _, message in self._pending:
+            self.held.pop(message, None)
+            self.voided.add(message)
+        self._pending.clear()
+        self._last_seq = self.taken
+        self._latest = dict(self._latest_taken)
+
+
+class Finding(NamedTuple):
+    """Something to count, and to tell.
+
+    Args:
+        kind: A key of `VIOLATIONS`, or `UNVERIFIED`.
+        at_us: When it began.
+        title: What is wrong, as a sentence.
+        messages: Messages whose events tell the story.
+        user: Whose device's other events belong to the story; empty if none.
+        device: That device.
+    """
+
+    kind: str
+    at_us: int
+    title: str
+    messages: tuple[Message, ...] = ()
+    user: str = ""
+    device: str = ""
+
+
+class Findings(list[Finding]):
+    """What is wrong with one mailbox."""
+
+    def name(self, kind: str, message: Message, at_us: int, title: str, *others: Message) -> None:
+        """Add a finding about a message, once for each kind.
+
+        Args:
+            kind: A key of `VIOLATIONS`, or `UNVERIFIED`.
+            message: The message.
+            at_us: When it began.
+            title: What is wrong, as a sentence.
+            others: Further messages whose events tell the story.
+        """
+        if kind not in message.named:
+            message.named += (kind,)
+            self.append(Finding(kind, at_us, title, (message, *others)))

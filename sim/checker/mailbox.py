@@ -1,0 +1,259 @@
+"""The rules: which history of one mailbox keeps the promise, and which breaks it."""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from sim.checker.facts import Device, Finding, Findings, Message
+from sim.checker.receipts import Crashes, Receipts
+from sim.checker.verdict import UNVERIFIED, Verdict
+from sim.ledger import Event, Kind
+
+AUDITED = "audited"
+"""Note of a `Kind.CUT`: the server's store was read to its end for the device."""
+
+SETTLED = "settled"
+
+
+class Mailbox:
+    """The events of one mailbox, put together and judged.
+
+    Legal, and therefore never a finding: an entry that arrives again under its own number; a message that an
+    app is told again after a crash, if it had not been taken; two numbers told to a sender for one message
+    (its first reply was lost); a device without messages sent before it existed.
+
+    Args:
+        owner: Whose mailbox it is.
+        verdict: Totals, durations and series are added here.
+        crashes: Of all users: a sender's crash allows that it is told again what it had been told.
+    """
+
+    def __init__(self, owner: str, verdict: Verdict, crashes: Crashes) -> None:
+        self.owner = owner
+        self._findings = Findings()
+        self._verdict = verdict
+        self._messages: dict[tuple[str, str], Message] = {}
+        self._devices: dict[str, Device] = {}
+        self._receipts = Receipts(owner, verdict, self._findings, crashes)
+        self._sent_by: dict[tuple[str, str], int] = defaultdict(int)
+
+    def judge(self, events: list[Event]) -> list[Finding]:
+        """Return what is wrong with a mailbox.
+
+        Args:
+            events: All events about it, in the order of time.
+        """
+        # Whose intents are known first: two processes may record one microsecond in either order.
+        for event in events:
+            if event.kind == Kind.INTENT:
+                self._intent(event)
+        handlers = self._handlers()
+        for event in events:
+            handler = handlers.get(event.kind)
+            if handler is not None:
+                handler(event)
+        for device in self._devices.values():
+            for message, at_us in device.held.items():
+                if not message.received_us or at_us < message.received_us:
+                    message.received_us = at_us
+        self._receipts.judge(self._messages.values(), self._devices.values())
+        for message in self._messages.values():
+            self._judge_message(message)
+        return self._findings
+
+    def _handlers(self) -> dict[int, Callable[[Event], None]]:
+        return {
+            Kind.ACCEPTED: self._accepted,
+            Kind.FAILED: self._failed,
+            Kind.ARRIVED: self._arrived,
+            Kind.RECEIVED: self._received,
+            Kind.TAKEN: lambda event: self._device(event).take(event.seq),
+            Kind.READ: self._receipts.marked,
+            Kind.DELIVERED_TOLD: self._receipts.told,
+            Kind.READ_TOLD: self._receipts.told,
+            Kind.UNDECRYPTABLE: self._undecryptable,
+            Kind.MISSED: self._missed,
+            Kind.CRASHED: self._crashed,
+            Kind.STORED: self._stored,
+            Kind.DEVICE: self._created,
+            Kind.PUSHED: self._pushed,
+            Kind.CUT: self._cut,
+        }
+
+    def _device(self, event: Event) -> Device:
+        device = self._devices.get(event.device)
+        if device is None:
+            device = self._devices[event.device] = Device(event.device)
+        return device
+
+    def _message(self, sender: str, event: Event) -> Message:
+        """Return the message that an event names, also one that nobody sent."""
+        key = sender, event.id
+        message = self._messages.get(key)
+        if message is None:
+            message = self._messages[key] = Message(*key)
+        return message
+
+    def _what(self, message: Message) -> str:
+        return f"Message {message.id} from {message.sender}"
+
+    def _where(self, device: Device) -> str:
+        return f"{self.owner}'s {device.name}"
+
+    # -- what senders saw
+
+    def _intent(self, event: Event) -> None:
+        key = event.user, event.id
+        if key in self._messages:
+            return  # the outbox of a killed app takes up its work again
+        message = self._messages[key] = Message(*key)
+        message.device, message.digest, message.intent_us = event.device, event.digest, event.at_us
+        source = event.user, event.device
+        message.order = self._sent_by[source]
+        self._sent_by[source] += 1
+        self._verdict.totals.sent += 1
+        self._verdict.per_second["sent"][event.at_us // 1_000_000] += 1
+
+    def _accepted(self, event: Event) -> None:
+        message = self._own(event)
+        if not message.accepted_us:
+            message.accepted_us, message.accepted_seq = event.at_us, event.seq
+            self._verdict.totals.accepted += 1
+            self._verdict.per_second["accepted"][event.at_us // 1_000_000] += 1
+            self._verdict.send_accept.add(message.intent_us, event.at_us - message.intent_us)
+        message.accepted_seq = min(message.accepted_seq, event.seq)
+
+    def _failed(self, event: Event) -> None:
+        self._own(event).failed = True
+
+    def _own(self, event: Event) -> Message:
+        """Return the message that the sender is told of."""
+        message = self._message(event.user, event)
+        if message.order < 0:
+            title = f"{event.user} was told of {message.id}, which it never sent to {self.owner}."
+            self._findings.name("phantom", message, event.at_us, title)
+        return message
+
+    # -- what the owner's devices saw
+
+    def _created(self, event: Event) -> None:
+        device = self._device(event)
+        if device.created_us is None:
+            device.created_us = event.at_us
+
+    def _arrived(self, event: Event) -> None:
+        device, message = self._device(event), self._message(event.peer, event)
+        message.seen_as(event.seq)
+        first = device.arrived.setdefault(message, event.seq)
+        if first != event.seq:
+            title = f"{self._what(message)} came to {self._where(device)} as numbers {first} and {event.seq}."
+            self._findings.name("duplicated", message, message.intent_us or event.at_us, title)
+
+    def _received(self, event: Event) -> None:
+        device, message = self._device(event), self._message(event.peer, event)
+        message.seen_as(event.seq)
+        if not self._sent_like_this(message, event):
+            device.hold(message, event)
+            return
+        if message in device.held:
+            title = f"{self._what(message)} was told twice to the app on {self._where(device)}."
+            self._findings.name("duplicated", message, message.intent_us, title)
+            return
+        device.hold(message, event)
+        if message not in device.voided and device.must_get(message):
+            self._verdict.send_deliver.add(message.intent_us, event.at_us - message.intent_us)
+            self._verdict.per_second["delivered"][event.at_us // 1_000_000] += 1
+        before = device.overtaken_by(message, event.seq)
+        if before is not None:
+            self._out_of_order(message, event, before)
+
+    def _out_of_order(self, message: Message, event: Event, before: Message | int) -> None:
+        what = f"{self._what(message)} came to the app on {self.owner}'s {event.device}"
+        if isinstance(before, Message):
+            title = f"{what} after {before.id}, which was sent later."
+            self._findings.name("reordered", message, message.intent_us, title, before)
+        else:
+            title = f"{what} as number {event.seq}, after number {before}."
+            self._findings.name("reordered", message, message.intent_us, title)
+
+    def _sent_like_this(self, message: Message, event: Event) -> bool:
+        """Find a message that nobody sent to this mailbox, or that was sent with another content.
+
+        Returns:
+            Whether somebody sent it.
+        """
+        if message.order < 0:
+            title = f"{self._what(message)} was never sent to {self.owner}."
+            self._findings.name("phantom", message, event.at_us, title)
+            return False
+        if event.digest and message.digest and event.digest != message.digest:
+            title = f"{self._what(message)} reached {self.owner}'s {event.device} with another content."
+            self._findings.name("phantom", message, message.intent_us, title)
+        return True
+
+    def _undecryptable(self, event: Event) -> None:
+        device, message = self._device(event), self._message(event.peer, event)
+        message.seen_as(event.seq)
+        device.unopened.add(message)
+        title = f"{self._what(message)} could not be opened on {self._where(device)}: {event.note or '?'}."
+        self._findings.name("undecryptable", message, message.intent_us or event.at_us, title)
+
+    def _missed(self, event: Event) -> None:
+        title = f"{self.owner}'s {event.device} was told that entries up to {event.seq} are gone."
+        self._findings.append(Finding("missed", event.at_us, title, (), self.owner, event.device))
+
+    def _crashed(self, event: Event) -> None:
+        self._verdict.totals.crashes += 1
+        self._device(event).crash()
+
+    def _stored(self, event: Event) -> None:
+        device, message = self._device(event), self._message(event.peer, event)
+        message.seen_as(event.seq)
+        device.audited = True
+        self._sent_like_this(message, event)
+        first = device.stored.setdefault(message, event.seq)
+        if first != event.seq:
+            title = f"{self._what(message)} is in the server's store as numbers {first} and {event.seq}."
+            self._findings.name("duplicated", message, message.intent_us or event.at_us, title)
+
+    def _pushed(self, event: Event) -> None:
+        self._verdict.totals.pushes += bool(event.device)
+
+    def _cut(self, event: Event) -> None:
+        device = self._device(event)
+        device.audited |= event.note == AUDITED
+        device.settled |= event.note == SETTLED
+
+    # -- what follows from both
+
+    def _judge_message(self, message: Message) -> None:
+        if message.order < 0:
+            return
+        totals = self._verdict.totals
+        totals.delivered += bool(message.received_us)
+        totals.acked += message.acked
+        expected = [device for device in self._devices.values() if device.must_get(message)]
+        if message.accepted_us:
+            for device in expected:
+                self._judge_delivery(message, device)
+        else:
+            totals.failed += message.failed
+        if not message.received_us and not (message.accepted_us and expected) and not message.failed:
+            title = f"{self._what(message)} to {self.owner}: nobody knows what became of it."
+            self._findings.name(UNVERIFIED, message, message.intent_us, title)
+
+    def _judge_delivery(self, message: Message, device: Device) -> None:
+        """Judge an accepted message for a device that should have it."""
+        stored = device.stored.get(message, 0)
+        if device.audited and not stored:
+            title = f"{self._what(message)} was accepted, and the store has none for {self._where(device)}."
+            self._findings.name("acked_not_stored", message, message.intent_us, title)
+        if message in device.held or message in device.unopened:
+            return
+        gone_past = (stored or message.true_number) <= device.taken
+        waits = bool(stored) if device.audited else not device.settled
+        if waits and not gone_past:
+            title = f"{self._what(message)} was on its way to {self._where(device)} when the run ended."
+            self._findings.name(UNVERIFIED, message, message.intent_us, title)
+        else:
+            title = f"{self._what(message)} never came to {self._where(device)}."
+            self._findings.name("lost", message, message.intent_us, title)
