@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -273,6 +273,19 @@ def leave_ray() -> None:
     ray.shutdown()
     while _own_node:
         _own_node.pop().kill_all_processes(check_alive=False, allow_graceful=True)
+
+
+def run_tasks(function: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+    """Run the function as one task for each of the arguments, and wait for all.
+
+    Raises:
+        RoleFailed: A task ended with an exception.
+    """
+    task = ray.remote(num_cpus=0, max_retries=0)(function)
+    try:
+        ray.get([task.remote(*each) for each in arguments])
+    except RayTaskError as exc:
+        raise RoleFailed(str(exc)) from exc
 
 
 def spawn(role: str, name: str, settings_json: str, *, builder: str = "", eager: bool = False) -> RoleHandle:

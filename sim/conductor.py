@@ -1,0 +1,174 @@
+"""One run from its first account to its verdict: starts the crew, strikes the system, ends it, checks.
+
+The order of a run: system up, everybody joins, ``go``, acts and faults, everybody comes back online,
+quiet, ``end``, audit of the server's own store, checker. Nothing here knows the SDK.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, field
+
+from sim.checker import Verdict, check
+from sim.crew import Crew, crew
+from sim.faults.schedule import Strike
+from sim.faults.strike import NotStruck, Struck, strike
+from sim.faults.system import System
+from sim.ledger import Kind, Ledger, Ledgers, now_us
+from sim.spec import Spec
+from sim.town import Figures
+
+_GO_IN_S: Final = 0.5
+_LOOK_EVERY_S: Final = 0.25
+_SAMPLE_EVERY_S: Final = 1.0
+_QUIET_S: Final = 2.0
+_AUDIT_S: Final = 300.0
+
+
+class Sample(Struct, frozen=True):
+    """What a role cost at one time: seconds of CPU time so far, and megabytes."""
+
+    at_us: int
+    role: str
+    cpu_s: float
+    memory_mb: float
+
+
+class Run(Struct):
+    """What came of a run.
+
+    Attributes:
+        spec: What it was.
+        verdict: What the checker says.
+        faults: What was struck.
+        missed_faults: Strikes that could not be done, as sentences.
+        samples: The roles' cost over time.
+        harness: Each worker's last figures.
+        go_us: When the acts began, by the monotonic clock.
+        end_us: When everything had come to rest.
+        settled: It came to rest before the time for that was over.
+    """
+
+    spec: Spec
+    verdict: Verdict
+    faults: list[Struck] = field(default_factory=list)
+    missed_faults: list[str] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    harness: list[Figures] = field(default_factory=list)
+    go_us: int = 0
+    end_us: int = 0
+    settled: bool = False
+
+
+Watcher = Callable[[str, list[Figures], list[Struck], str], None]
+"""Shown, a few times a second: the phase, each worker's figures, faults so far, the fault that strikes now."""
+
+
+def run_name() -> str:
+    """Return a prefix of usernames that no other run has."""
+    return f"s{secrets.token_hex(3)}u"
+
+
+class Conductor:
+    """Conducts one run on a system that is up.
+
+    Args:
+        system: Where.
+        spec: What.
+        strikes: Which faults, when.
+        watcher: Who looks on.
+    """
+
+    def __init__(self, system: System, spec: Spec, strikes: Sequence[Strike], watcher: Watcher) -> None:
+        self.system, self.spec, self.strikes = system, spec, strikes
+        self._watcher = watcher
+        self._run = Run(spec, Verdict())
+        self._striking = ""
+        self._phase = "joining"
+
+    async def conduct(self, ray: tuple[str, Path] | None = None) -> Run:
+        """Play the run and return what came of it.
+
+        Raises:
+            WorkerFailed: A worker ended before its time.
+        """
+        async with crew(self.spec, ray) as workers:
+            beside = [asyncio.create_task(self._watch(workers)), asyncio.create_task(self._sample())]
+            try:
+                await self._play(workers)
+            finally:
+                for each in beside:
+                    each.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+            self._run.harness = workers.figures()
+        self._phase = "checking"
+        self._watcher("checking", self._run.harness, self._run.faults, "")
+        self._run.verdict = await asyncio.to_thread(check, Ledgers(self._ledgers(workers)))
+        return self._run
+
+    async def _play(self, workers: Crew) -> None:
+        await workers.until("ready")
+        go = time.monotonic() + _GO_IN_S
+        self._run.go_us = round(go * 1e6)
+        workers.say("go", go)
+        self._phase = "running"
+        await self._strike_all(go)
+        await workers.until("settling")
+        self._phase = "settling"
+        self._run.settled = await self._quiet(workers)
+        self._run.end_us = now_us()
+        workers.say("end", time.monotonic())
+        self._phase = "auditing"
+        async with asyncio.timeout(_AUDIT_S):
+            await workers.until("done")
+        await asyncio.gather(*workers.tasks)
+
+    async def _strike_all(self, go: float) -> None:
+        with Ledger(self._faults_path) as ledger:
+            for plan in sorted(self.strikes, key=lambda each: each.at_s):
+                await asyncio.sleep(max(0.0, go + plan.at_s - time.monotonic()))
+                self._striking = plan.name
+                ledger.record(Kind.FAULT, at_us=now_us(), user="", note=f"{plan.name}: begins")
+                try:
+                    struck = await strike(self.system, plan)
+                except NotStruck as exc:
+                    self._run.missed_faults.append(f"{plan.name}: {exc}")
+                else:
+                    self._run.faults.append(struck)
+                ledger.record(Kind.FAULT, at_us=now_us(), user="", note=f"{plan.name}: ends")
+                self._striking = ""
+
+    async def _quiet(self, workers: Crew) -> bool:
+        """Wait until nothing is under way any more; False if that took too long."""
+        deadline = time.monotonic() + self.spec.settle_s
+        while time.monotonic() < deadline:
+            figures = workers.figures()
+            if all(each.waiting == 0 and each.quiet_s > _QUIET_S for each in figures):
+                return True
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return False
+
+    async def _watch(self, workers: Crew) -> None:
+        while True:
+            self._watcher(self._phase, workers.figures(), self._run.faults, self._striking)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _sample(self) -> None:
+        while True:
+            usage = await asyncio.to_thread(self.system.usage)
+            at_us = now_us()
+            self._run.samples += [
+                Sample(at_us, role, each.cpu_s, each.memory / 1e6) for role, each in usage.items()
+            ]
+            await asyncio.sleep(_SAMPLE_EVERY_S)
+
+    @property
+    def _faults_path(self) -> Path:
+        return Path(self.spec.folder) / "ledger-faults.db"
+
+    def _ledgers(self, workers: Crew) -> list[Path]:
+        return [*workers.ledgers, self._faults_path]

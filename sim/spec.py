@@ -1,0 +1,41 @@
+"""What a run is: one struct that decides all of it, given to every worker."""
+
+from msgspec import Struct
+
+
+class Spec(Struct, frozen=True):
+    """One run.
+
+    Attributes:
+        server: Base URL of the Roost that is tried.
+        fcm: Address of its embedded push endpoint, '' if there is none to look at.
+        folder: Where workers put ledgers and figures, and find the parent's word.
+        name: Prefix of the usernames.
+        users: How many.
+        rate: Messages a second at the most.
+        duration_s: How long they talk.
+        seed: Decides who does what when.
+        scenario: Name in `sim.scenarios`.
+        workers: Processes.
+        devices: Share of users with a second device.
+        polls: Share of users whose network lets no WebSocket through.
+        skew_ms: Clocks of phones are off by up to this, either way.
+        settle_s: How long to wait at the end for what is under way.
+        light: Phones that encrypt nothing, for pure load.
+    """
+
+    server: str
+    fcm: str
+    folder: str
+    name: str
+    users: int
+    rate: float
+    duration_s: float
+    seed: int
+    scenario: str = "steady"
+    workers: int = 1
+    devices: float = 0.1
+    polls: float = 0.05
+    skew_ms: int = 0
+    settle_s: float = 60.0
+    light: bool = False
