@@ -19,7 +19,14 @@ from api.tokens import Principal
 from roost import wire
 from roost.clock import Clock
 from roost.errors import RoostError, Unavailable
-from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, fold_username, uuid7_ms
+from roost.ids import (
+    MESSAGE_ID_AHEAD_MS,
+    MESSAGE_ID_WINDOW_MS,
+    SEQ_LIMIT,
+    fold_username,
+    shard_of,
+    uuid7_ms,
+)
 from storage.ports import Accepted, Cache, Store
 from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
 
@@ -207,7 +214,21 @@ class Sender:
                 self.cache_failures += 1
             else:
                 self._note({item.key: hit for item, hit in zip(missing, found, strict=True) if hit})
+        await self._forget_lost(checked)
         return [item for item in checked if not self._answer_known(item, self._recent.get(item.key))]
+
+    async def _forget_lost(self, items: Sequence[Outgoing]) -> None:
+        """Forget answers for messages that went down with an earlier log: they are to be accepted anew."""
+        top = self._sequencer.top_base
+        for item in items:
+            known = self._recent.get(item.key)
+            if known is None or known.seq >= top:
+                continue
+            person = (await self._directory.people([item.frame.to])).get(item.frame.to)
+            if person is None or known.seq >= self._sequencer.base_of(shard_of(person.user, self._sequencer.shards)):
+                continue
+            if not await self._store.exists(person.user, known.seq):
+                del self._recent[item.key]
 
     def _answer_known(self, item: Outgoing, known: Accepted | None) -> bool:
         if known is None:

@@ -45,6 +45,11 @@ class Sequencer:
         """Return the shard's base."""
         return self._bases[shard]
 
+    @property
+    def top_base(self) -> int:
+        """The highest base of all shards, 0 before the first map: from there on, a number is of the present log."""
+        return max(self._bases, default=0)
+
     def adopt(self, bases: Sequence[int]) -> None:
         """Take the bases of a new map; a base never sinks."""
         if not self._bases:

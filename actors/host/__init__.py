@@ -47,7 +47,7 @@ class ActorHost(Inboxes, FromRouters, FromGateways, Time):
         self._view = view
         self._writer.shards = view.shards
         for number in [n for n in self._shards if view.hosts[n] != self.name]:
-            self._drop_shard(number)
+            self._hand_over(number)
 
     async def hold(self) -> None:
         """Append nothing to the log until `release`."""

@@ -76,6 +76,16 @@ class FromRouters(HostState):
             for call in waiting:
                 call()
 
+    def _hand_over(self, number: int) -> None:
+        """Another host owns the shard by the newest map: drop it, and say so to who sends us its records.
+
+        The router may miss that map and see only the one after, by which the shard is ours again.
+        """
+        self._drop_shard(number)
+        router = self._routers.pop(number, None)
+        if router is not None:
+            router.send(msg.NotMine(number, self._view.version if self._view is not None else 0))
+
     def _drop_shard(self, number: int) -> None:
         shard = self._shards.pop(number)
         links: set[Link] = set()

@@ -150,7 +150,7 @@ class Host(Inboxes, FromRouters, FromGateways):
         """Take the map."""
         self._view = view
         for number in [n for n in self._shards if view.hosts[n] != self.name]:
-            self._drop_shard(number)
+            self._hand_over(number)
         self._run_all()
 
     def writes(self) -> list[str]:

@@ -143,6 +143,10 @@ class Truth:
             for seq in message.seqs
         )
 
+    def was_blocked(self, message: Message) -> bool:
+        """Say whether the recipient ever blocked the sender: watermarks may stand still then."""
+        return bool(self._blocked[message.to, message.sender])
+
     # --- the receiver's side ---
 
     def ready(self, device: str, cursor: int) -> None:
@@ -200,7 +204,7 @@ class Truth:
         if event.id in ids:
             raise Violation("duplicated", f"{device} is told {event} again")
         later = [i for i in ids if self.messages[i].device == message.device and self.messages[i].order > message.order]
-        if later:
+        if later and not any((message.to, seq) in self._gone for seq in message.seqs):
             raise Violation("reordered", f"{device} is told {event} after {self.messages[later[0]]}")
         ids.append(event.id)
 
