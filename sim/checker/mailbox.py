@@ -52,6 +52,8 @@ class Mailbox:
             if handler is not None:
                 handler(event)
         for device in self._devices.values():
+            self._verdict.devices += device.created_us is not None
+            self._verdict.audited += device.audited
             for message, at_us in device.held.items():
                 if not message.received_us or at_us < message.received_us:
                     message.received_us = at_us

@@ -121,6 +121,8 @@ class Verdict(Struct):
         ended_us: The last event of a message.
         stories: The first violations of each kind.
         events: How many events were read.
+        devices: How many devices there were.
+        audited: For how many of them the server's own store was read.
     """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VIOLATIONS, 0))
@@ -136,6 +138,8 @@ class Verdict(Struct):
     ended_us: int = 0
     stories: list[Story] = field(default_factory=list)
     events: int = 0
+    devices: int = 0
+    audited: int = 0
 
     @property
     def holds(self) -> bool:

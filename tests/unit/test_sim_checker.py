@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.checker import AUDITED, STORIES, VIOLATIONS, Verdict, check
@@ -516,6 +516,7 @@ def played(steps: list[tuple[int, int, int]], *, audited: bool) -> World:
     return world
 
 
+@settings(max_examples=60)
 @given(STEPS, st.booleans())
 def test_any_legal_history_holds(steps: list[tuple[int, int, int]], audited: bool) -> None:  # noqa: FBT001
     world = played(steps, audited=audited)
@@ -600,6 +601,7 @@ CHANGES = [drop, double, exchange, invent, alter, unstore]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@settings(max_examples=30)
 @given(STEPS, st.data())
 def test_any_history_changed_in_one_place_is_named(
     change: Callable[[list[Event], int], str | None], steps: list[tuple[int, int, int]], data: st.DataObject
