@@ -19,6 +19,7 @@ from sim.faults.schedule import Strike
 from sim.faults.strike import NotStruck, Struck, strike
 from sim.faults.system import System
 from sim.ledger import Kind, Ledger, Ledgers, now_us
+from sim.report.figures import HARNESS, Usage
 from sim.spec import Spec
 from sim.town import Figures
 
@@ -29,15 +30,6 @@ _QUIET_S: Final = 2.0
 _AUDIT_S: Final = 300.0
 
 
-class Sample(Struct, frozen=True):
-    """What a role cost at one time: seconds of CPU time so far, and megabytes."""
-
-    at_us: int
-    role: str
-    cpu_s: float
-    memory_mb: float
-
-
 class Run(Struct):
     """What came of a run.
 
@@ -46,7 +38,7 @@ class Run(Struct):
         verdict: What the checker says.
         faults: What was struck.
         missed_faults: Strikes that could not be done, as sentences.
-        samples: The roles' cost over time.
+        usage: The roles' cost over time, the harness's own processes among them.
         harness: Each worker's last figures.
         go_us: When the acts began, by the monotonic clock.
         end_us: When everything had come to rest.
@@ -57,7 +49,7 @@ class Run(Struct):
     verdict: Verdict
     faults: list[Struck] = field(default_factory=list)
     missed_faults: list[str] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
+    usage: list[Usage] = field(default_factory=list)
     harness: list[Figures] = field(default_factory=list)
     go_us: int = 0
     end_us: int = 0
@@ -65,7 +57,7 @@ class Run(Struct):
 
 
 Watcher = Callable[[str, list[Figures], list[Struck], str], None]
-"""Shown, a few times a second: the phase, each worker's figures, faults so far, the fault that strikes now."""
+"""Shown, a few times a second: the phase, each worker's figures, the faults so far, the one that strikes."""
 
 
 def run_name() -> str:
@@ -154,16 +146,20 @@ class Conductor:
 
     async def _watch(self, workers: Crew) -> None:
         while True:
-            self._watcher(self._phase, workers.figures(), self._run.faults, self._striking)
+            self._run.harness = workers.figures()
+            self._watcher(self._phase, self._run.harness, self._run.faults, self._striking)
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _sample(self) -> None:
         while True:
             usage = await asyncio.to_thread(self.system.usage)
             at_us = now_us()
-            self._run.samples += [
-                Sample(at_us, role, each.cpu_s, each.memory / 1e6) for role, each in usage.items()
+            self._run.usage += [
+                Usage(at_us, role, each.cpu_s, each.memory / 1e6) for role, each in usage.items()
             ]
+            if self._run.harness:
+                cpu_s, memory = (sum(column) for column in zip(*_cost(self._run.harness), strict=True))
+                self._run.usage.append(Usage(at_us, HARNESS, cpu_s, memory))
             await asyncio.sleep(_SAMPLE_EVERY_S)
 
     @property
@@ -172,3 +168,7 @@ class Conductor:
 
     def _ledgers(self, workers: Crew) -> list[Path]:
         return [*workers.ledgers, self._faults_path]
+
+
+def _cost(workers: Sequence[Figures]) -> list[tuple[float, float]]:
+    return [(each.cpu_s, each.rss_mb) for each in workers]

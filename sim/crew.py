@@ -37,7 +37,7 @@ class Crew:
         self._word: list[str] = []
 
     def say(self, word: str, at_s: float) -> None:
-        """Tell everybody: ``go`` or ``end``, at this second of the monotonic clock."""
+        """Tell everybody: ``go``, ``stop`` acting, or ``end``, at this second of the monotonic clock."""
         self._word.append(f"{word} {at_s}")
         fresh = self.folder / "word.new"
         fresh.write_text("\n".join(self._word))
@@ -60,7 +60,7 @@ class Crew:
 
     async def until(self, *phases: str) -> None:
         """Wait until every worker is in one of the phases."""
-        while not all(each.phase in phases for each in self.figures()):
+        while not all(each.phase in phases for each in self.figures()):  # noqa: ASYNC110 -- they tell in files
             await asyncio.sleep(_LOOK_EVERY_S)
 
     @property

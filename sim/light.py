@@ -1,7 +1,7 @@
 """Phones for pure load: real accounts and frames, but payloads that nobody encrypted.
 
 Sealing and opening is most of what a virtual user costs. A light phone sends the text as it is to every
-device of the peer, one message at a time per peer like the SDK, and keeps what it sends until it is delivered.
+device of the peer, one message at a time per peer like the SDK, until each is known to be delivered.
 """
 
 import asyncio
@@ -174,7 +174,7 @@ class LightPhone(Phone):
 
     async def _find(self, peer: str) -> None:
         address = address_of(peer, self.client.profile.server_name)
-        body = {"device_keys": {address: []}}
+        body: dict[str, dict[str, list[str]]] = {"device_keys": {address: []}}
         answer = await self._insist(lambda: self.client.api.call("POST", "/v1/keys/query", body))
         self.town.devices[peer] = list(answer["device_keys"].get(address, {}))
 

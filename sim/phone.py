@@ -58,7 +58,7 @@ class Phone:
         """Make the account (or sign in on a further device); the app stays closed."""
         if first:
             with contextlib.suppress(_Taken):
-                await self._insist(lambda: self._account())
+                await self._insist(self._account)
         self._client = await self._insist(self._sign_in)
         self.device = self._client.profile.device_id
         self._note(Kind.DEVICE)
@@ -218,10 +218,10 @@ class Phone:
         kind: Kind,
         *,
         peer: str = "",
-        id: str = "",
+        id: str = "",  # noqa: A002 - the ledger's word
         seq: int = 0,
         digest: int = 0,
-        note: str = "",  # noqa: A002
+        note: str = "",
     ) -> None:
         self.town.ledger.record(
             kind,

@@ -19,7 +19,7 @@ class Spec(Struct, frozen=True):
         workers: Processes.
         devices: Share of users with a second device.
         polls: Share of users whose network lets no WebSocket through.
-        skew_ms: Clocks of phones are off by up to this, either way.
+        skewed: Clocks of phones are wrong by hours.
         settle_s: How long to wait at the end for what is under way.
         light: Phones that encrypt nothing, for pure load.
     """
@@ -36,6 +36,6 @@ class Spec(Struct, frozen=True):
     workers: int = 1
     devices: float = 0.1
     polls: float = 0.05
-    skew_ms: int = 0
+    skewed: bool = False
     settle_s: float = 60.0
     light: bool = False

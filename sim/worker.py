@@ -3,7 +3,7 @@
     python -m sim.worker FOLDER NUMBER
 
 Everything between a worker and whoever started it goes through files in the folder of the run:
-``spec.json`` in, ``word`` in (``go AT`` and ``end AT``, seconds of the monotonic clock),
+``spec.json`` in, ``word`` in (``go AT``, ``stop AT``, ``end AT``, seconds of the monotonic clock),
 ``figures-N.json`` out, once a second, and ``ledger-N.db``.
 """
 
@@ -17,9 +17,11 @@ from typing import Final
 
 import aiohttp
 import msgspec
+import psutil
 
 from roost.client import connections
 from roost.clock import now_ms
+from sim.faults.schedule import clock_offset_ms
 from sim.ledger import Kind, Ledger, now_us
 from sim.light import LightPhone
 from sim.person import Person
@@ -53,6 +55,7 @@ class Worker:
         self.town = Town(spec.server, http, self._ledger, now_ms)
         self.people: dict[int, Person] = {}
         self._acts: list[Act] = []
+        self._stopped = False
         self._random = random.Random(f"{spec.seed}/{number}")  # noqa: S311 - texts and habits, no secrets
 
     async def run(self) -> None:
@@ -102,7 +105,7 @@ class Worker:
         draw = random.Random(f"{spec.seed}:{user}")  # noqa: S311
         polls = draw.random() < spec.polls
         devices = 2 if draw.random() < spec.devices else 1
-        skew = draw.randint(-spec.skew_ms, spec.skew_ms)
+        skew = clock_offset_ms(spec.seed, user) if spec.skewed else 0
         kind = LightPhone if spec.light else Phone
         return Person(name, [kind(self.town, name, polls=polls, skew_ms=skew) for _ in range(devices)])
 
@@ -119,7 +122,8 @@ class Worker:
                 self.town.board.figures.joined += 1
 
         await asyncio.gather(*(join(user, person) for user, person in self.people.items()))
-        while not all(phone.connected for person in self.people.values() for phone in person.phones):
+        phones = [phone for person in self.people.values() for phone in person.phones]
+        while not all(phone.connected for phone in phones):  # noqa: ASYNC110 -- no event is common to them
             await asyncio.sleep(_LISTEN_EVERY_S)
 
     async def _act(self, begin: float) -> None:
@@ -128,12 +132,13 @@ class Worker:
             delay = begin + act.at_s - time.monotonic()
             if delay > 0:
                 await asyncio.sleep(delay)
-            if self._heard("end"):
+            if self._stopped:
                 return
             to = self._name(act.to) if isinstance(act, Say) else ""
             content = self._content(act) if isinstance(act, Say) else b""
             self.town.spawn(self.people[act.user].do(act, to, content))
-        await asyncio.sleep(max(0.0, begin + self.spec.duration_s - time.monotonic()))
+        while not self._stopped and (left := begin + self.spec.duration_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _TELL_EVERY_S))
 
     def _content(self, act: Say) -> bytes:
         return self._random.randbytes(act.size)
@@ -194,7 +199,7 @@ class Worker:
         return None
 
     async def _word(self, wanted: str) -> float:
-        while (at := self._heard(wanted)) is None:
+        while (at := self._heard(wanted)) is None:  # noqa: ASYNC110 -- another process says it, in a file
             await asyncio.sleep(_LISTEN_EVERY_S)
         delay = at - time.monotonic()
         if delay > 0:
@@ -208,6 +213,7 @@ class Worker:
     async def _keep_telling(self) -> None:
         while True:
             await asyncio.sleep(_TELL_EVERY_S)
+            self._stopped = self._heard("stop") is not None
             self._tell()
 
     def _tell(self) -> None:
@@ -218,6 +224,7 @@ class Worker:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         figures.cpu_s = usage.ru_utime + usage.ru_stime
         figures.peak_mb = usage.ru_maxrss / 1000
+        figures.rss_mb = psutil.Process().memory_info().rss / 1e6
         fresh = self._folder / f"figures-{self.number}.new"
         fresh.write_bytes(msgspec.json.encode(figures))
         fresh.replace(self._folder / f"figures-{self.number}.json")

@@ -6,6 +6,7 @@ from sim.scenarios import (
     burst,
     celebrity,
     flaky_mobile,
+    growing,
     long_offline,
     morning,
     office_day,
@@ -23,6 +24,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "long-offline": long_offline.story,
     "flaky-mobile": flaky_mobile.story,
     "staircase": staircase.story,
+    "growing": growing.story,
 }
 """Scenarios by name."""
 

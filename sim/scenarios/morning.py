@@ -14,11 +14,10 @@ def story(stage: Stage) -> Iterator[Act]:
     asleep = stage.some(_ASLEEP)
     awake = sorted(set(stage.everybody()) - set(asleep)) or list(stage.everybody())
     dawn = stage.duration_s * _WAKE_AT
+    waking = [Return(dawn + stage.random.random() * _WITHIN_S, user) for user in asleep]
     yield from together(
         [Leave(0.0, user) for user in asleep],
         stage.chat(speakers=awake, to=lambda _user: stage.random.choice(asleep), end_s=dawn),
-        sorted(
-            (Return(dawn + stage.random.random() * _WITHIN_S, u) for u in asleep), key=lambda act: act.at_s
-        ),
+        sorted(waking, key=lambda act: act.at_s),
         stage.chat(begin_s=dawn + _WITHIN_S),
     )
