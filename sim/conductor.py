@@ -73,11 +73,19 @@ class Conductor:
         spec: What.
         strikes: Which faults, when.
         watcher: Who looks on.
+        enough: Says whether the acts should end early.
     """
 
-    def __init__(self, system: System, spec: Spec, strikes: Sequence[Strike], watcher: Watcher) -> None:
+    def __init__(
+        self,
+        system: System,
+        spec: Spec,
+        strikes: Sequence[Strike],
+        watcher: Watcher,
+        enough: Callable[[list[Figures]], bool] = lambda _workers: False,
+    ) -> None:
         self.system, self.spec, self.strikes = system, spec, strikes
-        self._watcher = watcher
+        self._watcher, self._enough = watcher, enough
         self._run = Run(spec, Verdict())
         self._striking = ""
         self._phase = "joining"
@@ -145,8 +153,12 @@ class Conductor:
         return False
 
     async def _watch(self, workers: Crew) -> None:
+        stopped = False
         while True:
             self._run.harness = workers.figures()
+            if not stopped and self._phase == "running" and self._enough(self._run.harness):
+                stopped = True
+                workers.say("stop", time.monotonic())
             self._watcher(self._phase, self._run.harness, self._run.faults, self._striking)
             await asyncio.sleep(_LOOK_EVERY_S)
 

@@ -8,6 +8,7 @@ Everything between a worker and whoever started it goes through files in the fol
 """
 
 import asyncio
+import contextlib
 import random
 import resource
 import sys
@@ -55,7 +56,7 @@ class Worker:
         self.town = Town(spec.server, http, self._ledger, now_ms)
         self.people: dict[int, Person] = {}
         self._acts: list[Act] = []
-        self._stopped = False
+        self._stop_word = asyncio.Event()
         self._random = random.Random(f"{spec.seed}/{number}")  # noqa: S311 - texts and habits, no secrets
 
     async def run(self) -> None:
@@ -132,13 +133,14 @@ class Worker:
             delay = begin + act.at_s - time.monotonic()
             if delay > 0:
                 await asyncio.sleep(delay)
-            if self._stopped:
+            if self._stop_word.is_set():
                 return
             to = self._name(act.to) if isinstance(act, Say) else ""
             content = self._content(act) if isinstance(act, Say) else b""
             self.town.spawn(self.people[act.user].do(act, to, content))
-        while not self._stopped and (left := begin + self.spec.duration_s - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, _TELL_EVERY_S))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(begin + self.spec.duration_s - time.monotonic()):
+                await self._stop_word.wait()
 
     def _content(self, act: Say) -> bytes:
         return self._random.randbytes(act.size)
@@ -213,7 +215,8 @@ class Worker:
     async def _keep_telling(self) -> None:
         while True:
             await asyncio.sleep(_TELL_EVERY_S)
-            self._stopped = self._heard("stop") is not None
+            if self._heard("stop") is not None:
+                self._stop_word.set()
             self._tell()
 
     def _tell(self) -> None:
