@@ -113,11 +113,12 @@ class Screen:
 
     def line(self, now: int) -> Text:
         """Return all in one line."""
-        progress, (_, accepted, delivered) = self._progress, self._rates()
+        progress, (sent, accepted, delivered) = self._progress, self._rates()
         p50, p99 = self._latency(now)
         told = [
             f"{self._left(now)}, {progress.phase}",
-            f"{progress.sent:,} sent",
+            f"{progress.sent:,} sent in all",
+            f"{sent:.0f} sent/s",
             f"{accepted:.0f} accepted/s",
             f"{delivered:.0f} delivered/s",
             f"p50 {p50}, p99 {p99}",
@@ -148,8 +149,9 @@ class Screen:
     def _counts(self, now: int) -> Table:
         progress = self._progress
         table = Table.grid(expand=True, padding=(0, 2))
-        for _ in range(4):
-            table.add_column(justify="right")
+        table.add_column()
+        for _ in range(3):
+            table.add_column(justify="right", ratio=1)
         table.add_row(*(Text(word, style="dim") for word in ("", "sent", "accepted", "delivered")))
         table.add_row(Text("now, each second", style="dim"), *(f"{rate:,.0f}" for rate in self._rates()))
         totals = (progress.sent, progress.accepted, progress.delivered)

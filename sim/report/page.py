@@ -252,10 +252,9 @@ def _table(heads: Sequence[str], rows: Iterable[Iterable[str]], *, numbers: int)
         for n, head in enumerate(heads)
     )
     body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{columns}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    table = f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
+    # On a narrow screen it is moved sideways, by the keyboard too.
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(heads[0])}">{table}</div>'
 
 
 def _th(text: str) -> str:

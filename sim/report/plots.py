@@ -142,11 +142,15 @@ def _frame(plot: Plot, width: float, height: float, top: float) -> tuple[_Frame,
         def scale(value: float) -> float:
             return value / ticks[-1]
 
-    longest = max(len(line.name) for line in plot.lines)
-    return (
-        _Frame(width, height, 52, 12 + 7.2 * longest, top, 28, max(plot.until_s, 1e-3), scale),
-        ticks,
-    )
+    names = max(len(line.name) for line in plot.lines)
+    numbers = max(len(_tick(tick, ticks, plot.unit)) for tick in ticks)
+    # The same margins for most plots, so that they can be read one below the other.
+    left, right = max(64, 12 + 6.6 * numbers), max(78, 12 + 7.2 * names)
+    return _Frame(width, height, left, right, top, 28, max(plot.until_s, 1e-3), scale), ticks
+
+
+def _tick(tick: float, ticks: Sequence[float], unit: str) -> str:
+    return f"{number(tick)} {unit}" if tick == ticks[-1] else number(tick)
 
 
 def _step(span: float, count: int) -> float:
@@ -179,7 +183,7 @@ def number(value: float) -> str:
 def _grid(ticks: list[float], unit: str, frame: _Frame) -> Iterator[str]:
     for tick in ticks:
         y = frame.y(tick)
-        text = f"{number(tick)} {unit}" if tick == ticks[-1] else number(tick)
+        text = _tick(tick, ticks, unit)
         right = frame.width - frame.right
         yield f'<line class="grid" x1="{frame.left}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         place = f'x="{frame.left - 6}" y="{y + 4:.1f}" text-anchor="end"'

@@ -2,9 +2,11 @@
 
 from collections import Counter, defaultdict
 
+import msgspec
+
 from sim.checker.verdict import Samples, Verdict, percentiles
 from sim.report.figures import RunInfo
-from sim.report.plots import Band, Line, Plot
+from sim.report.plots import Band, Line, Plot, number
 
 MOST_POINTS = 240
 """Points of a line: more would not be seen."""
@@ -68,10 +70,11 @@ def latency(verdict: Verdict, run: RunInfo) -> Plot:
         )
         for name, style in LATENCY
     ]
-    whole = verdict.send_deliver.percentiles()
+    whole = msgspec.structs.asdict(verdict.send_deliver.percentiles())
+    overall = [f"{name} {number(value)} ms" for name, value in whole.items() if value is not None]
     description = (
         "Time from the send to the delivery, by when messages were sent, on a logarithmic scale."
-        f" Overall: p50 {whole.p50} ms, p95 {whole.p95} ms, p99 {whole.p99} ms, longest {whole.max} ms."
+        f" Overall: {', '.join(overall) or 'nothing came'}."
     )
     return Plot(
         "Latency from send to delivery", description, "ms", lines, bands(run), until_s, logarithmic=True
