@@ -210,7 +210,6 @@ class Mailbox:
     def _stored(self, event: Event) -> None:
         device, message = self._device(event), self._message(event.peer, event)
         message.seen_as(event.seq)
-        device.audited = True
         self._sent_like_this(message, event)
         first = device.stored.setdefault(message, event.seq)
         if first != event.seq:
@@ -252,7 +251,7 @@ class Mailbox:
         if message in device.held or message in device.unopened:
             return
         gone_past = (stored or message.true_number) <= device.taken
-        waits = bool(stored) if device.audited else not device.settled
+        waits = bool(stored) or not (device.audited or device.settled)
         if waits and not gone_past:
             title = f"{self._what(message)} was on its way to {self._where(device)} when the run ended."
             self._findings.name(UNVERIFIED, message, message.intent_us, title)

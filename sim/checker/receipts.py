@@ -49,9 +49,10 @@ class Receipts:
         self._read[event.peer].append(event)
 
     def told(self, event: Event) -> None:
-        """A sender was told how far its messages came."""
-        self._verdict.totals.receipts += 1
-        self._verdict.per_second["receipts"][event.at_us // 1_000_000] += 1
+        """A sender was told how far its messages came; 0 says that none did."""
+        if event.seq:
+            self._verdict.totals.receipts += 1
+            self._verdict.per_second["receipts"][event.at_us // 1_000_000] += 1
         self._told[event.user, event.kind].append(event)
 
     def judge(self, messages: Iterable[Message], devices: Iterable[Device]) -> None:

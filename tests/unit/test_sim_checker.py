@@ -68,6 +68,36 @@ def legal_crash_before_take(world: World) -> None:
     world.take(bob)
 
 
+def legal_crash_after_taking_a_part(world: World) -> None:
+    ann, bob = world.join("ann"), world.join("bob")
+    for _ in range(4):
+        world.send(ann, "bob")
+    world.receive(bob, 4)
+    world.record(Kind.TAKEN, bob, seq=2)
+    bob.taken = 2
+    world.crash(bob)
+    world.receive(bob, 2)
+    world.take(bob)
+
+
+def legal_unread_receipt(world: World) -> None:
+    ann, bob = world.join("ann"), world.join("bob")
+    world.send(ann, "bob")
+    world.record(Kind.READ_TOLD, ann, peer="bob", seq=0)
+    world.receive(bob)
+    world.take(bob)
+
+
+def legal_second_number_of_what_came_before_a_receipt(world: World) -> None:
+    """The second number is above the receipt that covers the first, and told to the sender first."""
+    ann, bob = world.join("ann"), world.join("bob")
+    id_ = world.send(ann, "bob", reply="lost")
+    world.record(Kind.ACCEPTED, ann, peer="bob", id=id_, seq=1)
+    world.receive(bob)
+    world.take(bob)
+    world.tell(ann, "bob")
+
+
 def legal_second_number(world: World) -> None:
     ann, bob = world.join("ann"), world.join("bob")
     world.send(ann, "bob", reply="lost")
@@ -173,6 +203,50 @@ def test_totals_and_durations() -> None:
     assert verdict.send_accept.percentiles().p99 == 0.1
 
 
+def test_a_receipt_that_says_nothing_is_not_counted() -> None:
+    world = World()
+    legal_unread_receipt(world)
+    assert judged(world.events).totals.receipts == 0
+
+
+def test_the_lowest_number_is_the_messages() -> None:
+    """A receipt up to it is late if the message came later, whatever number its sender was told."""
+    world = World()
+    ann, bob = world.join("ann"), world.join("bob")
+    world.send(ann, "bob", reply="lost")
+    world.later()
+    world.record(Kind.DELIVERED_TOLD, ann, peer="bob", seq=1)
+    world.receive(bob)
+    world.take(bob)
+    world.end()
+    verdict = judged(world.events)
+    assert named(verdict) == {"receipt_without_delivery": 1}
+
+
+@pytest.mark.parametrize("numbers", [(1, 9), (9, 1)])
+def test_of_two_numbers_told_to_the_sender_the_lower_counts(numbers: tuple[int, int]) -> None:
+    world = World()
+    ann = world.join("ann")
+    world.join("bob")
+    id_ = world.send(ann, "bob", reply="never")
+    for number in numbers:
+        world.record(Kind.ACCEPTED, ann, peer="bob", id=id_, seq=number)
+    world.record(Kind.DELIVERED_TOLD, ann, peer="bob", seq=1)
+    world.end(audited=False)
+    assert named(judged(world.events)) == {"receipt_without_delivery": 1}
+
+
+def test_a_number_seen_later_and_higher_is_not_the_messages() -> None:
+    events = conversation().events
+    place = at(events, Kind.STORED)
+    events.insert(place, events[place]._replace(seq=90))
+    told = events[at(events, Kind.DELIVERED_TOLD)]
+    events.insert(
+        at(events, Kind.RECEIVED), told._replace(at_us=events[at(events, Kind.INTENT)].at_us + 1, seq=1)
+    )
+    assert named(judged(events)) == {"duplicated": 1, "receipt_without_delivery": 1}
+
+
 def test_a_message_told_again_is_measured_once() -> None:
     world = World()
     legal_crash_before_take(world)
@@ -204,6 +278,16 @@ def open_sent_into_the_dark(world: World) -> None:
     world.take(bob)
 
 
+def open_half_an_audit(world: World) -> None:
+    """The audit broke off: what it did not come to is not missing."""
+    ann, bob = world.join("ann"), world.join("bob")
+    for _ in range(3):
+        world.send(ann, "bob")
+    world.receive(bob, 2)
+    world.take(bob)
+    world.record(Kind.STORED, bob, peer="ann", id="m000001", seq=1)
+
+
 def open_nobody_there(world: World) -> None:
     ann = world.join("ann")
     world.mailboxes["bob"] = []
@@ -218,7 +302,7 @@ OPEN = {name: value for name, value in globals().items() if name.startswith("ope
 def test_what_the_run_was_too_short_for_is_unverified(name: str, audited: bool) -> None:  # noqa: FBT001
     world = World()
     OPEN[name](world)
-    world.end(audited=audited)
+    world.end(audited=audited and name != "open_half_an_audit")
     verdict = judged(world.events)
     assert named(verdict) == {}
     assert verdict.unverified == 1
