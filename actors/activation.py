@@ -4,7 +4,7 @@ Look-ups of many users are put together into few queries.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import structlog
@@ -33,9 +33,16 @@ _MOST = 1_000_000
 
 
 class Snapshot(msgspec.Struct, array_like=True, frozen=True):
-    """A passivated actor in Redis; good only for the host life that wrote it."""
+    """A passivated actor in Redis; good only for the host life that wrote it, and as long as it is awaited.
+
+    Attributes:
+        incarnation: The host's life.
+        number: Number of the passivation in that life.
+        loaded: The actor's state.
+    """
 
     incarnation: str
+    number: int
     loaded: ev.Loaded
 
 
@@ -56,15 +63,26 @@ class Activation:
     def __init__(self, store: Store, cache: Cache, writer: Writer, incarnation: str) -> None:
         self._store, self._cache, self._writer = store, cache, writer
         self._incarnation = incarnation
+        self._passivations = 0
+        self._awaited: dict[str, int] = {}  # of users who are not here: the one snapshot that is good
         self._few = asyncio.Semaphore(_AT_ONCE)
 
     async def put(self, snapshots: dict[str, ev.Loaded]) -> None:
         """Keep the snapshots; without Redis they are simply gone."""
-        encoded = {user: _encode(Snapshot(self._incarnation, s)) for user, s in snapshots.items()}
+        encoded: dict[str, bytes] = {}
+        for user, loaded in snapshots.items():
+            self._passivations += 1
+            self._awaited[user] = self._passivations
+            encoded[user] = _encode(Snapshot(self._incarnation, self._passivations, loaded))
         try:
             await self._cache.put_snapshots(encoded)
         except Unavailable as exc:
             log.warning("snapshots_dropped", reason=exc.detail, users=len(encoded))
+
+    def outdate(self, concerns: Callable[[str], bool]) -> None:
+        """Take no snapshot any more of the users whom this concerns: something changes while they are away."""
+        for user in [user for user in self._awaited if concerns(user)]:
+            del self._awaited[user]
 
     async def load(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         """Load actors: ``{user: floor}``, entries with ``seq >= floor`` do not count yet.
@@ -79,12 +97,20 @@ class Activation:
         return {user: self._with_pending(loaded) for user, loaded in found.items()}
 
     async def _from_cache(self, users: Sequence[str]) -> dict[str, ev.Loaded]:
+        # A write that was slow, or that another host followed, may leave an older snapshot than the last.
+        good = {user: self._awaited.pop(user) for user in users if user in self._awaited}
+        if not good:
+            return {}
         try:
-            taken = await self._cache.take_snapshots(users)
+            taken = await self._cache.take_snapshots(list(good))
         except Unavailable:
             return {}
         snapshots = {user: _decode(value) for user, value in taken.items()}
-        return {u: s.loaded for u, s in snapshots.items() if s.incarnation == self._incarnation}
+        return {
+            user: each.loaded
+            for user, each in snapshots.items()
+            if (each.incarnation, each.number) == (self._incarnation, good[user])
+        }
 
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         users = list(floors)

@@ -71,12 +71,12 @@ class Directory:
 
     async def people(self, usernames: Iterable[str]) -> dict[str, Person]:
         """Return those of these users that exist."""
-        names = list(dict.fromkeys(usernames))
-        missing = [name for name in names if self.peek(name) is None]
+        # What is known now counts: asked for again after the wait, it may have been forgotten meanwhile.
+        found = {name: self.peek(name) for name in usernames}
+        missing = [name for name, person in found.items() if person is None]
         loaded = await asyncio.gather(*(self.person(name) for name in missing))
-        found = dict(zip(missing, loaded, strict=True))
-        people = ((name, found[name] if name in found else self.peek(name)) for name in names)
-        return {name: person for name, person in people if person is not None}
+        found |= zip(missing, loaded, strict=True)
+        return {name: person for name, person in found.items() if person is not None}
 
     async def name_of(self, user: str) -> str | None:
         """Return a user's name by id."""

@@ -225,7 +225,9 @@ class Sender:
             if known is None or known.seq >= top:
                 continue
             person = (await self._directory.people([item.frame.to])).get(item.frame.to)
-            if person is None or known.seq >= self._sequencer.base_of(shard_of(person.user, self._sequencer.shards)):
+            if person is None or known.seq >= self._sequencer.base_of(
+                shard_of(person.user, self._sequencer.shards)
+            ):
                 continue
             if not await self._store.exists(person.user, known.seq):
                 del self._recent[item.key]

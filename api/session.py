@@ -305,15 +305,19 @@ class Session:
         return [Emit(wire.Ready(self.principal.device, begins, now_ms))]
 
     def deliver(self, entries: list[Raw], last: int) -> list[Action]:
-        """Entries came; those of before a resume are not repeated."""
-        if self.closed or last <= self.top:
+        """Entries came; those of before a resume are not repeated.
+
+        Nothing comes before ``ready``: an attachment that was given up while its answer was on the way
+        may still deliver, and the one that follows begins anew.
+        """
+        if self.closed or not self.ready or last <= self.top:
             return []
         self.top = last
         return [Emit(wire.Entries(entries))]
 
     def drained(self, cursor: int) -> list[Action]:
         """The backlog is through; told once."""
-        if self.closed or self.drained_once:
+        if self.closed or not self.ready or self.drained_once:
             return []
         self.drained_once = True
         self.top = max(self.top, cursor)
@@ -321,7 +325,7 @@ class Session:
 
     def missed(self) -> list[Action]:
         """Entries after the cursor were swept."""
-        return [] if self.closed else [Emit(wire.Missed())]
+        return [] if self.closed or not self.ready else [Emit(wire.Missed())]
 
     def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> list[Action]:
         """Somebody is typing."""

@@ -88,4 +88,5 @@ class FromGateways(HostState):
         if user in accounts and user in self._residents:
             self._post(user, ev.Refreshed(token, accounts[user], tuple(devices.get(user, ()))))
         else:
+            self._activation.outdate(lambda each: each == user)
             self._answered(token)

@@ -88,6 +88,8 @@ class FromRouters(HostState):
 
     def _drop_shard(self, number: int) -> None:
         shard = self._shards.pop(number)
+        shards = self._writer.shards
+        self._activation.outdate(lambda user: shard_of(user, shards) == number)
         links: set[Link] = set()
         for user in [u for u, r in self._residents.items() if r.shard is shard]:
             del self._residents[user]

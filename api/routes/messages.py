@@ -132,7 +132,8 @@ async def _is_stored(deps: Deps, to: str, seq: int) -> bool:
     """Say whether the record was handled. Not whether the entry exists: that would show a block."""
     states = await deps.store.log_states()
     state = states.get(shard_of(to, deps.sequencer.shards))
-    if state is not None and seq < state.base + state.stored:
+    # Below the base it is a number of an earlier log, which may have been lost since it was looked at.
+    if state is not None and state.base <= seq < state.base + state.stored:
         return True
     return await deps.store.exists(to, seq)
 

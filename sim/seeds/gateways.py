@@ -25,6 +25,8 @@ from storage.records import MessageRecord, decode_record
 
 CODEC = wire.MsgpackCodec()
 
+_PATIENCE_MS = 35_000
+
 Replied = Callable[[m.Answer | None], None]
 """Takes the answer of a host; ``None``: it stayed away."""
 
@@ -32,9 +34,7 @@ Replied = Callable[[m.Answer | None], None]
 class PromptSequencer(Sequencer):
     """Numbers records; looks for a new base once instead of for five seconds."""
 
-    async def _settle(
-        self, lowest: Any, before: Any
-    ) -> frozenset[int]:
+    async def _settle(self, lowest: Any, before: Any) -> frozenset[int]:
         await self.resync()
         return frozenset(
             shard
@@ -93,7 +93,9 @@ class Socket:
         self.left = self.ended = False
         self.link: End | None = None
         self.user = principal.user
-        self.session = rules.Session(CODEC, lambda _: principal, lambda *_: 0.0, now_ms=gateway.clock(), spread_ms=0)
+        self.session = rules.Session(
+            CODEC, lambda _: principal, lambda *_: 0.0, now_ms=gateway.clock(), spread_ms=0
+        )
 
     def read(self, fate: Fate) -> bool:
         """Let the gateway read one frame, or find that the client is gone."""
@@ -145,7 +147,9 @@ class Socket:
             elif answer is None:
                 self.perform(self.session.failed("read", Unavailable("The host is away.")))
 
-        self.gateway.ask(self.user, lambda call: m.ReadUpTo(call, self.user, self.user, peer, peer, seq), replied)
+        self.gateway.ask(
+            self.user, lambda call: m.ReadUpTo(call, self.user, self.user, peer, peer, seq), replied
+        )
 
     def attachment(self) -> m.Attach | None:
         """Return how to attach: as new, or where the socket stands (as `api.socket.Stream.attach`)."""
@@ -172,7 +176,7 @@ class Gateway:
         self.view: ClusterView | None = None
         self.sockets: dict[int, Socket] = {}
         self.links: dict[str, End] = {}
-        self._calls: dict[int, tuple[End, int, Replied]] = {}
+        self._calls: dict[int, tuple[End, int, Replied, int]] = {}
         self._last = 0
 
     # --- the map and links, as `api.hosts.HostLinks` ---
@@ -273,7 +277,7 @@ class Gateway:
         self._fail(link, shard)
 
     def _fail(self, link: End, shard: int | None) -> None:
-        for call, (asked, of, replied) in list(self._calls.items()):
+        for call, (asked, of, replied, _) in list(self._calls.items()):
             if asked is link and shard in {of, -1, None}:
                 del self._calls[call]
                 replied(None)
@@ -288,8 +292,14 @@ class Gateway:
             replied(None)
             return
         self._last += 1
-        self._calls[self._last] = (link, self._shard(user), replied)
+        self._calls[self._last] = (link, self._shard(user), replied, self.clock() + _PATIENCE_MS)
         link.send(make(self._last))
+
+    def tick(self) -> None:
+        """Wait no longer for answers that stay away."""
+        late = [call for call, known in self._calls.items() if known[3] <= self.clock()]
+        for call in late:
+            self._calls.pop(call)[2](None)
 
     # --- sockets ---
 
@@ -311,10 +321,18 @@ class Gateway:
     # --- questions over HTTP ---
 
     def message_state(
-        self, who: Principal, message_id: str, to: str, answered: Callable[[dict[str, Any] | None], None], away: Callable[[], None]
+        self,
+        who: Principal,
+        message_id: str,
+        to: str,
+        answered: Callable[[dict[str, Any] | None], None],
+        away: Callable[[], None],
     ) -> None:
         """Say what became of a message, as ``GET /v1/messages/{id}`` (`api.routes.messages`)."""
-        sent = self.sender.recall((who.device, message_id)) or finish(self._cache.recall([(who.device, message_id)]))[0]
+        sent = (
+            self.sender.recall((who.device, message_id))
+            or finish(self._cache.recall([(who.device, message_id)]))[0]
+        )
         if sent is None:
             sent = self._find(who, message_id, to)
         if sent is None or not self._survives(to, sent.seq):
@@ -348,7 +366,7 @@ class Gateway:
         log = self._store.logs[self._shard(to)]
         if marks.delivered_seq >= seq:
             state = "read" if marks.read_seq >= seq else "delivered"
-        elif seq < log.base + log.stored or finish(self._store.exists(to, seq)):
+        elif log.base <= seq < log.base + log.stored or finish(self._store.exists(to, seq)):
             state = "stored"
         return {"id": message_id, "to": to, "seq": seq, "state": state}
 

@@ -86,7 +86,9 @@ class Lookups(Activation):
         """Look up what the events of these users lack."""
         return {user: await self._facts_of(user, unknown) for user, unknown in wanted.items()}
 
-    async def page(self, user: str, after: int, upto: int, limit: int) -> tuple[tuple[ev.Item, ...], int, bool]:
+    async def page(
+        self, user: str, after: int, upto: int, limit: int
+    ) -> tuple[tuple[ev.Item, ...], int, bool]:
         """Read stored entries; the rows after the documents, as it may happen."""
         documents = await self._store.range(user, after, upto, limit)
         rows = await self._store.receipts_after(user, after, upto)
@@ -104,7 +106,7 @@ class Host(Inboxes, FromRouters, FromGateways):
         tasks: What waits for an answer of a store.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- a composition root of one class
+    def __init__(
         self,
         name: str,
         life: str,
@@ -249,6 +251,15 @@ class Host(Inboxes, FromRouters, FromGateways):
                 resident.actor = self._actor(loaded[user])
                 resident.waiting = False
                 self._run(user, resident)
+
+    async def _refresh(self, user: str, token: object) -> None:
+        accounts = await self._insist(lambda: self._store.users_by_id([user]))
+        devices = await self._insist(lambda: self._store.devices_of([user]))
+        if user in self._residents:
+            self._post(user, ev.Refreshed(token, accounts[user], tuple(devices[user])))
+        else:
+            self._activation.outdate(lambda each: each == user)
+            self._answered(token)
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
         while True:

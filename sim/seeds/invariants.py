@@ -15,6 +15,7 @@ from roost.client.state import State
 from sim.seeds.stores import Store
 from storage.records import MessageRecord, decode_record
 
+
 class Violation(Exception):  # noqa: N818 -- named for what was found
     """An invariant does not hold.
 
@@ -143,6 +144,9 @@ class Truth:
             for seq in message.seqs
         )
 
+    def _went_down(self, message: Message) -> bool:
+        return all((message.to, seq) in self._gone for seq in message.seqs)
+
     def was_blocked(self, message: Message) -> bool:
         """Say whether the recipient ever blocked the sender: watermarks may stand still then."""
         return bool(self._blocked[message.to, message.sender])
@@ -203,7 +207,11 @@ class Truth:
         ids = self._told[device].ids
         if event.id in ids:
             raise Violation("duplicated", f"{device} is told {event} again")
-        later = [i for i in ids if self.messages[i].device == message.device and self.messages[i].order > message.order]
+        later = [
+            i
+            for i in ids
+            if self.messages[i].device == message.device and self.messages[i].order > message.order
+        ]
         if later and not any((message.to, seq) in self._gone for seq in message.seqs):
             raise Violation("reordered", f"{device} is told {event} after {self.messages[later[0]]}")
         ids.append(event.id)
@@ -230,10 +238,14 @@ class Truth:
                 continue
             first = min(seqs)
             if first <= delivered and not message.kept_by:
-                story = f"{receiver} has all up to {delivered}, says {sender}'s receipt; no device has {message}"
+                story = (
+                    f"{receiver} has all up to {delivered}, says {sender}'s receipt; no device has {message}"
+                )
                 raise Violation("receipt_without_delivery", story)
             if first <= read and first > mark:
-                story = f"{receiver} has read up to {read}, says {sender}'s receipt, and marked {mark}; {message}"
+                story = (
+                    f"{receiver} has read up to {read}, says {sender}'s receipt, and marked {mark}; {message}"
+                )
                 raise Violation("receipt_without_reading", story)
 
     # --- at rest ---
@@ -243,6 +255,8 @@ class Truth:
         for message in self.messages.values():
             if message.saved and not self.is_blocked(message):
                 missing = [device for device in message.devices if device not in message.kept_by]
+                if self._went_down(message) and message.kept_by:
+                    continue  # one device had it, and it went down before it was stored for the others
                 if missing or not message.seqs:
                     raise Violation("lost", f"{missing or 'everybody'} never got {message}")
         for user in self._store.users:
@@ -253,7 +267,11 @@ class Truth:
         ids = [document.cause for document in documents if document.kind == "m"]
         if len(set(ids)) != len(ids):
             raise Violation("duplicated", f"the mailbox of {user} holds a message twice: {ids}")
-        wanted = {m.id for m in self.messages.values() if m.to == user and m.saved and not self.is_blocked(m)}
+        wanted = {
+            m.id
+            for m in self.messages.values()
+            if m.to == user and m.saved and not self.is_blocked(m) and not self._went_down(m)
+        }
         if not_stored := sorted(wanted - set(ids)):
             raise Violation("not_stored", f"the mailbox of {user} lacks {not_stored}")
         before = 0

@@ -96,10 +96,12 @@ class Reader:
     async def poll(self, *, wait_ms: int, limit: int) -> dict[int, list[LogRecord]]:  # noqa: ARG002 -- the port's
         """Return up to ``self.limit`` records of each shard."""
         found: dict[int, list[LogRecord]] = {}
+        lost = tuple(shard for shard, at in self._at.items() if len(self._log.shards[shard] or ()) < at)
+        lost += tuple(shard for shard in self._at if self._log.shards[shard] is None and shard not in lost)
+        if lost:
+            raise LogLost(lost)
         for shard, at in self._at.items():
-            records = self._log.shards[shard]
-            if records is None or len(records) < at:
-                raise LogLost((shard,))
+            records = self._log.shards[shard] or []
             self._known_end[shard] = len(records)
             if shard in self._paused:
                 continue

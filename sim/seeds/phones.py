@@ -13,12 +13,13 @@ import msgspec
 from roost import wire
 from roost.client import events
 from roost.client.core import Session
-from roost.client.effects import Batch, Check, Effect, Incoming, Resync, Seal, Take, Tell, Write
+from roost.client.effects import Batch, Check, Effect, Incoming, Requery, Resync, Seal, Take, Tell, Write
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import uuid7
 from sim.seeds.gateways import CODEC, Socket
 from sim.seeds.invariants import Truth, Violation
+from sim.seeds.polls import Polling
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(State).decode
@@ -51,7 +52,7 @@ class Phone:
     def start(self) -> None:
         """Begin from what was saved."""
         self.session = Session(_decode(self.saved))
-        self.socket: Socket | None = None
+        self.socket: Socket | Polling | None = None
         self.queue: deque[tuple[events.Event | None, int]] = deque()
         self.checks: list[Check] = []
         self._out: list[wire.ClientFrame] = []
@@ -68,7 +69,10 @@ class Phone:
     def say(self, to: str, now_ms: int) -> None:
         """Send a message."""
         self._ids += 1
-        message_id = uuid7(now_ms + self.skew_ms, self._ids.to_bytes(4, "big") + self.device[:3].encode() + self.device[-3:].encode())
+        message_id = uuid7(
+            now_ms + self.skew_ms,
+            self._ids.to_bytes(4, "big") + self.device[:3].encode() + self.device[-3:].encode(),
+        )
         content = f"{self.device} {self._ids}".encode()
         self._truth.meant(self.device, to, message_id, content)
         self.apply(self.session.submit(OutboxItem(0, message_id, to, now_ms, content), now_ms), now_ms)
@@ -105,7 +109,7 @@ class Phone:
 
     # --- the connection ---
 
-    def connect(self, socket: Socket) -> None:
+    def connect(self, socket: Socket | Polling) -> None:
         """Say hello on a new connection."""
         self.socket = socket
         socket.up.append(CODEC.encode(wire.Hello("token", self.session.cursor)))
@@ -171,6 +175,8 @@ class Phone:
                     self._seal(item, now_ms, refresh=refresh)
                 case Check():
                     self.checks.append(effect)
+                case Requery(peer=peer):
+                    self._known.pop(peer, None)
                 case Resync():
                     self._truth.gap(self.device)
                     self._resync = True
@@ -187,7 +193,13 @@ class Phone:
             entry = take.entry
             self.session.telling(entry)
             told = events.MessageReceived(
-                entry.from_, entry.from_device, entry.id, entry.seq, entry.payload, entry.sent_at_ms, entry.at_ms
+                entry.from_,
+                entry.from_device,
+                entry.id,
+                entry.seq,
+                entry.payload,
+                entry.sent_at_ms,
+                entry.at_ms,
             )
             self.queue.append((told, take.seq))
 

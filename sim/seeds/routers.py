@@ -72,7 +72,6 @@ class Router(RealRouter):
     @property
     def behind(self) -> bool:
         """Whether it has something to do that nobody will tell it of."""
-        return (
-            self._changed.is_set()
-            or any(not lane.opened or lane.unstored or lane.committed < lane.stored for lane in self._lanes.values())
+        return self._changed.is_set() or any(
+            not lane.opened or lane.unstored or lane.committed < lane.stored for lane in self._lanes.values()
         )

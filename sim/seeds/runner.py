@@ -1,9 +1,10 @@
-"""Plays one run: from its seed, or from a list of steps."""
+"""Plays runs: one from its seed or from a list of steps, or many on several processes."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from random import Random
 
 import structlog
@@ -17,6 +18,7 @@ from sim.seeds.world import Plan, World
 
 _LENGTHS = (100, 200, 300, 400)
 _FAULTY = 0.4
+_CHUNK = 20
 
 
 class Outcome(Struct):
@@ -27,7 +29,8 @@ class Outcome(Struct):
         plan: The world's size.
         steps: What happened, in order.
         faults: How often each kind of fault struck.
-        violation: What does not hold, None if all does.
+        messages: How many messages were sent.
+        violation: Kind and story of what does not hold, None if all does.
         digest: Hash over everything that the actors did.
     """
 
@@ -35,8 +38,44 @@ class Outcome(Struct):
     plan: Plan
     steps: list[Step] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    messages: int = 0
     violation: tuple[str, str] | None = None
     digest: str = ""
+
+
+class Totals(Struct):
+    """Many runs, added up.
+
+    Attributes:
+        seeds: How many runs.
+        steps: How many steps before they came to rest.
+        messages: How many messages were sent.
+        faults: How often each kind of fault struck.
+        broken: Seeds whose run broke an invariant, with its kind.
+    """
+
+    seeds: int = 0
+    steps: int = 0
+    messages: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    broken: dict[int, str] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Add a run."""
+        self.seeds += 1
+        self.steps += len(outcome.steps)
+        self.messages += outcome.messages
+        self.faults.update(outcome.faults)
+        if outcome.violation is not None:
+            self.broken[outcome.seed] = outcome.violation[0]
+
+    def merge(self, other: "Totals") -> None:
+        """Add other totals."""
+        self.seeds += other.seeds
+        self.steps += other.steps
+        self.messages += other.messages
+        self.faults.update(other.faults)
+        self.broken.update(other.broken)
 
 
 @contextmanager
@@ -52,7 +91,7 @@ def silence() -> Iterator[None]:
 
 def plan_of(rng: Random) -> Plan:
     """Draw the size of a world."""
-    return Plan(rng.choice((1, 1, 2)), tuple(rng.choice((1, 1, 2)) for _ in range(rng.randint(2, 4))))
+    return Plan(rng.choice((1, 1, 2)), tuple(rng.choice((1, 1, 2)) for _ in range(rng.randint(2, 5))))
 
 
 def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
@@ -74,23 +113,44 @@ def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
                 yield (name, *drawn)
 
     world = World(outcome.plan, actor)
-    return _finish(outcome, world, steps(world))
+    return _run(outcome, world, steps(world))
 
 
 def replay(seed: int, plan: Plan, steps: Iterable[Step], actor: type[UserActor] = UserActor) -> Outcome:
     """Play exactly these steps."""
-    return _finish(Outcome(seed, plan), World(plan, actor), steps)
+    return _run(Outcome(seed, plan), World(plan, actor), steps)
 
 
-def _finish(outcome: Outcome, world: World, steps: Iterable[Step]) -> Outcome:
-    try:
-        for step in steps:
-            outcome.steps.append(step)
-            if perform(world, step) and KINDS[step[0]].fault:
-                outcome.faults[step[0]] += 1
-        settle(world)
-        world.truth.check_rest()
-    except Violation as exc:
-        outcome.violation = (exc.kind, str(exc))
+def _run(outcome: Outcome, world: World, steps: Iterable[Step]) -> Outcome:
+    with silence():
+        try:
+            for step in steps:
+                outcome.steps.append(step)
+                if perform(world, step) and KINDS[step[0]].fault:
+                    outcome.faults[step[0]] += 1
+            settle(world)
+            world.truth.check_rest()
+        except Violation as exc:
+            outcome.violation = (exc.kind, str(exc))
+        except Exception as exc:  # noqa: BLE001 -- whatever the rules raise is what was looked for
+            outcome.violation = (type(exc).__name__, f"the rules raised {exc!r}")
+    outcome.messages = len(world.truth.messages)
     outcome.digest = world.digest
     return outcome
+
+
+def play_many(seeds: range, jobs: int) -> Iterator[Totals]:
+    """Play the seeds on so many processes; yields totals of some of them as they come."""
+    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
+    if jobs == 1:
+        yield from map(_play_chunk, chunks)
+        return
+    with get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(_play_chunk, chunks)
+
+
+def _play_chunk(seeds: range) -> Totals:
+    totals = Totals()
+    for seed in seeds:
+        totals.add(play(seed))
+    return totals

@@ -24,7 +24,9 @@ def settle(world: World) -> None:
             return
         if not moved:
             tick(world, 20_000 if number % 8 == 7 else 1_000)  # noqa: PLR2004
-    raise Violation("unrest", f"after {_ROUNDS} rounds without faults: {_open(world) or 'always something moves'}")
+    raise Violation(
+        "unrest", f"after {_ROUNDS} rounds without faults: {_open(world) or 'always something moves'}"
+    )
 
 
 def _mend(world: World) -> None:
@@ -64,8 +66,9 @@ def _roles(world: World) -> bool:
     for gateway in world.gateways.values():
         gateway.place()
     for router in world.routers.values():
-        router.turn(64)
+        router.turn(15)  # two shards stay below the count that a router rests after
         router.commit()
+    moved = world.refresh(GATEWAYS[0]) or moved
     for direction in world.links.busy():
         moved = bool(world.links.deliver(direction, 1000)) or moved
     for host in world.hosts.values():
@@ -78,7 +81,8 @@ def _roles(world: World) -> bool:
 
 def _open(world: World) -> list[str]:
     """Return what is not done yet."""
-    found = [f"{name} has work" for name, host in world.hosts.items() if not host.at_rest]
+    found = [f"{user} is to be read anew" for user in world.refreshes]
+    found += [f"{name} has work" for name, host in world.hosts.items() if not host.at_rest]
     found += [f"{name} is behind" for name, router in world.routers.items() if router.behind]
     for device, phone in world.phones.items():
         if not phone.session.open or phone.queue:

@@ -1,14 +1,13 @@
 """Makes a failing run shorter: leaves out steps as long as the same invariant breaks."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from sim.seeds.steps import Step
-
-Fails = Callable[[list[Step]], bool]
+Fails = Callable[[list[Any]], bool]
 """Says whether a run of these steps still breaks the invariant."""
 
 
-def shrink(steps: Sequence[Step], fails: Fails, tries: int = 2_000) -> list[Step]:
+def shrink(steps: Sequence[Any], fails: Fails, tries: int = 2_000) -> list[Any]:
     """Return a part of the steps that still fails: none of them can be left out, if the tries suffice.
 
     Whole pieces are left out first, then smaller ones (delta debugging).
@@ -29,7 +28,7 @@ def shrink(steps: Sequence[Step], fails: Fails, tries: int = 2_000) -> list[Step
     return kept
 
 
-def _without_pieces(steps: list[Step], size: int, fails: Fails, tries: int) -> tuple[list[Step], int]:
+def _without_pieces(steps: list[Any], size: int, fails: Fails, tries: int) -> tuple[list[Any], int]:
     """Try to do without each piece of this size, from the end to the beginning."""
     end = len(steps)
     while end > 0 and tries > 0:

@@ -18,6 +18,8 @@ Step = tuple[Any, ...]
 
 _MANY = 6
 _SMOOTH = 0.9
+_WAYS = ("stream", "stream", "stream", "poll")
+_MOST_DEVICES = 3
 
 
 class Kind(Struct, frozen=True):
@@ -108,13 +110,14 @@ def _up(world: World, device: str, index: int, fate: Fate) -> bool:
 
 
 def _draw_connect(world: World, rng: Random) -> tuple[Any, ...] | None:
-    return _one([n for n, phone in world.phones.items() if phone.socket is None], rng, rng.choice(GATEWAYS))
+    alone = [name for name, phone in world.phones.items() if phone.socket is None]
+    return _one(alone, rng, rng.choice(GATEWAYS), rng.choice(_WAYS))
 
 
-def _connect(world: World, device: str, gateway: str) -> bool:
+def _connect(world: World, device: str, gateway: str, way: str) -> bool:
     if world.phones[device].socket is not None:
         return False
-    world.connect(device, gateway)
+    world.connect(device, gateway, way)
     return True
 
 
@@ -227,6 +230,8 @@ def tick(world: World, ms: int) -> None:
     world.now_ms += ms
     for phone in world.phones.values():
         phone.tick(world.now_ms)
+    for gateway in world.gateways.values():
+        gateway.tick()
     for host in world.hosts.values():
         host.tick()
 
@@ -323,6 +328,19 @@ def _block(world: World, user: str, peer: str, blocked: bool, gateway: str) -> N
     )
 
 
+def _draw_refresh(world: World, rng: Random) -> tuple[Any, ...] | None:
+    return (rng.choice(GATEWAYS),) if world.refreshes else None
+
+
+def _draw_device(world: World, rng: Random) -> tuple[Any, ...] | None:
+    few = [user for user, devices in world.store.devices.items() if len(devices) < _MOST_DEVICES]
+    return _one(few, rng, rng.choice(GATEWAYS))
+
+
+def _device(world: World, user: str, gateway: str) -> None:
+    world.new_device(user, gateway)
+
+
 KINDS: dict[str, Kind] = {
     "say": Kind(_draw_say, _say, 8),
     "take": Kind(_draw_take, _take, 8),
@@ -354,12 +372,18 @@ KINDS: dict[str, Kind] = {
     "lose": Kind(_draw_shard, _lose, 1, fault=True),
     "forget": Kind(lambda _w, _r: (), lambda world: world.cache.flush(), 1, fault=True),
     "passivate": Kind(_draw_passivate, _passivate, 4, fault=True),
+    "refresh": Kind(_draw_refresh, World.refresh, 6),
+    "device": Kind(_draw_device, _device, 1, fault=True),
     "block": Kind(_draw_block, _block, 1, fault=True),
 }
 """Every kind of step, by name."""
 
+_ON_PHONES = frozenset({"say", "take", "flush", "down", "up", "connect", "check", "drop", "kill"})
+
 
 def perform(world: World, step: Step) -> bool:
     """Perform a step; returns whether anything happened."""
+    if len(step) > 1 and step[0] in _ON_PHONES and step[1] not in world.phones:
+        return False  # the step that made this phone was left out
     done = KINDS[step[0]].act(world, *step[1:])
     return done is not False

@@ -73,7 +73,11 @@ class Store:
     ) -> MailboxDocument | None:
         """Return the newest message of this sender's device below."""
         for each in reversed(self.mailbox(user_id)):
-            if each.seq < below and (each.kind, each.sender, each.sender_device) == ("m", sender, sender_device):
+            if each.seq < below and (each.kind, each.sender, each.sender_device) == (
+                "m",
+                sender,
+                sender_device,
+            ):
                 return each
         return None
 
@@ -85,7 +89,11 @@ class Store:
         self, user_id: str, causes: Sequence[str], below: int
     ) -> dict[tuple[str, str], MailboxDocument]:
         """Return the oldest message of each id."""
-        found = [e for e in reversed(self.mailbox(user_id)) if e.seq < below and e.kind == "m" and e.cause in causes]
+        found = [
+            e
+            for e in reversed(self.mailbox(user_id))
+            if e.seq < below and e.kind == "m" and e.cause in causes
+        ]
         return {(each.sender_device, each.cause): each for each in found}
 
     async def conversations_of(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:

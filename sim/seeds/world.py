@@ -6,21 +6,23 @@ from typing import Any
 from msgspec import Struct, structs
 
 from actors import effects as do
+from actors import messages as m
 from actors.service import ClusterView
 from actors.user import UserActor
 from api.tokens import Principal
 from cluster.log_keeper import BASE_STEP, FIRST_BASE
-from roost.ids import shard_of
+from roost.ids import shard_of, uuid7
 from sim.seeds.gateways import Gateway, Socket
 from sim.seeds.hosts import Host
 from sim.seeds.invariants import Truth
 from sim.seeds.links import Links
 from sim.seeds.logs import Log, PromptWriter, Reader
 from sim.seeds.phones import Phone
+from sim.seeds.polls import Polling
 from sim.seeds.routers import Router
 from sim.seeds.stores import Cache, Store
-from sim.seeds.turns import Task
-from storage.records import Device, LogState, User
+from sim.seeds.turns import Task, finish
+from storage.records import Device, KeysRecord, LogState, User, encode_record
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 HOSTS = ("h0", "h1")
@@ -53,7 +55,8 @@ class World:
         self.log = Log(plan.shards, self._appended)
         self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}
         self.phones: dict[str, Phone] = {}
-        self.sockets: dict[str, list[Socket]] = {}
+        self.sockets: dict[str, list[Socket | Polling]] = {}
+        self.refreshes: list[str] = []
         self.ghosts: list[Task] = []
         self._actor = actor
         self._numbers = self._lives = 0
@@ -71,9 +74,7 @@ class World:
         for name in GATEWAYS:
             self.start_gateway(name)
         numbers = range(plan.shards)
-        self.show(
-            hosts=tuple(HOSTS[n % 2] for n in numbers), routers=tuple(ROUTERS[n % 2] for n in numbers)
-        )
+        self.show(hosts=tuple(HOSTS[n % 2] for n in numbers), routers=tuple(ROUTERS[n % 2] for n in numbers))
         for name in (*HOSTS, *ROUTERS, *GATEWAYS):
             self.apply_view(name)
 
@@ -100,6 +101,30 @@ class World:
         self.sockets[name] = []
         return name
 
+    def new_device(self, user: str, gateway: str) -> str:
+        """A user signs in on one more device: the host is to be told, and everybody who writes to the user."""
+        name = self.add_device(user)
+        self.refreshes.append(user)
+        cause = uuid7(self.now_ms, name.encode()[:10])
+        peers = self.store.rows.get(user, {})
+        told = [(to, KeysRecord(to, cause, user, user, name, "added", self.now_ms)) for to in peers]
+        sequencer = self.gateways[gateway].sequencer
+        finish(sequencer.append([(to, encode_record(record)) for to, record in told]))
+        return name
+
+    def refresh(self, gateway: str) -> bool:
+        """Let a gateway tell a host that a user's devices have changed; it is told again until it is done."""
+        if not self.refreshes:
+            return False
+        user = self.refreshes.pop(0)
+
+        def replied(answer: m.Answer | None) -> None:
+            if answer is None:
+                self.refreshes.append(user)
+
+        self.gateways[gateway].ask(user, lambda call: m.Refresh(call, user), replied)
+        return True
+
     def _devices_of(self, user: str) -> list[str]:
         return [device.device for device in self.store.devices[user]]
 
@@ -112,10 +137,11 @@ class World:
         user = self.truth.owner[device]
         return Principal(user, user, device, device, _NEVER_MS)
 
-    def connect(self, device: str, gateway: str) -> None:
-        """Open a connection from a phone to a gateway."""
+    def connect(self, device: str, gateway: str, way: str = "stream") -> None:
+        """Open a connection from a phone to a gateway, as a ``stream`` or by long ``poll``."""
         self._numbers += 1
-        socket = Socket(self.gateways[gateway], self.principal(device), self._numbers)
+        role, who = self.gateways[gateway], self.principal(device)
+        socket = Polling(role, who) if way == "poll" else Socket(role, who, self._numbers)
         self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
         self.phones[device].connect(socket)
 
@@ -160,7 +186,7 @@ class World:
         self.gateways[name] = Gateway(name, self.store, self.cache, PromptWriter(self.log), self.clock)
         for device, sockets in self.sockets.items():
             for socket in sockets:
-                if socket.gateway.name == name:
+                if socket.gateway.name == name and not socket.ended:
                     socket.ended = True
                     if self.phones[device].socket is socket:
                         self.phones[device].hang_up(self.now_ms)
@@ -173,7 +199,7 @@ class World:
             self.view,
             version=self.view.version + 1,
             bases=tuple(self.store.logs[shard].base for shard in range(len(self.log.shards))),
-            addresses={name: ("", 0) for name in self.hosts},
+            addresses=dict.fromkeys(self.hosts, ("", 0)),
             incarnations={name: host.life for name, host in self.hosts.items()},
             **changes,
         )
