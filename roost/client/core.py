@@ -21,6 +21,7 @@ from roost.client.effects import (
 )
 from roost.client.outbox import Outbox
 from roost.client.state import OutboxItem, State
+from roost.codes import CODES
 from roost.ids import MESSAGE_ID_WINDOW_MS, uuid7_ms
 from roost.wire import (
     Accepted,
@@ -44,6 +45,7 @@ from roost.wire import (
 
 _PRUNE_EVERY = 1024
 _READ_SETTLES_MS = 60_000
+_READ_AGAIN_MS = 1_000
 
 
 class Session:
@@ -64,6 +66,7 @@ class Session:
         self._gap_at: int | None = None
         self._lenient = False
         self._reads_live: dict[str, tuple[int, int]] = {}
+        self._reads_again_ms: int | None = None
         self._subscribed: list[str] = []
         self._seen_since_prune = 0
         self._told: dict[str, int] = {}
@@ -75,7 +78,7 @@ class Session:
         item.order = self.state.order
         return self.outbox.submit(item, now_ms)
 
-    def received(self, frame: Incoming, now_ms: int) -> list[Effect]:  # noqa: C901, PLR0911 - a line a frame
+    def received(self, frame: Incoming, now_ms: int) -> list[Effect]:  # noqa: C901, PLR0911, PLR0912 - a line a frame
         """Handle a frame of the server; frames after a gap are ignored until the reconnect."""
         if self._deaf:
             return []
@@ -99,6 +102,10 @@ class Session:
                 return []
             case TokenExpiring():
                 return [Renew()]
+            case Problem(frame="read", code=code) if code in CODES and CODES[code].retry == "later":
+                # It does not say which: all that were written of late are written again.
+                self._reads_again_ms = self._reads_again_ms or now_ms + _READ_AGAIN_MS
+                return []
             case Problem(frame=refused, code=code, detail=detail):
                 return [Tell(events.Refused(refused, code, detail))]
             case _:
@@ -113,6 +120,7 @@ class Session:
             if now_ms - at_ms >= _READ_SETTLES_MS and self.state.reads.get(peer) == seq:
                 del self.state.reads[peer]
         self._reads_live.clear()
+        self._reads_again_ms = None
 
     def read(self, peer: str, seq: int, now_ms: int) -> list[Effect]:
         """The user has read everything from ``peer`` up to ``seq``."""
@@ -171,8 +179,14 @@ class Session:
         return Ack(cursor)
 
     def tick(self, now_ms: int) -> list[Effect]:
-        """Let time pass for the outbox."""
-        return self.outbox.tick(now_ms)
+        """Let time pass for the outbox, and for read marks that were refused for the moment."""
+        effects: list[Effect] = []
+        if self.open and self._reads_again_ms is not None and now_ms >= self._reads_again_ms:
+            self._reads_again_ms = None
+            for peer, (seq, at_ms) in list(self._reads_live.items()):
+                if now_ms - at_ms < _READ_SETTLES_MS:
+                    effects += self._write_read(peer, seq, now_ms)
+        return effects + self.outbox.tick(now_ms)
 
     def _ready(self, frame: Ready, now_ms: int) -> list[Effect]:
         self.open = True

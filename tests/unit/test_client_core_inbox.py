@@ -233,6 +233,21 @@ def test_read_marks_survive_a_lost_connection_and_a_crash() -> None:
     assert Write(Read("alice", 7)) in ready(Session(kept))
 
 
+def test_read_marks_refused_for_the_moment_are_written_again() -> None:
+    session = Session(State())
+    ready(session)
+    session.read("alice", 7, NOW)
+    session.read("bob", 9, NOW)
+    assert session.received(Problem("read", "unavailable", "try again"), NOW + 10) == []
+    assert session.received(Problem("read", "unavailable", "try again"), NOW + 20) == []
+    assert session.tick(NOW + 900) == []
+    assert session.tick(NOW + 1_100) == [Write(Read("alice", 7)), Write(Read("bob", 9))]
+    assert session.tick(NOW + 5_000) == []
+    refused = session.received(Problem("read", "unknown_user", "no such user"), NOW + 5_000)
+    assert refused == [Tell(events.Refused("read", "unknown_user", "no such user"))]
+    assert session.tick(NOW + 9_000) == []
+
+
 def test_read_marks_made_offline_are_written_on_connect() -> None:
     session = Session(State(cursor=0))
     assert session.read("alice", 7, NOW) == []
