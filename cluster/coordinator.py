@@ -109,10 +109,16 @@ class Coordinator:
         }
 
     async def tell(self, message: dict[str, Any]) -> Any:
-        """Take a message: ``servers`` (rows of embedded servers), ``log_lost``, ``metrics`` of a role."""
+        """Take a message from who runs the embedded servers, or a wish.
+
+        ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
+        ``metrics``: those of a role.
+        """
         match message.get("act"):
             case "servers":
                 self._servers = list(message["rows"])
+            case "log_away":
+                await self._log.away()
             case "log_lost":
                 self._do(self._insist(self._log_lost), "log lost")
             case "metrics":

@@ -39,7 +39,8 @@ class Embedded:
     Args:
         settings: What has an address in them is not started.
         changed: Awaited with the servers' rows whenever one came or went.
-        log_lost: Awaited after the log's server was started again.
+        log_away: Awaited before the log's server is started again.
+        log_lost: Awaited after that.
         makers: What to start, in place of what the settings give no address for.
     """
 
@@ -47,10 +48,12 @@ class Embedded:
         self,
         settings: Settings,
         changed: Callable[[list[dict[str, Any]]], Awaitable[None]],
+        log_away: Callable[[], Awaitable[None]],
         log_lost: Callable[[], Awaitable[None]],
         makers: Sequence[Maker] | None = None,
     ) -> None:
-        self._settings, self._changed, self._log_lost = settings, changed, log_lost
+        self._settings, self._changed = settings, changed
+        self._log_away, self._log_lost = log_away, log_lost
         self._makers = makers
         self._servers: dict[str, Server] = {}
         self._restarts: dict[str, int] = {}
@@ -146,6 +149,8 @@ class Embedded:
             log.error("server_died", server=name, status=status)
             self._restarts[name] = self._restarts.get(name, 0) + 1
             await self._changed(self.rows())
+            if name == "kafka":
+                await self._log_away()
             try:
                 self._servers[name] = await servers.start(self._servers[name].spec)
             except ServerFailed as exc:

@@ -116,11 +116,24 @@ class LogKeeper:
             await self._crew.publish()
             return True
 
+    async def away(self) -> None:
+        """Hold everybody, because the log's server is gone and will be back empty; `lost` lets them go on.
+
+        The embedded broker shows a topic before it has finished making it. What is written in between it
+        confirms and then loses, or hides behind what comes later.
+        """
+        self.holding = True
+        await asyncio.gather(*(self._crew.hold(role) for role in ("gateway", "host")))
+
     async def lost(self, shards: Iterable[int] = ()) -> None:
-        """The log, or these shards of it, begins anew: raise the bases, make topics that are gone."""
+        """The log, or these shards of it, begins anew: raise the bases, make topics that are gone.
+
+        If it is there, nobody is held: a gateway that sees offsets go backwards reads the base by itself.
+        """
         async with self._lock:
-            # Nobody is held: a gateway that sees offsets go backwards reads the base anew by itself.
             gone = await self._admin.partitions(MAILBOX) is None
+            if gone:
+                await self.away()
             affected = set(range(self._shards)) if gone else set(shards)
             if affected:
                 log.error("log_lost", shards=sorted(affected))
@@ -129,6 +142,9 @@ class LogKeeper:
                 await self._put(_raised(self.states[shard]) for shard in sorted(affected))
             await self._create_missing()
             await self._crew.publish()
+            if self.holding:
+                self.holding = False
+                await self._crew.release()
 
     # --- steps ------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ _READY_S: Final = 90.0
 _STOP_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 _MIND_EVERY_S: Final = 1.0
+_HELD_WITHIN_S: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -39,7 +40,7 @@ class System:
     def __init__(self, settings: Settings) -> None:
         self.step = "starting"
         self.settings = settings
-        self._embedded = Embedded(settings, self._tell_servers, self._tell_log_lost)
+        self._embedded = Embedded(settings, self._tell_servers, self._tell_log_away, self._tell_log_lost)
         self._head = RayHead(settings.data)
         self._minder: asyncio.Task[None] | None = None
 
@@ -179,6 +180,18 @@ class System:
             await self._head.tell({"act": "servers", "rows": rows})
         except Unavailable as exc:
             log.warning("coordinator_away", reason=exc.detail)
+
+    async def _tell_log_away(self) -> None:
+        """Have everybody held, if that comes about soon: a log that stays away helps nobody either."""
+        deadline = asyncio.get_running_loop().time() + _HELD_WITHIN_S
+        while asyncio.get_running_loop().time() < deadline:
+            try:
+                await self._head.tell({"act": "log_away"})
+            except Unavailable:
+                await asyncio.sleep(_LOOK_EVERY_S)
+            else:
+                return
+        log.error("not_held", waited_s=_HELD_WITHIN_S)
 
     async def _tell_log_lost(self) -> None:
         while True:

@@ -61,7 +61,11 @@ class LogWriter(Protocol):
         ...
 
     async def pause(self) -> None:
-        """Hold back new appends, and return when none is in flight. Idempotent."""
+        """Hold back new appends, and return when none is in flight. Idempotent.
+
+        What the log does not answer within a second or so is given up as unknown: it is not sent again
+        when the log comes back.
+        """
         ...
 
     def resume(self) -> None:

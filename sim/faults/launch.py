@@ -31,7 +31,7 @@ async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy
     """Start the servers underneath, each with a proxy in front."""
     proxies = {name: Proxy() for name in ("kafka", "mongo", "redis")}
     makers = (partial(servers.tansu, advertised=proxies["kafka"].address), servers.mongo, servers.redis)
-    embedded = Embedded(Settings.load({"data": folder}), _unheard, _unneeded, makers)
+    embedded = Embedded(Settings.load({"data": folder}), _unheard, _untold, _untold, makers)
     try:
         await embedded.start()
         embedded.watch()
@@ -48,8 +48,8 @@ async def _unheard(_rows: list[dict[str, Any]]) -> None:
     """Nobody is told when a server comes or goes: who wants to know asks for the rows."""
 
 
-async def _unneeded() -> None:
-    """Behind an address of one's own, the coordinator must find out by itself that the log is gone."""
+async def _untold() -> None:
+    """Whoever gives the address of a log of his own has nobody to tell that it is gone."""
 
 
 def behind(proxies: Mapping[str, Proxy]) -> tuple[list[str], dict[str, str]]:

@@ -8,13 +8,21 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    UnknownTopicOrPartitionError,
+)
 
 from roost.errors import RoostError, Unavailable
 from storage.kafka_log.client import MAX_RECORD, away, translated
 
 _BATCH_BYTES: Final = 900_000
 """Below the 1 MiB that a broker takes unless it is told otherwise."""
+
+_PAUSE_S: Final = 1.0
+"""What is in flight when a pause begins has this long to be answered."""
 
 _PASSING: Final = (UnknownTopicOrPartitionError, KafkaTimeoutError, AssertionError)
 """Failures after which a producer without idempotence is as good as before."""
@@ -78,7 +86,7 @@ class KafkaLogWriter:
         self._deadline_s = deadline_s
         self._producer: Any = None
         self._queues: dict[_Shard, deque[_Item]] = {}
-        self._in_flight: set[_Shard] = set()
+        self._in_flight: dict[_Shard, list[_Item]] = {}
         self._handing: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -113,7 +121,11 @@ class KafkaLogWriter:
 
     async def pause(self) -> None:
         self._paused = True
-        await self._idle.wait()
+        try:
+            async with asyncio.timeout(_PAUSE_S):
+                await self._idle.wait()
+        except TimeoutError:
+            await self._abandon()
 
     def resume(self) -> None:
         self._paused = False
@@ -178,6 +190,21 @@ class KafkaLogWriter:
             with contextlib.suppress(KafkaError):  # all that was in flight has its answer
                 await producer.stop()
 
+    async def _abandon(self) -> None:
+        """Give up what is in flight; its producer would send it for seconds, whenever the log comes back."""
+        producer, self._producer = self._producer, None
+        self._broken = True
+        if producer is None:
+            return
+        # aiokafka can only flush, which waits for the log; so its parts are ended here one by one.
+        for task in self._handing:
+            task.cancel()
+        producer._closed = True  # noqa: SLF001 -- see above
+        await producer._sender.close()  # noqa: SLF001 -- likewise
+        await producer.client.close()
+        for shard, items in list(self._in_flight.items()):
+            self._settle(shard, items, KafkaConnectionError("given up"))
+
     async def _pump(self) -> None:
         while True:
             await self._work.wait()
@@ -201,7 +228,7 @@ class KafkaLogWriter:
         items = _fill(batch, queue)
         if not items:
             return
-        self._in_flight.add(shard)
+        self._in_flight[shard] = items
         self._idle.clear()
         handing = self._hand_over(shard, items, batch)
         if self._producer.client.cluster.partitions_for_topic(shard[0]):
@@ -228,7 +255,7 @@ class KafkaLogWriter:
             self._settle(shard, items, done.result().offset)
 
     def _settle(self, shard: _Shard, items: list[_Item], outcome: int | BaseException) -> None:
-        self._in_flight.discard(shard)
+        self._in_flight.pop(shard, None)
         if isinstance(outcome, int):
             for offset, item in enumerate(items, outcome):
                 item.call.settle(item.place, offset)

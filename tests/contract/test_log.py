@@ -306,3 +306,43 @@ async def test_records_that_a_fetch_left_out_are_fetched_again(
     assert [record.offset for record in found[1]] == list(range(40))
     assert values(found)[1] == [b"value %d" % n for n in range(40)]
     assert len(left_out) == 2
+
+
+async def test_nothing_is_written_behind_a_pause_into_a_log_that_came_back_empty(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """A broker that makes a topic confirms and loses what is written meanwhile: so nobody may write then."""
+    spec = specs.tansu(specs.free_port(), tmp_path)
+    broker = servers.start(spec)
+    writer = KafkaLogWriter(spec.address, idempotent=False, deadline_s=20)
+    await writer.start()
+    async with asyncio.timeout(30):
+        await _topic(spec.address)
+        assert await writer.append("mailbox", [(0, b"first")]) == [0]
+        servers.kill(broker)
+        in_flight = asyncio.create_task(writer.append("mailbox", [(0, b"second")]))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            await writer.pause()
+            [given_up] = await in_flight
+        assert isinstance(given_up, Unavailable)
+        held = asyncio.create_task(writer.append("mailbox", [(0, b"third")]))
+        servers.start(spec)
+        await _topic(spec.address)
+        reader = KafkaLogReader(spec.address, "mailbox", "group")
+        await reader.start()
+        await reader.assign({0: 0})
+        assert await reader.poll(wait_ms=500, limit=10) == {}
+        assert not held.done()
+        writer.resume()
+        assert await held == [0]
+        assert values(await read(reader, 1)) == {0: [b"third"]}
+        await reader.close()
+        await writer.close()
+
+
+async def _topic(address: str) -> None:
+    admin = KafkaLogAdmin(address)
+    await admin.start()
+    await admin.create("mailbox", 1)
+    await admin.close()

@@ -30,6 +30,7 @@ class World:
     steps: int = 0
     crash_at: int | None = None
     deleted_unheld: bool = False
+    created_unheld: bool = False
     published: list[tuple[int, ...]] = field(default_factory=list)
 
     def step(self) -> None:
@@ -70,6 +71,7 @@ class World:
 
     async def create(self, topic: str, partitions: int) -> None:
         self.step()
+        self.created_unheld |= not {"gateway", "host"} <= self.held
         self.topics.setdefault(topic, partitions)
 
     async def delete(self, topic: str) -> None:
@@ -175,6 +177,21 @@ async def test_a_lost_shard_raises_its_own_base_only() -> None:
     await log.lost([1])
     assert log.bases[0] == FIRST_BASE
     assert log.bases[1] == FIRST_BASE + 101 + BASE_STEP
+
+
+async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there() -> None:
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    world.created_unheld = False
+    await log.away()
+    assert (world.held, log.holding) == ({"gateway", "host"}, True)
+    world.topics.clear()
+    await log.lost()
+    assert world.topics["mailbox"] == SHARDS
+    assert not world.created_unheld
+    assert (world.held, log.holding) == (set(), False)
+    assert log.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
 
 
 async def test_a_crash_at_any_step_of_a_renewal_is_made_good() -> None:
