@@ -105,7 +105,10 @@ class Fcm(Group):
     project: str | None = Field(None, description="Project id. None: the one in the credentials file.")
     ttl_s: int = Field(4 * 7 * 24 * 3600, ge=0, le=2_419_200, description="Seconds that FCM keeps a wake-up.")
     attempts: int = Field(
-        6, ge=1, description="Tries of one wake-up before it goes to the topic `push.dead`."
+        20,
+        ge=1,
+        description="Tries of one wake-up before it goes to the topic `push.dead`: with the pauses between "
+        "them about seven minutes.",
     )
     concurrency: int = Field(64, ge=1, description="Wake-ups that one pusher sends at a time.")
     backoff_s: float = Field(
