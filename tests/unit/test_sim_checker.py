@@ -238,8 +238,8 @@ def test_of_two_numbers_told_to_the_sender_the_lower_counts(numbers: tuple[int, 
 
 def test_a_number_seen_later_and_higher_is_not_the_messages() -> None:
     events = conversation().events
-    place = at(events, Kind.STORED)
-    events.insert(place, events[place]._replace(seq=90))
+    place = at(events, Kind.STORED, 3)
+    events.insert(place + 1, events[place]._replace(seq=90))
     told = events[at(events, Kind.DELIVERED_TOLD)]
     events.insert(
         at(events, Kind.RECEIVED), told._replace(at_us=events[at(events, Kind.INTENT)].at_us + 1, seq=1)
