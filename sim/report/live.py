@@ -43,6 +43,9 @@ class Progress(Struct):
         delivered: Messages that an app was told.
         failed: Messages given up.
         problems: What looked wrong while it happened; the checker alone says what was.
+        p50_ms: Latency of the last seconds, from the send to the delivery; None if nothing came. Taken from
+            `latencies` where there are any.
+        p99_ms: The same of the slowest hundredth.
         latencies: When a message was delivered and how long it took, in microseconds, newest last.
         faults: When a fault struck or ended and what it is, newest last.
     """
@@ -57,6 +60,8 @@ class Progress(Struct):
     delivered: int = 0
     failed: int = 0
     problems: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
     latencies: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MOST_LATENCIES))
     faults: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=FAULTS))
 
@@ -197,6 +202,8 @@ class Screen:
             if at_us < now - LATENCY_US:
                 break
             took.append(took_us)
+        if not latencies:
+            return _milliseconds(self._progress.p50_ms), _milliseconds(self._progress.p99_ms)
         found = percentiles(took)
         return _milliseconds(found.p50), _milliseconds(found.p99)
 

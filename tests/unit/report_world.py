@@ -3,6 +3,7 @@
 import random
 from operator import itemgetter
 
+from sim.checker import AUDITED
 from sim.ledger import Event, Kind
 from sim.report.figures import RunInfo, Usage
 from sim.report.recovery import Fault
@@ -38,7 +39,10 @@ def history(seed: int, rate: int = 40, seconds: int = 60) -> list[Event]:
         numbers[to] += 256
         events.extend(_message(count, (sender, to), numbers[to], (at_us, accepted_us, received_us)))
     end_us = STARTED_US + (seconds + 5) * SECOND
-    events.extend(device._replace(at_us=end_us, kind=Kind.CUT, note="settled") for device in devices)
+    for note, later_us in (("settled", 0), (AUDITED, 30 * SECOND)):
+        events.extend(
+            device._replace(at_us=end_us + later_us, kind=Kind.CUT, note=note) for device in devices
+        )
     return sorted(events, key=itemgetter(0))
 
 

@@ -493,6 +493,17 @@ def test_the_store_that_lost_what_nobody_got_is_named_twice() -> None:
     assert named(verdict) == {"lost": 1, "acked_not_stored": 1, "receipt_without_delivery": 1}
 
 
+def test_what_the_store_lost_before_its_device_came_is_lost() -> None:
+    world = World()
+    ann = world.join("ann")
+    world.join("bob")
+    world.send(ann, "bob")
+    world.end()
+    events = [event for event in world.events if event.kind != Kind.STORED]
+    assert [event.note for event in events if event.user == "bob"] == ["", "open", AUDITED]
+    assert named(judged(events)) == {"lost": 1, "acked_not_stored": 1}
+
+
 def test_a_message_counts_once_however_many_devices_lost_it() -> None:
     events = conversation().events
     lost = events[at(events, Kind.INTENT, 1)].id

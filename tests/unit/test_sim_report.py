@@ -233,6 +233,7 @@ def test_the_page_of_a_good_run_says_so_first(verdict: Verdict) -> None:
     text = page(verdict, run_info(SEED))
     assert text.index(">Holds<") < text.index("<svg")
     assert f"All {verdict.totals.sent:,} accepted messages are accounted for" in text
+    assert "and in the server&#x27;s own store" in text
     assert "Stories" not in text
     for name, target, *_ in FAULTS:
         assert f">{name} {target}</text>" in text
@@ -386,3 +387,9 @@ def test_after_the_end_the_screen_says_how_long_ago_it_was() -> None:
     watched.now = 63 * SECOND
     assert watched.screen.line(watched.now).plain.startswith("3 s over time")
     assert "p50 none" in watched.screen.line(watched.now).plain
+
+
+def test_latency_that_others_measured_is_shown() -> None:
+    watched = Watched(terminal=False)
+    watched.progress.p50_ms, watched.progress.p99_ms = 12.5, 140.0
+    assert "p50 12.5 ms, p99 140 ms" in watched.screen.line(0).plain
