@@ -57,7 +57,10 @@ async def message_state(id: str, caller: Caller, deps: With, to: str | None = No
         uuid7_ms(id)
     except ValueError as exc:
         raise RoostError("unknown_message", "A message id is a UUIDv7.") from exc
-    sent = await _recall(deps, caller, id) or await _find(deps, caller, id, to)
+    sent = await _recall(deps, caller, id)
+    if sent is None or not await _survives(deps, (await known(deps, sent.to)).user, sent.seq):
+        # What was answered once may have gone down with the log, and the message been sent again since.
+        sent = await _find(deps, caller, id, to) or sent
     if sent is None:
         raise RoostError("unknown_message", "No message with this id was accepted from this user.")
     person = await known(deps, sent.to)

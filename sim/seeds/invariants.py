@@ -13,7 +13,7 @@ from roost import wire
 from roost.client import events
 from roost.client.state import State
 from sim.seeds.stores import Store
-from storage.records import MessageRecord, decode_record
+from storage.records import MailboxDocument, MessageRecord, decode_record
 
 
 class Violation(Exception):  # noqa: N818 -- named for what was found
@@ -35,7 +35,6 @@ class Message(Struct):
         order: Position among all messages of the sending device.
         seqs: Every number that the log gave it.
         kept_by: Devices whose app has it for good.
-        devices: Devices it was addressed to.
         saved: The sender's phone has it for good.
     """
 
@@ -47,7 +46,6 @@ class Message(Struct):
     order: int
     seqs: list[int] = field(default_factory=list)
     kept_by: list[str] = field(default_factory=list)
-    devices: tuple[str, ...] = ()
     saved: bool = False
 
 
@@ -119,7 +117,6 @@ class Truth:
             if message is None:
                 raise Violation("phantom", f"nobody sent {record}")
             message.seqs.append(seq)
-            message.devices = tuple(sorted({*message.devices, *record.payloads}))
 
     def log_lost(self, users: list[str]) -> None:
         """A log is gone: what of it is not stored may never become an entry."""
@@ -253,12 +250,8 @@ class Truth:
     def check_rest(self) -> None:
         """Check what must hold when nothing is under way any more."""
         for message in self.messages.values():
-            if message.saved and not self.is_blocked(message):
-                missing = [device for device in message.devices if device not in message.kept_by]
-                if self._went_down(message) and message.kept_by:
-                    continue  # one device had it, and it went down before it was stored for the others
-                if missing or not message.seqs:
-                    raise Violation("lost", f"{missing or 'everybody'} never got {message}")
+            if message.saved and not self.is_blocked(message) and not message.kept_by:
+                raise Violation("lost", f"nobody ever got {message}")
         for user in self._store.users:
             self._check_mailbox(user)
 
@@ -276,6 +269,15 @@ class Truth:
             raise Violation("not_stored", f"the mailbox of {user} lacks {not_stored}")
         before = 0
         for document in documents:
+            self._check_kept(document)
             if document.prev != before and not self.logs_lost:
                 raise Violation("chain", f"in the mailbox of {user}, {before} comes before {document}")
             before = document.seq
+
+    def _check_kept(self, document: MailboxDocument) -> None:
+        record = decode_record(document.record)
+        if isinstance(record, MessageRecord):
+            message = self.messages[record.cause]
+            missing = [device for device in record.payloads if device not in message.kept_by]
+            if missing:
+                raise Violation("lost", f"{missing} never got {message}, stored as {document.seq}")

@@ -43,6 +43,10 @@ class End:
         self.incoming: deque[Any] = deque()
         self.other: End = self
 
+    def __repr__(self) -> str:
+        # It is part of tokens, and so of what tells one run from another.
+        return f"End({self.role!r}, {self.name!r})"
+
     def send(self, message: Any) -> None:
         """Send; lost when the link is gone."""
         if self.alive:

@@ -1,0 +1,99 @@
+"""The deterministic runs: the rules hold, planted bugs are found, and a run is the same every time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actors.user import UserActor
+from sim.seeds.cli import main, numbers, written
+from sim.seeds.runner import Outcome, play, replay
+from sim.seeds.shrink import shrink
+from sim.seeds.steps import Step
+from tests.unit.planted_bugs import BUGS, TellsTooEarly
+
+ROOT = Path(__file__).parents[2]
+SEEDS = range(60)
+
+# What each of these runs found once, so that it stays found:
+FOUND = {
+    30: "a record that waited while its log began anew was finished in the new log",
+    42: "a gateway answered what was sent again with the number that was lost",
+    50: "a number lost with a log was less than 2^32 below a watermark of the next one",
+    115: "a host let go of a shard, and its router, which missed that map, never learned it",
+    5: "a passivated actor came back with the devices of before",
+    218: "an answer that went down with the log hid what was sent again",
+    424: "a message counted as stored because the base rose between two looks",
+    558: "entries of an attachment that was given up came before ready",
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_rules_hold(seed: int) -> None:
+    assert play(seed).violation is None
+
+
+@pytest.mark.parametrize("seed", FOUND, ids=FOUND.values())
+def test_what_was_found_stays_found(seed: int) -> None:
+    assert play(seed).violation is None
+
+
+def first_broken(actor: type[UserActor]) -> Outcome:
+    runs = (play(seed, actor) for seed in range(1000))
+    return next(run for run in runs if run.violation is not None)
+
+
+@pytest.mark.parametrize("actor", BUGS)
+def test_a_planted_bug_is_found_within_1000_seeds(actor: type[UserActor]) -> None:
+    assert first_broken(actor).violation is not None
+
+
+def test_a_run_is_the_same_every_time_and_in_every_process() -> None:
+    here = [play(seed) for seed in range(5)]
+    assert [run.digest for run in here] == [play(seed).digest for seed in range(5)]
+    code = "from sim.seeds.runner import play; print(*(play(s).digest for s in range(5)))"
+    for hash_seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT, env={"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert there.stdout.split() == [run.digest for run in here]
+
+
+def test_the_steps_of_a_run_make_the_same_run() -> None:
+    run = play(7)
+    assert replay(7, run.plan, run.steps).digest == run.digest
+
+
+def test_a_failing_run_is_made_shorter_and_still_fails() -> None:
+    whole = first_broken(TellsTooEarly)
+
+    def fails(steps: list[Step]) -> bool:
+        again = replay(whole.seed, whole.plan, steps, TellsTooEarly)
+        return again.violation is not None and whole.violation is not None and again.violation[0] == whole.violation[0]
+
+    kept = shrink(whole.steps, fails)
+    assert fails(kept)
+    assert len(kept) < len(whole.steps) / 4
+    assert not any(fails(kept[:n] + kept[n + 1 :]) for n in range(len(kept)))
+
+
+def test_shrinking_leaves_what_is_needed() -> None:
+    assert shrink(range(100), lambda kept: {13, 57} <= set(kept)) == [13, 57]
+
+
+def test_lists_of_steps_are_written_and_read() -> None:
+    chosen = [1, 2, 3, 7, 9, 10]
+    assert written(chosen) == "1-3,7,9-10"
+    assert list(numbers(written(chosen))) == chosen
+    assert list(numbers("none")) == []
+
+
+def test_the_command_tells_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "20", "--jobs", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "20 seeds" in told
+    assert told.endswith("no violation\n")
+    assert main(["--replay", "3", "--steps", "0-20", "--trace"]) == 0
+    assert "21 steps" in capsys.readouterr().out
