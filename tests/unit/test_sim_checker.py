@@ -567,6 +567,21 @@ def test_the_stories_are_those_of_the_first() -> None:
     assert [id_ in story.title for id_, story in zip(ids, verdict.stories, strict=False)] == [True] * STORIES
 
 
+def test_the_first_are_the_first_of_all_mailboxes() -> None:
+    world = World()
+    ann, zed, bob = world.join("ann"), world.join("zed"), world.join("bob")
+    early = world.send(ann, "zed")
+    for _ in range(STORIES):
+        world.send(ann, "bob")
+    world.receive(zed)
+    world.receive(bob, STORIES)
+    world.end()
+    events = [e._replace(digest=e.digest + 1) if e.kind == Kind.RECEIVED else e for e in world.events]
+    stories = judged(events).stories
+    assert len(stories) == STORIES
+    assert early in stories[0].title
+
+
 def test_a_long_story_is_cut_in_the_middle() -> None:
     world = World()
     ann, bob = world.join("ann"), world.join("bob")
