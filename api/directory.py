@@ -7,7 +7,9 @@ when the subscription comes back, and while it is away an entry lives one second
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from roost.clock import Clock
@@ -28,6 +30,7 @@ class Person(Struct, frozen=True):
         display_name: As others see it.
         keyed: Devices that can be sent to: those with keys.
         devices: All devices.
+        bundles: The signed keys by device, as JSON: compact, for they are kept for many users.
     """
 
     user: str
@@ -35,6 +38,12 @@ class Person(Struct, frozen=True):
     display_name: str
     keyed: frozenset[str]
     devices: frozenset[str]
+    bundles: bytes = b"{}"
+
+    def keys(self) -> dict[str, dict[str, Any]]:
+        """Return the signed keys of each device that has some."""
+        found: dict[str, dict[str, Any]] = msgspec.json.decode(self.bundles)
+        return found
 
 
 class Directory:
@@ -132,6 +141,7 @@ class Directory:
 
 def person_of(user: User, devices: list[Device]) -> Person:
     """Reduce an account and its devices to what sending needs."""
-    keyed = frozenset(device.device for device in devices if device.keys is not None)
+    keys = {device.device: device.keys for device in devices if device.keys is not None}
     everything = frozenset(device.device for device in devices)
-    return Person(user.user_id, user.username, user.display_name, keyed, everything)
+    bundles = msgspec.json.encode(keys)
+    return Person(user.user_id, user.username, user.display_name, frozenset(keys), everything, bundles)

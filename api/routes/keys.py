@@ -45,17 +45,13 @@ async def query_keys(body: KeysQuery, caller: Caller, deps: With) -> KeysFound:
     await deps.limits.check("lookups", caller.device)
     ours, failures = _ours(deps, list(body.device_keys))
     people = await deps.directory.people(ours.values())
-    devices = await deps.store.devices_of([person.user for person in people.values()])
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for address, name in ours.items():
         if name not in people:
             continue
         wanted = body.device_keys[address]
-        found[address] = {
-            device.device: dict(device.keys)
-            for device in devices.get(people[name].user, [])
-            if device.keys is not None and (not wanted or device.device in wanted)
-        }
+        keys = people[name].keys()
+        found[address] = {device: keys[device] for device in keys if not wanted or device in wanted}
     return KeysFound(device_keys=found, failures=failures)
 
 

@@ -17,7 +17,7 @@ from roost.client.directory import Directory
 from roost.client.effects import Check, Effect, Renew, Requery, Resync, Seal, Take, Tell, Write
 from roost.client.errands import Errands
 from roost.client.http import Api
-from roost.client.inbox import Inbox
+from roost.client.inbox import ASKED_AT_MOST, Inbox
 from roost.client.keystore import Keystore
 from roost.client.poll import PollTransport
 from roost.client.state import OutboxItem, Profile
@@ -35,6 +35,7 @@ _IDLE_TICK_S = 5.0
 _HANDSHAKES = 2
 _READY_S = 30.0
 _DISPLACED_MS = 5000
+_ASK_AGAIN_S = 0.5
 _OVER = frozenset({"revoked", "token_reused", "bad_credentials"})
 
 
@@ -190,8 +191,12 @@ class Engine:
         if not doubt:
             for item in waiting:
                 self._seal_now(item)
-        self._inbox.asked(peer)
-        self._process_inbox()
+        asked = self._inbox.asked(peer)
+        if 0 < asked < ASKED_AT_MOST:
+            loop = asyncio.get_running_loop()
+            self._timers["keys"] = loop.call_later(_ASK_AGAIN_S * asked, self._ask_again, peer)
+        else:
+            self._process_inbox()
         self.flushed()
 
     def keys_stayed_away(self, peers: set[str]) -> None:
@@ -247,8 +252,12 @@ class Engine:
 
     def _process_inbox(self) -> None:
         peer = self._inbox.process(self._deliver)
-        if peer is not None:
+        if peer is not None and "keys" not in self._timers:
             self.errands.want_keys(peer)
+
+    def _ask_again(self, peer: str) -> None:
+        del self._timers["keys"]
+        self.errands.want_keys(peer)
 
     def _deliver(self, event: events.Event | None, seq: int) -> None:
         on_event = self.options.on_event

@@ -16,6 +16,9 @@ from roost.ids import address_of
 from roost.signing import DeviceKeys
 from roost.wire import MessageEntry
 
+ASKED_AT_MOST = 4
+"""How often the keys of an unknown device are asked for."""
+
 Deliver = Callable[[events.Event | None, int], None]
 """Hands on one event, and the seq that is taken once the app has it (0: none)."""
 
@@ -45,7 +48,7 @@ class Inbox:
         self._address = address
         self._server_name = server_name
         self._queue: deque[Take] = deque()
-        self._asked: set[tuple[str, str]] = set()
+        self._asked: tuple[str, str, int] = ("", "", 0)
 
     def add(self, take: Take) -> None:
         """Queue what the core gave."""
@@ -67,14 +70,21 @@ class Inbox:
                 deliver(None, take.seq)
         return None
 
-    def asked(self, peer: str) -> None:
-        """The peer's keys have just been asked for: what is still unknown stays so."""
+    def asked(self, peer: str) -> int:
+        """The peer's keys have just been asked for; returns how often, without learning the sender's.
+
+        A device may be so new that not every server knows it yet: only what stays unknown is given up.
+        """
         head = self._queue[0].entry if self._queue else None
-        if head is not None and head.from_ == peer:
-            self._asked = {(peer, head.from_device)}
+        if head is None or head.from_ != peer or self._directory.device(peer, head.from_device) is not None:
+            return 0
+        user, device, times = self._asked
+        times = times + 1 if (user, device) == (peer, head.from_device) else 1
+        self._asked = (peer, head.from_device, times)
+        return times
 
     def _sender_unknown(self, entry: MessageEntry) -> bool:
-        if self._session.is_repeat(entry) or (entry.from_, entry.from_device) in self._asked:
+        if self._session.is_repeat(entry) or self._asked == (entry.from_, entry.from_device, ASKED_AT_MOST):
             return False
         return self._directory.device(entry.from_, entry.from_device) is None
 

@@ -215,6 +215,17 @@ async def test_a_sender_without_keys_is_undecryptable_and_holds_nobody_up(world:
     assert (await world.event("bob", Undecryptable)).reason == "unknown_device"
 
 
+async def test_a_device_that_the_server_shows_late_is_waited_for(world: World) -> None:
+    alice, bob = await world.person("alice"), await world.person("bob")
+    hidden = world.server.bundles.pop("alice")
+    await alice.send("bob", "new here")
+    inbox = bob._engine._inbox
+    await world.until(lambda: inbox._asked[2] > 0, "first question")
+    world.server.bundles["alice"] = hidden
+    assert (await world.event("bob", MessageReceived)).text == "new here"
+    assert not [event for event in world.told["bob"] if isinstance(event, Undecryptable)]
+
+
 async def test_an_unknown_recipient_fails(world: World) -> None:
     alice = await world.person("alice")
     message_id = await alice.send("nobody", "hello")
