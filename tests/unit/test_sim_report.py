@@ -167,6 +167,7 @@ def test_the_next_fault_ends_the_search() -> None:
 
 def test_without_messages_before_the_strike_nobody_knows() -> None:
     assert recoveries(samples((1, 20, 10)), [strike(1)], 20 * SECOND) == [None]
+    assert recoveries(samples((1, 20, 10)), [strike(1.3)], 20 * SECOND) == [None]
     assert recoveries(samples((0, 20, 10)), [], 20 * SECOND) == []
 
 
@@ -393,3 +394,10 @@ def test_latency_that_others_measured_is_shown() -> None:
     watched = Watched(terminal=False)
     watched.progress.p50_ms, watched.progress.p99_ms = 12.5, 140.0
     assert "p50 12.5 ms, p99 140 ms" in watched.screen.line(0).plain
+
+
+def test_the_latency_shown_is_that_of_the_last_seconds() -> None:
+    watched = Watched(terminal=False)
+    watched.progress.latencies.extend((number, 900_000) for number in range(1_000))
+    watched.run(6)
+    assert "p50 20 ms, p99 20 ms" in watched.screen.line(watched.now).plain
