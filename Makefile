@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo up chat test unit lint types bench soak lock docs clean
+.PHONY: help setup demo up chat test unit lint types seeds bench soak lock docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,9 @@ lint: $(STAMP) ## Style, imports, layers
 
 types: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
+
+seeds: $(STAMP) ## 10,000 deterministic runs of the rules, faults and all
+	@$(BIN)/python -m sim.seeds
 
 bench: $(STAMP) ## Speed and memory of the embedded system; JSON in benchmarks/results/
 	@$(BIN)/python -m benchmarks.run

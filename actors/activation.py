@@ -80,7 +80,7 @@ class Activation:
             log.warning("snapshots_dropped", reason=exc.detail, users=len(encoded))
 
     def outdate(self, concerns: Callable[[str], bool]) -> None:
-        """Take no snapshot any more of the users whom this concerns: something changes while they are away."""
+        """Take no snapshot any more of these users: something changes while they are away."""
         for user in [user for user in self._awaited if concerns(user)]:
             del self._awaited[user]
 

@@ -47,7 +47,7 @@ class Sequencer:
 
     @property
     def top_base(self) -> int:
-        """The highest base of all shards, 0 before the first map: from there on, a number is of the present log."""
+        """The highest base of all shards, 0 before the first map: no earlier log gave a number above."""
         return max(self._bases, default=0)
 
     def adopt(self, bases: Sequence[int]) -> None:

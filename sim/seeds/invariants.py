@@ -13,7 +13,7 @@ from roost import wire
 from roost.client import events
 from roost.client.state import State
 from sim.seeds.stores import Store
-from storage.records import MailboxDocument, MessageRecord, decode_record
+from storage.records import MessageRecord, decode_record
 
 
 class Violation(Exception):  # noqa: N818 -- named for what was found
@@ -252,6 +252,8 @@ class Truth:
         for message in self.messages.values():
             if message.saved and not self.is_blocked(message) and not message.kept_by:
                 raise Violation("lost", f"nobody ever got {message}")
+        if unread := self.unread():
+            raise Violation("lost", unread[0])
         for user in self._store.users:
             self._check_mailbox(user)
 
@@ -269,15 +271,17 @@ class Truth:
             raise Violation("not_stored", f"the mailbox of {user} lacks {not_stored}")
         before = 0
         for document in documents:
-            self._check_kept(document)
             if document.prev != before and not self.logs_lost:
                 raise Violation("chain", f"in the mailbox of {user}, {before} comes before {document}")
             before = document.seq
 
-    def _check_kept(self, document: MailboxDocument) -> None:
-        record = decode_record(document.record)
-        if isinstance(record, MessageRecord):
-            message = self.messages[record.cause]
-            missing = [device for device in record.payloads if device not in message.kept_by]
-            if missing:
-                raise Violation("lost", f"{missing} never got {message}, stored as {document.seq}")
+    def unread(self) -> list[str]:
+        """Return what is in a mailbox and has not come to every device that it is for."""
+        found: list[str] = []
+        for document in (each for user in self._store.users for each in self._store.mailbox(user)):
+            record = decode_record(document.record)
+            if isinstance(record, MessageRecord):
+                message = self.messages[record.cause]
+                missing = [device for device in record.payloads if device not in message.kept_by]
+                found += [f"{device} never got {message}, stored as {document.seq}" for device in missing]
+        return found

@@ -18,6 +18,7 @@ from sim.seeds.world import Plan, World
 
 _LENGTHS = (100, 200, 300, 400)
 _FAULTY = 0.4
+_HABITS = (0.3, 1.0, 1.0, 3.0)
 _CHUNK = 20
 
 
@@ -100,7 +101,8 @@ def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
     outcome = Outcome(seed, plan_of(rng))
     faults = {name for name, kind in KINDS.items() if kind.fault and rng.random() < _FAULTY}
     names = [name for name, kind in KINDS.items() if not kind.fault or name in faults]
-    weights = [KINDS[name].weight for name in names]
+    # Every run has its own habits, so that some are seen that no average run has.
+    weights = [KINDS[name].weight * rng.choice(_HABITS) for name in names]
     length = rng.choice(_LENGTHS)
 
     def steps(world: World) -> Iterator[Step]:

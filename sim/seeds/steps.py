@@ -11,6 +11,9 @@ from typing import Any
 from msgspec import Struct
 
 from actors import messages as m
+from sim.seeds.gateways import Gateway
+from sim.seeds.hosts import Host
+from sim.seeds.routers import Router
 from sim.seeds.turns import FATES, Fate
 from sim.seeds.world import GATEWAYS, HOSTS, ROUTERS, World
 
@@ -217,7 +220,7 @@ def _task(world: World, host: str, index: int, fate: Fate) -> bool:
 
 
 def _draw_map(world: World, rng: Random) -> tuple[Any, ...] | None:
-    roles = {**world.hosts, **world.routers, **world.gateways}
+    roles: dict[str, Host | Router | Gateway] = {**world.hosts, **world.routers, **world.gateways}
     return _one([name for name, role in roles.items() if role.version < world.view.version], rng)
 
 

@@ -102,7 +102,7 @@ class World:
         return name
 
     def new_device(self, user: str, gateway: str) -> str:
-        """A user signs in on one more device: the host is to be told, and everybody who writes to the user."""
+        """A user signs in on one more device: the host is to be told, and who writes to the user."""
         name = self.add_device(user)
         self.refreshes.append(user)
         cause = uuid7(self.now_ms, name.encode()[:10])
