@@ -131,8 +131,9 @@ def _show(outcome: Outcome, console: Console) -> None:
             console.print(f"  {line}", markup=False)
     took = found["latency_ms"]["send_deliver"]
     totals = verdict.totals
+    rate = found["messages_per_s"] or 0
     console.print(
-        f"{totals.sent:,} messages of {found['users']:,} users, {found['messages_per_s'] or 0:,.0f} a second; "
+        f"{totals.sent:,} messages of {found['users']:,} users, {rate:,.0f} a second; "
         f"send to deliver p50 {took['p50']} ms, p99 {took['p99']} ms; {outcome.info.environment['harness']}.",
         markup=False,
     )

@@ -101,9 +101,7 @@ class Conductor:
             try:
                 await self._play(workers)
             finally:
-                for each in beside:
-                    each.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+                await _end(beside)
             self._run.harness = workers.figures()
         self._phase = "checking"
         self._watcher("checking", self._run.harness, self._run.faults, "")
@@ -180,6 +178,15 @@ class Conductor:
 
     def _ledgers(self, workers: Crew) -> list[Path]:
         return [*workers.ledgers, self._faults_path]
+
+
+async def _end(beside: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel what runs beside; what had failed before fails the run."""
+    for each in beside:
+        each.cancel()
+    for result in await asyncio.gather(*beside, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
 
 
 def _cost(workers: Sequence[Figures]) -> list[tuple[float, float]]:

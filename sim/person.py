@@ -29,6 +29,11 @@ class Person:
         return all(phone.away for phone in self.phones)
 
     @property
+    def connected(self) -> bool:
+        """Whether every phone has a session."""
+        return all(phone.connected for phone in self.phones)
+
+    @property
     def waiting(self) -> int:
         """Messages in the outboxes."""
         return sum(phone.waiting for phone in self.phones)

@@ -23,7 +23,7 @@ class Figures(Struct):
     Attributes:
         phase: ``joining``, ``ready``, ``running``, ``settling``, ``auditing`` or ``done``.
         joined: People who are registered.
-        online: Phones with a session.
+        online: People whose phones all have a session.
         sent: Messages handed to the SDK.
         accepted: Messages that the server has.
         delivered: Messages that arrived at an app, each device counted.

@@ -123,8 +123,8 @@ class Worker:
                 self.town.board.figures.joined += 1
 
         await asyncio.gather(*(join(user, person) for user, person in self.people.items()))
-        phones = [phone for person in self.people.values() for phone in person.phones]
-        while not all(phone.connected for phone in phones):  # noqa: ASYNC110 -- no event is common to them
+        # No event is common to them.
+        while not all(person.connected for person in self.people.values()):  # noqa: ASYNC110
             await asyncio.sleep(_LISTEN_EVERY_S)
 
     async def _act(self, begin: float) -> None:
@@ -221,8 +221,7 @@ class Worker:
 
     def _tell(self) -> None:
         figures = self.town.board.now()
-        phones = [phone for person in self.people.values() for phone in person.phones]
-        figures.online = sum(phone.connected for phone in phones)
+        figures.online = sum(person.connected for person in self.people.values())
         figures.waiting = sum(person.waiting for person in self.people.values() if figures.phase != "joining")
         usage = resource.getrusage(resource.RUSAGE_SELF)
         figures.cpu_s = usage.ru_utime + usage.ru_stime
