@@ -43,8 +43,8 @@ class Progress(Struct):
         delivered: Messages that an app was told.
         failed: Messages given up.
         problems: What looked wrong while it happened; the checker alone says what was.
-        p50_ms: Latency of the last seconds, from the send to the delivery; None if nothing came. Taken from
-            `latencies` where there are any.
+        p50_ms: Latency of the last seconds, from the send to the delivery; None or 0 if nothing came.
+            Taken from `latencies` where there are any.
         p99_ms: The same of the slowest hundredth.
         latencies: When a message was delivered and how long it took, in microseconds, newest last.
         faults: When a fault struck or ended and what it is, newest last.
@@ -216,4 +216,4 @@ class Screen:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "none" if value is None else f"{number(value)} ms"
+    return f"{number(value)} ms" if value else "none"

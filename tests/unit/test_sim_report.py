@@ -323,9 +323,7 @@ class Watched:
     def __init__(self, *, terminal: bool) -> None:
         self.now = 0
         self.out = io.StringIO()
-        self.progress = Progress(
-            started_us=0, ends_us=60 * SECOND, users=2_000, online=1_987, p50_ms=12.5, p99_ms=140
-        )
+        self.progress = Progress(started_us=0, ends_us=60 * SECOND, users=2_000, online=1_987)
         console = Console(file=self.out, force_terminal=terminal, width=90 if terminal else 300)
         self.screen = Screen(self.progress, console, clock=lambda: self.now)
 
@@ -335,6 +333,7 @@ class Watched:
             self.progress.sent += 75
             self.progress.accepted += 74
             self.progress.delivered += 73
+            self.progress.latencies.extend([(self.now, 20_000)] * 73)
             self.screen.refresh()
 
 
@@ -347,7 +346,7 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds() -> None:
     assert len(lines) == 4
     assert lines[-1] == (
         "40 s left, sending; 6,000 sent in all; 300 sent/s; 296 accepted/s; 292 delivered/s;"
-        " p50 12.5 ms, p99 140 ms; 1,987 of 2,000 online; 160 in flight; 0 failed; 0 problems"
+        " p50 20 ms, p99 20 ms; 1,987 of 2,000 online; 160 in flight; 0 failed; 0 problems"
     )
     assert ["+12.0 s kill [host-2]" in line for line in lines] == [True, True, True, False]
 
@@ -390,3 +389,16 @@ def test_after_the_end_the_screen_says_how_long_ago_it_was() -> None:
     assert watched.screen.line(watched.now).plain.startswith("3 s over time")
     watched.progress.p50_ms = 0
     assert "p50 none" in watched.screen.line(watched.now).plain
+
+
+def test_latency_that_others_measured_is_shown() -> None:
+    watched = Watched(terminal=False)
+    watched.progress.p50_ms, watched.progress.p99_ms = 12.5, 140.0
+    assert "p50 12.5 ms, p99 140 ms" in watched.screen.line(0).plain
+
+
+def test_the_latency_shown_is_that_of_the_last_seconds() -> None:
+    watched = Watched(terminal=False)
+    watched.progress.latencies.extend((number, 900_000) for number in range(1_000))
+    watched.run(6)
+    assert "p50 20 ms, p99 20 ms" in watched.screen.line(watched.now).plain
