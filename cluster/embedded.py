@@ -26,6 +26,9 @@ holds, from 23 to 56 us over the first 900 of them.
 _PORTS_TRIED: Final = 5
 _AGAIN_S: Final = 0.5
 _AGAIN_MAX_S: Final = 10.0
+_LOOK_EVERY_S: Final = 1.0
+_HOPELESS_LOOKS: Final = 3
+"""A server must be found hopeless this often in a row before it is ended."""
 
 log = structlog.get_logger()
 
@@ -145,7 +148,7 @@ class Embedded:
     async def _watch(self, name: str) -> None:
         pause = _AGAIN_S
         while True:
-            status = await self._servers[name].wait()
+            status = await _ended(self._servers[name])
             log.error("server_died", server=name, status=status)
             self._restarts[name] = self._restarts.get(name, 0) + 1
             await self._changed(self.rows())
@@ -163,6 +166,23 @@ class Embedded:
             await self._changed(self.rows())
             if name == "kafka":
                 await self._log_lost()
+
+
+async def _ended(server: Server) -> int:
+    """Return the exit status once the server has exited: by itself, or by our hand because it is hopeless."""
+    if server.spec.hopeless is None:
+        return await server.wait()
+    ending = asyncio.create_task(server.wait())
+    hopeless = 0
+    try:
+        while not (await asyncio.wait([ending], timeout=_LOOK_EVERY_S))[0]:
+            hopeless = hopeless + 1 if await server.spec.hopeless(server.spec.port) else 0
+            if hopeless == _HOPELESS_LOOKS:
+                log.error("server_hopeless", server=server.spec.name)
+                server.kill()
+        return ending.result()
+    finally:
+        ending.cancel()
 
 
 async def _start(make: Maker, folder: Path) -> Server:

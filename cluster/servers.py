@@ -53,6 +53,7 @@ class ServerSpec:
         env: Variables set in addition to the inherited ones.
         ready_s: Seconds until it must answer.
         stop_s: Seconds it has after SIGTERM before SIGKILL.
+        hopeless: Says whether it runs and answers, and yet must be started again to be of use.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ServerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ready_s: float = 30.0
     stop_s: float = 10.0
+    hopeless: Probe | None = None
 
     @property
     def address(self) -> str:
@@ -260,7 +262,13 @@ def mongo(port: int, folder: Path) -> ServerSpec:
         argv = (secantus, *kept, "--port", str(port), "--host", HOST)
     else:
         raise _missing("MongoDB")
-    return ServerSpec("mongo", argv, port, accepts, folder / "mongo.log")
+    return ServerSpec("mongo", argv, port, accepts, folder / "mongo.log", hopeless=_refuses_reads)
+
+
+async def _refuses_reads(port: int) -> bool:
+    from storage.mongo.probe import refuses_reads  # noqa: PLC0415 -- loads what no other verb needs
+
+    return await refuses_reads(HOST, port, "roost", "log")
 
 
 def redis(port: int, folder: Path) -> ServerSpec:

@@ -1,12 +1,14 @@
 import asyncio
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import bson
 import psutil
 import pytest
 
@@ -16,6 +18,7 @@ from cluster.servers import Server, ServerFailed, ServerSpec, start
 from roost.errors import Unavailable
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
+from storage.mongo.probe import refuses_reads
 from storage.records import Cursor
 
 
@@ -140,6 +143,42 @@ async def test_killed_store_is_unavailable_and_loses_nothing(tmp_path: Path, key
     assert await store.cursors_of(["alice"]) == {"alice": {"PHONEPHONE": 7}}
     await store.close()
     await server.stop()
+
+
+async def test_a_store_that_refuses_every_read_is_ended(tmp_path: Path) -> None:
+    """As SecantusDB does after a write that found no room, for as long as it runs."""
+    asked: list[int] = []
+
+    async def hopeless(port: int) -> bool:
+        asked.append(port)
+        return len(asked) != 2
+
+    server = await start(specs.redis(specs.free_port(), tmp_path))
+    server.spec = replace(server.spec, hopeless=hopeless)
+    async with asyncio.timeout(20):
+        assert await embedded._ended(server) == -signal.SIGKILL
+    assert asked == [server.spec.port] * 5, "three times in a row, not three times"
+
+
+async def test_only_an_internal_error_makes_a_store_hopeless(tmp_path: Path) -> None:
+    server = await start(specs.mongo(specs.free_port(), tmp_path))
+    assert server.spec.hopeless is not None
+    assert not await server.spec.hopeless(server.spec.port)
+    await server.stop()
+    assert not await server.spec.hopeless(server.spec.port)
+
+
+@pytest.mark.parametrize(("code", "refuses"), [(1, True), (13, False)])
+async def test_the_answer_to_a_read_is_understood(code: int, refuses: bool) -> None:  # noqa: FBT001
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        body = bson.encode({"ok": 0.0, "code": code})
+        writer.write(struct.pack("<iiiiIB", 21 + len(body), 1, 1, 2013, 0, 0) + body)
+        writer.close()
+
+    async with await asyncio.start_server(answer, specs.HOST, 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        assert await refuses_reads(specs.HOST, port, "roost", "log") == refuses
 
 
 async def _until_back(store: MongoStore, server: Server) -> None:
