@@ -50,6 +50,9 @@ class Profile(Struct, frozen=True):
 
 _PAUSE_S: Final = (4.0, 8.0)
 _SLOW_S: Final = (5.0, 10.0)
+_FULL_S: Final = (6.0, 12.0)
+"""Long enough for the store to use up what it had set aside."""
+
 _NOTHING_LOST: Final = "Nothing accepted is lost, doubled or reordered"
 _SERVERS: Final = {"broker": "kafka", "mongo": "mongo", "redis": "redis"}
 
@@ -198,7 +201,7 @@ def _outside() -> list[Profile]:
             target=DISK,
             does="Leaves no free byte on the file system of the data folder.",
             holds=f"{_NOTHING_LOST}; what cannot be stored stays in the log until there is room.",
-            lasts_s=_PAUSE_S,
+            lasts_s=_FULL_S,
             needs=frozenset({"processes", "disk"}),
         ),
         Profile(

@@ -1,6 +1,7 @@
 """Which faults there are, and when they strike."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sim.faults.profiles import MIXED, NOT_MIXED, PROFILES, ProfileUnknown, listed, parse
 from sim.faults.schedule import Strike, TooShort, clock_offset_ms, schedule
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
 PARTS = ("host", "router", "gateway", "pusher", "coordinator", "broker", "mongo", "redis")
 ISSUED = {
     *(f"{what}-{who}" for what in ("kill", "pause") for who in PARTS),
@@ -34,6 +36,13 @@ def test_every_fault_is_there_and_says_what_must_hold() -> None:
 def test_what_the_embedded_broker_cannot_promise_is_said() -> None:
     assert {name for name, each in PROFILES.items() if each.not_promised} == {"kill-broker"}
     assert "memory only" in PROFILES["kill-broker"].holds
+
+
+def test_the_documentation_lists_every_fault_as_it_is() -> None:
+    text = DOCUMENT.read_text()
+    for name, profile in PROFILES.items():
+        assert f"| `{name}` | {profile.does} | {profile.holds} |" in text
+        assert all(reason in text for reason in profile.not_promised.values())
 
 
 def test_names_are_composed_with_commas() -> None:
