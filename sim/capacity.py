@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from sim.checker import Verdict
+from sim.checker import UNVERIFIED, Verdict
 from sim.checker.verdict import percentiles
 from sim.scenarios.growing import online_at
 from sim.scenarios.staircase import GROWTH, STEPS, step_of
@@ -87,7 +87,7 @@ def capacity(spec: Spec, verdict: Verdict, go_us: int, goal: Goal) -> Capacity:
     took: list[list[int]] = [[] for _ in range(STEPS)]
     for at_us, took_us in zip(verdict.send_deliver.at_us, verdict.send_deliver.took_us, strict=True):
         took[step_of((at_us - go_us) / 1e6 / spec.duration_s)].append(took_us)
-    broken = min((story.at_us for story in verdict.stories if not verdict.holds), default=None)
+    broken = min((story.at_us for story in verdict.stories if story.kind != UNVERIFIED), default=None)
     steps = [_step(spec, number, each, step_us, goal) for number, each in enumerate(took) if each]
     reached = next((number for number, step in enumerate(steps) if not step.holds), len(steps))
     first = "latency" if reached < len(steps) else "end"
