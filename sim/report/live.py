@@ -12,21 +12,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sim.checker.verdict import percentiles
 from sim.ledger import now_us
 from sim.report.plots import number
 
 NOW_US = 3_000_000
 """Rates are of this last time."""
 
-LATENCY_US = 5_000_000
-"""And percentiles of this."""
-
 LINE_US = 5_000_000
 """Between two lines where there is no terminal."""
 
 FAULTS = 5
-MOST_LATENCIES = 20_000
 
 
 class Progress(Struct):
@@ -43,10 +38,8 @@ class Progress(Struct):
         delivered: Messages that an app was told.
         failed: Messages given up.
         problems: What looked wrong while it happened; the checker alone says what was.
-        p50_ms: Latency of the last seconds, from the send to the delivery; None or 0 if nothing came.
-            Taken from `latencies` where there are any.
+        p50_ms: Median time from the send to the delivery, of the last messages; None or 0 if nothing came.
         p99_ms: The same of the slowest hundredth.
-        latencies: When a message was delivered and how long it took, in microseconds, newest last.
         faults: When a fault struck or ended and what it is, newest last.
     """
 
@@ -62,7 +55,6 @@ class Progress(Struct):
     problems: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
-    latencies: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MOST_LATENCIES))
     faults: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=FAULTS))
 
     @property
@@ -119,7 +111,7 @@ class Screen:
     def line(self, now: int) -> Text:
         """Return all in one line."""
         progress, (sent, accepted, delivered) = self._progress, self._rates()
-        p50, p99 = self._latency(now)
+        p50, p99 = self._latency()
         told = [
             f"{self._left(now)}, {progress.phase}",
             f"{progress.sent:,} sent in all",
@@ -145,13 +137,13 @@ class Screen:
         bar.add_column(justify="right", no_wrap=True)
         bar.add_row(ProgressBar(total=span, completed=done), Text(self._left(now)))
         return Panel(
-            Group(bar, Text(), self._counts(now), Text(), self._ledger(), *self._faults()),
+            Group(bar, Text(), self._counts(), Text(), self._ledger(), *self._faults()),
             title=Text(f"Roost simulation: {progress.phase}"),
             title_align="left",
             width=min(88, self._console.width),
         )
 
-    def _counts(self, now: int) -> Table:
+    def _counts(self) -> Table:
         progress = self._progress
         table = Table.grid(expand=True, padding=(0, 2))
         table.add_column()
@@ -161,7 +153,7 @@ class Screen:
         table.add_row(Text("now, each second", style="dim"), *(f"{rate:,.0f}" for rate in self._rates()))
         totals = (progress.sent, progress.accepted, progress.delivered)
         table.add_row(Text("in all", style="dim"), *(Text(f"{total:,}", style="bold") for total in totals))
-        p50, p99 = self._latency(now)
+        p50, p99 = self._latency()
         table.add_row(Text("latency", style="dim"), "", f"p50 {p50}", f"p99 {p99}")
         return table
 
@@ -194,18 +186,9 @@ class Screen:
         sent, accepted, delivered = ((last[n] - first[n]) / span_s for n in (1, 2, 3))
         return sent, accepted, delivered
 
-    def _latency(self, now: int) -> tuple[str, str]:
+    def _latency(self) -> tuple[str, str]:
         """Return p50 and p99 of the last deliveries."""
-        latencies = self._progress.latencies
-        took = []
-        for at_us, took_us in reversed(latencies):
-            if at_us < now - LATENCY_US:
-                break
-            took.append(took_us)
-        if not latencies:
-            return _milliseconds(self._progress.p50_ms), _milliseconds(self._progress.p99_ms)
-        found = percentiles(took)
-        return _milliseconds(found.p50), _milliseconds(found.p99)
+        return _milliseconds(self._progress.p50_ms), _milliseconds(self._progress.p99_ms)
 
     def _left(self, now: int) -> str:
         left_us = self._progress.ends_us - now

@@ -336,6 +336,14 @@ def test_a_watermark_of_a_later_log_releases_nothing_unasked() -> None:
     assert [frame.id for frame in world.outgoing] == world.submitted["bob"]
 
 
+def test_a_watermark_just_below_a_whole_base_releases_nothing_unasked() -> None:
+    world = accepted()
+    # The message had number 1 and was not stored, so the next log begins at 2^32: less than that above it.
+    entry = ReceiptEntry(1, 0, world.now, "bob", 2**32, 0)
+    world.perform(world.session.received(Batch([entry]), world.now))
+    assert list(world.session.state.outbox) == world.submitted["bob"]
+
+
 def test_a_receipt_before_the_answer_is_not_forgotten() -> None:
     world = flown()
     frame = world.outgoing.pop()
