@@ -1,0 +1,226 @@
+"""Runs that once broke a rule, as the shortest list of steps that did; a seed's meaning changes, these do not."""
+
+from typing import Any
+
+from sim.seeds.steps import Step
+from sim.seeds.world import Plan
+
+
+def _steps(text: str) -> list[Step]:
+    return [tuple(map(_part, line.split())) for line in text.strip().splitlines()]
+
+
+def _part(word: str) -> Any:
+    if "/" in word:
+        return tuple(word.split("/"))
+    return int(word) if word.isdigit() else word
+
+
+FOUND: dict[str, tuple[Plan, list[Step]]] = {
+    "a record that waited while its log began anew was finished in the new log": (
+        Plan(1, (1, 1, 1)),
+        _steps("""
+            turn r0 6
+            turn r0 1
+            net r0>h0 2
+            connect ANN0000000 g1 stream
+            up ANN0000000 0 done
+            net g1>h0 1
+            task h0 4 done
+            task h0 5 done
+            task h0 0 done
+            task h0 6 done
+            task h0 2 done
+            task h0 4 done
+            net h0>g1 2
+            say ANN0000000 bob
+            down ANN0000000 6
+            flush ANN0000000
+            up ANN0000000 0 done
+            turn r0 1
+            lose 0
+        """),
+    ),
+    "a passivated actor came back with the devices of before": (
+        Plan(2, (2, 1, 2, 2)),
+        _steps("""
+            turn r0 1
+            connect BOB0000000 g0 poll
+            turn r0 6
+            net r0>h0 6
+            up BOB0000000 0 done
+            net g0>h0 2
+            task h0 5 done
+            device ann g1
+            task h0 2 lost
+            task h0 0 done
+            task h0 4 lost
+            task h0 3 done
+            task h0 0 done
+            task h0 1 done
+            task h0 6 done
+            task h0 0 done
+            task h0 0 done
+            passivate h0/bob
+            task h0 3 done
+            device bob g0
+            refresh g0
+            refresh g1
+            net g1>h0 1
+            task h0 4 done
+        """),
+    ),
+    "an answer that went down with the log hid what was sent again": (
+        Plan(1, (1, 2, 1)),
+        _steps("""
+            turn r0 1
+            turn r0 1
+            net r0>h0 1
+            say ANN0000000 cat
+            lose 0
+            connect CAT0000000 g0 stream
+            up CAT0000000 0 done
+            net g0>h0 6
+            task h0 7 done
+            task h0 5 done
+            say CAT0000000 bob
+            gateway g0
+            task h0 5 done
+            connect CAT0000000 g1 stream
+            connect ANN0000000 g1 stream
+            task h0 4 done
+            task h0 5 done
+            up CAT0000000 0 done
+            up ANN0000000 0 done
+            net g1>h0 6
+            task h0 2 done
+            task h0 3 done
+            tick 70000
+            task h0 3 done
+            task h0 6 done
+            drop ANN0000000
+            task h0 3 done
+            task h0 0 done
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+            net h0>g1 1
+            net g0>h0 6
+            task h0 6 done
+            net h0>g0 1
+            down CAT0000000 2
+            down ANN0000000 2
+            say ANN0000000 bob
+            flush ANN0000000
+            flush CAT0000000
+            remake 0
+            up ANN0000000 0 done
+            map r0
+            up CAT0000000 0 done
+            turn r0 6
+            lose 0
+            turn r0 1
+        """),
+    ),
+    "a message counted as stored because the base rose between two looks": (
+        Plan(2, (2, 2, 1, 1, 2)),
+        _steps("""
+            connect EVE0000001 g0 stream
+            say EVE0000000 cat
+            say EVE0000001 cat
+            turn r0 6
+            up EVE0000001 0 done
+            turn r0 1
+            net r0>h0 2
+            net g0>h0 2
+            task h0 5 done
+            task h0 7 done
+            task h0 7 done
+            task h0 4 done
+            task h0 7 done
+            task h0 2 done
+            task h0 4 done
+            net h0>g0 1
+            down EVE0000001 1
+            flush EVE0000001
+            up EVE0000001 0 done
+            down EVE0000001 1
+            tick 70000
+            check EVE0000001 g0 done
+            lose 1
+        """),
+    ),
+    "a host let go of a shard, and its router, which missed that map, never learned it": (
+        Plan(1, (1, 1, 1, 1)),
+        _steps("""
+            move 0
+            map r0
+            map h1
+            turn r0 2
+            move 0
+            turn r0 6
+            net r0>h1 1
+            map h1
+            move 0
+        """),
+    ),
+    "a gateway answered what was sent again with the number that was lost": (
+        Plan(1, (1, 1, 1, 1)),
+        _steps("""
+            connect BOB0000000 g0 stream
+            turn r0 1
+            turn r0 2
+            net r0>h0 6
+            say BOB0000000 cat
+            up BOB0000000 0 refused
+            net g0>h0 1
+            task h0 4 done
+            task h0 0 done
+            task h0 4 done
+            task h0 0 done
+            task h0 1 done
+            task h0 0 done
+            task h0 0 done
+            net h0>g0 6
+            down BOB0000000 1
+            flush BOB0000000
+            up BOB0000000 0 done
+            lose 0
+        """),
+    ),
+    "entries of an attachment that was given up came before ready": (
+        Plan(1, (2, 1, 2, 2)),
+        _steps("""
+            connect ANN0000001 g0 stream
+            say CAT0000001 bob
+            up ANN0000001 0 done
+            turn r0 1
+            say ANN0000001 bob
+            connect BOB0000000 g1 stream
+            connect DAN0000000 g1 stream
+            up DAN0000000 0 done
+            net g1>h0 2
+            up BOB0000000 0 done
+            turn r0 1
+            net r0>h0 2
+            net g1>h0 1
+            task h0 2 done
+            task h0 0 done
+            task h0 4 done
+            task h0 3 done
+            task h0 0 done
+            net g0>h0 2
+            task h0 7 done
+            task h0 2 done
+            task h0 1 done
+            task h0 2 done
+            net h0>g1 2
+            task h0 2 done
+            task h0 4 done
+            task h0 0 done
+            net h0>g0 1
+            down ANN0000001 1
+            flush ANN0000001
+            up ANN0000001 0 done
+        """),
+    ),
+}
