@@ -1,29 +1,23 @@
-"""A gateway of the run: the real accept path and stream rules, with sockets and questions of its own."""
+"""A gateway of the run: the real accept path and numbering, with links and questions of its own."""
 
 from collections.abc import Callable
 from typing import Any, cast
 
-from msgspec import Raw
-
 from actors import messages as m
 from actors.service import ClusterView
-from api import session as rules
 from api.directory import Person, person_of
-from api.sending import Outcome, Outgoing, Sender
+from api.sending import Outgoing, Sender
 from api.sequence import Sequencer
 from api.tokens import Principal
-from roost import wire
 from roost.clock import Clock
-from roost.errors import RoostError, Unavailable
 from roost.ids import SEQ_LIMIT, shard_of
 from sim.seeds.links import End, lives
 from sim.seeds.logs import PromptWriter
+from sim.seeds.sockets import Socket
 from sim.seeds.stores import Cache, Store
-from sim.seeds.turns import Fate, finish
+from sim.seeds.turns import finish
 from storage.ports import Accepted
 from storage.records import MessageRecord, decode_record
-
-CODEC = wire.MsgpackCodec()
 
 _PATIENCE_MS = 35_000
 
@@ -73,94 +67,6 @@ class PromptSender(Sender):
 
     def _spawn(self, work: Any) -> None:
         finish(work)
-
-
-class Socket:
-    """One WebSocket: frames of both ways, and the stream's rules at its gateway.
-
-    Attributes:
-        up: Client's frames that the gateway has not read.
-        down: Server's frames that the client has not read; ``None`` at the end: closed.
-        left: The client is gone, the gateway has not noticed.
-    """
-
-    def __init__(self, gateway: "Gateway", principal: Principal, number: int) -> None:
-        self.gateway = gateway
-        self.number = number
-        self.principal = principal
-        self.up: list[bytes] = []
-        self.down: list[bytes | rules.Shut] = []
-        self.left = self.ended = False
-        self.link: End | None = None
-        self.user = principal.user
-        self.session = rules.Session(
-            CODEC, lambda _: principal, lambda *_: 0.0, now_ms=gateway.clock(), spread_ms=0
-        )
-
-    def read(self, fate: Fate) -> bool:
-        """Let the gateway read one frame, or find that the client is gone."""
-        if self.ended:
-            return False
-        if not self.up:
-            if self.left:
-                self.gateway.gone(self)
-            return self.left
-        self.gateway.writer.fate = fate
-        self.perform(self.session.receive(self.up.pop(0), self.gateway.clock()))
-        self.gateway.writer.fate = "done"
-        return True
-
-    def perform(self, actions: list[rules.Action]) -> None:
-        """Do what the rules decided."""
-        for action in actions:
-            match action:
-                case rules.Emit(frame=frame):
-                    self.down.append(CODEC.encode(frame))
-                case rules.Shut():
-                    self.down.append(action)
-                    self.gateway.gone(self)
-                case rules.Open():
-                    self.gateway.attach(self)
-                case rules.Submit(frame=frame):
-                    self._submit(frame)
-                case rules.Acknowledge(seq=seq):
-                    if self.link is not None:
-                        self.link.send(m.Ack(self.number, seq))
-                case rules.MarkRead(peer=peer, seq=seq):
-                    self._mark_read(peer, seq)
-                case _:
-                    continue
-
-    def _submit(self, frame: wire.Send) -> None:
-        def answer(outcome: Outcome) -> None:
-            if isinstance(outcome, Accepted):
-                self.perform(self.session.answered(frame.id, outcome.seq, outcome.accepted_at_ms))
-            else:
-                self.perform(self.session.refused(frame.id, outcome))
-
-        self.gateway.sender.accept(Outgoing(self.principal, frame, answer))
-
-    def _mark_read(self, peer: str, seq: int) -> None:
-        def replied(answer: m.Answer | None) -> None:
-            if isinstance(answer, m.Refusal):
-                self.perform(self.session.failed("read", RoostError(answer.code, answer.detail)))
-            elif answer is None:
-                self.perform(self.session.failed("read", Unavailable("The host is away.")))
-
-        self.gateway.ask(
-            self.user, lambda call: m.ReadUpTo(call, self.user, self.user, peer, peer, seq), replied
-        )
-
-    def attachment(self) -> m.Attach | None:
-        """Return how to attach: as new, or where the socket stands (as `api.socket.Stream.attach`)."""
-        rule = self.session
-        if rule.principal is None or rule.closed:
-            return None
-        cursor = rule.top if rule.ready else rule.cursor
-        who = rule.principal
-        return m.Attach(
-            self.number, who.user, who.username, who.device, cursor, rule.acked, rule.background, rule.ready
-        )
 
 
 class Gateway:
@@ -369,6 +275,3 @@ class Gateway:
         elif log.base <= seq < log.base + log.stored or finish(self._store.exists(to, seq)):
             state = "stored"
         return {"id": message_id, "to": to, "seq": seq, "state": state}
-
-
-__all__ = ["CODEC", "Gateway", "Raw", "Socket"]

@@ -17,9 +17,9 @@ from roost.client.effects import Batch, Check, Effect, Incoming, Requery, Resync
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import uuid7
-from sim.seeds.gateways import CODEC, Socket
 from sim.seeds.invariants import Truth, Violation
 from sim.seeds.polls import Polling
+from sim.seeds.sockets import CODEC, Socket
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(State).decode

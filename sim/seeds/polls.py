@@ -8,7 +8,8 @@ from api.sending import Outcome, Outgoing
 from api.tokens import Principal
 from roost import wire
 from roost.codes import CODES
-from sim.seeds.gateways import CODEC, Gateway
+from sim.seeds.gateways import Gateway
+from sim.seeds.sockets import CODEC
 from sim.seeds.turns import Fate
 from storage.ports import Accepted
 

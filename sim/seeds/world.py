@@ -12,7 +12,7 @@ from actors.user import UserActor
 from api.tokens import Principal
 from cluster.log_keeper import BASE_STEP, FIRST_BASE
 from roost.ids import shard_of, uuid7
-from sim.seeds.gateways import Gateway, Socket
+from sim.seeds.gateways import Gateway
 from sim.seeds.hosts import Host
 from sim.seeds.invariants import Truth
 from sim.seeds.links import Links
@@ -20,6 +20,7 @@ from sim.seeds.logs import Log, PromptWriter, Reader
 from sim.seeds.phones import Phone
 from sim.seeds.polls import Polling
 from sim.seeds.routers import Router
+from sim.seeds.sockets import Socket
 from sim.seeds.stores import Cache, Store
 from sim.seeds.turns import Task, finish
 from storage.records import Device, KeysRecord, LogState, User, encode_record

@@ -1,4 +1,4 @@
-"""Runs that once broke a rule, as the shortest list of steps that did; a seed's meaning changes, these do not."""
+"""Runs that once broke a rule, as lists of steps: what a seed means changes, these stay."""
 
 from typing import Any
 
