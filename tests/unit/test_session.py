@@ -204,6 +204,16 @@ def test_acks() -> None:
     assert session.acked == 15
 
 
+def test_nothing_comes_before_ready() -> None:
+    session, _ = make()
+    session.receive(pack(wire.Hello("good", 10)), NOW)
+    assert session.deliver([raw(11)], 11) == []
+    assert session.drained(11) == []
+    assert session.missed() == []
+    assert session.attached(10, NOW) == [rules.Emit(wire.Ready(session.principal.device, 10, NOW))]
+    assert session.deliver([raw(11)], 11) == [rules.Emit(wire.Entries([raw(11)]))]
+
+
 def test_resume_repeats_nothing() -> None:
     session, _ = live(cursor=10)
     session.deliver([raw(11)], 11)
