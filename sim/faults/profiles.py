@@ -225,6 +225,7 @@ NOT_MIXED: Final[Mapping[str, str]] = MappingProxyType(
         "kill-broker": "it promises less than the others",
         "full-disk": "it needs root",
         "fcm-unregistered": "phones that lost their token are not woken any more",
+        "skewed-clocks": "it is there for the whole run, not for a while",
     }
 )
 """What ``mixed`` leaves out, and why."""

@@ -35,7 +35,7 @@ class Strike(Struct, frozen=True):
         at_s: Seconds after the begin of the traffic.
         name: Of the profile.
         target: As in the profile.
-        lasts_s: Until it is healed; 0 for what is over at once.
+        lasts_s: Until it is healed; 0 for what is over at once, or is there from the start and stays.
         draw: 0 to 1: which of the target's instances.
         amount: See `Profile.amount`; 0 for what has none.
     """
@@ -62,7 +62,7 @@ def schedule(profile: str, seed: int, duration_s: float) -> list[Strike]:
     """
     faults = parse(profile)
     draws = random.Random(f"faults {seed}")  # noqa: S311 -- a simulation
-    always = [Strike(0.0, each.name, each.target, duration_s) for each in faults if each.act == "skew"]
+    always = [Strike(0.0, each.name, each.target, 0.0) for each in faults if each.act == "skew"]
     begins, ends = _traffic(duration_s)
     names = [each for each in faults if each.act != "skew"]
     order = _order(names, int((ends - begins) / _SLOT_S), draws, mixed=MIXED in names_in(profile))

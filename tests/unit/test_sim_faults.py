@@ -94,13 +94,16 @@ def test_a_long_run_is_struck_again_and_again() -> None:
 
 def test_mixed_takes_what_there_is_time_for_and_everything_in_the_end() -> None:
     short = [each.name for each in schedule(MIXED, 7, 60)]
-    assert len(short) == 4  # three, and the clocks
-    assert len(set(short)) == 4
+    assert len(short) == 3
+    assert len(set(short)) == 3
     assert {each.name for each in schedule(MIXED, 7, 600)} == set(PROFILES) - set(NOT_MIXED)
 
 
-def test_clocks_are_wrong_from_the_start_to_the_end() -> None:
-    assert schedule("skewed-clocks", 1, 60) == [Strike(0.0, "skewed-clocks", "clients", 60)]
+def test_clocks_are_wrong_from_the_start_and_hold_up_no_other_fault() -> None:
+    assert schedule("skewed-clocks", 1, 60) == [Strike(0.0, "skewed-clocks", "clients", 0.0)]
+    both = schedule("kill-host,skewed-clocks", 1, 60)
+    assert both == [*schedule("skewed-clocks", 1, 60), *both[1:]]
+    assert {each.name for each in both[1:]} == {"kill-host"}
 
 
 def test_a_run_that_is_too_short_says_how_long_it_must_be() -> None:
