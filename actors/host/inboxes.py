@@ -79,8 +79,15 @@ class Inboxes(HostState):
         if offset is not None:
             self._finished([Ticket(shard.offsets, offset)])
 
+    def _has_to_wait(self, user: str) -> bool:
+        """Say whether the log before is being stored, and none of its records waits for this very actor."""
+        resident = self._residents.get(user)
+        if resident is None or not resident.shard.settling:
+            return False
+        return all(shard is resident.shard for _, shard, _ in resident.inbox)
+
     async def _load(self, floors: dict[str, int]) -> None:
-        while settling := [u for u in floors if u in self._residents and self._residents[u].shard.settling]:
+        while settling := [user for user in floors if self._has_to_wait(user)]:
             log.info("activation_waits", users=len(settling), reason="the log before is being stored")
             await asyncio.sleep(0.05)
         loaded = await self._one_by_one(floors, self._activation.load)

@@ -253,7 +253,7 @@ class Host(Inboxes, FromRouters, FromGateways):
             self.tasks.append(task)
 
     async def _load(self, floors: dict[str, int]) -> None:
-        while [u for u in floors if u in self._residents and self._residents[u].shard.settling]:
+        while [user for user in floors if self._has_to_wait(user)]:
             await Turn()
         loaded = await self._one_by_one(floors, self._activation.load)
         for user in floors:
