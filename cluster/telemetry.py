@@ -3,10 +3,11 @@
 Metrics are declared in ``storage/metrics.py``, below everybody who counts.
 """
 
+import io
 import logging
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -53,6 +54,34 @@ def _bound(role: str, name: str) -> Processor:
     return bind
 
 
+class LogFile(io.TextIOBase):
+    """Takes lines, also when the disk is full: whoever logs that has better to do than to fail at it.
+
+    Lines that find no room are counted, and the number is written before the next line that does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._dropped = 0
+
+    def write(self, text: str) -> int:
+        """Write it at once, or count it as dropped."""
+        data = text.encode()
+        if self._dropped:
+            data = b'\n{"event": "log_lines_dropped", "lines": %d}\n' % self._dropped + data
+        try:
+            whole = self._file.write(data) == len(data)
+        except OSError:
+            whole = False
+        self._dropped = 0 if whole else self._dropped + text.count("\n")
+        return len(text)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
 def _open(path: Path) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("a", buffering=1, encoding="utf-8")
+    return cast("TextIO", LogFile(path))

@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
+
+import structlog
 
 from cluster import servers
 from cluster.embedded import MAX_RECORDS, Embedded
 from cluster.settings import Settings
+from cluster.telemetry import LogFile
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
 
@@ -32,6 +35,8 @@ async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy
     proxies = {name: Proxy() for name in ("kafka", "mongo", "redis")}
     makers = (partial(servers.tansu, advertised=proxies["kafka"].address), servers.mongo, servers.redis)
     embedded = Embedded(Settings.load({"data": folder}), _unheard, _untold, _untold, makers)
+    log = LogFile(folder / "servers.log")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(cast("TextIO", log)))
     try:
         await embedded.start()
         embedded.watch()
@@ -42,6 +47,8 @@ async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy
     finally:
         await asyncio.gather(*(proxy.close() for proxy in proxies.values()))
         await embedded.stop()
+        structlog.reset_defaults()
+        log.close()
 
 
 async def _unheard(_rows: list[dict[str, Any]]) -> None:
