@@ -35,6 +35,8 @@ class UserActor(Records, Acks, Company):
             return [] if trusted else self._cursor_lacks(event.device, event.cursor)
         if isinstance(event, ev.Acked):
             return self._ack_lacks(event)
+        if isinstance(event, ev.ReadMarked):
+            return self._gaps_lack()
         return []
 
     def learn(self, facts: ev.Facts) -> None:
@@ -45,7 +47,8 @@ class UserActor(Records, Acks, Company):
             self._repeat_facts[device, cause] = seq
         self._cursor_facts.update(facts.cursors)
         for after, upto, items in facts.items:
-            self._item_facts[after, upto] = items
+            if not self._learn_gap((after, upto), items):
+                self._item_facts[after, upto] = items
 
     def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
         """Handle one event that `lacks` nothing.

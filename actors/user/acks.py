@@ -15,7 +15,13 @@ class Acks(Reading):
         if state is None or not state.cursor < event.seq <= self.head.handled:
             return []
         wanted = self._stored_span(event, state)
-        return [ev.SendersUnknown(*wanted)] if wanted is not None and wanted not in self._item_facts else []
+        if wanted is not None and wanted not in self._item_facts:
+            return [ev.SendersUnknown(*wanted)]
+        # As it will be when this is acknowledged.
+        before, state.cursor = state.cursor, event.seq
+        lacks = self._gaps_lack()
+        state.cursor = before
+        return lacks
 
     def _stored_span(self, event: ev.Acked, state: DeviceState) -> tuple[int, int] | None:
         """Return the span of stored entries an ack covers and that no stream has in flight."""
@@ -33,14 +39,24 @@ class Acks(Reading):
             self._refuse(event.token, "cursor_invalid", "acknowledge only what was received")
             return
         if event.seq > state.cursor:
-            for sender in self._senders(event, state):
-                self._tell(sender, self.receipts.delivered(sender, event.seq))
+            senders, had_gaps = self._senders(event, state), bool(self._gaps())
             state.cursor = event.seq
+            for sender in senders:
+                self._tell_delivered(sender, had_gaps=had_gaps)
         self._out.append(do.PutCursor(event.device, state.cursor, event.token))
         stream = self._stream_of(event.device)
         if stream is not None:
             stream.acked(event.seq)
             self._serve(stream)
+
+    def _tell_delivered(self, sender: str, *, had_gaps: bool) -> None:
+        covered = self._covered(sender)
+        marks = self.receipts.delivered(sender, covered)
+        row = self.rows.get(sender)
+        if had_gaps and row is not None and row.my_read_seq and self.user.read_receipts:
+            # What was read beyond the gap could not be told before.
+            marks = self.receipts.read(sender, min(row.my_read_seq, covered)) or marks
+        self._tell(sender, marks)
 
     def _senders(self, event: ev.Acked, state: DeviceState) -> list[str]:
         """Return who wrote the messages that this ack covers for the first time on this device."""
@@ -77,10 +93,14 @@ class Acks(Reading):
             changed = Conversation(**{f: getattr(row, f) for f in row.__struct_fields__})
             changed.my_read_seq = event.seq
             if self.user.read_receipts:
-                self._tell(event.peer, self.receipts.read(event.peer, event.seq))
+                self._tell(event.peer, self.receipts.read(event.peer, self._readable(event)))
             self._put_row(changed, 0, event.token)
         elif event.token is not None:
             self._out.append(do.AnswerDone(event.token))
 
     def _marks(self, event: ev.MarksAsked) -> None:
         self._out.append(do.AnswerMarks(event.token, self.rows.get(event.peer)))
+
+    def _readable(self, event: ev.ReadMarked) -> int:
+        """Return what the mark may say: not that an older message was read which no device has."""
+        return min(event.seq, self._covered(event.peer)) if self._gaps() else event.seq

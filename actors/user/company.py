@@ -55,7 +55,9 @@ class Company(Reading):
         self.user, self._devices = event.user, event.devices
         known, self.devices = self.devices, {}
         for device in event.devices:
-            state = known.get(device.device) or DeviceState(device.from_seq, pushable=False)
+            state = known.get(device.device) or DeviceState(
+                device.from_seq, floor=device.from_seq, pushable=False
+            )
             state.pushable = device.push_token is not None
             self.devices[device.device] = state
         for stream in [s for s in self.streams.values() if s.device not in self.devices]:

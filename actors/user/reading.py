@@ -5,12 +5,12 @@ from typing import Any
 from actors import effects as do
 from actors import events as ev
 from actors.events import Item
-from actors.user.state import State
+from actors.user.coverage import Coverage
 from actors.view import Poll, Reader, Stream
 from storage.records import MessageRecord
 
 
-class Reading(State):
+class Reading(Coverage):
     """Attach, detach, sync, and serve: in seq order, within each reader's room."""
 
     def _cursor_lacks(self, device: str, cursor: int | None) -> list[ev.Unknown]:

@@ -35,7 +35,7 @@ class Records(Reading):
             return [ev.NewestUnknown(record.sender, record.sender_device, event.seq)]
         if self._is_repeat(record) is None:
             return [ev.RepeatUnknown(record.sender_device, record.cause, event.seq)]
-        return []
+        return self._gaps_lack()
 
     def _record(self, event: ev.RecordArrived) -> None:
         if event.seq <= self.head.handled:
@@ -58,17 +58,25 @@ class Records(Reading):
         if repeat:
             self._tell(
                 record.sender,
-                self.receipts.repeated(record.sender, seq, all_acked=self._best_cursor() >= self.head.tail),
+                self.receipts.repeated(record.sender, seq, all_acked=self._all_acked(record.sender)),
             )
             return
         self._keep(seq, record, value)
+        for device, state in self.devices.items():
+            if device not in record.payloads:
+                state.floor = max(state.floor, seq)
         self.receipts.arrived(record.sender, seq)
         if record.sender not in self.rows:
             self._put_row(Conversation(self.user.user_id, record.sender, record.sender_name), seq)
         if any(state.cursor >= seq for d, state in self.devices.items() if d in record.payloads):
-            self._tell(record.sender, self.receipts.delivered(record.sender, seq))
+            self._tell(
+                record.sender, self.receipts.delivered(record.sender, min(seq, self._covered(record.sender)))
+            )
         if not self._attached():
             self._wake(record.payloads, record.cause, seq, urgent=record.urgent)
+
+    def _all_acked(self, sender: str) -> bool:
+        return self._covered(sender) >= self.head.tail
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
         """Say whether the mailbox holds this message already; None: it has to be looked up."""

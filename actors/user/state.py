@@ -22,13 +22,15 @@ class DeviceState:
 
     Attributes:
         cursor: Everything up to here is safely on the device.
+        floor: Nothing up to here was encrypted for it.
         pushable: It has a push token.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
     """
 
-    def __init__(self, cursor: int, *, pushable: bool) -> None:
+    def __init__(self, cursor: int, *, floor: int, pushable: bool) -> None:
         self.cursor = cursor
+        self.floor = floor
         self.pushable = pushable
         self.woken_at_ms: int | None = None
 
@@ -41,7 +43,9 @@ class State:
         self.head = Head(loaded.handled, loaded.tail)
         self._devices = loaded.devices
         self.devices = {
-            d.device: DeviceState(loaded.cursors.get(d.device, d.from_seq), pushable=d.push_token is not None)
+            d.device: DeviceState(
+                loaded.cursors.get(d.device, d.from_seq), floor=d.from_seq, pushable=d.push_token is not None
+            )
             for d in loaded.devices
         }
         self.streams: dict[int, Stream] = {}
@@ -55,6 +59,8 @@ class State:
         self._cursor_facts: dict[int, bool] = {}
         self._repeat_facts: dict[tuple[str, str], int] = {}
         self._item_facts: dict[tuple[int, int], tuple[Item, ...]] = {}
+        self._gaps_wanted: dict[tuple[int, int], int] = {}
+        self._gap_facts: dict[int, tuple[int, dict[str, int]]] = {}
         self._now_ms = 0
         self._stored = loaded.handled
         self._out: list[do.Effect] = []
@@ -128,9 +134,6 @@ class State:
     def _refuse(self, token: object, code: str, detail: str) -> None:
         if token is not None:
             self._out.append(do.Refuse(token, code, detail))
-
-    def _best_cursor(self) -> int:
-        return max((state.cursor for state in self.devices.values()), default=0)
 
     def _needed_after(self) -> int:
         """Return the lowest position that somebody attached still reads or acknowledges from."""

@@ -4,6 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import structs
 
 from actors import effects as do
 from actors import events as ev
@@ -435,3 +436,31 @@ def test_a_record_that_was_handled_is_not_handled_again() -> None:
     world.run()
     record = world.log[0]
     assert world.feed(ev.RecordArrived(BASE, record, encode_record(record))) == []
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_later_device_acknowledges_nothing_older_than_itself(*, crash: bool) -> None:
+    world = World(("P", "T"))
+    world.append("alice", 1, phones=("P",))
+    world.append("bob", 2, phones=("P",))
+    world.devices = (world.devices[0], structs.replace(world.devices[1], from_seq=BASE + 1))
+    world.load()
+    world.append("alice", 3)
+    world.append("carol", 4)
+    world.run()
+    world.store_all()
+    if crash:
+        world.commit()
+        world.crash()
+    world.attach("T")
+    world.run()
+    world.ack("T", BASE + 3)
+    assert not world.told["alice"], "her first message is on no device"
+    assert world.told["carol"] == [(BASE + 3, 0)]
+    world.feed(ev.ReadMarked("alice", "alice", BASE + 2))
+    assert all(delivered < BASE for delivered, _ in world.told["alice"])
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE + 1)
+    assert world.told["alice"][-1] == (BASE + 3, BASE + 2)
+    assert world.told["bob"] == [(BASE + 3, 0)]

@@ -1,0 +1,91 @@
+"""How far senders may be told that their messages were delivered, when devices came at different times.
+
+A message is delivered when one device that it was encrypted for has acknowledged it. A device that
+was added later acknowledges nothing older than itself: where an older device lags behind that point,
+there is a *gap*, and who has a message in it is told no more than up to the gap.
+"""
+
+from collections.abc import Iterator
+
+from actors import events as ev
+from actors.events import Item
+from actors.user.state import State
+from storage.records import MessageRecord
+
+Gap = tuple[int, int]
+"""``begin < seq <= end``: acknowledged by no device that existed then."""
+
+
+class Coverage(State):
+    """The gaps, and who has a message in them."""
+
+    def _gaps(self) -> list[Gap]:
+        """Return the gaps, lowest first; none is the rule."""
+        return self._walk()[0]
+
+    def _reached(self) -> int:
+        """Return the highest acknowledgement of a device for something that was encrypted for it."""
+        return self._walk()[1]
+
+    def _walk(self) -> tuple[list[Gap], int]:
+        if len(self.devices) == 1:
+            (state,) = self.devices.values()
+            return [], state.cursor
+        found: list[Gap] = []
+        states = sorted(self.devices.values(), key=lambda state: state.floor)
+        reached = states[0].cursor if states else 0
+        for state in states[1:]:
+            if state.cursor > state.floor:
+                if reached < state.floor:
+                    found.append((reached, state.floor))
+                reached = max(reached, state.cursor)
+        return found, reached
+
+    def _gaps_lack(self) -> list[ev.Unknown]:
+        wanted = {
+            (begin, min(end, self.head.begin)): end
+            for begin, end in self._gaps()
+            if begin < self.head.begin and not self._gap_known(begin, end)
+        }
+        self._gaps_wanted |= wanted
+        return [ev.SendersUnknown(*span) for span in wanted]
+
+    def _covered(self, sender: str) -> int:
+        """Return up to where everything of this sender is acknowledged."""
+        for begin, end in self._gaps():
+            if self._in_gap(sender, begin, end):
+                return begin
+        return self._reached()
+
+    def _in_gap(self, sender: str, begin: int, end: int) -> bool:
+        known = self._gap_facts.get(end)
+        if known is not None and known[1].get(sender, 0) > begin:
+            return True
+        return any(begin < item.seq <= end and self._is_of(item, sender) for item in self.head)
+
+    def _gap_known(self, begin: int, end: int) -> bool:
+        known = self._gap_facts.get(end)
+        return known is not None and known[0] <= begin
+
+    def _learn_gap(self, span: tuple[int, int], items: tuple[Item, ...]) -> bool:
+        """Keep of the entries of a gap what counts: each sender's last number. False: nobody asked for it."""
+        end = self._gaps_wanted.pop(span, None)
+        if end is None:
+            return False
+        self._gap_facts[end] = (span[0], dict(self._last_of_senders(items)))
+        return True
+
+    def _last_of_senders(self, items: tuple[Item, ...]) -> Iterator[tuple[str, int]]:
+        for item in items:
+            record = item.record
+            if isinstance(record, MessageRecord) and self._is_of(item, record.sender):
+                yield record.sender, item.seq
+
+    def _is_of(self, item: Item, sender: str) -> bool:
+        """Say whether the entry is a message of this sender for a device that still exists."""
+        record = item.record
+        return (
+            isinstance(record, MessageRecord)
+            and record.sender == sender
+            and not self.devices.keys().isdisjoint(record.payloads)
+        )
