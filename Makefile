@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo up chat test unit lint types seeds bench soak lock docs clean
+.PHONY: help setup demo up chat test unit lint types sim faults seeds bench soak lock docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,12 @@ lint: $(STAMP) ## Style, imports, layers
 
 types: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
+
+sim: $(STAMP) ## Two thousand virtual users for a minute, audited; the report is sim.html
+	@$(BIN)/roost sim --users 2000 --rate 300 --duration 60 --report sim.html --json sim.json
+
+faults: $(STAMP) ## Every fault for a minute each, then mixed (about three quarters of an hour)
+	@$(BIN)/python -m sim.every_fault --duration 60
 
 seeds: $(STAMP) ## 10,000 deterministic runs of the rules, faults and all
 	@$(BIN)/python -m sim.seeds

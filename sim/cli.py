@@ -116,6 +116,9 @@ def _conclude(outcome: Outcome, args: argparse.Namespace, console: Console) -> i
         console.print(f"The report: {args.report.absolute()}", markup=False)
     elif not verdict.holds:
         console.print("Next: the same command with --report FILE.html tells the stories with plots.")
+    if not verdict.totals.sent:
+        console.print("Nothing was sent: nothing is proven. Raise --rate or --duration.", style="red")
+        return cli.DID_NOT_HOLD
     return cli.DONE if verdict.holds else cli.DID_NOT_HOLD
 
 

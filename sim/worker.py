@@ -183,9 +183,12 @@ class Worker:
                 for phone in person.phones:
                     await phone.stored()
 
-        for person in self.people.values():
+        people = self.people.values()
+        for person in people:
             person.end()
-        await asyncio.gather(*(audit(person) for person in self.people.values()))
+        # With the apps closed nothing can be accepted any more that the audit has not seen.
+        await asyncio.gather(*(person.go(wakes=False) for person in people))
+        await asyncio.gather(*(audit(person) for person in people))
 
     # --- word from and to the parent -----------------------------------------------------------------
 
