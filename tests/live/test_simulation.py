@@ -60,7 +60,7 @@ LIES = {
     "receipt_without_delivery": (liars.Foretells, False),
     "receipt_backwards": (liars.TakesBack, False),
 }
-"""The lie for each violation, and whether it is told to phones without cryptography: others see through it."""
+"""The lie for each violation, and whether it is told to phones without cryptography: others see through."""
 
 
 @pytest.mark.parametrize("kind", LIES)
