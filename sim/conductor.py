@@ -162,6 +162,9 @@ class Conductor:
 
     async def _sample(self) -> None:
         while True:
+            if self._phase == "joining":  # accounts cost much that is no message's
+                await asyncio.sleep(_LOOK_EVERY_S)
+                continue
             usage = await asyncio.to_thread(self.system.usage)
             at_us = now_us()
             self._run.usage += [

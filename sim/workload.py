@@ -17,6 +17,9 @@ from msgspec import Struct
 Shape = Callable[[float], float]
 """The rate at a time of the run (0 to 1), as a factor 0 to 1 of the greatest rate."""
 
+CONTACTS = 8
+"""Whom a user knows, about."""
+
 Breakage = Literal["cut", "half_open", "crash", "repeat"]
 """What happens to a phone: its connection ends; its connection goes silent while the server still holds it;
 its app dies between having received a message and having taken it; its next sends go out twice."""
@@ -79,8 +82,8 @@ class Stage:
     def __init__(self, users: int, rate: float, duration_s: float, seed: int) -> None:
         self.users, self.rate, self.duration_s = users, rate, duration_s
         self.random = random.Random(seed)  # noqa: S311 - a plan, not a secret
-        self._contacts: dict[int, Sequence[int]] = {}
-        self._weights: dict[int, list[float]] = {}
+        self._contacts: list[list[int]] = []
+        self._weights = list(accumulate(1 / rank for rank in range(1, CONTACTS + 1)))
 
     def everybody(self) -> range:
         """Return all users."""
@@ -103,16 +106,25 @@ class Stage:
             if self.random.random() < shape(at / self.duration_s):
                 yield at
 
-    def contact(self, user: int, most: int = 12) -> int:
+    def contact(self, user: int) -> int:
         """Draw whom the user writes to: few get most of it (Zipf's law over the user's contacts)."""
-        known = self._contacts.get(user)
-        if known is None:
-            others = min(most, self.users - 1)
-            drawn = self.random.sample(range(self.users - 1), others)
-            known = self._contacts[user] = [other + (other >= user) for other in drawn]
-            self._weights[user] = list(accumulate(1 / rank for rank in range(1, others + 1)))
-        weights = self._weights[user]
+        if not self._contacts:
+            self._contacts = self._acquaintances()
+        known = self._contacts[user]
+        weights = self._weights[: len(known)]
         return known[bisect_left(weights, self.random.random() * weights[-1])]
+
+    def _acquaintances(self) -> list[list[int]]:
+        """Draw who knows whom: mutual, everybody has about as many; all sit round some tables in turn."""
+        known: list[list[int]] = [[] for _ in self.everybody()]
+        around = list(self.everybody())
+        for _ in range(CONTACTS // 2):
+            self.random.shuffle(around)
+            for left, right in zip(around, [*around[1:], around[0]], strict=True):
+                if left != right and right not in known[left]:
+                    known[left].append(right)
+                    known[right].append(left)
+        return known
 
     def size(self, median: float = 80, sigma: float = 1.0, most: int = 8_000) -> int:
         """Draw the length of a text in bytes: log-normal, as people write."""
