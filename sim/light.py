@@ -18,6 +18,7 @@ from roost.wire import MSGPACK, Accepted, Ack, Hello, MessageEntry, Read, Ready,
 from sim.ledger import Kind, digest_of
 from sim.phone import Phone
 from sim.tap import Tap
+from sim.town import Town
 
 _ACK_S = 0.02
 _AGAIN_S = 0.2
@@ -34,17 +35,18 @@ class _Lane:
 
 
 class LightPhone(Phone):
-    """A device without cryptography."""
+    """A device without cryptography, whose app never crashes."""
 
-    _line: "asyncio.Task[None] | None" = None
-    _ready = False
-    _cursor: int | None = None
-    _acking = False
+    def __init__(self, town: Town, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
+        super().__init__(town, user, polls=polls, skew_ms=skew_ms)
+        self._lanes: dict[str, _Lane] = {}
+        self._seen: set[str] = set()
+        self._line: asyncio.Task[None] | None = None
+        self._cursor: int | None = None
+        self._ready = self._acking = False
 
     async def open(self) -> None:
         """Start the app."""
-        self._lanes: dict[str, _Lane] = getattr(self, "_lanes", {})
-        self._seen: set[str] = getattr(self, "_seen", set())
         self.away = False
         self._line = asyncio.create_task(self._stay())
         self.town.keep(self._line)
@@ -64,8 +66,7 @@ class LightPhone(Phone):
     @property
     def waiting(self) -> int:
         """Messages that are not known to be delivered."""
-        lanes = getattr(self, "_lanes", {}).values()
-        return sum(len(lane.queue) + len(lane.unproven) for lane in lanes)
+        return sum(len(lane.queue) + len(lane.unproven) for lane in self._lanes.values())
 
     async def say(self, to: str, content: bytes) -> None:
         """Write to somebody."""

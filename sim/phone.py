@@ -97,14 +97,6 @@ class Phone:
         """Messages in the outbox: not known to be delivered."""
         return len(self.client.profile.state.outbox)
 
-    @property
-    def ours(self) -> dict[str, int]:
-        """Number of messages per peer in the outbox."""
-        found: dict[str, int] = {}
-        for item in self.client.profile.state.outbox.values():
-            found[item.to] = found.get(item.to, 0) + 1
-        return found
-
     # --- acts -------------------------------------------------------------------------------------
 
     async def say(self, to: str, content: bytes) -> None:

@@ -37,7 +37,6 @@ _LISTEN_EVERY_S: Final = 0.1
 _PUSHES_EVERY_S: Final = 0.5
 _JOIN_AT_ONCE: Final = 8
 _AUDIT_AT_ONCE: Final = 8
-_QUIET_S: Final = 1.5
 
 
 class Worker:
