@@ -3,7 +3,7 @@
 import pytest
 
 from sim.capacity import BadGoal, Goal, capacity
-from sim.checker import Verdict
+from sim.checker import Story, Verdict
 from sim.scenarios import SCENARIOS, about
 from sim.scenarios.growing import online_at
 from sim.scenarios.staircase import GROWTH, STEPS
@@ -107,3 +107,12 @@ def test_a_first_step_that_does_not_hold_is_said() -> None:
     answer = capacity(*climbed(300, 5), 0, Goal("p99", 250))
     assert (answer.reached, answer.first) == (0, "latency")
     assert answer.sentence == "Not even the first step held p99=250ms: lower --rate or --users."
+
+
+def test_a_broken_promise_ends_the_staircase() -> None:
+    spec, verdict = climbed(10, 20, 40, 900)
+    verdict.counts["lost"] = 1
+    verdict.stories = [Story("unverified", 0, "", []), Story("lost", 12_000_000, "", [])]
+    answer = capacity(spec, verdict, 0, Goal("p99", 250))
+    assert (answer.reached, answer.first) == (1, "ledger")
+    assert "The ledger broke first" in answer.sentence
