@@ -87,5 +87,7 @@ class Tap:
             self._reading.reschedule(0)
 
     async def _close_later(self) -> None:
-        await asyncio.sleep(HELD_S)
-        await self._inner.close()
+        try:
+            await asyncio.sleep(HELD_S)
+        finally:
+            await self._inner.close()
