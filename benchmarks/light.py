@@ -77,7 +77,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.sent = self.accepted = self.rejected = self.delivered = self.receipts = 0
-        self.doubled = self.reordered = 0
+        self.doubled = self.reordered = self.repeated = 0
         self.accept_ms: array[float] = array("d")
         self.deliver_ms: array[float] = array("d")
         self.problems: dict[str, int] = defaultdict(int)
@@ -95,7 +95,7 @@ class LightClient(WSListener):  # type: ignore[misc] # picows ships no types
         self._transport: WSTransport | None = None
         self._numbers: dict[str, int] = defaultdict(int)
         self._heard: dict[str, int] = {}
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[str, tuple[int, dict[str, object]]] = {}
         self._body = secrets.token_bytes(BODY - 16)
 
     async def connect(self, base: str) -> None:
@@ -116,12 +116,13 @@ class LightClient(WSListener):  # type: ignore[misc] # picows ships no types
         now = time.perf_counter_ns()
         number = self._numbers[to.username] = self._numbers[to.username] + 1
         message_id = self._ids.next(time.time_ns() // 1_000_000)
-        self._waiting[message_id] = now
         payload = now.to_bytes(8, "big") + number.to_bytes(8, "big") + self._body
-        self._send({
+        frame: dict[str, object] = {
             "type": "send", "id": message_id, "to": to.username, "sent_at_ms": 0, "suite": "sealed.v1",
             "payloads": {to.device: payload},
-        })  # fmt: skip
+        }  # fmt: skip
+        self._waiting[message_id] = (now, frame)
+        self._send(frame)
         self.tally.sent += 1
 
     def _send(self, frame: dict[str, object]) -> None:
@@ -142,13 +143,23 @@ class LightClient(WSListener):  # type: ignore[misc] # picows ships no types
             self._entries(message["entries"])
         elif kind == "accepted":
             self.tally.accepted += 1
-            started = self._waiting.pop(message["id"])
+            started, _ = self._waiting.pop(message["id"])
             self.tally.accept_ms.append((time.perf_counter_ns() - started) / 1e6)
         elif kind == "rejected":
-            self.tally.rejected += 1
-            self.tally.problems[message["code"]] += 1
+            self._rejected(message)
         elif kind == "ready" and not self.ready.done():
             self.ready.set_result(None)
+
+    def _rejected(self, message: dict[str, object]) -> None:
+        """Send again under the same id what the server could not take now; the rest is refused for good."""
+        if message.get("retry_after_s") is None:
+            self.tally.rejected += 1
+            self.tally.problems[str(message["code"])] += 1
+            return
+        self.tally.repeated += 1
+        _, frame = self._waiting[str(message["id"])]
+        pause = float(message["retry_after_s"])  # type: ignore[arg-type]
+        asyncio.get_running_loop().call_later(pause, self._send, frame)
 
     def _entries(self, entries: list[dict[str, object]]) -> None:
         now = time.perf_counter_ns()

@@ -83,6 +83,7 @@ async def phase(
         "doubled": tally.doubled,
         "reordered": tally.reordered,
         "rejected": tally.rejected,
+        "sent_again": tally.repeated,
         "receipts": tally.receipts,
         "problems": dict(tally.problems),
         "delivered_per_s": round(delivered / elapsed),

@@ -75,6 +75,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "doubled": tally.doubled,
         "reordered": tally.reordered,
         "rejected": tally.rejected,
+        "sent_again": tally.repeated,
         "problems": dict(tally.problems),
         "seconds": round(elapsed),
         "delivered_per_s": round(tally.delivered / elapsed),
