@@ -130,6 +130,7 @@ class Gateway:
             "streams": len(self.deps.streams),
             "accepted": self.deps.sender.accepted,
             "hosts": f"{linked}/{hosts}",
+            "appended": {"mailbox": self.deps.log_writer.ends("mailbox")},
             "version": self.deps.settings.version,
             "http": None if self.address is None else f"{self.address[0]}:{self.address[1]}",
         }

@@ -1,7 +1,7 @@
 """All roles at once: hold the writers, wait until the readers have finished, stop in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -12,6 +12,7 @@ from cluster.keeper import RoleKeeper
 from cluster.membership import RUNNING, Membership
 
 WRITERS: Final = ("gateway", "host")
+_TOPICS: Final = {"router": "mailbox", "pusher": "push"}
 _CALL_S: Final = 12.0
 _PUBLISH_S: Final = 10.0
 _DRAIN_S: Final = 10.0
@@ -34,6 +35,7 @@ class Crew:
         self.membership = membership
         self._redraw = redraw
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped: list[dict[str, Any]] = []
 
     def add(self, keeper: RoleKeeper) -> None:
         """Look after one more role."""
@@ -75,13 +77,22 @@ class Crew:
             await self._each(role, lambda handle: handle.release())
 
     async def drained(self, role: str) -> bool:
-        """Say whether every reader of the role has finished all that is in its log."""
+        """Say whether every reader of the role has finished all that is in its log.
+
+        What a reader has seen of the log may be some milliseconds old: what the writers know that they
+        wrote counts as well. Without that a batch confirmed just before was deleted with the log.
+        """
+        here = [each for each in self.of(*WRITERS) if not each.left]
         try:
             async with asyncio.timeout(_CALL_S):
-                found = await asyncio.gather(*(keeper.handle.status() for keeper in self.of(role)))
+                # First the writers: nothing that they have written by now may be missing afterwards.
+                writers = await asyncio.gather(*(each.handle.status() for each in here))
+                readers = await asyncio.gather(*(each.handle.status() for each in self.of(role)))
         except (RoleAway, RoleFailed, TimeoutError):
             return False
-        return all(status.get("drained", False) for status in found)
+        if not all(status.get("drained", False) for status in readers):
+            return False
+        return not unread(role, [*self._stopped, *writers], readers)
 
     async def publish(self) -> None:
         """Show everybody the new bases, and return when those who answer have them."""
@@ -112,9 +123,15 @@ class Crew:
         for keeper in self.of(role):
             keeper.leave()
         await self._each(role, lambda handle: handle.stop(_STOP_S))
+        if role in WRITERS:
+            await self._each(role, self._remember)
         for keeper in self.of(role):
             keeper.handle.kill()
         log.info("role_stopped", stopped=role)
+
+    async def _remember(self, handle: RoleHandle) -> None:
+        """Keep what a stopped writer has written, which nobody can ask it any more."""
+        self._stopped.append(await handle.status())
 
     async def _until_drained(self, role: str) -> None:
         deadline = asyncio.get_running_loop().time() + _DRAIN_S
@@ -142,3 +159,23 @@ class Crew:
 def now_ms() -> int:
     """Return the event loop's clock in milliseconds: what `Membership` is told the time by."""
     return int(asyncio.get_running_loop().time() * 1000)
+
+
+def unread(
+    role: str, writers: Iterable[Mapping[str, Any]], readers: Iterable[Mapping[str, Any]]
+) -> dict[int, int]:
+    """Return the shards whose readers are not where the writers are, with the offset they must reach.
+
+    Args:
+        role: ``router`` or ``pusher``.
+        writers: The status of each gateway and host.
+        readers: The status of each role of this kind.
+    """
+    topic = _TOPICS[role]
+    finished = {int(shard): at for status in readers for shard, at in status.get("stored", {}).items()}
+    missing: dict[int, int] = {}
+    for status in writers:
+        for shard, end in status.get("appended", {}).get(topic, {}).items():
+            if end > finished.get(int(shard), 0):
+                missing[int(shard)] = max(end, missing.get(int(shard), 0))
+    return missing

@@ -72,6 +72,11 @@ class RoleKeeper:
         """Whether the role has the newest map."""
         return self._view is not None and self._told[1] >= self._view.version
 
+    @property
+    def left(self) -> bool:
+        """Whether nobody looks after the role any more."""
+        return self._left
+
     def leave(self) -> None:
         """Look after the role no more: it is about to be stopped."""
         self._left = True

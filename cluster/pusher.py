@@ -130,6 +130,7 @@ class Pusher:
             "lag": lag,
             "open": len(self._waking),
             "ends": known,
+            "stored": {shard: each.finished for shard, each in self._shards.items()},
             "drained": lag == 0 and len(known) == len(self._shards) and not self._changed.is_set(),
         }
 

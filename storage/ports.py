@@ -72,6 +72,10 @@ class LogWriter(Protocol):
         """Let appends go on. Idempotent."""
         ...
 
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return per shard the offset after the last record that was confirmed to us since `resume`."""
+        ...
+
     async def close(self) -> None:
         """Flush and disconnect."""
         ...

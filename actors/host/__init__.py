@@ -66,6 +66,7 @@ class ActorHost(Inboxes, FromRouters, FromGateways, Time):
             "users": len(self._residents),
             "streams": len(self._outlets.streams),
             "waiting": self._writer.waiting,
+            "appended": {topic: self._log.ends(topic) for topic in ("mailbox", "push")},
         }
 
     async def metrics(self) -> bytes:

@@ -57,6 +57,10 @@ class PromptWriter:
     def resume(self) -> None:
         """See `pause`."""
 
+    def ends(self, _topic: str) -> dict[int, int]:
+        """Nobody renews a log here."""
+        return {}
+
     async def close(self) -> None:
         """Nothing to close."""
 

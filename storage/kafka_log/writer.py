@@ -86,6 +86,7 @@ class KafkaLogWriter:
         self._deadline_s = deadline_s
         self._producer: Any = None
         self._queues: dict[_Shard, deque[_Item]] = {}
+        self._ends: dict[_Shard, int] = {}
         self._in_flight: dict[_Shard, list[_Item]] = {}
         self._handing: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
@@ -129,7 +130,11 @@ class KafkaLogWriter:
 
     def resume(self) -> None:
         self._paused = False
+        self._ends.clear()
         self._work.set()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        return {shard: end for (name, shard), end in self._ends.items() if name == topic}
 
     async def close(self) -> None:
         if self._pump_task is not None:
@@ -257,6 +262,7 @@ class KafkaLogWriter:
     def _settle(self, shard: _Shard, items: list[_Item], outcome: int | BaseException) -> None:
         self._in_flight.pop(shard, None)
         if isinstance(outcome, int):
+            self._ends[shard] = outcome + len(items)
             for offset, item in enumerate(items, outcome):
                 item.call.settle(item.place, offset)
         else:

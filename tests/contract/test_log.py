@@ -125,6 +125,17 @@ async def test_pause_holds_appends_back(writer: KafkaLogWriter, reader: KafkaLog
     assert values(await read(reader, 5)) == {0: [b"before", b"0", b"1", b"2", b"3"]}
 
 
+async def test_a_writer_knows_how_far_it_has_written(writer: KafkaLogWriter, mailbox: str) -> None:
+    assert writer.ends(mailbox) == {}
+    await writer.append(mailbox, [(0, b"a"), (0, b"b"), (1, b"c")])
+    await writer.append(mailbox, [(0, b"d")])
+    await writer.pause()
+    assert writer.ends(mailbox) == {0: 3, 1: 1}
+    assert writer.ends("another") == {}
+    writer.resume()
+    assert writer.ends(mailbox) == {}
+
+
 async def test_shards_already_read_keep_their_position(
     writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
 ) -> None:
