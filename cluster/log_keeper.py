@@ -25,8 +25,12 @@ FIRST_BASE: Final = 1
 BASE_STEP: Final = 2**32
 RECREATING: Final = "recreating"
 
-_DRAIN_S: Final = 8.0
-"""For all of the draining: less than the 10 s after which a held message is refused."""
+_DRAIN_S: Final = 4.0
+"""For all of the draining: less than the 10 s after which a held message is refused.
+
+The embedded broker now and then shows its newest batch only when the next one is written. While everybody
+is held it never does, so waiting longer does not help; the renewal is tried again later.
+"""
 
 _LOOK_EVERY_S: Final = 0.1
 
