@@ -171,9 +171,7 @@ class Activation:
                 if isinstance(one, ev.NewestUnknown):
                     newest.append((one.device, await self._newest(user, one)))
                 elif isinstance(one, ev.RepeatUnknown):
-                    found = await self._store.find_causes(user, [one.cause], one.below)
-                    original = found.get((one.device, one.cause))
-                    repeats.append((one.device, one.cause, original.seq if original else 0))
+                    repeats.append((one.device, one.cause, await self._repeated_upto(user, one)))
                 elif isinstance(one, ev.CursorUnknown):
                     cursors.append((one.seq, await self._store.exists(user, one.seq)))
                 elif isinstance(one, ev.SendersUnknown):
@@ -184,6 +182,12 @@ class Activation:
     async def _newest(self, user: str, unknown: ev.NewestUnknown) -> str:
         document = await self._store.latest_from(user, unknown.sender, unknown.device, unknown.below)
         return "" if document is None else document.newest or document.cause
+
+    async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
+        found = await self._store.find_causes(user, [unknown.cause], unknown.below)
+        if (unknown.device, unknown.cause) not in found:
+            return 0
+        return (await self._store.history(user, unknown.sender, unknown.below, 1))[0].seq
 
     # --- pages ------------------------------------------------------------------------------------
 

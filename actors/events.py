@@ -180,6 +180,7 @@ class NewestUnknown(Struct, frozen=True):
 class RepeatUnknown(Struct, frozen=True):
     """Whether the mailbox below ``below`` holds this message has not been looked up."""
 
+    sender: str
     device: str
     cause: str
     below: int

@@ -141,7 +141,7 @@ class Outlets:
         push = PushRecord(user.user_id, effect.device, effect.cause, self._clock(), effect.urgent)
         self._writer.wake(push, self._ticket(shard, offset))
 
-    def _receipt(self, user: User, effect: do.EmitReceipt, _shard: Shard, _offset: int | None) -> None:
+    def _receipt(self, user: User, effect: do.EmitReceipt, shard: Shard, offset: int | None) -> None:
         receipt = ReceiptRecord(
             to=effect.to,
             cause="",
@@ -151,7 +151,7 @@ class Outlets:
             read_seq=effect.read_seq,
             at_ms=self._clock(),
         )
-        self._writer.receipt(receipt)
+        self._writer.receipt(receipt, self._ticket(shard, offset))
 
     def _cursor(self, user: User, effect: do.PutCursor, _shard: Shard, _offset: int | None) -> None:
         self._writer.cursor(user.user_id, effect.device, effect.seq, effect.token)

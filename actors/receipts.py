@@ -4,17 +4,22 @@ A watermark is a number in this user's mailbox. It only rises, and it covers a s
 when some device of this user has acknowledged it, dropped repeats included.
 """
 
+from collections.abc import Iterable
+
 from msgspec import Struct
+
+from storage.records import Conversation
 
 
 class Peer(Struct):
-    """What is known of one sender since the actor was activated.
+    """What is known of one sender.
 
     Attributes:
-        handled: Last record of this sender, repeats included.
-        message: Last record of this sender that became an entry.
-        delivered: Watermark told so far.
-        read: Watermark told so far.
+        handled: Last record of this sender since the actor was activated, and any repeat before.
+        message: Last record of this sender that became an entry; where none did since the activation,
+            the last one before the repeat.
+        delivered: Watermark told since the activation.
+        read: Watermark told since the activation.
     """
 
     handled: int = 0
@@ -24,42 +29,43 @@ class Peer(Struct):
 
 
 class Receipts:
-    """The watermarks of all senders."""
+    """The watermarks of all senders.
 
-    def __init__(self) -> None:
-        self._peers: dict[str, Peer] = {}
+    Args:
+        rows: What the user knows of each conversation: repeats that were dropped earlier.
+    """
+
+    def __init__(self, rows: Iterable[Conversation] = ()) -> None:
+        self._peers = {row.peer: Peer(row.repeat_seq, row.repeated_upto) for row in rows if row.repeat_seq}
 
     def arrived(self, sender: str, seq: int) -> None:
         """A new message of this sender became an entry."""
         peer = self._peers.setdefault(sender, Peer())
-        peer.handled = peer.message = seq
+        peer.handled = max(peer.handled, seq)
+        peer.message = max(peer.message, seq)
 
-    def repeated(self, sender: str, seq: int, *, all_acked: bool) -> Peer | None:
-        """A repeat was dropped. Returns what to tell, if nothing of the sender is unacknowledged.
+    def repeated(self, sender: str, seq: int, upto: int) -> Peer:
+        """A repeat was dropped: its number counts as delivered and read when all before it is.
 
         Args:
             sender: Who sent it.
             seq: The repeat's number.
-            all_acked: Every entry of the mailbox is acknowledged by some device; needed when
-                nothing of the sender was seen since activation.
+            upto: The sender's last entry before it, where that is older than the activation.
         """
         peer = self._peers.setdefault(sender, Peer())
-        peer.handled = seq
-        acked = peer.delivered >= peer.message if peer.message else all_acked
-        was_read = 0 < peer.message <= peer.read
-        return self._raise(peer, delivered=seq, read=seq if was_read else 0) if acked else None
+        peer.handled = max(peer.handled, seq)
+        peer.message = max(peer.message, upto)
+        return peer
 
     def delivered(self, sender: str, upto: int) -> Peer | None:
-        """Some device has acknowledged everything up to ``upto``, with a message of this sender in it."""
+        """Everything of this sender up to ``upto`` is acknowledged; returns what to tell, if that is new."""
         peer = self._peers.setdefault(sender, Peer())
-        whole = peer.message <= upto
-        return self._raise(peer, delivered=max(upto, peer.handled) if whole else upto)
+        return self._raise(peer, delivered=_with_repeats(peer, upto))
 
     def read(self, sender: str, upto: int) -> Peer | None:
-        """The user has read everything of this sender up to ``upto``."""
+        """Everything of this sender up to ``upto`` is read; returns what to tell, if that is new."""
         peer = self._peers.setdefault(sender, Peer())
-        # The sender knows a message by the number of its last repeat, which was dropped here.
-        covered = max(upto, peer.handled) if 0 < peer.message <= upto else upto
+        covered = _with_repeats(peer, upto)
         return self._raise(peer, delivered=covered, read=covered)
 
     @staticmethod
@@ -69,3 +75,7 @@ class Receipts:
         peer.delivered = max(peer.delivered, delivered)
         peer.read = max(peer.read, read)
         return peer
+
+
+def _with_repeats(peer: Peer, upto: int) -> int:
+    return max(upto, peer.handled) if peer.message <= upto else upto

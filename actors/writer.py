@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from actors import effects as do
 from actors.offsets import Offsets
@@ -59,6 +59,11 @@ class _Row(Struct):
     tokens: list[object]
 
 
+class _Receipt(Struct):
+    record: ReceiptRecord
+    tickets: list[Ticket]
+
+
 class _Mark(Struct):
     seq: int
     tokens: list[object]
@@ -90,7 +95,7 @@ class Writer:
         self._rows: dict[tuple[str, str], _Row] = {}
         self._rows_out: dict[tuple[str, str], _Row] = {}
         self._wakes: list[tuple[PushRecord, Ticket | None]] = []
-        self._receipts: dict[tuple[str, str], ReceiptRecord] = {}
+        self._receipts: dict[tuple[str, str], _Receipt] = {}
         self._cursors: dict[tuple[str, str], _Mark] = {}
         self._settled: dict[tuple[str, str], _Mark] = {}
         self._blocks: list[do.PutBlock] = []
@@ -174,21 +179,16 @@ class Writer:
         self._wakes.append((push, ticket))
         self._signals["wakes"].set()
 
-    def receipt(self, receipt: ReceiptRecord) -> None:
+    def receipt(self, receipt: ReceiptRecord, ticket: Ticket | None) -> None:
         """Append the receipt, merged with one that waits for the same pair."""
-        key = receipt.to, receipt.peer
-        waiting = self._receipts.get(key)
-        if waiting is not None:
-            receipt = ReceiptRecord(
-                to=receipt.to,
-                cause=receipt.cause,
-                peer=receipt.peer,
-                peer_name=receipt.peer_name,
-                delivered_seq=max(receipt.delivered_seq, waiting.delivered_seq),
-                read_seq=max(receipt.read_seq, waiting.read_seq),
-                at_ms=receipt.at_ms,
-            )
-        self._receipts[key] = receipt
+        waiting = self._receipts.setdefault((receipt.to, receipt.peer), _Receipt(receipt, []))
+        waiting.record = structs.replace(
+            receipt,
+            delivered_seq=max(receipt.delivered_seq, waiting.record.delivered_seq),
+            read_seq=max(receipt.read_seq, waiting.record.read_seq),
+        )
+        if ticket is not None:
+            waiting.tickets.append(ticket)
         self._signals["receipts"].set()
 
     def cursor(self, user: str, device: str, seq: int, token: object) -> None:
@@ -268,13 +268,15 @@ class Writer:
         receipts, self._receipts = self._receipts, {}
         cursors, self._cursors = self._cursors, {}
         if receipts:
-            items = [(shard_of(r.to, self.shards), encode_record(r)) for r in receipts.values()]
+            records = [waiting.record for waiting in receipts.values()]
+            items = [(shard_of(record.to, self.shards), encode_record(record)) for record in records]
             try:
                 self._raise_first(await self._log.append("mailbox", items))
             except Unavailable:
                 self._put_back(receipts, cursors)
                 raise
             self.appended += len(items)
+            self._finished([ticket for waiting in receipts.values() for ticket in waiting.tickets])
         for key, mark in cursors.items():
             self._settle(key, mark)
         if self._settled:
@@ -290,10 +292,11 @@ class Writer:
             self._hurry["cursors"].set()
 
     def _put_back(
-        self, receipts: dict[tuple[str, str], ReceiptRecord], cursors: dict[tuple[str, str], _Mark]
+        self, receipts: dict[tuple[str, str], _Receipt], cursors: dict[tuple[str, str], _Mark]
     ) -> None:
-        for receipt in receipts.values():
-            self.receipt(receipt)
+        for key, receipt in receipts.items():
+            self.receipt(receipt.record, None)
+            self._receipts[key].tickets.extend(receipt.tickets)
         for (user, device), mark in cursors.items():
             self.cursor(user, device, mark.seq, None)
             self._cursors[user, device].tokens.extend(mark.tokens)

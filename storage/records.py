@@ -149,6 +149,9 @@ class Conversation(Struct):
         read_at_ms: When ``read_seq`` last rose, 0 if never.
         receipt_seq: Number, in the mailbox of ``user``, of the last receipt record; 0 if none.
         my_read_seq: ``user`` has read everything from ``peer`` up to here (own seq).
+        repeat_seq: Number of the peer's last repeat, which was dropped (own seq); 0 if none. The peer may
+            know its message by no other number.
+        repeated_upto: The peer's last entry before that (own seq).
     """
 
     user: str
@@ -160,6 +163,8 @@ class Conversation(Struct):
     read_at_ms: int = 0
     receipt_seq: int = 0
     my_read_seq: int = 0
+    repeat_seq: int = 0
+    repeated_upto: int = 0
 
 
 class Block(Struct, frozen=True):

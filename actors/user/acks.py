@@ -1,10 +1,12 @@
 """Acknowledgements and reading: what raises a device's cursor, and what the senders are told."""
 
+from msgspec.structs import replace
+
 from actors import effects as do
 from actors import events as ev
 from actors.user.reading import Reading
 from actors.user.state import DeviceState
-from storage.records import Conversation, MessageRecord
+from storage.records import MessageRecord
 
 
 class Acks(Reading):
@@ -90,8 +92,7 @@ class Acks(Reading):
             self._refuse(event.token, "unknown_message", "there is no conversation with this user")
             return
         if event.seq > row.my_read_seq:
-            changed = Conversation(**{f: getattr(row, f) for f in row.__struct_fields__})
-            changed.my_read_seq = event.seq
+            changed = replace(row, my_read_seq=event.seq)
             if self.user.read_receipts:
                 self._tell(event.peer, self.receipts.read(event.peer, self._readable(event)))
             self._put_row(changed, 0, event.token)

@@ -1,5 +1,7 @@
 """Records of the log: what becomes an entry, what is a repeat, what goes nowhere."""
 
+from msgspec.structs import replace
+
 from actors import effects as do
 from actors import events as ev
 from actors.events import Item
@@ -34,7 +36,7 @@ class Records(Reading):
         if record.sender_device not in self.seen:
             return [ev.NewestUnknown(record.sender, record.sender_device, event.seq)]
         if self._is_repeat(record) is None:
-            return [ev.RepeatUnknown(record.sender_device, record.cause, event.seq)]
+            return [ev.RepeatUnknown(record.sender, record.sender_device, record.cause, event.seq)]
         return self._gaps_lack()
 
     def _record(self, event: ev.RecordArrived) -> None:
@@ -54,12 +56,9 @@ class Records(Reading):
         if self._is_blocked(record.sender, seq):
             return
         repeat = self._is_repeat(record)
-        self._repeat_facts.pop((record.sender_device, record.cause), None)
+        upto = self._repeat_facts.pop((record.sender_device, record.cause), 0)
         if repeat:
-            self._tell(
-                record.sender,
-                self.receipts.repeated(record.sender, seq, all_acked=self._all_acked(record.sender)),
-            )
+            self._repeated(seq, record, upto)
             return
         self._keep(seq, record, value)
         for device, state in self.devices.items():
@@ -67,7 +66,7 @@ class Records(Reading):
                 state.floor = max(state.floor, seq)
         self.receipts.arrived(record.sender, seq)
         if record.sender not in self.rows:
-            self._put_row(Conversation(self.user.user_id, record.sender, record.sender_name), seq)
+            self._put_row(self._row_of(record.sender, record.sender_name), seq)
         if any(state.cursor >= seq for d, state in self.devices.items() if d in record.payloads):
             self._tell(
                 record.sender, self.receipts.delivered(record.sender, min(seq, self._covered(record.sender)))
@@ -75,8 +74,21 @@ class Records(Reading):
         if not self._attached():
             self._wake(record.payloads, record.cause, seq, urgent=record.urgent)
 
-    def _all_acked(self, sender: str) -> bool:
-        return self._covered(sender) >= self.head.tail
+    def _repeated(self, seq: int, record: MessageRecord, upto: int) -> None:
+        """Drop a repeat. Its number is kept with the row: the sender may know its message by no other."""
+        sender = record.sender
+        peer = self.receipts.repeated(sender, seq, upto)
+        # It may have no row: that can go down with the log, when the message itself was stored before.
+        row = self._row_of(sender, record.sender_name)
+        repeat_seq = max(seq, row.repeat_seq)
+        self._put_row(replace(row, repeat_seq=repeat_seq, repeated_upto=peer.message), seq)
+        if self._covered(sender) >= peer.message:
+            read = self.user.read_receipts and row.my_read_seq >= peer.message
+            rise = self.receipts.read if read else self.receipts.delivered
+            self._tell(sender, rise(sender, seq))
+
+    def _row_of(self, peer: str, name: str) -> Conversation:
+        return self.rows.get(peer) or Conversation(self.user.user_id, peer, name)
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
         """Say whether the mailbox holds this message already; None: it has to be looked up."""
@@ -103,21 +115,18 @@ class Records(Reading):
         self._out.append(do.Store(document))
 
     def _receipt(self, seq: int, record: ReceiptRecord) -> None:
-        known = self.rows.get(record.peer) or Conversation(self.user.user_id, record.peer, record.peer_name)
+        known = self._row_of(record.peer, record.peer_name)
         read = max(known.read_seq, record.read_seq)
         delivered = max(known.delivered_seq, record.delivered_seq, read)
         if (delivered, read) == (known.delivered_seq, known.read_seq):
             return
-        row = Conversation(
-            user=known.user,
-            peer=known.peer,
-            peer_name=known.peer_name,
+        row = replace(
+            known,
             delivered_seq=delivered,
             read_seq=read,
             delivered_at_ms=record.at_ms if delivered > known.delivered_seq else known.delivered_at_ms,
             read_at_ms=record.at_ms if read > known.read_seq else known.read_at_ms,
             receipt_seq=seq,
-            my_read_seq=known.my_read_seq,
         )
         self._put_row(row, seq)
         merged = ReceiptRecord(

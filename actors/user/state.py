@@ -53,7 +53,7 @@ class State:
         self.blocks = {block.peer: block for block in loaded.blocks}
         self.seen = {device: Seen(newest) for device, newest in loaded.newest.items()}
         self.rows = {row.peer: row for row in loaded.rows}
-        self.receipts = Receipts()
+        self.receipts = Receipts(loaded.rows)
         self.presence = Presence(loaded.user.last_seen_ms)
         self.watchers: set[str] = set()
         self._cursor_facts: dict[int, bool] = {}

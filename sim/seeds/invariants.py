@@ -36,6 +36,7 @@ class Message(Struct):
         seqs: Every number that the log gave it.
         kept_by: Devices whose app has it for good.
         saved: The sender's phone has it for good.
+        read: A device that has it was told to mark it as read.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Message(Struct):
     seqs: list[int] = field(default_factory=list)
     kept_by: list[str] = field(default_factory=list)
     saved: bool = False
+    read: bool = False
 
 
 class Told(Struct):
@@ -54,6 +56,7 @@ class Told(Struct):
 
     Attributes:
         ids: Messages, in order.
+        numbers: The number that each came with.
         kept: How many of them survive a kill.
         chain: seq of the last entry on this connection.
         marks: Last watermarks of each peer in receipt entries.
@@ -61,6 +64,7 @@ class Told(Struct):
     """
 
     ids: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
     kept: int = 0
     chain: int = 0
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -212,15 +216,18 @@ class Truth:
         if later and not any((message.to, seq) in self._gone for seq in message.seqs):
             raise Violation("reordered", f"{device} is told {event} after {self.messages[later[0]]}")
         ids.append(event.id)
+        self._told[device].numbers[event.id] = event.seq
 
-    def highest(self, device: str, peer: str) -> int:
-        """Return the number of the last message of a peer that the device's app has, 0 if none."""
-        mine = [self.messages[i] for i in self._told[device].ids if self.messages[i].sender == peer]
-        return max((min(message.seqs) for message in mine), default=0)
-
-    def marked(self, user: str, peer: str, seq: int) -> None:
-        """A user has read a peer's messages up to a number."""
-        self._read[user, peer] = max(seq, self._read.get((user, peer), 0))
+    def mark_read(self, device: str, peer: str) -> int:
+        """A user has read all of a peer that this device's app has; returns its highest number, 0 if none."""
+        told = self._told[device]
+        mine = [self.messages[i] for i in told.ids if self.messages[i].sender == peer]
+        for message in mine:
+            message.read = True
+        upto = max((told.numbers[message.id] for message in mine), default=0)
+        key = self.owner[device], peer
+        self._read[key] = max(upto, self._read.get(key, 0))
+        return upto
 
     def _check_delivered(self, message_id: str, story: str) -> None:
         message = self.messages[message_id]
@@ -239,7 +246,7 @@ class Truth:
                     f"{receiver} has all up to {delivered}, says {sender}'s receipt; no device has {message}"
                 )
                 raise Violation("receipt_without_delivery", story)
-            if first <= read and first > mark:
+            if mark < first <= read and not message.read:
                 story = (
                     f"{receiver} has read up to {read}, says {sender}'s receipt, and marked {mark}; {message}"
                 )

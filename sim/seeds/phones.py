@@ -89,10 +89,9 @@ class Phone:
 
     def mark_read(self, peer: str, now_ms: int) -> bool:
         """Mark everything that the app has of a peer as read."""
-        seq = self._truth.highest(self.device, peer)
+        seq = self._truth.mark_read(self.device, peer)
         if not seq:
             return False
-        self._truth.marked(self.user, peer, seq)
         self.apply(self.session.read(peer, seq, now_ms), now_ms)
         return True
 

@@ -81,6 +81,11 @@ class Store:
                 return each
         return None
 
+    async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
+        """Return the newest messages of this sender below, highest first."""
+        mine = [e for e in reversed(self.mailbox(user_id)) if (e.kind, e.sender) == ("m", peer)]
+        return [each for each in mine if each.seq < below][:limit]
+
     async def exists(self, user_id: str, seq: int) -> bool:
         """Say whether there is such a document."""
         return seq in self.documents.get(user_id, {})
@@ -109,12 +114,9 @@ class Store:
         """Merge the rows: of each number the greatest."""
         for row in rows:
             mine = self.rows.setdefault(row.user, {})
-            known = mine.get(row.peer)
-            if known is None:
-                mine[row.peer] = structs.replace(row)
-                continue
-            numbers = zip(structs.astuple(row)[3:], structs.astuple(known)[3:], strict=True)
-            mine[row.peer] = Conversation(row.user, row.peer, row.peer_name, *(max(pair) for pair in numbers))
+            known = mine.get(row.peer, row)
+            numbers = map(max, structs.astuple(row)[3:], structs.astuple(known)[3:])
+            mine[row.peer] = Conversation(row.user, row.peer, row.peer_name, *numbers)
 
     async def cursors_of(self, user_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """Return the cursors."""

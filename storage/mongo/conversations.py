@@ -84,8 +84,6 @@ def _packed(row: Conversation) -> list[Any]:
 
 def _merge(rows: _Rows, sheet: Document) -> None:
     for peer, name, *numbers in sheet["r"]:
-        known = rows.get(peer)
-        if known is not None:
-            before = structs.astuple(known)[3:]
-            numbers = [max(new, old) for new, old in zip(numbers, before, strict=True)]  # noqa: PLW2901
-        rows[peer] = Conversation(sheet["u"], peer, name, *numbers)
+        row = Conversation(sheet["u"], peer, name, *numbers)
+        greatest = map(max, structs.astuple(row)[3:], structs.astuple(rows.get(peer, row))[3:])
+        rows[peer] = Conversation(sheet["u"], peer, name, *greatest)

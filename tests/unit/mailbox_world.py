@@ -6,6 +6,8 @@ It performs effects the way the host does, one by one and in memory, and checks 
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from actors import effects as do
 from actors import events as ev
 from actors.activation import _gap, _item, _newest, _receipt
@@ -126,6 +128,11 @@ class World:
         )
         return cause
 
+    def last_of(self, sender: str) -> int:
+        """Return the number of the sender's last record, dropped or not; 0 if there is none."""
+        mine = [o for o, r in enumerate(self.log) if isinstance(r, MessageRecord) and r.sender == sender]
+        return BASE + mine[-1] if mine else 0
+
     def append_receipt(self, peer: str, delivered: int, read: int) -> None:
         self.log.append(ReceiptRecord("me", "", peer, peer, delivered, read, 5))
 
@@ -175,8 +182,9 @@ class World:
                 last = max(mine, key=lambda d: d.seq, default=None)
                 newest.append((one.device, (last.newest or last.cause) if last else ""))
             elif isinstance(one, ev.RepeatUnknown):
-                found = [d.seq for d in self.documents.values() if d.cause == one.cause and d.seq < one.below]
-                repeats.append((one.device, one.cause, found[0] if found else 0))
+                below = [d for d in self.documents.values() if d.sender == one.sender and d.seq < one.below]
+                known = any((d.sender_device, d.cause) == (one.device, one.cause) for d in below)
+                repeats.append((one.device, one.cause, max(d.seq for d in below) if known else 0))
             elif isinstance(one, ev.CursorUnknown):
                 cursors.append((one.seq, one.seq in self.documents))
             elif isinstance(one, ev.SendersUnknown):
@@ -189,16 +197,16 @@ class World:
 
     def perform(self, effect: do.Effect, offset: int | None) -> None:
         self.effects.append(effect)
-        if isinstance(effect, do.Store) or (isinstance(effect, do.PutRow) and offset is not None):
-            assert offset is not None
+        assert offset is not None or not isinstance(effect, do.Store)
+        if isinstance(effect, do.Store | do.PutRow | do.EmitReceipt) and offset is not None:
             self.offsets.hold(offset)
             self.pending.append((offset, effect))
         elif isinstance(effect, do.PutRow):
-            self.rows[effect.row.peer] = effect.row
+            self.put_row(effect.row)
         elif isinstance(effect, do.Wake):
             self.wakes.append(effect)
         elif isinstance(effect, do.EmitReceipt):
-            self.told[effect.to].append((effect.delivered_seq, effect.read_seq))
+            self.tell(effect)
         elif isinstance(effect, do.PutCursor):
             self.cursors[effect.device] = max(self.cursors.get(effect.device, 0), effect.seq)
         elif isinstance(effect, do.ReadPage):
@@ -213,6 +221,15 @@ class World:
     def phone_of(self, stream: int) -> Phone:
         return next(p for p in self.phones.values() if p.stream == stream)
 
+    def tell(self, receipt: do.EmitReceipt) -> None:
+        self.told[receipt.to].append((receipt.delivered_seq, receipt.read_seq))
+
+    def put_row(self, row: Conversation) -> None:
+        """Raise the numbers, as the store does."""
+        known = self.rows.get(row.peer, row)
+        numbers = map(max, structs.astuple(row)[3:], structs.astuple(known)[3:])
+        self.rows[row.peer] = Conversation(row.user, row.peer, row.peer_name, *numbers)
+
     def store_one(self, index: int) -> None:
         """Let one durable effect finish, whichever."""
         if not self.pending:
@@ -222,9 +239,9 @@ class World:
             known = self.documents.setdefault(effect.document.seq, effect.document)
             assert known == effect.document, "a replay wrote other bytes"
         elif isinstance(effect, do.PutRow):
-            before = self.rows.get(effect.row.peer)
-            if before is None or before.receipt_seq <= effect.row.receipt_seq:
-                self.rows[effect.row.peer] = effect.row
+            self.put_row(effect.row)
+        elif isinstance(effect, do.EmitReceipt):
+            self.tell(effect)
         self.offsets.done(offset)
 
     def store_all(self) -> None:

@@ -1,43 +1,42 @@
 """What senders are told: a dropped repeat counts as the message that it repeats, delivered and read."""
 
-import pytest
-
 from actors.receipts import Receipts
+from storage.records import Conversation
 
 
-@pytest.mark.parametrize("read_first", [True, False])
-def test_reading_a_message_covers_its_dropped_repeat(read_first: bool) -> None:  # noqa: FBT001
+def test_a_message_covers_its_dropped_repeat() -> None:
     receipts = Receipts()
     receipts.arrived("ann", 10)
-    receipts.delivered("ann", 10)
-    if read_first:
-        receipts.read("ann", 10)
-        told = receipts.repeated("ann", 14, all_acked=True)
-    else:
-        receipts.repeated("ann", 14, all_acked=True)
-        told = receipts.read("ann", 10)
-    assert told is not None
-    assert (told.delivered, told.read) == (14, 14)
+    receipts.repeated("ann", 14, 0)
+    delivered, read = receipts.delivered("ann", 10), receipts.read("ann", 10)
+    assert delivered is not None
+    assert read is not None
+    assert (delivered.delivered, read.read) == (14, 14)
 
 
-def test_a_repeat_reads_no_message_that_was_not_read() -> None:
+def test_a_repeat_covers_no_message_before_it() -> None:
     receipts = Receipts()
     receipts.arrived("ann", 10)
     receipts.arrived("ann", 12)
-    receipts.delivered("ann", 12)
-    receipts.read("ann", 10)
-    told = receipts.repeated("ann", 14, all_acked=True)
-    assert told is not None
-    assert (told.delivered, told.read) == (14, 10)
-    assert receipts.read("ann", 11) is not None
-    told = receipts.read("ann", 12)
-    assert told is not None
-    assert told.read == 14
+    receipts.repeated("ann", 14, 0)
+    for upto, told in ((10, 10), (12, 14)):
+        marks = receipts.read("ann", upto)
+        assert marks is not None
+        assert (marks.delivered, marks.read) == (told, told)
 
 
-def test_what_was_before_the_activation_is_not_taken_for_read() -> None:
+def test_a_repeat_of_what_came_before_the_activation_waits_for_the_last_message_before_it() -> None:
     receipts = Receipts()
-    receipts.repeated("ann", 14, all_acked=True)
-    told = receipts.read("ann", 10)
-    assert told is not None
-    assert told.read == 10
+    receipts.repeated("ann", 14, 12)
+    for upto, told in ((10, 10), (12, 14)):
+        marks = receipts.delivered("ann", upto)
+        assert marks is not None
+        assert marks.delivered == told
+
+
+def test_a_repeat_dropped_before_the_activation_is_known_from_the_row() -> None:
+    receipts = Receipts([Conversation("me", "ann", "ann", repeat_seq=14, repeated_upto=12)])
+    for upto, told in ((10, 10), (12, 14), (20, 20)):
+        marks = receipts.delivered("ann", upto)
+        assert marks is not None
+        assert marks.delivered == told

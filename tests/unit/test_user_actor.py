@@ -97,7 +97,7 @@ class Mailbox(RuleBasedStateMachine):
         documents = [d.cause for d in self.world.documents.values() if d.kind == "m"]
         assert sorted(documents) == sorted(i for ids in self.sent.values() for i in ids)
         for sender in SENDERS:
-            last = max((d.seq for d in self.world.documents.values() if d.sender == sender), default=0)
+            last = self.world.last_of(sender)
             told = max((delivered for delivered, _ in self.world.told[sender]), default=0)
             assert told >= last, f"{sender} never learns that everything was delivered"
         row = self.world.rows.get("alice")
@@ -128,8 +128,46 @@ def test_a_dropped_repeat_is_covered_by_the_watermark() -> None:
     world.ack("P", BASE)
     world.append("alice", 1)
     world.run()
+    world.store_all()
     assert world.phones["P"].app == [world.log[0].cause]
     assert world.told["alice"][-1] == (BASE + 1, 0)
+
+
+@pytest.mark.parametrize("acked", [True, False], ids=["received before", "received after"])
+@pytest.mark.parametrize("read", [True, False], ids=["read", "not read"])
+def test_a_repeat_before_a_crash_is_covered_after_it(*, acked: bool, read: bool) -> None:
+    world = World()
+    world.append("alice", 1)
+    world.append("bob", 1)
+    world.attach("P")
+    world.run()
+    if acked:
+        world.ack("P", BASE)
+    world.append("alice", 1)
+    world.run()
+    world.store_all()
+    world.commit()
+    world.crash()
+    assert world.committed == 3
+    world.settle()
+    if read:
+        world.feed(ev.ReadMarked("alice", "alice", BASE, None))
+    assert world.told["alice"][-1] == (BASE + 2, (BASE + 2) * read)
+
+
+def test_a_repeat_is_not_done_before_its_receipt_is() -> None:
+    world = World()
+    world.append("alice", 1)
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE)
+    world.append("alice", 1)
+    world.run()
+    while len(world.pending) > 1:
+        world.store_one(0)
+    world.commit()
+    assert world.told["alice"][-1] == (BASE, 0)
+    assert world.committed == 1
 
 
 def test_a_watermark_stops_below_what_is_not_acknowledged() -> None:
