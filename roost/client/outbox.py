@@ -295,6 +295,8 @@ class Outbox:
         if state in {"delivered", "read"} and item.id in self._items:
             lane.forget(item)
             del self._items[item.id]
+            # Its receipt went missing: so may those of the messages before it.
+            lane.check_at_ms = now_ms
             delivered = events.Delivered(lane.peer, item.seq or 0, (item.id,))
             return [*effects, Tell(delivered)]
         return effects + self._told_release(lane)
