@@ -253,7 +253,8 @@ class Crowd:
             return f"{total} messages not heard (seed {self.seed}), such as {few}"
         waiting = {name: person.outbox for name, person in self.people.items() if person.outbox}
         if waiting:
-            return f"outboxes not empty: {waiting}"
+            few = [self._marks(*pair) for pair in self.sent if pair[0] in waiting][:12]
+            return f"outboxes not empty: {waiting}; their pairs: {few}"
         unread = [pair for pair in self.last if not self._is_read(*pair)]
         shown = [self._marks(*pair) for pair in unread[:3]]
         return f"{len(unread)} pairs without a read watermark, such as {shown}" if unread else ""
