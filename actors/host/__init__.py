@@ -6,16 +6,13 @@ must be loaded, or whose event lacks a fact, waits with its inbox; everybody els
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 
-from actors import events as ev
 from actors import messages as msg
-from actors.host.gateways import FromGateways
 from actors.host.inboxes import Inboxes
-from actors.host.routers import FromRouters
+from actors.host.links import FromLinks
 from actors.host.state import HostSettings
 from actors.host.time import Time
 from actors.link import Link, serve
@@ -27,7 +24,7 @@ __all__ = ["ActorHost", "HostSettings"]
 log = structlog.get_logger()
 
 
-class ActorHost(Inboxes, FromRouters, FromGateways, Time):
+class ActorHost(Inboxes, FromLinks, Time):
     """Hosts the actors of the shards that routers open here; see `actors.service.Service`."""
 
     async def start(self) -> Address:
@@ -91,34 +88,7 @@ class ActorHost(Inboxes, FromRouters, FromGateways, Time):
         """A router or gateway is there."""
         log.info("link_opened", peer_role=link.role, peer=link.name)
 
-    def received(self, link: Link, messages: list[Any]) -> None:
-        """Turn messages into events."""
-        for message in messages:
-            handler = _FROM_LINK.get(type(message))
-            if handler is not None:
-                handler(self, link, message)
-            else:
-                self._question(link, message)
-
     def closed(self, link: Link) -> None:
-        """Detach the streams of a gateway that is gone; forget a router."""
+        """A router or gateway is gone."""
         log.info("link_closed", peer_role=link.role, peer=link.name)
-        for shard in [n for n, router in self._routers.items() if router is link]:
-            del self._routers[shard]
-        for key in self._outlets.streams_of(link):
-            self._detach(key)
-        for watcher, user in self._outlets.watches_of(link):
-            self._post(user, ev.Unwatched(watcher))
-
-
-_FROM_LINK: dict[type, Callable[[ActorHost, Link, Any], None]] = {
-    msg.Open: ActorHost._open,  # noqa: SLF001 - the table is part of the class
-    msg.Batch: ActorHost._batch,  # noqa: SLF001
-    msg.Shut: ActorHost._shut,  # noqa: SLF001
-    msg.Attach: ActorHost._attach,  # noqa: SLF001
-    msg.Detach: ActorHost._detached,  # noqa: SLF001
-    msg.Ack: ActorHost._ack,  # noqa: SLF001
-    msg.Typing: ActorHost._typing,  # noqa: SLF001
-    msg.Watch: ActorHost._watch,  # noqa: SLF001
-    msg.Unwatch: ActorHost._unwatch,  # noqa: SLF001
-}
+        super().closed(link)

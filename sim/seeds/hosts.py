@@ -5,11 +5,9 @@ from typing import Any, TypeVar, cast
 
 from actors import effects as do
 from actors import events as ev
-from actors import messages as msg
 from actors.activation import LATEST, Activation, _gap, _item, _newest, _receipt
-from actors.host.gateways import FromGateways
 from actors.host.inboxes import Inboxes
-from actors.host.routers import FromRouters
+from actors.host.links import FromLinks
 from actors.host.state import HostState, Resident
 from actors.outlets import Outlets
 from actors.service import ClusterView
@@ -110,7 +108,7 @@ class Lookups(Activation):
         return tuple(items), through, _gap(documents, after)
 
 
-class Host(Inboxes, FromRouters, FromGateways):
+class Host(Inboxes, FromLinks):
     """One life of a host.
 
     Attributes:
@@ -142,21 +140,13 @@ class Host(Inboxes, FromRouters, FromGateways):
     # --- steps of the run ---
 
     def received(self, link: Any, messages: list[Any]) -> None:
-        """Turn messages into events, as `actors.host.ActorHost` does."""
-        for message in messages:
-            handler = _FROM_LINK.get(type(message))
-            if handler is not None:
-                handler(self, link, message)
-            else:
-                self._question(link, message)
+        """Turn messages into events, and handle what can be."""
+        super().received(link, messages)
         self._run_all()
 
     def closed(self, link: Any) -> None:
         """Detach the streams of a gateway that is gone; forget a router."""
-        for shard in [n for n, router in self._routers.items() if router is link]:
-            del self._routers[shard]
-        for key in self._outlets.streams_of(link):
-            self._detach(key)
+        super().closed(link)
         self._run_all()
 
     def learn(self, view: ClusterView) -> None:
@@ -294,13 +284,3 @@ class Host(Inboxes, FromRouters, FromGateways):
 
     def _poison(self, shard: Shard, offset: int, value: bytes, reason: str) -> None:
         raise Violation("poison", f"shard {shard.number}, offset {offset}: {reason}; {value!r}")
-
-
-_FROM_LINK: dict[type, Callable[[Host, Any, Any], None]] = {
-    msg.Open: Host._open,  # noqa: SLF001 - the table is part of the class
-    msg.Batch: Host._batch,  # noqa: SLF001
-    msg.Shut: Host._shut,  # noqa: SLF001
-    msg.Attach: Host._attach,  # noqa: SLF001
-    msg.Detach: Host._detached,  # noqa: SLF001
-    msg.Ack: Host._ack,  # noqa: SLF001
-}

@@ -1,0 +1,45 @@
+"""What comes over links, whoever is at the other end: each message to the part that handles it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from actors import events as ev
+from actors import messages as msg
+from actors.host.gateways import FromGateways
+from actors.host.routers import FromRouters
+from actors.link import Link
+
+
+class FromLinks(FromRouters, FromGateways):
+    """Messages of routers and gateways, and the end of their links."""
+
+    def received(self, link: Link, messages: list[Any]) -> None:
+        """Turn messages into events."""
+        for message in messages:
+            handler = _FROM_LINK.get(type(message))
+            if handler is not None:
+                handler(self, link, message)
+            else:
+                self._question(link, message)
+
+    def closed(self, link: Link) -> None:
+        """Detach the streams of a gateway that is gone; forget a router."""
+        for shard in [n for n, router in self._routers.items() if router is link]:
+            del self._routers[shard]
+        for key in self._outlets.streams_of(link):
+            self._detach(key)
+        for watcher, user in self._outlets.watches_of(link):
+            self._post(user, ev.Unwatched(watcher))
+
+
+_FROM_LINK: dict[type, Callable[[FromLinks, Link, Any], None]] = {
+    msg.Open: FromLinks._open,  # noqa: SLF001 - the table is part of the class
+    msg.Batch: FromLinks._batch,  # noqa: SLF001
+    msg.Shut: FromLinks._shut,  # noqa: SLF001
+    msg.Attach: FromLinks._attach,  # noqa: SLF001
+    msg.Detach: FromLinks._detached,  # noqa: SLF001
+    msg.Ack: FromLinks._ack,  # noqa: SLF001
+    msg.Typing: FromLinks._typing,  # noqa: SLF001
+    msg.Watch: FromLinks._watch,  # noqa: SLF001
+    msg.Unwatch: FromLinks._unwatch,  # noqa: SLF001
+}
