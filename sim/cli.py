@@ -148,7 +148,7 @@ def _show(outcome: Outcome, console: Console) -> None:
         console.print(remark, style="yellow", markup=False)
     if outcome.capacity is not None:
         console.print(outcome.capacity.sentence, style="bold", markup=False)
-    broken = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in verdict.counts.items() if count)
+    broken = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in verdict.broken.items())
     console.print(
         f"{verdict.word}: {broken or 'nothing lost, doubled, reordered or invented'}; "
         f"{verdict.unverified} unverified.",

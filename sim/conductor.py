@@ -41,7 +41,6 @@ class Run(Struct):
         usage: The roles' cost over time, the harness's own processes among them.
         harness: Each worker's last figures.
         go_us: When the acts began, by the monotonic clock.
-        end_us: When everything had come to rest.
         settled: It came to rest before the time for that was over.
     """
 
@@ -52,7 +51,6 @@ class Run(Struct):
     usage: list[Usage] = field(default_factory=list)
     harness: list[Figures] = field(default_factory=list)
     go_us: int = 0
-    end_us: int = 0
     settled: bool = False
 
 
@@ -118,7 +116,6 @@ class Conductor:
         await workers.until("settling")
         self._phase = "settling"
         self._run.settled = await self._quiet(workers)
-        self._run.end_us = now_us()
         workers.say("end", time.monotonic())
         self._phase = "auditing"
         async with asyncio.timeout(_AUDIT_S):

@@ -17,13 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from roost import cli
+from sim.checker import VIOLATIONS
 from sim.faults.profiles import MIXED, PROFILES
 from sim.simulation import Options, Outcome, simulate
 
 
 def excused(outcome: Outcome) -> bool:
     """Say whether all that was broken is what the faults of the run do not promise."""
-    broken = {kind for kind, count in outcome.run.verdict.counts.items() if count}
+    broken = outcome.run.verdict.broken.keys()
     not_promised = {kind for fault in outcome.run.faults for kind in PROFILES[fault.name].not_promised}
     return bool(broken) and broken <= not_promised
 
@@ -57,22 +58,15 @@ def _play(name: str, args: argparse.Namespace) -> dict[str, Any]:
     outcome = asyncio.run(simulate(options, command, lambda *_: None))
     done = bool(outcome.run.faults) and not outcome.run.missed_faults
     kept = outcome.run.settled and done and (outcome.run.verdict.holds or excused(outcome))
-    return outcome.figures | {"profile": name, "kept": kept, "healed_s": _healed(outcome)}
-
-
-def _healed(outcome: Outcome) -> list[float | None]:
-    return [each.recovery_s for each in outcome.run.faults]
+    healed = [each.recovery_s for each in outcome.run.faults]
+    return outcome.figures | {"profile": name, "kept": kept, "healed_s": healed}
 
 
 def _recovery(row: dict[str, Any]) -> str:
     healed = [each for each in row["healed_s"] if each is not None]
     slow = [each["recovery_s"] for each in row["faults"] if each["recovery_s"] is not None]
     status = f"{max(healed):.1f} s" if healed else "no end seen"
-    return (
-        f"all well after {status}; slow messages for {max(slow):.1f} s"
-        if slow
-        else f"all well after {status}"
-    )
+    return f"all well after {status}" + (f"; slow messages for {max(slow):.1f} s" if slow else "")
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -80,21 +74,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for head in ("fault", "strikes", "sent", "verdict", "broken", "recovery"):
         table.add_column(head, no_wrap=head != "recovery")
     for row in rows:
-        broken = {
-            kind: row[kind]
-            for kind in (
-                "lost",
-                "duplicated",
-                "reordered",
-                "phantom",
-                "undecryptable",
-                "acked_not_stored",
-                "receipt_without_delivery",
-                "receipt_backwards",
-                "missed",
-            )
-            if row[kind]
-        }
+        broken = {kind: row[kind] for kind in VIOLATIONS if row[kind]}
         told = ", ".join(f"{count} {kind}" for kind, count in broken.items()) or "-"
         table.add_row(
             row["profile"], str(len(row["faults"])), str(row["sent"]), row["verdict"], told, _recovery(row)

@@ -164,12 +164,12 @@ class Stage:
 
 
 Scenario = Callable[[Stage], Iterable[Act]]
-"""One story. Its docstring's first line says what it is about."""
+"""One story, in the order of time. Its docstring's first line says what it is about."""
 
 
 def plan(scenario: Scenario, stage: Stage) -> list[Act]:
     """Return the acts of a scenario in the order of time."""
-    return sorted(scenario(stage), key=_at)
+    return list(scenario(stage))
 
 
 def together(*stories: Iterable[Act]) -> Iterator[Act]:

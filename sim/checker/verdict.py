@@ -142,9 +142,14 @@ class Verdict(Struct):
     audited: int = 0
 
     @property
+    def broken(self) -> dict[str, int]:
+        """The violations that happened, and how often."""
+        return {kind: count for kind, count in self.counts.items() if count}
+
+    @property
     def holds(self) -> bool:
         """No promise was broken."""
-        return not any(self.counts.values())
+        return not self.broken
 
     @property
     def word(self) -> str:

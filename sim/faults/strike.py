@@ -14,6 +14,7 @@ from msgspec import Struct
 from sim.faults.profiles import PROFILES, Act
 from sim.faults.schedule import Strike
 from sim.faults.system import System
+from sim.ledger import now_us
 
 WELL_WITHIN_S: Final = 60.0
 """How long the system has until all is well again."""
@@ -71,14 +72,14 @@ async def strike(system: System, plan: Strike, *, within_s: float = WELL_WITHIN_
         NoDisk: The disk could not be filled.
         Unavailable: The push endpoint did not take its orders.
     """
-    begins = _now_us()
+    begins = now_us()
     async with _ACTS[PROFILES[plan.name].act](system, plan) as hit:
-        begins = ends = _now_us()
+        begins = ends = now_us()
         if plan.lasts_s:
             await asyncio.sleep(plan.lasts_s)
-            ends = _now_us()
+            ends = now_us()
     note = await _well_again(system, hit, within_s)
-    return Struck(plan.name, hit.name, begins, ends, None if note else _now_us(), note)
+    return Struck(plan.name, hit.name, begins, ends, None if note else now_us(), note)
 
 
 async def _well_again(system: System, hit: _Hit, within_s: float) -> str:
@@ -201,7 +202,3 @@ async def _found(system: System, plan: Strike) -> dict[str, Any]:
         if time.monotonic() > deadline:
             raise NotStruck(f"For {_FOUND_WITHIN_S:g} s no {plan.target} was there to be hit by {plan.name}.")
         await asyncio.sleep(_LOOK_EVERY_S)
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000

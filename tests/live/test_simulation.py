@@ -35,10 +35,6 @@ async def play(
         return await Conductor(found, spec, [], lambda *_: None).conduct()
 
 
-def broken(run: Run) -> set[str]:
-    return {kind for kind, count in run.verdict.counts.items() if count}
-
-
 @pytest.mark.parametrize("scenario", ["steady", "flaky-mobile", "morning", "office-day"])
 async def test_a_run_without_faults_holds(system: System, tmp_path: Path, scenario: str) -> None:
     run = await play(system, tmp_path, scenario=scenario, users=12)
@@ -70,5 +66,5 @@ async def test_a_lie_is_found_and_named(
     lie, light = LIES[kind]
     with liars.lying(monkeypatch, lie):
         run = await play(system, tmp_path, light=light)
-    assert kind in broken(run), run.verdict.counts
+    assert kind in run.verdict.broken, run.verdict.counts
     assert any(story.kind == kind and story.lines for story in run.verdict.stories)

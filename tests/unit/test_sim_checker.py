@@ -18,10 +18,6 @@ def judged(events: list[Event]) -> Verdict:
         return check(ledgers(Path(folder), events))
 
 
-def named(verdict: Verdict) -> dict[str, int]:
-    return {kind: count for kind, count in verdict.counts.items() if count}
-
-
 def conversation(*, audited: bool = True) -> World:
     """Ann writes Bob three messages; Bob's two devices get, take and read them, and Ann is told."""
     world = World()
@@ -181,7 +177,7 @@ def test_what_is_legal_holds(name: str, audited: bool) -> None:  # noqa: FBT001
     LEGAL[name](world)
     world.end(audited=audited)
     verdict = judged(world.events)
-    assert named(verdict) == {}
+    assert verdict.broken == {}
     assert verdict.unverified == 0
     assert verdict.holds
     assert verdict.word == "holds"
@@ -220,7 +216,7 @@ def test_the_lowest_number_is_the_messages() -> None:
     world.take(bob)
     world.end()
     verdict = judged(world.events)
-    assert named(verdict) == {"receipt_without_delivery": 1}
+    assert verdict.broken == {"receipt_without_delivery": 1}
 
 
 @pytest.mark.parametrize("numbers", [(1, 9), (9, 1)])
@@ -233,7 +229,7 @@ def test_of_two_numbers_told_to_the_sender_the_lower_counts(numbers: tuple[int, 
         world.record(Kind.ACCEPTED, ann, peer="bob", id=id_, seq=number)
     world.record(Kind.DELIVERED_TOLD, ann, peer="bob", seq=1)
     world.end(audited=False)
-    assert named(judged(world.events)) == {"receipt_without_delivery": 1}
+    assert judged(world.events).broken == {"receipt_without_delivery": 1}
 
 
 def test_a_number_seen_later_and_higher_is_not_the_messages() -> None:
@@ -244,7 +240,7 @@ def test_a_number_seen_later_and_higher_is_not_the_messages() -> None:
     events.insert(
         at(events, Kind.RECEIVED), told._replace(at_us=events[at(events, Kind.INTENT)].at_us + 1, seq=1)
     )
-    assert named(judged(events)) == {"duplicated": 1, "receipt_without_delivery": 1}
+    assert judged(events).broken == {"duplicated": 1, "receipt_without_delivery": 1}
 
 
 def test_a_message_told_again_is_measured_once() -> None:
@@ -304,7 +300,7 @@ def test_what_the_run_was_too_short_for_is_unverified(name: str, audited: bool) 
     OPEN[name](world)
     world.end(audited=audited and name != "open_half_an_audit")
     verdict = judged(world.events)
-    assert named(verdict) == {}
+    assert verdict.broken == {}
     assert verdict.unverified == 1
     assert verdict.holds
     assert [story.kind for story in verdict.stories] == ["unverified"]
@@ -473,7 +469,7 @@ def test_each_way_to_break_the_promise_is_named_and_told(name: str) -> None:
     ILLEGAL[name](events)
     verdict = judged(events)
     kind = kind_of(name)
-    assert set(named(verdict)) == {kind}
+    assert set(verdict.broken) == {kind}
     assert not verdict.holds
     assert verdict.word == "violated"
     told = [story for story in verdict.stories if story.kind == kind]
@@ -490,7 +486,7 @@ def test_the_store_that_lost_what_nobody_got_is_named_twice() -> None:
     lost = events[at(events, Kind.INTENT, 1)].id
     events[:] = [e for e in events if e.id != lost or e.kind in {Kind.INTENT, Kind.ACCEPTED}]
     verdict = judged(events)
-    assert named(verdict) == {"lost": 1, "acked_not_stored": 1, "receipt_without_delivery": 1}
+    assert verdict.broken == {"lost": 1, "acked_not_stored": 1, "receipt_without_delivery": 1}
 
 
 def test_what_the_store_lost_before_its_device_came_is_lost() -> None:
@@ -501,7 +497,7 @@ def test_what_the_store_lost_before_its_device_came_is_lost() -> None:
     world.end()
     events = [event for event in world.events if event.kind != Kind.STORED]
     assert [event.note for event in events if event.user == "bob"] == ["", "open", AUDITED]
-    assert named(judged(events)) == {"lost": 1, "acked_not_stored": 1}
+    assert judged(events).broken == {"lost": 1, "acked_not_stored": 1}
 
 
 def test_a_message_counts_once_however_many_devices_lost_it() -> None:
@@ -631,7 +627,7 @@ def played(steps: list[tuple[int, int, int]], *, audited: bool) -> World:
 def test_any_legal_history_holds(steps: list[tuple[int, int, int]], audited: bool) -> None:  # noqa: FBT001
     world = played(steps, audited=audited)
     verdict = judged(world.events)
-    assert named(verdict) == {}
+    assert verdict.broken == {}
     assert verdict.totals.sent == sum(event.kind == Kind.INTENT for event in world.events)
 
 
