@@ -25,6 +25,7 @@ from roost.crypto.keys import DeviceSecrets, device_keys
 
 PASSWORD = "a load generator's password"
 BODY = 400
+_STANDSTILL_S = 60
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -237,12 +238,17 @@ class Crowd:
         """Keep so many messages under way, for so long, or until so many were sent."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
+        moved_at, moved = loop.time(), 0
         while loop.time() < end and (messages is None or self.tally.sent < messages):
             self._room.clear()
             while self.tally.sent - self.tally.delivered - self.tally.rejected < outstanding:
                 self.send_one()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._room.wait(), 1)
+            if self.tally.delivered > moved:
+                moved_at, moved = loop.time(), self.tally.delivered
+            elif loop.time() - moved_at > _STANDSTILL_S:
+                raise RuntimeError(f"nothing was delivered for {_STANDSTILL_S} s, after {moved} messages")
 
     async def settle(self, seconds: float = 30) -> None:
         """Wait until everything sent was delivered."""

@@ -55,7 +55,8 @@ def growth(samples: list[dict[str, Any]]) -> dict[str, float]:
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run until everything was sent and delivered."""
     tally, samples = Tally(), []
-    async with embedded() as system:
+    # The generator shows its first token only, and a soak may be longer than that lives.
+    async with embedded(ROOST_TOKENS__ACCESS_S=str(2 * int(options.timeout))) as system:
         people = await accounts(system.http, options.users)
         crowd = Crowd(tally, options.seed, options.contacts)
         await crowd.join(system.http, people)

@@ -43,11 +43,16 @@ class System:
 
 
 @asynccontextmanager
-async def embedded(*options: str) -> AsyncIterator[System]:
-    """Run ``roost up --json`` on a free port and a folder of its own."""
+async def embedded(*options: str, **settings: str) -> AsyncIterator[System]:
+    """Run ``roost up --json`` on a free port and a folder of its own, with these variables set."""
     with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder:
         command = [sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", f"{folder}/data"]
-        process = await asyncio.create_subprocess_exec(*command, *options, stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *options,
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | settings,  # noqa: TID251 -- the child's
+        )
         assert process.stdout is not None
         try:
             line = await asyncio.wait_for(process.stdout.readline(), 90)
