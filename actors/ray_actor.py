@@ -17,11 +17,12 @@ from typing import Any
 import msgspec
 import ray
 import structlog
-from ray._private.node import Node
+from ray._private.node import Node as RayNode
 from ray._private.parameter import RayParams
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.service import Alive, ClusterView, Service
+from actors.service import Alive, ClusterView, Node, Service
 from roost.errors import Unavailable
 
 NAMESPACE = "roost"
@@ -29,6 +30,7 @@ GROUP = "roost.roles"
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 """Ray's least; nothing of ours goes through its object store."""
 
+_HEAD = "node:__internal_head__"
 _PARALLEL_CALLS = 100
 _CALL_S = 30.0
 
@@ -73,8 +75,9 @@ class _RoleActor:
     async def ensure(self) -> bytes:
         """Start the service on the first call of this life, and say who is here."""
         await self._started()
-        node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        return msgspec.msgpack.encode(Alive(self._incarnation, os.getpid(), node, self._address))
+        node_id: str = ray.get_runtime_context().get_node_id()
+        alive = Alive(self._incarnation, os.getpid(), node_address(), node_id, self._address)
+        return msgspec.msgpack.encode(alive)
 
     async def apply(self, view: bytes) -> None:
         await (await self._started()).apply(msgspec.msgpack.decode(view, type=ClusterView))
@@ -213,7 +216,7 @@ class RoleHandle:
             raise RoleAway(f"Ray did not carry out {self.name}.{method} ({type(exc).__name__}).") from exc
 
 
-class _QuietNode(Node):
+class _QuietNode(RayNode):
     """Ray's head without its dashboard: nobody here looks at it, and it takes seconds and 110 MB."""
 
     def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
@@ -288,8 +291,41 @@ def run_tasks(function: Callable[..., None], arguments: Sequence[tuple[Any, ...]
         raise RoleFailed(str(exc)) from exc
 
 
-def spawn(role: str, name: str, settings_json: str, *, builder: str = "", eager: bool = False) -> RoleHandle:
+def node_address() -> str:
+    """Return the IP address by which other machines of the cluster know this one."""
+    found: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return found
+
+
+def nodes() -> list[Node]:
+    """Return the machines that are there. Blocks, for as long as Ray's head is away.
+
+    Raises:
+        RoleAway: Ray does not say.
+    """
+    try:
+        found = ray.nodes()  # type: ignore[no-untyped-call]
+    except (RayError, ConnectionError, RuntimeError) as exc:
+        raise RoleAway(f"Ray does not say which machines there are: {exc}") from exc
+    return [
+        Node(
+            id=each["NodeID"],
+            address=each["NodeManagerAddress"],
+            hostname=each["NodeManagerHostname"],
+            cpus=each["Resources"].get("CPU", 0.0),
+            head=_HEAD in each["Resources"],
+        )
+        for each in found
+        if each["Alive"]
+    ]
+
+
+def spawn(
+    role: str, name: str, settings_json: str, *, builder: str = "", eager: bool = False, node_id: str = ""
+) -> RoleHandle:
     """Return the living role of this name, or make it. It lives until it is killed.
+
+    Blocks for as long as Ray's head is away.
 
     Args:
         role: Which builder is looked up.
@@ -297,8 +333,11 @@ def spawn(role: str, name: str, settings_json: str, *, builder: str = "", eager:
         settings_json: Handed to the builder.
         builder: ``module:function`` to use instead of the entry point.
         eager: Start the service in every life of the process without waiting for `ensure`.
+        node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
     """
     options = {"name": f"roost-{name}", "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+    if node_id:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=True)
     actor = RoleActor.options(**options).remote(role, name, settings_json, builder, eager=eager)
     return RoleHandle(role, name, actor)
 

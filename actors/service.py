@@ -35,19 +35,39 @@ class ClusterView(Struct, frozen=True):
         return len(self.hosts)
 
 
+class Node(Struct, frozen=True):
+    """A machine of the cluster.
+
+    Attributes:
+        id: Ray's name of it; another one whenever it joins.
+        address: IP address.
+        hostname: Its own name.
+        cpus: What it offers to Ray, in cores; 0 if nothing.
+        head: Ray's head is there.
+    """
+
+    id: str
+    address: str
+    hostname: str = ""
+    cpus: float = 0.0
+    head: bool = False
+
+
 class Alive(Struct, frozen=True):
     """A role's answer to "are you there?".
 
     Attributes:
         incarnation: Random word made when the process started the role.
         pid: Process id.
-        node: Name or address of the machine.
+        node: Address of the machine.
+        node_id: Ray's name of the machine.
         address: Where it listens for links, None if it does not.
     """
 
     incarnation: str
     pid: int
     node: str
+    node_id: str
     address: Address | None
 
 

@@ -6,20 +6,21 @@ else it asks the living roles again, and nothing moves because it was away.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from actors.ray_actor import RoleHandle
-from actors.service import ClusterView
+from actors.service import ClusterView, Node
 from cluster.crew import Crew, now_ms
 from cluster.keeper import RoleKeeper
 from cluster.log_keeper import LogKeeper, LogRefused
 from cluster.membership import RUNNING, Membership, Patience
 from cluster.placement import moves, place
 from cluster.settings import Settings
+from cluster.staffing import Refused, Staffing
 from roost.errors import RoostError, Unavailable
 from storage import metrics
 from storage.ports import LogAdmin, Store
@@ -43,18 +44,30 @@ class Coordinator:
         settings: Settings,
         store: Store,
         admin: LogAdmin,
-        spawn: Callable[[str, str], RoleHandle],
+        spawn: Callable[[str, str, str], RoleHandle],
+        machines: Callable[[], Sequence[Node]],
+        address: str,
     ) -> None:
         self._settings, self._store, self._admin, self._spawn = settings, store, admin, spawn
         cluster = settings.cluster
         patience = Patience(int(cluster.silence_s * 1000), int(cluster.grace_s * 1000))
         self._membership = Membership(patience)
         self._crew = Crew(self._membership, self._decide)
+        counts = {
+            "host": cluster.hosts,
+            "router": cluster.routers,
+            "gateway": cluster.gateways,
+            "pusher": cluster.pushers,
+        }
+        self._staff = Staffing(
+            counts, store, self._crew, hire=self._keeper, machines=machines, redraw=self._decide
+        )
         self._log = LogKeeper(store, admin, settings.shards, self._crew)
         nobody = ("",) * settings.shards
         self._map = ShardMap(0, nobody, nobody, nobody)
         self._view: ClusterView | None = None
         self._refused = ""
+        self._address = address
         self._servers: list[dict[str, Any]] = []
         self._changed = asyncio.Event()
         self._deciding = asyncio.Lock()
@@ -64,17 +77,7 @@ class Coordinator:
     # --- Service ----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start every role that is wanted, and begin to decide."""
-        wanted = self._settings.cluster
-        counts = {
-            "host": wanted.hosts,
-            "router": wanted.routers,
-            "gateway": wanted.gateways,
-            "pusher": wanted.pushers,
-        }
-        for role, count in counts.items():
-            for number in range(1, count + 1):
-                self._crew.add(self._keeper(role, f"{role}-{number}"))
+        """Begin: look after every role that is wanted, and decide."""
         self._do(self._run(), "coordinator")
 
     async def apply(self, view: ClusterView) -> None:
@@ -98,12 +101,13 @@ class Coordinator:
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
-        rows = [own | {"node": self._settings.cluster.listen, "version": self._map.version}]
+        rows = [own | {"node": self._address, "version": self._map.version}]
         rows += [self._row(keeper) for keeper in self._crew.keepers.values()]
         return {
             "roles": rows + self._servers,
             "shards": self._settings.shards,
             "map_version": self._map.version,
+            "nodes": self._staff.rows(),
             "ready": self._ready(),
             "refused": self._refused,
         }
@@ -112,7 +116,7 @@ class Coordinator:
         """Take a message from who runs the embedded servers, or a wish.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role.
+        ``metrics``: those of a role; ``scale`` and ``drain``: begin a work; ``work``: how far it is.
         """
         match message.get("act"):
             case "servers":
@@ -123,9 +127,22 @@ class Coordinator:
                 self._do(self._insist(self._log_lost), "log lost")
             case "metrics":
                 return (await self._crew.keepers[message["name"]].handle.metrics()).decode()
+            case "scale" | "drain" | "work":
+                return self._wish(message)
             case other:
                 raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
         return True
+
+    def _wish(self, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if message["act"] == "work":
+                found: dict[str, Any] = msgspec.to_builtins(self._staff.work(message["number"]))
+                return found
+            number, carried_out = self._staff.begin({message["act"]: message["what"]})
+        except Refused as exc:
+            return {"refused": exc.detail}
+        self._do(carried_out, f"{message['act']} {message['what']}")
+        return {"number": number}
 
     async def stop(self) -> None:
         """Stop every role in order, then let go of the servers."""
@@ -158,6 +175,7 @@ class Coordinator:
                 await self._store.prepare()
                 self._map = await self._store.shard_map() or self._map
                 await self._log.open()
+                await self._staff.open()
             except Unavailable as exc:
                 log.warning("start_postponed", reason=exc.detail)
                 await asyncio.sleep(_RETRY_S)
@@ -167,6 +185,7 @@ class Coordinator:
                 return False
             else:
                 await self._crew.release()
+                self._do(self._staff.watch(), "staffing")
                 return True
 
     async def _decide(self) -> None:
@@ -263,11 +282,11 @@ class Coordinator:
 
     # --- parts ------------------------------------------------------------------------------------
 
-    def _keeper(self, role: str, name: str) -> RoleKeeper:
+    def _keeper(self, role: str, name: str, node_id: str) -> RoleKeeper:
         return RoleKeeper(
             role,
             name,
-            spawn=self._spawn,
+            spawn=lambda: self._spawn(role, name, node_id),
             membership=self._membership,
             heartbeat_s=self._settings.cluster.heartbeat_s,
             changed=self._changed.set,
@@ -286,7 +305,8 @@ class Coordinator:
     def _ready(self) -> bool:
         """Whether every role runs and has the newest map."""
         keepers = self._crew.keepers.values()
-        return self._view is not None and all(self._crew.running(k) and k.current for k in keepers)
+        there = bool(keepers) and all(self._crew.running(k) and k.current for k in keepers)
+        return self._view is not None and there
 
     def _row(self, keeper: RoleKeeper) -> dict[str, Any]:
         [member] = [m for m in self._membership.members(keeper.role) if m.name == keeper.name]
@@ -301,6 +321,8 @@ class Coordinator:
         if keeper.role in owners:
             row["shards"] = owners[keeper.role].count(keeper.name)
         row |= {name: keeper.figures[name] for name in _FIGURES if keeper.figures.get(name) is not None}
+        if not member.may_own:
+            row["detail"] = "coming or leaving"
         if keeper.failure:
             row["detail"] = keeper.failure
         return row

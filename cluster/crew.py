@@ -34,17 +34,37 @@ class Crew:
         self.keepers: dict[str, RoleKeeper] = {}
         self.membership = membership
         self._redraw = redraw
-        self._tasks: list[asyncio.Task[None]] = []
+        self._view: ClusterView | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopped: list[dict[str, Any]] = []
+        self._held: dict[str, bool] = {}
 
-    def add(self, keeper: RoleKeeper) -> None:
+    def add(self, keeper: RoleKeeper, *, may_own: bool = True) -> None:
         """Look after one more role."""
         self.keepers[keeper.name] = keeper
-        self.membership.expect(keeper.role, keeper.name, now_ms())
-        self._tasks.append(asyncio.create_task(keeper.run(), name=f"keeper of {keeper.name}"))
+        self.membership.expect(keeper.role, keeper.name, now_ms(), may_own=may_own)
+        if keeper.role in self._held:
+            keeper.expect_held(held=self._held[keeper.role])
+        if self._view is not None:
+            keeper.show(self._view)
+        self._tasks[keeper.name] = asyncio.create_task(keeper.run(), name=f"keeper of {keeper.name}")
+
+    async def dismiss(self, keeper: RoleKeeper) -> None:
+        """Stop a role that owns nothing any more, in order if it answers, and look after it no more."""
+        keeper.leave()
+        task = self._tasks.pop(keeper.name)
+        stopped = self.running(keeper) and await self._tried(keeper, lambda handle: handle.stop(_STOP_S))
+        if stopped and keeper.role in WRITERS:
+            await self._tried(keeper, self._remember)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._tried(keeper, _killed)
+        del self.keepers[keeper.name]
+        self.membership.forget(keeper.name)
 
     def show(self, view: ClusterView) -> None:
         """Hand the map to everybody."""
+        self._view = view
         for keeper in self.keepers.values():
             keeper.show(view)
 
@@ -65,6 +85,7 @@ class Crew:
 
     async def hold(self, role: str) -> bool:
         """Hold every writer of the role; False if one did not answer."""
+        self._held[role] = True
         for keeper in self.of(role):
             keeper.expect_held(held=True)
         return await self._each(role, lambda handle: handle.hold())
@@ -72,6 +93,7 @@ class Crew:
     async def release(self) -> None:
         """Let every writer go on that answers; one that does not is released in its next life."""
         for role in WRITERS:
+            self._held[role] = False
             for keeper in self.of(role):
                 keeper.expect_held(held=False)
             await self._each(role, lambda handle: handle.release())
@@ -96,6 +118,8 @@ class Crew:
 
     async def publish(self) -> None:
         """Show everybody the new bases, and return when those who answer have them."""
+        # What those wrote who are gone was in the log before: nobody has to find it in this one.
+        self._stopped.clear()
         await self._redraw()
         deadline = asyncio.get_running_loop().time() + _PUBLISH_S
         while any(self.running(each) and not each.current for each in self.keepers.values()):
@@ -113,9 +137,9 @@ class Crew:
         await self._each("host", lambda handle: handle.hold())
         await self._until_drained("router")
         await self._until_drained("pusher")
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for role in ("router", "pusher", "host"):
             await self._stop_role(role)
 
@@ -125,8 +149,7 @@ class Crew:
         await self._each(role, lambda handle: handle.stop(_STOP_S))
         if role in WRITERS:
             await self._each(role, self._remember)
-        for keeper in self.of(role):
-            keeper.handle.kill()
+        await self._each(role, _killed)
         log.info("role_stopped", stopped=role)
 
     async def _remember(self, handle: RoleHandle) -> None:
@@ -154,6 +177,10 @@ class Crew:
             log.warning("call_failed", role_name=keeper.name, reason=str(exc))
             return False
         return True
+
+
+async def _killed(handle: RoleHandle) -> None:
+    handle.kill()
 
 
 def now_ms() -> int:

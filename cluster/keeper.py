@@ -37,7 +37,7 @@ class RoleKeeper:
         role: str,
         name: str,
         *,
-        spawn: Callable[[str, str], RoleHandle],
+        spawn: Callable[[], RoleHandle],
         membership: Membership,
         heartbeat_s: float,
         changed: Callable[[], None],
@@ -48,7 +48,7 @@ class RoleKeeper:
         self.failure = ""
         self._spawn, self._membership = spawn, membership
         self._heartbeat_s, self._changed = heartbeat_s, changed
-        self._handle = spawn(role, name)
+        self._handle: RoleHandle | None = None
         self._view: ClusterView | None = None
         self._held: bool | None = None
         self._left = False
@@ -59,7 +59,13 @@ class RoleKeeper:
 
     @property
     def handle(self) -> RoleHandle:
-        """The role, to call it directly."""
+        """The role, to call it directly.
+
+        Raises:
+            RoleAway: It is still being made.
+        """
+        if self._handle is None:
+            raise RoleAway(f"{self.name} is being made.")
         return self._handle
 
     def show(self, view: ClusterView) -> None:
@@ -96,13 +102,15 @@ class RoleKeeper:
                 self._away_since = None
             except RoleAway as exc:
                 self._fail(exc.detail)
-                self._respawn_if_hopeless()
+                await self._respawn_if_hopeless()
             except RoleFailed as exc:
                 self._fail(str(exc))
             await self._rest()
 
     async def _once(self) -> None:
-        alive = await self._handle.ensure()
+        if self._handle is None:
+            self._handle = await self._made()
+        alive = await self.handle.ensure()
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
@@ -111,10 +119,10 @@ class RoleKeeper:
         await self._settle(alive)
         if self._view is not None and self._told != (alive.incarnation, self._view.version):
             view = self._view
-            await self._handle.apply(view)
+            await self.handle.apply(view)
             self._told = (alive.incarnation, view.version)
             self._changed()
-        self.figures = await self._handle.status()
+        self.figures = await self.handle.status()
         self.figures_of = self._told
 
     async def _settle(self, alive: Alive) -> None:
@@ -124,7 +132,7 @@ class RoleKeeper:
         """
         if self._held is not None and self._settled != (alive.incarnation, self._held):
             held = self._held
-            await (self._handle.hold() if held else self._handle.release())
+            await (self.handle.hold() if held else self.handle.release())
             self._settled = (alive.incarnation, held)
 
     def _fail(self, reason: str) -> None:
@@ -134,7 +142,11 @@ class RoleKeeper:
         self._membership.failed(self.name)
         self._changed()
 
-    def _respawn_if_hopeless(self) -> None:
+    async def _made(self) -> RoleHandle:
+        # In a thread, since Ray blocks for as long as its head is away.
+        return await asyncio.to_thread(self._spawn)
+
+    async def _respawn_if_hopeless(self) -> None:
         """Ray restarts a process that dies; if it does not (the node is gone), make the role anew."""
         now = asyncio.get_running_loop().time()
         if self._away_since is None:
@@ -142,7 +154,7 @@ class RoleKeeper:
         elif now - self._away_since > _RESPAWN_AFTER_S:
             self._away_since = now
             log.warning("role_made_anew", role_name=self.name)
-            self._handle = self._spawn(self.role, self.name)
+            self._handle = await self._made()
 
     async def _rest(self) -> None:
         try:

@@ -6,23 +6,18 @@ import json
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
 import psutil
 
-from cluster import runfile, telemetry
+from cluster import join, runfile, telemetry
 from cluster.servers import ServerFailed
 from cluster.settings import Settings, SettingsInvalid
+from cluster.verbs import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, DONE, complain, find_by, found_by, say
 from roost.errors import Unavailable
-
-DONE: Final = 0
-DID_NOT_HOLD: Final = 1
-BAD_USAGE: Final = 2
-DEPENDENCY_AWAY: Final = 3
 
 _SAY_EVERY_S: Final = 2.0
 _DOWN_S: Final = 120.0
@@ -44,6 +39,11 @@ class Up:
             parser.add_argument(
                 f"--{server}", metavar="URL", help=f"your own {server} instead of an embedded one"
             )
+        parser.add_argument(
+            "--address",
+            metavar="HOST:PORT",
+            help="Ray cluster to run on (`auto`: this machine's); then it returns",
+        )
         parser.add_argument("--json", action="store_true", help="print one ready line as JSON, nothing else")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -51,10 +51,12 @@ class Up:
         try:
             settings = Settings.load(_changes(args))
         except SettingsInvalid as exc:
-            return _complain(str(exc), BAD_USAGE)
+            return complain(str(exc), BAD_USAGE)
+        if settings.cluster.address is not None:
+            return asyncio.run(join.up(settings, as_json=args.json))
         running = runfile.read(settings.data)
         if running is not None:
-            return _complain(
+            return complain(
                 f"It runs already: process {running.pid} uses the data folder {running.data}.", BAD_USAGE
             )
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -68,46 +70,32 @@ class Down:
     help = "stop the system that runs with this data folder, in order"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``--data``."""
-        parser.add_argument("--data", metavar="DIR", help="data folder (./data)")
+        """Declare ``--data`` and ``--address``."""
+        find_by(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Send the signal and wait until the process is gone."""
         try:
-            data = _data(args)
+            settings = found_by(args)
         except SettingsInvalid as exc:
-            return _complain(str(exc), BAD_USAGE)
+            return complain(str(exc), BAD_USAGE)
+        if settings.cluster.address is not None:
+            return asyncio.run(join.down(settings))
+        data = settings.data
         running = runfile.read(data)
         process = running.process() if running is not None else None
         if process is None:
-            return _complain(f"Nothing runs with the data folder {data}.", DID_NOT_HOLD)
-        _say(f"stopping process {process.pid}")
+            return complain(f"Nothing runs with the data folder {data}.", DID_NOT_HOLD)
+        say(f"stopping process {process.pid}")
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(_DOWN_S)
         except psutil.TimeoutExpired:
-            return _complain(
+            return complain(
                 f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD
             )
-        _say("stopped")
+        say("stopped")
         return DONE
-
-
-@contextmanager
-def _coordinator(data: Path, address: str | None) -> Iterator[Callable[[], Any]]:
-    """Join the Ray cluster; inside, a call finds the coordinator."""
-    from cluster.ray_head import COORDINATOR, prepare_ray  # noqa: PLC0415 -- loads what `down` does not need
-
-    if address is None:
-        address = runfile.found(data).ray
-        prepare_ray(data)
-    from actors.ray_actor import connect_ray, find, leave_ray  # noqa: PLC0415 -- after `prepare_ray`
-
-    connect_ray(address)
-    try:
-        yield lambda: find(COORDINATOR, COORDINATOR)
-    finally:
-        leave_ray()
 
 
 async def _up(settings: Settings, *, as_json: bool) -> int:
@@ -124,14 +112,14 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
             _on_signal(stop.set)  # again, since Ray has put its own handler there meanwhile
             _announce(running, settings, time.monotonic() - began, as_json=as_json)
             await stop.wait()
-            _say("stopping: no more input; what is in the log goes into the store first")
+            say("stopping: no more input; what is in the log goes into the store first")
     except (Refused, SettingsInvalid) as exc:
-        return _complain(str(exc), BAD_USAGE)
+        return complain(str(exc), BAD_USAGE)
     except (Unavailable, ServerFailed) as exc:
-        return _complain(str(exc), DEPENDENCY_AWAY)
+        return complain(str(exc), DEPENDENCY_AWAY)
     except asyncio.CancelledError:
-        return _complain("Interrupted while it started.", DID_NOT_HOLD)
-    _say("stopped")
+        return complain("Interrupted while it started.", DID_NOT_HOLD)
+    say("stopped")
     return DONE
 
 
@@ -168,13 +156,13 @@ async def _tick(system: Any) -> None:
             since = time.monotonic()
         elif system.step != said:
             said = system.step
-            _say(f"{said} ({time.monotonic() - since:.0f} s)")
+            say(f"{said} ({time.monotonic() - since:.0f} s)")
 
 
 def _announce(running: runfile.Running, settings: Settings, took_s: float, *, as_json: bool) -> None:
     fields: dict[str, Any] = msgspec.to_builtins(running)
     if settings.kafka.url is None:
-        _say("The embedded log keeps nothing across a crash of its own; an orderly stop stores all of it.")
+        say("The embedded log keeps nothing across a crash of its own; an orderly stop stores all of it.")
     if as_json:
         ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}
         sys.stdout.write(json.dumps(ready) + "\n")
@@ -200,25 +188,13 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
         changes["data"] = args.data
     if args.port is not None:
         changes["http"] = {"port": args.port}
-    if counts := {role: getattr(args, role) for role in _COUNTS if getattr(args, role) is not None}:
-        changes["cluster"] = counts
+    cluster = {key: getattr(args, key) for key in (*_COUNTS, "address") if getattr(args, key) is not None}
+    if cluster:
+        changes["cluster"] = cluster
     for server in ("kafka", "mongo", "redis"):
         if (url := getattr(args, server)) is not None:
             changes[server] = {"url": url}
     return changes
-
-
-def _data(args: argparse.Namespace) -> Path:
-    return Settings.load({} if args.data is None else {"data": args.data}).data
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(sentence + "\n")
-
-
-def _complain(sentence: str, code: int) -> int:
-    _say(sentence)
-    return code
 
 
 up = Up()

@@ -43,6 +43,7 @@ class Member(Struct):
         heard_ms: When that came.
         failed: The last call failed, after that answer.
         lives: Different incarnations seen.
+        may_own: It may be given shards; False before it is admitted and once it is to leave.
     """
 
     role: str
@@ -52,6 +53,7 @@ class Member(Struct):
     heard_ms: int = 0
     failed: bool = False
     lives: int = 0
+    may_own: bool = True
 
 
 class Membership:
@@ -61,9 +63,19 @@ class Membership:
         self._patience = patience
         self._members: dict[str, Member] = {}
 
-    def expect(self, role: str, name: str, now_ms: int) -> None:
+    def expect(self, role: str, name: str, now_ms: int, *, may_own: bool = True) -> None:
         """A role is wanted from now on."""
-        self._members.setdefault(name, Member(role, name, now_ms))
+        self._members.setdefault(name, Member(role, name, now_ms, may_own=may_own))
+
+    def exchange(self, admitted: Iterable[str], leaving: Iterable[str]) -> None:
+        """From now on some may own shards and others may not."""
+        for names, may_own in ((admitted, True), (leaving, False)):
+            for name in names:
+                self._members[name].may_own = may_own
+
+    def forget(self, name: str) -> None:
+        """A role is wanted no more."""
+        del self._members[name]
 
     def heard(self, name: str, alive: Alive, now_ms: int) -> bool:
         """The role answered; returns whether this is the first answer of a new life."""
@@ -107,6 +119,8 @@ class Membership:
         return [m.name for m in self.members(role) if self._serves(m, m.name in holding, now_ms)]
 
     def _serves(self, member: Member, owner: bool, now_ms: int) -> bool:  # noqa: FBT001 -- a fact, not a mode
+        if not member.may_own:
+            return False
         state = self.state(member.name, now_ms)
         if state == RUNNING:
             return True

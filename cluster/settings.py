@@ -188,7 +188,11 @@ class Cluster(Group):
     grace_s: float = Field(
         5.0, ge=0, description="Seconds that a host which restarts keeps its shards before others take them."
     )
-    listen: str = Field("127.0.0.1", description="IP address that hosts listen on for routers and gateways.")
+    listen: str = Field(
+        "127.0.0.1",
+        description="IP address that hosts listen on for routers and gateways; `node`: the one by which the "
+        "machines of the Ray cluster know each other.",
+    )
     address: str | None = Field(
         None, description="Ray cluster to join, `auto` for the local one. None: an own one."
     )

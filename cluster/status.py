@@ -4,11 +4,10 @@ import argparse
 import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import Any, Final
 
-from cluster.lifecycle import BAD_USAGE, DONE, _complain, _coordinator, _data
-from cluster.settings import SettingsInvalid
+from cluster.settings import Settings, SettingsInvalid
+from cluster.verbs import BAD_USAGE, DONE, complain, coordinator, find_by, found_by
 from roost.errors import Unavailable
 
 _FOLLOWED_S: Final = 2.0
@@ -22,25 +21,24 @@ class Status:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--data``, ``--address``, ``--json`` and ``--every``."""
-        parser.add_argument("--data", metavar="DIR", help="data folder of a system on this machine (./data)")
-        parser.add_argument("--address", metavar="HOST:PORT", help="address of a Ray cluster")
+        find_by(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument("--every", type=float, metavar="S", help="print it again after so many seconds")
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the coordinator, once or until Ctrl-C."""
         try:
-            data = _data(args)
+            settings = found_by(args)
         except SettingsInvalid as exc:
-            return _complain(str(exc), BAD_USAGE)
+            return complain(str(exc), BAD_USAGE)
         if args.every is not None:
-            return asyncio.run(self._follow(data, args))
-        self._print(asyncio.run(ask_coordinator(data, args.address)), args)
+            return asyncio.run(self._follow(settings, args))
+        self._print(asyncio.run(ask_coordinator(settings)), args)
         return DONE
 
-    async def _follow(self, data: Path, args: argparse.Namespace) -> int:
+    async def _follow(self, settings: Settings, args: argparse.Namespace) -> int:
         """Print until nobody reads it; while the coordinator is away, a status without roles that says so."""
-        with _coordinator(data, args.address) as find_it:
+        with coordinator(settings) as find_it:
             while True:
                 try:
                     async with asyncio.timeout(_FOLLOWED_S):
@@ -58,18 +56,18 @@ class Status:
         sys.stdout.flush()
 
 
-async def ask_coordinator(data: Path, address: str | None) -> dict[str, Any]:
-    """Return the status of the system with this data folder, or of the Ray cluster at the address.
+async def ask_coordinator(settings: Settings) -> dict[str, Any]:
+    """Return the status of the system that the settings name by its data folder or its Ray cluster.
 
     Raises:
         Unavailable: It does not run, or does not answer.
     """
-    with _coordinator(data, address) as find_it:
+    with coordinator(settings) as find_it:
         return _shown(await find_it().status())
 
 
 def _shown(status: dict[str, Any]) -> dict[str, Any]:
-    return {key: status[key] for key in ("roles", "shards", "map_version")}
+    return {key: status[key] for key in ("roles", "shards", "map_version", "nodes")}
 
 
 def _table(status: dict[str, Any]) -> str:

@@ -54,7 +54,7 @@ class System:
         """
         self._check_port()
         self.step = "starting the servers and Ray"
-        wiring.open_keyring(self.settings)
+        wiring.make_keyring(self.settings)
         ray = asyncio.create_task(self._head.start())
         try:
             self.settings = await self._embedded.start()

@@ -52,7 +52,7 @@ async def build_host(name: str, settings_json: str) -> Service:
         keyring.cluster_secret,
         now_ms,
         HostSettings(
-            listen=settings.cluster.listen,
+            listen=_listen_address(settings),
             idle_ms=settings.actors.idle_ms,
             sweep_every_s=settings.actors.sweep_every_s,
         ),
@@ -86,7 +86,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
 
 async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
-    from actors.ray_actor import spawn  # noqa: PLC0415 -- likewise
+    from actors.ray_actor import node_address, nodes, spawn  # noqa: PLC0415 -- likewise
     from cluster.coordinator import Coordinator  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
@@ -94,16 +94,23 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         settings,
         open_store(settings, open_keyring(settings)),
         await open_admin(settings),
-        lambda role, each: spawn(role, each, settings_json),
+        lambda role, each, node_id: spawn(role, each, settings_json, node_id=node_id),
+        nodes,
+        node_address(),
     )
 
 
 # --- what roles are built from --------------------------------------------------------------------
 
 
-def open_keyring(settings: Settings) -> KeyRing:
-    """Read the key ring; at the first start of an installation make it."""
+def make_keyring(settings: Settings) -> KeyRing:
+    """Read the key ring; at the first start of an installation make it. For the command that starts it."""
     return KeyRing.load_or_create(settings.keyring_file, now_ms)
+
+
+def open_keyring(settings: Settings) -> KeyRing:
+    """Read the key ring, which every machine of an installation has the same."""
+    return KeyRing.load(settings.keyring_file)
 
 
 def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
@@ -138,6 +145,12 @@ async def open_admin(settings: Settings) -> KafkaLogAdmin:
     admin = KafkaLogAdmin(_url("kafka", settings.kafka.url), replicas=settings.kafka.replicas)
     await admin.start()
     return admin
+
+
+def _listen_address(settings: Settings) -> str:
+    from actors.ray_actor import node_address  # noqa: PLC0415 -- a role's process has Ray
+
+    return node_address() if settings.cluster.listen == "node" else settings.cluster.listen
 
 
 def _url(server: str, url: str | None) -> str:

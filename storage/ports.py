@@ -18,6 +18,7 @@ from storage.records import (
     Device,
     LogState,
     MailboxDocument,
+    Roster,
     Session,
     ShardMap,
     User,
@@ -354,6 +355,14 @@ class ClusterState(Protocol):
 
     async def put_shard_map(self, shard_map: ShardMap) -> bool:
         """Store the map if its version is exactly one above the stored one (or the first); else False."""
+        ...
+
+    async def roster(self) -> Roster | None:
+        """Return which roles there are to be; None before the first start."""
+        ...
+
+    async def put_roster(self, roster: Roster) -> None:
+        """Insert or replace. Only the coordinator calls it."""
         ...
 
     async def phase(self) -> str:

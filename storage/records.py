@@ -261,6 +261,20 @@ class LogState(Struct, frozen=True):
     stored: int
 
 
+class Roster(Struct, frozen=True):
+    """Which roles there are to be.
+
+    Attributes:
+        counts: Number of each role in the settings that this was made from; others make it anew.
+        names: Names of the roles, each of the form ``role-number``.
+        barred: Ray's names of the machines that are drained: no role is to be there.
+    """
+
+    counts: dict[str, int]
+    names: tuple[str, ...]
+    barred: tuple[str, ...] = ()
+
+
 class ShardMap(Struct, frozen=True):
     """Who serves what: index is the shard, value the name of the host, router or pusher."""
 

@@ -12,11 +12,13 @@ import structlog
 
 from actors import messages as msg
 from actors.host.inboxes import Inboxes
+from actors.host.ledger import Ledger
 from actors.host.links import FromLinks
 from actors.host.state import HostSettings
 from actors.host.time import Time
 from actors.link import Link, serve
 from actors.service import Address, ClusterView
+from roost.errors import RoostError
 from storage import metrics
 
 __all__ = ["ActorHost", "HostSettings"]
@@ -65,6 +67,21 @@ class ActorHost(Inboxes, FromLinks, Time):
             "waiting": self._writer.waiting,
             "appended": {topic: self._log.ends(topic) for topic in ("mailbox", "push")},
         }
+
+    async def tell(self, message: dict[str, Any]) -> Any:
+        """Take what is told to a host that leaves.
+
+        ``leaving``: it is about to lose its shards; ``farewell``: it has lost and stored everything, and says
+        what became of the entries that nobody had acknowledged (`Ledger.settle`).
+        """
+        match message.get("act"):
+            case "leaving":
+                self._ledger = Ledger()
+                return True
+            case "farewell" if self._ledger is not None:
+                return await self._ledger.settle(self._store)
+            case other:
+                raise RoostError("bad_request", f"A host takes no message {other!r} now.")
 
     async def metrics(self) -> bytes:
         """Return this process's metrics."""

@@ -92,7 +92,9 @@ class FromRouters(HostState):
         self._activation.outdate(lambda user: shard_of(user, shards) == number)
         links: set[Link] = set()
         for user in [u for u, r in self._residents.items() if r.shard is shard]:
-            del self._residents[user]
+            actor = self._residents.pop(user).actor
+            if self._ledger is not None and actor is not None:
+                self._ledger.add(user, actor)
             links |= self._outlets.forget(user)
         version = self._view.version if self._view is not None else 0
         for link in links:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from actors import events as ev
 from actors import messages as msg
 from actors.activation import Activation
+from actors.host.ledger import Ledger
 from actors.link import Link
 from actors.outlets import Outlets
 from actors.service import ClusterView
@@ -90,6 +91,7 @@ class HostState:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._tell_routers = False
+        self._ledger: Ledger | None = None
 
     def _post(self, user: str, event: ev.Event) -> None:
         """Put an event into the user's inbox; a user without shard here is not ours any more."""

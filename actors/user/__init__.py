@@ -19,6 +19,7 @@ from actors.user.company import Company
 from actors.user.records import Records
 from actors.user.state import WAKE_AGAIN_MS
 from roost.wire import WINDOW
+from storage.records import ReceiptRecord
 
 __all__ = ["WAKE_AGAIN_MS", "UserActor"]
 
@@ -49,6 +50,14 @@ class UserActor(Records, Acks, Company):
         for after, upto, items in facts.items:
             if not self._learn_gap((after, upto), items):
                 self._item_facts[after, upto] = items
+
+    def unacknowledged(self) -> list[int]:
+        """Return the entries in memory that some device has yet to acknowledge, lowest first.
+
+        Receipts are not among them: they are kept in the rows of conversations.
+        """
+        upto = min((state.cursor for state in self.devices.values()), default=self.head.handled)
+        return [item.seq for item in self.head.after(upto) if not isinstance(item.record, ReceiptRecord)]
 
     def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
         """Handle one event that `lacks` nothing.

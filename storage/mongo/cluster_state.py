@@ -7,10 +7,11 @@ from typing import Final
 import msgspec
 
 from storage.mongo.part import Part, row_id
-from storage.records import Dead, LogState, ShardMap
+from storage.records import Dead, LogState, Roster, ShardMap
 
 _MAP: Final = "map"
 _PHASE: Final = "phase"
+_ROSTER: Final = "roster"
 
 
 class ClusterStatePart(Part):
@@ -42,6 +43,14 @@ class ClusterStatePart(Part):
         if await self._placement.update(before, {"$set": fields}):
             return True
         return await self._placement.insert({"_id": _MAP, **fields})
+
+    async def roster(self) -> Roster | None:
+        found = await self._placement.one({"_id": _ROSTER})
+        return msgspec.convert(found, Roster) if found else None
+
+    async def put_roster(self, roster: Roster) -> None:
+        fields = msgspec.to_builtins(roster)
+        await self._placement.update({"_id": _ROSTER}, {"$set": fields}, upsert=True)
 
     async def phase(self) -> str:
         found = await self._placement.one({"_id": _PHASE})

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 
 from storage.mongo import MongoStore
-from storage.records import Dead, Device, LogState, ShardMap
+from storage.records import Dead, Device, LogState, Roster, ShardMap
 
 ALG = "signed_curve25519"
 
@@ -101,6 +101,16 @@ async def test_map_versions_follow_each_other(store: MongoStore) -> None:
     won = await asyncio.gather(*(store.put_shard_map(rival) for rival in rivals))
     assert sum(won) == 1
     assert await store.shard_map() == rivals[won.index(True)]
+
+
+async def test_the_roster_is_replaced_whole(store: MongoStore) -> None:
+    assert await store.roster() is None
+    for roster in (
+        Roster({"host": 1, "router": 1}, ("host-1", "router-1"), ("node",)),
+        Roster({"host": 2}, ("host-1", "host-2")),
+    ):
+        await store.put_roster(roster)
+        assert await store.roster() == roster
 
 
 async def test_dead_records_are_kept_once(store: MongoStore) -> None:

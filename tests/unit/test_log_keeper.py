@@ -7,7 +7,7 @@ import pytest
 
 from cluster.log_keeper import BASE_STEP, FIRST_BASE, LogKeeper, LogRefused
 from roost.errors import Unavailable
-from storage.records import Dead, LogState, ShardMap
+from storage.records import Dead, LogState, Roster, ShardMap
 
 SHARDS = 3
 
@@ -60,6 +60,12 @@ class World:
         raise NotImplementedError
 
     async def put_shard_map(self, shard_map: ShardMap) -> bool:
+        raise NotImplementedError
+
+    async def roster(self) -> Roster | None:
+        raise NotImplementedError
+
+    async def put_roster(self, roster: Roster) -> None:
         raise NotImplementedError
 
     async def bury(self, dead: Sequence[Dead]) -> None:

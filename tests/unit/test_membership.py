@@ -5,7 +5,7 @@ from cluster.membership import RESTARTING, RUNNING, SILENT, STARTING, Membership
 
 
 def alive(life: str = "a") -> Alive:
-    return Alive(life, 1, "127.0.0.1", ("127.0.0.1", 1))
+    return Alive(life, 1, "127.0.0.1", "node", ("127.0.0.1", 1))
 
 
 @pytest.fixture
@@ -67,3 +67,14 @@ def test_a_new_life_is_told_apart(crew: Membership) -> None:
 def test_a_new_coordinator_gives_owners_time_to_answer(crew: Membership) -> None:
     assert crew.serving("router", ["router-2"], 5_000) == ["router-2"]
     assert crew.serving("router", ["router-2"], 5_001) == []
+
+
+def test_who_comes_or_leaves_owns_nothing(crew: Membership) -> None:
+    crew.expect("host", "host-3", 1_000, may_own=False)
+    for name in ("host-1", "host-2", "host-3"):
+        crew.heard(name, alive(), 1_000)
+    assert crew.serving("host", ["host-1"], 1_100) == ["host-1", "host-2"]
+    crew.exchange(["host-3"], ["host-1"])
+    assert crew.serving("host", ["host-1"], 1_100) == ["host-2", "host-3"]
+    crew.forget("host-1")
+    assert [m.name for m in crew.members("host")] == ["host-2", "host-3"]

@@ -1,0 +1,105 @@
+"""The verbs ``scale`` and ``drain``: a wish told to the coordinator, followed until it is done."""
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any, Final
+
+from cluster.seats import ROLES
+from cluster.settings import SettingsInvalid
+from cluster.verbs import BAD_USAGE, DID_NOT_HOLD, DONE, complain, coordinator, find_by, found_by, say
+from roost.errors import Unavailable
+
+_LOOK_EVERY_S: Final = 0.2
+_SAY_EVERY_S: Final = 2.0
+_LONGEST_S: Final = 300.0
+
+
+class Scale:
+    """``roost scale``."""
+
+    help = "change how many there are of a role, while everything runs"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare ``ROLE=N ...``."""
+        parser.add_argument(
+            "counts", nargs="+", metavar="ROLE=N", help=f"a role ({', '.join(ROLES)}) and its number"
+        )
+        find_by(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask for it, and wait until it is so."""
+        counts: dict[str, int] = {}
+        for each in args.counts:
+            role, _, number = each.partition("=")
+            if not number.isdecimal():
+                return complain(f"{each!r} is not of the form ROLE=N, for example host=4.", BAD_USAGE)
+            counts[role] = int(number)
+        return _carry_out(args, {"act": "scale", "what": counts}, "See it with: roost status")
+
+
+class Drain:
+    """``roost drain``."""
+
+    help = "move everything away from a machine or a role, and prove that nothing is missing"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare ``NODE|HOST``."""
+        parser.add_argument(
+            "target", metavar="NODE|HOST", help="a machine (address or name) or a role (host-2)"
+        )
+        find_by(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask for it, and wait until it is so."""
+        return _carry_out(args, {"act": "drain", "what": args.target}, "See it with: roost status")
+
+
+def _carry_out(args: argparse.Namespace, wish: dict[str, Any], next_step: str) -> int:
+    try:
+        settings = found_by(args)
+    except SettingsInvalid as exc:
+        return complain(str(exc), BAD_USAGE)
+    with coordinator(settings) as find_it:
+        work = asyncio.run(_followed(find_it(), wish, quiet=args.json))
+    if "refused" in work:
+        return complain(work["refused"], BAD_USAGE)
+    if args.json:
+        sys.stdout.write(json.dumps({"lines": work["lines"], "failure": work["failure"]}) + "\n")
+    if work["failure"]:
+        return complain(work["failure"], DID_NOT_HOLD)
+    if not args.json:
+        sys.stdout.write("\n".join([*work["lines"], next_step]) + "\n")
+    return DONE
+
+
+async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Return the work when it is over, or why it was refused."""
+    from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
+
+    begun: dict[str, Any] = await handle.tell(wish)
+    if "refused" in begun:
+        return begun
+    loop = asyncio.get_running_loop()
+    began = said = loop.time()
+    work: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
+    while loop.time() - began < _LONGEST_S:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        if not quiet and loop.time() - said > _SAY_EVERY_S:
+            said = loop.time()
+            say(f"{wish['act']} {wish['what']}: under way ({said - began:.0f} s)")
+        try:
+            work = await handle.tell({"act": "work", "number": begun["number"]})
+        except (Unavailable, RoleFailed) as exc:
+            say(f"The coordinator does not answer: {exc}")
+            continue
+        if "refused" in work or work["done"]:
+            return work
+    return work | {"failure": f"It is not over after {_LONGEST_S:g} s. See `roost status`."}
+
+
+scale = Scale()
+drain = Drain()

@@ -1,0 +1,91 @@
+"""Roles come and go while people talk: nothing is lost, doubled or reordered, and nobody sees an error."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.live.crowd import Crowd, crowd
+from tests.live.running import System
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+
+PEOPLE = 30
+MESSAGES = 240
+RATE = 40.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def people(system: System) -> AsyncIterator[Crowd]:
+    async with crowd(system.http, "mover", PEOPLE, contacts=5, seed=20_261_123) as gathered:
+        await gathered.talk(60, RATE)
+        await gathered.settle(within=60)
+        yield gathered
+
+
+async def verb(system: System, *words: str) -> tuple[int, str, str]:
+    """Run a verb of the operator; returns exit status, stdout, stderr."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "roost", *words, "--data", str(system.data)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await child.communicate()
+    assert child.returncode is not None
+    return child.returncode, out.decode(), err.decode()
+
+
+async def owners(system: System) -> dict[str, int]:
+    status = await system.status()
+    return {row["name"]: row["shards"] for row in status["roles"] if row["role"] == "host"}
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (("scale", "host=4", "router=3", "gateway=3"), Counter(host=4, router=3, gateway=3, pusher=1)),
+        (("drain", "host-1"), Counter(host=3, router=3, gateway=3, pusher=1)),
+        (("drain", "gateway-1"), Counter(host=3, router=3, gateway=2, pusher=1)),
+        (("scale", "host=2", "router=2", "pusher=2"), Counter(host=2, router=2, gateway=2, pusher=2)),
+    ],
+    ids=["up", "a host away", "a gateway away", "down"],
+)
+async def test_roles_come_and_go_under_traffic(
+    system: System, people: Crowd, words: tuple[str, ...], left: Counter[str]
+) -> None:
+    talking = asyncio.create_task(people.talk(MESSAGES, RATE))
+    await asyncio.sleep(1)
+    status, said, complaints = await verb(system, *words)
+    assert status == 0, complaints
+    if words in (("drain", "host-1"), ("scale", "host=2", "router=2", "pusher=2")):
+        assert "unacknowledged entries" in said
+        assert "0 are missing" in said
+    await talking
+    await people.settle(within=60)
+    people.check()
+    await people.check_watermarks()
+    found = await system.status()
+    roles = Counter(row["role"] for row in found["roles"] if row["role"] in left)
+    assert roles == left
+    assert sum((await owners(system)).values()) == found["shards"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("scale", "host=0"), "from 1 to 1000"),
+        (("scale", "horse=2"), "no role 'horse'"),
+        (("scale", "host"), "ROLE=N"),
+        (("drain", "host-99"), "no role and no machine"),
+        (("drain", "127.0.0.1"), "the only machine"),
+    ],
+)
+async def test_a_wish_that_makes_no_sense_is_refused(
+    system: System, words: tuple[str, ...], reason: str
+) -> None:
+    status, said, complaints = await verb(system, *words)
+    assert (status, said) == (2, "")
+    assert reason in complaints
