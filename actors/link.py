@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
-from actors.messages import PROTOCOL, Greeting, encode
+from actors.messages import OLDEST_PROTOCOL, PROTOCOL, Greeting, Welcome, encode
 
 MAX_LINK_FRAME = 256 * 1024 * 1024
 """Bytes; a longer frame ends the link, since nobody here sends one."""
@@ -27,6 +27,7 @@ HIGH_WATER = 8 * 1024 * 1024
 
 _LENGTH = struct.Struct(">I")
 _NONCE = 16
+_decode_first = msgspec.msgpack.Decoder(Welcome | Greeting).decode
 
 
 class Handler(Protocol):
@@ -51,6 +52,7 @@ class Link(asyncio.Protocol):
     Attributes:
         role: The other side's role, known once opened.
         name: The other side's name.
+        protocol: The newest version that both sides speak, once opened.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Link(asyncio.Protocol):
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.role = ""
         self.name = ""
+        self.protocol = 0
 
     # --- sending ---
 
@@ -107,10 +110,10 @@ class Link(asyncio.Protocol):
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the handshake: the side connected to sends its nonce first."""
+        """Start the handshake: the side connected to speaks first."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         if self._me is None:
-            self._transport.write(_LENGTH.pack(_NONCE) + self._nonce)
+            self._write(Welcome(PROTOCOL, OLDEST_PROTOCOL, self._nonce))
 
     def data_received(self, data: bytes) -> None:
         """Take frames off the buffer as they become whole."""
@@ -155,26 +158,39 @@ class Link(asyncio.Protocol):
         self._handler.received(self, messages)
 
     def _handshake(self, body: bytes) -> None:
-        assert self._transport is not None  # noqa: S101 - frames come only while connected
-        if self._me is not None:
-            role, name = self._me
-            greeting = encode(Greeting(PROTOCOL, role, name, self._proof(body, role, name)))
-            self._transport.write(_LENGTH.pack(len(greeting)) + greeting)
+        try:
+            first = _decode_first(body)
+        except msgspec.DecodeError as exc:
+            self._abort(f"a greeting that cannot be decoded: {exc}")
+            return
+        if isinstance(first, Welcome) == (self._me is None):
+            self._abort("a greeting that is not its turn")
+            return
+        if isinstance(first, Welcome):
+            assert self._me is not None  # noqa: S101 - just compared
+            proof = self._proof(first.nonce, *self._me)
+            self._write(Greeting(PROTOCOL, OLDEST_PROTOCOL, *self._me, proof))
+        elif hmac.compare_digest(first.proof, self._proof(self._nonce, first.role, first.name)):
+            self.role, self.name = first.role, first.name
         else:
-            try:
-                greeting_in = msgspec.msgpack.decode(body, type=Greeting)
-            except msgspec.DecodeError as exc:
-                self._abort(f"a greeting that cannot be decoded: {exc}")
-                return
-            proof = self._proof(self._nonce, greeting_in.role, greeting_in.name)
-            if greeting_in.protocol != PROTOCOL or not hmac.compare_digest(greeting_in.proof, proof):
-                self._abort("a greeting with the wrong proof or protocol version")
-                return
-            self.role, self.name = greeting_in.role, greeting_in.name
+            self._abort("a greeting with the wrong proof")
+            return
+        self.protocol = min(first.protocol, PROTOCOL)
+        if self.protocol < max(first.oldest, OLDEST_PROTOCOL):
+            self._abort(
+                f"a greeting of versions {first.oldest} to {first.protocol}, and this side speaks "
+                f"{OLDEST_PROTOCOL} to {PROTOCOL}: upgrade one release at a time"
+            )
+            return
         self._open = True
         if not self.opened.done():
             self.opened.set_result(None)
         self._handler.opened(self)
+
+    def _write(self, first: Welcome | Greeting) -> None:
+        body = encode(first)
+        if self._transport is not None:
+            self._transport.write(_LENGTH.pack(len(body)) + body)
 
     def _proof(self, nonce: bytes, role: str, name: str) -> bytes:
         return hmac.digest(self._secret, b"|".join([nonce, role.encode(), name.encode()]), sha256)

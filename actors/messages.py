@@ -10,16 +10,29 @@ import msgspec
 from msgspec import Raw, Struct
 
 PROTOCOL = 1
-"""Version in the handshake of every link."""
+"""Version of what goes over links. A version differs from the one before by what follows the rule of
+`storage.records`, or by messages that are sent only on a link whose ends both speak it (`Link.protocol`)."""
+
+OLDEST_PROTOCOL = 1
+"""The oldest that this release still speaks: the one of the release before."""
 
 
 # --- both ways -------------------------------------------------------------------------------
+
+
+class Welcome(Struct, array_like=True, tag="welcome"):
+    """First message of the side that was connected to: the versions it speaks, and what is to be proved."""
+
+    protocol: int
+    oldest: int
+    nonce: bytes
 
 
 class Greeting(Struct, array_like=True, tag="greeting"):
     """First message of the side that connected: who it is. ``proof`` answers the other's nonce."""
 
     protocol: int
+    oldest: int
     role: str
     name: str
     proof: bytes

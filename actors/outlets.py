@@ -138,7 +138,9 @@ class Outlets:
         self._writer.row(effect.row, self._ticket(shard, offset), effect.token)
 
     def _wake(self, user: User, effect: do.Wake, shard: Shard, offset: int | None) -> None:
-        push = PushRecord(user.user_id, effect.device, effect.cause, self._clock(), effect.urgent)
+        push = PushRecord(
+            user.user_id, effect.device, effect.cause, self._clock(), effect.urgent, self._writer.records
+        )
         self._writer.wake(push, self._ticket(shard, offset))
 
     def _receipt(self, user: User, effect: do.EmitReceipt, shard: Shard, offset: int | None) -> None:
@@ -150,6 +152,7 @@ class Outlets:
             delivered_seq=effect.delivered_seq,
             read_seq=effect.read_seq,
             at_ms=self._clock(),
+            version=self._writer.records,
         )
         self._writer.receipt(receipt, self._ticket(shard, offset))
 

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.service import Alive, ClusterView, Node, Service
 from roost.errors import Unavailable
+from storage.records import VERSION
 
 NAMESPACE = "roost"
 GROUP = "roost.roles"
@@ -76,7 +77,9 @@ class _RoleActor:
         """Start the service on the first call of this life, and say who is here."""
         await self._started()
         node_id: str = ray.get_runtime_context().get_node_id()
-        alive = Alive(self._incarnation, os.getpid(), node_address(), node_id, self._address)
+        alive = Alive(
+            self._incarnation, os.getpid(), node_address(), node_id, self._address, version("roost"), VERSION
+        )
         return msgspec.msgpack.encode(alive)
 
     async def apply(self, view: bytes) -> None:

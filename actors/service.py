@@ -19,6 +19,7 @@ class ClusterView(Struct, frozen=True):
         bases: Base of each shard: seq = base + offset.
         addresses: Where each living host listens for links, by name.
         incarnations: The life of each living host, by name: another value means that it restarted.
+        records: The newest version of records that every role reads (``storage.records.VERSION``).
     """
 
     version: int
@@ -28,6 +29,7 @@ class ClusterView(Struct, frozen=True):
     bases: tuple[int, ...]
     addresses: dict[str, Address]
     incarnations: dict[str, str]
+    records: int = 1
 
     @property
     def shards(self) -> int:
@@ -62,6 +64,8 @@ class Alive(Struct, frozen=True):
         node: Address of the machine.
         node_id: Ray's name of the machine.
         address: Where it listens for links, None if it does not.
+        release: Version of Roost that the process runs.
+        records: Version of the records that it reads.
     """
 
     incarnation: str
@@ -69,6 +73,8 @@ class Alive(Struct, frozen=True):
     node: str
     node_id: str
     address: Address | None
+    release: str = ""
+    records: int = 1
 
 
 class Service(Protocol):

@@ -78,6 +78,11 @@ class Writer:
         log_writer: The log.
         finished: Called with the tickets of every write that is durable.
         answered: Called with a token when what it waited for is durable.
+
+    Attributes:
+        shards: Number of shards.
+        records: The version of records to write: every role reads it.
+        appended: Receipts appended so far.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Writer:
         self._store, self._cache, self._log = store, cache, log_writer
         self._finished, self._answered = finished, answered
         self.shards = 1
+        self.records = 1
         self._documents: list[tuple[MailboxDocument, Ticket]] = []
         self._rows: dict[tuple[str, str], _Row] = {}
         self._rows_out: dict[tuple[str, str], _Row] = {}

@@ -45,10 +45,10 @@ class _Announcement(Struct):
     cause: str
     told: set[str] = msgspec.field(default_factory=set)
 
-    def record(self, to: str, now_ms: int) -> bytes:
+    def record(self, to: str, now_ms: int, version: int) -> bytes:
         """Return the record for one mailbox."""
         return encode_record(
-            KeysRecord(to, self.cause, self.user, self.username, self.device, self.change, now_ms)
+            KeysRecord(to, self.cause, self.user, self.username, self.device, self.change, now_ms, version)
         )
 
 
@@ -120,7 +120,7 @@ class Changes:
         now = self._clock()
         for start in range(0, len(receivers), _BATCH):
             some = receivers[start : start + _BATCH]
-            records = [(to, announcement.record(to, now)) for to in some]
+            records = [(to, announcement.record(to, now, self._sequencer.records)) for to in some]
             seqs = await self._sequencer.append(records)
             announcement.told |= {to for to, seq in zip(some, seqs, strict=True) if isinstance(seq, int)}
         return announcement.told.issuperset(receivers)

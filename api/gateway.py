@@ -111,7 +111,7 @@ class Gateway:
         """Take the newest map."""
         current = self.deps.hosts.view
         if current is None or view.version >= current.version:
-            self.deps.sequencer.adopt(view.bases)
+            self.deps.sequencer.adopt(view.bases, view.records)
             self.deps.hosts.apply(view)
 
     async def hold(self) -> None:

@@ -279,7 +279,8 @@ class Sender:
                 repeats.append(item)
             elif _matches_devices(item):
                 first[item.key] = item
-                records.append((item.person.user, _record(item, now)))  # type: ignore[union-attr]
+                record = _record(item, now, self._sequencer.records)
+                records.append((item.person.user, record))  # type: ignore[union-attr]
         if not records:
             return
         answers: dict[tuple[str, str], Accepted] = {}
@@ -317,7 +318,7 @@ class Sender:
         for item, answer in sent:
             person = people.get(item.principal.username)
             if person is not None and person.devices - {item.principal.device}:
-                records.append((person.user, _copy_of(item, answer)))
+                records.append((person.user, _copy_of(item, answer, self._sequencer.records)))
         for _ in range(_SENT_TRIES):
             if not records:
                 return
@@ -388,7 +389,7 @@ def _matches_devices(item: Outgoing) -> bool:
     return False
 
 
-def _record(item: Outgoing, now_ms: int) -> bytes:
+def _record(item: Outgoing, now_ms: int, version: int) -> bytes:
     frame, principal, person = item.frame, item.principal, item.person
     assert person is not None  # noqa: S101 -- looked up before
     return encode_record(
@@ -404,11 +405,12 @@ def _record(item: Outgoing, now_ms: int) -> bytes:
             payloads=frame.payloads,
             urgent=frame.urgent,
             expires_at_ms=None if frame.expires_in_s is None else now_ms + frame.expires_in_s * 1000,
+            version=version,
         )
     )
 
 
-def _copy_of(item: Outgoing, answer: Accepted) -> bytes:
+def _copy_of(item: Outgoing, answer: Accepted, version: int) -> bytes:
     frame, principal, person = item.frame, item.principal, item.person
     assert person is not None  # noqa: S101 -- looked up before
     return encode_record(
@@ -421,6 +423,7 @@ def _copy_of(item: Outgoing, answer: Accepted) -> bytes:
             peer_seq=answer.seq,
             sent_at_ms=frame.sent_at_ms,
             at_ms=answer.accepted_at_ms,
+            version=version,
         )
     )
 

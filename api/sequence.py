@@ -26,6 +26,7 @@ class Sequencer:
     Attributes:
         resyncs: How often the bases had to be read because an offset went back.
         failures: Records that the log did not take.
+        records: The version of records to write: every role reads it.
     """
 
     def __init__(self, log_writer: LogWriter, store: Store) -> None:
@@ -35,6 +36,7 @@ class Sequencer:
         self._seen: list[int] = []
         self.resyncs = 0
         self.failures = 0
+        self.records = 1
 
     @property
     def shards(self) -> int:
@@ -50,8 +52,9 @@ class Sequencer:
         """The highest base of all shards, 0 before the first map: no earlier log gave a number above."""
         return max(self._bases, default=0)
 
-    def adopt(self, bases: Sequence[int]) -> None:
-        """Take the bases of a new map; a base never sinks."""
+    def adopt(self, bases: Sequence[int], records: int = 1) -> None:
+        """Take the bases of a new map, which never sink, and the version of records that everybody reads."""
+        self.records = records
         if not self._bases:
             self._bases, self._seen = list(bases), [0] * len(bases)
         for shard, base in enumerate(bases):

@@ -7,6 +7,7 @@ else it asks the living roles again, and nothing moves because it was away.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +30,9 @@ from storage.records import ShardMap
 _RETRY_S: Final = 0.5
 _LOG_QUIET_S: Final = 3.0
 """After the log began anew, its readers are given this long before their word about it counts."""
+
+_FAREWELL_S: Final = 0.2
+"""Between the answer to who asked for a restart, and the restart."""
 
 _RENEW_AGAIN_S: Final = 30.0
 _FIGURES: Final = ("users", "lag", "version", "streams", "accepted")
@@ -101,7 +105,7 @@ class Coordinator:
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
-        rows = [own | {"node": self._address, "version": self._map.version}]
+        rows = [own | {"node": self._address, "version": self._map.version, "release": version("roost")}]
         rows += [self._row(keeper) for keeper in self._crew.keepers.values()]
         return {
             "roles": rows + self._servers,
@@ -116,7 +120,8 @@ class Coordinator:
         """Take a message from who runs the embedded servers, or a wish.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role; ``scale`` and ``drain``: begin a work; ``work``: how far it is.
+        ``metrics``: those of a role; ``scale``, ``drain``, ``upgrade``: begin a work; ``work``: how far it
+        is; ``restart``: begin a new life, which runs what is installed now.
         """
         match message.get("act"):
             case "servers":
@@ -127,7 +132,10 @@ class Coordinator:
                 self._do(self._insist(self._log_lost), "log lost")
             case "metrics":
                 return (await self._crew.keepers[message["name"]].handle.metrics()).decode()
-            case "scale" | "drain" | "work":
+            case "restart":
+                log.info("coordinator_restarts")
+                asyncio.get_running_loop().call_later(_FAREWELL_S, os._exit, 1)
+            case "scale" | "drain" | "upgrade" | "work":
                 return self._wish(message)
             case other:
                 raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
@@ -218,6 +226,7 @@ class Coordinator:
             bases=self._log.bases,
             addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
             incarnations={m.name: m.alive.incarnation for m in hosts if m.alive and m.alive.address},
+            records=min((m.alive.records for m in self._membership.members() if m.alive), default=1),
         )
 
     async def _adopt(self, view: ClusterView) -> None:
@@ -316,6 +325,7 @@ class Coordinator:
             "pid": member.alive.pid if member.alive else None,
             "node": member.alive.node if member.alive else None,
             "state": self._membership.state(keeper.name, now_ms()),
+            "release": member.alive.release if member.alive else None,
         }
         owners = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
         if keeper.role in owners:

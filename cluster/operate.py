@@ -1,9 +1,10 @@
-"""The verbs ``scale`` and ``drain``: a wish told to the coordinator, followed until it is done."""
+"""The verbs ``scale``, ``drain``, ``upgrade``: a wish told to the coordinator, followed until it is done."""
 
 import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from cluster.seats import ROLES
@@ -13,6 +14,7 @@ from roost.errors import Unavailable
 
 _LOOK_EVERY_S: Final = 0.2
 _SAY_EVERY_S: Final = 2.0
+_RESTARTS_S: Final = 1.0
 _LONGEST_S: Final = 300.0
 
 
@@ -58,13 +60,56 @@ class Drain:
         return _carry_out(args, {"act": "drain", "what": args.target}, "See it with: roost status")
 
 
-def _carry_out(args: argparse.Namespace, wish: dict[str, Any], next_step: str) -> int:
+class Upgrade:
+    """``roost upgrade``."""
+
+    help = "put a new process in the place of each, one by one: they run the release that is installed now"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare how the system is found."""
+        find_by(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask for it, and wait until it is so; the coordinator comes last."""
+        wish = {"act": "upgrade", "what": True}
+        return _carry_out(args, wish, "See it with: roost status", afterwards=_coordinator_renewed)
+
+
+async def _coordinator_renewed(handle: Any) -> str:
+    """Have the coordinator begin a new life; returns a line for people."""
+    from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
+
+    await handle.tell({"act": "restart"})
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.sleep(_RESTARTS_S)
+    while loop.time() - began < _LONGEST_S:
+        try:
+            status = await handle.status()
+        except (Unavailable, RoleFailed):
+            status = {"ready": False}
+        if status["ready"]:
+            releases = ", ".join(sorted({row["release"] for row in status["roles"] if row.get("release")}))
+            return f"coordinator renewed after {loop.time() - began:.1f} s; all roles run release {releases}."
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise Unavailable("The coordinator did not come back. See its log.")
+
+
+def _carry_out(
+    args: argparse.Namespace,
+    wish: dict[str, Any],
+    next_step: str,
+    afterwards: Callable[[Any], Coroutine[Any, Any, str]] | None = None,
+) -> int:
     try:
         settings = found_by(args)
     except SettingsInvalid as exc:
         return complain(str(exc), BAD_USAGE)
     with coordinator(settings) as find_it:
         work = asyncio.run(_followed(find_it(), wish, quiet=args.json))
+        if afterwards is not None and work.get("done") and not work["failure"]:
+            work["lines"].append(asyncio.run(afterwards(find_it())))
     if "refused" in work:
         return complain(work["refused"], BAD_USAGE)
     if args.json:
@@ -102,4 +147,5 @@ async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[s
 
 
 scale = Scale()
+upgrade = Upgrade()
 drain = Drain()

@@ -25,6 +25,9 @@ from roost.errors import RoostError, Unavailable
 from storage.ports import ClusterState
 from storage.records import Roster
 
+_UPGRADE_ORDER: Final = ("pusher", "router", "host", "gateway")
+"""Who reads what others write comes before them."""
+
 _LOOK_EVERY_S: Final = 1.0
 _STEP_S: Final = 0.05
 _COME_S: Final = 60.0
@@ -119,15 +122,18 @@ class Staffing:
         """Return the number of a work, to ask for it with `work`, and what carries it out.
 
         Args:
-            wish: ``{"scale": {role: count}}`` or ``{"drain": name of a role or machine}``.
+            wish: ``{"scale": {role: count}}``, ``{"drain": name of a role or machine}`` or
+                ``{"upgrade": true}``.
 
         Raises:
             Refused: It makes no sense.
         """
         if "scale" in wish:
             plan = self._scale(self._checked(wish["scale"]))
-        else:
+        elif "drain" in wish:
             plan = self._drain(str(wish["drain"]))
+        else:
+            plan = self._upgrade
         work = Work([])
         self._works.append(work)
         return len(self._works) - 1, self._carry_out(work, plan)
@@ -223,6 +229,14 @@ class Staffing:
             work.lines.append(f"{node.address}: {len(go)} roles moved away; {what}.")
 
         return plan
+
+    async def _upgrade(self, work: Work) -> None:
+        """Put a new process in the place of each, one after the other: it runs what is installed now."""
+        seats = self._seats()
+        for name in [name for role in _UPGRADE_ORDER for name in self._of(role)]:
+            [fresh] = self._fresh(_role_of(name), 1)
+            self._planned[fresh] = seats[name].node_id
+            await self._exchange(work, [fresh], [name])
 
     # --- the one change ---------------------------------------------------------------------------
 

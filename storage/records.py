@@ -10,7 +10,12 @@ import msgspec
 from msgspec import Struct
 
 VERSION = 1
-"""Version of the record layout; fields are only ever added at the end."""
+"""Version of the records that this release reads and, once every role does, writes.
+
+The rule by which two releases run side by side: a field is only ever added at the end and with a default, so
+that either release reads what the other writes; a new kind of record, or a new meaning, is written only when
+the map says that every role reads it (``ClusterView.records``). A record says which version wrote it.
+"""
 
 
 class MessageRecord(Struct, array_like=True, tag="m", frozen=True):

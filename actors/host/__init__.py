@@ -44,7 +44,7 @@ class ActorHost(Inboxes, FromLinks, Time):
         if self._view is not None and view.version < self._view.version:
             return
         self._view = view
-        self._writer.shards = view.shards
+        self._writer.shards, self._writer.records = view.shards, view.records
         for number in [n for n in self._shards if view.hosts[n] != self.name]:
             self._hand_over(number)
 

@@ -1,0 +1,70 @@
+"""Two releases open a link in the newest version that both speak, or say why they cannot."""
+
+import asyncio
+import struct
+
+import pytest
+
+from actors import link as links
+from actors import messages as msg
+from actors.link import Link, connect, serve
+from actors.messages import PROTOCOL, Greeting, Welcome, encode
+
+SECRET = b"secret"
+
+
+class Nobody:
+    def opened(self, link: Link) -> None: ...
+
+    def received(self, link: Link, messages: list[object]) -> None: ...
+
+    def closed(self, link: Link) -> None: ...
+
+
+async def dial(newest: int, oldest: int) -> int:
+    """Connect to a side that speaks these versions; returns the version agreed on."""
+
+    async def welcome(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = encode(Welcome(newest, oldest, b"n" * 16))
+        writer.write(struct.pack(">I", len(body)) + body)
+        await writer.drain()
+
+    server = await asyncio.start_server(welcome, "127.0.0.1", 0)
+    async with server:
+        address = server.sockets[0].getsockname()
+        link = await connect(address, Nobody(), msg.decode_to_host, secret=SECRET, me=("router", "router-1"))
+        agreed = link.protocol
+        link.close()
+        return agreed
+
+
+@pytest.mark.asyncio
+async def test_a_newer_release_is_spoken_to_in_our_version() -> None:
+    assert await dial(PROTOCOL + 1, PROTOCOL) == PROTOCOL
+
+
+@pytest.mark.asyncio
+async def test_a_release_too_far_ahead_is_refused_with_the_reason() -> None:
+    with pytest.raises(ConnectionError, match="upgrade one release at a time"):
+        await dial(PROTOCOL + 2, PROTOCOL + 1)
+
+
+@pytest.mark.asyncio
+async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, address = await serve("127.0.0.1", 0, Nobody(), msg.decode_to_host, secret=SECRET)
+    monkeypatch.setattr(links, "OLDEST_PROTOCOL", PROTOCOL)
+    reader, writer = await asyncio.open_connection(*address)
+    (length,) = struct.unpack(">I", await reader.readexactly(4))
+    nonce = msg_first(await reader.readexactly(length)).nonce
+    proof = links.hmac.digest(SECRET, b"|".join([nonce, b"router", b"old"]), links.sha256)
+    body = encode(Greeting(PROTOCOL - 1, PROTOCOL - 1, "router", "old", proof))
+    writer.write(struct.pack(">I", len(body)) + body)
+    assert await reader.read() == b"", "it lets in a release that is too old"
+    writer.close()
+    server.close()
+
+
+def msg_first(body: bytes) -> Welcome:
+    first = links._decode_first(body)
+    assert isinstance(first, Welcome)
+    return first
