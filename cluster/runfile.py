@@ -76,7 +76,7 @@ def read(data: Path) -> Running | None:
     """Return what runs with this data folder, None if nothing does (any more)."""
     try:
         running = msgspec.json.decode(path_in(data).read_bytes(), type=Running)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return None
     return running if running.process() is not None else None
 

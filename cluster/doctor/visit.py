@@ -1,0 +1,155 @@
+"""Every check, in the order in which they are shown; the slow ones at the same time."""
+
+import asyncio
+import datetime as dt
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from cluster import runfile, servers
+from cluster.doctor import here, running
+from cluster.doctor.exposure import judge_exposure, judge_listen, rays_place
+from cluster.doctor.finding import Finding, failed, ok
+from cluster.doctor.servers import TOPICS, judge_cache, judge_clocks, judge_log, judge_store
+from cluster.runfile import Running
+from cluster.servers import ServerFailed
+from cluster.settings import Settings, without_password
+from roost.clock import Clock, now_ms
+from roost.errors import Unavailable
+from storage import redis_survey
+from storage.denied import Denied
+from storage.kafka_log import survey as log_survey
+from storage.kafka_log.survey import LogSurvey
+from storage.mongo import survey as store_survey
+from storage.mongo.survey import StoreSurvey
+from storage.redis_survey import CacheSurvey
+
+_SURVEY_S: Final = 12.0
+_MAKERS: Final = {"kafka": servers.tansu, "mongo": servers.mongo, "redis": servers.redis}
+
+S = TypeVar("S")
+
+
+async def examine(settings: Settings, address: str | None = None, clock: Clock = now_ms) -> list[Finding]:
+    """Carry out every check.
+
+    Args:
+        settings: As ``roost up`` has them.
+        address: Ray cluster to ask; None: the system with the data folder, if one runs.
+        clock: This machine's.
+    """
+    address = address or settings.cluster.address
+    found = runfile.read(settings.data)
+    urls = _urls(settings, found)
+    ring_found, ring = here.key_ring(settings)
+    credential, endpoint = here.push_credential(settings.fcm)
+    log, store, cache, door, crew, push = await asyncio.gather(
+        _ask("kafka", urls["kafka"], lambda url: log_survey.survey(url, TOPICS)),
+        _ask("mongo", urls["mongo"], lambda url: _store(url, settings, clock)),
+        _ask("redis", urls["redis"], lambda url: redis_survey.survey(url, clock)),
+        running.front_door(settings, found, ring),
+        _crew(settings, found, address),
+        _push(endpoint),
+    )
+    now = dt.datetime.fromtimestamp(clock() / 1000, dt.UTC)
+    findings = [here.versions(), here.folder(settings), here.room(settings), here.open_files()]
+    findings += [ring_found, here.certificate(settings, now), credential, *push, door]
+    states = store.states if isinstance(store, StoreSurvey) else None
+    findings += _judged("kafka", log, settings, lambda each: judge_log(each, settings, states))
+    findings += _judged("mongo", store, settings, lambda each: judge_store(each, settings, ring))
+    findings += _judged("redis", cache, settings, lambda each: judge_cache(each, settings))
+    surveyed = {"mongo": store, "redis": cache}
+    ahead = {
+        name: each.ahead_ms for name, each in surveyed.items() if isinstance(each, StoreSurvey | CacheSurvey)
+    }
+    findings += [judge_clocks(ahead), judge_exposure(_open(urls, log, store, cache, found, address))]
+    links = judge_listen(settings)
+    return [*findings, *([links] if links is not None else []), *crew]
+
+
+def _urls(settings: Settings, found: Running | None) -> dict[str, str | None]:
+    """Return the address of each server: the operator's own, or that of the running embedded one."""
+    return {
+        name: getattr(settings, name).url or (getattr(found, name) if found is not None else None)
+        for name in _MAKERS
+    }
+
+
+async def _store(url: str, settings: Settings, clock: Clock) -> StoreSurvey:
+    return await store_survey.survey(url, settings.mongo.database, settings.mongo.driver, clock)
+
+
+async def _ask(name: str, url: str | None, survey: Callable[[str], Awaitable[S]]) -> "S | Unavailable | None":
+    """Return the survey, why there is none, or None for a server that is not running and is embedded."""
+    if url is None:
+        return None
+    try:
+        async with asyncio.timeout(_SURVEY_S):
+            return await survey(url)
+    except Unavailable as exc:
+        return exc
+    except TimeoutError:
+        return Unavailable(f"{name} does not answer within {_SURVEY_S:g} s.")
+
+
+def _judged(
+    name: str, found: Any, settings: Settings, judge: Callable[[Any], Iterator[Finding]]
+) -> Iterator[Finding]:
+    variable = f"ROOST_{name.upper()}__URL"
+    if found is None:
+        yield _embedded(name, settings)
+    elif isinstance(found, Denied):
+        yield failed(name, found.detail, f"Put a name and a password that it takes into {variable}.")
+    elif isinstance(found, Unavailable):
+        url = without_password(getattr(settings, name).url)
+        fix = (
+            f"Start it, let this machine reach {url}, or correct {variable} (or --{name})."
+            if url is not None
+            else f"See {settings.data}/{name}.log; it is started again by itself."
+        )
+        yield failed(name, found.detail, fix)
+    else:
+        yield from judge(found)
+
+
+def _embedded(name: str, settings: Settings) -> Finding:
+    """Whether the server could be started."""
+    own = f"ROOST_{name.upper()}__URL"
+    if settings.cluster.address is not None:
+        return failed(name, "embedded servers are for one machine", f"Set {own} to a {name} of your own.")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = _MAKERS[name](0, Path(folder))
+    except ServerFailed as exc:
+        return failed(name, str(exc), f"Run: pip install 'roost[embedded]'; or set {own}.")
+    return ok(name, f"embedded, not running; it will be {found.argv[0]}")
+
+
+async def _crew(settings: Settings, found: Running | None, address: str | None) -> list[Finding]:
+    if found is None and address is None:
+        return []
+    return await running.roles(settings, None if found is not None else address)
+
+
+async def _push(endpoint: str) -> list[Finding]:
+    return [await running.reachable(endpoint)] if endpoint else []
+
+
+def _open(
+    urls: dict[str, str | None], log: Any, store: Any, cache: Any, found: Running | None, address: str | None
+) -> Iterator[tuple[str, str]]:
+    """Yield name and place of everything that serves who brings no password."""
+    if isinstance(log, LogSurvey):  # Kafka is reached without one, or not at all
+        yield from (("kafka", place) for place in log.brokers)
+    if isinstance(store, StoreSurvey) and store.open:
+        yield from (("mongo", place) for place in _places(urls["mongo"], 27017))
+    if isinstance(cache, CacheSurvey) and cache.open:
+        yield from (("redis", place) for place in _places(urls["redis"], 6379))
+    yield from rays_place(found.ray if found is not None else address)
+
+
+def _places(url: str | None, port: int) -> list[str]:
+    """Return each ``host:port`` of a URL."""
+    hosts = (url or "").partition("://")[2].partition("/")[0].rpartition("@")[2].split(",")
+    return [each if ":" in each.rpartition("]")[2] else f"{each}:{port}" for each in hosts if each]

@@ -1,0 +1,92 @@
+"""What a Redis says of itself; nothing in it is changed."""
+
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct
+from redis import asyncio as redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+
+from roost.clock import Clock
+from roost.errors import Unavailable
+from storage.denied import Denied
+
+_WITHIN_S: Final = 3.0
+
+
+class CacheSurvey(Struct, frozen=True):
+    """A Redis.
+
+    Attributes:
+        version: Of the server.
+        max_bytes: Memory that it may use, 0 for all there is.
+        policy: What it does when that is full; empty if it does not tell.
+        evicted: Keys that it has thrown out for want of memory since its start.
+        scripts: Whether it runs Lua, which every operation of more than one command is.
+        ahead_ms: How much its clock is ahead of ours.
+        open: Whether it serves who brings no password.
+    """
+
+    version: str
+    max_bytes: int
+    policy: str
+    evicted: int
+    scripts: bool
+    ahead_ms: int
+    open: bool
+
+
+async def survey(url: str, clock: Clock) -> CacheSurvey:
+    """Ask.
+
+    Raises:
+        Denied: It wants a password, or another one.
+        Unavailable: It does not answer.
+    """
+    try:
+        client = _client(url)
+    except ValueError as exc:
+        raise Unavailable(f"The address is none for Redis: {exc}.") from exc
+    try:
+        before = clock()
+        seconds, micros = await client.time()
+        after = clock()
+        info = await client.info()
+        scripts = await _runs_scripts(client)
+    except (AuthenticationError, NoPermissionError) as exc:
+        raise Denied(f"Redis answers and denies it ({exc}).") from exc
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise Unavailable(f"Redis did not carry out the call ({type(exc).__name__}).") from exc
+    finally:
+        await client.aclose()
+    return CacheSurvey(
+        version=str(info["redis_version"]),
+        max_bytes=int(info.get("maxmemory", 0)),
+        policy=str(info.get("maxmemory_policy", "")),
+        evicted=int(info.get("evicted_keys", 0)),
+        scripts=scripts,
+        ahead_ms=int(seconds) * 1000 + int(micros) // 1000 - (before + after) // 2,
+        open=await _open(url),
+    )
+
+
+async def _runs_scripts(client: Any) -> bool:
+    try:
+        return int(await client.eval("return 1", 0)) == 1
+    except ResponseError:
+        return False
+
+
+async def _open(url: str) -> bool:
+    parts = urlsplit(url)
+    client = _client(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
+    try:
+        return bool(await client.ping())
+    except (RedisError, OSError, TimeoutError):
+        return False
+    finally:
+        await client.aclose()
+
+
+def _client(url: str) -> Any:
+    return redis.Redis.from_url(url, socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S)
