@@ -1,12 +1,20 @@
 """Who serves which shard: balanced, stable, the same for everybody who computes it. Pure.
 
-Rendezvous hashing chooses, bounded loads keep the balance: every member has either the floor or
-the ceiling of shards / members. A shard leaves a living member only where balance demands it.
+Every member has either the floor or the ceiling of shards / members, and a shard leaves a living member
+only where that demands it. Shards that are free are dealt one by one to the members that have room, in the
+order of their names: since a user's shard is a hash already, no further hash is needed to spread the load.
+Roles of the same count get the same shards this way, so that a router's batch goes to few hosts. A decision
+takes time in proportion to shards and members, not to their product.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+_ODD: Final = 0x9E3779B1
+"""2^32 divided by the golden ratio: multiples of it are well mixed. Source: Knuth, TAOCP vol. 3, 6.4."""
+
+_MASK: Final = 0xFFFFFFFF
 
 
 def place(current: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
@@ -16,17 +24,16 @@ def place(current: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
         current: The owner of each shard so far, '' where there is none; its length is the number of shards.
         members: Who may own shards. If there is nobody, the owners stay what they are.
     """
-    living = sorted(set(members))
+    living = sorted(set(members), key=_by_number)
     if not living:
         return tuple(current)
     quota = _quotas(current, living)
     owners = _keep(current, quota)
-    free = Counter(quota)
-    free.subtract(owner for owner in owners if owner)
-    for shard, owner in enumerate(owners):
-        if not owner:
-            owners[shard] = max((m for m in living if free[m] > 0), key=lambda m, s=shard: _score(s, m))  # type: ignore[misc]
-            free[owners[shard]] -= 1
+    held = Counter(owners)
+    room = {member: quota[member] - held[member] for member in living}
+    free = (shard for shard, owner in enumerate(owners) if not owner)
+    for shard, member in zip(list(free), _dealt(room), strict=True):
+        owners[shard] = member
     return tuple(owners)
 
 
@@ -35,26 +42,48 @@ def moves(before: Sequence[str], after: Sequence[str]) -> int:
     return sum(old != new for old, new in zip(before, after, strict=True))
 
 
+def _by_number(member: str) -> tuple[int, str]:
+    """Put ``host-10`` behind ``host-9``."""
+    return len(member), member
+
+
 def _quotas(current: Sequence[str], living: Sequence[str]) -> dict[str, int]:
     """Return how many shards each may own: who has most already gets the ceiling."""
     least, more = divmod(len(current), len(living))
     held = Counter(current)
-    by_load = sorted(living, key=lambda member: (-held[member], member))
+    by_load = sorted(living, key=lambda member: -held[member])
     return {member: least + (rank < more) for rank, member in enumerate(by_load)}
 
 
 def _keep(current: Sequence[str], quota: dict[str, int]) -> list[str]:
     """Leave shards where they are, up to each member's quota; '' where they must go."""
     owners = [owner if owner in quota else "" for owner in current]
-    for member, limit in quota.items():
-        held = sorted(
-            (s for s, owner in enumerate(owners) if owner == member), key=lambda s: -_score(s, member)
-        )
-        for shard in held[limit:]:
+    held = Counter(owners)
+    over = {member: list[int]() for member, limit in quota.items() if held[member] > limit}
+    if over:
+        for shard, owner in enumerate(owners):
+            if owner in over:
+                over[owner].append(shard)
+    for member, shards in over.items():
+        shards.sort(key=lambda shard: _turn(shard, len(quota)))
+        for shard in shards[quota[member] :]:
             owners[shard] = ""
     return owners
 
 
-def _score(shard: int, member: str) -> int:
-    digest = hashlib.blake2b(f"{shard}|{member}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+def _turn(shard: int, members: int) -> int:
+    """Return what decides which shards leave first: another order each time, the same for every role."""
+    return shard * _ODD * (2 * members + 1) & _MASK
+
+
+def _dealt(room: dict[str, int]) -> Iterator[str]:
+    """Yield each member as often as it has room: one for everybody, then again for those who have more."""
+    waiting = [member for member, more in room.items() if more > 0]
+    while waiting:
+        yield from waiting
+        for member in waiting:
+            room[member] -= 1
+        waiting = [member for member in waiting if room[member] > 0]
+
+
+__all__ = ["moves", "place"]
