@@ -71,6 +71,7 @@ class LogKeeper:
     Attributes:
         states: The state of every shard's log, by shard.
         holding: Writers are held right now: a role that comes to life must be held, too.
+        dropped: Records that the log forgot before they were known to be stored, by shard.
     """
 
     def __init__(self, store: ClusterState, admin: LogAdmin, shards: int, crew: Crew) -> None:
@@ -78,6 +79,7 @@ class LogKeeper:
         self._lock = asyncio.Lock()
         self.states: dict[int, LogState] = {}
         self.holding = False
+        self.dropped: dict[int, int] = {}
 
     @property
     def bases(self) -> tuple[int, ...]:
@@ -133,6 +135,8 @@ class LogKeeper:
         """The log, or these shards of it, begins anew: raise the bases, make topics that are gone.
 
         If it is there, nobody is held: a gateway that sees offsets go backwards reads the base by itself.
+        A shard whose first records are not there any more is read from what is left. Its base rises as well,
+        so that who sent something with a number below is told that nobody knows it, and sends it again.
         """
         async with self._lock:
             gone = await self._admin.partitions(MAILBOX) is None
@@ -142,8 +146,11 @@ class LogKeeper:
             if affected:
                 log.error("log_lost", shards=sorted(affected))
                 metrics.LOG_RECREATIONS.labels("lost").inc()
+                starts = {} if gone else await self._admin.starts(MAILBOX)
                 self.states = await self._store.log_states()
-                await self._put(_raised(self.states[shard]) for shard in sorted(affected))
+                for shard in sorted(affected):
+                    self._note_dropped(self.states[shard], starts.get(shard, 0))
+                await self._put(_raised(self.states[s], starts.get(s, 0)) for s in sorted(affected))
             await self._create_missing()
             await self._crew.publish()
             if self.holding:
@@ -162,6 +169,16 @@ class LogKeeper:
                 log.info("log_renewal_postponed", reason="it does not run empty")
                 return False
         return True
+
+    def _note_dropped(self, state: LogState, start: int) -> None:
+        """Tell of records that the log forgot before they were stored: its retention is too short."""
+        if start > state.stored:
+            count = start - state.stored
+            self.dropped[state.shard] = self.dropped.get(state.shard, 0) + count
+            metrics.LOG_DROPPED_RECORDS.inc(count)
+            log.error(
+                "log_dropped_records", shard=state.shard, records=count, stored=state.stored, start=start
+            )
 
     async def _remake(self, topics: list[str], reason: str) -> None:
         log.warning("log_made_anew", topics=topics, reason=reason)
@@ -230,5 +247,5 @@ class _Held:
         await self._keeper._crew.release()  # noqa: SLF001 -- part of the keeper
 
 
-def _raised(state: LogState) -> LogState:
-    return LogState(state.shard, state.base + state.stored + BASE_STEP, 0)
+def _raised(state: LogState, start: int = 0) -> LogState:
+    return LogState(state.shard, state.base + state.stored + BASE_STEP, start)

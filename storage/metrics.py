@@ -79,6 +79,11 @@ LOG_RECREATIONS: Final = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+LOG_DROPPED_RECORDS: Final = Counter(
+    "roost_log_dropped_records_total",
+    "Records that the log's retention removed before they were known to be stored.",
+    registry=REGISTRY,
+)
 
 
 def exposition() -> bytes:

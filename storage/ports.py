@@ -97,9 +97,13 @@ class LogReader(Protocol):
         """Return what is there, in offset order per shard, waiting at most ``wait_ms`` for the first.
 
         Raises:
-            LogLost: A shard's position is not in the log any more. Records of the other shards are
-                returned by further calls.
+            LogLost: A shard's position is not in the log any more, or the topic is gone. Records of the
+                other shards are returned by further calls.
         """
+        ...
+
+    async def starts(self, shards: Sequence[int]) -> dict[int, int]:
+        """Return the lowest offset that each shard's log still holds; where it is empty, its end."""
         ...
 
     def end(self, shard: int) -> int | None:
@@ -128,6 +132,10 @@ class LogAdmin(Protocol):
 
     async def partitions(self, topic: str) -> int | None:
         """Return the topic's number of partitions, None if there is no such topic."""
+        ...
+
+    async def starts(self, topic: str) -> dict[int, int]:
+        """Return the lowest offset that each partition still holds; where it is empty, its end."""
         ...
 
     async def create(self, topic: str, partitions: int) -> None:

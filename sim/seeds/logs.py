@@ -115,6 +115,10 @@ class Reader:
                 self._at[shard] = at + len(some)
         return found
 
+    async def starts(self, shards: Sequence[int]) -> dict[int, int]:
+        """Return 0: this log forgets nothing."""
+        return dict.fromkeys(shards, 0)
+
     def end(self, shard: int) -> int | None:
         """Return the end that the last poll saw."""
         return self._known_end.get(shard)

@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any, Final
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.structs import TopicPartition
 
 from roost.errors import Unavailable
 from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
@@ -22,7 +24,7 @@ class KafkaLogAdmin:
     """
 
     def __init__(self, bootstrap: str, *, replicas: int = 1) -> None:
-        self._replicas = replicas
+        self._bootstrap, self._replicas = bootstrap, replicas
         self._client: Any = AIOKafkaAdminClient(
             bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS
         )
@@ -39,6 +41,21 @@ class KafkaLogAdmin:
     async def partitions(self, topic: str) -> int | None:
         found = await self._describe(topic)
         return len(found["partitions"]) if found else None
+
+    async def starts(self, topic: str) -> dict[int, int]:
+        # Only a consumer can ask for offsets.
+        consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, group_id=None, request_timeout_ms=REQUEST_TIMEOUT_MS
+        )
+        try:
+            with translated():
+                async with asyncio.timeout(_DEADLINE_S):
+                    await consumer.start()
+                    shards = range(await self.partitions(topic) or 0)
+                    found = await consumer.beginning_offsets([TopicPartition(topic, each) for each in shards])
+        finally:
+            await consumer.stop()
+        return {partition.partition: offset for partition, offset in found.items()}
 
     async def create(self, topic: str, partitions: int) -> None:
         settings = {"max.message.bytes": str(MAX_RECORD + 1024 * 1024)}

@@ -6,14 +6,16 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
-from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, translated
 from storage.kafka_log.group import Group
 from storage.ports import LogLost, LogRecord
 
 log = structlog.get_logger()
+
+_DEADLINE_S: Final = 10.0
 
 GAP_PATIENCE_S: Final = 30.0
 """How long records that are missing between others are asked for again before they count as gone."""
@@ -28,8 +30,9 @@ class KafkaLogReader:
         group: The group that offsets are committed to: ``routers`` or ``pushers``.
         fetch_wait_ms: How long the broker holds an empty fetch. Apache Kafka answers as soon as there
             is something; Tansu always waits this long, so give a few milliseconds there.
-        lost_after_s: How long a high watermark below our position must last before the log counts as
-            lost. It is not zero because a new leader's watermark may lag for a moment.
+        lost_after_s: How long a high watermark below our position, or a topic that no broker knows, must
+            last before the log counts as lost. It is not zero because a new leader's watermark may lag for
+            a moment.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class KafkaLogReader:
         self._paused: set[int] = set()
         self._short_since: dict[int, float] = {}
         self._gap_since: dict[int, float] = {}
+        self._gone_since: float | None = None
         self._now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 
     async def start(self) -> None:
@@ -69,8 +73,10 @@ class KafkaLogReader:
         self._paused &= set(shards)
         self._short_since.clear()
         self._gap_since.clear()
+        self._gone_since = None
         if not shards:
-            self._consumer.unsubscribe()
+            # Not `unsubscribe`: aiokafka's fetcher dies for good when that comes right after an assignment.
+            self._consumer.pause(*self._consumer.assignment())
             return
         self._consumer.assign([self._partition(shard) for shard in shards])
         for shard, offset in self._positions.items():
@@ -84,11 +90,7 @@ class KafkaLogReader:
         if not self._positions:
             await asyncio.sleep(wait_ms / 1000)
             return {}
-        try:
-            with translated():
-                found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=limit)
-        except OffsetOutOfRangeError as exc:
-            raise LogLost(tuple(sorted(each.partition for each in exc.args[0]))) from exc
+        found, lost = await self._fetched(wait_ms, limit)
         records: dict[int, list[LogRecord]] = {}
         for partition, messages in found.items():
             shard = partition.partition
@@ -96,8 +98,16 @@ class KafkaLogReader:
             if whole:
                 records[shard] = [LogRecord(each.offset, each.value or b"") for each in whole]
                 self._positions[shard] = whole[-1].offset + 1
-        self._look_at_ends(lost_ok=bool(records))
+        lost |= self._behind_the_end()
+        if not records and (lost or self._topic_is_gone()):
+            raise LogLost(tuple(sorted(lost or self._positions)))
         return records
+
+    async def starts(self, shards: Sequence[int]) -> dict[int, int]:
+        with translated():
+            async with asyncio.timeout(_DEADLINE_S):
+                found = await self._consumer.beginning_offsets([*map(self._partition, shards)])
+        return {partition.partition: offset for partition, offset in found.items()}
 
     def end(self, shard: int) -> int | None:
         return self._ends.get(shard)
@@ -124,6 +134,30 @@ class KafkaLogReader:
     def _partition(self, shard: int) -> TopicPartition:
         return TopicPartition(self._topic, shard)
 
+    async def _fetched(self, wait_ms: int, limit: int) -> tuple[dict[TopicPartition, list[Any]], set[int]]:
+        """Return what has come, and the shards whose position no broker has; aiokafka tells these singly."""
+        lost: set[int] = set()
+        while True:
+            try:
+                return await self._consumer.getmany(
+                    timeout_ms=0 if lost else wait_ms, max_records=limit
+                ), lost
+            except OffsetOutOfRangeError as exc:
+                told = {each.partition for each in exc.args[0]}
+                if told <= lost:
+                    return {}, lost
+                lost |= told
+            except (KafkaError, OSError, TimeoutError) as exc:
+                raise away(exc) from exc
+
+    def _topic_is_gone(self) -> bool:
+        """Say whether the brokers have not known the topic for a while."""
+        if self._consumer.partitions_for_topic(self._topic):
+            self._gone_since = None
+            return False
+        self._gone_since = self._gone_since or self._now()
+        return self._now() - self._gone_since >= self._lost_after_s
+
     def _up_to_gap(self, shard: int, messages: list[Any]) -> list[Any]:
         """Return what follows our position without a gap; what is behind a gap is fetched again.
 
@@ -144,9 +178,9 @@ class KafkaLogReader:
         del self._gap_since[shard]
         return messages
 
-    def _look_at_ends(self, *, lost_ok: bool) -> None:
-        """Note the high watermarks; raise ``LogLost`` where one stays below our position."""
-        lost = []
+    def _behind_the_end(self) -> set[int]:
+        """Note the high watermarks; return the shards where one stays below our position."""
+        lost = set()
         for shard, position in self._positions.items():
             end = self._consumer.highwater(self._partition(shard))
             if end is None:
@@ -155,6 +189,5 @@ class KafkaLogReader:
             if end >= position:
                 self._short_since.pop(shard, None)
             elif self._now() - self._short_since.setdefault(shard, self._now()) >= self._lost_after_s:
-                lost.append(shard)
-        if lost and not lost_ok:
-            raise LogLost(tuple(sorted(lost)))
+                lost.add(shard)
+        return lost

@@ -24,6 +24,7 @@ class World:
     states: dict[int, LogState] = field(default_factory=dict)
     phase_now: str = ""
     topics: dict[str, int] = field(default_factory=dict)
+    trimmed: dict[int, int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     full: bool = True
     writer_lives: dict[str, str] = field(default_factory=lambda: {"gateway-1": "a", "host-1": "a"})
@@ -75,6 +76,9 @@ class World:
     # LogAdmin
     async def partitions(self, topic: str) -> int | None:
         return self.topics.get(topic)
+
+    async def starts(self, topic: str) -> dict[int, int]:
+        return dict.fromkeys(range(self.topics[topic]), 0) | self.trimmed
 
     async def create(self, topic: str, partitions: int) -> None:
         self.step()
@@ -184,6 +188,22 @@ async def test_a_lost_shard_raises_its_own_base_only() -> None:
     await log.lost([1])
     assert log.bases[0] == FIRST_BASE
     assert log.bases[1] == FIRST_BASE + 101 + BASE_STEP
+
+
+async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_and_it_is_said() -> None:
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    world.trimmed = {1: 150}
+    await log.lost([1, 2])
+    raised = [FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS)]
+    assert world.states[1] == LogState(1, raised[1], 150)
+    assert world.states[2] == LogState(2, raised[2], 0)
+    assert log.dropped == {1: 150 - 101}
+    world.trimmed = {1: 170}
+    await log.lost([1])
+    assert world.states[1] == LogState(1, raised[1] + 150 + BASE_STEP, 170)
+    assert log.dropped == {1: 170 - 101}
 
 
 async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there() -> None:
