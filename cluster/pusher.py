@@ -96,7 +96,7 @@ class Pusher:
         self._view: ClusterView | None = None
         self._changed = asyncio.Event()
         self._shards: dict[int, Shard] = {}
-        self._lost = False
+        self._lost: set[int] = set()
         self._waking: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -163,6 +163,7 @@ class Pusher:
                 if self._changed.is_set() and self._view is not None:
                     self._changed.clear()
                     await self._take_shards(self._view)
+                await self._restart_lost()
                 if not self._shards or len(self._waking) > _OPEN_LIMIT:
                     await asyncio.sleep(_CHECK_S)
                     continue
@@ -170,7 +171,7 @@ class Pusher:
                 for shard, records in found.items():
                     self._begin(shard, records)
             except LogLost as exc:
-                await self._restart(exc.shards)
+                self._lost.update(exc.shards)
             except Unavailable as exc:
                 log.warning("read_postponed", reason=exc.detail)
                 self._changed.set()
@@ -184,22 +185,21 @@ class Pusher:
         self._shards |= {shard: Shard(committed[shard] or 0) for shard in fresh}
         await self._reader.assign({shard: each.next for shard, each in self._shards.items()})
 
-    async def _restart(self, shards: Sequence[int]) -> None:
-        """Read a log that began anew from its start, one that was trimmed from its end.
+    async def _restart_lost(self) -> None:
+        """Read a log that began anew, or was trimmed, from where it begins now.
 
         The first happens when the coordinator makes the log anew. Wake-ups are hints: what a trimmed log
         lost is made good by the device's next sync.
         """
-        for shard in shards:
-            end = self._reader.end(shard)
-            known = self._shards.get(shard)
-            if known is None:
-                continue
-            anew = end is None or end < known.next
-            log.warning("push_log_restarted", shard=shard, position=known.next, end=end, began_anew=anew)
-            self._shards[shard] = Shard(0 if anew or end is None else end)
-        await self._reader.assign({s: each.next for s, each in self._shards.items() if s not in shards})
+        ours = [shard for shard in self._lost if shard in self._shards]
+        if not ours:
+            return
+        for shard, start in (await self._reader.starts(ours)).items():
+            log.warning("push_log_restarted", shard=shard, position=self._shards[shard].next, start=start)
+            self._shards[shard] = Shard(start)
+        await self._reader.assign({s: each.next for s, each in self._shards.items() if s not in self._lost})
         await self._reader.assign({s: each.next for s, each in self._shards.items()})
+        self._lost.clear()
 
     def _begin(self, shard: int, records: Sequence[LogRecord]) -> None:
         place = self._shards.get(shard)
