@@ -106,6 +106,11 @@ class Coordinator:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
         rows = [own | {"node": self._address, "version": self._map.version, "release": version("roost")}]
+        if self._log.dropped:
+            rows[0]["detail"] = (
+                f"the log dropped {sum(self._log.dropped.values())} records before they were stored: "
+                "raise the retention of the topic mailbox"
+            )
         rows += [self._row(keeper) for keeper in self._crew.keepers.values()]
         return {
             "roles": rows + self._servers,
