@@ -2,18 +2,63 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from cluster import servers as specs
+from deploy.kafka import brokers
 from storage.keyring import KeyRing, fresh_secrets
 from tests.real_servers import Servers
 
 # Speed is measured in benchmarks/, and this machine may be busy: no example fails for being slow.
 settings.register_profile("roost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("roost")
+
+
+@dataclass(frozen=True)
+class LogServer:
+    """Where the log is, and how it is read there."""
+
+    url: str
+    fetch_wait_ms: int
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kafka-version",
+        metavar="VERSION",
+        default=brokers.CURRENT,
+        help="version of Apache Kafka that the tests in tests/kafka run on",
+    )
+    parser.addoption(
+        "--log-on-kafka",
+        action="store_true",
+        help="the log's contract is tested on Apache Kafka instead of the embedded broker",
+    )
+
+
+@pytest.fixture(scope="session")
+def kafka_version(request: pytest.FixtureRequest) -> str:
+    version: str = request.config.getoption("--kafka-version")
+    return version
+
+
+@pytest.fixture(scope="session")
+def log_server(request: pytest.FixtureRequest) -> LogServer:
+    """The broker that the log's contract is tested on."""
+    if request.config.getoption("--log-on-kafka"):
+        return LogServer(request.getfixturevalue("kafka_url"), fetch_wait_ms=500)
+    return LogServer(request.getfixturevalue("tansu_url"), fetch_wait_ms=5)
+
+
+@pytest.fixture(scope="session")
+def kafka_url(servers: Servers, server_folder: Path, kafka_version: str) -> str:
+    """``host:port`` of one broker of Apache Kafka."""
+    [broker] = servers.start_all(brokers.prepare(server_folder / "apache-kafka", version=kafka_version))
+    return broker.spec.address
 
 
 @pytest.fixture(scope="session")

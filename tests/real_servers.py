@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,13 +26,25 @@ class Servers:
         self._running.append(server)
         return server
 
+    def start_all(self, specs: Sequence[ServerSpec]) -> list[Server]:
+        """Start servers that need each other to become ready."""
+
+        async def together() -> list[Server]:
+            return list(await asyncio.gather(*map(start, specs)))
+
+        servers = self._run(together())
+        self._running += servers
+        return servers
+
     def kill(self, server: Server) -> None:
         server.kill()
         self._run(server.wait())
 
     def close(self) -> None:
-        for server in self._running:
-            self._run(server.stop())
+        async def all_stopped() -> None:
+            await asyncio.gather(*(server.stop() for server in self._running))
+
+        self._run(all_stopped())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
