@@ -9,9 +9,12 @@ from actors import effects as do
 from actors import events as ev
 from actors import messages as msg
 from actors.link import Link
+from actors.redelivery import LOOP, FirstEntries
 from actors.shard import Shard
 from actors.writer import Ticket, Writer
+from roost import wire
 from roost.clock import Clock
+from storage import metrics
 from storage.records import PushRecord, ReceiptRecord, User
 
 
@@ -22,13 +25,26 @@ class StreamKey(NamedTuple):
     stream: int
 
 
-class StreamInfo(Struct, frozen=True):
-    """A stream as this host names it."""
+class StreamInfo(Struct):
+    """A stream as this host names it.
+
+    Attributes:
+        number: Unique in this host's life.
+        key: How its gateway names it.
+        user: User id.
+        device: Device id.
+        opened_ms: When it was attached; 0 once its backlog is through.
+        last: The last entry sent down.
+        waiting_ms: Since when the device has entries and acknowledges none, 0 if it has none.
+    """
 
     number: int
     key: StreamKey
     user: str
     device: str
+    opened_ms: int
+    last: int = 0
+    waiting_ms: int = 0
 
 
 class Outlets:
@@ -41,6 +57,7 @@ class Outlets:
         self._by_key: dict[StreamKey, StreamInfo] = {}
         self.streams: dict[int, StreamInfo] = {}
         self._watches: dict[tuple[str, str], set[Link]] = {}
+        self._first = FirstEntries()
 
     # --- streams and watches ----------------------------------------------------------------------
 
@@ -51,7 +68,7 @@ class Outlets:
         if known is not None:
             return known.number
         self._last += 1
-        info = StreamInfo(self._last, key, user, device)
+        info = StreamInfo(self._last, key, user, device, self._clock())
         self._by_key[key] = self.streams[info.number] = info
         return info.number
 
@@ -76,6 +93,17 @@ class Outlets:
         for key in keys:
             self.close_stream(key)
         return {key.link for key in keys}
+
+    def acked(self, user: str, device: str, seq: int, info: StreamInfo | None) -> None:
+        """Note that the device holds everything up to ``seq``; with the stream that said so, if one did."""
+        self._first.acked((user, device), seq)
+        if info is not None:
+            info.waiting_ms = self._clock() if seq < info.last else 0
+
+    def oldest_wait_s(self) -> float:
+        """Return the longest time in seconds that a device has entries and acknowledges none."""
+        since = min((info.waiting_ms for info in self.streams.values() if info.waiting_ms), default=None)
+        return 0.0 if since is None else max(0, self._clock() - since) / 1000
 
     def watch(self, link: Link, watcher: str, user: str) -> None:
         """Remember that this gateway passes the user's presence on to the watcher."""
@@ -176,14 +204,32 @@ class Outlets:
     def _attached(self, _user: User, effect: do.Attached, _shard: Shard, _offset: int | None) -> None:
         self._send(effect.stream, lambda number: msg.Attached(number, effect.cursor))
 
-    def _deliver(self, _user: User, effect: do.Deliver, _shard: Shard, _offset: int | None) -> None:
+    def _deliver(self, _user: User, effect: do.Deliver, _shard: Shard, offset: int | None) -> None:
         info = self.streams.get(effect.stream)
-        if info is not None:
-            entries = [Raw(msg.encode(entry)) for entry in effect.entries]
-            info.key.link.send(msg.Deliver(info.key.stream, entries, effect.entries[-1].seq))
+        if info is None:
+            return
+        entries = [Raw(msg.encode(entry)) for entry in effect.entries]
+        info.key.link.send(msg.Deliver(info.key.stream, entries, effect.entries[-1].seq))
+        now = self._clock()
+        if not info.last:
+            self._began(info, effect.entries[0].seq)
+        info.last = effect.entries[-1].seq
+        info.waiting_ms = info.waiting_ms or now
+        if offset is not None:  # a record brought it here just now: else it waited for the device, not for us
+            for entry in effect.entries:
+                _DELIVERY[type(entry)].observe(max(0, now - entry.at_ms) / 1000)
+
+    def _began(self, info: StreamInfo, seq: int) -> None:
+        times = self._first.sent((info.user, info.device), seq)
+        metrics.REDELIVERIES.inc(times > 1)
+        metrics.REDELIVERY_LOOPS.inc(times == LOOP)
 
     def _drained(self, _user: User, effect: do.Drained, _shard: Shard, _offset: int | None) -> None:
         self._send(effect.stream, lambda number: msg.Drained(number, effect.cursor))
+        info = self.streams.get(effect.stream)
+        if info is not None and info.opened_ms:
+            metrics.DRAIN_SECONDS.observe(max(0, self._clock() - info.opened_ms) / 1000)
+            info.opened_ms = 0
 
     def _missed(self, _user: User, effect: do.Missed, _shard: Shard, _offset: int | None) -> None:
         self._send(effect.stream, msg.Missed)
@@ -229,6 +275,13 @@ class Outlets:
     def _refuse(self, _user: User, effect: do.Refuse, _shard: Shard, _offset: int | None) -> None:
         self.answer(effect.token, msg.Refusal(effect.code, effect.detail))
 
+
+_DELIVERY: dict[type, Any] = {
+    wire.MessageEntry: metrics.DELIVERY_SECONDS.labels("message"),
+    wire.ReceiptEntry: metrics.DELIVERY_SECONDS.labels("receipt"),
+    wire.KeysEntry: metrics.DELIVERY_SECONDS.labels("keys"),
+    wire.SentEntry: metrics.DELIVERY_SECONDS.labels("sent"),
+}
 
 _EVENTS: dict[type, Callable[[Any, object, int], ev.Event]] = {
     msg.Sync: lambda q, token, now: ev.SyncAsked(token, q.device, q.cursor, q.limit, now + q.wait_ms),

@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from actors import effects as do
 from actors.offsets import Offsets
+from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage import metrics
@@ -78,6 +79,7 @@ class Writer:
         log_writer: The log.
         finished: Called with the tickets of every write that is durable.
         answered: Called with a token when what it waited for is durable.
+        clock: Unix milliseconds.
 
     Attributes:
         shards: Number of shards.
@@ -92,8 +94,9 @@ class Writer:
         log_writer: LogWriter,
         finished: Finished,
         answered: Answered,
+        clock: Clock,
     ) -> None:
-        self._store, self._cache, self._log = store, cache, log_writer
+        self._store, self._cache, self._log, self._clock = store, cache, log_writer, clock
         self._finished, self._answered = finished, answered
         self.shards = 1
         self.records = 1
@@ -136,11 +139,18 @@ class Writer:
     @property
     def waiting(self) -> int:
         """How many writes are queued or under way."""
-        queues = (
-            self._documents, self._rows, self._rows_out, self._wakes, self._receipts, self._cursors,
-            self._settled, self._blocks, self._presence, self._came,
-        )  # fmt: skip
-        return sum(len(queue) for queue in queues)
+        return sum(self.queues().values())
+
+    def queues(self) -> dict[str, int]:
+        """Return the same by kind of write."""
+        return {
+            "documents": len(self._documents),
+            "rows": len(self._rows) + len(self._rows_out),
+            "wakeups": len(self._wakes),
+            "receipts": len(self._receipts),
+            "cursors": len(self._cursors) + len(self._settled),
+            "rest": len(self._blocks) + len(self._presence) + len(self._came),
+        }
 
     def hurry(self) -> None:
         """Collect no longer: write rows and cursors now."""
@@ -239,7 +249,8 @@ class Writer:
     async def _write_documents(self) -> None:
         while self._documents:
             batch = self._documents[:1000]
-            await self._store.insert([document for document, _ in batch])
+            with metrics.STORE_WRITE_SECONDS.time():
+                await self._store.insert([document for document, _ in batch])
             metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))
             del self._documents[: len(batch)]
             self._finished([ticket for _, ticket in batch])
@@ -314,7 +325,8 @@ class Writer:
         seen = {user: at_ms for user, (online, at_ms) in presence.items() if not online}
         try:
             if came:
-                await self._cache.clear_wakeups(sorted(came))
+                for since_ms in await self._cache.clear_wakeups(sorted(came)):
+                    metrics.FETCHED_SECONDS.observe(max(0, self._clock() - since_ms) / 1000)
             if presence:
                 await self._cache.put_presence(presence)
         except Unavailable as exc:

@@ -7,7 +7,7 @@ never asks Redis, because the call would cost more than what it guards: its boun
 gateway and device, and a device has one stream.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Literal
 
 from msgspec import Struct
@@ -76,6 +76,7 @@ class Limits:
 
     Attributes:
         failed_to_local: How often a shared limiter had to count locally.
+        hits: How often each limiter, by name, made somebody wait.
     """
 
     def __init__(self, cache: Cache, clock: Clock, limits: dict[str, Limit] | None = None) -> None:
@@ -84,10 +85,13 @@ class Limits:
         self._limits = DEFAULTS | (limits or {})
         self._local = {name: Gcra(limit) for name, limit in self._limits.items()}
         self.failed_to_local = 0
+        self.hits: Counter[str] = Counter(dict.fromkeys(self._limits, 0))
 
     def wait_s(self, name: str, key: str, now_ms: int) -> float:
         """Take a token of a limiter in this process: 0.0, or the seconds until there is one."""
-        return self._local[name].take(key, now_ms)
+        wait = self._local[name].take(key, now_ms)
+        self.hits[name] += wait > 0
+        return wait
 
     async def check(self, name: str, key: str) -> None:
         """Take a token.
@@ -101,6 +105,7 @@ class Limits:
         else:
             try:
                 wait = await self._cache.take(name, key, rate=limit.rate, burst=limit.burst)
+                self.hits[name] += wait > 0
             except Unavailable:
                 self.failed_to_local += 1
                 wait = self.wait_s(name, key, self._clock())

@@ -9,6 +9,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from time import monotonic
 
 import structlog
 from msgspec import Struct
@@ -27,6 +28,7 @@ from roost.ids import (
     shard_of,
     uuid7_ms,
 )
+from storage import metrics
 from storage.ports import Accepted, Cache, Store
 from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
 
@@ -59,6 +61,7 @@ class Outgoing(Struct, eq=False):
     made_ms: int = 0
     person: Person | None = None
     answered: bool = False
+    arrived_s: float = 0.0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -112,6 +115,7 @@ class Sender:
 
     def submit(self, item: Outgoing) -> None:
         """Take a send; it is answered by its ``reply``."""
+        item.arrived_s = monotonic()
         device = item.principal.device
         queue = self._waiting.get(device)
         if queue is None:
@@ -291,8 +295,10 @@ class Sender:
                 item.answer(seq)
         self._note(answers)
         await self._remember(answers)
+        now_s = monotonic()
         for item in (*first.values(), *repeats):
-            self._answer_known(item, answers.get(item.key))
+            if self._answer_known(item, answers.get(item.key)):
+                metrics.ACCEPT_SECONDS.observe(now_s - item.arrived_s)
         self.accepted += len(answers)
         await self._copy([(item, answers[item.key]) for item in first.values() if item.key in answers])
 

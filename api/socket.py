@@ -17,6 +17,7 @@ from api import session as rules
 from api.sending import Outcome, Outgoing
 from api.tokens import Principal
 from roost import wire
+from roost.codes import CODES
 from roost.errors import RoostError
 from storage.ports import Accepted
 
@@ -35,6 +36,8 @@ STUCK_MS = 15_000
 _PENDING_MAX = 512
 _ENTRIES_BYTES = 256 * 1024
 _LAST_WORDS_S = 10.0
+
+_WORDS = {code.close: code.word for code in CODES.values()}
 
 log = structlog.get_logger(__name__)
 
@@ -163,7 +166,7 @@ class Stream:
             self._give_up()
 
     def _give_up(self) -> None:
-        self._streams.slow += 1
+        self._streams.ended["too_slow"] += 1
         self.session.end("too_slow", "The client does not read what it is sent.")
         self._out.clear()
         if self._patience is not None:
@@ -171,6 +174,7 @@ class Stream:
 
     def _set_shut(self, action: rules.Shut) -> None:
         self._shut = action
+        self._streams.ended[_WORDS.get(action.code, "other")] += 1
         self._wake_writer()
 
     def _open(self, action: rules.Open) -> None:

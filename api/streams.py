@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from api.tokens import Principal, Tokens
 from api.watching import Watching
 from roost import wire
 from roost.clock import Clock
+from roost.codes import CODES
 from roost.errors import RoostError
 from roost.ids import fold_username
 
@@ -41,15 +43,16 @@ class Streams:
     """The registry.
 
     Attributes:
-        slow: Streams ended because their client did not read.
         opened: Streams begun.
+        ended: Streams ended by us, by code word; ``other`` for words without a close code of their own.
     """
 
     def __init__(self, parts: Collaborators) -> None:
         self.sender, self.hosts, self.clock = parts.sender, parts.hosts, parts.clock
         self.watching = Watching(parts.hosts)
-        self.slow = 0
         self.opened = 0
+        words = [code.word for code in CODES.values() if code.close is not None]
+        self.ended: Counter[str] = Counter(dict.fromkeys([*words, "other"], 0))
         self._parts = parts
         self._all: set[Stream] = set()
         self._families: dict[str, set[Stream]] = {}

@@ -124,7 +124,7 @@ class Pusher:
         """Return what is open, and whether everything in the log is finished."""
         ends = {shard: self._reader.end(shard) for shard in self._shards}
         known = {shard: end for shard, end in ends.items() if end is not None}
-        lag = sum(max(0, end - self._shards[shard].finished) for shard, end in known.items())
+        lag = sum(self._lags().values())
         return {
             "shards": len(self._shards),
             "lag": lag,
@@ -134,11 +134,16 @@ class Pusher:
             "drained": lag == 0 and len(known) == len(self._shards) and not self._changed.is_set(),
         }
 
+    def _lags(self) -> dict[int, int]:
+        """Return the records not finished of each shard whose end is known."""
+        ends = {shard: self._reader.end(shard) for shard in self._shards}
+        return {s: max(0, end - self._shards[s].finished) for s, end in ends.items() if end is not None}
+
     async def metrics(self) -> bytes:
         """Return this process's metrics."""
         metrics.WAKEUPS_OPEN.set(len(self._waking))
-        metrics.LOG_LAG.set((await self.status())["lag"])
-        return metrics.exposition()
+        metrics.show_lag(TOPIC, self._lags())
+        return metrics.exposition(metrics.READER, metrics.WRITER, metrics.PUSHER)
 
     async def stop(self) -> None:
         """Commit what is finished and disconnect; what is open is read again by whoever comes next."""
@@ -250,7 +255,7 @@ class Pusher:
     async def _claim(self, device: str) -> bool:
         """Mark the wake-up as pending; without the cache, two wake-ups are better than none."""
         try:
-            return await self._cache.claim_wakeup(device, PENDING_S)
+            return await self._cache.claim_wakeup(device, PENDING_S, self._clock())
         except Unavailable as exc:
             log.warning("claim_skipped", reason=exc.detail)
             return True

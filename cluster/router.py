@@ -79,7 +79,7 @@ class Router:
         """Return the lag, and per shard what is stored and where the log ends."""
         ends = {shard: self._reader.end(shard) for shard in self._lanes}
         known = {shard: end for shard, end in ends.items() if end is not None}
-        lag = sum(max(0, end - self._lanes[shard].stored) for shard, end in known.items())
+        lag = sum(self._lags().values())
         return {
             "shards": len(self._lanes),
             "lag": lag,
@@ -89,11 +89,15 @@ class Router:
             "drained": len(known) == len(self._lanes) and lag == 0 and not self._changed.is_set(),
         }
 
+    def _lags(self) -> dict[int, int]:
+        """Return the records not stored of each shard whose end is known."""
+        ends = {shard: self._reader.end(shard) for shard in self._lanes}
+        return {s: max(0, end - self._lanes[s].stored) for s, end in ends.items() if end is not None}
+
     async def metrics(self) -> bytes:
         """Return this process's metrics."""
-        status = await self.status()
-        metrics.LOG_LAG.set(status["lag"])
-        return metrics.exposition()
+        metrics.show_lag("mailbox", self._lags())
+        return metrics.exposition(metrics.READER, metrics.ROUTER)
 
     async def stop(self) -> None:
         """Commit what is stored and disconnect."""

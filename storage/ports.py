@@ -457,12 +457,16 @@ class Cache(Protocol):
         """Take the snapshots out; each is given out once only."""
         ...
 
-    async def claim_wakeup(self, device: str, ttl_s: int) -> bool:
-        """Mark a wake-up as pending for the device; False if one is pending already. Atomic."""
+    async def claim_wakeup(self, device: str, ttl_s: int, at_ms: int) -> bool:
+        """Mark a wake-up as pending for the device since ``at_ms``; False if one is already. Atomic."""
         ...
 
-    async def clear_wakeups(self, devices: Sequence[str]) -> None:
-        """The devices have synced: they may be woken again."""
+    async def clear_wakeups(self, devices: Sequence[str]) -> list[int]:
+        """The devices have synced: they may be woken again.
+
+        Returns:
+            Since when one was pending, of those for which one was, in Unix milliseconds; each is told once.
+        """
         ...
 
     async def ping(self) -> None:

@@ -124,14 +124,17 @@ class RedisStore:
             taken |= {user: value for user, value in zip(some, values, strict=True) if value is not None}
         return taken
 
-    async def claim_wakeup(self, device: str, ttl_s: int) -> bool:
+    async def claim_wakeup(self, device: str, ttl_s: int, at_ms: int) -> bool:
         with _translated():
-            return bool(await self._redis.set(f"{self._prefix}w:{device}", b"", nx=True, ex=ttl_s))
+            return bool(await self._redis.set(f"{self._prefix}w:{device}", at_ms, nx=True, ex=ttl_s))
 
-    async def clear_wakeups(self, devices: Sequence[str]) -> None:
+    async def clear_wakeups(self, devices: Sequence[str]) -> list[int]:
+        since: list[int] = []
         for some in _chunks(devices):
             with _translated():
-                await self._redis.delete(*(f"{self._prefix}w:{device}" for device in some))
+                values = await self._take_out(keys=[f"{self._prefix}w:{device}" for device in some])
+            since += [int(value) for value in values if value]  # an earlier version left the value empty
+        return since
 
     async def ping(self) -> None:
         with _translated():

@@ -87,7 +87,16 @@ class ActorHost(Inboxes, FromLinks, Time):
         """Return this process's metrics."""
         metrics.ACTIVE_USERS.set(len(self._residents))
         metrics.ATTACHED_STREAMS.set(len(self._outlets.streams))
-        return metrics.exposition()
+        metrics.UNACKNOWLEDGED.set(self._unacknowledged())
+        metrics.OLDEST_UNACKNOWLEDGED.set(self._outlets.oldest_wait_s())
+        for queue, waiting in self._writer.queues().items():
+            metrics.WRITES_WAITING.labels(queue).set(waiting)
+        return metrics.exposition(metrics.WRITER, metrics.HOST)
+
+    def _unacknowledged(self) -> int:
+        """Return how many entries are in flight to attached devices."""
+        actors = (resident.actor for resident in self._residents.values() if resident.actor is not None)
+        return sum(len(stream.flying) for actor in actors for stream in actor.streams.values())
 
     async def stop(self) -> None:
         """Write what waits and disconnect."""

@@ -35,6 +35,7 @@ class FromGateways(HostState):
             )
             self._post(attach.user, event)
             if attach.acked:
+                self._outlets.acked(attach.user, attach.device, attach.acked, None)
                 self._post(attach.user, ev.Acked(attach.device, attach.acked, number))
 
         self._for_user(link, attach.user, call)
@@ -50,6 +51,7 @@ class FromGateways(HostState):
     def _ack(self, link: Link, ack: msg.Ack) -> None:
         stream = self._outlets.stream(StreamKey(link, ack.stream))
         if stream is not None:
+            self._outlets.acked(stream.user, stream.device, ack.seq, stream)
             self._post(stream.user, ev.Acked(stream.device, ack.seq, stream.number))
 
     def _typing(self, _link: Link, typing: msg.Typing) -> None:
@@ -74,6 +76,8 @@ class FromGateways(HostState):
         token = (link, question.call)
 
         def call() -> None:
+            if isinstance(question, msg.AckUpTo):
+                self._outlets.acked(question.user, question.device, question.seq, None)
             if isinstance(question, msg.Refresh):
                 self._spawn(self._refresh(question.user, token))
             else:

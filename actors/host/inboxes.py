@@ -90,7 +90,8 @@ class Inboxes(HostState):
         while settling := [user for user in floors if self._has_to_wait(user)]:
             log.info("activation_waits", users=len(settling), reason="the log before is being stored")
             await asyncio.sleep(0.05)
-        loaded = await self._one_by_one(floors, self._activation.load)
+        with metrics.ACTIVATION_SECONDS.time():
+            loaded = await self._one_by_one(floors, self._activation.load)
         metrics.ACTIVATIONS.inc(len(loaded))
         for user in floors:
             resident = self._residents.get(user)

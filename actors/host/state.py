@@ -78,7 +78,7 @@ class HostState:
         self._secret = secret
         self._settings = settings or HostSettings()
         self._incarnation = secrets.token_hex(8)
-        self._writer = Writer(store, cache, log_writer, self._finished, self._answered)
+        self._writer = Writer(store, cache, log_writer, self._finished, self._answered, clock)
         self._activation = Activation(store, cache, self._writer, self._incarnation)
         self._outlets = Outlets(self._writer, clock)
         self._view: ClusterView | None = None

@@ -9,6 +9,8 @@ from api.caller import With
 from api.deps import Deps
 from api.schemas import Readiness
 from roost.errors import RoostError
+from storage.metrics import GATEWAY, WRITER
+from storage.metrics import exposition as counted
 
 router = APIRouter(tags=["system"])
 _PROBE_S = 2.0
@@ -43,19 +45,27 @@ async def metrics(deps: With) -> Response:
 
 def exposition(deps: Deps) -> bytes:
     """Read the owners' figures and return all metrics."""
-    put = deps.metrics.set
-    put("roost_streams_open", "WebSocket streams open now.", len(deps.streams))
-    put("roost_streams_opened", "WebSocket streams opened since the start.", deps.streams.opened)
-    put("roost_streams_slow", "Streams ended because their client did not read.", deps.streams.slow)
-    put("roost_messages_accepted", "Messages answered with a number.", deps.sender.accepted)
-    put("roost_accept_cache_failures", "Sends that went on without Redis.", deps.sender.cache_failures)
-    put("roost_copies_lost", "'sent' records for own devices given up.", deps.sender.lost_copies)
-    put("roost_log_append_failures", "Records that the log did not take.", deps.sequencer.failures)
-    put("roost_log_resyncs", "Times the bases were read anew.", deps.sequencer.resyncs)
-    put("roost_streams_reattached", "Streams attached again after a move.", deps.hosts.reattached)
-    put("roost_limits_local", "Shared limiters that counted locally.", deps.limits.failed_to_local)
-    put("roost_key_changes_lost", "Announcements of key changes given up.", deps.changes.lost)
-    return deps.metrics.text()
+    show, total, totals = deps.metrics.set, deps.metrics.total, deps.metrics.totals
+    show("roost_streams_open", "WebSocket streams open now.", len(deps.streams))
+    total("roost_streams_opened_total", "WebSocket streams opened.", deps.streams.opened)
+    totals(
+        "roost_streams_ended_total",
+        "Streams that the gateway ended, by code: displaced, too_slow, revoked and the like.",
+        "code",
+        deps.streams.ended,
+    )
+    total("roost_streams_reattached_total", "Streams attached again after a move.", deps.hosts.reattached)
+    total("roost_messages_accepted_total", "Messages answered with a number.", deps.sender.accepted)
+    total(
+        "roost_accept_cache_failures_total", "Sends that went on without Redis.", deps.sender.cache_failures
+    )
+    total("roost_copies_lost_total", "'sent' records for own devices given up.", deps.sender.lost_copies)
+    total("roost_log_append_failures_total", "Records that the log did not take.", deps.sequencer.failures)
+    total("roost_log_resyncs_total", "Times the bases were read anew.", deps.sequencer.resyncs)
+    totals("roost_limiter_hits_total", "Times a limiter made somebody wait.", "limiter", deps.limits.hits)
+    total("roost_limits_local_total", "Shared limiters that counted locally.", deps.limits.failed_to_local)
+    total("roost_key_changes_lost_total", "Announcements of key changes given up.", deps.changes.lost)
+    return deps.metrics.text() + counted(WRITER, GATEWAY)
 
 
 async def _probe(ping: Awaitable[None]) -> str:

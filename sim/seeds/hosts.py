@@ -128,7 +128,7 @@ class Host(Inboxes, FromLinks):
         slow, quick = cast("Any", Slow(store)), cast("Any", Slow(cache))
         HostState.__init__(self, name, slow, quick, SlowWriter(log), b"", clock)
         self._incarnation = life
-        self._writer: QueuesOnly = QueuesOnly(slow, quick, self._log, self._finished, self._answered)
+        self._writer: QueuesOnly = QueuesOnly(slow, quick, self._log, self._finished, self._answered, clock)
         self._activation = Lookups(slow, quick, self._writer, life)
         self._outlets = Outlets(self._writer, clock)
         self._writer.shards = len(log.shards)

@@ -170,8 +170,10 @@ class Cache:
         """Take them out."""
         return {user: self.snapshots.pop(user) for user in users if user in self.snapshots}
 
-    async def clear_wakeups(self, devices: Sequence[str]) -> None:
+    async def clear_wakeups(self, devices: Sequence[str]) -> list[int]:
         """Wake-ups are not simulated."""
+        del devices
+        return []
 
     async def put_presence(self, states: Mapping[str, tuple[bool, int]]) -> None:
         """Presence is not simulated."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -16,6 +17,7 @@ from aiokafka.errors import (
 )
 
 from roost.errors import RoostError, Unavailable
+from storage import metrics
 from storage.kafka_log.client import MAX_RECORD, away, translated
 
 _BATCH_BYTES: Final = 900_000
@@ -244,19 +246,22 @@ class KafkaLogWriter:
             task.add_done_callback(self._handing.discard)
 
     async def _hand_over(self, shard: _Shard, items: list[_Item], batch: Any) -> None:
+        began = monotonic()
         try:
             sent = await self._producer.send_batch(batch, shard[0], partition=shard[1])
         except Exception as exc:  # noqa: BLE001 -- aiokafka raises AssertionError for an unknown partition, too
             self._settle(shard, items, exc)
             return
-        sent.add_done_callback(lambda done: self._answered(shard, items, done))
+        sent.add_done_callback(lambda done: self._answered(shard, items, done, began))
 
-    def _answered(self, shard: _Shard, items: list[_Item], done: "asyncio.Future[Any]") -> None:
+    def _answered(self, shard: _Shard, items: list[_Item], done: "asyncio.Future[Any]", began: float) -> None:
         if done.cancelled():
             self._settle(shard, items, asyncio.CancelledError())
         elif (exc := done.exception()) is not None:
             self._settle(shard, items, exc)
         else:
+            metrics.LOG_APPEND_RECORDS.observe(len(items))
+            metrics.LOG_APPEND_SECONDS.observe(monotonic() - began)
             self._settle(shard, items, done.result().offset)
 
     def _settle(self, shard: _Shard, items: list[_Item], outcome: int | BaseException) -> None:

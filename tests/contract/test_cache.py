@@ -31,7 +31,7 @@ async def test_every_key_dies(cache: RedisStore) -> None:
     await cache.remember({("DEV", "id"): ANSWER})
     await cache.put_presence({"alice": (True, 5)})
     await cache.put_snapshots({"alice": b"state"})
-    await cache.claim_wakeup("alice|DEV", 600)
+    await cache.claim_wakeup("alice|DEV", 600, 1)
     await cache.take("sends", "alice", rate=1, burst=5)
     lives = await ttls(cache)
     assert len(lives) == 5
@@ -64,11 +64,11 @@ async def test_snapshot_is_given_out_once(cache: RedisStore) -> None:
 
 
 async def test_wakeup_is_pending_once(cache: RedisStore) -> None:
-    claims = await asyncio.gather(*(cache.claim_wakeup("d", 60) for _ in range(20)))
+    claims = await asyncio.gather(*(cache.claim_wakeup("d", 60, 1) for _ in range(20)))
     assert sum(claims) == 1
     await cache.clear_wakeups(["d", "e"])
     await cache.clear_wakeups([])
-    assert await cache.claim_wakeup("d", 60)
+    assert await cache.claim_wakeup("d", 60, 1)
 
 
 async def test_flushed_cache_goes_on(cache: RedisStore) -> None:
@@ -94,7 +94,7 @@ async def test_killed_server_is_unavailable_and_back(servers: Servers, tmp_path:
         cache.take("sends", "alice", rate=1, burst=1),
         cache.publish("c", "m"),
         cache.take_snapshots(["u"]),
-        cache.claim_wakeup("d", 1),
+        cache.claim_wakeup("d", 1, 1),
         cache.ping(),
     ):
         with pytest.raises(Unavailable):

@@ -489,7 +489,7 @@ async def test_probes_and_documents(world: World) -> None:
     assert (status, ready["ready"], ready["checks"]["hosts"]) == (200, True, "1/1")
     status, text = await world.call("GET", "/metrics")
     assert status == 200
-    assert b"roost_messages_accepted" in text
+    assert b"roost_messages_accepted_total" in text
     status, document = await world.call("GET", "/openapi.json")
     assert status == 200
     for path, calls in document["paths"].items():

@@ -275,13 +275,13 @@ async def test_slow_reader_is_let_go(world: World) -> None:
     async with bob.hello() as socket:
         # Nothing is received here, so aiohttp stops reading too once its own queue is full.
         payloads = {f"{number:064}": "AAAA" for number in range(64)}
-        before = world.gateways[0].deps.streams.slow
+        before = world.gateways[0].deps.streams.ended["too_slow"]
         for _ in range(100):
             for _ in range(300):
                 await socket.send_json({"type": "send", **message(bob, payloads=payloads)})
-            if world.gateways[0].deps.streams.slow > before:
+            if world.gateways[0].deps.streams.ended["too_slow"] > before:
                 break
-        assert world.gateways[0].deps.streams.slow == before + 1
+        assert world.gateways[0].deps.streams.ended["too_slow"] == before + 1
         assert (await closing(socket))[1] == 4408
 
 

@@ -154,7 +154,7 @@ async def test_a_wake_up_is_sent_and_says_nothing(world: World) -> None:
     assert push["message"]["data"] == {"roost": "sync"}
     assert push["message"]["android"]["priority"] == "high"
     assert set(push["message"]) == {"token", "data", "android"}
-    assert not await world.cache.claim_wakeup(device, 60)  # it is pending until the device has synced
+    assert not await world.cache.claim_wakeup(device, 60, 1)  # it is pending until the device has synced
 
 
 async def test_one_pending_wake_up_is_enough(world: World) -> None:
@@ -176,7 +176,7 @@ async def test_a_dead_token_is_dropped_and_only_that_one(world: World) -> None:
     await drained(world)
     [known] = (await world.store.devices_of([user]))[user]
     assert known.push_token is None
-    assert await world.cache.claim_wakeup(device, 60)  # nothing is pending
+    assert await world.cache.claim_wakeup(device, 60, 1)  # nothing is pending
 
 
 async def test_quota_is_waited_out(world: World) -> None:
@@ -208,7 +208,7 @@ async def test_one_that_never_works_is_kept_for_the_operator(world: World, broke
     await world.behave("unavailable")
     await world.wake(user, device)
     await drained(world)
-    assert await world.cache.claim_wakeup(device, 60)  # the mark is gone: the next cause may wake it
+    assert await world.cache.claim_wakeup(device, 60, 1)  # the mark is gone: the next cause may wake it
     reader = KafkaLogReader(broker, DEAD_TOPIC, f"look-{secrets.token_hex(4)}")
     await reader.start()
     await reader.assign({0: 0})
@@ -224,7 +224,7 @@ async def test_what_was_open_when_it_died_is_sent_by_the_next(world: World) -> N
     await until(world.pusher.status, lambda status: status["open"] == 1)
     await asyncio.sleep(0.2)
     await world.pusher.stop()  # it leaves its mark in the cache, as a crash would
-    await world.cache.claim_wakeup(device, 60)
+    await world.cache.claim_wakeup(device, 60, 1)
     await world.behave("ok")
     world.pusher = await world.make()
     await until(lambda: world.pushes(token), bool)
