@@ -100,7 +100,7 @@ class Coordinator:
             away = sum(each == role and state != RUNNING for each, state in states)
             metrics.ROLES_AWAY.labels(role).set(away)
         metrics.MAP_VERSION.set(self._map.version)
-        return metrics.exposition()
+        return metrics.exposition(metrics.COORDINATOR)
 
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
