@@ -25,6 +25,7 @@ from api.hearing import Hearing
 from api.limits import DEFAULTS, Limit
 from api.routes.system import exposition
 from api.wiring import wire
+from cluster.exporter import exported
 from cluster.settings import Settings
 from cluster.wiring import settings_of
 from roost import wire as frames
@@ -181,7 +182,7 @@ async def build(name: str, settings_json: str) -> Service:
     kafka, mongo, redis = settings.kafka, settings.mongo, settings.redis
     log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await log_writer.start()
-    return Gateway(
+    gateway = Gateway(
         name,
         _listen(settings),
         _api(settings),
@@ -192,6 +193,7 @@ async def build(name: str, settings_json: str) -> Service:
         clock=now_ms,
         limits=_limits(settings),
     )
+    return exported(gateway, settings, "gateway", name)
 
 
 def _listen(settings: Settings) -> Listen:

@@ -175,6 +175,7 @@ def _announce(running: runfile.Running, settings: Settings, took_s: float, *, as
             f"  store      {running.mongo}\n"
             f"  cache      {running.redis}\n"
             f"  pushes     {running.fcm + '/pushes' if running.fcm else 'Firebase Cloud Messaging'}\n"
+            f"  metrics    {running.metrics or 'nowhere'}\n"
             f"  Ray        {running.ray}\n"
             f"  data       {running.data}\n"
             f"Stop it with Ctrl-C or: roost down --data {running.data}\n"

@@ -25,6 +25,7 @@ class Running(Struct, frozen=True):
         fcm: Address of the embedded FCM endpoint, None if pushes go to Google.
         data: The data folder.
         server_name: The name in users' addresses.
+        metrics: Where this node's metrics are, None if nowhere.
     """
 
     pid: int
@@ -37,6 +38,7 @@ class Running(Struct, frozen=True):
     fcm: str | None
     data: str
     server_name: str
+    metrics: str | None = None
 
     def process(self) -> psutil.Process | None:
         """Return the process if it is still the one that wrote this."""

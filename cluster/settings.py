@@ -198,6 +198,19 @@ class Cluster(Group):
     )
 
 
+class Telemetry(Group):
+    """What operators look at."""
+
+    metrics_host: str = Field("127.0.0.1", description="IP address that a node shows its metrics on.")
+    metrics_port: int = Field(
+        9464,
+        ge=0,
+        le=65535,
+        description="TCP port on which one role of each node shows the metrics of all of them. 0: none. "
+        "If somebody else has it, roles try again every second.",
+    )
+
+
 class Tokens(Group):
     """Sessions."""
 
@@ -237,6 +250,7 @@ class Settings(BaseModel):
     log: Log = Field(Log(), description="The life of the log.")
     cluster: Cluster = Field(Cluster(), description="The processes.")
     tokens: Tokens = Field(Tokens(), description="Sessions.")
+    telemetry: Telemetry = Field(Telemetry(), description="What operators look at.")
 
     @classmethod
     def load(cls, changes: Mapping[str, Any] | None = None, file: Path | None = None) -> Self:

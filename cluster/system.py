@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,9 @@ import structlog
 
 from cluster import runfile, wiring
 from cluster.embedded import Embedded
+from cluster.exporter import PATH, runtime_folder
 from cluster.head import RayHead
-from cluster.settings import Settings, without_password
+from cluster.settings import Settings, Telemetry, without_password
 from roost.errors import Unavailable
 
 _READY_S: Final = 90.0
@@ -43,6 +45,7 @@ class System:
         self._embedded = Embedded(settings, self._tell_servers, self._tell_log_away, self._tell_log_lost)
         self._head = RayHead(settings.data)
         self._minder: asyncio.Task[None] | None = None
+        self._metrics: str | None = None
 
     async def start(self) -> runfile.Running:
         """Start everything and return once every role is there.
@@ -53,6 +56,7 @@ class System:
             ServerFailed: An embedded server did not come up.
         """
         self._check_port()
+        self._metrics = _free_metrics_address(self.settings.telemetry)
         self.step = "starting the servers and Ray"
         wiring.make_keyring(self.settings)
         ray = asyncio.create_task(self._head.start())
@@ -85,6 +89,7 @@ class System:
             log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
         self.step = "stopping Ray"
         await self._head.end()
+        shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # nobody is left to show
         self.step = "stopping the servers"
         await self._embedded.stop()
         runfile.remove(self.settings.data)
@@ -94,8 +99,7 @@ class System:
     def _check_port(self) -> None:
         """Find out now what every gateway would find out later."""
         http = self.settings.http
-        family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
-        with socket.socket(family) as probe:
+        with socket.socket(_family(http.host)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((http.host, http.port))
@@ -126,19 +130,19 @@ class System:
     def _running(self) -> runfile.Running:
         settings = self.settings
         scheme = "http" if settings.tls.certificate is None else "https"
-        host = "127.0.0.1" if settings.http.host in ("0.0.0.0", "::") else settings.http.host  # noqa: S104 -- compared
         fcm = self._embedded.address("fcm")
         running = runfile.Running(
             pid=os.getpid(),
             started=psutil.Process().create_time(),
             ray=self._head.address,
-            http=f"{scheme}://{host}:{settings.http.port}",
+            http=f"{scheme}://{_reached_at(settings.http.host)}:{settings.http.port}",
             kafka=settings.kafka.url or "",
             mongo=without_password(settings.mongo.url) or "",
             redis=without_password(settings.redis.url) or "",
             fcm=None if fcm is None else f"http://{fcm}",
             data=str(settings.data),
             server_name=settings.server_name,
+            metrics=self._metrics,
         )
         runfile.write(running)
         return running
@@ -210,6 +214,28 @@ async def started(system: System) -> AsyncIterator[runfile.Running]:
         yield await system.start()
     finally:
         await system.stop()
+
+
+def _free_metrics_address(telemetry: Telemetry) -> str | None:
+    """Return where the metrics of this node will be; None: nowhere, or not before somebody else lets go."""
+    host, port = telemetry.metrics_host, telemetry.metrics_port
+    if not port:
+        return None
+    try:
+        socket.create_server((host, port), family=_family(host)).close()
+    except OSError as exc:
+        log.warning("metrics_port_taken", host=host, port=port, reason=str(exc))
+        return None
+    return f"http://{_reached_at(host)}:{port}{PATH}"
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _reached_at(host: str) -> str:
+    """Return an address of this machine for one that means all of them."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 -- compared
 
 
 def _waiting_for(status: dict[str, Any]) -> str:

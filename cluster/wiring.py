@@ -8,6 +8,7 @@ import secrets
 
 from actors.service import Service
 from cluster import telemetry
+from cluster.exporter import exported
 from cluster.settings import Settings
 from roost.clock import now_ms
 from roost.errors import RoostError
@@ -35,7 +36,8 @@ async def build_router(name: str, settings_json: str) -> Service:
     settings = settings_of("router", name, settings_json)
     keyring = open_keyring(settings)
     reader = await open_reader(settings, "mailbox", ROUTERS, fetch_wait_ms=settings.kafka.fetch_wait_ms)
-    return Router(name, reader, open_store(settings, keyring), keyring.cluster_secret)
+    router = Router(name, reader, open_store(settings, keyring), keyring.cluster_secret)
+    return exported(router, settings, "router", name)
 
 
 async def build_host(name: str, settings_json: str) -> Service:
@@ -44,7 +46,7 @@ async def build_host(name: str, settings_json: str) -> Service:
 
     settings = settings_of("host", name, settings_json)
     keyring = open_keyring(settings)
-    return ActorHost(
+    host = ActorHost(
         name,
         open_store(settings, keyring),
         open_cache(settings),
@@ -57,6 +59,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             sweep_every_s=settings.actors.sweep_every_s,
         ),
     )
+    return exported(host, settings, "host", name)
 
 
 async def build_pusher(name: str, settings_json: str) -> Service:
@@ -69,7 +72,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
         raise RoostError(
             "internal", "A pusher was started without credentials; set ROOST_FCM__CREDENTIALS_FILE."
         )
-    return Pusher(
+    pusher = Pusher(
         name,
         reader=await open_reader(
             settings, "push", PUSHERS, fetch_wait_ms=max(settings.kafka.fetch_wait_ms, 50)
@@ -82,6 +85,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
         clock=now_ms,
         random=secrets.SystemRandom().random,
     )
+    return exported(pusher, settings, "pusher", name)
 
 
 async def build_coordinator(name: str, settings_json: str) -> Service:
@@ -90,7 +94,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     from cluster.coordinator import Coordinator  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
-    return Coordinator(
+    coordinator = Coordinator(
         settings,
         open_store(settings, open_keyring(settings)),
         await open_admin(settings),
@@ -98,6 +102,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         nodes,
         node_address(),
     )
+    return exported(coordinator, settings, "coordinator", name)
 
 
 # --- what roles are built from --------------------------------------------------------------------

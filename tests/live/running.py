@@ -16,6 +16,7 @@ from typing import Any, Final
 import aiohttp
 import psutil
 
+from cluster.servers import free_port
 from tests.live.waiting import until
 
 READY_S: Final = 150.0
@@ -36,7 +37,8 @@ class System:
 
     def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
         self.folder, self.data = folder, folder / "data"
-        self.options, self.env = options, env or {}
+        self.options = options
+        self.env = {"ROOST_TELEMETRY__METRICS_PORT": str(free_port())} | (env or {})
         self.ready: dict[str, Any] = {}
         self.further = ""
         self._child: subprocess.Popen[str] | None = None
