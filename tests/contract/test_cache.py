@@ -64,10 +64,10 @@ async def test_snapshot_is_given_out_once(cache: RedisStore) -> None:
 
 
 async def test_wakeup_is_pending_once(cache: RedisStore) -> None:
-    claims = await asyncio.gather(*(cache.claim_wakeup("d", 60, 1) for _ in range(20)))
+    claims = await asyncio.gather(*(cache.claim_wakeup("d", 60, 1_700_000_000_123) for _ in range(20)))
     assert sum(claims) == 1
-    await cache.clear_wakeups(["d", "e"])
-    await cache.clear_wakeups([])
+    assert await cache.clear_wakeups(["d", "e"]) == [1_700_000_000_123]
+    assert await cache.clear_wakeups(["d", "e"]) == await cache.clear_wakeups([]) == []
     assert await cache.claim_wakeup("d", 60, 1)
 
 

@@ -1,0 +1,215 @@
+"""What operators look at, on a living system: one scrape target, and all that deploy/ and docs/ name."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from roost import client as sdk
+from roost.errors import RoostError
+from tests.deployed import GIVEN_BY_PROMETHEUS, RUNBOOK, expressions, selectors
+from tests.live.crowd import Person
+from tests.live.running import System
+from tests.live.waiting import until
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+SERVERS = {"kafka", "mongo", "redis", "fcm"}
+MESSAGES = 20
+LOOP = 5
+
+
+async def scrape(system: System) -> list[Sample]:
+    async with aiohttp.ClientSession() as http, http.get(system.ready["metrics"]) as answer:
+        assert answer.status == 200
+        families = text_string_to_metric_families(await answer.text())
+        return [sample for family in families for sample in family.samples]
+
+
+async def total(system: System, name: str, **labels: str) -> float:
+    found = [
+        each for each in await scrape(system) if each.name == name and labels.items() <= each.labels.items()
+    ]
+    assert found, f"there is no {name} {labels}"
+    return sum(each.value for each in found)
+
+
+class Town:
+    """Ann writes to Ben."""
+
+    def __init__(self, system: System, http: aiohttp.ClientSession) -> None:
+        self.system, self.http = system, http
+        self.ann = Person(system.http, "metric.ann", http)
+        self.ben = Person(system.http, "metric.ben", http)
+
+    async def hears(self, text: str) -> None:
+        await until(
+            lambda: "" if text in self.ben.heard[self.ann.name] else f"{text} has not come", within=30
+        )
+
+    async def until_total(self, least: float, name: str, **labels: str) -> None:
+        async def missing() -> str:
+            found = await total(self.system, name, **labels)
+            return "" if found >= least else f"{name} {labels} is {found}"
+
+        await until(missing, within=15, every=0.2)
+
+    async def type_often(self) -> None:
+        for _ in range(15):
+            await self.ben.call("POST", "/v1/typing", {"peer": self.ann.name, "state": "typing"})
+
+    async def stream(self) -> aiohttp.ClientWebSocketResponse:
+        """Attach a stream of Ben's device that acknowledges nothing."""
+        token = self.ben.client.api.tokens.access
+        socket = await self.http.ws_connect(
+            f"{self.system.http}/v1/stream",
+            protocols=["roost.v1.json"],
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        await socket.send_json({"type": "hello", "token": token})
+        return socket
+
+    async def entries(self, socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+        while True:
+            said = await socket.receive(timeout=15)
+            assert said.type is aiohttp.WSMsgType.TEXT, said
+            frame: dict[str, Any] = json.loads(said.data)
+            if frame["type"] == "entries":
+                return frame
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def town(system: System) -> AsyncIterator[Town]:
+    async with sdk.connections() as http:
+        made = Town(system, http)
+        await asyncio.gather(made.ann.join(), made.ben.join())
+        for number in range(MESSAGES):
+            await made.ann.client.send("metric.ben", f"hello {number}")
+        await made.hears(f"hello {MESSAGES - 1}")
+        yield made
+        await made.ann.client.close()
+
+
+async def test_every_metric_that_rules_and_panels_name_is_there(town: Town) -> None:
+    there = await scrape(town.system)
+    wanted = {selector for expression in expressions() for selector in selectors(expression)}
+    missing = [
+        selector
+        for selector in wanted
+        if selector.metric not in GIVEN_BY_PROMETHEUS
+        and not any(each.name == selector.metric and selector.equal <= each.labels.items() for each in there)
+    ]
+    assert missing == []
+    assert len(wanted) > 40
+
+
+async def test_every_metric_is_in_the_runbook_and_the_other_way_round(town: Town) -> None:
+    suffixes = re.compile(r"_(bucket|sum|count)$")
+    shown = {
+        suffixes.sub("", each.name) for each in await scrape(town.system) if each.name.startswith("roost_")
+    }
+    written = re.findall(r"^\| `(roost_\w+)`", RUNBOOK.read_text(), re.MULTILINE)
+    assert sorted(written) == sorted(shown)
+
+
+async def test_every_role_is_shown_under_its_name(town: Town) -> None:
+    there = await scrape(town.system)
+    shown = {
+        (each.labels["role"], each.labels["name"]) for each in there if each.name == "roost_role_scraped"
+    }
+    rows = [row for row in await town.system.roles() if row["role"] not in SERVERS]
+    assert shown == {(row["role"], row["name"]) for row in rows}
+    assert all(each.value == 1 for each in there if each.name == "roost_role_scraped")
+    pids = {each.labels["name"] for each in there if each.name == "process_resident_memory_bytes"}
+    assert pids == {row["name"] for row in rows}
+
+
+async def test_messages_and_receipts_are_timed(system: System, town: Town) -> None:
+    await town.until_total(MESSAGES, "roost_delivery_seconds_count", entry="message")
+    await town.until_total(1, "roost_delivery_seconds_count", entry="receipt")
+    assert 0 < await total(system, "roost_delivery_seconds_sum", entry="message") < MESSAGES * 5
+    assert await total(system, "roost_accept_seconds_count") >= MESSAGES
+    assert await total(system, "roost_mailbox_drain_seconds_count") >= 2
+    assert await total(system, "roost_messages_accepted_total") >= MESSAGES
+    await town.until_total(MESSAGES, "roost_store_batch_documents_sum")
+    lag = [each for each in await scrape(system) if each.name == "roost_log_lag_records"]
+    shards = {str(number) for number in range((await system.status())["shards"])}
+    assert {(each.labels["topic"], each.labels["shard"]) for each in lag} == {
+        (topic, shard) for topic in ("mailbox", "push") for shard in shards
+    }
+
+
+async def test_a_phone_that_was_woken_is_seen_to_come(system: System, town: Town) -> None:
+    token = {"provider": "fcm", "token": "phone-of-metric-ben"}
+    await town.ben.call("PUT", "/v1/devices/current/push", token)
+    fetched = await total(system, "roost_wakeup_fetched_seconds_count")
+    await town.ben.leave()
+    await town.ann.client.send("metric.ben", "wake up")
+
+    async def missing() -> str:
+        return "" if any(each["token"] == token["token"] for each in await system.pushes()) else "no push"
+
+    await until(missing, within=30)
+    await town.ben.come_back()
+    await town.hears("wake up")
+    await town.until_total(fetched + 1, "roost_wakeup_fetched_seconds_count")
+    assert await total(system, "roost_wakeups_total", outcome="sent") >= 1
+
+
+async def test_a_limiter_that_stops_somebody_is_counted(system: System, town: Town) -> None:
+    before = await total(system, "roost_limiter_hits_total", limiter="typing")
+    with pytest.raises(RoostError) as stopped:
+        await town.type_often()
+    assert stopped.value.code.word == "rate_limited"
+    assert await total(system, "roost_limiter_hits_total", limiter="typing") > before
+
+
+async def test_a_device_that_dies_of_an_entry_again_and_again_is_seen(system: System, town: Town) -> None:
+    await town.ben.leave()
+    await town.ann.client.send("metric.ben", "poison to a bad client")
+    loops = await total(system, "roost_redelivery_loops_total")
+    displaced = await total(system, "roost_streams_ended_total", code="displaced")
+    sockets = []
+    for _ in range(LOOP):
+        sockets.append(await town.stream())
+        await town.entries(sockets[-1])
+    await town.until_total(loops + 1, "roost_redelivery_loops_total")
+    await town.until_total(displaced + LOOP - 1, "roost_streams_ended_total", code="displaced")
+    assert await total(system, "roost_redeliveries_total") >= LOOP - 1
+    assert await total(system, "roost_entries_unacknowledged") >= 1
+    await town.until_total(0.5, "roost_entries_unacknowledged_oldest_seconds")
+    for socket in sockets:
+        await socket.close()
+    await town.ben.come_back()
+    await town.hears("poison to a bad client")
+    await town.ben.leave()
+
+
+async def test_when_the_role_that_holds_the_port_dies_another_takes_it(system: System, town: Town) -> None:
+    port = int(system.ready["metrics"].split(":")[2].split("/")[0])
+
+    def holder() -> int | None:
+        found = [
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port
+        ]
+        return found[0] if found else None
+
+    first = holder()
+    assert first in {row["pid"] for row in await system.roles()}
+    os.kill(first, signal.SIGKILL)
+    took = await until(lambda: "" if holder() not in (None, first) else "nobody has the port", within=10)
+    assert took < 5
+    await town.until_total(len(await system.roles()) - len(SERVERS), "roost_role_scraped")
+    assert await total(system, "roost_build_info") >= 1
