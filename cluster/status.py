@@ -2,16 +2,26 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cluster.membership import RUNNING
 from cluster.settings import Settings, SettingsInvalid
 from cluster.verbs import BAD_USAGE, DONE, complain, coordinator, find_by, found_by
 from roost.errors import Unavailable
 
 _FOLLOWED_S: Final = 2.0
 """How long one look of ``status --every`` waits for its answer."""
+
+_WIDE: Final = 200
+"""Characters of a line where no terminal says how many it has."""
 
 
 class Status:
@@ -23,7 +33,7 @@ class Status:
         """Declare ``--data``, ``--address``, ``--json`` and ``--every``."""
         find_by(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
-        parser.add_argument("--every", type=float, metavar="S", help="print it again after so many seconds")
+        parser.add_argument("--every", type=float, metavar="S", help="show it anew after so many seconds")
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the coordinator, once or until Ctrl-C."""
@@ -31,29 +41,63 @@ class Status:
             settings = found_by(args)
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
-        if args.every is not None:
-            return asyncio.run(self._follow(settings, args))
-        self._print(asyncio.run(ask_coordinator(settings)), args)
+        if args.every is not None and args.every <= 0:
+            return complain("--every takes a number of seconds above 0.", BAD_USAGE)
+        with View(Console(file=sys.stdout), as_json=args.json, live=args.every is not None) as view:
+            if args.every is None:
+                view.show(asyncio.run(ask_coordinator(settings)))
+                return DONE
+            with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # how people end it
+                asyncio.run(self._follow(settings, view, args.every))
         return DONE
 
-    async def _follow(self, settings: Settings, args: argparse.Namespace) -> int:
-        """Print until nobody reads it; while the coordinator is away, a status without roles that says so."""
+    async def _follow(self, settings: Settings, view: "View", every_s: float) -> None:
+        """Show it for ever; while the coordinator is away, a status without roles that says so."""
         with coordinator(settings) as find_it:
             while True:
                 try:
                     async with asyncio.timeout(_FOLLOWED_S):
                         status = _shown(await find_it().status())
                 except (Unavailable, TimeoutError) as exc:
-                    status = {"roles": [], "shards": 0, "map_version": 0, "detail": str(exc) or "no answer"}
-                try:
-                    self._print(status, args)
-                except BrokenPipeError:
-                    return DONE
-                await asyncio.sleep(args.every)
+                    status = _nothing(str(exc) or "no answer")
+                view.show(status)
+                await asyncio.sleep(every_s)
 
-    def _print(self, status: dict[str, Any], args: argparse.Namespace) -> None:
-        sys.stdout.write((json.dumps(status) if args.json else _table(status)) + "\n")
-        sys.stdout.flush()
+
+class View:
+    """Shows one status after the other: lines of JSON, or a table, on a terminal always at the same place.
+
+    Args:
+        console: Where to.
+        as_json: Whether machines read it.
+        live: Whether more than one will come.
+    """
+
+    def __init__(self, console: Console, *, as_json: bool = False, live: bool = False) -> None:
+        self._console, self._as_json = console, as_json
+        if not console.is_terminal:
+            console.width = _WIDE
+        redraw = live and not as_json and console.is_terminal
+        self._live = Live(console=console, auto_refresh=False) if redraw else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, status: dict[str, Any]) -> None:
+        """Show the newest status."""
+        if self._as_json:
+            self._console.file.write(json.dumps(status) + "\n")
+            self._console.file.flush()
+        elif self._live is not None:
+            self._live.update(picture(status), refresh=True)
+        else:
+            self._console.print(picture(status))
 
 
 async def ask_coordinator(settings: Settings) -> dict[str, Any]:
@@ -70,16 +114,46 @@ def _shown(status: dict[str, Any]) -> dict[str, Any]:
     return {key: status[key] for key in ("roles", "shards", "map_version", "nodes")}
 
 
-def _table(status: dict[str, Any]) -> str:
-    lines = [f"{'name':<16}{'pid':>8}  {'state':<12}{'shards':>7}{'users':>8}{'lag':>8}  detail"]
+def _nothing(detail: str) -> dict[str, Any]:
+    return {"roles": [], "shards": 0, "map_version": 0, "nodes": [], "detail": detail}
+
+
+def picture(status: dict[str, Any]) -> RenderableType:
+    """Return the status for people: roles, machines if there are several, and one line for the whole."""
+    if "detail" in status:
+        return Text(f"The coordinator does not answer: {status['detail']}", style="red")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("name", "node"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("pid", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for name in ("shards", "users", "lag"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("detail", overflow="fold")
     for row in status["roles"]:
-        cells = "".join(
-            f"{row.get(key, ''):>{width}}" for key, width in (("shards", 7), ("users", 8), ("lag", 8))
-        )
-        detail = row.get("detail") or row.get("address") or ""
-        lines.append(f"{row['name']:<16}{row['pid'] or '-':>8}  {row['state']:<12}{cells}  {detail}")
-    lines.append(f"{status['shards']} shards, map {status['map_version']}")
-    return "\n".join(lines)
+        table.add_row(*_cells(row))
+    machines = [_machine(node) for node in status["nodes"]] if len(status["nodes"]) > 1 else []
+    whole = Text(f"{status['shards']} shards, map {status['map_version']}", style="dim")
+    return Group(table, *machines, whole)
+
+
+def _cells(row: dict[str, Any]) -> list[Text]:
+    figures = [Text(str(row.get(name, ""))) for name in ("shards", "users", "lag")]
+    return [
+        Text(row["name"]),
+        Text(row.get("node") or "-"),
+        Text(str(row["pid"] or "-")),
+        Text(row["state"], style="green" if row["state"] == RUNNING else "bold red"),
+        *figures,
+        Text(str(row.get("detail") or row.get("address") or "")),
+    ]
+
+
+def _machine(node: dict[str, Any]) -> Text:
+    drained = ", drained" if node["drained"] else ""
+    return Text(
+        f"{node['node']} ({node['hostname']}): {node['roles']} roles, {node['cpus']:g} processors{drained}"
+    )
 
 
 status = Status()
