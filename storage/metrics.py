@@ -177,7 +177,7 @@ LOG_RECREATIONS: Final = Counter(
 LOG_DROPPED_RECORDS: Final = Counter(
     "roost_log_dropped_records_total",
     "Records that the log's retention removed before they were known to be stored.",
-    registry=REGISTRY,
+    registry=COORDINATOR,
 )
 
 # A sample that is there before it first counts shows its first count as a rise.

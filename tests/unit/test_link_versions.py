@@ -24,10 +24,12 @@ class Nobody:
 async def dial(newest: int, oldest: int) -> int:
     """Connect to a side that speaks these versions; returns the version agreed on."""
 
-    async def welcome(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = encode(Welcome(newest, oldest, b"n" * 16))
         writer.write(struct.pack(">I", len(body)) + body)
-        await writer.drain()
+        await reader.read()  # until the other side hangs up
+        writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(welcome, "127.0.0.1", 0)
     async with server:
@@ -35,6 +37,7 @@ async def dial(newest: int, oldest: int) -> int:
         link = await connect(address, Nobody(), msg.decode_to_host, secret=SECRET, me=("router", "router-1"))
         agreed = link.protocol
         link.close()
+        await asyncio.sleep(0.05)
         return agreed
 
 
@@ -61,6 +64,7 @@ async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) ->
     writer.write(struct.pack(">I", len(body)) + body)
     assert await reader.read() == b"", "it lets in a release that is too old"
     writer.close()
+    await writer.wait_closed()
     server.close()
 
 
