@@ -1,4 +1,4 @@
-"""The files in ``deploy/``: well formed, and every alarm explained."""
+"""Alert rules and dashboard: well formed, and every alarm explained."""
 
 import itertools
 import re
