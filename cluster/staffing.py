@@ -170,6 +170,9 @@ class Staffing:
         except (Unavailable, Refused, RoleFailed) as exc:
             work.failure = getattr(exc, "detail", str(exc))
             log.warning("change_failed", reason=work.failure)
+        except Exception:
+            work.failure = "It failed in an unforeseen way; see the coordinator's log."
+            raise
         finally:
             work.done = True
 

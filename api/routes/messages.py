@@ -1,6 +1,7 @@
 """Sending over HTTP, and what became of a message."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -57,18 +58,18 @@ async def message_state(id: str, caller: Caller, deps: With, to: str | None = No
         uuid7_ms(id)
     except ValueError as exc:
         raise RoostError("unknown_message", "A message id is a UUIDv7.") from exc
-    sent = await _recall(deps, caller, id)
-    if sent is None or not await _survives(deps, (await known(deps, sent.to)).user, sent.seq):
-        # What was answered once may have gone down with the log, and the message been sent again since.
-        sent = await _find(deps, caller, id, to) or sent
-    if sent is None:
-        raise RoostError("unknown_message", "No message with this id was accepted from this user.")
-    person = await known(deps, sent.to)
-    if not await _survives(deps, person.user, sent.seq):
-        raise RoostError("unknown_message", "The message went down with the log; send it again with its id.")
-    state: dict[str, Any] = {"id": id, "to": sent.to, "seq": sent.seq}
-    state |= await _progress(deps, caller, person.user, sent)
-    return _json(state, 200)
+    reason = "No message with this id was accepted from this user."
+    # What was answered once may have gone down with the log, and the message been sent again since.
+    for look in (partial(_recall, deps, caller, id), partial(_find, deps, caller, id, to)):
+        sent = await look()
+        if sent is None:
+            continue
+        person = await known(deps, sent.to)
+        if await _survives(deps, person.user, sent.seq):
+            state: dict[str, Any] = {"id": id, "to": sent.to, "seq": sent.seq}
+            return _json(state | await _progress(deps, caller, person.user, sent), 200)
+        reason = "The message went down with the log; send it again with its id."
+    raise RoostError("unknown_message", reason)
 
 
 async def _recall(deps: Deps, caller: Principal, message_id: str) -> Accepted | None:
