@@ -14,7 +14,7 @@ from tests.live.running import System
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 PEOPLE = 30
-MESSAGES = 240
+MESSAGES = 200
 RATE = 40.0
 
 

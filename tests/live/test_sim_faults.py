@@ -16,13 +16,11 @@ from tests.live.conftest import Machine
 pytestmark = pytest.mark.timeout(240)
 
 RUNS = {
-    "kills": [name for name in PROFILES if name.startswith("kill-")],
-    "pauses": [name for name in PROFILES if name.startswith("pause-")],
-    "network": [name for name in PROFILES if name.startswith(("cut-", "slow-"))],
-    "outside": [name for name in PROFILES if not name.startswith(("kill-", "pause-", "cut-", "slow-"))],
+    "processes": [name for name in PROFILES if name.startswith(("kill-", "pause-"))],
+    "surroundings": [name for name in PROFILES if not name.startswith(("kill-", "pause-"))],
 }
-SECONDS_EACH = 6.0
-CALM_S = 12.0
+SECONDS_EACH = 5.0
+CALM_S = 10.0
 
 
 def test_every_fault_is_in_one_of_the_runs() -> None:
@@ -40,7 +38,7 @@ def test_the_ledger_holds_under_every_fault(
         rate=25.0,
         duration_s=CALM_S + SECONDS_EACH * len(names),
         seed=7,
-        scenario="office-day" if run == "outside" else "steady",
+        scenario="office-day" if run == "surroundings" else "steady",
         faults=",".join(names),
         settle_s=45.0,
     )

@@ -28,7 +28,7 @@ async def play(
         scenario=scenario,
         devices=0 if users == 2 else 0.2,
         polls=0 if users == 2 else 0.2,
-        settle_s=8,
+        settle_s=5,
         light=light,
     )
     async with attached(system.http) as found:
