@@ -28,15 +28,19 @@ def judge_exposure(open_places: Iterable[tuple[str, str]]) -> Finding:
         where = next((each for each in listening if each in _ANYWHERE or _public(each)), None)
         where = where or (host if _public(host) else None)
         if where is not None:
-            exposed.append((name, f"{where}:{port}"))
+            bare = where.strip("[]")
+            exposed.append((name, f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"))
     if not exposed:
         return ok("exposed ports", "nothing that needs no password listens where strangers are")
     names = " and ".join(dict.fromkeys(name for name, _ in exposed))
     shown = ", ".join(f"{name} at {place}" for name, place in exposed)
+    asked = "set a password"
+    if "ray" in dict(exposed):
+        asked += " (Ray: RAY_AUTH_MODE=token on every node, with one token)"
     return failed(
         "exposed ports",
         f"without a password: {shown}",
-        f"Let {names} listen on 127.0.0.1 or a private address only, behind a firewall, or set a password.",
+        f"Let {names} listen on 127.0.0.1 or a private address only, behind a firewall, or {asked}.",
     )
 
 

@@ -233,4 +233,5 @@ def push_credential(fcm: Fcm) -> tuple[Finding, str]:
 def place_of(url: str) -> tuple[str, int]:
     """Return host and port of an ``http(s)`` URL."""
     parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    usual = 443 if parts.scheme == "https" else 80
+    return parts.hostname or "", usual if parts.port is None else parts.port

@@ -109,7 +109,9 @@ def planting(tmp_path: Path, kafka: str, mongo: str, redis_url: str) -> Planting
 @pytest.fixture(autouse=True)
 def _many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+    if soft != resource.RLIM_INFINITY:
+        most = 8192 if hard == resource.RLIM_INFINITY else min(hard, 8192)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

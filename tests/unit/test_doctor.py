@@ -5,6 +5,7 @@ import pytest
 from cluster.doctor import servers
 from cluster.doctor.exposure import judge_exposure
 from cluster.doctor.finding import Finding, ok
+from cluster.doctor.here import place_of
 from cluster.doctor.running import judge_roles
 from cluster.doctor.verb import shown
 from cluster.settings import Settings
@@ -118,6 +119,13 @@ def test_what_listens_at_a_public_address_without_a_password_is_exposed() -> Non
     assert "[2606:4700::1]:9092" in found.detail
     assert "10.1.2.3" not in found.detail
     assert judge_exposure(places[:1]).state == "ok"
+    assert "RAY_AUTH_MODE=token" in judge_exposure([("ray", "8.8.8.8:6379")]).fix
+
+
+def test_an_address_has_the_port_that_it_says() -> None:
+    assert place_of("http://127.0.0.1:0") == ("127.0.0.1", 0)
+    assert place_of("https://fcm.googleapis.com") == ("fcm.googleapis.com", 443)
+    assert place_of("http://[::1]:8080/x") == ("::1", 8080)
 
 
 def test_roles_that_do_not_run_and_releases_that_differ() -> None:
