@@ -79,7 +79,12 @@ async def roles(settings: Settings, address: str | None) -> list[Finding]:
         said, complaint = b"", f"no answer within {_STATUS_S:g} s".encode()
     if process.returncode or not said:
         reason = (complaint.decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
-        return [failed("roles", reason, f"See {settings.data}/logs/coordinator.log; restart with roost up.")]
+        fix = f"See {settings.data}/logs/coordinator.log; stop it with roost down, start it with roost up."
+        if address is not None:
+            fix = (
+                f"Start the roles on a node of it with roost up --address {address}, or see that node's logs."
+            )
+        return [failed("roles", reason, fix)]
     return judge_roles(json.loads(said)["roles"], metadata.version("roost"), str(settings.data / "logs"))
 
 
