@@ -19,7 +19,7 @@ from cluster.crew import Crew, now_ms
 from cluster.keeper import RoleKeeper
 from cluster.log_keeper import LogKeeper, LogRefused
 from cluster.membership import RUNNING, Membership, Patience
-from cluster.placement import moves, place
+from cluster.placement import moves, place, reaching
 from cluster.settings import Settings
 from cluster.staffing import Refused, Staffing
 from roost.errors import RoostError, Unavailable
@@ -219,6 +219,9 @@ class Coordinator:
         owners = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
         now = now_ms()
         serving = {role: self._membership.serving(role, held, now) for role, held in owners.items()}
+        reach = {each.name: each.figures for each in self._crew.of("router")}
+        heard = {name: (of.get("silent_s", 0.0), of.get("answering_s", 0.0)) for name, of in reach.items()}
+        serving["router"] = reaching(serving["router"], heard)
         placed = {role: place(held, serving[role]) for role, held in owners.items()}
         hosts = [
             m for m in self._membership.members("host") if m.alive is not None and m.name in serving["host"]

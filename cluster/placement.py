@@ -8,13 +8,19 @@ takes time in proportion to shards and members, not to their product.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 _ODD: Final = 0x9E3779B1
 """2^32 divided by the golden ratio: multiples of it are well mixed. Source: Knuth, TAOCP vol. 3, 6.4."""
 
 _MASK: Final = 0xFFFFFFFF
+
+SILENT_S: Final = 1.0
+"""A router that has heard nothing of the log for so long is cut off from it, if another one is not."""
+
+STEADY_S: Final = 1.5
+"""How long another one must have heard of it: after an outage of the log not all find it back at once."""
 
 
 def place(current: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
@@ -40,6 +46,22 @@ def place(current: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
 def moves(before: Sequence[str], after: Sequence[str]) -> int:
     """Return how many shards have another owner."""
     return sum(old != new for old, new in zip(before, after, strict=True))
+
+
+def reaching(routers: Sequence[str], contact: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Leave out the routers that the log does not answer while it answers others.
+
+    Args:
+        routers: Who could have shards.
+        contact: For how many seconds the log has been silent to each, and for how many it has answered.
+
+    Returns:
+        All of them if the log answers nobody steadily: then giving their shards to others helps nobody.
+    """
+    reach = {name: contact.get(name, (0.0, 0.0)) for name in routers}
+    if not any(silent < SILENT_S and answering >= STEADY_S for silent, answering in reach.values()):
+        return list(routers)
+    return [name for name, (silent, _) in reach.items() if silent < SILENT_S]
 
 
 def _by_number(member: str) -> tuple[int, str]:

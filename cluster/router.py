@@ -80,12 +80,15 @@ class Router:
         ends = {shard: self._reader.end(shard) for shard in self._lanes}
         known = {shard: end for shard, end in ends.items() if end is not None}
         lag = sum(self._lags().values())
+        contact = await self._reader.contact()
         return {
             "shards": len(self._lanes),
             "lag": lag,
             "ends": known,
             "stored": {shard: lane.stored for shard, lane in self._lanes.items()},
             "lost": sorted(self._lost),
+            "silent_s": contact.silent_s,
+            "answering_s": contact.answering_s,
             "drained": len(known) == len(self._lanes) and lag == 0 and not self._changed.is_set(),
         }
 

@@ -46,6 +46,18 @@ class LogLost(Exception):  # noqa: N818 -- named for what happened
         self.shards = shards
 
 
+class Contact(Struct, frozen=True):
+    """How a reader stands with the log's brokers.
+
+    Attributes:
+        silent_s: Seconds since any of them last answered.
+        answering_s: Seconds for which they have answered without a long pause; 0 while they do not.
+    """
+
+    silent_s: float
+    answering_s: float
+
+
 class LogWriter(Protocol):
     """Appends to the topics. One per process."""
 
@@ -104,6 +116,10 @@ class LogReader(Protocol):
 
     async def starts(self, shards: Sequence[int]) -> dict[int, int]:
         """Return the lowest offset that each shard's log still holds; where it is empty, its end."""
+        ...
+
+    async def contact(self) -> Contact:
+        """Say how it stands with the brokers; one is asked if none has answered of late."""
         ...
 
     def end(self, shard: int) -> int | None:

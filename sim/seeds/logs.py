@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from roost.errors import Unavailable
 from sim.seeds.turns import Fate, Turn
-from storage.ports import LogLost, LogRecord
+from storage.ports import Contact, LogLost, LogRecord
 
 MAILBOX = "mailbox"
 
@@ -118,6 +118,10 @@ class Reader:
     async def starts(self, shards: Sequence[int]) -> dict[int, int]:
         """Return 0: this log forgets nothing."""
         return dict.fromkeys(shards, 0)
+
+    async def contact(self) -> Contact:
+        """Say that the log always answers."""
+        return Contact(0.0, 0.0)
 
     def end(self, shard: int) -> int | None:
         """Return the end that the last poll saw."""

@@ -1,6 +1,7 @@
 """Reads shards that somebody else chose, and never skips: what is not there any more is said."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,11 +12,18 @@ from aiokafka.structs import TopicPartition
 
 from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, translated
 from storage.kafka_log.group import Group
-from storage.ports import LogLost, LogRecord
+from storage.ports import Contact, LogLost, LogRecord
 
 log = structlog.get_logger()
 
 _DEADLINE_S: Final = 10.0
+
+_QUIET_S: Final = 0.8
+"""More than the time that a broker may hold an empty fetch: after this long one is asked."""
+
+_ASK_S: Final = 0.4
+_STREAK_S: Final = 1.0
+"""A pause between two answers that is longer than this counts as one in which nobody answered."""
 
 GAP_PATIENCE_S: Final = 30.0
 """How long records that are missing between others are asked for again before they count as gone."""
@@ -56,6 +64,8 @@ class KafkaLogReader:
         self._short_since: dict[int, float] = {}
         self._gap_since: dict[int, float] = {}
         self._gone_since: float | None = None
+        self._stamps: dict[int, int | None] = {}
+        self._answered = self._answering_since = 0.0
         self._now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 
     async def start(self) -> None:
@@ -66,6 +76,7 @@ class KafkaLogReader:
         except BaseException:
             await self._consumer.stop()
             raise
+        self._answered = self._answering_since = self._now()
 
     async def assign(self, shards: Mapping[int, int]) -> None:
         self._positions = {shard: self._positions.get(shard, offset) for shard, offset in shards.items()}
@@ -108,6 +119,18 @@ class KafkaLogReader:
             async with asyncio.timeout(_DEADLINE_S):
                 found = await self._consumer.beginning_offsets([*map(self._partition, shards)])
         return {partition.partition: offset for partition, offset in found.items()}
+
+    async def contact(self) -> Contact:
+        if self._now() - self._answered > _QUIET_S:
+            with contextlib.suppress(
+                KafkaError, OSError, TimeoutError
+            ):  # the answer says that there was none
+                async with asyncio.timeout(_ASK_S):
+                    await self._consumer.topics()
+                    self._heard()
+        silent_s = self._now() - self._answered
+        answering_s = self._now() - self._answering_since if silent_s <= _STREAK_S else 0.0
+        return Contact(silent_s, answering_s)
 
     def end(self, shard: int) -> int | None:
         return self._ends.get(shard)
@@ -178,13 +201,24 @@ class KafkaLogReader:
         del self._gap_since[shard]
         return messages
 
+    def _heard(self) -> None:
+        """A broker has answered."""
+        if self._now() - self._answered > _STREAK_S:
+            self._answering_since = self._now()
+        self._answered = self._now()
+
     def _behind_the_end(self) -> set[int]:
         """Note the high watermarks; return the shards where one stays below our position."""
         lost = set()
         for shard, position in self._positions.items():
-            end = self._consumer.highwater(self._partition(shard))
+            partition = self._partition(shard)
+            end = self._consumer.highwater(partition)
             if end is None:
                 continue
+            stamp = self._consumer.last_poll_timestamp(partition)
+            if stamp != self._stamps.get(shard):
+                self._stamps[shard] = stamp
+                self._heard()
             self._ends[shard] = end
             if end >= position:
                 self._short_since.pop(shard, None)

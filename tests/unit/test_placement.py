@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.placement import moves, place
+from cluster.placement import moves, place, reaching
 
 members = st.lists(st.sampled_from([f"host-{n}" for n in range(1, 9)]), unique=True, min_size=1)
 shards = st.integers(1, 64)
@@ -99,3 +99,17 @@ def test_ten_thousand_members() -> None:
 
 def test_without_members_the_owners_stay() -> None:
     assert place(("a", "b", ""), []) == ("a", "b", "")
+
+
+def test_a_router_that_the_log_does_not_answer_is_left_out_while_it_answers_another() -> None:
+    routers = ["router-1", "router-2"]
+    assert reaching(routers, {"router-1": (1.0, 0.0), "router-2": (0.2, 60.0)}) == ["router-2"]
+    assert reaching(routers, {"router-1": (0.9, 60.0), "router-2": (0.2, 60.0)}) == routers
+
+
+def test_nobody_is_left_out_while_the_log_is_away_or_just_back() -> None:
+    routers = ["router-1", "router-2"]
+    assert reaching(routers, {"router-1": (9.0, 0.0), "router-2": (9.0, 0.0)}) == routers
+    assert reaching(routers, {"router-1": (9.0, 0.0), "router-2": (0.1, 1.4)}) == routers
+    assert reaching(["router-1"], {"router-1": (9.0, 0.0), "router-2": (0.1, 60.0)}) == ["router-1"]
+    assert reaching(routers, {}) == routers
