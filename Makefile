@@ -7,10 +7,13 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo up chat test unit lint types sim faults seeds bench soak lock docs clean
+# Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
+KAFKA_VERSION ?= 4.3.1
+
+.PHONY: help setup demo up chat test kafka-test unit lint types sim faults seeds bench soak lock docs clean
 
 help: ## List the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## Make the virtual environment and install everything
 
@@ -36,6 +39,12 @@ chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
 
 test: $(STAMP) ## Every test, on real servers
 	@$(BIN)/pytest
+
+kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker and three
+	@command -v java >/dev/null && command -v mvn >/dev/null || \
+	  { echo "Installing Java and Maven"; apt-get update -qq && apt-get install -y -qq default-jre-headless maven; }
+	@$(BIN)/python deploy/kafka/brokers.py --fetch --version $(KAFKA_VERSION)
+	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/kafka
 
 unit: $(STAMP) ## The pure rules only, in seconds
 	@$(BIN)/pytest tests/unit

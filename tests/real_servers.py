@@ -105,9 +105,9 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def proxied(target: int) -> AsyncIterator[Proxy]:
-    """Serve a proxy in front of this loopback port."""
-    proxy = Proxy(target)
+async def proxied(target: "int | Proxy") -> AsyncIterator[Proxy]:
+    """Serve a proxy in front of this loopback port, or this one."""
+    proxy = Proxy(target) if isinstance(target, int) else target
     listener = await asyncio.start_server(proxy.serve, HOST, 0)
     proxy.port = listener.sockets[0].getsockname()[1]
     try:

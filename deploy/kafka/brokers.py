@@ -59,7 +59,7 @@ def jars(version: str) -> Path:
     Raises:
         KafkaMissing: There is no Java or Maven, or Maven could not get them.
     """
-    for tool, package in (("java", "openjdk-17-jre-headless"), ("mvn", "maven")):
+    for tool, package in (("java", "default-jre-headless"), ("mvn", "maven")):
         if shutil.which(tool) is None:
             raise KafkaMissing(f"There is no {tool}. On Debian: apt-get install {package}")
     folder = JARS / version

@@ -1,0 +1,267 @@
+"""A system on one broker of Apache Kafka: broker, log and routers come to harm while people talk."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+from pymongo import AsyncMongoClient
+
+from storage.kafka_log import KafkaLogAdmin, KafkaLogReader
+from tests.kafka.conftest import Kafka, MakeKafka, MakeRoost, events
+from tests.kafka.test_brokers import retain
+from tests.live.crowd import Crowd, crowd
+from tests.live.running import System, frozen
+from tests.live.waiting import until
+from tests.real_servers import Proxy, proxied
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
+
+PEOPLE = 24
+RATE = 60.0
+STEP = 2**32
+TAKEN_OVER_S = 3.0
+
+Tell = Callable[[str, float], None]
+
+
+class Turnstile(Proxy):
+    """A proxy before the broker that can shut out one process."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self._barred: int | None = None
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if _port(writer) in self._barred_ports():
+            writer.transport.abort()
+            return
+        await super().serve(reader, writer)
+
+    @asynccontextmanager
+    async def shut_out(self, pid: int) -> AsyncIterator[None]:
+        """Cut this process's connections, and refuse it new ones."""
+        self._barred = pid
+        ports = self._barred_ports()
+        for writer in list(self._writers):
+            if _port(writer) in ports:
+                writer.transport.abort()
+        try:
+            yield
+        finally:
+            self._barred = None
+
+    def _barred_ports(self) -> set[int]:
+        if self._barred is None:
+            return set()
+        connections = psutil.Process(self._barred).net_connections("tcp")
+        return {each.laddr[1] for each in connections}
+
+
+def _port(writer: asyncio.StreamWriter) -> int:
+    peer: tuple[str, int] = writer.get_extra_info("peername") or ("", 0)
+    return peer[1]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def turnstile() -> AsyncIterator[Turnstile]:
+    async with proxied(Turnstile()) as found:
+        assert isinstance(found, Turnstile)
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kafka(turnstile: Turnstile, make_kafka: MakeKafka) -> Kafka:
+    made = await asyncio.to_thread(make_kafka, advertised={1: f"127.0.0.1:{turnstile.port}"})
+    turnstile.target = made.specs[0].port
+    return made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(kafka: Kafka, make_roost: MakeRoost) -> System:
+    made = make_roost(kafka.url, "--routers", "2")
+    return await asyncio.to_thread(made.start)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def people(system: System) -> AsyncIterator[Crowd]:
+    async with crowd(system.http, "kafka", PEOPLE, contacts=3, seed=20_261_124) as gathered:
+        await gathered.talk(60, RATE)
+        await gathered.settle(within=30)
+        yield gathered
+
+
+async def accounted(people: Crowd) -> None:
+    await people.settle(within=60)
+    people.check()
+    await people.check_watermarks()
+
+
+async def test_a_topic_with_another_number_of_partitions_is_refused(
+    system: System, kafka: Kafka, tmp_path: Path
+) -> None:
+    assert system.running
+    up = (sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", str(tmp_path / "data"))
+    other = await asyncio.to_thread(
+        subprocess.run,
+        ["env", "ROOST_SHARDS=5", *up, "--kafka", kafka.url],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "The topic mailbox has 8 partitions" in other.stderr
+    assert "Set ROOST_SHARDS=8, or use another Kafka cluster." in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+async def test_a_killed_broker_comes_back_and_nothing_is_lost(
+    system: System, kafka: Kafka, people: Crowd, tell: Tell
+) -> None:
+    talking = asyncio.create_task(people.talk(400, RATE))
+    await asyncio.sleep(2)
+    struck = time.monotonic()
+    await asyncio.to_thread(kafka.kill)
+    await asyncio.to_thread(kafka.start_again)
+    tell("broker killed, started again after", time.monotonic() - struck)
+    await talking
+    await accounted(people)
+    tell("broker killed, slowest message", people.slowest(struck - 1))
+    assert not events(system, "log_lost"), "a broker that comes back with its log is no loss of it"
+
+
+@asynccontextmanager
+async def killed(pid: int) -> AsyncIterator[None]:
+    os.kill(pid, signal.SIGKILL)
+    yield
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "cut_off"])
+async def test_the_shards_of_a_router_that_is_gone_are_taken_over(
+    how: str, system: System, turnstile: Turnstile, people: Crowd, tell: Tell
+) -> None:
+    faults: dict[str, Callable[[int], AbstractAsyncContextManager[None]]] = {
+        "killed": killed,
+        "stopped": frozen,
+        "cut_off": turnstile.shut_out,
+    }
+    await until(lambda: _unbalanced(system), within=30, every=0.5)
+    first, second = sorted(await system.roles("router"), key=lambda row: str(row["name"]))
+    before = len(_taken(system, second["name"]))
+    talking = asyncio.create_task(people.talk(400, RATE))
+    await asyncio.sleep(1)
+    struck = time.monotonic()
+    async with faults[how](first["pid"]):
+        took = await until(
+            lambda: "" if len(_taken(system, second["name"])) > before else "nobody took the shards",
+            within=10,
+            every=0.02,
+        )
+        tell(f"router {how}, its shards taken over after", took)
+        if how != "killed":
+            await people.settle(within=30)  # nothing but the other router can have brought these
+    await talking
+    await accounted(people)
+    tell(f"router {how}, slowest message", people.slowest(struck - 1))
+    assert took < TAKEN_OVER_S
+
+
+def _taken(system: System, router: str) -> list[list[int]]:
+    return [e["taken"] for e in events(system, "shards_assigned") if e["name"] == router and e["taken"]]
+
+
+async def _unbalanced(system: System) -> str:
+    rows = await system.roles("router")
+    good = len(rows) == 2 and all(row["state"] == "running" and row["shards"] == 4 for row in rows)
+    return "" if good else f"{rows}"
+
+
+async def test_what_the_retention_removed_before_it_was_read_is_said_and_sent_again(
+    system: System, kafka: Kafka, people: Crowd
+) -> None:
+    bases = await _bases(system)
+    admin = KafkaLogAdmin(kafka.url)
+    await admin.start()
+    routers = await system.roles("router")
+    async with frozen(routers[0]["pid"]), frozen(routers[1]["pid"]):
+        await people.talk(80, RATE)
+        ends = await _ends(kafka.url, list(range(8)))
+        await retain(kafka.url, "mailbox", ms=300)
+
+        async def not_removed() -> str:
+            starts = await admin.starts("mailbox")
+            return "" if starts == ends else f"{starts} of {ends}"
+
+        await until(not_removed, within=20, every=0.2)
+        await retain(kafka.url, "mailbox", ms=3_600_000)
+    await until(lambda: "" if events(system, "log_dropped_records") else "nobody said it", within=30)
+    await until(lambda: _not_risen(system, bases, any), within=30, every=0.2)
+    await accounted_again(people)
+    dropped = events(system, "log_dropped_records")
+    assert sum(each["records"] for each in dropped) >= 1
+    [row] = await system.roles("coordinator")
+    assert "raise the retention of the topic mailbox" in row["detail"]
+    await admin.close()
+
+
+@pytest.mark.parametrize("by_somebody", [False, True])
+async def test_a_deleted_log_is_made_anew_and_what_it_held_is_sent_again(
+    by_somebody: bool,  # noqa: FBT001 -- a parameter
+    system: System,
+    kafka: Kafka,
+    people: Crowd,
+    tell: Tell,
+) -> None:
+    bases = await _bases(system)
+    admin = KafkaLogAdmin(kafka.url)
+    await admin.start()
+    talking = asyncio.create_task(people.talk(200, RATE))
+    await asyncio.sleep(1)
+    struck = time.monotonic()
+    await admin.delete("mailbox")
+    if by_somebody:
+        await admin.create("mailbox", 8)
+    await until(lambda: _not_risen(system, bases, any), within=40, every=0.2)
+    tell(f"log deleted{' and made anew' if by_somebody else ''}, bases raised", time.monotonic() - struck)
+    await talking
+    await accounted_again(people)
+    assert await admin.partitions("mailbox") == 8
+    await admin.close()
+
+
+async def accounted_again(people: Crowd) -> None:
+    """Each pair says one more thing, from whose number its outbox sees that the log is another."""
+    for pair in list(people.sent):
+        await people.say(*pair)
+    # No look at the numbers: what is left of a trimmed log comes under others than its senders were told.
+    await people.settle(within=60)
+    people.check(ordered=False)
+
+
+async def _not_risen(system: System, before: dict[int, int], enough: Callable[[list[bool]], bool]) -> str:
+    now = await _bases(system)
+    return "" if enough([now[shard] >= before[shard] + STEP for shard in now]) else f"{before} {now}"
+
+
+async def _bases(system: System) -> dict[int, int]:
+    async with AsyncMongoClient[dict[str, int]](system.mongo) as mongo:
+        return {state["_id"]: state["base"] async for state in mongo["roost"]["log"].find()}
+
+
+async def _ends(url: str, shards: list[int]) -> dict[int, int]:
+    """Return where the log of each shard ends; it must hold something."""
+    reader = KafkaLogReader(url, "mailbox", "look")
+    await reader.start()
+    found = await reader._consumer.end_offsets([reader._partition(shard) for shard in shards])
+    await reader.close()
+    return {partition.partition: end for partition, end in found.items()}
