@@ -44,7 +44,7 @@ kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker a
 	@command -v java >/dev/null && command -v mvn >/dev/null || \
 	  { echo "Installing Java and Maven"; apt-get update -qq && apt-get install -y -qq default-jre-headless maven; }
 	@$(BIN)/python deploy/kafka/brokers.py --fetch --version $(KAFKA_VERSION)
-	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/kafka
+	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/integration/test_pusher.py tests/kafka
 
 unit: $(STAMP) ## The pure rules only, in seconds
 	@$(BIN)/pytest tests/unit

@@ -224,6 +224,19 @@ async def lost_shards(reader: KafkaLogReader, count: int) -> set[int]:
     return found
 
 
+async def test_a_reader_knows_for_how_long_no_broker_has_answered(reader: KafkaLogReader) -> None:
+    assert (await reader.contact()).silent_s < 5
+    long_ago = reader._now() - 60
+    reader._answered = reader._answering_since = long_ago
+    contact = await reader.contact()  # it has nothing to read: so it asks
+    assert contact.silent_s < 5
+    assert contact.answering_s < 5, "the pause ended what was before it"
+    await reader.assign({0: 0})
+    reader._answered = reader._answering_since = long_ago
+    await reader.poll(wait_ms=700, limit=1)
+    assert reader._answered > long_ago + 30, "an answer to a fetch is one, too"
+
+
 async def test_unknown_topic_holds_up_nobody(
     writer: KafkaLogWriter, admin: KafkaLogAdmin, mailbox: str
 ) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,17 +10,14 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from cluster.servers import Server
 from deploy.kafka import brokers
 from roost.errors import Unavailable
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from tests.contract.test_log import lost_shards, read, values
+from tests.kafka.conftest import PROMPT
 from tests.real_servers import Servers, proxied
 
 pytestmark = pytest.mark.timeout(120)
-
-PROMPT = {"log.retention.check.interval.ms": "500", "log.initial.task.delay.ms": "100"}
-"""Old records go soon after their time, not within five minutes."""
 
 
 @asynccontextmanager
@@ -143,32 +140,3 @@ async def leaders(url: str, topic: str) -> dict[int, int]:
     [found] = [each for each in await admin.describe_topics() if each["topic"] == topic]
     await admin.close()
     return {each["partition"]: each["leader"] for each in found["partitions"]}
-
-
-@pytest.fixture
-def three(servers: Servers, tmp_path: Path, kafka_version: str) -> Sequence[Server]:
-    return servers.start_all(brokers.prepare(tmp_path, version=kafka_version, count=3))
-
-
-async def test_a_new_leader_has_every_record_once(servers: Servers, three: Sequence[Server]) -> None:
-    url = brokers.bootstrap([server.spec for server in three])
-    async with clients(url, "mailbox", 4, replicas=3) as (_, writer, reader):
-        confirmed: dict[int, list[bytes]] = {}
-        uncertain = 0
-        leader = (await leaders(url, "mailbox"))[0]
-        for turn in range(60):
-            items = [(n % 4, b"turn %d, %d" % (turn, n)) for n in range(20)]
-            if turn == 20:
-                servers.kill(three[leader - 1])
-            for (shard, value), answer in zip(items, await writer.append("mailbox", items), strict=True):
-                if isinstance(answer, int):
-                    confirmed.setdefault(shard, []).append(value)
-                uncertain += not isinstance(answer, int)
-        now = await leaders(url, "mailbox")
-        assert leader not in now.values(), now
-        found = values(await read(reader, sum(map(len, confirmed.values()))))
-        for shard, expected in confirmed.items():
-            seen = found[shard]
-            assert len(seen) == len(set(seen)), "doubled"
-            assert [value for value in seen if value in set(expected)] == expected
-        assert uncertain == 0, "a change of leader is over before a writer's patience is"

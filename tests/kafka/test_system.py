@@ -128,8 +128,8 @@ async def test_a_topic_with_another_number_of_partitions_is_refused(
 async def test_a_killed_broker_comes_back_and_nothing_is_lost(
     system: System, kafka: Kafka, people: Crowd, tell: Tell
 ) -> None:
-    talking = asyncio.create_task(people.talk(400, RATE))
-    await asyncio.sleep(2)
+    talking = asyncio.create_task(people.talk(300, RATE))
+    await asyncio.sleep(1)
     struck = time.monotonic()
     await asyncio.to_thread(kafka.kill)
     await asyncio.to_thread(kafka.start_again)
@@ -158,8 +158,8 @@ async def test_the_shards_of_a_router_that_is_gone_are_taken_over(
     await until(lambda: _unbalanced(system), within=30, every=0.5)
     first, second = sorted(await system.roles("router"), key=lambda row: str(row["name"]))
     before = len(_taken(system, second["name"]))
-    talking = asyncio.create_task(people.talk(400, RATE))
-    await asyncio.sleep(1)
+    talking = asyncio.create_task(people.talk(250, RATE))
+    await asyncio.sleep(0.5)
     struck = time.monotonic()
     async with faults[how](first["pid"]):
         took = await until(
