@@ -86,9 +86,11 @@ async def kafka(turnstile: Turnstile, make_kafka: MakeKafka) -> Kafka:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def system(kafka: Kafka, make_roost: MakeRoost) -> System:
+async def system(kafka: Kafka, make_roost: MakeRoost) -> AsyncIterator[System]:
     made = make_roost(kafka.url, "--routers", "2")
-    return await asyncio.to_thread(made.start)
+    # In another thread, since the turnstile stands still while this one waits.
+    yield await asyncio.to_thread(made.start)
+    await asyncio.to_thread(made.end)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
