@@ -106,7 +106,6 @@ class Exporter:
             OSError: The folder or the socket cannot be made, or others may enter the folder.
         """
         make_private(self._folder)
-        self._socket.unlink(missing_ok=True)
         self._servers.append(await asyncio.start_unix_server(self._say, self._socket))
         if self._address is not None:
             self._waiting = asyncio.create_task(self._take_port(*self._address), name="metrics port")
