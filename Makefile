@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "Making the virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	@echo "Installing Roost and the versions in constraints.txt"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[embedded]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[embedded,otel]'
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Two people, one conversation, every step with its time
@@ -74,7 +74,7 @@ soak: $(STAMP) ## Two million messages with bounded memory (about ten minutes)
 
 lock: $(STAMP) ## Choose the newest allowed versions anew
 	@{ echo "# The versions that the tests run with. Made anew by: make lock"; $(BIN)/uv pip compile --quiet \
-	  --no-header --no-annotate --upgrade --extra embedded --group dev pyproject.toml; } > constraints.txt
+	  --no-header --no-annotate --upgrade --extra embedded --extra otel --group dev pyproject.toml; } > constraints.txt
 
 docs: $(STAMP) ## The generated references: settings, codes
 	@$(BIN)/python -m docs.generate

@@ -15,7 +15,7 @@ from actors.offsets import Offsets
 from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.ids import shard_of
-from storage import metrics
+from storage import metrics, traces
 from storage.ports import Cache, LogWriter, Store
 from storage.records import (
     Conversation,
@@ -162,6 +162,8 @@ class Writer:
     def document(self, document: MailboxDocument, ticket: Ticket) -> None:
         """Insert the document."""
         self._documents.append((document, ticket))
+        if traces.tracer is not None:
+            traces.tracer.begin(traces.STORE, (document.user, document.seq))
         self._signals["documents"].set()
 
     def row(self, row: Conversation, ticket: Ticket | None, token: object) -> None:
@@ -252,6 +254,9 @@ class Writer:
             with metrics.STORE_WRITE_SECONDS.time():
                 await self._store.insert([document for document, _ in batch])
             metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))
+            if traces.tracer is not None:
+                for each, _ in batch:
+                    traces.tracer.end(traces.STORE, (each.user, each.seq), each.cause, documents=len(batch))
             del self._documents[: len(batch)]
             self._finished([ticket for _, ticket in batch])
 

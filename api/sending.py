@@ -28,7 +28,7 @@ from roost.ids import (
     shard_of,
     uuid7_ms,
 )
-from storage import metrics
+from storage import metrics, traces
 from storage.ports import Accepted, Cache, Store
 from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
 
@@ -116,6 +116,8 @@ class Sender:
     def submit(self, item: Outgoing) -> None:
         """Take a send; it is answered by its ``reply``."""
         item.arrived_s = monotonic()
+        if traces.tracer is not None:
+            traces.tracer.begin(traces.ACCEPT, item.key)
         device = item.principal.device
         queue = self._waiting.get(device)
         if queue is None:
@@ -299,6 +301,8 @@ class Sender:
         for item in (*first.values(), *repeats):
             if self._answer_known(item, answers.get(item.key)):
                 metrics.ACCEPT_SECONDS.observe(now_s - item.arrived_s)
+                if traces.tracer is not None:
+                    traces.tracer.end(traces.ACCEPT, item.key, item.frame.id, seq=answers[item.key].seq)
         self.accepted += len(answers)
         await self._copy([(item, answers[item.key]) for item in first.values() if item.key in answers])
 

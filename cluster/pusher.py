@@ -15,7 +15,7 @@ from cluster.push_rules import Again, Answer, Refused, Sent, Unregistered, judge
 from cluster.settings import Fcm
 from roost.clock import Clock
 from roost.errors import Unavailable
-from storage import metrics
+from storage import metrics, traces
 from storage.ports import Cache, LogLost, LogReader, LogRecord, LogWriter, Store
 from storage.records import PushRecord, decode_push
 
@@ -223,6 +223,7 @@ class Pusher:
 
     async def _finish(self, place: Shard, record: LogRecord) -> None:
         """See one record through, whatever is away meanwhile, and mark it finished."""
+        began = traces.tracer.now() if traces.tracer is not None else 0
         while True:
             try:
                 outcome = await self._wake(record, again=record.offset < (place.replayed_below or 0))
@@ -231,6 +232,8 @@ class Pusher:
                 await asyncio.sleep(_RETRY_S + self._random())
                 continue
             metrics.WAKEUPS.labels(outcome).inc()
+            if traces.tracer is not None:
+                _trace(traces.tracer, record.value, began, outcome)
             place.open.discard(record.offset)
             return
 
@@ -322,3 +325,11 @@ class Pusher:
         await self._reader.commit(news)
         for shard, offset in news.items():
             self._shards[shard].committed = max(self._shards[shard].committed, offset)
+
+
+def _trace(tracer: traces.Tracer, value: bytes, began_ns: int, outcome: str) -> None:
+    try:
+        cause = decode_push(value).cause
+    except ValueError:
+        return  # it is among the dead, with the reason
+    tracer.span(traces.PUSH, cause, began_ns, outcome=outcome)

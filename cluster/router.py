@@ -15,8 +15,9 @@ from actors.link import Link, connect
 from actors.service import ClusterView
 from cluster.lanes import Lane
 from roost.errors import Unavailable
-from storage import metrics
+from storage import metrics, traces
 from storage.ports import LogLost, LogReader, LogRecord, Store
+from storage.records import decode_record
 
 log = structlog.get_logger()
 
@@ -202,6 +203,10 @@ class Router:
         records = await self._reader.poll(wait_ms=POLL_WAIT_MS, limit=POLL_RECORDS)
         if not records:
             return
+        if traces.tracer is not None:
+            for shard, found in records.items():
+                for each in found:
+                    traces.tracer.begin(traces.HAND_OVER, (shard, each.offset))
         count = self._route(records)
         if count >= BUSY_RECORDS:
             await asyncio.sleep(min(REST_S_AT_MOST, count * REST_S_PER_RECORD))
@@ -222,6 +227,8 @@ class Router:
             count += len(found)
         for host, for_host in parts.items():
             self._links[host].send(msg.Batch(for_host))
+            if traces.tracer is not None:
+                _trace(traces.tracer, host, for_host)
         metrics.ROUTER_BATCH_RECORDS.observe(count)
         return count
 
@@ -337,3 +344,15 @@ class Router:
                 by_base.setdefault(lane.base, {})[shard] = stored
         for base, stored_by_shard in by_base.items():
             await self._store.raise_stored(base, stored_by_shard)
+
+
+def _trace(tracer: traces.Tracer, host: str, parts: Iterable[msg.Part]) -> None:
+    for part in parts:
+        for offset, value in zip(part.offsets, part.values, strict=True):
+            try:
+                cause = decode_record(value).cause
+            except ValueError:
+                continue  # the host will say so
+            tracer.end(
+                traces.HAND_OVER, (part.shard, offset), cause, shard=part.shard, offset=offset, host=host
+            )

@@ -209,6 +209,14 @@ class Telemetry(Group):
         description="TCP port on which one role of each node shows the metrics of all of them. 0: none. "
         "If somebody else has it, roles try again every second.",
     )
+    traces_url: str | None = Field(
+        None,
+        description="Where spans go as OTLP over HTTP, for example `http://127.0.0.1:4318/v1/traces`; needs "
+        "the extra `otel`. None: there are no traces.",
+    )
+    traces_share: float = Field(
+        1.0, ge=0, le=1, description="Share of the messages that are traced, by their ids."
+    )
 
 
 class Tokens(Group):

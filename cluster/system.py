@@ -11,7 +11,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
-from cluster import runfile, wiring
+from cluster import runfile, telemetry, wiring
 from cluster.embedded import Embedded
 from cluster.exporter import PATH, runtime_folder
 from cluster.head import RayHead
@@ -56,6 +56,10 @@ class System:
             ServerFailed: An embedded server did not come up.
         """
         self._check_port()
+        if self.settings.telemetry.traces_url is not None and not telemetry.can_trace():
+            raise Refused(
+                "ROOST_TELEMETRY__TRACES_URL is set: install what it needs, pip install 'roost[otel]'."
+            )
         self._metrics = _free_metrics_address(self.settings.telemetry)
         self.step = "starting the servers and Ray"
         wiring.make_keyring(self.settings)

@@ -26,6 +26,8 @@ def settings_of(role: str, name: str, settings_json: str) -> Settings:
     """Return the settings handed to a role, with its process's log set up by them."""
     settings = Settings.model_validate_json(settings_json)
     telemetry.configure(settings.log_level, role, name, settings.data / "logs")
+    if settings.telemetry.traces_url is not None:
+        telemetry.trace(settings.telemetry.traces_url, settings.telemetry.traces_share, role, name)
     return settings
 
 

@@ -13,7 +13,7 @@ from actors.host.state import HostState, Resident
 from actors.shard import Shard
 from actors.user import UserActor
 from actors.writer import Ticket
-from storage import metrics
+from storage import metrics, traces
 
 log = structlog.get_logger()
 
@@ -76,6 +76,11 @@ class Inboxes(HostState):
                 self._timer_set.set()
             else:
                 self._outlets.perform(actor.user, effect, shard, offset)
+        if traces.tracer is not None and isinstance(event, ev.RecordArrived):
+            sent = sum(isinstance(effect, do.Deliver) for effect in effects)
+            traces.tracer.end(
+                traces.DELIVER, (shard.number, offset), event.record.cause, seq=event.seq, devices=sent
+            )
         if offset is not None:
             self._finished([Ticket(shard.offsets, offset)])
 

@@ -8,7 +8,7 @@ from actors.host.state import HostState
 from actors.link import Link
 from actors.shard import Shard
 from roost.ids import shard_of
-from storage import metrics
+from storage import metrics, traces
 from storage.records import decode_record
 
 log = structlog.get_logger()
@@ -55,6 +55,8 @@ class FromRouters(HostState):
             self._if_ready(shard)
 
     def _take(self, shard: Shard, offset: int, value: bytes) -> None:
+        if traces.tracer is not None:
+            traces.tracer.begin(traces.DELIVER, (shard.number, offset))
         try:
             record = decode_record(value)
         except ValueError as exc:
