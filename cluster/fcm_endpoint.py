@@ -147,11 +147,12 @@ def write_service_account(path: Path, base_url: str) -> None:
 
 
 def main() -> None:
-    """Serve on a loopback port until a signal."""
+    """Serve until a signal."""
     parser = argparse.ArgumentParser(description="An FCM endpoint that shows the pushes it is sent.")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="IP address to listen on (127.0.0.1)")
     arguments = parser.parse_args()
-    web.run_app(FcmEndpoint(now_ms).app(), host="127.0.0.1", port=arguments.port, print=None)
+    web.run_app(FcmEndpoint(now_ms).app(), host=arguments.host, port=arguments.port, print=None)
 
 
 if __name__ == "__main__":

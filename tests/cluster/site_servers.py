@@ -1,0 +1,116 @@
+"""What the system needs beside its nodes, at the site's address.
+
+The log, the store, the cache, the push endpoint, a Redis for Ray's head, and a load balancer in front of the gateways.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from cluster import servers
+from cluster.fcm_endpoint import write_service_account
+from cluster.servers import HOST, ServerSpec
+from roost.clock import now_ms
+from storage.keyring import KeyRing, fresh_secrets
+from tests.cluster.hosts import ADDRESS, Site
+
+HTTP: Final = 8080
+URL: Final = f"http://{ADDRESS}:{HTTP}"
+"""The load balancer: for clients there is nothing else."""
+
+_KAFKA, _MONGO, _REDIS, _RAY_REDIS, _FCM = 9092, 27017, 6379, 6380, 9099
+_READY_S: Final = 30.0
+
+SETTINGS: Final = {
+    "RAY_REDIS_ADDRESS": f"{ADDRESS}:{_RAY_REDIS}",
+    "ROOST_SERVER_NAME": "localhost",
+    "ROOST_SHARDS": "16",
+    "ROOST_KAFKA__URL": f"{ADDRESS}:{_KAFKA}",
+    "ROOST_KAFKA__IDEMPOTENT": "false",  # as the embedded broker wants it
+    "ROOST_MONGO__URL": f"mongodb://{ADDRESS}:{_MONGO}",
+    "ROOST_REDIS__URL": f"redis://{ADDRESS}:{_REDIS}/0",
+    "ROOST_FCM__ENDPOINT": f"http://{ADDRESS}:{_FCM}",
+}
+"""What differs from the settings that come with Roost."""
+
+
+def start_servers(site: Site, gateways: Iterable[str]) -> None:
+    """Start them all and return when they answer. They end with the site.
+
+    Args:
+        site: Where.
+        gateways: Addresses of all hosts that gateways may ever be on.
+    """
+    folder = site.folder / "servers"
+    folder.mkdir()
+    specs = [
+        servers.tansu(_KAFKA, folder),
+        servers.mongo(_MONGO, folder),
+        servers.redis(_REDIS, folder),
+        _ray_redis(folder),
+        _fcm(folder),
+        _balancer(folder, gateways),
+    ]
+    for spec in specs:
+        # The same command as on one machine, but for the address that it listens on.
+        argv = [word.replace(HOST, ADDRESS) for word in spec.argv]
+        if spec.name == "kafka":  # it is unpacked into a home, which this place has one of its own of
+            argv[0] = shutil.copy(argv[0], folder)
+        open_to_all = ["--protected-mode", "no"] if Path(argv[0]).name.startswith("redis") else []
+        with spec.log.open("ab") as log:
+            subprocess.Popen(
+                site.command(*argv, *open_to_all), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
+            )
+    for spec in specs:
+        answers = f"until (</dev/tcp/{ADDRESS}/{spec.port}) 2>/dev/null; do sleep 0.05; done"
+        site.run("bash", "-c", answers, within=_READY_S)
+
+
+def secret_files(folder: Path) -> dict[str, str]:
+    """Return the key ring and the service account by file name."""
+    KeyRing(fresh_secrets(now_ms())).save(folder / "keyring.json")
+    write_service_account(folder / "fcm.json", f"http://{ADDRESS}:{_FCM}")
+    return {name: (folder / name).read_text() for name in ("keyring.json", "fcm.json")}
+
+
+def _ray_redis(folder: Path) -> ServerSpec:
+    """Describe a Redis that keeps what it is told: Ray's head begins again from that."""
+    cache = servers.redis(_RAY_REDIS, folder)
+    place = folder / "ray"
+    place.mkdir()
+    argv = (cache.argv[0], "--port", str(_RAY_REDIS), "--bind", HOST, "--dir", str(place), "--appendonly", "yes")
+    return ServerSpec("ray-redis", argv, _RAY_REDIS, servers.accepts, folder / "ray-redis.log")
+
+
+def _fcm(folder: Path) -> ServerSpec:
+    argv = (sys.executable, "-m", "cluster.fcm_endpoint", "--host", HOST, "--port", str(_FCM))
+    return ServerSpec("fcm", argv, _FCM, servers.accepts, folder / "fcm.log")
+
+
+def _balancer(folder: Path, gateways: Iterable[str]) -> ServerSpec:
+    file = folder / "haproxy.cfg"
+    lines = [f"  server host{n} {address}:{HTTP}" for n, address in enumerate(gateways, 1)]
+    file.write_text(_BALANCER.format(address=ADDRESS, port=HTTP, servers="\n".join(lines)))
+    return ServerSpec("haproxy", ("haproxy", "-f", str(file)), HTTP, servers.accepts, folder / "haproxy.log")
+
+
+_BALANCER: Final = """
+defaults
+  mode tcp
+  log stdout format raw local0
+  timeout connect 1s
+  timeout client 1h
+  timeout server 1h
+  timeout check 1s
+  retries 3
+  option redispatch
+listen gateways
+  bind {address}:{port}
+  balance leastconn
+  option httpchk GET /healthz
+  default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
+{servers}
+"""
