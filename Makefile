@@ -10,10 +10,10 @@ STAMP  := $(VENV)/.installed
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 
-.PHONY: help setup demo up chat test kafka-test unit lint types sim faults seeds bench soak lock docs clean
+.PHONY: help setup demo up chat test kafka-test cluster-test node unit lint types sim faults seeds bench soak lock docs clean
 
 help: ## List the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## Make the virtual environment and install everything
 
@@ -45,6 +45,24 @@ kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker a
 	  { echo "Installing Java and Maven"; apt-get update -qq && apt-get install -y -qq default-jre-headless maven; }
 	@$(BIN)/python deploy/kafka/brokers.py --fetch --version $(KAFKA_VERSION)
 	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/integration/test_pusher.py tests/kafka
+
+cluster-test: $(STAMP) ## Three hosts made by ray up: killed, cut off, drained, added (Linux, root)
+	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
+	@export PATH="$$PATH:/usr/sbin:/sbin"; for each in sshd:openssh-server ssh:openssh-client rsync:rsync \
+	  ip:iproute2 haproxy:haproxy; do command -v "$${each%:*}" >/dev/null || missing="$$missing $${each#*:}"; done; \
+	  test -z "$$missing" || { echo "Installing$$missing"; apt-get update -qq && apt-get install -y -qq \
+	  --no-install-recommends $$missing >/dev/null; }
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/cluster
+
+node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node
+	@mkdir -p -m 700 node
+	@rm -f node/*.whl && $(BIN)/uv build --quiet --wheel --out-dir node && rm -f node/.gitignore
+	@cp constraints.txt node/
+	@test -e node/settings.env || cp examples/node/settings.env node/
+	@umask 077; test -e node/ray-token || $(BIN)/python -c 'import secrets; print(secrets.token_hex(32), end="")' > node/ray-token
+	@$(BIN)/python -c 'from pathlib import Path; from roost.clock import now_ms; from storage.keyring import KeyRing; \
+	  KeyRing.load_or_create(Path("node/keyring.json"), now_ms)'
+	@echo "In node/: the package, the key ring, the token of Ray. Fill in node/settings.env."
 
 unit: $(STAMP) ## The pure rules only, in seconds
 	@$(BIN)/pytest tests/unit

@@ -1,4 +1,4 @@
-"""A Ray cluster on hosts, brought up as an operator would: with `ray up` and the file that the repository has."""
+"""A Ray cluster on hosts, brought up as operators would: with `ray up` and the file of the repository."""
 
 import secrets
 import sys
@@ -15,7 +15,7 @@ _BIN: Final = Path(sys.prefix) / "bin"
 
 
 def write_node_files(site: Site, settings: Mapping[str, str], files: Mapping[str, str]) -> None:
-    """Write what `make node` gathers, in the operator's home: settings as they come with Roost, with changes."""
+    """Write what `make node` gathers, in the operator's home: Roost's settings, some changed."""
     lines = (ROOT / "examples/node/settings.env").read_text().splitlines()
     kept = [line for line in lines if line.partition("=")[0] not in settings]
     text = "\n".join([*kept, *(f"{name}={value}" for name, value in settings.items())]) + "\n"
@@ -39,7 +39,7 @@ def write_cluster_file(site: Site, hosts: Sequence[Host]) -> None:
 
 
 def install(host: Host) -> None:
-    """Do what the file's first set-up commands would find done on a machine that is prepared: the package is there."""
+    """Prepare a machine, so that the file's set-up commands find the package there."""
     host.run("mkdir", "-p", "/root/roost")
     host.run("ln", "-s", sys.prefix, "/root/roost/venv")
 
@@ -47,7 +47,9 @@ def install(host: Host) -> None:
 def ray(site: Site, *words: str, within: float = UP_S) -> str:
     """Run the operator's ``ray`` beside the cluster file."""
     env = {"RAY_USAGE_STATS_ENABLED": "0"}
-    return site.run("sh", "-c", 'cd ~/cluster && exec "$@"', "sh", str(_BIN / "ray"), *words, env=env, within=within)
+    return site.run(
+        "sh", "-c", 'cd ~/cluster && exec "$@"', "sh", str(_BIN / "ray"), *words, env=env, within=within
+    )
 
 
 def ray_up(site: Site, *options: str) -> str:

@@ -1,9 +1,10 @@
 """Machines for a test: network namespaces on a bridge, each with its own sshd.
 
-A `Site` is one set of namespaces (network, mounts, processes, host name) and stands for the place where the operator
-and the servers are. Its hosts are such sets inside it, each on a port of the site's bridge and with an sshd. All of it
-hangs on one process: when that ends, for whatever reason, the kernel ends everything and keeps nothing. Nothing has a
-name outside, so two sites do not meet, though they have the same addresses. Needs root.
+A `Site` is one set of namespaces (network, mounts, processes, host name) and stands for the place where
+the operator and the servers are. Its hosts are such sets inside it, each on a port of the site's bridge
+and with an sshd. All of it hangs on one process: when that ends, for whatever reason, the kernel ends
+everything and keeps nothing. Nothing has a name outside, so two sites do not meet, though they have the
+same addresses. Needs root.
 """
 
 import os
@@ -164,10 +165,22 @@ class Site(Place):
 
     def known_hosts(self) -> None:
         """Make the first log-in from here need no question."""
-        self.write(f"{_home()}/.ssh/config", "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n")
+        self.write(
+            f"{_home()}/.ssh/config", "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n"
+        )
 
     def _answers(self, host: Host) -> bool:
-        ask = ("ssh", "-i", str(self.key), "-o", "BatchMode=yes", "-o", "ConnectTimeout=2", host.address, "true")
+        ask = (
+            "ssh",
+            "-i",
+            str(self.key),
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=2",
+            host.address,
+            "true",
+        )
         done = subprocess.run(self.command(*ask), capture_output=True, timeout=_CALL_S, check=False)
         return done.returncode == 0
 
@@ -206,7 +219,9 @@ def _check() -> None:
     if os.geteuid() != 0:
         raise CannotMake("Hosts are network namespaces, and to make them needs root. Run it as root.")
     if missing := [each for each in _NEEDED if shutil.which(each, path=_path()) is None]:
-        raise CannotMake(f"{', '.join(missing)} cannot be found. `make cluster-test` installs what is missing.")
+        raise CannotMake(
+            f"{', '.join(missing)} cannot be found. `make cluster-test` installs what is missing."
+        )
 
 
 def _remove_left_over() -> None:
@@ -242,11 +257,19 @@ def _hold(prefix: Sequence[str], name: str, folder: Path) -> int:
 def _first_process(name: str, ready: Path) -> str:
     """Return the script of a place's first process: private folders, then collecting who is orphaned."""
     keeps = [each for each in _kept() if each.exists()]
-    lines = ["set -e", f"hostname {name}", "ip link set lo up", f"stash=$(mktemp -d {ready.parent}/stash-XXXX)"]
+    lines = [
+        "set -e",
+        f"hostname {name}",
+        "ip link set lo up",
+        f"stash=$(mktemp -d {ready.parent}/stash-XXXX)",
+    ]
     private = [Path("/tmp"), Path("/dev/shm"), Path("/run"), _home()]
     for number, keep in enumerate(keeps):
         lines += [f"mkdir $stash/{number}", f"mount --bind {keep} $stash/{number}"]
-    lines += [f"mount -t tmpfs -o mode={'1777' if each.name in ('tmp', 'shm') else '755'} tmpfs {each}" for each in private]
+    lines += [
+        f"mount -t tmpfs -o mode={'1777' if each.name in ('tmp', 'shm') else '755'} tmpfs {each}"
+        for each in private
+    ]
     for number, keep in enumerate(keeps):
         if any(keep.is_relative_to(each) for each in private):
             lines += [f"mkdir -p {keep}", f"mount --bind $stash/{number} {keep}"]
@@ -276,8 +299,8 @@ def _path() -> str:
 _SSHD: Final = """set -e
 mkdir -p /run/sshd
 ssh-keygen -q -t ed25519 -N '' -f /run/host-key
-/usr/sbin/sshd -f /dev/null -h /run/host-key -E {folder}/{name}-sshd.log -o ListenAddress={address} -o UsePAM=no \
-  -o AuthorizedKeysFile={folder}/key.pub -o StrictModes=no -o PidFile=none -o MaxStartups=100 -o UseDNS=no
+/usr/sbin/sshd -f /dev/null -h /run/host-key -E {folder}/{name}-sshd.log -o ListenAddress={address} \
+  -o AuthorizedKeysFile={folder}/key.pub -o StrictModes=no -o UsePAM=no -o PidFile=none -o MaxStartups=100
 """
 
 

@@ -1,6 +1,7 @@
 """What the system needs beside its nodes, at the site's address.
 
-The log, the store, the cache, the push endpoint, a Redis for Ray's head, and a load balancer in front of the gateways.
+The log, the store, the cache, the push endpoint, a Redis for Ray's head, and a load balancer before the
+gateways.
 """
 
 import shutil
@@ -62,7 +63,11 @@ def start_servers(site: Site, gateways: Iterable[str]) -> None:
         open_to_all = ["--protected-mode", "no"] if Path(argv[0]).name.startswith("redis") else []
         with spec.log.open("ab") as log:
             subprocess.Popen(
-                site.command(*argv, *open_to_all), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
+                site.command(*argv, *open_to_all),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
             )
     for spec in specs:
         answers = f"until (</dev/tcp/{ADDRESS}/{spec.port}) 2>/dev/null; do sleep 0.05; done"
@@ -81,7 +86,17 @@ def _ray_redis(folder: Path) -> ServerSpec:
     cache = servers.redis(_RAY_REDIS, folder)
     place = folder / "ray"
     place.mkdir()
-    argv = (cache.argv[0], "--port", str(_RAY_REDIS), "--bind", HOST, "--dir", str(place), "--appendonly", "yes")
+    argv = (
+        cache.argv[0],
+        "--port",
+        str(_RAY_REDIS),
+        "--bind",
+        HOST,
+        "--dir",
+        str(place),
+        "--appendonly",
+        "yes",
+    )
     return ServerSpec("ray-redis", argv, _RAY_REDIS, servers.accepts, folder / "ray-redis.log")
 
 
