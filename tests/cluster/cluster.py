@@ -1,17 +1,34 @@
 """A Ray cluster on hosts, brought up as operators would: with `ray up` and the file of the repository."""
 
+import json
 import secrets
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from tests.cluster.hosts import ROOT, Host, Site
 
 FILE: Final = ROOT / "ray_cluster.yaml"
 UP_S: Final = 120.0
 
+Missing = Callable[[Mapping[str, Any]], str]
+"""Says what a status lacks, '' if nothing."""
+
 _BIN: Final = Path(sys.prefix) / "bin"
+_RUN: Final = "/root/roost/run"
+_COUNT_NODES: Final = """
+import ray
+ray.init(address="auto", log_to_driver=False, configure_logging=False)
+print(sum(node["Alive"] for node in ray.nodes()))
+"""
+_READY_S: Final = 60.0
+_LOOK_EVERY_S: Final = 0.5
 
 
 def write_node_files(site: Site, settings: Mapping[str, str], files: Mapping[str, str]) -> None:
@@ -55,3 +72,98 @@ def ray(site: Site, *words: str, within: float = UP_S) -> str:
 def ray_up(site: Site, *options: str) -> str:
     """Run ``ray up``; returns when the head is up, its workers may still be coming."""
     return ray(site, "up", "ray_cluster.yaml", "--yes", "--no-config-cache", *options)
+
+
+def join(site: Site, host: Host, head: Host) -> None:
+    """Let a further machine join as docs/head.md tells: copy the files, run the commands for a worker."""
+    config = yaml.safe_load(FILE.read_text())
+    trusted = ("-i", str(site.key), "-o", "BatchMode=yes")
+    host_name = f"root@{host.address}"
+    site.run(
+        "rsync", "-a", "-e", f"ssh -i {site.key}", "/root/cluster/node", f"{host_name}:roost/", within=UP_S
+    )
+    for command in (*config["setup_commands"], *config["worker_start_ray_commands"]):
+        told = f"export RAY_HEAD_IP={head.address}; {command}"
+        site.run("ssh", *trusted, host_name, told, within=UP_S)
+
+
+class Cluster:
+    """Hosts with the system on them.
+
+    Attributes:
+        site: Where the operator and the servers are.
+        head: The host with Ray's head.
+    """
+
+    def __init__(self, made: Site) -> None:
+        self.site = made
+        self.head = made.hosts["host-1"]
+
+    def start(self) -> None:
+        """Start the system as ray_cluster.yaml tells, and return when every role works."""
+        ray(self.site, "exec", "ray_cluster.yaml", "~/roost/run roost up --address auto")
+        self.until(self.all_at_work(*self.site.hosts))
+
+    def until_nodes(self, count: int, within: float = _READY_S) -> float:
+        """Wait until Ray knows of so many living nodes, and return how long that took."""
+        began = time.monotonic()
+        while (found := self.nodes()) != count:
+            took = time.monotonic() - began
+            assert took < within, f"after {took:.0f} s there are {found} nodes, not {count}"
+            time.sleep(_LOOK_EVERY_S)
+        return time.monotonic() - began
+
+    def nodes(self) -> int:
+        """Return how many living nodes Ray knows of."""
+        return int(self.head.run(_RUN, "python", "-c", _COUNT_NODES).split()[-1])
+
+    def roost(self, *words: str, within: float = 60.0) -> str:
+        """Run ``roost`` on the head."""
+        return self.head.run(_RUN, "roost", *words, "--address", "auto", within=within)
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``roost status`` says."""
+        said = self.roost("status", "--json")
+        found: dict[str, Any] = json.loads(said.splitlines()[-1])
+        return found
+
+    def until(self, missing: Missing, within: float = _READY_S) -> float:
+        """Wait until the status lacks nothing, and return how long that took."""
+        began = time.monotonic()
+        while True:
+            try:
+                text = missing(self.status())
+            except AssertionError as exc:
+                text = str(exc)
+            took = time.monotonic() - began
+            if not text:
+                return took
+            assert took < within, f"after {took:.0f} s: {text}"
+            time.sleep(_LOOK_EVERY_S)
+
+    def all_at_work(self, *hosts: str) -> Missing:
+        """Return what says who is missing until every role runs, on all of these hosts and on no other."""
+        places = {self.site.hosts[name].address for name in hosts}
+
+        def missing(status: dict[str, Any]) -> str:
+            away = [row["name"] for row in status["roles"] if row["state"] != "running" or row.get("detail")]
+            used = {str(row["node"]) for row in status["roles"]}
+            if away or used != places:
+                return f"away: {away}, on {sorted(used)}, wanted on {sorted(places)}"
+            return ""
+
+        return missing
+
+    def spread(self) -> dict[str, dict[str, int]]:
+        """Return how many of each role every address has."""
+        found: dict[str, Counter[str]] = {}
+        for row in self.status()["roles"]:
+            found.setdefault(row["node"], Counter())[row["role"]] += 1
+        return {node: dict(roles) for node, roles in sorted(found.items())}
+
+    def keep_logs(self, out: Path) -> None:
+        """Copy the roles' logs of all hosts that are there, for who looks for a reason."""
+        for name, host in self.site.hosts.items():
+            folder = Path(f"/proc/{host.pid}/root/root/roost/data/logs")
+            if folder.is_dir():
+                shutil.copytree(folder, out / f"{name}-logs", dirs_exist_ok=True)

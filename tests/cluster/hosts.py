@@ -132,10 +132,29 @@ class Site(Place):
         hosts: Those that were made, by name; also those that were killed.
     """
 
-    def __init__(self, folder: Path, pid: int) -> None:
+    def __init__(self, folder: Path) -> None:
+        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), "--"]
+        pid, child = _hold(tether, "site", folder)
         super().__init__("site", ADDRESS, pid)
         self.folder, self.key = folder, folder / "key"
         self.hosts: dict[str, Host] = {}
+        self._children = [child]
+
+    def start(self, *argv: str, log: Path) -> None:
+        """Run a command here in the background, for as long as there is a site."""
+        with log.open("ab") as said:
+            child = subprocess.Popen(
+                self.command(*argv), stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=self.folder
+            )
+        self._children.append(child)
+
+    def close(self) -> None:
+        """End everything here and on the hosts at once."""
+        process = psutil.Process(self.pid)
+        process.kill()
+        _until(lambda: not _lives(process), "the site does not end")
+        for child in self._children:
+            child.wait(_CALL_S)
 
     def outside(self, *argv: str) -> None:
         """Run a command in the site's network with everything else as it is outside."""
@@ -152,7 +171,8 @@ class Site(Place):
         """Make a host and return once its sshd answers."""
         number = len(self.hosts) + 11
         address, port = f"{ADDRESS.rsplit('.', 1)[0]}.{number}", f"port{number}"
-        pid = _hold(self.command(), name, self.folder)
+        pid, child = _hold(self.command(), name, self.folder)
+        self._children.append(child)
         self.outside("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
         self.outside("ip", "link", "set", port, "master", "bridge", "up")
         host = Host(name, address, pid, self, port)
@@ -196,8 +216,7 @@ def site() -> Iterator[Site]:
     _remove_left_over()
     folder = Path(tempfile.mkdtemp(prefix=f"{_MARK}{os.getpid()}-", dir=_FOLDERS))
     try:
-        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), "--"]
-        made = Site(folder, _hold(tether, "site", folder))
+        made = Site(folder)
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made.key)], check=True, timeout=_CALL_S
         )
@@ -208,9 +227,7 @@ def site() -> Iterator[Site]:
         try:
             yield made
         finally:
-            process = psutil.Process(made.pid)
-            process.kill()
-            _until(lambda: not _lives(process), "the site does not end")
+            made.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -231,8 +248,12 @@ def _remove_left_over() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _hold(prefix: Sequence[str], name: str, folder: Path) -> int:
-    """Start the first process of a new set of namespaces, and return its process id once it is prepared."""
+def _hold(prefix: Sequence[str], name: str, folder: Path) -> "tuple[int, subprocess.Popen[bytes]]":
+    """Start the first process of a new set of namespaces, and wait until it is prepared.
+
+    Returns:
+        Its process id, and the child of ours that ends with it.
+    """
     mark = f"{name}-{secrets.token_hex(6)}"
     script = folder / f"{mark}.sh"
     script.write_text(_first_process(name, folder / f"{mark}.ready"))
@@ -251,7 +272,7 @@ def _hold(prefix: Sequence[str], name: str, folder: Path) -> int:
         for each in psutil.Process(child.pid).children(recursive=True)
         if each.cmdline()[:2] == ["bash", str(script)]
     ]
-    return pid
+    return pid, child
 
 
 def _first_process(name: str, ready: Path) -> str:

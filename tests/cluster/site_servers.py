@@ -5,7 +5,6 @@ gateways.
 """
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,6 +33,9 @@ SETTINGS: Final = {
     "ROOST_MONGO__URL": f"mongodb://{ADDRESS}:{_MONGO}",
     "ROOST_REDIS__URL": f"redis://{ADDRESS}:{_REDIS}/0",
     "ROOST_FCM__ENDPOINT": f"http://{ADDRESS}:{_FCM}",
+    "ROOST_CLUSTER__HOSTS": "3",
+    "ROOST_CLUSTER__ROUTERS": "2",
+    "ROOST_CLUSTER__GATEWAYS": "3",
 }
 """What differs from the settings that come with Roost."""
 
@@ -61,14 +63,7 @@ def start_servers(site: Site, gateways: Iterable[str]) -> None:
         if spec.name == "kafka":  # it is unpacked into a home, which this place has one of its own of
             argv[0] = shutil.copy(argv[0], folder)
         open_to_all = ["--protected-mode", "no"] if Path(argv[0]).name.startswith("redis") else []
-        with spec.log.open("ab") as log:
-            subprocess.Popen(
-                site.command(*argv, *open_to_all),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-            )
+        site.start(*argv, *open_to_all, log=spec.log)
     for spec in specs:
         answers = f"until (</dev/tcp/{ADDRESS}/{spec.port}) 2>/dev/null; do sleep 0.05; done"
         site.run("bash", "-c", answers, within=_READY_S)

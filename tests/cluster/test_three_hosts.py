@@ -1,0 +1,62 @@
+"""Machines that die, are cut off, come, go and lose their head, while the simulation keeps its ledger."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster, install, join, ray_up
+from tests.cluster.load import load
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_a_worker_dies(three_hosts: Cluster, out: Path) -> None:
+    with load(three_hosts.site, out, "killed", 30):
+        three_hosts.site.hosts["host-3"].kill()
+        took = three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
+    print(f"    all roles at work elsewhere after {took:.1f} s")
+
+
+def test_a_machine_joins_and_gets_its_share(three_hosts: Cluster, out: Path) -> None:
+    site = three_hosts.site
+    with load(site, out, "added", 60):
+        began = time.monotonic()
+        fourth = site.add("host-4")
+        install(fourth)
+        join(site, fourth, three_hosts.head)
+        print(f"    joined after {time.monotonic() - began:.1f} s")
+        three_hosts.until(three_hosts.all_at_work("host-1", "host-2", "host-4"))
+    print(f"    {three_hosts.spread()}")
+
+
+def test_a_machine_is_cut_off_and_comes_back(three_hosts: Cluster, out: Path) -> None:
+    host = three_hosts.site.hosts["host-2"]
+    with load(three_hosts.site, out, "cut-off", 50):
+        host.cut_off()
+        took = three_hosts.until(three_hosts.all_at_work("host-1", "host-4"))
+        print(f"    all roles at work elsewhere after {took:.1f} s")
+        time.sleep(max(0.0, 25 - took))
+        host.let_back()
+    took = three_hosts.until_nodes(3)
+    print(f"    Ray's autoscaler had it back {took:.1f} s after the load")
+
+
+def test_a_machine_is_drained(three_hosts: Cluster, out: Path) -> None:
+    site = three_hosts.site
+    with load(site, out, "drained", 30):
+        said = three_hosts.roost("drain", site.hosts["host-4"].address, within=120)
+        print(said)
+        three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
+        site.hosts["host-4"].kill()
+
+
+def test_the_head_dies_and_begins_again(three_hosts: Cluster, out: Path) -> None:
+    head = three_hosts.head
+    with load(three_hosts.site, out, "head", 50):
+        head.run("pkill", "-KILL", "gcs_server")
+        time.sleep(12)
+        began = time.monotonic()
+        (out / "ray-up-again.txt").write_text(ray_up(three_hosts.site, "--restart-only"))
+        print(f"    the head was back after {time.monotonic() - began:.1f} s")
+        three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
