@@ -95,8 +95,8 @@ class Cluster:
         head: The host with Ray's head.
     """
 
-    def __init__(self, made: Site) -> None:
-        self.site = made
+    def __init__(self, made: Site, out: Path) -> None:
+        self.site, self._out = made, out
         self.head = made.hosts["host-1"]
 
     def start(self) -> None:
@@ -125,6 +125,8 @@ class Cluster:
         """Return what ``roost status`` says."""
         said = self.roost("status", "--json")
         found: dict[str, Any] = json.loads(said.splitlines()[-1])
+        with (self._out / "status.jsonl").open("a") as kept:
+            kept.write(json.dumps({"at": time.strftime("%H:%M:%S"), **found}) + "\n")
         return found
 
     def until(self, missing: Missing, within: float = _READY_S) -> float:
@@ -161,9 +163,9 @@ class Cluster:
             found.setdefault(row["node"], Counter())[row["role"]] += 1
         return {node: dict(roles) for node, roles in sorted(found.items())}
 
-    def keep_logs(self, out: Path) -> None:
+    def keep_logs(self) -> None:
         """Copy the roles' logs of all hosts that are there, for who looks for a reason."""
         for name, host in self.site.hosts.items():
             folder = Path(f"/proc/{host.pid}/root/root/roost/data/logs")
             if folder.is_dir():
-                shutil.copytree(folder, out / f"{name}-logs", dirs_exist_ok=True)
+                shutil.copytree(folder, self._out / f"{name}-logs", dirs_exist_ok=True)

@@ -1,5 +1,6 @@
 """One cluster for the tests of a file; they run in their order, and each finds what the one before left."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ _ADDRESSES: Final = [f"{ADDRESS.rpartition('.')[0]}.{number}" for number in rang
 
 @pytest.fixture(scope="session")
 def out() -> Path:
-    OUT.mkdir(exist_ok=True)
+    shutil.rmtree(OUT, ignore_errors=True)  # a ledger's folder must be new
+    OUT.mkdir()
     return OUT
 
 
@@ -38,7 +40,7 @@ def three_hosts(out: Path) -> Iterator[Cluster]:
         write_cluster_file(made, hosts)
         print(f"\n    hosts and servers: {time.monotonic() - began:.1f} s")
         (out / "ray-up.txt").write_text(ray_up(made))
-        cluster = Cluster(made)
+        cluster = Cluster(made, out)
         cluster.until_nodes(len(_FIRST))
         print(f"    three nodes by ray up: {time.monotonic() - began:.1f} s")
         try:
@@ -46,4 +48,4 @@ def three_hosts(out: Path) -> Iterator[Cluster]:
             print(f"    the system is ready: {time.monotonic() - began:.1f} s")
             yield cluster
         finally:
-            cluster.keep_logs(out)
+            cluster.keep_logs()

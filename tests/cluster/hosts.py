@@ -81,7 +81,7 @@ class Place:
             try:
                 status: int | None = child.wait(within)
             except subprocess.TimeoutExpired:
-                _end_family(child)
+                end_family(child)
                 status = None
             said.seek(0)
             text = said.read()
@@ -332,7 +332,8 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _end_family(child: "subprocess.Popen[bytes]") -> None:
+def end_family(child: "subprocess.Popen[bytes]") -> None:
+    """End a child and its children: what runs in a place does not end with the `nsenter` that brought it there."""
     family = psutil.Process(child.pid).children(recursive=True)
     for each in [*family, psutil.Process(child.pid)]:
         if each.is_running():

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.cluster.hosts import Site
+from tests.cluster.hosts import Site, end_family
 from tests.cluster.site_servers import URL
 
 _WARM_S: Final = 8.0
@@ -48,8 +48,7 @@ def load(site: Site, out: Path, name: str, seconds: float, *options: str) -> Ite
             status = child.wait(seconds + _SETTLE_S + _MORE_S)
         finally:
             if child.poll() is None:
-                child.kill()
-                child.wait()
+                end_family(child)
     assert file.exists(), f"the simulation made no report:\n{said.read_text()}"
     figures |= json.loads(file.read_text())
     lines = said.read_text().strip().splitlines()[-4:]
