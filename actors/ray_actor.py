@@ -145,6 +145,7 @@ def _load(path: str) -> Builder:
 
 _OPTIONS: dict[str, Any] = {
     "num_cpus": 0,
+    "memory": 1,  # a byte, since Ray puts who asks for nothing anywhere, whatever the affinity says
     "max_restarts": -1,
     "max_task_retries": 0,
     "max_concurrency": _PARALLEL_CALLS,
