@@ -52,7 +52,7 @@ cluster-test: $(STAMP) ## Three hosts made by ray up: killed, cut off, drained, 
 	  ip:iproute2 haproxy:haproxy; do command -v "$${each%:*}" >/dev/null || missing="$$missing $${each#*:}"; done; \
 	  test -z "$$missing" || { echo "Installing$$missing"; apt-get update -qq && apt-get install -y -qq \
 	  --no-install-recommends $$missing >/dev/null; }
-	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/cluster
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest -s -v tests/cluster
 
 node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node
 	@mkdir -p -m 700 node

@@ -156,6 +156,19 @@ class Cluster:
 
         return missing
 
+    def shares(self, *hosts: str) -> "Missing":
+        """Return what says who is missing until every role runs, and each of these has shards."""
+        places = {self.site.hosts[name].address for name in hosts}
+
+        def missing(status: dict[str, Any]) -> str:
+            away = [row["name"] for row in status["roles"] if row["state"] != "running" or row.get("detail")]
+            serving = {str(row["node"]) for row in status["roles"] if row["role"] == "host" and row["shards"]}
+            if away or not places <= serving:
+                return f"away: {away}, shards on {sorted(serving)}, wanted on {sorted(places)}"
+            return ""
+
+        return missing
+
     def spread(self) -> dict[str, dict[str, int]]:
         """Return how many of each role every address has."""
         found: dict[str, Counter[str]] = {}

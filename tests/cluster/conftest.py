@@ -10,10 +10,8 @@ import pytest
 
 from tests.cluster import site_servers
 from tests.cluster.cluster import Cluster, install, ray_up, write_cluster_file, write_node_files
-from tests.cluster.hosts import ADDRESS, ROOT, site
-
-OUT: Final = ROOT / "cluster-test"
-"""Where reports and ledgers are kept."""
+from tests.cluster.hosts import ADDRESS, site
+from tests.cluster.telling import OUT, tell
 
 _FIRST: Final = ("host-1", "host-2", "host-3")
 _ADDRESSES: Final = [f"{ADDRESS.rpartition('.')[0]}.{number}" for number in range(11, 19)]
@@ -38,14 +36,14 @@ def three_hosts(out: Path) -> Iterator[Cluster]:
         site_servers.start_servers(made, _ADDRESSES)
         write_node_files(made, site_servers.SETTINGS, site_servers.secret_files(made.folder))
         write_cluster_file(made, hosts)
-        print(f"\n    hosts and servers: {time.monotonic() - began:.1f} s")
+        tell(f"hosts and servers: {time.monotonic() - began:.1f} s")
         (out / "ray-up.txt").write_text(ray_up(made))
         cluster = Cluster(made, out)
         cluster.until_nodes(len(_FIRST))
-        print(f"    three nodes by ray up: {time.monotonic() - began:.1f} s")
+        tell(f"three nodes by ray up: {time.monotonic() - began:.1f} s")
         try:
             cluster.start()
-            print(f"    the system is ready: {time.monotonic() - began:.1f} s")
+            tell(f"the system is ready: {time.monotonic() - began:.1f} s")
             yield cluster
         finally:
             cluster.keep_logs()

@@ -333,7 +333,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def end_family(child: "subprocess.Popen[bytes]") -> None:
-    """End a child and its children: what runs in a place does not end with the `nsenter` that brought it there."""
+    """End a child and its children: what runs in a place does not end with its `nsenter`."""
     family = psutil.Process(child.pid).children(recursive=True)
     for each in [*family, psutil.Process(child.pid)]:
         if each.is_running():

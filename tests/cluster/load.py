@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tests.cluster.hosts import Site, end_family
 from tests.cluster.site_servers import URL
+from tests.cluster.telling import tell, verdict
 
 _WARM_S: Final = 8.0
 _SETTLE_S: Final = 60.0
@@ -51,7 +52,6 @@ def load(site: Site, out: Path, name: str, seconds: float, *options: str) -> Ite
                 end_family(child)
     assert file.exists(), f"the simulation made no report:\n{said.read_text()}"
     figures |= json.loads(file.read_text())
-    lines = said.read_text().strip().splitlines()[-4:]
-    print(f"\n    {name}: " + "\n    ".join(lines))
+    tell(f"{name}: {verdict(said)}")
     assert status == 0, f"{name}: a promise was broken:\n{said.read_text()}"
     assert figures["sent"] > 0

@@ -1,21 +1,28 @@
 """Machines that die, are cut off, come, go and lose their head, while the simulation keeps its ledger."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.cluster import Cluster, install, join, ray_up
+from tests.cluster.hosts import Host
 from tests.cluster.load import load
+from tests.cluster.telling import tell
 
 pytestmark = pytest.mark.timeout(240)
+
+AWAY_S = 16
+"""How long Ray's head is away before somebody begins to start it again."""
 
 
 def test_a_worker_dies(three_hosts: Cluster, out: Path) -> None:
     with load(three_hosts.site, out, "killed", 30):
         three_hosts.site.hosts["host-3"].kill()
         took = three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
-    print(f"    all roles at work elsewhere after {took:.1f} s")
+    tell(f"all roles at work elsewhere after {took:.1f} s")
 
 
 def test_a_machine_joins_and_gets_its_share(three_hosts: Cluster, out: Path) -> None:
@@ -25,9 +32,10 @@ def test_a_machine_joins_and_gets_its_share(three_hosts: Cluster, out: Path) -> 
         fourth = site.add("host-4")
         install(fourth)
         join(site, fourth, three_hosts.head)
-        print(f"    joined after {time.monotonic() - began:.1f} s")
-        three_hosts.until(three_hosts.all_at_work("host-1", "host-2", "host-4"))
-    print(f"    {three_hosts.spread()}")
+        tell(f"joined after {time.monotonic() - began:.1f} s")
+        took = three_hosts.until(three_hosts.shares("host-1", "host-2", "host-4"))
+        tell(f"had its share {took:.1f} s later")
+    tell(f"roles by machine: {three_hosts.spread()}")
 
 
 def test_a_machine_is_cut_off_and_comes_back(three_hosts: Cluster, out: Path) -> None:
@@ -35,28 +43,37 @@ def test_a_machine_is_cut_off_and_comes_back(three_hosts: Cluster, out: Path) ->
     with load(three_hosts.site, out, "cut-off", 50):
         host.cut_off()
         took = three_hosts.until(three_hosts.all_at_work("host-1", "host-4"))
-        print(f"    all roles at work elsewhere after {took:.1f} s")
+        tell(f"all roles at work elsewhere after {took:.1f} s")
         time.sleep(max(0.0, 25 - took))
         host.let_back()
     took = three_hosts.until_nodes(3)
-    print(f"    Ray's autoscaler had it back {took:.1f} s after the load")
+    tell(f"Ray's autoscaler had it back {took:.1f} s after the load")
 
 
 def test_a_machine_is_drained(three_hosts: Cluster, out: Path) -> None:
     site = three_hosts.site
     with load(site, out, "drained", 30):
         said = three_hosts.roost("drain", site.hosts["host-4"].address, within=120)
-        print(said)
+        tell(said)
         three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
         site.hosts["host-4"].kill()
 
 
+def is_a_host_on(place: Host, row: Mapping[str, Any]) -> bool:
+    return row["role"] == "host" and row["node"] == place.address
+
+
 def test_the_head_dies_and_begins_again(three_hosts: Cluster, out: Path) -> None:
     head = three_hosts.head
-    with load(three_hosts.site, out, "head", 50):
+    with load(three_hosts.site, out, "head", 60):
+        worker = three_hosts.site.hosts["host-2"]
+        lost = next(row for row in three_hosts.status()["roles"] if is_a_host_on(worker, row))
         head.run("pkill", "-KILL", "gcs_server")
-        time.sleep(12)
+        with pytest.raises(AssertionError, match="status"):  # what looks for a role by its name waits
+            three_hosts.roost("status", within=AWAY_S / 2)
+        worker.run("kill", "-KILL", str(lost["pid"]))  # its shards go to others without the head
+        time.sleep(AWAY_S / 2)
         began = time.monotonic()
         (out / "ray-up-again.txt").write_text(ray_up(three_hosts.site, "--restart-only"))
-        print(f"    the head was back after {time.monotonic() - began:.1f} s")
+        tell(f"the head was back after {time.monotonic() - began:.1f} s")
         three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
