@@ -104,6 +104,10 @@ class Cluster:
         ray(self.site, "exec", "ray_cluster.yaml", "~/roost/run roost up --address auto")
         self.until(self.all_at_work(*self.site.hosts))
 
+    def living(self) -> list[str]:
+        """Return the names of the hosts that were not killed."""
+        return [name for name, host in self.site.hosts.items() if host.lives]
+
     def until_nodes(self, count: int, within: float = _READY_S) -> float:
         """Wait until Ray knows of so many living nodes, and return how long that took."""
         began = time.monotonic()

@@ -114,6 +114,11 @@ class Host(Place):
         process.kill()
         _until(lambda: not _lives(process), f"{self.name} does not end")
 
+    @property
+    def lives(self) -> bool:
+        """Whether it was not killed."""
+        return _lives(psutil.Process(self.pid)) if psutil.pid_exists(self.pid) else False
+
     def cut_off(self) -> None:
         """Take it off the network. What is under way is lost, and nobody is told."""
         self._site.outside("ip", "link", "set", self._port, "down")

@@ -55,3 +55,4 @@ def load(site: Site, out: Path, name: str, seconds: float, *options: str) -> Ite
     tell(f"{name}: {verdict(said)}")
     assert status == 0, f"{name}: a promise was broken:\n{said.read_text()}"
     assert figures["sent"] > 0
+    assert figures["failed"] == 0

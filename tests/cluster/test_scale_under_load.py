@@ -41,7 +41,7 @@ def system(tmp_path: Path) -> Iterator[System]:
 def test_hosts_come_and_go_under_load(system: System, out: Path) -> None:
     report, ledger, said = out / "scaled.json", out / "scaled-ledger", out / "scaled.txt"
     sim = (sys.executable, "-m", "roost", "sim", "--server", system.http, "--json", str(report))
-    load = ("--users", "60", "--rate", "60", "--duration", "50", "--ledger", str(ledger))
+    load = ("--users", "60", "--rate", "60", "--duration", "40", "--ledger", str(ledger))
     with said.open("w") as log:
         child = subprocess.Popen([*sim, *load], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
