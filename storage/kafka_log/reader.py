@@ -151,7 +151,7 @@ class KafkaLogReader:
 
     async def close(self) -> None:
         with translated():
-            await self._consumer.stop()
+            await _stopped(self._consumer)
         await self._group.close()
 
     def _partition(self, shard: int) -> TopicPartition:
@@ -225,3 +225,22 @@ class KafkaLogReader:
             elif self._now() - self._short_since.setdefault(shard, self._now()) >= self._lost_after_s:
                 lost.add(shard)
         return lost
+
+
+async def _stopped(consumer: Any) -> None:
+    """Stop the consumer, also while a broker is away.
+
+    aiokafka's fetcher cancels its fetches, and one that was waiting to try again lets that out as if we were
+    cancelled; the consumer is half closed then.
+    """
+    task = asyncio.current_task()
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling():
+            raise
+        fetches = list(consumer._fetcher._pending_tasks)  # noqa: SLF001 -- see above
+        for fetch in fetches:
+            fetch.cancel()
+        await asyncio.gather(*fetches, return_exceptions=True)
+        await consumer._client.close()  # noqa: SLF001 -- likewise

@@ -21,7 +21,13 @@ async def test_broker_that_crashed_is_unavailable_and_back(servers: Servers, tmp
     await writer.start()
     await admin.create("mailbox", 1)
     assert await writer.append("mailbox", [(0, b"a")]) == [0]
+    reader = KafkaLogReader(spec.address, "mailbox", "routers")
+    await reader.start()
+    await reader.assign({0: 0})
+    assert values(await read(reader, 1)) == {0: [b"a"]}
     servers.kill(server)
+    await asyncio.sleep(0.3)  # it tries again and again by now
+    await reader.close()
     [answer] = await writer.append("mailbox", [(0, b"b")])
     assert isinstance(answer, Unavailable)
     with pytest.raises(Unavailable):
