@@ -1,0 +1,25 @@
+"""What pyproject.toml promises to be there: each verb and each role."""
+
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+PROMISED = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+    "entry-points"
+]
+VERBS, ROLES = PROMISED["roost.commands"], PROMISED["roost.roles"]
+
+
+def test_no_verb_and_no_role_got_lost() -> None:
+    assert {"up", "down", "status", "scale", "drain", "upgrade", "doctor", "config", "sim"} <= VERBS.keys()
+    assert ROLES.keys() == {"gateway", "router", "host", "pusher", "coordinator"}
+
+
+@pytest.mark.parametrize("where", [*VERBS.values(), *ROLES.values()])
+def test_what_is_named_is_there(where: str) -> None:
+    module, _, name = where.partition(":")
+    assert callable(
+        getattr(getattr(import_module(module), name), "run", getattr(import_module(module), name))
+    )
