@@ -1,10 +1,13 @@
 """What operators look at, on a living system: one scrape target, and all that deploy/ and docs/ name."""
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,6 +30,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 SERVERS = {"kafka", "mongo", "redis", "fcm"}
 MESSAGES = 20
 LOOP = 5
+UP_ONE_LINE = b"\x1b[1A"
 
 
 async def scrape(system: System) -> list[Sample]:
@@ -63,6 +67,12 @@ class Town:
             return "" if found >= least else f"{name} {labels} is {found}"
 
         await until(missing, within=15, every=0.2)
+
+    async def scale(self, wish: str) -> None:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "roost", "scale", wish, "--data", str(self.system.data))
+        )
+        assert await child.wait() == 0
 
     async def type_often(self) -> None:
         for _ in range(15):
@@ -122,16 +132,49 @@ async def test_every_metric_is_in_the_runbook_and_the_other_way_round(town: Town
     assert sorted(written) == sorted(shown)
 
 
+async def shown_and_there(system: System) -> tuple[dict[str, float], set[str]]:
+    """Return the roles of the scrape with what it says of them, and those of ``roost status``."""
+    there = await scrape(system)
+    shown = {each.labels["name"]: each.value for each in there if each.name == "roost_role_scraped"}
+    return shown, {row["name"] for row in await system.roles() if row["role"] not in SERVERS}
+
+
 async def test_every_role_is_shown_under_its_name(town: Town) -> None:
-    there = await scrape(town.system)
-    shown = {
-        (each.labels["role"], each.labels["name"]) for each in there if each.name == "roost_role_scraped"
-    }
-    rows = [row for row in await town.system.roles() if row["role"] not in SERVERS]
-    assert shown == {(row["role"], row["name"]) for row in rows}
-    assert all(each.value == 1 for each in there if each.name == "roost_role_scraped")
-    pids = {each.labels["name"] for each in there if each.name == "process_resident_memory_bytes"}
-    assert pids == {row["name"] for row in rows}
+    shown, there = await shown_and_there(town.system)
+    assert shown == dict.fromkeys(there, 1)
+    resident = [each for each in await scrape(town.system) if each.name == "process_resident_memory_bytes"]
+    assert {each.labels["name"] for each in resident} == there
+    assert all(each.labels["role"] == each.labels["name"].split("-")[0] for each in resident)
+
+
+async def test_a_role_that_comes_is_shown_and_one_that_was_sent_away_is_not_missed(town: Town) -> None:
+    before = len((await shown_and_there(town.system))[0])
+    for count, roles in ((2, before + 1), (1, before)):
+        await town.scale(f"pusher={count}")
+        shown, there = await shown_and_there(town.system)
+        assert shown == dict.fromkeys(there, 1)
+        assert len(shown) == roles
+
+
+async def test_on_a_terminal_the_status_is_drawn_in_place_until_ctrl_c(system: System) -> None:
+    ours, theirs = pty.openpty()
+    command = (sys.executable, "-m", "roost", "status", "--every", "0.3", "--data", str(system.data))
+    child = await asyncio.create_subprocess_exec(*command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    seen = bytearray()
+
+    def missing() -> str:
+        with contextlib.suppress(BlockingIOError):
+            seen.extend(os.read(ours, 65536))
+        return "" if seen.count(b"coordinator") >= 3 else f"only {bytes(seen)!r}"
+
+    await until(missing, within=30)
+    assert UP_ONE_LINE in seen
+    assert all(name.encode() in seen for name in ("host-", "gateway-", "kafka", "running"))
+    child.send_signal(signal.SIGINT)
+    assert await child.wait() == 0
+    os.close(ours)
 
 
 async def test_messages_and_receipts_are_timed(system: System, town: Town) -> None:
