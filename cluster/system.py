@@ -60,7 +60,7 @@ class System:
             raise Refused(
                 "ROOST_TELEMETRY__TRACES_URL is set: install what it needs, pip install 'roost[otel]'."
             )
-        self._metrics = _free_metrics_address(self.settings.telemetry)
+        self._metrics = free_metrics_address(self.settings.telemetry)
         self.step = "starting the servers and Ray"
         wiring.make_keyring(self.settings)
         ray = asyncio.create_task(self._head.start())
@@ -220,7 +220,7 @@ async def started(system: System) -> AsyncIterator[runfile.Running]:
         await system.stop()
 
 
-def _free_metrics_address(telemetry: Telemetry) -> str | None:
+def free_metrics_address(telemetry: Telemetry) -> str | None:
     """Return where the metrics of this node will be; None: nowhere, or not before somebody else lets go."""
     host, port = telemetry.metrics_host, telemetry.metrics_port
     if not port:

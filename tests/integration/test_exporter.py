@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 from cluster import exporter
 from cluster.exporter import Exporter, Shown, make_private, runtime_folder
 from cluster.servers import free_port
+from cluster.settings import Telemetry
+from cluster.system import free_metrics_address
 from storage import metrics
 
 Collect = Callable[[], Awaitable[bytes]]
@@ -204,6 +206,16 @@ async def test_only_metrics_are_served(folder: Path, port: int) -> None:
         assert (await scrape(port, "/"))[0] == 404
         assert (await scrape(port, method="POST"))[0] == 405
         assert (await scrape(port, "/metrics?x=1"))[0] == 200
+
+
+def test_the_ready_line_names_the_address_only_if_it_was_free(port: int) -> None:
+    def shown(host: str, port: int) -> str | None:
+        return free_metrics_address(Telemetry(metrics_host=host, metrics_port=port))
+
+    assert shown("127.0.0.1", port) == shown("0.0.0.0", port) == f"http://127.0.0.1:{port}/metrics"
+    assert shown("127.0.0.1", 0) is None
+    with socket.create_server(("127.0.0.1", port)):
+        assert shown("127.0.0.1", port) is None
 
 
 def test_the_folder_is_this_users_alone(folder: Path) -> None:
