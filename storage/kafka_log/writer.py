@@ -10,10 +10,13 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    IncompatibleBrokerVersion,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
+    UnknownError,
     UnknownTopicOrPartitionError,
+    UnsupportedVersionError,
 )
 
 from roost.errors import RoostError, Unavailable
@@ -28,6 +31,9 @@ _PAUSE_S: Final = 1.0
 
 _PASSING: Final = (UnknownTopicOrPartitionError, KafkaTimeoutError, AssertionError)
 """Failures after which a producer without idempotence is as good as before."""
+
+_CANNOT: Final = (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion)
+"""What a broker without idempotence answers; any other failure says nothing about that."""
 
 _log = structlog.get_logger(__name__)
 
@@ -162,18 +168,19 @@ class KafkaLogWriter:
                 item.call.settle(item.place, Unavailable("The log writer was closed."))
 
     async def _connect(self) -> None:
-        if self._idempotent is not False:
-            try:
-                self._producer = await self._started(idempotent=True)
-            except KafkaError:
-                if self._idempotent:
-                    raise
-            else:
-                self._idempotent = True
-                return
         with translated():
+            if self._idempotent is not False:
+                try:
+                    self._producer = await self._started(idempotent=True)
+                except _CANNOT:
+                    if self._idempotent:
+                        raise
+                    _log.info("broker drops no repeats")
+                else:
+                    self._idempotent = True
+                    return
             self._producer = await self._started(idempotent=False)
-        self._idempotent = False
+            self._idempotent = False
 
     async def _started(self, *, idempotent: bool) -> Any:
         producer = AIOKafkaProducer(

@@ -51,6 +51,14 @@ async def insist(writer: KafkaLogWriter, topic: str, shard: int, value: bytes) -
     raise AssertionError
 
 
+async def test_a_writer_asks_for_idempotence_by_itself(kafka_url: str, tansu_url: str) -> None:
+    for url, can in ((kafka_url, True), (tansu_url, False)):
+        writer = KafkaLogWriter(url)
+        await writer.start()
+        assert writer._idempotent is can
+        await writer.close()
+
+
 async def test_a_topic_that_is_gone_is_said_to_be_lost(kafka_url: str, topic: str) -> None:
     async with clients(kafka_url, topic, 3) as (admin, writer, reader):
         await writer.append(topic, [(0, b"a"), (1, b"b")])
