@@ -3,7 +3,8 @@
 Run as ``python deploy/kafka/brokers.py --count 3``, or take ``prepare`` from a test. The jars are fetched
 with Maven, once for each version; the brokers run in KRaft mode, each of them a controller, too. They
 listen on loopback only and die with the process that started them. For trying and testing: heaps are
-small, and a broker that is gone is given up after `SESSION_MS`, not after Kafka's 9 seconds.
+small, a broker that is gone is given up after `SESSION_MS`, not after Kafka's 9 seconds, and records go
+soon after their retention, not within five minutes.
 """
 
 import argparse
@@ -157,6 +158,8 @@ def _shared(count: int) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         "broker.session.timeout.ms": str(SESSION_MS),
         "broker.heartbeat.interval.ms": str(SESSION_MS // 6),
+        "log.retention.check.interval.ms": "500",
+        "log.initial.task.delay.ms": "100",
     }
 
 

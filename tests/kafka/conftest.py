@@ -16,8 +16,6 @@ from tests.real_servers import Servers
 __all__ = ["tell"]
 
 ENV = {"ROOST_KAFKA__FETCH_WAIT_MS": "500", "ROOST_KAFKA__IDEMPOTENT": "true"}
-PROMPT = {"log.retention.check.interval.ms": "500", "log.initial.task.delay.ms": "100"}
-"""Old records go soon after their time, not within five minutes."""
 
 
 @dataclass
@@ -52,7 +50,7 @@ def make_kafka(
 
     def make(**how: Any) -> Kafka:
         folder = tmp_path_factory.mktemp("kafka")
-        specs = brokers.prepare(folder, version=kafka_version, settings=PROMPT, **how)
+        specs = brokers.prepare(folder, version=kafka_version, **how)
         made.append(Kafka(servers, specs, servers.start_all(specs)))
         return made[-1]
 

@@ -14,7 +14,6 @@ from deploy.kafka import brokers
 from roost.errors import Unavailable
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from tests.contract.test_log import lost_shards, read, values
-from tests.kafka.conftest import PROMPT
 from tests.real_servers import Servers, proxied
 
 pytestmark = pytest.mark.timeout(120)
@@ -109,27 +108,23 @@ async def test_a_killed_broker_keeps_what_it_confirmed(
         assert set(found[300:]) == {b"after"}, "a try whose fate was unknown may have come, too"
 
 
-async def test_what_the_retention_removed_is_said_to_be_lost(
-    servers: Servers, tmp_path: Path, kafka_version: str
-) -> None:
-    [spec] = brokers.prepare(tmp_path, version=kafka_version, settings=PROMPT)
-    servers.start(spec)
-    async with clients(spec.address, "mailbox", 2) as (admin, writer, reader):
+async def test_what_the_retention_removed_is_said_to_be_lost(kafka_url: str, topic: str) -> None:
+    async with clients(kafka_url, topic, 2) as (admin, writer, reader):
         await reader.assign({})
-        await writer.append("mailbox", [(0, b"%d" % n) for n in range(10)])
-        await retain(spec.address, "mailbox", ms=300)
+        await writer.append(topic, [(0, b"%d" % n) for n in range(10)])
+        await retain(kafka_url, topic, ms=300)
         async with asyncio.timeout(20):
-            while (await admin.starts("mailbox"))[0] != 10:
+            while (await admin.starts(topic))[0] != 10:
                 await asyncio.sleep(0.1)
-        assert await writer.append("mailbox", [(1, b"of another shard")]) == [0]
+        assert await writer.append(topic, [(1, b"of another shard")]) == [0]
         await reader.assign({0: 0, 1: 0})
         assert values(await read(reader, 1)) == {1: [b"of another shard"]}
         assert await lost_shards(reader, 1) == {0}
         assert await reader.starts([0]) == {0: 10}
-        await retain(spec.address, "mailbox", ms=3_600_000)
+        await retain(kafka_url, topic, ms=3_600_000)
         await reader.assign({})
         await reader.assign({0: 10})
-        assert await writer.append("mailbox", [(0, b"next")]) == [10]
+        assert await writer.append(topic, [(0, b"next")]) == [10]
         assert values(await read(reader, 1)) == {0: [b"next"]}
 
 
