@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from cluster.doctor.finding import Finding, failed, ok, warning
-from cluster.settings import Fcm, Settings
+from cluster.settings import Settings
 from storage.keyring import KeyRing, KeyRingError
 
 _ROOM_FAILS: Final = 256 * 1024**2
@@ -28,6 +28,7 @@ _ROOM_WARNS: Final = 2 * 1024**3
 _FILES_FAIL: Final = 256
 _FILES_WARN: Final = 4096
 _EXPIRES_SOON: Final = dt.timedelta(days=14)
+_GOOGLE: Final = "https://fcm.googleapis.com"
 _CREDENTIAL: Final = ("private_key", "client_email", "token_uri", "project_id")
 
 
@@ -209,25 +210,33 @@ def _covers(pattern: str, name: str) -> bool:
     return pattern.lower() == name.lower()
 
 
-def push_credential(fcm: Fcm) -> tuple[Finding, str]:
+def push_credential(settings: Settings) -> tuple[Finding, str]:
     """Whether the service account can be used; and where pushes go, '' if there is no use in asking."""
-    path = fcm.credentials_file
-    if path is None:
+    fcm, path = settings.fcm, settings.fcm.credentials_file
+    if path is None and settings.cluster.address is None:
         return ok("push credential", "none; the embedded endpoint shows the pushes"), ""
-    again = "Set ROOST_FCM__CREDENTIALS_FILE to a service-account key file (JSON) of your Firebase project."
+    if wrong := _wrong_credential(path):
+        fix = "Set ROOST_FCM__CREDENTIALS_FILE to a service-account key file (JSON) of your Firebase project."
+        return failed("push credential", wrong, fix), ""
+    project = fcm.project or "that of the file"
+    return ok("push credential", f"{path}, project {project}"), fcm.endpoint or _GOOGLE
+
+
+def _wrong_credential(path: Path | None) -> str:
+    """Return what is wrong with the file, '' if nothing is."""
+    if path is None:
+        return "none, and a cluster has no embedded endpoint"
     try:
         found: Any = json.loads(path.read_bytes())
     except OSError as exc:
-        return failed("push credential", f"{path} cannot be read: {exc.strerror}", again), ""
+        return f"{path} cannot be read: {exc.strerror}"
     except ValueError:
-        return failed("push credential", f"{path} is not JSON", again), ""
+        return f"{path} is not JSON"
     kind = found.get("type") if isinstance(found, dict) else type(found).__name__
     if kind != "service_account":
-        return failed("push credential", f"{path} is of type {kind}, not service_account", again), ""
-    if missing := [each for each in _CREDENTIAL if not found.get(each)]:
-        return failed("push credential", f"{path} has no {', '.join(missing)}", again), ""
-    endpoint = fcm.endpoint or "https://fcm.googleapis.com"
-    return ok("push credential", f"{path}, project {fcm.project or found['project_id']}"), endpoint
+        return f"{path} is of type {kind}, not service_account"
+    missing = [each for each in _CREDENTIAL if not found.get(each)]
+    return f"{path} has no {', '.join(missing)}" if missing else ""
 
 
 def place_of(url: str) -> tuple[str, int]:

@@ -5,16 +5,13 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from cluster.doctor.finding import FAILED, OK, Finding
 from cluster.settings import Settings, SettingsInvalid
-
-_DONE: Final = 0
-_DID_NOT_HOLD: Final = 1
-_BAD_USAGE: Final = 2
+from cluster.verbs import BAD_USAGE, DID_NOT_HOLD, DONE, complain, find_by
 
 
 class Doctor:
@@ -24,8 +21,7 @@ class Doctor:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--data``, ``--address``, ``--json`` and what else ``roost up`` would be given."""
-        parser.add_argument("--data", metavar="DIR", help="data folder (./data)")
-        parser.add_argument("--address", metavar="HOST:PORT", help="address of a Ray cluster")
+        find_by(parser)
         parser.add_argument("--port", type=int, help="HTTP port (8080)")
         for server in ("kafka", "mongo", "redis"):
             parser.add_argument(f"--{server}", metavar="URL", help=f"your own {server}")
@@ -38,12 +34,11 @@ class Doctor:
         try:
             settings = Settings.load(_changes(args))
         except SettingsInvalid as exc:
-            sys.stderr.write(f"{exc}\n")
-            return _BAD_USAGE
-        findings = asyncio.run(examine(settings, args.address))
+            return complain(str(exc), BAD_USAGE)
+        findings = asyncio.run(examine(settings))
         text = json.dumps(msgspec.to_builtins(findings)) if args.json else shown(findings)
         sys.stdout.write(text + "\n")
-        return _DID_NOT_HOLD if any(each.state == FAILED for each in findings) else _DONE
+        return DID_NOT_HOLD if any(each.state == FAILED for each in findings) else DONE
 
 
 def shown(findings: Sequence[Finding]) -> str:
@@ -67,6 +62,8 @@ def shown(findings: Sequence[Finding]) -> str:
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
     changes: dict[str, Any] = {} if args.data is None else {"data": args.data}
+    if args.address is not None:
+        changes["cluster"] = {"address": args.address}
     if args.port is not None:
         changes["http"] = {"port": args.port}
     for server in ("kafka", "mongo", "redis"):

@@ -31,19 +31,19 @@ _MAKERS: Final = {"kafka": servers.tansu, "mongo": servers.mongo, "redis": serve
 S = TypeVar("S")
 
 
-async def examine(settings: Settings, address: str | None = None, clock: Clock = now_ms) -> list[Finding]:
+async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     """Carry out every check.
 
     Args:
-        settings: As ``roost up`` has them.
-        address: Ray cluster to ask; None: the system with the data folder, if one runs.
+        settings: As ``roost up`` has them; with a Ray cluster's address in them, that one is asked, else the
+            system with the data folder, if one runs.
         clock: This machine's.
     """
-    address = address or settings.cluster.address
+    address = settings.cluster.address
     found = runfile.read(settings.data)
     urls = _urls(settings, found)
     ring_found, ring = here.key_ring(settings)
-    credential, endpoint = here.push_credential(settings.fcm)
+    credential, endpoint = here.push_credential(settings)
     log, store, cache, door, crew, push = await asyncio.gather(
         _ask("kafka", urls["kafka"], lambda url: log_survey.survey(url, TOPICS)),
         _ask("mongo", urls["mongo"], lambda url: _store(url, settings, clock)),

@@ -343,6 +343,22 @@ async def test_roles_of_a_cluster_that_listen_on_loopback(planting: Planting) ->
     assert "ROOST_CLUSTER__LISTEN" in wrong["links"].fix
 
 
+def test_a_cluster_without_what_a_cluster_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nobody = f"{HOST}:{free_port()}"
+    assert cli.main(["doctor", "--json", "--address", nobody, "--port", str(free_port())]) == 1
+    wrong = {
+        each["check"]: each["fix"] for each in json.loads(capsys.readouterr().out) if each["state"] != "ok"
+    }
+    assert set(wrong) == {"key ring", "push credential", "kafka", "mongo", "redis", "links", "roles"}
+    assert "Copy the cluster's key ring" in wrong["key ring"]
+    assert "ROOST_FCM__CREDENTIALS_FILE" in wrong["push credential"]
+    for server in ("kafka", "mongo", "redis"):
+        assert f"ROOST_{server.upper()}__URL" in wrong[server]
+
+
 def test_bad_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROOST_SHARDS", "none")

@@ -23,7 +23,7 @@ UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 VARIABLES = {line.split("`")[1] for line in reference().splitlines() if line.startswith("| `ROOST_")}
 IMAGE = f"roost:{version('roost')}"
 RAY_PORTS = {6379, 6380, 6381}
-METRICS_PORT = 9464
+METRICS_PORT = Settings.model_validate({}).telemetry.metrics_port
 
 Object = dict[str, Any]
 
@@ -104,6 +104,12 @@ def test_a_cluster_has_servers_of_its_own_and_reaches_its_roles() -> None:
     for server in ("KAFKA", "MONGO", "REDIS"):
         assert f"ROOST_{server}__URL" in given or f"--from-literal=ROOST_{server}__URL=" in settings
     assert (given["ROOST_CLUSTER__ADDRESS"], given["ROOST_CLUSTER__LISTEN"]) == ("auto", "node")
+    assert given["ROOST_TELEMETRY__METRICS_PORT"] == str(METRICS_PORT)
+    for pod in pods().values():
+        [main] = pod["spec"]["containers"]
+        mounted = {mount["mountPath"]: mount["name"] for mount in main["volumeMounts"]}
+        assert mounted[str(Path(given["ROOST_FCM__CREDENTIALS_FILE"]).parent)] == "fcm"
+        assert {"name": "metrics", "containerPort": METRICS_PORT} in main["ports"]
     # Passwords are in a secret, and a map of settings is none.
     assert not [value for value in given.values() if "@" in value]
     assert set(given) & {"ROOST_MONGO__URL", "ROOST_REDIS__URL"} == set()
