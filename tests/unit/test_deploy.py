@@ -231,6 +231,12 @@ def test_the_service_leads_to_gateways() -> None:
     assert main["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
+def test_every_node_has_a_gateway() -> None:
+    spec = one("RayCluster")["spec"]
+    nodes = 1 + sum(group["replicas"] for group in spec["workerGroupSpecs"])
+    assert int(one("ConfigMap")["data"]["ROOST_CLUSTER__GATEWAYS"]) == nodes
+
+
 def test_one_node_is_taken_at_a_time() -> None:
     spec = one("PodDisruptionBudget")["spec"]
     assert spec["maxUnavailable"] == 1
