@@ -58,6 +58,7 @@ node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node
 	@mkdir -p -m 700 node
 	@rm -f node/*.whl && $(BIN)/uv build --quiet --wheel --out-dir node && rm -f node/.gitignore
 	@cp constraints.txt node/
+	@cp examples/node/run node/
 	@test -e node/settings.env || cp examples/node/settings.env node/
 	@umask 077; test -e node/ray-token || $(BIN)/python -c 'import secrets; print(secrets.token_hex(32), end="")' > node/ray-token
 	@$(BIN)/python -c 'from pathlib import Path; from roost.clock import now_ms; from storage.keyring import KeyRing; \

@@ -21,7 +21,7 @@ Missing = Callable[[Mapping[str, Any]], str]
 """Says what a status lacks, '' if nothing."""
 
 _BIN: Final = Path(sys.prefix) / "bin"
-_RUN: Final = "/root/roost/run"
+_RUN: Final = "/root/roost/node/run"
 _COUNT_NODES: Final = """
 import ray
 ray.init(address="auto", log_to_driver=False, configure_logging=False)
@@ -38,6 +38,7 @@ def write_node_files(site: Site, settings: Mapping[str, str], files: Mapping[str
     text = "\n".join([*kept, *(f"{name}={value}" for name, value in settings.items())]) + "\n"
     for name, content in {"settings.env": text, "ray-token": secrets.token_hex(32), **files}.items():
         site.write(f"/root/cluster/node/{name}", content)
+    site.write("/root/cluster/node/run", (ROOT / "examples/node/run").read_text(), mode=0o700)
 
 
 def write_cluster_file(site: Site, hosts: Sequence[Host]) -> None:
@@ -101,7 +102,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the system as ray_cluster.yaml tells, and return when every role works."""
-        ray(self.site, "exec", "ray_cluster.yaml", "~/roost/run roost up --address auto")
+        ray(self.site, "exec", "ray_cluster.yaml", "~/roost/node/run roost up --address auto")
         self.until(self.all_at_work(*self.site.hosts))
 
     def living(self) -> list[str]:
