@@ -63,6 +63,9 @@ class Sim:
         if args.list:
             _show_lists(Console())
             return cli.DONE
+        if args.ledger is not None and any(args.ledger.glob("ledger-*.db")):
+            console.print(f"{args.ledger} holds the ledger of another run: give a new folder.", style="red")
+            return cli.BAD_USAGE
         try:
             return self._play(args, console)
         except (ProfileUnknown, TooShort, CannotStrike, BadGoal) as exc:
