@@ -20,6 +20,7 @@ from storage.records import Conversation
 
 _FOLD_AT: Final = 64
 _ROWS_OF_A_SHEET: Final = 2_000
+_NUMBERS: Final = len(Conversation.__struct_fields__) - 3
 
 _Rows = dict[str, Conversation]
 
@@ -84,6 +85,7 @@ def _packed(row: Conversation) -> list[Any]:
 
 def _merge(rows: _Rows, sheet: Document) -> None:
     for peer, name, *numbers in sheet["r"]:
-        row = Conversation(sheet["u"], peer, name, *numbers)
+        # The release after this one may write more numbers.
+        row = Conversation(sheet["u"], peer, name, *numbers[:_NUMBERS])
         greatest = map(max, structs.astuple(row)[3:], structs.astuple(rows.get(peer, row))[3:])
         rows[peer] = Conversation(sheet["u"], peer, name, *greatest)

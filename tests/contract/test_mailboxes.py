@@ -139,6 +139,14 @@ async def test_first_writers_of_a_row_meet(store: MongoStore) -> None:
     assert [row.delivered_seq for row in await store.conversations("alice")] == [19]
 
 
+async def test_rows_of_the_releases_around_this_one_are_read(store: MongoStore) -> None:
+    numbers = list(range(1, len(Conversation.__struct_fields__) - 2))
+    for written in (numbers[:-2], [*numbers, 99]):
+        sheet = {"_id": f"alice|{len(written)}", "u": "alice", "r": [["bob", "bob", *written]]}
+        await store._conversations.insert_missing([sheet])
+    assert await store.conversations("alice") == [Conversation("alice", "bob", "bob", *numbers)]
+
+
 async def test_receipts_after(store: MongoStore) -> None:
     rows = [Conversation("alice", f"p{seq}", "p", receipt_seq=seq) for seq in (30, 10, 20, 0)]
     await store.put_conversations(rows)
