@@ -119,7 +119,7 @@ async def test_a_killed_broker_costs_no_message_of_500_a_second(
             f"\n    {totals.sent:,} messages at {RATE:g}/s (light phones), {totals.delivered:,} delivered; "
             f"lost {verdict.counts['lost']}, doubled {verdict.counts['duplicated']}, "
             f"{verdict.unverified} unverified; {struck[0].target}, leader of most partitions, killed after "
-            f"{(struck[0].begins_us - run.go_us) / 1e6:.0f} s: recovery {recovery_s} s, "
+            f"{(struck[0].begins_us - run.go_us) / 1e6:.0f} s: recovery {recovery_s or -1:.1f} s, "
             f"slowest message {slowest_s:.1f} s",
             end="",
         )
