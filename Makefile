@@ -99,4 +99,4 @@ docs: $(STAMP) ## The generated references: settings, codes
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf deploy/kafka/jars $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
