@@ -59,9 +59,7 @@ class Place:
         settings = [f"{name}={value}" for name, value in {"HOME": str(_home()), **(env or {})}.items()]
         return ["nsenter", "-t", str(self.pid), *_NAMESPACES, "--", "env", *settings, *argv]
 
-    def run(
-        self, *argv: str, env: Mapping[str, str] | None = None, within: float = _CALL_S, cwd: Path = ROOT
-    ) -> str:
+    def run(self, *argv: str, env: Mapping[str, str] | None = None, within: float = _CALL_S) -> str:
         """Run a command here and return what it prints on both streams.
 
         Raises:
@@ -75,7 +73,6 @@ class Place:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                cwd=cwd,
                 start_new_session=True,
             )
             try:
@@ -148,9 +145,7 @@ class Site(Place):
     def start(self, *argv: str, log: Path) -> None:
         """Run a command here in the background, for as long as there is a site."""
         with log.open("ab") as said:
-            child = subprocess.Popen(
-                self.command(*argv), stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd=self.folder
-            )
+            child = subprocess.Popen(self.command(*argv), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         self._children.append(child)
 
     def close(self) -> None:

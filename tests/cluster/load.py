@@ -39,7 +39,6 @@ def load(site: Site, out: Path, name: str, seconds: float, *options: str) -> Ite
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=out,
             start_new_session=True,
         )
         figures: dict[str, Any] = {}
