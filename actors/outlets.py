@@ -87,12 +87,10 @@ class Outlets:
         """Return the gateway's streams."""
         return [key for key in self._by_key if key.link is link]
 
-    def forget(self, user: str) -> set[Link]:
-        """Forget the streams of a user who is no longer here; returns the links of their gateways."""
-        keys = [info.key for info in self.streams.values() if info.user == user]
-        for key in keys:
+    def forget(self, user: str) -> None:
+        """Forget the streams of a user who is no longer here."""
+        for key in [info.key for info in self.streams.values() if info.user == user]:
             self.close_stream(key)
-        return {key.link for key in keys}
 
     def acked(self, user: str, device: str, seq: int, info: StreamInfo | None) -> None:
         """Note that the device holds everything up to ``seq``; with the stream that said so, if one did."""

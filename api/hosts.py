@@ -177,7 +177,9 @@ class HostLinks:
             Unavailable: No answer in time; whether the question took effect is unknown.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
+        began = loop.time()
+        deadline = began + timeout_s
+        patience_ms = question.wait_ms if isinstance(question, m.Sync) else 0
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
@@ -185,6 +187,8 @@ class HostLinks:
                     if link is None or link.congested:
                         await asyncio.sleep(_AGAIN_S)
                         continue
+                    if isinstance(question, m.Sync):  # who is asked later waits for less
+                        question.wait_ms = max(0, patience_ms - int((loop.time() - began) * 1000))
                     try:
                         answer = await self._ask(link, user, question)
                     except _Moved:

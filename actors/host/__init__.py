@@ -113,8 +113,11 @@ class ActorHost(Inboxes, FromLinks, Time):
     def opened(self, link: Link) -> None:
         """A router or gateway is there."""
         log.info("link_opened", peer_role=link.role, peer=link.name)
+        if link.role == "gateway":
+            self._gateways.add(link)
 
     def closed(self, link: Link) -> None:
         """A router or gateway is gone."""
         log.info("link_closed", peer_role=link.role, peer=link.name)
+        self._gateways.discard(link)
         super().closed(link)

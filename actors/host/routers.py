@@ -92,13 +92,12 @@ class FromRouters(HostState):
         shard = self._shards.pop(number)
         shards = self._writer.shards
         self._activation.outdate(lambda user: shard_of(user, shards) == number)
-        links: set[Link] = set()
         for user in [u for u, r in self._residents.items() if r.shard is shard]:
             actor = self._residents.pop(user).actor
             if self._ledger is not None and actor is not None:
                 self._ledger.add(user, actor)
-            links |= self._outlets.forget(user)
+            self._outlets.forget(user)
         version = self._view.version if self._view is not None else 0
-        for link in links:
+        for link in self._gateways:  # each may have questions here, a long poll for one, and no stream
             link.send(msg.NotMine(number, version))
         log.info("shard_dropped", shard=number)

@@ -84,6 +84,7 @@ class HostState:
         self._view: ClusterView | None = None
         self._shards: dict[int, Shard] = {}
         self._routers: dict[int, Link] = {}
+        self._gateways: set[Link] = set()
         self._residents: dict[str, Resident] = {}
         self._runnable: dict[str, Resident] = {}
         self._timers: list[tuple[int, str]] = []

@@ -136,6 +136,7 @@ class World:
     http: aiohttp.ClientSession
     gateways: list[Gateway]
     host: ActorHost
+    routers: list[Router]
     store: MongoStore
     view: ClusterView
 
@@ -293,4 +294,4 @@ async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[
     for service in (host, *own_services):
         await service.apply(view)
     http = await stack.enter_async_context(aiohttp.ClientSession())
-    return World(http, fronts, host, own, view)
+    return World(http, fronts, host, [router], own, view)
