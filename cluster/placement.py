@@ -16,7 +16,7 @@ _ODD: Final = 0x9E3779B1
 
 _MASK: Final = 0xFFFFFFFF
 
-SILENT_S: Final = 1.0
+SILENT_S: Final = 1.5
 """A router that has heard nothing of the log for so long is cut off from it, if another one is not."""
 
 STEADY_S: Final = 1.5

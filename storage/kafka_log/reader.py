@@ -21,7 +21,7 @@ _DEADLINE_S: Final = 10.0
 _QUIET_S: Final = 0.8
 """More than the time that a broker may hold an empty fetch: after this long one is asked."""
 
-_ASK_S: Final = 0.4
+_ASK_S: Final = 0.6
 _STREAK_S: Final = 1.0
 """A pause between two answers that is longer than this counts as one in which nobody answered."""
 

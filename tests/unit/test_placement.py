@@ -103,8 +103,8 @@ def test_without_members_the_owners_stay() -> None:
 
 def test_a_router_that_the_log_does_not_answer_is_left_out_while_it_answers_another() -> None:
     routers = ["router-1", "router-2"]
-    assert reaching(routers, {"router-1": (1.0, 0.0), "router-2": (0.2, 60.0)}) == ["router-2"]
-    assert reaching(routers, {"router-1": (0.9, 60.0), "router-2": (0.2, 60.0)}) == routers
+    assert reaching(routers, {"router-1": (1.5, 0.0), "router-2": (0.2, 60.0)}) == ["router-2"]
+    assert reaching(routers, {"router-1": (1.4, 60.0), "router-2": (0.2, 60.0)}) == routers
 
 
 def test_nobody_is_left_out_while_the_log_is_away_or_just_back() -> None:
