@@ -118,17 +118,24 @@ class _End(asyncio.Protocol):
         self._pair = pair
         self._late: deque[bytes | None] = deque()
         """What came in and must not go on yet; None: the end of it."""
+        self._early: list[bytes | None] = []
+        """What came in before the other end was there: Python 3.11 reads on although it was told to pause."""
+        self._made = False
         self._last_due = 0.0
         self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._made = True
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self is self._pair.near:
             self.transport.pause_reading()  # until there is somewhere to put it
             self._pair.connect()
         elif self.other.transport is not None:
+            early, self.other._early = self.other._early, []  # noqa: SLF001 -- of our own kind
+            for data in early:
+                self.other._pass_on(data)  # noqa: SLF001 -- likewise
             self.other.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -166,6 +173,9 @@ class _End(asyncio.Protocol):
         self._pass_on(self._late.popleft())
 
     def _pass_on(self, data: bytes | None) -> None:
+        if not self.other._made:  # noqa: SLF001 -- of our own kind
+            self._early.append(data)
+            return
         transport = self.other.transport
         if transport is None or transport.is_closing():
             return

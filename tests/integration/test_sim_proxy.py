@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from sim.faults import proxy as proxies
 from sim.faults.proxy import HOST, Proxy
 from tests.live.waiting import until
 
@@ -75,6 +76,20 @@ async def outcome(reader: asyncio.StreamReader) -> bytes | str:
         return await asyncio.wait_for(reader.read(), 5)
     except ConnectionError:
         return "reset"
+
+
+async def test_what_is_said_before_the_other_end_is_there_is_passed_on(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = proxies._Pair.connect
+
+    def later(pair: proxies._Pair) -> None:
+        asyncio.get_running_loop().call_later(0.2, at_once, pair)
+
+    monkeypatch.setattr(proxies._Pair, "connect", later)
+    reader, writer = await dial(proxy)
+    assert await asyncio.wait_for(asked((reader, writer), b"early"), 5) == b"EARLY"
+    writer.close()
 
 
 async def test_bytes_pass_both_ways_and_in_order(proxy: Proxy) -> None:

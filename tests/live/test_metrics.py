@@ -180,7 +180,8 @@ async def test_on_a_terminal_the_status_is_drawn_in_place_until_ctrl_c(system: S
 async def test_messages_and_receipts_are_timed(system: System, town: Town) -> None:
     await town.until_total(MESSAGES, "roost_delivery_seconds_count", entry="message")
     await town.until_total(1, "roost_delivery_seconds_count", entry="receipt")
-    assert 0 < await total(system, "roost_delivery_seconds_sum", entry="message") < MESSAGES * 5
+    count = await total(system, "roost_delivery_seconds_count", entry="message")
+    assert 0 < await total(system, "roost_delivery_seconds_sum", entry="message") / count < 5
     assert await total(system, "roost_accept_seconds_count") >= MESSAGES
     assert await total(system, "roost_mailbox_drain_seconds_count") >= 2
     assert await total(system, "roost_messages_accepted_total") >= MESSAGES
