@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -140,6 +141,9 @@ async def leaders(url: str, topic: str) -> dict[int, int]:
     """Return the number of the broker that leads each partition."""
     admin = AIOKafkaAdminClient(bootstrap_servers=url)
     await admin.start()
-    [found] = [each for each in await admin.describe_topics() if each["topic"] == topic]
+    found: list[Any] = []
+    async with asyncio.timeout(10):
+        while not found:  # not every broker knows a new topic at once
+            found = [each for each in await admin.describe_topics() if each["topic"] == topic]
     await admin.close()
-    return {each["partition"]: each["leader"] for each in found["partitions"]}
+    return {each["partition"]: each["leader"] for each in found[0]["partitions"]}
