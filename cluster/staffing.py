@@ -35,6 +35,9 @@ _HAND_OVER_S: Final = 30.0
 _CALM_S: Final = 10.0
 """Machines and roles have been as they are for this long before one moves for the balance alone."""
 
+_LANDED_ELSEWHERE_S: Final = 60.0
+"""The pause after Ray has put a role on another machine than the one it was meant for."""
+
 log = structlog.get_logger()
 
 Hire = Callable[[str, str, str], RoleKeeper]
@@ -87,7 +90,7 @@ class Staffing:
         self._used: dict[str, int] = {}
         self._changing = asyncio.Lock()
         self._works: list[Work] = []
-        self._calm_since = 0.0
+        self._calm_since = self._still_until = 0.0
         self._picture: object = None
         self.nodes: list[Node] = []
 
@@ -341,14 +344,19 @@ class Staffing:
             [fresh] = self._fresh(seats[name].role, 1)
             self._planned[fresh] = node_id
             await self._exchange(work, [fresh], [name])
-        log.info("role_moved", role_name=name, to=node_id, lines=work.lines)
+        landed = self._seats()[fresh].node_id
+        if landed == node_id:
+            log.info("role_moved", role_name=name, to=node_id, lines=work.lines)
+        else:  # the same move again would lead there again
+            log.warning("role_landed_elsewhere", role_name=fresh, wanted=node_id, landed=landed)
+            self._still_until = asyncio.get_running_loop().time() + _LANDED_ELSEWHERE_S
 
     def _is_calm(self, picture: object) -> bool:
         now = asyncio.get_running_loop().time()
         running = all(self._crew.running(each) for each in self._crew.keepers.values())
         if picture != self._picture or not running:
             self._picture, self._calm_since = picture, now
-        return now - self._calm_since > _CALM_S
+        return now - self._calm_since > _CALM_S and now > self._still_until
 
     # --- parts ------------------------------------------------------------------------------------
 
