@@ -31,6 +31,9 @@ GROUP = "roost.roles"
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 """Ray's least; nothing of ours goes through its object store."""
 
+RELEASE = version("roost")
+"""What this process runs. Read once: it is on the disk, and every heartbeat says it."""
+
 _HEAD = "node:__internal_head__"
 _PARALLEL_CALLS = 100
 _CALL_S = 30.0
@@ -78,7 +81,7 @@ class _RoleActor:
         await self._started()
         node_id: str = ray.get_runtime_context().get_node_id()
         alive = Alive(
-            self._incarnation, os.getpid(), node_address(), node_id, self._address, version("roost"), VERSION
+            self._incarnation, os.getpid(), node_address(), node_id, self._address, RELEASE, VERSION
         )
         return msgspec.msgpack.encode(alive)
 

@@ -7,13 +7,12 @@ else it asks the living roles again, and nothing moves because it was away.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from actors.ray_actor import RoleHandle
+from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import ClusterView, Node
 from cluster.crew import Crew, now_ms
 from cluster.keeper import RoleKeeper
@@ -105,7 +104,7 @@ class Coordinator:
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
-        rows = [own | {"node": self._address, "version": self._map.version, "release": version("roost")}]
+        rows = [own | {"node": self._address, "version": self._map.version, "release": RELEASE}]
         if self._log.dropped:
             rows[0]["detail"] = (
                 f"the log dropped {sum(self._log.dropped.values())} records before they were stored: "

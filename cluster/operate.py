@@ -39,7 +39,7 @@ class Scale:
             if not number.isdecimal():
                 return complain(f"{each!r} is not of the form ROLE=N, for example host=4.", BAD_USAGE)
             counts[role] = int(number)
-        return _carry_out(args, {"act": "scale", "what": counts}, "See it with: roost status")
+        return _carry_out(args, {"act": "scale", "what": counts})
 
 
 class Drain:
@@ -57,7 +57,7 @@ class Drain:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask for it, and wait until it is so."""
-        return _carry_out(args, {"act": "drain", "what": args.target}, "See it with: roost status")
+        return _carry_out(args, {"act": "drain", "what": args.target})
 
 
 class Upgrade:
@@ -73,7 +73,7 @@ class Upgrade:
     def run(self, args: argparse.Namespace) -> int:
         """Ask for it, and wait until it is so; the coordinator comes last."""
         wish = {"act": "upgrade", "what": True}
-        return _carry_out(args, wish, "See it with: roost status", afterwards=_coordinator_renewed)
+        return _carry_out(args, wish, afterwards=_coordinator_renewed)
 
 
 async def _coordinator_renewed(handle: Any) -> str:
@@ -99,7 +99,6 @@ async def _coordinator_renewed(handle: Any) -> str:
 def _carry_out(
     args: argparse.Namespace,
     wish: dict[str, Any],
-    next_step: str,
     afterwards: Callable[[Any], Coroutine[Any, Any, str]] | None = None,
 ) -> int:
     try:
@@ -117,7 +116,7 @@ def _carry_out(
     if work["failure"]:
         return complain(work["failure"], DID_NOT_HOLD)
     if not args.json:
-        sys.stdout.write("\n".join([*work["lines"], next_step]) + "\n")
+        sys.stdout.write("\n".join([*work["lines"], "See it with: roost status"]) + "\n")
     return DONE
 
 

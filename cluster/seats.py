@@ -39,11 +39,11 @@ def next_move(seats: Mapping[str, Seat], nodes: Sequence[Node]) -> tuple[str, st
     """
     taken = list(seats.values())
     there = {node.id: node for node in nodes}
-    for name, seat in sorted(seats.items()):
-        if nodes and seat.node_id not in there:
-            return name, choose(seat.role, taken, nodes)
     if not nodes:
         return None
+    for name, seat in sorted(seats.items()):
+        if seat.node_id not in there:
+            return name, choose(seat.role, taken, nodes)
     for compared in (1, 2):  # first each kind by itself, then all together
         for name, seat in sorted(seats.items()):
             target = choose(seat.role, taken, nodes)

@@ -224,10 +224,9 @@ class Staffing:
             raise Refused(f"{node.address} is the only machine. Let another one join first: ray start.")
 
         async def plan(work: Work) -> None:
-            await self._keep(replace(self._roster, barred=(*self._roster.barred, node.id)))
-            if not self._open_nodes():
-                await self._keep(replace(self._roster, barred=tuple(set(self._roster.barred) - {node.id})))
+            if not any(each.id != node.id for each in self._open_nodes()):
                 raise Refused("Every other machine is drained, too. Let another one join first: ray start.")
+            await self._keep(replace(self._roster, barred=(*self._roster.barred, node.id)))
             go = [name for name, seat in self._seats().items() if seat.node_id == node.id]
             come = [fresh for name in go for fresh in self._fresh(_role_of(name), 1)]
             await self._exchange(work, come, go)
@@ -266,9 +265,7 @@ class Staffing:
             if farewell["missing"]:
                 raise Refused(f"{keeper.name} stays: entries that it had are in no store. See its log.")
         await asyncio.gather(*(self._crew.dismiss(keeper) for keeper in leaving))
-        await self._keep(
-            replace(self._roster, names=tuple(name for name in self._roster.names if name not in go))
-        )
+        await self._strike(go)
         for name in go:
             self._planned.pop(name, None)
         if go:
@@ -284,8 +281,7 @@ class Staffing:
         except TimeoutError:
             reasons = ", ".join(f"{each.name} ({each.failure or 'no answer'})" for each in keepers)
             await asyncio.gather(*(self._crew.dismiss(keeper) for keeper in keepers))
-            names = tuple(name for name in self._roster.names if name not in come)
-            await self._keep(replace(self._roster, names=names))
+            await self._strike(come)
             raise Refused(
                 f"Not everybody came within {_COME_S:g} s, so nothing was changed: {reasons}."
             ) from None
@@ -397,6 +393,11 @@ class Staffing:
         there = {node.id for node in self.nodes}
         if gone := set(self._roster.barred) - there:
             await self._keep(replace(self._roster, barred=tuple(set(self._roster.barred) - gone)))
+
+    async def _strike(self, gone: Sequence[str]) -> None:
+        """Take names from the roster."""
+        names = tuple(name for name in self._roster.names if name not in gone)
+        await self._keep(replace(self._roster, names=names))
 
     async def _keep(self, roster: Roster) -> None:
         await self._store.put_roster(roster)
