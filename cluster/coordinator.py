@@ -15,12 +15,15 @@ import structlog
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import ClusterView, Node
 from cluster.crew import Crew, now_ms
+from cluster.exchange import Refused
 from cluster.keeper import RoleKeeper
 from cluster.log_keeper import LogKeeper, LogRefused
 from cluster.membership import RUNNING, Membership, Patience
 from cluster.placement import moves, place, reaching
+from cluster.seating import Seating
 from cluster.settings import Settings
-from cluster.staffing import Refused, Staffing
+from cluster.staffing import Staffing
+from roost import clock
 from roost.errors import RoostError, Unavailable
 from storage import metrics
 from storage.ports import LogAdmin, Store
@@ -62,10 +65,9 @@ class Coordinator:
             "gateway": cluster.gateways,
             "pusher": cluster.pushers,
         }
-        self._staff = Staffing(
-            counts, store, self._crew, hire=self._keeper, machines=machines, redraw=self._decide
-        )
-        self._log = LogKeeper(store, admin, settings.shards, self._crew)
+        self._seating = Seating(store, self._crew, self._keeper, machines)
+        self._staff = Staffing(counts, self._crew, self._seating, self._decide)
+        self._log = LogKeeper(store, admin, settings.shards, self._crew, clock.now_ms)
         nobody = ("",) * settings.shards
         self._map = ShardMap(0, nobody, nobody, nobody)
         self._view: ClusterView | None = None
@@ -115,7 +117,7 @@ class Coordinator:
             "roles": rows + self._servers,
             "shards": self._settings.shards,
             "map_version": self._map.version,
-            "nodes": self._staff.rows(),
+            "nodes": self._seating.rows(),
             "ready": self._ready(),
             "refused": self._refused,
         }
@@ -124,8 +126,8 @@ class Coordinator:
         """Take a message from who runs the embedded servers, or a wish.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role; ``scale``, ``drain``, ``upgrade``: begin a work; ``work``: how far it
-        is; ``restart``: begin a new life, which runs what is installed now.
+        ``metrics``: those of a role; ``scale``, ``drain``, ``undrain``, ``upgrade``: begin a work; ``work``:
+        how far it is; ``restart``: begin a new life, which runs what is installed now.
         """
         match message.get("act"):
             case "servers":
@@ -139,7 +141,7 @@ class Coordinator:
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_FAREWELL_S, os._exit, 1)
-            case "scale" | "drain" | "upgrade" | "work":
+            case "scale" | "drain" | "undrain" | "upgrade" | "work":
                 return self._wish(message)
             case other:
                 raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
@@ -187,7 +189,8 @@ class Coordinator:
                 await self._store.prepare()
                 self._map = await self._store.shard_map() or self._map
                 await self._log.open()
-                await self._staff.open()
+                drawn = self._map
+                await self._staff.open({*drawn.hosts, *drawn.routers, *drawn.pushers})
             except Unavailable as exc:
                 log.warning("start_postponed", reason=exc.detail)
                 await asyncio.sleep(_RETRY_S)

@@ -12,13 +12,22 @@ from typing import Any, Final
 
 from cluster import wiring
 from cluster.settings import Settings
-from cluster.verbs import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, DONE, complain, coordinator, say
+from cluster.verbs import (
+    BAD_USAGE,
+    DEPENDENCY_AWAY,
+    DID_NOT_HOLD,
+    DONE,
+    Waiting,
+    complain,
+    coordinator,
+    say,
+    waiting_for,
+)
 from roost.errors import Unavailable
 
 _READY_S: Final = 120.0
 _STOP_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.5
-_SAY_EVERY_S: Final = 2.0
 
 
 async def up(settings: Settings, *, as_json: bool) -> int:
@@ -36,7 +45,8 @@ async def up(settings: Settings, *, as_json: bool) -> int:
     if status["refused"]:
         return complain(status["refused"], BAD_USAGE)
     if not status["ready"]:
-        return complain(f"Not ready after {_READY_S:g} s: {_waiting_for(status)}", DEPENDENCY_AWAY)
+        away = waiting_for(status, "the coordinator")
+        return complain(f"Not ready after {_READY_S:g} s: {away}", DEPENDENCY_AWAY)
     _announce(settings, status, time.monotonic() - began, as_json=as_json)
     return DONE
 
@@ -77,25 +87,16 @@ async def _started(settings: Settings) -> dict[str, Any]:
 
     head = next((node.id for node in nodes() if node.head), "")
     handle = spawn(COORDINATOR, COORDINATOR, settings.model_dump_json(), eager=True, node_id=head)
-    deadline, said = time.monotonic() + _READY_S, time.monotonic()
     status: dict[str, Any] = {"ready": False, "refused": "", "roles": []}
-    while time.monotonic() < deadline and not status["ready"] and not status["refused"]:
+    waiting = Waiting(_READY_S)
+    while not (waiting.over or status["ready"] or status["refused"]):
         await asyncio.sleep(_LOOK_EVERY_S)
-        if time.monotonic() - said > _SAY_EVERY_S:
-            said = time.monotonic()
-            say(f"waiting for {_waiting_for(status)}")
+        waiting.say(f"waiting for {waiting_for(status, 'the coordinator')}")
         try:
             status = await handle.status()
         except (Unavailable, RoleFailed):
             continue
     return status
-
-
-def _waiting_for(status: dict[str, Any]) -> str:
-    rows = [row for row in status["roles"] if row["state"] != "running" or row.get("detail")]
-    return (
-        ", ".join(f"{row['name']} ({row.get('detail') or row['state']})" for row in rows) or "the coordinator"
-    )
 
 
 def _announce(settings: Settings, status: dict[str, Any], took_s: float, *, as_json: bool) -> None:

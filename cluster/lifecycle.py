@@ -16,10 +16,19 @@ import psutil
 from cluster import join, runfile, telemetry
 from cluster.servers import ServerFailed
 from cluster.settings import Settings, SettingsInvalid
-from cluster.verbs import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, DONE, complain, find_by, found_by, say
+from cluster.verbs import (
+    BAD_USAGE,
+    DEPENDENCY_AWAY,
+    DID_NOT_HOLD,
+    DONE,
+    SAY_EVERY_S,
+    complain,
+    find_by,
+    found_by,
+    say,
+)
 from roost.errors import Unavailable
 
-_SAY_EVERY_S: Final = 2.0
 _DOWN_S: Final = 120.0
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 
@@ -151,7 +160,7 @@ async def _progress(system: Any) -> AsyncIterator[None]:
 async def _tick(system: Any) -> None:
     said, since = "", time.monotonic()
     while True:
-        await asyncio.sleep(_SAY_EVERY_S)
+        await asyncio.sleep(SAY_EVERY_S)
         if not system.step:
             since = time.monotonic()
         elif system.step != said:

@@ -3,7 +3,8 @@
 Only the coordinator's process runs this. Every step can be the last one before a crash: whoever comes
 next finds in MongoDB what was about to happen, and does it again. No sequence number is given twice,
 because a new base is stored before the first record of the new log can be written, and it is 2**32 past
-everything that the old one can have given out.
+everything that the old one can have given out. It is never behind the clock either, so that a copy of
+MongoDB that was put back does not give out again what was given out since it was made.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from roost.clock import Clock
 from roost.errors import Unavailable
 from storage import metrics
 from storage.ports import ClusterState, LogAdmin
@@ -24,6 +26,15 @@ DEAD: Final = ("mailbox.dead", "push.dead")
 FIRST_BASE: Final = 1
 BASE_STEP: Final = 2**32
 RECREATING: Final = "recreating"
+
+_CLOCK_BEGAN_MS: Final = 1_767_225_600_000
+"""2026-01-01 UTC."""
+
+_NUMBERS_EACH_MS: Final = 2**11
+"""More than a shard can give out; a base of 2100 is still far below 2**53."""
+
+_CLOCK_LIMIT: Final = 2**52
+"""A clock that says more is wrong, and is not followed: numbers must stay below 2**53."""
 
 _DRAIN_S: Final = 4.0
 """For all of the draining: less than the 10 s after which a held message is refused.
@@ -74,8 +85,9 @@ class LogKeeper:
         dropped: Records that the log forgot before they were known to be stored, by shard.
     """
 
-    def __init__(self, store: ClusterState, admin: LogAdmin, shards: int, crew: Crew) -> None:
+    def __init__(self, store: ClusterState, admin: LogAdmin, shards: int, crew: Crew, clock: Clock) -> None:
         self._store, self._admin, self._shards, self._crew = store, admin, shards, crew
+        self._clock = clock
         self._lock = asyncio.Lock()
         self.states: dict[int, LogState] = {}
         self.holding = False
@@ -150,7 +162,7 @@ class LogKeeper:
                 self.states = await self._store.log_states()
                 for shard in sorted(affected):
                     self._note_dropped(self.states[shard], starts.get(shard, 0))
-                await self._put(_raised(self.states[s], starts.get(s, 0)) for s in sorted(affected))
+                await self._put(self._raised(s, starts.get(s, 0)) for s in sorted(affected))
             await self._create_missing()
             await self._crew.publish()
             if self.holding:
@@ -185,7 +197,7 @@ class LogKeeper:
         metrics.LOG_RECREATIONS.labels(reason).inc()
         self.states = await self._store.log_states()
         await self._store.put_phase(RECREATING)
-        await self._put(_raised(state) for state in list(self.states.values()))
+        await self._put(self._raised(shard) for shard in sorted(self.states))
         for topic in topics:
             await self._admin.delete(topic)
         await self._create_missing()
@@ -199,6 +211,13 @@ class LogKeeper:
         ):
             if await self._admin.partitions(topic) is None:
                 await self._admin.create(topic, partitions)
+
+    def _raised(self, shard: int, start: int = 0) -> LogState:
+        """Return the state of a shard whose log begins anew at the offset ``start``."""
+        state = self.states[shard]
+        by_clock = (self._clock() - _CLOCK_BEGAN_MS) * _NUMBERS_EACH_MS
+        past = state.base + state.stored + BASE_STEP
+        return LogState(shard, max(past, by_clock) if by_clock < _CLOCK_LIMIT else past, start)
 
     async def _put(self, states: Iterable[LogState]) -> None:
         changed = list(states)
@@ -245,7 +264,3 @@ class _Held:
     async def __aexit__(self, *_: object) -> None:
         self._keeper.holding = False
         await self._keeper._crew.release()  # noqa: SLF001 -- part of the keeper
-
-
-def _raised(state: LogState, start: int = 0) -> LogState:
-    return LogState(state.shard, state.base + state.stored + BASE_STEP, start)

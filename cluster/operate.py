@@ -1,4 +1,4 @@
-"""The verbs ``scale``, ``drain``, ``upgrade``: a wish told to the coordinator, followed until it is done."""
+"""``scale``, ``drain``, ``undrain``, ``upgrade``: a wish told to the coordinator, followed to its end."""
 
 import argparse
 import asyncio
@@ -9,11 +9,20 @@ from typing import Any, Final
 
 from cluster.seats import ROLES
 from cluster.settings import SettingsInvalid
-from cluster.verbs import BAD_USAGE, DID_NOT_HOLD, DONE, complain, coordinator, find_by, found_by, say
+from cluster.verbs import (
+    BAD_USAGE,
+    DID_NOT_HOLD,
+    DONE,
+    Waiting,
+    complain,
+    coordinator,
+    find_by,
+    found_by,
+    say,
+)
 from roost.errors import Unavailable
 
 _LOOK_EVERY_S: Final = 0.2
-_SAY_EVERY_S: Final = 2.0
 _RESTARTS_S: Final = 1.0
 _LONGEST_S: Final = 300.0
 
@@ -60,6 +69,22 @@ class Drain:
         return _carry_out(args, {"act": "drain", "what": args.target})
 
 
+class Undrain:
+    """``roost undrain``."""
+
+    help = "let a drained machine have roles again"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare ``NODE``."""
+        parser.add_argument("target", metavar="NODE", help="a machine (address or name)")
+        find_by(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask for it, and wait until it is so."""
+        return _carry_out(args, {"act": "undrain", "what": args.target})
+
+
 class Upgrade:
     """``roost upgrade``."""
 
@@ -81,17 +106,16 @@ async def _coordinator_renewed(handle: Any) -> str:
     from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
 
     await handle.tell({"act": "restart"})
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    waiting = Waiting(_LONGEST_S)
     await asyncio.sleep(_RESTARTS_S)
-    while loop.time() - began < _LONGEST_S:
+    while not waiting.over:
         try:
             status = await handle.status()
         except (Unavailable, RoleFailed):
             status = {"ready": False}
         if status["ready"]:
             releases = ", ".join(sorted({row["release"] for row in status["roles"] if row.get("release")}))
-            return f"coordinator renewed after {loop.time() - began:.1f} s; all roles run release {releases}."
+            return f"coordinator renewed after {waiting.took_s:.1f} s; all roles run release {releases}."
         await asyncio.sleep(_LOOK_EVERY_S)
     raise Unavailable("The coordinator did not come back. See its log.")
 
@@ -127,14 +151,12 @@ async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[s
     begun: dict[str, Any] = await handle.tell(wish)
     if "refused" in begun:
         return begun
-    loop = asyncio.get_running_loop()
-    began = said = loop.time()
+    waiting = Waiting(_LONGEST_S)
     work: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
-    while loop.time() - began < _LONGEST_S:
+    while not waiting.over:
         await asyncio.sleep(_LOOK_EVERY_S)
-        if not quiet and loop.time() - said > _SAY_EVERY_S:
-            said = loop.time()
-            say(f"{wish['act']} {wish['what']}: under way ({said - began:.0f} s)")
+        if not quiet:
+            waiting.say(f"{wish['act']} {wish['what']}: under way")
         try:
             work = await handle.tell({"act": "work", "number": begun["number"]})
         except (Unavailable, RoleFailed) as exc:
@@ -148,3 +170,4 @@ async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[s
 scale = Scale()
 upgrade = Upgrade()
 drain = Drain()
+undrain = Undrain()

@@ -16,6 +16,7 @@ from cluster.embedded import Embedded
 from cluster.exporter import PATH, runtime_folder
 from cluster.head import RayHead
 from cluster.settings import Settings, Telemetry, without_password
+from cluster.verbs import waiting_for
 from roost.errors import Unavailable
 
 _READY_S: Final = 90.0
@@ -121,13 +122,13 @@ class System:
         status: dict[str, Any] = {}
         while not status.get("ready"):
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(f"Not ready after {_READY_S:g} s: {_waiting_for(status)}")
+                raise Unavailable(f"Not ready after {_READY_S:g} s: {waiting_for(status, 'the map')}")
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
                 status = await self._head.status()
             except Unavailable:
                 continue
-            self.step = f"waiting for {_waiting_for(status)}"
+            self.step = f"waiting for {waiting_for(status, 'the map')}"
             if status["refused"]:
                 raise Refused(status["refused"])
 
@@ -240,8 +241,3 @@ def _family(host: str) -> socket.AddressFamily:
 def _reached_at(host: str) -> str:
     """Return an address of this machine for one that means all of them."""
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 -- compared
-
-
-def _waiting_for(status: dict[str, Any]) -> str:
-    rows = [row for row in status.get("roles", ()) if row["state"] != "running" or row.get("detail")]
-    return ", ".join(f"{row['name']} ({row.get('detail') or row['state']})" for row in rows) or "the map"

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,6 +15,8 @@ DID_NOT_HOLD: Final = 1
 BAD_USAGE: Final = 2
 DEPENDENCY_AWAY: Final = 3
 
+SAY_EVERY_S: Final = 2.0
+
 
 def say(sentence: str) -> None:
     """Tell people; stdout is for results."""
@@ -24,6 +27,40 @@ def complain(sentence: str, code: int) -> int:
     """Tell people what is wrong, and return the exit code."""
     say(sentence)
     return code
+
+
+class Waiting:
+    """A wait that people are told of every two seconds.
+
+    Args:
+        longest_s: When to give up.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._began = self._said = time.monotonic()
+
+    @property
+    def took_s(self) -> float:
+        """How long it has lasted, in seconds."""
+        return time.monotonic() - self._began
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to give up."""
+        return self.took_s > self._longest_s
+
+    def say(self, sentence: str) -> None:
+        """Tell people, if they have heard nothing for a while."""
+        if time.monotonic() - self._said > SAY_EVERY_S:
+            self._said = time.monotonic()
+            say(f"{sentence} ({self.took_s:.0f} s)")
+
+
+def waiting_for(status: dict[str, Any], otherwise: str) -> str:
+    """Return the roles that a coordinator's status says are not at work, or what else is waited for."""
+    rows = [row for row in status.get("roles", ()) if row["state"] != "running" or row.get("detail")]
+    return ", ".join(f"{row['name']} ({row.get('detail') or row['state']})" for row in rows) or otherwise
 
 
 def find_by(parser: argparse.ArgumentParser) -> None:

@@ -273,11 +273,15 @@ class Roster(Struct, frozen=True):
         counts: Number of each role in the settings that this was made from; others make it anew.
         names: Names of the roles, each of the form ``role-number``.
         barred: Ray's names of the machines that are drained: no role is to be there.
+        coming: Names of those who come in the change that is being made.
+        going: Names of those who go in it.
     """
 
     counts: dict[str, int]
     names: tuple[str, ...]
     barred: tuple[str, ...] = ()
+    coming: tuple[str, ...] = ()
+    going: tuple[str, ...] = ()
 
 
 class ShardMap(Struct, frozen=True):

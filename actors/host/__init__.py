@@ -71,17 +71,20 @@ class ActorHost(Inboxes, FromLinks, Time):
     async def tell(self, message: dict[str, Any]) -> Any:
         """Take what is told to a host that leaves.
 
-        ``leaving``: it is about to lose its shards; ``farewell``: it has lost and stored everything, and says
-        what became of the entries that nobody had acknowledged (`Ledger.settle`).
+        ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
+        ``farewell``: it has lost and stored everything, and says what became of the entries that nobody had
+        acknowledged (`Ledger.settle`; a life that began after ``leaving`` had none).
         """
         match message.get("act"):
             case "leaving":
-                self._ledger = Ledger()
-                return True
-            case "farewell" if self._ledger is not None:
-                return await self._ledger.settle(self._store)
+                self._ledger = self._ledger or Ledger()
+            case "staying":
+                self._ledger = None
+            case "farewell":
+                return await (self._ledger or Ledger()).settle(self._store)
             case other:
-                raise RoostError("bad_request", f"A host takes no message {other!r} now.")
+                raise RoostError("bad_request", f"A host takes no message {other!r}.")
+        return True
 
     async def metrics(self) -> bytes:
         """Return this process's metrics."""

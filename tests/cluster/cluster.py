@@ -175,10 +175,10 @@ class Cluster:
         return missing
 
     def spread(self) -> dict[str, dict[str, int]]:
-        """Return how many of each role every address has."""
+        """Return how many of each role every address has; a role that is just coming is nowhere yet."""
         found: dict[str, Counter[str]] = {}
         for row in self.status()["roles"]:
-            found.setdefault(row["node"], Counter())[row["role"]] += 1
+            found.setdefault(row["node"] or "nowhere yet", Counter())[row["role"]] += 1
         return {node: dict(roles) for node, roles in sorted(found.items())}
 
     def keep_logs(self) -> None:

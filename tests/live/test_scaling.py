@@ -1,6 +1,8 @@
 """Roles come and go while people talk: nothing is lost, doubled or reordered, and nobody sees an error."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,6 +12,7 @@ import pytest_asyncio
 
 from tests.live.crowd import Crowd, crowd
 from tests.live.running import System
+from tests.live.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
@@ -73,6 +76,34 @@ async def test_roles_come_and_go_under_traffic(
     assert sum((await owners(system)).values()) == found["shards"]
 
 
+async def test_a_change_outlives_its_coordinator(system: System, people: Crowd) -> None:
+    before = await system.roles()
+    talking = asyncio.create_task(people.talk(MESSAGES, RATE))
+    upgrading = asyncio.create_task(verb(system, "upgrade"))
+    await until(lambda: settled(system, no=True), within=60)
+    [coordinator] = [row for row in before if row["role"] == "coordinator"]
+    os.kill(coordinator["pid"], signal.SIGKILL)
+    status, _, complaints = await upgrading
+    assert status == 2
+    assert "finishes the step" in complaints
+    await until(lambda: settled(system), within=60)
+    await talking
+    await people.settle(within=60)
+    people.check()
+    after = await system.roles()
+    assert Counter(row["role"] for row in after) == Counter(row["role"] for row in before)
+    assert {row["name"] for row in after} != {row["name"] for row in before}
+
+
+async def settled(system: System, *, no: bool = False) -> str:
+    """Say why it is not so that nobody is coming, leaving or away; with ``no`` why it is."""
+    rows = await system.roles()
+    away = [row["name"] for row in rows if row["state"] != "running" or row.get("detail")]
+    if no:
+        return "" if rows and away else "nobody is coming or leaving"
+    return f"not settled: {away or 'nobody answers'}" if away or not rows else ""
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -81,6 +112,7 @@ async def test_roles_come_and_go_under_traffic(
         (("scale", "host"), "ROLE=N"),
         (("drain", "host-99"), "no role and no machine"),
         (("drain", "127.0.0.1"), "the only machine"),
+        (("undrain", "127.0.0.9"), "no role and no machine"),
     ],
 )
 async def test_a_wish_that_makes_no_sense_is_refused(

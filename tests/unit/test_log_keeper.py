@@ -11,6 +11,8 @@ from roost.errors import Unavailable
 from storage.records import Dead, LogState, Roster, ShardMap
 
 SHARDS = 3
+IN_2026 = 1_780_000_000_000
+HOUR_MS = 3_600_000
 
 
 class Crash(BaseException):
@@ -34,6 +36,7 @@ class World:
     deleted_unheld: bool = False
     created_unheld: bool = False
     published: list[tuple[int, ...]] = field(default_factory=list)
+    now_ms: int = 0
 
     def step(self) -> None:
         if self.crash_at is not None and self.steps >= self.crash_at:
@@ -116,7 +119,7 @@ class World:
 
 
 def keeper(world: World) -> LogKeeper:
-    return LogKeeper(world, world, SHARDS, world)
+    return LogKeeper(world, world, SHARDS, world, lambda: world.now_ms)
 
 
 async def installed() -> World:
@@ -149,6 +152,34 @@ async def test_a_log_that_is_gone_begins_beyond_everything_stored() -> None:
     assert log.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
     assert {state.stored for state in world.states.values()} == {0}
     assert world.topics["mailbox"] == SHARDS
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+async def test_a_copy_of_the_store_that_is_put_back_gives_no_number_again(starts: int) -> None:
+    world = await installed()
+    world.now_ms = IN_2026
+    copy = dict(world.states)
+    given: list[int] = []
+    for _ in range(starts):
+        world.topics.clear()
+        log = keeper(world)
+        await log.open()
+        given += [base + 10_000_000 for base in log.bases]  # what is sent in an hour
+        world.now_ms += HOUR_MS
+    world.states = copy
+    world.topics.clear()
+    log = keeper(world)
+    await log.open()
+    assert min(log.bases) > max(given)
+
+
+async def test_a_clock_that_is_far_ahead_is_not_followed() -> None:
+    world = await installed()
+    world.now_ms = 2**53
+    world.topics.clear()
+    log = keeper(world)
+    await log.open()
+    assert log.bases[0] == FIRST_BASE + 100 + BASE_STEP
 
 
 @pytest.mark.parametrize(("states", "partitions"), [(SHARDS, 5), (2, SHARDS)])
