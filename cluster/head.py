@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from roost.errors import Unavailable
 
-_TETHER: Final = Path(__file__).with_name("tether.py")
+_REAPER: Final = Path(__file__).with_name("reaper.py")
 _START_S: Final = 60.0
 _ASK_S: Final = 5.0
 _END_S: Final = 15.0
@@ -18,7 +18,7 @@ _LINE: Final = 16 * 1024 * 1024
 
 
 class RayHead:
-    """One life of the head process. It dies with us.
+    """One life of the head process. It dies with us, and every process of Ray's with it.
 
     Attributes:
         address: Of the Ray cluster, once started.
@@ -43,7 +43,7 @@ class RayHead:
         with log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-I", "-S", str(_TETHER), str(os.getpid()), "--"),
+                *("-I", "-S", str(_REAPER), str(os.getpid()), "--"),
                 *(sys.executable, "-m", "cluster.ray_head", str(self._data)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -96,7 +96,7 @@ class RayHead:
             async with asyncio.timeout(_END_S):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            self._process.terminate()
             await self._process.wait()
         if self._reading is not None:
             await self._reading

@@ -20,12 +20,7 @@ from tests.live.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 
-GONE_S = 30.0
-
-AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
-"""After a `kill -9` these two of Ray try for a minute to report it to their dead head, and end then."""
-
-AGENTS_GONE_S = 120.0
+GONE_S = 10.0
 
 OwnSystem = Callable[..., System]
 
@@ -50,23 +45,15 @@ def _shown(pid: int | None) -> str:
     return "?" if pid is None or not psutil.pid_exists(pid) else str(psutil.Process(pid))
 
 
-def assert_gone(system: System, ports: set[int], within: float = GONE_S, but: tuple[str, ...] = ()) -> float:
+def assert_gone(system: System, ports: set[int]) -> float:
     """Assert that nothing of the system is left, and return how long that took."""
     began = time.monotonic()
-    while left := [each for each in system.processes() if _name(each) not in but]:
-        assert time.monotonic() - began < within, f"still there: {left}"
+    while left := system.processes():
+        assert time.monotonic() - began < GONE_S, f"still there: {left}"
         time.sleep(0.1)
-    spared = {each.pid for each in system.processes()}
-    held = {port: _shown(pid) for port, pid in _listeners() if port in ports and pid not in spared}
+    held = {port: _shown(pid) for port, pid in _listeners() if port in ports}
     assert not held
     return time.monotonic() - began
-
-
-def _name(process: psutil.Process) -> str:
-    try:
-        return str(process.name())
-    except psutil.Error:
-        return ""
 
 
 def _bases(system: System) -> dict[int, int]:
@@ -170,13 +157,13 @@ def test_nothing_is_left_after(number: signal.Signals, own_system: OwnSystem) ->
     system.send_signal(number)
     status = system.wait()
     assert status == (0 if number == signal.SIGINT else -number)
-    took = assert_gone(system, ports, but=AGENTS)
+    took = assert_gone(system, ports)
     print(f"{number.name}: everything gone {took:.1f} s after the parent")  # noqa: T201 -- shown with -rP
     if number == signal.SIGKILL:
         assert roost("status", "--data", str(system.data), cwd=system.folder).returncode == 3
         system.start()
         assert system.stop() == 0
-    assert_gone(system, ports, within=AGENTS_GONE_S)
+    assert_gone(system, ports)
 
 
 def test_the_verbs_and_their_exit_codes(own_system: OwnSystem) -> None:

@@ -17,7 +17,7 @@ from tests.live.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 
-SMALL = 2_000
+SMALL = 1_200
 RENEWALS = 2
 PEOPLE = 30
 RATE = 60.0

@@ -88,11 +88,13 @@ async def test_every_role_is_renewed_under_traffic(own_system: Callable[..., Sys
 
         link.unlink()
         link.symlink_to(then)
-        talking = asyncio.create_task(people.talk(int(RATE * 40), RATE))
+        talking = asyncio.create_task(people.talk(100_000, RATE))
         status, said, complaints = await verb(system, "upgrade")
         assert status == 0, complaints
         assert "coordinator renewed" in said
-        await talking
+        assert not talking.done(), talking.exception()
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)
         await people.talk(40, RATE)
         await people.settle(within=60)
         people.check()
