@@ -14,7 +14,7 @@ from msgspec import Raw
 from actors import messages as m
 from actors.link import Link
 from api import session as rules
-from api.sending import Outcome, Outgoing
+from api.outgoing import Outcome, Outgoing
 from api.tokens import Principal
 from roost import wire
 from roost.codes import CODES

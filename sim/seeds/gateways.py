@@ -6,7 +6,8 @@ from typing import Any, cast
 from actors import messages as m
 from actors.service import ClusterView
 from api.directory import Person, person_of
-from api.sending import Outgoing, Sender
+from api.outgoing import Outgoing
+from api.sending import Sender
 from api.sequence import Sequencer
 from api.tokens import Principal
 from roost.clock import Clock

@@ -4,7 +4,7 @@ from typing import Any
 
 from actors import messages as m
 from api import session as rules
-from api.sending import Outcome, Outgoing
+from api.outgoing import Outcome, Outgoing
 from api.tokens import Principal
 from roost import wire
 from roost.codes import CODES

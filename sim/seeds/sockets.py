@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from actors import messages as m
 from api import session as rules
-from api.sending import Outcome, Outgoing
+from api.outgoing import Outcome, Outgoing
 from api.tokens import Principal
 from roost import wire
 from roost.errors import RoostError, Unavailable

@@ -19,8 +19,8 @@ RUNS = {
     "processes": [name for name in PROFILES if name.startswith(("kill-", "pause-"))],
     "surroundings": [name for name in PROFILES if not name.startswith(("kill-", "pause-"))],
 }
-SECONDS_EACH = 4.0
-CALM_S = 10.0
+SECONDS_EACH = 3.5
+CALM_S = 8.0
 
 
 def test_every_fault_is_in_one_of_the_runs() -> None:

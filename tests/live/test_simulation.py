@@ -14,7 +14,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 
 async def play(
-    system: System, folder: Path, *, scenario: str = "steady", light: bool = False, users: int = 2
+    system: System,
+    folder: Path,
+    *,
+    scenario: str = "steady",
+    light: bool = False,
+    users: int = 2,
+    settle_s: float = 2,
 ) -> Run:
     spec = Spec(
         server=system.http,
@@ -28,7 +34,7 @@ async def play(
         scenario=scenario,
         devices=0 if users == 2 else 0.2,
         polls=0 if users == 2 else 0.2,
-        settle_s=5,
+        settle_s=settle_s,
         light=light,
     )
     async with attached(system.http) as found:
@@ -37,7 +43,7 @@ async def play(
 
 @pytest.mark.parametrize("scenario", ["steady", "flaky-mobile", "morning", "office-day"])
 async def test_a_run_without_faults_holds(system: System, tmp_path: Path, scenario: str) -> None:
-    run = await play(system, tmp_path, scenario=scenario, users=12)
+    run = await play(system, tmp_path, scenario=scenario, users=12, settle_s=20)
     assert run.verdict.holds, run.verdict.stories
     assert run.settled
     assert run.verdict.unverified == 0

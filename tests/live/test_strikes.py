@@ -27,8 +27,8 @@ async def test_a_running_system_is_struck_and_well_again(
         results = [await strike(struck, plan) for plan in plans]
         usage = struck.usage()
     after = {row["name"]: row["pid"] for row in await system.roles()}
-    routers = sorted(name for name in before if name.startswith("router"))
-    assert [each.target for each in results] == [routers[-1], "pusher-1", "redis", "fcm"]
+    routers, pushers = (sorted(n for n in before if n.startswith(role)) for role in ("router", "pusher"))
+    assert [each.target for each in results] == [routers[-1], pushers[0], "redis", "fcm"]
     assert {name for name in before if before[name] != after[name]} == {routers[-1]}
     for result, plan in zip(results, plans, strict=True):
         assert result.recovery_s is not None, result

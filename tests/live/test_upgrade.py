@@ -35,7 +35,7 @@ CHANGES = {
             "    expires_at_ms: int | None = None\n    version: int = VERSION\n    colour: str = ''\n",
         ),
     ],
-    "api/sending.py": [
+    "api/outgoing.py": [
         (
             "expires_in_s * 1000,\n            version=version,\n",
             "expires_in_s * 1000,\n            version=version,\n            colour='b' * (version > 1),\n",
