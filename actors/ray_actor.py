@@ -7,7 +7,6 @@ another version fails with a decoding error instead of something strange. Ray's 
 import asyncio
 import gc
 import os
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points, version
@@ -22,7 +21,7 @@ from ray._private.parameter import RayParams
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.service import Alive, ClusterView, Node, Service
+from actors.service import INCARNATION, Alive, ClusterView, Node, Service
 from roost.errors import Unavailable
 from storage.records import VERSION
 
@@ -70,7 +69,6 @@ class _RoleActor:
     def __init__(self, role: str, name: str, settings_json: str, builder: str, *, eager: bool) -> None:
         self._role, self._name = role, name
         self._settings_json, self._builder = settings_json, builder
-        self._incarnation = secrets.token_hex(8)
         self._lock = asyncio.Lock()
         self._service: Service | None = None
         self._address: tuple[str, int] | None = None
@@ -80,9 +78,7 @@ class _RoleActor:
         """Start the service on the first call of this life, and say who is here."""
         await self._started()
         node_id: str = ray.get_runtime_context().get_node_id()
-        alive = Alive(
-            self._incarnation, os.getpid(), node_address(), node_id, self._address, RELEASE, VERSION
-        )
+        alive = Alive(INCARNATION, os.getpid(), node_address(), node_id, self._address, RELEASE, VERSION)
         return msgspec.msgpack.encode(alive)
 
     async def apply(self, view: bytes) -> None:

@@ -1,8 +1,12 @@
 """What every role is to the one who runs it: started, shown the map, asked how it is, stopped."""
 
-from typing import Any, Protocol
+import secrets
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
+
+INCARNATION: Final = secrets.token_hex(8)
+"""This life of the process: another one of the same name has another."""
 
 Address = tuple[str, int]
 """IP address and TCP port."""
@@ -20,6 +24,7 @@ class ClusterView(Struct, frozen=True):
         addresses: Where each living host listens for links, by name.
         incarnations: The life of each living host, by name: another value means that it restarted.
         records: The newest version of records that every role reads (``storage.records.VERSION``).
+        lives: The life of every role that is to be there, by name; '' before its first answer.
     """
 
     version: int
@@ -30,6 +35,7 @@ class ClusterView(Struct, frozen=True):
     addresses: dict[str, Address]
     incarnations: dict[str, str]
     records: int = 1
+    lives: dict[str, str] = {}
 
     @property
     def shards(self) -> int:
@@ -59,7 +65,7 @@ class Alive(Struct, frozen=True):
     """A role's answer to "are you there?".
 
     Attributes:
-        incarnation: Random word made when the process started the role.
+        incarnation: `INCARNATION` of its process.
         pid: Process id.
         node: Address of the machine.
         node_id: Ray's name of the machine.

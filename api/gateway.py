@@ -7,7 +7,6 @@ connections.
 import asyncio
 import contextlib
 import os
-import secrets
 import socket
 import ssl
 from collections.abc import Coroutine, Iterator
@@ -25,9 +24,8 @@ from api.hearing import Hearing
 from api.limits import DEFAULTS, Limit
 from api.routes.system import exposition
 from api.wiring import wire
-from cluster.exporter import exported
 from cluster.settings import Settings
-from cluster.wiring import settings_of
+from cluster.wiring import overseen, settings_of
 from roost import wire as frames
 from roost.clock import Clock, now_ms
 from storage.kafka_log import KafkaLogWriter
@@ -93,7 +91,6 @@ class Gateway:
         self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.address: Address | None = None
-        self.incarnation = secrets.token_hex(8)
 
     async def start(self) -> Address | None:
         """Listen for clients; links to hosts follow with the first map. Returns no link address."""
@@ -182,18 +179,19 @@ async def build(name: str, settings_json: str) -> Service:
     kafka, mongo, redis = settings.kafka, settings.mongo, settings.redis
     log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await log_writer.start()
+    store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring)
     gateway = Gateway(
         name,
         _listen(settings),
         _api(settings),
-        store=MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring),
+        store=store,
         cache=RedisStore(redis.url or "", redis.prefix),
         log_writer=log_writer,
         keyring=keyring,
         clock=now_ms,
         limits=_limits(settings),
     )
-    return exported(gateway, settings, "gateway", name)
+    return overseen(gateway, settings, "gateway", name, store)
 
 
 def _listen(settings: Settings) -> Listen:

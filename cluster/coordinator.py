@@ -237,10 +237,19 @@ class Coordinator:
             addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
             incarnations={m.name: m.alive.incarnation for m in hosts if m.alive and m.alive.address},
             records=min((m.alive.records for m in self._membership.members() if m.alive), default=1),
+            lives={m.name: m.alive.incarnation if m.alive else "" for m in self._membership.members()},
         )
 
     async def _adopt(self, view: ClusterView) -> None:
-        drawn = ShardMap(view.version, view.hosts, view.routers, view.pushers)
+        drawn = ShardMap(
+            version=view.version,
+            hosts=view.hosts,
+            routers=view.routers,
+            pushers=view.pushers,
+            addresses=view.addresses,
+            lives=view.lives,
+            records=view.records,
+        )
         if not await self._store.put_shard_map(drawn):
             # Another life of ours was faster, or the reply to our own write was lost: go on from there.
             self._map = await self._store.shard_map() or self._map

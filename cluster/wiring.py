@@ -4,11 +4,13 @@
 handed to the role, which closes it when it stops.
 """
 
+import os
 import secrets
 
 from actors.service import Service
 from cluster import telemetry
 from cluster.exporter import exported
+from cluster.fence import fenced
 from cluster.settings import Settings
 from roost.clock import now_ms
 from roost.errors import RoostError
@@ -20,6 +22,11 @@ from storage.redis_store import RedisStore
 ROUTERS = "routers"
 PUSHERS = "pushers"
 """Kafka groups that offsets are committed to."""
+
+
+def overseen(service: Service, settings: Settings, role: str, name: str, store: MongoStore) -> Service:
+    """Return the same service with what every role has: metrics, and an end when another has its place."""
+    return exported(fenced(service, name, store, lambda: os._exit(1)), settings, role, name)
 
 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:
@@ -38,8 +45,9 @@ async def build_router(name: str, settings_json: str) -> Service:
     settings = settings_of("router", name, settings_json)
     keyring = open_keyring(settings)
     reader = await open_reader(settings, "mailbox", ROUTERS, fetch_wait_ms=settings.kafka.fetch_wait_ms)
-    router = Router(name, reader, open_store(settings, keyring), keyring.cluster_secret)
-    return exported(router, settings, "router", name)
+    store = open_store(settings, keyring)
+    router = Router(name, reader, store, keyring.cluster_secret)
+    return overseen(router, settings, "router", name, store)
 
 
 async def build_host(name: str, settings_json: str) -> Service:
@@ -48,9 +56,10 @@ async def build_host(name: str, settings_json: str) -> Service:
 
     settings = settings_of("host", name, settings_json)
     keyring = open_keyring(settings)
+    store = open_store(settings, keyring)
     host = ActorHost(
         name,
-        open_store(settings, keyring),
+        store,
         open_cache(settings),
         await open_writer(settings),
         keyring.cluster_secret,
@@ -61,7 +70,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             sweep_every_s=settings.actors.sweep_every_s,
         ),
     )
-    return exported(host, settings, "host", name)
+    return overseen(host, settings, "host", name, store)
 
 
 async def build_pusher(name: str, settings_json: str) -> Service:
@@ -74,20 +83,21 @@ async def build_pusher(name: str, settings_json: str) -> Service:
         raise RoostError(
             "internal", "A pusher was started without credentials; set ROOST_FCM__CREDENTIALS_FILE."
         )
+    store = open_store(settings, open_keyring(settings))
     pusher = Pusher(
         name,
         reader=await open_reader(
             settings, "push", PUSHERS, fetch_wait_ms=max(settings.kafka.fetch_wait_ms, 50)
         ),
         writer=await open_writer(settings),
-        store=open_store(settings, open_keyring(settings)),
+        store=store,
         cache=open_cache(settings),
         sender=FcmSender(settings.fcm),
         settings=settings.fcm,
         clock=now_ms,
         random=secrets.SystemRandom().random,
     )
-    return exported(pusher, settings, "pusher", name)
+    return overseen(pusher, settings, "pusher", name, store)
 
 
 async def build_coordinator(name: str, settings_json: str) -> Service:

@@ -285,9 +285,22 @@ class Roster(Struct, frozen=True):
 
 
 class ShardMap(Struct, frozen=True):
-    """Who serves what: index is the shard, value the name of the host, router or pusher."""
+    """Who serves what: index is the shard, value the name of the host, router or pusher.
+
+    Attributes:
+        version: Rises by one with every change.
+        hosts: Of ``mailbox``.
+        routers: Of ``mailbox``.
+        pushers: Of ``push``.
+        addresses: IP address and port where each living host listens, by name.
+        lives: The life of every role that is to be there, by name; '' before its first answer.
+        records: The newest version of records that every role reads.
+    """
 
     version: int
     hosts: tuple[str, ...]
     routers: tuple[str, ...]
     pushers: tuple[str, ...]
+    addresses: dict[str, tuple[str, int]] = {}
+    lives: dict[str, str] = {}
+    records: int = 1

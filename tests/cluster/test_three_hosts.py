@@ -17,6 +17,9 @@ pytestmark = pytest.mark.timeout(240)
 AWAY_S = 16
 """How long Ray's head is away before somebody begins to start it again."""
 
+REPLACED_S = 10.0
+"""Who was replaced while it was cut off has ended this long after it could ask."""
+
 
 def test_a_worker_dies(three_hosts: Cluster, out: Path) -> None:
     with load(three_hosts.site, out, "killed", 30):
@@ -41,13 +44,24 @@ def test_a_machine_joins_and_gets_its_share(three_hosts: Cluster, out: Path) -> 
 def test_a_machine_is_cut_off_and_comes_back(three_hosts: Cluster, out: Path) -> None:
     host = three_hosts.site.hosts["host-2"]
     with load(three_hosts.site, out, "cut-off", 45):
+        replaced = roles_of(host)
         host.cut_off()
         took = three_hosts.until(three_hosts.all_at_work("host-1", "host-4"))
         tell(f"all roles at work elsewhere after {took:.1f} s")
         time.sleep(max(0.0, 25 - took))
         host.let_back()
+        began = time.monotonic()
+        while left := replaced & roles_of(host):
+            assert time.monotonic() - began < REPLACED_S, f"still there, with an old map: {left}"
+            time.sleep(0.2)
+        tell(f"who had been replaced ended {time.monotonic() - began:.1f} s after it was let back")
     took = three_hosts.until_nodes(3)
     tell(f"Ray's autoscaler had it back {took:.1f} s after the load")
+
+
+def roles_of(host: Host) -> set[str]:
+    """Return the process ids of the roles on a host."""
+    return set(host.run("sh", "-c", "pgrep -f ray::_RoleActor || true").split())
 
 
 def test_a_machine_is_drained(three_hosts: Cluster, out: Path) -> None:

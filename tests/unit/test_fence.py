@@ -1,0 +1,125 @@
+"""A role that nobody visits asks the store whether it still has its place."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+
+from actors.service import INCARNATION, Address, ClusterView, Service
+from cluster import fence
+from cluster.fence import fenced
+from roost.errors import Unavailable
+from storage.ports import ClusterState
+from storage.records import LogState, ShardMap
+from tests.live.waiting import until
+
+OWNED = ("host-1", "host-2")
+VIEW = ClusterView(3, OWNED, ("router-1",) * 2, ("",) * 2, (1, 1), {}, {})
+
+
+@dataclass
+class World:
+    """The store and the role's service."""
+
+    stored: ShardMap | None = None
+    away: bool = False
+    asked: int = 0
+    ended: int = 0
+    views: list[ClusterView] = field(default_factory=list)
+
+    async def shard_map(self) -> ShardMap | None:
+        self.asked += 1
+        if self.away:
+            raise Unavailable("MongoDB is away.")
+        return self.stored
+
+    async def log_states(self) -> dict[int, LogState]:
+        return {0: LogState(0, 70, 0), 1: LogState(1, 90, 0)}
+
+    async def start(self) -> Address | None:
+        return ("127.0.0.1", 1)
+
+    async def apply(self, view: ClusterView) -> None:
+        self.views.append(view)
+
+    async def status(self) -> dict[str, Any]:
+        return {"shards": 1}
+
+    async def stop(self) -> None:
+        return
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest_asyncio.fixture
+async def role(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    monkeypatch.setattr(fence, "SILENCE_S", 0.05)
+    monkeypatch.setattr(fence, "DOUBT_S", 0.1)
+    monkeypatch.setattr(fence, "LOOK_EVERY_S", 0.01)
+    role = fenced(cast("Service", world), "host-1", cast("ClusterState", world), world.end)
+    assert await role.start() == ("127.0.0.1", 1)
+    await role.apply(VIEW)
+    yield role
+    await role.stop()
+
+
+def newer(**lives: str) -> ShardMap:
+    named = {name.replace("_", "-"): life for name, life in lives.items()}
+    addresses = {"host-1": ("10.0.0.1", 5), "host-2": ("10.0.0.2", 6)}
+    return ShardMap(4, ("host-2", "host-2"), ("router-2",) * 2, ("",) * 2, addresses, named, 1)
+
+
+async def test_who_is_visited_asks_nobody(world: World, role: Service) -> None:
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+        assert await role.status() == {"shards": 1}
+    assert world.asked == 0
+
+
+@pytest.mark.parametrize("life", [{"host_1": "another"}, {}], ids=["replaced", "struck"])
+async def test_whose_place_is_taken_ends(world: World, role: Service, life: dict[str, str]) -> None:
+    del role
+    world.stored = newer(host_2="b", **life)
+    await until(lambda: "" if world.ended else "still there", within=5)
+    assert world.views == [VIEW]
+
+
+@pytest.mark.parametrize("life", [INCARNATION, ""], ids=["known", "not heard yet"])
+async def test_who_has_its_place_takes_the_newer_map(world: World, role: Service, life: str) -> None:
+    del role
+    world.stored = newer(host_1=life, host_2="b")
+    await until(lambda: "" if len(world.views) > 1 else "no map", within=5)
+    taken = world.views[-1]
+    assert (taken.version, taken.hosts, taken.bases) == (4, ("host-2", "host-2"), (70, 90))
+    assert taken.incarnations == {"host-1": life, "host-2": "b"}
+    asked = world.asked
+    await until(lambda: "" if world.asked > asked + 2 else "nothing is asked", within=5)
+    assert (len(world.views), world.ended) == (2, 0)
+
+
+async def test_who_cannot_know_owns_nothing_until_it_does(world: World, role: Service) -> None:
+    world.away = True
+    await until(lambda: "" if len(world.views) > 1 else "no doubt", within=5)
+    assert (world.views[-1].version, world.views[-1].hosts) == (3, ("", ""))
+    await role.status()
+    assert world.views[-1] == VIEW
+    await until(lambda: "" if len(world.views) > 3 else "no doubt", within=5)
+    world.away = False
+    await until(lambda: "" if world.views[-1] == VIEW else "still in doubt", within=5)
+    assert world.ended == 0
+
+
+async def test_an_old_map_in_the_store_is_no_news(world: World, role: Service) -> None:
+    del role
+    world.stored = ShardMap(3, ("host-2",) * 2, ("",) * 2, ("",) * 2, {}, {})
+    await until(lambda: "" if world.asked > 3 else "nothing is asked", within=5)
+    assert (world.views, world.ended) == ([VIEW], 0)
