@@ -55,34 +55,24 @@ class Drain:
     """``roost drain``."""
 
     help = "move everything away from a machine or a role, and prove that nothing is missing"
+    _act, _target, _what = "drain", "NODE|HOST", "a machine (address or name) or a role (host-2)"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``NODE|HOST``."""
-        parser.add_argument(
-            "target", metavar="NODE|HOST", help="a machine (address or name) or a role (host-2)"
-        )
+        """Declare what it is done to, and how the system is found."""
+        parser.add_argument("target", metavar=self._target, help=self._what)
         find_by(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask for it, and wait until it is so."""
-        return _carry_out(args, {"act": "drain", "what": args.target})
+        return _carry_out(args, {"act": self._act, "what": args.target})
 
 
-class Undrain:
+class Undrain(Drain):
     """``roost undrain``."""
 
     help = "let a drained machine have roles again"
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``NODE``."""
-        parser.add_argument("target", metavar="NODE", help="a machine (address or name)")
-        find_by(parser)
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-    def run(self, args: argparse.Namespace) -> int:
-        """Ask for it, and wait until it is so."""
-        return _carry_out(args, {"act": "undrain", "what": args.target})
+    _act, _target, _what = "undrain", "NODE", "a machine (address or name)"
 
 
 class Upgrade:

@@ -3,6 +3,7 @@
 ``Settings.load()`` reads them once, in the command that an operator started. From there the value
 travels: roles are handed its JSON and build the same frozen struct from it, so that no process
 depends on the environment or the folder that it happens to run in.
+Long, because every setting stands here, with what it is for.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 Pure: bytes in, structs out, and back. Binary values are bytes in MessagePack and unpadded
 standard base64 in JSON. Unknown fields are ignored; an unknown ``type`` is an error.
+Long, because every frame stands here.
 """
 
 import base64

@@ -3,6 +3,7 @@
 Every call that cannot reach its server raises ``roost.errors.Unavailable``; whether it took
 effect is then unknown, which is why every write here is idempotent or a compare-and-set.
 No driver's type or exception passes through a port.
+Long, because every call to a server stands here, with its guarantee.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -70,7 +70,15 @@ def test_a_machine_is_drained(three_hosts: Cluster, out: Path) -> None:
         said = three_hosts.roost("drain", site.hosts["host-4"].address, within=120)
         tell(said)
         three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
+        assert drained(three_hosts) == {site.hosts["host-4"].address}
+        tell(three_hosts.roost("undrain", site.hosts["host-4"].address))
+        assert drained(three_hosts) == set()
         site.hosts["host-4"].kill()
+
+
+def drained(cluster: Cluster) -> set[str]:
+    """Return the addresses of the machines that may have no roles."""
+    return {row["node"] for row in cluster.status()["nodes"] if row["drained"]}
 
 
 def is_a_host_on(place: Host, row: Mapping[str, Any]) -> bool:

@@ -1,4 +1,7 @@
-"""Bad input over HTTP: each with its exact answer."""
+"""Bad input over HTTP: each with its exact answer.
+
+Long, because every wrong request stands here.
+"""
 
 import io
 import json

@@ -1,4 +1,7 @@
-"""The outbox against a model server: exactly once and in order, whatever happens in between."""
+"""The outbox against a model server: exactly once and in order, whatever happens in between.
+
+Long, because the model server and the cases that it found stand together.
+"""
 
 import msgspec
 import pytest

@@ -1,4 +1,7 @@
-"""The checker: every legal history holds, and every way to break the promise is named."""
+"""The checker: every legal history holds, and every way to break the promise is named.
+
+Long, because every history stands here in full.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""The promises of a mailbox, for any interleaving of records, replays, attach, detach, ack and crash."""
+"""The promises of a mailbox, for any interleaving of records, replays, attach, detach, ack and crash.
+
+Long, because one state machine has every rule.
+"""
 
 import hypothesis.strategies as st
 import pytest
