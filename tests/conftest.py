@@ -1,6 +1,7 @@
 """Servers for the whole session, and fresh names in them for each test."""
 
 import secrets
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.real_servers import Servers
 # Speed is measured in benchmarks/, and this machine may be busy: no example fails for being slow.
 settings.register_profile("roost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("roost")
+
+# A shell's background job begins with this signal ignored, and so would the children that tests end with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
