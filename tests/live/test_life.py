@@ -11,12 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pymongo import MongoClient
 
-from roost import client as sdk
-from tests.live.crowd import PASSWORD
 from tests.live.running import System
-from tests.live.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -54,96 +50,6 @@ def assert_gone(system: System, ports: set[int]) -> float:
     held = {port: _shown(pid) for port, pid in _listeners() if port in ports}
     assert not held
     return time.monotonic() - began
-
-
-def _bases(system: System) -> dict[int, int]:
-    with MongoClient[dict[str, int]](system.mongo) as mongo:
-        return {
-            state["_id"]: state["base"] for state in mongo["roost"]["log"].find({"base": {"$exists": True}})
-        }
-
-
-async def test_a_second_start_goes_on_where_the_first_one_was_stopped(own_system: OwnSystem) -> None:
-    system = own_system()
-    system.start()
-    stores = {name: sdk.MemoryKeystore() for name in ("ann", "ben", "cat")}
-    early: list[sdk.Event] = []
-    options = sdk.Options(on_event=early.append)
-    async with sdk.connections() as http:
-        ann, ben, cat = [
-            await sdk.Client.register(system.http, name, PASSWORD, keystore=store, http=http, options=options)
-            for name, store in stores.items()
-        ]
-        del cat  # has an account and never connects: what it is sent lies in the store
-        seen = await _exchange(ann, ben, early, 20)
-        for number in range(10):
-            await ann.send("cat", f"while you were away {number}")
-        await until(lambda: _unaccepted(ann), within=30)
-        await ann.close()
-        await ben.close()
-    bases = _bases(system)
-    began_ports = listening(system.processes())
-    server = system.http
-    assert system.stop() == 0
-    assert system.further == "", "`--json` prints one line only"
-    assert_gone(system, began_ports)
-
-    system.start()
-    raised = _bases(system)
-    assert all(raised[shard] >= base + 2**32 for shard, base in bases.items()), (bases, raised)
-    async with sdk.connections() as http:
-        for store in stores.values():
-            profile = store.load()
-            assert profile is not None
-            profile.server = profile.server.replace(server, system.http)
-        heard: list[sdk.Event] = []
-        clients = {
-            name: sdk.Client.resume(store, http=http, options=sdk.Options(on_event=heard.append))
-            for name, store in stores.items()
-        }
-        for client in clients.values():
-            await client.start()
-        await clients["ann"].send("ben", "after the night")
-
-        def missing() -> str:
-            return "" if len(_messages(heard)) >= 11 else f"{len(_messages(heard))} of 11: {heard}"
-
-        await until(missing, within=60)
-        told = _messages(heard)
-        assert len(told) == 11
-        late = [event for event in told if event.content.startswith(b"while")]
-        assert [event.text for event in late] == [f"while you were away {number}" for number in range(10)]
-        [fresh] = [event for event in told if event.content == b"after the night"]
-        assert fresh.seq > max(seen)
-        assert not [
-            event for event in heard if isinstance(event, sdk.Missed | sdk.Failed | sdk.Undecryptable)
-        ]
-        for client in clients.values():
-            await client.close()
-
-
-async def _exchange(ann: sdk.Client, ben: sdk.Client, told: list[sdk.Event], count: int) -> list[int]:
-    """Let ann write to ben, wait until it is delivered, and return the numbers in ben's mailbox."""
-    await ann.start()
-    await ben.start()
-    for number in range(count):
-        await ann.send("ben", f"before the night {number}")
-    await until(lambda: "" if len(_messages(told)) == count else f"{len(_messages(told))} came", within=60)
-    await until(
-        lambda: f"outbox {len(ann.profile.state.outbox)}" if ann.profile.state.outbox else "", within=60
-    )
-    seqs = [event.seq for event in _messages(told)]
-    assert seqs == sorted(set(seqs))
-    return seqs
-
-
-def _messages(told: list[sdk.Event]) -> list[sdk.MessageReceived]:
-    return [event for event in told if isinstance(event, sdk.MessageReceived)]
-
-
-def _unaccepted(client: sdk.Client) -> str:
-    waiting = [item.id for item in client.profile.state.outbox.values() if item.seq is None]
-    return f"not accepted: {waiting}" if waiting else ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

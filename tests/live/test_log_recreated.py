@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(300)
 SMALL = 1_200
 RENEWALS = 2
 PEOPLE = 30
-RATE = 60.0
+RATE = 80.0
 STEP = 2**32
 GROWTH_BYTES = 64 * 1024 * 1024
 

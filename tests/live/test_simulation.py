@@ -20,6 +20,7 @@ async def play(
     scenario: str = "steady",
     light: bool = False,
     users: int = 2,
+    duration_s: float = 2,
     settle_s: float = 2,
 ) -> Run:
     spec = Spec(
@@ -29,7 +30,7 @@ async def play(
         name=run_name(),
         users=users,
         rate=20,
-        duration_s=3,
+        duration_s=duration_s,
         seed=5,
         scenario=scenario,
         devices=0 if users == 2 else 0.2,
@@ -43,7 +44,7 @@ async def play(
 
 @pytest.mark.parametrize("scenario", ["steady", "flaky-mobile", "morning", "office-day"])
 async def test_a_run_without_faults_holds(system: System, tmp_path: Path, scenario: str) -> None:
-    run = await play(system, tmp_path, scenario=scenario, users=12, settle_s=20)
+    run = await play(system, tmp_path, scenario=scenario, users=12, duration_s=3, settle_s=20)
     assert run.verdict.holds, run.verdict.stories
     assert run.settled
     assert run.verdict.unverified == 0
