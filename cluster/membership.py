@@ -23,9 +23,10 @@ class Patience(Struct, frozen=True):
     """How long absence is borne.
 
     Attributes:
-        silence_ms: Without an answer for this long a role counts as gone.
-        grace_ms: For this long a host that is gone keeps its shards, because it comes back with them faster
-            than another one could load their users.
+        silence_ms: Without an answer for this long a role counts as gone. A host keeps its shards for twice
+            as long: to load their users elsewhere costs more.
+        grace_ms: For this long a host whose process died keeps its shards, because it comes back with them
+            faster than another one could load their users.
     """
 
     silence_ms: int
@@ -126,4 +127,6 @@ class Membership:
             return True
         if state == STARTING:
             return owner and now_ms - member.since_ms <= self._patience.grace_ms
-        return member.role == "host" and owner and now_ms - member.heard_ms <= self._patience.grace_ms
+        grace_ms, hang_ms = self._patience.grace_ms, 2 * self._patience.silence_ms
+        longest_ms = grace_ms if state == RESTARTING else min(grace_ms, hang_ms)
+        return member.role == "host" and owner and now_ms - member.heard_ms <= longest_ms

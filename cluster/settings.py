@@ -184,10 +184,16 @@ class Cluster(Group):
         0.5, gt=0, description="Seconds between two looks of the coordinator at every role."
     )
     silence_s: float = Field(
-        1.5, gt=0, description="Seconds without an answer after which a role counts as gone."
+        1.5,
+        gt=0,
+        description="Seconds without an answer after which a role counts as gone; a host keeps its shards "
+        "for twice as long.",
     )
     grace_s: float = Field(
-        5.0, ge=0, description="Seconds that a host which restarts keeps its shards before others take them."
+        5.0,
+        ge=0,
+        description="Seconds that a host whose process died keeps its shards, because it is back with them "
+        "sooner than others could load their users.",
     )
     listen: str = Field(
         "127.0.0.1",

@@ -55,6 +55,13 @@ def test_a_host_keeps_its_shards_for_the_grace(crew: Membership) -> None:
     assert crew.serving("host", [], 1_001) == []  # it has no shards that could wait for it
 
 
+def test_a_host_that_hangs_keeps_them_for_twice_the_silence(crew: Membership) -> None:
+    crew.heard("host-1", alive(), 1_000)
+    assert crew.state("host-1", 4_000) == SILENT
+    assert crew.serving("host", ["host-1"], 4_000) == ["host-1"]
+    assert crew.serving("host", ["host-1"], 4_001) == []
+
+
 def test_a_new_life_is_told_apart(crew: Membership) -> None:
     assert crew.heard("host-1", alive("a"), 1_000)
     assert not crew.heard("host-1", alive("a"), 1_500)
