@@ -19,7 +19,7 @@ RUNS = {
     "processes": [name for name in PROFILES if name.startswith(("kill-", "pause-"))],
     "surroundings": [name for name in PROFILES if not name.startswith(("kill-", "pause-"))],
 }
-SECONDS_EACH = 3.0
+SECONDS_EACH = 3.5
 CALM_S = 8.0
 
 
