@@ -19,10 +19,7 @@ from api.tokens import Principal
 from roost import wire
 from roost.clock import Clock
 from roost.errors import RoostError, Unavailable
-from roost.ids import (
-    SEQ_LIMIT,
-    shard_of,
-)
+from roost.ids import SEQ_LIMIT, shard_of
 from storage import metrics, traces
 from storage.ports import Accepted, Cache, Store
 

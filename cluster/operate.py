@@ -148,11 +148,14 @@ async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[s
         if not quiet:
             waiting.say(f"{wish['act']} {wish['what']}: under way")
         try:
-            work = await handle.tell({"act": "work", "number": begun["number"]})
+            found = await handle.tell({"act": "work", "number": begun["number"]})
         except (Unavailable, RoleFailed) as exc:
             say(f"The coordinator does not answer: {exc}")
             continue
-        if "refused" in work or work["done"]:
+        if "refused" in found:
+            return work | {"failure": found["refused"]}
+        work = found
+        if work["done"]:
             return work
     return work | {"failure": f"It is not over after {_LONGEST_S:g} s. See `roost status`."}
 

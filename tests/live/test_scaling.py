@@ -84,7 +84,7 @@ async def test_a_change_outlives_its_coordinator(system: System, people: Crowd) 
     [coordinator] = [row for row in before if row["role"] == "coordinator"]
     os.kill(coordinator["pid"], signal.SIGKILL)
     status, _, complaints = await upgrading
-    assert status == 2
+    assert status == 1
     assert "finishes the step" in complaints
     await until(lambda: settled(system), within=60)
     await talking
