@@ -129,6 +129,7 @@ class Gateway:
             "accepted": self.deps.sender.accepted,
             "hosts": f"{linked}/{hosts}",
             "appended": {"mailbox": self.deps.log_writer.ends("mailbox")},
+            "batches": self.deps.log_writer.batches,
             "version": self.deps.settings.version,
             "http": None if self.address is None else f"{self.address[0]}:{self.address[1]}",
         }

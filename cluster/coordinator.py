@@ -14,7 +14,7 @@ import structlog
 
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import ClusterView, Node
-from cluster.crew import Crew, now_ms
+from cluster.crew import WRITERS, Crew, now_ms
 from cluster.exchange import Refused
 from cluster.keeper import RoleKeeper
 from cluster.log_keeper import LogKeeper, LogRefused
@@ -280,10 +280,12 @@ class Coordinator:
         routers = [each for each in self._crew.of("router") if each.figures_of[1] == self._view.version]
         lost = sorted({shard for each in routers for shard in each.figures.get("lost", ())})
         records = sum(sum(each.figures.get("ends", {}).values()) for each in routers)
+        batches = sum(each.figures.get("batches", 0) for each in self._crew.of(*WRITERS))
+        most = self._settings.log
         if lost:
             self._be_quiet(_LOG_QUIET_S)
             self._do(self._insist(lambda: self._log_lost(lost)), "log lost")
-        elif 0 < self._settings.log.max_records < records:
+        elif 0 < most.max_records < records or 0 < most.max_batches < batches:
             self._be_quiet(_RENEW_AGAIN_S)
             self._do(self._renew(), "log renewal")
 

@@ -171,6 +171,12 @@ class Log(Group):
         description="Records of `mailbox` above which an embedded log is drained and made anew, because its "
         "broker never forgets. 0: 150,000 on the embedded broker, never on one's own.",
     )
+    max_batches: int = Field(
+        0,
+        ge=0,
+        description="The same for batches: the embedded broker slows down with their number. 0: 10,000 on "
+        "it, never on one's own.",
+    )
 
 
 class Cluster(Group):

@@ -86,6 +86,11 @@ class LogWriter(Protocol):
         """Let appends go on. Idempotent."""
         ...
 
+    @property
+    def batches(self) -> int:
+        """How many batches were confirmed to us since `resume`."""
+        ...
+
     def ends(self, topic: str) -> dict[int, int]:
         """Return per shard the offset after the last record that was confirmed to us since `resume`."""
         ...

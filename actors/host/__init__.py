@@ -66,6 +66,7 @@ class ActorHost(Inboxes, FromLinks, Time):
             "streams": len(self._outlets.streams),
             "waiting": self._writer.waiting,
             "appended": {topic: self._log.ends(topic) for topic in ("mailbox", "push")},
+            "batches": self._log.batches,
         }
 
     async def tell(self, message: dict[str, Any]) -> Any:

@@ -57,6 +57,8 @@ class PromptWriter:
     def resume(self) -> None:
         """See `pause`."""
 
+    batches = 0
+
     def ends(self, _topic: str) -> dict[int, int]:
         """Nobody renews a log here."""
         return {}

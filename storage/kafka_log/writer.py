@@ -78,6 +78,9 @@ class KafkaLogWriter:
         idempotent: Whether the broker weeds out its clients' repeats; None: where it can.
         linger_ms: How long to gather before a batch goes out.
         deadline_s: After this an item's fate is given up as unknown.
+
+    Attributes:
+        batches: Appended since the last `resume`.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class KafkaLogWriter:
         self._producer: Any = None
         self._queues: dict[_Shard, deque[_Item]] = {}
         self._ends: dict[_Shard, int] = {}
+        self.batches = 0
         self._in_flight: dict[_Shard, list[_Item]] = {}
         self._handing: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
@@ -139,6 +143,7 @@ class KafkaLogWriter:
     def resume(self) -> None:
         self._paused = False
         self._ends.clear()
+        self.batches = 0
         self._work.set()
 
     def ends(self, topic: str) -> dict[int, int]:
@@ -275,6 +280,7 @@ class KafkaLogWriter:
         self._in_flight.pop(shard, None)
         if isinstance(outcome, int):
             self._ends[shard] = outcome + len(items)
+            self.batches += 1
             for offset, item in enumerate(items, outcome):
                 item.call.settle(item.place, offset)
         else:
