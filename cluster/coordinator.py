@@ -78,6 +78,7 @@ class Coordinator:
         self._deciding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._log_quiet_until = 0.0
+        self._batches_before: dict[str, int] = {}
 
     # --- Service ----------------------------------------------------------------------------------
 
@@ -280,7 +281,8 @@ class Coordinator:
         routers = [each for each in self._crew.of("router") if each.figures_of[1] == self._view.version]
         lost = sorted({shard for each in routers for shard in each.figures.get("lost", ())})
         records = sum(sum(each.figures.get("ends", {}).values()) for each in routers)
-        batches = sum(each.figures.get("batches", 0) for each in self._crew.of(*WRITERS))
+        before = self._batches_before
+        batches = sum(count - before.get(life, 0) for life, count in self._batches().items())
         most = self._settings.log
         if lost:
             self._be_quiet(_LOG_QUIET_S)
@@ -289,13 +291,18 @@ class Coordinator:
             self._be_quiet(_RENEW_AGAIN_S)
             self._do(self._renew(), "log renewal")
 
+    def _batches(self) -> dict[str, int]:
+        """Return how many batches each life of a writer has appended."""
+        return {each.figures_of[0]: each.figures.get("batches", 0) for each in self._crew.of(*WRITERS)}
+
     async def _log_lost(self, shards: list[int] | None = None) -> None:
         await self._log.lost(shards or ())
         self._be_quiet(_LOG_QUIET_S)
 
     async def _renew(self) -> None:
         try:
-            await self._log.renew()
+            if await self._log.renew():
+                self._batches_before = self._batches()
         except Unavailable as exc:
             log.warning("log_renewal_postponed", reason=exc.detail)
 

@@ -88,7 +88,7 @@ class LogWriter(Protocol):
 
     @property
     def batches(self) -> int:
-        """How many batches were confirmed to us since `resume`."""
+        """How many batches were confirmed to us so far."""
         ...
 
     def ends(self, topic: str) -> dict[int, int]:

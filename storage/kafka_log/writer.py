@@ -80,7 +80,7 @@ class KafkaLogWriter:
         deadline_s: After this an item's fate is given up as unknown.
 
     Attributes:
-        batches: Appended since the last `resume`.
+        batches: Appended so far.
     """
 
     def __init__(
@@ -143,7 +143,6 @@ class KafkaLogWriter:
     def resume(self) -> None:
         self._paused = False
         self._ends.clear()
-        self.batches = 0
         self._work.set()
 
     def ends(self, topic: str) -> dict[int, int]:
