@@ -22,9 +22,9 @@ class ClusterView(Struct, frozen=True):
         pushers: Name of the pusher that reads each shard of ``push``.
         bases: Base of each shard: seq = base + offset.
         addresses: Where each living host listens for links, by name.
-        incarnations: The life of each living host, by name: another value means that it restarted.
+        incarnations: The life of every role that is to be there, by name: another value means that it
+            restarted; '' before its first answer.
         records: The newest version of records that every role reads (``storage.records.VERSION``).
-        lives: The life of every role that is to be there, by name; '' before its first answer.
     """
 
     version: int
@@ -35,7 +35,6 @@ class ClusterView(Struct, frozen=True):
     addresses: dict[str, Address]
     incarnations: dict[str, str]
     records: int = 1
-    lives: dict[str, str] = {}
 
     @property
     def shards(self) -> int:

@@ -65,8 +65,8 @@ class Coordinator:
             "gateway": cluster.gateways,
             "pusher": cluster.pushers,
         }
-        self._seating = Seating(store, self._crew, self._keeper, machines)
-        self._staff = Staffing(counts, self._crew, self._seating, self._decide)
+        self._seating = Seating(counts, store, self._crew, self._keeper, machines)
+        self._staff = Staffing(self._crew, self._seating, self._decide)
         self._log = LogKeeper(store, admin, settings.shards, self._crew, clock.now_ms)
         nobody = ("",) * settings.shards
         self._map = ShardMap(0, nobody, nobody, nobody)
@@ -191,7 +191,7 @@ class Coordinator:
                 self._map = await self._store.shard_map() or self._map
                 await self._log.open()
                 drawn = self._map
-                await self._staff.open({*drawn.hosts, *drawn.routers, *drawn.pushers})
+                await self._seating.open({*drawn.hosts, *drawn.routers, *drawn.pushers})
             except Unavailable as exc:
                 log.warning("start_postponed", reason=exc.detail)
                 await asyncio.sleep(_RETRY_S)
@@ -236,9 +236,8 @@ class Coordinator:
             pushers=placed["pusher"],
             bases=self._log.bases,
             addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
-            incarnations={m.name: m.alive.incarnation for m in hosts if m.alive and m.alive.address},
+            incarnations={m.name: m.alive.incarnation if m.alive else "" for m in self._membership.members()},
             records=min((m.alive.records for m in self._membership.members() if m.alive), default=1),
-            lives={m.name: m.alive.incarnation if m.alive else "" for m in self._membership.members()},
         )
 
     async def _adopt(self, view: ClusterView) -> None:
@@ -248,7 +247,7 @@ class Coordinator:
             routers=view.routers,
             pushers=view.pushers,
             addresses=view.addresses,
-            lives=view.lives,
+            incarnations=view.incarnations,
             records=view.records,
         )
         if not await self._store.put_shard_map(drawn):

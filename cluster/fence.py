@@ -91,8 +91,9 @@ class Fence:
         """Take what the store says about the map."""
         stored = await self._store.shard_map()
         if stored is not None and stored.version > view.version:
-            if stored.lives.get(self._name) not in {INCARNATION, ""}:
-                log.error("replaced", version=stored.version, by=stored.lives.get(self._name))
+            life = stored.incarnations.get(self._name)
+            if life not in {INCARNATION, ""}:
+                log.error("replaced", version=stored.version, by=life)
                 self._end()
                 return
             states = await self._store.log_states()
@@ -124,9 +125,8 @@ def _view_of(stored: ShardMap, bases: tuple[int, ...]) -> ClusterView:
         pushers=stored.pushers,
         bases=bases,
         addresses=stored.addresses,
-        incarnations={name: stored.lives[name] for name in stored.addresses},
+        incarnations=stored.incarnations,
         records=stored.records,
-        lives=stored.lives,
     )
 
 

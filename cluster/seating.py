@@ -31,25 +31,30 @@ class Seating:
     """
 
     def __init__(
-        self, store: ClusterState, crew: Crew, hire: Hire, machines: Callable[[], Sequence[Node]]
+        self,
+        counts: Mapping[str, int],
+        store: ClusterState,
+        crew: Crew,
+        hire: Hire,
+        machines: Callable[[], Sequence[Node]],
     ) -> None:
+        self._counts = dict(counts)
         self._store, self._crew, self._hire, self._machines = store, crew, hire, machines
         self._planned: dict[str, str] = {}
         self._used: dict[str, int] = {}
         self.nodes: list[Node] = []
         self.roster = Roster({}, ())
 
-    async def open(self, counts: Mapping[str, int], owning: Collection[str]) -> None:
+    async def open(self, owning: Collection[str]) -> None:
         """Read who there is to be, and look after them; raises as the store does.
 
         Args:
-            counts: Number of each role in the settings.
             owning: Names of the roles that the newest map gives shards.
         """
         known = await self._store.roster()
-        if known is None or known.counts != counts:
-            names = tuple(f"{role}-{n}" for role in ROLES for n in range(1, counts[role] + 1))
-            known = Roster(dict(counts), names)
+        if known is None or known.counts != self._counts:
+            names = tuple(f"{role}-{n}" for role in ROLES for n in range(1, self._counts[role] + 1))
+            known = Roster(self._counts, names)
             await self._store.put_roster(known)
         self.roster = known
         await self.look()

@@ -1,7 +1,7 @@
 """How many of each role there are, and on which machine: what operators wish, and the balance of machines."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
@@ -48,19 +48,13 @@ Plan = Callable[[Work], Awaitable[None]]
 class Staffing:
     """Carries out wishes, moves roles between machines, and finishes what a coordinator before us began."""
 
-    def __init__(
-        self, counts: Mapping[str, int], crew: Crew, seating: Seating, redraw: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._counts, self._crew, self._seating = dict(counts), crew, seating
+    def __init__(self, crew: Crew, seating: Seating, redraw: Callable[[], Awaitable[None]]) -> None:
+        self._crew, self._seating = crew, seating
         self._exchange = Exchange(crew, seating, redraw)
         self._changing = asyncio.Lock()
         self._works: list[Work] = []
         self._calm_since = self._still_until = 0.0
         self._picture: object = None
-
-    async def open(self, owning: Collection[str]) -> None:
-        """Look after everybody who is to be there; see `Seating.open`."""
-        await self._seating.open(self._counts, owning)
 
     async def watch(self) -> None:
         """For ever: look which machines there are, and move a role where they make that worth it."""

@@ -293,7 +293,7 @@ class ShardMap(Struct, frozen=True):
         routers: Of ``mailbox``.
         pushers: Of ``push``.
         addresses: IP address and port where each living host listens, by name.
-        lives: The life of every role that is to be there, by name; '' before its first answer.
+        incarnations: The life of every role that is to be there, by name; '' before its first answer.
         records: The newest version of records that every role reads.
     """
 
@@ -302,5 +302,5 @@ class ShardMap(Struct, frozen=True):
     routers: tuple[str, ...]
     pushers: tuple[str, ...]
     addresses: dict[str, tuple[str, int]] = {}
-    lives: dict[str, str] = {}
+    incarnations: dict[str, str] = {}
     records: int = 1
