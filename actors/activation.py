@@ -23,11 +23,6 @@ from storage.records import (
 
 log = structlog.get_logger()
 
-LATEST = 64
-"""Entries read at activation, to learn the mailbox's tail and the newest ids of recent senders."""
-
-_AT_ONCE = 16
-
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
 
@@ -65,7 +60,6 @@ class Activation:
         self._incarnation = incarnation
         self._passivations = 0
         self._awaited: dict[str, int] = {}  # of users who are not here: the one snapshot that is good
-        self._few = asyncio.Semaphore(_AT_ONCE)
 
     async def put(self, snapshots: dict[str, ev.Loaded]) -> None:
         """Keep the snapshots; without Redis they are simply gone."""
@@ -121,9 +115,9 @@ class Activation:
             self._store.blocks_of(users),
             self._store.conversations_of(users),
         )
-        latest = await asyncio.gather(*(self._latest(user, floors[user]) for user in users))
+        latest = await asyncio.gather(*(self._store.latest(user, floors[user], 1) for user in users))
         loaded: dict[str, ev.Loaded] = {}
-        for user, documents in zip(users, latest, strict=True):
+        for user, last in zip(users, latest, strict=True):
             account = accounts.get(user)
             if account is not None:
                 loaded[user] = ev.Loaded(
@@ -132,15 +126,11 @@ class Activation:
                     cursors=cursors.get(user, {}),
                     blocks=tuple(blocks.get(user, ())),
                     rows=tuple(rows.get(user, ())),
-                    newest=_newest(documents),
-                    tail=documents[0].seq if documents else 0,
+                    newest=last[0].greatest if last else "",
+                    tail=last[0].seq if last else 0,
                     handled=floors[user] - 1,
                 )
         return loaded
-
-    async def _latest(self, user: str, below: int) -> list[MailboxDocument]:
-        async with self._few:
-            return await self._store.latest(user, below, LATEST)
 
     def _with_pending(self, loaded: ev.Loaded) -> ev.Loaded:
         """Add the cursors and rows that are still on their way to the store."""
@@ -162,26 +152,18 @@ class Activation:
         return dict(zip(wanted, answers, strict=True))
 
     async def _facts_of(self, user: str, unknown: Iterable[ev.Unknown]) -> ev.Facts:
-        newest: list[tuple[str, str]] = []
         repeats: list[tuple[str, str, int]] = []
         cursors: list[tuple[int, bool]] = []
         items: list[tuple[int, int, tuple[Item, ...]]] = []
         for one in unknown:
-            async with self._few:
-                if isinstance(one, ev.NewestUnknown):
-                    newest.append((one.device, await self._newest(user, one)))
-                elif isinstance(one, ev.RepeatUnknown):
-                    repeats.append((one.device, one.cause, await self._repeated_upto(user, one)))
-                elif isinstance(one, ev.CursorUnknown):
-                    cursors.append((one.seq, await self._store.exists(user, one.seq)))
-                elif isinstance(one, ev.SendersUnknown):
-                    stored = await self._store.range(user, one.after, one.upto, _MOST)
-                    items.append((one.after, one.upto, tuple(_item(document) for document in stored)))
-        return ev.Facts(tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
-
-    async def _newest(self, user: str, unknown: ev.NewestUnknown) -> str:
-        document = await self._store.latest_from(user, unknown.sender, unknown.device, unknown.below)
-        return "" if document is None else document.newest or document.cause
+            if isinstance(one, ev.RepeatUnknown):
+                repeats.append((one.device, one.cause, await self._repeated_upto(user, one)))
+            elif isinstance(one, ev.CursorUnknown):
+                cursors.append((one.seq, await self._store.exists(user, one.seq)))
+            elif isinstance(one, ev.SendersUnknown):
+                stored = await self._store.range(user, one.after, one.upto, _MOST)
+                items.append((one.after, one.upto, tuple(_item(document) for document in stored)))
+        return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
 
     async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
         found = await self._store.find_causes(user, [unknown.cause], unknown.below)
@@ -230,12 +212,3 @@ def _gap(documents: Sequence[MailboxDocument], after: int) -> bool:
             return True
         before = document.seq
     return False
-
-
-def _newest(documents: Sequence[MailboxDocument]) -> dict[str, str]:
-    """Return the newest id of each sender's device; the documents come highest seq first."""
-    newest: dict[str, str] = {}
-    for document in documents:
-        if document.kind == "m":
-            newest.setdefault(document.sender_device, document.newest or document.cause)
-    return newest

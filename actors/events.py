@@ -169,14 +169,6 @@ Event = (
 # --- what an event may need to know first: the host looks it up and tells the actor ----------------
 
 
-class NewestUnknown(Struct, frozen=True):
-    """The newest id of this sender's device among the entries below ``below`` has not been loaded."""
-
-    sender: str
-    device: str
-    below: int
-
-
 class RepeatUnknown(Struct, frozen=True):
     """Whether the mailbox below ``below`` holds this message has not been looked up."""
 
@@ -199,7 +191,7 @@ class SendersUnknown(Struct, frozen=True):
     upto: int
 
 
-Unknown = NewestUnknown | RepeatUnknown | CursorUnknown | SendersUnknown
+Unknown = RepeatUnknown | CursorUnknown | SendersUnknown
 
 
 class Loaded(Struct, frozen=True):
@@ -211,7 +203,7 @@ class Loaded(Struct, frozen=True):
         cursors: Stored cursor by device.
         blocks: Blocks, lifted ones too.
         rows: What it knows of its conversations.
-        newest: Greatest message id known of each sender's device.
+        newest: Greatest message id among the stored entries that count, '' if there is none.
         tail: seq of the newest stored entry that counts, 0 if there is none.
         handled: Records up to here have been handled (the shard's floor).
     """
@@ -221,7 +213,7 @@ class Loaded(Struct, frozen=True):
     cursors: dict[str, int]
     blocks: tuple[Block, ...]
     rows: tuple[Conversation, ...]
-    newest: dict[str, str]
+    newest: str
     tail: int
     handled: int
 
@@ -229,7 +221,6 @@ class Loaded(Struct, frozen=True):
 class Facts(Struct, frozen=True):
     """Answers to `Unknown`."""
 
-    newest: tuple[tuple[str, str], ...] = ()
     repeats: tuple[tuple[str, str, int], ...] = ()
     cursors: tuple[tuple[int, bool], ...] = ()
     items: tuple[tuple[int, int, tuple[Item, ...]], ...] = ()

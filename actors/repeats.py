@@ -1,8 +1,14 @@
-"""Which messages of a sender's device are repeats, told without remembering them all.
+"""Which messages of a mailbox are repeats, told without remembering them all. Pure.
 
-Message ids carry their time. What was seen before this actor came to life has ids up to a
-*floor*, the greatest of them; what was seen since is remembered for a while. So an id above the
-floor is new unless it is remembered, and only an id at or below it has to be looked up.
+Message ids carry their time. What a mailbox held when its actor came to life has ids up to a *floor*, the
+greatest of them, whoever sent them; what came since is remembered for a while, by sender's device. So an id
+above the floor is new unless it is remembered, and only one at or below it has to be looked up:
+
+    the mailbox held ids up to 12:00:07 when the actor was loaded
+    Alice's phone sends one of 12:00:09, for the first time     new, nothing is looked up
+    Bob's phone sends one of 11:58, which he wrote on a train   looked up
+
+A device of which much was forgotten has a floor of its own, which is higher.
 """
 
 _FEW = 32
@@ -10,18 +16,49 @@ _MANY = 2048
 _KEEP_MS = 2_000
 
 
+class Repeats:
+    """The message ids of one mailbox.
+
+    Args:
+        newest: The greatest id in the mailbox so far; '' if it holds none.
+
+    Attributes:
+        newest: The same, of now.
+    """
+
+    __slots__ = ("_devices", "_floor", "newest")
+
+    def __init__(self, newest: str) -> None:
+        self.newest = self._floor = newest
+        self._devices: dict[str, Seen] = {}
+
+    def is_repeat(self, device: str, message_id: str) -> bool | None:
+        """Say whether the mailbox holds this message of this sender's device; None: look it up."""
+        seen = self._devices.get(device)
+        if seen is None:
+            return None if message_id <= self._floor else False
+        return seen.is_repeat(message_id)
+
+    def add(self, device: str, message_id: str) -> None:
+        """Remember a message that was kept."""
+        self.newest = max(self.newest, message_id)
+        seen = self._devices.get(device)
+        if seen is None:
+            seen = self._devices[device] = Seen(self._floor)
+        seen.add(message_id)
+
+
 class Seen:
     """The ids of one sender's device in one mailbox.
 
     Attributes:
         floor: Every id above this that was seen is in memory; '' if none was seen before.
-        newest: The greatest id seen.
     """
 
-    __slots__ = ("_ids", "_limit", "floor", "newest")
+    __slots__ = ("_ids", "_limit", "floor")
 
-    def __init__(self, newest: str) -> None:
-        self.floor = self.newest = newest
+    def __init__(self, floor: str) -> None:
+        self.floor = floor
         self._ids: set[str] = set()
         self._limit = _FEW
 
@@ -34,7 +71,6 @@ class Seen:
     def add(self, message_id: str) -> None:
         """Remember an id; forget old ones, at the price of looking them up should they come again."""
         self._ids.add(message_id)
-        self.newest = max(self.newest, message_id)
         if len(self._ids) >= self._limit:
             self._forget()
 

@@ -11,7 +11,7 @@ from typing import Final
 import bson
 from msgspec import Struct
 
-from storage.mongo.mailboxes import _stored
+from storage.mongo.buckets import buckets
 from storage.records import MailboxDocument, MessageRecord, ReceiptRecord, encode_record
 
 SIZES: Final = (1_000_000, 100_000_000, 1_000_000_000)
@@ -148,7 +148,7 @@ def sizes_of_a_message() -> tuple[int, int]:
         at_ms=at,
         record=record,
     )
-    return len(record) + round(M.receipts * len(encode_record(receipt))), len(bson.encode(_stored(entry)))
+    return len(record) + round(M.receipts * len(encode_record(receipt))), len(bson.encode(next(buckets([entry]))))
 
 
 class Need(Struct, frozen=True):

@@ -296,10 +296,11 @@ class Mailboxes(Protocol):
     """Stored entries, conversations and cursors."""
 
     async def insert(self, documents: Sequence[MailboxDocument]) -> None:
-        """Insert the documents durably, in one unordered write.
+        """Insert the entries durably, in one unordered write.
 
         One that is there already is left as it is, so replays change nothing. On an exception any
-        part of them may have been written.
+        part of them may have been written. Of each user these must be all entries between the first and
+        the last of them, and everything before them must have been inserted already.
         """
         ...
 
@@ -311,12 +312,6 @@ class Mailboxes(Protocol):
         """Return the entries with ``seq < below``, highest first."""
         ...
 
-    async def latest_from(
-        self, user_id: str, sender: str, sender_device: str, below: int
-    ) -> MailboxDocument | None:
-        """Return the last message of this sender's device with ``seq < below``."""
-        ...
-
     async def exists(self, user_id: str, seq: int) -> bool:
         """Say whether the mailbox holds this entry."""
         ...
@@ -324,7 +319,11 @@ class Mailboxes(Protocol):
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
     ) -> dict[tuple[str, str], MailboxDocument]:
-        """Return the messages among these ids with ``seq < below``, by (sender's device, id)."""
+        """Return the messages among these ids with ``seq < below``, by (sender's device, id).
+
+        What was accepted ten minutes before the time in an id, or earlier, is not looked at: an id is at
+        most five minutes ahead of the server's clock.
+        """
         ...
 
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
@@ -335,8 +334,8 @@ class Mailboxes(Protocol):
         """Return ``{sender: [(seq, at_ms), ...]}``, newest first, of the last ``limit`` messages."""
         ...
 
-    async def sweep(self, user_id: str, below: int) -> int:
-        """Delete the entries with ``seq < below``; returns how many."""
+    async def sweep(self, user_id: str, below: int) -> None:
+        """Delete entries with ``seq < below``; those that are stored together with a later one may stay."""
         ...
 
     async def conversations(self, user_id: str) -> list[Conversation]:

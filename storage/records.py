@@ -125,8 +125,7 @@ class MailboxDocument(Struct, frozen=True):
         cause: The message id, or what caused the record.
         at_ms: When it was accepted.
         record: The log value, byte for byte.
-        newest: Greatest message id of this sender's device in this mailbox so far, where that is
-            not ``cause`` itself; else ''. A greater id than the newest cannot be a repeat.
+        newest: Greatest message id in this mailbox up to here, where that is not this entry's own; else ''.
     """
 
     user: str
@@ -139,6 +138,14 @@ class MailboxDocument(Struct, frozen=True):
     at_ms: int
     record: bytes
     newest: str = ""
+
+    @property
+    def greatest(self) -> str:
+        """The greatest message id in this mailbox up to here; '' if there is none.
+
+        A message with a greater id cannot be a repeat, whoever sent it.
+        """
+        return self.newest or (self.cause if self.kind == "m" else "")
 
 
 class Conversation(Struct):

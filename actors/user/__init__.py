@@ -13,7 +13,6 @@ from typing import Any
 
 from actors import effects as do
 from actors import events as ev
-from actors.repeats import Seen
 from actors.user.acks import Acks
 from actors.user.company import Company
 from actors.user.records import Records
@@ -42,8 +41,6 @@ class UserActor(Records, Acks, Company):
 
     def learn(self, facts: ev.Facts) -> None:
         """Take the answers."""
-        for device, newest in facts.newest:
-            self.seen.setdefault(device, Seen(newest))
         for device, cause, seq in facts.repeats:
             self._repeat_facts[device, cause] = seq
         self._cursor_facts.update(facts.cursors)

@@ -4,7 +4,7 @@ from actors import effects as do
 from actors import events as ev
 from actors.user.reading import Reading
 from actors.user.state import DeviceState
-from storage.records import Block
+from storage.records import Block, Device, MessageRecord
 
 
 class Company(Reading):
@@ -55,12 +55,21 @@ class Company(Reading):
         self.user, self._devices = event.user, event.devices
         known, self.devices = self.devices, {}
         for device in event.devices:
-            state = known.get(device.device) or DeviceState(
-                device.from_seq, floor=device.from_seq, pushable=False
-            )
+            state = known.get(device.device) or self._new_device(device)
             state.pushable = device.push_token is not None
             self.devices[device.device] = state
         for stream in [s for s in self.streams.values() if s.device not in self.devices]:
             del self.streams[stream.number]
             self._out.append(do.Close(stream.number, "revoked", "this device was removed"))
         self._out.append(do.AnswerDone(event.token))
+
+    def _new_device(self, device: Device) -> DeviceState:
+        """Return the state of a device that was added: what was encrypted without it is none of its business."""
+        without = [
+            item.seq
+            for item in self.head
+            if isinstance(item.record, MessageRecord) and device.device not in item.record.payloads
+        ]
+        return DeviceState(
+            device.from_seq, floor=max([device.from_seq, *without]), pushable=False
+        )

@@ -5,7 +5,6 @@ from msgspec.structs import replace
 from actors import effects as do
 from actors import events as ev
 from actors.events import Item
-from actors.repeats import Seen
 from actors.user.reading import Reading
 from actors.view import at_ms_of
 from storage.records import (
@@ -30,11 +29,6 @@ class Records(Reading):
             return []
         if self._is_blocked(record.sender, event.seq):
             return []
-        if record.sender not in self.rows:
-            # The row is stored with the first message: without it there was none.
-            self.seen.setdefault(record.sender_device, Seen(""))
-        if record.sender_device not in self.seen:
-            return [ev.NewestUnknown(record.sender, record.sender_device, event.seq)]
         if self._is_repeat(record) is None:
             return [ev.RepeatUnknown(record.sender, record.sender_device, record.cause, event.seq)]
         return self._gaps_lack()
@@ -92,7 +86,7 @@ class Records(Reading):
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
         """Say whether the mailbox holds this message already; None: it has to be looked up."""
-        known = self.seen[record.sender_device].is_repeat(record.cause)
+        known = self.repeats.is_repeat(record.sender_device, record.cause)
         if known is not None:
             return known
         if any(_same_message(item.record, record) for item in self.head):
@@ -101,12 +95,13 @@ class Records(Reading):
         return None if found is None else found > 0
 
     def _keep(self, seq: int, record: MessageRecord | KeysRecord | SentRecord, value: bytes) -> None:
-        sender = device = newest = ""
+        sender = device = ""
+        own = False
         if isinstance(record, MessageRecord):
             sender, device = record.sender, record.sender_device
-            self.seen[device].add(record.cause)
-            greatest = self.seen[device].newest
-            newest = "" if greatest == record.cause else greatest
+            self.repeats.add(device, record.cause)
+            own = self.repeats.newest == record.cause
+        newest = "" if own else self.repeats.newest
         document = MailboxDocument(
             self.user.user_id, seq, self.head.tail, _TAGS[type(record)], sender, device,
             record.cause, at_ms_of(record), value, newest,

@@ -9,7 +9,7 @@ from actors import events as ev
 from actors.events import Item
 from actors.presence import Presence, may_see
 from actors.receipts import Peer, Receipts
-from actors.repeats import Seen
+from actors.repeats import Repeats
 from actors.view import Head, Poll, Stream
 from storage.records import Conversation, User
 
@@ -51,7 +51,7 @@ class State:
         self.streams: dict[int, Stream] = {}
         self.polls: dict[object, Poll] = {}
         self.blocks = {block.peer: block for block in loaded.blocks}
-        self.seen = {device: Seen(newest) for device, newest in loaded.newest.items()}
+        self.repeats = Repeats(loaded.newest)
         self.rows = {row.peer: row for row in loaded.rows}
         self.receipts = Receipts(loaded.rows)
         self.presence = Presence(loaded.user.last_seen_ms)
@@ -85,7 +85,7 @@ class State:
             cursors={device: state.cursor for device, state in self.devices.items()},
             blocks=tuple(self.blocks.values()),
             rows=tuple(self.rows.values()),
-            newest={device: seen.newest for device, seen in self.seen.items()},
+            newest=self.repeats.newest,
             tail=self.head.tail,
             handled=self.head.handled,
         )

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, cast
 
 from actors import effects as do
 from actors import events as ev
-from actors.activation import LATEST, Activation, _gap, _item, _newest, _receipt
+from actors.activation import Activation, _gap, _item, _receipt
 from actors.host.inboxes import Inboxes
 from actors.host.links import FromLinks
 from actors.host.state import HostState, Resident
@@ -78,15 +78,15 @@ class Lookups(Activation):
             cursors = await self._store.cursors_of([user])
             blocks = await self._store.blocks_of([user])
             rows = await self._store.conversations_of([user])
-            documents = await self._store.latest(user, floor, LATEST)
+            last = await self._store.latest(user, floor, 1)
             loaded[user] = ev.Loaded(
                 user=accounts[user],
                 devices=tuple(devices[user]),
                 cursors=cursors[user],
                 blocks=tuple(blocks[user]),
                 rows=tuple(rows[user]),
-                newest=_newest(documents),
-                tail=documents[0].seq if documents else 0,
+                newest=last[0].greatest if last else "",
+                tail=last[0].seq if last else 0,
                 handled=floor - 1,
             )
         return loaded

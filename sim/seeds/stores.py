@@ -68,19 +68,6 @@ class Store:
         """Return the newest below, highest first."""
         return [each for each in reversed(self.mailbox(user_id)) if each.seq < below][:limit]
 
-    async def latest_from(
-        self, user_id: str, sender: str, sender_device: str, below: int
-    ) -> MailboxDocument | None:
-        """Return the newest message of this sender's device below."""
-        for each in reversed(self.mailbox(user_id)):
-            if each.seq < below and (each.kind, each.sender, each.sender_device) == (
-                "m",
-                sender,
-                sender_device,
-            ):
-                return each
-        return None
-
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
         """Return the newest messages of this sender below, highest first."""
         mine = [e for e in reversed(self.mailbox(user_id)) if (e.kind, e.sender) == ("m", peer)]

@@ -4,12 +4,20 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from roost.ids import uuid7
 from storage.mongo import MongoStore
-from storage.mongo.mailboxes import _windows
+from storage.mongo.buckets import SPAN
 from storage.records import Conversation, Cursor, MailboxDocument
 
 ALL = 2**53
+
+
+def made(ms: int) -> str:
+    """Return the id of a message that was made at this time."""
+    return uuid7(ms, bytes(10))
 
 
 def entry(
@@ -17,8 +25,14 @@ def entry(
 ) -> MailboxDocument:
     device = f"{sender.upper()}DEVICE"
     return MailboxDocument(
-        user, seq, 0, kind, sender, device, cause or f"id-{seq}", seq * 10, b"record %d" % seq
+        user, seq, 0, kind, sender, device, cause or made(seq % 2**40), seq * 10, b"record %d" % seq
     )
+
+
+def mailbox(*numbers: int, user: str = "bob") -> list[MailboxDocument]:
+    """Return the entries of one mailbox, each of which names the one before it."""
+    pairs = itertools.pairwise((0, *numbers))
+    return [msgspec.structs.replace(entry(seq, user=user), prev=prev) for prev, seq in pairs]
 
 
 def seqs(found: Iterable[MailboxDocument]) -> list[int]:
@@ -27,7 +41,7 @@ def seqs(found: Iterable[MailboxDocument]) -> list[int]:
 
 async def test_entry_comes_back_as_it_was_inserted(store: MongoStore) -> None:
     older = entry(5)
-    newer = msgspec.structs.replace(entry(9), newest="id-99", prev=5)
+    newer = msgspec.structs.replace(entry(9), newest=made(99), prev=5)
     await store.insert([newer, older])
     assert await store.range("bob", 0, ALL, 10) == [older, newer]
 
@@ -36,7 +50,8 @@ async def test_replay_changes_nothing(store: MongoStore) -> None:
     first = [entry(seq) for seq in (1, 2, 3)]
     await store.insert(first)
     replayed = [msgspec.structs.replace(each, record=b"other") for each in first]
-    await store.insert([*replayed, entry(4)])
+    await store.insert(replayed)
+    await store.insert([entry(4)])
     assert await store.range("bob", 0, ALL, 10) == [*first, entry(4)]
     await store.insert([])
 
@@ -83,42 +98,140 @@ async def test_newest_are_found_by_a_store_that_has_seen_nothing(
     await other.close()
 
 
-def test_windows_cover_the_range_once() -> None:
-    windows = list(_windows(10, 10_000_000, 5))
-    assert windows[0][0] == 10
-    assert windows[-1][1] == 10_000_000
-    assert all(before[1] == after[0] for before, after in itertools.pairwise(windows))
+async def test_a_replay_that_cuts_elsewhere_shows_each_entry_once(store: MongoStore) -> None:
+    whole = mailbox(*range(1, 13))
+    await store.insert(whole[:5])
+    await store.insert(whole[5:9])
+    await store.insert(whole[2:4])
+    await store.insert(whole[3:12])
+    assert await store.range("bob", 0, ALL, 100) == whole
+    assert await store.latest("bob", ALL, 100) == whole[::-1]
+    assert seqs(await store.range("bob", 4, 7, 100)) == [5, 6, 7]
+    assert seqs(await store.latest("bob", 6, 2)) == [5, 4]
+    assert await asyncio.gather(*(store.exists("bob", seq) for seq in range(14))) == [
+        seq in range(1, 13) for seq in range(14)
+    ]
+
+
+async def test_an_entry_that_is_only_in_a_bucket_that_ends_later_is_found(store: MongoStore) -> None:
+    # A first life stored all of it in one bucket, and nothing was committed past 5: a second one came no
+    # further than 8.
+    whole = mailbox(*range(100, 100_100, 100))
+    await store.insert(whole[:60])
+    await store.insert(whole[4:8])
+    assert seqs(await store.range("bob", 0, ALL, 3)) == [100, 200, 300]
+    assert seqs(await store.range("bob", 0, 650, 100)) == [100, 200, 300, 400, 500, 600]
+    assert seqs(await store.latest("bob", 801, 8)) == [800, 700, 600, 500, 400, 300, 200, 100]
+    assert seqs(await store.latest("bob", 700, 4)) == [600, 500, 400, 300]
+
+
+async def test_a_bucket_that_spans_far_beyond_the_edge_is_found(store: MongoStore) -> None:
+    far = [100, 100 + SPAN - 1, 100 + SPAN]
+    await store.insert(mailbox(*far))
+    assert seqs(await store.range("bob", 0, 100, 10)) == [100]
+    assert seqs(await store.range("bob", 0, 100 + SPAN - 2, 10)) == [100]
+    assert seqs(await store.latest("bob", 101, 10)) == [100]
+    assert await store.exists("bob", 100 + SPAN - 1)
+    assert not await store.exists("bob", 101)
+
+
+async def test_what_was_swept_hides_nothing_of_the_rest(store: MongoStore) -> None:
+    whole = mailbox(*range(1, 301))
+    for at in range(0, 300, 20):
+        await store.insert(whole[at : at + 20])
+    await store.sweep("bob", 150)
+    kept = seqs(await store.range("bob", 0, ALL, 1000))
+    assert kept == list(range(141, 301))
+    assert seqs(await store.range("bob", 0, 160, 5)) == [141, 142, 143, 144, 145]
+    assert seqs(await store.latest("bob", 146, 100)) == [145, 144, 143, 142, 141]
+
+
+async def test_a_page_of_a_long_mailbox_reads_little_of_it(store: MongoStore) -> None:
+    whole = mailbox(*range(1, 5001))
+    for at in range(0, 5000, 10):
+        await store.insert(whole[at : at + 10])
+    read: list[int] = []
+    many = store._mailbox.many
+
+    async def counted(where: object) -> list[dict[str, object]]:
+        found = await many(where)  # type: ignore[arg-type]
+        read.append(len(found))
+        return found
+
+    store._mailbox.many = counted  # type: ignore[method-assign, assignment]
+    assert len(await store.range("bob", 0, ALL, 100)) == 100
+    assert len(await store.range("bob", 2500, 5000, 100)) == 100
+    assert len(await store.latest("bob", ALL, 100)) == 100
+    assert len(await store.latest("bob", 2500, 100)) == 100
+    assert sum(read) < 250, "of 500 buckets"
+
+
+async def test_entries_from_before_there_were_buckets_are_read(store: MongoStore) -> None:
+    old = {"_id": "bob|0000000000000005", "u": "bob", "s": 5, "p": 0, "k": "m", "f": "alice"}
+    old |= {"d": "ALICEDEVICE", "i": made(5), "a": 50, "r": b"record 5"}
+    await store._mailbox.insert_missing([old])
+    await store.insert(mailbox(5, 6)[1:])
+    first, second = await store.range("bob", 0, ALL, 10)
+    assert msgspec.structs.replace(first, newest="") == entry(5)
+    assert first.greatest > made(5), "what came before it is known by its time only"
+    assert second.seq == 6
+
+
+USERS = itertools.count()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    numbers=st.lists(st.integers(1, 3 * SPAN), min_size=1, max_size=60, unique=True).map(sorted),
+    lives=st.lists(st.tuples(st.integers(0, 59), st.lists(st.integers(1, 20), max_size=20)), max_size=4),
+    bounds=st.tuples(st.integers(0, 3 * SPAN), st.integers(0, 3 * SPAN), st.integers(1, 70)),
+)
+async def test_reads_are_complete_whatever_lives_cut_it(
+    store: MongoStore, numbers: list[int], lives: list[tuple[int, list[int]]], bounds: tuple[int, int, int]
+) -> None:
+    """Each life begins where everything before is stored, and may end anywhere."""
+    user, upto = f"user-{next(USERS)}", 0
+    whole = mailbox(*numbers, user=user)
+    for start, cuts in lives:
+        at = min(start, upto)
+        for size in cuts:
+            await store.insert(whole[at : at + size])
+            at += size
+        upto = max(upto, min(at, len(whole)))
+    stored = numbers[:upto]
+    low, high, limit = bounds
+    assert seqs(await store.range(user, low, high, limit)) == [s for s in stored if low < s <= high][:limit]
+    assert seqs(await store.latest(user, high, limit)) == [s for s in stored[::-1] if s < high][:limit]
 
 
 async def test_questions_about_senders(store: MongoStore) -> None:
     await store.insert(
         [
             entry(1),
-            entry(2, sender="eve", cause="id-1"),
-            entry(3, cause="id-1"),
+            entry(2, sender="eve", cause=made(1)),
+            entry(3, cause=made(1)),
             entry(4, kind="k", sender=""),
             entry(5),
         ]
     )
     assert seqs(await store.history("bob", "alice", ALL, 10)) == [5, 3, 1]
     assert seqs(await store.history("bob", "alice", 5, 1)) == [3]
-    last = await store.latest_from("bob", "alice", "ALICEDEVICE", 5)
-    assert last == entry(3, cause="id-1")
-    assert await store.latest_from("bob", "alice", "OTHERDEVICE", ALL) is None
     assert await store.summary("bob", 10) == {"alice": [(5, 50), (3, 30), (1, 10)], "eve": [(2, 20)]}
     assert await store.summary("bob", 2) == {"alice": [(5, 50), (3, 30)]}
-    found = await store.find_causes("bob", ["id-1", "id-5", "id-6"], 5)
+    found = await store.find_causes("bob", [made(1), made(5), made(6), "no-id"], 5)
     assert {key: each.seq for key, each in found.items()} == {
-        ("ALICEDEVICE", "id-1"): 1,
-        ("EVEDEVICE", "id-1"): 2,
+        ("ALICEDEVICE", made(1)): 1,
+        ("EVEDEVICE", made(1)): 2,
     }
+    assert await store.find_causes("bob", ["no-id"], ALL) == {}
 
 
 async def test_sweep(store: MongoStore) -> None:
-    await store.insert([entry(seq) for seq in range(1, 6)] + [entry(1, user="eve")])
-    assert await store.sweep("bob", 4) == 3
-    assert await store.sweep("bob", 4) == 0
-    assert seqs(await store.range("bob", 0, ALL, 10)) == [4, 5]
+    for each in [*mailbox(1, 2, 3, 4, 5), entry(1, user="eve")]:
+        await store.insert([each])
+    for _ in range(2):
+        await store.sweep("bob", 4)
+        assert seqs(await store.range("bob", 0, ALL, 10)) == [4, 5]
     assert seqs(await store.range("eve", 0, ALL, 10)) == [1]
 
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from actors import effects as do
 from actors import events as ev
-from actors.activation import _gap, _item, _newest, _receipt
+from actors.activation import _gap, _item, _receipt
 from actors.offsets import Offsets
 from actors.user import UserActor
 from roost import wire
@@ -90,7 +90,7 @@ class World:
                 cursors=dict(self.cursors),
                 blocks=(),
                 rows=tuple(self.rows.values()),
-                newest=_newest(counted),
+                newest=counted[0].greatest if counted else "",
                 tail=counted[0].seq if counted else 0,
                 handled=floor - 1,
             )
@@ -173,15 +173,9 @@ class World:
         return effects
 
     def facts(self, lacks: list[ev.Unknown]) -> ev.Facts:
-        newest, repeats, cursors, items = [], [], [], []
+        repeats, cursors, items = [], [], []
         for one in lacks:
-            if isinstance(one, ev.NewestUnknown):
-                mine = [
-                    d for d in self.documents.values() if d.sender_device == one.device and d.seq < one.below
-                ]
-                last = max(mine, key=lambda d: d.seq, default=None)
-                newest.append((one.device, (last.newest or last.cause) if last else ""))
-            elif isinstance(one, ev.RepeatUnknown):
+            if isinstance(one, ev.RepeatUnknown):
                 below = [d for d in self.documents.values() if d.sender == one.sender and d.seq < one.below]
                 known = any((d.sender_device, d.cause) == (one.device, one.cause) for d in below)
                 repeats.append((one.device, one.cause, max(d.seq for d in below) if known else 0))
@@ -190,7 +184,7 @@ class World:
             elif isinstance(one, ev.SendersUnknown):
                 found_items = tuple(_item(d) for d in self.stored(one.after, one.upto))
                 items.append((one.after, one.upto, found_items))
-        return ev.Facts(tuple(newest), tuple(repeats), tuple(cursors), tuple(items))
+        return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
 
     def stored(self, after: int, upto: int) -> list[MailboxDocument]:
         return [self.documents[s] for s in sorted(self.documents) if after < s <= upto]

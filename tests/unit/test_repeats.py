@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from actors.repeats import Seen
+from actors.repeats import Repeats, Seen
 from roost.ids import uuid7
 
 
@@ -38,7 +38,6 @@ def test_old_ids_are_forgotten_and_then_looked_up() -> None:
         seen.add(make(1000 + 1000 * second))
     assert seen.is_repeat(make(1000)) is None
     assert seen.is_repeat(make(1000 + 99_000)) is True
-    assert seen.newest == make(1000 + 99_000)
 
 
 def test_memory_is_bounded_in_an_endless_burst() -> None:
@@ -59,3 +58,39 @@ def test_no_repeat_is_ever_taken_for_new(times: list[int]) -> None:
         elif verdict is False:
             seen.add(message_id)
             added.add(message_id)
+
+
+def test_whoever_writes_for_the_first_time_is_new_without_a_look_up() -> None:
+    repeats = Repeats(make(1000))
+    for number in range(50):
+        assert repeats.is_repeat(f"DEVICE{number}", make(1001, number)) is False
+        repeats.add(f"DEVICE{number}", make(1001, number))
+    assert repeats.is_repeat("DEVICE7", make(1001, 7)) is True
+    assert repeats.is_repeat("LATEDEVICE", make(1000)) is None
+    assert repeats.newest == make(1001, 49)
+
+
+def test_what_came_since_does_not_raise_the_floor_of_others() -> None:
+    repeats = Repeats(make(1000))
+    repeats.add("AHEADDEVICE", make(300_000))
+    assert repeats.is_repeat("OTHERDEVICE", make(1001)) is False
+
+
+DEVICES = st.sampled_from(["A", "B", "C"])
+
+
+@given(st.lists(st.tuples(DEVICES, st.integers(1, 60_000)), max_size=200), st.integers(0, 200))
+def test_no_repeat_is_taken_for_new_over_two_lives(sent: list[tuple[str, int]], crash: int) -> None:
+    repeats, kept = Repeats(""), set()
+    for number, (device, ms) in enumerate(sent):
+        if number == crash:
+            repeats = Repeats(max((each for _, each in kept), default=""))
+        message_id = make(ms)
+        known = repeats.is_repeat(device, message_id)
+        if known is None:
+            known = (device, message_id) in kept
+        assert known == ((device, message_id) in kept)
+        if not known:
+            repeats.add(device, message_id)
+            kept.add((device, message_id))
+    assert repeats.newest == max((each for _, each in kept), default="")
