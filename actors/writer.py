@@ -35,6 +35,13 @@ ROWS_EVERY_S = 2.0
 CURSORS_EVERY_S = 5.0
 """Cursors nobody waits for are collected this long; losing one costs a repeated delivery."""
 
+ENTRIES_MANY = 200
+"""So many entries in one write are a load that is worth collecting for: neighbours share a document."""
+
+ENTRIES_AT_ONCE = 10_000
+BYTES_AT_ONCE = 16 * 1024 * 1024
+"""Bounds of one write of entries."""
+
 BUSY = 16
 """Receipts in one round above which the next round is given time to collect."""
 
@@ -80,6 +87,8 @@ class Writer:
         finished: Called with the tickets of every write that is durable.
         answered: Called with a token when what it waited for is durable.
         clock: Unix milliseconds.
+        linger_s: Entries are collected at most this long, in seconds, under load; a tenth of it while few
+            come. Nothing but the commit waits for it: they are delivered before they are stored.
 
     Attributes:
         shards: Number of shards.
@@ -95,8 +104,11 @@ class Writer:
         finished: Finished,
         answered: Answered,
         clock: Clock,
+        linger_s: float = 0.0,
     ) -> None:
         self._store, self._cache, self._log, self._clock = store, cache, log_writer, clock
+        self._linger_s = linger_s
+        self._last_entries = 0
         self._finished, self._answered = finished, answered
         self.shards = 1
         self.records = 1
@@ -113,7 +125,7 @@ class Writer:
         self._signals = {
             name: asyncio.Event() for name in ("documents", "rows", "wakes", "receipts", "cursors", "rest")
         }
-        self._hurry = {name: asyncio.Event() for name in ("rows", "cursors")}
+        self._hurry = {name: asyncio.Event() for name in ("documents", "rows", "cursors")}
         self._tasks: list[asyncio.Task[None]] = []
         self.appended = 0
 
@@ -153,7 +165,7 @@ class Writer:
         }
 
     def hurry(self) -> None:
-        """Collect no longer: write rows and cursors now."""
+        """Collect no longer: write now what waits."""
         for hurry in self._hurry.values():
             hurry.set()
 
@@ -249,8 +261,11 @@ class Writer:
                 signal.set()
 
     async def _write_documents(self) -> None:
-        while self._documents:
-            batch = self._documents[:1000]
+        load = min(1.0, max(0.1, self._last_entries / ENTRIES_MANY))
+        await self._collect("documents", load * self._linger_s)
+        self._last_entries = left = len(self._documents)
+        while left > 0:
+            batch = self._first_entries(left)
             with metrics.STORE_WRITE_SECONDS.time():
                 await self._store.insert([document for document, _ in batch])
             metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))
@@ -258,7 +273,19 @@ class Writer:
                 for each, _ in batch:
                     traces.tracer.end(traces.STORE, (each.user, each.seq), each.cause, documents=len(batch))
             del self._documents[: len(batch)]
+            left -= len(batch)
             self._finished([ticket for _, ticket in batch])
+        if self._documents:
+            self._signals["documents"].set()
+
+    def _first_entries(self, most: int) -> list[tuple[MailboxDocument, Ticket]]:
+        """Return what one write may hold, at least one entry."""
+        size, batch = 0, self._documents[: min(most, ENTRIES_AT_ONCE)]
+        for number, (document, _) in enumerate(batch):
+            size += len(document.record)
+            if number and size > BYTES_AT_ONCE:
+                return batch[:number]
+        return batch
 
     async def _write_rows(self) -> None:
         await self._collect("rows", ROWS_EVERY_S)
@@ -273,9 +300,10 @@ class Writer:
 
     async def _collect(self, name: str, seconds: float) -> None:
         hurry = self._hurry[name]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await hurry.wait()
+        if seconds:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await hurry.wait()
         hurry.clear()
 
     async def _write_wakes(self) -> None:

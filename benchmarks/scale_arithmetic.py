@@ -148,7 +148,9 @@ def sizes_of_a_message() -> tuple[int, int]:
         at_ms=at,
         record=record,
     )
-    return len(record) + round(M.receipts * len(encode_record(receipt))), len(bson.encode(next(buckets([entry]))))
+    return len(record) + round(M.receipts * len(encode_record(receipt))), len(
+        bson.encode(next(buckets([entry])))
+    )
 
 
 class Need(Struct, frozen=True):

@@ -107,6 +107,8 @@ class Crew:
         here = [each for each in self.of(*WRITERS) if not each.left]
         try:
             async with asyncio.timeout(_CALL_S):
+                hosts = [each for each in self.of("host") if not each.left]
+                await asyncio.gather(*(each.handle.tell({"act": "hurry"}) for each in hosts))
                 # First the writers: nothing that they have written by now may be missing afterwards.
                 writers = await asyncio.gather(*(each.handle.status() for each in here))
                 readers = await asyncio.gather(*(each.handle.status() for each in self.of(role)))

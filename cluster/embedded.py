@@ -26,6 +26,9 @@ A quiet system has a record in each batch. At 80 messages a second the broker to
 and all of it after 40,000 batches.
 """
 
+READS: Final = 2
+"""Reads of one role in progress at once: the embedded store sleeps in its one lock when many meet inserts."""
+
 _PORTS_TRIED: Final = 5
 _AGAIN_S: Final = 0.5
 _AGAIN_MAX_S: Final = 10.0
@@ -143,7 +146,7 @@ class Embedded:
                 "max_batches": most.max_batches or MAX_BATCHES,
             }
         if address := self.address("mongo"):
-            changes["mongo"] = {"url": f"mongodb://{address}"}
+            changes["mongo"] = {"url": f"mongodb://{address}", "reads": self._settings.mongo.reads or READS}
         if address := self.address("redis"):
             changes["redis"] = {"url": f"redis://{address}/0"}
         if address := self.address("fcm"):

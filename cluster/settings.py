@@ -87,6 +87,12 @@ class Mongo(Group):
     driver: Literal["motor", "pymongo"] = Field(
         "motor", description="`motor`, or `pymongo` for its successor `AsyncMongoClient`."
     )
+    reads: int = Field(
+        0,
+        ge=0,
+        description="Reads that a role has in progress at once; the others wait. 0: 16, and 2 with an "
+        "embedded store, which stands still when many reads meet its writes.",
+    )
 
 
 class Redis(Group):
@@ -160,6 +166,13 @@ class Actors(Group):
         60_000, ge=100, description="Milliseconds after which an actor nobody needs is let go."
     )
     sweep_every_s: float = Field(5.0, gt=0, description="Seconds between two looks for idle actors.")
+    store_linger_ms: int = Field(
+        1000,
+        ge=0,
+        le=10_000,
+        description="Milliseconds for which a host collects entries under load before it stores them; a "
+        "tenth of it while few come. They are delivered before; the log keeps them until then.",
+    )
 
 
 class Log(Group):

@@ -16,7 +16,7 @@ from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
-from storage.mongo import MongoStore
+from storage.mongo import READS, MongoStore
 from storage.redis_store import RedisStore
 
 ROUTERS = "routers"
@@ -68,6 +68,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             listen=_listen_address(settings),
             idle_ms=settings.actors.idle_ms,
             sweep_every_s=settings.actors.sweep_every_s,
+            store_linger_s=settings.actors.store_linger_ms / 1000,
         ),
     )
     return overseen(host, settings, "host", name, store)
@@ -132,8 +133,9 @@ def open_keyring(settings: Settings) -> KeyRing:
 
 def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
     """Open MongoDB; it connects at its first call."""
+    mongo = settings.mongo
     return MongoStore(
-        _url("mongo", settings.mongo.url), settings.mongo.database, settings.mongo.driver, keyring
+        _url("mongo", mongo.url), mongo.database, mongo.driver, keyring, reads=mongo.reads or READS
     )
 
 

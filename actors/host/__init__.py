@@ -45,8 +45,11 @@ class ActorHost(Inboxes, FromLinks, Time):
             return
         self._view = view
         self._writer.shards, self._writer.records = view.shards, view.records
-        for number in [n for n in self._shards if view.hosts[n] != self.name]:
+        gone = [n for n in self._shards if view.hosts[n] != self.name]
+        for number in gone:
             self._hand_over(number)
+        if gone:
+            self._writer.hurry()
 
     async def hold(self) -> None:
         """Append nothing to the log until `release`."""
@@ -59,7 +62,6 @@ class ActorHost(Inboxes, FromLinks, Time):
 
     async def status(self) -> dict[str, Any]:
         """Return how many shards, users and streams are here, and what waits to be written."""
-        self._writer.hurry()
         return {
             "shards": len(self._shards),
             "users": len(self._residents),
@@ -70,13 +72,16 @@ class ActorHost(Inboxes, FromLinks, Time):
         }
 
     async def tell(self, message: dict[str, Any]) -> Any:
-        """Take what is told to a host that leaves.
+        """Take what the coordinator tells a host.
 
+        ``hurry``: write now what is collected; somebody waits until all is stored.
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
         ``farewell``: it has lost and stored everything, and says what became of the entries that nobody had
         acknowledged (`Ledger.settle`; a life that began after ``leaving`` had none).
         """
         match message.get("act"):
+            case "hurry":
+                self._writer.hurry()
             case "leaving":
                 self._ledger = self._ledger or Ledger()
             case "staying":

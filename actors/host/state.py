@@ -38,11 +38,13 @@ class HostSettings(Struct, frozen=True):
         listen: IP address to listen on for links.
         idle_ms: An actor nobody needs is passivated after this long, in milliseconds.
         sweep_every_s: How often idle actors are looked for, in seconds.
+        store_linger_s: How long entries are collected under load before they are stored, in seconds.
     """
 
     listen: str = "127.0.0.1"
     idle_ms: int = 60_000
     sweep_every_s: float = 5.0
+    store_linger_s: float = 0.0
 
 
 class Resident:
@@ -78,7 +80,9 @@ class HostState:
         self._secret = secret
         self._settings = settings or HostSettings()
         self._incarnation = secrets.token_hex(8)
-        self._writer = Writer(store, cache, log_writer, self._finished, self._answered, clock)
+        self._writer = Writer(
+            store, cache, log_writer, self._finished, self._answered, clock, self._settings.store_linger_s
+        )
         self._activation = Activation(store, cache, self._writer, self._incarnation)
         self._outlets = Outlets(self._writer, clock)
         self._view: ClusterView | None = None

@@ -64,12 +64,10 @@ class Company(Reading):
         self._out.append(do.AnswerDone(event.token))
 
     def _new_device(self, device: Device) -> DeviceState:
-        """Return the state of a device that was added: what was encrypted without it is none of its business."""
+        """Return the state of an added device; what was encrypted without it is not its to acknowledge."""
         without = [
             item.seq
             for item in self.head
             if isinstance(item.record, MessageRecord) and device.device not in item.record.payloads
         ]
-        return DeviceState(
-            device.from_seq, floor=max([device.from_seq, *without]), pushable=False
-        )
+        return DeviceState(device.from_seq, floor=max([device.from_seq, *without]), pushable=False)

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from roost.ids import MESSAGE_ID_AHEAD_MS, uuid7
 from storage.mongo.driver import Document
@@ -66,10 +67,7 @@ def entries_of(document: Document) -> list[MailboxDocument]:
     if packed is None:
         return [_single(document)]
     user = document["u"]
-    return [
-        MailboxDocument(user, e.seq, e.prev, e.kind, e.sender, e.sender_device, e.cause, e.at_ms, e.record, e.newest)
-        for e in _decode(packed)
-    ]  # fmt: skip
+    return [MailboxDocument(user, *astuple(entry)) for entry in _decode(packed)]
 
 
 def _runs(entries: Iterable[MailboxDocument]) -> Iterator[list[MailboxDocument]]:
@@ -90,10 +88,7 @@ def _runs(entries: Iterable[MailboxDocument]) -> Iterator[list[MailboxDocument]]
 
 def _bucket(user: str, run: Sequence[MailboxDocument]) -> Document:
     first, last = run[0].seq, run[-1].seq
-    packed = [
-        _Entry(e.seq, e.prev, e.kind, e.sender, e.sender_device, e.cause, e.at_ms, e.record, e.newest)
-        for e in run
-    ]
+    packed = [_Entry(*astuple(entry)[1:]) for entry in run]
     return {"_id": f"{user}|{first:014x}|{last:014x}", "u": user, "s": last, "e": _encode(packed)}
 
 

@@ -92,10 +92,16 @@ async def ping(client: Any) -> None:
 
 
 class Collection:
-    """The few operations that the adapter needs, on one collection of either driver."""
+    """The few operations that the adapter needs, on one collection of either driver.
 
-    def __init__(self, collection: Any) -> None:
+    Args:
+        collection: The driver's.
+        reads: Taken by each read while it is in progress.
+    """
+
+    def __init__(self, collection: Any, reads: asyncio.Semaphore | None = None) -> None:
         self._collection = collection
+        self._reads = reads or asyncio.Semaphore()
 
     async def index(
         self, keys: Sort, *, unique: bool = False, ttl_s: int | None = None, where: Filter | None = None
@@ -109,40 +115,22 @@ class Collection:
         with translated():
             await self._collection.create_indexes([IndexModel(list(keys), **options)])
 
-    async def one(
-        self, where: Filter, fields: Sequence[str] | None = None, sort: Sort | None = None
-    ) -> Document | None:
+    async def one(self, where: Filter, fields: Sequence[str] | None = None) -> Document | None:
         """Return the first document."""
-        with translated():
-            found: Document | None = await self._collection.find_one(where, fields, sort=sort)
-            return found
+        async with self._reads:
+            with translated():
+                found: Document | None = await self._collection.find_one(where, fields)
+                return found
 
     async def many(
-        self, where: Filter, fields: Sequence[str] | None = None, *, sort: Sort | None = None, limit: int = 0
+        self, where: Filter, fields: Sequence[str] | None = None, *, limit: int = 0
     ) -> list[Document]:
         """Return the documents."""
-        cursor = self._collection.find(where, fields, sort=sort, limit=limit)
-        with translated():
-            found: list[Document] = await cursor.to_list(None)
-            return found
-
-    async def among(
-        self, where: Filter, further: Filter, fields: Sequence[str] | None, sort: Sort, limit: int
-    ) -> list[Document]:
-        """Return the documents that match both filters.
-
-        MongoDB merges the two; the embedded surrogate uses an index for the first only as long as
-        nothing but the index's own fields is in it, and would scan the collection otherwise.
-        """
-        pipeline: list[Filter] = [{"$match": where}, {"$match": further}, {"$sort": dict(sort)}]
-        pipeline += [{"$limit": limit}] if limit else []
-        pipeline += [{"$project": dict.fromkeys(fields, 1)}] if fields else []
-        with translated():
-            cursor = self._collection.aggregate(pipeline)
-            if inspect.isawaitable(cursor):
-                cursor = await cursor
-            found: list[Document] = await cursor.to_list(None)
-            return found
+        cursor = self._collection.find(where, fields, limit=limit)
+        async with self._reads:
+            with translated():
+                found: list[Document] = await cursor.to_list(None)
+                return found
 
     async def insert(self, document: Document) -> bool:
         """Insert it; False if a unique key is taken."""

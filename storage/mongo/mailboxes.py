@@ -19,7 +19,7 @@ _MESSAGE: Final = "m"
 _ALL: Final = 2**31
 
 _EARLIER_MS: Final = 2 * MESSAGE_ID_AHEAD_MS
-"""A message is not accepted earlier than this before the time in its id: an id may be ahead, and so may a clock."""
+"""A message is accepted at most this long before the time in its id: the id may be ahead, and a clock."""
 
 
 class MailboxesPart(Part):

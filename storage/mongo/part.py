@@ -1,5 +1,6 @@
 """What the parts of the adapter share: the collections and the key ring."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -13,23 +14,24 @@ class Part:
     Args:
         database: The driver's database object.
         keyring: Seals and unseals fields.
+        reads: Taken by each read while it is in progress.
     """
 
-    def __init__(self, database: Any, keyring: KeyRing) -> None:
+    def __init__(self, database: Any, keyring: KeyRing, reads: asyncio.Semaphore) -> None:
         self._ring = keyring
         self._top = 0  # the highest seq seen: where to look for the newest entries first
         self._appended: Counter[str] = Counter()  # sheets of conversations since the last fold, by user
-        self._users = Collection(database["users"])
-        self._devices = Collection(database["devices"])
-        self._sessions = Collection(database["sessions"])
-        self._blocks = Collection(database["blocks"])
-        self._one_time_keys = Collection(database["one_time_keys"])
-        self._mailbox = Collection(database["mailbox"])
-        self._conversations = Collection(database["conversations"])
-        self._cursors = Collection(database["cursors"])
-        self._log = Collection(database["log"])
-        self._placement = Collection(database["placement"])
-        self._dead = Collection(database["dead"])
+        self._users = Collection(database["users"], reads)
+        self._devices = Collection(database["devices"], reads)
+        self._sessions = Collection(database["sessions"], reads)
+        self._blocks = Collection(database["blocks"], reads)
+        self._one_time_keys = Collection(database["one_time_keys"], reads)
+        self._mailbox = Collection(database["mailbox"], reads)
+        self._conversations = Collection(database["conversations"], reads)
+        self._cursors = Collection(database["cursors"], reads)
+        self._log = Collection(database["log"], reads)
+        self._placement = Collection(database["placement"], reads)
+        self._dead = Collection(database["dead"], reads)
 
 
 def row_id(*parts: str) -> str:

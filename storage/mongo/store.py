@@ -1,5 +1,8 @@
 """``MongoStore``: the parts of the adapter behind one client."""
 
+import asyncio
+from typing import Final
+
 from storage.keyring import KeyRing
 from storage.mongo import driver
 from storage.mongo.accounts import AccountsPart
@@ -8,6 +11,9 @@ from storage.mongo.conversations import ConversationsPart
 from storage.mongo.keys import KeysPart
 from storage.mongo.mailboxes import MailboxesPart
 from storage.mongo.sessions import SessionsPart
+
+READS: Final = 16
+"""Reads in progress at once, unless the settings say otherwise."""
 
 
 class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, ConversationsPart, ClusterStatePart):
@@ -20,11 +26,14 @@ class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, Conversati
         database: Name of the database.
         driver_name: ``motor``, or ``pymongo`` for its successor ``AsyncMongoClient``.
         keyring: Seals phone, e-mail, push token and device name.
+        reads: Reads in progress at once; the others wait.
     """
 
-    def __init__(self, url: str, database: str, driver_name: driver.Driver, keyring: KeyRing) -> None:
+    def __init__(
+        self, url: str, database: str, driver_name: driver.Driver, keyring: KeyRing, *, reads: int = READS
+    ) -> None:
         self._client = driver.connect(url, driver_name)
-        super().__init__(self._client[database], keyring)
+        super().__init__(self._client[database], keyring, asyncio.Semaphore(reads))
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""

@@ -95,13 +95,11 @@ class Walk:
         if high + 1 >= SEQ_LIMIT:
             return
         edge = high + _EDGE
-        if not await self._window(high, edge):
-            await self._window(edge, high + SPAN)
-        elif self._has_hole(low, high):
+        if not await self._window(high, edge) or self._has_hole(low, high):
             await self._window(edge, high + SPAN)
 
     def _has_hole(self, low: int, high: int) -> bool:
-        """Say whether an entry between the bounds, or the first above them, follows one that was not found."""
+        """Say whether an entry between the bounds, or the first above, follows one that was not found."""
         above = min((seq for seq in self._found if seq > high), default=None)
         last = () if above is None else (self._found[above],)
         before = low
