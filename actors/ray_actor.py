@@ -74,12 +74,12 @@ class _RoleActor:
         self._address: tuple[str, int] | None = None
         self._starting = asyncio.get_running_loop().create_task(self._start_eagerly()) if eager else None
 
-    async def ensure(self) -> bytes:
-        """Start the service on the first call of this life, and say who is here."""
-        await self._started()
+    async def beat(self) -> bytes:
+        """Start the service on the first call of this life; say who is here, and its figures."""
+        service = await self._started()
         node_id: str = ray.get_runtime_context().get_node_id()
         alive = Alive(INCARNATION, os.getpid(), node_address(), node_id, self._address, RELEASE, VERSION)
-        return msgspec.msgpack.encode(alive)
+        return msgspec.msgpack.encode((alive, await service.status()))
 
     async def apply(self, view: bytes) -> None:
         await (await self._started()).apply(msgspec.msgpack.decode(view, type=ClusterView))
@@ -164,43 +164,45 @@ class RoleHandle:
         self.role, self.name = role, name
         self._actor = actor
 
-    async def ensure(self) -> Alive:
-        """Start the role if this life of its process has not done so, and say who is there. Idempotent.
+    async def beat(self) -> tuple[Alive, dict[str, Any]]:
+        """Start the role if this life of its process has not done so; return who is there, and its figures.
+
+        One call, since each costs some 2 ms of CPU over both sides. Idempotent.
 
         Raises:
             RoleAway: The process is not there, or did not answer in time.
             RoleFailed: It could not start; another call tries again.
         """
-        return msgspec.msgpack.decode(await self._call("ensure"), type=Alive)
+        return msgspec.msgpack.decode(await self._call("beat"), type=tuple[Alive, dict[str, Any]])
 
     async def apply(self, view: ClusterView) -> None:
-        """Hand over the map; raises as `ensure` does."""
+        """Hand over the map; raises as `beat` does."""
         await self._call("apply", msgspec.msgpack.encode(view))
 
     async def hold(self) -> None:
-        """Hold back writes to the log; raises as `ensure` does."""
+        """Hold back writes to the log; raises as `beat` does."""
         await self._call("hold")
 
     async def release(self) -> None:
-        """Let writes go on; raises as `ensure` does."""
+        """Let writes go on; raises as `beat` does."""
         await self._call("release")
 
     async def status(self) -> dict[str, Any]:
-        """Return the role's figures; raises as `ensure` does."""
+        """Return the role's figures; raises as `beat` does."""
         return msgspec.msgpack.decode(await self._call("status"), type=dict[str, Any])
 
     async def metrics(self) -> bytes:
-        """Return the role's metrics; raises as `ensure` does."""
+        """Return the role's metrics; raises as `beat` does."""
         found: bytes = await self._call("metrics")
         return found
 
     async def tell(self, message: dict[str, Any], timeout_s: float = _CALL_S) -> Any:
-        """Pass an operator's message on and return the answer; raises as `ensure` does."""
+        """Pass an operator's message on and return the answer; raises as `beat` does."""
         answer = await self._call("tell", msgspec.msgpack.encode(message), timeout_s=timeout_s)
         return msgspec.msgpack.decode(answer)
 
     async def stop(self, timeout_s: float = _CALL_S) -> None:
-        """Stop the role in order; raises as `ensure` does."""
+        """Stop the role in order; raises as `beat` does."""
         await self._call("stop", timeout_s=timeout_s)
 
     def kill(self) -> None:
@@ -335,7 +337,7 @@ def spawn(
         name: Name of the role in the cluster, for example ``host-1``.
         settings_json: Handed to the builder.
         builder: ``module:function`` to use instead of the entry point.
-        eager: Start the service in every life of the process without waiting for `ensure`.
+        eager: Start the service in every life of the process without waiting for `beat`.
         node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
     """
     options = {"name": f"roost-{name}", "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}

@@ -17,8 +17,6 @@ from storage import metrics
 log = structlog.get_logger()
 
 _RESPAWN_AFTER_S = 10.0
-_FIGURES_EVERY_S = 0.5
-_ANSWER_S = 2.0
 
 
 class RoleKeeper:
@@ -110,7 +108,7 @@ class RoleKeeper:
     async def _once(self) -> None:
         if self._handle is None:
             self._handle = await self._made()
-        alive = await self.handle.ensure()
+        alive, figures = await self.handle.beat()
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
@@ -121,9 +119,9 @@ class RoleKeeper:
             view = self._view
             await self.handle.apply(view)
             self._told = (alive.incarnation, view.version)
+            figures = await self.handle.status()
             self._changed()
-        self.figures = await self.handle.status()
-        self.figures_of = self._told
+        self.figures, self.figures_of = figures, self._told
 
     async def _settle(self, alive: Alive) -> None:
         """Hold a new life while the log is made anew, else free it: who was before us may have held it.
