@@ -60,7 +60,7 @@ class Kafka(Group):
     url: str | None = Field(
         None, description="`host:port[,host:port]` of the brokers. None: an embedded broker."
     )
-    embedded: Broker = Field(
+    embedded: Literal["auto", "kfake", "tansu"] = Field(
         "auto",
         description="Which embedded broker: `kfake`, whose log outlives a crash of its own, `tansu`, whose log "
         "does not, or `auto`: kfake where it was built.",

@@ -78,6 +78,11 @@ class System:
         self.step = ""
         return self._running()
 
+    @property
+    def forgets(self) -> bool:
+        """Whether a crash of the embedded log's server costs what is not stored yet."""
+        return self._embedded.forgets
+
     async def status(self) -> dict[str, Any]:
         """Return what the coordinator says."""
         return await self._head.status()

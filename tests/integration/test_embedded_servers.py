@@ -22,7 +22,7 @@ from storage.mongo.probe import refuses_reads
 from storage.records import Cursor
 
 
-@pytest.mark.parametrize("describe", [specs.tansu, specs.mongo, specs.redis])
+@pytest.mark.parametrize("describe", [specs.kfake, specs.tansu, specs.mongo, specs.redis])
 async def test_server_starts_answers_and_stops(
     describe: Callable[[int, Path], ServerSpec], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The log begins anew while people talk: on purpose, because it is full, and because its server died."""
+"""Tansu's log begins anew while people talk: on purpose, because it is full, and because its server died."""
 
 import asyncio
 import os
@@ -28,7 +28,8 @@ GROWTH_BYTES = 64 * 1024 * 1024
 @pytest.fixture(scope="module")
 def small_log(machine: Machine) -> Iterator[System]:
     """A system whose log is full soon."""
-    yield machine.own("--hosts", "2", "--gateways", "2", env={"ROOST_LOG__MAX_RECORDS": str(SMALL)}).start()
+    env = {"ROOST_KAFKA__EMBEDDED": "tansu", "ROOST_LOG__MAX_RECORDS": str(SMALL)}
+    yield machine.own("--hosts", "2", "--gateways", "2", env=env).start()
     machine.end_own()
 
 
