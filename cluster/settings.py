@@ -62,13 +62,13 @@ class Kafka(Group):
     )
     embedded: Literal["auto", "kfake", "tansu"] = Field(
         "auto",
-        description="Which embedded broker: `kfake`, whose log outlives a crash of its own, `tansu`, whose log "
-        "does not, or `auto`: kfake where it was built.",
+        description="Which embedded broker: `kfake`, whose log outlives a crash of its own, `tansu`, whose "
+        "log does not, or `auto`: kfake where it was built.",
     )
     sync: bool = Field(
         True,  # noqa: FBT003 -- a default
-        description="Whether the embedded kfake has each batch on disk before it confirms it. `false`: a power "
-        "cut may cost the newest batches; a crash of the broker or of everything on the machine does not.",
+        description="Whether the embedded kfake has each batch on disk before it confirms it. `false`: a "
+        "power cut may cost the newest batches; a crash of all our processes does not.",
     )
     replicas: int = Field(
         1, ge=1, description="Copies of each partition when topics are made; 3 on a cluster."
@@ -76,8 +76,8 @@ class Kafka(Group):
     fetch_wait_ms: int = Field(
         0,
         ge=0,
-        description="Milliseconds a broker may hold an empty fetch; it answers early when there is something. "
-        "0: 500, and 5 on the embedded Tansu, which always waits this long.",
+        description="Milliseconds a broker may hold an empty fetch; it answers early when there is "
+        "something. 0: 500, and 5 on the embedded Tansu, which always waits this long.",
     )
     idempotent: bool | None = Field(
         None,
@@ -190,8 +190,8 @@ class Log(Group):
     keep_mb: int = Field(
         0,
         ge=0,
-        description="Megabytes of `mailbox` and `push` above which the oldest records are deleted, if they are "
-        "stored; what is not stored stays. 0: 256 on the embedded kfake, no limit on one's own.",
+        description="Megabytes of `mailbox` and `push` above which the oldest records are deleted, if they "
+        "are stored; what is not stored stays. 0: 256 on the embedded kfake, no limit on one's own.",
     )
     keep_s: float = Field(
         3600.0,

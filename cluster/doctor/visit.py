@@ -26,7 +26,7 @@ from storage.mongo.survey import StoreSurvey
 from storage.redis_survey import CacheSurvey
 
 _SURVEY_S: Final = 12.0
-_MAKERS: Final = {
+_MAKERS: Final[dict[str, Callable[[Settings], servers.Maker]]] = {
     "kafka": lambda given: servers.broker(given.kafka.embedded, sync=given.kafka.sync),
     "mongo": lambda _: servers.mongo,
     "redis": lambda _: servers.redis,

@@ -10,7 +10,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema, String
 
 
-class _Response(Response):
+class _Response(Response):  # type: ignore[misc] -- aiokafka has no types
     API_KEY = 35
     API_VERSION = 1
     SCHEMA = Schema(
@@ -48,7 +48,7 @@ class _Response(Response):
                     yield partition, size
 
 
-class _Struct(RequestStruct):
+class _Struct(RequestStruct):  # type: ignore[misc] -- likewise
     API_KEY = 35
     API_VERSION = 1
     RESPONSE_TYPE = _Response
@@ -57,7 +57,7 @@ class _Struct(RequestStruct):
     )
 
 
-class DescribeLogDirs(Request[_Struct]):
+class DescribeLogDirs(Request[_Struct]):  # type: ignore[misc] -- likewise
     """Asks one broker about one topic; the answer has ``sizes()``."""
 
     API_KEY = 35

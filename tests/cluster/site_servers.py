@@ -4,7 +4,6 @@ The log, the store, the cache, the push endpoint, a Redis for Ray's head, and a 
 gateways.
 """
 
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path

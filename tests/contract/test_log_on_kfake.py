@@ -38,22 +38,28 @@ def broker(servers: Servers, spec: ServerSpec) -> Iterator[Server]:
 async def admin(broker: Server) -> AsyncIterator[KafkaLogAdmin]:
     admin = KafkaLogAdmin(broker.spec.address)
     await admin.start()
-    await admin.create("mailbox", 2)
     yield admin
     await admin.close()
 
 
 @pytest.fixture
-async def writer(admin: KafkaLogAdmin, spec: ServerSpec) -> AsyncIterator[KafkaLogWriter]:
-    writer = KafkaLogWriter(spec.address, deadline_s=8)
+async def address(admin: KafkaLogAdmin, broker: Server) -> str:
+    """Where there is a topic with two shards."""
+    await admin.create("mailbox", 2)
+    return broker.spec.address
+
+
+@pytest.fixture
+async def writer(address: str) -> AsyncIterator[KafkaLogWriter]:
+    writer = KafkaLogWriter(address, deadline_s=8)
     await writer.start()
     yield writer
     await writer.close()
 
 
 @pytest.fixture
-async def reader(admin: KafkaLogAdmin, spec: ServerSpec) -> AsyncIterator[KafkaLogReader]:
-    reader = KafkaLogReader(spec.address, "mailbox", "routers", lost_after_s=0.1)
+async def reader(address: str) -> AsyncIterator[KafkaLogReader]:
+    reader = KafkaLogReader(address, "mailbox", "routers", lost_after_s=0.1)
     await reader.start()
     yield reader
     await reader.close()
@@ -66,53 +72,69 @@ async def append(writer: KafkaLogWriter, values: list[bytes], shard: int = 0) ->
     return offsets
 
 
+class Talk:
+    """Eight who write to both shards without a pause, and what was confirmed to them."""
+
+    def __init__(self, writer: KafkaLogWriter) -> None:
+        self._writer = writer
+        self._numbers = count()
+        self.confirmed: dict[int, dict[int, bytes]] = {0: {}, 1: {}}
+        self._tasks = [asyncio.create_task(self._one()) for _ in range(8)]
+
+    async def _one(self) -> None:
+        while True:
+            items = [(shard, b"%d" % next(self._numbers)) for shard in (0, 1) for _ in range(5)]
+            answers = await self._writer.append("mailbox", items)
+            for (shard, value), offset in zip(items, answers, strict=True):
+                if isinstance(offset, int):
+                    self.confirmed[shard][offset] = value
+
+    async def more(self, records: int) -> None:
+        """Return when so many more were confirmed."""
+        before = len(self.confirmed[0])
+        async with asyncio.timeout(20):
+            while len(self.confirmed[0]) < before + records:
+                await asyncio.sleep(0.01)
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def all_of(reader: KafkaLogReader, ends: dict[int, int]) -> dict[int, dict[int, bytes]]:
+    """Read both shards, at least so far."""
+    found: dict[int, dict[int, bytes]] = {0: {}, 1: {}}
+    await reader.assign(dict.fromkeys(ends, 0))
+    async with asyncio.timeout(20):
+        while any(end not in found[shard] for shard, end in ends.items()):
+            for shard, records in (await reader.poll(wait_ms=100, limit=1000)).items():
+                found[shard] |= {each.offset: each.value for each in records}
+    return found
+
+
 @pytest.mark.parametrize("sync", [True, False])
 async def test_what_was_confirmed_outlives_kill_9(servers: Servers, tmp_path: Path, *, sync: bool) -> None:
-    """The second parameter is the setting that spares the disk: only the machine's own crash costs then."""
+    """Also with the setting that spares the disk: then only the machine's own crash costs something."""
     spec = specs.kfake(specs.free_port(), tmp_path, sync=sync)
     broker = servers.start(spec)
     admin, writer = KafkaLogAdmin(spec.address), KafkaLogWriter(spec.address, deadline_s=2)
-    await admin.start()
+    reader = KafkaLogReader(spec.address, "mailbox", "routers")
+    for client in (admin, writer, reader):
+        await client.start()
     await admin.create("mailbox", 2)
-    await writer.start()
-    confirmed: dict[int, dict[int, bytes]] = {0: {}, 1: {}}
-    numbers = count()
-
-    async def talk() -> None:
-        while True:
-            items = [(shard, b"%d" % next(numbers)) for shard in (0, 1) for _ in range(5)]
-            for (shard, value), offset in zip(items, await writer.append("mailbox", items), strict=True):
-                if isinstance(offset, int):
-                    confirmed[shard][offset] = value
-
-    talking = [asyncio.create_task(talk()) for _ in range(8)]
+    talk = Talk(writer)
     for _ in range(3):
-        before = len(confirmed[0])
-        async with asyncio.timeout(20):
-            while len(confirmed[0]) < before + 500:
-                await asyncio.sleep(0.01)
+        await talk.more(500)
         servers.kill(broker)
         broker = servers.start(spec)
-    before = len(confirmed[0])
-    async with asyncio.timeout(20):
-        while len(confirmed[0]) < before + 500:
-            await asyncio.sleep(0.01)
-    for task in talking:
-        task.cancel()
-    await asyncio.gather(*talking, return_exceptions=True)
-    await writer.close()
-    reader = KafkaLogReader(spec.address, "mailbox", "routers")
-    await reader.start()
-    await reader.assign({0: 0, 1: 0})
-    there: dict[int, dict[int, bytes]] = {0: {}, 1: {}}
-    async with asyncio.timeout(20):
-        while any(max(confirmed[shard]) not in there[shard] for shard in (0, 1)):
-            for shard, records in (await reader.poll(wait_ms=100, limit=1000)).items():
-                there[shard] |= {each.offset: each.value for each in records}
+    await talk.more(500)
+    await talk.end()
+    there = await all_of(reader, {shard: max(talk.confirmed[shard]) for shard in (0, 1)})
     for shard in (0, 1):
-        assert confirmed[shard].items() <= there[shard].items()
+        assert talk.confirmed[shard].items() <= there[shard].items()
         assert sorted(there[shard]) == list(range(len(there[shard]))), "offsets go on without a gap"
-    for client in (reader, admin):
+    for client in (writer, reader, admin):
         await client.close()
     servers.kill(broker)
 
@@ -227,7 +249,9 @@ async def test_an_orderly_end_keeps_where_the_log_begins(
     servers.kill(again)
 
 
-async def test_a_second_broker_waits_for_the_folder(servers: Servers, broker: Server, spec: ServerSpec) -> None:
+async def test_a_second_broker_waits_for_the_folder(
+    servers: Servers, broker: Server, spec: ServerSpec
+) -> None:
     second = replace(
         spec,
         argv=tuple(each.replace(str(spec.port), str(specs.free_port())) for each in spec.argv),
@@ -242,5 +266,3 @@ async def test_a_second_broker_waits_for_the_folder(servers: Servers, broker: Se
 
 def on_disk(folder: Path) -> int:
     return sum(each.stat().st_blocks * 512 for each in folder.rglob("*.dat"))
-
-

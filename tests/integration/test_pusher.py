@@ -23,7 +23,6 @@ from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.records import Device, PushRecord, User, decode_push, encode_push
 from storage.redis_store import RedisStore
-
 from tests.real_servers import Servers
 
 SHARDS = 2
