@@ -103,6 +103,11 @@ class Embedded:
         """Whether the log is ours, and a crash of its server costs what is not stored."""
         return "kafka" in self._servers and self._servers["kafka"].spec.forgets
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the log is ours, and is found again at the next start."""
+        return "kafka" in self._servers and not self._servers["kafka"].spec.forgets
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each server, for ``roost status``."""
         return [

@@ -160,6 +160,10 @@ class LogAdmin(Protocol):
         """Return the lowest offset that each partition still holds; where it is empty, its end."""
         ...
 
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the offset after the last record of each partition. Tansu errs, so it is not asked."""
+        ...
+
     async def create(self, topic: str, partitions: int) -> None:
         """Create the topic and return once it can be written to. An existing one is left as it is."""
         ...

@@ -1,7 +1,7 @@
 """Creates, removes and trims topics, and returns only when every broker asked agrees that it is done."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -51,6 +51,14 @@ class KafkaLogAdmin:
         return len(found["partitions"]) if found else None
 
     async def starts(self, topic: str) -> dict[int, int]:
+        return await self._offsets(topic, lambda consumer, asked: consumer.beginning_offsets(asked))
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        return await self._offsets(topic, lambda consumer, asked: consumer.end_offsets(asked))
+
+    async def _offsets(
+        self, topic: str, ask: Callable[[Any, list[TopicPartition]], Awaitable[dict[TopicPartition, int]]]
+    ) -> dict[int, int]:
         # Only a consumer can ask for offsets.
         consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, group_id=None, request_timeout_ms=REQUEST_TIMEOUT_MS
@@ -60,7 +68,7 @@ class KafkaLogAdmin:
                 async with asyncio.timeout(_DEADLINE_S):
                     await consumer.start()
                     shards = range(await self.partitions(topic) or 0)
-                    found = await consumer.beginning_offsets([TopicPartition(topic, each) for each in shards])
+                    found = await ask(consumer, [TopicPartition(topic, each) for each in shards])
         finally:
             await consumer.stop()
         return {partition.partition: offset for partition, offset in found.items()}

@@ -84,12 +84,13 @@ async def test_a_trimmed_log_is_no_lost_log(own_system: Callable[..., System]) -
             async with system.killed(role):
                 await talking
         await people.settle(within=60)
+        assert await _bases(system) == bases
         system.stop()
         system.start()
+        assert min((await _bases(system)).values()) > max(bases.values()), "the copy of a folder is no trap"
         await people.talk(100, 50.0)
         await people.settle(within=60)
         people.check()
-        assert await _bases(system) == bases
 
 
 async def _bases(system: System) -> dict[int, int]:
