@@ -6,6 +6,7 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BROKER := broker/main.go broker/go.mod broker/go.sum broker/build.py
 
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
@@ -17,7 +18,7 @@ help: ## List the verbs
 
 setup: $(STAMP) ## Make the virtual environment and install everything
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(BROKER)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Roost needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
@@ -26,6 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	@echo "Installing Roost and the versions in constraints.txt"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[embedded,otel]'
+	@$(BIN)/python broker/build.py || true
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Two people, one conversation, every step with its time

@@ -23,6 +23,7 @@ from cluster.placement import moves, place, reaching
 from cluster.seating import Seating
 from cluster.settings import Settings
 from cluster.staffing import Staffing
+from cluster.trimmer import Trimmer
 from roost import clock
 from roost.errors import RoostError, Unavailable
 from storage import metrics
@@ -202,6 +203,8 @@ class Coordinator:
             else:
                 await self._crew.release()
                 self._do(self._staff.watch(), "staffing")
+                if self._settings.log.keep_mb:
+                    self._do(self._trimmer().run(), "trimming")
                 return True
 
     async def _decide(self) -> None:
@@ -304,6 +307,11 @@ class Coordinator:
                 self._batches_before = self._batches()
         except Unavailable as exc:
             log.warning("log_renewal_postponed", reason=exc.detail)
+
+    def _trimmer(self) -> Trimmer:
+        keep = self._settings.log
+        clock_s = asyncio.get_running_loop().time
+        return Trimmer(self._store, self._admin, keep.keep_mb * 2**20, keep.keep_s, clock_s)
 
     def _be_quiet(self, seconds: float) -> None:
         self._log_quiet_until = asyncio.get_running_loop().time() + seconds

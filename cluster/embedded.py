@@ -1,7 +1,7 @@
 """The servers underneath, as far as the operator has given no address of their own.
 
 Each is a child process on a free loopback port in one data folder. One that dies is started again on
-its port; if it was the log, whoever is interested is told, since the embedded log forgets everything.
+its port; if it was a log that forgets everything, whoever is interested is told.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import Any, Final
 import structlog
 
 from cluster import fcm_endpoint, servers
-from cluster.servers import HOST, Server, ServerFailed, ServerSpec, accepts, free_port
+from cluster.servers import HOST, Maker, Server, ServerFailed, ServerSpec, accepts, free_port
 from cluster.settings import Settings
 
 MAX_RECORDS: Final = 150_000
-"""Records after which the embedded log is made anew: some 60 MB of them."""
+"""Records after which a log that forgets is made anew: some 60 MB of them, in memory."""
 
 MAX_BATCHES: Final = 10_000
-"""Batches after which it is: the broker answers slower the more of them a partition holds.
+"""Batches after which it is: Tansu answers slower the more of them a partition holds.
 
 A quiet system has a record in each batch. At 80 messages a second the broker took a fifth of a core at first,
 and all of it after 40,000 batches.
@@ -28,6 +28,12 @@ and all of it after 40,000 batches.
 
 READS: Final = 2
 """Reads of one role in progress at once: the embedded store sleeps in its one lock when many meet inserts."""
+
+KEEP_MB: Final = 256
+"""What the embedded log keeps: after a crash all of it is read at the start, in memory (0.4 s)."""
+
+FETCH_WAIT_MS: Final = 5
+"""Tansu answers a fetch only when its wait ends."""
 
 _PORTS_TRIED: Final = 5
 _AGAIN_S: Final = 0.5
@@ -38,9 +44,6 @@ _HOPELESS_LOOKS: Final = 3
 
 log = structlog.get_logger()
 
-Maker = Callable[[int, Path], ServerSpec]
-"""Describes a server on this port that keeps its files in this folder."""
-
 
 class Embedded:
     """The embedded servers of this process.
@@ -48,7 +51,7 @@ class Embedded:
     Args:
         settings: What has an address in them is not started.
         changed: Awaited with the servers' rows whenever one came or went.
-        log_away: Awaited before the log's server is started again.
+        log_away: Awaited before the log's server is started again, if it will have forgotten everything.
         log_lost: Awaited after that.
         makers: What to start, in place of what the settings give no address for.
     """
@@ -98,6 +101,16 @@ class Embedded:
         server = self._servers.get(name)
         return server.spec.address if server is not None else None
 
+    @property
+    def forgets(self) -> bool:
+        """Whether the log is ours, and a crash of its server costs what is not stored."""
+        return "kafka" in self._servers and self._servers["kafka"].spec.forgets
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the log is ours, and is found again at the next start."""
+        return "kafka" in self._servers and not self._servers["kafka"].spec.forgets
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each server, for ``roost status``."""
         return [
@@ -129,7 +142,7 @@ class Embedded:
         if given.mongo.url is None:
             wanted.append(servers.mongo)
         if given.kafka.url is None:
-            wanted.append(servers.tansu)
+            wanted.append(servers.broker(given.kafka.embedded, sync=given.kafka.sync))
         if given.redis.url is None:
             wanted.append(servers.redis)
         if given.fcm.credentials_file is None:
@@ -139,12 +152,7 @@ class Embedded:
     def _addressed(self) -> Settings:
         changes: dict[str, dict[str, Any]] = {}
         if address := self.address("kafka"):
-            changes["kafka"] = {"url": address, "idempotent": False}
-            most = self._settings.log
-            changes["log"] = {
-                "max_records": most.max_records or MAX_RECORDS,
-                "max_batches": most.max_batches or MAX_BATCHES,
-            }
+            changes |= self._life_of_log(address)
         if address := self.address("mongo"):
             changes["mongo"] = {"url": f"mongodb://{address}", "reads": self._settings.mongo.reads or READS}
         if address := self.address("redis"):
@@ -155,14 +163,27 @@ class Embedded:
             changes["fcm"] = {"credentials_file": credentials, "endpoint": f"http://{address}"}
         return self._settings.changed(changes)
 
+    def _life_of_log(self, address: str) -> dict[str, dict[str, Any]]:
+        kafka, life = self._settings.kafka, self._settings.log
+        if not self.forgets:
+            return {"kafka": {"url": address}, "log": {"keep_mb": life.keep_mb or KEEP_MB}}
+        wait_ms = kafka.fetch_wait_ms or FETCH_WAIT_MS
+        most = (life.max_records or MAX_RECORDS, life.max_batches or MAX_BATCHES)
+        return {
+            "kafka": {"url": address, "idempotent": False, "fetch_wait_ms": wait_ms},
+            "log": {"max_records": most[0], "max_batches": most[1]},
+            "actors": {"store_linger_ms": 0},  # what is not stored goes with the broker
+        }
+
     async def _watch(self, name: str) -> None:
         pause = _AGAIN_S
+        forgets = self._servers[name].spec.forgets
         while True:
             status = await _ended(self._servers[name])
             log.error("server_died", server=name, status=status)
             self._restarts[name] = self._restarts.get(name, 0) + 1
             await self._changed(self.rows())
-            if name == "kafka":
+            if forgets:
                 await self._log_away()
             try:
                 self._servers[name] = await servers.start(self._servers[name].spec)
@@ -174,7 +195,7 @@ class Embedded:
             pause = _AGAIN_S
             log.warning("server_restarted", server=name, pid=self._servers[name].pid)
             await self._changed(self.rows())
-            if name == "kafka":
+            if forgets:
                 await self._log_lost()
 
 

@@ -31,6 +31,10 @@ from roost.errors import Unavailable
 
 _DOWN_S: Final = 120.0
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
+_FORGETS: Final = (
+    "The embedded log is Tansu's and keeps nothing across a crash of its own; an orderly stop stores all of "
+    "it. One that keeps what it confirmed is made by: make setup, or python broker/build.py in the sources."
+)
 
 
 class Up:
@@ -119,7 +123,9 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
         async with _progress(system), started(system) as running:
             stop = asyncio.Event()
             _on_signal(stop.set)  # again, since Ray has put its own handler there meanwhile
-            _announce(running, settings, time.monotonic() - began, as_json=as_json)
+            if system.forgets:
+                say(_FORGETS)
+            _announce(running, time.monotonic() - began, as_json=as_json)
             await stop.wait()
             say("stopping: no more input; what is in the log goes into the store first")
     except (Refused, SettingsInvalid) as exc:
@@ -168,10 +174,8 @@ async def _tick(system: Any) -> None:
             say(f"{said} ({time.monotonic() - since:.0f} s)")
 
 
-def _announce(running: runfile.Running, settings: Settings, took_s: float, *, as_json: bool) -> None:
+def _announce(running: runfile.Running, took_s: float, *, as_json: bool) -> None:
     fields: dict[str, Any] = msgspec.to_builtins(running)
-    if settings.kafka.url is None:
-        say("The embedded log keeps nothing across a crash of its own; an orderly stop stores all of it.")
     if as_json:
         ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}
         sys.stdout.write(json.dumps(ready) + "\n")

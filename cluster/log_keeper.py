@@ -214,10 +214,7 @@ class LogKeeper:
 
     def _raised(self, shard: int, start: int = 0) -> LogState:
         """Return the state of a shard whose log begins anew at the offset ``start``."""
-        state = self.states[shard]
-        by_clock = (self._clock() - _CLOCK_BEGAN_MS) * _NUMBERS_EACH_MS
-        past = state.base + state.stored + BASE_STEP
-        return LogState(shard, max(past, by_clock) if by_clock < _CLOCK_LIMIT else past, start)
+        return raised(self.states[shard], start, self._clock())
 
     async def _put(self, states: Iterable[LogState]) -> None:
         changed = list(states)
@@ -250,6 +247,13 @@ class LogKeeper:
                 f"The topic {MAILBOX} has {found} partitions and there must be one for each of the "
                 f"{self._shards} shards. Set ROOST_SHARDS={found}, or use another Kafka cluster."
             )
+
+
+def raised(state: LogState, start: int, now_ms: int) -> LogState:
+    """Return the state of a shard from whose offset ``start`` on every number is one never given out."""
+    by_clock = (now_ms - _CLOCK_BEGAN_MS) * _NUMBERS_EACH_MS
+    past = state.base + state.stored + BASE_STEP
+    return LogState(state.shard, max(past, by_clock) if by_clock < _CLOCK_LIMIT else past, start)
 
 
 class _Held:

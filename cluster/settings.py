@@ -58,21 +58,31 @@ class Kafka(Group):
     """The log."""
 
     url: str | None = Field(
-        None, description="`host:port[,host:port]` of the brokers. None: an embedded broker, in memory only."
+        None, description="`host:port[,host:port]` of the brokers. None: an embedded broker."
+    )
+    embedded: Literal["auto", "kfake", "tansu"] = Field(
+        "auto",
+        description="Which embedded broker: `kfake`, whose log outlives a crash of its own, `tansu`, whose "
+        "log does not, or `auto`: kfake where it was built.",
+    )
+    sync: bool = Field(
+        True,  # noqa: FBT003 -- a default
+        description="Whether the embedded kfake has each batch on disk before it confirms it. `false`: a "
+        "power cut may cost the newest batches; a crash of all our processes does not.",
     )
     replicas: int = Field(
         1, ge=1, description="Copies of each partition when topics are made; 3 on a cluster."
     )
     fetch_wait_ms: int = Field(
-        5,
-        ge=1,
-        description="Milliseconds a broker may hold an empty fetch. Apache Kafka answers early, so 500 is "
-        "good there; the embedded broker always waits this long.",
+        0,
+        ge=0,
+        description="Milliseconds a broker may hold an empty fetch; it answers early when there is "
+        "something. 0: 500, and 5 on the embedded Tansu, which always waits this long.",
     )
     idempotent: bool | None = Field(
         None,
         description="Whether writers ask the broker to drop what they send twice. None: if it can; "
-        "the embedded broker cannot.",
+        "the embedded Tansu cannot.",
     )
     linger_ms: float = Field(
         2.0, ge=0, description="Milliseconds a writer waits for more records of a batch."
@@ -171,7 +181,8 @@ class Actors(Group):
         ge=0,
         le=10_000,
         description="Milliseconds for which a host collects entries under load before it stores them; a "
-        "tenth of it while few come. They are delivered before; the log keeps them until then.",
+        "tenth of it while few come. They are delivered before; the log keeps them until then. Always 0 with "
+        "the embedded Tansu, whose log does not outlive a crash of its own.",
     )
 
 
@@ -181,14 +192,26 @@ class Log(Group):
     max_records: int = Field(
         0,
         ge=0,
-        description="Records of `mailbox` above which an embedded log is drained and made anew, because its "
-        "broker never forgets. 0: 150,000 on the embedded broker, never on one's own.",
+        description="Records of `mailbox` above which the log is drained and made anew, because the embedded "
+        "Tansu never forgets. 0: 150,000 there, never elsewhere.",
     )
     max_batches: int = Field(
         0,
         ge=0,
-        description="The same for batches: the embedded broker slows down with their number. 0: 10,000 on "
-        "it, never on one's own.",
+        description="The same for batches: Tansu slows down with their number. 0: 10,000 there, never "
+        "elsewhere.",
+    )
+    keep_mb: int = Field(
+        0,
+        ge=0,
+        description="Megabytes of `mailbox` and `push` above which the oldest records are deleted, if they "
+        "are stored; what is not stored stays. 0: 256 on the embedded kfake, no limit on one's own.",
+    )
+    keep_s: float = Field(
+        3600.0,
+        gt=0,
+        description="Seconds after which stored records are deleted whatever their size, where `log.keep_mb` "
+        "is in force.",
     )
 
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 import psutil
 import structlog
 
-from cluster import runfile, telemetry, wiring
+from cluster import log_start, runfile, telemetry, wiring
 from cluster.embedded import Embedded
 from cluster.exporter import PATH, runtime_folder
 from cluster.head import RayHead
 from cluster.settings import Settings, Telemetry, without_password
 from cluster.verbs import waiting_for
+from roost.clock import now_ms
 from roost.errors import Unavailable
 
 _READY_S: Final = 90.0
@@ -67,6 +68,8 @@ class System:
         ray = asyncio.create_task(self._head.start())
         try:
             self.settings = await self._embedded.start()
+            if self._embedded.keeps:
+                await self._renumber()
         finally:
             await ray
         self._embedded.watch()
@@ -77,6 +80,11 @@ class System:
         self._minder = asyncio.create_task(self._mind())
         self.step = ""
         return self._running()
+
+    @property
+    def forgets(self) -> bool:
+        """Whether a crash of the embedded log's server costs what is not stored yet."""
+        return self._embedded.forgets
 
     async def status(self) -> dict[str, Any]:
         """Return what the coordinator says."""
@@ -116,6 +124,26 @@ class System:
             port = probe.getsockname()[1]
         self.settings = self.settings.changed({"http": {"port": port}})
         self._embedded.use(self.settings)
+
+    async def _renumber(self) -> None:
+        """Look at the log that was kept, as soon as the store answers; it may be the operator's own."""
+        deadline = asyncio.get_running_loop().time() + _READY_S
+        store = wiring.open_store(self.settings, wiring.open_keyring(self.settings))
+        admin = await wiring.open_admin(self.settings)
+        try:
+            while True:
+                try:
+                    await log_start.renumber(store, admin, now_ms)
+                except Unavailable as exc:
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise
+                    log.warning("start_postponed", reason=exc.detail)
+                    await asyncio.sleep(_MIND_EVERY_S)
+                else:
+                    return
+        finally:
+            await admin.close()
+            await store.close()
 
     async def _until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + _READY_S

@@ -23,6 +23,9 @@ ROUTERS = "routers"
 PUSHERS = "pushers"
 """Kafka groups that offsets are committed to."""
 
+FETCH_WAIT_MS = 500
+"""How long a broker that answers early may hold an empty fetch."""
+
 
 def overseen(service: Service, settings: Settings, role: str, name: str, store: MongoStore) -> Service:
     """Return the same service with what every role has: metrics, and an end when another has its place."""
@@ -44,7 +47,7 @@ async def build_router(name: str, settings_json: str) -> Service:
 
     settings = settings_of("router", name, settings_json)
     keyring = open_keyring(settings)
-    reader = await open_reader(settings, "mailbox", ROUTERS, fetch_wait_ms=settings.kafka.fetch_wait_ms)
+    reader = await open_reader(settings, "mailbox", ROUTERS)
     store = open_store(settings, keyring)
     router = Router(name, reader, store, keyring.cluster_secret)
     return overseen(router, settings, "router", name, store)
@@ -87,9 +90,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
     store = open_store(settings, open_keyring(settings))
     pusher = Pusher(
         name,
-        reader=await open_reader(
-            settings, "push", PUSHERS, fetch_wait_ms=max(settings.kafka.fetch_wait_ms, 50)
-        ),
+        reader=await open_reader(settings, "push", PUSHERS, at_least_ms=50),
         writer=await open_writer(settings),
         store=store,
         cache=open_cache(settings),
@@ -152,9 +153,10 @@ async def open_writer(settings: Settings) -> KafkaLogWriter:
     return writer
 
 
-async def open_reader(settings: Settings, topic: str, group: str, *, fetch_wait_ms: int) -> KafkaLogReader:
-    """Connect a reader to the log."""
-    reader = KafkaLogReader(_url("kafka", settings.kafka.url), topic, group, fetch_wait_ms=fetch_wait_ms)
+async def open_reader(settings: Settings, topic: str, group: str, *, at_least_ms: int = 0) -> KafkaLogReader:
+    """Connect a reader to the log, whose empty fetches wait at least so long."""
+    wait_ms = max(settings.kafka.fetch_wait_ms or FETCH_WAIT_MS, at_least_ms)
+    reader = KafkaLogReader(_url("kafka", settings.kafka.url), topic, group, fetch_wait_ms=wait_ms)
     await reader.start()
     return reader
 

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from sim.capacity import Capacity, Goal, capacity
 from sim.conductor import Conductor, Run, Watcher, run_name
-from sim.faults.profiles import PROFILES
 from sim.faults.schedule import Strike, schedule
 from sim.faults.system import CannotStrike, System, attached, system
 from sim.report.figures import RunInfo, figures
@@ -167,11 +166,11 @@ def _info(options: Options, command: Sequence[str], run: Run) -> RunInfo:
 
 def _remarks(run: Run) -> list[str]:
     said = [f"Not struck: {sentence}" for sentence in run.missed_faults]
-    for fault in run.faults:
-        if fault.healed_us is None:
-            said.append(f"{fault.name} on {fault.target}: all was not well again in time: {fault.note}.")
-        for count, reason in PROFILES[fault.name].not_promised.items():
-            said.append(f"{fault.name} does not promise that nothing is {count}: {reason}")
+    said += [
+        f"{fault.name} on {fault.target}: all was not well again in time: {fault.note}."
+        for fault in run.faults
+        if fault.healed_us is None
+    ]
     if not run.settled:
         said.append(
             "The run was cut off before everything had come to rest; what was under way is unverified."

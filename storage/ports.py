@@ -160,12 +160,32 @@ class LogAdmin(Protocol):
         """Return the lowest offset that each partition still holds; where it is empty, its end."""
         ...
 
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the offset after the last record of each partition. Tansu errs, so it is not asked."""
+        ...
+
     async def create(self, topic: str, partitions: int) -> None:
         """Create the topic and return once it can be written to. An existing one is left as it is."""
         ...
 
     async def delete(self, topic: str) -> None:
         """Delete the topic and return once it is gone. A missing one is no error."""
+        ...
+
+    async def committed(self, topic: str, group: str) -> dict[int, int]:
+        """Return what the group has committed of each partition of which it has committed anything."""
+        ...
+
+    async def sizes(self, topic: str) -> dict[int, int]:
+        """Return the bytes that each partition's records take; of a topic that is not there, nothing."""
+        ...
+
+    async def trim(self, topic: str, offsets: Mapping[int, int]) -> None:
+        """Delete what is below these offsets, and return when no reader can get it any more.
+
+        Whole files go at once or soon. An offset below what is left, or beyond the end, changes nothing. Of a
+        partition the newest record must stay: a broker that was killed may know its end from that alone.
+        """
         ...
 
     async def close(self) -> None:

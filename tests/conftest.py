@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--log-on-kafka",
         action="store_true",
-        help="the log's contract is tested on Apache Kafka instead of the embedded broker",
+        help="the log's contract is tested on Apache Kafka instead of the embedded brokers",
     )
 
 
@@ -64,12 +64,30 @@ def kafka_version(request: pytest.FixtureRequest) -> str:
     return version
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try the log's contract on both embedded brokers, or on Apache Kafka."""
+    if "log_server" in metafunc.fixturenames:
+        kinds = ["kafka"] if metafunc.config.getoption("--log-on-kafka") else ["kfake", "tansu"]
+        metafunc.parametrize("log_server", kinds, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
 def log_server(request: pytest.FixtureRequest) -> LogServer:
-    """The broker that the log's contract is tested on."""
-    if request.config.getoption("--log-on-kafka"):
-        return LogServer(request.getfixturevalue("kafka_url"), fetch_wait_ms=500)
-    return LogServer(request.getfixturevalue("tansu_url"), fetch_wait_ms=5)
+    """A broker that the log's contract is tested on."""
+    kind: str = request.param
+    if kind == "tansu":
+        return LogServer(request.getfixturevalue("tansu_url"), fetch_wait_ms=5)
+    return LogServer(
+        request.getfixturevalue("kafka_url" if kind == "kafka" else "broker_url"), fetch_wait_ms=500
+    )
+
+
+@pytest.fixture(scope="session")
+def log_url(request: pytest.FixtureRequest) -> str:
+    """``host:port`` of the embedded broker, or of Apache Kafka."""
+    on_kafka = request.config.getoption("--log-on-kafka")
+    url: str = request.getfixturevalue("kafka_url" if on_kafka else "broker_url")
+    return url
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +111,15 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def tansu_url(servers: Servers, server_folder: Path) -> str:
+def broker_url(servers: Servers, server_folder: Path) -> str:
     """``host:port`` of the embedded broker."""
-    return servers.start(specs.tansu(specs.free_port(), server_folder)).spec.address
+    return servers.start(specs.kfake(specs.free_port(), server_folder)).spec.address
+
+
+@pytest.fixture(scope="session")
+def tansu_url(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """``host:port`` of the broker that Roost falls back on."""
+    return servers.start(specs.tansu(specs.free_port(), tmp_path_factory.mktemp("tansu"))).spec.address
 
 
 @pytest.fixture(scope="session")

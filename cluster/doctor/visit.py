@@ -26,7 +26,12 @@ from storage.mongo.survey import StoreSurvey
 from storage.redis_survey import CacheSurvey
 
 _SURVEY_S: Final = 12.0
-_MAKERS: Final = {"kafka": servers.tansu, "mongo": servers.mongo, "redis": servers.redis}
+_MAKERS: Final[dict[str, Callable[[Settings], servers.Maker]]] = {
+    "kafka": lambda given: servers.broker(given.kafka.embedded, sync=given.kafka.sync),
+    "mongo": lambda _: servers.mongo,
+    "redis": lambda _: servers.redis,
+}
+"""Who describes an embedded server, by the settings."""
 
 S = TypeVar("S")
 
@@ -120,7 +125,7 @@ def _embedded(name: str, settings: Settings) -> Finding:
         return failed(name, "embedded servers are for one machine", f"Set {own} to a {name} of your own.")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            found = _MAKERS[name](0, Path(folder))
+            found = _MAKERS[name](settings)(0, Path(folder))
     except ServerFailed as exc:
         return failed(name, str(exc), f"Run: pip install 'roost[embedded]'; or set {own}.")
     return ok(name, f"embedded, not running; it will be {found.argv[0]}")

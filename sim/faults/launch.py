@@ -14,7 +14,7 @@ from typing import Any, Final, TextIO, cast
 import structlog
 
 from cluster import servers
-from cluster.embedded import MAX_RECORDS, Embedded
+from cluster.embedded import KEEP_MB, Embedded
 from cluster.settings import Settings
 from cluster.telemetry import LogFile
 from roost.errors import Unavailable
@@ -25,7 +25,7 @@ READY_S: Final = 120.0
 _STOP_S: Final = 120.0
 _LOG_BYTES: Final = 3_000
 _URLS: Final = {"kafka": "{}", "mongo": "mongodb://{}", "redis": "redis://{}/0"}
-_BEHIND: Final = {"ROOST_KAFKA__IDEMPOTENT": "false", "ROOST_LOG__MAX_RECORDS": str(MAX_RECORDS)}
+_BEHIND: Final = {"ROOST_LOG__KEEP_MB": str(KEEP_MB)}
 """What ``roost up`` would choose by itself for an embedded log."""
 
 
@@ -33,7 +33,7 @@ _BEHIND: Final = {"ROOST_KAFKA__IDEMPOTENT": "false", "ROOST_LOG__MAX_RECORDS": 
 async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy]]]:
     """Start the servers underneath, each with a proxy in front."""
     proxies = {name: Proxy() for name in ("kafka", "mongo", "redis")}
-    makers = (partial(servers.tansu, advertised=proxies["kafka"].address), servers.mongo, servers.redis)
+    makers = (partial(servers.kfake, advertised=proxies["kafka"].address), servers.mongo, servers.redis)
     embedded = Embedded(Settings.load({"data": folder}), _unheard, _untold, _untold, makers)
     log = LogFile(folder / "servers.log")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(cast("TextIO", log)))

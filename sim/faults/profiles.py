@@ -31,7 +31,6 @@ class Profile(Struct, frozen=True):
         target: To whom: a role or server as ``roost status`` names it, ``disk``, ``clients``.
         does: What it does, as a sentence.
         holds: What must hold all the same, as a sentence.
-        not_promised: Counts of the ledger that may be above zero, each with the reason.
         lasts_s: The shortest and the longest time it lasts; zero for what is over at once.
         amount: Least and most of it: seconds of a delay, hours of a clock.
         needs: What the system must offer for it.
@@ -42,7 +41,6 @@ class Profile(Struct, frozen=True):
     target: str
     does: str
     holds: str
-    not_promised: Mapping[str, str] = MappingProxyType({})
     lasts_s: tuple[float, float] = (0.0, 0.0)
     amount: tuple[float, float] = (0.0, 0.0)
     needs: frozenset[Need] = frozenset()
@@ -62,24 +60,9 @@ _KILLED: Final = {
     "gateway": f"{_NOTHING_LOST}; clients connect again and repeat what had no answer.",
     "pusher": "No wake-up is forgotten; one may come twice.",
     "coordinator": f"{_NOTHING_LOST}, and nothing moves while it is away.",
-    "broker": (
-        "What was accepted and not yet stored goes down with the embedded log, which is kept in memory "
-        "only. As long as the sender's app has its outbox, every such message is sent again, once."
-    ),
+    "broker": f"{_NOTHING_LOST}: what was confirmed is on the disk.",
     "mongo": f"{_NOTHING_LOST}: a write that was confirmed is on the disk. Requests that need it get 503.",
     "redis": f"{_NOTHING_LOST}; presence is unknown for a while and limits count locally.",
-}
-_NOT_PROMISED: Final[dict[str, Mapping[str, str]]] = {
-    "broker": MappingProxyType(
-        {
-            "reordered": (
-                "A message that went down with the embedded log is sent again after a later one of the same "
-                "sender that the new log has taken already."
-            ),
-            "lost": "A sender whose app and keystore are gone cannot send again what went down with the log.",
-            "acked_not_stored": "The embedded log answers before the store has it, and forgets in a crash.",
-        }
-    )
 }
 _PAUSED: Final = {
     "host": f"{_NOTHING_LOST}; other hosts take over its shards, and it gives them up when it wakes.",
@@ -117,7 +100,6 @@ def _processes() -> list[Profile]:
             target=_SERVERS.get(who, who),
             does=f"Ends {_one(who)} with kill -9.",
             holds=holds,
-            not_promised=_NOT_PROMISED.get(who, MappingProxyType({})),
             needs=processes,
         )
         for who, holds in _KILLED.items()
@@ -222,7 +204,6 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
 
 NOT_MIXED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "kill-broker": "it promises less than the others",
         "full-disk": "it needs root",
         "fcm-unregistered": "phones that lost their token are not woken any more",
         "skewed-clocks": "it is there for the whole run, not for a while",

@@ -1,15 +1,23 @@
-"""Creates and removes topics, and returns only when every broker asked agrees that it is done."""
+"""Creates, removes and trims topics, and returns only when every broker asked agrees that it is done."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.errors import (
+    NoError,
+    OffsetOutOfRangeError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.structs import TopicPartition
 
 from roost.errors import Unavailable
 from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
+from storage.kafka_log.log_dirs import DescribeLogDirs
 
 _DEADLINE_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.05
@@ -43,6 +51,14 @@ class KafkaLogAdmin:
         return len(found["partitions"]) if found else None
 
     async def starts(self, topic: str) -> dict[int, int]:
+        return await self._offsets(topic, lambda consumer, asked: consumer.beginning_offsets(asked))
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        return await self._offsets(topic, lambda consumer, asked: consumer.end_offsets(asked))
+
+    async def _offsets(
+        self, topic: str, ask: Callable[[Any, list[TopicPartition]], Awaitable[dict[TopicPartition, int]]]
+    ) -> dict[int, int]:
         # Only a consumer can ask for offsets.
         consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, group_id=None, request_timeout_ms=REQUEST_TIMEOUT_MS
@@ -52,7 +68,7 @@ class KafkaLogAdmin:
                 async with asyncio.timeout(_DEADLINE_S):
                     await consumer.start()
                     shards = range(await self.partitions(topic) or 0)
-                    found = await consumer.beginning_offsets([TopicPartition(topic, each) for each in shards])
+                    found = await ask(consumer, [TopicPartition(topic, each) for each in shards])
         finally:
             await consumer.stop()
         return {partition.partition: offset for partition, offset in found.items()}
@@ -72,6 +88,32 @@ class KafkaLogAdmin:
             answer = await self._client.delete_topics([topic])
             _expect(answer.topic_error_codes, UnknownTopicOrPartitionError)
         await self._until(topic, gone=True)
+
+    async def committed(self, topic: str, group: str) -> dict[int, int]:
+        shards = range(await self.partitions(topic) or 0)
+        with translated():
+            found = await self._client.list_consumer_group_offsets(
+                group, partitions=[TopicPartition(topic, each) for each in shards]
+            )
+        return {each.partition: at.offset for each, at in found.items() if at.offset >= 0}
+
+    async def sizes(self, topic: str) -> dict[int, int]:
+        shards = range(await self.partitions(topic) or 0)
+        sizes: dict[int, int] = {}
+        with translated():
+            for node in self._client._client.cluster.brokers():  # noqa: SLF001 -- it cannot ask this itself
+                answer = await self._client._client.send(node.nodeId, DescribeLogDirs(topic, shards))  # noqa: SLF001
+                for shard, size in answer.sizes():
+                    sizes[shard] = max(size, sizes.get(shard, 0))  # copies may lag
+        return sizes
+
+    async def trim(self, topic: str, offsets: Mapping[int, int]) -> None:
+        below = {TopicPartition(topic, shard): RecordsToDelete(at) for shard, at in offsets.items()}
+        with translated():
+            try:
+                await self._client.delete_records(below)
+            except OffsetOutOfRangeError:
+                return  # of one partition; brokers carry out the others all the same
 
     async def close(self) -> None:
         with translated():

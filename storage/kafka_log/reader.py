@@ -36,15 +36,15 @@ class KafkaLogReader:
         bootstrap: ``host:port[,host:port...]``
         topic: What to read.
         group: The group that offsets are committed to: ``routers`` or ``pushers``.
-        fetch_wait_ms: How long the broker holds an empty fetch. Apache Kafka answers as soon as there
-            is something; Tansu always waits this long, so give a few milliseconds there.
+        fetch_wait_ms: How long the broker holds an empty fetch. It answers as soon as there is something;
+            only Tansu always waits this long, so give a few milliseconds there.
         lost_after_s: How long a high watermark below our position, or a topic that no broker knows, must
             last before the log counts as lost. It is not zero because a new leader's watermark may lag for
             a moment.
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, group: str, *, fetch_wait_ms: int = 5, lost_after_s: float = 1.0
+        self, bootstrap: str, topic: str, group: str, *, fetch_wait_ms: int = 500, lost_after_s: float = 1.0
     ) -> None:
         self._topic = topic
         self._consumer: Any = AIOKafkaConsumer(

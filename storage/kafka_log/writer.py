@@ -143,6 +143,8 @@ class KafkaLogWriter:
     def resume(self) -> None:
         self._paused = False
         self._ends.clear()
+        # The log may be another one by now, which takes a producer's first batch only as its number 0.
+        self._broken |= bool(self._idempotent)
         self._work.set()
 
     def ends(self, topic: str) -> dict[int, int]:

@@ -4,7 +4,6 @@ The log, the store, the cache, the push endpoint, a Redis for Ray's head, and a 
 gateways.
 """
 
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,7 +28,6 @@ SETTINGS: Final = {
     "ROOST_SERVER_NAME": "localhost",
     "ROOST_SHARDS": "16",
     "ROOST_KAFKA__URL": f"{ADDRESS}:{_KAFKA}",
-    "ROOST_KAFKA__IDEMPOTENT": "false",  # as the embedded broker wants it
     "ROOST_MONGO__URL": f"mongodb://{ADDRESS}:{_MONGO}",
     "ROOST_REDIS__URL": f"redis://{ADDRESS}:{_REDIS}/0",
     "ROOST_FCM__ENDPOINT": f"http://{ADDRESS}:{_FCM}",
@@ -50,7 +48,7 @@ def start_servers(site: Site, gateways: Iterable[str]) -> None:
     folder = site.folder / "servers"
     folder.mkdir()
     specs = [
-        servers.tansu(_KAFKA, folder),
+        servers.kfake(_KAFKA, folder),
         servers.mongo(_MONGO, folder),
         servers.redis(_REDIS, folder),
         _ray_redis(folder),
@@ -60,8 +58,6 @@ def start_servers(site: Site, gateways: Iterable[str]) -> None:
     for spec in specs:
         # The same command as on one machine, but for the address that it listens on.
         argv = [word.replace(HOST, ADDRESS) for word in spec.argv]
-        if spec.name == "kafka":  # it is unpacked into a home, which this place has one of its own of
-            argv[0] = shutil.copy(argv[0], folder)
         open_to_all = ["--protected-mode", "no"] if Path(argv[0]).name.startswith("redis") else []
         site.start(*argv, *open_to_all, log=spec.log)
     for spec in specs:

@@ -20,7 +20,7 @@ from api.deps import ApiSettings
 from api.gateway import Gateway, Listen
 from api.limits import Limit
 from cluster.router import Router
-from cluster.servers import free_port, start, tansu
+from cluster.servers import free_port, kfake, start
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7
@@ -232,7 +232,7 @@ async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[
     name = f"t{secrets.token_hex(5)}"
     keyring = KeyRing(fresh_secrets(now_ms()))
     # The topics' names are fixed, and this broker is up in milliseconds: each world has its own.
-    broker = await start(tansu(free_port(), Path(mkdtemp())))
+    broker = await start(kfake(free_port(), Path(mkdtemp()), sync=False))
     stack.push_async_callback(broker.stop)
     kafka = broker.spec.address
     admin = KafkaLogAdmin(kafka)

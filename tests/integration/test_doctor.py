@@ -38,7 +38,7 @@ NAME = "chat.example.org"
 @pytest.fixture(scope="module")
 def kafka(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A broker whose topics are those of an installation with four shards."""
-    address = servers.start(specs.tansu(free_port(), tmp_path_factory.mktemp("kafka"))).spec.address
+    address = servers.start(specs.kfake(free_port(), tmp_path_factory.mktemp("kafka"))).spec.address
     asyncio.run(make_topics(address, SHARDS))
     return address
 

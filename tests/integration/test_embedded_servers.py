@@ -4,7 +4,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from cluster import embedded
 from cluster import servers as specs
 from cluster.servers import Server, ServerFailed, ServerSpec, start
+from cluster.settings import Kafka, Settings
 from roost.errors import Unavailable
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
@@ -22,7 +23,7 @@ from storage.mongo.probe import refuses_reads
 from storage.records import Cursor
 
 
-@pytest.mark.parametrize("describe", [specs.tansu, specs.mongo, specs.redis])
+@pytest.mark.parametrize("describe", [specs.kfake, specs.tansu, specs.mongo, specs.redis])
 async def test_server_starts_answers_and_stops(
     describe: Callable[[int, Path], ServerSpec], tmp_path: Path
 ) -> None:
@@ -200,3 +201,59 @@ async def test_a_port_that_somebody_else_took_is_not_mistaken_for_the_server(tmp
         assert ports == []
         assert server.spec.port != taken
         await server.stop()
+
+
+def test_set_up_has_built_the_broker() -> None:
+    """Everything else runs on it: a test that falls back on Tansu would prove little."""
+    assert (Path(sys.executable).parent / "roost-broker").exists(), "run: make setup"
+
+
+def test_where_the_broker_was_not_built_tansu_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = specs.free_port()
+    assert not specs.broker("auto", sync=True)(port, tmp_path).forgets
+    assert specs.broker("tansu", sync=True)(port, tmp_path).forgets
+    monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-nobody-built")
+    assert specs.broker("auto", sync=True)(port, tmp_path).forgets
+    with pytest.raises(ServerFailed, match="python broker/build"):
+        specs.broker("kfake", sync=True)(port, tmp_path)
+
+
+async def test_tansu_is_not_started_over_a_log_that_it_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await start(specs.broker("auto", sync=True)(specs.free_port(), tmp_path))
+    await server.stop()
+    monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-nobody-built")
+    with pytest.raises(ServerFailed, match="perhaps what was accepted and is not stored"):
+        specs.broker("auto", sync=True)(specs.free_port(), tmp_path)
+
+
+async def test_a_log_that_forgets_is_said_to_be_lost_and_one_that_keeps_is_not(tmp_path: Path) -> None:
+    for which, told in (("kfake", []), ("tansu", ["away", "lost"])):
+        said: list[str] = []
+        settings = Settings(data=tmp_path / which, kafka=Kafka(embedded=which))
+        parts = embedded.Embedded(settings, _unheard, _noted(said, "away"), _noted(said, "lost"))
+        given = await parts.start()
+        assert (parts.forgets, given.kafka.idempotent) == (bool(told), False if told else None)
+        assert bool(given.log.max_records) == bool(told) != bool(given.log.keep_mb)
+        parts.watch()
+        [row] = [row for row in parts.rows() if row["name"] == "kafka"]
+        os.kill(row["pid"], signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while [each["pid"] for each in parts.rows() if each["name"] == "kafka"] == [row["pid"]]:
+                await asyncio.sleep(0.02)
+        await parts.stop()
+        assert said == told
+
+
+async def _unheard(_rows: list[dict[str, object]]) -> None:
+    """Nobody looks at the rows."""
+
+
+def _noted(said: list[str], word: str) -> Callable[[], Awaitable[None]]:
+    async def note() -> None:
+        said.append(word)
+
+    return note

@@ -23,7 +23,6 @@ from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.records import Device, PushRecord, User, decode_push, encode_push
 from storage.redis_store import RedisStore
-from tests.conftest import LogServer
 from tests.real_servers import Servers
 
 SHARDS = 2
@@ -77,8 +76,8 @@ async def until(what: Callable[[], Any], wanted: Callable[[Any], bool], seconds:
 
 
 @pytest.fixture(scope="module")
-def broker(log_server: LogServer) -> str:
-    return log_server.url
+def broker(log_url: str) -> str:
+    return log_url
 
 
 @pytest.fixture(scope="module")

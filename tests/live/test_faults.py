@@ -38,7 +38,7 @@ async def _accounted(people: Crowd) -> None:
     await people.check_watermarks()
 
 
-@pytest.mark.parametrize("role", ["router", "host", "gateway", "coordinator"])
+@pytest.mark.parametrize("role", ["router", "host", "gateway", "coordinator", "kafka"])
 async def test_a_killed_process_loses_nothing(
     role: str, system: System, people: Crowd, tell: Callable[..., None]
 ) -> None:

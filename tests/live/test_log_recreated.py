@@ -1,4 +1,4 @@
-"""The log begins anew while people talk: on purpose, because it is full, and because its server died."""
+"""Tansu's log begins anew while people talk: on purpose, because it is full, and because its server died."""
 
 import asyncio
 import os
@@ -28,13 +28,15 @@ GROWTH_BYTES = 64 * 1024 * 1024
 @pytest.fixture(scope="module")
 def small_log(machine: Machine) -> Iterator[System]:
     """A system whose log is full soon."""
-    yield machine.own("--hosts", "2", "--gateways", "2", env={"ROOST_LOG__MAX_RECORDS": str(SMALL)}).start()
+    env = {"ROOST_KAFKA__EMBEDDED": "tansu", "ROOST_LOG__MAX_RECORDS": str(SMALL)}
+    yield machine.own("--hosts", "2", "--gateways", "2", env=env).start()
     machine.end_own()
 
 
 async def test_a_full_log_is_made_anew_and_nobody_notices(
     small_log: System, tell: Callable[[str, float], None]
 ) -> None:
+    assert "keeps nothing across a crash of its own" in small_log.logs()
     [broker] = await small_log.roles("kafka")
     async with crowd(small_log.http, "full", PEOPLE, contacts=5, seed=20_260_301) as people:
         bases = {min((await _bases(small_log)).values())}

@@ -33,16 +33,10 @@ def test_every_fault_is_there_and_says_what_must_hold() -> None:
         assert profile.does in listed()
 
 
-def test_what_the_embedded_broker_cannot_promise_is_said() -> None:
-    assert {name for name, each in PROFILES.items() if each.not_promised} == {"kill-broker"}
-    assert "memory only" in PROFILES["kill-broker"].holds
-
-
 def test_the_documentation_lists_every_fault_as_it_is() -> None:
     text = DOCUMENT.read_text()
     for name, profile in PROFILES.items():
         assert f"| `{name}` | {profile.does} | {profile.holds} |" in text
-        assert all(reason in text for reason in profile.not_promised.values())
 
 
 def test_names_are_composed_with_commas() -> None:

@@ -1,4 +1,4 @@
-"""What only the embedded broker does, and what is done about it."""
+"""What only Tansu does, the embedded broker that forgets, and what is done about it."""
 
 import asyncio
 from dataclasses import replace
@@ -21,7 +21,7 @@ async def test_broker_that_crashed_is_unavailable_and_back(servers: Servers, tmp
     await writer.start()
     await admin.create("mailbox", 1)
     assert await writer.append("mailbox", [(0, b"a")]) == [0]
-    reader = KafkaLogReader(spec.address, "mailbox", "routers")
+    reader = KafkaLogReader(spec.address, "mailbox", "routers", fetch_wait_ms=5)
     await reader.start()
     await reader.assign({0: 0})
     assert values(await read(reader, 1)) == {0: [b"a"]}
@@ -60,7 +60,7 @@ async def test_lost_reply_leaves_the_record_in_the_log(servers: Servers, tmp_pat
         servers.start(replace(spec, argv=(*spec.argv[:3], *led_through, *spec.argv[5:])))
         bootstrap = f"127.0.0.1:{proxy.port}"
         admin, writer = KafkaLogAdmin(bootstrap), KafkaLogWriter(bootstrap, deadline_s=1)
-        reader = KafkaLogReader(bootstrap, "mailbox", "routers")
+        reader = KafkaLogReader(bootstrap, "mailbox", "routers", fetch_wait_ms=5)
         for client in (admin, writer, reader):
             await client.start()
         await admin.create("mailbox", 1)
@@ -100,7 +100,7 @@ async def test_nothing_is_written_behind_a_pause_into_a_log_that_came_back_empty
         held = asyncio.create_task(writer.append("mailbox", [(0, b"third")]))
         servers.start(spec)
         await _topic(spec.address)
-        reader = KafkaLogReader(spec.address, "mailbox", "group")
+        reader = KafkaLogReader(spec.address, "mailbox", "group", fetch_wait_ms=5)
         await reader.start()
         await reader.assign({0: 0})
         assert await reader.poll(wait_ms=500, limit=10) == {}
