@@ -13,7 +13,7 @@ from actors import effects as do
 from actors import events as ev
 from actors.user import WAKE_AGAIN_MS, UserActor
 from roost import wire
-from storage.records import Block, KeysRecord, MessageRecord, SentRecord, encode_record
+from storage.records import Block, Device, KeysRecord, MessageRecord, SentRecord, encode_record
 from tests.unit.mailbox_world import BASE, ME, World
 
 SENDERS = ("alice", "bob", "carol")
@@ -208,6 +208,43 @@ def test_an_out_of_order_id_is_remembered_over_a_reload() -> None:
     world.append("alice", 5)
     world.settle()
     assert len(world.documents) == 2
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_the_first_answer_of_a_peer_needs_no_look_up(*, crash: bool) -> None:
+    world = World()
+    world.append("alice", 1)
+    world.run()
+    world.append_receipt("bob", 5, 0)
+    world.run()
+    assert "bob" in world.actor.rows, "a receipt makes the row before the peer has ever written"
+    if crash:
+        world.store_all()
+        world.commit()
+        world.crash()
+    world.append("bob", 2)
+    record = world.log[-1]
+    arrived = ev.RecordArrived(BASE + len(world.log) - 1, record, encode_record(record))
+    assert world.actor.lacks(arrived) == []
+
+
+def test_what_was_written_before_the_mailboxs_newest_is_looked_up_once_after_a_reload() -> None:
+    world = World()
+    world.append("alice", 7)
+    world.run()
+    world.store_all()
+    world.commit()
+    world.crash()
+    world.append("bob", 3)
+    record = world.log[-1]
+    arrived = ev.RecordArrived(BASE + 1, record, encode_record(record))
+    [unknown] = world.actor.lacks(arrived)
+    assert isinstance(unknown, ev.RepeatUnknown)
+    world.run()
+    world.append("bob", 3)
+    world.run()
+    world.store_all()
+    assert [document.cause for document in world.documents.values()].count(record.cause) == 1
 
 
 def test_the_window_bounds_what_is_in_flight() -> None:
@@ -449,6 +486,15 @@ def test_a_removed_device_loses_its_stream() -> None:
     effects = world.feed(ev.Refreshed("t", ME, (world.devices[1],)))
     assert do.Close(stream, "revoked", "this device was removed") in effects
     assert "P" not in world.actor.devices
+
+
+def test_an_added_device_acknowledges_nothing_that_was_encrypted_before_it_was_known() -> None:
+    world = World(("P",))
+    world.append("alice", 1)
+    world.run()
+    late = Device("me", "Q", "", 0, from_seq=0)  # the store did not have the entry yet
+    world.feed(ev.Refreshed(None, ME, (*world.devices, late)))
+    assert world.actor.devices["Q"].floor == world.last_of("alice")
 
 
 def test_a_snapshot_makes_the_same_actor_anew() -> None:

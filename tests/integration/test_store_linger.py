@@ -1,0 +1,96 @@
+"""Entries are collected before they are stored; whoever waits for them hurries it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors.offsets import Offsets
+from actors.writer import Ticket, Writer
+from storage.kafka_log import KafkaLogWriter
+from storage.keyring import KeyRing
+from storage.mongo import MongoStore
+from storage.records import MailboxDocument
+from storage.redis_store import RedisStore
+from tests.conftest import LogServer
+
+LINGER_S = 30.0
+"""Longer than a test takes: who waited for it would be found out."""
+
+
+@pytest.fixture
+async def store(mongo_url: str, database: str, keyring: KeyRing) -> AsyncIterator[MongoStore]:
+    store = MongoStore(mongo_url, database, "motor", keyring)
+    await store.prepare()
+    yield store
+    await store.close()
+
+
+class World:
+    """A writer on real servers, and the offsets of one shard."""
+
+    def __init__(self, store: MongoStore, cache: RedisStore, log: KafkaLogWriter, linger_s: float) -> None:
+        self.store, self.offsets = store, Offsets(0)
+        self.writer = Writer(store, cache, log, self.finished, lambda _: None, lambda: 0, linger_s=linger_s)
+
+    def finished(self, tickets: "list[Ticket] | tuple[Ticket, ...]") -> None:
+        for ticket in tickets:
+            ticket.offsets.done(ticket.offset)
+
+    def enter(self, *numbers: int) -> None:
+        for number in numbers:
+            self.offsets.begin(number)
+            entry = MailboxDocument(
+                "bob", number, number - 1, "m", "alice", "ALICEDEVICE", "id", 0, b"record"
+            )
+            self.writer.document(entry, Ticket(self.offsets, number))
+
+    async def documents(self) -> int:
+        return len(await self.store._mailbox.many({"u": "bob", "s": {"$gt": -1}}))
+
+
+@pytest.fixture
+async def world(
+    store: MongoStore, redis_url: str, prefix: str, log_server: LogServer, request: pytest.FixtureRequest
+) -> AsyncIterator[World]:
+    cache, log = RedisStore(redis_url, prefix), KafkaLogWriter(log_server.url)
+    await log.start()
+    world = World(store, cache, log, getattr(request, "param", LINGER_S))
+    world.writer.start()
+    yield world
+    await world.writer.stop()
+    await log.close()
+    await cache.close()
+
+
+async def test_neighbours_that_were_collected_are_one_document(world: World) -> None:
+    world.enter(0, 1, 2)
+    await asyncio.sleep(0)
+    world.enter(3)
+    assert await world.documents() == 0
+    assert world.offsets.stored == 0, "what is collected is not committed"
+    world.writer.hurry()
+    async with asyncio.timeout(10):
+        while world.offsets.stored < 4:
+            await asyncio.sleep(0.01)
+    assert await world.documents() == 1
+    assert [each.seq for each in await world.store.range("bob", -1, 10, 10)] == [0, 1, 2, 3]
+
+
+async def test_a_stop_writes_what_is_collected(world: World) -> None:
+    world.enter(0, 1)
+    async with asyncio.timeout(10):
+        await world.writer.stop()
+    assert await world.documents() == 1
+
+
+@pytest.mark.parametrize("world", [0.0], indirect=True)
+async def test_without_a_linger_each_write_takes_what_is_there(world: World) -> None:
+    world.enter(0)
+    async with asyncio.timeout(10):
+        while world.offsets.stored < 1:
+            await asyncio.sleep(0.01)
+        world.enter(1)
+        while world.offsets.stored < 2:
+            await asyncio.sleep(0.01)
+    assert await world.documents() == 2
