@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from benchmarks.accounts import Account, sign_up
+from benchmarks.accounts import Account
 from benchmarks.client import Manner
 from benchmarks.ledger import Book
 from benchmarks.load import Load, Span
@@ -61,13 +61,21 @@ class Bench:
         """Return so many people who have talked to nobody outside this crowd; made when first asked for."""
         if name not in self._crowds:
             names = [f"{self._prefix}_{name}_{number}" for number in range(count)]
-            self._crowds[name] = await sign_up(self.system.http, names)
+            self._crowds[name] = await self.system.sign_up(names)
             self.people += self._crowds[name]
         return self._crowds[name]
 
     def load(self, people: list[Account], pairs: list[tuple[int, int]], manner: Manner | None = None) -> Load:
         """Begin a load."""
-        made = Load(self.system.http, people, pairs, self.book, seed=self.options.seed, manner=manner)
+        made = Load(
+            self.system.http,
+            people,
+            pairs,
+            self.book,
+            seed=self.options.seed,
+            manner=manner,
+            client=self.system.client,
+        )
         self.loads.append(made)
         return made
 

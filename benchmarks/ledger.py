@@ -130,6 +130,10 @@ class Ledger:
             self._violation("stored_reordered", number)
         self._kept[pair] = max(rank, self._kept.get(pair, 0))
 
+    def names(self, number: int) -> tuple[str, str] | None:
+        """Return the sender and the recipient of a message; None if there is no such message."""
+        return self.pairs[self._pair[number]] if number < self.sent else None
+
     # --- what came of it --------------------------------------------------------------------------
 
     @property
@@ -195,7 +199,7 @@ class Ledger:
         return len(missing)
 
     def _known(self, number: int, sender: str, recipient: str) -> bool:
-        if number < self.sent and self.pairs[self._pair[number]] == (sender, recipient):
+        if self.names(number) == (sender, recipient):
             return True
         self._found["phantom"] += 1
         self.examples.setdefault("phantom", []).append(f"{number} from {sender} to {recipient}")

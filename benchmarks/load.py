@@ -10,6 +10,7 @@ from benchmarks.accounts import Account
 from benchmarks.client import Client, Counts, Manner
 from benchmarks.ledger import Book, Ledger
 from benchmarks.pacing import Pace
+from benchmarks.xmpp import XmppClient
 
 STANDSTILL_S = 60.0
 _CONNECT_AT_ONCE = 50
@@ -41,6 +42,7 @@ class Load:
         book: Where the ledger of this load is kept.
         seed: Draws who writes next.
         manner: How clients behave.
+        client: What a client is.
 
     Attributes:
         ledger: What became of the messages.
@@ -57,6 +59,7 @@ class Load:
         *,
         seed: int = 1,
         manner: Manner | None = None,
+        client: "type[Client | XmppClient]" = Client,
     ) -> None:
         self.base, self.people, self.pairs = base, people, pairs
         self.ledger: Ledger = book.open([(people[a].username, people[b].username) for a, b in pairs])
@@ -65,7 +68,7 @@ class Load:
         self._random = random.Random(seed)
         self._moved = asyncio.Event()
         manner = manner or Manner()
-        self.clients = [Client(each, book, self.counts, self._moved.set, manner) for each in people]
+        self.clients = [client(each, book, self.counts, self._moved.set, manner) for each in people]
         self._watch: asyncio.Task[None] | None = None
         self._progress, self._progress_s = (0, 0, 0), time.monotonic()
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.accounts import Account, sign_up
+from benchmarks.client import Client
 from benchmarks.usage import OTHERS
 
 READY_S = 120.0
@@ -35,6 +37,8 @@ class System:
         http: Base URL of the API, once it is started.
         ready_s: How long the last start took.
     """
+
+    client = Client
 
     def __init__(
         self,
@@ -91,6 +95,10 @@ class System:
         except TimeoutError:
             process.kill()
             return await process.wait()
+
+    async def sign_up(self, names: list[str]) -> list[Account]:
+        """Make so many accounts."""
+        return await sign_up(self.http, names)
 
     async def processes(self) -> dict[int, str]:
         """Return every process of the system with its role, as ``roost status --json`` says."""

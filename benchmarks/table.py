@@ -28,7 +28,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """Return a scenario's cells."""
     broken = ", ".join(f"{count} {kind}" for kind, count in row["ledger"].items() if count)
     verdict = row.get("failure") or broken or ("ok" if row.get("settled", True) else "not settled")
-    if not row["loads"]:
+    if not row["loads"] and "failure" not in row:
         verdict = "-"
     return (
         row["name"],
