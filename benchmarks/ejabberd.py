@@ -113,8 +113,9 @@ class Ejabberd:
             found[process.pid] = name
         return found
 
-    async def audit(self, book: Book) -> None:
-        """Tell the ledgers what the recipients' archives hold."""
+    async def audit(self, _people: list[Account], book: Book) -> None:
+        """Start the database afresh, tell the ledgers what the recipients' archives hold, and stop it."""
+        await self._start_postgres()
         query = "select username, split_part(bare_peer, '@', 1), txt from archive order by id"
         rows = await self._psql("ejabberd", "-At", "-F", " ", "-c", query)
         for row in rows.splitlines():
@@ -128,6 +129,7 @@ class Ejabberd:
                 ledger.store(number, peer, owner)
         for ledger in book.ledgers:
             ledger.audited = True
+        await self.stop()
 
     def log(self) -> str:
         """Return the ends of the logs."""
@@ -159,7 +161,7 @@ class Ejabberd:
             "ejabberd", "ejabberd", "erl", "-noinput", "+K", "true", "+P", "250000", "-mnesia", "dir",
             f'"{home}/mnesia"', "-s", "ejabberd",
             EJABBERD_CONFIG_PATH=str(config), EJABBERD_LOG_PATH=str(home / "ejabberd.log"), HOME=str(home),
-            ERL_LIBS="/usr/lib/x86_64-linux-gnu", ERL_CRASH_DUMP=str(home / "crash.dump"),
+            ERL_INETRC="/etc/ejabberd/inetrc", ERL_LIBS="/usr/lib/x86_64-linux-gnu", ERL_CRASH_DUMP=str(home / "crash.dump"),
         )  # fmt: skip
         self.http = f"127.0.0.1:{port}"
         await self._until_answers(port)

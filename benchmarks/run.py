@@ -21,7 +21,6 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.audit import audit
 from benchmarks.bench import Bench, Options
 from benchmarks.figures import judged, keep
 from benchmarks.scenarios import Scenario, chosen
@@ -64,12 +63,8 @@ async def one_system(
             about: dict[str, Any] = {"ready_s": round(system.ready_s, 2), "stop": 0}
             bench = Bench(system, options)
             rows = [await one(bench, each) for each in scenarios]
-            about["stop"] = await system.stop()
-            say(f"the stop ended with {about['stop']}")
-            if not args.no_audit and bench.people:
-                await system.start()
-                await audit(system.http, bench.people, bench.book)
-                say(f"the store was read: {bench.book.violations()}")
+            about["stop"] = await (system.stop() if args.no_audit else read_store(system, bench))
+            say(f"the stop ended with {about['stop']}; {bench.book.violations()}")
             for row in rows:
                 judge(row, row.pop("loads"))
             if about["stop"]:
@@ -77,6 +72,14 @@ async def one_system(
             return rows, about
         finally:
             await system.stop()
+
+
+async def read_store(system: Any, bench: Bench) -> int:
+    """Stop the system in order, then tell the ledgers what is in its store; return how the stop ended."""
+    stop: int = await system.stop()
+    if bench.people:
+        await system.audit(bench.people, bench.book)
+    return stop
 
 
 async def one(bench: Bench, scenario: Scenario) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from typing import Any
 import psutil
 
 from benchmarks.accounts import Account, sign_up
+from benchmarks.audit import audit
 from benchmarks.client import Client
+from benchmarks.ledger import Book
 from benchmarks.usage import OTHERS
 
 READY_S = 120.0
@@ -99,6 +101,12 @@ class System:
     async def sign_up(self, names: list[str]) -> list[Account]:
         """Make so many accounts."""
         return await sign_up(self.http, names)
+
+    async def audit(self, people: list[Account], book: Book) -> None:
+        """Start afresh, tell the ledgers what is in the mailboxes of these people, and stop."""
+        await self.start()
+        await audit(self.http, people, book)
+        await self.stop()
 
     async def processes(self) -> dict[int, str]:
         """Return every process of the system with its role, as ``roost status --json`` says."""
