@@ -31,7 +31,7 @@ hosts: ["{domain}"]
 loglevel: warning
 log_rotate_count: 0
 listen:
-  - {{port: {port}, ip: "127.0.0.1", module: ejabberd_c2s, max_stanza_size: 262144, shaper: none}}
+  - {{port: {port}, ip: "127.0.0.1", module: ejabberd_c2s, shaper: none, backlog: 1000}}
 auth_method: [sql]
 auth_password_format: plain
 default_db: sql

@@ -11,7 +11,6 @@ acknowledged to the sender: by Roost's `accepted`, by ejabberd's stream manageme
 """
 
 import argparse
-import asyncio
 import os
 import shlex
 import shutil
@@ -72,11 +71,9 @@ def install() -> None:
         _POLICY.write_text("#!/bin/sh\nexit 101\n")
         _POLICY.chmod(0o755)
     try:
-        apt = ["apt-get", "-qq", "-y", "--no-install-recommends", "install", *missing]
+        quiet = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", "--no-install-recommends")
         subprocess.run(["apt-get", "-qq", "update"], check=True)
-        subprocess.run(
-            apt, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        )  # noqa: TID251, E501
+        subprocess.run([*quiet, "install", *missing], check=True, stdout=subprocess.DEVNULL)
     except subprocess.CalledProcessError as exc:
         raise SystemExit(f"apt-get failed: {exc}") from exc
     finally:
