@@ -161,7 +161,8 @@ class Ejabberd:
             "ejabberd", "ejabberd", "erl", "-noinput", "+K", "true", "+P", "250000", "-mnesia", "dir",
             f'"{home}/mnesia"', "-s", "ejabberd",
             EJABBERD_CONFIG_PATH=str(config), EJABBERD_LOG_PATH=str(home / "ejabberd.log"), HOME=str(home),
-            ERL_INETRC="/etc/ejabberd/inetrc", ERL_LIBS="/usr/lib/x86_64-linux-gnu", ERL_CRASH_DUMP=str(home / "crash.dump"),
+            ERL_INETRC="/etc/ejabberd/inetrc", ERL_LIBS="/usr/lib/x86_64-linux-gnu",
+            ERL_CRASH_DUMP=str(home / "crash.dump"),
         )  # fmt: skip
         self.http = f"127.0.0.1:{port}"
         await self._until_answers(port)

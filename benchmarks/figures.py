@@ -53,7 +53,22 @@ def figures(load: Load, span: Span, cost: Cost, *, written: bool = False) -> dic
         "sent_again": counts.repeated,
         "reconnects": counts.reconnects,
         "problems": dict(counts.problems),
+        "series": series(load, span),
     } | cost.figures(delivered)
+
+
+def series(load: Load, span: Span) -> dict[str, list[float | None]]:
+    """Return each second of a span: what was accepted and delivered, and how long what was due took."""
+    found: dict[str, list[float | None]] = {"accepted": [], "delivered": [], "p50_ms": [], "p99_ms": []}
+    for second in range(int(span.seconds)):
+        begin = span.begin_ns + second * 1_000_000_000
+        at = (begin, begin + 1_000_000_000)
+        took = percentiles(load.ledger.deliver_ms(*at))
+        found["accepted"].append(load.ledger.accepted_in(*at))
+        found["delivered"].append(load.ledger.delivered_in(*at))
+        found["p50_ms"].append(took.get("p50"))
+        found["p99_ms"].append(took.get("p99"))
+    return found
 
 
 def judged(load: Load) -> dict[str, Any]:

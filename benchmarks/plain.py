@@ -5,9 +5,9 @@
     python -m benchmarks.plain --runs 1 --roost ../other/.venv/bin/roost --up '--hosts 2'
 
 Each run is a fresh embedded system with 200 users, each with ten contacts who write back, and one message
-in flight for each recipient, as the SDK has it. After an orderly stop the system is started again and its store is read: what
-was accepted must be there, must have been delivered once, and in order. Exit code 1 if not, or if a stop
-did not end with 0. ``--kill`` ends processes with SIGKILL meanwhile, in turn.
+in flight for each recipient, as the SDK has it. After an orderly stop the system is started again and its
+store is read: what was accepted must be there, must have been delivered once, and in order. Exit code 1 if
+not, or if a stop did not end with 0. ``--kill`` ends processes with SIGKILL meanwhile, in turn.
 """
 
 import argparse

@@ -23,6 +23,7 @@ import uvloop
 
 from benchmarks.bench import Bench, Options
 from benchmarks.figures import judged, keep
+from benchmarks.page import page
 from benchmarks.scenarios import Scenario, chosen
 from benchmarks.system import System, environment
 from benchmarks.table import table
@@ -160,6 +161,9 @@ def main() -> int:
     result = uvloop.run(measure(args, scenarios))
     if args.json is not None:
         keep(result, args.json)
+    if args.html is not None:
+        args.html.write_text(page(result))
+        say(f"the page is {args.html}")
     print(table(result))
     return 0 if result["holds"] else 1
 

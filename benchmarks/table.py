@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_HEADS = (
+HEADS = (
     "scenario", "accepted/s", "delivered/s", "accept p50/p99 ms", "deliver p50/p99 ms", "CPU us", "cores",
     "RSS MB", "refused", "ledger",
 )  # fmt: skip
@@ -10,8 +10,8 @@ _HEADS = (
 
 def table(result: dict[str, Any]) -> str:
     """Return the table, in Markdown, and a sentence about the whole."""
-    rows = [_HEADS, tuple("-" * len(head) for head in _HEADS), *(cells(row) for row in result["scenarios"])]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
+    rows = [HEADS, tuple("-" * len(head) for head in HEADS), *(cells(row) for row in result["scenarios"])]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in rows
