@@ -20,7 +20,8 @@ def test_elements_are_split() -> None:
     stanzas, rest = split(STREAM)
     assert [name for name, _ in stanzas] == NAMES
     assert rest == b""
-    assert stanzas[3][1].startswith(b"<message from=") and stanzas[3][1].endswith(b"</message>")
+    assert stanzas[3][1].startswith(b"<message from=")
+    assert stanzas[3][1].endswith(b"</message>")
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 50])
