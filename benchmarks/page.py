@@ -23,7 +23,7 @@ def page(result: dict[str, Any]) -> str:
 def _head(result: dict[str, Any]) -> str:
     state = "holds" if result["holds"] else "violated"
     sent = sum(load["accepted"] for row in result["scenarios"] for load in row["loads"])
-    why = f"{sent:,} accepted messages, each looked for at its recipient and, after an orderly stop, in the store."
+    why = f"{sent:,} messages were accepted. Each was looked for at its recipient and in the store."
     return (
         f"<header><h1>Roost benchmarks &middot; {escape(result['date'])}</h1></header>\n"
         f'<section class="verdict {state}" aria-label="Verdict"><p class="word">{state.capitalize()}</p>'

@@ -41,6 +41,6 @@ async def test_a_short_load_is_delivered_stored_and_accounted_for(system: System
     assert load.ledger.accepted == load.ledger.sent > PEOPLE * 4 + 100
     assert lanes.ledger.accepted == 200
     assert min(load.counts.receipts, load.counts.acks, found["delivered_per_s"]) > 0
-    assert found["send_deliver_ms"]["p50"] >= found["send_accept_ms"]["p50"] * 0.1
+    assert 0 < found["send_deliver_ms"]["p50"] <= found["send_deliver_ms"]["p99"]
     assert found["cpu_us"]["gateway"] > 0
     assert not load.counts.problems
