@@ -18,7 +18,7 @@ from benchmarks.accounts import sign_up
 from benchmarks.figures import keep
 from benchmarks.ledger import Book
 from benchmarks.load import Load
-from benchmarks.system import System, embedded, environment
+from benchmarks.system import System, embedded, environment, run
 
 _SETTLE_S = 5.0
 
@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--json", type=Path, default=None, help="file for the figures; else stdout")
     options = parser.parse_args()
-    keep(asyncio.run(measure(options.users)), options.json)
+    keep(run(measure(options.users)), options.json)
     return 0
 
 

@@ -23,14 +23,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from benchmarks.bench import Bench, Options
 from benchmarks.ejabberd import PACKAGES, Ejabberd
 from benchmarks.figures import keep
 from benchmarks.run import judge, one, read_store, say
 from benchmarks.scenarios import Scenario, chosen
-from benchmarks.system import System, environment
+from benchmarks.system import System, environment, run
 
 SCENARIOS = "rate-100,rate-816,rate-1632,rate-2449,ring-50,ring-200,ring-1000,all-1000,offline"
 """What is compared; each exists on both sides."""
@@ -193,7 +191,7 @@ def main() -> int:
     except ValueError as exc:
         parser.error(str(exc))
     install()
-    result = uvloop.run(measure(args, scenarios))
+    result = run(measure(args, scenarios))
     if args.json is not None:
         keep(result, args.json)
     print(text(result))

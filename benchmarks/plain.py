@@ -22,13 +22,11 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from benchmarks.bench import Bench, Options
 from benchmarks.client import Manner
 from benchmarks.figures import figures, judged, keep
 from benchmarks.run import read_store, say
-from benchmarks.system import System, environment
+from benchmarks.system import System, environment, run
 
 _SETTLE_S = 120.0
 _SAY_S = 30.0
@@ -135,7 +133,7 @@ def main() -> int:
     parser.add_argument("--up", default="", metavar="OPTIONS", help="further options of `roost up`")
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
-    result = uvloop.run(measure(args))
+    result = run(measure(args))
     if args.json is not None:
         keep(result, args.json)
     return 0 if result["holds"] else 1

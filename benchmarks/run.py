@@ -19,13 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from benchmarks.bench import Bench, Options
 from benchmarks.figures import judged, keep
 from benchmarks.page import page
 from benchmarks.scenarios import Scenario, chosen
-from benchmarks.system import System, environment
+from benchmarks.system import System, environment, run
 from benchmarks.table import table
 
 
@@ -158,7 +156,7 @@ def main() -> int:
     if args.list:
         print("\n".join(f"{each.name:16} {each.title}" for each in scenarios))
         return 0
-    result = uvloop.run(measure(args, scenarios))
+    result = run(measure(args, scenarios))
     if args.json is not None:
         keep(result, args.json)
     if args.html is not None:

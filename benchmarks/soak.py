@@ -22,7 +22,7 @@ from benchmarks.figures import judged, keep
 from benchmarks.ledger import Book, Ledger
 from benchmarks.load import Load
 from benchmarks.pacing import ring
-from benchmarks.system import System, embedded, environment
+from benchmarks.system import System, embedded, environment, run
 from benchmarks.usage import CLIENT, Usage
 
 _SAMPLE_S = 5.0
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None, help="file for the figures; else stdout")
     options = parser.parse_args()
-    result = asyncio.run(measure(options))
+    result = run(measure(options))
     keep(result, options.json)
     broken = any(result["ledger"].values()) or result["stop"]
     grown = {role: ratio for role, ratio in result["memory_growth"].items() if ratio > _GROWTH}

@@ -7,12 +7,13 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+import uvloop
 
 from benchmarks.accounts import Account, sign_up
 from benchmarks.audit import audit
@@ -24,6 +25,8 @@ READY_S = 120.0
 STOP_S = 120.0
 _NAMES = {"kafka": "broker", "mongo": "store"}
 _TAIL_LINES = 20
+
+_T = TypeVar("_T")
 
 
 class System:
@@ -145,6 +148,17 @@ async def embedded(
             yield system
         finally:
             await system.stop()
+
+
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a program; SIGTERM cancels it, so that the servers it started are stopped in order."""
+
+    async def cancelled_by_a_signal() -> _T:
+        task = asyncio.ensure_future(main)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    return uvloop.run(cancelled_by_a_signal())
 
 
 def environment() -> dict[str, Any]:
