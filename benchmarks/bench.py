@@ -1,12 +1,15 @@
 """A running system with people on it, and loads that are measured."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
+import aiohttp
 from msgspec import Struct
 
 from benchmarks.accounts import Account
+from benchmarks.audit import page_of
 from benchmarks.client import Manner
 from benchmarks.ledger import Book
 from benchmarks.load import Load, Span
@@ -15,6 +18,8 @@ from benchmarks.system import System
 from benchmarks.usage import Cost, Usage
 
 RING_CONTACTS = 10
+PAGE = 100
+"""Entries of a page of somebody's mailbox."""
 
 
 class Options(Struct, frozen=True):
@@ -45,6 +50,7 @@ class Bench:
     Attributes:
         loads: All loads so far; their ledgers are judged when the run is over.
         people: Everybody who has an account.
+        cold: Mailboxes whose first page is to be timed after the restart, with the figures where that goes.
     """
 
     def __init__(self, system: System, options: Options, prefix: str = "load") -> None:
@@ -53,6 +59,7 @@ class Bench:
         self.book = Book()
         self.loads: list[Load] = []
         self.people: list[Account] = []
+        self.cold: list[tuple[dict[str, Any], Account]] = []
         self.capacity = options.capacity
         self._prefix = prefix
         self._crowds: dict[str, list[Account]] = {}
@@ -101,6 +108,14 @@ class Bench:
         await load.greet()
         await self.usage.discover()
         return load
+
+    async def look_cold(self) -> None:
+        """Time the first page of the mailboxes in ``cold``, on a server that has just started."""
+        async with aiohttp.ClientSession(self.system.http) as http:
+            for found, owner in self.cold:
+                began = time.perf_counter()
+                await page_of(http, owner, 0, PAGE)
+                found["first_after_start_ms"] = round((time.perf_counter() - began) * 1e3, 2)
 
     @property
     def warm_up_s(self) -> float:

@@ -30,6 +30,9 @@ AGAIN_S = 15.0
 
 _ACK_S = 0.02
 _RECONNECT_S = 0.2
+_DISPLACED = 4409
+_FOR_GOOD = 4500
+"""Close codes from here on say: do not come back."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -210,8 +213,10 @@ class Client(WSListener):  # type: ignore[misc] # picows ships no types
 
     def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame of the server."""
-        if frame.msg_type == WSMsgType.CLOSE:
-            self.counts.problems[f"closed {frame.get_close_code()}"] += not self._leaving
+        if frame.msg_type == WSMsgType.CLOSE and not self._leaving:
+            code = int(frame.get_close_code())
+            self.counts.problems[f"closed {code}"] += 1
+            self._leaving = code == _DISPLACED or code >= _FOR_GOOD
         if frame.msg_type != WSMsgType.BINARY:
             return
         message = _decode(frame.get_payload_as_bytes())

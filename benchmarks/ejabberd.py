@@ -113,7 +113,7 @@ class Ejabberd:
             found[process.pid] = name
         return found
 
-    async def audit(self, _people: list[Account], book: Book) -> None:
+    async def audit(self, _people: list[Account], book: Book, _first: object) -> None:
         """Start the database afresh, tell the ledgers what the recipients' archives hold, and stop it."""
         await self._start_postgres()
         query = "select username, split_part(bare_peer, '@', 1), txt from archive order by id"

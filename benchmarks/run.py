@@ -77,7 +77,7 @@ async def read_store(system: Any, bench: Bench) -> int:
     """Stop the system in order, then tell the ledgers what is in its store; return how the stop ended."""
     stop: int = await system.stop()
     if bench.people:
-        await system.audit(bench.people, bench.book)
+        await system.audit(bench.people, bench.book, bench.look_cold)
     return stop
 
 
@@ -87,7 +87,10 @@ async def one(bench: Bench, scenario: Scenario) -> dict[str, Any]:
     began, before = time.monotonic(), len(bench.loads)
     row: dict[str, Any] = {"name": scenario.name, "title": scenario.title}
     try:
-        row |= await scenario.run(bench)
+        # The scenario may add to its figures later, after the restart.
+        found = await scenario.run(bench)
+        found |= row
+        row = found
     except (RuntimeError, TimeoutError, OSError) as exc:
         row |= {"failure": f"{type(exc).__name__}: {exc}"}
         for load in bench.loads[before:]:

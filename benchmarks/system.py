@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,9 +105,10 @@ class System:
         """Make so many accounts."""
         return await sign_up(self.http, names)
 
-    async def audit(self, people: list[Account], book: Book) -> None:
-        """Start afresh, tell the ledgers what is in the mailboxes of these people, and stop."""
+    async def audit(self, people: list[Account], book: Book, first: Callable[[], Awaitable[None]]) -> None:
+        """Start afresh, do something first, tell the ledgers what is in people's mailboxes, and stop."""
         await self.start()
+        await first()
         await audit(self.http, people, book)
         await self.stop()
 
