@@ -161,7 +161,7 @@ class Ejabberd:
             "ejabberd", "ejabberd", "erl", "-noinput", "+K", "true", "+P", "250000", "-mnesia", "dir",
             f'"{home}/mnesia"', "-s", "ejabberd",
             EJABBERD_CONFIG_PATH=str(config), EJABBERD_LOG_PATH=str(home / "ejabberd.log"), HOME=str(home),
-            ERL_INETRC="/etc/ejabberd/inetrc", ERL_LIBS="/usr/lib/x86_64-linux-gnu",
+            ERL_INETRC="/etc/ejabberd/inetrc", ERL_LIBS=str(_erlang_libraries()),
             ERL_CRASH_DUMP=str(home / "crash.dump"),
         )  # fmt: skip
         self.http = f"127.0.0.1:{port}"
@@ -215,6 +215,11 @@ class Ejabberd:
             else:
                 writer.close()
                 return
+
+
+def _erlang_libraries() -> Path:
+    """Return the folder where Debian keeps ejabberd's modules, which depends on the architecture."""
+    return max(Path("/usr/lib").glob("*/ejabberd-*")).parent
 
 
 def _postgres(program: str) -> Path:

@@ -173,12 +173,11 @@ class Load:
 
     async def settle(self, within_s: float = 30.0) -> bool:
         """Wait until everything was answered and what was accepted has arrived; say whether it did."""
-        self._progress_s = time.monotonic()
-        ends = self._progress_s + within_s
+        ends = time.monotonic() + within_s
         while not self.settled:
             if time.monotonic() > ends:
                 return False
-            await self.movement()
+            await self._wake()
         return True
 
     @property
@@ -192,9 +191,7 @@ class Load:
         Raises:
             RuntimeError: Nothing has moved for a minute, although something should.
         """
-        self._moved.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), 1)
+        await self._wake()
         now_s, progress = time.monotonic(), (self.ledger.accepted, self.ledger.delivered, self.ledger.refused)
         if progress != self._progress or self.settled:
             self._progress, self._progress_s = progress, now_s
@@ -203,3 +200,8 @@ class Load:
                 f"nothing moved for {STANDSTILL_S:g} s: {self.ledger.outstanding} not delivered, "
                 f"{self.ledger.unanswered} not answered"
             )
+
+    async def _wake(self) -> None:
+        self._moved.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), 1)
