@@ -11,7 +11,7 @@ BROKER := broker/main.go broker/go.mod broker/go.sum broker/build.py
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 
-.PHONY: help setup demo up chat test kafka-test cluster-test node unit lint types sim faults seeds bench soak lock docs clean
+.PHONY: help setup demo up chat test kafka-test cluster-test node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,8 +87,14 @@ faults: $(STAMP) ## Every fault for a minute each, then mixed (about three quart
 seeds: $(STAMP) ## 10,000 deterministic runs of the rules, faults and all
 	@$(BIN)/python -m sim.seeds
 
-bench: $(STAMP) ## Speed and memory of the embedded system; JSON in benchmarks/results/
-	@$(BIN)/python -m benchmarks.run
+bench: $(STAMP) ## Speed and memory of the embedded system, with a ledger (ten minutes); bench.json, bench.html
+	@$(BIN)/python -m benchmarks.run --json bench.json --html bench.html
+
+bench-peers: $(STAMP) ## The same loads on ejabberd with PostgreSQL, in turn with ours; bench-peers.json (Debian)
+	@$(BIN)/python -m benchmarks.peers --json bench-peers.json
+
+plain: $(STAMP) ## Ten runs of three minutes of plain use: nothing may be lost (40 minutes)
+	@$(BIN)/python -m benchmarks.plain --json plain.json
 
 soak: $(STAMP) ## Two million messages with bounded memory (about ten minutes)
 	@$(BIN)/python -m benchmarks.soak

@@ -8,23 +8,27 @@ Private memory (USS) is what a process alone holds; what it shares with others i
 import argparse
 import asyncio
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.light import Crowd, Tally
-from benchmarks.run import accounts, finish
-from benchmarks.system import System, embedded, environment, memory_mb
+import psutil
+
+from benchmarks.accounts import sign_up
+from benchmarks.figures import keep
+from benchmarks.ledger import Book
+from benchmarks.load import Load
+from benchmarks.system import System, embedded, environment, run
 
 _SETTLE_S = 5.0
 
 
 async def by_role(system: System) -> dict[str, float]:
-    """Return private memory in MB by role, and of everything that has no role (Ray, the parent)."""
-    roles = await system.roles()
-    named = {pid for pids in roles.values() for pid in pids}
-    rest = [pid for pid in system.everything() if pid not in named]
-    memory = {role: round(memory_mb(pids), 1) for role, pids in roles.items()}
-    return memory | {"ray and parent": round(memory_mb(rest), 1)}
+    """Return private memory in MB by role; ``others`` are Ray and the parent."""
+    memory: dict[str, float] = defaultdict(float)
+    for pid, role in (await system.processes()).items():
+        memory[role] += psutil.Process(pid).memory_full_info().uss / 1e6
+    return {role: round(mb, 1) for role, mb in sorted(memory.items())}
 
 
 async def measure(users: int) -> dict[str, Any]:
@@ -32,14 +36,14 @@ async def measure(users: int) -> dict[str, Any]:
     async with embedded() as system:
         await asyncio.sleep(_SETTLE_S)
         idle = await by_role(system)
-        people = await accounts(system.http, users)
+        people = await sign_up(system.http, [f"load{number}" for number in range(users)])
         await asyncio.sleep(_SETTLE_S)
         before = await by_role(system)
-        crowd = Crowd(Tally(), seed=1, contacts=1)
-        await crowd.join(system.http, people)
+        load = Load(system.http, people, [(0, 1)], Book())
+        await load.join()
         await asyncio.sleep(_SETTLE_S)
         after = await by_role(system)
-        crowd.leave()
+        await load.leave()
     added = {role: round(1000 * (after[role] - before[role]) / users, 1) for role in before}
     return {
         "environment": environment(),
@@ -59,7 +63,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--json", type=Path, default=None, help="file for the figures; else stdout")
     options = parser.parse_args()
-    finish(asyncio.run(measure(options.users)), options.json)
+    keep(run(measure(options.users)), options.json)
     return 0
 
 

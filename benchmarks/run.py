@@ -1,146 +1,172 @@
-"""Measure the embedded system: latency at a steady rate, then throughput under pressure.
+"""Measure the embedded system: windows, fixed rates, overload and more, each with a ledger.
 
-    python -m benchmarks.run [--users 200] [--seconds 20] [--json FILE]
+    python -m benchmarks.run                                     # the whole suite, about ten minutes
+    python -m benchmarks.run --only ring-1000,rate-800 --seconds 10
+    python -m benchmarks.run --only 'all-*' --fresh --json FILE
+    python -m benchmarks.run --only ring-1000 --roost ../other/.venv/bin/roost      # another checkout
+    ROOST_SHARDS=1 python -m benchmarks.run --only rate-100 --up '--kafka 127.0.0.1:9092'
 
-The load generator runs on the same cores. Every message is stored, delivered, acknowledged and
-answered by a receipt; what is counted as doubled, reordered or missing fails the run (exit 1).
+Every scenario that sends has a ledger: whatever was accepted must be delivered once and in order, and, after
+an orderly stop and a fresh start, must be in the store. The exit code is 1 if it is not, if a system did
+not stop in order, or if a scenario did not end. The load generator runs on the same cores as the servers.
 """
 
 import argparse
-import asyncio
-import json
-import statistics
+import shlex
 import sys
+import tempfile
 import time
-from array import array
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from benchmarks.light import Account, Crowd, Tally, sign_up
-from benchmarks.system import System, cpu_seconds, embedded, environment, memory_mb
-
-
-def percentiles(values: "array[float]") -> dict[str, float]:
-    """Return p50, p95, p99 and max, in milliseconds."""
-    if not values:
-        return {}
-    cuts = statistics.quantiles(values, n=100, method="inclusive") if len(values) > 1 else [values[0]] * 99
-    named = {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(values)}
-    return {name: round(value, 2) for name, value in named.items()}
+from benchmarks.bench import Bench, Options
+from benchmarks.figures import judged, keep
+from benchmarks.page import page
+from benchmarks.scenarios import Scenario, chosen
+from benchmarks.system import System, environment, run
+from benchmarks.table import table
 
 
-async def accounts(base: str, count: int) -> list[Account]:
-    """Sign up so many users (argon2 makes this slow on purpose)."""
-    async with aiohttp.ClientSession() as http:
-        made: list[Account] = []
-        for first in range(0, count, 20):
-            names = [f"load{number}" for number in range(first, min(first + 20, count))]
-            made += await asyncio.gather(*(sign_up(http, base, name) for name in names))
-            print(f"\r{len(made)} of {count} users", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        return made
-
-
-async def phase(
-    system: System,
-    people: list[Account],
-    options: argparse.Namespace,
-    *,
-    rate: float = 0,
-    outstanding: int = 0,
-) -> dict[str, Any]:
-    """Run one phase and return its figures."""
-    tally = Tally()
-    crowd = Crowd(tally, options.seed, options.contacts)
-    await crowd.join(system.http, people)
-    roles = await system.roles()
-    before = {role: cpu_seconds(pids) for role, pids in roles.items()}
-    own = time.process_time()
-    started = time.perf_counter()
-    if rate:
-        await crowd.pace(rate, options.seconds)
-    else:
-        await crowd.press(outstanding, options.seconds)
-        delivered, elapsed = tally.delivered, time.perf_counter() - started
-        await crowd.settle()
-    if rate:
-        delivered, elapsed = tally.delivered, time.perf_counter() - started
-    used = {role: cpu_seconds(pids) - before[role] for role, pids in roles.items()}
-    memory = {role: round(memory_mb(pids)) for role, pids in roles.items()}
-    generator = time.process_time() - own
-    await asyncio.sleep(1.0)
-    crowd.leave()
-    done = max(tally.delivered, 1)
-    return {
-        "rate": rate or None,
-        "outstanding": outstanding or None,
-        "sent": tally.sent,
-        "accepted": tally.accepted,
-        "delivered": tally.delivered,
-        "lost": tally.sent - tally.delivered - tally.rejected,
-        "doubled": tally.doubled,
-        "reordered": tally.reordered,
-        "rejected": tally.rejected,
-        "sent_again": tally.repeated,
-        "receipts": tally.receipts,
-        "problems": dict(tally.problems),
-        "delivered_per_s": round(delivered / elapsed),
-        "send_accept_ms": percentiles(tally.accept_ms),
-        "send_deliver_ms": percentiles(tally.deliver_ms),
-        "cpu_us_per_message": {role: round(1e6 * seconds / done) for role, seconds in used.items()}
-        | {"load_generator": round(1e6 * generator / done)},
-        "memory_mb": memory,
-    }
-
-
-async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Start a system and run every phase on it."""
+async def measure(args: argparse.Namespace, scenarios: list[Scenario]) -> dict[str, Any]:
+    """Run scenarios, on one system or on a fresh one each."""
     result: dict[str, Any] = {
         "environment": environment(),
-        "command": ["python", "-m", "benchmarks.run", *sys.argv[1:]],
-        "phases": [],
+        "command": shlex.join(["python", "-m", "benchmarks.run", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "scenarios": [],
+        "systems": [],
     }
-    async with embedded() as system:
-        people = await accounts(system.http, options.users)
-        plan = [{"rate": float(rate)} for rate in options.rates] + [
-            {"outstanding": outstanding} for outstanding in options.outstanding
-        ]
-        for step in plan:
-            print(f"{step} for {options.seconds} s", file=sys.stderr)
-            figures = await phase(system, people, options, **step)  # type: ignore[arg-type]
-            print(json.dumps(figures), file=sys.stderr)
-            result["phases"].append(figures)
+    groups = [[each] for each in scenarios] if args.fresh else [scenarios]
+    for group in groups:
+        rows, system = await one_system(args, group)
+        result["scenarios"] += rows
+        result["systems"].append(system)
+    result["holds"] = all(row["holds"] for row in result["scenarios"]) and not any(
+        system["stop"] for system in result["systems"]
+    )
     return result
 
 
-def finish(result: dict[str, Any], file: Path | None) -> None:
-    """Write the figures to the file, or to stdout."""
-    text = json.dumps(result, indent=1)
-    if file is None:
-        print(text)
-    else:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n")
-        print(f"the figures are in {file}", file=sys.stderr)
+async def one_system(
+    args: argparse.Namespace, scenarios: list[Scenario]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Start a system, run scenarios on it, stop it, and read its store after a fresh start."""
+    options = Options(
+        args.users, args.seconds, args.warm_up, args.overload_seconds, args.capacity, args.patient, args.seed
+    )
+    with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder:
+        system = System(Path(folder), roost=args.roost, options=shlex.split(args.up))
+        try:
+            await system.start()
+            say(f"the system was ready after {system.ready_s:.1f} s")
+            about: dict[str, Any] = {"ready_s": round(system.ready_s, 2), "stop": 0}
+            bench = Bench(system, options)
+            rows = [await one(bench, each) for each in scenarios]
+            about["stop"] = await (system.stop() if args.no_audit else read_store(system, bench))
+            say(f"the stop ended with {about['stop']}; {bench.book.violations()}")
+            for row in rows:
+                judge(row, row.pop("loads"))
+            if about["stop"]:
+                say(system.log())
+            return rows, about
+        finally:
+            await system.stop()
+
+
+async def read_store(system: Any, bench: Bench) -> int:
+    """Stop the system in order, then tell the ledgers what is in its store; return how the stop ended."""
+    stop: int = await system.stop()
+    if bench.people:
+        await system.audit(bench.people, bench.book, bench.look_cold)
+    return stop
+
+
+async def one(bench: Bench, scenario: Scenario) -> dict[str, Any]:
+    """Run one scenario; a failure is its figure."""
+    say(f"{scenario.name}: {scenario.title}")
+    began, before = time.monotonic(), len(bench.loads)
+    row: dict[str, Any] = {"name": scenario.name, "title": scenario.title}
+    try:
+        # The scenario may add to its figures later, after the restart.
+        found = await scenario.run(bench)
+        found |= row
+        row = found
+    except (RuntimeError, TimeoutError, OSError) as exc:
+        row |= {"failure": f"{type(exc).__name__}: {exc}"}
+        for load in bench.loads[before:]:
+            await load.leave()
+    row |= {"took_s": round(time.monotonic() - began, 1), "loads": bench.loads[before:]}
+    say(f"{scenario.name}: {summary(row)}")
+    return row
+
+
+def judge(row: dict[str, Any], loads: list[Any]) -> None:
+    """Add what the ledgers of a scenario say."""
+    row["loads"] = [judged(load) for load in loads]
+    row["ledger"] = {
+        kind: sum(each["ledger"][kind] for each in row["loads"])
+        for each in row["loads"][:1]
+        for kind in each["ledger"]
+    }
+    row["holds"] = not any(row["ledger"].values()) and "failure" not in row and row.get("settled", True)
+
+
+def summary(row: dict[str, Any]) -> str:
+    """Return a row in a line."""
+    told = ("failure", "delivered_per_s", "accepted_per_s", "send_accept_ms", "send_deliver_ms", "cpu_us")
+    shown = ("cores_of_servers", *told)
+    return "; ".join([f"took {row['took_s']} s", *(f"{key} {row[key]}" for key in shown if row.get(key))])
+
+
+def say(what: str) -> None:
+    """Tell people how far it is."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--only", default="", metavar="NAMES", help="scenarios with commas between; `ring-*`")
+    made.add_argument("--users", type=int, default=200)
+    made.add_argument("--seconds", type=float, default=10.0, help="measured time of each (10)")
+    made.add_argument("--warm-up", type=float, default=0.3, help="share of it that runs before (0.3)")
+    made.add_argument("--overload-seconds", type=float, default=30.0)
+    made.add_argument("--capacity", type=float, default=0.0, help="what overload multiplies; else measured")
+    made.add_argument("--patient", action="store_true", help="in overload, refused devices wait as told")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--fresh", action="store_true", help="a new system for each scenario")
+    made.add_argument("--no-audit", action="store_true", help="do not read the store after the stop")
+    made.add_argument("--roost", metavar="PROGRAM", help="`roost` of another checkout: PATH/.venv/bin/roost")
+    made.add_argument("--up", default="", metavar="OPTIONS", help="further options of `roost up`")
+    made.add_argument("--json", type=Path, default=None, help="file for the figures")
+    made.add_argument("--html", type=Path, default=None, help="file for the page with plots")
+    made.add_argument("--list", action="store_true", help="list the scenarios")
+    return made
 
 
 def main() -> int:
     """Parse the command line, measure, say what was found."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--users", type=int, default=200)
-    parser.add_argument("--contacts", type=int, default=10, help="people each user writes to")
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--rates", type=float, nargs="*", default=[100])
-    parser.add_argument("--outstanding", type=int, nargs="*", default=[50, 200, 1000])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=None, help="file for the figures; else stdout")
-    options = parser.parse_args()
-    result = asyncio.run(measure(options))
-    finish(result, options.json)
-    bad = [p for p in result["phases"] if p["lost"] or p["doubled"] or p["reordered"] or p["rejected"]]
-    return 1 if bad else 0
+    made = parser()
+    args = made.parse_args()
+    try:
+        scenarios = chosen(args.only)
+    except ValueError as exc:
+        made.error(str(exc))
+    if args.list:
+        print("\n".join(f"{each.name:16} {each.title}" for each in scenarios))
+        return 0
+    result = run(measure(args, scenarios))
+    if args.json is not None:
+        keep(result, args.json)
+    if args.html is not None:
+        args.html.write_text(page(result))
+        say(f"the page is {args.html}")
+    print(table(result))
+    return 0 if result["holds"] else 1
 
 
 if __name__ == "__main__":

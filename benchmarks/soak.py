@@ -16,28 +16,36 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.light import Crowd, Tally
-from benchmarks.run import accounts, finish
-from benchmarks.system import System, embedded, environment, memory_mb
+from benchmarks.accounts import sign_up
+from benchmarks.audit import audit
+from benchmarks.figures import judged, keep
+from benchmarks.ledger import Book, Ledger
+from benchmarks.load import Load
+from benchmarks.pacing import ring
+from benchmarks.system import System, embedded, environment, run
+from benchmarks.usage import CLIENT, Usage
 
 _SAMPLE_S = 5.0
 _GROWTH = 1.5
 _NOISE_MB = 40.0
 
 
-async def sample(system: System, tally: Tally, samples: list[dict[str, Any]]) -> None:
+async def sample(usage: Usage, ledger: Ledger, samples: list[dict[str, Any]]) -> None:
     """Note rate and memory every few seconds, and show them."""
-    roles = await system.roles()
     started, before = time.perf_counter(), 0
     while True:
+        usage.begin()
         await asyncio.sleep(_SAMPLE_S)
-        memory = {role: round(memory_mb(pids), 1) for role, pids in roles.items()}
+        # The generator keeps a ledger of every message, so it may grow.
+        memory = {role: mb for role, mb in usage.end().rss_mb.items() if role != CLIENT}
         at = round(time.perf_counter() - started)
-        rate = round((tally.delivered - before) / _SAMPLE_S)
-        before = tally.delivered
-        samples.append({"at_s": at, "delivered": tally.delivered, "per_s": rate, "memory_mb": memory})
+        rate = round((ledger.delivered - before) / _SAMPLE_S)
+        before = ledger.delivered
+        samples.append({"at_s": at, "delivered": ledger.delivered, "per_s": rate, "memory_mb": memory})
         shown = " ".join(f"{role}={mb:.0f}" for role, mb in memory.items())
-        print(f"\r{at:5} s {tally.delivered:9} delivered {rate:6}/s  MB: {shown}   ", end="", file=sys.stderr)
+        print(
+            f"\r{at:5} s {ledger.delivered:9} delivered {rate:6}/s  MB: {shown}   ", end="", file=sys.stderr
+        )
 
 
 def growth(samples: list[dict[str, Any]]) -> dict[str, float]:
@@ -53,36 +61,42 @@ def growth(samples: list[dict[str, Any]]) -> dict[str, float]:
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run until everything was sent and delivered."""
-    tally, samples = Tally(), []
-    # The generator shows its first token only, and a soak may be longer than that lives.
-    async with embedded(ROOST_TOKENS__ACCESS_S=str(2 * int(options.timeout))) as system:
-        people = await accounts(system.http, options.users)
-        crowd = Crowd(tally, options.seed, options.contacts)
-        await crowd.join(system.http, people)
-        watcher = asyncio.create_task(sample(system, tally, samples))
-        started = time.perf_counter()
-        await crowd.press(options.outstanding, options.timeout, messages=options.messages)
-        await crowd.settle(60)
-        elapsed = time.perf_counter() - started
+    """Run until everything was sent and delivered, and is in the store."""
+    samples: list[dict[str, Any]] = []
+    async with embedded() as system:
+        people = await sign_up(system.http, [f"load{number}" for number in range(options.users)])
+        book, usage = Book(), Usage(system.processes)
+        load = Load(system.http, people, ring(options.users, options.contacts), book, seed=options.seed)
+        await load.join()
+        await load.greet()
+        await usage.discover()
+        watcher = asyncio.create_task(sample(usage, load.ledger, samples))
+        span = await load.press(options.outstanding, 0.0, options.timeout, messages=options.messages)
+        await load.settle(60)
         watcher.cancel()
-        crowd.leave()
+        await load.leave()
+        stop = await restarted(system)
+        await audit(system.http, people, book)
     return {
         "environment": environment(),
         "command": ["python", "-m", "benchmarks.soak", *sys.argv[1:]],
-        "sent": tally.sent,
-        "delivered": tally.delivered,
-        "lost": tally.sent - tally.delivered - tally.rejected,
-        "doubled": tally.doubled,
-        "reordered": tally.reordered,
-        "rejected": tally.rejected,
-        "sent_again": tally.repeated,
-        "problems": dict(tally.problems),
-        "seconds": round(elapsed),
-        "delivered_per_s": round(tally.delivered / elapsed),
+        "seconds": round(span.seconds),
+        "delivered_per_s": round(load.ledger.delivered_in(span.begin_ns, span.end_ns) / span.seconds),
+        "refusals": dict(load.counts.refusals),
+        "sent_again": load.counts.repeated,
+        "problems": dict(load.counts.problems),
+        "stop": stop,
+        **judged(load),
         "memory_growth": growth(samples),
         "samples": samples,
     }
+
+
+async def restarted(system: System) -> int:
+    """Stop the system in order and start it again; return how the stop ended."""
+    stop = await system.stop()
+    await system.start()
+    return stop
 
 
 def main() -> int:
@@ -96,9 +110,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None, help="file for the figures; else stdout")
     options = parser.parse_args()
-    result = asyncio.run(measure(options))
-    finish(result, options.json)
-    broken = any(result[name] for name in ("lost", "doubled", "reordered", "rejected"))
+    result = run(measure(options))
+    keep(result, options.json)
+    broken = any(result["ledger"].values()) or result["stop"]
     grown = {role: ratio for role, ratio in result["memory_growth"].items() if ratio > _GROWTH}
     if grown:
         print(f"memory grew: {json.dumps(grown)}", file=sys.stderr)

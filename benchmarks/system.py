@@ -1,82 +1,165 @@
-"""A whole embedded system as a child process, and what its processes cost."""
+"""A whole embedded system as a child process, of this checkout or of another."""
 
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
+import uvloop
+
+from benchmarks.accounts import Account, sign_up
+from benchmarks.audit import audit
+from benchmarks.client import Client
+from benchmarks.ledger import Book
+from benchmarks.usage import OTHERS
+
+READY_S = 120.0
+STOP_S = 120.0
+_NAMES = {"kafka": "broker", "mongo": "store"}
+_TAIL_LINES = 20
+
+_T = TypeVar("_T")
 
 
 class System:
-    """A running Roost."""
+    """``roost up`` with a data folder; it can be stopped in order and started again on the same data.
 
-    def __init__(self, ready: dict[str, Any], process: asyncio.subprocess.Process) -> None:
-        self.ready = ready
-        self.http: str = ready["http"]
-        self.data: str = ready["data"]
-        self.process = process
+    Args:
+        folder: Where its data folder and the log of ``roost up`` are.
+        roost: The command line's program, with leading arguments if need be; None: of this environment.
+        options: Further options of ``roost up``.
+        settings: Variables for it, beside those of this process.
 
-    async def roles(self) -> dict[str, list[int]]:
-        """Return the process ids by role, as ``roost status --json`` says."""
+    Attributes:
+        http: Base URL of the API, once it is started.
+        ready_s: How long the last start took.
+    """
+
+    client = Client
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        roost: str | None = None,
+        options: Sequence[str] = (),
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        self.folder, self.data = folder, folder / "data"
+        self.http = ""
+        self.ready_s = 0.0
+        self._program = shlex.split(roost) if roost else [sys.executable, "-m", "roost"]
+        self._options = options
+        # The generator shows its first token only, and a run may be longer than that lives.
+        self._settings = {"ROOST_TOKENS__ACCESS_S": "21600"} | (settings or {})
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, and return when it is ready.
+
+        Raises:
+            RuntimeError: It ended, or was not ready in time; the end of its log is in the sentence.
+        """
+        began = asyncio.get_running_loop().time()
+        up = (*self._program, "up", "--json", "--port", "0", "--data", str(self.data), *self._options)
+        with (self.folder / "up.log").open("a") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *up,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                cwd=self.folder,
+                env=os.environ | self._settings,  # noqa: TID251 -- the child's
+            )
+        assert self._process.stdout is not None
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), READY_S)
+        except TimeoutError:
+            line = b""
+        if not line:
+            raise RuntimeError(f"{shlex.join(up)} did not become ready:\n{self.log()}")
+        self.http = json.loads(line)["http"]
+        self.ready_s = asyncio.get_running_loop().time() - began
+
+    async def stop(self) -> int:
+        """Stop it in order and return its exit status; it is killed if it takes too long."""
+        if self._process is None:
+            return 0
+        process, self._process = self._process, None
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            return await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            process.kill()
+            return await process.wait()
+
+    async def sign_up(self, names: list[str]) -> list[Account]:
+        """Make so many accounts."""
+        return await sign_up(self.http, names)
+
+    async def audit(self, people: list[Account], book: Book, first: Callable[[], Awaitable[None]]) -> None:
+        """Start afresh, do something first, tell the ledgers what is in people's mailboxes, and stop."""
+        await self.start()
+        await first()
+        await audit(self.http, people, book)
+        await self.stop()
+
+    async def processes(self) -> dict[int, str]:
+        """Return every process of the system with its role, as ``roost status --json`` says."""
+        assert self._process is not None
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "roost", "status", "--json", "--data", self.data,
-            stdout=asyncio.subprocess.PIPE,
+            *self._program, "status", "--json", "--data", str(self.data),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=self.folder,
         )  # fmt: skip
         out, _ = await child.communicate()
-        found: dict[str, list[int]] = defaultdict(list)
-        for role in json.loads(out)["roles"]:
-            if role.get("pid"):
-                found[role["role"]].append(role["pid"])
-        return dict(found)
+        if child.returncode:
+            raise RuntimeError(f"roost status ended with {child.returncode}; roost up said:\n{self.log()}")
+        roles = json.loads(out)["roles"]
+        parent = psutil.Process(self._process.pid)
+        found = dict.fromkeys([parent.pid, *(each.pid for each in parent.children(recursive=True))], OTHERS)
+        named = {row["pid"]: _NAMES.get(row["role"], row["role"]) for row in roles if row.get("pid")}
+        return found | named
 
-    def everything(self) -> list[int]:
-        """Return every process of the system, Ray's daemons included."""
-        parent = psutil.Process(self.process.pid)
-        return [parent.pid, *(child.pid for child in parent.children(recursive=True))]
+    async def pids(self, role: str) -> list[int]:
+        """Return the process ids of one role."""
+        return [pid for pid, each in (await self.processes()).items() if each == role]
+
+    def log(self) -> str:
+        """Return the end of what ``roost up`` said."""
+        return "\n".join((self.folder / "up.log").read_text(errors="replace").splitlines()[-_TAIL_LINES:])
 
 
 @asynccontextmanager
-async def embedded(*options: str, **settings: str) -> AsyncIterator[System]:
-    """Run ``roost up --json`` on a free port and a folder of its own, with these variables set."""
+async def embedded(
+    *options: str, roost: str | None = None, settings: dict[str, str] | None = None
+) -> AsyncIterator[System]:
+    """Run an embedded system in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder:
-        command = [sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", f"{folder}/data"]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            *options,
-            stdout=asyncio.subprocess.PIPE,
-            env=os.environ | settings,  # noqa: TID251 -- the child's
-        )
-        assert process.stdout is not None
+        system = System(Path(folder), roost=roost, options=options, settings=settings)
+        await system.start()
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), 90)
-            if not line:
-                raise RuntimeError("roost up ended before it was ready; see its messages above")
-            yield System(json.loads(line), process)
+            yield system
         finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-                await asyncio.wait_for(process.wait(), 60)
+            await system.stop()
 
 
-def cpu_seconds(pids: list[int]) -> float:
-    """Return the CPU time used so far by these processes."""
-    total = 0.0
-    for pid in pids:
-        times = psutil.Process(pid).cpu_times()
-        total += times.user + times.system
-    return total
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a program; SIGTERM cancels it, so that the servers it started are stopped in order."""
 
+    async def cancelled_by_a_signal() -> _T:
+        task = asyncio.ensure_future(main)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
 
-def memory_mb(pids: list[int]) -> float:
-    """Return the private memory (USS) of these processes in MB."""
-    return sum(psutil.Process(pid).memory_full_info().uss for pid in pids) / 1e6
+    return uvloop.run(cancelled_by_a_signal())
 
 
 def environment() -> dict[str, Any]:

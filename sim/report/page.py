@@ -1,13 +1,13 @@
 """A run as one self-contained HTML page: nothing is loaded from elsewhere, and no script runs."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from sim.checker.verdict import UNVERIFIED, VIOLATIONS, Story, Verdict
 from sim.report.figures import HARNESS, RunInfo, Usage, cpu_s, figures, roles
+from sim.report.html import document, section, table, td, th
 from sim.report.plots import figure, number, sparkline
 from sim.report.recovery import DEFINITION
 from sim.report.series import bands, latency, span_s, throughput
@@ -42,7 +42,6 @@ def page(verdict: Verdict, run: RunInfo, found: dict[str, Any] | None = None) ->
         found: The `figures` of the run, if they are made already.
     """
     found = found or figures(verdict, run)
-    style = files("sim.report").joinpath("page.css").read_text(encoding="utf-8")
     title = f"Roost simulation: {verdict.word}, {verdict.totals.sent:,} messages, seed {run.seed}"
     parts = [
         _head(verdict, run, found),
@@ -54,18 +53,7 @@ def page(verdict: Verdict, run: RunInfo, found: dict[str, Any] | None = None) ->
         _origin(run),
         _raw(found),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # The browser itself sees to it that nothing is loaded and nothing runs.
-        '<meta http-equiv="Content-Security-Policy"'
-        " content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-        # Not even a picture for the tab is asked for.
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(title, parts)
 
 
 def _head(verdict: Verdict, run: RunInfo, found: dict[str, Any]) -> str:
@@ -107,7 +95,7 @@ def _why(verdict: Verdict) -> str:
 
 def _plots(verdict: Verdict, run: RunInfo, found: dict[str, Any]) -> str:
     parts = [
-        _section(plot.title, figure(plot, name), plot.description)
+        section(plot.title, figure(plot, name), plot.description)
         for name, plot in (("rate", throughput(verdict, run)), ("latency", latency(verdict, run)))
     ]
     return "\n".join([*parts, _faults(found["faults"])])
@@ -118,18 +106,18 @@ def _faults(faults: Sequence[dict[str, Any]]) -> str:
         return ""
     rows = [
         (
-            _th(each["name"]),
-            _td(each["target"]),
-            _td(f"{each['begins_s']:.1f} s", "n"),
-            _td(f"{each['ends_s'] - each['begins_s']:.1f} s", "n"),
-            _td("not seen", "n open")
+            th(each["name"]),
+            td(each["target"]),
+            td(f"{each['begins_s']:.1f} s", "n"),
+            td(f"{each['ends_s'] - each['begins_s']:.1f} s", "n"),
+            td("not seen", "n open")
             if each["recovery_s"] is None
-            else _td(f"{each['recovery_s']:.2f} s", "n count"),
+            else td(f"{each['recovery_s']:.2f} s", "n count"),
         )
         for each in faults
     ]
     heads = ("Fault", "Target", "Struck at", "Lasted", "Recovery")
-    return _section("Recovery", _table(heads, rows, numbers=3), DEFINITION)
+    return section("Recovery", table(heads, rows, numbers=3), DEFINITION)
 
 
 def _ledger(verdict: Verdict, found: dict[str, Any]) -> str:
@@ -161,7 +149,7 @@ def _ledger(verdict: Verdict, found: dict[str, Any]) -> str:
         f" {verdict.devices:,} devices after the run. A message counts once under a violation, however many"
         " devices it concerns."
     )
-    return _section("The ledger", tables, note)
+    return section("The ledger", tables, note)
 
 
 def _stories(stories: Sequence[Story]) -> str:
@@ -178,21 +166,21 @@ def _stories(stories: Sequence[Story]) -> str:
             f'<ol class="story">{lines}</ol></details>'
         )
     note = "The first of each kind from end to end, with seconds since the message was sent."
-    return _section("Stories", "".join(parts), note)
+    return section("Stories", "".join(parts), note)
 
 
 def _durations(found: dict[str, Any]) -> str:
     rows = [
         (
-            _th(name),
-            *(_td(_shown(found["latency_ms"][key][each]), "n") for each in ("p50", "p95", "p99", "max")),
+            th(name),
+            *(td(_shown(found["latency_ms"][key][each]), "n") for each in ("p50", "p95", "p99", "max")),
         )
         for key, name in DURATIONS.items()
     ]
     cost = found["server_cpu_s_per_1000"]
     note = "" if cost is None else f"The servers used {cost:.2f} s of CPU for 1,000 messages."
     heads = ("Milliseconds", "p50", "p95", "p99", "longest")
-    return _section("Durations", _table(heads, rows, numbers=4), note)
+    return section("Durations", table(heads, rows, numbers=4), note)
 
 
 def _memory(verdict: Verdict, run: RunInfo) -> str:
@@ -206,16 +194,16 @@ def _memory(verdict: Verdict, run: RunInfo) -> str:
         "Resident memory, all processes of a role together; each line goes from 0 to its own peak."
         " The bands are the faults."
     )
-    return _section("Memory", _table(heads, rows, numbers=4), note)
+    return section("Memory", table(heads, rows, numbers=4), note)
 
 
 def _role(role: str, used: Sequence[Usage], run: RunInfo, until_s: float) -> Iterator[str]:
     points = [((each.at_us - run.started_us) / 1e6, each.rss_mb) for each in used]
-    yield _th("this harness" if role == HARNESS else role)
+    yield th("this harness" if role == HARNESS else role)
     yield f"<td>{sparkline(points, bands(run), until_s)}</td>"
     for value in (points[0][1], max(value for _, value in points), points[-1][1]):
-        yield _td(f"{value:,.0f}", "n")
-    yield _td(number(cpu_s(used)), "n")
+        yield td(f"{value:,.0f}", "n")
+    yield td(number(cpu_s(used)), "n")
 
 
 def _origin(run: RunInfo) -> str:
@@ -231,38 +219,13 @@ def _origin(run: RunInfo) -> str:
         "The seed draws the same people, messages and faults again; what a real system makes of them differs"
         " from run to run."
     )
-    return _section("Where it comes from", body, note)
+    return section("Where it comes from", body, note)
 
 
 def _raw(found: dict[str, Any]) -> str:
     text = escape(json.dumps(found, indent=2, ensure_ascii=False))
     summary = "<summary>As JSON, the same as <code>--json</code> gives</summary>"
-    return _section("All figures", f"<details>{summary}<pre>{text}</pre></details>")
-
-
-def _section(heading: str, body: str, note: str = "") -> str:
-    told = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section><h2>{escape(heading)}</h2>{told}{body}</section>"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Iterable[str]], *, numbers: int) -> str:
-    """Return a table whose last columns are numbers."""
-    columns = "".join(
-        f'<th scope="col"{" class=n" if n >= len(heads) - numbers else ""}>{escape(head)}</th>'
-        for n, head in enumerate(heads)
-    )
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"
-    # On a narrow screen it is moved sideways, by the keyboard too.
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(heads[0])}">{table}</div>'
-
-
-def _th(text: str) -> str:
-    return f'<th scope="row">{escape(text)}</th>'
-
-
-def _td(text: str, style: str = "") -> str:
-    return f'<td class="{style}">{escape(text)}</td>' if style else f"<td>{escape(text)}</td>"
+    return section("All figures", f"<details>{summary}<pre>{text}</pre></details>")
 
 
 def _words(kind: str) -> str:
