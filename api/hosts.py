@@ -31,7 +31,7 @@ class Streamed(Protocol):
     """A local stream, as the links see it.
 
     Attributes:
-        number: Unique in this gateway's life.
+        number: Of its attachment, set with each one; unique in this gateway's life.
         user: User id.
         link: Where it is attached, None while it is not.
     """
@@ -325,8 +325,14 @@ class HostLinks:
 
     def _attach(self, stream: Streamed) -> None:
         link = self._links.get(self.host_of(stream.user))
+        if link is None:
+            return
+        # A new number each time: what is under way to an earlier attachment is not taken for this one's.
+        del self._streams[stream.number]
+        stream.number = self.number()
+        self._streams[stream.number] = stream
         message = stream.attach()
-        if link is not None and message is not None:
+        if message is not None:
             stream.link = link
             self.reattached += message.resume
             link.send(message)
