@@ -77,7 +77,6 @@ class Truth:
     Attributes:
         logs_lost: How many logs were lost.
         parted: Some host lost a shard, or died, with what it had to store.
-        overlooked: Some host got a shard back before it learned that it had lost it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -90,7 +89,7 @@ class Truth:
         self._blocked: dict[tuple[str, str], list[tuple[int, int | None]]] = defaultdict(list)
         self._gone: set[tuple[str, int]] = set()
         self.logs_lost = 0
-        self.parted = self.overlooked = False
+        self.parted = False
         self._meant = 0
 
     # --- the sender's side ---
@@ -178,7 +177,7 @@ class Truth:
 
     def cursor_refused(self, device: str) -> None:
         """The server does not know the phone's cursor."""
-        if not self.logs_lost and not self.overlooked:
+        if not self.logs_lost:
             raise Violation("cursor", f"the cursor of {device} is not known, and no log was lost")
         self._told[device].refused += 1
 

@@ -273,7 +273,12 @@ def _swap(names: tuple[str, ...], other: tuple[str, ...], shard: int) -> tuple[s
 
 
 def _move(world: World, shard: int) -> None:
-    world.show(hosts=_swap(world.view.hosts, HOSTS, shard))
+    hosts = _swap(world.view.hosts, HOSTS, shard)
+    taker = world.hosts.get(hosts[shard])
+    if taker is not None and taker.believes_in(shard):
+        # It does not know yet that it had lost the shard: what it has in memory would be out of date.
+        world.apply_view(taker.name)
+    world.show(hosts=hosts)
 
 
 def _reroute(world: World, shard: int) -> None:

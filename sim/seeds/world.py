@@ -218,8 +218,6 @@ class World:
         for shard, host in enumerate(self.view.hosts):
             if before[shard] not in {"", host}:
                 self.truth.parted = True
-                if host in self.hosts and self.hosts[host].believes_in(shard):
-                    self.truth.overlooked = True
 
     def apply_view(self, name: str) -> bool:
         """Let a role learn the map, and find its hosts."""

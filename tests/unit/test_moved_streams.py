@@ -2,11 +2,12 @@
 
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from actors import messages as m
 from actors.messages import Open
 from actors.service import ClusterView
 from actors.shard import Shard
-from api.hosts import HostLinks
 from sim.seeds.hosts import Host
 from sim.seeds.links import End
 from sim.seeds.reaching import StepLinks
@@ -121,13 +122,19 @@ def test_every_router_hears_that_a_host_let_go_of_a_shard() -> None:
 class Local:
     """A stream of the gateway under test."""
 
-    number, user, link = 7, "ann", cast("Any", None)
+    user, link = "ann", cast("Any", None)
+
+    def __init__(self) -> None:
+        self.number, self.last = 7, 0
+
+    def deliver(self, _entries: list[Any], last: int) -> None:
+        self.last = last
 
     def attach(self) -> m.Attach:
-        return ATTACH
+        return replace(ATTACH, stream=self.number)
 
 
-def linked() -> tuple[HostLinks, Local, End]:
+def linked() -> tuple[StepLinks, Local, End]:
     links, stream, host = StepLinks("g9", lambda: 0), cast("Any", Local()), End(Nobody(), "host", "h0.1")
     links.apply(ClusterView(1, ("h0",), ("r0",), (), (1,), {"h0": ("", 0)}, {"h0": "h0.1"}))
     links.reached("h0", host)
@@ -141,6 +148,18 @@ def test_a_stream_that_ends_after_the_host_said_no_is_ended_at_the_host() -> Non
     links.received(cast("Any", host), [m.NotMine(0, 1)])
     links.remove(cast("Any", stream))
     assert [type(message) for message in host.incoming] == [m.Attach, m.Detach]
+
+
+def test_what_is_under_way_to_an_earlier_attachment_is_not_taken_for_the_next_one_s() -> None:
+    links, stream, host = linked()
+    links.received(cast("Any", host), [m.NotMine(0, 1)])
+    links.turn()
+    first, _, second = host.incoming
+    assert first.stream != second.stream == stream.number
+    links.received(cast("Any", host), [m.Deliver(first.stream, [], 3)])
+    assert stream.last == 0
+    links.received(cast("Any", host), [m.Deliver(second.stream, [], 3)])
+    assert stream.last == 3
 
 
 def test_an_older_map_that_comes_late_moves_nothing() -> None:
