@@ -61,9 +61,8 @@ class Outlets:
 
     # --- streams and watches ----------------------------------------------------------------------
 
-    def open_stream(self, link: Link, stream: int, user: str, device: str) -> int:
+    def open_stream(self, key: StreamKey, user: str, device: str) -> int:
         """Give the stream a number of this host; the same one if it is known."""
-        key = StreamKey(link, stream)
         known = self._by_key.get(key)
         if known is not None:
             return known.number
@@ -87,9 +86,9 @@ class Outlets:
         """Return the gateway's streams."""
         return [key for key in self._by_key if key.link is link]
 
-    def forget(self, user: str) -> None:
-        """Forget the streams of a user who is no longer here."""
-        for key in [info.key for info in self.streams.values() if info.user == user]:
+    def forget(self, gone: Callable[[str], bool]) -> None:
+        """Forget the streams of the users who are no longer here."""
+        for key in [info.key for info in self.streams.values() if gone(info.user)]:
             self.close_stream(key)
 
     def acked(self, user: str, device: str, seq: int, info: StreamInfo | None) -> None:

@@ -39,8 +39,9 @@ class Shard:
 
     @property
     def settling(self) -> bool:
-        """Whether records of the log before this one are still being stored."""
-        if self.before is not None and self.before.offsets.stored == self.before.offsets.following:
+        """Whether records of a log before this one are still being stored."""
+        before = self.before
+        if before is not None and not before.settling and before.offsets.stored == before.offsets.following:
             self.before = None
         return self.before is not None
 

@@ -31,7 +31,7 @@ class Streamed(Protocol):
     """A local stream, as the links see it.
 
     Attributes:
-        number: Unique in this gateway's life.
+        number: Of its attachment, set with each one; unique in this gateway's life.
         user: User id.
         link: Where it is attached, None while it is not.
     """
@@ -125,8 +125,7 @@ class HostLinks:
                 self._drop(name)
         for name in view.addresses:
             if name not in self._tasks:
-                life = (view.addresses[name], view.incarnations.get(name, ""))
-                self._tasks[name] = (life, asyncio.create_task(self._keep(name, life[0])))
+                self._reach(name, (view.addresses[name], view.incarnations.get(name, "")))
         self._place()
 
     def host_of(self, user: str) -> str:
@@ -297,12 +296,17 @@ class HostLinks:
         shards = self.view.shards if self.view else 1
         for stream in self._streams.values():
             if stream.link is link and message.shard in (shard_of(stream.user, shards), -1):
+                # It may have been said before the host took this stream, and the stream may end meanwhile.
+                link.send(m.Detach(stream.number))
                 stream.link = None
         # The new map is on its way to us, or ours is newer and on its way to the host.
-        if self._again is None:
-            self._again = asyncio.get_running_loop().call_later(_ATTACH_AGAIN_S, self._place_again)
+        self._place_soon()
 
     # --- placement ---
+
+    def _place_soon(self) -> None:
+        if self._again is None:
+            self._again = asyncio.get_running_loop().call_later(_ATTACH_AGAIN_S, self._place_again)
 
     def _place_again(self) -> None:
         self._again = None
@@ -321,8 +325,14 @@ class HostLinks:
 
     def _attach(self, stream: Streamed) -> None:
         link = self._links.get(self.host_of(stream.user))
+        if link is None:
+            return
+        # A new number each time: what is under way to an earlier attachment is not taken for this one's.
+        del self._streams[stream.number]
+        stream.number = self.number()
+        self._streams[stream.number] = stream
         message = stream.attach()
-        if link is not None and message is not None:
+        if message is not None:
             stream.link = link
             self.reattached += message.resume
             link.send(message)
@@ -334,6 +344,14 @@ class HostLinks:
         if link is not None:
             link.close()
             self.closed(link)
+
+    def _reach(self, name: str, life: tuple[Address, str]) -> None:
+        self._tasks[name] = (life, asyncio.create_task(self._keep(name, life[0])))
+
+    def _reached(self, name: str, link: Link) -> None:
+        self._links[name], self._hosts[link] = link, name
+        self._linked(name)
+        self._place()
 
     async def _keep(self, name: str, address: Address) -> None:
         pause = _BACKOFF_FIRST_S
@@ -347,9 +365,7 @@ class HostLinks:
                 continue
             pause = _BACKOFF_FIRST_S
             log.info("host linked", host=name, address=address)
-            self._links[name], self._hosts[link] = link, name
-            self._linked(name)
-            self._place()
+            self._reached(name, link)
             if link.alive:
                 self._lost[link] = asyncio.Event()
                 await self._lost[link].wait()

@@ -274,11 +274,8 @@ class Router:
             await asyncio.sleep(RECONNECT_S)
 
     async def _connect(self, host: str, view: ClusterView) -> None:
-        known = self._links.get(host)
-        if known is not None and known.alive and known.name == view.incarnations[host]:
+        if self._linked(host, view):
             return
-        if known is not None:
-            known.close()
         try:
             link = await connect(
                 view.addresses[host],
@@ -293,6 +290,16 @@ class Router:
         link.name = view.incarnations[host]
         self._links[host] = link
         self._changed.set()
+
+    def _linked(self, host: str, view: ClusterView) -> bool:
+        """Say whether there is a link to this life of the host; one to another life is closed."""
+        known = self._links.get(host)
+        if known is None or (known.alive and known.name == view.incarnations[host]):
+            return known is not None
+        known.close()
+        # Its end comes by itself only when the other side has read what waits for it, if it ever does.
+        self.closed(known)
+        return False
 
     def opened(self, link: Link) -> None:
         """The handshake with a host is done."""

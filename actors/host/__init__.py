@@ -16,8 +16,8 @@ from actors.host.ledger import Ledger
 from actors.host.links import FromLinks
 from actors.host.state import HostSettings
 from actors.host.time import Time
-from actors.link import Link, serve
-from actors.service import Address, ClusterView
+from actors.link import serve
+from actors.service import Address
 from roost.errors import RoostError
 from storage import metrics
 
@@ -38,18 +38,6 @@ class ActorHost(Inboxes, FromLinks, Time):
         self._spawn(self._keep_time())
         self._spawn(self._passivate())
         return address
-
-    async def apply(self, view: ClusterView) -> None:
-        """Take the newest map: let go of shards that others own now."""
-        if self._view is not None and view.version < self._view.version:
-            return
-        self._view = view
-        self._writer.shards, self._writer.records = view.shards, view.records
-        gone = [n for n in self._shards if view.hosts[n] != self.name]
-        for number in gone:
-            self._hand_over(number)
-        if gone:
-            self._writer.hurry()
 
     async def hold(self) -> None:
         """Append nothing to the log until `release`."""
@@ -118,15 +106,3 @@ class ActorHost(Inboxes, FromLinks, Time):
         self._outlets.close()
         for link in set(self._routers.values()):
             link.close()
-
-    def opened(self, link: Link) -> None:
-        """A router or gateway is there."""
-        log.info("link_opened", peer_role=link.role, peer=link.name)
-        if link.role == "gateway":
-            self._gateways.add(link)
-
-    def closed(self, link: Link) -> None:
-        """A router or gateway is gone."""
-        log.info("link_closed", peer_role=link.role, peer=link.name)
-        self._gateways.discard(link)
-        super().closed(link)

@@ -7,7 +7,7 @@ from actors import events as ev
 from actors import messages as msg
 from actors.host.state import HostState
 from actors.link import Link
-from actors.outlets import StreamKey
+from actors.outlets import StreamInfo, StreamKey
 from roost.ids import shard_of
 
 
@@ -16,20 +16,28 @@ class FromGateways(HostState):
 
     def _for_user(self, link: Link, user: str, call: Callable[[], None]) -> bool:
         """Run the call when the user's shard is here and has caught up; say if it is not ours."""
-        number = shard_of(user, self._view.shards) if self._view is not None else -1
-        shard = self._shards.get(number)
-        if shard is None:
+        if self._shard_of(user) is None:
+            number = shard_of(user, self._view.shards) if self._view is not None else -1
             link.send(msg.NotMine(number, self._view.version if self._view is not None else 0))
             return False
-        if shard.ready:
+        self._in_turn(user, call)
+        return True
+
+    def _in_turn(self, user: str, call: Callable[[], None]) -> None:
+        """Run the call after those that wait for the user's shard to catch up, if any do."""
+        shard = self._shard_of(user)
+        if shard is None or shard.ready:
             call()
         else:
             shard.waiting.append(call)
-        return True
 
     def _attach(self, link: Link, attach: msg.Attach) -> None:
+        key = StreamKey(link, attach.stream)
+
         def call() -> None:
-            number = self._outlets.open_stream(link, attach.stream, attach.user, attach.device)
+            stream = self._outlets.stream(key)
+            if stream is None or stream.number != number:
+                return  # it went while it waited
             event = ev.StreamAttached(
                 number, attach.device, attach.cursor, attach.acked, attach.background, attach.resume
             )
@@ -38,6 +46,9 @@ class FromGateways(HostState):
                 self._outlets.acked(attach.user, attach.device, attach.acked, None)
                 self._post(attach.user, ev.Acked(attach.device, attach.acked, number))
 
+        if self._shard_of(attach.user) is not None:
+            # Known from now on, so that what comes after it finds it.
+            number = self._outlets.open_stream(key, attach.user, attach.device)
         self._for_user(link, attach.user, call)
 
     def _detached(self, link: Link, message: msg.Detach) -> None:
@@ -51,8 +62,11 @@ class FromGateways(HostState):
     def _ack(self, link: Link, ack: msg.Ack) -> None:
         stream = self._outlets.stream(StreamKey(link, ack.stream))
         if stream is not None:
-            self._outlets.acked(stream.user, stream.device, ack.seq, stream)
-            self._post(stream.user, ev.Acked(stream.device, ack.seq, stream.number))
+            self._in_turn(stream.user, lambda: self._acked(stream, ack.seq))
+
+    def _acked(self, stream: StreamInfo, seq: int) -> None:
+        self._outlets.acked(stream.user, stream.device, seq, stream)
+        self._post(stream.user, ev.Acked(stream.device, seq, stream.number))
 
     def _typing(self, _link: Link, typing: msg.Typing) -> None:
         resident = self._residents.get(typing.to)
@@ -64,13 +78,17 @@ class FromGateways(HostState):
             self._for_user(link, user, lambda user=user: self._watched(link, watch.watcher, user))  # type: ignore[misc]
 
     def _watched(self, link: Link, watcher: str, user: str) -> None:
-        self._outlets.watch(link, watcher, user)
-        self._post(user, ev.Watched(watcher))
+        if link in self._gateways:  # it may have gone while this waited
+            self._outlets.watch(link, watcher, user)
+            self._post(user, ev.Watched(watcher))
 
     def _unwatch(self, link: Link, unwatch: msg.Unwatch) -> None:
         for user in unwatch.users:
-            if self._outlets.unwatch(link, unwatch.watcher, user):
-                self._post(user, ev.Unwatched(unwatch.watcher))
+            self._in_turn(user, lambda user=user: self._unwatched(link, unwatch.watcher, user))  # type: ignore[misc]
+
+    def _unwatched(self, link: Link, watcher: str, user: str) -> None:
+        if self._outlets.unwatch(link, watcher, user):
+            self._post(user, ev.Unwatched(watcher))
 
     def _question(self, link: Link, question: msg.Question) -> None:
         token = (link, question.call)

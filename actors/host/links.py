@@ -3,15 +3,27 @@
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
 from actors import events as ev
 from actors import messages as msg
 from actors.host.gateways import FromGateways
 from actors.host.routers import FromRouters
 from actors.link import Link
 
+log = structlog.get_logger()
+
 
 class FromLinks(FromRouters, FromGateways):
-    """Messages of routers and gateways, and the end of their links."""
+    """Messages of routers and gateways, and the beginning and end of their links."""
+
+    def opened(self, link: Link) -> None:
+        """A router or gateway is there."""
+        log.info("link_opened", peer_role=link.role, peer=link.name)
+        if link.role == "gateway":
+            self._gateways.add(link)
+        elif link.role == "router":
+            self._readers[link] = None
 
     def received(self, link: Link, messages: list[Any]) -> None:
         """Turn messages into events."""
@@ -24,6 +36,9 @@ class FromLinks(FromRouters, FromGateways):
 
     def closed(self, link: Link) -> None:
         """Detach the streams of a gateway that is gone; forget a router."""
+        log.info("link_closed", peer_role=link.role, peer=link.name)
+        self._gateways.discard(link)
+        self._readers.pop(link, None)
         for shard in [n for n, router in self._routers.items() if router is link]:
             del self._routers[shard]
         for key in self._outlets.streams_of(link):

@@ -1,4 +1,4 @@
-"""What routers say to a host: shards are opened, batches come, shards are given up."""
+"""What the map and routers say to a host: shards are opened, batches come, shards are given up."""
 
 import structlog
 
@@ -6,6 +6,7 @@ from actors import events as ev
 from actors import messages as msg
 from actors.host.state import HostState
 from actors.link import Link
+from actors.service import ClusterView
 from actors.shard import Shard
 from roost.ids import shard_of
 from storage import metrics, traces
@@ -15,7 +16,19 @@ log = structlog.get_logger()
 
 
 class FromRouters(HostState):
-    """Shards and their records."""
+    """The map, shards and their records."""
+
+    async def apply(self, view: ClusterView) -> None:
+        """Take the newest map: let go of shards that others own now."""
+        if self._view is not None and view.version < self._view.version:
+            return
+        self._view = view
+        self._writer.shards, self._writer.records = view.shards, view.records
+        gone = [n for n in self._shards if view.hosts[n] != self.name]
+        for number in gone:
+            self._hand_over(number)
+        if gone:
+            self._writer.hurry()
 
     def _open(self, link: Link, opened: msg.Open) -> None:
         if self._view is not None and self._view.hosts[opened.shard] != self.name:
@@ -79,24 +92,29 @@ class FromRouters(HostState):
                 call()
 
     def _hand_over(self, number: int) -> None:
-        """Another host owns the shard by the newest map: drop it, and say so to who sends us its records.
+        """Another host owns the shard by the newest map: drop it, and say so to who may send us its records.
 
-        The router may miss that map and see only the one after, by which the shard is ours again.
+        A router may miss that map and see only the one after, by which the shard is ours again. It need not
+        be the one that opened the shard last.
         """
         self._drop_shard(number)
-        router = self._routers.pop(number, None)
-        if router is not None:
-            router.send(msg.NotMine(number, self._view.version if self._view is not None else 0))
+        self._routers.pop(number, None)
+        for link in self._readers:
+            link.send(msg.NotMine(number, self._view.version if self._view is not None else 0))
 
     def _drop_shard(self, number: int) -> None:
         shard = self._shards.pop(number)
         shards = self._writer.shards
-        self._activation.outdate(lambda user: shard_of(user, shards) == number)
+
+        def gone(user: str) -> bool:
+            return shard_of(user, shards) == number
+
+        self._activation.outdate(gone)
+        self._outlets.forget(gone)
         for user in [u for u, r in self._residents.items() if r.shard is shard]:
             actor = self._residents.pop(user).actor
             if self._ledger is not None and actor is not None:
                 self._ledger.add(user, actor)
-            self._outlets.forget(user)
         version = self._view.version if self._view is not None else 0
         for link in self._gateways:  # each may have questions here, a long poll for one, and no stream
             link.send(msg.NotMine(number, version))

@@ -89,6 +89,7 @@ class HostState:
         self._shards: dict[int, Shard] = {}
         self._routers: dict[int, Link] = {}
         self._gateways: set[Link] = set()
+        self._readers: dict[Link, None] = {}  # links of routers
         self._residents: dict[str, Resident] = {}
         self._runnable: dict[str, Resident] = {}
         self._timers: list[tuple[int, str]] = []
@@ -100,10 +101,12 @@ class HostState:
 
     def _post(self, user: str, event: ev.Event) -> None:
         """Put an event into the user's inbox; a user without shard here is not ours any more."""
-        number = shard_of(user, self._view.shards) if self._view is not None else -1
-        shard = self._shards.get(number)
+        shard = self._shard_of(user)
         if shard is not None:
             self._post_at(shard, user, event, None)
+
+    def _shard_of(self, user: str) -> Shard | None:
+        return None if self._view is None else self._shards.get(shard_of(user, self._view.shards))
 
     def _post_at(self, shard: Shard, user: str, event: ev.Event, offset: int | None) -> None:
         resident = self._residents.get(user)

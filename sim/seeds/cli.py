@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from secrets import randbelow
 from time import monotonic
 
 from sim.seeds.runner import Outcome, Totals, play, play_many, replay
@@ -11,6 +12,7 @@ from sim.seeds.shrink import shrink
 from sim.seeds.steps import Step
 
 _PROGRESS_S = 2.0
+_NEW_SEEDS = 2**40
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,8 +20,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m sim.seeds", description="Deterministic runs of the rules.")
     made.add_argument("--seeds", type=int, default=10_000, metavar="N", help="how many (default 10000)")
     made.add_argument(
-        "--from", type=int, default=0, metavar="SEED", dest="first", help="the first (default 0)"
-    )
+        "--from", type=_first, default=0, metavar="SEED", dest="first",
+        help="the first (default 0); 'new': one that hardly anybody has played before",
+    )  # fmt: skip
     made.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default 2)")
     made.add_argument("--replay", type=int, metavar="SEED", help="play this one only")
     made.add_argument("--steps", metavar="LIST", help="with --replay: only these steps of it, as in 3,7-12")
@@ -33,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.replay is not None:
         return _replay(options.replay, options.steps, trace=options.trace)
     begun = monotonic()
+    _say(f"python -m sim.seeds --seeds {options.seeds} --from {options.first}")
     totals = _play(range(options.first, options.first + options.seeds), options.jobs, begun)
     seconds = monotonic() - begun
     faults = ", ".join(f"{name} {count:,}" for name, count in sorted(totals.faults.items()))
@@ -45,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"violations in {len(totals.broken)} seeds: {kinds}")
     _explain(min(totals.broken))
     return 1
+
+
+def _first(text: str) -> int:
+    return randbelow(_NEW_SEEDS) if text == "new" else int(text)
 
 
 def _play(seeds: range, jobs: int, begun: float) -> Totals:
@@ -75,9 +83,15 @@ def _explain(seed: int) -> None:
     shown = replay(seed, whole.plan, [step for _, step in kept])
     _say(f"\nseed {seed}: {whole.plan}; {len(kept)} of {len(numbered)} steps are enough:")
     for number, step in kept:
-        _say(f"  {number:4} {' '.join(map(str, step))}")
+        _say(f"  {number:4} {line(step)}")
     _say((shown.violation or whole.violation)[1])
-    _say(f"\npython -m sim.seeds --replay {seed} --steps {written([number for number, _ in kept]) or 'none'}")
+    _say("\nTo play it again, as long as nothing changes what a seed means:")
+    _say(f"python -m sim.seeds --replay {seed} --steps {written([number for number, _ in kept]) or 'none'}")
+    _say("\nTo keep it for good, in tests/unit/found_runs.py, under a sentence that says what went wrong:")
+    _say(f'    ({whole.plan}, _steps("""')
+    for _, step in kept:
+        _say(f"        {line(step)}")
+    _say('    """)),')
 
 
 def _replay(seed: int, chosen: str | None, *, trace: bool) -> int:
@@ -87,7 +101,7 @@ def _replay(seed: int, chosen: str | None, *, trace: bool) -> int:
         outcome = replay(seed, outcome.plan, steps)
     if trace:
         for number, step in enumerate(outcome.steps):
-            _say(f"  {number:4} {' '.join(map(str, step))}")
+            _say(f"  {number:4} {line(step)}")
     return _tell(outcome)
 
 
@@ -95,6 +109,11 @@ def _tell(outcome: Outcome) -> int:
     _say(f"seed {outcome.seed}: {outcome.plan}, {len(outcome.steps)} steps, digest {outcome.digest}")
     _say(outcome.violation[1] if outcome.violation else "no violation")
     return int(outcome.violation is not None)
+
+
+def line(step: Step) -> str:
+    """Write a step as `tests/unit/found_runs.py` has it."""
+    return " ".join("/".join(part) if isinstance(part, tuple) else str(part) for part in step)
 
 
 def numbers(text: str) -> Iterator[int]:

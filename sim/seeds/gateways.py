@@ -1,4 +1,4 @@
-"""A gateway of the run: the real accept path and numbering, with links and questions of its own."""
+"""A gateway of the run: the real accept path, numbering and links, and one question of its own."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,18 +12,12 @@ from api.sequence import Sequencer
 from api.tokens import Principal
 from roost.clock import Clock
 from roost.ids import SEQ_LIMIT, shard_of
-from sim.seeds.links import End, lives
 from sim.seeds.logs import PromptWriter
-from sim.seeds.sockets import Socket
+from sim.seeds.reaching import Replied, StepLinks
 from sim.seeds.stores import Cache, Store
 from sim.seeds.turns import finish
 from storage.ports import Accepted
 from storage.records import MessageRecord, decode_record
-
-_PATIENCE_MS = 35_000
-
-Replied = Callable[[m.Answer | None], None]
-"""Takes the answer of a host; ``None``: it stayed away."""
 
 
 class PromptSequencer(Sequencer):
@@ -80,150 +74,27 @@ class Gateway:
         self.sequencer = PromptSequencer(writer, cast("Any", store))
         directory = cast("Any", PromptDirectory(store))
         self.sender = PromptSender(cast("Any", store), cast("Any", cache), self.sequencer, directory, clock)
-        self.view: ClusterView | None = None
-        self.sockets: dict[int, Socket] = {}
-        self.links: dict[str, End] = {}
-        self._calls: dict[int, tuple[End, int, Replied, int]] = {}
-        self._last = 0
+        self.hosts = StepLinks(name, clock)
 
-    # --- the map and links, as `api.hosts.HostLinks` ---
+    # --- the map and questions ---
 
     @property
     def version(self) -> int:
         """Version of the map it goes by."""
-        return self.view.version if self.view is not None else 0
-
-    def lives(self) -> list[tuple[str, str]]:
-        """Return the hosts that the map names, with their lives."""
-        return lives(self.view)
-
-    def linked(self, host: str, life: str) -> bool:
-        """Say whether there is a link to this life of the host."""
-        known = self.links.get(host)
-        return known is not None and known.alive and known.name == life
-
-    def unlink(self, host: str) -> None:
-        """Close the link to an earlier life of the host."""
-        if host in self.links:
-            self.links[host].close()
+        return self.hosts.view.version if self.hosts.view is not None else 0
 
     def learn(self, view: ClusterView) -> None:
-        """Take the map."""
-        self.view = view
-        self.sequencer.adopt(view.bases)
-        self.place()
-
-    def link(self, host: str, end: End) -> None:
-        """Take a link to a host."""
-        self.links[host] = end
-        self.place()
-
-    def host_of(self, user: str) -> str:
-        """Return the host of a user's shard, '' without a map."""
-        return self.view.hosts[shard_of(user, self.view.shards)] if self.view is not None else ""
-
-    def place(self) -> bool:
-        """Attach every stream where it belongs; returns whether one was moved or attached."""
-        moved = False
-        for socket in list(self.sockets.values()):
-            link = self.links.get(self.host_of(socket.user))
-            if socket.link is not None and socket.link is not link:
-                socket.link.send(m.Detach(socket.number))
-                socket.link = None
-                moved = True
-            message = socket.attachment() if socket.link is None and link is not None else None
-            if message is not None and link is not None:
-                socket.link = link
-                link.send(message)
-                moved = True
-        return moved
-
-    def closed(self, link: Any) -> None:
-        """A host is gone."""
-        for name in [n for n, known in self.links.items() if known is link]:
-            del self.links[name]
-        for socket in self.sockets.values():
-            if socket.link is link:
-                socket.link = None
-        self._fail(link, None)
-
-    def received(self, link: Any, messages: list[Any]) -> None:
-        """Take what a host says."""
-        for message in messages:
-            if isinstance(message, m.Reply):
-                known = self._calls.pop(message.call, None)
-                if known is not None:
-                    known[2](message.answer)
-            elif isinstance(message, m.NotMine):
-                self._not_mine(link, message.shard)
-            else:
-                socket = self.sockets.get(message.stream)
-                if socket is not None and socket.link is link:
-                    self._tell(socket, message)
-
-    def _tell(self, socket: Socket, message: Any) -> None:
-        session = socket.session
-        match message:
-            case m.Attached(cursor=cursor):
-                socket.perform(session.attached(cursor, self.clock()))
-            case m.Deliver(entries=entries, last=last):
-                socket.perform(session.deliver(entries, last))
-            case m.Drained(cursor=cursor):
-                socket.perform(session.drained(cursor))
-            case m.Missed():
-                socket.perform(session.missed())
-            case m.Close(code=code, detail=detail):
-                socket.perform(session.end(code, detail))
-            case _:
-                return
-
-    def _not_mine(self, link: End, shard: int) -> None:
-        for socket in self.sockets.values():
-            if socket.link is link and shard in {self._shard(socket.user), -1}:
-                socket.link = None
-        self._fail(link, shard)
-
-    def _fail(self, link: End, shard: int | None) -> None:
-        for call, (asked, of, replied, _) in list(self._calls.items()):
-            if asked is link and shard in {of, -1, None}:
-                del self._calls[call]
-                replied(None)
-
-    def _shard(self, user: str) -> int:
-        return shard_of(user, self.view.shards) if self.view is not None else -1
+        """Take the map, as `api.gateway.Gateway.apply`."""
+        if view.version >= self.version:
+            self.sequencer.adopt(view.bases, view.records)
+            self.hosts.apply(view)
 
     def ask(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
         """Ask the user's host."""
-        link = self.links.get(self.host_of(user))
-        if link is None or not link.alive:
-            replied(None)
-            return
-        self._last += 1
-        self._calls[self._last] = (link, self._shard(user), replied, self.clock() + _PATIENCE_MS)
-        link.send(make(self._last))
+        self.hosts.put(user, make, replied)
 
-    def tick(self) -> None:
-        """Wait no longer for answers that stay away."""
-        late = [call for call, known in self._calls.items() if known[3] <= self.clock()]
-        for call in late:
-            self._calls.pop(call)[2](None)
-
-    # --- sockets ---
-
-    def open(self, principal: Principal, number: int) -> Socket:
-        """Take a new connection."""
-        return Socket(self, principal, number)
-
-    def attach(self, socket: Socket) -> None:
-        """The stream has said hello."""
-        self.sockets[socket.number] = socket
-        self.place()
-
-    def gone(self, socket: Socket) -> None:
-        """The socket is closed."""
-        socket.ended = True
-        if self.sockets.pop(socket.number, None) is not None and socket.link is not None:
-            socket.link.send(m.Detach(socket.number))
+    def _shard(self, user: str) -> int:
+        return shard_of(user, self.hosts.view.shards) if self.hosts.view is not None else -1
 
     # --- questions over HTTP ---
 

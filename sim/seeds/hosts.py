@@ -1,6 +1,6 @@
 """A host of the run: the real inboxes, shards and outlets, without an event loop around them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 from actors import effects as do
@@ -9,7 +9,7 @@ from actors.activation import Activation, _gap, _item, _receipt
 from actors.host.inboxes import Inboxes
 from actors.host.links import FromLinks
 from actors.host.state import HostState, Resident
-from actors.outlets import Outlets
+from actors.outlets import Outlets, StreamKey
 from actors.service import ClusterView
 from actors.shard import Shard
 from actors.user import UserActor
@@ -19,7 +19,7 @@ from roost.errors import Unavailable
 from sim.seeds.invariants import Violation
 from sim.seeds.logs import Log, SlowWriter
 from sim.seeds.stores import Cache, Slow, Store
-from sim.seeds.turns import Fate, Task, Turn
+from sim.seeds.turns import Fate, Task, Turn, finish
 
 T = TypeVar("T")
 
@@ -151,9 +151,7 @@ class Host(Inboxes, FromLinks):
 
     def learn(self, view: ClusterView) -> None:
         """Take the map."""
-        self._view = view
-        for number in [n for n in self._shards if view.hosts[n] != self.name]:
-            self._hand_over(number)
+        finish(self.apply(view))
         self._run_all()
 
     def writes(self) -> list[str]:
@@ -216,6 +214,29 @@ class Host(Inboxes, FromLinks):
     def users(self) -> list[str]:
         """The users who are here."""
         return list(self._residents)
+
+    def actors(self) -> Iterator[tuple[str, UserActor]]:
+        """Yield the users who are loaded, with their actors."""
+        for user, resident in self._residents.items():
+            if resident.actor is not None:
+                yield user, resident.actor
+
+    def believes_in(self, shard: int) -> bool:
+        """Say whether the shard is its own by the map that it has."""
+        return self._view is not None and self._view.hosts[shard] == self.name
+
+    @property
+    def shards(self) -> list[int]:
+        """The shards that are here."""
+        return list(self._shards)
+
+    def streams(self) -> list[StreamKey]:
+        """Return the streams that are attached here."""
+        return [info.key for info in self._outlets.streams.values()]
+
+    def numbers(self, user: str) -> set[int]:
+        """Return this host's numbers of a user's streams."""
+        return {number for number, info in self._outlets.streams.items() if info.user == user}
 
     @property
     def at_rest(self) -> bool:

@@ -72,7 +72,12 @@ class Told(Struct):
 
 
 class Truth:
-    """What really happened, seen from outside of the rules."""
+    """What really happened, seen from outside of the rules.
+
+    Attributes:
+        logs_lost: How many logs were lost.
+        parted: Some host lost a shard, or died, with what it had to store.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -84,6 +89,7 @@ class Truth:
         self._blocked: dict[tuple[str, str], list[tuple[int, int | None]]] = defaultdict(list)
         self._gone: set[tuple[str, int]] = set()
         self.logs_lost = 0
+        self.parted = False
         self._meant = 0
 
     # --- the sender's side ---
@@ -148,9 +154,20 @@ class Truth:
     def _went_down(self, message: Message) -> bool:
         return all((message.to, seq) in self._gone for seq in message.seqs)
 
-    def was_blocked(self, message: Message) -> bool:
-        """Say whether the recipient ever blocked the sender: watermarks may stand still then."""
-        return bool(self._blocked[message.to, message.sender])
+    def _came_late(self, message: Message) -> bool:
+        """Say whether it was stored when its log was gone, by a host that does not serve its shard any more.
+
+        Who serves the shard now may have told devices of later entries by then: they never ask for it.
+        """
+        stored = self._store.documents.get(message.to, {})
+        return self.parted and self._went_down(message) and any(seq in stored for seq in message.seqs)
+
+    def is_open(self, message_id: str) -> bool:
+        """Say whether a message is to be delivered yet, or its sender is yet to be told that it was."""
+        message = self.messages[message_id]
+        if self._blocked[message.to, message.sender]:  # watermarks may stand still then
+            return not message.kept_by and not self.is_blocked(message)
+        return True
 
     # --- the receiver's side ---
 
@@ -231,7 +248,7 @@ class Truth:
 
     def _check_delivered(self, message_id: str, story: str) -> None:
         message = self.messages[message_id]
-        if not message.kept_by and not self.is_blocked(message):
+        if not message.kept_by and not self.is_blocked(message) and not self._came_late(message):
             raise Violation("receipt_without_delivery", f"{story}; no device has {message}")
 
     def _check_claims(self, sender: str, receiver: str, delivered: int, read: int) -> None:
@@ -257,7 +274,8 @@ class Truth:
     def check_rest(self) -> None:
         """Check what must hold when nothing is under way any more."""
         for message in self.messages.values():
-            if message.saved and not self.is_blocked(message) and not message.kept_by:
+            reached = message.kept_by or self.is_blocked(message) or self._came_late(message)
+            if message.saved and not reached:
                 raise Violation("lost", f"nobody ever got {message}")
         if unread := self.unread():
             raise Violation("lost", unread[0])
@@ -289,6 +307,8 @@ class Truth:
             record = decode_record(document.record)
             if isinstance(record, MessageRecord):
                 message = self.messages[record.cause]
+                if self._came_late(message):
+                    continue
                 missing = [device for device in record.payloads if device not in message.kept_by]
                 found += [f"{device} never got {message}, stored as {document.seq}" for device in missing]
         return found

@@ -36,21 +36,14 @@ class Router(RealRouter):
         except Unavailable:
             self._changed.set()
 
-    def link(self, host: str, end: End) -> None:
+    def has(self, host: str) -> bool:
+        """Say whether there is a link to this life of the host, as the map has it."""
+        return self._view is not None and self._linked(host, self._view)
+
+    def reached(self, host: str, end: End) -> None:
         """Take a link to a host, named after the host's life."""
         self._links[host] = cast("Any", end)
         self._changed.set()
-
-    def linked(self, host: str, life: str) -> bool:
-        """Say whether there is a link to this life of the host."""
-        known = self._links.get(host)
-        return known is not None and known.alive and known.name == life
-
-    def unlink(self, host: str) -> None:
-        """Close the link to an earlier life of the host."""
-        known = self._links.get(host)
-        if known is not None:
-            known.close()
 
     def commit(self) -> None:
         """Write down what the hosts have stored."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from random import Random
@@ -114,19 +114,19 @@ def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
                 made += 1
                 yield (name, *drawn)
 
-    world = World(outcome.plan, actor)
-    return _run(outcome, world, steps(world))
+    return _run(outcome, actor, steps)
 
 
 def replay(seed: int, plan: Plan, steps: Iterable[Step], actor: type[UserActor] = UserActor) -> Outcome:
     """Play exactly these steps."""
-    return _run(Outcome(seed, plan), World(plan, actor), steps)
+    return _run(Outcome(seed, plan), actor, lambda _: steps)
 
 
-def _run(outcome: Outcome, world: World, steps: Iterable[Step]) -> Outcome:
+def _run(outcome: Outcome, actor: type[UserActor], steps: Callable[[World], Iterable[Step]]) -> Outcome:
     with silence():
+        world = World(outcome.plan, actor)
         try:
-            for step in steps:
+            for step in steps(world):
                 outcome.steps.append(step)
                 if perform(world, step) and KINDS[step[0]].fault:
                     outcome.faults[step[0]] += 1

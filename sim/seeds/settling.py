@@ -1,6 +1,9 @@
 """How a run comes to rest: no more faults, everything under way arrives, time passes."""
 
+from typing import cast
+
 from sim.seeds.invariants import Violation
+from sim.seeds.links import End
 from sim.seeds.steps import check, ghost, remake, tick
 from sim.seeds.world import GATEWAYS, HOSTS, World
 
@@ -64,7 +67,7 @@ def _roles(world: World) -> bool:
     for name in (*world.routers, *world.gateways):
         moved = world.reach_hosts(name) or moved
     for gateway in world.gateways.values():
-        gateway.place()
+        moved = gateway.hosts.turn() or moved
     for router in world.routers.values():
         router.turn(15)  # two shards stay below the count that a router rests after
         router.commit()
@@ -80,9 +83,25 @@ def _roles(world: World) -> bool:
     return moved
 
 
+def _strays(world: World) -> list[str]:
+    """Return the streams that a host serves and no gateway has, and who does not know what is stored."""
+    found: list[str] = []
+    for name, host in world.hosts.items():
+        for key in host.streams():
+            gateway = world.gateways[key.link.name].hosts
+            if not gateway.serves(key.stream, cast("End", key.link).other):
+                found.append(f"{name} serves stream {key.stream} of {key.link.name}, where it is not")
+        for user, actor in host.actors():
+            if not world.unsure[user] and actor.blocks != world.store.blocks.get(user, {}):
+                found.append(f"{name} does not know whom {user} blocks")
+            if strays := actor.streams.keys() - host.numbers(user):
+                found.append(f"{user} at {name} serves the streams {strays}, which are closed")
+    return found
+
+
 def _open(world: World) -> list[str]:
     """Return what is not done yet."""
-    found = [f"{user} is to be read anew" for user in world.refreshes]
+    found = [f"{user} is to be read anew" for user in world.refreshes.values()]
     found += [f"{name} has work" for name, host in world.hosts.items() if not host.at_rest]
     found += [f"{name} is behind" for name, router in world.routers.items() if router.behind]
     for device, phone in world.phones.items():
@@ -91,8 +110,8 @@ def _open(world: World) -> list[str]:
         waiting = [
             item.id
             for item in phone.session.state.outbox.values()
-            if item.seq is None or not world.truth.was_blocked(world.truth.messages[item.id])
+            if item.seq is None or world.truth.is_open(item.id)
         ]
         if waiting:
             found.append(f"{device} still keeps {waiting}")
-    return found or world.truth.unread()
+    return found or world.truth.unread() or _strays(world)

@@ -1,14 +1,16 @@
 """A WebSocket of the run: frames of both ways, and the real rules of a stream between them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Raw
 
 from actors import messages as m
+from actors.link import Link
 from api import session as rules
 from api.outgoing import Outcome, Outgoing
 from api.tokens import Principal
 from roost import wire
 from roost.errors import RoostError, Unavailable
-from sim.seeds.links import End
 from sim.seeds.turns import Fate
 from storage.ports import Accepted
 
@@ -34,7 +36,7 @@ class Socket:
         self.up: list[bytes] = []
         self.down: list[bytes | rules.Shut] = []
         self.left = self.ended = False
-        self.link: End | None = None
+        self.link: Link | None = None
         self.user = principal.user
         self.session = rules.Session(
             CODEC, lambda _: principal, lambda *_: 0.0, now_ms=gateway.clock(), spread_ms=0
@@ -46,7 +48,7 @@ class Socket:
             return False
         if not self.up:
             if self.left:
-                self.gateway.gone(self)
+                self._gone()
             return self.left
         self.gateway.writer.fate = fate
         self.perform(self.session.receive(self.up.pop(0), self.gateway.clock()))
@@ -61,9 +63,9 @@ class Socket:
                     self.down.append(CODEC.encode(frame))
                 case rules.Shut():
                     self.down.append(action)
-                    self.gateway.gone(self)
+                    self._gone()
                 case rules.Open():
-                    self.gateway.attach(self)
+                    self.gateway.hosts.add(self)
                 case rules.Submit(frame=frame):
                     self._submit(frame)
                 case rules.Acknowledge(seq=seq):
@@ -94,8 +96,14 @@ class Socket:
             self.user, lambda call: m.ReadUpTo(call, self.user, self.user, peer, peer, seq), replied
         )
 
-    def attachment(self) -> m.Attach | None:
-        """Return how to attach: as new, or where the socket stands (as `api.socket.Stream.attach`)."""
+    def _gone(self) -> None:
+        self.ended = True
+        self.gateway.hosts.remove(self)
+
+    # --- from the host, as `api.socket.Stream` ---
+
+    def attach(self) -> m.Attach | None:
+        """Return how to attach: as new, or where the socket stands."""
         rule = self.session
         if rule.principal is None or rule.closed:
             return None
@@ -104,3 +112,26 @@ class Socket:
         return m.Attach(
             self.number, who.user, who.username, who.device, cursor, rule.acked, rule.background, rule.ready
         )
+
+    def attached(self, cursor: int) -> None:
+        """The host serves it."""
+        self.perform(self.session.attached(cursor, self.gateway.clock()))
+
+    def deliver(self, entries: list[Raw], last: int) -> None:
+        """Entries came."""
+        self.perform(self.session.deliver(entries, last))
+
+    def drained(self, cursor: int) -> None:
+        """The backlog is through."""
+        self.perform(self.session.drained(cursor))
+
+    def missed(self) -> None:
+        """Entries after the cursor were swept."""
+        self.perform(self.session.missed())
+
+    def end(self, code: str, detail: str) -> None:
+        """End the stream."""
+        self.perform(self.session.end(code, detail))
+
+    def typing(self, _sender_name: str, _state: Any) -> None:
+        """Nobody types here."""

@@ -198,7 +198,7 @@ def _draw_gateway(_: World, rng: Random) -> tuple[Any, ...]:
 
 def _place(world: World, gateway: str) -> bool:
     reached = world.reach_hosts(gateway)
-    return world.gateways[gateway].place() or reached
+    return world.gateways[gateway].hosts.turn() or reached
 
 
 def _draw_write(world: World, rng: Random) -> tuple[Any, ...] | None:
@@ -234,7 +234,7 @@ def tick(world: World, ms: int) -> None:
     for phone in world.phones.values():
         phone.tick(world.now_ms)
     for gateway in world.gateways.values():
-        gateway.tick()
+        gateway.hosts.tick()
     for host in world.hosts.values():
         host.tick()
 
@@ -273,7 +273,12 @@ def _swap(names: tuple[str, ...], other: tuple[str, ...], shard: int) -> tuple[s
 
 
 def _move(world: World, shard: int) -> None:
-    world.show(hosts=_swap(world.view.hosts, HOSTS, shard))
+    hosts = _swap(world.view.hosts, HOSTS, shard)
+    taker = world.hosts.get(hosts[shard])
+    if taker is not None and taker.believes_in(shard):
+        # It does not know yet that it had lost the shard: what it has in memory would be out of date.
+        world.apply_view(taker.name)
+    world.show(hosts=hosts)
 
 
 def _reroute(world: World, shard: int) -> None:
@@ -326,9 +331,12 @@ def _draw_block(world: World, rng: Random) -> tuple[Any, ...] | None:
 
 
 def _block(world: World, user: str, peer: str, blocked: bool, gateway: str) -> None:  # noqa: FBT001 -- a step's part
-    world.gateways[gateway].ask(
-        user, lambda call: m.SetBlock(call, user, peer, peer, blocked), lambda _: None
-    )
+    world.unsure[user] += 1
+
+    def replied(answer: m.Answer | None) -> None:
+        world.unsure[user] -= answer is not None
+
+    world.gateways[gateway].ask(user, lambda call: m.SetBlock(call, user, peer, peer, blocked), replied)
 
 
 def _draw_refresh(world: World, rng: Random) -> tuple[Any, ...] | None:

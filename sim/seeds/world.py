@@ -1,5 +1,6 @@
 """One world: people and their phones, two gateways, routers and hosts, the map, and time."""
 
+from collections import Counter
 from hashlib import blake2b
 from typing import Any
 
@@ -47,7 +48,11 @@ class Plan(Struct, frozen=True):
 
 
 class World:
-    """Everything that a run consists of. Steps change it; nothing else does."""
+    """Everything that a run consists of. Steps change it; nothing else does.
+
+    Attributes:
+        unsure: For each user, how often it was not told whether a block was done.
+    """
 
     def __init__(self, plan: Plan, actor: type[UserActor] = UserActor) -> None:
         self.now_ms = _START_MS
@@ -57,10 +62,11 @@ class World:
         self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}
         self.phones: dict[str, Phone] = {}
         self.sockets: dict[str, list[Socket | Polling]] = {}
-        self.refreshes: list[str] = []
+        self.refreshes: dict[str, str] = {}
         self.ghosts: list[Task] = []
+        self.unsure: Counter[str] = Counter()
         self._actor = actor
-        self._numbers = self._lives = 0
+        self._lives = 0
         self._digest = blake2b(digest_size=16)
         for name, count in zip(NAMES, plan.devices, strict=False):
             self._add_user(name, count)
@@ -105,7 +111,7 @@ class World:
     def new_device(self, user: str, gateway: str) -> str:
         """A user signs in on one more device: the host is to be told, and who writes to the user."""
         name = self.add_device(user)
-        self.refreshes.append(user)
+        self.refreshes[name] = user
         cause = uuid7(self.now_ms, name.encode()[:10])
         peers = self.store.rows.get(user, {})
         told = [(to, KeysRecord(to, cause, user, user, name, "added", self.now_ms)) for to in peers]
@@ -117,11 +123,12 @@ class World:
         """Let a gateway tell a host that a user's devices have changed; it is told again until it is done."""
         if not self.refreshes:
             return False
-        user = self.refreshes.pop(0)
+        device, user = next(iter(self.refreshes.items()))
+        self.refreshes[device] = self.refreshes.pop(device)  # the others come first next time
 
         def replied(answer: m.Answer | None) -> None:
-            if answer is None:
-                self.refreshes.append(user)
+            if answer is not None:
+                self.refreshes.pop(device, None)
 
         self.gateways[gateway].ask(user, lambda call: m.Refresh(call, user), replied)
         return True
@@ -140,9 +147,8 @@ class World:
 
     def connect(self, device: str, gateway: str, way: str = "stream") -> None:
         """Open a connection from a phone to a gateway, as a ``stream`` or by long ``poll``."""
-        self._numbers += 1
         role, who = self.gateways[gateway], self.principal(device)
-        socket = Polling(role, who) if way == "poll" else Socket(role, who, self._numbers)
+        socket = Polling(role, who) if way == "poll" else Socket(role, who, role.hosts.number())
         self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
         self.phones[device].connect(socket)
 
@@ -161,6 +167,7 @@ class World:
     def stop_host(self, name: str, landing: int) -> None:
         """Kill a host: all its memory is gone; so many calls under way still reach the stores."""
         host = self.hosts.pop(name)
+        self.truth.parted = True
         self.ghosts += host.tasks[:landing]
         self.links.close_all(name)
         for task in host.tasks[landing:]:
@@ -184,6 +191,7 @@ class World:
     def start_gateway(self, name: str) -> None:
         """Begin a new life of a gateway: its connections are gone."""
         self.links.close_all(name)
+        before = self.gateways.get(name)
         self.gateways[name] = Gateway(name, self.store, self.cache, PromptWriter(self.log), self.clock)
         for device, sockets in self.sockets.items():
             for socket in sockets:
@@ -191,11 +199,14 @@ class World:
                     socket.ended = True
                     if self.phones[device].socket is socket:
                         self.phones[device].hang_up(self.now_ms)
+        if before is not None:
+            before.hosts.abandon()
 
     # --- the map ---
 
     def show(self, **changes: Any) -> None:
         """Make the next version of the map; roles learn it when a step says so."""
+        before = self.view.hosts
         self.view = structs.replace(
             self.view,
             version=self.view.version + 1,
@@ -204,6 +215,9 @@ class World:
             incarnations={name: host.life for name, host in self.hosts.items()},
             **changes,
         )
+        for shard, host in enumerate(self.view.hosts):
+            if before[shard] not in {"", host}:
+                self.truth.parted = True
 
     def apply_view(self, name: str) -> bool:
         """Let a role learn the map, and find its hosts."""
@@ -217,14 +231,13 @@ class World:
 
     def reach_hosts(self, name: str) -> bool:
         """Let a router or gateway link to the hosts that it has no link to."""
-        role = self.routers.get(name) or self.gateways[name]
+        role = self.routers.get(name) or self.gateways[name].hosts
         kind = "router" if name in self.routers else "gateway"
         reached = False
         for host, life in role.lives():
             known = self.hosts.get(host)
-            if known is not None and known.life == life and not role.linked(host, life):
-                role.unlink(host)
-                role.link(host, self.links.join((role, kind, name), (known, "host", host), life))
+            if known is not None and known.life == life and not role.has(host):
+                role.reached(host, self.links.join((role, kind, name), (known, "host", host), life))
                 reached = True
         return reached
 

@@ -13,7 +13,7 @@ def _steps(text: str) -> list[Step]:
 def _part(word: str) -> Any:
     if "/" in word:
         return tuple(word.split("/"))
-    return int(word) if word.isdigit() else word
+    return int(word) if word.isdigit() else {"True": True, "False": False}.get(word, word)
 
 
 FOUND: dict[str, tuple[Plan, list[Step]]] = {
@@ -221,6 +221,103 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             down ANN0000001 1
             flush ANN0000001
             up ANN0000001 0 done
+        """),
+    ),
+    "a host let go of a shard, and a gateway that missed that map kept its streams there": (
+        Plan(1, (1, 2, 1, 1)),
+        _steps("""
+            connect DAN0000000 g1 stream
+            move 0
+            up DAN0000000 0 done
+            turn r0 2
+            turn r0 6
+            net r0>h0 1
+            move 0
+            move 0
+            net g1>h0 2
+            map h0
+            move 0
+        """),
+    ),
+    "a router linked to a host's next life before the old link's end came opened no shard there": (
+        Plan(1, (2, 2, 2, 1)),
+        _steps("""
+            turn r0 1
+            turn r0 1
+            crash h0 1
+        """),
+    ),
+    "a log was lost twice, and what was not stored of the first one counted as stored": (
+        Plan(1, (1, 1)),
+        _steps("""
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+            turn r0 1
+            turn r0 1
+            net r0>h0 1
+            say ANN0000000 bob
+            net g0>h0 1
+            task h0 7 done
+            task h0 3 done
+            task h0 1 done
+            task h0 3 done
+            task h0 6 done
+            task h0 0 done
+            net h0>g0 6
+            down ANN0000000 1
+            say ANN0000000 bob
+            reroute 0
+            reroute 0
+            flush ANN0000000
+            up ANN0000000 0 done
+            turn r0 6
+            lose 0
+            remake 0
+            map r0
+            turn r0 1
+            turn r0 2
+            lose 0
+        """),
+    ),
+    "a stream ended after a host's no that was older than its yes, and was served for ever": (
+        Plan(1, (2, 2, 1, 1, 1)),
+        _steps("""
+            turn r0 1
+            connect ANN0000001 g1 stream
+            up ANN0000001 0 done
+            net g1>h0 2
+            connect BOB0000001 g1 stream
+            kill BOB0000001
+            connect BOB0000001 g1 poll
+            up BOB0000001 1 done
+        """),
+    ),
+    "a host let go of a shard, and told only the router that had opened it last": (
+        Plan(1, (1, 1)),
+        _steps("""
+            move 0
+            map r0
+            move 0
+            move 0
+            map h1
+            turn r0 6
+            turn r0 6
+            move 0
+            move 0
+            net r0>h1 1
+            reroute 0
+            map r1
+            turn r1 2
+            move 0
+            reroute 0
+            turn r1 2
+            move 0
+            net r1>h1 1
+            move 0
+            reroute 0
+            map h1
+            move 0
+            reroute 0
         """),
     ),
 }

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from actors.user import UserActor
-from sim.seeds.cli import main, numbers, written
+from api.hosts import HostLinks
+from sim.seeds.cli import main, numbers, parser, written
 from sim.seeds.runner import Outcome, play, replay
 from sim.seeds.shrink import shrink
 from sim.seeds.steps import Step
 from sim.seeds.world import Plan
+from tests.unit import found_runs
 from tests.unit.found_runs import FOUND
 from tests.unit.planted_bugs import BUGS, TellsTooEarly
 
@@ -37,6 +39,11 @@ def first_broken(actor: type[UserActor]) -> Outcome:
 @pytest.mark.parametrize("actor", BUGS)
 def test_a_planted_bug_is_found_within_1000_seeds(actor: type[UserActor]) -> None:
     assert first_broken(actor).violation is not None
+
+
+def test_a_gateway_that_is_deaf_to_a_shard_s_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HostLinks, "_not_mine", lambda *_: None)
+    assert first_broken(UserActor).violation is not None
 
 
 def test_a_run_is_the_same_every_time_and_in_every_process() -> None:
@@ -78,6 +85,27 @@ def test_lists_of_steps_are_written_and_read() -> None:
     assert written(chosen) == "1-3,7,9-10"
     assert list(numbers(written(chosen))) == chosen
     assert list(numbers("none")) == []
+
+
+def test_the_command_says_how_to_play_a_violation_again_and_how_to_keep_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HostLinks, "_not_mine", lambda *_: None)
+    broken = first_broken(UserActor).seed
+    assert main(["--seeds", "1", "--from", str(broken), "--jobs", "1"]) == 1
+    told = capsys.readouterr().out
+    assert told.startswith(f"python -m sim.seeds --seeds 1 --from {broken}\n")
+    [again] = [each for each in told.splitlines() if f"--replay {broken} --steps" in each]
+    assert main(again.split()[3:]) == 1
+    entry = told[told.index("    (Plan(") :]
+    namespace = {"Plan": Plan, "_steps": found_runs._steps}
+    plan, steps = eval(entry.strip().rstrip(","), namespace)
+    assert replay(0, plan, steps).violation is not None
+
+
+def test_new_seeds_differ_every_time() -> None:
+    first, second = (parser().parse_args(["--from", "new"]).first for _ in range(2))
+    assert first != second
 
 
 def test_the_command_tells_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
