@@ -114,9 +114,14 @@ def main() -> int:
     try:
         build(target)
     except NotBuilt as exc:
+        then = (
+            "the one built before stays"
+            if target.exists()
+            else ("Roost falls back on Tansu, whose log does not outlive a crash of its own")
+        )
         sys.stderr.write(
-            f"The embedded broker was not built, so Roost falls back on Tansu, whose log does not outlive a "
-            f"crash of its own: {exc}. Try again with: {sys.executable} {Path(__file__)}\n"
+            f"The embedded broker was not built, so {then}: {exc}. "
+            f"Try again with: {sys.executable} {Path(__file__)}\n"
         )
         return 1
     return 0

@@ -30,7 +30,7 @@ READS: Final = 2
 """Reads of one role in progress at once: the embedded store sleeps in its one lock when many meet inserts."""
 
 KEEP_MB: Final = 256
-"""What the embedded log keeps: after a crash all of it is read at the start, in memory (0.4 s)."""
+"""What the embedded log keeps: after a crash all of it is read at the start, into memory (1 to 2 s)."""
 
 FETCH_WAIT_MS: Final = 5
 """Tansu answers a fetch only when its wait ends."""

@@ -18,6 +18,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -219,6 +220,27 @@ async def _answers_ping(port: int) -> bool:
         writer.close()
 
 
+_API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""A whole Kafka request: length, key, version, correlation id, no client id."""
+
+
+async def _answers_kafka(port: int) -> bool:
+    """Say whether a broker answers. kfake listens before it has read its log, and answers afterwards."""
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    try:
+        writer.write(_API_VERSIONS)
+        await reader.readexactly(4)
+    except (OSError, asyncio.IncompleteReadError):
+        return False
+    else:
+        return True
+    finally:
+        writer.close()
+
+
 def _executable(*names: str) -> str | None:
     """Return the first of these commands that is beside our Python or on PATH."""
     for name in names:
@@ -277,7 +299,8 @@ def kfake(port: int, folder: Path, advertised: str | None = None, *, sync: bool 
         )
     place = ("-listen", f"{HOST}:{port}", "-data", str(folder / KEPT), f"-sync={str(sync).lower()}")
     shown = ("-advertised", advertised) if advertised else ()
-    return ServerSpec("kafka", (found, *place, *shown), port, accepts, folder / "kafka.log")
+    argv = (found, *place, *shown)
+    return ServerSpec("kafka", argv, port, _answers_kafka, folder / "kafka.log", ready_s=120.0)
 
 
 def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:

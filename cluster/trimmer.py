@@ -14,14 +14,13 @@ from typing import Final, NamedTuple
 import structlog
 
 from cluster.log_keeper import MAILBOX, PUSH
+from cluster.wiring import PUSHERS
 from roost.errors import Unavailable
 from storage.ports import ClusterState, LogAdmin
 
 LOOK_EVERY_S: Final = 20.0
 _SETTLED_S: Final = 10.0
 """For so long an offset must have been stored before records below it are deleted."""
-
-_PUSHERS: Final = "pushers"
 
 log = structlog.get_logger()
 
@@ -81,7 +80,7 @@ class Trimmer:
             self._trimmed.clear()
         stored: Offsets = {
             MAILBOX: {shard: state.stored for shard, state in states.items()},
-            PUSH: await self._admin.committed(PUSH, _PUSHERS),
+            PUSH: await self._admin.committed(PUSH, PUSHERS),
         }
         if not self._marks or self._marks[-1].stored != stored:
             self._marks.append(_Mark(self._now(), stored))

@@ -239,9 +239,11 @@ async def test_a_push_log_that_began_anew_is_read_from_its_start(world: World, b
     await world.cache.clear_wakeups([device])
     admin = KafkaLogAdmin(broker)
     await admin.start()
+    await world.writer.pause()  # as the coordinator has every writer held meanwhile
     await admin.delete(TOPIC)
     await admin.create(TOPIC, SHARDS)
     await admin.close()
+    world.writer.resume()
     await world.wake(user, device)
     await until(lambda: world.pushes(token), lambda found: len(found) == sent + 1)
 
