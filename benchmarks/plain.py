@@ -38,7 +38,7 @@ async def kill(system: System, roles: list[str], every_s: float, struck: list[st
     due = loop.time()
     for role in cycle(roles):
         due += every_s
-        # Asked half-way: by then the last one that was killed has a successor, and the answer may take seconds.
+        # Asked half-way: by then what was killed last has a successor, and the answer may take seconds.
         await asyncio.sleep(max(0.0, due - every_s / 2 - loop.time()))
         pids = await system.pids(role)
         await asyncio.sleep(max(0.0, due - loop.time()))
