@@ -34,9 +34,14 @@ _SAY_S = 30.0
 
 async def kill(system: System, roles: list[str], every_s: float, struck: list[str]) -> None:
     """Until cancelled: kill a process of one role after the other."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
     for role in cycle(roles):
-        await asyncio.sleep(every_s)
+        due += every_s
+        # Asked half-way: by then what was killed last has a successor, and the answer may take seconds.
+        await asyncio.sleep(max(0.0, due - every_s / 2 - loop.time()))
         pids = await system.pids(role)
+        await asyncio.sleep(max(0.0, due - loop.time()))
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         struck.append(role)
