@@ -36,6 +36,12 @@ class ClusterView(Struct, frozen=True):
     incarnations: dict[str, str]
     records: int = 1
 
+    def rebased(self, before: "ClusterView | None") -> list[int]:
+        """Return the shards whose log began anew since an earlier map."""
+        if before is None:
+            return []
+        return [s for s, (old, new) in enumerate(zip(before.bases, self.bases, strict=True)) if old != new]
+
     @property
     def shards(self) -> int:
         """Number of shards, which is also the number of partitions."""

@@ -30,13 +30,12 @@ from storage.ports import LogAdmin, Store
 from storage.records import ShardMap
 
 _RETRY_S: Final = 0.5
-_LOG_QUIET_S: Final = 3.0
-"""After the log began anew, its readers are given this long before their word about it counts."""
-
 _FAREWELL_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
 
 _RENEW_AGAIN_S: Final = 30.0
+"""How long a renewal that did not come about is not tried again: everybody was held for it."""
+
 _FIGURES: Final = ("users", "lag", "version", "streams", "accepted")
 
 log = structlog.get_logger()
@@ -77,7 +76,8 @@ class Coordinator:
         self._changed = asyncio.Event()
         self._deciding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._log_quiet_until = 0.0
+        self._log_work: asyncio.Task[None] | None = None
+        self._renew_after = 0.0
         self._batches_before: dict[str, int] = {}
 
     # --- Service ----------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class Coordinator:
             case "log_away":
                 await self._log.away()
             case "log_lost":
-                self._do(self._insist(self._log_lost), "log lost")
+                self._do(self._insist(self._log.lost), "log lost")
             case "metrics":
                 return (await self._crew.keepers[message["name"]].handle.metrics()).decode()
             case "restart":
@@ -270,43 +270,45 @@ class Coordinator:
     # --- the log ----------------------------------------------------------------------------------
 
     async def _look_at_log(self) -> None:
-        """Act on what the routers say about the log: that it is gone, or that it is full."""
-        if (
-            self._view is None
-            or self._log.holding
-            or asyncio.get_running_loop().time() < self._log_quiet_until
-        ):
+        """Act on what the routers say about the log: that it is gone, or that it is full.
+
+        Their word counts by the base under which they read a shard: what was said of the log before the
+        present one counts no more, and what is said of the present one counts at once.
+        """
+        working = self._log_work is not None and not self._log_work.done()
+        if self._view is None or self._log.holding or working:
             return
-        routers = [each for each in self._crew.of("router") if each.figures_of[1] == self._view.version]
-        lost = sorted({shard for each in routers for shard in each.figures.get("lost", ())})
-        records = sum(sum(each.figures.get("ends", {}).values()) for each in routers)
+        heard = [each.figures for each in self._crew.of("router")]
+        lost = sorted(
+            {shard for of in heard for shard in of.get("lost", ()) if self._of_present_log(of, shard)}
+        )
+        ends = [(of, shard, end) for of in heard for shard, end in of.get("ends", {}).items()]
+        records = sum(end for of, shard, end in ends if self._of_present_log(of, shard))
         before = self._batches_before
         batches = sum(count - before.get(life, 0) for life, count in self._batches().items())
         most = self._settings.log
+        full = 0 < most.max_records < records or 0 < most.max_batches < batches
         if lost:
-            self._be_quiet(_LOG_QUIET_S)
-            self._do(self._insist(lambda: self._log_lost(lost)), "log lost")
-        elif 0 < most.max_records < records or 0 < most.max_batches < batches:
-            self._be_quiet(_RENEW_AGAIN_S)
-            self._do(self._renew(), "log renewal")
+            self._log_work = self._do(self._insist(lambda: self._log.lost(lost)), "log lost")
+        elif full and asyncio.get_running_loop().time() > self._renew_after:
+            self._log_work = self._do(self._renew(), "log renewal")
+
+    def _of_present_log(self, figures: dict[str, Any], shard: int) -> bool:
+        base: int | None = figures.get("bases", {}).get(shard)
+        return base == self._log.bases[shard]
 
     def _batches(self) -> dict[str, int]:
         """Return how many batches each life of a writer has appended."""
         return {each.figures_of[0]: each.figures.get("batches", 0) for each in self._crew.of(*WRITERS)}
 
-    async def _log_lost(self, shards: list[int] | None = None) -> None:
-        await self._log.lost(shards or ())
-        self._be_quiet(_LOG_QUIET_S)
-
     async def _renew(self) -> None:
+        self._renew_after = asyncio.get_running_loop().time() + _RENEW_AGAIN_S
         try:
             if await self._log.renew():
                 self._batches_before = self._batches()
+                self._renew_after = 0.0
         except Unavailable as exc:
             log.warning("log_renewal_postponed", reason=exc.detail)
-
-    def _be_quiet(self, seconds: float) -> None:
-        self._log_quiet_until = asyncio.get_running_loop().time() + seconds
 
     async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -328,10 +330,11 @@ class Coordinator:
             changed=self._changed.set,
         )
 
-    def _do(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

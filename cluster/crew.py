@@ -101,8 +101,10 @@ class Crew:
     async def drained(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log.
 
-        What a reader has seen of the log may be some milliseconds old: what the writers know that they
-        wrote counts as well. Without that a batch confirmed just before was deleted with the log.
+        Numbers count only from readers that read by the newest map: those of a reader that has not taken
+        it yet may be of a log before this one, or of no shard at all. What a reader has seen of the log may
+        be some milliseconds old: what the writers know that they wrote counts as well. Without that a batch
+        confirmed just before was deleted with the log.
         """
         here = [each for each in self.of(*WRITERS) if not each.left]
         try:
@@ -112,7 +114,8 @@ class Crew:
                 readers = await asyncio.gather(*(each.handle.status() for each in self.of(role)))
         except (RoleAway, RoleFailed, TimeoutError):
             return False
-        if not all(status.get("drained", False) for status in readers):
+        version = self._view.version if self._view is not None else 0
+        if not all(status.get("drained", False) and status["map"] == version for status in readers):
             return False
         return not unread(role, [*self._stopped, *writers], readers)
 

@@ -80,7 +80,10 @@ class LogKeeper:
     """Keeps topics and bases.
 
     Attributes:
-        states: The state of every shard's log, by shard.
+        states: The state of every shard's log, by shard, as it is in the store.
+        bases: The base of each shard, for everybody to see. One whose topic is still being made is in the
+            store only: who read the old topic under it would hand its records on as new ones, and take its
+            ends for the new log's.
         holding: Writers are held right now: a role that comes to life must be held, too.
         dropped: Records that the log forgot before they were known to be stored, by shard.
     """
@@ -90,13 +93,9 @@ class LogKeeper:
         self._clock = clock
         self._lock = asyncio.Lock()
         self.states: dict[int, LogState] = {}
+        self.bases: tuple[int, ...] = ()
         self.holding = False
         self.dropped: dict[int, int] = {}
-
-    @property
-    def bases(self) -> tuple[int, ...]:
-        """The base of each shard."""
-        return tuple(self.states[shard].base for shard in range(self._shards))
 
     async def open(self) -> None:
         """Find the log, or make it; finish what a coordinator before us began.
@@ -114,6 +113,7 @@ class LogKeeper:
             elif found is None or await self._store.phase() == RECREATING:
                 await self._remake([MAILBOX, PUSH], "lost" if found is None else "unfinished")
             await self._create_missing()
+            self._show_bases()
 
     async def renew(self) -> bool:
         """Make the log anew after everything in it was stored; False if that did not come about in time."""
@@ -131,6 +131,7 @@ class LogKeeper:
             # From here on nobody may write before the new topics are there: what went into the old ones
             # would be deleted. So this is tried until it is done, with everybody held.
             await self._insist(lambda: self._remake(topics, "full"))
+            self._show_bases()
             await self._crew.publish()
             return True
 
@@ -164,6 +165,7 @@ class LogKeeper:
                     self._note_dropped(self.states[shard], starts.get(shard, 0))
                 await self._put(self._raised(s, starts.get(s, 0)) for s in sorted(affected))
             await self._create_missing()
+            self._show_bases()
             await self._crew.publish()
             if self.holding:
                 self.holding = False
@@ -211,6 +213,9 @@ class LogKeeper:
         ):
             if await self._admin.partitions(topic) is None:
                 await self._admin.create(topic, partitions)
+
+    def _show_bases(self) -> None:
+        self.bases = tuple(self.states[shard].base for shard in range(self._shards))
 
     def _raised(self, shard: int, start: int = 0) -> LogState:
         """Return the state of a shard whose log begins anew at the offset ``start``."""

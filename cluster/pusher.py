@@ -97,6 +97,7 @@ class Pusher:
         self._changed = asyncio.Event()
         self._shards: dict[int, Shard] = {}
         self._lost: set[int] = set()
+        self._taken = 0
         self._waking: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -131,6 +132,7 @@ class Pusher:
             "open": len(self._waking),
             "ends": known,
             "stored": {shard: each.finished for shard, each in self._shards.items()},
+            "map": self._taken,
             "drained": lag == 0 and len(known) == len(self._shards) and not self._changed.is_set(),
         }
 
@@ -189,6 +191,7 @@ class Pusher:
         self._shards = {shard: each for shard, each in self._shards.items() if shard in mine}
         self._shards |= {shard: Shard(committed[shard] or 0) for shard in fresh}
         await self._reader.assign({shard: each.next for shard, each in self._shards.items()})
+        self._taken = view.version
 
     async def _restart_lost(self) -> None:
         """Read a log that began anew, or was trimmed, from where it begins now.
@@ -199,10 +202,11 @@ class Pusher:
         ours = [shard for shard in self._lost if shard in self._shards]
         if not ours:
             return
-        for shard, start in (await self._reader.starts(ours)).items():
+        await self._reader.begin_anew()
+        starts = await self._reader.starts(ours)
+        for shard, start in starts.items():
             log.warning("push_log_restarted", shard=shard, position=self._shards[shard].next, start=start)
             self._shards[shard] = Shard(start)
-        await self._reader.assign({s: each.next for s, each in self._shards.items() if s not in self._lost})
         await self._reader.assign({s: each.next for s, each in self._shards.items()})
         self._lost.clear()
 
@@ -319,12 +323,14 @@ class Pusher:
                 log.warning("commit_postponed", reason=exc.detail)
 
     async def _commit(self) -> None:
-        news = {s: each.finished for s, each in self._shards.items() if each.finished > each.committed}
+        news = {
+            s: (each, each.finished) for s, each in self._shards.items() if each.finished > each.committed
+        }
         if not news:
             return
-        await self._reader.commit(news)
-        for shard, offset in news.items():
-            self._shards[shard].committed = max(self._shards[shard].committed, offset)
+        await self._reader.commit({shard: finished for shard, (_, finished) in news.items()})
+        for each, finished in news.values():  # not by shard: its log may have begun anew meanwhile
+            each.committed = max(each.committed, finished)
 
 
 def _trace(tracer: traces.Tracer, value: bytes, began_ns: int, outcome: str) -> None:

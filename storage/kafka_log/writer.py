@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -142,8 +142,11 @@ class KafkaLogWriter:
 
     def resume(self) -> None:
         self._paused = False
-        self._ends.clear()
         self._work.set()
+
+    def forget(self, shards: Iterable[int]) -> None:
+        gone = frozenset(shards)
+        self._ends = {place: end for place, end in self._ends.items() if place[1] not in gone}
 
     def ends(self, topic: str) -> dict[int, int]:
         return {shard: end for (name, shard), end in self._ends.items() if name == topic}
