@@ -115,6 +115,10 @@ class Service(Protocol):
         """Return this process's metrics in Prometheus text format."""
         ...
 
-    async def stop(self) -> None:
-        """Finish what is under way, bounded in time, and disconnect."""
+    async def stop(self) -> list[str]:
+        """Finish what is under way, bounded in time, and disconnect.
+
+        Returns:
+            What was given up, a sentence each without its subject, which is the role's name.
+        """
         ...

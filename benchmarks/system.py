@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from cluster.outcome import bound_s
+
 
 class System:
     """A running Roost."""
@@ -62,7 +64,9 @@ async def embedded(*options: str, **settings: str) -> AsyncIterator[System]:
         finally:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-                await asyncio.wait_for(process.wait(), 60)
+                status = await asyncio.wait_for(process.wait(), bound_s(kept=False) + 60)
+                if status:
+                    raise RuntimeError(f"roost up ended with {status}: see its messages above")
 
 
 def cpu_seconds(pids: list[int]) -> float:

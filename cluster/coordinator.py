@@ -14,6 +14,7 @@ import structlog
 
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import ClusterView, Node
+from cluster.closing import Closing
 from cluster.crew import WRITERS, Crew, now_ms
 from cluster.exchange import Refused
 from cluster.keeper import RoleKeeper
@@ -30,6 +31,8 @@ from storage.ports import LogAdmin, Store
 from storage.records import ShardMap
 
 _RETRY_S: Final = 0.5
+_LOG_WORK_S: Final = 15.0
+_FAREWELL_TO_SERVERS_S: Final = 5.0
 _FAREWELL_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
 
@@ -128,7 +131,8 @@ class Coordinator:
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
         ``metrics``: those of a role; ``scale``, ``drain``, ``undrain``, ``upgrade``: begin a work; ``work``:
-        how far it is; ``restart``: begin a new life, which runs what is installed now.
+        how far it is; ``restart``: begin a new life, which runs what is installed now; ``stop``: stop every
+        role in order, ``kept`` saying whether the log keeps what is not stored, and return what was given up.
         """
         match message.get("act"):
             case "servers":
@@ -137,6 +141,8 @@ class Coordinator:
                 await self._log.away()
             case "log_lost":
                 self._do(self._insist(self._log.lost), "log lost")
+            case "stop":
+                return await self._close(kept=message["kept"])
             case "metrics":
                 return (await self._crew.keepers[message["name"]].handle.metrics()).decode()
             case "restart":
@@ -159,14 +165,24 @@ class Coordinator:
         self._do(carried_out, f"{message['act']} {message['what']}")
         return {"number": number}
 
-    async def stop(self) -> None:
-        """Stop every role in order, then let go of the servers."""
+    async def stop(self) -> list[str]:
+        """Stop every role in order, then let go of the servers; returns what was given up."""
+        return await self._close(kept=True)
+
+    async def _close(self, *, kept: bool) -> list[str]:
+        if self._log_work is not None:  # a log that is half made anew can neither be drained nor be counted
+            await asyncio.wait([self._log_work], timeout=_LOG_WORK_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._crew.stop()
-        await self._admin.close()
-        await self._store.close()
+        given_up = await Closing(self._crew, self._view or self._drawn(), kept=kept).run()
+        try:
+            async with asyncio.timeout(_FAREWELL_TO_SERVERS_S):
+                await self._admin.close()
+                await self._store.close()
+        except (Unavailable, TimeoutError) as exc:
+            log.warning("not_closed", reason=str(exc) or type(exc).__name__)
+        return given_up
 
     # --- deciding ---------------------------------------------------------------------------------
 

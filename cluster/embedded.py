@@ -110,8 +110,13 @@ class Embedded:
             for name, server in self._servers.items()
         ]
 
-    async def stop(self) -> None:
-        """Stop them in order: the store last, since others may still write."""
+    @property
+    def keeps_log(self) -> bool:
+        """Whether what is in the log is there at the next start; with a log of somebody else's it is."""
+        return "kafka" not in self._servers
+
+    async def stop(self) -> list[str]:
+        """Stop them in order: the store last, since others may still write; returns who had to be killed."""
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
@@ -119,6 +124,11 @@ class Embedded:
         await asyncio.gather(*(server.stop() for server in early))
         if "mongo" in self._servers:
             await self._servers["mongo"].stop()
+        return [
+            f"The embedded {name} server did not stop within {server.spec.stop_s:g} s, and was killed."
+            for name, server in self._servers.items()
+            if server.forced
+        ]
 
     def _wanted(self) -> list[Maker]:
         given = self._settings

@@ -68,12 +68,12 @@ class Fence:
         await self._certain()
         return await self._service.status()
 
-    async def stop(self) -> None:
+    async def stop(self) -> list[str]:
         """Stop both."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
-        await self._service.stop()
+        return await self._service.stop()
 
     async def _watch(self) -> None:
         while True:

@@ -13,23 +13,25 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from cluster import join, runfile, telemetry
+from cluster import join, outcome, runfile, telemetry
 from cluster.servers import ServerFailed
 from cluster.settings import Settings, SettingsInvalid
 from cluster.verbs import (
     BAD_USAGE,
     DEPENDENCY_AWAY,
     DID_NOT_HOLD,
-    DONE,
     SAY_EVERY_S,
     complain,
     find_by,
     found_by,
     say,
+    stopped,
 )
 from roost.errors import Unavailable
 
-_DOWN_S: Final = 120.0
+_DOWN_S: Final = outcome.bound_s(kept=False) + 60.0
+"""The roles' stop, then Ray's and the servers'."""
+
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 
 
@@ -103,8 +105,13 @@ class Down:
             return complain(
                 f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD
             )
-        say("stopped")
-        return DONE
+        ended = runfile.stopped(data, process.pid)
+        if ended is None:
+            return complain(
+                f"Process {process.pid} is gone, and did not say what became of the log; see {data}/logs.",
+                DID_NOT_HOLD,
+            )
+        return stopped(ended.given_up)
 
 
 async def _up(settings: Settings, *, as_json: bool) -> int:
@@ -128,8 +135,7 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
         return complain(str(exc), DEPENDENCY_AWAY)
     except asyncio.CancelledError:
         return complain("Interrupted while it started.", DID_NOT_HOLD)
-    say("stopped")
-    return DONE
+    return stopped(system.given_up)
 
 
 def _on_signal(call: Callable[[], object]) -> None:

@@ -147,8 +147,12 @@ class Pusher:
         metrics.show_lag(TOPIC, self._lags())
         return metrics.exposition(metrics.READER, metrics.WRITER, metrics.PUSHER)
 
-    async def stop(self) -> None:
-        """Commit what is finished and disconnect; what is open is read again by whoever comes next."""
+    async def stop(self) -> list[str]:
+        """Commit what is finished and disconnect; returns what was given up.
+
+        What is open is read again by whoever comes next.
+        """
+        given_up: list[str] = []
         for task in (*self._loops, *self._waking):
             task.cancel()
         await asyncio.gather(*self._loops, *self._waking, return_exceptions=True)
@@ -161,6 +165,8 @@ class Pusher:
             await self._store.close()
         except Unavailable as exc:
             log.warning("not_closed", reason=exc.detail)
+            given_up.append("could not write down which wake-ups are sent: some may be sent again.")
+        return given_up
 
     # --- reading ----------------------------------------------------------------------------------
 

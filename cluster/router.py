@@ -106,8 +106,9 @@ class Router:
         metrics.show_lag("mailbox", self._lags())
         return metrics.exposition(metrics.READER, metrics.ROUTER)
 
-    async def stop(self) -> None:
-        """Commit what is stored and disconnect."""
+    async def stop(self) -> list[str]:
+        """Commit what is stored and disconnect; returns what was given up."""
+        given_up: list[str] = []
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -115,9 +116,13 @@ class Router:
             await self._commit()
         except Unavailable as exc:
             log.warning("last_commit_failed", reason=exc.detail)
+            given_up.append(
+                "could not write down how far it is stored: the next start reads some records again."
+            )
         for link in self._links.values():
             link.close()
         await self._reader.close()
+        return given_up
 
     # --- the map ----------------------------------------------------------------------------------
 

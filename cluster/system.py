@@ -11,7 +11,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
-from cluster import runfile, telemetry, wiring
+from cluster import outcome, runfile, telemetry, wiring
 from cluster.embedded import Embedded
 from cluster.exporter import PATH, runtime_folder
 from cluster.head import RayHead
@@ -20,7 +20,6 @@ from cluster.verbs import waiting_for
 from roost.errors import Unavailable
 
 _READY_S: Final = 90.0
-_STOP_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 _MIND_EVERY_S: Final = 1.0
 _HELD_WITHIN_S: Final = 10.0
@@ -38,11 +37,14 @@ class System:
     Attributes:
         step: What is being done, for people who wait.
         settings: With the addresses of embedded servers once they run.
+        given_up: What the stop had to give up, a sentence each; nothing if all is well.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.step = "starting"
         self.settings = settings
+        self.given_up: list[str] = []
+        self._spawned = False
         self._embedded = Embedded(settings, self._tell_servers, self._tell_log_away, self._tell_log_lost)
         self._head = RayHead(settings.data)
         self._minder: asyncio.Task[None] | None = None
@@ -71,6 +73,7 @@ class System:
             await ray
         self._embedded.watch()
         self.step = "starting the roles"
+        self._spawned = True
         await self._head.spawn(self.settings.model_dump_json())
         await self._until_ready()
         await self._tell_servers(self._embedded.rows())  # so that the first status has them
@@ -83,21 +86,38 @@ class System:
         return await self._head.status()
 
     async def stop(self) -> None:
-        """Stop in order: the roles, with everything in the log stored; then Ray; then the servers."""
+        """Stop in order: the roles, with everything in the log stored; then Ray; then the servers.
+
+        What does not come about is in `given_up`, and in a file for ``roost down``.
+        """
         if self._minder is not None:
             self._minder.cancel()
             await asyncio.gather(self._minder, return_exceptions=True)
         self.step = "storing what is in the log, stopping the roles"
-        try:
-            await self._head.stop_roles(_STOP_S)
-        except Unavailable as exc:
-            log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
+        if self._spawned:
+            self.given_up += await self._roles_stopped()
         self.step = "stopping Ray"
-        await self._head.end()
+        if await self._head.end():
+            self.given_up.append("Ray did not end by itself, and was ended by force.")
         shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # nobody is left to show
         self.step = "stopping the servers"
-        await self._embedded.stop()
-        runfile.remove(self.settings.data)
+        self.given_up += await self._embedded.stop()
+        for sentence in self.given_up:
+            log.error("given_up", what=sentence)
+        runfile.end(self.settings.data, self.given_up)
+
+    async def _roles_stopped(self) -> list[str]:
+        """Stop the roles in order, and return what was given up."""
+        kept = self._embedded.keeps_log
+        try:
+            return await self._head.stop_roles(kept=kept)
+        except Unavailable as exc:
+            log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
+            nobody = outcome.Left({}, dict.fromkeys(range(self.settings.shards), "the coordinator"))
+            return [
+                f"The roles were not stopped in order: {exc.detail}",
+                *outcome.told("router", nobody, kept=kept),
+            ]
 
     # --- starting ---------------------------------------------------------------------------------
 
