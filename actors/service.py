@@ -25,6 +25,7 @@ class ClusterView(Struct, frozen=True):
         incarnations: The life of every role that is to be there, by name: another value means that it
             restarted; '' before its first answer.
         records: The newest version of records that every role reads (``storage.records.VERSION``).
+        pushes: The life of each shard's wake-ups: another value means that they began anew.
     """
 
     version: int
@@ -35,12 +36,16 @@ class ClusterView(Struct, frozen=True):
     addresses: dict[str, Address]
     incarnations: dict[str, str]
     records: int = 1
+    pushes: tuple[int, ...] = ()
 
-    def rebased(self, before: "ClusterView | None") -> list[int]:
-        """Return the shards whose log began anew since an earlier map."""
+    def begun_anew(self, before: "ClusterView | None") -> dict[str, list[int]]:
+        """Return, by topic, the shards whose log began anew since an earlier map."""
         if before is None:
-            return []
-        return [s for s, (old, new) in enumerate(zip(before.bases, self.bases, strict=True)) if old != new]
+            return {}
+        return {
+            "mailbox": [s for s, base in enumerate(self.bases) if base != before.bases[s]],
+            "push": [s for s, life in enumerate(self.pushes) if before.pushes and life != before.pushes[s]],
+        }
 
     @property
     def shards(self) -> int:

@@ -109,7 +109,7 @@ class Gateway:
         """Take the newest map."""
         current = self.deps.hosts.view
         if current is None or view.version >= current.version:
-            self.deps.log_writer.forget(view.rebased(current))
+            self.deps.log_writer.forget(view.begun_anew(current))
             self.deps.sequencer.adopt(view.bases, view.records)
             self.deps.hosts.apply(view)
 

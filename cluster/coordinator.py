@@ -251,6 +251,7 @@ class Coordinator:
             routers=placed["router"],
             pushers=placed["pusher"],
             bases=self._log.bases,
+            pushes=self._log.pushes,
             addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
             incarnations={m.name: m.alive.incarnation if m.alive else "" for m in self._membership.members()},
             records=min((m.alive.records for m in self._membership.members() if m.alive), default=1),

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from roost.clock import Clock
 from roost.errors import Unavailable
@@ -84,6 +85,7 @@ class LogKeeper:
         bases: The base of each shard, for everybody to see. One whose topic is still being made is in the
             store only: who read the old topic under it would hand its records on as new ones, and take its
             ends for the new log's.
+        pushes: The life of each shard's wake-ups, likewise.
         holding: Writers are held right now: a role that comes to life must be held, too.
         dropped: Records that the log forgot before they were known to be stored, by shard.
     """
@@ -94,6 +96,7 @@ class LogKeeper:
         self._lock = asyncio.Lock()
         self.states: dict[int, LogState] = {}
         self.bases: tuple[int, ...] = ()
+        self.pushes: tuple[int, ...] = ()
         self.holding = False
         self.dropped: dict[int, int] = {}
 
@@ -160,11 +163,15 @@ class LogKeeper:
                 log.error("log_lost", shards=sorted(affected))
                 metrics.LOG_RECREATIONS.labels("lost").inc()
                 starts = {} if gone else await self._admin.starts(MAILBOX)
+                if gone:
+                    await self._store.put_phase(RECREATING)
                 self.states = await self._store.log_states()
                 for shard in sorted(affected):
                     self._note_dropped(self.states[shard], starts.get(shard, 0))
                 await self._put(self._raised(s, starts.get(s, 0)) for s in sorted(affected))
             await self._create_missing()
+            if gone:
+                await self._store.put_phase("")
             self._show_bases()
             await self._crew.publish()
             if self.holding:
@@ -205,7 +212,13 @@ class LogKeeper:
         await self._create_missing()
         await self._store.put_phase("")
 
+    async def _begin_pushes_anew(self) -> None:
+        lives = {shard: max(state.base, state.pushes + 1) for shard, state in self.states.items()}
+        await self._put(replace(state, pushes=lives[shard]) for shard, state in self.states.items())
+
     async def _create_missing(self) -> None:
+        if self.states and await self._admin.partitions(PUSH) is None:
+            await self._begin_pushes_anew()
         for topic, partitions in (
             (MAILBOX, self._shards),
             (PUSH, self._shards),
@@ -216,13 +229,15 @@ class LogKeeper:
 
     def _show_bases(self) -> None:
         self.bases = tuple(self.states[shard].base for shard in range(self._shards))
+        self.pushes = tuple(self.states[shard].pushes for shard in range(self._shards))
 
     def _raised(self, shard: int, start: int = 0) -> LogState:
         """Return the state of a shard whose log begins anew at the offset ``start``."""
         state = self.states[shard]
         by_clock = (self._clock() - _CLOCK_BEGAN_MS) * _NUMBERS_EACH_MS
         past = state.base + state.stored + BASE_STEP
-        return LogState(shard, max(past, by_clock) if by_clock < _CLOCK_LIMIT else past, start)
+        base = max(past, by_clock) if by_clock < _CLOCK_LIMIT else past
+        return LogState(shard, base, start, state.pushes)
 
     async def _put(self, states: Iterable[LogState]) -> None:
         changed = list(states)

@@ -54,6 +54,7 @@ class Shard:
     """What of one shard is under way.
 
     Attributes:
+        life: Of the shard's log (`ClusterView.pushes`).
         next: The next offset to be read.
         open: Offsets read and not finished.
         committed: The offset committed last.
@@ -61,7 +62,8 @@ class Shard:
             marked the wake-up as pending and before it sent it: the mark does not count for them.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, life: int) -> None:
+        self.life = life
         self.next = start
         self.open: set[int] = set()
         self.committed = start
@@ -192,10 +194,15 @@ class Pusher:
 
     async def _take_shards(self, view: ClusterView) -> None:
         mine = {shard for shard, name in enumerate(view.pushers) if name == self.name}
+        lives = dict(enumerate(view.pushes))
+        anew = [s for s in mine & self._shards.keys() if self._shards[s].life != lives.get(s, 0)]
+        if anew:
+            await self._reader.begin_anew()
         fresh = sorted(mine - self._shards.keys())
         committed = await self._reader.committed(fresh) if fresh else {}
         self._shards = {shard: each for shard, each in self._shards.items() if shard in mine}
-        self._shards |= {shard: Shard(committed[shard] or 0) for shard in fresh}
+        self._shards |= {shard: Shard(committed[shard] or 0, lives.get(shard, 0)) for shard in fresh}
+        self._shards |= {shard: Shard(0, lives.get(shard, 0)) for shard in anew}
         await self._reader.assign({shard: each.next for shard, each in self._shards.items()})
         self._taken = view.version
 
@@ -212,7 +219,7 @@ class Pusher:
         starts = await self._reader.starts(ours)
         for shard, start in starts.items():
             log.warning("push_log_restarted", shard=shard, position=self._shards[shard].next, start=start)
-            self._shards[shard] = Shard(start)
+            self._shards[shard] = Shard(start, self._shards[shard].life)
         await self._reader.assign({s: each.next for s, each in self._shards.items()})
         self._lost.clear()
 

@@ -95,8 +95,8 @@ class LogWriter(Protocol):
         """Return per shard the offset after the last record that was confirmed to us, unless we forgot it."""
         ...
 
-    def forget(self, shards: Iterable[int]) -> None:
-        """Forget the ends of these shards, whose log began anew."""
+    def forget(self, begun_anew: Mapping[str, Iterable[int]]) -> None:
+        """Forget the ends of these shards, by topic: their log began anew."""
         ...
 
     async def close(self) -> None:

@@ -43,7 +43,7 @@ class ActorHost(Inboxes, FromLinks, Time):
         """Take the newest map: let go of shards that others own now."""
         if self._view is not None and view.version < self._view.version:
             return
-        self._log.forget(view.rebased(self._view))
+        self._log.forget(view.begun_anew(self._view))
         self._view = view
         self._writer.shards, self._writer.records = view.shards, view.records
         for number in [n for n in self._shards if view.hosts[n] != self.name]:

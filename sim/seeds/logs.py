@@ -63,7 +63,7 @@ class PromptWriter:
         """Nobody renews a log here."""
         return {}
 
-    def forget(self, _shards: Iterable[int]) -> None:
+    def forget(self, _begun_anew: Mapping[str, Iterable[int]]) -> None:
         """See `ends`."""
 
     async def close(self) -> None:

@@ -107,14 +107,17 @@ class KafkaLogReader:
             lost, self._lost = self._lost, set()
             raise LogLost(tuple(sorted(lost)))
         found, lost = await self._fetched(wait_ms, limit)
+        lost |= self._behind_the_end()
         records: dict[int, list[LogRecord]] = {}
         for partition, messages in found.items():
             shard = partition.partition
+            if shard in self._short_since:  # these may be another log's: until that is known they wait
+                self._consumer.seek(partition, self._positions[shard])
+                continue
             whole = self._up_to_gap(shard, messages) if shard in self._positions else []
             if whole:
                 records[shard] = [LogRecord(each.offset, each.value or b"") for each in whole]
                 self._positions[shard] = whole[-1].offset + 1
-        lost |= self._behind_the_end()
         if self._topic_is_gone():
             lost = set(self._positions)
         if lost and not records:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -144,9 +144,9 @@ class KafkaLogWriter:
         self._paused = False
         self._work.set()
 
-    def forget(self, shards: Iterable[int]) -> None:
-        gone = frozenset(shards)
-        self._ends = {place: end for place, end in self._ends.items() if place[1] not in gone}
+    def forget(self, begun_anew: Mapping[str, Iterable[int]]) -> None:
+        gone = {(topic, shard) for topic, shards in begun_anew.items() for shard in shards}
+        self._ends = {place: end for place, end in self._ends.items() if place not in gone}
 
     def ends(self, topic: str) -> dict[int, int]:
         return {shard: end for (name, shard), end in self._ends.items() if name == topic}

@@ -135,7 +135,7 @@ async def test_a_writer_knows_how_far_it_has_written(writer: KafkaLogWriter, mai
     assert writer.ends("another") == {}
     writer.resume()
     assert writer.ends(mailbox) == {0: 3, 1: 1}, "a pause is no new log"
-    writer.forget([0])
+    writer.forget({mailbox: [0], "another": [1]})
     assert writer.ends(mailbox) == {1: 1}
 
 
