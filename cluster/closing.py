@@ -26,11 +26,11 @@ class Closing:
 
     Args:
         crew: Everybody.
-        view: The newest map.
+        view: The newest map; None: there was none yet, so that nothing can have been accepted.
         kept: The log keeps what is not stored, for the next start.
     """
 
-    def __init__(self, crew: Crew, view: ClusterView, *, kept: bool) -> None:
+    def __init__(self, crew: Crew, view: ClusterView | None, *, kept: bool) -> None:
         self._crew, self._view, self._kept = crew, view, kept
         self._said: dict[str, dict[str, Any]] = {}
         self._silent: set[str] = set()
@@ -59,11 +59,13 @@ class Closing:
 
     async def _until_finished(self, role: str, still_s: float | None = None) -> Left:
         """Wait while something moves; returns what is left."""
+        if self._view is None:
+            return Left({}, {})
         loop = asyncio.get_running_loop()
         still_s = self._patience.still_s if still_s is None else still_s
         moved, least = loop.time(), None
         while True:
-            left, queued = await self._look(role)
+            left, queued = await self._look(role, self._view)
             if not any(left) and not queued:
                 return left
             now = loop.time()
@@ -75,7 +77,7 @@ class Closing:
                 return left
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _look(self, role: str) -> tuple[Left, int]:
+    async def _look(self, role: str, view: ClusterView) -> tuple[Left, int]:
         """Return what is left in the role's log, and how many writes wait at hosts that may still append."""
         # First the writers: nothing that they have written by now may be missing afterwards.
         await asyncio.gather(*(self._ask(each) for each in self._crew.of(*WRITERS)))
@@ -88,7 +90,7 @@ class Closing:
         queued = sum(
             self._said[each.name].get("waiting", 0) for each in appending if each.name not in self._silent
         )
-        return left_of(role, self._view, [*self._crew.gone, *writers], answering), queued
+        return left_of(role, view, [*self._crew.gone, *writers], answering), queued
 
     async def _ask(self, keeper: RoleKeeper) -> None:
         if keeper.left:
@@ -110,7 +112,7 @@ class Closing:
         keeper.leave()
         given_up = await self._tried(keeper, lambda handle: handle.stop(STOP_S), STOP_S)
         if given_up is None:
-            given_up = [f"did not stop within {STOP_S:g} s, and was ended."]
+            given_up = [f"did not stop in order within {STOP_S:g} s, and was ended."]
         elif keeper.role in WRITERS:  # what it has written, which nobody can ask it any more
             status = await self._tried(keeper, lambda handle: handle.status(), ANSWER_S)
             self._said[keeper.name] = status or self._said.get(keeper.name, keeper.figures)

@@ -170,12 +170,17 @@ class Coordinator:
         return await self._close(kept=True)
 
     async def _close(self, *, kept: bool) -> list[str]:
+        given_up: list[str] = []
         if self._log_work is not None:  # a log that is half made anew can neither be drained nor be counted
             await asyncio.wait([self._log_work], timeout=_LOG_WORK_S)
+            if not self._log_work.done():
+                given_up.append(
+                    "The log was being made anew when the stop began; the next start finishes that."
+                )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        given_up = await Closing(self._crew, self._view or self._drawn(), kept=kept).run()
+        given_up += await Closing(self._crew, self._view, kept=kept).run()
         try:
             async with asyncio.timeout(_FAREWELL_TO_SERVERS_S):
                 await self._admin.close()

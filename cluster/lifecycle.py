@@ -130,12 +130,14 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
             await stop.wait()
             say("stopping: no more input; what is in the log goes into the store first")
     except (Refused, SettingsInvalid) as exc:
-        return complain(str(exc), BAD_USAGE)
+        failure, code = str(exc), BAD_USAGE
     except (Unavailable, ServerFailed) as exc:
-        return complain(str(exc), DEPENDENCY_AWAY)
+        failure, code = str(exc), DEPENDENCY_AWAY
     except asyncio.CancelledError:
-        return complain("Interrupted while it started.", DID_NOT_HOLD)
-    return stopped(system.given_up)
+        failure, code = "Interrupted while it started.", DID_NOT_HOLD
+    else:
+        return stopped(system.given_up)
+    return complain("\n".join([failure, *system.given_up]), code)
 
 
 def _on_signal(call: Callable[[], object]) -> None:

@@ -14,8 +14,8 @@ STOP_S: Final = 15.0
 ANSWER_S: Final = 5.0
 """How long one answer may take."""
 
-_ROUND_S: Final = 4 * STOP_S + 5 * ANSWER_S
-"""What the rest of the stop may take besides the waiting: four roles, and looks that nobody answers."""
+_ROUND_S: Final = 4 * STOP_S + 5 * ANSWER_S + 30.0
+"""What the stop may take besides the waiting: four roles, looks that nobody answers, a renewal to be over."""
 
 
 class Waiting(NamedTuple):

@@ -22,6 +22,7 @@ from roost.errors import Unavailable
 _READY_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 _MIND_EVERY_S: Final = 1.0
+_SILENT_S: Final = 30.0
 _HELD_WITHIN_S: Final = 10.0
 
 log = structlog.get_logger()
@@ -109,8 +110,10 @@ class System:
     async def _roles_stopped(self) -> list[str]:
         """Stop the roles in order, and return what was given up."""
         kept = self._embedded.keeps_log
+        stopping = asyncio.create_task(self._head.stop_roles(kept=kept))
         try:
-            return await self._head.stop_roles(kept=kept)
+            await self._while_it_answers(stopping)
+            return await stopping
         except Unavailable as exc:
             log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
             nobody = outcome.Left({}, dict.fromkeys(range(self.settings.shards), "the coordinator"))
@@ -118,6 +121,19 @@ class System:
                 f"The roles were not stopped in order: {exc.detail}",
                 *outcome.told("router", nobody, kept=kept),
             ]
+
+    async def _while_it_answers(self, work: "asyncio.Task[Any]") -> None:
+        """Return when the coordinator's work is done; raises ``Unavailable`` if it has long been silent."""
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        while not (await asyncio.wait([work], timeout=_MIND_EVERY_S))[0]:
+            try:
+                await self._head.status()
+                heard = loop.time()
+            except Unavailable:
+                if loop.time() - heard > _SILENT_S:
+                    work.cancel()
+                    raise
 
     # --- starting ---------------------------------------------------------------------------------
 
