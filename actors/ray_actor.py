@@ -101,9 +101,8 @@ class _RoleActor:
         service: Any = await self._started()
         return msgspec.msgpack.encode(await service.tell(msgspec.msgpack.decode(message)))
 
-    async def stop(self) -> None:
-        if self._service is not None:
-            await self._service.stop()
+    async def stop(self) -> list[str]:
+        return await self._service.stop() if self._service is not None else []
 
     async def _started(self) -> Service:
         async with self._lock:
@@ -201,9 +200,10 @@ class RoleHandle:
         answer = await self._call("tell", msgspec.msgpack.encode(message), timeout_s=timeout_s)
         return msgspec.msgpack.decode(answer)
 
-    async def stop(self, timeout_s: float = _CALL_S) -> None:
-        """Stop the role in order; raises as `beat` does."""
-        await self._call("stop", timeout_s=timeout_s)
+    async def stop(self, timeout_s: float = _CALL_S) -> list[str]:
+        """Stop the role in order, and return what it gave up; raises as `beat` does."""
+        given_up: list[str] = await self._call("stop", timeout_s=timeout_s)
+        return given_up
 
     def kill(self) -> None:
         """End the process for good."""

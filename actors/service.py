@@ -25,6 +25,7 @@ class ClusterView(Struct, frozen=True):
         incarnations: The life of every role that is to be there, by name: another value means that it
             restarted; '' before its first answer.
         records: The newest version of records that every role reads (``storage.records.VERSION``).
+        pushes: The life of each shard's wake-ups: another value means that they began anew.
     """
 
     version: int
@@ -35,6 +36,16 @@ class ClusterView(Struct, frozen=True):
     addresses: dict[str, Address]
     incarnations: dict[str, str]
     records: int = 1
+    pushes: tuple[int, ...] = ()
+
+    def begun_anew(self, before: "ClusterView | None") -> dict[str, list[int]]:
+        """Return, by topic, the shards whose log began anew since an earlier map."""
+        if before is None:
+            return {}
+        return {
+            "mailbox": [s for s, base in enumerate(self.bases) if base != before.bases[s]],
+            "push": [s for s, life in enumerate(self.pushes) if before.pushes and life != before.pushes[s]],
+        }
 
     @property
     def shards(self) -> int:
@@ -109,6 +120,10 @@ class Service(Protocol):
         """Return this process's metrics in Prometheus text format."""
         ...
 
-    async def stop(self) -> None:
-        """Finish what is under way, bounded in time, and disconnect."""
+    async def stop(self) -> list[str]:
+        """Finish what is under way, bounded in time, and disconnect.
+
+        Returns:
+            What was given up, a sentence each without its subject, which is the role's name.
+        """
         ...

@@ -135,18 +135,23 @@ class Writer:
             body: Callable[[], Awaitable[None]] = getattr(self, f"_write_{name}")
             self._tasks.append(asyncio.create_task(self._loop(name, body), name=f"writer-{name}"))
 
-    async def stop(self) -> None:
-        """Write what waits, bounded to five seconds, then stop."""
+    async def stop(self) -> list[str]:
+        """Write what waits, bounded to five seconds, then stop; returns what was given up."""
         self.hurry()
+        given_up: list[str] = []
         try:
             async with asyncio.timeout(5):
                 while self.waiting:  # noqa: ASYNC110 - six queues, none of which tells when it is empty
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            log.warning("writer_stopped_with_work", waiting=self.waiting)
+            queues = {name: count for name, count in self.queues().items() if count}
+            log.warning("writer_stopped_with_work", **queues)
+            listed = ", ".join(f"{name} {count}" for name, count in queues.items())
+            given_up.append(f"had {sum(queues.values())} writes waiting when it was stopped ({listed}).")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        return given_up
 
     @property
     def waiting(self) -> int:

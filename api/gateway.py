@@ -109,6 +109,7 @@ class Gateway:
         """Take the newest map."""
         current = self.deps.hosts.view
         if current is None or view.version >= current.version:
+            self.deps.log_writer.forget(view.begun_anew(current))
             self.deps.sequencer.adopt(view.bases, view.records)
             self.deps.hosts.apply(view)
 
@@ -138,8 +139,12 @@ class Gateway:
         """Return this gateway's metrics."""
         return exposition(self.deps)
 
-    async def stop(self) -> None:
-        """Take no more, say goodbye to the streams, finish what is under way, disconnect."""
+    async def stop(self) -> list[str]:
+        """Take no more, say goodbye to the streams, finish what is under way, disconnect.
+
+        Returns:
+            What was given up: sends that have no answer, which their senders repeat.
+        """
         if self._server is not None:
             self._server.stop_accepting()
         await self.deps.streams.close()
@@ -151,18 +156,23 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.deps.changes.close()
         await self.deps.hosts.close()
-        await self._finish_sends()
+        given_up = await self._finish_sends()
         self.deps.passwords.close()
         await self.deps.log_writer.close()
         await self.deps.cache.close()
         await self.deps.store.close()
+        return given_up
 
-    async def _finish_sends(self) -> None:
+    async def _finish_sends(self) -> list[str]:
         try:
             async with asyncio.timeout(_STOP_S):
                 await self.deps.sender.close()
         except TimeoutError:
             log.warning("sends unanswered at the end", name=self.name)
+            return [
+                f"gave up sends that the log did not answer within {_STOP_S} s: their senders repeat them."
+            ]
+        return []
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))

@@ -20,9 +20,10 @@ from benchmarks.audit import audit
 from benchmarks.client import Client
 from benchmarks.ledger import Book
 from benchmarks.usage import OTHERS
+from cluster.outcome import bound_s
 
 READY_S = 120.0
-STOP_S = 120.0
+STOP_S = bound_s(kept=False) + 60.0
 _NAMES = {"kafka": "broker", "mongo": "store"}
 _TAIL_LINES = 20
 
@@ -148,7 +149,8 @@ async def embedded(
         try:
             yield system
         finally:
-            await system.stop()
+            if status := await system.stop():
+                raise RuntimeError(f"roost up ended with {status}:\n{system.log()}")
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:

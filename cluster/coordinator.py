@@ -14,6 +14,7 @@ import structlog
 
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import ClusterView, Node
+from cluster.closing import Closing
 from cluster.crew import WRITERS, Crew, now_ms
 from cluster.exchange import Refused
 from cluster.keeper import RoleKeeper
@@ -31,13 +32,14 @@ from storage.ports import LogAdmin, Store
 from storage.records import ShardMap
 
 _RETRY_S: Final = 0.5
-_LOG_QUIET_S: Final = 3.0
-"""After the log began anew, its readers are given this long before their word about it counts."""
-
+_LOG_WORK_S: Final = 15.0
+_FAREWELL_TO_SERVERS_S: Final = 5.0
 _FAREWELL_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
 
 _RENEW_AGAIN_S: Final = 30.0
+"""How long a renewal that did not come about is not tried again: everybody was held for it."""
+
 _FIGURES: Final = ("users", "lag", "version", "streams", "accepted")
 
 log = structlog.get_logger()
@@ -78,7 +80,8 @@ class Coordinator:
         self._changed = asyncio.Event()
         self._deciding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._log_quiet_until = 0.0
+        self._log_work: asyncio.Task[None] | None = None
+        self._renew_after = 0.0
         self._batches_before: dict[str, int] = {}
 
     # --- Service ----------------------------------------------------------------------------------
@@ -129,7 +132,8 @@ class Coordinator:
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
         ``metrics``: those of a role; ``scale``, ``drain``, ``undrain``, ``upgrade``: begin a work; ``work``:
-        how far it is; ``restart``: begin a new life, which runs what is installed now.
+        how far it is; ``restart``: begin a new life, which runs what is installed now; ``stop``: stop every
+        role in order, ``kept`` saying whether the log keeps what is not stored, and return what was given up.
         """
         match message.get("act"):
             case "servers":
@@ -137,7 +141,9 @@ class Coordinator:
             case "log_away":
                 await self._log.away()
             case "log_lost":
-                self._do(self._insist(self._log_lost), "log lost")
+                self._do(self._insist(self._log.lost), "log lost")
+            case "stop":
+                return await self._close(kept=message["kept"])
             case "metrics":
                 return (await self._crew.keepers[message["name"]].handle.metrics()).decode()
             case "restart":
@@ -160,14 +166,29 @@ class Coordinator:
         self._do(carried_out, f"{message['act']} {message['what']}")
         return {"number": number}
 
-    async def stop(self) -> None:
-        """Stop every role in order, then let go of the servers."""
+    async def stop(self) -> list[str]:
+        """Stop every role in order, then let go of the servers; returns what was given up."""
+        return await self._close(kept=True)
+
+    async def _close(self, *, kept: bool) -> list[str]:
+        given_up: list[str] = []
+        if self._log_work is not None:  # a log that is half made anew can neither be drained nor be counted
+            await asyncio.wait([self._log_work], timeout=_LOG_WORK_S)
+            if not self._log_work.done():
+                given_up.append(
+                    "The log was being made anew when the stop began; the next start finishes that."
+                )
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._crew.stop()
-        await self._admin.close()
-        await self._store.close()
+        given_up += await Closing(self._crew, self._view, kept=kept).run()
+        try:
+            async with asyncio.timeout(_FAREWELL_TO_SERVERS_S):
+                await self._admin.close()
+                await self._store.close()
+        except (Unavailable, TimeoutError) as exc:
+            log.warning("not_closed", reason=str(exc) or type(exc).__name__)
+        return given_up
 
     # --- deciding ---------------------------------------------------------------------------------
 
@@ -238,6 +259,7 @@ class Coordinator:
             routers=placed["router"],
             pushers=placed["pusher"],
             bases=self._log.bases,
+            pushes=self._log.pushes,
             addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
             incarnations={m.name: m.alive.incarnation if m.alive else "" for m in self._membership.members()},
             records=min((m.alive.records for m in self._membership.members() if m.alive), default=1),
@@ -273,38 +295,43 @@ class Coordinator:
     # --- the log ----------------------------------------------------------------------------------
 
     async def _look_at_log(self) -> None:
-        """Act on what the routers say about the log: that it is gone, or that it is full."""
-        if (
-            self._view is None
-            or self._log.holding
-            or asyncio.get_running_loop().time() < self._log_quiet_until
-        ):
+        """Act on what the routers say about the log: that it is gone, or that it is full.
+
+        Their word counts by the base under which they read a shard: what was said of the log before the
+        present one counts no more, and what is said of the present one counts at once.
+        """
+        working = self._log_work is not None and not self._log_work.done()
+        if self._view is None or self._log.holding or working:
             return
-        routers = [each for each in self._crew.of("router") if each.figures_of[1] == self._view.version]
-        lost = sorted({shard for each in routers for shard in each.figures.get("lost", ())})
-        records = sum(sum(each.figures.get("ends", {}).values()) for each in routers)
+        heard = [each.figures for each in self._crew.of("router")]
+        lost = sorted(
+            {shard for of in heard for shard in of.get("lost", ()) if self._of_present_log(of, shard)}
+        )
+        ends = [(of, shard, end) for of in heard for shard, end in of.get("ends", {}).items()]
+        records = sum(end for of, shard, end in ends if self._of_present_log(of, shard))
         before = self._batches_before
         batches = sum(count - before.get(life, 0) for life, count in self._batches().items())
         most = self._settings.log
+        full = 0 < most.max_records < records or 0 < most.max_batches < batches
         if lost:
-            self._be_quiet(_LOG_QUIET_S)
-            self._do(self._insist(lambda: self._log_lost(lost)), "log lost")
-        elif 0 < most.max_records < records or 0 < most.max_batches < batches:
-            self._be_quiet(_RENEW_AGAIN_S)
-            self._do(self._renew(), "log renewal")
+            self._log_work = self._do(self._insist(lambda: self._log.lost(lost)), "log lost")
+        elif full and asyncio.get_running_loop().time() > self._renew_after:
+            self._log_work = self._do(self._renew(), "log renewal")
+
+    def _of_present_log(self, figures: dict[str, Any], shard: int) -> bool:
+        base: int | None = figures.get("bases", {}).get(shard)
+        return base == self._log.bases[shard]
 
     def _batches(self) -> dict[str, int]:
         """Return how many batches each life of a writer has appended."""
         return {each.figures_of[0]: each.figures.get("batches", 0) for each in self._crew.of(*WRITERS)}
 
-    async def _log_lost(self, shards: list[int] | None = None) -> None:
-        await self._log.lost(shards or ())
-        self._be_quiet(_LOG_QUIET_S)
-
     async def _renew(self) -> None:
+        self._renew_after = asyncio.get_running_loop().time() + _RENEW_AGAIN_S
         try:
             if await self._log.renew():
                 self._batches_before = self._batches()
+                self._renew_after = 0.0
         except Unavailable as exc:
             log.warning("log_renewal_postponed", reason=exc.detail)
 
@@ -312,9 +339,6 @@ class Coordinator:
         keep = self._settings.log
         clock_s = asyncio.get_running_loop().time
         return Trimmer(self._store, self._admin, keep.keep_mb * 2**20, keep.keep_s, clock_s)
-
-    def _be_quiet(self, seconds: float) -> None:
-        self._log_quiet_until = asyncio.get_running_loop().time() + seconds
 
     async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -336,10 +360,11 @@ class Coordinator:
             changed=self._changed.set,
         )
 
-    def _do(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -1,4 +1,4 @@
-"""All roles at once: hold the writers, wait until the readers have finished, stop in order."""
+"""All roles at once: hold the writers, and know when the readers have finished."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -10,12 +10,14 @@ from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import ClusterView
 from cluster.keeper import RoleKeeper
 from cluster.membership import RUNNING, Membership
+from cluster.outcome import TOPICS
 
 WRITERS: Final = ("gateway", "host")
-_TOPICS: Final = {"router": "mailbox", "pusher": "push"}
+HURRY: Final = {"act": "hurry"}
+"""Has a host write what it collects."""
+
 _CALL_S: Final = 12.0
 _PUBLISH_S: Final = 10.0
-_DRAIN_S: Final = 10.0
 _STOP_S: Final = 15.0
 _LOOK_EVERY_S: Final = 0.1
 
@@ -28,6 +30,7 @@ class Crew:
     Attributes:
         keepers: By name.
         membership: Who is there.
+        gone: The last status of each writer that was dismissed since the log began.
     """
 
     def __init__(self, membership: Membership, redraw: Callable[[], Awaitable[None]]) -> None:
@@ -36,7 +39,7 @@ class Crew:
         self._redraw = redraw
         self._view: ClusterView | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._stopped: list[dict[str, Any]] = []
+        self.gone: list[dict[str, Any]] = []
         self._held: dict[str, bool] = {}
 
     def add(self, keeper: RoleKeeper, *, may_own: bool = True) -> None:
@@ -49,18 +52,31 @@ class Crew:
             keeper.show(self._view)
         self._tasks[keeper.name] = asyncio.create_task(keeper.run(), name=f"keeper of {keeper.name}")
 
-    async def dismiss(self, keeper: RoleKeeper) -> None:
-        """Stop a role that owns nothing any more, in order if it answers, and look after it no more."""
+    async def dismiss(self, keeper: RoleKeeper) -> list[str]:
+        """Stop a role that owns nothing any more, and look after it no more; returns what it gave up."""
         keeper.leave()
         task = self._tasks.pop(keeper.name)
-        stopped = self.running(keeper) and await self._tried(keeper, lambda handle: handle.stop(_STOP_S))
-        if stopped and keeper.role in WRITERS:
-            await self._tried(keeper, self._remember)
+        given_up: list[str] = []
+
+        async def stop(handle: RoleHandle) -> None:
+            given_up.extend(await handle.stop(_STOP_S))
+            if keeper.role in WRITERS:  # what it has written, which nobody can ask it any more
+                self.gone.append(await handle.status())
+
+        if self.running(keeper) and not await self._tried(keeper, stop):
+            given_up.append("did not stop in order, and was ended.")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._tried(keeper, _killed)
         del self.keepers[keeper.name]
         self.membership.forget(keeper.name)
+        return [f"{keeper.name} {each}" for each in given_up]
+
+    async def let_go(self) -> None:
+        """Look after nobody any more: all are about to be stopped."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def show(self, view: ClusterView) -> None:
         """Hand the map to everybody."""
@@ -101,27 +117,30 @@ class Crew:
     async def drained(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log.
 
-        What a reader has seen of the log may be some milliseconds old: what the writers know that they
-        wrote counts as well. Without that a batch confirmed just before was deleted with the log.
+        Numbers count only from readers that read by the newest map: those of a reader that has not taken
+        it yet may be of a log before this one, or of no shard at all. What a reader has seen of the log may
+        be some milliseconds old: what the writers know that they wrote counts as well. Without that a batch
+        confirmed just before was deleted with the log.
         """
         here = [each for each in self.of(*WRITERS) if not each.left]
         try:
             async with asyncio.timeout(_CALL_S):
                 hosts = [each for each in self.of("host") if not each.left]
-                await asyncio.gather(*(each.handle.tell({"act": "hurry"}) for each in hosts))
+                await asyncio.gather(*(each.handle.tell(HURRY) for each in hosts))
                 # First the writers: nothing that they have written by now may be missing afterwards.
                 writers = await asyncio.gather(*(each.handle.status() for each in here))
                 readers = await asyncio.gather(*(each.handle.status() for each in self.of(role)))
         except (RoleAway, RoleFailed, TimeoutError):
             return False
-        if not all(status.get("drained", False) for status in readers):
+        version = self._view.version if self._view is not None else 0
+        if not all(status.get("drained", False) and status.get("map") == version for status in readers):
             return False
-        return not unread(role, [*self._stopped, *writers], readers)
+        return not unread(role, [*self.gone, *writers], readers)
 
     async def publish(self) -> None:
         """Show everybody the new bases, and return when those who answer have them."""
         # What those wrote who are gone was in the log before: nobody has to find it in this one.
-        self._stopped.clear()
+        self.gone.clear()
         await self._redraw()
         deadline = asyncio.get_running_loop().time() + _PUBLISH_S
         while any(self.running(each) and not each.current for each in self.keepers.values()):
@@ -129,42 +148,6 @@ class Crew:
                 log.warning("map_unseen", by=[e.name for e in self.keepers.values() if not e.current])
                 return
             await asyncio.sleep(_LOOK_EVERY_S / 4)
-
-    # --- the end ----------------------------------------------------------------------------------
-
-    async def stop(self) -> None:
-        """Stop in order: no more input, everything stored, then who reads and writes."""
-        await self._stop_role("gateway")
-        await self._until_drained("router")
-        await self._each("host", lambda handle: handle.hold())
-        await self._until_drained("router")
-        await self._until_drained("pusher")
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for role in ("router", "pusher", "host"):
-            await self._stop_role(role)
-
-    async def _stop_role(self, role: str) -> None:
-        for keeper in self.of(role):
-            keeper.leave()
-        await self._each(role, lambda handle: handle.stop(_STOP_S))
-        if role in WRITERS:
-            await self._each(role, self._remember)
-        await self._each(role, _killed)
-        log.info("role_stopped", stopped=role)
-
-    async def _remember(self, handle: RoleHandle) -> None:
-        """Keep what a stopped writer has written, which nobody can ask it any more."""
-        self._stopped.append(await handle.status())
-
-    async def _until_drained(self, role: str) -> None:
-        deadline = asyncio.get_running_loop().time() + _DRAIN_S
-        while not await self.drained(role):
-            if asyncio.get_running_loop().time() > deadline:
-                log.error("not_drained", undrained=role, waited_s=_DRAIN_S)
-                return
-            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _each(self, role: str, call: Callable[[RoleHandle], Awaitable[Any]]) -> bool:
         """Call all of the role at once; False if one did not do it."""
@@ -200,7 +183,7 @@ def unread(
         writers: The status of each gateway and host.
         readers: The status of each role of this kind.
     """
-    topic = _TOPICS[role]
+    topic = TOPICS[role]
     finished = {int(shard): at for status in readers for shard, at in status.get("stored", {}).items()}
     missing: dict[int, int] = {}
     for status in writers:

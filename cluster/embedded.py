@@ -107,9 +107,9 @@ class Embedded:
         return "kafka" in self._servers and self._servers["kafka"].spec.forgets
 
     @property
-    def keeps(self) -> bool:
-        """Whether the log is ours, and is found again at the next start."""
-        return "kafka" in self._servers and not self._servers["kafka"].spec.forgets
+    def has_log(self) -> bool:
+        """Whether the log is ours."""
+        return "kafka" in self._servers
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each server, for ``roost status``."""
@@ -126,8 +126,8 @@ class Embedded:
             for name, server in self._servers.items()
         ]
 
-    async def stop(self) -> None:
-        """Stop them in order: the store last, since others may still write."""
+    async def stop(self) -> list[str]:
+        """Stop them in order: the store last, since others may still write; returns who had to be killed."""
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
@@ -135,6 +135,11 @@ class Embedded:
         await asyncio.gather(*(server.stop() for server in early))
         if "mongo" in self._servers:
             await self._servers["mongo"].stop()
+        return [
+            f"The embedded {name} server did not stop within {server.spec.stop_s:g} s, and was killed."
+            for name, server in self._servers.items()
+            if server.forced
+        ]
 
     def _wanted(self) -> list[Maker]:
         given = self._settings

@@ -41,13 +41,16 @@ class Exchange:
     def __init__(self, crew: Crew, seating: Seating, redraw: Callable[[], Awaitable[None]]) -> None:
         self._crew, self._seating, self._redraw = crew, seating, redraw
 
-    async def make(self, come: Sequence[str], go: Sequence[str], tell: Callable[[str], None]) -> None:
+    async def make(self, come: Sequence[str], go: Sequence[str], tell: Callable[[str], None]) -> list[str]:
         """Let some come and others go, as one change of the map.
 
         Args:
             come: New names, or those of an exchange that was not finished.
             go: Names of those who leave.
             tell: Takes a line for people about each step that is done.
+
+        Returns:
+            What those who left had to give up, a sentence each.
 
         Raises:
             Refused: It cannot be; whoever can goes on as before.
@@ -70,10 +73,11 @@ class Exchange:
             if farewell["missing"]:
                 await self._seating.end([])
                 raise Refused(f"{keeper.name} stays: entries that it had are in no store. See its log.")
-        await asyncio.gather(*(self._crew.dismiss(keeper) for keeper in leaving))
+        given_up = await asyncio.gather(*(self._crew.dismiss(keeper) for keeper in leaving))
         await self._seating.end(go)
         if go:
             tell(f"{', '.join(go)} stopped after {time.monotonic() - began:.1f} s.")
+        return [each for of in given_up for each in of]
 
     async def _arrived(self, come: Sequence[str], leaving: Sequence[RoleKeeper]) -> None:
         """Wait until everybody who comes answers and has the map; if somebody does not, nobody comes."""

@@ -72,9 +72,9 @@ class _Exported:
             log.warning("metrics_not_shown", reason=str(exc))
         return address
 
-    async def stop(self) -> None:
+    async def stop(self) -> list[str]:
         try:
-            await self._service.stop()
+            return await self._service.stop()
         finally:
             await self._exporter.stop()
 

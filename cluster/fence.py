@@ -10,16 +10,17 @@ its place was given to another life, on another machine, so it asks the store:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import structlog
 from msgspec.structs import replace
 
 from actors.service import INCARNATION, Address, ClusterView, Service
+from cluster.log_keeper import RECREATING
 from roost.errors import Unavailable
 from storage.ports import ClusterState
-from storage.records import ShardMap
+from storage.records import LogState, ShardMap
 
 SILENCE_S: Final = 2.0
 """Without a visit for this long the store is asked."""
@@ -68,12 +69,12 @@ class Fence:
         await self._certain()
         return await self._service.status()
 
-    async def stop(self) -> None:
+    async def stop(self) -> list[str]:
         """Stop both."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
-        await self._service.stop()
+        return await self._service.stop()
 
     async def _watch(self) -> None:
         while True:
@@ -97,7 +98,9 @@ class Fence:
                 self._end()
                 return
             states = await self._store.log_states()
-            newer = _view_of(stored, tuple(states[shard].base for shard in sorted(states)))
+            if await self._store.phase() == RECREATING:
+                raise Unavailable("The log is being made anew: its bases are there, and it is not.")
+            newer = _view_of(stored, [states[shard] for shard in sorted(states)])
             log.warning("map_from_store", version=newer.version, before=view.version)
             self._view = newer
             await self._service.apply(newer)
@@ -117,13 +120,14 @@ class Fence:
         await self._service.apply(replace(view, hosts=("",) * view.shards))
 
 
-def _view_of(stored: ShardMap, bases: tuple[int, ...]) -> ClusterView:
+def _view_of(stored: ShardMap, states: Sequence[LogState]) -> ClusterView:
     return ClusterView(
         version=stored.version,
         hosts=stored.hosts,
         routers=stored.routers,
         pushers=stored.pushers,
-        bases=bases,
+        bases=tuple(state.base for state in states),
+        pushes=tuple(state.pushes for state in states),
         addresses=stored.addresses,
         incarnations=stored.incarnations,
         records=stored.records,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from cluster import outcome
 from roost.errors import Unavailable
 
 _REAPER: Final = Path(__file__).with_name("reaper.py")
@@ -77,29 +78,41 @@ class RayHead:
         """Tell the coordinator something; raises as `status` does."""
         return await self._ask({"call": "tell", "message": message, "timeout_s": _ASK_S}, _ASK_S)
 
-    async def stop_roles(self, timeout_s: float) -> None:
-        """Have the coordinator stop every role in order; raises as `status` does."""
-        await self._ask({"call": "stop", "timeout_s": timeout_s}, timeout_s)
+    async def stop_roles(self, *, kept: bool) -> list[str]:
+        """Have the coordinator stop every role in order; returns what was given up, raises as `status` does.
+
+        Args:
+            kept: The log keeps what is not stored.
+        """
+        within_s = outcome.bound_s(kept=kept)
+        message = {"act": "stop", "kept": kept}
+        given_up: list[str] = await self._ask(
+            {"call": "tell", "message": message, "timeout_s": within_s}, within_s
+        )
+        return given_up
 
     async def wait(self) -> int:
         """Return when the process is gone, with all of Ray."""
         assert self._process is not None  # noqa: S101 -- started
         return await self._process.wait()
 
-    async def end(self) -> None:
-        """End Ray, by force if it takes too long. Idempotent."""
+    async def end(self) -> bool:
+        """End Ray; returns whether that took force, because it took too long. Idempotent."""
+        forced = False
         if self._process is None:
-            return
+            return forced
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
             async with asyncio.timeout(_END_S):
                 await self._process.wait()
         except TimeoutError:
+            forced = True
             self._process.terminate()
             await self._process.wait()
         if self._reading is not None:
             await self._reading
+        return forced
 
     async def _ask(self, request: dict[str, Any], timeout_s: float) -> Any:
         if self._process is None or self._process.stdin is None or self._process.returncode is not None:

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Final
 
-from cluster import wiring
+from cluster import outcome, wiring
 from cluster.settings import Settings
 from cluster.verbs import (
     BAD_USAGE,
@@ -21,12 +21,12 @@ from cluster.verbs import (
     complain,
     coordinator,
     say,
+    stopped,
     waiting_for,
 )
 from roost.errors import Unavailable
 
 _READY_S: Final = 120.0
-_STOP_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.5
 
 
@@ -59,12 +59,14 @@ async def down(settings: Settings) -> int:
         handle = find_it()
         say("stopping: no more input; what is in the log goes into the store first")
         try:
-            await handle.stop(_STOP_S)
+            given_up = await handle.tell({"act": "stop", "kept": True}, outcome.bound_s(kept=True))
         except (Unavailable, RoleFailed) as exc:
-            return complain(f"It did not stop in order: {exc}", DID_NOT_HOLD)
+            return complain(
+                f"It did not stop in order: {exc} What is not stored is in the log. Try it again.",
+                DID_NOT_HOLD,
+            )
         handle.kill()
-    say("stopped")
-    return DONE
+    return stopped(given_up)
 
 
 def _lacks(settings: Settings) -> list[str]:

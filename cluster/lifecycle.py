@@ -13,23 +13,25 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from cluster import join, runfile, telemetry
+from cluster import join, outcome, runfile, telemetry
 from cluster.servers import ServerFailed
 from cluster.settings import Settings, SettingsInvalid
 from cluster.verbs import (
     BAD_USAGE,
     DEPENDENCY_AWAY,
     DID_NOT_HOLD,
-    DONE,
     SAY_EVERY_S,
     complain,
     find_by,
     found_by,
     say,
+    stopped,
 )
 from roost.errors import Unavailable
 
-_DOWN_S: Final = 120.0
+_DOWN_S: Final = outcome.bound_s(kept=False) + 60.0
+"""The roles' stop, then Ray's and the servers'."""
+
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 _FORGETS: Final = (
     "The embedded log is Tansu's and keeps nothing across a crash of its own; an orderly stop stores all of "
@@ -107,8 +109,13 @@ class Down:
             return complain(
                 f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD
             )
-        say("stopped")
-        return DONE
+        ended = runfile.stopped(data, process.pid)
+        if ended is None:
+            return complain(
+                f"Process {process.pid} is gone, and did not say what became of the log; see {data}/logs.",
+                DID_NOT_HOLD,
+            )
+        return stopped(ended.given_up)
 
 
 async def _up(settings: Settings, *, as_json: bool) -> int:
@@ -129,13 +136,14 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
             await stop.wait()
             say("stopping: no more input; what is in the log goes into the store first")
     except (Refused, SettingsInvalid) as exc:
-        return complain(str(exc), BAD_USAGE)
+        failure, code = str(exc), BAD_USAGE
     except (Unavailable, ServerFailed) as exc:
-        return complain(str(exc), DEPENDENCY_AWAY)
+        failure, code = str(exc), DEPENDENCY_AWAY
     except asyncio.CancelledError:
-        return complain("Interrupted while it started.", DID_NOT_HOLD)
-    say("stopped")
-    return DONE
+        failure, code = "Interrupted while it started.", DID_NOT_HOLD
+    else:
+        return stopped(system.given_up)
+    return complain("\n".join([failure, *system.given_up]), code)
 
 
 def _on_signal(call: Callable[[], object]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from roost.clock import Clock
 from roost.errors import Unavailable
@@ -80,7 +81,11 @@ class LogKeeper:
     """Keeps topics and bases.
 
     Attributes:
-        states: The state of every shard's log, by shard.
+        states: The state of every shard's log, by shard, as it is in the store.
+        bases: The base of each shard, for everybody to see. One whose topic is still being made is in the
+            store only: who read the old topic under it would hand its records on as new ones, and take its
+            ends for the new log's.
+        pushes: The life of each shard's wake-ups, likewise.
         holding: Writers are held right now: a role that comes to life must be held, too.
         dropped: Records that the log forgot before they were known to be stored, by shard.
     """
@@ -90,13 +95,10 @@ class LogKeeper:
         self._clock = clock
         self._lock = asyncio.Lock()
         self.states: dict[int, LogState] = {}
+        self.bases: tuple[int, ...] = ()
+        self.pushes: tuple[int, ...] = ()
         self.holding = False
         self.dropped: dict[int, int] = {}
-
-    @property
-    def bases(self) -> tuple[int, ...]:
-        """The base of each shard."""
-        return tuple(self.states[shard].base for shard in range(self._shards))
 
     async def open(self) -> None:
         """Find the log, or make it; finish what a coordinator before us began.
@@ -114,6 +116,7 @@ class LogKeeper:
             elif found is None or await self._store.phase() == RECREATING:
                 await self._remake([MAILBOX, PUSH], "lost" if found is None else "unfinished")
             await self._create_missing()
+            self._show_bases()
 
     async def renew(self) -> bool:
         """Make the log anew after everything in it was stored; False if that did not come about in time."""
@@ -131,6 +134,7 @@ class LogKeeper:
             # From here on nobody may write before the new topics are there: what went into the old ones
             # would be deleted. So this is tried until it is done, with everybody held.
             await self._insist(lambda: self._remake(topics, "full"))
+            self._show_bases()
             await self._crew.publish()
             return True
 
@@ -159,11 +163,16 @@ class LogKeeper:
                 log.error("log_lost", shards=sorted(affected))
                 metrics.LOG_RECREATIONS.labels("lost").inc()
                 starts = {} if gone else await self._admin.starts(MAILBOX)
+                if gone:
+                    await self._store.put_phase(RECREATING)
                 self.states = await self._store.log_states()
                 for shard in sorted(affected):
                     self._note_dropped(self.states[shard], starts.get(shard, 0))
                 await self._put(self._raised(s, starts.get(s, 0)) for s in sorted(affected))
             await self._create_missing()
+            if gone:
+                await self._store.put_phase("")
+            self._show_bases()
             await self._crew.publish()
             if self.holding:
                 self.holding = False
@@ -203,7 +212,13 @@ class LogKeeper:
         await self._create_missing()
         await self._store.put_phase("")
 
+    async def _begin_pushes_anew(self) -> None:
+        lives = {shard: max(state.base, state.pushes + 1) for shard, state in self.states.items()}
+        await self._put(replace(state, pushes=lives[shard]) for shard, state in self.states.items())
+
     async def _create_missing(self) -> None:
+        if self.states and await self._admin.partitions(PUSH) is None:
+            await self._begin_pushes_anew()
         for topic, partitions in (
             (MAILBOX, self._shards),
             (PUSH, self._shards),
@@ -211,6 +226,10 @@ class LogKeeper:
         ):
             if await self._admin.partitions(topic) is None:
                 await self._admin.create(topic, partitions)
+
+    def _show_bases(self) -> None:
+        self.bases = tuple(self.states[shard].base for shard in range(self._shards))
+        self.pushes = tuple(self.states[shard].pushes for shard in range(self._shards))
 
     def _raised(self, shard: int, start: int = 0) -> LogState:
         """Return the state of a shard whose log begins anew at the offset ``start``."""
@@ -253,7 +272,8 @@ def raised(state: LogState, start: int, now_ms: int) -> LogState:
     """Return the state of a shard from whose offset ``start`` on every number is one never given out."""
     by_clock = (now_ms - _CLOCK_BEGAN_MS) * _NUMBERS_EACH_MS
     past = state.base + state.stored + BASE_STEP
-    return LogState(state.shard, max(past, by_clock) if by_clock < _CLOCK_LIMIT else past, start)
+    base = max(past, by_clock) if by_clock < _CLOCK_LIMIT else past
+    return LogState(state.shard, base, start, state.pushes)
 
 
 class _Held:

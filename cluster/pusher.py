@@ -54,6 +54,7 @@ class Shard:
     """What of one shard is under way.
 
     Attributes:
+        life: Of the shard's log (`ClusterView.pushes`).
         next: The next offset to be read.
         open: Offsets read and not finished.
         committed: The offset committed last.
@@ -61,7 +62,8 @@ class Shard:
             marked the wake-up as pending and before it sent it: the mark does not count for them.
     """
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, life: int) -> None:
+        self.life = life
         self.next = start
         self.open: set[int] = set()
         self.committed = start
@@ -97,6 +99,7 @@ class Pusher:
         self._changed = asyncio.Event()
         self._shards: dict[int, Shard] = {}
         self._lost: set[int] = set()
+        self._taken = 0
         self._waking: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -131,6 +134,7 @@ class Pusher:
             "open": len(self._waking),
             "ends": known,
             "stored": {shard: each.finished for shard, each in self._shards.items()},
+            "map": self._taken,
             "drained": lag == 0 and len(known) == len(self._shards) and not self._changed.is_set(),
         }
 
@@ -145,8 +149,12 @@ class Pusher:
         metrics.show_lag(TOPIC, self._lags())
         return metrics.exposition(metrics.READER, metrics.WRITER, metrics.PUSHER)
 
-    async def stop(self) -> None:
-        """Commit what is finished and disconnect; what is open is read again by whoever comes next."""
+    async def stop(self) -> list[str]:
+        """Commit what is finished and disconnect; returns what was given up.
+
+        What is open is read again by whoever comes next.
+        """
+        given_up: list[str] = []
         for task in (*self._loops, *self._waking):
             task.cancel()
         await asyncio.gather(*self._loops, *self._waking, return_exceptions=True)
@@ -159,6 +167,8 @@ class Pusher:
             await self._store.close()
         except Unavailable as exc:
             log.warning("not_closed", reason=exc.detail)
+            given_up.append("could not write down which wake-ups are sent: some may be sent again.")
+        return given_up
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -184,11 +194,17 @@ class Pusher:
 
     async def _take_shards(self, view: ClusterView) -> None:
         mine = {shard for shard, name in enumerate(view.pushers) if name == self.name}
+        lives = dict(enumerate(view.pushes))
+        anew = [s for s in mine & self._shards.keys() if self._shards[s].life != lives.get(s, 0)]
+        if anew:
+            await self._reader.begin_anew()
         fresh = sorted(mine - self._shards.keys())
         committed = await self._reader.committed(fresh) if fresh else {}
         self._shards = {shard: each for shard, each in self._shards.items() if shard in mine}
-        self._shards |= {shard: Shard(committed[shard] or 0) for shard in fresh}
+        self._shards |= {shard: Shard(committed[shard] or 0, lives.get(shard, 0)) for shard in fresh}
+        self._shards |= {shard: Shard(0, lives.get(shard, 0)) for shard in anew}
         await self._reader.assign({shard: each.next for shard, each in self._shards.items()})
+        self._taken = view.version
 
     async def _restart_lost(self) -> None:
         """Read a log that began anew, or was trimmed, from where it begins now.
@@ -199,10 +215,11 @@ class Pusher:
         ours = [shard for shard in self._lost if shard in self._shards]
         if not ours:
             return
-        for shard, start in (await self._reader.starts(ours)).items():
+        await self._reader.begin_anew()
+        starts = await self._reader.starts(ours)
+        for shard, start in starts.items():
             log.warning("push_log_restarted", shard=shard, position=self._shards[shard].next, start=start)
-            self._shards[shard] = Shard(start)
-        await self._reader.assign({s: each.next for s, each in self._shards.items() if s not in self._lost})
+            self._shards[shard] = Shard(start, self._shards[shard].life)
         await self._reader.assign({s: each.next for s, each in self._shards.items()})
         self._lost.clear()
 
@@ -319,12 +336,14 @@ class Pusher:
                 log.warning("commit_postponed", reason=exc.detail)
 
     async def _commit(self) -> None:
-        news = {s: each.finished for s, each in self._shards.items() if each.finished > each.committed}
+        news = {
+            s: (each, each.finished) for s, each in self._shards.items() if each.finished > each.committed
+        }
         if not news:
             return
-        await self._reader.commit(news)
-        for shard, offset in news.items():
-            self._shards[shard].committed = max(self._shards[shard].committed, offset)
+        await self._reader.commit({shard: finished for shard, (_, finished) in news.items()})
+        for each, finished in news.values():  # not by shard: its log may have begun anew meanwhile
+            each.committed = max(each.committed, finished)
 
 
 def _trace(tracer: traces.Tracer, value: bytes, began_ns: int, outcome: str) -> None:

@@ -98,8 +98,6 @@ class _Head:
                 return True
             case "tell":
                 return await self._coordinator.tell(request["message"], request["timeout_s"])
-            case "stop":
-                return await self._coordinator.stop(request["timeout_s"])
             case _:
                 return await self._coordinator.status()
 

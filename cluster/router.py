@@ -53,7 +53,8 @@ class Router:
         self._lanes: dict[int, Lane] = {}
         self._links: dict[str, Link] = {}
         self._lost: set[int] = set()
-        self._given_up = False
+        self._taken = 0
+        self._given_up = self._anew = False
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -87,6 +88,8 @@ class Router:
             "lag": lag,
             "ends": known,
             "stored": {shard: lane.stored for shard, lane in self._lanes.items()},
+            "bases": {shard: lane.base for shard, lane in self._lanes.items()},
+            "map": self._taken,
             "lost": sorted(self._lost),
             "silent_s": contact.silent_s,
             "answering_s": contact.answering_s,
@@ -103,8 +106,9 @@ class Router:
         metrics.show_lag("mailbox", self._lags())
         return metrics.exposition(metrics.READER, metrics.ROUTER)
 
-    async def stop(self) -> None:
-        """Commit what is stored and disconnect."""
+    async def stop(self) -> list[str]:
+        """Commit what is stored and disconnect; returns what was given up."""
+        given_up: list[str] = []
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -112,16 +116,22 @@ class Router:
             await self._commit()
         except Unavailable as exc:
             log.warning("last_commit_failed", reason=exc.detail)
+            given_up.append(
+                "could not write down how far it is stored: the next start reads some records again."
+            )
         for link in self._links.values():
             link.close()
         await self._reader.close()
+        return given_up
 
     # --- the map ----------------------------------------------------------------------------------
 
     async def _take_lanes(self, view: ClusterView) -> None:
         """Make the lanes what the map says: given up, taken over, moved to another host, rebased."""
         mine = {shard for shard, router in enumerate(view.routers) if router == self.name}
+        self._taken = 0
         gone = [s for s, lane in self._lanes.items() if s not in mine or lane.base != view.bases[s]]
+        self._anew |= any(self._lanes[shard].base != view.bases[shard] for shard in gone)
         self._shut(gone)
         fresh = sorted(mine - self._lanes.keys())
         starts = await self._starts(fresh, view)
@@ -134,6 +144,7 @@ class Router:
             if lane.host != view.hosts[lane.shard] or self._stale(lane.host, view):
                 lane.host = view.hosts[lane.shard]
                 lane.rewind()
+        self._taken = view.version
         if gone or fresh:
             log.info("shards_assigned", taken=fresh, given_up=gone, version=view.version)
 
@@ -165,6 +176,11 @@ class Router:
 
     async def _seek(self) -> None:
         """Send the reader where lanes want it: twice, because a shard that stays keeps its position."""
+        if self._anew:
+            await self._reader.begin_anew()
+            self._anew = False
+            for lane in self._lanes.values():
+                lane.seek, lane.stash = True, []
         if not any(lane.seek for lane in self._lanes.values()) and not self._given_up:
             return
         self._given_up = False
@@ -339,18 +355,19 @@ class Router:
                 log.warning("commit_postponed", reason=exc.detail)
 
     async def _commit(self) -> None:
-        news = {s: lane.stored for s, lane in self._lanes.items() if lane.stored > lane.committed}
+        news = [(lane, lane.stored) for lane in self._lanes.values() if lane.stored > lane.committed]
         if not news:
             return
-        await self._reader.commit(news)
+        # The lanes, not their shards: by the time the log has answered there may be others, of a log that
+        # began anew, and what is stored of the old one says nothing about theirs.
+        await self._reader.commit({lane.shard: stored for lane, stored in news})
         by_base: dict[int, dict[int, int]] = {}
-        for shard, stored in news.items():
-            lane = self._lanes.get(shard)
-            if lane is not None:
-                lane.committed = stored
-                by_base.setdefault(lane.base, {})[shard] = stored
+        for lane, stored in news:
+            by_base.setdefault(lane.base, {})[lane.shard] = stored
         for base, stored_by_shard in by_base.items():
             await self._store.raise_stored(base, stored_by_shard)
+        for lane, stored in news:
+            lane.committed = max(lane.committed, stored)
 
 
 def _trace(tracer: traces.Tracer, host: str, parts: Iterable[msg.Part]) -> None:

@@ -1,5 +1,9 @@
-"""``run.json`` in the data folder: how the other verbs find a system that runs on this machine."""
+"""``run.json`` in the data folder: how the other verbs find a system that runs on this machine.
 
+``stopped.json`` takes its place when it has stopped, and says how that went.
+"""
+
+import os
 from pathlib import Path
 
 import msgspec
@@ -62,16 +66,48 @@ def ray_token_in(data: Path) -> Path:
 
 
 def write(running: Running) -> None:
+    """Write the file."""
+    data = Path(running.data)
+    _stopped_in(data).unlink(missing_ok=True)
+    _put(path_in(data), running)
+
+
+def _put(path: Path, what: Struct) -> None:
     """Write the file so that it is there whole or not at all."""
-    path = path_in(Path(running.data))
     draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(running), indent=2) + b"\n")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(what), indent=2) + b"\n")
     draft.replace(path)
 
 
-def remove(data: Path) -> None:
-    """Say that nothing runs here any more."""
+class Stopped(Struct, frozen=True):
+    """How a stop went.
+
+    Attributes:
+        pid: Process id of the ``roost up`` that stopped.
+        given_up: What it had to give up, a sentence each; nothing if all is well.
+    """
+
+    pid: int
+    given_up: list[str]
+
+
+def end(data: Path, given_up: list[str]) -> None:
+    """Say that nothing runs here any more, and what was given up."""
+    _put(_stopped_in(data), Stopped(os.getpid(), given_up))
     path_in(data).unlink(missing_ok=True)
+
+
+def stopped(data: Path, pid: int) -> Stopped | None:
+    """Return how the stop of this process went, None if it did not say."""
+    try:
+        found = msgspec.json.decode(_stopped_in(data).read_bytes(), type=Stopped)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    return found if found.pid == pid else None
+
+
+def _stopped_in(data: Path) -> Path:
+    return data / "stopped.json"
 
 
 def read(data: Path) -> Running | None:

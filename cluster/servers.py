@@ -79,10 +79,16 @@ class ServerSpec:
 
 
 class Server:
-    """A running child process."""
+    """A running child process.
+
+    Attributes:
+        spec: What it runs.
+        forced: It was told to stop, took too long, and was killed.
+    """
 
     def __init__(self, spec: ServerSpec, process: asyncio.subprocess.Process) -> None:
         self.spec = spec
+        self.forced = False
         self._process = process
 
     @property
@@ -106,6 +112,7 @@ class Server:
             async with asyncio.timeout(self.spec.stop_s):
                 return await self._process.wait()
         except TimeoutError:
+            self.forced = True
             self._signal(signal.SIGKILL)
             return await self._process.wait()
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, field
 
 from actors.ray_actor import RoleFailed
 from actors.service import Node
@@ -34,12 +34,14 @@ class Work(Struct):
     Attributes:
         lines: What was done so far, for people.
         done: It is over.
-        failure: Why it did not come about, '' if it did.
+        failure: Why it did not come about, or what was given up for it; '' if all is well.
+        given_up: What those who left had to give up, a sentence each.
     """
 
     lines: list[str]
     done: bool = False
     failure: str = ""
+    given_up: list[str] = field(default_factory=list)
 
 
 Plan = Callable[[Work], Awaitable[None]]
@@ -108,6 +110,7 @@ class Staffing:
         try:
             async with self._changing:
                 await plan(work)
+            work.failure = " ".join(work.given_up)
         except (Unavailable, Refused, RoleFailed) as exc:
             work.failure = _reason(exc)
             log.warning("change_failed", reason=work.failure)
@@ -125,7 +128,7 @@ class Staffing:
                 here = self._seating.of(role)
                 come += self._seating.fresh(role, count - len(here))
                 go += here[count:]
-            await self._exchange.make(come, go, work.lines.append)
+            work.given_up += await self._exchange.make(come, go, work.lines.append)
 
         return plan
 
@@ -138,7 +141,7 @@ class Staffing:
             raise Refused(f"{name} is the only {role}. Add one first: roost scale {role}=2.")
 
         async def plan(work: Work) -> None:
-            await self._exchange.make([], [name], work.lines.append)
+            work.given_up += await self._exchange.make([], [name], work.lines.append)
 
         return plan
 
@@ -153,7 +156,7 @@ class Staffing:
             await self._seating.bar(node)
             go = [name for name, seat in self._seating.seats().items() if seat.node_id == node.id]
             come = [fresh for name in go for fresh in self._seating.fresh(role_of(name), 1)]
-            await self._exchange.make(come, go, work.lines.append)
+            work.given_up += await self._exchange.make(come, go, work.lines.append)
             what = "Ray's head and the coordinator stay there" if node.head else "it may go"
             work.lines.append(f"{node.address}: {len(go)} roles moved away; {what}.")
 
@@ -185,7 +188,7 @@ class Staffing:
         """Put a new process in the place of one, on this machine; returns its name."""
         [fresh] = self._seating.fresh(role_of(name), 1)
         self._seating.plan(fresh, node_id)
-        await self._exchange.make([fresh], [name], work.lines.append)
+        work.given_up += await self._exchange.make([fresh], [name], work.lines.append)
         return fresh
 
     # --- by itself --------------------------------------------------------------------------------
@@ -197,7 +200,7 @@ class Staffing:
             return
         work = Work([])
         async with self._changing:
-            await self._exchange.make(roster.coming, roster.going, work.lines.append)
+            work.given_up += await self._exchange.make(roster.coming, roster.going, work.lines.append)
         log.info("change_finished", lines=work.lines)
 
     async def _balance(self) -> None:

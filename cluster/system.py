@@ -11,7 +11,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
-from cluster import log_start, runfile, telemetry, wiring
+from cluster import log_start, outcome, runfile, telemetry, wiring
 from cluster.embedded import Embedded
 from cluster.exporter import PATH, runtime_folder
 from cluster.head import RayHead
@@ -21,9 +21,9 @@ from roost.clock import now_ms
 from roost.errors import Unavailable
 
 _READY_S: Final = 90.0
-_STOP_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 _MIND_EVERY_S: Final = 1.0
+_SILENT_S: Final = 30.0
 _HELD_WITHIN_S: Final = 10.0
 
 log = structlog.get_logger()
@@ -39,11 +39,14 @@ class System:
     Attributes:
         step: What is being done, for people who wait.
         settings: With the addresses of embedded servers once they run.
+        given_up: What the stop had to give up, a sentence each; nothing if all is well.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.step = "starting"
         self.settings = settings
+        self.given_up: list[str] = []
+        self._spawned = False
         self._embedded = Embedded(settings, self._tell_servers, self._tell_log_away, self._tell_log_lost)
         self._head = RayHead(settings.data)
         self._minder: asyncio.Task[None] | None = None
@@ -68,12 +71,13 @@ class System:
         ray = asyncio.create_task(self._head.start())
         try:
             self.settings = await self._embedded.start()
-            if self._embedded.keeps:
+            if self._embedded.has_log and not self._embedded.forgets:
                 await self._renumber()
         finally:
             await ray
         self._embedded.watch()
         self.step = "starting the roles"
+        self._spawned = True
         await self._head.spawn(self.settings.model_dump_json())
         await self._until_ready()
         await self._tell_servers(self._embedded.rows())  # so that the first status has them
@@ -91,21 +95,53 @@ class System:
         return await self._head.status()
 
     async def stop(self) -> None:
-        """Stop in order: the roles, with everything in the log stored; then Ray; then the servers."""
+        """Stop in order: the roles, with everything in the log stored; then Ray; then the servers.
+
+        What does not come about is in `given_up`, and in a file for ``roost down``.
+        """
         if self._minder is not None:
             self._minder.cancel()
             await asyncio.gather(self._minder, return_exceptions=True)
         self.step = "storing what is in the log, stopping the roles"
-        try:
-            await self._head.stop_roles(_STOP_S)
-        except Unavailable as exc:
-            log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
+        if self._spawned:
+            self.given_up += await self._roles_stopped()
         self.step = "stopping Ray"
-        await self._head.end()
+        if await self._head.end():
+            self.given_up.append("Ray did not end by itself, and was ended by force.")
         shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # nobody is left to show
         self.step = "stopping the servers"
-        await self._embedded.stop()
-        runfile.remove(self.settings.data)
+        self.given_up += await self._embedded.stop()
+        for sentence in self.given_up:
+            log.error("given_up", what=sentence)
+        runfile.end(self.settings.data, self.given_up)
+
+    async def _roles_stopped(self) -> list[str]:
+        """Stop the roles in order, and return what was given up."""
+        kept = not self._embedded.forgets
+        stopping = asyncio.create_task(self._head.stop_roles(kept=kept))
+        try:
+            await self._while_it_answers(stopping)
+            return await stopping
+        except Unavailable as exc:
+            log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
+            nobody = outcome.Left({}, dict.fromkeys(range(self.settings.shards), "the coordinator"))
+            return [
+                f"The roles were not stopped in order: {exc.detail}",
+                *outcome.told("router", nobody, kept=kept),
+            ]
+
+    async def _while_it_answers(self, work: "asyncio.Task[Any]") -> None:
+        """Return when the coordinator's work is done; raises ``Unavailable`` if it has long been silent."""
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        while not (await asyncio.wait([work], timeout=_MIND_EVERY_S))[0]:
+            try:
+                await self._head.status()
+                heard = loop.time()
+            except Unavailable:
+                if loop.time() - heard > _SILENT_S:
+                    work.cancel()
+                    raise
 
     # --- starting ---------------------------------------------------------------------------------
 

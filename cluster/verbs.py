@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -27,6 +27,14 @@ def complain(sentence: str, code: int) -> int:
     """Tell people what is wrong, and return the exit code."""
     say(sentence)
     return code
+
+
+def stopped(given_up: Sequence[str]) -> int:
+    """Tell people how a stop went, and return the exit code."""
+    for sentence in given_up:
+        say(sentence)
+    say("stopped, but not all is well: see above" if given_up else "stopped")
+    return DID_NOT_HOLD if given_up else DONE
 
 
 class Waiting:

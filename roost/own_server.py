@@ -16,12 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from roost.errors import Unavailable
+from roost.errors import RoostError, Unavailable
 
 READY_S = 120.0
 """How long a start may take."""
 
-_STOP_S = 60.0
+_STOP_S = 480.0
+"""It ends sooner by itself, even if a server hangs; then it says what was not stored."""
+
 _PR_SET_PDEATHSIG = 1
 _LOG_LINES = 15
 
@@ -35,14 +37,21 @@ def own_server() -> Iterator[dict[str, Any]]:
 
     Raises:
         Unavailable: It did not become ready; the end of its log is in the sentence.
+        RoostError: It did not stop as it should; what it said of that is in the sentence.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"roost-{secrets.token_hex(2)}-"))
     log = (folder / "up.log").open("w+")
     child = _start(folder, log)
     try:
-        yield _ready(child, log)
+        try:
+            yield _ready(child, log)
+        finally:
+            status = _stop(child)
+        if status:
+            raise RoostError(
+                "internal", f"`roost up` did not stop in order. The end of what it said:\n{_end(log)}"
+            )
     finally:
-        _stop(child)
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -81,10 +90,13 @@ def _ready(child: "subprocess.Popen[str]", log: TextIO) -> dict[str, Any]:
         found = _object(line)
         if found.get("ready"):
             return found
+    raise Unavailable(f"`roost up` did not become ready; try it by itself. The end of its log:\n{_end(log)}")
+
+
+def _end(log: TextIO) -> str:
     log.flush()
     log.seek(0)
-    end = "".join(log.readlines()[-_LOG_LINES:])
-    raise Unavailable(f"`roost up` did not become ready; try it by itself. The end of its log:\n{end}")
+    return "".join(log.readlines()[-_LOG_LINES:])
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -95,7 +107,8 @@ def _object(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _stop(child: "subprocess.Popen[str]") -> None:
+def _stop(child: "subprocess.Popen[str]") -> int:
+    """Stop it, and return its exit code."""
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
     try:
@@ -105,3 +118,4 @@ def _stop(child: "subprocess.Popen[str]") -> None:
         child.wait()
     if child.stdout is not None:
         child.stdout.close()
+    return child.returncode

@@ -122,6 +122,9 @@ def _conclude(outcome: Outcome, args: argparse.Namespace, console: Console) -> i
     if not verdict.totals.sent:
         console.print("Nothing was sent: nothing is proven. Raise --rate or --duration.", style="red")
         return cli.DID_NOT_HOLD
+    if outcome.stopped_badly:
+        console.print(outcome.stopped_badly, style="red", markup=False)
+        return cli.DID_NOT_HOLD
     return cli.DONE if verdict.holds else cli.DID_NOT_HOLD
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from sim.capacity import Capacity, Goal, capacity
 from sim.conductor import Conductor, Run, Watcher, run_name
+from sim.faults.launch import StoppedBadly
 from sim.faults.schedule import Strike, schedule
 from sim.faults.system import CannotStrike, System, attached, system
 from sim.report.figures import RunInfo, figures
@@ -61,12 +62,14 @@ class Outcome(Struct):
         info: The run as the report wants it.
         figures: The JSON of the contract.
         capacity: The answer, if it was asked for.
+        stopped_badly: What the system could not bring to its end when it was stopped, '' if all is well.
     """
 
     run: Run
     info: RunInfo
     figures: dict[str, Any]
     capacity: Capacity | None = None
+    stopped_badly: str = ""
 
 
 async def simulate(options: Options, command: Sequence[str], watcher: Watcher) -> Outcome:
@@ -83,12 +86,16 @@ async def simulate(options: Options, command: Sequence[str], watcher: Watcher) -
     with tempfile.TemporaryDirectory(prefix="roost-sim-run-") as made:
         folder = options.folder or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
-        async with _system(options, strikes) as found:
-            spec = _spec(options, found, folder)
-            conductor = Conductor(found, spec, strikes, watcher, _enough(options.goal))
-            run = await conductor.conduct(_ray(options, found))
+        stopped_badly = ""
+        try:
+            async with _system(options, strikes) as found:
+                spec = _spec(options, found, folder)
+                conductor = Conductor(found, spec, strikes, watcher, _enough(options.goal))
+                run = await conductor.conduct(_ray(options, found))
+        except StoppedBadly as exc:  # after the run: it is told all the same
+            stopped_badly = exc.detail
         info = _info(options, command, run)
-        outcome = Outcome(run, info, figures(run.verdict, info))
+        outcome = Outcome(run, info, figures(run.verdict, info), stopped_badly=stopped_badly)
         if options.goal is not None:
             outcome.capacity = capacity(spec, run.verdict, run.go_us, options.goal)
         return outcome

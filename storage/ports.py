@@ -6,7 +6,7 @@ No driver's type or exception passes through a port.
 Long, because every call to a server stands here, with its guarantee.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -92,7 +92,11 @@ class LogWriter(Protocol):
         ...
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Return per shard the offset after the last record that was confirmed to us since `resume`."""
+        """Return per shard the offset after the last record that was confirmed to us, unless we forgot it."""
+        ...
+
+    def forget(self, begun_anew: Mapping[str, Iterable[int]]) -> None:
+        """Forget the ends of these shards, by topic: their log began anew."""
         ...
 
     async def close(self) -> None:
@@ -105,6 +109,14 @@ class LogReader(Protocol):
 
     async def assign(self, shards: Mapping[int, int]) -> None:
         """Read exactly these shards, each from the given offset; shards already read keep their position."""
+        ...
+
+    async def begin_anew(self) -> None:
+        """Forget every position and end, and read nothing until the next ``assign``: the log began anew.
+
+        No record and no number of the log before is given out afterwards. If it raises ``Unavailable``,
+        nothing has changed.
+        """
         ...
 
     async def committed(self, shards: Sequence[int]) -> dict[int, int | None]:

@@ -266,11 +266,13 @@ class LogState(Struct, frozen=True):
         shard: Shard number.
         base: seq = base + offset, for this incarnation of the log.
         stored: Everything below this offset is in the stores (may lag by a second).
+        pushes: Rises whenever the shard's wake-ups begin anew, so that no offset is taken for another log's.
     """
 
     shard: int
     base: int
     stored: int
+    pushes: int = 0
 
 
 class Roster(Struct, frozen=True):

@@ -95,14 +95,15 @@ class ActorHost(Inboxes, FromLinks, Time):
         actors = (resident.actor for resident in self._residents.values() if resident.actor is not None)
         return sum(len(stream.flying) for actor in actors for stream in actor.streams.values())
 
-    async def stop(self) -> None:
-        """Write what waits and disconnect."""
+    async def stop(self) -> list[str]:
+        """Write what waits and disconnect; returns what was given up."""
         if self._server is not None:
             self._server.close()
-        await self._writer.stop()
+        given_up = await self._writer.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._outlets.close()
         for link in set(self._routers.values()):
             link.close()
+        return given_up

@@ -22,6 +22,7 @@ class FromRouters(HostState):
         """Take the newest map: let go of shards that others own now."""
         if self._view is not None and view.version < self._view.version:
             return
+        self._log.forget(view.begun_anew(self._view))
         self._view = view
         self._writer.shards, self._writer.records = view.shards, view.records
         gone = [n for n in self._shards if view.hosts[n] != self.name]

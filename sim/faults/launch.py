@@ -15,18 +15,23 @@ import structlog
 
 from cluster import servers
 from cluster.embedded import KEEP_MB, Embedded
+from cluster.outcome import bound_s
 from cluster.settings import Settings
 from cluster.telemetry import LogFile
-from roost.errors import Unavailable
+from roost.errors import RoostError, Unavailable
 from sim.faults.proxy import Proxy
 
 READY_S: Final = 120.0
 
-_STOP_S: Final = 120.0
+_STOP_S: Final = bound_s(kept=False) + 60.0
 _LOG_BYTES: Final = 3_000
 _URLS: Final = {"kafka": "{}", "mongo": "mongodb://{}", "redis": "redis://{}/0"}
 _BEHIND: Final = {"ROOST_LOG__KEEP_MB": str(KEEP_MB)}
 """What ``roost up`` would choose by itself for an embedded log."""
+
+
+class StoppedBadly(RoostError):  # noqa: N818 -- named for what happened
+    """The system did not stop as it should: something it had accepted is not stored, for example."""
 
 
 @asynccontextmanager
@@ -67,7 +72,12 @@ def behind(proxies: Mapping[str, Proxy]) -> tuple[list[str], dict[str, str]]:
 
 @asynccontextmanager
 async def up(folder: Path, options: Sequence[str], env: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
-    """Run ``roost up``; yields its ready line. It dies with us, and everything of it with it."""
+    """Run ``roost up``; yields its ready line. It dies with us, and everything of it with it.
+
+    Raises:
+        Unavailable: It did not become ready.
+        StoppedBadly: It did not stop as it should.
+    """
     said = folder / "up.log"
     tether = (sys.executable, "-I", "-S", str(servers.TETHER), str(os.getpid()))
     command = (sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", str(folder))
@@ -83,8 +93,13 @@ async def up(folder: Path, options: Sequence[str], env: Mapping[str, str]) -> As
         )
     try:
         yield await _ready(child, said)
-    finally:
+    except BaseException:
         await _stopped(child)
+        raise
+    if await _stopped(child):
+        raise StoppedBadly(
+            "internal", f"`roost up` did not stop in order. The end of what it said:\n{_tail(said)}"
+        )
 
 
 async def _ready(child: asyncio.subprocess.Process, said: Path) -> dict[str, Any]:
@@ -100,15 +115,16 @@ async def _ready(child: asyncio.subprocess.Process, said: Path) -> dict[str, Any
     return found
 
 
-async def _stopped(child: asyncio.subprocess.Process) -> None:
+async def _stopped(child: asyncio.subprocess.Process) -> int:
+    """Stop it, and return its exit code."""
     if child.returncode is None:
         child.send_signal(SIGTERM)
     try:
         async with asyncio.timeout(_STOP_S):
-            await child.wait()
+            return await child.wait()
     except TimeoutError:
         child.kill()
-        await child.wait()
+        return await child.wait()
 
 
 def _tail(file: Path) -> str:

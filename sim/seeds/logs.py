@@ -1,6 +1,6 @@
 """The log: a list of records for each shard, which can be lost and made anew."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from roost.errors import Unavailable
 from sim.seeds.turns import Fate, Turn
@@ -63,6 +63,9 @@ class PromptWriter:
         """Nobody renews a log here."""
         return {}
 
+    def forget(self, _begun_anew: Mapping[str, Iterable[int]]) -> None:
+        """See `ends`."""
+
     async def close(self) -> None:
         """Nothing to close."""
 
@@ -94,6 +97,11 @@ class Reader:
         """Read exactly these; what is read already keeps its position."""
         self._at = {shard: self._at.get(shard, offset) for shard, offset in shards.items()}
         self._known_end = {s: end for s, end in self._known_end.items() if s in self._at}
+
+    async def begin_anew(self) -> None:
+        """Forget all of it."""
+        self._at, self._known_end = {}, {}
+        self._paused.clear()
 
     async def committed(self, shards: Sequence[int]) -> dict[int, int | None]:
         """Say nothing: the router does not ask."""

@@ -38,24 +38,16 @@ class KafkaLogReader:
         group: The group that offsets are committed to: ``routers`` or ``pushers``.
         fetch_wait_ms: How long the broker holds an empty fetch. It answers as soon as there is something;
             only Tansu always waits this long, so give a few milliseconds there.
-        lost_after_s: How long a high watermark below our position, or a topic that no broker knows, must
-            last before the log counts as lost. It is not zero because a new leader's watermark may lag for
-            a moment.
+        lost_after_s: How long a high watermark below our position or below what it was, or a topic that no
+            broker knows, must last before the log counts as lost. It is not zero because a new leader's
+            watermark may lag for a moment.
     """
 
     def __init__(
         self, bootstrap: str, topic: str, group: str, *, fetch_wait_ms: int = 500, lost_after_s: float = 1.0
     ) -> None:
-        self._topic = topic
-        self._consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_wait_ms=fetch_wait_ms,
-            max_partition_fetch_bytes=MAX_RECORD + 1024 * 1024,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-        )
+        self._bootstrap, self._topic, self._fetch_wait_ms = bootstrap, topic, fetch_wait_ms
+        self._consumer: Any = None
         self._group = Group(bootstrap, topic, group)
         self._lost_after_s = lost_after_s
         self._positions: dict[int, int] = {}
@@ -64,19 +56,28 @@ class KafkaLogReader:
         self._short_since: dict[int, float] = {}
         self._gap_since: dict[int, float] = {}
         self._gone_since: float | None = None
+        self._lost: set[int] = set()
         self._stamps: dict[int, int | None] = {}
         self._answered = self._answering_since = 0.0
         self._now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 
     async def start(self) -> None:
         """Connect. Raises ``Unavailable`` if no broker answers."""
-        try:
-            with translated():
-                await self._consumer.start()
-        except BaseException:
-            await self._consumer.stop()
-            raise
+        self._consumer = await self._started()
         self._answered = self._answering_since = self._now()
+
+    async def begin_anew(self) -> None:
+        # A consumer of its own for each life of the log: what the one before has fetched, or has under way,
+        # cannot be taken for the new log's.
+        fresh = await self._started()
+        before, self._consumer = self._consumer, fresh
+        for known in (self._positions, self._ends, self._short_since, self._gap_since, self._stamps):
+            known.clear()
+        self._paused.clear()
+        self._lost.clear()
+        self._gone_since = None
+        with translated():
+            await _stopped(before)
 
     async def assign(self, shards: Mapping[int, int]) -> None:
         self._positions = {shard: self._positions.get(shard, offset) for shard, offset in shards.items()}
@@ -84,6 +85,7 @@ class KafkaLogReader:
         self._paused &= set(shards)
         self._short_since.clear()
         self._gap_since.clear()
+        self._lost.clear()
         self._gone_since = None
         if not shards:
             # Not `unsubscribe`: aiokafka's fetcher dies for good when that comes right after an assignment.
@@ -101,17 +103,26 @@ class KafkaLogReader:
         if not self._positions:
             await asyncio.sleep(wait_ms / 1000)
             return {}
+        if self._lost:  # found last time, along with records of other shards
+            lost, self._lost = self._lost, set()
+            raise LogLost(tuple(sorted(lost)))
         found, lost = await self._fetched(wait_ms, limit)
+        lost |= self._behind_the_end()
         records: dict[int, list[LogRecord]] = {}
         for partition, messages in found.items():
             shard = partition.partition
+            if shard in self._short_since:  # these may be another log's: until that is known they wait
+                self._consumer.seek(partition, self._positions[shard])
+                continue
             whole = self._up_to_gap(shard, messages) if shard in self._positions else []
             if whole:
                 records[shard] = [LogRecord(each.offset, each.value or b"") for each in whole]
                 self._positions[shard] = whole[-1].offset + 1
-        lost |= self._behind_the_end()
-        if not records and (lost or self._topic_is_gone()):
-            raise LogLost(tuple(sorted(lost or self._positions)))
+        if self._topic_is_gone():
+            lost = set(self._positions)
+        if lost and not records:
+            raise LogLost(tuple(sorted(lost)))
+        self._lost = lost
         return records
 
     async def starts(self, shards: Sequence[int]) -> dict[int, int]:
@@ -150,9 +161,28 @@ class KafkaLogReader:
         await self._group.commit({each: at for each, at in offsets.items() if each in self._positions})
 
     async def close(self) -> None:
-        with translated():
-            await _stopped(self._consumer)
+        if self._consumer is not None:
+            with translated():
+                await _stopped(self._consumer)
         await self._group.close()
+
+    async def _started(self) -> Any:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=self._fetch_wait_ms,
+            max_partition_fetch_bytes=MAX_RECORD + 1024 * 1024,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        try:
+            with translated():
+                await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        return consumer
 
     def _partition(self, shard: int) -> TopicPartition:
         return TopicPartition(self._topic, shard)
@@ -208,7 +238,11 @@ class KafkaLogReader:
         self._answered = self._now()
 
     def _behind_the_end(self) -> set[int]:
-        """Note the high watermarks; return the shards where one stays below our position."""
+        """Note the high watermarks; return the shards where one stays below our position, or below itself.
+
+        An end never sinks within one log, so one that did is another log's, though it may have grown past our
+        position already.
+        """
         lost = set()
         for shard, position in self._positions.items():
             partition = self._partition(shard)
@@ -219,8 +253,8 @@ class KafkaLogReader:
             if stamp != self._stamps.get(shard):
                 self._stamps[shard] = stamp
                 self._heard()
-            self._ends[shard] = end
-            if end >= position:
+            if end >= max(position, self._ends.get(shard, 0)):
+                self._ends[shard] = end
                 self._short_since.pop(shard, None)
             elif self._now() - self._short_since.setdefault(shard, self._now()) >= self._lost_after_s:
                 lost.add(shard)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -142,10 +142,13 @@ class KafkaLogWriter:
 
     def resume(self) -> None:
         self._paused = False
-        self._ends.clear()
         # The log may be another one by now, which takes a producer's first batch only as its number 0.
         self._broken |= bool(self._idempotent)
         self._work.set()
+
+    def forget(self, begun_anew: Mapping[str, Iterable[int]]) -> None:
+        gone = {(topic, shard) for topic, shards in begun_anew.items() for shard in shards}
+        self._ends = {place: end for place, end in self._ends.items() if place not in gone}
 
     def ends(self, topic: str) -> dict[int, int]:
         return {shard: end for (name, shard), end in self._ends.items() if name == topic}

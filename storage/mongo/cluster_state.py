@@ -19,11 +19,17 @@ class ClusterStatePart(Part):
 
     async def log_states(self) -> dict[int, LogState]:
         rows = await self._log.many({})
-        return {row["_id"]: LogState(row["_id"], row["base"], row["stored"]) for row in rows}
+        return {
+            row["_id"]: LogState(row["_id"], row["base"], row["stored"], row.get("pushes", 0)) for row in rows
+        }
 
     async def put_log_states(self, states: Sequence[LogState]) -> None:
         changes = [
-            ({"_id": each.shard}, {"$set": {"base": each.base, "stored": each.stored}}) for each in states
+            (
+                {"_id": each.shard},
+                {"$set": {"base": each.base, "stored": each.stored, "pushes": each.pushes}},
+            )
+            for each in states
         ]
         await self._log.bulk(changes)
 

@@ -134,7 +134,9 @@ async def test_a_writer_knows_how_far_it_has_written(writer: KafkaLogWriter, mai
     assert 2 <= writer.batches <= 4
     assert writer.ends("another") == {}
     writer.resume()
-    assert writer.ends(mailbox) == {}
+    assert writer.ends(mailbox) == {0: 3, 1: 1}, "a pause is no new log"
+    writer.forget({mailbox: [0], "another": [1]})
+    assert writer.ends(mailbox) == {1: 1}
 
 
 async def test_shards_already_read_keep_their_position(
@@ -223,6 +225,65 @@ async def lost_shards(reader: KafkaLogReader, count: int) -> set[int]:
                 await read(reader, 1)
             found |= set(lost.value.shards)
     return found
+
+
+async def test_a_reader_that_begins_anew_gives_out_nothing_of_the_log_before(
+    writer: KafkaLogWriter, reader: KafkaLogReader, admin: KafkaLogAdmin, mailbox: str
+) -> None:
+    await reader.assign(dict.fromkeys(range(SHARDS), 0))
+    await writer.append(mailbox, [(n % SHARDS, b"old") for n in range(100)])
+    await read(reader, 1)  # and the rest is fetched, or is being fetched
+    reader.pause([1])
+    await writer.pause()
+    await admin.delete(mailbox)
+    await admin.create(mailbox, SHARDS)
+    await reader.begin_anew()
+    assert [reader.end(shard) for shard in range(SHARDS)] == [None] * SHARDS
+    assert await reader.poll(wait_ms=50, limit=500) == {}
+    await reader.assign(dict.fromkeys(range(SHARDS), 0))
+    async with asyncio.timeout(5):
+        while None in (ends := [reader.end(shard) for shard in range(SHARDS)]):
+            assert await reader.poll(wait_ms=50, limit=500) == {}
+    assert ends == [0] * SHARDS
+    writer.resume()
+    await writer.append(mailbox, [(shard, b"new") for shard in range(SHARDS)])
+    assert values(await read(reader, SHARDS)) == {shard: [b"new"] for shard in range(SHARDS)}
+
+
+async def test_a_new_log_that_has_grown_past_our_position_is_still_another_one(
+    writer: KafkaLogWriter, reader: KafkaLogReader, admin: KafkaLogAdmin, mailbox: str
+) -> None:
+    await writer.append(mailbox, [(0, b"old")] * 10)
+    await reader.assign({0: 0})
+    found = await reader.poll(wait_ms=5000, limit=3)
+    assert len(found[0]) == 3
+    await writer.pause()
+    await admin.delete(mailbox)
+    await admin.create(mailbox, SHARDS)
+    writer.resume()
+    await writer.append(mailbox, [(0, b"new")] * 5)
+    reader._consumer.seek(reader._partition(0), 3)  # what it had fetched ahead is gone, as after a pause
+    assert await lost_shards(reader, 1) == {0}
+
+
+async def test_a_lost_shard_is_told_while_others_have_records(
+    writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
+) -> None:
+    await writer.append(mailbox, [(0, b"a")])
+    await reader.assign({0: 5, 1: 0})
+
+    async def going_on() -> None:
+        while True:
+            await writer.append(mailbox, [(1, b"x")] * 5)
+
+    writing = asyncio.create_task(going_on())
+    try:
+        with pytest.raises(LogLost) as lost:
+            await read(reader, 1_000_000)
+        assert lost.value.shards == (0,)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
 
 
 async def test_a_reader_knows_for_how_long_no_broker_has_answered(reader: KafkaLogReader) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 
 from actors.service import ClusterView
 from cluster import servers as specs
@@ -41,6 +42,7 @@ class World:
     cache: RedisStore
     make: Callable[..., Any]
     pusher: Pusher
+    broker: str
 
     async def behave(self, mode: str, retry_after_s: float | None = None) -> None:
         await self.http.post(f"{self.url}/behaviour", json={"mode": mode, "retry_after_s": retry_after_s})
@@ -132,13 +134,27 @@ async def world(
     await writer.start()
     store, cache = MongoStore(mongo_url, database, "motor", keyring), RedisStore(redis_url, prefix)
     async with aiohttp.ClientSession() as http:
-        found = World(url, credentials, http, writer, store, cache, make, await make())
+        found = World(url, credentials, http, writer, store, cache, make, await make(), broker)
         await found.behave("ok")
         yield found
         await found.pusher.stop()
     await writer.close()
     await store.close()
     await cache.close()
+
+
+async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_by_now(world: World) -> None:
+    first, second = await world.device(), await world.device()
+    await world.wake(*first[:2])
+    await until(lambda: world.pushes(first[2]), bool)
+    admin = KafkaLogAdmin(world.broker)
+    await admin.start()
+    await admin.delete(TOPIC)
+    await admin.create(TOPIC, SHARDS)
+    await admin.close()
+    await world.wake(*second[:2])  # the new log is as long as what was read of the old one
+    await world.pusher.apply(replace(VIEW, version=2, pushes=(7,) * SHARDS))
+    await until(lambda: world.pushes(second[2]), bool)
 
 
 async def drained(world: World) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class World:
 
     stored: ShardMap | None = None
     away: bool = False
+    phase_now: str = ""
     asked: int = 0
     ended: int = 0
     views: list[ClusterView] = field(default_factory=list)
@@ -35,6 +36,9 @@ class World:
         if self.away:
             raise Unavailable("MongoDB is away.")
         return self.stored
+
+    async def phase(self) -> str:
+        return self.phase_now
 
     async def log_states(self) -> dict[int, LogState]:
         return {0: LogState(0, 70, 0), 1: LogState(1, 90, 0)}
@@ -104,6 +108,18 @@ async def test_who_has_its_place_takes_the_newer_map(world: World, role: Service
     asked = world.asked
     await until(lambda: "" if world.asked > asked + 2 else "nothing is asked", within=5)
     assert (len(world.views), world.ended) == (2, 0)
+
+
+async def test_a_map_is_not_taken_while_the_log_is_made_anew(world: World, role: Service) -> None:
+    """The store has the new bases by then, and the old log is still there to be read under them."""
+    del role
+    world.phase_now = "recreating"
+    world.stored = newer(host_1=INCARNATION, host_2="b")
+    await until(lambda: "" if len(world.views) > 1 else "no doubt", within=5)
+    assert {view.bases for view in world.views} == {VIEW.bases}
+    world.phase_now = ""
+    await until(lambda: "" if world.views[-1].version == 4 else "no map", within=5)
+    assert world.views[-1].bases == (70, 90)
 
 
 async def test_who_cannot_know_owns_nothing_until_it_does(world: World, role: Service) -> None:

@@ -202,6 +202,33 @@ async def test_renewal_holds_writers_until_the_new_log_is_there() -> None:
     assert log.bases[0] > FIRST_BASE + 100
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_nobody_is_shown_a_base_before_its_log_is_there(
+    *, gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A router that took the new base early would read the old topic's records and ends under it."""
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    before = log.bases
+    shown: list[tuple[int, ...]] = []
+    step = world.step
+
+    def look() -> None:
+        step()
+        if world.topics.get("mailbox") is None:
+            shown.append(log.bases)
+
+    monkeypatch.setattr(world, "step", look)
+    if gone:
+        world.topics.clear()
+        await log.lost()
+    else:
+        assert await log.renew()
+    assert set(shown) == {before}
+    assert min(log.bases) > max(before)
+
+
 async def test_no_renewal_while_a_writer_restarted() -> None:
     world = await installed()
     log = keeper(world)

@@ -1,0 +1,202 @@
+"""The router on a real log and store while the log is made anew: nothing of the old one is believed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from actors import messages as msg
+from actors.link import Link, serve
+from actors.service import ClusterView
+from cluster.log_keeper import MAILBOX, LogKeeper
+from cluster.router import Router
+from cluster.servers import HOST
+from roost.clock import now_ms
+from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
+from storage.keyring import KeyRing
+from storage.mongo import MongoStore
+from tests.conftest import LogServer
+
+SHARDS = 8
+EACH = 300
+SECRET = b"s" * 32
+INSIDE_S = 1.5
+"""How long the fault is given to show itself: a poll waits 0.2 s, and a lost log is said after one."""
+
+
+@dataclass
+class Host:
+    """The host's end of the link: it stores at once, and writes down what it was told."""
+
+    opened_as: list[msg.Open] = field(default_factory=list)
+    values: dict[int, list[bytes]] = field(default_factory=dict)
+    bases: dict[int, int] = field(default_factory=dict)
+    answers: bool = True
+
+    def opened(self, link: Link) -> None: ...
+
+    def closed(self, link: Link) -> None: ...
+
+    def received(self, link: Link, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, msg.Open):
+                self.opened_as.append(message)
+                self.bases[message.shard] = message.base
+            elif isinstance(message, msg.Batch):
+                for part in message.parts:
+                    self.values.setdefault(self.bases[part.shard], []).extend(part.values)
+                    if self.answers:
+                        link.send(msg.Stored({part.shard: part.offsets[-1] + 1}))
+
+
+class Admin(KafkaLogAdmin):
+    """Does something while the old topic is still there."""
+
+    before_deletion: Callable[[], Awaitable[None]] | None = None
+
+    async def delete(self, topic: str) -> None:
+        if topic == MAILBOX and self.before_deletion is not None:
+            await self.before_deletion()
+        await super().delete(topic)
+
+
+@dataclass
+class World:
+    """One router, and the crew that the log keeper needs."""
+
+    admin: Admin
+    store: MongoStore
+    writer: KafkaLogWriter
+    router: Router
+    host: Host
+    address: tuple[str, int]
+    keeper: LogKeeper
+    version: int = 0
+
+    def lives(self) -> dict[str, str]:
+        return {}
+
+    async def hold(self, role: str) -> bool:  # noqa: ARG002 -- the port's
+        await self.writer.pause()
+        return True
+
+    async def release(self) -> None:
+        self.writer.resume()
+
+    async def drained(self, role: str) -> bool:
+        return bool((await self.router.status())["drained"]) if role == "router" else True
+
+    async def publish(self) -> None:
+        """Show the map as the coordinator would draw it right now."""
+        self.version += 1
+        names = ("host-1",) * SHARDS, ("router-1",) * SHARDS, ("pusher-1",) * SHARDS
+        view = ClusterView(
+            self.version, *names, self.keeper.bases, {"host-1": self.address}, {"host-1": "alive"}
+        )
+        await self.router.apply(view)
+
+    async def say(self, text: str, each: int = 1) -> None:
+        values = [(shard, text.encode()) for shard in range(SHARDS) for _ in range(each)]
+        assert all(isinstance(offset, int) for offset in await self.writer.append(MAILBOX, values))
+
+    def heard(self, bases: tuple[int, ...]) -> Callable[[], Awaitable[list[bytes]]]:
+        """Return a call that returns what the host got under these bases."""
+
+        async def found() -> list[bytes]:
+            return [value for base in set(bases) for value in self.host.values.get(base, [])]
+
+        return found
+
+    async def until_drained(self) -> None:
+        await until(self.router.status, lambda of: of["drained"] and of["map"] == self.version)
+
+
+async def until(
+    what: Callable[[], Awaitable[Any]], wanted: Callable[[Any], bool], seconds: float = 20.0
+) -> Any:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not wanted(found := await what()):
+        assert asyncio.get_running_loop().time() < deadline, f"the last state was {found!r}"
+        await asyncio.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+async def world(
+    log_server: LogServer, mongo_url: str, database: str, keyring: KeyRing
+) -> AsyncIterator[World]:
+    admin = Admin(log_server.url)
+    await admin.start()
+    await admin.delete(MAILBOX)
+    store = MongoStore(mongo_url, database, "motor", keyring)
+    await store.prepare()
+    writer = KafkaLogWriter(log_server.url)
+    await writer.start()
+    reader = KafkaLogReader(log_server.url, MAILBOX, "routers", fetch_wait_ms=log_server.fetch_wait_ms)
+    await reader.start()
+    host = Host()
+    server, address = await serve(HOST, 0, host, msg.decode_to_host, secret=SECRET)
+    router = Router("router-1", reader, store, SECRET)
+    found = World(admin, store, writer, router, host, address, None)  # type: ignore[arg-type] -- needs the world
+    found.keeper = LogKeeper(store, admin, SHARDS, found, now_ms)
+    await found.keeper.open()
+    await router.start()
+    await found.publish()
+    yield found
+    await router.stop()
+    server.close()
+    await writer.close()
+    await store.close()
+    await admin.delete(MAILBOX)
+    await admin.close()
+
+
+async def renewed_and_used(world: World) -> None:
+    """Renew the log, and see that the new one is read from its first record, and nothing but it."""
+    old = world.keeper.bases
+    assert await world.keeper.renew()
+    new = world.keeper.bases
+    assert min(new) > max(old)
+    await world.say("new", each=3)
+    await until(world.heard(new), lambda found: len(found) >= 3 * SHARDS)
+    assert await world.heard(new)() == [b"new"] * 3 * SHARDS
+    opened = [each for each in world.host.opened_as if each.base in new]
+    assert {each.offset for each in opened} == {0}
+    assert max(each.end for each in opened) <= 3
+
+
+async def test_a_map_drawn_while_the_log_is_made_anew_shows_nothing_of_the_old_one(world: World) -> None:
+    await world.say("old", each=EACH)
+    await world.until_drained()
+
+    async def draw() -> None:
+        """The coordinator draws a map twice a second, whatever goes on."""
+        await world.publish()
+        await asyncio.sleep(INSIDE_S)
+
+    world.admin.before_deletion = draw
+    await renewed_and_used(world)
+
+
+async def test_a_commit_that_a_renewal_overtakes_says_nothing_of_the_new_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, committing, go_on = world.router._reader.commit, asyncio.Event(), asyncio.Event()
+
+    async def slow(offsets: Any) -> None:
+        committing.set()
+        await go_on.wait()
+        await commit(offsets)
+
+    monkeypatch.setattr(world.router._reader, "commit", slow)
+    await world.say("old", each=EACH)
+    await world.until_drained()
+    await committing.wait()
+    await renewed_and_used(world)
+    go_on.set()
+    await asyncio.sleep(INSIDE_S)
+    states = await world.store.log_states()
+    assert {state.base for state in states.values()} == set(world.keeper.bases)
+    assert all(state.stored <= 3 for state in states.values()), states
