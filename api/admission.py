@@ -10,12 +10,12 @@ nothing that it had sent behind the refused message is accepted before it::
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from math import ceil
 from typing import Final, Literal
 
 from msgspec import Struct
 
+from api.behind import Behind
 from api.flow import Flow
 from roost.errors import RoostError
 
@@ -28,18 +28,14 @@ REASONS: Final[tuple[Reason, ...]] = (
 way to the hosts, or to the store is too long; too many sends or bytes are here; its device waits for no
 answer; the log did not take it."""
 
-_SILENT_S: Final = 2.0
 _CALM_S: Final = 2.0
 _IMPATIENT: Final = 64
 _IMPATIENT_SHARE: Final = 0.75
-_ASSUMED_PER_S: Final = 2_500.0
+_ASSUMED_PER_S: Final = 4_000.0
 _FLOOR: Final = 400
-_SHARD_FLOOR: Final = 1_024
-_SHARD_FLOOR_LEAST: Final = 64
 _LEAST_S: Final = 1.0
-_MOST_S: Final = 10.0
+_MOST_S: Final = 4.0
 _SOON_S: Final = 0.05
-_ANOTHER_LOG: Final = 2**31
 
 
 class Bounds(Struct, frozen=True):
@@ -66,35 +62,6 @@ class Bounds(Struct, frozen=True):
     device: int = 512
     unstored: int = 20_000
     unstored_size: int = 64 * 1024 * 1024
-
-
-class Backlog(Struct, frozen=True):
-    """What a host says of one shard.
-
-    Attributes:
-        following: The next seq that will come.
-        unhandled: Records that came and that no actor has handled.
-        unstored: Records that came and are not stored.
-        size: Their bytes.
-        age_s: Age of the oldest of them at the host, in seconds.
-    """
-
-    following: int
-    unhandled: int
-    unstored: int
-    size: int
-    age_s: float
-
-
-class _Shard:
-    __slots__ = ("backlog", "flow", "heard_s", "unstored_share")
-
-    def __init__(self, shards: int) -> None:
-        floor = max(_SHARD_FLOOR_LEAST, _SHARD_FLOOR // shards)
-        self.flow = Flow(_ASSUMED_PER_S / shards, floor)
-        self.backlog = Backlog(0, 0, 0, 0, 0.0)
-        self.heard_s = 0.0
-        self.unstored_share = 1.0
 
 
 class Refused(Struct, frozen=True):
@@ -128,6 +95,7 @@ class Admission:
         refused: How many sends were refused since the start, by reason.
         shedding_since_s: When refusing began, None while nobody is refused.
         shed: How many were refused since then.
+        behind: What is known of the way behind.
     """
 
     def __init__(self, bounds: Bounds | None = None) -> None:
@@ -137,6 +105,7 @@ class Admission:
         self.refused: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.shedding_since_s: float | None = None
         self.shed = 0
+        self.behind = Behind()
         self._flow = Flow(_ASSUMED_PER_S, _FLOOR)
         self._left = 0
         self._late_s = 0.0
@@ -145,12 +114,13 @@ class Admission:
         self._seen = (0.0, 0, 0)
         self._of_device: dict[str, int] = {}
         self._held: dict[str, tuple[float, str]] = {}
-        self._shards: dict[int, _Shard] = {}
 
     # --- what goes in and out ---
 
-    def entered(self, device: str, size: int) -> None:
+    def entered(self, device: str, size: int, shard: int | None = None) -> None:
         """A send came in."""
+        if shard is not None:
+            self.behind.sent(shard)
         self.inside += 1
         self.size += size
         self._of_device[device] = self._of_device.get(device, 0) + 1
@@ -181,7 +151,7 @@ class Admission:
         self._held = {device: hold for device, hold in self._held.items() if hold[0] > now_s}
         since_s, left, refused = self._seen
         if now_s - since_s >= 1.0:
-            total = self.refused.total()
+            total = self.refused.total() - self.refused["held"]
             self._pressure = (total - refused) / max(1, self._left - left)
             self._seen = (now_s, self._left, total)
         if self.shedding_since_s is None or now_s - self._refused_s < _CALM_S:
@@ -189,62 +159,15 @@ class Admission:
         self.shedding_since_s = None
         return True
 
-    # --- what is behind ---
-
-    @property
-    def watches(self) -> bool:
-        """Whether the shard of a send matters now."""
-        return bool(self._shards)
-
-    def heard(
-        self, backlogs: Mapping[int, Backlog], ends: Mapping[int, int], shards: int, now_s: float
-    ) -> None:
-        """A host told of its shards.
-
-        Args:
-            backlogs: By shard.
-            ends: The seq after the newest that this gateway gave out, by shard.
-            shards: How many shards the host serves.
-            now_s: The time.
-        """
-        for number, backlog in backlogs.items():
-            shard = self._shards.get(number)
-            if shard is None:
-                shard = self._shards[number] = _Shard(shards)
-            shard.backlog, shard.heard_s, shard.unstored_share = backlog, now_s, 1 / max(1, shards)
-            shard.flow.look(now_s, backlog.following - backlog.unhandled, _ahead(backlog, ends[number]))
-        self._shards = {n: each for n, each in self._shards.items() if now_s - each.heard_s <= _SILENT_S}
-
-    def ahead(self, number: int, end: int, now_s: float) -> tuple[int, float]:
-        """Return how many records wait for a shard's actors, and how long a new one would."""
-        shard = self._shards.get(number)
-        if shard is None or now_s - shard.heard_s > _SILENT_S:
-            return 0, 0.0
-        ahead = _ahead(shard.backlog, end)
-        return ahead, shard.flow.wait_s(ahead)
-
-    def _is_full(self, number: int, now_s: float) -> bool:
-        shard = self._shards.get(number)
-        if shard is None or now_s - shard.heard_s > _SILENT_S:
-            return False
-        backlog, share = shard.backlog, shard.unstored_share
-        return (
-            backlog.unstored > self.bounds.unstored * share
-            or backlog.size > self.bounds.unstored_size * share
-            or backlog.age_s > self.bounds.store_s
-        )
-
     # --- who may come in ---
 
-    def refusal(
-        self, device: str, size: int, place: tuple[int, int] | None, now_s: float, luck: float
-    ) -> Refused | None:
+    def refusal(self, device: str, size: int, shard: int | None, now_s: float, luck: float) -> Refused | None:
         """Say whether a send is refused; those who wait for no answer are the first to be.
 
         Args:
             device: Who sends.
             size: Bytes of the send.
-            place: Where it goes, if that is known: the shard, and the seq after its newest.
+            shard: Where it goes, if that is known.
             now_s: The time.
             luck: Random number, 0-1: spreads the returns.
         """
@@ -253,7 +176,7 @@ class Admission:
             self.refused["held"] += 1
             self._refuses(now_s)
             return Refused("held", held[1], _told(held[0] - now_s))
-        found = self._too_much(self._of_device.get(device, 0), size, place, now_s)
+        found = self._too_much(self._of_device.get(device, 0), size, shard, now_s)
         return None if found is None else self.refuse(device, *found, now_s, luck)
 
     def refuse(
@@ -291,7 +214,7 @@ class Admission:
         return wait_s + self._late_s if wait_s else 0.0
 
     def _too_much(
-        self, of_device: int, size: int, place: tuple[int, int] | None, now_s: float
+        self, of_device: int, size: int, shard: int | None, now_s: float
     ) -> tuple[Reason, float] | None:
         bounds = self.bounds
         share = 1.0 if of_device <= _IMPATIENT else _IMPATIENT_SHARE
@@ -302,20 +225,15 @@ class Admission:
         wait_s = self.accept_wait_s()
         if wait_s > bounds.accept_s * share:
             return "accept", wait_s
-        if place is None:
+        if shard is None:
             return None
-        _, wait_s = self.ahead(*place, now_s)
+        wait_s = self.behind.wait_s(shard, now_s)
         if wait_s > bounds.deliver_s * share:
             return "deliver", wait_s
-        return ("store", 0.0) if self._is_full(place[0], now_s) else None
+        full = self.behind.is_full(shard, bounds.unstored, bounds.unstored_size, bounds.store_s, now_s)
+        return ("store", 0.0) if full else None
 
 
 def _told(wait_s: float) -> float:
     """Return a time to wait as it is told: who comes back then is not early."""
     return max(_SOON_S, ceil(wait_s * 1000) / 1000)
-
-
-def _ahead(backlog: Backlog, end: int) -> int:
-    """Return how many records of a shard wait for its actors; a number of another log says nothing."""
-    ahead = end - backlog.following + backlog.unhandled
-    return ahead if 0 < ahead < _ANOTHER_LOG else 0

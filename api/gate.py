@@ -8,7 +8,8 @@ from time import monotonic
 import structlog
 
 from actors import messages as m
-from api.admission import Admission, Backlog, Reason, Refused
+from api.admission import Admission, Reason, Refused
+from api.behind import Backlog
 from api.directory import Directory
 from api.flow import LOOK_S
 from api.outgoing import Outgoing
@@ -42,13 +43,13 @@ class Gate:
     def let_in(self, item: Outgoing) -> RoostError | None:
         """Let a send in, or return what it is refused with."""
         device, size, admission = item.principal.device, item.size, self.admission
-        place = self._place_of(item.frame.to) if admission.watches else None
-        refused = admission.refusal(device, size, place, item.arrived_s, _luck())
+        shard = None if admission.behind.quiet else self._shard_of(item.frame.to)
+        refused = admission.refusal(device, size, shard, item.arrived_s, _luck())
         if refused is not None:
             self._note(refused, began=admission.shed == 1)
             return refused.error()
         item.leave = self._left
-        admission.entered(device, size)
+        admission.entered(device, size, shard)
         self._arm()
         return None
 
@@ -64,18 +65,16 @@ class Gate:
         """A limiter stopped a device's sends; returns how long it is to wait."""
         return self.admission.limit(device, wait_s, monotonic(), _luck())
 
-    def heard(self, message: m.Backlogs) -> None:
+    def heard(self, host: str, message: m.Backlogs) -> None:
         """Take what a host says of its shards."""
         known = self._sequencer.shards
         shards = {n: _backlog(each) for n, each in message.shards.items() if n < known}
         ends = {number: self._sequencer.end_of(number) for number in shards}
-        self.admission.heard(shards, ends, message.served, monotonic())
+        self.admission.behind.heard(host, message.served, shards, ends, monotonic())
 
     def deliver_wait_s(self) -> float:
         """Return how long a new record of the slowest shard would take to its actor."""
-        now_s, sequencer = monotonic(), self._sequencer
-        ways = (self.admission.ahead(n, sequencer.end_of(n), now_s)[1] for n in range(sequencer.shards))
-        return max(ways, default=0.0)
+        return self.admission.behind.longest_s(monotonic())
 
     def close(self) -> None:
         """Look no more."""
@@ -85,12 +84,10 @@ class Gate:
     def _left(self, item: Outgoing) -> None:
         self.admission.left(item.principal.device, item.size)
 
-    def _place_of(self, name: str) -> tuple[int, int] | None:
+    def _shard_of(self, name: str) -> int | None:
         person = self._directory.peek(name.casefold())
-        if person is None or not self._sequencer.shards:
-            return None
-        shard = shard_of(person.user, self._sequencer.shards)
-        return shard, self._sequencer.end_of(shard)
+        shards = self._sequencer.shards
+        return None if person is None or not shards else shard_of(person.user, shards)
 
     def _note(self, refused: Refused, *, began: bool) -> None:
         if began:

@@ -96,7 +96,7 @@ class HostLinks:
         self._stream_numbers = itertools.count(1)
         self._presence: Callable[[m.PresenceTo], None] = lambda _: None
         self._linked: Callable[[str], None] = lambda _: None
-        self._backlogs: Callable[[m.Backlogs], None] = lambda _: None
+        self._backlogs: Callable[[str, m.Backlogs], None] = lambda *_: None
         self._again: asyncio.TimerHandle | None = None
         self._handlers: dict[type, Callable[[Link, Any], None]] = {
             m.Deliver: self._deliver,
@@ -107,7 +107,7 @@ class HostLinks:
             m.Close: self._close,
             m.TypingTo: self._typing,
             m.PresenceTo: lambda _, message: self._presence(message),
-            m.Backlogs: lambda _, message: self._backlogs(message),
+            m.Backlogs: lambda link, message: self._backlogs(self._hosts.get(link, ""), message),
             m.NotMine: self._not_mine,
         }
 
@@ -115,8 +115,8 @@ class HostLinks:
         """Set who takes presence, and who is told that a host's link is new (it knows no watchers)."""
         self._presence, self._linked = presence, linked
 
-    def on_backlogs(self, heard: Callable[[m.Backlogs], None]) -> None:
-        """Set who is told how far hosts are."""
+    def on_backlogs(self, heard: Callable[[str, m.Backlogs], None]) -> None:
+        """Set who is told how far hosts, by name, are."""
         self._backlogs = heard
 
     # --- the map ---
