@@ -37,14 +37,16 @@ class Reports:
     def soon(self) -> None:
         """Something came: look at it in a while."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report)
+            self._timer = asyncio.get_running_loop().call_later(REPORT_S, self.report)
 
     def stop(self) -> None:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Tell the gateways of the shards with much to do."""
         self._timer = None
         looked = {number: self.look_at(shard) for number, shard in self._shards.items()}
         pressed, self._pressed = self._pressed, {n for n, each in looked.items() if self._presses(n, each)}
