@@ -23,6 +23,7 @@ _BACKOFF_MAX_S = 1.0
 _ASK_S = 5.0
 _AGAIN_S = 0.1
 _ATTACH_AGAIN_S = 0.2
+_QUESTIONS = 50_000
 
 log = structlog.get_logger(__name__)
 
@@ -179,8 +180,10 @@ class HostLinks:
 
         Raises:
             RoostError: What the host refused with.
-            Unavailable: No answer in time; whether the question took effect is unknown.
+            Unavailable: No answer in time, and whether it took effect is unknown; or too many wait for one.
         """
+        if len(self._calls) >= _QUESTIONS:
+            raise Unavailable("Too many questions wait for an answer; try again.")
         loop = asyncio.get_running_loop()
         began = loop.time()
         deadline = began + timeout_s
