@@ -33,6 +33,8 @@ _IMPATIENT: Final = 64
 _IMPATIENT_SHARE: Final = 0.75
 _ASSUMED_PER_S: Final = 4_000.0
 _FLOOR: Final = 400
+_FLOOR_LATE: Final = 100
+_LATE_S: Final = 0.1
 _LEAST_S: Final = 1.0
 _MOST_S: Final = 4.0
 _SOON_S: Final = 0.05
@@ -108,7 +110,7 @@ class Admission:
         self.behind = Behind()
         self._flow = Flow(_ASSUMED_PER_S, _FLOOR)
         self._left = 0
-        self._late_s = 0.0
+        self._late_s = (0.0, 0.0)
         self._refused_s = 0.0
         self._pressure = 0.0
         self._seen = (0.0, 0, 0)
@@ -147,7 +149,8 @@ class Admission:
             Whether refusing has come to an end just now.
         """
         self._flow.look(now_s, self._left, self.inside)
-        self._late_s = late_s
+        # One stall is none of the clients' business: what counts is the lag that lasts.
+        self._late_s = (self._late_s[1], late_s)
         self._held = {device: hold for device, hold in self._held.items() if hold[0] > now_s}
         since_s, left, refused = self._seen
         if now_s - since_s >= 1.0:
@@ -210,8 +213,9 @@ class Admission:
 
     def accept_wait_s(self) -> float:
         """Return how long a new send would take to its number."""
-        wait_s = self._flow.wait_s(self.inside)
-        return wait_s + self._late_s if wait_s else 0.0
+        late_s = min(self._late_s)
+        wait_s = self._flow.wait_s(self.inside, _FLOOR_LATE if late_s > _LATE_S else None)
+        return wait_s + late_s if wait_s else 0.0
 
     def _too_much(
         self, of_device: int, size: int, shard: int | None, now_s: float

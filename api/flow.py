@@ -58,8 +58,8 @@ class Flow:
         elif now_s - self._measured_s > _FORGET_S:
             self.rate = None
 
-    def wait_s(self, inside: int) -> float:
-        """Return how long a newcomer would wait behind so many."""
-        if inside <= self.floor:
+    def wait_s(self, inside: int, floor: int | None = None) -> float:
+        """Return how long a newcomer would wait behind so many; ``floor``: another than its own."""
+        if inside <= (self.floor if floor is None else floor):
             return 0.0
         return inside / max(1.0, self.assumed if self.rate is None else self.rate)

@@ -226,6 +226,20 @@ def test_a_device_that_waits_for_no_answer_is_refused_first() -> None:
     assert admission.refusal("patient", 100, None, 0.0, 0.5) is None
 
 
+def test_a_process_that_lags_takes_less_and_one_that_stalled_once_does_not() -> None:
+    admission = Admission()
+    for number in range(200):
+        admission.entered(f"d{number}", 100)
+    admission.look(1.0, 0.5)
+    assert admission.refusal("d", 100, None, 1.0, 0.5) is None
+    admission.look(1.6, 0.5)
+    refused = admission.refusal("d", 100, None, 1.6, 0.5)
+    assert refused is not None
+    assert refused.reason == "accept"
+    admission.look(1.7, 0.0)
+    assert admission.refusal("e", 100, None, 1.7, 0.5) is None
+
+
 def test_one_device_has_so_many_without_an_answer_and_no_more() -> None:
     admission = Admission(Bounds(device=3))
     for _ in range(3):
