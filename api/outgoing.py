@@ -27,6 +27,7 @@ class Outgoing(Struct, eq=False):
 
     Attributes:
         refused: It was not accepted through no fault of its own: what came behind it must not be either.
+        size: Bytes that it takes here.
     """
 
     principal: Principal
@@ -39,16 +40,16 @@ class Outgoing(Struct, eq=False):
     arrived_s: float = 0.0
     leave: Callable[["Outgoing"], None] | None = None
     refused: bool = False
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        """Count its bytes: of its payloads, and what it takes besides."""
+        self.size = _BESIDES + sum(map(len, self.frame.payloads.values()))
 
     @property
     def key(self) -> tuple[str, str]:
         """What identifies the message: sender's device and id."""
         return self.principal.device, self.frame.id
-
-    @property
-    def size(self) -> int:
-        """Bytes of its payloads, and what it takes besides."""
-        return _BESIDES + sum(map(len, self.frame.payloads.values()))
 
     def answer(self, outcome: Outcome) -> None:
         """Answer, once."""
