@@ -172,7 +172,7 @@ def heard(admission: Admission, shard: int, backlog: Backlog, now_s: float, end:
 @pytest.mark.parametrize(
     "backlog",
     [
-        Backlog(0, 0, 5_001, 0, 0.0),
+        Backlog(0, 0, 12_501, 0, 0.0),
         Backlog(0, 0, 1, 16 * 1024 * 1024 + 1, 0.0),
         Backlog(0, 0, 1, 0, 30.1),
         Backlog(0, 4_000, 0, 0, 0.0),
