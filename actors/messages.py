@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of what goes over links. A version differs from the one before by what follows the rule of
 `storage.records`, or by messages that are sent only on a link whose ends both speak it (`Link.protocol`)."""
 
@@ -286,6 +286,36 @@ class PresenceTo(Struct, array_like=True, tag="presence_to"):
     last_seen_ms: int | None
 
 
+class ShardBacklog(Struct, array_like=True):
+    """What of one shard has come to its host and is not done.
+
+    Attributes:
+        following: The next seq that will come.
+        unhandled: Records that no actor has handled.
+        unstored: Records that are not stored.
+        size: Their bytes.
+        age_ms: Milliseconds since the oldest of them came.
+    """
+
+    following: int
+    unhandled: int
+    unstored: int
+    size: int
+    age_ms: int
+
+
+class Backlogs(Struct, array_like=True, tag="backlogs"):
+    """How far the host is with its shards, while it has much to do (protocol 2).
+
+    Attributes:
+        shards: By number; those that have nothing to say are not in it.
+        served: How many shards the host serves.
+    """
+
+    shards: dict[int, ShardBacklog]
+    served: int
+
+
 class Page(Struct, array_like=True, tag="page"):
     """The answer to `Sync`."""
 
@@ -334,7 +364,19 @@ class Reply(Struct, array_like=True, tag="reply"):
 
 Question = Sync | AckUpTo | ReadUpTo | SetBlock | PresenceOf | Watermarks | Refresh
 ToHost = Open | Batch | Shut | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
-FromHost = NotMine | Stored | Attached | Deliver | Drained | Missed | Close | TypingTo | PresenceTo | Reply
+FromHost = (
+    NotMine
+    | Stored
+    | Attached
+    | Deliver
+    | Drained
+    | Missed
+    | Close
+    | TypingTo
+    | PresenceTo
+    | Backlogs
+    | Reply
+)
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_host = msgspec.msgpack.Decoder(list[ToHost]).decode

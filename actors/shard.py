@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from actors.backlog import Backlog
 from actors.messages import Open
 from actors.offsets import Offsets
 
@@ -19,6 +20,7 @@ class Shard:
         before: The same shard under an earlier base (the log was recreated), while some of its
             records are still being stored.
         waiting: What gateways asked before the shard had caught up, in order.
+        backlog: What has come and is not done.
     """
 
     def __init__(self, opened: Open, before: "Shard | None" = None) -> None:
@@ -29,6 +31,7 @@ class Shard:
         self.told = -1
         self.before = before
         self.waiting: list[Callable[[], None]] = []
+        self.backlog = Backlog()
 
     @property
     def stored_seq(self) -> int:

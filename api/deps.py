@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from api.admission import Bounds
 from api.auth import Sessions
 from api.changes import Changes
 from api.directory import Directory
@@ -28,6 +29,7 @@ class ApiSettings(Struct, frozen=True):
         refresh_ttl_s: Life of an unused refresh token, in seconds.
         cors_origins: Web origins that may call the API from a browser.
         version: What the API document says it is.
+        admission: How much may wait.
     """
 
     server_name: str
@@ -35,6 +37,7 @@ class ApiSettings(Struct, frozen=True):
     refresh_ttl_s: int = 60 * 24 * 3600
     cors_origins: tuple[str, ...] = ()
     version: str = "0.1.0"
+    admission: Bounds = Bounds()
 
 
 class Deps(Struct, frozen=True):

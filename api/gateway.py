@@ -18,6 +18,7 @@ import uvicorn
 from msgspec import Struct
 
 from actors.service import Address, ClusterView, Service
+from api.admission import Bounds
 from api.app import create_app
 from api.deps import ApiSettings, Deps
 from api.hearing import Hearing
@@ -218,6 +219,22 @@ def _api(settings: Settings) -> ApiSettings:
         refresh_ttl_s=settings.tokens.refresh_s,
         cors_origins=settings.http.cors_origins,
         version=metadata.version("roost"),
+        admission=_bounds(settings),
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    to = settings.admission
+    return Bounds(
+        accept_s=to.accept_ms / 1000,
+        queue_s=to.queue_ms / 1000,
+        deliver_s=to.deliver_ms / 1000,
+        store_s=to.store_s,
+        sends=to.sends,
+        size=to.sends_bytes,
+        device=to.device,
+        unstored=to.unstored,
+        unstored_size=to.unstored_bytes,
     )
 
 

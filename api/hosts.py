@@ -23,6 +23,7 @@ _BACKOFF_MAX_S = 1.0
 _ASK_S = 5.0
 _AGAIN_S = 0.1
 _ATTACH_AGAIN_S = 0.2
+_QUESTIONS = 50_000
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +97,7 @@ class HostLinks:
         self._stream_numbers = itertools.count(1)
         self._presence: Callable[[m.PresenceTo], None] = lambda _: None
         self._linked: Callable[[str], None] = lambda _: None
+        self._backlogs: Callable[[str, m.Backlogs], None] = lambda *_: None
         self._again: asyncio.TimerHandle | None = None
         self._handlers: dict[type, Callable[[Link, Any], None]] = {
             m.Deliver: self._deliver,
@@ -106,12 +108,17 @@ class HostLinks:
             m.Close: self._close,
             m.TypingTo: self._typing,
             m.PresenceTo: lambda _, message: self._presence(message),
+            m.Backlogs: lambda link, message: self._backlogs(self._hosts.get(link, ""), message),
             m.NotMine: self._not_mine,
         }
 
     def on_presence(self, presence: Callable[[m.PresenceTo], None], linked: Callable[[str], None]) -> None:
         """Set who takes presence, and who is told that a host's link is new (it knows no watchers)."""
         self._presence, self._linked = presence, linked
+
+    def on_backlogs(self, heard: Callable[[str, m.Backlogs], None]) -> None:
+        """Set who is told how far hosts, by name, are."""
+        self._backlogs = heard
 
     # --- the map ---
 
@@ -173,8 +180,10 @@ class HostLinks:
 
         Raises:
             RoostError: What the host refused with.
-            Unavailable: No answer in time; whether the question took effect is unknown.
+            Unavailable: No answer in time, and whether it took effect is unknown; or too many wait for one.
         """
+        if len(self._calls) >= _QUESTIONS:
+            raise Unavailable("Too many questions wait for an answer; try again.")
         loop = asyncio.get_running_loop()
         began = loop.time()
         deadline = began + timeout_s

@@ -17,12 +17,18 @@ from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_r
 _SUITE_MAX: Final = 32
 _DEVICES_MAX: Final = 64
 _NAME_MAX: Final = 64
+_BESIDES: Final = 512
 
 Outcome = Accepted | RoostError
 
 
 class Outgoing(Struct, eq=False):
-    """One send under way; ``reply`` is called exactly once."""
+    """One send under way; ``reply`` is called exactly once, and ``leave`` before it.
+
+    Attributes:
+        refused: It was not accepted through no fault of its own: what came behind it must not be either.
+        size: Bytes that it takes here.
+    """
 
     principal: Principal
     frame: wire.Send
@@ -32,6 +38,13 @@ class Outgoing(Struct, eq=False):
     person: Person | None = None
     answered: bool = False
     arrived_s: float = 0.0
+    leave: Callable[["Outgoing"], None] | None = None
+    refused: bool = False
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        """Count its bytes: of its payloads, and what it takes besides."""
+        self.size = _BESIDES + sum(map(len, self.frame.payloads.values()))
 
     @property
     def key(self) -> tuple[str, str]:
@@ -42,6 +55,9 @@ class Outgoing(Struct, eq=False):
         """Answer, once."""
         if not self.answered:
             self.answered = True
+            self.refused = isinstance(outcome, RoostError) and outcome.code.retry == "later"
+            if self.leave is not None:
+                self.leave(self)
             self.reply(outcome)
 
 

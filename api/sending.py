@@ -12,7 +12,9 @@ from time import monotonic
 
 import structlog
 
+from api.admission import Admission, Reason
 from api.directory import Directory
+from api.gate import Gate
 from api.outgoing import Outcome, Outgoing, answer_of, check, copy_of, matches_devices, record_of
 from api.sequence import Sequencer
 from api.tokens import Principal
@@ -43,16 +45,25 @@ class Sender:
     Attributes:
         cache_failures: Times that Redis failed and a send went on without it.
         lost_copies: ``sent`` records that could not be written for the sender's own devices.
+        gate: Who may come in.
     """
 
     def __init__(
-        self, store: Store, cache: Cache, sequencer: Sequencer, directory: Directory, clock: Clock
+        self,
+        store: Store,
+        cache: Cache,
+        sequencer: Sequencer,
+        directory: Directory,
+        clock: Clock,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._cache = cache
         self._sequencer = sequencer
         self._directory = directory
         self._clock = clock
+        self.gate = Gate(admission or Admission(), sequencer, directory)
+        self.gate.on_look(self._sweep)
         self._waiting: dict[str, deque[Outgoing]] = {}
         self._ready: OrderedDict[str, None] = OrderedDict()
         self._busy: set[str] = set()
@@ -68,6 +79,10 @@ class Sender:
     def submit(self, item: Outgoing) -> None:
         """Take a send; it is answered by its ``reply``."""
         item.arrived_s = monotonic()
+        refused = self.gate.let_in(item)
+        if refused is not None:
+            item.answer(refused)
+            return
         if traces.tracer is not None:
             traces.tracer.begin(traces.ACCEPT, item.key)
         device = item.principal.device
@@ -96,6 +111,26 @@ class Sender:
         """Wait for the rounds under way."""
         while self._rounds:
             await asyncio.wait(set(self._rounds))
+        self.gate.close()
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the send has waited that waits longest for its round, in seconds."""
+        arrived = min((queue[0].arrived_s for queue in self._waiting.values()), default=None)
+        return 0.0 if arrived is None else monotonic() - arrived
+
+    def _sweep(self, now_s: float) -> None:
+        """Refuse what waits too long for its turn, and what its device sent behind it."""
+        longest_s = self.gate.admission.bounds.queue_s
+        for device in [d for d, queue in self._waiting.items() if now_s - queue[0].arrived_s > longest_s]:
+            self._shed(device, "queue")
+
+    def _shed(self, device: str, reason: Reason) -> None:
+        waiting = self._waiting.pop(device, ())
+        self._ready.pop(device, None)
+        error = self.gate.refuse(device, reason, len(waiting))
+        for item in waiting:
+            item.answer(error)
 
     # --- rounds ---
 
@@ -125,9 +160,11 @@ class Sender:
         self._rounds.add(task)
         task.add_done_callback(self._rounds.discard)
 
-    def _finish(self, items: Iterable[Outgoing]) -> None:
+    def _finish(self, items: Sequence[Outgoing]) -> None:
         for item in items:
             item.answer(Unavailable("The message could not be accepted now; send it again."))
+        for device in {item.principal.device for item in items if item.refused}:
+            self._shed(device, "log")
         for device in {item.principal.device for item in items}:
             self._busy.discard(device)
             if device in self._waiting:

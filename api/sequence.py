@@ -47,6 +47,10 @@ class Sequencer:
         """Return the shard's base."""
         return self._bases[shard]
 
+    def end_of(self, shard: int) -> int:
+        """Return the seq after the newest that this gateway saw on the shard."""
+        return self._bases[shard] + self._seen[shard] + 1
+
     @property
     def top_base(self) -> int:
         """The highest base of all shards, 0 before the first map: no earlier log gave a number above."""

@@ -33,7 +33,8 @@ FRAMES_MAX = 4_000
 STUCK_MS = 15_000
 """How long a client may leave what was written unread."""
 
-_PENDING_MAX = 512
+_PENDING_BYTES = 1024 * 1024
+_TASKS_MAX = 64
 _ENTRIES_BYTES = 256 * 1024
 _LAST_WORDS_S = 10.0
 
@@ -58,6 +59,7 @@ class Stream:
         self._patience: asyncio.Timeout | None = None
         self._writing_ms = 0
         self._pending = 0
+        self._pending_bytes = 0
         self._gone = False
         self._shut: rules.Shut | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,9 +121,21 @@ class Stream:
             else:
                 frame = data.encode() if self._codec.text else data
                 self.perform(session.receive(frame, streams.clock()))
-            while self._pending >= _PENDING_MAX:
+            while self._has_enough():
                 self._room = asyncio.get_running_loop().create_future()
                 await self._room
+
+    def _has_enough(self) -> bool:
+        """Say whether the client is to wait, by its own TCP window, until what it asked for is answered."""
+        return (
+            self._pending >= self._streams.sender.gate.admission.bounds.device
+            or self._pending_bytes >= _PENDING_BYTES
+            or len(self._tasks) >= _TASKS_MAX
+        )
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done() and not self._has_enough():
+            self._room.set_result(None)
 
     async def _write(self) -> None:
         send, encode = self._send, self._codec.encode
@@ -190,16 +204,16 @@ class Stream:
     def _submit(self, action: rules.Submit) -> None:
         principal = self.session.principal
         assert principal is not None  # noqa: S101 -- the session submits after the hello only
+        item = Outgoing(principal, action.frame, lambda outcome: self._answer(message_id, size, outcome))
+        message_id, size = action.frame.id, item.size
         self._pending += 1
-        message_id = action.frame.id
-        self._streams.sender.submit(
-            Outgoing(principal, action.frame, lambda outcome: self._answer(message_id, outcome))
-        )
+        self._pending_bytes += size
+        self._streams.sender.submit(item)
 
-    def _answer(self, message_id: str, outcome: Outcome) -> None:
+    def _answer(self, message_id: str, size: int, outcome: Outcome) -> None:
         self._pending -= 1
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._pending_bytes -= size
+        self._make_room()
         if isinstance(outcome, Accepted):
             self.perform(self.session.answered(message_id, outcome.seq, outcome.accepted_at_ms))
         else:
@@ -208,7 +222,11 @@ class Stream:
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._make_room()
 
     async def _mark_read(self, action: rules.MarkRead) -> None:
         principal = self.session.principal

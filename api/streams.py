@@ -111,7 +111,8 @@ class Streams:
 
     def wait(self, limiter: str, principal: Principal, now_ms: int) -> float:
         """Take a token of a local limiter."""
-        return self._parts.limits.wait_s(limiter, principal.device, now_ms)
+        wait_s = self._parts.limits.wait_s(limiter, principal.device, now_ms)
+        return self.sender.gate.limit(principal.device, wait_s) if wait_s and limiter == "sends" else wait_s
 
     def spread(self) -> int:
         """Return a random number of milliseconds, 0-1,000."""

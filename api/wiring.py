@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from api.admission import Admission
 from api.auth import Parts, Sessions
 from api.changes import Changes
 from api.deps import ApiSettings, Deps
@@ -37,7 +38,8 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     hosts = HostLinks(name, keyring.cluster_secret)
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
-    sender = Sender(store, cache, sequencer, directory, clock)
+    sender = Sender(store, cache, sequencer, directory, clock, Admission(settings.admission))
+    hosts.on_backlogs(sender.gate.heard)
     changes = Changes(store, cache, sequencer, directory, hosts, clock)
     tokens = Tokens(keyring, settings.server_name, settings.access_ttl_s, clock)
     revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)

@@ -5,6 +5,7 @@ are rewound to what it stored, and read again when it, or another host, is there
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,8 +34,11 @@ BUSY_RECORDS = 32
 REST_S_PER_RECORD = 0.0001
 REST_S_AT_MOST = 0.04
 
-UNSTORED_LIMIT = 20_000
-"""Records of one shard that may be at the host and not yet stored; beyond that it is not read."""
+UNSTORED_LIMIT = 100_000
+"""Records that may be at a host and not yet stored, shared by its shards; a shard beyond that is not read."""
+
+UNSTORED_LEAST = 2_000
+"""As many of a shard may be, however many shards its host has."""
 
 STASH_LIMIT = 1_000
 """Records of one shard that are held while its host is away."""
@@ -250,14 +254,16 @@ class Router:
 
     def _throttle(self) -> None:
         """Fetch nothing for lanes whose host is away or behind; the others go on."""
+        lanes_of = Counter(lane.host for lane in self._lanes.values())
+        limits = {host: max(UNSTORED_LEAST, UNSTORED_LIMIT // count) for host, count in lanes_of.items()}
         halt = [
             s for s, lane in self._lanes.items()
-            if not lane.halted and (lane.unstored > UNSTORED_LIMIT or len(lane.stash) > STASH_LIMIT)
+            if not lane.halted and (lane.unstored > limits[lane.host] or len(lane.stash) > STASH_LIMIT)
         ]  # fmt: skip
         go_on = [
             s
             for s, lane in self._lanes.items()
-            if lane.halted and lane.opened and lane.unstored < UNSTORED_LIMIT // 2
+            if lane.halted and lane.opened and lane.unstored < limits[lane.host] // 2
         ]
         self._reader.pause(halt)
         self._reader.resume(go_on)

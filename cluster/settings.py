@@ -169,6 +169,41 @@ class Limits(Group):
     typing: Rate = _rate(2.0, 10, f"Typing notices per device. {_LOCAL}")
 
 
+class Admission(Group):
+    """How much may wait; what comes beyond is refused with the time to wait."""
+
+    accept_ms: int = Field(
+        400,
+        ge=10,
+        description="Milliseconds that a new message may be expected to take from the socket into the log.",
+    )
+    queue_ms: int = Field(
+        500,
+        ge=10,
+        description="Milliseconds that a message waits for its turn before it is refused after all.",
+    )
+    deliver_ms: int = Field(
+        800,
+        ge=10,
+        description="Milliseconds that a new record may be expected to take from the log to its actor. "
+        "Per shard: others go on.",
+    )
+    store_s: float = Field(
+        30.0, gt=0, description="Seconds that a record may be at its host before it is stored. Per shard."
+    )
+    sends: int = Field(8_000, ge=1, description="Messages in one gateway that have no answer yet.")
+    sends_bytes: int = Field(32 * 1024 * 1024, ge=2_097_152, description="Their bytes.")
+    device: int = Field(
+        512,
+        ge=1,
+        description="Messages of one device that have no answer yet; its stream is not read meanwhile.",
+    )
+    unstored: int = Field(
+        50_000, ge=1, description="Records in one host that are not stored yet, shared by its shards."
+    )
+    unstored_bytes: int = Field(64 * 1024 * 1024, ge=1_048_576, description="Their bytes.")
+
+
 class Actors(Group):
     """User actors in their hosts."""
 
@@ -303,6 +338,7 @@ class Settings(BaseModel):
     fcm: Fcm = Field(Fcm(), description="Wake-ups.")
     keyring: KeyRingFile = Field(KeyRingFile(), description="The secrets.")
     limits: Limits = Field(Limits(), description="Rate limits.")
+    admission: Admission = Field(Admission(), description="How much may wait.")
     actors: Actors = Field(Actors(), description="User actors.")
     log: Log = Field(Log(), description="The life of the log.")
     cluster: Cluster = Field(Cluster(), description="The processes.")

@@ -86,6 +86,20 @@ STORE_WRITE_SECONDS: Final = Histogram(
 WRITES_WAITING: Final = Gauge(
     "roost_writes_waiting", "Writes of this host that are queued or under way.", ["queue"], registry=HOST
 )
+UNHANDLED: Final = Gauge(
+    "roost_host_unhandled_records", "Records at this host that no actor has handled.", registry=HOST
+)
+UNSTORED: Final = Gauge(
+    "roost_host_unstored_records", "Records at this host that are not stored.", registry=HOST
+)
+UNSTORED_BYTES: Final = Gauge(
+    "roost_host_unstored_bytes", "Bytes of the batches at this host that are not stored.", registry=HOST
+)
+OLDEST_UNSTORED: Final = Gauge(
+    "roost_host_unstored_oldest_seconds",
+    "Time since the oldest record came to this host that is not stored.",
+    registry=HOST,
+)
 DELIVERY_SECONDS: Final = Histogram(
     "roost_delivery_seconds",
     "Time from an entry's acceptance to its leaving the host for a device that is attached.",

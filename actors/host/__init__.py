@@ -14,9 +14,10 @@ from actors import messages as msg
 from actors.host.inboxes import Inboxes
 from actors.host.ledger import Ledger
 from actors.host.links import FromLinks
+from actors.host.reports import Reports
 from actors.host.state import HostSettings
 from actors.host.time import Time
-from actors.link import serve
+from actors.link import Link, serve
 from actors.service import Address
 from roost.errors import RoostError
 from storage import metrics
@@ -35,6 +36,7 @@ class ActorHost(Inboxes, FromLinks, Time):
         self._server, address = await serve(
             self._settings.listen, 0, self, msg.decode_to_host, secret=self._secret
         )
+        self._reports = Reports(self._shards, self._gateways, self._clock)
         self._spawn(self._keep_time())
         self._spawn(self._passivate())
         return address
@@ -86,6 +88,11 @@ class ActorHost(Inboxes, FromLinks, Time):
         metrics.ATTACHED_STREAMS.set(len(self._outlets.streams))
         metrics.UNACKNOWLEDGED.set(self._unacknowledged())
         metrics.OLDEST_UNACKNOWLEDGED.set(self._outlets.oldest_wait_s())
+        looked = [self._reports.look_at(shard) for shard in self._shards.values()]
+        metrics.UNHANDLED.set(sum(each.unhandled for each in looked))
+        metrics.UNSTORED.set(sum(each.unstored for each in looked))
+        metrics.UNSTORED_BYTES.set(sum(each.size for each in looked))
+        metrics.OLDEST_UNSTORED.set(max((each.age_ms for each in looked), default=0) / 1000)
         for queue, waiting in self._writer.queues().items():
             metrics.WRITES_WAITING.labels(queue).set(waiting)
         return metrics.exposition(metrics.WRITER, metrics.HOST)
@@ -103,7 +110,14 @@ class ActorHost(Inboxes, FromLinks, Time):
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._reports.stop()
         self._outlets.close()
         for link in set(self._routers.values()):
             link.close()
         return given_up
+
+    def received(self, link: Link, messages: list[Any]) -> None:
+        """Turn messages into events; what a router brings is reported on."""
+        super().received(link, messages)
+        if link.role == "router":
+            self._reports.soon()

@@ -60,6 +60,8 @@ class Inboxes(HostState):
         self, user: str, waited: tuple[ev.Event, Shard, int | None], actor: UserActor, stored: int, now: int
     ) -> None:
         event, shard, offset = waited
+        if offset is not None:
+            shard.backlog.unhandled -= 1
         try:
             effects = actor.handle(event, now, stored)
         except Exception as exc:
@@ -142,6 +144,7 @@ class Inboxes(HostState):
         del self._residents[user]
         for event, shard, offset in resident.inbox:
             if isinstance(event, ev.RecordArrived) and offset is not None:
+                shard.backlog.unhandled -= 1
                 self._poison(shard, offset, event.value, "the recipient cannot be loaded")
             else:
                 self._outlets.refuse_event(event, "unknown_user", "there is no such user")

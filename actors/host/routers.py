@@ -62,11 +62,18 @@ class FromRouters(HostState):
                 # must open it anew, else it would send for ever to a host that does not listen.
                 link.send(msg.NotMine(part.shard, self._view.version if self._view is not None else 0))
                 continue
-            for offset, value in zip(part.offsets, part.values, strict=True):
-                if offset >= shard.offsets.following:
-                    shard.offsets.begin(offset)
-                    self._take(shard, offset, value)
+            self._take_part(shard, part)
             self._if_ready(shard)
+
+    def _take_part(self, shard: Shard, part: msg.Part) -> None:
+        began, size = shard.offsets.following, 0
+        for offset, value in zip(part.offsets, part.values, strict=True):
+            if offset >= shard.offsets.following:
+                shard.offsets.begin(offset)
+                size += len(value)
+                self._take(shard, offset, value)
+        if shard.offsets.following > began:
+            shard.backlog.took(shard.offsets.following, size, self._clock())
 
     def _take(self, shard: Shard, offset: int, value: bytes) -> None:
         if traces.tracer is not None:
@@ -79,6 +86,7 @@ class FromRouters(HostState):
         if self._view is not None and shard_of(record.to, self._view.shards) != shard.number:
             self._poison(shard, offset, value, "the record is on a shard that is not its recipient's")
             return
+        shard.backlog.unhandled += 1
         self._post_at(shard, record.to, ev.RecordArrived(shard.base + offset, record, value), offset)
 
     def _shut(self, link: Link, message: msg.Shut) -> None:

@@ -36,7 +36,7 @@ async def send(body: NewMessage, caller: Caller, deps: With) -> Response:
     """Accept a message: durable when answered. The same id again gives the same answer."""
     wait = deps.limits.wait_s("sends", caller.device, deps.clock())
     if wait > 0:
-        raise limited("sends", wait)
+        raise limited("sends", deps.sender.gate.limit(caller.device, wait))
     try:
         payloads = {device: wire.from_base64(text) for device, text in body.payloads.items()}
     except ValueError as exc:

@@ -56,6 +56,26 @@ def exposition(deps: Deps) -> bytes:
     )
     total("roost_streams_reattached_total", "Streams attached again after a move.", deps.hosts.reattached)
     total("roost_messages_accepted_total", "Messages answered with a number.", deps.sender.accepted)
+    gate = deps.sender.gate
+    totals(
+        "roost_sends_refused_total",
+        "Sends refused because there was more to do than could be done, or the log did not take them.",
+        "reason",
+        gate.admission.refused,
+    )
+    show("roost_sends_open", "Sends without an answer.", gate.admission.inside)
+    show("roost_sends_open_bytes", "Bytes of the sends without an answer.", gate.admission.size)
+    show("roost_sends_oldest_seconds", "Time that the oldest send waits for its round.", deps.sender.oldest_s)
+    show(
+        "roost_accept_wait_seconds",
+        "Expected time of a new send to its number.",
+        gate.admission.accept_wait_s(),
+    )
+    show(
+        "roost_deliver_wait_seconds",
+        "Expected time of a new record from the log to its actor, on the slowest shard.",
+        gate.deliver_wait_s(),
+    )
     total(
         "roost_accept_cache_failures_total", "Sends that went on without Redis.", deps.sender.cache_failures
     )

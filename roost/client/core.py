@@ -104,7 +104,8 @@ class Session:
                 return [Renew()]
             case Problem(frame="read", code=code) if code in CODES and CODES[code].retry == "later":
                 # It does not say which: all that were written of late are written again.
-                self._reads_again_ms = self._reads_again_ms or now_ms + _READ_AGAIN_MS
+                pause_ms = max(_READ_AGAIN_MS, int((frame.retry_after_s or 0) * 1000))
+                self._reads_again_ms = self._reads_again_ms or now_ms + pause_ms
                 return []
             case Problem(frame=refused, code=code, detail=detail):
                 return [Tell(events.Refused(refused, code, detail))]

@@ -3,6 +3,7 @@
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from roost.client.state import OutboxItem
 
@@ -32,6 +33,21 @@ _LONGEST_PAUSE_MS = 30_000
 def pause_ms(failures: int) -> int:
     """Return how long to wait after so many failures in a row."""
     return min(_LONGEST_PAUSE_MS, _FIRST_PAUSE_MS << min(failures, 10))
+
+
+def backoff_ms(failures: int, told_s: float | None, seed: str) -> int:
+    """Return how long to wait before a message is repeated.
+
+    Args:
+        failures: Refusals in a row, at least 1.
+        told_s: The time that the server named, in seconds: the least.
+        seed: What spreads clients that were refused together: the message's id, most of which is random.
+    """
+    ceiling = pause_ms(failures)
+    chance = crc32(f"{seed}{failures}".encode()) / 2**32
+    if told_s is None:
+        return int(ceiling * (0.5 + chance / 2))
+    return int(told_s * 1000 + ceiling * chance)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from roost.client.lane import (
     KEEP_MS,
     MAX_MISMATCHES,
     Lane,
+    backoff_ms,
     pause_ms,
 )
 from roost.client.state import OutboxItem, State
@@ -39,6 +40,7 @@ class Outbox:
         self._items = state.outbox
         self.lanes: dict[str, Lane] = {}
         self.open = False
+        self._quiet_until_ms = 0
         # Not kept: a watermark whose telling went down with the app is told again when it comes again.
         self._told_delivered: dict[str, int] = {}
         self._told_read: dict[str, int] = {}
@@ -70,6 +72,7 @@ class Outbox:
     def closed(self) -> None:
         """The session is down: what was on its way waits again, in its old place."""
         self.open = False
+        self._quiet_until_ms = 0
         for lane in self.lanes.values():
             lane.back_to_front()
             lane.checking.clear()
@@ -124,6 +127,8 @@ class Outbox:
             lane.back_to_front()
             return self._check(lane, [item], now_ms)
         if frame.code == "unauthenticated" or (code is not None and code.retry == "later"):
+            # The time told is the device's, whoever the message was for.
+            self._quiet_until_ms = max(self._quiet_until_ms, now_ms + int((frame.retry_after_s or 0) * 1000))
             self._retry(lane, now_ms, frame.retry_after_s)
             return []
         return self._fail(lane, item, frame.code, frame.detail) + self._pump(lane, now_ms)
@@ -206,7 +211,7 @@ class Outbox:
         return lane if lane is not None and lane.current is item else None
 
     def _pump(self, lane: Lane, now_ms: int) -> list[Effect]:
-        if not self.open or not lane.may_send(now_ms):
+        if not self.open or now_ms < self._quiet_until_ms or not lane.may_send(now_ms):
             return []
         item = lane.current = lane.waiting.popleft()
         if item.payloads is None:
@@ -225,8 +230,8 @@ class Outbox:
 
     def _retry(self, lane: Lane, now_ms: int, after_s: float | None) -> None:
         lane.failures += 1
-        wait = pause_ms(lane.failures) if after_s is None else int(after_s * 1000)
-        lane.not_before_ms = now_ms + wait
+        seed = "" if lane.current is None else lane.current.id
+        lane.not_before_ms = now_ms if after_s == 0 else now_ms + backoff_ms(lane.failures, after_s, seed)
         lane.back_to_front()
 
     def _fail(self, lane: Lane, item: OutboxItem, code: str, detail: str) -> list[Effect]:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from actors import messages as m
 from actors.service import ClusterView
+from api.admission import Reason
 from api.directory import Person, person_of
 from api.outgoing import Outgoing
 from api.sending import Sender
@@ -58,6 +59,9 @@ class PromptSender(Sender):
         finish(self._round([item]))
 
     def _schedule(self) -> None:
+        """Nothing waits here."""
+
+    def _shed(self, device: str, reason: Reason) -> None:
         """Nothing waits here."""
 
     def _spawn(self, work: Any) -> None:

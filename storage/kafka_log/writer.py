@@ -42,15 +42,20 @@ _Shard = tuple[str, int]
 
 
 class _Call:
-    """One ``append``: collects the outcome of each item."""
+    """One ``append``: collects the outcome of each item.
 
-    __slots__ = ("abandoned", "done", "outcomes", "waiting")
+    Attributes:
+        failed: Shards that did not take one of its items: they take none that comes behind it.
+    """
+
+    __slots__ = ("abandoned", "done", "failed", "outcomes", "waiting")
 
     def __init__(self, items: int) -> None:
         self.outcomes: list[int | Exception | None] = [None] * items
         self.waiting = items
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.abandoned = False
+        self.failed: set[_Shard] = set()
 
     def settle(self, index: int, outcome: int | Exception) -> None:
         if self.outcomes[index] is None:
@@ -248,7 +253,7 @@ class KafkaLogWriter:
 
     async def _send(self, shard: _Shard, queue: deque[_Item]) -> None:
         batch = self._producer.create_batch()
-        items = _fill(batch, queue)
+        items = _fill(batch, shard, queue)
         if not items:
             return
         self._in_flight[shard] = items
@@ -293,6 +298,7 @@ class KafkaLogWriter:
             error = away(outcome)
             error.__cause__ = outcome
             for item in items:
+                item.call.failed.add(shard)
                 item.call.settle(item.place, error)
         self._work.set()
 
@@ -311,12 +317,16 @@ class KafkaLogWriter:
         return True
 
 
-def _fill(batch: Any, queue: deque[_Item]) -> list[_Item]:
-    """Move what fits from the queue into the batch."""
+def _fill(batch: Any, shard: _Shard, queue: deque[_Item]) -> list[_Item]:
+    """Move what fits from the queue into the batch, and nothing that came behind what was not taken."""
     items: list[_Item] = []
     while queue:
         item = queue[0]
-        if not item.call.abandoned:
+        if shard in item.call.failed:
+            item.call.settle(
+                item.place, Unavailable("The log did not take a record that was before this one.")
+            )
+        elif not item.call.abandoned:
             if batch.append(key=None, value=item.value, timestamp=None) is None:
                 break
             items.append(item)

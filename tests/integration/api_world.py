@@ -16,11 +16,12 @@ from nacl.signing import SigningKey
 
 from actors.host import ActorHost
 from actors.service import ClusterView
+from api.admission import Bounds
 from api.deps import ApiSettings
 from api.gateway import Gateway, Listen
 from api.limits import Limit
 from cluster.router import Router
-from cluster.servers import free_port, kfake, start
+from cluster.servers import Server, free_port, kfake, start
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7
@@ -40,6 +41,8 @@ PASSWORD = "correct horse battery"
 class Urls:
     mongo: str
     redis: str
+    hosts_mongo: str = ""
+    """Where the host finds the store, if not where everybody does."""
 
 
 @dataclass
@@ -139,6 +142,7 @@ class World:
     routers: list[Router]
     store: MongoStore
     view: ClusterView
+    broker: Server
 
     @property
     def addresses(self) -> list[str]:
@@ -221,14 +225,25 @@ async def closing(socket: aiohttp.ClientWebSocketResponse) -> tuple[list[dict[st
 
 @asynccontextmanager
 async def running(
-    urls: Urls, *, gateways: int = 1, limits: dict[str, Limit] | None = None
+    urls: Urls,
+    *,
+    gateways: int = 1,
+    limits: dict[str, Limit] | None = None,
+    bounds: Bounds | None = None,
 ) -> AsyncIterator[World]:
     """Run the world with a database, a broker and keys of its own."""
     async with AsyncExitStack() as stack:
-        yield await _built(stack, urls, gateways, limits)
+        settings = ApiSettings(SERVER_NAME, admission=bounds or Bounds())
+        yield await _built(stack, urls, gateways, limits, settings)
 
 
-async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[str, Limit] | None) -> World:
+async def _built(
+    stack: AsyncExitStack,
+    urls: Urls,
+    gateways: int,
+    limits: dict[str, Limit] | None,
+    settings: ApiSettings,
+) -> World:
     name = f"t{secrets.token_hex(5)}"
     keyring = KeyRing(fresh_secrets(now_ms()))
     # The topics' names are fixed, and this broker is up in milliseconds: each world has its own.
@@ -241,8 +256,8 @@ async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[
     for topic in ("mailbox", "push"):
         await admin.create(topic, SHARDS)
 
-    def store(*, ours: bool = True) -> MongoStore:
-        made = MongoStore(urls.mongo, name, "motor", keyring)
+    def store(*, ours: bool = True, url: str = "") -> MongoStore:
+        made = MongoStore(url or urls.mongo, name, "motor", keyring)
         if ours:
             stack.push_async_callback(made.close)
         return made
@@ -263,7 +278,9 @@ async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[
     own = store()
     await own.prepare()
     await own.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
-    host = ActorHost("host-0", store(), cache(), await writer(), keyring.cluster_secret, now_ms)
+    host = ActorHost(
+        "host-0", store(url=urls.hosts_mongo), cache(), await writer(), keyring.cluster_secret, now_ms
+    )
     reader = KafkaLogReader(kafka, "mailbox", "routers")
     await reader.start()
     router = Router("router-0", reader, store(), keyring.cluster_secret)
@@ -271,7 +288,7 @@ async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[
         Gateway(
             f"gateway-{number}",
             Listen(port=0),
-            ApiSettings(SERVER_NAME),
+            settings,
             store=store(ours=False),
             cache=cache(ours=False),
             log_writer=await writer(ours=False),
@@ -294,4 +311,4 @@ async def _built(stack: AsyncExitStack, urls: Urls, gateways: int, limits: dict[
     for service in (host, *own_services):
         await service.apply(view)
     http = await stack.enter_async_context(aiohttp.ClientSession())
-    return World(http, fronts, host, [router], own, view)
+    return World(http, fronts, host, [router], own, view, broker)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from roost.client import events
 from roost.client.core import Session
 from roost.client.effects import Batch, Check, Effect, Seal, Take, Tell, Write
-from roost.client.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS
+from roost.client.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS, backoff_ms, pause_ms
 from roost.client.state import OutboxItem, State
 from roost.ids import uuid7
 from roost.wire import Accepted, Ready, ReceiptEntry, Rejected, Send
@@ -286,13 +286,55 @@ def test_what_can_never_be_accepted_fails_and_the_next_one_goes(code: str) -> No
     assert world.seals[0].item.id == second
 
 
-def test_busy_waits_as_long_as_it_was_told() -> None:
+def test_busy_waits_as_long_as_it_was_told_and_a_little_by_chance() -> None:
     world = flown()
     world.serve_one("busy")
     world.pass_time(499)
     assert world.outgoing == []
-    world.pass_time(1)
+    world.pass_time(401)
     assert len(world.outgoing) == 1
+
+
+def test_every_lane_waits_when_the_device_was_told_to() -> None:
+    world = flown()
+    world.serve_one("busy")
+    world.submit("carol")
+    assert world.seals == []
+    world.pass_time(499)
+    assert world.seals == []
+    world.pass_time(1)
+    assert [seal.item.to for seal in world.seals] == ["carol"]
+
+
+def test_refused_again_and_again_it_waits_longer_and_is_never_given_up() -> None:
+    world = flown()
+    first, second = world.submitted["bob"][0], world.submit("bob")
+    waits = []
+    for _ in range(12):
+        frame, began = world.outgoing.pop(0), world.now
+        assert frame.id == first
+        refusal = Rejected(frame.id, "unavailable", "later", retry_after_s=1.0)
+        world.perform(world.session.received(refusal, world.now))
+        while not world.outgoing:
+            world.pass_time(100)
+        waits.append(world.now - began)
+    assert min(waits) >= 1_000
+    assert max(waits[:3]) < 1_000 + 200 * 2**3 + 200
+    assert max(waits[8:]) > 5_000
+    world.serve_one("fine")
+    world.seal_one(stale=False)
+    assert [frame.id for frame in world.outgoing] == [second]
+    world.serve_one("fine")
+    assert not [event for event in world.told if isinstance(event, events.Failed)]
+
+
+def test_clients_that_were_refused_together_come_back_apart() -> None:
+    waits = [backoff_ms(3, 1.0, uuid7(1_000, number.to_bytes(10, "big"))) for number in range(200)]
+    assert min(waits) >= 1_000
+    assert max(waits) <= 1_000 + pause_ms(3)
+    assert len({wait // 100 for wait in waits}) > pause_ms(3) // 100 * 0.8
+    told_nothing = [backoff_ms(3, None, str(number)) for number in range(200)]
+    assert pause_ms(3) // 2 <= min(told_nothing) < max(told_nothing) <= pause_ms(3)
 
 
 def test_an_id_that_was_used_is_asked_about() -> None:

@@ -1,0 +1,82 @@
+"""What a host tells gateways of its own accord: how far it is with its shards, while there is much to do."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from actors import messages as msg
+from actors.link import Link
+from actors.shard import Shard
+from roost.clock import Clock
+
+REPORT_S: Final = 0.1
+"""Time between two reports."""
+
+_SINCE_PROTOCOL: Final = 2
+_CAME: Final = 16
+_UNHANDLED: Final = 16
+_UNSTORED: Final = 1_000
+_OLD_MS: Final = 2_500
+
+
+class Reports:
+    """The reports of one host. A gateway that hears nothing of a shard holds nothing back for it.
+
+    Args:
+        shards: The shards that are here, by number.
+        gateways: The links to tell.
+        clock: Unix milliseconds.
+    """
+
+    def __init__(self, shards: Mapping[int, Shard], gateways: Iterable[Link], clock: Clock) -> None:
+        self._shards, self._gateways, self._clock = shards, gateways, clock
+        self._timer: asyncio.TimerHandle | None = None
+        self._followed: dict[int, int] = {}
+        self._pressed: set[int] = set()
+
+    def soon(self) -> None:
+        """Something came: look at it in a while."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(REPORT_S, self.report)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def report(self) -> None:
+        """Tell the gateways of the shards with much to do."""
+        self._timer = None
+        looked = {number: self.look_at(shard) for number, shard in self._shards.items()}
+        pressed, self._pressed = self._pressed, {n for n, each in looked.items() if self._presses(n, each)}
+        self._followed = {number: each.following for number, each in looked.items()}
+        # Who was told that there is much to do is told once that there no longer is.
+        telling = {number: looked[number] for number in self._pressed | pressed if number in looked}
+        if telling:
+            report = msg.Backlogs(telling, len(looked))
+            for link in self._gateways:
+                if link.protocol >= _SINCE_PROTOCOL and not link.congested:
+                    link.send(report)
+        if any(each.unstored for each in looked.values()):
+            self.soon()
+
+    def look_at(self, shard: Shard) -> msg.ShardBacklog:
+        """Return how far a shard is."""
+        offsets, backlog = shard.offsets, shard.backlog
+        backlog.stored(offsets.stored)
+        return msg.ShardBacklog(
+            shard.base + offsets.following,
+            backlog.unhandled,
+            offsets.following - offsets.stored,
+            backlog.size,
+            backlog.age_ms(self._clock()),
+        )
+
+    def _presses(self, number: int, looked: msg.ShardBacklog) -> bool:
+        return (
+            looked.following - self._followed.get(number, looked.following) >= _CAME
+            or looked.unhandled >= _UNHANDLED
+            or looked.unstored >= _UNSTORED
+            or looked.age_ms >= _OLD_MS
+        )

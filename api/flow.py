@@ -1,0 +1,65 @@
+"""The measure of one queue: how long a newcomer would wait. Pure."""
+
+from typing import Final
+
+LOOK_S: Final = 0.1
+"""A rate is measured over at least this long."""
+
+_SMOOTH_S: Final = 0.5
+_FORGET_S: Final = 5.0
+
+
+class Flow:
+    """How long a newcomer to a queue would wait: what is ahead of it, divided by what leaves in a second.
+
+    The rate is what left while the queue was never empty: what leaves an idle queue says how much came,
+    and not how much could go.
+
+    Args:
+        assumed: Rate as long as none was measured.
+        floor: As many may wait whatever the rate.
+    """
+
+    __slots__ = ("_at_s", "_inside", "_left", "_measured_s", "assumed", "floor", "rate")
+
+    def __init__(self, assumed: float, floor: int) -> None:
+        self.assumed = assumed
+        self.floor = floor
+        self.rate: float | None = None
+        self._at_s = -1.0
+        self._measured_s = 0.0
+        self._left = 0
+        self._inside = 0
+
+    def look(self, now_s: float, left: int, inside: int) -> None:
+        """Measure.
+
+        Args:
+            now_s: The time.
+            left: How many have left since ever.
+            inside: How many wait.
+        """
+        seconds, done = now_s - self._at_s, left - self._left
+        if self._at_s < 0 or done < 0 or seconds > _FORGET_S:
+            self.rate = None
+        elif seconds < LOOK_S:
+            return
+        else:
+            self._measure(now_s, done / seconds, seconds, busy=0 < inside >= done <= self._inside)
+        self._at_s, self._left, self._inside = now_s, left, inside
+
+    def _measure(self, now_s: float, rate: float, seconds: float, *, busy: bool) -> None:
+        if self.rate is None or rate > self.rate:
+            if busy or self.rate is not None:
+                self.rate, self._measured_s = rate, now_s
+        elif busy:
+            self.rate += (rate - self.rate) * min(1.0, seconds / _SMOOTH_S)
+            self._measured_s = now_s
+        elif now_s - self._measured_s > _FORGET_S:
+            self.rate = None
+
+    def wait_s(self, inside: int, floor: int | None = None) -> float:
+        """Return how long a newcomer would wait behind so many; ``floor``: another than its own."""
+        if inside <= (self.floor if floor is None else floor):
+            return 0.0
+        return inside / max(1.0, self.assumed if self.rate is None else self.rate)

@@ -1,0 +1,137 @@
+"""The accept path while the log fails and stands still: of each device a beginning is accepted."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.admission import Admission, Bounds
+from api.directory import Person
+from api.outgoing import Outcome, Outgoing
+from api.sending import Sender
+from api.sequence import Sequencer
+from api.tokens import Principal
+from roost import wire
+from roost.errors import Unavailable
+from roost.ids import uuid7
+from storage.ports import Accepted
+
+NOW = 1_795_000_000_000
+BOB = Person("u-bob", "bob", "Bob", frozenset({"PHONE00001"}), frozenset({"PHONE00001"}))
+DEVICES = ("a", "b", "c")
+
+
+class Directory:
+    """Knows everybody by heart."""
+
+    def peek(self, username: str) -> Person:
+        if username == "bob":
+            return BOB
+        return Person(f"u-{username}", username, username, frozenset({username}), frozenset({username}))
+
+
+class Cache:
+    async def recall(self, keys: Sequence[Any]) -> list[None]:
+        return [None] * len(keys)
+
+    async def remember(self, _answers: Any) -> None:
+        return
+
+
+class Log:
+    """Answers an append when it is told to, and takes as many of its records as it is told to."""
+
+    def __init__(self) -> None:
+        self.open: list[tuple[int, asyncio.Future[list[int | Exception]]]] = []
+        self.taken = 1
+
+    async def append(self, _topic: str, items: Sequence[Any]) -> list[int | Exception]:
+        future: asyncio.Future[list[int | Exception]] = asyncio.get_running_loop().create_future()
+        self.open.append((len(items), future))
+        return await future
+
+    def answer(self, take: int) -> None:
+        if self.open:
+            count, future = self.open.pop(0)
+            take = min(take, count)
+            offsets: list[int | Exception] = list(range(self.taken, self.taken + take))
+            self.taken += take
+            future.set_result(offsets + [Unavailable("The log is away.")] * (count - take))
+
+
+class World:
+    """A gateway's accept path with devices that never wait."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.log = Log()
+        parts: Any = (object(), Cache(), Sequencer(self.log, None), Directory())  # type: ignore[arg-type]
+        parts[2].adopt([1])
+        self.sender = Sender(*parts, lambda: NOW, Admission(bounds))
+        self.sent: dict[str, list[str]] = {device: [] for device in DEVICES}
+        self.answers: dict[str, list[tuple[str, Outcome]]] = {device: [] for device in DEVICES}
+        self._made = 0
+
+    async def step(self, kind: str, device: str, count: int) -> None:
+        if kind == "send":
+            for _ in range(count):
+                self._send(device)
+        elif kind == "take":
+            self.log.answer(count)
+        elif kind == "fail":
+            self.log.answer(0)
+        else:
+            self.sender._sweep(1e12)
+        for _ in range(8):
+            await asyncio.sleep(0)
+
+    def _send(self, device: str) -> None:
+        self._made += 1
+        message_id = uuid7(NOW, self._made.to_bytes(10, "big"))
+        self.sent[device].append(message_id)
+        frame = wire.Send(message_id, "bob", NOW, "sealed.v1", {"PHONE00001": b"sealed"})
+        principal = Principal(f"u-{device}", device, device, "family", NOW * 2, frozenset())
+        self.sender.submit(
+            Outgoing(principal, frame, lambda outcome: self.answers[device].append((message_id, outcome)))
+        )
+
+    async def end(self) -> None:
+        while self.sender.gate.admission.inside:
+            await self.step("take", "", 1_000)
+        self.sender.gate.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["send", "send", "take", "take", "fail", "sweep"]),
+            st.sampled_from(DEVICES),
+            st.integers(1, 8),
+        ),
+        max_size=40,
+    ),
+    st.integers(1, 60),
+)
+def test_a_beginning_of_what_each_device_sent_is_accepted(
+    steps: list[tuple[str, str, int]], room: int
+) -> None:
+    async def run() -> None:
+        world = World(Bounds(sends=room))
+        for step in steps:
+            await world.step(*step)
+        await world.end()
+        for device in DEVICES:
+            answers = dict(world.answers[device])
+            assert list(answers) != [] or not world.sent[device]
+            assert answers.keys() == set(world.sent[device])
+            accepted = [each for each in world.sent[device] if isinstance(answers[each], Accepted)]
+            assert accepted == world.sent[device][: len(accepted)]
+            seqs = [answers[each].seq for each in accepted]  # type: ignore[union-attr]
+            assert seqs == sorted(seqs)
+            refusals = [each for each in answers.values() if not isinstance(each, Accepted)]
+            assert all(each.retry_after_s and each.retry_after_s >= 0.05 for each in refusals)
+        assert (world.sender.gate.admission.inside, world.sender.gate.admission.size) == (0, 0)
+
+    asyncio.run(run())
