@@ -29,7 +29,7 @@ from storage.records import (
 
 log = structlog.get_logger()
 
-ROWS_EVERY_S = 2.0
+ROWS_EVERY_S = 1.0
 """Conversation rows are collected this long, so that many receipts of a pair are one write."""
 
 CURSORS_EVERY_S = 5.0

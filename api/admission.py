@@ -62,7 +62,7 @@ class Bounds(Struct, frozen=True):
     sends: int = 8_000
     size: int = 32 * 1024 * 1024
     device: int = 512
-    unstored: int = 50_000
+    unstored: int = 100_000
     unstored_size: int = 64 * 1024 * 1024
 
 

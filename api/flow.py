@@ -13,7 +13,7 @@ class Flow:
     """How long a newcomer to a queue would wait: what is ahead of it, divided by what leaves in a second.
 
     The rate is what left while the queue was never empty: what leaves an idle queue says how much came,
-    and not how much could go.
+    and not how much could go. It says that so much *can* go, though: no rate is taken to be lower.
 
     Args:
         assumed: Rate as long as none was measured.
@@ -49,9 +49,11 @@ class Flow:
         self._at_s, self._left, self._inside = now_s, left, inside
 
     def _measure(self, now_s: float, rate: float, seconds: float, *, busy: bool) -> None:
-        if self.rate is None or rate > self.rate:
-            if busy or self.rate is not None:
-                self.rate, self._measured_s = rate, now_s
+        known = self.assumed if self.rate is None else self.rate
+        if rate > known or (busy and self.rate is None):
+            self.rate, self._measured_s = rate, now_s
+        elif self.rate is None:
+            return
         elif busy:
             self.rate += (rate - self.rate) * min(1.0, seconds / _SMOOTH_S)
             self._measured_s = now_s

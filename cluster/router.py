@@ -34,7 +34,7 @@ BUSY_RECORDS = 32
 REST_S_PER_RECORD = 0.0001
 REST_S_AT_MOST = 0.04
 
-UNSTORED_LIMIT = 100_000
+UNSTORED_LIMIT = 200_000
 """Records that may be at a host and not yet stored, shared by its shards; a shard beyond that is not read."""
 
 UNSTORED_LEAST = 2_000

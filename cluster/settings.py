@@ -199,7 +199,7 @@ class Admission(Group):
         description="Messages of one device that have no answer yet; its stream is not read meanwhile.",
     )
     unstored: int = Field(
-        50_000, ge=1, description="Records in one host that are not stored yet, shared by its shards."
+        100_000, ge=1, description="Records in one host that are not stored yet, shared by its shards."
     )
     unstored_bytes: int = Field(64 * 1024 * 1024, ge=1_048_576, description="Their bytes.")
 
