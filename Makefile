@@ -11,7 +11,7 @@ BROKER := broker/main.go broker/go.mod broker/go.sum broker/build.py
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 
-.PHONY: help setup demo up chat test kafka-test cluster-test node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
+.PHONY: help setup demo up chat test slow-test kafka-test cluster-test node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,8 +39,11 @@ up: $(STAMP) ## The whole system on this machine, until Ctrl-C
 chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
 	@$(BIN)/roost chat --as $(or $(AS),alice)
 
-test: $(STAMP) ## Every test, on real servers
-	@$(BIN)/pytest
+test: $(STAMP) ## Every test but the slowest, on real servers
+	@$(BIN)/pytest -m "not slow" --durations=25
+
+slow-test: $(STAMP) ## The slowest tests: stops while parts hang, trimming of a log (about four minutes)
+	@$(BIN)/pytest -m slow --durations=5
 
 kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker and three
 	@command -v java >/dev/null && command -v mvn >/dev/null || \

@@ -149,9 +149,11 @@ async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_b
     await until(lambda: world.pushes(first[2]), bool)
     admin = KafkaLogAdmin(world.broker)
     await admin.start()
+    await world.writer.pause()  # as the coordinator has every writer held meanwhile
     await admin.delete(TOPIC)
     await admin.create(TOPIC, SHARDS)
     await admin.close()
+    world.writer.resume()
     await world.wake(*second[:2])  # the new log is as long as what was read of the old one
     await world.pusher.apply(replace(VIEW, version=2, pushes=(7,) * SHARDS))
     await until(lambda: world.pushes(second[2]), bool)

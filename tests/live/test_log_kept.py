@@ -62,6 +62,7 @@ async def test_what_was_accepted_and_not_stored_outlives_kill_9_of_everything(
         await ben.leave()
 
 
+@pytest.mark.slow
 async def test_a_trimmed_log_is_no_lost_log(own_system: Callable[..., System]) -> None:
     system = own_system(
         "--port", str(free_port()), env={"ROOST_SHARDS": "2", "ROOST_LOG__KEEP_S": "1"}

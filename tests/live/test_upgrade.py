@@ -13,11 +13,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pymongo import AsyncMongoClient
 
 from tests.live.crowd import crowd
 from tests.live.running import System
+from tests.live.stored import stored_messages
 from tests.live.test_scaling import verb
+from tests.live.waiting import until
 
 pytestmark = [pytest.mark.timeout(280)]
 
@@ -62,15 +63,19 @@ def next_release(folder: Path) -> Path:
     return folder
 
 
-async def stored_versions(system: System) -> Counter[tuple[int, str]]:
-    """Count the stored messages by their version and the new field."""
-    client: AsyncMongoClient[dict[str, bytes]] = AsyncMongoClient(system.mongo)
-    async with client:
-        found: Counter[tuple[int, str]] = Counter()
-        async for entry in client["roost"]["mailbox"].find({"k": "m"}, ["r"]):
-            _, *fields = msgspec.msgpack.decode(entry["r"])
-            found[fields[VERSION_AT - 1], "".join(fields[VERSION_AT:])] += 1
-        return found
+async def stored_versions(system: System, delivered: int) -> Counter[tuple[int, str]]:
+    """Count the stored messages by their version and the new field, once as many are stored."""
+
+    def missing() -> str:
+        count = len(stored_messages(system))
+        return "" if count >= delivered else f"{count} of {delivered} messages are stored"
+
+    await until(missing, within=10)
+    found: Counter[tuple[int, str]] = Counter()
+    for entry in stored_messages(system):
+        _, *fields = msgspec.msgpack.decode(entry.record)
+        found[fields[VERSION_AT - 1], "".join(fields[VERSION_AT:])] += 1
+    return found
 
 
 @pytest.mark.asyncio
@@ -84,7 +89,7 @@ async def test_every_role_is_renewed_under_traffic(own_system: Callable[..., Sys
     async with crowd(system.http, "renewed", 20, contacts=4, seed=20_261_124) as people:
         await people.talk(40, RATE)
         await people.settle(within=60)
-        assert set(await stored_versions(system)) == {(1, "")}
+        assert set(await stored_versions(system, 40)) == {(1, "")}
 
         link.unlink()
         link.symlink_to(then)
@@ -100,7 +105,7 @@ async def test_every_role_is_renewed_under_traffic(own_system: Callable[..., Sys
         people.check()
         await people.check_watermarks()
 
-        versions = await stored_versions(system)
+        versions = await stored_versions(system, len(people.ids))
         assert versions[1, ""] > 40, "nothing was written while both releases ran"
         assert versions[2, "b"] >= 40, "the new release is not used"
         assert set(versions) == {(1, ""), (2, "b")}
