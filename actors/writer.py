@@ -1,6 +1,7 @@
 """Performs durable effects in batches: each kind of write has one loop that takes all that waits.
 
 Every write here is idempotent, so a write whose fate is unknown is simply done again.
+Long, because each of the six kinds has its queue and its loop here.
 """
 
 import asyncio

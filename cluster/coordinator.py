@@ -2,6 +2,7 @@
 
 It can be killed at any time: what it must not forget is in MongoDB (map, bases, phase), everything
 else it asks the living roles again, and nothing moves because it was away.
+Long, because every decision about the map and the log is taken here, by one loop.
 """
 
 import asyncio

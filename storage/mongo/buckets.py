@@ -88,7 +88,7 @@ def _runs(entries: Iterable[MailboxDocument]) -> Iterator[list[MailboxDocument]]
 
 def _bucket(user: str, run: Sequence[MailboxDocument]) -> Document:
     first, last = run[0].seq, run[-1].seq
-    packed = [_Entry(*astuple(entry)[1:]) for entry in run]
+    packed = [astuple(entry)[1:] for entry in run]  # the places of `_Entry`
     return {"_id": f"{user}|{first:014x}|{last:014x}", "u": user, "s": last, "e": _encode(packed)}
 
 

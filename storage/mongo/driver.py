@@ -25,7 +25,6 @@ Change = tuple[Filter, Mapping[str, Any]]
 Sort = Sequence[tuple[str, int]]
 
 ASCENDING: Final = 1
-DESCENDING: Final = -1
 
 _DUPLICATE_KEY: Final = 11000
 
