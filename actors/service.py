@@ -48,6 +48,11 @@ class ClusterView(Struct, frozen=True):
         }
 
     @property
+    def gateways(self) -> int:
+        """Number of gateways that there are, or are about to be."""
+        return sum(name.startswith("gateway") for name in self.incarnations)
+
+    @property
     def shards(self) -> int:
         """Number of shards, which is also the number of partitions."""
         return len(self.hosts)

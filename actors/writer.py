@@ -43,10 +43,8 @@ ENTRIES_AT_ONCE = 10_000
 BYTES_AT_ONCE = 16 * 1024 * 1024
 """Bounds of one write of entries."""
 
-BUSY = 16
-"""Receipts in one round above which the next round is given time to collect."""
-
-BUSY_WAIT_S = 0.05
+RECEIPTS_EVERY_S = 0.1
+"""Receipts are collected this long: each append is a turn of the log, the router and the store."""
 
 _LOOPS = ("documents", "rows", "wakes", "receipts", "cursors", "rest")
 
@@ -126,7 +124,7 @@ class Writer:
         self._signals = {
             name: asyncio.Event() for name in ("documents", "rows", "wakes", "receipts", "cursors", "rest")
         }
-        self._hurry = {name: asyncio.Event() for name in ("documents", "rows", "cursors")}
+        self._hurry = {name: asyncio.Event() for name in ("documents", "rows", "receipts", "cursors")}
         self._tasks: list[asyncio.Task[None]] = []
         self.appended = 0
 
@@ -233,6 +231,7 @@ class Writer:
         mark.seq = max(mark.seq, seq)
         if token is not None:
             mark.tokens.append(token)
+            self._hurry["receipts"].set()
         self._signals["receipts"].set()
 
     def block(self, effect: do.PutBlock) -> None:
@@ -321,6 +320,7 @@ class Writer:
             self._finished([ticket for _, ticket in batch if ticket is not None])
 
     async def _write_receipts(self) -> None:
+        await self._collect("receipts", RECEIPTS_EVERY_S)
         receipts, self._receipts = self._receipts, {}
         cursors, self._cursors = self._cursors, {}
         if receipts:
@@ -337,8 +337,6 @@ class Writer:
             self._settle(key, mark)
         if self._settled:
             self._signals["cursors"].set()
-        if len(receipts) > BUSY:
-            await asyncio.sleep(BUSY_WAIT_S)
 
     def _settle(self, key: tuple[str, str], mark: _Mark) -> None:
         settled = self._settled.setdefault(key, _Mark(mark.seq, []))

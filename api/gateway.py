@@ -112,6 +112,7 @@ class Gateway:
         if current is None or view.version >= current.version:
             self.deps.log_writer.forget(view.begun_anew(current))
             self.deps.sequencer.adopt(view.bases, view.records)
+            self.deps.sender.answers.alone = view.gateways <= 1
             self.deps.hosts.apply(view)
 
     async def hold(self) -> None:

@@ -22,12 +22,23 @@ _BESIDES: Final = 512
 Outcome = Accepted | RoostError
 
 
+class SentIds(Struct, eq=False):
+    """What is known of the ids that a stream's device sent before.
+
+    Attributes:
+        greatest: None before the first look into Redis.
+    """
+
+    greatest: str | None = None
+
+
 class Outgoing(Struct, eq=False):
     """One send under way; ``reply`` is called exactly once, and ``leave`` before it.
 
     Attributes:
         refused: It was not accepted through no fault of its own: what came behind it must not be either.
         size: Bytes that it takes here.
+        ids: Its stream's; None if it came over HTTP.
     """
 
     principal: Principal
@@ -41,6 +52,7 @@ class Outgoing(Struct, eq=False):
     leave: Callable[["Outgoing"], None] | None = None
     refused: bool = False
     size: int = 0
+    ids: SentIds | None = None
 
     def __post_init__(self) -> None:
         """Count its bytes: of its payloads, and what it takes besides."""

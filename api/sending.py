@@ -13,6 +13,7 @@ from time import monotonic
 import structlog
 
 from api.admission import Admission, Reason
+from api.answers import Answers
 from api.directory import Directory
 from api.gate import Gate
 from api.outgoing import Outcome, Outgoing, answer_of, check, copy_of, matches_devices, record_of
@@ -28,11 +29,10 @@ from storage.ports import Accepted, Cache, Store
 ROUNDS = 4
 """Rounds under way at once."""
 
-_BUSY = 32
+_BUSY = 128
 _REST_S_PER_ITEM = 0.0002
 _REST_S_AT_MOST = 0.02
 _ROUND_ITEMS = 1_000
-_RECENT = 100_000
 _CERTAIN_MS = 30_000
 _SENT_TRIES = 3
 
@@ -43,7 +43,7 @@ class Sender:
     """The accept path of one gateway.
 
     Attributes:
-        cache_failures: Times that Redis failed and a send went on without it.
+        answers: What was answered lately.
         lost_copies: ``sent`` records that could not be written for the sender's own devices.
         gate: Who may come in.
     """
@@ -58,7 +58,7 @@ class Sender:
         admission: Admission | None = None,
     ) -> None:
         self._store = store
-        self._cache = cache
+        self.answers = Answers(cache)
         self._sequencer = sequencer
         self._directory = directory
         self._clock = clock
@@ -71,9 +71,7 @@ class Sender:
         self._quick = 0
         self._scheduled = False
         self._rest_s = 0.0
-        self._recent: OrderedDict[tuple[str, str], Accepted] = OrderedDict()
         self.accepted = 0
-        self.cache_failures = 0
         self.lost_copies = 0
 
     def submit(self, item: Outgoing) -> None:
@@ -103,14 +101,11 @@ class Sender:
             raise outcome
         return outcome
 
-    def recall(self, key: tuple[str, str]) -> Accepted | None:
-        """Return what this gateway answered lately."""
-        return self._recent.get(key)
-
     async def close(self) -> None:
         """Wait for the rounds under way."""
         while self._rounds:
             await asyncio.wait(set(self._rounds))
+        await self.answers.close()
         self.gate.close()
 
     @property
@@ -201,22 +196,15 @@ class Sender:
         """Check the items, answer the known ones, return those that remain, in order."""
         now = self._clock()
         checked = [item for item in items if check(item, now)]
-        missing = [item for item in checked if item.key not in self._recent]
-        if missing:
-            try:
-                found = await self._cache.recall([item.key for item in missing])
-            except Unavailable:
-                self.cache_failures += 1
-            else:
-                self._note({item.key: hit for item, hit in zip(missing, found, strict=True) if hit})
+        await self.answers.recall(checked)
         await self._forget_lost(checked)
-        return [item for item in checked if not self._answer_known(item, self._recent.get(item.key))]
+        return [item for item in checked if not self._answer_known(item, self.answers.get(item.key))]
 
     async def _forget_lost(self, items: Sequence[Outgoing]) -> None:
         """Forget answers for messages that went down with an earlier log: they are to be accepted anew."""
         top = self._sequencer.top_base
         for item in items:
-            known = self._recent.get(item.key)
+            known = self.answers.get(item.key)
             if known is None or known.seq >= top:
                 continue
             person = (await self._directory.people([item.frame.to])).get(item.frame.to)
@@ -225,7 +213,7 @@ class Sender:
             ):
                 continue
             if not await self._store.exists(person.user, known.seq):
-                del self._recent[item.key]
+                self.answers.forget(item.key)
 
     def _answer_known(self, item: Outgoing, known: Accepted | None) -> bool:
         if known is None:
@@ -284,8 +272,7 @@ class Sender:
                 answers[item.key] = Accepted(item.frame.to, seq, now, item.digest)
             else:
                 item.answer(seq)
-        self._note(answers)
-        await self._remember(answers)
+        await self.answers.remember(answers)
         now_s = monotonic()
         for item in (*first.values(), *repeats):
             if self._answer_known(item, answers.get(item.key)):
@@ -294,18 +281,6 @@ class Sender:
                     traces.tracer.end(traces.ACCEPT, item.key, item.frame.id, seq=answers[item.key].seq)
         self.accepted += len(answers)
         await self._copy([(item, answers[item.key]) for item in first.values() if item.key in answers])
-
-    def _note(self, answers: dict[tuple[str, str], Accepted]) -> None:
-        self._recent.update(answers)
-        while len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
-
-    async def _remember(self, answers: dict[tuple[str, str], Accepted]) -> None:
-        try:
-            if answers:
-                await self._cache.remember(answers)
-        except Unavailable:
-            self.cache_failures += 1
 
     async def _copy(self, sent: list[tuple[Outgoing, Accepted]]) -> None:
         """Tell the sender's other devices, where there are any."""

@@ -14,7 +14,7 @@ from msgspec import Raw
 from actors import messages as m
 from actors.link import Link
 from api import session as rules
-from api.outgoing import Outcome, Outgoing
+from api.outgoing import Outcome, Outgoing, SentIds
 from api.tokens import Principal
 from roost import wire
 from roost.codes import CODES
@@ -60,6 +60,7 @@ class Stream:
         self._writing_ms = 0
         self._pending = 0
         self._pending_bytes = 0
+        self._ids = SentIds()
         self._gone = False
         self._shut: rules.Shut | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -205,6 +206,7 @@ class Stream:
         principal = self.session.principal
         assert principal is not None  # noqa: S101 -- the session submits after the hello only
         item = Outgoing(principal, action.frame, lambda outcome: self._answer(message_id, size, outcome))
+        item.ids = self._ids
         message_id, size = action.frame.id, item.size
         self._pending += 1
         self._pending_bytes += size

@@ -28,7 +28,7 @@ POLL_WAIT_MS = 200
 POLL_RECORDS = 4000
 """Records of one poll at most."""
 
-BUSY_RECORDS = 32
+BUSY_RECORDS = 128
 """A poll that brings this many is followed by a rest, so that batches grow under load."""
 
 REST_S_PER_RECORD = 0.0001

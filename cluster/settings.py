@@ -85,7 +85,7 @@ class Kafka(Group):
         "the embedded Tansu cannot.",
     )
     linger_ms: float = Field(
-        2.0, ge=0, description="Milliseconds a writer waits for more records of a batch."
+        0.0, ge=0, description="Milliseconds a writer waits for more records of a batch."
     )
 
 

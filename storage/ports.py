@@ -471,6 +471,10 @@ class Cache(Protocol):
         """Return what was answered for each (sender's device, message id), None where unknown."""
         ...
 
+    async def greatest_ids(self, devices: Sequence[str]) -> dict[str, str]:
+        """Return the greatest message id that was answered of each device, where one is known."""
+        ...
+
     async def remember(self, answers: Mapping[tuple[str, str], Accepted]) -> None:
         """Keep the answers for a while (evicted when memory runs short)."""
         ...

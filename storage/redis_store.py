@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from redis import asyncio as redis
@@ -27,6 +27,8 @@ _SNAPSHOT_TTL_MS: Final = 600 * 1000
 _KEYS_PER_CALL: Final = 1000
 _RECONNECT_S: Final = (0.1, 0.3, 1.0)
 _SILENCE_S: Final = 10.0
+
+_Key = TypeVar("_Key")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_accepted = msgspec.msgpack.Decoder(Accepted).decode
@@ -66,6 +68,7 @@ class RedisStore:
         self._take = self._script("take")
         self._store = self._script("store")
         self._take_out = self._script("take_out")
+        self._remember = self._script("remember")
 
     async def recall(self, keys: Sequence[tuple[str, str]]) -> list[Accepted | None]:
         if not keys:
@@ -75,8 +78,21 @@ class RedisStore:
         return [None if value is None else _decode_accepted(value) for value in values]
 
     async def remember(self, answers: Mapping[tuple[str, str], Accepted]) -> None:
-        values = {self._answer(key): _encode(accepted) for key, accepted in answers.items()}
-        await self._store_all(values, _ANSWER_TTL_MS)
+        for some in _chunks(list(answers)):
+            greatest: dict[str, str] = {}
+            for device, message_id in some:
+                greatest[device] = max(message_id, greatest.get(device, ""))
+            keys = [*map(self._answer, some), *map(self._greatest, greatest)]
+            values = [_encode(answers[key]) for key in some]
+            with _translated():
+                await self._remember(keys=keys, args=[_ANSWER_TTL_MS, len(some), *values, *greatest.values()])
+
+    async def greatest_ids(self, devices: Sequence[str]) -> dict[str, str]:
+        if not devices:
+            return {}
+        with _translated():
+            values = await self._redis.mget([*map(self._greatest, devices)])
+        return {device: value.decode() for device, value in zip(devices, values, strict=True) if value}
 
     async def take(self, limiter: str, key: str, *, rate: float, burst: int, cost: int = 1) -> float:
         interval_us = 1_000_000 / rate
@@ -148,6 +164,9 @@ class RedisStore:
     def _answer(self, key: tuple[str, str]) -> str:
         return f"{self._prefix}a:{key[0]}:{key[1]}"
 
+    def _greatest(self, device: str) -> str:
+        return f"{self._prefix}g:{device}"
+
     def _script(self, name: str) -> AsyncScript:
         text = resources.files("storage").joinpath("lua", f"{name}.lua").read_text()
         script: AsyncScript = self._redis.register_script(text)
@@ -183,6 +202,6 @@ async def _messages(pubsub: PubSub) -> AsyncIterator[tuple[str, str]]:
             yield received["channel"].decode(), received["data"].decode()
 
 
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
     """Cut into pieces that do not hold up the single-threaded server."""
     return (keys[at : at + _KEYS_PER_CALL] for at in range(0, len(keys), _KEYS_PER_CALL))

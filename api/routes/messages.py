@@ -75,7 +75,7 @@ async def message_state(id: str, caller: Caller, deps: With, to: str | None = No
 async def _recall(deps: Deps, caller: Principal, message_id: str) -> Accepted | None:
     devices = (await deps.directory.people([caller.username])).get(caller.username)
     keys = [(device, message_id) for device in sorted({caller.device, *(devices.devices if devices else ())})]
-    known_here = next((answer for key in keys if (answer := deps.sender.recall(key)) is not None), None)
+    known_here = next((answer for key in keys if (answer := deps.sender.answers.get(key)) is not None), None)
     if known_here is not None:
         return known_here
     try:

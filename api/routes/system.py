@@ -77,7 +77,7 @@ def exposition(deps: Deps) -> bytes:
         gate.deliver_wait_s(),
     )
     total(
-        "roost_accept_cache_failures_total", "Sends that went on without Redis.", deps.sender.cache_failures
+        "roost_accept_cache_failures_total", "Sends that went on without Redis.", deps.sender.answers.failures
     )
     total("roost_copies_lost_total", "'sent' records for own devices given up.", deps.sender.lost_copies)
     total("roost_log_append_failures_total", "Records that the log did not take.", deps.sequencer.failures)

@@ -112,7 +112,7 @@ class Gateway:
     ) -> None:
         """Say what became of a message, as ``GET /v1/messages/{id}`` (`api.routes.messages`)."""
         sent = (
-            self.sender.recall((who.device, message_id))
+            self.sender.answers.get((who.device, message_id))
             or finish(self._cache.recall([(who.device, message_id)]))[0]
         )
         if sent is None or not self._survives(to, sent.seq):

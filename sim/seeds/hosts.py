@@ -13,7 +13,7 @@ from actors.outlets import Outlets, StreamKey
 from actors.service import ClusterView
 from actors.shard import Shard
 from actors.user import UserActor
-from actors.writer import BUSY, Writer
+from actors.writer import Writer
 from roost.clock import Clock
 from roost.errors import Unavailable
 from sim.seeds.invariants import Violation
@@ -46,17 +46,6 @@ class QueuesOnly(Writer):
             "wakes": self._wakes,
         }
         return bool(waiting[kind])
-
-    async def _write_receipts(self) -> None:
-        # As many as can be written without the rest that a busy writer takes.
-        later = {pair: self._receipts.pop(pair) for pair in list(self._receipts)[BUSY:]}
-        marks: dict[tuple[str, str], Any] = {}
-        if later:
-            marks, self._cursors = self._cursors, {}
-        try:
-            await super()._write_receipts()
-        finally:
-            self._put_back(later, marks)
 
     async def write(self, kind: str) -> None:
         """Do one round of writes of this kind; what fails stays queued."""

@@ -7,7 +7,7 @@ from msgspec import Raw
 from actors import messages as m
 from actors.link import Link
 from api import session as rules
-from api.outgoing import Outcome, Outgoing
+from api.outgoing import Outcome, Outgoing, SentIds
 from api.tokens import Principal
 from roost import wire
 from roost.errors import RoostError, Unavailable
@@ -35,6 +35,7 @@ class Socket:
         self.principal = principal
         self.up: list[bytes] = []
         self.down: list[bytes | rules.Shut] = []
+        self._ids = SentIds()
         self.left = self.ended = False
         self.link: Link | None = None
         self.user = principal.user
@@ -83,7 +84,7 @@ class Socket:
             else:
                 self.perform(self.session.refused(frame.id, outcome))
 
-        self.gateway.sender.accept(Outgoing(self.principal, frame, answer))
+        self.gateway.sender.accept(Outgoing(self.principal, frame, answer, ids=self._ids))
 
     def _mark_read(self, peer: str, seq: int) -> None:
         def replied(answer: m.Answer | None) -> None:

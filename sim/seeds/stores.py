@@ -145,6 +145,11 @@ class Cache:
         """Return what was answered."""
         return [self.answers.get(key) for key in keys]
 
+    async def greatest_ids(self, devices: Sequence[str]) -> dict[str, str]:
+        """Return the greatest id answered of each device."""
+        known = [(device, message_id) for device, message_id in self.answers if device in devices]
+        return {device: max(each for owner, each in known if owner == device) for device, _ in known}
+
     async def remember(self, answers: Mapping[tuple[str, str], Accepted]) -> None:
         """Keep what was answered."""
         self.answers.update(answers)

@@ -27,6 +27,13 @@ async def test_answers_come_back(cache: RedisStore) -> None:
     await cache.remember({})
 
 
+async def test_the_greatest_id_of_a_device_only_rises(cache: RedisStore) -> None:
+    assert await cache.greatest_ids([]) == await cache.greatest_ids(["DEV"]) == {}
+    await cache.remember({("DEV", "id-5"): ANSWER, ("DEV", "id-7"): ANSWER, ("OTHER", "id-1"): ANSWER})
+    await cache.remember({("DEV", "id-6"): ANSWER})
+    assert await cache.greatest_ids(["DEV", "OTHER", "THIRD"]) == {"DEV": "id-7", "OTHER": "id-1"}
+
+
 async def test_every_key_dies(cache: RedisStore) -> None:
     await cache.remember({("DEV", "id"): ANSWER})
     await cache.put_presence({"alice": (True, 5)})
@@ -34,7 +41,7 @@ async def test_every_key_dies(cache: RedisStore) -> None:
     await cache.claim_wakeup("alice|DEV", 600, 1)
     await cache.take("sends", "alice", rate=1, burst=5)
     lives = await ttls(cache)
-    assert len(lives) == 5
+    assert len(lives) == 6
     assert all(0 < life <= 24 * 3600 * 1000 for life in lives)
 
 

@@ -36,6 +36,9 @@ class Cache:
     async def recall(self, keys: Sequence[Any]) -> list[None]:
         return [None] * len(keys)
 
+    async def greatest_ids(self, _devices: Sequence[str]) -> dict[str, str]:
+        return {}
+
     async def remember(self, _answers: Any) -> None:
         return
 

@@ -1,0 +1,80 @@
+"""What a gateway asks Redis about the ids that it is sent, and when it tells Redis of its answers."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from api.answers import Answers
+from api.outgoing import Outgoing, SentIds
+from api.tokens import Principal
+from roost import wire
+from storage.ports import Accepted
+from storage.redis_store import RedisStore
+
+ANSWER = Accepted("bob", 7, 1_700_000_000_000, b"digest")
+WHO = Principal("u-alice", "alice", "DEV", "family", 1, frozenset())
+
+
+def item(message_id: str, ids: SentIds | None) -> Outgoing:
+    frame = wire.Send(message_id, "bob", 1, "sealed.v1", {"PHONE": b"sealed"})
+    return Outgoing(WHO, frame, lambda _outcome: None, ids=ids)
+
+
+async def reads(cache: RedisStore) -> int:
+    """Return how often Redis was asked for values so far."""
+    stats: Any = await cache._redis.info("commandstats")
+    return int(stats.get("cmdstat_mget", {}).get("calls", 0))
+
+
+@pytest.fixture
+def answers(cache: RedisStore) -> Answers:
+    return Answers(cache)
+
+
+async def test_only_the_first_id_of_a_stream_is_looked_for(cache: RedisStore, answers: Answers) -> None:
+    ids = SentIds()
+    await answers.recall([item("id-5", ids)])
+    before = await reads(cache)
+    for number in range(6, 10):
+        await answers.recall([item(f"id-{number}", ids)])
+    assert await reads(cache) == before
+    await answers.recall([item("id-9", ids)])
+    assert await reads(cache) == before + 1
+    await answers.recall([item("id-99", None)])
+    assert await reads(cache) == before + 2, "nothing is known of ids that come over HTTP"
+
+
+async def test_a_new_stream_finds_what_was_answered_before(cache: RedisStore, answers: Answers) -> None:
+    await answers.remember({("DEV", "id-5"): ANSWER, ("DEV", "id-7"): ANSWER})
+    other, ids = Answers(cache), SentIds()
+    await other.recall([item("id-4", ids)])
+    await other.recall([item("id-5", ids), item("id-6", ids), item("id-7", ids)])
+    found = [other.get(("DEV", f"id-{number}")) for number in (4, 5, 6, 7, 8)]
+    assert found == [None, ANSWER, None, ANSWER, None]
+
+
+async def test_other_gateways_know_an_answer_at_once(cache: RedisStore, answers: Answers) -> None:
+    await answers.remember({("DEV", "id-1"): ANSWER})
+    assert await cache.recall([("DEV", "id-1")]) == [ANSWER]
+
+
+async def test_the_only_gateway_collects_and_still_writes(cache: RedisStore, answers: Answers) -> None:
+    answers.alone = True
+    await answers.remember({("DEV", "id-1"): ANSWER})
+    await answers.remember({("DEV", "id-2"): ANSWER})
+    assert await cache.recall([("DEV", "id-1")]) == [None]
+    async with asyncio.timeout(5):
+        while await cache.recall([("DEV", "id-1"), ("DEV", "id-2")]) != [ANSWER, ANSWER]:
+            await asyncio.sleep(0.01)
+    await answers.remember({("DEV", "id-3"): ANSWER})
+    await answers.close()
+    assert await cache.recall([("DEV", "id-3")]) == [ANSWER]
+
+
+async def test_no_longer_alone_it_leaves_nothing_behind(cache: RedisStore, answers: Answers) -> None:
+    answers.alone = True
+    await answers.remember({("DEV", "id-1"): ANSWER})
+    answers.alone = False
+    await answers.remember({("DEV", "id-2"): ANSWER})
+    assert await cache.recall([("DEV", "id-1"), ("DEV", "id-2")]) == [ANSWER, ANSWER]
