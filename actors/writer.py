@@ -39,6 +39,9 @@ CURSORS_EVERY_S = 5.0
 ENTRIES_MANY = 200
 """So many entries in one write are a load that is worth collecting for: neighbours share a document."""
 
+LEAST_LOAD = 0.25
+"""While few come they are collected for this share of the linger."""
+
 ENTRIES_AT_ONCE = 10_000
 BYTES_AT_ONCE = 16 * 1024 * 1024
 """Bounds of one write of entries."""
@@ -86,7 +89,7 @@ class Writer:
         finished: Called with the tickets of every write that is durable.
         answered: Called with a token when what it waited for is durable.
         clock: Unix milliseconds.
-        linger_s: Entries are collected at most this long, in seconds, under load; a tenth of it while few
+        linger_s: Entries are collected at most this long, in seconds, under load; a quarter of it while few
             come. Nothing but the commit waits for it: they are delivered before they are stored.
 
     Attributes:
@@ -266,7 +269,7 @@ class Writer:
                 signal.set()
 
     async def _write_documents(self) -> None:
-        load = min(1.0, max(0.1, self._last_entries / ENTRIES_MANY))
+        load = min(1.0, max(LEAST_LOAD, self._last_entries / ENTRIES_MANY))
         await self._collect("documents", load * self._linger_s)
         self._last_entries = left = len(self._documents)
         while left > 0:
