@@ -18,7 +18,7 @@ from api.sequence import Sequencer
 from roost.errors import RoostError
 from roost.ids import shard_of
 
-_luck = random.Random(secrets.randbits(64)).random  # spreads load, guards nothing: no call of the kernel
+_luck = random.Random(secrets.randbits(64)).random  # noqa: S311 -- it spreads load, guards nothing
 
 log = structlog.get_logger(__name__)
 

@@ -216,8 +216,8 @@ class Actors(Group):
         ge=0,
         le=10_000,
         description="Milliseconds for which a host collects entries under load before it stores them; a "
-        "quarter of it while few come. They are delivered before; the log keeps them until then. Always 0 with "
-        "the embedded Tansu, whose log does not outlive a crash of its own.",
+        "quarter of it while few come. They are delivered before; the log keeps them until then. Always 0 "
+        "with the embedded Tansu, whose log does not outlive a crash of its own.",
     )
 
 
