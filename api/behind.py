@@ -15,7 +15,7 @@ from api.flow import Flow
 SILENT_S: Final = 2.0
 """So long a report counts."""
 
-_ASSUMED_PER_S: Final = 2_500.0
+_ASSUMED_PER_S: Final = 5_000.0
 _FLOOR: Final = 1_000
 _ANOTHER_LOG: Final = 2**31
 
