@@ -250,7 +250,9 @@ def test_who_is_away_is_loaded_and_nobody_is_refused() -> None:
     admission, sent = Admission(), 0
     for step, shards in enumerate(told):
         now_s = 10.0 + step / 10
-        backlogs = {n: Backlog(following, waiting, 0, 0, 0.1) for n, (following, waiting) in enumerate(shards)}
+        backlogs = {
+            n: Backlog(following, waiting, 0, 0, 0.1) for n, (following, waiting) in enumerate(shards)
+        }
         ends = {n: backlog.following for n, backlog in backlogs.items()}
         admission.behind.heard("host-0", 8, backlogs, ends, now_s)
         for _ in range(800):
