@@ -47,12 +47,29 @@ _PROBE: Final = 4
 _FARTHER: Final = 4
 """How many buckets a probe is to hold, and how much farther the next one looks."""
 
+_FEW: Final = 512
+"""A window that is likely to hold no more entries is read whatever gap it may begin with."""
+
 _EDGE: Final = 256
 """How far the first bucket above an edge is looked for at first, before it is looked for up to `SPAN`."""
 
 _SPARE: Final = 1.25
 
 Wanted = Callable[[MailboxDocument], bool]
+
+
+class _Read(NamedTuple):
+    """What a window brought.
+
+    Attributes:
+        reached: All buckets that end up to here (down to here, and above) were read.
+        entries: How many entries there are.
+        ends: The last seq of each bucket.
+    """
+
+    reached: int
+    entries: int
+    ends: list[int]
 
 
 class Walk:
@@ -72,12 +89,13 @@ class Walk:
         """Return the entries with ``after < seq <= upto``, lowest first, at most ``limit``."""
         high, width, nothing = min(upto, self._places.skip(self._user, after)), max(_UP, limit), after
         entries: list[MailboxDocument] = []
+        scout = _Scout(self._mailbox, self._user, self._places)
         while high < upto and len(entries) < limit:
             read = await self._window(high, min(upto, high + width), limit)
             width = _next_width(width, read.entries, max(0, limit - len(entries) - read.entries))
             high = read.reached
             if not read.ends and width > _GAP and high < upto:
-                nearer, width = await self._over_gap(high, upto, limit)
+                nearer, width = await scout.near_first(high, width, upto, limit)
                 read = await self._window(high, nearer, limit)
                 high = read.reached
             if read.ends:
@@ -120,7 +138,7 @@ class Walk:
             width = _next_width(width, read.entries, limit - len(entries))
             read = await self._window_below(low, width, most)
 
-    async def _newest(self, high: int, most: int) -> tuple["_Read", int]:
+    async def _newest(self, high: int, most: int) -> tuple[_Read, int]:
         """Read down until there is something; returns the last window and how wide it was."""
         width = _DOWN
         # Who names no bound asks for the newest there are.
@@ -131,33 +149,10 @@ class Walk:
             read = await self._window_below(read.reached, width, most)
         return read, width
 
-    async def _window_below(self, high: int, width: int, most: int) -> "_Read":
+    async def _window_below(self, high: int, width: int, most: int) -> _Read:
         """Read a window that ends at ``high``, and not far beyond what is known to be the end of a life."""
         low = max(0, high - width, self._places.end_below(high) - _DOWN)
         return await self._window(low, high, most, newest=True)
-
-    async def _over_gap(self, low: int, upto: int, limit: int) -> tuple[int, int]:
-        """Find the first entry above ``low``, where there may be none for long.
-
-        Returns:
-            A number below that entry and near it, and how wide a window with ``limit`` entries is.
-        """
-        # What it sees is not adjacent to what is read here, and would look like holes.
-        scout = Walk(self._mailbox, self._user, self._places)
-        read, _ = await scout._newest(upto, _UP)
-        known = scout._between(low, upto)
-        if not known:
-            return upto, _UP
-        span, first, nothing = known[-1].seq - read.reached, known[0].seq, low
-        probe, reach = _PROBE * (span // len(read.ends) + 1), max(_UP, limit * span // read.entries)
-        farther = reach
-        while first - nothing > reach + probe:
-            at = max((nothing + first) // 2, first - farther)
-            if (await scout._window(at - probe, at)).ends:
-                first, farther = scout._between(at - probe - SPAN, at)[0].seq, farther * _FARTHER
-            else:
-                nothing, farther = at, first
-        return nothing, reach + probe
 
     async def _complete(self, low: int, high: int) -> None:
         """Find the entries up to ``high`` in buckets that end above it; those that end below were read."""
@@ -182,7 +177,7 @@ class Walk:
         """Return what was found with ``low < seq <= high``, lowest first."""
         return [self._found[seq] for seq in sorted(self._found) if low < seq <= high]
 
-    async def _window(self, low: int, high: int, most: int = 0, *, newest: bool = False) -> "_Read":
+    async def _window(self, low: int, high: int, most: int = 0, *, newest: bool = False) -> _Read:
         """Read the buckets with ``low < last <= high``, no more of them than hold ``most`` entries (0: all).
 
         Args:
@@ -208,18 +203,35 @@ class Walk:
         return _Read(reached, len(found), ends)
 
 
-class _Read(NamedTuple):
-    """What a window brought.
+class _Scout(Walk):
+    """Looks for the end of a gap. What it sees is not adjacent to what is read, and would look like holes."""
 
-    Attributes:
-        reached: All buckets that end up to here (down to here, and above) were read.
-        entries: How many entries there are.
-        ends: The last seq of each bucket.
-    """
+    _tail: _Read | None = None
 
-    reached: int
-    entries: int
-    ends: list[int]
+    async def near_first(self, low: int, width: int, upto: int, limit: int) -> tuple[int, int]:
+        """Find the first entry above ``low``, where there may be none for long.
+
+        Returns:
+            A number below that entry, and near it unless the next window, if so wide, holds few anyway; and
+            how wide the window after that is to be.
+        """
+        if self._tail is None:
+            self._tail, _ = await self._newest(upto, _UP)
+        tail, known = self._tail, self._between(low, upto)
+        if not known:
+            return upto, _UP
+        span, first, nothing = max(1, max(tail.ends) - tail.reached), known[0].seq, low
+        if width * tail.entries <= _FEW * span:
+            return min(upto, low + width), width
+        probe, reach = _PROBE * (span // len(tail.ends) + 1), max(_UP, limit * span // tail.entries)
+        farther = reach
+        while first - nothing > reach + probe:
+            at = max((nothing + first) // 2, first - farther)
+            if (await self._window(at - probe, at)).ends:
+                first, farther = self._between(at - probe - SPAN, at)[0].seq, farther * _FARTHER
+            else:
+                nothing, farther = at, first
+        return nothing, reach + probe
 
 
 def _next_width(width: int, found: int, more: int) -> int:
