@@ -35,14 +35,6 @@ def broker(servers: Servers, spec: ServerSpec) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def admin(broker: Server) -> AsyncIterator[KafkaLogAdmin]:
-    admin = KafkaLogAdmin(broker.spec.address)
-    await admin.start()
-    yield admin
-    await admin.close()
-
-
-@pytest.fixture
 async def address(admin: KafkaLogAdmin, broker: Server) -> str:
     """Where there is a topic with two shards."""
     await admin.create("mailbox", 2)
