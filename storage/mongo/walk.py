@@ -145,7 +145,7 @@ class Walk:
         end = high if high + 1 < SEQ_LIMIT else self._places.end_below(high)
         read = await self._window(max(0, end - width), high, most, newest=True)
         while read.reached and not read.ends:
-            width *= _WIDER
+            width *= _FARTHER if width < SPAN else _WIDER
             read = await self._window_below(read.reached, width, most)
         return read, width
 
