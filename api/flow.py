@@ -15,12 +15,12 @@ class Flow:
     The rate is what left while the queue was never empty: what leaves an idle queue says how much came,
     and not how much could go. It says that so much *can* go, though: no rate is taken to be lower.
 
-    A pause, in which something waits and nothing leaves, says nothing of the rate. It is expected to last as
-    long again as it has lasted::
+    A pause, in which something waits and nothing leaves, says nothing of the rate: what is served in batches
+    pauses between them. It is expected to last as long again as it has lasted::
 
-        left in a tenth of a second      200   210     0     0   590
-        rate, per second               2,000 2,010 2,010 2,010 2,000     590 in three tenths
-        a newcomer behind 800 waits      .40   .40   .50   .60   .40
+        left in a tenth of a second      200   200     0     0     0     0     0  1,300
+        rate, per second               2,000 2,000 2,000 2,000 2,000 2,000 2,000  2,167    1,300 in .6 s
+        a newcomer behind 800 waits      .40   .40   .40   .40   .40   .40   .50    .37
 
     Args:
         assumed: Rate as long as none was measured.
@@ -75,4 +75,4 @@ class Flow:
         """Return how long a newcomer would wait behind so many; ``floor``: another than its own."""
         if inside <= (self.floor if floor is None else floor):
             return 0.0
-        return inside / max(1.0, self.assumed if self.rate is None else self.rate) + self._paused_s
+        return max(self._paused_s, inside / max(1.0, self.assumed if self.rate is None else self.rate))
