@@ -25,17 +25,31 @@ class Flow:
     Args:
         assumed: Rate as long as none was measured.
         floor: As many may wait whatever the rate.
+        tries: The first rate that counts is the best of so many: the few that are ready may go first.
     """
 
-    __slots__ = ("_at_s", "_inside", "_left", "_measured_s", "_paused_s", "assumed", "floor", "rate")
+    __slots__ = (
+        "_at_s",
+        "_first",
+        "_inside",
+        "_left",
+        "_measured_s",
+        "_paused_s",
+        "assumed",
+        "floor",
+        "rate",
+        "tries",
+    )
 
-    def __init__(self, assumed: float, floor: int) -> None:
+    def __init__(self, assumed: float, floor: int, tries: int = 1) -> None:
         self.assumed = assumed
         self.floor = floor
+        self.tries = tries
         self.rate: float | None = None
         self._at_s = -1.0
         self._measured_s = 0.0
         self._paused_s = 0.0
+        self._first: list[float] = []
         self._left = 0
         self._inside = 0
 
@@ -53,7 +67,7 @@ class Flow:
             self._paused_s = seconds
             return
         if self._at_s < 0 or done < 0 or seconds > _FORGET_S:
-            self.rate = None
+            self.rate, self._first = None, []
         elif seconds < LOOK_S:
             return
         elif done or not inside:  # else it began while nobody looked
@@ -62,14 +76,18 @@ class Flow:
 
     def _measure(self, now_s: float, done: int, seconds: float, *, busy: bool) -> None:
         rate, known = done / seconds, self.assumed if self.rate is None else self.rate
-        if rate > known or (busy and self.rate is None and not self._paused_s):
+        if rate > known:
             self.rate, self._measured_s = rate, now_s
+        elif busy and self.rate is None and not self._paused_s:
+            self._first.append(rate)
+            if len(self._first) >= self.tries:
+                self.rate, self._measured_s = max(self._first), now_s
         elif busy:
             # After a pause a few may be ready before the others are: the pause adds no weight.
             self.rate = known + (rate - known) * min(1.0, (seconds - self._paused_s) / _SMOOTH_S)
             self._measured_s = now_s
         elif now_s - self._measured_s > _FORGET_S:
-            self.rate = None
+            self.rate, self._first = None, []
 
     def wait_s(self, inside: int, floor: int | None = None) -> float:
         """Return how long a newcomer would wait behind so many; ``floor``: another than its own."""

@@ -113,6 +113,16 @@ def test_the_first_few_after_a_pause_say_little() -> None:
     assert flow.wait_s(1_200) > 0.7, "but it is slow"
 
 
+def test_the_first_few_of_a_queue_say_little() -> None:
+    flow = Flow(5_000.0, 1_000, tries=2)
+    flow.look(0.0, 0, 400)
+    flow.look(0.1, 20, 1_300)
+    assert flow.wait_s(2_000) < 0.5
+    flow.look(0.2, 20, 2_000)
+    flow.look(0.3, 2_700, 10)
+    assert flow.wait_s(2_000) < 0.3
+
+
 def test_a_queue_that_pauses_every_now_and_then_is_as_fast_as_it_is_on_the_whole() -> None:
     flow, left = Flow(5_000.0, 1_000), 0
     for number in range(80):
