@@ -17,7 +17,6 @@ SILENT_S: Final = 2.0
 
 _ASSUMED_PER_S: Final = 5_000.0
 _FLOOR: Final = 1_000
-_TRIES: Final = 2
 _ANOTHER_LOG: Final = 2**31
 
 
@@ -55,7 +54,7 @@ class _Way:
     __slots__ = ("ahead", "flow", "left")
 
     def __init__(self) -> None:
-        self.flow = Flow(_ASSUMED_PER_S, _FLOOR, _TRIES)
+        self.flow = Flow(_ASSUMED_PER_S, _FLOOR, pauses=True)
         self.left = 0
         self.ahead = 0
 

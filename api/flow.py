@@ -15,17 +15,20 @@ class Flow:
     The rate is what left while the queue was never empty: what leaves an idle queue says how much came,
     and not how much could go. It says that so much *can* go, though: no rate is taken to be lower.
 
-    A pause, in which something waits and nothing leaves, says nothing of the rate: what is served in batches
-    pauses between them. It is expected to last as long again as it has lasted::
+    A queue may stand still without being slow: the way to actors does while those are loaded, all at once.
+    Such a pause says nothing of its rate, and is expected to last as long again as it has lasted::
 
         left in a tenth of a second      200   200     0     0     0     0     0  1,300
         rate, per second               2,000 2,000 2,000 2,000 2,000 2,000 2,000  2,167    1,300 in .6 s
         a newcomer behind 800 waits      .40   .40   .40   .40   .40   .40   .50    .37
 
+    Where nothing is waited for, a pause is a lack of time, and counts as a rate of nothing.
+
     Args:
         assumed: Rate as long as none was measured.
         floor: As many may wait whatever the rate.
-        tries: The first rate that counts is the best of so many: the few that are ready may go first.
+        pauses: It may stand still without being slow. The few that are ready may go first, so of its first
+            two rates the better one counts.
     """
 
     __slots__ = (
@@ -37,14 +40,14 @@ class Flow:
         "_paused_s",
         "assumed",
         "floor",
+        "pauses",
         "rate",
-        "tries",
     )
 
-    def __init__(self, assumed: float, floor: int, tries: int = 1) -> None:
+    def __init__(self, assumed: float, floor: int, *, pauses: bool = False) -> None:
         self.assumed = assumed
         self.floor = floor
-        self.tries = tries
+        self.pauses = pauses
         self.rate: float | None = None
         self._at_s = -1.0
         self._measured_s = 0.0
@@ -62,7 +65,7 @@ class Flow:
             inside: How many wait.
         """
         seconds, done = now_s - self._at_s, left - self._left
-        if self._at_s >= 0 and not done and inside and self._inside:
+        if self.pauses and self._at_s >= 0 and not done and inside and self._inside:
             # The next rate is measured over the pause as well.
             self._paused_s = seconds
             return
@@ -70,7 +73,7 @@ class Flow:
             self.rate, self._first = None, []
         elif seconds < LOOK_S:
             return
-        elif done or not inside:  # else it began while nobody looked
+        elif done or not inside or self._inside:  # else it began while nobody looked
             self._measure(now_s, done, seconds, busy=0 < inside >= done <= self._inside)
         self._at_s, self._left, self._inside, self._paused_s = now_s, left, inside, 0.0
 
@@ -78,9 +81,9 @@ class Flow:
         rate, known = done / seconds, self.assumed if self.rate is None else self.rate
         if rate > known:
             self.rate, self._measured_s = rate, now_s
-        elif busy and self.rate is None and not self._paused_s:
+        elif busy and self.rate is None and done and not self._paused_s:
             self._first.append(rate)
-            if len(self._first) >= self.tries:
+            if len(self._first) > self.pauses:
                 self.rate, self._measured_s = max(self._first), now_s
         elif busy:
             # After a pause a few may be ready before the others are: the pause adds no weight.

@@ -17,8 +17,8 @@ STEP_S = 0.01
 class Queue:
     """A queue that is measured, with the rates that a test gives it."""
 
-    def __init__(self) -> None:
-        self.flow = Flow(assumed=5_000, floor=100)
+    def __init__(self, *, pauses: bool = False) -> None:
+        self.flow = Flow(assumed=5_000, floor=100, pauses=pauses)
         self.now_s, self.left = 0.0, 0
 
     def run(self, rate: float, seconds: float, *, inside: int = 1_000) -> None:
@@ -51,7 +51,7 @@ def test_a_queue_that_stands_still_is_long_whatever_it_did_before() -> None:
     queue = Queue()
     queue.run(2_000, 1)
     queue.run(0, 2)
-    assert queue.flow.wait_s(1_000) > 2
+    assert queue.flow.wait_s(1_000) > 5
 
 
 def test_a_queue_that_is_faster_again_is_believed_at_once() -> None:
@@ -63,7 +63,7 @@ def test_a_queue_that_is_faster_again_is_believed_at_once() -> None:
 
 def test_a_pause_is_not_taken_for_a_rate_of_nothing() -> None:
     """What was measured: people who were away are loaded, all at once, while 8,000 records a second come."""
-    flow = Flow(5_000.0, 1_000)
+    flow = Flow(5_000.0, 1_000, pauses=True)
     flow.look(0.000, 0, 396)
     flow.look(0.100, 0, 1_317)
     assert flow.wait_s(2_100) < 0.6
@@ -73,7 +73,7 @@ def test_a_pause_is_not_taken_for_a_rate_of_nothing() -> None:
 
 @pytest.mark.parametrize("rate", [None, 9_000])
 def test_a_pause_is_expected_to_last_as_long_again(rate: int | None) -> None:
-    queue = Queue()
+    queue = Queue(pauses=True)
     if rate:
         queue.run(rate, 1)
     queue.run(0, 0.4)
@@ -84,17 +84,18 @@ def test_a_pause_is_expected_to_last_as_long_again(rate: int | None) -> None:
     assert queue.flow.wait_s(1_000) < 0.5
 
 
-def test_a_queue_that_is_served_in_batches_is_not_slower_between_them() -> None:
-    """What was measured: a thousand in rounds of 1,000, a fifth of a second each; nobody waits longer."""
-    flow, left = Flow(4_000.0, 400), 0
-    for number in range(40):
-        left += 900 if number % 2 else 0
-        flow.look(number / 10, left, 1_000)
-        assert flow.wait_s(1_000) < 0.3
+def test_the_first_moment_of_a_queue_is_no_rate_of_nothing() -> None:
+    flow = Flow(4_000.0, 400)
+    flow.look(0.0, 0, 500)
+    flow.look(0.1, 0, 1_000)
+    assert flow.wait_s(1_000) < 0.4
+    for number in range(2, 8):
+        flow.look(number / 10, 0, 1_000)
+    assert flow.wait_s(1_000) > 0.8, "but where nothing is waited for, it is slow"
 
 
 def test_a_burst_after_idleness_meets_no_pause() -> None:
-    flow = Flow(5_000.0, 1_000)
+    flow = Flow(5_000.0, 1_000, pauses=True)
     flow.look(0.0, 100, 0)
     flow.look(1.9, 100, 1_200)
     assert flow.wait_s(1_200) < 0.3
@@ -103,7 +104,7 @@ def test_a_burst_after_idleness_meets_no_pause() -> None:
 
 
 def test_the_first_few_after_a_pause_say_little() -> None:
-    flow = Flow(5_000.0, 1_000)
+    flow = Flow(5_000.0, 1_000, pauses=True)
     flow.look(0.0, 0, 400)
     flow.look(0.1, 0, 1_200)
     flow.look(0.2, 100, 1_900)
@@ -114,7 +115,7 @@ def test_the_first_few_after_a_pause_say_little() -> None:
 
 
 def test_the_first_few_of_a_queue_say_little() -> None:
-    flow = Flow(5_000.0, 1_000, tries=2)
+    flow = Flow(5_000.0, 1_000, pauses=True)
     flow.look(0.0, 0, 400)
     flow.look(0.1, 20, 1_300)
     assert flow.wait_s(2_000) < 0.5
@@ -124,7 +125,7 @@ def test_the_first_few_of_a_queue_say_little() -> None:
 
 
 def test_a_queue_that_pauses_every_now_and_then_is_as_fast_as_it_is_on_the_whole() -> None:
-    flow, left = Flow(5_000.0, 1_000), 0
+    flow, left = Flow(5_000.0, 1_000, pauses=True), 0
     for number in range(80):
         left += 400 if number % 4 == 3 else 0
         flow.look(number / 10, left, 2_000)
