@@ -9,7 +9,9 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-PROTOCOL = 2
+from storage.records import Conversation
+
+PROTOCOL = 3
 """Version of what goes over links. A version differs from the one before by what follows the rule of
 `storage.records`, or by messages that are sent only on a link whose ends both speak it (`Link.protocol`)."""
 
@@ -230,6 +232,13 @@ class Refresh(Struct, array_like=True, tag="refresh"):
     user: str
 
 
+class Unstored(Struct, array_like=True, tag="unstored"):
+    """What of the user's mailbox and conversations is in memory only (protocol 3); answered by `InMemory`."""
+
+    call: int
+    user: str
+
+
 # --- host to gateway ---------------------------------------------------------------------------
 
 
@@ -341,6 +350,18 @@ class Marks(Struct, array_like=True, tag="marks"):
     read_at_ms: int
 
 
+class InMemory(Struct, array_like=True, tag="in_memory"):
+    """The answer to `Unstored`.
+
+    Attributes:
+        entries: ``(seq, record)``, lowest seq first. Some of them may be stored meanwhile.
+        rows: Conversations as they are to be stored, the newest of a pair last.
+    """
+
+    entries: list[tuple[int, bytes]]
+    rows: list[Conversation]
+
+
 class Done(Struct, array_like=True, tag="done"):
     """The empty answer."""
 
@@ -352,7 +373,7 @@ class Refusal(Struct, array_like=True, tag="refusal"):
     detail: str
 
 
-Answer = Page | PresenceState | Marks | Done | Refusal
+Answer = Page | PresenceState | Marks | InMemory | Done | Refusal
 
 
 class Reply(Struct, array_like=True, tag="reply"):
@@ -362,7 +383,7 @@ class Reply(Struct, array_like=True, tag="reply"):
     answer: Answer
 
 
-Question = Sync | AckUpTo | ReadUpTo | SetBlock | PresenceOf | Watermarks | Refresh
+Question = Sync | AckUpTo | ReadUpTo | SetBlock | PresenceOf | Watermarks | Refresh | Unstored
 ToHost = Open | Batch | Shut | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
 FromHost = (
     NotMine

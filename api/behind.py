@@ -15,7 +15,7 @@ from api.flow import Flow
 SILENT_S: Final = 2.0
 """So long a report counts."""
 
-_ASSUMED_PER_S: Final = 2_500.0
+_ASSUMED_PER_S: Final = 5_000.0
 _FLOOR: Final = 1_000
 _ANOTHER_LOG: Final = 2**31
 
@@ -54,7 +54,7 @@ class _Way:
     __slots__ = ("ahead", "flow", "left")
 
     def __init__(self) -> None:
-        self.flow = Flow(_ASSUMED_PER_S, _FLOOR)
+        self.flow = Flow(_ASSUMED_PER_S, _FLOOR, pauses=True)
         self.left = 0
         self.ahead = 0
 

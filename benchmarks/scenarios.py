@@ -216,13 +216,13 @@ def _mailbox(entries: int) -> Scenario:
 
 
 async def _pages(bench: Bench, owner: Account, entries: int) -> dict[str, Any]:
-    """Time the first page, and one from the middle."""
+    """Time the first page, one from the middle, and the last one."""
     async with aiohttp.ClientSession(bench.system.http) as http:
-        cursor = 0
-        for _ in range(entries // 2 // PAGE):
-            cursor = (await page_of(http, owner, cursor, PAGE))["cursor"]
+        cursors = [0]
+        for _ in range((entries - 1) // PAGE):
+            cursors.append((await page_of(http, owner, cursors[-1], PAGE))["cursor"])
         found: dict[str, Any] = {}
-        for name, begin in (("first", 0), ("middle", cursor)):
+        for name, begin in (("first", 0), ("middle", cursors[len(cursors) // 2]), ("last", cursors[-1])):
             took = []
             for _ in range(_PAGES):
                 began = time.perf_counter()

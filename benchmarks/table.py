@@ -50,7 +50,8 @@ def details(row: dict[str, Any]) -> list[str]:
     if "first_page_ms" in row:
         lines.append(
             f"{row['name']}: first page p50/p99 {_pair(row['first_page_ms'])} ms (after a fresh start "
-            f"{row.get('first_after_start_ms')}), from the middle {_pair(row['middle_page_ms'])} ms"
+            f"{row.get('first_after_start_ms')}), from the middle {_pair(row['middle_page_ms'])} ms, "
+            f"last {_pair(row['last_page_ms'])} ms"
         )
     if "ten_seconds_later" in row:
         later, told = row["ten_seconds_later"], row["retry_after_s"].get("p50")
@@ -60,7 +61,11 @@ def details(row: dict[str, Any]) -> list[str]:
             f"ten seconds later 100/s took {_pair(later['send_deliver_ms'])} ms"
         )
     if "drain" in row:
-        lines.append(f"{row['name']}: {row['drain']['messages']:,} drained at {row['drain']['per_s']:,}/s")
+        again = sum(row["refusals"].values())
+        lines.append(
+            f"{row['name']}: {row['drain']['messages']:,} drained at {row['drain']['per_s']:,}/s, "
+            f"{again:,} refused at first"
+        )
     lines += [f"{row['name']}: {each['examples']}" for each in row["loads"] if each["examples"]]
     return lines
 

@@ -141,7 +141,7 @@ class LogReader(Protocol):
         ...
 
     def end(self, shard: int) -> int | None:
-        """Return the high watermark (offset after the last durable record) that the last fetch saw."""
+        """Return the high watermark (offset after the last durable record) that was seen last."""
         ...
 
     def pause(self, shards: Sequence[int]) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cluster import servers as specs
+from cluster.servers import Server
 from deploy.kafka import brokers
+from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
 from tests.real_servers import Servers
 
@@ -108,6 +110,15 @@ def servers() -> Iterator[Servers]:
     running = Servers()
     yield running
     running.close()
+
+
+@pytest.fixture
+async def admin(broker: Server) -> AsyncIterator[KafkaLogAdmin]:
+    """The admin of the broker that a module starts for each of its tests, as ``broker``."""
+    admin = KafkaLogAdmin(broker.spec.address)
+    await admin.start()
+    yield admin
+    await admin.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from actors.host.state import HostState
 from actors.link import Link
 from actors.outlets import StreamInfo, StreamKey
 from roost.ids import shard_of
+from storage.records import encode_record
 
 
 class FromGateways(HostState):
@@ -98,10 +99,21 @@ class FromGateways(HostState):
                 self._outlets.acked(question.user, question.device, question.seq, None)
             if isinstance(question, msg.Refresh):
                 self._spawn(self._refresh(question.user, token))
+            elif isinstance(question, msg.Unstored):
+                self._outlets.answer(token, self._in_memory(question.user))
             else:
                 self._post(question.user, self._outlets.event_of(question, token))
 
         self._for_user(link, question.user, call)
+
+    def _in_memory(self, user: str) -> msg.InMemory:
+        """Return what of the user is not stored. Who is not here has nothing in memory."""
+        resident = self._residents.get(user)
+        items = []
+        if resident is not None and resident.actor is not None:
+            items = resident.actor.unstored(resident.shard.stored_seq)
+        entries = [(item.seq, encode_record(item.record)) for item in items]
+        return msg.InMemory(entries, self._writer.pending_rows(user))
 
     async def _refresh(self, user: str, token: object) -> None:
         accounts, devices = await asyncio.gather(

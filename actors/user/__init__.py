@@ -13,6 +13,7 @@ from typing import Any
 
 from actors import effects as do
 from actors import events as ev
+from actors.events import Item
 from actors.user.acks import Acks
 from actors.user.company import Company
 from actors.user.records import Records
@@ -55,6 +56,13 @@ class UserActor(Records, Acks, Company):
         """
         upto = min((state.cursor for state in self.devices.values()), default=self.head.handled)
         return [item.seq for item in self.head.after(upto) if not isinstance(item.record, ReceiptRecord)]
+
+    def unstored(self, stored: int) -> list[Item]:
+        """Return the entries that are in memory only, if everything up to ``stored`` is in the stores.
+
+        Receipts are not among them: they are rows of conversations.
+        """
+        return [item for item in self.head.after(stored) if not isinstance(item.record, ReceiptRecord)]
 
     def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
         """Handle one event that `lacks` nothing.

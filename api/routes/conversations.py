@@ -7,21 +7,23 @@ from fastapi import APIRouter, Query, Response
 
 from api.caller import Caller, With, known
 from api.problems import responses
+from api.recent import recent
 from api.schemas import ConversationInfo, ConversationList, History
 from roost import wire
 from roost.ids import SEQ_LIMIT
 from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record
 
 router = APIRouter(tags=["conversations"])
-_MINE = ("unauthenticated", "revoked", "rate_limited")
+_MINE = ("unauthenticated", "revoked", "rate_limited", "unavailable")
 _SUMMARY = 2_000
 
 
 @router.get("/v1/conversations", responses=responses(*_MINE))
 async def list_conversations(caller: Caller, deps: With) -> ConversationList:
     """All conversations, newest first, with what is unread among the mailbox's last 2,000 messages."""
-    rows = {row.peer: row for row in await deps.store.conversations(caller.user)}
-    summary = await deps.store.summary(caller.user, _SUMMARY)
+    unstored = await recent(deps.hosts, caller.user)
+    rows = await unstored.conversations(deps.store, caller.user)
+    summary = await unstored.summary(deps.store, caller.user, _SUMMARY)
     strangers = await deps.store.users_by_id([sender for sender in summary if sender not in rows])
     for user in strangers.values():
         rows[user.user_id] = Conversation(caller.user, user.user_id, user.username)
@@ -49,11 +51,12 @@ async def history(
     """
     await deps.limits.check("lookups", caller.device)
     peer = await known(deps, username)
+    unstored = await recent(deps.hosts, caller.user)
     messages: list[dict[str, Any]] = []
     more = True
     while more and len(messages) < limit:
         wanted = limit - len(messages) + 1
-        documents = await deps.store.history(caller.user, peer.user, before, wanted)
+        documents = await unstored.history(deps.store, caller.user, peer.user, before, wanted)
         more = len(documents) == wanted
         documents = documents[: limit - len(messages)]
         if documents:

@@ -22,6 +22,10 @@ _QUIET_S: Final = 0.8
 """More than the time that a broker may hold an empty fetch: after this long one is asked."""
 
 _ASK_S: Final = 0.6
+_LONG_WAIT_MS: Final = 100
+"""Where an empty fetch waits as long, the broker is asked where a shard ends. Tansu would answer wrongly, and
+is not let wait."""
+
 _STREAK_S: Final = 1.0
 """A pause between two answers that is longer than this counts as one in which nobody answered."""
 
@@ -95,6 +99,7 @@ class KafkaLogReader:
         for shard, offset in self._positions.items():
             self._consumer.seek(self._partition(shard), offset)
         self._consumer.pause(*map(self._partition, self._paused))
+        await self._ask_ends()
 
     async def committed(self, shards: Sequence[int]) -> dict[int, int | None]:
         return await self._group.committed(shards)
@@ -230,6 +235,18 @@ class KafkaLogReader:
         log.error("log_gap_passed", shard=shard, wanted=wanted + whole, got=messages[whole].offset)
         del self._gap_since[shard]
         return messages
+
+    async def _ask_ends(self) -> None:
+        """Ask for the ends that are not known, where the first fetch of a quiet shard would tell late."""
+        unknown = [self._partition(shard) for shard in self._positions if shard not in self._ends]
+        if not unknown or self._fetch_wait_ms < _LONG_WAIT_MS:
+            return
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):  # then the first fetch tells
+            async with asyncio.timeout(_ASK_S):
+                found = await self._consumer.end_offsets(unknown)
+            for partition, end in found.items():
+                if end >= self._positions.get(partition.partition, end + 1):
+                    self._ends[partition.partition] = end
 
     def _heard(self) -> None:
         """A broker has answered."""

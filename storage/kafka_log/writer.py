@@ -228,8 +228,13 @@ class KafkaLogWriter:
         for task in self._handing:
             task.cancel()
         producer._closed = True  # noqa: SLF001 -- see above
-        await producer._sender.close()  # noqa: SLF001 -- likewise
+        sender = producer._sender.sender_task  # noqa: SLF001 -- likewise
+        sender.cancel()
+        await asyncio.sleep(0)
+        # It begins nothing more, but waits for what it has asked: as long as a broker that hangs may take.
         await producer.client.close()
+        sender.cancel()
+        await asyncio.wait([sender])
         for shard, items in list(self._in_flight.items()):
             self._settle(shard, items, KafkaConnectionError("given up"))
 

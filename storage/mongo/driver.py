@@ -25,6 +25,7 @@ Change = tuple[Filter, Mapping[str, Any]]
 Sort = Sequence[tuple[str, int]]
 
 ASCENDING: Final = 1
+DESCENDING: Final = -1
 
 _DUPLICATE_KEY: Final = 11000
 
@@ -122,10 +123,15 @@ class Collection:
                 return found
 
     async def many(
-        self, where: Filter, fields: Sequence[str] | None = None, *, limit: int = 0
+        self,
+        where: Filter,
+        fields: Sequence[str] | None = None,
+        *,
+        sort: Sort | None = None,
+        limit: int = 0,
     ) -> list[Document]:
-        """Return the documents."""
-        cursor = self._collection.find(where, fields, limit=limit)
+        """Return the documents, in an order if there is one, at most ``limit`` (0: all)."""
+        cursor = self._collection.find(where, fields, sort=sort, limit=limit)
         async with self._reads:
             with translated():
                 found: list[Document] = await cursor.to_list(None)

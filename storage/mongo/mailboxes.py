@@ -30,17 +30,18 @@ class MailboxesPart(Part):
 
     async def insert(self, documents: Sequence[MailboxDocument]) -> None:
         if documents:
-            self._top = max(self._top, *(document.seq for document in documents))
-            await self._mailbox.insert_missing(list(buckets(documents)))
+            made = list(buckets(documents))
+            self._places.seen(each["s"] for each in made)
+            await self._mailbox.insert_missing(made)
 
     async def range(self, user_id: str, after: int, upto: int, limit: int) -> list[MailboxDocument]:
-        return self._seen(await Walk(self._mailbox, user_id).up(after, upto, limit))
+        return await self._walk(user_id).up(after, upto, limit)
 
     async def latest(self, user_id: str, below: int, limit: int) -> list[MailboxDocument]:
-        return self._seen(await Walk(self._mailbox, user_id).down(below, self._top, limit))
+        return await self._walk(user_id).down(below, limit)
 
     async def exists(self, user_id: str, seq: int) -> bool:
-        return bool(await Walk(self._mailbox, user_id).up(seq - 1, seq, 1))
+        return bool(await self._walk(user_id).up(seq - 1, seq, 1))
 
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
@@ -49,25 +50,21 @@ class MailboxesPart(Part):
         if not times:
             return {}
         since_ms = min(times.values()) - _EARLIER_MS
-        found = await Walk(self._mailbox, user_id).down(
-            below, self._top, _ALL, lambda each: each.kind == _MESSAGE and each.cause in times, since_ms
+        found = await self._walk(user_id).down(
+            below, _ALL, lambda each: each.kind == _MESSAGE and each.cause in times, since_ms
         )
         # Newest first, so that of two entries with one id the older one is what remains.
-        return {(each.sender_device, each.cause): each for each in self._seen(found)}
+        return {(each.sender_device, each.cause): each for each in found}
 
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
-        return self._seen(
-            await Walk(self._mailbox, user_id).down(
-                below, self._top, limit, lambda each: each.kind == _MESSAGE and each.sender == peer
-            )
+        return await self._walk(user_id).down(
+            below, limit, lambda each: each.kind == _MESSAGE and each.sender == peer
         )
 
     async def summary(self, user_id: str, limit: int) -> dict[str, list[tuple[int, int]]]:
-        found = await Walk(self._mailbox, user_id).down(
-            SEQ_LIMIT, self._top, limit, lambda each: each.kind == _MESSAGE
-        )
+        found = await self._walk(user_id).down(SEQ_LIMIT, limit, lambda each: each.kind == _MESSAGE)
         senders: dict[str, list[tuple[int, int]]] = {}
-        for entry in self._seen(found):
+        for entry in found:
             senders.setdefault(entry.sender, []).append((entry.seq, entry.at_ms))
         return senders
 
@@ -88,10 +85,8 @@ class MailboxesPart(Part):
             devices[name] = max(cursor.seq, devices.get(name, 0))
         await self._cursors.bulk([({"_id": user}, {"$max": devices}) for user, devices in raised.items()])
 
-    def _seen(self, entries: list[MailboxDocument]) -> list[MailboxDocument]:
-        """Note the highest number, which is where the newest entries are looked for first."""
-        self._top = max([self._top, *(entry.seq for entry in entries)])
-        return entries
+    def _walk(self, user_id: str) -> Walk:
+        return Walk(self._mailbox, user_id, self._places)
 
 
 def _made_ms(message_id: str) -> int | None:

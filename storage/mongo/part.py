@@ -6,6 +6,7 @@ from typing import Any
 
 from storage.keyring import KeyRing
 from storage.mongo.driver import Collection
+from storage.mongo.places import Places
 
 
 class Part:
@@ -19,7 +20,7 @@ class Part:
 
     def __init__(self, database: Any, keyring: KeyRing, reads: asyncio.Semaphore) -> None:
         self._ring = keyring
-        self._top = 0  # the highest seq seen: where to look for the newest entries first
+        self._places = Places()
         self._appended: Counter[str] = Counter()  # sheets of conversations since the last fold, by user
         self._users = Collection(database["users"], reads)
         self._devices = Collection(database["devices"], reads)

@@ -139,6 +139,19 @@ async def test_a_writer_knows_how_far_it_has_written(writer: KafkaLogWriter, mai
     assert writer.ends(mailbox) == {1: 1}
 
 
+async def test_the_end_of_a_quiet_shard_is_known_before_a_fetch_has_waited(
+    writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str, log_server: LogServer
+) -> None:
+    await writer.append(mailbox, [(0, b"one"), (0, b"two")])
+    await reader.assign({0: 2, 1: 0})
+    if log_server.fetch_wait_ms < 100:
+        await reader.poll(wait_ms=200, limit=10)
+    assert (reader.end(0), reader.end(1)) == (2, 0)
+    await writer.append(mailbox, [(1, b"three")])
+    assert values(await read(reader, 1)) == {1: [b"three"]}
+    assert (reader.end(0), reader.end(1)) == (2, 1)
+
+
 async def test_shards_already_read_keep_their_position(
     writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
 ) -> None:

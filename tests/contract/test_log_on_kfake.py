@@ -35,14 +35,6 @@ def broker(servers: Servers, spec: ServerSpec) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def admin(broker: Server) -> AsyncIterator[KafkaLogAdmin]:
-    admin = KafkaLogAdmin(broker.spec.address)
-    await admin.start()
-    yield admin
-    await admin.close()
-
-
-@pytest.fixture
 async def address(admin: KafkaLogAdmin, broker: Server) -> str:
     """Where there is a topic with two shards."""
     await admin.create("mailbox", 2)
@@ -208,6 +200,23 @@ async def test_nothing_is_kept_in_memory_for_what_was_trimmed(
         await admin.trim("mailbox", {0: offsets[-1]})
         grown.append(psutil.Process(broker.pid).memory_info().rss)
     assert grown[-1] < grown[0] + 40_000_000, grown
+
+
+async def test_a_pause_waits_a_second_for_a_broker_that_hangs(writer: KafkaLogWriter, broker: Server) -> None:
+    assert await append(writer, [b"before"]) == [0]
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        hanging = asyncio.create_task(writer.append("mailbox", [(0, b"lost"), (1, b"lost")]))
+        async with asyncio.timeout(4):
+            while not writer._in_flight:
+                await asyncio.sleep(0.01)
+            await writer.pause()
+        assert all(isinstance(each, Unavailable) for each in await hanging)
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
+    writer.resume()
+    [offset] = await append(writer, [b"after"])
+    assert offset in {1, 2}, "what was given up may be in the log"
 
 
 async def test_groups_are_kept(

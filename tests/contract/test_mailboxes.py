@@ -1,6 +1,8 @@
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from roost.ids import uuid7
 from storage.mongo import MongoStore
-from storage.mongo.buckets import SPAN
+from storage.mongo.buckets import SPAN, buckets
 from storage.records import Conversation, Cursor, MailboxDocument
 
 ALL = 2**53
@@ -113,6 +115,18 @@ async def test_a_replay_that_cuts_elsewhere_shows_each_entry_once(store: MongoSt
     ]
 
 
+async def test_buckets_that_end_alike_are_all_read(store: MongoStore) -> None:
+    whole = mailbox(*range(1, 11))
+    for first in (8, 6, 2, 0):
+        await store.insert(whole[first:9])
+    await store.insert(whole[9:])
+    for limit in range(1, 12):
+        assert await store.range("bob", 0, ALL, limit) == whole[:limit]
+        assert await store.range("bob", 8, ALL, limit) == whole[8 : 8 + limit]
+        assert await store.latest("bob", 10, limit) == whole[:9][: -limit - 1 : -1]
+        assert await store.latest("bob", ALL, limit) == whole[: -limit - 1 : -1]
+
+
 async def test_an_entry_that_is_only_in_a_bucket_that_ends_later_is_found(store: MongoStore) -> None:
     # A first life stored all of it in one bucket, and nothing was committed past 5: a second one came no
     # further than 8.
@@ -146,24 +160,69 @@ async def test_what_was_swept_hides_nothing_of_the_rest(store: MongoStore) -> No
     assert seqs(await store.latest("bob", 146, 100)) == [145, 144, 143, 142, 141]
 
 
-async def test_a_page_of_a_long_mailbox_reads_little_of_it(store: MongoStore) -> None:
-    whole = mailbox(*range(1, 5001))
-    for at in range(0, 5000, 10):
-        await store.insert(whole[at : at + 10])
+async def insert_by(size: int, store: MongoStore, entries: list[MailboxDocument]) -> None:
+    """Insert buckets of a size, many in one write."""
+    cut = [bucket for at in range(0, len(entries), size) for bucket in buckets(entries[at : at + size])]
+    for at in range(0, len(cut), 500):
+        await store._mailbox.insert_missing(cut[at : at + 500])
+
+
+@contextmanager
+def counted(store: MongoStore) -> Iterator[list[int]]:
+    """Note of each query of the mailbox how many buckets are in its range: so many are looked at."""
     read: list[int] = []
     many = store._mailbox.many
 
-    async def counted(where: object) -> list[dict[str, object]]:
-        found = await many(where)  # type: ignore[arg-type]
-        read.append(len(found))
-        return found
+    async def counting(where: Any, **options: Any) -> list[Any]:
+        read.append(len(await many(where)))
+        return await many(where, **options)
 
-    store._mailbox.many = counted  # type: ignore[method-assign, assignment]
-    assert len(await store.range("bob", 0, ALL, 100)) == 100
-    assert len(await store.range("bob", 2500, 5000, 100)) == 100
-    assert len(await store.latest("bob", ALL, 100)) == 100
-    assert len(await store.latest("bob", 2500, 100)) == 100
-    assert sum(read) < 250, "of 500 buckets"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store._mailbox, "many", counting)
+        yield read
+
+
+@pytest.mark.parametrize("begin", [1, 3_000, 2**45])
+@pytest.mark.parametrize("size", [1, 10])
+async def test_a_page_of_a_long_mailbox_reads_little_of_it(store: MongoStore, begin: int, size: int) -> None:
+    whole = mailbox(*range(begin, begin + 5_000))
+    await insert_by(size, store, whole)
+    middle, end = begin + 2_500, begin + 5_000
+    with counted(store) as read:
+        assert await store.range("bob", 0, end, 100) == whole[:100]
+        assert await store.range("bob", middle, end, 100) == whole[2_501:2_601]
+        assert await store.latest("bob", end, 100) == whole[:-101:-1]
+        assert await store.latest("bob", middle, 100) == whole[2_499:2_399:-1]
+        assert len(read) < 40
+        assert sum(read) < 400 + 2_000 / size, f"of {5_000 // size} buckets: {read}"
+        read.clear()
+        assert await store.range("bob", 0, end, 100) == whole[:100]
+        assert len(read) <= 2, "where it begins is remembered"
+        assert sum(read) <= 400 / size + 4
+
+
+async def test_a_gap_between_two_lives_of_the_log_is_passed_over(store: MongoStore) -> None:
+    old, new = range(10, 310), range(2**33 + 40_000, 2**33 + 44_000)
+    whole = mailbox(*old, *new)
+    await insert_by(20, store, whole)
+    with counted(store) as read:
+        paged: list[int] = []
+        while more := await store.range("bob", paged[-1] if paged else 0, ALL, 100):
+            paged += seqs(more)
+        assert paged == [*old, *new]
+        assert sum(read) < 215 * 5, f"of 215 buckets in 43 pages: {read}"
+
+
+async def test_the_first_of_a_mailbox_with_gaps_are_found(store: MongoStore) -> None:
+    far = [*range(50, 60), *range(9_000, 9_010), *range(70_000, 70_050), *range(2**40, 2**40 + 100)]
+    for each in mailbox(*far):
+        await store.insert([each])
+    for _ in range(2):
+        assert seqs(await store.range("bob", 0, ALL, 5)) == far[:5]
+        assert seqs(await store.range("bob", 55, ALL, 12)) == far[6:18]
+        assert seqs(await store.range("bob", 60, ALL, 12)) == far[10:22]
+        assert seqs(await store.range("bob", 5_000, ALL, 200)) == far[10:]
+        assert seqs(await store.range("bob", 100_000, ALL, 200)) == far[70:]
 
 
 async def test_entries_from_before_there_were_buckets_are_read(store: MongoStore) -> None:

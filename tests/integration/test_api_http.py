@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from roost import wire
 from roost.clock import now_ms
+from roost.ids import SEQ_LIMIT
 from tests.integration.api_world import PASSWORD, SERVER_NAME, Person, Urls, World, message, new_id, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -423,6 +424,27 @@ async def test_conversations_and_history(world: World) -> None:
     rest = await dave.call("GET", f"{path}?before={first['messages'][-1]['seq']}", expect=200)
     assert [each["seq"] for each in rest["messages"]] == seqs[1::-1]
     assert not rest["more"]
+
+
+async def test_what_is_in_memory_only_is_shown(mongo_url: str, redis_url: str) -> None:
+    async with running(Urls(mongo_url, redis_url)) as world:
+        world.host._writer._linger_s = 300.0  # nothing is stored as long as this test takes
+        carol, dave = await world.person(), await world.person()
+        seqs = [(await carol.send(dave, f"{number}".encode()))[1]["seq"] for number in range(5)]
+        deadline, cursor = now_ms() + 10_000, 0
+        while now_ms() < deadline and cursor < seqs[-1]:
+            page = await dave.call("GET", f"/v1/sync?wait_s=1&cursor={cursor}", expect=200)
+            cursor = page["cursor"]
+        [listed] = (await dave.call("GET", "/v1/conversations", expect=200))["conversations"]
+        assert (listed["peer"], listed["last_seq"], listed["unread"]) == (carol.username, seqs[4], 5)
+        path = f"/v1/conversations/{carol.username}/messages"
+        first = await dave.call("GET", f"{path}?limit=3", expect=200)
+        assert ([each["seq"] for each in first["messages"]], first["more"]) == (seqs[:1:-1], True)
+        rest = await dave.call("GET", f"{path}?before={seqs[2]}", expect=200)
+        assert ([each["seq"] for each in rest["messages"]], rest["more"]) == (seqs[1::-1], False)
+        account = await world.store.user_by_name(dave.username)
+        assert account is not None
+        assert await world.store.range(account.user_id, 0, SEQ_LIMIT - 1, 10) == [], "it was in memory only"
 
 
 async def test_key_changes_reach_those_who_talk(world: World) -> None:

@@ -29,14 +29,6 @@ def broker(servers: Servers, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def admin(broker: Server) -> AsyncIterator[KafkaLogAdmin]:
-    admin = KafkaLogAdmin(broker.spec.address)
-    await admin.start()
-    yield admin
-    await admin.close()
-
-
-@pytest.fixture
 async def store(mongo_url: str, database: str, keyring: KeyRing) -> AsyncIterator[MongoStore]:
     store = MongoStore(mongo_url, database, "motor", keyring)
     await store.prepare()

@@ -17,8 +17,8 @@ STEP_S = 0.01
 class Queue:
     """A queue that is measured, with the rates that a test gives it."""
 
-    def __init__(self) -> None:
-        self.flow = Flow(assumed=5_000, floor=100)
+    def __init__(self, *, pauses: bool = False) -> None:
+        self.flow = Flow(assumed=5_000, floor=100, pauses=pauses)
         self.now_s, self.left = 0.0, 0
 
     def run(self, rate: float, seconds: float, *, inside: int = 1_000) -> None:
@@ -59,6 +59,77 @@ def test_a_queue_that_is_faster_again_is_believed_at_once() -> None:
     queue.run(100, 3)
     queue.run(4_000, 0.3)
     assert queue.flow.wait_s(1_000) < 0.3
+
+
+def test_a_pause_is_not_taken_for_a_rate_of_nothing() -> None:
+    """What was measured: people who were away are loaded, all at once, while 8,000 records a second come."""
+    flow = Flow(5_000.0, 1_000, pauses=True)
+    flow.look(0.000, 0, 396)
+    flow.look(0.100, 0, 1_317)
+    assert flow.wait_s(2_100) < 0.6
+    flow.look(0.202, 2_318, 0)
+    assert flow.wait_s(1_500) < 0.3
+
+
+@pytest.mark.parametrize("rate", [None, 9_000])
+def test_a_pause_is_expected_to_last_as_long_again(rate: int | None) -> None:
+    queue = Queue(pauses=True)
+    if rate:
+        queue.run(rate, 1)
+    queue.run(0, 0.4)
+    assert 0.25 < queue.flow.wait_s(1_000) < 0.6
+    queue.run(0, 4)
+    assert queue.flow.wait_s(1_000) > 4
+    queue.run(9_000, 0.2)
+    assert queue.flow.wait_s(1_000) < 0.5
+
+
+def test_the_first_moment_of_a_queue_is_no_rate_of_nothing() -> None:
+    flow = Flow(4_000.0, 400)
+    flow.look(0.0, 0, 500)
+    flow.look(0.1, 0, 1_000)
+    assert flow.wait_s(1_000) < 0.4
+    for number in range(2, 8):
+        flow.look(number / 10, 0, 1_000)
+    assert flow.wait_s(1_000) > 0.8, "but where nothing is waited for, it is slow"
+
+
+def test_a_burst_after_idleness_meets_no_pause() -> None:
+    flow = Flow(5_000.0, 1_000, pauses=True)
+    flow.look(0.0, 100, 0)
+    flow.look(1.9, 100, 1_200)
+    assert flow.wait_s(1_200) < 0.3
+    flow.look(2.0, 100, 2_000)
+    assert flow.wait_s(2_000) < 0.6
+
+
+def test_the_first_few_after_a_pause_say_little() -> None:
+    flow = Flow(5_000.0, 1_000, pauses=True)
+    flow.look(0.0, 0, 400)
+    flow.look(0.1, 0, 1_200)
+    flow.look(0.2, 100, 1_900)
+    assert flow.wait_s(1_900) < 0.5
+    for number in range(2, 12):
+        flow.look(number / 10, number * 100, 1_200)
+    assert flow.wait_s(1_200) > 0.7, "but it is slow"
+
+
+def test_the_first_few_of_a_queue_say_little() -> None:
+    flow = Flow(5_000.0, 1_000, pauses=True)
+    flow.look(0.0, 0, 400)
+    flow.look(0.1, 20, 1_300)
+    assert flow.wait_s(2_000) < 0.5
+    flow.look(0.2, 20, 2_000)
+    flow.look(0.3, 2_700, 10)
+    assert flow.wait_s(2_000) < 0.3
+
+
+def test_a_queue_that_pauses_every_now_and_then_is_as_fast_as_it_is_on_the_whole() -> None:
+    flow, left = Flow(5_000.0, 1_000, pauses=True), 0
+    for number in range(80):
+        left += 400 if number % 4 == 3 else 0
+        flow.look(number / 10, left, 2_000)
+    assert flow.rate == pytest.approx(1_000, rel=0.1)
 
 
 class Line:
@@ -175,7 +246,7 @@ def heard(admission: Admission, shard: int, backlog: Backlog, now_s: float, end:
         Backlog(0, 0, 25_001, 0, 0.0),
         Backlog(0, 0, 1, 16 * 1024 * 1024 + 1, 0.0),
         Backlog(0, 0, 1, 0, 30.1),
-        Backlog(0, 4_000, 0, 0, 0.0),
+        Backlog(0, 4_100, 0, 0, 0.0),
     ],
 )
 def test_a_shard_that_is_behind_refuses_and_the_others_do_not(backlog: Backlog) -> None:
@@ -187,6 +258,30 @@ def test_a_shard_that_is_behind_refuses_and_the_others_do_not(backlog: Backlog) 
     assert refused.error().retry_after_s == refused.wait_s
     assert admission.refusal("e", 600, 1, 10.5, 0.5) is None
     assert admission.refusal("e", 600, None, 10.5, 0.5) is None
+
+
+def test_who_is_away_is_loaded_and_nobody_is_refused() -> None:
+    """Eight shards of 100 people who are away, as told by their host, 0.1 s apart; then all are loaded."""
+    told = (
+        ((42, 41), (47, 46), (86, 85), (44, 43), (51, 50), (52, 51), (42, 41), (40, 39)),
+        ((135, 134), (203, 202), (290, 289), (161, 160), (191, 190), (144, 143), (146, 145), (134, 133)),
+        ((210, 0), (332, 0), (457, 0), (275, 0), (319, 0), (262, 0), (251, 0), (219, 0)),
+    )
+    admission, sent = Admission(), 0
+    for step, shards in enumerate(told):
+        now_s = 10.0 + step / 10
+        backlogs = {
+            n: Backlog(following, waiting, 0, 0, 0.1) for n, (following, waiting) in enumerate(shards)
+        }
+        ends = {n: backlog.following for n, backlog in backlogs.items()}
+        admission.behind.heard("host-0", 8, backlogs, ends, now_s)
+        for _ in range(800):
+            assert admission.refusal(f"d{sent % 100}", 600, sent % 8, now_s + 0.05, 0.5) is None
+            admission.entered(f"d{sent % 100}", 600, sent % 8)
+            sent += 1
+        for number in range(sent - 800, sent):
+            admission.left(f"d{number % 100}", 600)
+        admission.look(now_s + 0.1, 0.0)
 
 
 def test_a_host_that_says_nothing_holds_nothing_up() -> None:

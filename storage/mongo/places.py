@@ -1,0 +1,49 @@
+"""Where entries are, and where none are, as far as this process has seen. Pure.
+
+What is remembered spares queries and is never needed: without it a read looks for itself.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+_LIFE_BITS: Final = 32
+"""A log that begins anew is at least 2^32 numbers ahead, so each of its lives has a highest number."""
+
+_USERS: Final = 10_000
+
+
+class Places:
+    """The highest numbers seen, and one gap of each user."""
+
+    def __init__(self) -> None:
+        self._tops: dict[int, int] = {}
+        self._gaps: dict[str, tuple[int, int]] = {}
+
+    def seen(self, numbers: Iterable[int]) -> None:
+        """There are entries with these numbers."""
+        for seq in numbers:
+            life = seq >> _LIFE_BITS
+            if seq > self._tops.get(life, -1):
+                self._tops[life] = seq
+
+    def end_below(self, seq: int) -> int:
+        """Return the end of the last life of the log that ended up to ``seq``, 0 if none is known.
+
+        Nothing is likely to be between the two, whoever's mailbox it is.
+        """
+        return max((top for top in self._tops.values() if top <= seq), default=0)
+
+    def empty(self, user: str, low: int, high: int) -> None:
+        """No bucket of the user ends within ``low < last <= high``, nor will one ever.
+
+        What is inserted is newer than all that its user has, so a gap below an entry stays one.
+        """
+        self._gaps.pop(user, None)
+        self._gaps[user] = (low, high)
+        if len(self._gaps) > _USERS:
+            del self._gaps[next(iter(self._gaps))]
+
+    def skip(self, user: str, after: int) -> int:
+        """Return how far above ``after`` no bucket of the user ends; ``after`` if that is not known."""
+        low, high = self._gaps.get(user, (0, 0))
+        return high if low <= after < high else after
