@@ -43,9 +43,13 @@ class ClusterView(Struct, frozen=True):
         if before is None:
             return {}
         return {
-            "mailbox": [s for s, base in enumerate(self.bases) if base != before.bases[s]],
-            "push": [s for s, life in enumerate(self.pushes) if before.pushes and life != before.pushes[s]],
+            "mailbox": _changed(before.bases, self.bases),
+            "push": _changed(before.pushes, self.pushes),
         }
+
+    def renumbered(self, before: "ClusterView | None") -> bool:
+        """Say whether there are more shards than in an earlier map: then each user's may be another one."""
+        return before is not None and self.shards != before.shards
 
     @property
     def gateways(self) -> int:
@@ -56,6 +60,11 @@ class ClusterView(Struct, frozen=True):
     def shards(self) -> int:
         """Number of shards, which is also the number of partitions."""
         return len(self.hosts)
+
+
+def _changed(before: tuple[int, ...], now: tuple[int, ...]) -> list[int]:
+    pairs = zip(before, now, strict=False)  # there may be more shards than before
+    return [shard for shard, (old, new) in enumerate(pairs) if old != new]
 
 
 class Node(Struct, frozen=True):

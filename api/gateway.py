@@ -111,6 +111,8 @@ class Gateway:
         current = self.deps.hosts.view
         if current is None or view.version >= current.version:
             self.deps.log_writer.forget(view.begun_anew(current))
+            if view.renumbered(current):
+                self.deps.log_writer.renumber()
             self.deps.sequencer.adopt(view.bases, view.records)
             self.deps.sender.answers.alone = view.gateways <= 1
             self.deps.hosts.apply(view)

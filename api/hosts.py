@@ -127,6 +127,8 @@ class HostLinks:
         """Take the newest map: connect to new lives of hosts, move streams of moved shards."""
         if self.view is not None and view.version < self.view.version:
             return
+        if view.renumbered(self.view):
+            self._part()
         self.view = view
         for name in list(self._tasks):
             if self._tasks[name][0] != _life(view, name):
@@ -315,6 +317,17 @@ class HostLinks:
         self._place_soon()
 
     # --- placement ---
+
+    def _part(self) -> None:
+        """There are more shards, so a user's may be another one: attach and ask everything anew."""
+        for future, _, _ in self._calls.values():
+            if not future.done():
+                future.set_exception(_Moved())
+        for stream in self._streams.values():
+            if stream.link is not None:
+                stream.link.send(m.Detach(stream.number))
+                stream.link = None
+        self._place_soon()
 
     def _place_soon(self) -> None:
         if self._again is None:

@@ -59,8 +59,9 @@ class Sequencer:
     def adopt(self, bases: Sequence[int], records: int = 1) -> None:
         """Take the bases of a new map, which never sink, and the version of records that everybody reads."""
         self.records = records
-        if not self._bases:
-            self._bases, self._seen = list(bases), [0] * len(bases)
+        more = bases[len(self._bases) :]
+        self._bases += more
+        self._seen += [0] * len(more)
         for shard, base in enumerate(bases):
             self._raise(shard, base)
 

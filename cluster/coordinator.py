@@ -18,6 +18,7 @@ from actors.service import ClusterView, Node
 from cluster.closing import Closing
 from cluster.crew import WRITERS, Crew, now_ms
 from cluster.exchange import Refused
+from cluster.growth import stretched
 from cluster.keeper import RoleKeeper
 from cluster.log_keeper import LogKeeper, LogRefused
 from cluster.membership import RUNNING, Membership, Patience
@@ -70,10 +71,9 @@ class Coordinator:
             "pusher": cluster.pushers,
         }
         self._seating = Seating(counts, store, self._crew, self._keeper, machines)
-        self._staff = Staffing(self._crew, self._seating, self._decide)
-        self._log = LogKeeper(store, admin, settings.shards, self._crew, clock.now_ms)
-        nobody = ("",) * settings.shards
-        self._map = ShardMap(0, nobody, nobody, nobody)
+        self._log = LogKeeper(store, admin, settings.first_shards, self._crew, clock.now_ms)
+        self._staff = Staffing(self._crew, self._seating, self._decide, self._log)
+        self._map = ShardMap(0, (), (), ())
         self._view: ClusterView | None = None
         self._refused = ""
         self._address = address
@@ -121,7 +121,7 @@ class Coordinator:
         rows += [self._row(keeper) for keeper in self._crew.keepers.values()]
         return {
             "roles": rows + self._servers,
-            "shards": self._settings.shards,
+            "shards": self._log.shards,
             "map_version": self._map.version,
             "nodes": self._seating.rows(),
             "ready": self._ready(),
@@ -132,9 +132,10 @@ class Coordinator:
         """Take a message from who runs the embedded servers, or a wish.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role; ``scale``, ``drain``, ``undrain``, ``upgrade``: begin a work; ``work``:
-        how far it is; ``restart``: begin a new life, which runs what is installed now; ``stop``: stop every
-        role in order, ``kept`` saying whether the log keeps what is not stored, and return what was given up.
+        ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: begin a work;
+        ``work``: how far it is; ``restart``: begin a new life, which runs what is installed now;
+        ``stop``: stop every role in order, ``kept`` saying whether the log keeps what is not stored, and
+        return what was given up.
         """
         match message.get("act"):
             case "servers":
@@ -150,7 +151,7 @@ class Coordinator:
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_FAREWELL_S, os._exit, 1)
-            case "scale" | "drain" | "undrain" | "upgrade" | "work":
+            case "scale" | "grow" | "drain" | "undrain" | "upgrade" | "work":
                 return self._wish(message)
             case other:
                 raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
@@ -164,7 +165,9 @@ class Coordinator:
             number, carried_out = self._staff.begin({message["act"]: message["what"]})
         except Refused as exc:
             return {"refused": exc.detail}
-        self._do(carried_out, f"{message['act']} {message['what']}")
+        task = self._do(carried_out, f"{message['act']} {message['what']}")
+        if message["act"] == "grow":
+            self._log_work = task
         return {"number": number}
 
     async def stop(self) -> list[str]:
@@ -243,8 +246,13 @@ class Coordinator:
                 return
             await self._adopt(wanted)
 
+    def _owners(self, shards: int) -> dict[str, tuple[str, ...]]:
+        """Return who has so many shards by the newest map, which may be of fewer, by role."""
+        held = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
+        return {role: stretched(names, shards) for role, names in held.items()}
+
     def _drawn(self) -> ClusterView:
-        owners = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
+        owners = self._owners(len(self._log.bases))
         now = now_ms()
         serving = {role: self._membership.serving(role, held, now) for role, held in owners.items()}
         reach = {each.name: each.figures for each in self._crew.of("router")}
@@ -281,12 +289,9 @@ class Coordinator:
             self._map = await self._store.shard_map() or self._map
             self._changed.set()
             return
-        for role, before, after in (
-            ("host", self._map.hosts, drawn.hosts),
-            ("router", self._map.routers, drawn.routers),
-            ("pusher", self._map.pushers, drawn.pushers),
-        ):
-            if moved := moves(before, after):
+        before = self._owners(view.shards)
+        for role, after in (("host", drawn.hosts), ("router", drawn.routers), ("pusher", drawn.pushers)):
+            if moved := moves(before[role], after):
                 metrics.MAP_MOVES.labels(role).inc(moved)
                 log.info("shards_moved", moved_role=role, shards=moved, version=view.version)
         self._map, self._view = drawn, view

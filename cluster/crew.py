@@ -10,7 +10,7 @@ from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import ClusterView
 from cluster.keeper import RoleKeeper
 from cluster.membership import RUNNING, Membership
-from cluster.outcome import TOPICS
+from cluster.outcome import ANSWER_S, TOPICS, left_of, unfinished
 
 WRITERS: Final = ("gateway", "host")
 HURRY: Final = {"act": "hurry"}
@@ -107,12 +107,13 @@ class Crew:
         return await self._each(role, lambda handle: handle.hold())
 
     async def release(self) -> None:
-        """Let every writer go on that answers; one that does not is released in its next life."""
+        """Let every writer go on that has the newest map; another one goes on as soon as it has it."""
         for role in WRITERS:
             self._held[role] = False
             for keeper in self.of(role):
                 keeper.expect_held(held=False)
-            await self._each(role, lambda handle: handle.release())
+            current = [keeper for keeper in self.of(role) if keeper.current]
+            await asyncio.gather(*(self._tried(each, lambda handle: handle.release()) for each in current))
 
     async def drained(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log.
@@ -136,6 +137,26 @@ class Crew:
         if not all(status.get("drained", False) and status.get("map") == version for status in readers):
             return False
         return not unread(role, [*self.gone, *writers], readers)
+
+    async def unfinished(self, role: str) -> list[str]:
+        """Return what readers of the role have not finished, a sentence each."""
+        if self._view is None:
+            return []
+        said = [await self._asked(each) for each in self.of(*WRITERS)]
+        heard = {each.name: status for each in self.of(role) if (status := await self._asked(each))}
+        return unfinished(role, left_of(role, self._view, [*self.gone, *filter(None, said)], heard))
+
+    async def _asked(self, keeper: RoleKeeper) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await keeper.handle.status()
+        except (RoleAway, RoleFailed, TimeoutError):
+            return None
+
+    @property
+    def shards(self) -> int:
+        """Number of shards of the map that everybody is shown."""
+        return 0 if self._view is None else self._view.shards
 
     async def publish(self) -> None:
         """Show everybody the new bases, and return when those who answer have them."""

@@ -98,7 +98,7 @@ class Fence:
                 self._end()
                 return
             states = await self._store.log_states()
-            if await self._store.phase() == RECREATING:
+            if await self._store.phase() == RECREATING or len(states) != len(stored.hosts):
                 raise Unavailable("The log is being made anew: its bases are there, and it is not.")
             newer = _view_of(stored, [states[shard] for shard in sorted(states)])
             log.warning("map_from_store", version=newer.version, before=view.version)

@@ -11,6 +11,7 @@ import time
 from typing import Any, Final
 
 from cluster import outcome, wiring
+from cluster.growth import shards_told
 from cluster.settings import Settings
 from cluster.verbs import (
     BAD_USAGE,
@@ -48,6 +49,8 @@ async def up(settings: Settings, *, as_json: bool) -> int:
         away = waiting_for(status, "the coordinator")
         return complain(f"Not ready after {_READY_S:g} s: {away}", DEPENDENCY_AWAY)
     _announce(settings, status, time.monotonic() - began, as_json=as_json)
+    for sentence in shards_told(settings, status["shards"]):
+        say(sentence)
     return DONE
 
 

@@ -49,9 +49,10 @@ class RoleKeeper:
         self._handle: RoleHandle | None = None
         self._view: ClusterView | None = None
         self._held: bool | None = None
+        self._wish = 0
         self._left = False
         self._told: tuple[str, int] = ("", 0)
-        self._settled: tuple[str, bool] = ("", False)
+        self._settled: tuple[str, int] = ("", 0)
         self._news = asyncio.Event()
         self._away_since: float | None = None
 
@@ -89,6 +90,7 @@ class RoleKeeper:
     def expect_held(self, *, held: bool) -> None:
         """A life of the role that starts from now on is held, or is not."""
         self._held = held
+        self._wish += 1
 
     async def run(self) -> None:
         """Look after the role for ever."""
@@ -114,24 +116,28 @@ class RoleKeeper:
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
             metrics.ROLE_LIVES.labels(self.role).inc()
             self._changed()
-        await self._settle(alive)
+        if self._held:
+            await self._settle(alive)  # before the map: nothing is to be written under it
         if self._view is not None and self._told != (alive.incarnation, self._view.version):
             view = self._view
             await self.handle.apply(view)
             self._told = (alive.incarnation, view.version)
             figures = await self.handle.status()
             self._changed()
+        if self.current:
+            await self._settle(alive)
         self.figures, self.figures_of = figures, self._told
 
     async def _settle(self, alive: Alive) -> None:
         """Hold a new life while the log is made anew, else free it: who was before us may have held it.
 
-        Before we know the log's state, it is left as it is.
+        Before we know the log's state, it is left as it is. Nobody is freed before it has the newest map: by
+        an older one it might write into a shard that is no longer its recipient's.
         """
-        if self._held is not None and self._settled != (alive.incarnation, self._held):
-            held = self._held
-            await (self.handle.hold() if held else self.handle.release())
-            self._settled = (alive.incarnation, held)
+        if self._held is not None and self._settled != (alive.incarnation, self._wish):
+            wish = self._wish
+            await (self.handle.hold() if self._held else self.handle.release())
+            self._settled = (alive.incarnation, wish)
 
     def _fail(self, reason: str) -> None:
         if reason != self.failure:

@@ -14,6 +14,7 @@ import msgspec
 import psutil
 
 from cluster import join, outcome, runfile, telemetry
+from cluster.growth import shards_told
 from cluster.servers import ServerFailed
 from cluster.settings import Settings, SettingsInvalid
 from cluster.verbs import (
@@ -132,6 +133,8 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
             _on_signal(stop.set)  # again, since Ray has put its own handler there meanwhile
             if system.forgets:
                 say(_FORGETS)
+            for sentence in shards_told(settings, system.shards):
+                say(sentence)
             _announce(running, time.monotonic() - began, as_json=as_json)
             await stop.wait()
             say("stopping: no more input; what is in the log goes into the store first")

@@ -9,11 +9,12 @@ MongoDB that was put back does not give out again what was given out since it wa
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import structlog
 from msgspec.structs import replace
 
+from cluster.growth import CANNOT, NotGrown, first_base, not_stored
 from roost.clock import Clock
 from roost.errors import Unavailable
 from storage import metrics
@@ -44,6 +45,9 @@ The embedded broker now and then shows its newest batch only when the next one i
 is held it never does, so waiting longer does not help; the renewal is tried again later.
 """
 
+_GROWTH_DRAIN_S: Final = 10.0
+"""The same before shards are added: an operator waits for it, and senders are told when to come again."""
+
 _LOOK_EVERY_S: Final = 0.1
 
 log = structlog.get_logger()
@@ -72,15 +76,32 @@ class Crew(Protocol):
         """Say whether every reader of the role has finished all that is in its log."""
         ...
 
+    async def unfinished(self, role: str) -> list[str]:
+        """Return what readers of the role have not finished, a sentence each."""
+        ...
+
     async def publish(self) -> None:
         """Show everybody the new bases, and return when they have them."""
+        ...
+
+    @property
+    def shards(self) -> int:
+        """Number of shards of the map that everybody is shown."""
         ...
 
 
 class LogKeeper:
     """Keeps topics and bases.
 
+    Args:
+        store: What is remembered.
+        admin: Makes topics.
+        shards: How many there are to be at the first start; later what is stored counts.
+        crew: Everybody.
+        clock: Unix milliseconds.
+
     Attributes:
+        shards: How many there are.
         states: The state of every shard's log, by shard, as it is in the store.
         bases: The base of each shard, for everybody to see. One whose topic is still being made is in the
             store only: who read the old topic under it would hand its records on as new ones, and take its
@@ -91,7 +112,8 @@ class LogKeeper:
     """
 
     def __init__(self, store: ClusterState, admin: LogAdmin, shards: int, crew: Crew, clock: Clock) -> None:
-        self._store, self._admin, self._shards, self._crew = store, admin, shards, crew
+        self._store, self._admin, self._first, self._crew = store, admin, shards, crew
+        self.shards = shards
         self._clock = clock
         self._lock = asyncio.Lock()
         self.states: dict[int, LogState] = {}
@@ -110,12 +132,18 @@ class LogKeeper:
         async with self._lock:
             self.states = await self._store.log_states()
             found = await self._admin.partitions(MAILBOX)
-            self._check(found)
-            if not self.states:
-                await self._put(LogState(shard, FIRST_BASE, 0) for shard in range(self._shards))
-            elif found is None or await self._store.phase() == RECREATING:
+            growing = await self._store.growth()
+            shards = growing or len(self.states) or self._first
+            self._check(found, shards, growing=bool(growing))
+            known = bool(self.states)
+            if growing or not known:
+                await self._extend(shards)
+            self.shards = shards
+            if known and (found is None or await self._store.phase() == RECREATING):
                 await self._remake([MAILBOX, PUSH], "lost" if found is None else "unfinished")
             await self._create_missing()
+            if growing or not known:
+                await self._store.put_growth(0)
             self._show_bases()
 
     async def renew(self) -> bool:
@@ -123,7 +151,8 @@ class LogKeeper:
         async with self._lock, _Held(self):
             lives = self._crew.lives()
             deadline = asyncio.get_running_loop().time() + _DRAIN_S
-            if not await self._drain(deadline):
+            if reason := await self._drain(deadline):
+                log.info("log_renewal_postponed", reason=reason)
                 return False
             pushed = await self._until(deadline, lambda: self._crew.drained("pusher"))
             topics = [MAILBOX, PUSH] if pushed else [MAILBOX]
@@ -137,6 +166,35 @@ class LogKeeper:
             self._show_bases()
             await self._crew.publish()
             return True
+
+    async def grow(self, shards: int, tell: Callable[[str], None]) -> None:
+        """Add shards after everything in the log was stored; what is in the present ones stays where it is.
+
+        Once it is written down it is finished, whatever happens: by the next coordinator if need be. Nobody
+        writes before, since the number of shards says where a user's records belong.
+
+        Args:
+            shards: The number there is to be, as `cluster.growth.refusal` allows it.
+            tell: Takes what is being done.
+
+        Raises:
+            NotGrown: Nothing was changed.
+        """
+        async with self._lock:
+            for topic in (MAILBOX, PUSH):
+                if not await self._admin.grow(topic, shards, only_ask=True):
+                    raise NotGrown(CANNOT)
+            async with _Held(self) as held:
+                tell("holding what is sent, until everything in the log is stored")
+                await self._stored_or_not_grown()
+                tell(f"making {shards - self.shards} shards")
+                held.whatever_happens = False
+                await self._insist(lambda: self._extend(shards))
+                await self._insist(lambda: self._store.put_growth(0))
+                self.shards = shards
+                self._show_bases()
+                tell("showing everybody the new map")
+                await self._insist(self._shown)
 
     async def away(self) -> None:
         """Hold everybody, because the log's server is gone and will be back empty; `lost` lets them go on.
@@ -158,7 +216,7 @@ class LogKeeper:
             gone = await self._admin.partitions(MAILBOX) is None
             if gone:
                 await self.away()
-            affected = set(range(self._shards)) if gone else set(shards)
+            affected = set(range(self.shards)) if gone else set(shards)
             if affected:
                 log.error("log_lost", shards=sorted(affected))
                 metrics.LOG_RECREATIONS.labels("lost").inc()
@@ -180,16 +238,44 @@ class LogKeeper:
 
     # --- steps ------------------------------------------------------------------------------------
 
-    async def _drain(self, deadline: float) -> bool:
-        """Hold gateways, let hosts write the receipts and wake-ups that follow, then hold them, too."""
+    async def _drain(self, deadline: float) -> str:
+        """Hold gateways, let hosts write the receipts and wake-ups that follow, then hold them, too.
+
+        Returns:
+            Why it did not come about, '' if it did.
+        """
         for role in ("gateway", "host"):
             if not await self._crew.hold(role):
-                log.info("log_renewal_postponed", reason=f"a {role} does not answer")
-                return False
+                return f"a {role} does not answer"
             if not await self._until(deadline, lambda: self._crew.drained("router")):
-                log.info("log_renewal_postponed", reason="it does not run empty")
-                return False
-        return True
+                return "it does not run empty"
+        return ""
+
+    async def _stored_or_not_grown(self) -> None:
+        lives = self._crew.lives()
+        reason = await self._drain(asyncio.get_running_loop().time() + _GROWTH_DRAIN_S)
+        left = await self._crew.unfinished("router") if reason else []
+        if not reason and self._crew.lives() != lives:
+            reason = "a gateway or host restarted meanwhile"
+        if reason:
+            log.warning("shards_not_added", reason=reason, left=left)
+            raise NotGrown(not_stored(_GROWTH_DRAIN_S, reason, left))
+
+    async def _extend(self, shards: int) -> None:
+        """Make those that are missing of so many shards: write that down, then rows, then partitions."""
+        await self._store.put_growth(shards)
+        self.states = await self._store.log_states()
+        base = first_base((self._raised(shard) for shard in self.states), FIRST_BASE)
+        await self._put(LogState(shard, base, 0) for shard in range(shards) if shard not in self.states)
+        for topic in (MAILBOX, PUSH):
+            found = await self._admin.partitions(topic)
+            if found is not None and not await self._admin.grow(topic, shards):
+                raise Unavailable(f"The topic {topic} has {found} partitions, and this broker adds none.")
+
+    async def _shown(self) -> None:
+        await self._crew.publish()
+        if self._crew.shards != self.shards:
+            raise Unavailable("The new map could not be drawn yet.")
 
     def _note_dropped(self, state: LogState, start: int) -> None:
         """Tell of records that the log forgot before they were stored: its retention is too short."""
@@ -220,16 +306,16 @@ class LogKeeper:
         if self.states and await self._admin.partitions(PUSH) is None:
             await self._begin_pushes_anew()
         for topic, partitions in (
-            (MAILBOX, self._shards),
-            (PUSH, self._shards),
+            (MAILBOX, self.shards),
+            (PUSH, self.shards),
             *((name, 1) for name in DEAD),
         ):
             if await self._admin.partitions(topic) is None:
                 await self._admin.create(topic, partitions)
 
     def _show_bases(self) -> None:
-        self.bases = tuple(self.states[shard].base for shard in range(self._shards))
-        self.pushes = tuple(self.states[shard].pushes for shard in range(self._shards))
+        self.bases = tuple(self.states[shard].base for shard in range(self.shards))
+        self.pushes = tuple(self.states[shard].pushes for shard in range(self.shards))
 
     def _raised(self, shard: int, start: int = 0) -> LogState:
         """Return the state of a shard whose log begins anew at the offset ``start``."""
@@ -255,17 +341,24 @@ class LogKeeper:
             await asyncio.sleep(_LOOK_EVERY_S)
         return True
 
-    def _check(self, found: int | None) -> None:
-        if self.states and sorted(self.states) != list(range(self._shards)):
+    def _check(self, found: int | None, shards: int, *, growing: bool) -> None:
+        """Refuse a log of another installation; while shards are added it may have fewer partitions."""
+        if not growing and self.states and sorted(self.states) != list(range(shards)):
             raise LogRefused(
-                f"This installation has {len(self.states)} shards and the setting is {self._shards}. "
-                f"The number is fixed at install: set ROOST_SHARDS={len(self.states)}."
+                f"In MongoDB, `log` has the rows {sorted(self.states)}, and they must be numbered from 0 "
+                "without a gap. Restore the collection from a backup."
             )
-        if found not in (None, self._shards):
-            raise LogRefused(
-                f"The topic {MAILBOX} has {found} partitions and there must be one for each of the "
-                f"{self._shards} shards. Set ROOST_SHARDS={found}, or use another Kafka cluster."
-            )
+        if found is None or found == shards or (growing and found < shards):
+            return
+        fix = (
+            "Use the Kafka cluster that this installation was made with."
+            if self.states
+            else f"Set ROOST_SHARDS={found}, or use another Kafka cluster."
+        )
+        raise LogRefused(
+            f"The topic {MAILBOX} has {found} partitions, and there must be one for each of the {shards} "
+            f"shards. {fix}"
+        )
 
 
 def raised(state: LogState, start: int, now_ms: int) -> LogState:
@@ -277,14 +370,22 @@ def raised(state: LogState, start: int, now_ms: int) -> LogState:
 
 
 class _Held:
-    """While inside, writers that come to life are held; afterwards everybody goes on, whatever happened."""
+    """While inside, writers that come to life are held; afterwards everybody goes on, whatever happened.
+
+    Attributes:
+        whatever_happens: False: after a failure nobody does; the next coordinator sees to it.
+    """
 
     def __init__(self, keeper: LogKeeper) -> None:
         self._keeper = keeper
+        self.whatever_happens = True
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         self._keeper.holding = True
+        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is not None and not self.whatever_happens:
+            return
         self._keeper.holding = False
         await self._keeper._crew.release()  # noqa: SLF001 -- part of the keeper

@@ -30,12 +30,15 @@ _LONGEST_S: Final = 300.0
 class Scale:
     """``roost scale``."""
 
-    help = "change how many there are of a role, while everything runs"
+    help = "change how many there are of a role, or add shards, while everything runs"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``ROLE=N ...``."""
+        """Declare ``ROLE=N ...`` and ``shards=N``."""
         parser.add_argument(
-            "counts", nargs="+", metavar="ROLE=N", help=f"a role ({', '.join(ROLES)}) and its number"
+            "counts",
+            nargs="+",
+            metavar="ROLE=N",
+            help=f"a role ({', '.join(ROLES)}) and its number; or shards=N: twice as many, or four times ...",
         )
         find_by(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -48,6 +51,10 @@ class Scale:
             if not number.isdecimal():
                 return complain(f"{each!r} is not of the form ROLE=N, for example host=4.", BAD_USAGE)
             counts[role] = int(number)
+        if "shards" in counts:
+            if len(counts) > 1:
+                return complain("Add shards by themselves, then scale the roles: two calls.", BAD_USAGE)
+            return _carry_out(args, {"act": "grow", "what": counts["shards"]})
         return _carry_out(args, {"act": "scale", "what": counts})
 
 
@@ -142,11 +149,12 @@ async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[s
     if "refused" in begun:
         return begun
     waiting = Waiting(_LONGEST_S)
+    title = f"scale shards={wish['what']}" if wish["act"] == "grow" else f"{wish['act']} {wish['what']}"
     work: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
     while not waiting.over:
         await asyncio.sleep(_LOOK_EVERY_S)
         if not quiet:
-            waiting.say(f"{wish['act']} {wish['what']}: under way")
+            waiting.say(f"{title}: {work.get('stage') or 'under way'}")
         try:
             found = await handle.tell({"act": "work", "number": begun["number"]})
         except (Unavailable, RoleFailed) as exc:

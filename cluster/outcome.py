@@ -94,18 +94,22 @@ _LOST: Final = {
 
 
 def told(role: str, left: Left, *, kept: bool) -> list[str]:
-    """Return what an operator should know of what is not finished, a sentence each."""
-    what, done = _UNFINISHED[role]
+    """Return what an operator should know of what is not finished when all stops, a sentence each."""
     fate = (_KEPT if kept else _LOST)[role]
+    return [f"{sentence} {fate}" for sentence in unfinished(role, left)]
+
+
+def unfinished(role: str, left: Left) -> list[str]:
+    """Return what is not finished, a sentence each."""
+    what, done = _UNFINISHED[role]
     sentences = []
     if left.counts:
         shards = ", ".join(f"{count} of shard {shard}" for shard, count in sorted(left.counts.items()))
-        sentences.append(f"{sum(left.counts.values())} {what} are not {done} ({shards}). {fate}")
+        sentences.append(f"{sum(left.counts.values())} {what} are not {done} ({shards}).")
     if left.unknown:
         shards = ", ".join(map(str, sorted(left.unknown)))
         readers = ", ".join(sorted(set(left.unknown.values())))
         sentences.append(
-            f"How many {what} of the shards {shards} are not {done} is not known: "
-            f"{readers} did not say. {fate}"
+            f"How many {what} of the shards {shards} are not {done} is not known: {readers} did not say."
         )
     return sentences

@@ -99,7 +99,7 @@ class Pusher:
         self._changed = asyncio.Event()
         self._shards: dict[int, Shard] = {}
         self._lost: set[int] = set()
-        self._taken = 0
+        self._taken = self._count = 0
         self._waking: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -196,8 +196,12 @@ class Pusher:
         mine = {shard for shard, name in enumerate(view.pushers) if name == self.name}
         lives = dict(enumerate(view.pushes))
         anew = [s for s in mine & self._shards.keys() if self._shards[s].life != lives.get(s, 0)]
-        if anew:
+        if anew or self._count not in (
+            0,
+            view.shards,
+        ):  # its consumer does not know partitions that were added
             await self._reader.begin_anew()
+        self._count = view.shards
         fresh = sorted(mine - self._shards.keys())
         committed = await self._reader.committed(fresh) if fresh else {}
         self._shards = {shard: each for shard, each in self._shards.items() if shard in mine}

@@ -57,7 +57,7 @@ class Router:
         self._lanes: dict[int, Lane] = {}
         self._links: dict[str, Link] = {}
         self._lost: set[int] = set()
-        self._taken = 0
+        self._taken = self._shards = 0
         self._given_up = self._anew = False
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,8 +134,12 @@ class Router:
         """Make the lanes what the map says: given up, taken over, moved to another host, rebased."""
         mine = {shard for shard, router in enumerate(view.routers) if router == self.name}
         self._taken = 0
-        gone = [s for s, lane in self._lanes.items() if s not in mine or lane.base != view.bases[s]]
-        self._anew |= any(self._lanes[shard].base != view.bases[shard] for shard in gone)
+        # With more shards a lane's records are of fewer users, and partitions are there that our consumer has
+        # not seen: everything begins anew.
+        more = self._shards not in (0, view.shards)
+        self._shards = view.shards
+        gone = [s for s, lane in self._lanes.items() if more or s not in mine or lane.base != view.bases[s]]
+        self._anew |= more or any(self._lanes[shard].base != view.bases[shard] for shard in gone)
         self._shut(gone)
         fresh = sorted(mine - self._lanes.keys())
         starts = await self._starts(fresh, view)

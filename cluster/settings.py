@@ -321,11 +321,13 @@ class Settings(BaseModel):
     data: Path = Field(
         Path("data"), description="Folder for what this node keeps: key ring, embedded servers, logs."
     )
-    shards: int = Field(
-        8,
+    shards: int | None = Field(
+        None,
         ge=1,
         le=4096,
-        description="Shards, which are the partitions of `mailbox` and `push`. Fixed at install.",
+        description="Shards, which are the partitions of `mailbox` and `push`, at the first start; more of "
+        "them later with `roost scale shards=N`. None: 2; with several hosts, routers or pushers the power "
+        "of two that gives each at least two.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged."
@@ -390,6 +392,14 @@ class Settings(BaseModel):
             name: getattr(self, name).model_copy(update=dict(values)) for name, values in changes.items()
         }
         return self.model_copy(update=groups)
+
+    @property
+    def first_shards(self) -> int:
+        """How many shards a new installation begins with."""
+        if self.shards is not None:
+            return self.shards
+        most = max(self.cluster.hosts, self.cluster.routers, self.cluster.pushers)
+        return min(1 << (2 * most - 1).bit_length(), 4096)
 
     @property
     def keyring_file(self) -> Path:

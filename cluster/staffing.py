@@ -1,16 +1,18 @@
 """How many of each role there are, and on which machine: what operators wish, and the balance of machines."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from msgspec import Struct, field
 
-from actors.ray_actor import RoleFailed
+from actors.ray_actor import RELEASE, RoleFailed
 from actors.service import Node
 from cluster.crew import Crew
 from cluster.exchange import Exchange, Refused
+from cluster.growth import NotGrown, more_for, refusal
 from cluster.seating import Seating, role_of
 from cluster.seats import ROLES, next_move
 from roost.errors import Unavailable
@@ -33,12 +35,14 @@ class Work(Struct):
 
     Attributes:
         lines: What was done so far, for people.
+        stage: What is being done, for people who wait.
         done: It is over.
         failure: Why it did not come about, or what was given up for it; '' if all is well.
         given_up: What those who left had to give up, a sentence each.
     """
 
     lines: list[str]
+    stage: str = ""
     done: bool = False
     failure: str = ""
     given_up: list[str] = field(default_factory=list)
@@ -47,11 +51,23 @@ class Work(Struct):
 Plan = Callable[[Work], Awaitable[None]]
 
 
+class Shards(Protocol):
+    """The log, as far as its number of shards goes; see `cluster.log_keeper.LogKeeper`."""
+
+    shards: int
+
+    async def grow(self, shards: int, tell: Callable[[str], None]) -> None:
+        """Add shards until there are so many."""
+        ...
+
+
 class Staffing:
     """Carries out wishes, moves roles between machines, and finishes what a coordinator before us began."""
 
-    def __init__(self, crew: Crew, seating: Seating, redraw: Callable[[], Awaitable[None]]) -> None:
-        self._crew, self._seating = crew, seating
+    def __init__(
+        self, crew: Crew, seating: Seating, redraw: Callable[[], Awaitable[None]], log_keeper: Shards
+    ) -> None:
+        self._crew, self._seating, self._log = crew, seating, log_keeper
         self._exchange = Exchange(crew, seating, redraw)
         self._changing = asyncio.Lock()
         self._works: list[Work] = []
@@ -75,14 +91,16 @@ class Staffing:
         """Return the number of a work, to ask for it with `work`, and what carries it out.
 
         Args:
-            wish: ``{"scale": {role: count}}``, ``{"drain": name of a role or machine}``,
-                ``{"undrain": name of a machine}`` or ``{"upgrade": true}``.
+            wish: ``{"scale": {role: count}}``, ``{"grow": number of shards}``, ``{"drain": name of a role or
+                machine}``, ``{"undrain": name of a machine}`` or ``{"upgrade": true}``.
 
         Raises:
             Refused: It makes no sense.
         """
         if "scale" in wish:
             plan = self._scale(_checked(wish["scale"]))
+        elif "grow" in wish:
+            plan = self._grow(int(wish["grow"]))
         elif "drain" in wish:
             plan = self._drain(str(wish["drain"]))
         elif "undrain" in wish:
@@ -129,8 +147,64 @@ class Staffing:
                 come += self._seating.fresh(role, count - len(here))
                 go += here[count:]
             work.given_up += await self._exchange.make(come, go, work.lines.append)
+            work.lines += [line for role, count in counts.items() if (line := self._idle(role, count))]
 
         return plan
+
+    def _idle(self, role: str, count: int) -> str:
+        """Return a line about those who have no shard, '' if each can have one."""
+        shards = self._log.shards
+        if role == "gateway" or count <= shards:
+            return ""
+        more = more_for(count, shards)
+        fix = f"More shards: roost scale shards={more}." if more else ""
+        nothing = f"There are {shards} shards, so {count - shards} of the {count} {role}s have nothing to do."
+        return f"{nothing} {fix}".strip()
+
+    def _grow(self, wanted: int) -> Plan:
+        if reason := refusal(self._log.shards, wanted):
+            raise Refused(reason)
+
+        async def plan(work: Work) -> None:
+            before = self._log.shards
+            if wanted == before:
+                work.lines.append(f"There are {before} shards already; nothing was changed.")
+                return
+            if reason := refusal(before, wanted) or self._unready():
+                raise Refused(reason)
+            began = time.monotonic()
+
+            def tell(stage: str) -> None:
+                work.stage = stage
+
+            try:
+                await self._log.grow(wanted, tell)
+            except NotGrown as exc:
+                raise Refused(str(exc)) from exc
+            work.lines.append(
+                f"{wanted} shards after {time.monotonic() - began:.1f} s, {before} before. ROOST_SHARDS "
+                "counts at the first start only, and needs no change."
+            )
+            work.lines += [self._share(role) for role in ("host", "router", "pusher")]
+
+        return plan
+
+    def _unready(self) -> str:
+        """Return why shards cannot be added now: everybody must be there, and run this release."""
+        away = [each.name for each in self._crew.keepers.values() if not self._crew.running(each)]
+        if away:
+            return f"Nothing was changed: {', '.join(away)} does not run. See `roost status`, and ask again."
+        alive = [member.alive for member in self._crew.membership.members() if member.alive is not None]
+        if any(each.release != RELEASE for each in alive):
+            return "Nothing was changed: the roles run several releases. First: roost upgrade."
+        return ""
+
+    def _share(self, role: str) -> str:
+        count, shards = len(self._seating.of(role)), self._log.shards
+        least, more = divmod(shards, count)
+        each = f"{least} to {least + 1}" if more else str(least)
+        roles = f"{count} {role}{'s' * (count > 1)}"
+        return f"{roles}, {each} shards each; more of them: roost scale {role}={2 * count}."
 
     def _drain(self, target: str) -> Plan:
         return self._drain_role(target) if target in self._crew.keepers else self._drain_node(target)

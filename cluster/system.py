@@ -40,6 +40,7 @@ class System:
         step: What is being done, for people who wait.
         settings: With the addresses of embedded servers once they run.
         given_up: What the stop had to give up, a sentence each; nothing if all is well.
+        shards: How many there were when it was ready.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -51,6 +52,7 @@ class System:
         self._head = RayHead(settings.data)
         self._minder: asyncio.Task[None] | None = None
         self._metrics: str | None = None
+        self.shards = 0
 
     async def start(self) -> runfile.Running:
         """Start everything and return once every role is there.
@@ -124,7 +126,7 @@ class System:
             return await stopping
         except Unavailable as exc:
             log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
-            nobody = outcome.Left({}, dict.fromkeys(range(self.settings.shards), "the coordinator"))
+            nobody = outcome.Left({}, dict.fromkeys(range(self.shards), "the coordinator"))
             return [
                 f"The roles were not stopped in order: {exc.detail}",
                 *outcome.told("router", nobody, kept=kept),
@@ -195,6 +197,7 @@ class System:
             self.step = f"waiting for {waiting_for(status, 'the map')}"
             if status["refused"]:
                 raise Refused(status["refused"])
+        self.shards = status["shards"]
 
     def _running(self) -> runfile.Running:
         settings = self.settings

@@ -99,6 +99,10 @@ class LogWriter(Protocol):
         """Forget the ends of these shards, by topic: their log began anew."""
         ...
 
+    def renumber(self) -> None:
+        """Refuse what waits: there are more shards now, and it may belong to another one."""
+        ...
+
     async def close(self) -> None:
         """Flush and disconnect."""
         ...
@@ -178,6 +182,21 @@ class LogAdmin(Protocol):
 
     async def create(self, topic: str, partitions: int) -> None:
         """Create the topic and return once it can be written to. An existing one is left as it is."""
+        ...
+
+    async def grow(self, topic: str, partitions: int, *, only_ask: bool = False) -> bool:
+        """Have the topic have so many partitions; those that are there stay as they are.
+
+        A topic that has as many is left as it is. Returns once the new ones can be written to.
+
+        Args:
+            topic: One that is there.
+            partitions: How many in all.
+            only_ask: Change nothing, and say whether it would be done.
+
+        Returns:
+            False if this broker cannot add partitions.
+        """
         ...
 
     async def delete(self, topic: str) -> None:
@@ -432,6 +451,14 @@ class ClusterState(Protocol):
 
     async def put_phase(self, phase: str) -> None:
         """Record what the coordinator is about to do with the log."""
+        ...
+
+    async def growth(self) -> int:
+        """Return the number of shards that is being made, 0 while none is."""
+        ...
+
+    async def put_growth(self, shards: int) -> None:
+        """Record that so many shards are about to be made; 0: they are there."""
         ...
 
     async def bury(self, dead: Sequence[Dead]) -> None:

@@ -23,6 +23,8 @@ class FromRouters(HostState):
         if self._view is not None and view.version < self._view.version:
             return
         self._log.forget(view.begun_anew(self._view))
+        if view.renumbered(self._view):
+            self._part()
         self._view = view
         self._writer.shards, self._writer.records = view.shards, view.records
         gone = [n for n in self._shards if view.hosts[n] != self.name]
@@ -32,7 +34,7 @@ class FromRouters(HostState):
             self._writer.hurry()
 
     def _open(self, link: Link, opened: msg.Open) -> None:
-        if self._view is not None and self._view.hosts[opened.shard] != self.name:
+        if self._view is not None and self._owner(self._view, opened.shard) != self.name:
             link.send(msg.NotMine(opened.shard, self._view.version))
             return
         self._routers[opened.shard] = link
@@ -110,6 +112,22 @@ class FromRouters(HostState):
         self._routers.pop(number, None)
         for link in self._readers:
             link.send(msg.NotMine(number, self._view.version if self._view is not None else 0))
+
+    @staticmethod
+    def _owner(view: ClusterView, shard: int) -> str:
+        return view.hosts[shard] if shard < view.shards else ""  # the router's map may have more
+
+    def _part(self) -> None:
+        """There are more shards now, each with fewer users: let go of all, and have them opened anew.
+
+        Gateways that count shards as before do not know which of their streams a number means: -1 is all.
+        """
+        for number in list(self._shards):
+            self._hand_over(number)
+        for link in self._gateways:
+            link.send(msg.NotMine(-1, self._view.version if self._view is not None else 0))
+        self._log.renumber()
+        self._writer.hurry()
 
     def _drop_shard(self, number: int) -> None:
         shard = self._shards.pop(number)

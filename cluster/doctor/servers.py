@@ -36,22 +36,28 @@ def judge_log(
         states: What MongoDB says was stored, None if it does not say.
     """
     yield ok("kafka", f"{len(found.brokers)} broker(s): {', '.join(found.brokers)}")
-    yield _topics(found, settings)
+    yield _topics(found, len(states or ()), settings.first_shards)
     if settings.kafka.url is not None:
         yield _copies(found, settings)
         yield _retention(found, states)
 
 
-def _topics(found: LogSurvey, settings: Settings) -> Finding:
+def _topics(found: LogSurvey, known: int, first: int) -> Finding:
+    """Judge the topics by the number of shards that is stored, or else by what a first start would make."""
+    shards = known or first
     wrong = {name: each.partitions for name, each in found.topics.items()}
-    wrong = {name: count for name, count in wrong.items() if count != settings.shards}
+    wrong = {name: count for name, count in wrong.items() if count != shards}
     if wrong:
         there = ", ".join(f"{name} has {count} partitions" for name, count in wrong.items())
         count = next(iter(wrong.values()))
         return failed(
             "topics",
-            f"{there}, and the setting is {settings.shards} shards",
-            f"Set ROOST_SHARDS={count}, the number this installation was made with, or use another Kafka.",
+            f"{there}, and this installation has {shards} shards"
+            if known
+            else f"{there}, and the first start would make {shards} shards",
+            "Use the Kafka cluster that this installation was made with."
+            if known
+            else f"Set ROOST_SHARDS={count}, or use another Kafka.",
         )
     small = [name for name, each in found.topics.items() if _limit(each) < MAX_RECORD]
     if small:
@@ -62,7 +68,7 @@ def _topics(found: LogSurvey, settings: Settings) -> Finding:
         )
     if not found.topics:
         return ok("topics", "none yet; the coordinator makes them at the first start")
-    return ok("topics", f"{', '.join(sorted(found.topics))} with {settings.shards} partitions each")
+    return ok("topics", f"{', '.join(sorted(found.topics))} with {shards} partitions each")
 
 
 def _limit(topic: TopicSurvey) -> int:
@@ -163,13 +169,13 @@ def judge_store(found: StoreSurvey, settings: Settings, ring: KeyRing | None) ->
 
 def _shards(found: StoreSurvey, settings: Settings) -> Finding:
     count = len(found.states)
-    if count not in (0, settings.shards):
-        return failed(
+    if count and settings.shards not in (None, count):
+        return warning(
             "shards",
-            f"this installation was made with {count} shards, and the setting is {settings.shards}",
-            f"Set ROOST_SHARDS={count}; or use another database with ROOST_MONGO__DATABASE.",
+            f"{count}; ROOST_SHARDS={settings.shards} counts at the first start only",
+            "Take ROOST_SHARDS out of the settings; for more shards: roost scale shards=N.",
         )
-    return ok("shards", f"{settings.shards}" if count else f"{settings.shards}, fixed at the first start")
+    return ok("shards", f"{count}" if count else f"{settings.first_shards}, made at the first start")
 
 
 def _opens(found: StoreSurvey, settings: Settings, ring: KeyRing | None) -> Finding:

@@ -66,6 +66,9 @@ class PromptWriter:
     def forget(self, _begun_anew: Mapping[str, Iterable[int]]) -> None:
         """See `ends`."""
 
+    def renumber(self) -> None:
+        """Nobody adds shards here."""
+
     async def close(self) -> None:
         """Nothing to close."""
 

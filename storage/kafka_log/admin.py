@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.errors import (
+    IncompatibleBrokerVersion,
     NoError,
     OffsetOutOfRangeError,
     TopicAlreadyExistsError,
@@ -83,6 +84,19 @@ class KafkaLogAdmin:
             _expect(answer.topic_errors, TopicAlreadyExistsError)
         await self._until(topic, gone=False)
 
+    async def grow(self, topic: str, partitions: int, *, only_ask: bool = False) -> bool:
+        if await self.partitions(topic) == partitions:
+            return True
+        wanted = {topic: NewPartitions(partitions)}
+        with translated():
+            try:
+                await self._client.create_partitions(wanted, validate_only=only_ask)
+            except IncompatibleBrokerVersion:
+                return False
+        if not only_ask:
+            await self._until(topic, gone=False, partitions=partitions)
+        return True
+
     async def delete(self, topic: str) -> None:
         with translated():
             answer = await self._client.delete_topics([topic])
@@ -119,20 +133,28 @@ class KafkaLogAdmin:
         with translated():
             await self._client.close()
 
-    async def _until(self, topic: str, *, gone: bool) -> None:
+    async def _until(self, topic: str, *, gone: bool, partitions: int = 1) -> None:
         try:
             async with asyncio.timeout(_DEADLINE_S):
                 # The broker tells nobody when it is done: it has to be asked again.
-                while (await self._describe(topic) is not None) if gone else not await self._writable(topic):  # noqa: ASYNC110
+                while await self._there(topic) if gone else not await self._writable(topic, partitions):  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_EVERY_S)
         except TimeoutError as exc:
             state = "still there" if gone else "not writable"
             raise Unavailable(f"The topic {topic} is {state} after {_DEADLINE_S:g} s.") from exc
 
-    async def _writable(self, topic: str) -> bool:
+    async def _there(self, topic: str) -> bool:
+        return await self._describe(topic) is not None
+
+    async def _writable(self, topic: str, partitions: int) -> bool:
         found = await self._describe(topic)
-        return bool(found) and all(
-            each["error_code"] == 0 and each["leader"] >= 0 and each["isr"] for each in found["partitions"]
+        return (
+            bool(found)
+            and len(found["partitions"]) >= partitions
+            and all(
+                each["error_code"] == 0 and each["leader"] >= 0 and each["isr"]
+                for each in found["partitions"]
+            )
         )
 
     async def _describe(self, topic: str) -> Any:

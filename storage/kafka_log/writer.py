@@ -155,6 +155,11 @@ class KafkaLogWriter:
         gone = {(topic, shard) for topic, shards in begun_anew.items() for shard in shards}
         self._ends = {place: end for place, end in self._ends.items() if place not in gone}
 
+    def renumber(self) -> None:
+        self._refuse_waiting("There are more shards now; send it again.")
+        # A producer knows the partitions that were there when it began.
+        self._broken = True
+
     def ends(self, topic: str) -> dict[int, int]:
         return {shard: end for (name, shard), end in self._ends.items() if name == topic}
 
@@ -166,7 +171,7 @@ class KafkaLogWriter:
                 await self._pump_task
             self._pump_task = None
         await self._disconnect()
-        self._refuse_waiting()
+        self._refuse_waiting("The log writer was closed.")
 
     async def _flush(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -175,11 +180,11 @@ class KafkaLogWriter:
                     self._idle.clear()
                     await self._idle.wait()
 
-    def _refuse_waiting(self) -> None:
+    def _refuse_waiting(self, reason: str) -> None:
         for queue in self._queues.values():
             while queue:
                 item = queue.popleft()
-                item.call.settle(item.place, Unavailable("The log writer was closed."))
+                item.call.settle(item.place, Unavailable(reason))
 
     async def _connect(self) -> None:
         with translated():

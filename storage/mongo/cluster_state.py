@@ -11,6 +11,7 @@ from storage.records import Dead, LogState, Roster, ShardMap
 
 _MAP: Final = "map"
 _PHASE: Final = "phase"
+_GROWTH: Final = "growth"
 _ROSTER: Final = "roster"
 
 
@@ -64,6 +65,13 @@ class ClusterStatePart(Part):
 
     async def put_phase(self, phase: str) -> None:
         await self._placement.update({"_id": _PHASE}, {"$set": {"phase": phase}}, upsert=True)
+
+    async def growth(self) -> int:
+        found = await self._placement.one({"_id": _GROWTH})
+        return found["shards"] if found else 0
+
+    async def put_growth(self, shards: int) -> None:
+        await self._placement.update({"_id": _GROWTH}, {"$set": {"shards": shards}}, upsert=True)
 
     async def bury(self, dead: Sequence[Dead]) -> None:
         if dead:

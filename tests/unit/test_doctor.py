@@ -65,7 +65,7 @@ def test_three_brokers_in_order_are_well() -> None:
         (log(topic(cleanup_policy="compact")), "retention", "failed", "cleanup.policy=delete"),
         (log(topic(firsts=(0, 7))), "retention", "failed", "retention.ms"),
         (log(topic(max_message_bytes="1048588")), "topics", "failed", "max.message.bytes="),
-        (log(topic(partitions=3)), "topics", "failed", "ROOST_SHARDS=3"),
+        (log(topic(partitions=3)), "topics", "failed", "was made with"),
     ],
 )
 def test_what_is_wrong_with_a_cluster_of_brokers(found: LogSurvey, check: str, state: str, word: str) -> None:

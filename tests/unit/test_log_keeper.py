@@ -1,11 +1,13 @@
 """The log keeper over a small world in memory that can crash at any step."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from cluster import log_keeper
+from cluster.growth import NotGrown
 from cluster.log_keeper import BASE_STEP, FIRST_BASE, LogKeeper, LogRefused
 from roost.errors import Unavailable
 from storage.records import Dead, LogState, Roster, ShardMap
@@ -25,6 +27,8 @@ class World:
 
     states: dict[int, LogState] = field(default_factory=dict)
     phase_now: str = ""
+    growing: int = 0
+    grows: bool = True
     topics: dict[str, int] = field(default_factory=dict)
     trimmed: dict[int, int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
@@ -35,7 +39,10 @@ class World:
     crash_at: int | None = None
     deleted_unheld: bool = False
     created_unheld: bool = False
-    published: list[tuple[int, ...]] = field(default_factory=list)
+    released_by: int = 0
+    keeper: LogKeeper | None = None
+    map_shards: int = 0
+    undrawn: int = 0
     now_ms: int = 0
 
     def step(self) -> None:
@@ -57,6 +64,13 @@ class World:
     async def put_phase(self, phase: str) -> None:
         self.step()
         self.phase_now = phase
+
+    async def growth(self) -> int:
+        return self.growing
+
+    async def put_growth(self, shards: int) -> None:
+        self.step()
+        self.growing = shards
 
     async def raise_stored(self, base: int, stored: Mapping[int, int]) -> None:
         raise NotImplementedError
@@ -88,6 +102,13 @@ class World:
         self.created_unheld |= not {"gateway", "host"} <= self.held
         self.topics.setdefault(topic, partitions)
 
+    async def grow(self, topic: str, partitions: int, *, only_ask: bool = False) -> bool:
+        if not only_ask:
+            self.step()
+            assert self.topics[topic] <= partitions
+            self.topics[topic] = partitions
+        return self.grows
+
     async def delete(self, topic: str) -> None:
         self.step()
         self.deleted_unheld |= not {"gateway", "host"} <= self.held
@@ -108,18 +129,31 @@ class World:
     async def release(self) -> None:
         self.step()
         self.held.clear()
+        self.released_by = self.map_shards
 
     async def drained(self, role: str) -> bool:
         if self.restart_while_draining:
             self.writer_lives["gateway-1"] = "b"
         return not (role == "router" and not self.full)
 
+    async def unfinished(self, role: str) -> list[str]:
+        return [f"7 records of the {role} are not stored."]
+
     async def publish(self) -> None:
         self.step()
+        if self.undrawn:
+            self.undrawn -= 1
+        elif self.keeper is not None:
+            self.map_shards = len(self.keeper.bases)
+
+    @property
+    def shards(self) -> int:
+        return self.map_shards
 
 
-def keeper(world: World) -> LogKeeper:
-    return LogKeeper(world, world, SHARDS, world, lambda: world.now_ms)
+def keeper(world: World, shards: int = SHARDS) -> LogKeeper:
+    world.keeper = LogKeeper(world, world, shards, world, lambda: world.now_ms)
+    return world.keeper
 
 
 async def installed() -> World:
@@ -182,13 +216,31 @@ async def test_a_clock_that_is_far_ahead_is_not_followed() -> None:
     assert log.bases[0] == FIRST_BASE + 100 + BASE_STEP
 
 
-@pytest.mark.parametrize(("states", "partitions"), [(SHARDS, 5), (2, SHARDS)])
-async def test_another_number_of_shards_is_refused(states: int, partitions: int) -> None:
-    world = World(
-        states={shard: LogState(shard, 1, 0) for shard in range(states)}, topics={"mailbox": partitions}
-    )
-    with pytest.raises(LogRefused, match="ROOST_SHARDS="):
+@pytest.mark.parametrize(
+    ("rows", "partitions", "said"),
+    [
+        (range(SHARDS), 5, "Use the Kafka cluster that this installation was made with"),
+        (range(2), SHARDS, "has 3 partitions, and there must be one for each of the 2 shards"),
+        (range(0), 5, "ROOST_SHARDS=5"),
+        ((0, 2), 2, "without a gap"),
+    ],
+)
+async def test_a_log_of_another_number_of_shards_is_refused(
+    rows: Sequence[int], partitions: int, said: str
+) -> None:
+    world = World(states={shard: LogState(shard, 1, 0) for shard in rows}, topics={"mailbox": partitions})
+    with pytest.raises(LogRefused, match=said):
         await keeper(world).open()
+    assert world.growing == 0
+
+
+@pytest.mark.parametrize("setting", [1, 2, 16])
+async def test_at_a_later_start_what_is_stored_counts(setting: int) -> None:
+    world = await installed()
+    before = dict(world.states)
+    log = keeper(world, setting)
+    await log.open()
+    assert (log.shards, len(log.bases), world.states) == (SHARDS, SHARDS, before)
 
 
 async def test_renewal_holds_writers_until_the_new_log_is_there() -> None:
@@ -327,3 +379,137 @@ async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: py
     assert await log.renew()
     assert world.topics["mailbox"] == SHARDS
     assert not world.held
+
+
+# --- more shards ----------------------------------------------------------------------------------
+
+
+def whole(world: World, shards: int) -> bool:
+    """Say whether there are so many shards, and nothing is half done."""
+    topics = {"mailbox": shards, "push": shards, "mailbox.dead": 1, "push.dead": 1}
+    return (sorted(world.states), world.topics, world.growing) == (list(range(shards)), topics, 0)
+
+
+async def test_new_shards_begin_above_everything_that_was_given_out() -> None:
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    before = dict(world.states)
+    stages: list[str] = []
+    await log.grow(4 * SHARDS, stages.append)
+    assert whole(world, 4 * SHARDS)
+    assert {shard: world.states[shard] for shard in before} == before, "what was there goes on as it was"
+    beyond = max(state.base + state.stored for state in before.values()) + BASE_STEP
+    assert all(log.bases[shard] >= beyond for shard in range(SHARDS, 4 * SHARDS))
+    assert not world.deleted_unheld
+    assert (world.held, world.map_shards, world.released_by) == (set(), 4 * SHARDS, 4 * SHARDS)
+    assert stages[1] == f"making {3 * SHARDS} shards"
+
+
+async def test_a_crash_at_any_step_of_a_growth_leaves_it_before_or_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_keeper, "_GROWTH_DRAIN_S", 60.0)  # a busy machine must not end it early
+    outcomes = set()
+    steps_of_all = 0
+    for crash_at in range(100):
+        world = await installed()
+        log = keeper(world)
+        await log.open()
+        world.map_shards = SHARDS
+        before = dict(world.states)
+        world.steps, world.crash_at = 0, crash_at
+        try:
+            await log.grow(2 * SHARDS, lambda _: None)
+        except Crash:
+            pass
+        else:
+            steps_of_all = crash_at
+            break
+        begun = world.growing or len(world.states) > SHARDS
+        assert not begun or world.held or world.map_shards == 2 * SHARDS, "nobody writes by the old number"
+        world.crash_at = None
+        following = keeper(world)
+        await following.open()
+        assert whole(world, following.shards), crash_at
+        assert following.shards == (2 * SHARDS if begun else SHARDS), crash_at
+        assert {shard: world.states[shard] for shard in before} == before
+        assert not world.deleted_unheld
+        outcomes.add(following.shards)
+    assert steps_of_all > 8
+    assert outcomes == {SHARDS, 2 * SHARDS}
+
+
+async def test_a_failure_after_the_decision_lets_nobody_write_by_the_old_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not even if the coordinator is told to stop: the next one finishes it."""
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+
+    async def cancelled(topic: str, partitions: int, *, only_ask: bool = False) -> bool:
+        if not only_ask:
+            raise asyncio.CancelledError
+        return bool(topic and partitions)
+
+    monkeypatch.setattr(world, "grow", cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        await log.grow(2 * SHARDS, lambda _: None)
+    assert (world.held, log.holding) == ({"gateway", "host"}, True)
+
+
+async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.log_keeper._LOOK_EVERY_S", 0.0)
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    world.map_shards, world.undrawn = SHARDS, 3
+    await log.grow(2 * SHARDS, lambda _: None)
+    assert world.released_by == 2 * SHARDS
+
+
+async def test_what_is_not_stored_is_said_and_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_keeper, "_GROWTH_DRAIN_S", 0.05)
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    before, world.full = dict(world.states), False
+    with pytest.raises(NotGrown, match=r"Nothing was changed.*7 records of the router are not stored\."):
+        await log.grow(2 * SHARDS, lambda _: None)
+    assert (world.states, world.held, log.holding) == (before, set(), False)
+    assert whole(world, SHARDS)
+    world.full, world.restart_while_draining = True, True
+    with pytest.raises(NotGrown, match="restarted meanwhile"):
+        await log.grow(2 * SHARDS, lambda _: None)
+    assert (world.states, world.held) == (before, set())
+
+
+async def test_a_broker_that_adds_no_partitions_is_found_out_before_anybody_is_held() -> None:
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    world.grows, world.steps = False, 0
+    with pytest.raises(NotGrown, match="make setup"):
+        await log.grow(2 * SHARDS, lambda _: None)
+    assert world.steps == 0
+
+
+@pytest.mark.parametrize("rows", [0, 1, SHARDS])
+async def test_a_first_start_that_ended_in_the_middle_is_finished(rows: int) -> None:
+    """Without the number that was written down, the rows that are there would count as all of them."""
+    world = World(states={shard: LogState(shard, FIRST_BASE, 0) for shard in range(rows)}, growing=SHARDS)
+    log = keeper(world, 1)
+    await log.open()
+    assert whole(world, SHARDS)
+    assert log.shards == SHARDS
+
+
+async def test_a_growth_of_a_log_that_is_gone_is_finished() -> None:
+    world = await installed()
+    world.growing = 2 * SHARDS
+    world.topics.clear()
+    log = keeper(world)
+    await log.open()
+    assert whole(world, 2 * SHARDS)
+    assert min(log.bases) > FIRST_BASE + 100
