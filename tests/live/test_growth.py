@@ -1,0 +1,135 @@
+"""Shards are added while people talk: nothing is lost, doubled or reordered, and no stream is closed."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from tests.live.crowd import Crowd, crowd
+from tests.live.running import System
+from tests.live.stored import stored_messages
+from tests.live.test_log_kept import kill_all
+from tests.live.test_scaling import verb
+from tests.live.waiting import until
+
+pytestmark = pytest.mark.timeout(300)
+
+PEOPLE = 24
+RATE = 60.0
+FEW = {"ROOST_SHARDS": "2"}
+
+
+async def accounted(people: Crowd, system: System) -> None:
+    """Everybody heard everything once and in order, and the store holds the same."""
+    await people.settle(within=90)
+    people.check()
+    await people.check_watermarks()
+    sent = Counter(people.ids.values())
+    stored = Counter(entry.cause for entry in stored_messages(system))
+    assert {each: stored[each] for each in sent} == dict(sent)
+    by_user: dict[str, list[str]] = {}
+    for entry in stored_messages(system):
+        by_user.setdefault(entry.user, []).append(entry.cause)
+    places = {cause: place for causes in by_user.values() for place, cause in enumerate(causes)}
+    for texts in people.sent.values():
+        order = [places[people.ids[text]] for text in texts]
+        assert order == sorted(order)
+
+
+async def shards(system: System) -> tuple[int, int]:
+    """Return how many shards the map has, and how many of them hosts have."""
+    status = await system.status()
+    of_hosts = sum(row["shards"] for row in status["roles"] if row["role"] == "host")
+    return status.get("shards", 0), of_hosts
+
+
+def growing(system: System) -> int:
+    with MongoClient[dict[str, Any]](system.mongo) as mongo:
+        found = mongo["roost"]["placement"].find_one({"_id": "growth"})
+        return int(found["shards"]) if found else 0
+
+
+def struck_in_the_middle(system: System, broker: int, strike: Callable[[], None]) -> None:
+    """Strike as soon as it is written down that shards are added, with the broker stopped before it adds any."""
+    ends = time.monotonic() + 60
+    with MongoClient[dict[str, Any]](system.mongo) as mongo:
+        placement = mongo["roost"]["placement"]
+        while not (placement.find_one({"_id": "growth"}) or {}).get("shards"):
+            assert time.monotonic() < ends, "no shards were added"
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            strike()
+            assert (placement.find_one({"_id": "growth"}) or {}).get("shards"), "it was over already"
+        finally:
+            os.kill(broker, signal.SIGCONT)
+
+
+async def test_shards_are_added_while_people_talk(
+    own_system: Callable[..., System], tell: Callable[[str, float], None]
+) -> None:
+    system = own_system("--hosts", "2", "--gateways", "2", "--routers", "2", env=FEW).start()
+    async with crowd(system.http, "grower", PEOPLE, contacts=5, seed=20_261_128) as people:
+        await people.talk(60, RATE)
+        for wanted in (4, 16):
+            talking = asyncio.create_task(people.talk(150, RATE))
+            await asyncio.sleep(0.5)
+            began = time.monotonic()
+            status, said, complaints = await verb(system, "scale", f"shards={wanted}")
+            assert status == 0, complaints
+            assert f"{wanted} shards after" in said
+            assert await shards(system) == (wanted, wanted)
+            await talking
+            await accounted(people, system)
+            tell(f"{wanted} shards, slowest message", people.slowest(began - 1))
+        assert [person.name for person in people.people.values() if person.reconnects] == []
+
+        talking = asyncio.create_task(people.talk(300, RATE))
+        rows = {row["role"]: row["pid"] for row in await system.roles()}
+        asking = asyncio.create_task(verb(system, "scale", "shards=32"))
+        await asyncio.to_thread(
+            struck_in_the_middle,
+            system,
+            rows["kafka"],
+            lambda: os.kill(rows["coordinator"], signal.SIGKILL),
+        )
+        status, _, complaints = await asking
+        assert status == 1
+        assert "finishes the step" in complaints
+
+        async def unfinished() -> str:
+            found = await shards(system)
+            return "" if found == (32, 32) else f"{found} shards"
+
+        tell("coordinator killed, 32 shards after", await until(unfinished, within=60))
+        assert growing(system) == 0
+        await talking
+        await accounted(people, system)
+
+
+@pytest.mark.slow
+async def test_what_is_being_added_outlives_kill_9_of_everything(own_system: Callable[..., System]) -> None:
+    from cluster.servers import free_port  # noqa: PLC0415 -- one test needs the same port again
+
+    system = own_system("--port", str(free_port()), env=FEW).start()
+    async with crowd(system.http, "phoenix", PEOPLE, contacts=5, seed=20_261_129) as people:
+        talking = asyncio.create_task(people.talk(400, RATE))
+        await asyncio.sleep(1)
+        [broker] = await system.roles("kafka")
+        asking = asyncio.create_task(verb(system, "scale", "shards=8"))
+        await asyncio.to_thread(struck_in_the_middle, system, broker["pid"], lambda: kill_all(system))
+        assert (await asking)[0] != 0
+        system.start()
+        assert await shards(system) == (8, 8)
+        await talking
+        await accounted(people, system)
+        system.stop()
+        system.start()
+        assert await shards(system) == (8, 8)
+        await people.talk(60, RATE)
+        await accounted(people, system)
