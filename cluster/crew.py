@@ -10,7 +10,7 @@ from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import ClusterView
 from cluster.keeper import RoleKeeper
 from cluster.membership import RUNNING, Membership
-from cluster.outcome import ANSWER_S, TOPICS, left_of, unfinished
+from cluster.outcome import TOPICS
 
 WRITERS: Final = ("gateway", "host")
 HURRY: Final = {"act": "hurry"}
@@ -137,21 +137,6 @@ class Crew:
         if not all(status.get("drained", False) and status.get("map") == version for status in readers):
             return False
         return not unread(role, [*self.gone, *writers], readers)
-
-    async def unfinished(self, role: str) -> list[str]:
-        """Return what readers of the role have not finished, a sentence each."""
-        if self._view is None:
-            return []
-        said = [await self._asked(each) for each in self.of(*WRITERS)]
-        heard = {each.name: status for each in self.of(role) if (status := await self._asked(each))}
-        return unfinished(role, left_of(role, self._view, [*self.gone, *filter(None, said)], heard))
-
-    async def _asked(self, keeper: RoleKeeper) -> dict[str, Any] | None:
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await keeper.handle.status()
-        except (RoleAway, RoleFailed, TimeoutError):
-            return None
 
     @property
     def shards(self) -> int:

@@ -9,6 +9,7 @@ begins above everything that was given out.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from cluster.outcome import Left, unfinished
 from cluster.settings import Settings
 from storage.records import LogState
 
@@ -70,17 +71,17 @@ def shards_told(settings: Settings, shards: int) -> list[str]:
     return told
 
 
-def not_stored(within_s: float, reason: str, left: Iterable[str]) -> str:
+def not_stored(within_s: float, reason: str, left: dict[int, int]) -> str:
     """Return why no shards were added: not everything in the log could be stored.
 
     Args:
         within_s: How long it was waited for.
         reason: Why.
-        left: What is not stored, a sentence each.
+        left: Records that are not stored, by shard.
     """
     sentences = [
         f"Nothing was changed: not everything in the log was stored within {within_s:g} s ({reason}).",
-        *left,
+        *unfinished("router", Left(left, {})),
         "See `roost status`: are all roles running, is the store slow? Then ask again.",
     ]
     return " ".join(sentences)

@@ -76,10 +76,6 @@ class Crew(Protocol):
         """Say whether every reader of the role has finished all that is in its log."""
         ...
 
-    async def unfinished(self, role: str) -> list[str]:
-        """Return what readers of the role have not finished, a sentence each."""
-        ...
-
     async def publish(self) -> None:
         """Show everybody the new bases, and return when they have them."""
         ...
@@ -252,14 +248,31 @@ class LogKeeper:
         return ""
 
     async def _stored_or_not_grown(self) -> None:
+        """Hold all who write until everything is stored, and until that is what is known of it.
+
+        A router begins again at the offset in MongoDB, which is up to a second behind. What it read once more
+        would be on a shard that is no longer its recipient's.
+        """
         lives = self._crew.lives()
-        reason = await self._drain(asyncio.get_running_loop().time() + _GROWTH_DRAIN_S)
-        left = await self._crew.unfinished("router") if reason else []
+        deadline = asyncio.get_running_loop().time() + _GROWTH_DRAIN_S
+        reason = await self._drain(deadline)
+        if not reason and not await self._until(deadline, self._nothing_left):
+            reason = "MongoDB does not say so"
         if not reason and self._crew.lives() != lives:
             reason = "a gateway or host restarted meanwhile"
         if reason:
+            left = await self._left()
             log.warning("shards_not_added", reason=reason, left=left)
             raise NotGrown(not_stored(_GROWTH_DRAIN_S, reason, left))
+
+    async def _nothing_left(self) -> bool:
+        return not await self._left()
+
+    async def _left(self) -> dict[int, int]:
+        """Return how many records of each shard are not known to be stored, where there are any."""
+        states, ends = await self._store.log_states(), await self._admin.ends(MAILBOX)
+        left = {shard: ends[shard] - state.stored for shard, state in states.items()}
+        return {shard: count for shard, count in left.items() if count > 0}
 
     async def _extend(self, shards: int) -> None:
         """Make those that are missing of so many shards: write that down, then rows, then partitions."""

@@ -89,6 +89,11 @@ async def test_log_state(store: MongoStore) -> None:
     assert await store.phase() == ""
     await store.put_phase("recreating")
     assert await store.phase() == "recreating"
+    assert await store.growth() == 0
+    for shards in (8, 0):
+        await store.put_growth(shards)
+        assert await store.growth() == shards
+    assert await store.phase() == "recreating"
 
 
 async def test_map_versions_follow_each_other(store: MongoStore) -> None:

@@ -73,6 +73,43 @@ async def test_topics(admin: KafkaLogAdmin, topic: str) -> None:
     assert await admin.partitions(topic) is None
 
 
+async def test_partitions_are_added_and_those_that_were_there_go_on(
+    writer: KafkaLogWriter, reader: KafkaLogReader, admin: KafkaLogAdmin, mailbox: str
+) -> None:
+    assert await writer.append(mailbox, [(0, b"before")]) == [0]
+    await reader.assign({0: 0})
+    await read(reader, 1)
+    if not await admin.grow(mailbox, 2 * SHARDS, only_ask=True):
+        assert not await admin.grow(mailbox, 2 * SHARDS), "Tansu cannot"
+        return
+    assert await admin.partitions(mailbox) == SHARDS, "it was only asked"
+    assert await admin.grow(mailbox, 2 * SHARDS)
+    assert await admin.grow(mailbox, 2 * SHARDS), "again: nothing happens"
+    assert await admin.partitions(mailbox) == 2 * SHARDS
+    writer.renumber()
+    shards = range(2 * SHARDS)
+    assert await writer.append(mailbox, [(shard, b"after") for shard in shards]) == [1] + [0] * 7
+    await reader.begin_anew()
+    await reader.assign({shard: int(shard == 0) for shard in shards})
+    assert values(await read(reader, 2 * SHARDS)) == {shard: [b"after"] for shard in shards}
+    await reader.commit(dict.fromkeys(shards, 1))
+    assert await reader.committed(list(shards)) == dict.fromkeys(shards, 1)
+    with pytest.raises(Unavailable):
+        await admin.grow(mailbox, SHARDS)
+
+
+async def test_what_waits_is_refused_when_shards_are_numbered_anew(
+    writer: KafkaLogWriter, mailbox: str
+) -> None:
+    await writer.pause()
+    waiting = asyncio.create_task(writer.append(mailbox, [(0, b"by the old number"), (1, b"likewise")]))
+    await asyncio.sleep(0)
+    writer.renumber()
+    assert [type(each) for each in await waiting] == [Unavailable, Unavailable]
+    writer.resume()
+    assert await writer.append(mailbox, [(0, b"by the new one")]) == [0]
+
+
 async def test_offsets_are_what_the_reader_sees(
     writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
 ) -> None:

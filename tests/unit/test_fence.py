@@ -27,6 +27,7 @@ class World:
     stored: ShardMap | None = None
     away: bool = False
     phase_now: str = ""
+    rows: int = 2
     asked: int = 0
     ended: int = 0
     views: list[ClusterView] = field(default_factory=list)
@@ -41,7 +42,7 @@ class World:
         return self.phase_now
 
     async def log_states(self) -> dict[int, LogState]:
-        return {0: LogState(0, 70, 0), 1: LogState(1, 90, 0)}
+        return {shard: LogState(shard, 70 + 20 * shard, 0) for shard in range(self.rows)}
 
     async def start(self) -> Address | None:
         return ("127.0.0.1", 1)
@@ -120,6 +121,16 @@ async def test_a_map_is_not_taken_while_the_log_is_made_anew(world: World, role:
     world.phase_now = ""
     await until(lambda: "" if world.views[-1].version == 4 else "no map", within=5)
     assert world.views[-1].bases == (70, 90)
+
+
+async def test_a_map_is_not_taken_while_there_are_rows_of_more_shards(world: World, role: Service) -> None:
+    del role
+    world.rows = 4
+    world.stored = newer(host_1=INCARNATION, host_2="b")
+    await until(lambda: "" if len(world.views) > 1 else "no doubt", within=5)
+    assert {view.version for view in world.views} == {VIEW.version}
+    world.rows = 2
+    await until(lambda: "" if world.views[-1].version == 4 else "no map", within=5)
 
 
 async def test_who_cannot_know_owns_nothing_until_it_does(world: World, role: Service) -> None:

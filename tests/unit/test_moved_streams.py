@@ -8,6 +8,7 @@ from actors import messages as m
 from actors.messages import Open
 from actors.service import ClusterView
 from actors.shard import Shard
+from roost.ids import shard_of
 from sim.seeds.hosts import Host
 from sim.seeds.links import End
 from sim.seeds.reaching import StepLinks
@@ -205,3 +206,58 @@ def test_a_link_to_a_host_s_next_life_opens_the_shards_anew_whenever_the_old_one
         router.turn(1)
     world.links.deliver("r0>h0", 9)
     assert list(world.hosts["h0"].shards) == [0]
+
+
+# --- more shards ----------------------------------------------------------------------------------
+
+
+def grown(world: World) -> ClusterView:
+    """Show a map with twice the shards, all of them where they were."""
+    view = world.view
+    world.view = replace(
+        view,
+        version=view.version + 1,
+        hosts=view.hosts * 2,
+        routers=view.routers * 2,
+        bases=(*view.bases, *(base + 2**32 for base in view.bases)),
+    )
+    return world.view
+
+
+def test_with_more_shards_a_host_lets_go_of_all_and_says_so_to_everybody() -> None:
+    it = CatchingUp()
+    it.host.opened(it.router)
+    it.host.received(it.gateway, [ATTACH])
+    it.catch_up()
+    assert it.served() == [1]
+    told = len(it.told())
+    it.host.learn(grown(it.world))
+    assert it.served() == it.host.streams() == list(it.host.shards) == []
+    assert -1 in {message.shard for message in it.told()[told:]}, "the gateway may count shards as before"
+    assert [message.shard for message in it.router.incoming if isinstance(message, m.NotMine)] == [0]
+    shard = shard_of("ann", 2)
+    it.host.received(it.router, [Open(shard, it.world.view.bases[shard], 0, 0)])
+    it.host.received(it.gateway, [replace(ATTACH, stream=8)])
+    assert len(it.host.streams()) == 1
+
+
+def test_a_host_that_has_not_heard_of_more_shards_refuses_them() -> None:
+    it = CatchingUp()
+    it.host.received(it.router, [Open(1, 2**32, 0, 0)])
+    assert [message.shard for message in it.router.incoming if isinstance(message, m.NotMine)] == [1]
+    assert list(it.host.shards) == [0]
+
+
+def test_with_more_shards_a_gateway_attaches_everything_anew_also_where_the_host_stays() -> None:
+    """The host may have refused the stream by a number that means nothing to who counts shards as before."""
+    links, stream, host = linked()
+    before = links.view
+    assert before is not None
+    links.received(cast("Any", host), [m.NotMine(1, 2)])
+    assert cast("Any", stream.link) is host, "a number of more shards, which we do not know of yet"
+    links.apply(replace(before, version=2, hosts=("h0",) * 2, routers=("r0",) * 2, bases=(1, 2**32)))
+    first, gone, second = host.incoming
+    assert [type(message) for message in host.incoming] == [m.Attach, m.Detach, m.Attach]
+    assert (first.stream, second.stream) == (gone.stream, stream.number)
+    links.apply(replace(before, version=3, hosts=("h0",) * 2, routers=("r0",) * 2, bases=(1, 2**32)))
+    assert len(host.incoming) == 3, "the same number of shards: nothing moves"

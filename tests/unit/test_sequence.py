@@ -89,3 +89,15 @@ async def test_an_offset_that_went_back_is_explained_by_the_store() -> None:
     world.store.bases = [NEW] * SHARDS  # the map with it has not come yet
     assert await world.append((0, 4)) == [NEW + 4]
     assert world.sequencer.resyncs == 1
+
+
+async def test_added_shards_have_numbers_of_their_own() -> None:
+    world = World()
+    assert await world.append((0, 5)) == [OLD + 5]
+    world.store.bases += [NEW, NEW]
+    world.sequencer.adopt(world.store.bases)
+    assert (world.sequencer.shards, world.sequencer.top_base) == (4, NEW)
+    user = next(name for name in map(str, range(100)) if shard_of(name, 4) == 2)
+    world.log.offsets = [0]
+    assert await world.sequencer.append([(user, b"")]) == [NEW]
+    assert world.sequencer.end_of(0) == OLD + 6, "what is known of the others stays"

@@ -1,0 +1,158 @@
+"""When a role is held and let go, and by which map it may write: calls in the order in which it gets them."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from actors.ray_actor import RoleAway
+from actors.service import Alive, ClusterView
+from cluster.crew import Crew
+from cluster.keeper import RoleKeeper
+from cluster.membership import Membership, Patience
+
+
+def view(version: int, shards: int) -> ClusterView:
+    names = ("host-1",) * shards
+    return ClusterView(version, names, names, names, (1,) * shards, {}, {})
+
+
+class Role:
+    """The process of a role: its calls, and what they leave it with."""
+
+    def __init__(self) -> None:
+        self.life, self.version, self.held, self.deaf = "a", 0, False, False
+        self.wrote_by: list[int] = []
+
+    async def beat(self) -> tuple[Alive, dict[str, Any]]:
+        self._hear()
+        return Alive(self.life, 1, "node", "node", None), {}
+
+    async def apply(self, shown: ClusterView) -> None:
+        self._hear()
+        self.version = shown.version
+
+    async def hold(self) -> None:
+        self._hear()
+        self.held = True
+
+    async def release(self) -> None:
+        self._hear()
+        self.held = False
+        self.wrote_by.append(self.version)
+
+    async def status(self) -> dict[str, Any]:
+        return {}
+
+    def _hear(self) -> None:
+        if self.deaf:
+            raise RoleAway("It does not answer.")
+
+
+class Looked:
+    """A crew of one gateway, looked after step by step."""
+
+    def __init__(self) -> None:
+        self.role = Role()
+        membership = Membership(Patience(1_000, 1_000))
+        self.crew = Crew(membership, self._redrawn)
+        self.keeper = RoleKeeper(
+            "gateway",
+            "gateway-1",
+            spawn=lambda: cast("Any", self.role),
+            membership=membership,
+            heartbeat_s=0.01,
+            changed=lambda: None,
+        )
+        membership.expect("gateway", "gateway-1", 0, may_own=True)
+        self.crew.keepers["gateway-1"] = self.keeper
+
+    async def _redrawn(self) -> None:
+        return
+
+    async def visit(self) -> None:
+        await self.keeper._once()
+
+
+@pytest.fixture
+async def looked() -> Looked:
+    found = Looked()
+    await found.visit()
+    found.crew.show(view(1, 2))
+    await found.visit()
+    return found
+
+
+async def test_who_has_the_newest_map_is_let_go_at_once(looked: Looked) -> None:
+    assert await looked.crew.hold("gateway")
+    assert looked.role.held
+    looked.crew.show(view(2, 4))
+    await looked.visit()
+    assert looked.role.held, "it has the map, and everybody else may not"
+    await looked.crew.release()
+    assert (looked.role.held, looked.role.wrote_by) == (False, [2])
+
+
+async def test_nobody_writes_by_an_older_map_than_the_newest(looked: Looked) -> None:
+    """It slept while the map was shown: what it writes by the old one would be on shards of other users."""
+    assert await looked.crew.hold("gateway")
+    looked.role.deaf = True
+    looked.crew.show(view(2, 4))
+    with pytest.raises(RoleAway):
+        await looked.visit()
+    looked.role.deaf = False
+    await looked.crew.release()
+    assert looked.role.held
+    await looked.visit()
+    assert (looked.role.held, looked.role.wrote_by) == (False, [2])
+
+
+async def test_a_coordinator_that_comes_lets_nobody_go_before_it_has_drawn_a_map() -> None:
+    """The one before may have died while it added shards, with everybody held."""
+    looked = Looked()
+    looked.role.held = True
+    await looked.visit()
+    await looked.crew.release()
+    await looked.visit()
+    assert looked.role.held
+    looked.crew.show(view(2, 4))
+    await looked.visit()
+    assert (looked.role.held, looked.role.wrote_by) == (False, [2])
+
+
+async def test_a_new_life_is_held_before_it_gets_a_map(looked: Looked) -> None:
+    assert await looked.crew.hold("gateway")
+    looked.role.life, looked.role.held, looked.role.version = "b", False, 0
+    held_by: list[int] = []
+    hold = looked.role.hold
+
+    async def noted() -> None:
+        held_by.append(looked.role.version)
+        await hold()
+
+    looked.role.hold = noted  # type: ignore[method-assign]
+    await looked.visit()
+    assert (held_by, looked.role.held, looked.role.version) == ([0], True, 1)
+
+
+async def test_a_second_hold_while_the_first_release_is_under_way_is_undone_as_well(looked: Looked) -> None:
+    going = asyncio.Event()
+    release = looked.role.release
+
+    async def slow() -> None:
+        await going.wait()
+        await release()
+
+    assert await looked.crew.hold("gateway")
+    await looked.visit()
+    looked.role.release = slow  # type: ignore[method-assign]
+    looked.keeper.expect_held(held=False)
+    visiting = asyncio.create_task(looked.visit())
+    await asyncio.sleep(0)
+    looked.keeper.expect_held(held=True)
+    looked.keeper.expect_held(held=False)
+    going.set()
+    await visiting
+    looked.role.held = True
+    await looked.visit()
+    assert not looked.role.held
