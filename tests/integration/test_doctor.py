@@ -217,7 +217,16 @@ async def test_a_database_of_another_number_of_shards(planting: Planting, mongo:
     store = MongoStore(mongo, planting.settings.mongo.database, "motor", KeyRing(fresh_secrets(now_ms())))
     await store.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS + 3)])
     await store.close()
-    await planting.found("shards", "failed", f"ROOST_SHARDS={SHARDS + 3}")
+    planting.set(shards=None)
+    await planting.found("topics", "failed", "Use the Kafka cluster that this installation was made with")
+
+
+async def test_a_number_of_shards_that_counted_once(planting: Planting, mongo: str) -> None:
+    store = MongoStore(mongo, planting.settings.mongo.database, "motor", KeyRing(fresh_secrets(now_ms())))
+    await store.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
+    await store.close()
+    planting.set(shards=SHARDS + 1)
+    await planting.found("shards", "warning", "Take ROOST_SHARDS out", "roost scale shards=N")
 
 
 async def test_a_cache_that_wants_another_password(

@@ -20,6 +20,7 @@ from tests.kafka.conftest import Kafka, MakeKafka, MakeRoost, events
 from tests.kafka.test_brokers import retain
 from tests.live.crowd import Crowd, crowd
 from tests.live.running import System, frozen
+from tests.live.test_scaling import verb
 from tests.live.waiting import until
 from tests.real_servers import Proxy, proxied
 
@@ -122,8 +123,8 @@ async def test_a_topic_with_another_number_of_partitions_is_refused(
         check=False,
     )
     assert (other.returncode, other.stdout) == (2, "")
-    assert "The topic mailbox has 8 partitions" in other.stderr
-    assert "Set ROOST_SHARDS=8, or use another Kafka cluster." in other.stderr
+    assert "The topic mailbox has 4 partitions" in other.stderr
+    assert "Set ROOST_SHARDS=4, or use another Kafka cluster." in other.stderr
     assert "Traceback" not in other.stderr
 
 
@@ -184,8 +185,25 @@ def _taken(system: System, router: str) -> list[list[int]]:
 
 async def _unbalanced(system: System) -> str:
     rows = await system.roles("router")
-    good = len(rows) == 2 and all(row["state"] == "running" and row["shards"] == 4 for row in rows)
+    good = len(rows) == 2 and all(row["state"] == "running" and row["shards"] == 2 for row in rows)
     return "" if good else f"{rows}"
+
+
+async def test_shards_are_added_while_people_talk(
+    system: System, kafka: Kafka, people: Crowd, tell: Tell
+) -> None:
+    admin = KafkaLogAdmin(kafka.url)
+    await admin.start()
+    began = time.monotonic()
+    talking = asyncio.create_task(people.talk(200, RATE))
+    status, said, complaints = await verb(system, "scale", "shards=8")
+    assert status == 0, complaints
+    assert "8 shards after" in said
+    await talking
+    await accounted(people)
+    tell("8 shards, slowest message", people.slowest(began))
+    assert (await system.status())["shards"] == await admin.partitions("mailbox") == 8
+    await admin.close()
 
 
 async def test_what_the_retention_removed_before_it_was_read_is_said_and_sent_again(

@@ -82,7 +82,7 @@ async def test_shards_are_added_while_people_talk(
     async with crowd(system.http, "grower", PEOPLE, contacts=5, seed=20_261_128) as people:
         await people.talk(60, RATE)
         for wanted in (4, 16):
-            talking = asyncio.create_task(people.talk(150, RATE))
+            talking = asyncio.create_task(people.talk(100, RATE))
             await asyncio.sleep(0.5)
             began = time.monotonic()
             status, said, complaints = await verb(system, "scale", f"shards={wanted}")
@@ -94,7 +94,7 @@ async def test_shards_are_added_while_people_talk(
             tell(f"{wanted} shards, slowest message", people.slowest(began - 1))
         assert [person.name for person in people.people.values() if person.reconnects] == []
 
-        talking = asyncio.create_task(people.talk(300, RATE))
+        talking = asyncio.create_task(people.talk(200, RATE))
         rows = {row["role"]: row["pid"] for row in await system.roles()}
         asking = asyncio.create_task(verb(system, "scale", "shards=32"))
         await asyncio.to_thread(
