@@ -105,8 +105,8 @@ async def test_what_waits_is_refused_when_shards_are_numbered_anew(
     waiting = asyncio.create_task(writer.append(mailbox, [(0, b"by the old number"), (1, b"likewise")]))
     await asyncio.sleep(0)
     writer.renumber()
-    assert [type(each) for each in await waiting] == [Unavailable, Unavailable]
     writer.resume()
+    assert [type(each) for each in await waiting] == [Unavailable, Unavailable]
     assert await writer.append(mailbox, [(0, b"by the new one")]) == [0]
 
 
