@@ -181,6 +181,10 @@ class Staffing:
                 await self._log.grow(wanted, tell)
             except NotGrown as exc:
                 raise Refused(str(exc)) from exc
+            except Unavailable as exc:
+                raise Refused(
+                    f"Nothing was changed: {exc.detail} See `roost status`, and ask again."
+                ) from exc
             work.lines.append(
                 f"{wanted} shards after {time.monotonic() - began:.1f} s, {before} before. ROOST_SHARDS "
                 "counts at the first start only, and needs no change."
@@ -202,9 +206,9 @@ class Staffing:
     def _share(self, role: str) -> str:
         count, shards = len(self._seating.of(role)), self._log.shards
         least, more = divmod(shards, count)
-        each = f"{least} to {least + 1}" if more else str(least)
-        roles = f"{count} {role}{'s' * (count > 1)}"
-        return f"{roles}, {each} shards each; more of them: roost scale {role}={2 * count}."
+        share = f"{least} to {least + 1}" if more else str(least)
+        owners = f"{count} {role}s have {share} shards each" if count > 1 else f"1 {role} has all of them"
+        return f"{owners}; more {role}s share them: roost scale {role}={2 * count}."
 
     def _drain(self, target: str) -> Plan:
         return self._drain_role(target) if target in self._crew.keepers else self._drain_node(target)
