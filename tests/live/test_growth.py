@@ -55,25 +55,43 @@ async def shards(system: System) -> tuple[int, int]:
     return status.get("shards", 0), of_hosts
 
 
-def growing(system: System) -> int:
-    with MongoClient[dict[str, Any]](system.mongo) as mongo:
-        found = mongo["roost"]["placement"].find_one({"_id": "growth"})
-        return int(found["shards"]) if found else 0
+def strike_in_the_middle(system: System, broker: int, strike: Callable[[], None]) -> bool:
+    """Strike when it is written down that shards are added, with the broker stopped before it adds any.
 
-
-def struck_in_the_middle(system: System, broker: int, strike: Callable[[], None]) -> None:
-    """Strike when it is written down that shards are added, with the broker stopped before it adds any."""
+    Returns:
+        False if it was over before the broker was stopped; then nothing was struck.
+    """
     ends = time.monotonic() + 60
-    while not growing(system):
-        assert time.monotonic() < ends, "no shards were added"
-    os.kill(broker, signal.SIGSTOP)
-    try:
-        time.sleep(SURE_S)
-        assert growing(system), "it was over already"
-        strike()
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # it may have been struck, too
-            os.kill(broker, signal.SIGCONT)
+    with MongoClient[dict[str, Any]](system.mongo) as mongo:
+
+        def growing() -> bool:
+            return bool((mongo["roost"]["placement"].find_one({"_id": "growth"}) or {}).get("shards"))
+
+        while not growing():
+            assert time.monotonic() < ends, "no shards were added"
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            time.sleep(SURE_S)
+            found = growing()
+            if found:
+                strike()
+            return found
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # it may have been struck, too
+                os.kill(broker, signal.SIGCONT)
+
+
+async def grown_and_struck(system: System, first: int, strike: Callable[[], None]) -> tuple[int, str]:
+    """Add shards, again if it was too quick, and strike in the middle; returns how many, and complaints."""
+    [broker] = await system.roles("kafka")
+    for wanted in (first, 2 * first, 4 * first, 8 * first):
+        asking = asyncio.create_task(verb(system, "scale", f"shards={wanted}"))
+        struck = await asyncio.to_thread(strike_in_the_middle, system, broker["pid"], strike)
+        status, _, complaints = await asking
+        assert bool(status) == struck, complaints
+        if struck:
+            return wanted, complaints
+    raise AssertionError("it was over each time before it was struck")
 
 
 async def test_shards_are_added_while_people_talk(system: System, tell: Callable[[str, float], None]) -> None:
@@ -92,18 +110,17 @@ async def test_shards_are_added_while_people_talk(system: System, tell: Callable
             tell(f"{wanted} shards, slowest message", people.slowest(began - 1))
         assert [person.name for person in people.people.values() if person.reconnects] == []
 
+
+async def test_a_coordinator_that_dies_while_shards_are_added_finishes_it(
+    system: System, tell: Callable[[str, float], None]
+) -> None:
+    status = await system.status()
+    [coordinator] = [row for row in status["roles"] if row["role"] == "coordinator"]
+    async with crowd(system.http, "orphan", PEOPLE, contacts=5, seed=20_261_131) as people:
         talking = asyncio.create_task(people.talk(200, RATE))
-        rows = {row["role"]: row["pid"] for row in await system.roles()}
-        most = 16 * first
-        asking = asyncio.create_task(verb(system, "scale", f"shards={most}"))
-        await asyncio.to_thread(
-            struck_in_the_middle,
-            system,
-            rows["kafka"],
-            lambda: os.kill(rows["coordinator"], signal.SIGKILL),
+        most, complaints = await grown_and_struck(
+            system, 2 * status["shards"], lambda: os.kill(coordinator["pid"], signal.SIGKILL)
         )
-        status, _, complaints = await asking
-        assert status == 1
         assert "finishes the step" in complaints
 
         async def unfinished() -> str:
@@ -111,7 +128,6 @@ async def test_shards_are_added_while_people_talk(system: System, tell: Callable
             return "" if found == (most, most) else f"{found} shards"
 
         tell(f"coordinator killed, {most} shards after", await until(unfinished, within=60))
-        assert growing(system) == 0
         await talking
         await accounted(people, system)
 
@@ -154,16 +170,13 @@ async def test_what_is_being_added_outlives_kill_9_of_everything(own_system: Cal
     async with crowd(system.http, "phoenix", PEOPLE, contacts=5, seed=20_261_129) as people:
         talking = asyncio.create_task(people.talk(400, RATE))
         await asyncio.sleep(1)
-        [broker] = await system.roles("kafka")
-        asking = asyncio.create_task(verb(system, "scale", "shards=8"))
-        await asyncio.to_thread(struck_in_the_middle, system, broker["pid"], lambda: kill_all(system))
-        assert (await asking)[0] != 0
+        most, _ = await grown_and_struck(system, 8, lambda: kill_all(system))
         system.start()
-        assert await shards(system) == (8, 8)
+        assert await shards(system) == (most, most)
         await talking
         await accounted(people, system)
         system.stop()
         system.start()
-        assert await shards(system) == (8, 8)
+        assert await shards(system) == (most, most)
         await people.talk(60, RATE)
         await accounted(people, system)
