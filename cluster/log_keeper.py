@@ -1,4 +1,4 @@
-"""The life of the log: made at the start, made anew when it is full (embedded) or lost.
+"""The life of the log: made at the start, made anew when it is full (embedded) or lost, given more shards.
 
 Only the coordinator's process runs this. Every step can be the last one before a crash: whoever comes
 next finds in MongoDB what was about to happen, and does it again. No sequence number is given twice,
