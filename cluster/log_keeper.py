@@ -5,6 +5,7 @@ next finds in MongoDB what was about to happen, and does it again. No sequence n
 because a new base is stored before the first record of the new log can be written, and it is 2**32 past
 everything that the old one can have given out. It is never behind the clock either, so that a copy of
 MongoDB that was put back does not give out again what was given out since it was made.
+Long, because every step that a crash may interrupt is taken here, under one lock.
 """
 
 import asyncio
