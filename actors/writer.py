@@ -6,10 +6,10 @@ Long, because each of the six kinds has its queue and its loop here.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from actors import effects as do
 from actors.offsets import Offsets
@@ -19,6 +19,7 @@ from roost.ids import shard_of
 from storage import metrics, traces
 from storage.ports import Cache, LogWriter, Store
 from storage.records import (
+    Block,
     Conversation,
     Cursor,
     MailboxDocument,
@@ -78,6 +79,20 @@ class _Mark(Struct):
     tokens: list[object]
 
 
+class Pending(Struct):
+    """What of one user is on its way to the store: what it says counts more than what is there.
+
+    Attributes:
+        cursors: By device.
+        rows: The newest of a pair last.
+        blocks: The newest of a pair last.
+    """
+
+    cursors: dict[str, int] = field(default_factory=dict)
+    rows: list[Conversation] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+
+
 class Writer:
     """The queues between the actors' effects and the stores.
 
@@ -119,7 +134,9 @@ class Writer:
         self._wakes: list[tuple[PushRecord, Ticket | None]] = []
         self._receipts: dict[tuple[str, str], _Receipt] = {}
         self._cursors: dict[tuple[str, str], _Mark] = {}
+        self._cursors_out: dict[tuple[str, str], _Mark] = {}
         self._settled: dict[tuple[str, str], _Mark] = {}
+        self._settled_out: dict[tuple[str, str], _Mark] = {}
         self._blocks: list[do.PutBlock] = []
         self._presence: dict[str, tuple[bool, int]] = {}
         self._came: set[str] = set()
@@ -195,19 +212,21 @@ class Writer:
             self._hurry["rows"].set()
         self._signals["rows"].set()
 
-    def pending_rows(self, user: str) -> list[Conversation]:
-        """Return the user's rows that have not reached the store yet, the newest of a pair last."""
-        queues = (self._rows_out, self._rows)
-        return [waiting.row for queue in queues for key, waiting in queue.items() if key[0] == user]
-
-    def pending_cursors(self, user: str, devices: Sequence[str]) -> dict[str, int]:
-        """Return the cursors that have not reached the store yet."""
-        found: dict[str, int] = {}
-        for device in devices:
-            for queue in (self._settled, self._cursors):
-                mark = queue.get((user, device))
-                if mark is not None:
-                    found[device] = max(mark.seq, found.get(device, 0))
+    def pending(self, users: Collection[str]) -> dict[str, Pending]:
+        """Return what of these users has not reached the store yet."""
+        found = {user: Pending() for user in users}
+        for marks in (self._settled_out, self._settled, self._cursors_out, self._cursors):
+            for (user, device), mark in marks.items():
+                if user in found:
+                    cursors = found[user].cursors
+                    cursors[device] = max(mark.seq, cursors.get(device, 0))
+        for rows in (self._rows_out, self._rows):
+            for (user, _), waiting in rows.items():
+                if user in found:
+                    found[user].rows.append(waiting.row)
+        for effect in self._blocks:
+            if effect.block.user in found:
+                found[effect.block.user].blocks.append(effect.block)
         return found
 
     def wake(self, push: PushRecord, ticket: Ticket | None) -> None:
@@ -323,6 +342,7 @@ class Writer:
     async def _write_receipts(self) -> None:
         receipts, self._receipts = self._receipts, {}
         cursors, self._cursors = self._cursors, {}
+        self._cursors_out = cursors
         if receipts:
             records = [waiting.record for waiting in receipts.values()]
             items = [(shard_of(record.to, self.shards), encode_record(record)) for record in records]
@@ -330,11 +350,13 @@ class Writer:
                 self._raise_first(await self._log.append("mailbox", items))
             except Unavailable:
                 self._put_back(receipts, cursors)
+                self._cursors_out = {}
                 raise
             self.appended += len(items)
             self._finished([ticket for waiting in receipts.values() for ticket in waiting.tickets])
         for key, mark in cursors.items():
             self._settle(key, mark)
+        self._cursors_out = {}
         if self._settled:
             self._signals["cursors"].set()
         if len(receipts) > BUSY:
@@ -386,12 +408,15 @@ class Writer:
         settled, self._settled = self._settled, {}
         if not settled:
             return
+        self._settled_out = settled
         try:
             await self._store.put_cursors([Cursor(u, d, mark.seq) for (u, d), mark in settled.items()])
         except Unavailable:
             for key, mark in settled.items():
                 self._settle(key, mark)
             raise
+        finally:
+            self._settled_out = {}
         self._answer(token for mark in settled.values() for token in mark.tokens)
 
     def _answer(self, tokens: Iterable[object]) -> None:

@@ -320,4 +320,28 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             reroute 0
         """),
     ),
+    "a block on its way to the store was not known to an actor that was loaded meanwhile": (
+        Plan(1, (1, 1, 1, 1)),
+        _steps("""
+            turn r0 6
+            turn r0 1
+            net r0>h0 1
+            block bob cat True g0
+            net g0>h0 1
+            task h0 6 done
+            task h0 0 done
+            task h0 3 done
+            block bob ann True g0
+            task h0 1 done
+            task h0 0 done
+            task h0 4 done
+            passivate h0/bob
+            net g0>h0 1
+            task h0 3 done
+            task h0 6 done
+            task h0 3 done
+            task h0 3 done
+            task h0 2 done
+        """),
+    ),
 }
