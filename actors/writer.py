@@ -79,6 +79,11 @@ class _Mark(Struct):
     tokens: list[object]
 
 
+class _Floor(Struct):
+    seq: int
+    tickets: list[Ticket]
+
+
 class Pending(Struct):
     """What of one user is on its way to the store: what it says counts more than what is there.
 
@@ -131,6 +136,7 @@ class Writer:
         self._documents: list[tuple[MailboxDocument, Ticket]] = []
         self._rows: dict[tuple[str, str], _Row] = {}
         self._rows_out: dict[tuple[str, str], _Row] = {}
+        self._floors: dict[tuple[str, str], _Floor] = {}
         self._wakes: list[tuple[PushRecord, Ticket | None]] = []
         self._receipts: dict[tuple[str, str], _Receipt] = {}
         self._cursors: dict[tuple[str, str], _Mark] = {}
@@ -180,7 +186,7 @@ class Writer:
         """Return the same by kind of write."""
         return {
             "documents": len(self._documents),
-            "rows": len(self._rows) + len(self._rows_out),
+            "rows": len(self._rows) + len(self._rows_out) + len(self._floors),
             "wakeups": len(self._wakes),
             "receipts": len(self._receipts),
             "cursors": len(self._cursors) + len(self._settled),
@@ -210,6 +216,14 @@ class Writer:
         if token is not None:
             waiting.tokens.append(token)
             self._hurry["rows"].set()
+        self._signals["rows"].set()
+
+    def floor(self, user: str, device: str, seq: int, ticket: Ticket | None) -> None:
+        """Raise the device's floor."""
+        waiting = self._floors.setdefault((user, device), _Floor(seq, []))
+        waiting.seq = max(waiting.seq, seq)
+        if ticket is not None:
+            waiting.tickets.append(ticket)
         self._signals["rows"].set()
 
     def pending(self, users: Collection[str]) -> dict[str, Pending]:
@@ -314,6 +328,7 @@ class Writer:
 
     async def _write_rows(self) -> None:
         await self._collect("rows", ROWS_EVERY_S)
+        await self._write_floors()
         if not self._rows_out:  # else the last write failed: the same rows again
             self._rows_out, self._rows = self._rows, {}
         await self._store.put_conversations([waiting.row for waiting in self._rows_out.values()])
@@ -322,6 +337,16 @@ class Writer:
         self._answer(token for waiting in written.values() for token in waiting.tokens)
         if self._rows:
             self._signals["rows"].set()
+
+    async def _write_floors(self) -> None:
+        if not self._floors:
+            return
+        written = {key: structs.replace(waiting) for key, waiting in self._floors.items()}
+        await self._store.raise_floors({key: waiting.seq for key, waiting in written.items()})
+        for key, waiting in written.items():
+            if self._floors[key].seq == waiting.seq:
+                del self._floors[key]
+                self._finished(waiting.tickets)
 
     async def _collect(self, name: str, seconds: float) -> None:
         hurry = self._hurry[name]

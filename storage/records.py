@@ -4,7 +4,7 @@ A record is one log value, in MessagePack, arrays instead of maps. Its sequence 
 it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -213,6 +213,10 @@ class User(Struct, frozen=True):
     scopes: tuple[str, ...] = ()
 
 
+NO_FLOOR: Final = -1
+"""The floor of a device that was just added."""
+
+
 class Device(Struct, frozen=True):
     """A device. ``name`` and ``push_token`` are in the clear here and sealed in the store.
 
@@ -222,6 +226,8 @@ class Device(Struct, frozen=True):
         keys: The signed ``device_keys`` object as uploaded, or None before the upload. Only a
             device with keys can be sent to.
         from_seq: The owner's mailbox position when the device was added: its first cursor.
+        floor: No message up to here counts as encrypted for it, beside what ``from_seq`` says; `NO_FLOOR`:
+            the messages since then have not been looked at.
     """
 
     user: str
@@ -232,6 +238,7 @@ class Device(Struct, frozen=True):
     push_provider: str | None = None
     push_token: str | None = None
     from_seq: int = 0
+    floor: int = 0
 
 
 class Session(Struct, frozen=True):

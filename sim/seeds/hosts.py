@@ -39,7 +39,7 @@ class QueuesOnly(Writer):
         """Say whether a write of this kind has something to do."""
         waiting: dict[str, Sequence[object]] = {
             "documents": self._documents,
-            "rows": [*self._rows, *self._rows_out],
+            "rows": [*self._rows, *self._rows_out, *self._floors],
             "receipts": [*self._receipts, *self._cursors],
             "cursors": list(self._settled),
             "rest": [*self._blocks, *self._came, *self._presence],

@@ -352,6 +352,15 @@ def _device(world: World, user: str, gateway: str) -> None:
     world.new_device(user, gateway)
 
 
+def _draw_sign_in(world: World, rng: Random) -> tuple[Any, ...] | None:
+    few = [user for user, devices in world.store.devices.items() if len(devices) < _MOST_DEVICES]
+    return _one(few, rng)
+
+
+def _draw_keys(world: World, rng: Random) -> tuple[Any, ...] | None:
+    return _one(world.keyless(), rng, rng.choice(GATEWAYS))
+
+
 KINDS: dict[str, Kind] = {
     "say": Kind(_draw_say, _say, 8),
     "take": Kind(_draw_take, _take, 8),
@@ -386,6 +395,8 @@ KINDS: dict[str, Kind] = {
     "refresh": Kind(_draw_refresh, World.refresh, 6),
     "device": Kind(_draw_device, _device, 1, fault=True),
     "block": Kind(_draw_block, _block, 1, fault=True),
+    "sign_in": Kind(_draw_sign_in, World.sign_in, 1, fault=True),
+    "keys": Kind(_draw_keys, World.upload_keys, 2),
 }
 """Every kind of step, by name."""
 

@@ -37,6 +37,14 @@ class Store:
         """Return the devices."""
         return {user: list(self.devices.get(user, ())) for user in user_ids}
 
+    async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
+        """Raise the floors."""
+        for user, devices in self.devices.items():
+            self.devices[user] = [
+                structs.replace(each, floor=max(each.floor, floors.get((user, each.device), each.floor)))
+                for each in devices
+            ]
+
     async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:
         """Nothing here depends on it."""
 

@@ -24,7 +24,7 @@ from sim.seeds.routers import Router
 from sim.seeds.sockets import Socket
 from sim.seeds.stores import Cache, Store
 from sim.seeds.turns import Task, finish
-from storage.records import Device, KeysRecord, LogState, User, encode_record
+from storage.records import NO_FLOOR, Device, KeysRecord, LogState, User, encode_record
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 HOSTS = ("h0", "h1")
@@ -97,27 +97,52 @@ class World:
         for _ in range(devices):
             self.add_device(name)
 
-    def add_device(self, user: str) -> str:
-        """Give a user one more device; returns its name."""
+    def add_device(self, user: str, *, keys: bool = True) -> str:
+        """Give a user one more device, which can be sent to when it has keys; returns its name."""
         mine = self.store.devices[user]
         name = f"{user.upper()}{len(mine):07d}"
         tops = [document.seq for document in self.store.mailbox(user)]
-        mine.append(Device(user, name, name, 0, keys={}, from_seq=max(tops, default=0)))
+        floor = NO_FLOOR if mine else 0
+        mine.append(
+            Device(user, name, name, 0, {} if keys else None, from_seq=max(tops, default=0), floor=floor)
+        )
         self.truth.owner[name] = user
         self.phones[name] = Phone(user, name, self.truth, self._devices_of)
         self.sockets[name] = []
         return name
 
-    def new_device(self, user: str, gateway: str) -> str:
-        """A user signs in on one more device: the host is to be told, and who writes to the user."""
-        name = self.add_device(user)
-        self.refreshes[name] = user
-        cause = uuid7(self.now_ms, name.encode()[:10])
+    def new_device(self, user: str, gateway: str) -> None:
+        """A user signs in on one more device and uploads its keys."""
+        self._announce(user, self.add_device(user), gateway)
+
+    def sign_in(self, user: str) -> None:
+        """A user signs in on one more device, which has no keys yet: the host is to be told."""
+        self.refreshes[self.add_device(user, keys=False)] = user
+
+    def keyless(self) -> list[str]:
+        """Return the devices that have no keys."""
+        return [e.device for devices in self.store.devices.values() for e in devices if e.keys is None]
+
+    def upload_keys(self, device: str, gateway: str) -> bool:
+        """A device uploads its keys."""
+        if device not in self.keyless():
+            return False
+        user = self.truth.owner[device]
+        self.store.devices[user] = [
+            structs.replace(each, keys={}) if each.device == device else each
+            for each in self.store.devices[user]
+        ]
+        self._announce(user, device, gateway)
+        return True
+
+    def _announce(self, user: str, device: str, gateway: str) -> None:
+        """The host is to be told of a device that can be sent to, and who writes to its user."""
+        self.refreshes[device] = user
+        cause = uuid7(self.now_ms, device.encode()[:10])
         peers = self.store.rows.get(user, {})
-        told = [(to, KeysRecord(to, cause, user, user, name, "added", self.now_ms)) for to in peers]
+        told = [(to, KeysRecord(to, cause, user, user, device, "added", self.now_ms)) for to in peers]
         sequencer = self.gateways[gateway].sequencer
         finish(sequencer.append([(to, encode_record(record)) for to, record in told]))
-        return name
 
     def refresh(self, gateway: str) -> bool:
         """Let a gateway tell a host that a user's devices have changed; it is told again until it is done."""
@@ -134,7 +159,7 @@ class World:
         return True
 
     def _devices_of(self, user: str) -> list[str]:
-        return [device.device for device in self.store.devices[user]]
+        return [device.device for device in self.store.devices[user] if device.keys is not None]
 
     def users_of(self, shard: int) -> list[str]:
         """Return the users of a shard."""

@@ -344,4 +344,124 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             task h0 2 done
         """),
     ),
+    "a floor raised for a device was forgotten with the actor": (
+        Plan(2, (1, 1, 2, 2)),
+        _steps("""
+            turn r1 2
+            say DAN0000001 bob
+            turn r1 2
+            turn r0 1
+            connect DAN0000000 g0 stream
+            up DAN0000000 0 done
+            net r1>h1 6
+            block ann bob True g0
+            drop DAN0000000
+            up DAN0000000 0 lost
+            net g0>h1 1
+            task h1 7 done
+            task h1 6 done
+            task h1 3 done
+            net g0>h1 1
+            task h1 6 done
+            connect DAN0000001 g0 stream
+            net g0>h1 1
+            task h1 0 done
+            connect BOB0000000 g1 poll
+            turn r0 2
+            up DAN0000001 0 done
+            net g0>h1 1
+            task h1 7 done
+            task h1 0 done
+            move 0
+            task h1 1 done
+            task h1 2 done
+            net r0>h0 1
+            net h1>g0 2
+            say DAN0000001 bob
+            task h1 1 done
+            up BOB0000000 0 done
+            net g1>h0 1
+            task h0 0 done
+            task h1 2 done
+            task h0 5 done
+            task h0 1 done
+            down DAN0000001 1
+            flush DAN0000001
+            up DAN0000001 0 done
+            task h0 1 done
+            task h1 4 done
+            task h0 2 done
+            turn r0 6
+            kill BOB0000000
+            write h1 rest
+            net r0>h0 1
+            task h0 3 done
+            device bob g0
+            write h0 documents
+            task h0 6 done
+            task h1 7 done
+            write h0 rows
+            task h0 5 done
+            map h0
+            net h0>r0 6
+            connect BOB0000000 g0 stream
+            drop BOB0000000
+        """),
+    ),
+    "what was stored before an actor knew a device was claimed by the device": (
+        Plan(2, (1, 2)),
+        _steps("""
+            turn r1 2
+            connect BOB0000000 g1 stream
+            turn r0 6
+            turn r0 1
+            up BOB0000000 0 refused
+            turn r1 6
+            net r1>h1 2
+            net r0>h0 2
+            move 1
+            device bob g1
+            net g1>h0 6
+            say BOB0000001 ann
+            connect ANN0000000 g1 poll
+            task h0 7 done
+            say BOB0000002 ann
+            connect BOB0000002 g0 stream
+            up ANN0000000 0 done
+            task h0 3 done
+            task h0 7 done
+            up BOB0000002 0 done
+            net g0>h0 1
+            net g1>h1 1
+            task h0 1 done
+            task h0 5 done
+            task h1 0 done
+            task h1 5 done
+            task h0 7 done
+            task h1 7 done
+            task h1 5 done
+            task h1 4 done
+            net h0>g0 1
+            task h1 6 done
+            down BOB0000002 2
+            flush BOB0000002
+            up BOB0000002 0 done
+            device ann g0
+            gateway g1
+            turn r1 1
+            net r1>h1 1
+            write h1 rows
+            connect ANN0000000 g1 stream
+            write h1 documents
+            task h1 6 done
+            up ANN0000000 0 done
+            task h1 0 done
+            net h1>r1 6
+            map r1
+            turn r1 1
+            gateway g1
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+        """),
+    ),
 }
