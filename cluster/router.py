@@ -43,6 +43,12 @@ UNSTORED_LEAST = 2_000
 STASH_LIMIT = 1_000
 """Records of one shard that are held while its host is away."""
 
+DOUBT_S = 1.5
+"""A router that did not come to its loop, or was not visited, for so long may have missed that a log is gone.
+
+Nobody writes to a new log before every role that answers has its base; who does not answer is not waited for.
+"""
+
 COMMIT_EVERY_S = 1.0
 RECONNECT_S = 0.1
 
@@ -58,6 +64,7 @@ class Router:
         self._links: dict[str, Link] = {}
         self._lost: set[int] = set()
         self._taken = 0
+        self._turned_s = self._visited_s = 0.0
         self._given_up = self._anew = False
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -71,6 +78,7 @@ class Router:
 
     async def apply(self, view: ClusterView) -> None:
         """Take the newest map."""
+        self._visited_s = self._now_s()
         if self._view is None or view.version > self._view.version:
             self._view = view
             self._changed.set()
@@ -83,6 +91,7 @@ class Router:
 
     async def status(self) -> dict[str, Any]:
         """Return the lag, and per shard what is stored and where the log ends."""
+        self._visited_s = self._now_s()
         ends = {shard: self._reader.end(shard) for shard in self._lanes}
         known = {shard: end for shard, end in ends.items() if end is not None}
         lag = sum(self._lags().values())
@@ -221,6 +230,9 @@ class Router:
             return
         self._throttle()
         records = await self._reader.poll(wait_ms=POLL_WAIT_MS, limit=POLL_RECORDS)
+        if self._in_doubt():
+            await self._ask_for_bases(records)
+        self._turned_s = self._now_s()
         if not records:
             return
         if traces.tracer is not None:
@@ -230,6 +242,33 @@ class Router:
         count = self._route(records)
         if count >= BUSY_RECORDS:
             await asyncio.sleep(min(REST_S_AT_MOST, count * REST_S_PER_RECORD))
+
+    def _in_doubt(self) -> bool:
+        """Say whether a log may have begun anew that this router takes for the one before."""
+        return self._now_s() - min(self._turned_s, self._visited_s) > DOUBT_S
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _ask_for_bases(self, records: dict[int, list[LogRecord]]) -> None:
+        """Take out what is of a log that the map does not know yet; read no more of that.
+
+        A base is stored before its log is made, so what was read before the store was asked is of the log
+        that the store names, or of one before it.
+        """
+        try:
+            states = await self._store.log_states()
+        except Unavailable:
+            for lane in self._lanes.values():
+                lane.seek = True
+            raise
+        anew = [s for s, lane in self._lanes.items() if s in states and states[s].base != lane.base]
+        for shard in anew:
+            records.pop(shard, None)
+        if anew:
+            log.warning("log_begun_anew", shards=anew)
+            self._lost |= set(anew)
+            self._given_up = True
 
     def _route(self, records: dict[int, list[LogRecord]]) -> int:
         parts: dict[str, list[msg.Part]] = {}

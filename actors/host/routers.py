@@ -35,8 +35,12 @@ class FromRouters(HostState):
         if self._view is not None and self._view.hosts[opened.shard] != self.name:
             link.send(msg.NotMine(opened.shard, self._view.version))
             return
-        self._routers[opened.shard] = link
         known = self._shards.get(opened.shard)
+        if opened.base < self._base_of(opened.shard, known):
+            # A router that was away reads under the base of a log before: it has to take the map first.
+            link.send(msg.NotMine(opened.shard, self._view.version if self._view is not None else 0))
+            return
+        self._routers[opened.shard] = link
         if known is not None and known.continues(opened):
             known.told = -1
             self._tell_stored(known)
@@ -52,6 +56,11 @@ class FromRouters(HostState):
                 resident.shard = shard
         log.info("shard_opened", shard=shard.number, base=shard.base, offset=opened.offset, end=opened.end)
         self._if_ready(shard)
+
+    def _base_of(self, number: int, known: Shard | None) -> int:
+        """Return the highest base of a shard that we know of."""
+        by_map = self._view.bases[number] if self._view is not None else 0
+        return max(by_map, known.base if known is not None else 0)
 
     def _batch(self, link: Link, batch: msg.Batch) -> None:
         metrics.HOST_BATCH_RECORDS.observe(sum(len(part.offsets) for part in batch.parts))

@@ -464,4 +464,198 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             up ANN0000000 0 done
         """),
     ),
+    "the records of a log that was made anew were handed on under the base of the one before": (
+        Plan(1, (1, 2)),
+        _steps("""
+            turn r0 2
+            turn r0 1
+            net r0>h0 1
+            connect BOB0000000 g0 poll
+            up BOB0000000 0 done
+            say BOB0000000 ann
+            net g0>h0 1
+            task h0 1 done
+            say BOB0000000 ann
+            task h0 4 done
+            task h0 2 done
+            task h0 3 done
+            task h0 5 done
+            gateway g0
+            task h0 2 done
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            connect ANN0000000 g1 stream
+            up ANN0000000 0 done
+            net g1>h0 2
+            net g0>h0 2
+            net h0>g0 6
+            task h0 5 done
+            down BOB0000000 1
+            task h0 1 done
+            lose 0
+            task h0 1 done
+            flush BOB0000000
+            task h0 4 done
+            up BOB0000000 0 done
+            tick 20000
+            up BOB0000000 0 done
+            tick 20000
+            flush BOB0000000
+            up BOB0000000 0 done
+            remake 0
+            map r0
+            turn r0 2
+            up BOB0000000 0 done
+            lose 0
+            down BOB0000000 6
+            remake 0
+            tick 20000
+            flush BOB0000000
+            up BOB0000000 0 done
+            turn r0 1
+        """),
+    ),
+    "a repeat counted as stored before what it repeats was": (
+        Plan(1, (2, 1)),
+        _steps("""
+            turn r0 2
+            turn r0 6
+            net r0>h0 1
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+            gateway g0
+            say ANN0000000 bob
+            net g0>h0~1 2
+            connect BOB0000000 g0 stream
+            task h0 6 done
+            task h0 0 done
+            task h0 1 done
+            up BOB0000000 0 done
+            net g0>h0 6
+            task h0 5 done
+            task h0 6 done
+            task h0 4 done
+            say ANN0000001 bob
+            task h0 6 done
+            connect ANN0000001 g0 stream
+            task h0 2 done
+            task h0 7 done
+            task h0 6 done
+            task h0 2 done
+            task h0 6 done
+            up ANN0000001 0 done
+            net g0>h0 1
+            net h0>g0 6
+            down ANN0000001 6
+            lose 0
+            remake 0
+            flush ANN0000001
+            up ANN0000001 0 done
+            turn r0 1
+            map r0
+            turn r0 1
+            net r0>h0 2
+            turn r0 1
+            net r0>h0 2
+            write h0 rows
+            task h0 5 done
+            net h0>r0 6
+            crash h0 0
+        """),
+    ),
+    "the records of a new log were handed to one host under the old base and to another under the new": (
+        Plan(2, (2, 1)),
+        _steps("""
+            turn r1 6
+            turn r1 1
+            turn r0 1
+            turn r0 1
+            connect ANN0000001 g1 poll
+            up ANN0000001 0 done
+            net r1>h1 1
+            net g1>h1 2
+            task h1 2 done
+            connect BOB0000000 g0 stream
+            task h1 1 done
+            task h1 1 done
+            up BOB0000000 0 done
+            task h1 1 done
+            net r0>h0 1
+            task h1 2 done
+            say ANN0000000 bob
+            net g0>h0 1
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+            task h0 5 done
+            task h0 4 done
+            task h0 3 done
+            task h0 4 done
+            task h0 2 done
+            task h0 0 done
+            task h1 1 done
+            net g0>h1 6
+            lose 0
+            remake 0
+            net h1>g0 2
+            down ANN0000000 2
+            flush ANN0000000
+            up ANN0000000 0 done
+            move 0
+            turn r0 6
+            map r0
+            map h1
+            net r0>h0 6
+            turn r0 1
+            turn r0 2
+            net r0>h1 6
+            task h1 0 done
+            task h1 2 done
+            task h1 7 done
+            task h1 1 done
+            task h1 6 done
+            task h1 0 done
+        """),
+    ),
+    "a message was told as delivered because another one had its number": (
+        Plan(1, (1, 1, 2, 1)),
+        _steps("""
+            connect CAT0000000 g1 stream
+            turn r0 1
+            up CAT0000000 0 done
+            say CAT0000001 ann
+            turn r0 2
+            say BOB0000000 cat
+            net r0>h0 1
+            net g1>h0 6
+            say BOB0000000 ann
+            task h0 7 done
+            task h0 7 done
+            task h0 6 done
+            task h0 3 done
+            task h0 2 done
+            task h0 6 done
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            say CAT0000000 ann
+            net h0>g1 6
+            net g0>h0 6
+            task h0 0 done
+            task h0 0 done
+            task h0 7 done
+            task h0 3 done
+            task h0 2 done
+            task h0 6 done
+            net h0>g0 2
+            down BOB0000000 2
+            down CAT0000000 1
+            flush CAT0000000
+            flush BOB0000000
+            up CAT0000000 0 done
+            lose 0
+            up BOB0000000 0 done
+            remake 0
+            up BOB0000000 0 done
+            turn r0 6
+        """),
+    ),
 }
