@@ -114,6 +114,8 @@ async def _find_in(deps: Deps, caller: Principal, message_id: str, user: str, na
 
 async def _survives(deps: Deps, to: str, seq: int) -> bool:
     """Say whether the message is stored or in the log; a number below the base was in an earlier log."""
+    if not deps.sequencer.shards:
+        raise Unavailable("The cluster is starting; try again in a moment.")
     await deps.sequencer.resync()
     shard = shard_of(to, deps.sequencer.shards)
     return seq >= deps.sequencer.base_of(shard) or await deps.store.exists(to, seq)

@@ -115,6 +115,9 @@ class Gateway:
             self.sender.recall((who.device, message_id))
             or finish(self._cache.recall([(who.device, message_id)]))[0]
         )
+        if self.hosts.view is None:
+            away()
+            return
         if sent is None or not self._survives(to, sent.seq):
             sent = self._find(who, message_id, to) or sent
         if sent is None or not self._survives(to, sent.seq):
