@@ -19,6 +19,7 @@ from storage.records import (
     MailboxDocument,
     ReceiptRecord,
     decode_record,
+    merged,
 )
 
 log = structlog.get_logger()
@@ -184,7 +185,9 @@ def _with(loaded: ev.Loaded, pending: Pending) -> ev.Loaded:
     """Add what was still on its way to the store when the load began."""
     known = {device.device for device in loaded.devices}
     cursors = {d: max(loaded.cursors.get(d, 0), seq) for d, seq in pending.cursors.items() if d in known}
-    rows = {row.peer: row for row in (*loaded.rows, *pending.rows)}
+    rows = {row.peer: row for row in loaded.rows}
+    for row in pending.rows:  # who had the user meanwhile may have written more
+        rows[row.peer] = merged(rows.get(row.peer, row), row)
     blocks = {block.peer: block for block in (*loaded.blocks, *pending.blocks)}
     return msgspec.structs.replace(
         loaded,

@@ -26,6 +26,8 @@ class ClusterView(Struct, frozen=True):
             restarted; '' before its first answer.
         records: The newest version of records that every role reads (``storage.records.VERSION``).
         pushes: The life of each shard's wake-ups: another value means that they began anew.
+        since: Version of the map that gave each shard to the host that has it. Another value means that it
+            was elsewhere meanwhile: what its host has of it in memory is out of date.
     """
 
     version: int
@@ -37,6 +39,12 @@ class ClusterView(Struct, frozen=True):
     incarnations: dict[str, str]
     records: int = 1
     pushes: tuple[int, ...] = ()
+    since: tuple[int, ...] = ()
+
+    def since_of(self, host: str) -> dict[int, int]:
+        """Return since when the host has its shards, as far as that is known."""
+        known = enumerate(zip(self.hosts, self.since, strict=False))
+        return {shard: since for shard, (owner, since) in known if owner == host}
 
     def begun_anew(self, before: "ClusterView | None") -> dict[str, list[int]]:
         """Return, by topic, the shards whose log began anew since an earlier map."""

@@ -24,6 +24,7 @@ _ASK_S = 5.0
 _AGAIN_S = 0.1
 _ATTACH_AGAIN_S = 0.2
 _QUESTIONS = 50_000
+_SINCE_PROTOCOL = 2
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +134,8 @@ class HostLinks:
         for name in view.addresses:
             if name not in self._tasks:
                 self._reach(name, (view.addresses[name], view.incarnations.get(name, "")))
+        for name, link in self._links.items():
+            self._tell_since(name, link)
         self._place()
 
     def host_of(self, user: str) -> str:
@@ -313,6 +316,15 @@ class HostLinks:
 
     # --- placement ---
 
+    def _tell_since(self, name: str, link: Link) -> None:
+        """Let a host know, before what goes by this map, since when it has its shards by it.
+
+        It may not have the map yet, nor have heard that a shard went elsewhere and came back.
+        """
+        shards = {} if self.view is None else self.view.since_of(name)
+        if shards and link.protocol >= _SINCE_PROTOCOL:
+            link.send(m.Since(shards))
+
     def _place_soon(self) -> None:
         if self._again is None:
             self._again = asyncio.get_running_loop().call_later(_ATTACH_AGAIN_S, self._place_again)
@@ -359,6 +371,7 @@ class HostLinks:
 
     def _reached(self, name: str, link: Link) -> None:
         self._links[name], self._hosts[link] = link, name
+        self._tell_since(name, link)
         self._linked(name)
         self._place()
 

@@ -154,8 +154,10 @@ class Router:
             )
         self._lost &= mine - set(fresh)
         for lane in self._lanes.values():
-            if lane.host != view.hosts[lane.shard] or self._stale(lane.host, view):
-                lane.host = view.hosts[lane.shard]
+            host = view.hosts[lane.shard]
+            since = view.since_of(host).get(lane.shard, 0)
+            if (lane.host, lane.since) != (host, since) or self._stale(host, view):
+                lane.host, lane.since = host, since
                 lane.rewind()
         self._taken = view.version
         if gone or fresh:
@@ -318,7 +320,7 @@ class Router:
                 continue
             if end < lane.sent:
                 raise LogLost((lane.shard,))
-            link.send(msg.Open(lane.shard, lane.base, lane.sent, end))
+            link.send(msg.Open(lane.shard, lane.base, lane.sent, end, lane.since))
             lane.opened = True
             if lane.stash:
                 stash, lane.stash = lane.stash, []

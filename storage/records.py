@@ -4,10 +4,11 @@ A record is one log value, in MessagePack, arrays instead of maps. Its sequence 
 it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 VERSION = 1
 """Version of the records that this release reads and, once every role does, writes.
@@ -179,6 +180,12 @@ class Conversation(Struct):
     repeated_upto: int = 0
 
 
+def merged(row: Conversation, other: Conversation) -> Conversation:
+    """Return of each number of two rows of a pair the greater: none ever sinks."""
+    numbers = map(max, structs.astuple(row)[3:], structs.astuple(other)[3:])
+    return Conversation(row.user, row.peer, row.peer_name, *numbers)
+
+
 class Block(Struct, frozen=True):
     """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still)."""
 
@@ -311,6 +318,7 @@ class ShardMap(Struct, frozen=True):
         addresses: IP address and port where each living host listens, by name.
         incarnations: The life of every role that is to be there, by name; '' before its first answer.
         records: The newest version of records that every role reads.
+        since: Version of the map that gave each shard to its host.
     """
 
     version: int
@@ -320,3 +328,12 @@ class ShardMap(Struct, frozen=True):
     addresses: dict[str, tuple[str, int]] = {}
     incarnations: dict[str, str] = {}
     records: int = 1
+    since: tuple[int, ...] = ()
+
+    def since_with(self, hosts: Sequence[str], version: int) -> tuple[int, ...]:
+        """Return ``since`` of a later map with these hosts; 0 where a map did not say it yet."""
+        before = dict(enumerate(self.hosts))
+        known = dict(enumerate(self.since))
+        return tuple(
+            known.get(shard, 0) if before.get(shard) == host else version for shard, host in enumerate(hosts)
+        )

@@ -87,6 +87,7 @@ class HostState:
         self._outlets = Outlets(self._writer, clock)
         self._view: ClusterView | None = None
         self._shards: dict[int, Shard] = {}
+        self._since: dict[int, int] = {}  # the newest map that gave us a shard, as far as anybody said
         self._routers: dict[int, Link] = {}
         self._gateways: set[Link] = set()
         self._readers: dict[Link, None] = {}  # links of routers

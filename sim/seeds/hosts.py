@@ -221,10 +221,6 @@ class Host(Inboxes, FromLinks):
             if resident.actor is not None:
                 yield user, resident.actor
 
-    def believes_in(self, shard: int) -> bool:
-        """Say whether the shard is its own by the map that it has."""
-        return self._view is not None and self._view.hosts[shard] == self.name
-
     @property
     def shards(self) -> list[int]:
         """The shards that are here."""

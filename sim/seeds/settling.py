@@ -33,6 +33,7 @@ def settle(world: World) -> None:
 
 
 def _mend(world: World) -> None:
+    world.deaf.clear()
     while world.ghosts:
         ghost(world, 0)
     for shard in range(len(world.log.shards)):

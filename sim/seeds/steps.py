@@ -221,7 +221,24 @@ def _task(world: World, host: str, index: int, fate: Fate) -> bool:
 
 def _draw_map(world: World, rng: Random) -> tuple[Any, ...] | None:
     roles: dict[str, Host | Router | Gateway] = {**world.hosts, **world.routers, **world.gateways}
-    return _one([name for name, role in roles.items() if role.version < world.view.version], rng)
+    late = [name for name, role in roles.items() if role.version < world.view.version]
+    return _one([name for name in late if name not in world.deaf], rng)
+
+
+def _draw_deaf(_: World, rng: Random) -> tuple[Any, ...]:
+    return (rng.choice((*HOSTS, *HOSTS, *ROUTERS, *GATEWAYS)),)
+
+
+def _deaf(world: World, name: str) -> None:
+    world.deaf.add(name)
+
+
+def _draw_hear(world: World, rng: Random) -> tuple[Any, ...] | None:
+    return _one(sorted(world.deaf), rng)
+
+
+def _hear(world: World, name: str) -> None:
+    world.deaf.discard(name)
 
 
 def _draw_tick(_: World, rng: Random) -> tuple[Any, ...]:
@@ -273,12 +290,7 @@ def _swap(names: tuple[str, ...], other: tuple[str, ...], shard: int) -> tuple[s
 
 
 def _move(world: World, shard: int) -> None:
-    hosts = _swap(world.view.hosts, HOSTS, shard)
-    taker = world.hosts.get(hosts[shard])
-    if taker is not None and taker.believes_in(shard):
-        # It does not know yet that it had lost the shard: what it has in memory would be out of date.
-        world.apply_view(taker.name)
-    world.show(hosts=hosts)
+    world.show(hosts=_swap(world.view.hosts, HOSTS, shard))
 
 
 def _reroute(world: World, shard: int) -> None:
@@ -395,6 +407,8 @@ KINDS: dict[str, Kind] = {
     "refresh": Kind(_draw_refresh, World.refresh, 6),
     "device": Kind(_draw_device, _device, 1, fault=True),
     "block": Kind(_draw_block, _block, 1, fault=True),
+    "deaf": Kind(_draw_deaf, _deaf, 1, fault=True),
+    "hear": Kind(_draw_hear, _hear, 1),
     "sign_in": Kind(_draw_sign_in, World.sign_in, 1, fault=True),
     "keys": Kind(_draw_keys, World.upload_keys, 2),
 }

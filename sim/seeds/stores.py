@@ -8,7 +8,7 @@ from msgspec import structs
 from roost.errors import Unavailable
 from sim.seeds.turns import Turn
 from storage.ports import Accepted
-from storage.records import Block, Conversation, Cursor, Device, LogState, MailboxDocument, User
+from storage.records import Block, Conversation, Cursor, Device, LogState, MailboxDocument, User, merged
 
 
 class Store:
@@ -109,9 +109,7 @@ class Store:
         """Merge the rows: of each number the greatest."""
         for row in rows:
             mine = self.rows.setdefault(row.user, {})
-            known = mine.get(row.peer, row)
-            numbers = map(max, structs.astuple(row)[3:], structs.astuple(known)[3:])
-            mine[row.peer] = Conversation(row.user, row.peer, row.peer_name, *numbers)
+            mine[row.peer] = merged(row, mine.get(row.peer, row))
 
     async def cursors_of(self, user_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """Return the cursors."""

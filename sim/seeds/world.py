@@ -24,7 +24,7 @@ from sim.seeds.routers import Router
 from sim.seeds.sockets import Socket
 from sim.seeds.stores import Cache, Store
 from sim.seeds.turns import Task, finish
-from storage.records import NO_FLOOR, Device, KeysRecord, LogState, User, encode_record
+from storage.records import NO_FLOOR, Device, KeysRecord, LogState, ShardMap, User, encode_record
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 HOSTS = ("h0", "h1")
@@ -52,6 +52,7 @@ class World:
 
     Attributes:
         unsure: For each user, how often it was not told whether a block was done.
+        deaf: Roles that hear nothing of the map.
     """
 
     def __init__(self, plan: Plan, actor: type[UserActor] = UserActor) -> None:
@@ -65,6 +66,7 @@ class World:
         self.refreshes: dict[str, str] = {}
         self.ghosts: list[Task] = []
         self.unsure: Counter[str] = Counter()
+        self.deaf: set[str] = set()
         self._actor = actor
         self._lives = 0
         self._digest = blake2b(digest_size=16)
@@ -231,10 +233,12 @@ class World:
 
     def show(self, **changes: Any) -> None:
         """Make the next version of the map; roles learn it when a step says so."""
-        before = self.view.hosts
+        before, version = self.view.hosts, self.view.version + 1
+        drawn = ShardMap(version - 1, before, (), (), since=self.view.since)
         self.view = structs.replace(
             self.view,
-            version=self.view.version + 1,
+            version=version,
+            since=drawn.since_with(changes.get("hosts", before), version),
             bases=tuple(self.store.logs[shard].base for shard in range(len(self.log.shards))),
             addresses=dict.fromkeys(self.hosts, ("", 0)),
             incarnations={name: host.life for name, host in self.hosts.items()},
@@ -247,7 +251,7 @@ class World:
     def apply_view(self, name: str) -> bool:
         """Let a role learn the map, and find its hosts."""
         role = self.hosts.get(name) or self.routers.get(name) or self.gateways.get(name)
-        if role is None or role.version >= self.view.version:
+        if role is None or role.version >= self.view.version or name in self.deaf:
             return False
         role.learn(self.view)
         if not isinstance(role, Host):
