@@ -658,4 +658,56 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             turn r0 6
         """),
     ),
+    "a shard that was elsewhere before its host heard of it went on with what was in memory": (
+        Plan(1, (1, 1, 1, 1)),
+        _steps("""
+            net g0>h0 2
+            turn r0 1
+            turn r0 1
+            net r0>h0 6
+            connect CAT0000000 g0 stream
+            up CAT0000000 0 done
+            net g0>h0 1
+            task h0 1 refused
+            move 0
+            task h0 3 refused
+            map h1
+            task h0 0 done
+            connect DAN0000000 g0 stream
+            map r0
+            turn r0 1
+            task h0 6 done
+            up DAN0000000 0 done
+            task h0 1 done
+            turn r0 1
+            net r0>h1 1
+            task h0 0 done
+            net g0>h0 1
+            task h0 3 done
+            task h0 2 done
+            task h0 1 done
+            task h0 2 done
+            move 0
+            say DAN0000000 cat
+            map r0
+            net h0>g0 6
+            task h0 0 done
+            task h0 0 done
+            task h0 6 done
+            task h0 4 done
+            net h0>g0 1
+            down DAN0000000 1
+            flush DAN0000000
+            turn r0 6
+            up DAN0000000 0 done
+            turn r0 1
+            net r0>h0 6
+            net g1>h0 6
+            drop CAT0000000
+            connect CAT0000000 g1 poll
+            up CAT0000000 0 done
+            net g1>h0 1
+            move 0
+        """),
+    ),
 }
