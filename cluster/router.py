@@ -2,6 +2,7 @@
 
 Nothing is committed before the host said that it is in MongoDB. When a host goes away, its lanes
 are rewound to what it stored, and read again when it, or another host, is there.
+Long, because the map, the log and the hosts change the same lanes.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 A step is a tuple of its name and what it needs, nothing else. One that has lost its sense (a step
 before it was left out) does nothing, so that any part of a run is a run.
+Long, because each kind of step is here twice: drawn and performed.
 """
 
 from collections.abc import Callable
