@@ -175,7 +175,7 @@ class World:
     def connect(self, device: str, gateway: str, way: str = "stream") -> None:
         """Open a connection from a phone to a gateway, as a ``stream`` or by long ``poll``."""
         role, who = self.gateways[gateway], self.principal(device)
-        socket = Polling(role, who) if way == "poll" else Socket(role, who, role.hosts.number())
+        socket = Polling(role, who) if way == "poll" else Socket(role, who)
         self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
         self.phones[device].connect(socket)
 
