@@ -8,6 +8,12 @@ from msgspec import Struct
 INCARNATION: Final = secrets.token_hex(8)
 """This life of the process: another one of the same name has another."""
 
+DOUBT_S: Final = 1.5
+"""A role that was not visited for so long may have missed a map, and that a log is gone.
+
+Nobody writes to a new log before every role that answers has its base; who does not answer is not waited for.
+"""
+
 Address = tuple[str, int]
 """IP address and TCP port."""
 

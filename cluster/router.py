@@ -14,7 +14,7 @@ import structlog
 
 from actors import messages as msg
 from actors.link import Link, connect
-from actors.service import ClusterView
+from actors.service import DOUBT_S, ClusterView
 from cluster.lanes import Lane
 from roost.errors import Unavailable
 from storage import metrics, traces
@@ -43,12 +43,6 @@ UNSTORED_LEAST = 2_000
 
 STASH_LIMIT = 1_000
 """Records of one shard that are held while its host is away."""
-
-DOUBT_S = 1.5
-"""A router that did not come to its loop, or was not visited, for so long may have missed that a log is gone.
-
-Nobody writes to a new log before every role that answers has its base; who does not answer is not waited for.
-"""
 
 COMMIT_EVERY_S = 1.0
 RECONNECT_S = 0.1
@@ -263,7 +257,7 @@ class Router:
             states = await self._store.log_states()
         except Unavailable:
             for lane in self._lanes.values():
-                lane.seek = True
+                lane.seek, lane.stash = True, []
             raise
         anew = [s for s, lane in self._lanes.items() if s in states and states[s].base != lane.base]
         for shard in anew:

@@ -710,4 +710,52 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             move 0
         """),
     ),
+    "a receipt went down with its log, and nobody said it again": (
+        Plan(1, (1, 2, 1, 2)),
+        _steps("""
+            turn r0 6
+            turn r0 1
+            net r0>h0 1
+            connect BOB0000001 g0 stream
+            up BOB0000001 0 done
+            kill BOB0000001
+            up BOB0000001 0 done
+            net g0>h0 2
+            task h0 5 done
+            net g0>h0 1
+            task h0 2 done
+            task h0 1 done
+            task h0 0 done
+            task h0 4 done
+            task h0 5 done
+            say CAT0000000 bob
+            connect CAT0000000 g0 stream
+            up CAT0000000 0 done
+            net g0>h0 1
+            task h0 6 done
+            task h0 4 done
+            task h0 2 done
+            task h0 3 done
+            task h0 3 done
+            task h0 0 done
+            net h0>g0 1
+            down CAT0000000 1
+            flush CAT0000000
+            up CAT0000000 0 done
+            turn r0 1
+            net r0>h0 6
+            connect BOB0000001 g0 stream
+            up BOB0000001 0 done
+            net g0>h0 2
+            net h0>g0 6
+            down BOB0000001 2
+            take BOB0000001 6
+            flush BOB0000001
+            up BOB0000001 0 done
+            net g0>h0 1
+            write h0 receipts
+            task h0 0 done
+            lose 0
+        """),
+    ),
 }

@@ -6,7 +6,7 @@ import pytest
 
 from actors import messages as m
 from actors.messages import Open
-from cluster.router import DOUBT_S
+from actors.service import DOUBT_S
 from cluster.router import Router as RealRouter
 from sim.seeds.hosts import Host
 from sim.seeds.links import End

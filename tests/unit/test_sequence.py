@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from actors.service import DOUBT_S
 from api.sequence import Sequencer
 from roost.errors import Unavailable
 from roost.ids import shard_of
@@ -89,3 +90,14 @@ async def test_an_offset_that_went_back_is_explained_by_the_store() -> None:
     world.store.bases = [NEW] * SHARDS  # the map with it has not come yet
     assert await world.append((0, 4)) == [NEW + 4]
     assert world.sequencer.resyncs == 1
+
+
+async def test_a_gateway_that_was_not_visited_asks_which_log_it_wrote_to() -> None:
+    """The new log is longer by now than what this gateway saw of the old one, and no map has come."""
+    world = World()
+    world.sequencer.visited()
+    assert await world.append((0, 3)) == [OLD + 3]
+    world.store.bases = [NEW] * SHARDS
+    world.sequencer._visited_s = world.sequencer._now_s() - DOUBT_S - 1
+    assert await world.append((0, 7)) == [None]
+    assert await world.append((0, 8)) == [NEW + 8]
