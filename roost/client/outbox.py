@@ -296,6 +296,8 @@ class Outbox:
         effects: list[Effect] = []
         if item.seq is None:
             effects += self._accept(lane, item, seq if isinstance(seq, int) else 0, now_ms, now_ms)
+        elif isinstance(seq, int) and seq != item.seq:
+            lane.renumber(item, seq)
         item.safe = state != "accepted"
         if state in {"delivered", "read"} and item.id in self._items:
             lane.forget(item)

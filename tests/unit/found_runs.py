@@ -758,4 +758,54 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             lose 0
         """),
     ),
+    "a client kept the number that went down with the log, and took a watermark above it for its message's": (
+        Plan(1, (2, 1, 2, 2, 1)),
+        _steps("""
+            turn r0 1
+            say ANN0000001 bob
+            turn r0 2
+            net r0>h0 1
+            connect ANN0000001 g1 stream
+            connect ANN0000000 g0 stream
+            up ANN0000001 0 done
+            up ANN0000000 0 done
+            net g1>h0 2
+            task h0 0 done
+            task h0 1 done
+            task h0 2 done
+            task h0 5 done
+            task h0 2 done
+            task h0 4 done
+            net h0>g1 2
+            down ANN0000001 1
+            net g0>h0 2
+            connect CAT0000001 g0 stream
+            say CAT0000000 bob
+            up CAT0000001 0 done
+            net g0>h0 1
+            connect BOB0000000 g1 poll
+            task h0 4 done
+            task h0 7 done
+            task h0 7 done
+            task h0 5 done
+            task h0 4 done
+            task h0 3 done
+            up BOB0000000 0 done
+            net g1>h0 1
+            task h0 7 done
+            task h0 4 done
+            flush ANN0000001
+            up ANN0000001 0 done
+            task h0 2 done
+            net h0>g0 6
+            tick 20000
+            task h0 6 done
+            lose 0
+            say ANN0000001 bob
+            block cat dan False g0
+            task h0 5 done
+            task h0 7 done
+            say ANN0000000 bob
+        """),
+    ),
 }
