@@ -259,16 +259,11 @@ class Host(Inboxes, FromLinks):
         if not task.over:
             self.tasks.append(task)
 
-    async def _load(self, floors: dict[str, int]) -> None:
-        while [user for user in floors if self._has_to_wait(user)]:
-            await Turn()
-        loaded = await self._one_by_one(floors, self._activation.load)
-        for user in floors:
-            resident = self._residents.get(user)
-            if resident is not None and resident.actor is None:
-                resident.actor = self._actor(loaded[user])
-                resident.waiting = False
-                self._run(user, resident)
+    async def _pause(self) -> None:
+        await Turn()
+
+    def _new_actor(self, loaded: ev.Loaded) -> UserActor:
+        return self._actor(loaded)
 
     async def _refresh(self, user: str, token: object) -> None:
         accounts = await self._insist(lambda: self._store.users_by_id([user]))

@@ -808,4 +808,41 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             say ANN0000000 bob
         """),
     ),
+    "actors that waited for the log before held up those whose records it waited for": (
+        Plan(1, (2, 2, 1, 2, 1)),
+        _steps("""
+            reroute 0
+            net g1>h0 2
+            map r1
+            turn r1 6
+            turn r1 6
+            net r1>h0 1
+            connect BOB0000001 g1 stream
+            up BOB0000001 0 done
+            net g1>h0 1
+            say BOB0000001 eve
+            reroute 0
+            say BOB0000001 ann
+            task h0 0 done
+            task h0 1 done
+            task h0 2 done
+            task h0 6 done
+            task h0 6 done
+            task h0 1 done
+            net h0>g1 1
+            down BOB0000001 2
+            turn r0 1
+            reroute 0
+            reroute 0
+            flush BOB0000001
+            up BOB0000001 0 done
+            turn r0 6
+            lose 0
+            remake 0
+            up BOB0000001 0 done
+            map r0
+            turn r0 1
+            net r0>h0 1
+        """),
+    ),
 }

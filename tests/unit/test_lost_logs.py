@@ -72,6 +72,26 @@ def test_a_repeat_is_stored_once_what_it_repeats_is() -> None:
     assert [each.seq for each in it.world.store.mailbox("ann")] == [1]
 
 
+def test_who_waits_for_the_log_before_does_not_hold_up_whom_it_waits_for() -> None:
+    it = OneShard()
+    to_bob = MessageRecord("bob", CAUSE, "ann", "ann", "ANN0000000", 0, 0, "s", {"BOB0000000": b"x"})
+    it.host.received(
+        it.router,
+        [
+            m.Batch([m.Part(0, [0], [HELLO])]),
+            Open(0, NEW_BASE, 0, 1),
+            m.Batch([m.Part(0, [0], [encode_record(to_bob)])]),
+        ],
+    )
+    for _ in range(100):  # who waits asks again and again
+        it.host.write("documents")
+        it.host.write("rows")
+        it.host.go_on(0, "done")
+        it.host.go_on(1, "done")
+    assert [each.seq for each in it.world.store.mailbox("ann")] == [1]
+    assert [each.seq for each in it.world.store.mailbox("bob")] == [NEW_BASE]
+
+
 @pytest.mark.parametrize("by_map", [True, False])
 def test_a_shard_is_not_opened_under_the_base_of_a_log_before(*, by_map: bool) -> None:
     it = OneShard()
