@@ -8,11 +8,15 @@ from msgspec import Struct
 INCARNATION: Final = secrets.token_hex(8)
 """This life of the process: another one of the same name has another."""
 
-DOUBT_S: Final = 1.5
+DOUBT_S: Final = 1.0
 """A role that was not visited for so long may have missed a map, and that a log is gone.
 
-Nobody writes to a new log before every role that answers has its base; who does not answer is not waited for.
+Nobody writes to a new log before every role that answers has its base; who has not answered for
+`cluster.silence_s`, which is longer, is not waited for.
 """
+
+ASK_AGAIN_S: Final = 0.25
+"""How long the store's word on the bases counts for a role that nobody visits: no log is made as fast."""
 
 Address = tuple[str, int]
 """IP address and TCP port."""

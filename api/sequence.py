@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from actors.service import DOUBT_S
+from actors.service import ASK_AGAIN_S, DOUBT_S
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.ports import LogWriter, Store
@@ -39,6 +39,7 @@ class Sequencer:
         self.failures = 0
         self.records = 1
         self._visited_s: float | None = None
+        self._asked_s = 0.0
 
     @property
     def shards(self) -> int:
@@ -71,7 +72,9 @@ class Sequencer:
         self._visited_s = self._now_s()
 
     def _in_doubt(self) -> bool:
-        return self._visited_s is not None and self._now_s() - self._visited_s > DOUBT_S
+        now = self._now_s()
+        unvisited = self._visited_s is not None and now - self._visited_s > DOUBT_S
+        return unvisited and now - self._asked_s > ASK_AGAIN_S
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
@@ -89,10 +92,12 @@ class Sequencer:
         if self._in_doubt():
             # The log may have begun anew and be longer by now than the one before was. Its base was stored
             # before it was made, so the store knows it.
+            asked_s = self._now_s()
             try:
                 await self.resync()
             except Unavailable as exc:
                 return [exc for _ in records]
+            self._asked_s = asked_s
         anew = _began_anew(shards, offsets, before)
         lowest: dict[int, int] = {}
         for shard, offset, fresh in zip(shards, offsets, anew, strict=True):

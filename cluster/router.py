@@ -14,7 +14,7 @@ import structlog
 
 from actors import messages as msg
 from actors.link import Link, connect
-from actors.service import DOUBT_S, ClusterView
+from actors.service import ASK_AGAIN_S, DOUBT_S, ClusterView
 from cluster.lanes import Lane
 from roost.errors import Unavailable
 from storage import metrics, traces
@@ -59,7 +59,7 @@ class Router:
         self._links: dict[str, Link] = {}
         self._lost: set[int] = set()
         self._taken = 0
-        self._turned_s = self._visited_s = 0.0
+        self._turned_s = self._visited_s = self._asked_s = 0.0
         self._given_up = self._anew = False
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -242,7 +242,8 @@ class Router:
 
     def _in_doubt(self) -> bool:
         """Say whether a log may have begun anew that this router takes for the one before."""
-        return self._now_s() - min(self._turned_s, self._visited_s) > DOUBT_S
+        now = self._now_s()
+        return now - min(self._turned_s, self._visited_s) > DOUBT_S and now - self._asked_s > ASK_AGAIN_S
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
@@ -253,12 +254,14 @@ class Router:
         A base is stored before its log is made, so what was read before the store was asked is of the log
         that the store names, or of one before it.
         """
+        asked_s = self._now_s()
         try:
             states = await self._store.log_states()
         except Unavailable:
             for lane in self._lanes.values():
                 lane.seek, lane.stash = True, []
             raise
+        self._asked_s = asked_s
         anew = [s for s, lane in self._lanes.items() if s in states and states[s].base != lane.base]
         for shard in anew:
             records.pop(shard, None)

@@ -6,7 +6,7 @@ import pytest
 
 from actors import messages as m
 from actors.messages import Open
-from actors.service import DOUBT_S
+from actors.service import ASK_AGAIN_S, DOUBT_S
 from cluster.router import Router as RealRouter
 from sim.seeds.hosts import Host
 from sim.seeds.links import End
@@ -147,3 +147,8 @@ def test_a_router_that_is_not_visited_or_does_not_turn_is_in_doubt(*, by_map: bo
     else:
         finish(router.apply(world.view))
     assert router._in_doubt()
+    finish(router._ask_for_bases({}))
+    assert not router._in_doubt()
+    router.now_s += ASK_AGAIN_S + 0.1
+    router._turned_s = router.now_s
+    assert router._in_doubt() is by_map
