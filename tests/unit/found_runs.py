@@ -845,4 +845,36 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             net r0>h0 1
         """),
     ),
+    "nobody asked for what was accepted before a message that has another number now": (
+        Plan(1, (1, 2, 2, 1, 1)),
+        _steps("""
+            turn r0 6
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            net g0>h0 1
+            turn r0 1
+            net r0>h0 2
+            net g0>h0 1
+            task h0 3 done
+            task h0 2 done
+            task h0 1 done
+            task h0 6 done
+            task h0 3 done
+            task h0 2 done
+            net h0>g0 1
+            say BOB0000000 ann
+            down BOB0000000 1
+            flush BOB0000000
+            up BOB0000000 0 done
+            up BOB0000000 0 done
+            down BOB0000000 1
+            say BOB0000000 ann
+            flush BOB0000000
+            up BOB0000000 0 done
+            lose 0
+            move 0
+            tick 20000
+            block ann bob True g0
+        """),
+    ),
 }

@@ -462,6 +462,22 @@ def test_a_number_that_went_down_with_the_log_is_not_covered_by_a_watermark_abov
     ]
 
 
+def test_what_was_accepted_before_a_message_that_has_another_number_is_asked_about() -> None:
+    world = accepted()
+    before = world.submitted["bob"][0]
+    message_id = world.submit("bob")
+    world.perform(world.session.outbox.sealed(message_id, {}, world.now))
+    first = world.session.state.outbox[before].seq or 0
+    world.perform(world.session.received(Accepted(message_id, first + 1, world.now), world.now))
+    world.checks.clear()
+    world.pass_time(CHECK_MS)
+    (check,) = world.checks
+    assert check.id == message_id
+    answer = {"seq": first + JUMP, "state": "stored"}
+    world.perform(world.session.outbox.checked(check.id, answer, world.now))
+    assert [each.id for each in world.checks] == [message_id, before]
+
+
 def test_a_question_without_an_answer_is_asked_again() -> None:
     world = accepted()
     world.pass_time(CHECK_MS)
