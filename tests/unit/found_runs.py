@@ -877,4 +877,73 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             block ann bob True g0
         """),
     ),
+    "a message was stored by a host that did not have the block yet, and goes to no device": (
+        Plan(2, (2, 1, 1, 1)),
+        _steps("""
+            turn r0 2
+            net g1>h0 6
+            net g0>h1 2
+            connect CAT0000000 g0 stream
+            net g0>h0 1
+            turn r0 1
+            net r0>h0 2
+            up CAT0000000 0 done
+            connect ANN0000001 g0 stream
+            up ANN0000001 0 done
+            say CAT0000000 bob
+            turn r1 1
+            connect BOB0000000 g1 stream
+            turn r1 1
+            net r1>h1 6
+            up BOB0000000 0 done
+            net g1>h0 1
+            task h0 4 done
+            task h0 2 done
+            task h0 2 done
+            task h0 5 done
+            block bob ann True g0
+            net g0>h0 1
+            task h0 6 done
+            net g0>h1 1
+            task h0 6 done
+            net g0>h1 6
+            task h1 0 done
+            task h1 5 done
+            task h1 7 done
+            task h1 2 done
+            task h1 6 done
+            task h1 7 done
+            task h1 4 done
+            task h1 0 done
+            task h1 6 done
+            net h1>g0 2
+            task h1 0 done
+            task h1 2 done
+            task h1 0 done
+            net h1>g0 2
+            down CAT0000000 1
+            move 0
+            flush CAT0000000
+            map r0
+            up CAT0000000 0 done
+            map h1
+            say ANN0000001 bob
+            turn r0 2
+            down ANN0000001 2
+            move 0
+            flush ANN0000001
+            turn r0 1
+            net r0>h1 1
+            net r0>h1 1
+            task h1 4 done
+            task h1 6 done
+            task h1 4 done
+            up ANN0000001 0 done
+            task h1 0 done
+            task h1 7 done
+            task h1 4 done
+            turn r0 2
+            net r0>h1 6
+        """),
+    ),
 }
