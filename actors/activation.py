@@ -11,7 +11,7 @@ import structlog
 
 from actors import events as ev
 from actors.events import Item
-from actors.writer import Writer
+from actors.writer import Pending, Writer
 from roost.errors import Unavailable
 from storage.ports import Cache, Store
 from storage.records import (
@@ -19,6 +19,7 @@ from storage.records import (
     MailboxDocument,
     ReceiptRecord,
     decode_record,
+    merged,
 )
 
 log = structlog.get_logger()
@@ -84,11 +85,13 @@ class Activation:
         Returns:
             The state of each user that exists.
         """
+        # First what is on its way to the store: it may get there while the store is being read.
+        pending = self._writer.pending(floors.keys())
         found = await self._from_cache(list(floors))
         rest = [user for user in floors if user not in found]
         if rest:
             found.update(await self._from_store({user: floors[user] for user in rest}))
-        return {user: self._with_pending(loaded) for user, loaded in found.items()}
+        return {user: _with(loaded, pending[user]) for user, loaded in found.items()}
 
     async def _from_cache(self, users: Sequence[str]) -> dict[str, ev.Loaded]:
         # A write that was slow, or that another host followed, may leave an older snapshot than the last.
@@ -131,18 +134,6 @@ class Activation:
                     handled=floors[user] - 1,
                 )
         return loaded
-
-    def _with_pending(self, loaded: ev.Loaded) -> ev.Loaded:
-        """Add the cursors and rows that are still on their way to the store."""
-        user = loaded.user.user_id
-        devices = [device.device for device in loaded.devices]
-        pending = self._writer.pending_cursors(user, devices)
-        rows = self._writer.pending_rows(user)
-        if not pending and not rows:
-            return loaded
-        cursors = {d: max(loaded.cursors.get(d, 0), pending.get(d, 0)) for d in devices}
-        merged = {row.peer: row for row in (*loaded.rows, *rows)}
-        return msgspec.structs.replace(loaded, cursors=cursors, rows=tuple(merged.values()))
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -188,6 +179,22 @@ class Activation:
         items += [_receipt(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
         return tuple(items), through, _gap(documents, after)
+
+
+def _with(loaded: ev.Loaded, pending: Pending) -> ev.Loaded:
+    """Add what was still on its way to the store when the load began."""
+    known = {device.device for device in loaded.devices}
+    cursors = {d: max(loaded.cursors.get(d, 0), seq) for d, seq in pending.cursors.items() if d in known}
+    rows = {row.peer: row for row in loaded.rows}
+    for row in pending.rows:  # who had the user meanwhile may have written more
+        rows[row.peer] = merged(rows.get(row.peer, row), row)
+    blocks = {block.peer: block for block in (*loaded.blocks, *pending.blocks)}
+    return msgspec.structs.replace(
+        loaded,
+        cursors=loaded.cursors | cursors,
+        rows=tuple(rows.values()),
+        blocks=tuple(blocks.values()),
+    )
 
 
 def _seq(item: Item) -> int:

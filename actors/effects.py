@@ -50,6 +50,14 @@ class EmitReceipt(Struct, frozen=True):
     read_seq: int
 
 
+class PutFloor(Struct, frozen=True):
+    """Raise the device's floor. Durable when a record caused it (``seq`` > 0)."""
+
+    device: str
+    floor: int
+    seq: int
+
+
 class PutCursor(Struct, frozen=True):
     """Write the device's cursor, after the receipts that were emitted before; then answer ``token``."""
 
@@ -180,6 +188,7 @@ Effect = (
     Store
     | PutRow
     | Wake
+    | PutFloor
     | PutBlock
     | EmitReceipt
     | PutCursor

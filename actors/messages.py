@@ -58,12 +58,14 @@ class Open(Struct, array_like=True, tag="open"):
         base: seq = base + offset.
         offset: The first offset that will be sent; everything below it is stored.
         end: The log's end as the router saw it.
+        since: As in `Since`; 0: unknown.
     """
 
     shard: int
     base: int
     offset: int
     end: int
+    since: int = 0
 
 
 class Part(Struct, array_like=True):
@@ -93,6 +95,18 @@ class Stored(Struct, array_like=True, tag="stored"):
     """Everything below ``offsets[shard]`` is in the stores: commit it."""
 
     offsets: dict[int, int]
+
+
+# --- gateway to host -----------------------------------------------------------------------------
+
+
+class Since(Struct, array_like=True, tag="since"):
+    """By the map that the gateway has now, the host has had each of these shards since this version.
+
+    Whatever the gateway sends afterwards is meant for a host that knows this (protocol 2).
+    """
+
+    shards: dict[int, int]
 
 
 # --- gateway to host: streams ------------------------------------------------------------------
@@ -384,7 +398,7 @@ class Reply(Struct, array_like=True, tag="reply"):
 
 
 Question = Sync | AckUpTo | ReadUpTo | SetBlock | PresenceOf | Watermarks | Refresh | Unstored
-ToHost = Open | Batch | Shut | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
+ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
 FromHost = (
     NotMine
     | Stored

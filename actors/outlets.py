@@ -184,6 +184,9 @@ class Outlets:
     def _cursor(self, user: User, effect: do.PutCursor, _shard: Shard, _offset: int | None) -> None:
         self._writer.cursor(user.user_id, effect.device, effect.seq, effect.token)
 
+    def _floor(self, user: User, effect: do.PutFloor, shard: Shard, offset: int | None) -> None:
+        self._writer.floor(user.user_id, effect.device, effect.floor, self._ticket(shard, offset))
+
     def _block(self, _user: User, effect: do.PutBlock, _shard: Shard, _offset: int | None) -> None:
         self._writer.block(effect)
 
@@ -293,6 +296,7 @@ _PERFORM: dict[type, Callable[[Outlets, User, Any, Shard, Any], None]] = {
     do.Store: Outlets._store,  # noqa: SLF001 - the table is part of the class
     do.PutRow: Outlets._row,  # noqa: SLF001
     do.Wake: Outlets._wake,  # noqa: SLF001
+    do.PutFloor: Outlets._floor,  # noqa: SLF001
     do.PutBlock: Outlets._block,  # noqa: SLF001
     do.EmitReceipt: Outlets._receipt,  # noqa: SLF001
     do.PutCursor: Outlets._cursor,  # noqa: SLF001

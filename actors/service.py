@@ -8,6 +8,16 @@ from msgspec import Struct
 INCARNATION: Final = secrets.token_hex(8)
 """This life of the process: another one of the same name has another."""
 
+DOUBT_S: Final = 1.0
+"""A role that was not visited for so long may have missed a map, and that a log is gone.
+
+Nobody writes to a new log before every role that answers has its base; who has not answered for
+`cluster.silence_s`, which is longer, is not waited for.
+"""
+
+ASK_AGAIN_S: Final = 0.25
+"""How long the store's word on the bases counts for a role that nobody visits: no log is made as fast."""
+
 Address = tuple[str, int]
 """IP address and TCP port."""
 
@@ -26,6 +36,8 @@ class ClusterView(Struct, frozen=True):
             restarted; '' before its first answer.
         records: The newest version of records that every role reads (``storage.records.VERSION``).
         pushes: The life of each shard's wake-ups: another value means that they began anew.
+        since: Version of the map that gave each shard to the host that has it. Another value means that it
+            was elsewhere meanwhile: what its host has of it in memory is out of date.
     """
 
     version: int
@@ -37,6 +49,12 @@ class ClusterView(Struct, frozen=True):
     incarnations: dict[str, str]
     records: int = 1
     pushes: tuple[int, ...] = ()
+    since: tuple[int, ...] = ()
+
+    def since_of(self, host: str) -> dict[int, int]:
+        """Return since when the host has its shards, as far as that is known."""
+        known = enumerate(zip(self.hosts, self.since, strict=False))
+        return {shard: since for shard, (owner, since) in known if owner == host}
 
     def begun_anew(self, before: "ClusterView | None") -> dict[str, list[int]]:
         """Return, by topic, the shards whose log began anew since an earlier map."""

@@ -13,6 +13,7 @@ class Shard:
     Attributes:
         number: The shard.
         base: seq = base + offset.
+        since: Version of the map that gave us the shard, as we knew at the opening; 0 if unknown.
         offsets: What is handled and what is stored.
         catch_up: The log's end when it was opened: streams are served from there on, because a
             client may know entries that have to be replayed first.
@@ -26,6 +27,7 @@ class Shard:
     def __init__(self, opened: Open, before: "Shard | None" = None) -> None:
         self.number = opened.shard
         self.base = opened.base
+        self.since = 0
         self.offsets = Offsets(opened.offset)
         self.catch_up = opened.end
         self.told = -1

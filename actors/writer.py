@@ -6,10 +6,10 @@ Long, because each of the six kinds has its queue and its loop here.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from actors import effects as do
 from actors.offsets import Offsets
@@ -19,6 +19,7 @@ from roost.ids import shard_of
 from storage import metrics, traces
 from storage.ports import Cache, LogWriter, Store
 from storage.records import (
+    Block,
     Conversation,
     Cursor,
     MailboxDocument,
@@ -79,6 +80,25 @@ class _Mark(Struct):
     tokens: list[object]
 
 
+class _Floor(Struct):
+    seq: int
+    tickets: list[Ticket]
+
+
+class Pending(Struct):
+    """What of one user is on its way to the store: what it says counts more than what is there.
+
+    Attributes:
+        cursors: By device.
+        rows: The newest of a pair last.
+        blocks: The newest of a pair last.
+    """
+
+    cursors: dict[str, int] = field(default_factory=dict)
+    rows: list[Conversation] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+
+
 class Writer:
     """The queues between the actors' effects and the stores.
 
@@ -117,10 +137,13 @@ class Writer:
         self._documents: list[tuple[MailboxDocument, Ticket]] = []
         self._rows: dict[tuple[str, str], _Row] = {}
         self._rows_out: dict[tuple[str, str], _Row] = {}
+        self._floors: dict[tuple[str, str], _Floor] = {}
         self._wakes: list[tuple[PushRecord, Ticket | None]] = []
         self._receipts: dict[tuple[str, str], _Receipt] = {}
         self._cursors: dict[tuple[str, str], _Mark] = {}
+        self._cursors_out: dict[tuple[str, str], _Mark] = {}
         self._settled: dict[tuple[str, str], _Mark] = {}
+        self._settled_out: dict[tuple[str, str], _Mark] = {}
         self._blocks: list[do.PutBlock] = []
         self._presence: dict[str, tuple[bool, int]] = {}
         self._came: set[str] = set()
@@ -164,7 +187,7 @@ class Writer:
         """Return the same by kind of write."""
         return {
             "documents": len(self._documents),
-            "rows": len(self._rows) + len(self._rows_out),
+            "rows": len(self._rows) + len(self._rows_out) + len(self._floors),
             "wakeups": len(self._wakes),
             "receipts": len(self._receipts),
             "cursors": len(self._cursors) + len(self._settled),
@@ -196,19 +219,29 @@ class Writer:
             self._hurry["rows"].set()
         self._signals["rows"].set()
 
-    def pending_rows(self, user: str) -> list[Conversation]:
-        """Return the user's rows that have not reached the store yet, the newest of a pair last."""
-        queues = (self._rows_out, self._rows)
-        return [waiting.row for queue in queues for key, waiting in queue.items() if key[0] == user]
+    def floor(self, user: str, device: str, seq: int, ticket: Ticket | None) -> None:
+        """Raise the device's floor."""
+        waiting = self._floors.setdefault((user, device), _Floor(seq, []))
+        waiting.seq = max(waiting.seq, seq)
+        if ticket is not None:
+            waiting.tickets.append(ticket)
+        self._signals["rows"].set()
 
-    def pending_cursors(self, user: str, devices: Sequence[str]) -> dict[str, int]:
-        """Return the cursors that have not reached the store yet."""
-        found: dict[str, int] = {}
-        for device in devices:
-            for queue in (self._settled, self._cursors):
-                mark = queue.get((user, device))
-                if mark is not None:
-                    found[device] = max(mark.seq, found.get(device, 0))
+    def pending(self, users: Collection[str]) -> dict[str, Pending]:
+        """Return what of these users has not reached the store yet."""
+        found = {user: Pending() for user in users}
+        for marks in (self._settled_out, self._settled, self._cursors_out, self._cursors):
+            for (user, device), mark in marks.items():
+                if user in found:
+                    cursors = found[user].cursors
+                    cursors[device] = max(mark.seq, cursors.get(device, 0))
+        for rows in (self._rows_out, self._rows):
+            for (user, _), waiting in rows.items():
+                if user in found:
+                    found[user].rows.append(waiting.row)
+        for effect in self._blocks:
+            if effect.block.user in found:
+                found[effect.block.user].blocks.append(effect.block)
         return found
 
     def wake(self, push: PushRecord, ticket: Ticket | None) -> None:
@@ -297,6 +330,7 @@ class Writer:
 
     async def _write_rows(self) -> None:
         await self._collect("rows", ROWS_EVERY_S)
+        await self._write_floors()
         if not self._rows_out:  # else the last write failed: the same rows again
             self._rows_out, self._rows = self._rows, {}
         await self._store.put_conversations([waiting.row for waiting in self._rows_out.values()])
@@ -305,6 +339,16 @@ class Writer:
         self._answer(token for waiting in written.values() for token in waiting.tokens)
         if self._rows:
             self._signals["rows"].set()
+
+    async def _write_floors(self) -> None:
+        if not self._floors:
+            return
+        written = {key: structs.replace(waiting) for key, waiting in self._floors.items()}
+        await self._store.raise_floors({key: waiting.seq for key, waiting in written.items()})
+        for key, waiting in written.items():
+            if self._floors[key].seq == waiting.seq:
+                del self._floors[key]
+                self._finished(waiting.tickets)
 
     async def _collect(self, name: str, seconds: float) -> None:
         hurry = self._hurry[name]
@@ -326,6 +370,7 @@ class Writer:
         await self._collect("receipts", RECEIPTS_EVERY_S)
         receipts, self._receipts = self._receipts, {}
         cursors, self._cursors = self._cursors, {}
+        self._cursors_out = cursors
         if receipts:
             records = [waiting.record for waiting in receipts.values()]
             items = [(shard_of(record.to, self.shards), encode_record(record)) for record in records]
@@ -333,11 +378,13 @@ class Writer:
                 self._raise_first(await self._log.append("mailbox", items))
             except Unavailable:
                 self._put_back(receipts, cursors)
+                self._cursors_out = {}
                 raise
             self.appended += len(items)
             self._finished([ticket for waiting in receipts.values() for ticket in waiting.tickets])
         for key, mark in cursors.items():
             self._settle(key, mark)
+        self._cursors_out = {}
         if self._settled:
             self._signals["cursors"].set()
 
@@ -387,12 +434,15 @@ class Writer:
         settled, self._settled = self._settled, {}
         if not settled:
             return
+        self._settled_out = settled
         try:
             await self._store.put_cursors([Cursor(u, d, mark.seq) for (u, d), mark in settled.items()])
         except Unavailable:
             for key, mark in settled.items():
                 self._settle(key, mark)
             raise
+        finally:
+            self._settled_out = {}
         self._answer(token for mark in settled.values() for token in mark.tokens)
 
     def _answer(self, tokens: Iterable[object]) -> None:

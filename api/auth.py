@@ -21,7 +21,7 @@ from roost.errors import RoostError, Unavailable
 from roost.ids import SEQ_LIMIT, is_device_id
 from storage.keyring import KeyRing, first_refresh
 from storage.ports import Cache, Store
-from storage.records import Device, Session, User
+from storage.records import NO_FLOOR, Device, Session, User
 
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _DEVICE_LENGTH = 10
@@ -137,9 +137,9 @@ class Sessions:
         latest = await self._store.latest(user.user_id, SEQ_LIMIT, 1)
         device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))
         from_seq = latest[0].seq if latest else 0
-        await self._store.add_device(
-            Device(user.user_id, device_id, name, self._parts.clock(), from_seq=from_seq)
-        )
+        now, floor = self._parts.clock(), NO_FLOOR if devices else 0
+        device = Device(user.user_id, device_id, name, now, from_seq=from_seq, floor=floor)
+        await self._store.add_device(device)
         await self._parts.changes.refresh(user.user_id)
         return device_id
 

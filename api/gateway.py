@@ -108,6 +108,7 @@ class Gateway:
 
     async def apply(self, view: ClusterView) -> None:
         """Take the newest map."""
+        self.deps.sequencer.visited()
         current = self.deps.hosts.view
         if current is None or view.version >= current.version:
             self.deps.log_writer.forget(view.begun_anew(current))
@@ -127,6 +128,7 @@ class Gateway:
 
     async def status(self) -> dict[str, Any]:
         """Return figures for ``roost status``."""
+        self.deps.sequencer.visited()
         linked, hosts = self.deps.hosts.linked()
         return {
             "users": len(self.deps.streams),

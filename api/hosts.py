@@ -24,7 +24,8 @@ _ASK_S = 5.0
 _AGAIN_S = 0.1
 _ATTACH_AGAIN_S = 0.2
 _QUESTIONS = 50_000
-_UNSTORED_SINCE = 3
+_SINCE_PROTOCOL = 3
+"""Hosts understand `Since` and `Unstored` from this protocol on."""
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +137,8 @@ class HostLinks:
         for name in view.addresses:
             if name not in self._tasks:
                 self._reach(name, (view.addresses[name], view.incarnations.get(name, "")))
+        for name, link in self._links.items():
+            self._tell_since(name, link)
         self._place()
 
     def host_of(self, user: str) -> str:
@@ -215,7 +218,7 @@ class HostLinks:
 
     async def _ask(self, link: Link, user: str, question: m.Question) -> m.Answer:
         assert self.view is not None  # noqa: S101 -- there is a link, so there is a map
-        if isinstance(question, m.Unstored) and link.protocol < _UNSTORED_SINCE:
+        if isinstance(question, m.Unstored) and link.protocol < _SINCE_PROTOCOL:
             return m.InMemory([], [])  # a host of the release before: its last second is not seen
         number = next(self._numbers)
         future: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()
@@ -329,6 +332,15 @@ class HostLinks:
                 stream.link = None
         self._place_soon()
 
+    def _tell_since(self, name: str, link: Link) -> None:
+        """Let a host know, before what goes by this map, since when it has its shards by it.
+
+        It may not have the map yet, nor have heard that a shard went elsewhere and came back.
+        """
+        shards = {} if self.view is None else self.view.since_of(name)
+        if shards and link.protocol >= _SINCE_PROTOCOL:
+            link.send(m.Since(shards))
+
     def _place_soon(self) -> None:
         if self._again is None:
             self._again = asyncio.get_running_loop().call_later(_ATTACH_AGAIN_S, self._place_again)
@@ -375,6 +387,7 @@ class HostLinks:
 
     def _reached(self, name: str, link: Link) -> None:
         self._links[name], self._hosts[link] = link, name
+        self._tell_since(name, link)
         self._linked(name)
         self._place()
 

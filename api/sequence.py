@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from actors.service import ASK_AGAIN_S, DOUBT_S
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.ports import LogWriter, Store
@@ -37,6 +38,8 @@ class Sequencer:
         self.resyncs = 0
         self.failures = 0
         self.records = 1
+        self._visited_s: float | None = None
+        self._asked_s = 0.0
 
     @property
     def shards(self) -> int:
@@ -65,6 +68,18 @@ class Sequencer:
         for shard, base in enumerate(bases):
             self._raise(shard, base)
 
+    def visited(self) -> None:
+        """The coordinator is here: if there were a newer map, it would give it."""
+        self._visited_s = self._now_s()
+
+    def _in_doubt(self) -> bool:
+        now = self._now_s()
+        unvisited = self._visited_s is not None and now - self._visited_s > DOUBT_S
+        return unvisited and now - self._asked_s > ASK_AGAIN_S
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
     async def append(self, records: Sequence[tuple[str, bytes]]) -> list[int | Unavailable]:
         """Append ``(user, record)`` to the users' shards; returns each one's seq or why there is none."""
         if not self._bases:
@@ -75,6 +90,15 @@ class Sequencer:
         # that overlap may be answered in any order.
         before = {shard: (self._bases[shard], self._seen[shard]) for shard in shards}
         offsets = await self._log.append("mailbox", items)
+        if self._in_doubt():
+            # The log may have begun anew and be longer by now than the one before was. Its base was stored
+            # before it was made, so the store knows it.
+            asked_s = self._now_s()
+            try:
+                await self.resync()
+            except Unavailable as exc:
+                return [exc for _ in records]
+            self._asked_s = asked_s
         anew = _began_anew(shards, offsets, before)
         lowest: dict[int, int] = {}
         for shard, offset, fresh in zip(shards, offsets, anew, strict=True):

@@ -272,6 +272,7 @@ class Coordinator:
             addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
             incarnations={m.name: m.alive.incarnation if m.alive else "" for m in self._membership.members()},
             records=min((m.alive.records for m in self._membership.members() if m.alive), default=1),
+            since=self._map.since_with(placed["host"], self._map.version + 1),
         )
 
     async def _adopt(self, view: ClusterView) -> None:
@@ -283,6 +284,7 @@ class Coordinator:
             addresses=view.addresses,
             incarnations=view.incarnations,
             records=view.records,
+            since=view.since,
         )
         if not await self._store.put_shard_map(drawn):
             # Another life of ours was faster, or the reply to our own write was lost: go on from there.

@@ -131,6 +131,7 @@ def _view_of(stored: ShardMap, states: Sequence[LogState]) -> ClusterView:
         addresses=stored.addresses,
         incarnations=stored.incarnations,
         records=stored.records,
+        since=stored.since,
     )
 
 

@@ -12,6 +12,7 @@ class Lane(Struct):
         shard: Shard number.
         base: seq = base + offset.
         host: Name of the host that owns the shard.
+        since: Version of the map that gave it the shard, 0 if unknown.
         stored: Everything below this offset is in the stores, as the host said.
         sent: Next offset to be sent to the host.
         opened: The host knows that we read this shard.
@@ -31,6 +32,7 @@ class Lane(Struct):
     halted: bool = False
     seek: bool = True
     stash: list[LogRecord] = field(default_factory=list)
+    since: int = 0
 
     @property
     def unstored(self) -> int:

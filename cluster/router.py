@@ -2,6 +2,7 @@
 
 Nothing is committed before the host said that it is in MongoDB. When a host goes away, its lanes
 are rewound to what it stored, and read again when it, or another host, is there.
+Long, because the map, the log and the hosts change the same lanes.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import structlog
 
 from actors import messages as msg
 from actors.link import Link, connect
-from actors.service import ClusterView
+from actors.service import ASK_AGAIN_S, DOUBT_S, ClusterView
 from cluster.lanes import Lane
 from roost.errors import Unavailable
 from storage import metrics, traces
@@ -58,6 +59,7 @@ class Router:
         self._links: dict[str, Link] = {}
         self._lost: set[int] = set()
         self._taken = self._shards = 0
+        self._turned_s = self._visited_s = self._asked_s = 0.0
         self._given_up = self._anew = False
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -71,6 +73,7 @@ class Router:
 
     async def apply(self, view: ClusterView) -> None:
         """Take the newest map."""
+        self._visited_s = self._now_s()
         if self._view is None or view.version > self._view.version:
             self._view = view
             self._changed.set()
@@ -83,6 +86,7 @@ class Router:
 
     async def status(self) -> dict[str, Any]:
         """Return the lag, and per shard what is stored and where the log ends."""
+        self._visited_s = self._now_s()
         ends = {shard: self._reader.end(shard) for shard in self._lanes}
         known = {shard: end for shard, end in ends.items() if end is not None}
         lag = sum(self._lags().values())
@@ -149,8 +153,10 @@ class Router:
             )
         self._lost &= mine - set(fresh)
         for lane in self._lanes.values():
-            if lane.host != view.hosts[lane.shard] or self._stale(lane.host, view):
-                lane.host = view.hosts[lane.shard]
+            host = view.hosts[lane.shard]
+            since = view.since_of(host).get(lane.shard, 0)
+            if (lane.host, lane.since) != (host, since) or self._stale(host, view):
+                lane.host, lane.since = host, since
                 lane.rewind()
         self._taken = view.version
         if gone or fresh:
@@ -225,6 +231,9 @@ class Router:
             return
         self._throttle()
         records = await self._reader.poll(wait_ms=POLL_WAIT_MS, limit=POLL_RECORDS)
+        if self._in_doubt():
+            await self._ask_for_bases(records)
+        self._turned_s = self._now_s()
         if not records:
             return
         if traces.tracer is not None:
@@ -234,6 +243,36 @@ class Router:
         count = self._route(records)
         if count >= BUSY_RECORDS:
             await asyncio.sleep(min(REST_S_AT_MOST, count * REST_S_PER_RECORD))
+
+    def _in_doubt(self) -> bool:
+        """Say whether a log may have begun anew that this router takes for the one before."""
+        now = self._now_s()
+        return now - min(self._turned_s, self._visited_s) > DOUBT_S and now - self._asked_s > ASK_AGAIN_S
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _ask_for_bases(self, records: dict[int, list[LogRecord]]) -> None:
+        """Take out what is of a log that the map does not know yet; read no more of that.
+
+        A base is stored before its log is made, so what was read before the store was asked is of the log
+        that the store names, or of one before it.
+        """
+        asked_s = self._now_s()
+        try:
+            states = await self._store.log_states()
+        except Unavailable:
+            for lane in self._lanes.values():
+                lane.seek, lane.stash = True, []
+            raise
+        self._asked_s = asked_s
+        anew = [s for s, lane in self._lanes.items() if s in states and states[s].base != lane.base]
+        for shard in anew:
+            records.pop(shard, None)
+        if anew:
+            log.warning("log_begun_anew", shards=anew)
+            self._lost |= set(anew)
+            self._given_up = True
 
     def _route(self, records: dict[int, list[LogRecord]]) -> int:
         parts: dict[str, list[msg.Part]] = {}
@@ -283,7 +322,7 @@ class Router:
                 continue
             if end < lane.sent:
                 raise LogLost((lane.shard,))
-            link.send(msg.Open(lane.shard, lane.base, lane.sent, end))
+            link.send(msg.Open(lane.shard, lane.base, lane.sent, end, lane.since))
             lane.opened = True
             if lane.stash:
                 stash, lane.stash = lane.stash, []

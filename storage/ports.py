@@ -259,6 +259,13 @@ class Accounts(Protocol):
         """Return each user's devices, oldest first; users without devices have an empty list."""
         ...
 
+    async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
+        """Raise devices' floors: ``{(user, device): seq}``.
+
+        A lower one changes nothing, and neither does one of a device that is gone.
+        """
+        ...
+
     async def rename_device(self, user_id: str, device: str, name: str) -> bool:
         """Set the device's name; False if there is no such device."""
         ...

@@ -4,10 +4,11 @@ A record is one log value, in MessagePack, arrays instead of maps. Its sequence 
 it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 VERSION = 1
 """Version of the records that this release reads and, once every role does, writes.
@@ -179,6 +180,12 @@ class Conversation(Struct):
     repeated_upto: int = 0
 
 
+def merged(row: Conversation, other: Conversation) -> Conversation:
+    """Return of each number of two rows of a pair the greater: none ever sinks."""
+    numbers = map(max, structs.astuple(row)[3:], structs.astuple(other)[3:])
+    return Conversation(row.user, row.peer, row.peer_name, *numbers)
+
+
 class Block(Struct, frozen=True):
     """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still)."""
 
@@ -213,6 +220,10 @@ class User(Struct, frozen=True):
     scopes: tuple[str, ...] = ()
 
 
+NO_FLOOR: Final = -1
+"""The floor of a device that was just added."""
+
+
 class Device(Struct, frozen=True):
     """A device. ``name`` and ``push_token`` are in the clear here and sealed in the store.
 
@@ -222,6 +233,8 @@ class Device(Struct, frozen=True):
         keys: The signed ``device_keys`` object as uploaded, or None before the upload. Only a
             device with keys can be sent to.
         from_seq: The owner's mailbox position when the device was added: its first cursor.
+        floor: No message up to here counts as encrypted for it, beside what ``from_seq`` says; `NO_FLOOR`:
+            the messages since then have not been looked at.
     """
 
     user: str
@@ -232,6 +245,7 @@ class Device(Struct, frozen=True):
     push_provider: str | None = None
     push_token: str | None = None
     from_seq: int = 0
+    floor: int = 0
 
 
 class Session(Struct, frozen=True):
@@ -304,6 +318,7 @@ class ShardMap(Struct, frozen=True):
         addresses: IP address and port where each living host listens, by name.
         incarnations: The life of every role that is to be there, by name; '' before its first answer.
         records: The newest version of records that every role reads.
+        since: Version of the map that gave each shard to its host.
     """
 
     version: int
@@ -313,3 +328,12 @@ class ShardMap(Struct, frozen=True):
     addresses: dict[str, tuple[str, int]] = {}
     incarnations: dict[str, str] = {}
     records: int = 1
+    since: tuple[int, ...] = ()
+
+    def since_with(self, hosts: Sequence[str], version: int) -> tuple[int, ...]:
+        """Return ``since`` of a later map with these hosts; 0 where a map did not say it yet."""
+        before = dict(enumerate(self.hosts))
+        known = dict(enumerate(self.since))
+        return tuple(
+            known.get(shard, 0) if before.get(shard) == host else version for shard, host in enumerate(hosts)
+        )

@@ -113,7 +113,7 @@ class FromGateways(HostState):
         if resident is not None and resident.actor is not None:
             items = resident.actor.unstored(resident.shard.stored_seq)
         entries = [(item.seq, encode_record(item.record)) for item in items]
-        return msg.InMemory(entries, self._writer.pending_rows(user))
+        return msg.InMemory(entries, self._writer.pending([user])[user].rows)
 
     async def _refresh(self, user: str, token: object) -> None:
         accounts, devices = await asyncio.gather(

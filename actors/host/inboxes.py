@@ -94,9 +94,26 @@ class Inboxes(HostState):
         return all(shard is resident.shard for _, shard, _ in resident.inbox)
 
     async def _load(self, floors: dict[str, int]) -> None:
-        while settling := [user for user in floors if self._has_to_wait(user)]:
-            log.info("activation_waits", users=len(settling), reason="the log before is being stored")
-            await asyncio.sleep(0.05)
+        """Load actors; those that wait for the log before do not hold up those that it waits for."""
+        while floors:
+            ready = {user: floor for user, floor in floors.items() if not self._has_to_wait(user)}
+            if ready:
+                await self._load_now(ready)
+            floors = {
+                user: self._floor_of(user, floor) for user, floor in floors.items() if user not in ready
+            }
+            if floors:
+                log.info("activation_waits", users=len(floors), reason="the log before is being stored")
+                await self._pause()
+
+    def _floor_of(self, user: str, before: int) -> int:
+        resident = self._residents.get(user)
+        return before if resident is None else resident.shard.stored_seq + 1
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(0.05)
+
+    async def _load_now(self, floors: dict[str, int]) -> None:
         with metrics.ACTIVATION_SECONDS.time():
             loaded = await self._one_by_one(floors, self._activation.load)
         metrics.ACTIVATIONS.inc(len(loaded))
@@ -105,11 +122,14 @@ class Inboxes(HostState):
             if resident is None or resident.actor is not None:
                 continue
             if user in loaded:
-                resident.actor = UserActor(loaded[user])
+                resident.actor = self._new_actor(loaded[user])
                 resident.waiting = False
                 self._run(user, resident)
             else:
                 self._give_up(user, resident)
+
+    def _new_actor(self, loaded: ev.Loaded) -> UserActor:
+        return UserActor(loaded)
 
     async def _look_up(self, wanted: dict[str, list[ev.Unknown]]) -> None:
         facts = await self._one_by_one(wanted, self._activation.facts)

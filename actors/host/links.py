@@ -51,6 +51,7 @@ _FROM_LINK: dict[type, Callable[[FromLinks, Link, Any], None]] = {
     msg.Open: FromLinks._open,  # noqa: SLF001 - the table is part of the class
     msg.Batch: FromLinks._batch,  # noqa: SLF001
     msg.Shut: FromLinks._shut,  # noqa: SLF001
+    msg.Since: FromLinks._since_said,  # noqa: SLF001
     msg.Attach: FromLinks._attach,  # noqa: SLF001
     msg.Detach: FromLinks._detached,  # noqa: SLF001
     msg.Ack: FromLinks._ack,  # noqa: SLF001

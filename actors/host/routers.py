@@ -32,13 +32,29 @@ class FromRouters(HostState):
             self._hand_over(number)
         if gone:
             self._writer.hurry()
+        self._learn_since(view.since_of(self.name))
+
+    def _since_said(self, _link: Link, said: msg.Since) -> None:
+        self._learn_since(said.shards)
+
+    def _learn_since(self, shards: dict[int, int]) -> None:
+        """Let go of shards that were elsewhere since we opened them, as somebody knows who has a newer map.
+
+        What is in memory of them lacks what happened there: they begin anew when a router opens them.
+        """
+        for number, since in shards.items():
+            self._since[number] = max(since, self._since.get(number, 0))
+            known = self._shards.get(number)
+            if known is not None and known.since < since:
+                log.info("shard_was_elsewhere", shard=number, opened=known.since, since=since)
+                self._hand_over(number)
 
     def _open(self, link: Link, opened: msg.Open) -> None:
-        if self._view is not None and self._owner(self._view, opened.shard) != self.name:
-            link.send(msg.NotMine(opened.shard, self._view.version))
+        if self._refuses(opened):
+            link.send(msg.NotMine(opened.shard, self._view.version if self._view is not None else 0))
             return
-        self._routers[opened.shard] = link
         known = self._shards.get(opened.shard)
+        self._routers[opened.shard] = link
         if known is not None and known.continues(opened):
             known.told = -1
             self._tell_stored(known)
@@ -48,12 +64,25 @@ class FromRouters(HostState):
             self._drop_shard(opened.shard)
             known = None
         shard = self._shards[opened.shard] = Shard(opened, known)
-        shard.waiting = waiting
+        shard.waiting, shard.since = waiting, self._since.get(opened.shard, 0)
         for resident in self._residents.values():
             if resident.shard is known:
                 resident.shard = shard
         log.info("shard_opened", shard=shard.number, base=shard.base, offset=opened.offset, end=opened.end)
         self._if_ready(shard)
+
+    def _refuses(self, opened: msg.Open) -> bool:
+        """Say if the router's map is too old: the shard is another's, was elsewhere, or has a new log."""
+        number, view = opened.shard, self._view
+        if view is not None and self._owner(view, number) != self.name:
+            return True
+        if opened.since:
+            self._learn_since({number: opened.since})
+            if opened.since < self._since[number]:
+                return True
+        known = self._shards.get(number)
+        bases = (view.bases[number] if view is not None else 0, known.base if known is not None else 0)
+        return opened.base < max(bases)
 
     def _batch(self, link: Link, batch: msg.Batch) -> None:
         metrics.HOST_BATCH_RECORDS.observe(sum(len(part.offsets) for part in batch.parts))

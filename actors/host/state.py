@@ -87,6 +87,7 @@ class HostState:
         self._outlets = Outlets(self._writer, clock)
         self._view: ClusterView | None = None
         self._shards: dict[int, Shard] = {}
+        self._since: dict[int, int] = {}  # the newest map that gave us a shard, as far as anybody said
         self._routers: dict[int, Link] = {}
         self._gateways: set[Link] = set()
         self._readers: dict[Link, None] = {}  # links of routers
@@ -166,7 +167,9 @@ class HostState:
         by_link: dict[Link, dict[int, int]] = {}
         for number, shard in self._shards.items():
             router = self._routers.get(number)
-            if router is not None and shard.offsets.stored > shard.told:
+            # A repeat of what the log before had counts as stored once that is stored, not before: the log
+            # before is gone, and only a replay of the repeat would bring it back.
+            if router is not None and shard.offsets.stored > shard.told and not shard.settling:
                 shard.told = shard.offsets.stored
                 by_link.setdefault(router, {})[number] = shard.told
         for link, offsets in by_link.items():
@@ -174,6 +177,8 @@ class HostState:
 
     def _tell_stored(self, shard: Shard) -> None:
         router = self._routers[shard.number]
+        if shard.settling:
+            return
         shard.told = shard.offsets.stored
         router.send(msg.Stored({shard.number: shard.told}))
 

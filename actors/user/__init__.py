@@ -46,7 +46,8 @@ class UserActor(Records, Acks, Company):
             self._repeat_facts[device, cause] = seq
         self._cursor_facts.update(facts.cursors)
         for after, upto, items in facts.items:
-            if not self._learn_gap((after, upto), items):
+            span = after, upto
+            if not self._learn_floors(span, items) and not self._learn_gap(span, items):
                 self._item_facts[after, upto] = items
 
     def unacknowledged(self) -> list[int]:
@@ -72,7 +73,8 @@ class UserActor(Records, Acks, Company):
             now_ms: Unix time.
             stored: Every record of the shard up to this seq is in the stores.
         """
-        self._now_ms, self._stored, self._out = now_ms, max(stored, self._stored), []
+        self._now_ms, self._stored = now_ms, max(stored, self._stored)
+        self._out, self._learned = self._learned, []
         _HANDLERS[type(event)](self, event)
         self.head.trim(self._stored, self._needed_after(), WINDOW)
         return self._out

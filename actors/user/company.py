@@ -2,9 +2,10 @@
 
 from actors import effects as do
 from actors import events as ev
+from actors.user.coverage import is_without
 from actors.user.reading import Reading
 from actors.user.state import DeviceState
-from storage.records import Block, Device, MessageRecord
+from storage.records import NO_FLOOR, Block
 
 
 class Company(Reading):
@@ -55,19 +56,21 @@ class Company(Reading):
         self.user, self._devices = event.user, event.devices
         known, self.devices = self.devices, {}
         for device in event.devices:
-            state = known.get(device.device) or self._new_device(device)
+            state = self.devices[device.device] = known.get(device.device) or DeviceState(
+                device.from_seq,
+                floor=max(device.from_seq, device.floor),
+                examined=device.floor != NO_FLOOR,
+                pushable=False,
+            )
             state.pushable = device.push_token is not None
-            self.devices[device.device] = state
+            if device.device not in known:
+                self._examine_head(device.device)
         for stream in [s for s in self.streams.values() if s.device not in self.devices]:
             del self.streams[stream.number]
             self._out.append(do.Close(stream.number, "revoked", "this device was removed"))
         self._out.append(do.AnswerDone(event.token))
 
-    def _new_device(self, device: Device) -> DeviceState:
-        """Return the state of an added device; what was encrypted without it is not its to acknowledge."""
-        without = [
-            item.seq
-            for item in self.head
-            if isinstance(item.record, MessageRecord) and device.device not in item.record.payloads
-        ]
-        return DeviceState(device.from_seq, floor=max([device.from_seq, *without]), pushable=False)
+    def _examine_head(self, device: str) -> None:
+        """Find the floor of an added device: what was encrypted without it is not its to acknowledge."""
+        if without := [item.seq for item in self.head if is_without(item, device)]:
+            self._out.append(self._set_floor(device, max(without), 0))

@@ -41,7 +41,36 @@ class Coverage(State):
                 reached = max(reached, state.cursor)
         return found, reached
 
+    def _floors_lack(self) -> list[ev.Unknown]:
+        """Return what is to be looked at for devices whose floor was not raised by an actor that knew them.
+
+        Between a device's adding and the first actor that knows it, entries may come that are not for it:
+        it has no keys yet, or its sender did not know of it.
+        """
+        if len(self.devices) == 1:
+            return []
+        self._floors_wanted = {}
+        for device, state in self.devices.items():
+            if state.examined or state.cursor <= state.floor:
+                continue
+            if self.head.begin <= state.floor:
+                state.examined = True  # nothing of that was stored before the actor knew the device
+            else:
+                self._floors_wanted.setdefault((state.floor, self.head.begin), []).append(device)
+        return [ev.SendersUnknown(*span) for span in self._floors_wanted]
+
+    def _learn_floors(self, span: tuple[int, int], items: tuple[Item, ...]) -> bool:
+        """Raise the floors of the devices that asked for this span. False: none did."""
+        devices = self._floors_wanted.pop(span, [])
+        for device in devices:
+            without = [item.seq for item in items if is_without(item, device)]
+            floor = max([self.devices[device].floor, *without])
+            self._learned.append(self._set_floor(device, floor, 0))
+        return bool(devices)
+
     def _gaps_lack(self) -> list[ev.Unknown]:
+        if lacking := self._floors_lack():
+            return lacking
         wanted = {
             (begin, min(end, self.head.begin)): end
             for begin, end in self._gaps()
@@ -89,3 +118,8 @@ class Coverage(State):
             and record.sender == sender
             and not self.devices.keys().isdisjoint(record.payloads)
         )
+
+
+def is_without(item: Item, device: str) -> bool:
+    """Say whether the entry is a message that was not encrypted for this device."""
+    return isinstance(item.record, MessageRecord) and device not in item.record.payloads

@@ -55,9 +55,9 @@ class Records(Reading):
             self._repeated(seq, record, upto)
             return
         self._keep(seq, record, value)
-        for device, state in self.devices.items():
+        for device in self.devices:
             if device not in record.payloads:
-                state.floor = max(state.floor, seq)
+                self._out.append(self._set_floor(device, seq, seq))
         self.receipts.arrived(record.sender, seq)
         if record.sender not in self.rows:
             self._put_row(self._row_of(record.sender, record.sender_name), seq)

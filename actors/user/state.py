@@ -11,7 +11,7 @@ from actors.presence import Presence, may_see
 from actors.receipts import Peer, Receipts
 from actors.repeats import Repeats
 from actors.view import Head, Poll, Stream
-from storage.records import Conversation, User
+from storage.records import NO_FLOOR, Conversation, Device, User
 
 WAKE_AGAIN_MS = 600_000
 """A wake-up that brought nobody back is repeated, with the next message, after this long."""
@@ -22,15 +22,18 @@ class DeviceState:
 
     Attributes:
         cursor: Everything up to here is safely on the device.
-        floor: Nothing up to here was encrypted for it.
+        floor: No message up to here counts as encrypted for it.
+        examined: The floor counts in every message since the device was added: also those that were handled
+            before the actor knew the device.
         pushable: It has a push token.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
     """
 
-    def __init__(self, cursor: int, *, floor: int, pushable: bool) -> None:
+    def __init__(self, cursor: int, *, floor: int, examined: bool, pushable: bool) -> None:
         self.cursor = cursor
         self.floor = floor
+        self.examined = examined
         self.pushable = pushable
         self.woken_at_ms: int | None = None
 
@@ -44,7 +47,10 @@ class State:
         self._devices = loaded.devices
         self.devices = {
             d.device: DeviceState(
-                loaded.cursors.get(d.device, d.from_seq), floor=d.from_seq, pushable=d.push_token is not None
+                loaded.cursors.get(d.device, d.from_seq),
+                floor=max(d.from_seq, d.floor),
+                examined=d.floor != NO_FLOOR,
+                pushable=d.push_token is not None,
             )
             for d in loaded.devices
         }
@@ -59,11 +65,13 @@ class State:
         self._cursor_facts: dict[int, bool] = {}
         self._repeat_facts: dict[tuple[str, str], int] = {}
         self._item_facts: dict[tuple[int, int], tuple[Item, ...]] = {}
+        self._floors_wanted: dict[tuple[int, int], list[str]] = {}
         self._gaps_wanted: dict[tuple[int, int], int] = {}
         self._gap_facts: dict[int, tuple[int, dict[str, int]]] = {}
         self._now_ms = 0
         self._stored = loaded.handled
         self._out: list[do.Effect] = []
+        self._learned: list[do.Effect] = []  # what follows from facts, to be done with the next event
 
     @property
     def idle(self) -> bool:
@@ -81,7 +89,7 @@ class State:
         user = structs.replace(self.user, last_seen_ms=self.presence.last_seen_ms)
         return ev.Loaded(
             user=user,
-            devices=tuple(self._devices),
+            devices=tuple(self._with_floor(device) for device in self._devices),
             cursors={device: state.cursor for device, state in self.devices.items()},
             blocks=tuple(self.blocks.values()),
             rows=tuple(self.rows.values()),
@@ -89,6 +97,16 @@ class State:
             tail=self.head.tail,
             handled=self.head.handled,
         )
+
+    def _with_floor(self, device: Device) -> Device:
+        state = self.devices[device.device]
+        return structs.replace(device, floor=state.floor if state.examined else NO_FLOOR)
+
+    def _set_floor(self, device: str, floor: int, seq: int) -> do.PutFloor:
+        """Set a device's floor; every message up to it has been counted in."""
+        state = self.devices[device]
+        state.floor, state.examined = floor, True
+        return do.PutFloor(device, floor, seq)
 
     def _put_row(self, row: Conversation, seq: int, token: object = None) -> None:
         self.rows[row.peer] = row

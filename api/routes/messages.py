@@ -12,6 +12,7 @@ from api.caller import Caller, With, known
 from api.deps import Deps
 from api.limits import limited
 from api.problems import responses
+from api.progress import has_been_delivered
 from api.schemas import AcceptedMessage, MessageState, NewMessage
 from api.tokens import Principal
 from roost import wire
@@ -67,7 +68,7 @@ async def message_state(id: str, caller: Caller, deps: With, to: str | None = No
         person = await known(deps, sent.to)
         if await _survives(deps, person.user, sent.seq):
             state: dict[str, Any] = {"id": id, "to": sent.to, "seq": sent.seq}
-            return _json(state | await _progress(deps, caller, person.user, sent), 200)
+            return _json(state | await _progress(deps, caller, person.user, sent, id), 200)
         reason = "The message went down with the log; send it again with its id."
     raise RoostError("unknown_message", reason)
 
@@ -114,12 +115,16 @@ async def _find_in(deps: Deps, caller: Principal, message_id: str, user: str, na
 
 async def _survives(deps: Deps, to: str, seq: int) -> bool:
     """Say whether the message is stored or in the log; a number below the base was in an earlier log."""
+    if not deps.sequencer.shards:
+        raise Unavailable("The cluster is starting; try again in a moment.")
     await deps.sequencer.resync()
     shard = shard_of(to, deps.sequencer.shards)
     return seq >= deps.sequencer.base_of(shard) or await deps.store.exists(to, seq)
 
 
-async def _progress(deps: Deps, caller: Principal, to: str, sent: Accepted) -> dict[str, Any]:
+async def _progress(
+    deps: Deps, caller: Principal, to: str, sent: Accepted, message_id: str
+) -> dict[str, Any]:
     answer = await deps.hosts.ask(caller.user, m.Watermarks(0, caller.user, to))
     marks = answer if isinstance(answer, m.Marks) else m.Marks(0, 0, 0, 0)
     progress: dict[str, Any] = {"state": "accepted", "accepted_at_ms": sent.accepted_at_ms}
@@ -127,6 +132,8 @@ async def _progress(deps: Deps, caller: Principal, to: str, sent: Accepted) -> d
         progress |= {"state": "delivered", "delivered_at_ms": marks.delivered_at_ms}
         if marks.read_seq >= sent.seq:
             progress |= {"state": "read", "read_at_ms": marks.read_at_ms}
+    elif await has_been_delivered(deps.store, caller.user, to, message_id):
+        progress["state"] = "delivered"
     elif await _is_stored(deps, to, sent.seq):
         progress["state"] = "stored"
     return progress

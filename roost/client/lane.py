@@ -128,6 +128,12 @@ class Lane:
             self.check_at_ms = now_ms + CHECK_MS
         insort(self.accepted, item, key=_seq)
 
+    def renumber(self, item: OutboxItem, seq: int) -> None:
+        """Note that an accepted item has another number: the one it was told went down with the log."""
+        self.accepted.remove(item)
+        item.seq = seq
+        insort(self.accepted, item, key=_seq)
+
     def newest(self) -> OutboxItem:
         """Return the accepted item with the highest ``seq``; there must be one."""
         return self.accepted[-1]

@@ -241,13 +241,16 @@ class Outbox:
 
     def _accept(self, lane: Lane, item: OutboxItem, seq: int, at_ms: int, now_ms: int) -> list[Effect]:
         lane.forget(item)
-        earlier = list(lane.accepted)
         item.seq, item.accepted_at_ms, item.safe = seq, at_ms, False
         lane.accept(item, now_ms)
         effects: list[Effect] = [Tell(events.Accepted(item.id, item.to, seq))]
-        jumped = [each for each in earlier if not each.safe and seq - (each.seq or 0) >= JUMP]
-        effects += self._check(lane, jumped, now_ms)
+        effects += self._check_before(lane, seq, now_ms)
         return effects + self._told_release(lane)
+
+    def _check_before(self, lane: Lane, seq: int, now_ms: int) -> list[Effect]:
+        """Ask about what is a whole base below a number: its log may be gone, with all that was in it."""
+        below = [each for each in lane.accepted if not each.safe and seq - (each.seq or 0) >= JUMP]
+        return self._check(lane, below, now_ms)
 
     def _told_release(self, lane: Lane) -> list[Effect]:
         ids = self._release(lane.peer)
@@ -296,6 +299,9 @@ class Outbox:
         effects: list[Effect] = []
         if item.seq is None:
             effects += self._accept(lane, item, seq if isinstance(seq, int) else 0, now_ms, now_ms)
+        elif isinstance(seq, int) and seq != item.seq:
+            lane.renumber(item, seq)
+            effects += self._check_before(lane, seq, now_ms)
         item.safe = state != "accepted"
         if state in {"delivered", "read"} and item.id in self._items:
             lane.forget(item)

@@ -1,9 +1,11 @@
 """The command line of the deterministic runs."""
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from secrets import randbelow
 from time import monotonic
 
@@ -21,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seeds", type=int, default=10_000, metavar="N", help="how many (default 10000)")
     made.add_argument(
         "--from", type=_first, default=0, metavar="SEED", dest="first",
-        help="the first (default 0); 'new': one that hardly anybody has played before",
+        help="the first (default 0); 'commit': one that only this commit plays; "
+        "'new': one that hardly anybody has played before",
     )  # fmt: skip
     made.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default 2)")
     made.add_argument("--replay", type=int, metavar="SEED", help="play this one only")
@@ -52,7 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _first(text: str) -> int:
+    if text == "commit":
+        return _of_commit()
     return randbelow(_NEW_SEEDS) if text == "new" else int(text)
+
+
+def _of_commit() -> int:
+    """Return the same seed in every run of a commit, and another for each; where there is none, a new one."""
+    command = ("git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD")
+    try:
+        head = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 -- ours
+    except (OSError, subprocess.CalledProcessError) as exc:
+        _say(f"There is no commit here ({exc}): the seeds are new ones.")
+        return randbelow(_NEW_SEEDS)
+    return int(head[:10], 16)
 
 
 def _play(seeds: range, jobs: int, begun: float) -> Totals:

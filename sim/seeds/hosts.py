@@ -39,7 +39,7 @@ class QueuesOnly(Writer):
         """Say whether a write of this kind has something to do."""
         waiting: dict[str, Sequence[object]] = {
             "documents": self._documents,
-            "rows": [*self._rows, *self._rows_out],
+            "rows": [*self._rows, *self._rows_out, *self._floors],
             "receipts": [*self._receipts, *self._cursors],
             "cursors": list(self._settled),
             "rest": [*self._blocks, *self._came, *self._presence],
@@ -210,10 +210,6 @@ class Host(Inboxes, FromLinks):
             if resident.actor is not None:
                 yield user, resident.actor
 
-    def believes_in(self, shard: int) -> bool:
-        """Say whether the shard is its own by the map that it has."""
-        return self._view is not None and self._view.hosts[shard] == self.name
-
     @property
     def shards(self) -> list[int]:
         """The shards that are here."""
@@ -252,16 +248,11 @@ class Host(Inboxes, FromLinks):
         if not task.over:
             self.tasks.append(task)
 
-    async def _load(self, floors: dict[str, int]) -> None:
-        while [user for user in floors if self._has_to_wait(user)]:
-            await Turn()
-        loaded = await self._one_by_one(floors, self._activation.load)
-        for user in floors:
-            resident = self._residents.get(user)
-            if resident is not None and resident.actor is None:
-                resident.actor = self._actor(loaded[user])
-                resident.waiting = False
-                self._run(user, resident)
+    async def _pause(self) -> None:
+        await Turn()
+
+    def _new_actor(self, loaded: ev.Loaded) -> UserActor:
+        return self._actor(loaded)
 
     async def _refresh(self, user: str, token: object) -> None:
         accounts = await self._insist(lambda: self._store.users_by_id([user]))

@@ -307,7 +307,9 @@ class Truth:
             record = decode_record(document.record)
             if isinstance(record, MessageRecord):
                 message = self.messages[record.cause]
-                if self._came_late(message):
+                # A block holds from when its host has it; another host may have stored what came in between,
+                # before the block was in the store and its user was told that it is.
+                if self._came_late(message) or self.is_blocked(message):
                     continue
                 missing = [device for device in record.payloads if device not in message.kept_by]
                 found += [f"{device} never got {message}, stored as {document.seq}" for device in missing]

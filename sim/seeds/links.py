@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, Final, Protocol
 
+from actors.messages import PROTOCOL
 from actors.service import ClusterView
 
 _END: Final = object()
@@ -46,9 +47,11 @@ class End:
         alive: This side believes that the link stands.
         incoming: Sent by the other side, not delivered yet.
         congested: The other side reads slower than we write; never so here.
+        protocol: The newest version that both sides speak.
     """
 
     congested = False
+    protocol = PROTOCOL
 
     def __init__(self, handler: Handler, role: str, name: str) -> None:
         self.handler = handler

@@ -33,10 +33,13 @@ def settle(world: World) -> None:
 
 
 def _mend(world: World) -> None:
+    world.deaf.clear()
     while world.ghosts:
         ghost(world, 0)
     for shard in range(len(world.log.shards)):
         remake(world, shard)
+    for device in world.keyless():
+        world.upload_keys(device, GATEWAYS[0])
     for name in HOSTS:
         if name not in world.hosts:
             world.start_host(name)

@@ -2,6 +2,7 @@
 
 A step is a tuple of its name and what it needs, nothing else. One that has lost its sense (a step
 before it was left out) does nothing, so that any part of a run is a run.
+Long, because each kind of step is here twice: drawn and performed.
 """
 
 from collections.abc import Callable
@@ -221,7 +222,24 @@ def _task(world: World, host: str, index: int, fate: Fate) -> bool:
 
 def _draw_map(world: World, rng: Random) -> tuple[Any, ...] | None:
     roles: dict[str, Host | Router | Gateway] = {**world.hosts, **world.routers, **world.gateways}
-    return _one([name for name, role in roles.items() if role.version < world.view.version], rng)
+    late = [name for name, role in roles.items() if role.version < world.view.version]
+    return _one([name for name in late if name not in world.deaf], rng)
+
+
+def _draw_deaf(_: World, rng: Random) -> tuple[Any, ...]:
+    return (rng.choice((*HOSTS, *HOSTS, *ROUTERS, *GATEWAYS)),)
+
+
+def _deaf(world: World, name: str) -> None:
+    world.deaf.add(name)
+
+
+def _draw_hear(world: World, rng: Random) -> tuple[Any, ...] | None:
+    return _one(sorted(world.deaf), rng)
+
+
+def _hear(world: World, name: str) -> None:
+    world.deaf.discard(name)
 
 
 def _draw_tick(_: World, rng: Random) -> tuple[Any, ...]:
@@ -273,12 +291,7 @@ def _swap(names: tuple[str, ...], other: tuple[str, ...], shard: int) -> tuple[s
 
 
 def _move(world: World, shard: int) -> None:
-    hosts = _swap(world.view.hosts, HOSTS, shard)
-    taker = world.hosts.get(hosts[shard])
-    if taker is not None and taker.believes_in(shard):
-        # It does not know yet that it had lost the shard: what it has in memory would be out of date.
-        world.apply_view(taker.name)
-    world.show(hosts=hosts)
+    world.show(hosts=_swap(world.view.hosts, HOSTS, shard))
 
 
 def _reroute(world: World, shard: int) -> None:
@@ -352,6 +365,15 @@ def _device(world: World, user: str, gateway: str) -> None:
     world.new_device(user, gateway)
 
 
+def _draw_sign_in(world: World, rng: Random) -> tuple[Any, ...] | None:
+    few = [user for user, devices in world.store.devices.items() if len(devices) < _MOST_DEVICES]
+    return _one(few, rng)
+
+
+def _draw_keys(world: World, rng: Random) -> tuple[Any, ...] | None:
+    return _one(world.keyless(), rng, rng.choice(GATEWAYS))
+
+
 KINDS: dict[str, Kind] = {
     "say": Kind(_draw_say, _say, 8),
     "take": Kind(_draw_take, _take, 8),
@@ -386,6 +408,10 @@ KINDS: dict[str, Kind] = {
     "refresh": Kind(_draw_refresh, World.refresh, 6),
     "device": Kind(_draw_device, _device, 1, fault=True),
     "block": Kind(_draw_block, _block, 1, fault=True),
+    "deaf": Kind(_draw_deaf, _deaf, 1, fault=True),
+    "hear": Kind(_draw_hear, _hear, 1),
+    "sign_in": Kind(_draw_sign_in, World.sign_in, 1, fault=True),
+    "keys": Kind(_draw_keys, World.upload_keys, 2),
 }
 """Every kind of step, by name."""
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from roost.errors import Unavailable
 from sim.seeds.turns import Turn
 from storage.ports import Accepted
-from storage.records import Block, Conversation, Cursor, Device, LogState, MailboxDocument, User
+from storage.records import Block, Conversation, Cursor, Device, LogState, MailboxDocument, User, merged
 
 
 class Store:
@@ -36,6 +36,14 @@ class Store:
     async def devices_of(self, user_ids: Sequence[str]) -> dict[str, list[Device]]:
         """Return the devices."""
         return {user: list(self.devices.get(user, ())) for user in user_ids}
+
+    async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
+        """Raise the floors."""
+        for user, devices in self.devices.items():
+            self.devices[user] = [
+                structs.replace(each, floor=max(each.floor, floors.get((user, each.device), each.floor)))
+                for each in devices
+            ]
 
     async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:
         """Nothing here depends on it."""
@@ -101,9 +109,7 @@ class Store:
         """Merge the rows: of each number the greatest."""
         for row in rows:
             mine = self.rows.setdefault(row.user, {})
-            known = mine.get(row.peer, row)
-            numbers = map(max, structs.astuple(row)[3:], structs.astuple(known)[3:])
-            mine[row.peer] = Conversation(row.user, row.peer, row.peer_name, *numbers)
+            mine[row.peer] = merged(row, mine.get(row.peer, row))
 
     async def cursors_of(self, user_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """Return the cursors."""

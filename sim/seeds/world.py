@@ -24,7 +24,7 @@ from sim.seeds.routers import Router
 from sim.seeds.sockets import Socket
 from sim.seeds.stores import Cache, Store
 from sim.seeds.turns import Task, finish
-from storage.records import Device, KeysRecord, LogState, User, encode_record
+from storage.records import NO_FLOOR, Device, KeysRecord, LogState, ShardMap, User, encode_record
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 HOSTS = ("h0", "h1")
@@ -52,6 +52,7 @@ class World:
 
     Attributes:
         unsure: For each user, how often it was not told whether a block was done.
+        deaf: Roles that hear nothing of the map.
     """
 
     def __init__(self, plan: Plan, actor: type[UserActor] = UserActor) -> None:
@@ -65,6 +66,7 @@ class World:
         self.refreshes: dict[str, str] = {}
         self.ghosts: list[Task] = []
         self.unsure: Counter[str] = Counter()
+        self.deaf: set[str] = set()
         self._actor = actor
         self._lives = 0
         self._digest = blake2b(digest_size=16)
@@ -97,27 +99,52 @@ class World:
         for _ in range(devices):
             self.add_device(name)
 
-    def add_device(self, user: str) -> str:
-        """Give a user one more device; returns its name."""
+    def add_device(self, user: str, *, keys: bool = True) -> str:
+        """Give a user one more device, which can be sent to when it has keys; returns its name."""
         mine = self.store.devices[user]
         name = f"{user.upper()}{len(mine):07d}"
         tops = [document.seq for document in self.store.mailbox(user)]
-        mine.append(Device(user, name, name, 0, keys={}, from_seq=max(tops, default=0)))
+        floor = NO_FLOOR if mine else 0
+        mine.append(
+            Device(user, name, name, 0, {} if keys else None, from_seq=max(tops, default=0), floor=floor)
+        )
         self.truth.owner[name] = user
         self.phones[name] = Phone(user, name, self.truth, self._devices_of)
         self.sockets[name] = []
         return name
 
-    def new_device(self, user: str, gateway: str) -> str:
-        """A user signs in on one more device: the host is to be told, and who writes to the user."""
-        name = self.add_device(user)
-        self.refreshes[name] = user
-        cause = uuid7(self.now_ms, name.encode()[:10])
+    def new_device(self, user: str, gateway: str) -> None:
+        """A user signs in on one more device and uploads its keys."""
+        self._announce(user, self.add_device(user), gateway)
+
+    def sign_in(self, user: str) -> None:
+        """A user signs in on one more device, which has no keys yet: the host is to be told."""
+        self.refreshes[self.add_device(user, keys=False)] = user
+
+    def keyless(self) -> list[str]:
+        """Return the devices that have no keys."""
+        return [e.device for devices in self.store.devices.values() for e in devices if e.keys is None]
+
+    def upload_keys(self, device: str, gateway: str) -> bool:
+        """A device uploads its keys."""
+        if device not in self.keyless():
+            return False
+        user = self.truth.owner[device]
+        self.store.devices[user] = [
+            structs.replace(each, keys={}) if each.device == device else each
+            for each in self.store.devices[user]
+        ]
+        self._announce(user, device, gateway)
+        return True
+
+    def _announce(self, user: str, device: str, gateway: str) -> None:
+        """The host is to be told of a device that can be sent to, and who writes to its user."""
+        self.refreshes[device] = user
+        cause = uuid7(self.now_ms, device.encode()[:10])
         peers = self.store.rows.get(user, {})
-        told = [(to, KeysRecord(to, cause, user, user, name, "added", self.now_ms)) for to in peers]
+        told = [(to, KeysRecord(to, cause, user, user, device, "added", self.now_ms)) for to in peers]
         sequencer = self.gateways[gateway].sequencer
         finish(sequencer.append([(to, encode_record(record)) for to, record in told]))
-        return name
 
     def refresh(self, gateway: str) -> bool:
         """Let a gateway tell a host that a user's devices have changed; it is told again until it is done."""
@@ -134,7 +161,7 @@ class World:
         return True
 
     def _devices_of(self, user: str) -> list[str]:
-        return [device.device for device in self.store.devices[user]]
+        return [device.device for device in self.store.devices[user] if device.keys is not None]
 
     def users_of(self, shard: int) -> list[str]:
         """Return the users of a shard."""
@@ -148,7 +175,7 @@ class World:
     def connect(self, device: str, gateway: str, way: str = "stream") -> None:
         """Open a connection from a phone to a gateway, as a ``stream`` or by long ``poll``."""
         role, who = self.gateways[gateway], self.principal(device)
-        socket = Polling(role, who) if way == "poll" else Socket(role, who, role.hosts.number())
+        socket = Polling(role, who) if way == "poll" else Socket(role, who)
         self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
         self.phones[device].connect(socket)
 
@@ -206,10 +233,12 @@ class World:
 
     def show(self, **changes: Any) -> None:
         """Make the next version of the map; roles learn it when a step says so."""
-        before = self.view.hosts
+        before, version = self.view.hosts, self.view.version + 1
+        drawn = ShardMap(version - 1, before, (), (), since=self.view.since)
         self.view = structs.replace(
             self.view,
-            version=self.view.version + 1,
+            version=version,
+            since=drawn.since_with(changes.get("hosts", before), version),
             bases=tuple(self.store.logs[shard].base for shard in range(len(self.log.shards))),
             addresses=dict.fromkeys(self.hosts, ("", 0)),
             incarnations={name: host.life for name, host in self.hosts.items()},
@@ -222,7 +251,7 @@ class World:
     def apply_view(self, name: str) -> bool:
         """Let a role learn the map, and find its hosts."""
         role = self.hosts.get(name) or self.routers.get(name) or self.gateways.get(name)
-        if role is None or role.version >= self.view.version:
+        if role is None or role.version >= self.view.version or name in self.deaf:
             return False
         role.learn(self.view)
         if not isinstance(role, Host):

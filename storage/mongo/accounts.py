@@ -60,6 +60,10 @@ class AccountsPart(Part):
             devices[device.user].append(device)
         return devices
 
+    async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
+        changes = [({"_id": row_id(*of)}, {"$max": {"floor": seq}}) for of, seq in floors.items()]
+        await self._devices.bulk(changes, upsert=False)
+
     async def rename_device(self, user_id: str, device: str, name: str) -> bool:
         identity = row_id(user_id, device)
         sealed = self._ring.seal("devices", identity, "name", name)

@@ -10,7 +10,7 @@ from roost.errors import Unavailable
 from storage.keyring import KeyRing, SealBroken
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
-from storage.records import Block, Device, Session, User
+from storage.records import NO_FLOOR, Block, Device, Session, User
 from tests.real_servers import proxied
 
 ALICE = User("u-alice", "alice", "hash", "Alice", 1, phone="+4670111222", email="alice@example.org")
@@ -64,6 +64,13 @@ async def test_devices(store: MongoStore) -> None:
     assert await store.remove_device("u-alice", "PHONEPHONE")
     assert not await store.remove_device("u-alice", "PHONEPHONE")
     assert await store.devices_of(["u-alice"]) == {"u-alice": [older]}
+
+
+async def test_a_floor_only_rises_and_needs_its_device(store: MongoStore) -> None:
+    await store.add_device(msgspec.structs.replace(PHONE, floor=NO_FLOOR))
+    for seq, floor in ((0, 0), (7, 7), (5, 7)):
+        await store.raise_floors({("u-alice", "PHONEPHONE"): seq, ("u-alice", "OTHEROTHER"): 9})
+        assert [each.floor for each in (await store.devices_of(["u-alice"]))["u-alice"]] == [floor]
 
 
 async def test_push_token_is_dropped_only_if_it_is_still_that_one(store: MongoStore) -> None:

@@ -102,7 +102,7 @@ async def test_map_versions_follow_each_other(store: MongoStore) -> None:
     assert await store.put_shard_map(first)
     assert not await store.put_shard_map(first)
     assert not await store.put_shard_map(msgspec.structs.replace(first, version=3))
-    rivals = [ShardMap(2, (f"h{n}",), ("r1",), ("p1",)) for n in range(20)]
+    rivals = [ShardMap(2, (f"h{n}",), ("r1",), ("p1",), since=(2,)) for n in range(20)]
     won = await asyncio.gather(*(store.put_shard_map(rival) for rival in rivals))
     assert sum(won) == 1
     assert await store.shard_map() == rivals[won.index(True)]

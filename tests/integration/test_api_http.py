@@ -377,6 +377,16 @@ async def flush(redis_url: str) -> None:
     await client.aclose()
 
 
+async def test_a_gateway_without_a_map_says_so_when_asked_for_a_message(
+    alice: Person, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = await world.person()
+    _, accepted = await alice.send(bob)
+    monkeypatch.setattr(world.gateways[0].deps.sequencer, "_bases", [])
+    status, problem = await alice.call("GET", f"/v1/messages/{accepted['id']}")
+    assert (status, problem["code"]) == (503, "unavailable")
+
+
 async def test_state_of_a_message(alice: Person, world: World) -> None:
     bob = await world.person()
     _, accepted = await alice.send(bob)

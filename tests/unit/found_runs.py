@@ -320,4 +320,630 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             reroute 0
         """),
     ),
+    "a block on its way to the store was not known to an actor that was loaded meanwhile": (
+        Plan(1, (1, 1, 1, 1)),
+        _steps("""
+            turn r0 6
+            turn r0 1
+            net r0>h0 1
+            block bob cat True g0
+            net g0>h0 1
+            task h0 6 done
+            task h0 0 done
+            task h0 3 done
+            block bob ann True g0
+            task h0 1 done
+            task h0 0 done
+            task h0 4 done
+            passivate h0/bob
+            net g0>h0 1
+            task h0 3 done
+            task h0 6 done
+            task h0 3 done
+            task h0 3 done
+            task h0 2 done
+        """),
+    ),
+    "a floor raised for a device was forgotten with the actor": (
+        Plan(2, (1, 1, 2, 2)),
+        _steps("""
+            turn r1 2
+            say DAN0000001 bob
+            turn r1 2
+            turn r0 1
+            connect DAN0000000 g0 stream
+            up DAN0000000 0 done
+            net r1>h1 6
+            block ann bob True g0
+            drop DAN0000000
+            up DAN0000000 0 lost
+            net g0>h1 1
+            task h1 7 done
+            task h1 6 done
+            task h1 3 done
+            net g0>h1 1
+            task h1 6 done
+            connect DAN0000001 g0 stream
+            net g0>h1 1
+            task h1 0 done
+            connect BOB0000000 g1 poll
+            turn r0 2
+            up DAN0000001 0 done
+            net g0>h1 1
+            task h1 7 done
+            task h1 0 done
+            move 0
+            task h1 1 done
+            task h1 2 done
+            net r0>h0 1
+            net h1>g0 2
+            say DAN0000001 bob
+            task h1 1 done
+            up BOB0000000 0 done
+            net g1>h0 1
+            task h0 0 done
+            task h1 2 done
+            task h0 5 done
+            task h0 1 done
+            down DAN0000001 1
+            flush DAN0000001
+            up DAN0000001 0 done
+            task h0 1 done
+            task h1 4 done
+            task h0 2 done
+            turn r0 6
+            kill BOB0000000
+            write h1 rest
+            net r0>h0 1
+            task h0 3 done
+            device bob g0
+            write h0 documents
+            task h0 6 done
+            task h1 7 done
+            write h0 rows
+            task h0 5 done
+            map h0
+            net h0>r0 6
+            connect BOB0000000 g0 stream
+            drop BOB0000000
+        """),
+    ),
+    "what was stored before an actor knew a device was claimed by the device": (
+        Plan(2, (1, 2)),
+        _steps("""
+            turn r1 2
+            connect BOB0000000 g1 stream
+            turn r0 6
+            turn r0 1
+            up BOB0000000 0 refused
+            turn r1 6
+            net r1>h1 2
+            net r0>h0 2
+            move 1
+            device bob g1
+            net g1>h0 6
+            say BOB0000001 ann
+            connect ANN0000000 g1 poll
+            task h0 7 done
+            say BOB0000002 ann
+            connect BOB0000002 g0 stream
+            up ANN0000000 0 done
+            task h0 3 done
+            task h0 7 done
+            up BOB0000002 0 done
+            net g0>h0 1
+            net g1>h1 1
+            task h0 1 done
+            task h0 5 done
+            task h1 0 done
+            task h1 5 done
+            task h0 7 done
+            task h1 7 done
+            task h1 5 done
+            task h1 4 done
+            net h0>g0 1
+            task h1 6 done
+            down BOB0000002 2
+            flush BOB0000002
+            up BOB0000002 0 done
+            device ann g0
+            gateway g1
+            turn r1 1
+            net r1>h1 1
+            write h1 rows
+            connect ANN0000000 g1 stream
+            write h1 documents
+            task h1 6 done
+            up ANN0000000 0 done
+            task h1 0 done
+            net h1>r1 6
+            map r1
+            turn r1 1
+            gateway g1
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+        """),
+    ),
+    "the records of a log that was made anew were handed on under the base of the one before": (
+        Plan(1, (1, 2)),
+        _steps("""
+            turn r0 2
+            turn r0 1
+            net r0>h0 1
+            connect BOB0000000 g0 poll
+            up BOB0000000 0 done
+            say BOB0000000 ann
+            net g0>h0 1
+            task h0 1 done
+            say BOB0000000 ann
+            task h0 4 done
+            task h0 2 done
+            task h0 3 done
+            task h0 5 done
+            gateway g0
+            task h0 2 done
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            connect ANN0000000 g1 stream
+            up ANN0000000 0 done
+            net g1>h0 2
+            net g0>h0 2
+            net h0>g0 6
+            task h0 5 done
+            down BOB0000000 1
+            task h0 1 done
+            lose 0
+            task h0 1 done
+            flush BOB0000000
+            task h0 4 done
+            up BOB0000000 0 done
+            tick 20000
+            up BOB0000000 0 done
+            tick 20000
+            flush BOB0000000
+            up BOB0000000 0 done
+            remake 0
+            map r0
+            turn r0 2
+            up BOB0000000 0 done
+            lose 0
+            down BOB0000000 6
+            remake 0
+            tick 20000
+            flush BOB0000000
+            up BOB0000000 0 done
+            turn r0 1
+        """),
+    ),
+    "a repeat counted as stored before what it repeats was": (
+        Plan(1, (2, 1)),
+        _steps("""
+            turn r0 2
+            turn r0 6
+            net r0>h0 1
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+            gateway g0
+            say ANN0000000 bob
+            net g0>h0~1 2
+            connect BOB0000000 g0 stream
+            task h0 6 done
+            task h0 0 done
+            task h0 1 done
+            up BOB0000000 0 done
+            net g0>h0 6
+            task h0 5 done
+            task h0 6 done
+            task h0 4 done
+            say ANN0000001 bob
+            task h0 6 done
+            connect ANN0000001 g0 stream
+            task h0 2 done
+            task h0 7 done
+            task h0 6 done
+            task h0 2 done
+            task h0 6 done
+            up ANN0000001 0 done
+            net g0>h0 1
+            net h0>g0 6
+            down ANN0000001 6
+            lose 0
+            remake 0
+            flush ANN0000001
+            up ANN0000001 0 done
+            turn r0 1
+            map r0
+            turn r0 1
+            net r0>h0 2
+            turn r0 1
+            net r0>h0 2
+            write h0 rows
+            task h0 5 done
+            net h0>r0 6
+            crash h0 0
+        """),
+    ),
+    "the records of a new log were handed to one host under the old base and to another under the new": (
+        Plan(2, (2, 1)),
+        _steps("""
+            turn r1 6
+            turn r1 1
+            turn r0 1
+            turn r0 1
+            connect ANN0000001 g1 poll
+            up ANN0000001 0 done
+            net r1>h1 1
+            net g1>h1 2
+            task h1 2 done
+            connect BOB0000000 g0 stream
+            task h1 1 done
+            task h1 1 done
+            up BOB0000000 0 done
+            task h1 1 done
+            net r0>h0 1
+            task h1 2 done
+            say ANN0000000 bob
+            net g0>h0 1
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+            task h0 5 done
+            task h0 4 done
+            task h0 3 done
+            task h0 4 done
+            task h0 2 done
+            task h0 0 done
+            task h1 1 done
+            net g0>h1 6
+            lose 0
+            remake 0
+            net h1>g0 2
+            down ANN0000000 2
+            flush ANN0000000
+            up ANN0000000 0 done
+            move 0
+            turn r0 6
+            map r0
+            map h1
+            net r0>h0 6
+            turn r0 1
+            turn r0 2
+            net r0>h1 6
+            task h1 0 done
+            task h1 2 done
+            task h1 7 done
+            task h1 1 done
+            task h1 6 done
+            task h1 0 done
+        """),
+    ),
+    "a message was told as delivered because another one had its number": (
+        Plan(1, (1, 1, 2, 1)),
+        _steps("""
+            connect CAT0000000 g1 stream
+            turn r0 1
+            up CAT0000000 0 done
+            say CAT0000001 ann
+            turn r0 2
+            say BOB0000000 cat
+            net r0>h0 1
+            net g1>h0 6
+            say BOB0000000 ann
+            task h0 7 done
+            task h0 7 done
+            task h0 6 done
+            task h0 3 done
+            task h0 2 done
+            task h0 6 done
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            say CAT0000000 ann
+            net h0>g1 6
+            net g0>h0 6
+            task h0 0 done
+            task h0 0 done
+            task h0 7 done
+            task h0 3 done
+            task h0 2 done
+            task h0 6 done
+            net h0>g0 2
+            down BOB0000000 2
+            down CAT0000000 1
+            flush CAT0000000
+            flush BOB0000000
+            up CAT0000000 0 done
+            lose 0
+            up BOB0000000 0 done
+            remake 0
+            up BOB0000000 0 done
+            turn r0 6
+        """),
+    ),
+    "a shard that was elsewhere before its host heard of it went on with what was in memory": (
+        Plan(1, (1, 1, 1, 1)),
+        _steps("""
+            net g0>h0 2
+            turn r0 1
+            turn r0 1
+            net r0>h0 6
+            connect CAT0000000 g0 stream
+            up CAT0000000 0 done
+            net g0>h0 1
+            task h0 1 refused
+            move 0
+            task h0 3 refused
+            map h1
+            task h0 0 done
+            connect DAN0000000 g0 stream
+            map r0
+            turn r0 1
+            task h0 6 done
+            up DAN0000000 0 done
+            task h0 1 done
+            turn r0 1
+            net r0>h1 1
+            task h0 0 done
+            net g0>h0 1
+            task h0 3 done
+            task h0 2 done
+            task h0 1 done
+            task h0 2 done
+            move 0
+            say DAN0000000 cat
+            map r0
+            net h0>g0 6
+            task h0 0 done
+            task h0 0 done
+            task h0 6 done
+            task h0 4 done
+            net h0>g0 1
+            down DAN0000000 1
+            flush DAN0000000
+            turn r0 6
+            up DAN0000000 0 done
+            turn r0 1
+            net r0>h0 6
+            net g1>h0 6
+            drop CAT0000000
+            connect CAT0000000 g1 poll
+            up CAT0000000 0 done
+            net g1>h0 1
+            move 0
+        """),
+    ),
+    "a receipt went down with its log, and nobody said it again": (
+        Plan(1, (1, 2, 1, 2)),
+        _steps("""
+            turn r0 6
+            turn r0 1
+            net r0>h0 1
+            connect BOB0000001 g0 stream
+            up BOB0000001 0 done
+            kill BOB0000001
+            up BOB0000001 0 done
+            net g0>h0 2
+            task h0 5 done
+            net g0>h0 1
+            task h0 2 done
+            task h0 1 done
+            task h0 0 done
+            task h0 4 done
+            task h0 5 done
+            say CAT0000000 bob
+            connect CAT0000000 g0 stream
+            up CAT0000000 0 done
+            net g0>h0 1
+            task h0 6 done
+            task h0 4 done
+            task h0 2 done
+            task h0 3 done
+            task h0 3 done
+            task h0 0 done
+            net h0>g0 1
+            down CAT0000000 1
+            flush CAT0000000
+            up CAT0000000 0 done
+            turn r0 1
+            net r0>h0 6
+            connect BOB0000001 g0 stream
+            up BOB0000001 0 done
+            net g0>h0 2
+            net h0>g0 6
+            down BOB0000001 2
+            take BOB0000001 6
+            flush BOB0000001
+            up BOB0000001 0 done
+            net g0>h0 1
+            write h0 receipts
+            task h0 0 done
+            lose 0
+        """),
+    ),
+    "a client kept the number that went down with the log, and took a watermark above it for its message's": (
+        Plan(1, (2, 1, 2, 2, 1)),
+        _steps("""
+            turn r0 1
+            say ANN0000001 bob
+            turn r0 2
+            net r0>h0 1
+            connect ANN0000001 g1 stream
+            connect ANN0000000 g0 stream
+            up ANN0000001 0 done
+            up ANN0000000 0 done
+            net g1>h0 2
+            task h0 0 done
+            task h0 1 done
+            task h0 2 done
+            task h0 5 done
+            task h0 2 done
+            task h0 4 done
+            net h0>g1 2
+            down ANN0000001 1
+            net g0>h0 2
+            connect CAT0000001 g0 stream
+            say CAT0000000 bob
+            up CAT0000001 0 done
+            net g0>h0 1
+            connect BOB0000000 g1 poll
+            task h0 4 done
+            task h0 7 done
+            task h0 7 done
+            task h0 5 done
+            task h0 4 done
+            task h0 3 done
+            up BOB0000000 0 done
+            net g1>h0 1
+            task h0 7 done
+            task h0 4 done
+            flush ANN0000001
+            up ANN0000001 0 done
+            task h0 2 done
+            net h0>g0 6
+            tick 20000
+            task h0 6 done
+            lose 0
+            say ANN0000001 bob
+            block cat dan False g0
+            task h0 5 done
+            task h0 7 done
+            say ANN0000000 bob
+        """),
+    ),
+    "actors that waited for the log before held up those whose records it waited for": (
+        Plan(1, (2, 2, 1, 2, 1)),
+        _steps("""
+            reroute 0
+            net g1>h0 2
+            map r1
+            turn r1 6
+            turn r1 6
+            net r1>h0 1
+            connect BOB0000001 g1 stream
+            up BOB0000001 0 done
+            net g1>h0 1
+            say BOB0000001 eve
+            reroute 0
+            say BOB0000001 ann
+            task h0 0 done
+            task h0 1 done
+            task h0 2 done
+            task h0 6 done
+            task h0 6 done
+            task h0 1 done
+            net h0>g1 1
+            down BOB0000001 2
+            turn r0 1
+            reroute 0
+            reroute 0
+            flush BOB0000001
+            up BOB0000001 0 done
+            turn r0 6
+            lose 0
+            remake 0
+            up BOB0000001 0 done
+            map r0
+            turn r0 1
+            net r0>h0 1
+        """),
+    ),
+    "nobody asked for what was accepted before a message that has another number now": (
+        Plan(1, (1, 2, 2, 1, 1)),
+        _steps("""
+            turn r0 6
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            net g0>h0 1
+            turn r0 1
+            net r0>h0 2
+            net g0>h0 1
+            task h0 3 done
+            task h0 2 done
+            task h0 1 done
+            task h0 6 done
+            task h0 3 done
+            task h0 2 done
+            net h0>g0 1
+            say BOB0000000 ann
+            down BOB0000000 1
+            flush BOB0000000
+            up BOB0000000 0 done
+            up BOB0000000 0 done
+            down BOB0000000 1
+            say BOB0000000 ann
+            flush BOB0000000
+            up BOB0000000 0 done
+            lose 0
+            move 0
+            tick 20000
+            block ann bob True g0
+        """),
+    ),
+    "a message was stored by a host that did not have the block yet, and goes to no device": (
+        Plan(2, (2, 1, 1, 1)),
+        _steps("""
+            turn r0 2
+            net g1>h0 6
+            net g0>h1 2
+            connect CAT0000000 g0 stream
+            net g0>h0 1
+            turn r0 1
+            net r0>h0 2
+            up CAT0000000 0 done
+            connect ANN0000001 g0 stream
+            up ANN0000001 0 done
+            say CAT0000000 bob
+            turn r1 1
+            connect BOB0000000 g1 stream
+            turn r1 1
+            net r1>h1 6
+            up BOB0000000 0 done
+            net g1>h0 1
+            task h0 4 done
+            task h0 2 done
+            task h0 2 done
+            task h0 5 done
+            block bob ann True g0
+            net g0>h0 1
+            task h0 6 done
+            net g0>h1 1
+            task h0 6 done
+            net g0>h1 6
+            task h1 0 done
+            task h1 5 done
+            task h1 7 done
+            task h1 2 done
+            task h1 6 done
+            task h1 7 done
+            task h1 4 done
+            task h1 0 done
+            task h1 6 done
+            net h1>g0 2
+            task h1 0 done
+            task h1 2 done
+            task h1 0 done
+            net h1>g0 2
+            down CAT0000000 1
+            move 0
+            flush CAT0000000
+            map r0
+            up CAT0000000 0 done
+            map h1
+            say ANN0000001 bob
+            turn r0 2
+            down ANN0000001 2
+            move 0
+            flush ANN0000001
+            turn r0 1
+            net r0>h1 1
+            net r0>h1 1
+            task h1 4 done
+            task h1 6 done
+            task h1 4 done
+            up ANN0000001 0 done
+            task h1 0 done
+            task h1 7 done
+            task h1 4 done
+            turn r0 2
+            net r0>h1 6
+        """),
+    ),
 }

@@ -192,11 +192,11 @@ class World:
     def perform(self, effect: do.Effect, offset: int | None) -> None:
         self.effects.append(effect)
         assert offset is not None or not isinstance(effect, do.Store)
-        if isinstance(effect, do.Store | do.PutRow | do.EmitReceipt) and offset is not None:
+        if isinstance(effect, do.Store | do.PutRow | do.PutFloor | do.EmitReceipt) and offset is not None:
             self.offsets.hold(offset)
             self.pending.append((offset, effect))
-        elif isinstance(effect, do.PutRow):
-            self.put_row(effect.row)
+        elif isinstance(effect, do.PutRow | do.PutFloor):
+            self.put(effect)
         elif isinstance(effect, do.Wake):
             self.wakes.append(effect)
         elif isinstance(effect, do.EmitReceipt):
@@ -224,6 +224,15 @@ class World:
         numbers = map(max, structs.astuple(row)[3:], structs.astuple(known)[3:])
         self.rows[row.peer] = Conversation(row.user, row.peer, row.peer_name, *numbers)
 
+    def put(self, effect: do.PutRow | do.PutFloor) -> None:
+        if isinstance(effect, do.PutRow):
+            self.put_row(effect.row)
+            return
+        self.devices = tuple(
+            structs.replace(d, floor=max(d.floor, effect.floor)) if d.device == effect.device else d
+            for d in self.devices
+        )
+
     def store_one(self, index: int) -> None:
         """Let one durable effect finish, whichever."""
         if not self.pending:
@@ -232,8 +241,8 @@ class World:
         if isinstance(effect, do.Store):
             known = self.documents.setdefault(effect.document.seq, effect.document)
             assert known == effect.document, "a replay wrote other bytes"
-        elif isinstance(effect, do.PutRow):
-            self.put_row(effect.row)
+        elif isinstance(effect, do.PutRow | do.PutFloor):
+            self.put(effect)
         elif isinstance(effect, do.EmitReceipt):
             self.tell(effect)
         self.offsets.done(offset)

@@ -443,6 +443,41 @@ def test_the_server_is_asked_again_about_what_stays_undelivered(state: str) -> N
     assert (world.session.state.outbox == {}) is (state == "delivered")
 
 
+def test_a_number_that_went_down_with_the_log_is_not_covered_by_a_watermark_above_it() -> None:
+    """The message was sent twice: the log that took the first was lost, and the second has another number."""
+    world = accepted()
+    message_id = world.submitted["bob"][0]
+    first = world.session.state.outbox[message_id].seq or 0
+    second = first + JUMP + 2
+    world.pass_time(CHECK_MS)
+    (check,) = world.checks
+    world.perform(world.session.outbox.checked(check.id, {"seq": second, "state": "stored"}, world.now))
+    told = len(world.told)
+    for watermark in (second - 1, second):
+        receipt = ReceiptEntry(watermark, 0, START_MS, "bob", watermark, 0)
+        world.perform(world.session.received(Batch([receipt]), world.now))
+    assert world.told[told:] == [
+        events.Delivered("bob", second - 1),
+        events.Delivered("bob", second, (message_id,)),
+    ]
+
+
+def test_what_was_accepted_before_a_message_that_has_another_number_is_asked_about() -> None:
+    world = accepted()
+    before = world.submitted["bob"][0]
+    message_id = world.submit("bob")
+    world.perform(world.session.outbox.sealed(message_id, {}, world.now))
+    first = world.session.state.outbox[before].seq or 0
+    world.perform(world.session.received(Accepted(message_id, first + 1, world.now), world.now))
+    world.checks.clear()
+    world.pass_time(CHECK_MS)
+    (check,) = world.checks
+    assert check.id == message_id
+    answer = {"seq": first + JUMP, "state": "stored"}
+    world.perform(world.session.outbox.checked(check.id, answer, world.now))
+    assert [each.id for each in world.checks] == [message_id, before]
+
+
 def test_a_question_without_an_answer_is_asked_again() -> None:
     world = accepted()
     world.pass_time(CHECK_MS)

@@ -80,7 +80,7 @@ async def role(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S
 def newer(**lives: str) -> ShardMap:
     named = {name.replace("_", "-"): life for name, life in lives.items()}
     addresses = {"host-1": ("10.0.0.1", 5), "host-2": ("10.0.0.2", 6)}
-    return ShardMap(4, ("host-2", "host-2"), ("router-2",) * 2, ("",) * 2, addresses, named, 1)
+    return ShardMap(4, ("host-2", "host-2"), ("router-2",) * 2, ("",) * 2, addresses, named, 1, (4, 2))
 
 
 async def test_who_is_visited_asks_nobody(world: World, role: Service) -> None:
@@ -105,7 +105,7 @@ async def test_who_has_its_place_takes_the_newer_map(world: World, role: Service
     await until(lambda: "" if len(world.views) > 1 else "no map", within=5)
     taken = world.views[-1]
     assert (taken.version, taken.hosts, taken.bases) == (4, ("host-2", "host-2"), (70, 90))
-    assert taken.incarnations == {"host-1": life, "host-2": "b"}
+    assert (taken.incarnations, taken.since) == ({"host-1": life, "host-2": "b"}, (4, 2))
     asked = world.asked
     await until(lambda: "" if world.asked > asked + 2 else "nothing is asked", within=5)
     assert (len(world.views), world.ended) == (2, 0)

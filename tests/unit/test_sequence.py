@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from actors.service import DOUBT_S
 from api.sequence import Sequencer
 from roost.errors import Unavailable
 from roost.ids import shard_of
@@ -101,3 +102,14 @@ async def test_added_shards_have_numbers_of_their_own() -> None:
     world.log.offsets = [0]
     assert await world.sequencer.append([(user, b"")]) == [NEW]
     assert world.sequencer.end_of(0) == OLD + 6, "what is known of the others stays"
+
+
+async def test_a_gateway_that_was_not_visited_asks_which_log_it_wrote_to() -> None:
+    """The new log is longer by now than what this gateway saw of the old one, and no map has come."""
+    world = World()
+    world.sequencer.visited()
+    assert await world.append((0, 3)) == [OLD + 3]
+    world.store.bases = [NEW] * SHARDS
+    world.sequencer._visited_s = world.sequencer._now_s() - DOUBT_S - 1
+    assert await world.append((0, 7)) == [None]
+    assert await world.append((0, 8)) == [NEW + 8]

@@ -108,6 +108,15 @@ def test_new_seeds_differ_every_time() -> None:
     assert first != second
 
 
+def test_a_commit_plays_seeds_of_its_own() -> None:
+    first, second = (parser().parse_args(["--from", "commit"]).first for _ in range(2))
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if head.returncode == 0:
+        assert first == second == int(head.stdout[:10], 16)
+    else:  # a copy without its history
+        assert first != second
+
+
 def test_the_command_tells_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seeds", "20", "--jobs", "1"]) == 0
     told = capsys.readouterr().out

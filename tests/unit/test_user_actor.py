@@ -13,8 +13,16 @@ from actors import effects as do
 from actors import events as ev
 from actors.user import WAKE_AGAIN_MS, UserActor
 from roost import wire
-from storage.records import Block, Device, KeysRecord, MessageRecord, SentRecord, encode_record
-from tests.unit.mailbox_world import BASE, ME, World
+from storage.records import (
+    NO_FLOOR,
+    Block,
+    Device,
+    KeysRecord,
+    MessageRecord,
+    SentRecord,
+    encode_record,
+)
+from tests.unit.mailbox_world import BASE, ME, Phone, World
 
 SENDERS = ("alice", "bob", "carol")
 
@@ -551,3 +559,52 @@ def test_a_later_device_acknowledges_nothing_older_than_itself(*, crash: bool) -
     world.ack("P", BASE + 1)
     assert world.told["alice"][-1] == (BASE + 3, BASE + 2)
     assert world.told["bob"] == [(BASE + 3, 0)]
+
+
+def test_a_device_without_keys_claims_nothing_of_that_time_after_a_reload() -> None:
+    world = World(phones=("P",))
+    world.devices += (Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR),)
+    world.phones["Q"] = Phone("Q")
+    world.load()
+    world.append("alice", 1, phones=("P",))  # Q has no keys yet
+    world.append("alice", 2)
+    world.catch_up()
+    assert world.offsets.stored == 0
+    world.store_all()
+    world.commit()
+    world.crash()
+    world.attach("Q")
+    world.run()
+    world.ack("Q", BASE + 1)
+    assert world.told["alice"] == []
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE + 1)
+    assert world.told["alice"][-1] == (BASE + 1, 0)
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_acknowledge(
+    *, reload: bool
+) -> None:
+    world = World(phones=("P",))
+    world.append("alice", 1)
+    world.catch_up()
+    late = Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR)  # the store did not have the entry yet
+    world.devices, world.phones["Q"] = (*world.devices, late), Phone("Q")
+    world.store_all()
+    world.commit()
+    if reload:
+        world.load()
+    else:
+        world.feed(ev.TimePassed())  # the entry leaves the memory
+        world.feed(ev.Refreshed(None, ME, world.devices))
+    world.append("alice", 2)
+    world.catch_up()
+    world.attach("Q")
+    world.run()
+    world.ack("Q", BASE + 1)
+    assert world.told["alice"] == []
+    assert world.devices[1].floor == BASE  # written down: nobody looks again
+    world.load()
+    assert world.actor.devices["Q"].examined

@@ -1,0 +1,154 @@
+"""A log that is lost and made anew: what of the one before still counts, and who may be mistaken about it."""
+
+from typing import Any, cast
+
+import pytest
+
+from actors import messages as m
+from actors.messages import Open
+from actors.service import ASK_AGAIN_S, DOUBT_S
+from cluster.router import Router as RealRouter
+from sim.seeds.hosts import Host
+from sim.seeds.links import End
+from sim.seeds.logs import Reader
+from sim.seeds.turns import finish
+from sim.seeds.world import Plan, World
+from storage.records import MessageRecord, encode_record
+
+NEW_BASE = 2**32
+CAUSE = "01a3185c-5000-7000-8001-414e4e303030"
+HELLO = encode_record(
+    MessageRecord("ann", CAUSE, "bob", "bob", "BOB0000000", 0, 0, "s", {"ANN0000000": b"x"})
+)
+
+
+class Nobody:
+    """The other side of a link, which only takes what is sent to it."""
+
+    def opened(self, link: Any) -> None: ...
+    def received(self, link: Any, messages: list[Any]) -> None: ...
+    def closed(self, link: Any) -> None: ...
+
+
+class OneShard:
+    """A host with one shard, and a router that opened it under the base 1."""
+
+    def __init__(self) -> None:
+        self.world = World(Plan(1, (1, 1)))
+        self.host: Host = self.world.hosts["h0"]
+        self.router = End(Nobody(), "router", "r9")
+        self.host.opened(self.router)
+        self.host.received(self.router, [Open(0, 1, 0, 0)])
+
+    def bring(self, value: bytes) -> None:
+        self.host.received(self.router, [m.Batch([m.Part(0, [0], [value])])])
+
+    def run(self, *kinds: str) -> None:
+        """Let look-ups and these kinds of writes end."""
+        while self.host.tasks or any(kind in kinds for kind in self.host.writes()):
+            for kind in kinds:
+                self.host.write(kind)
+            if self.host.tasks:
+                self.host.go_on(0, "done")
+
+    def stored(self) -> list[int]:
+        """Return what the router was told since last time: its end sends to itself."""
+        told = [each for each in self.router.incoming if isinstance(each, m.Stored)]
+        self.router.incoming.clear()
+        return [each.offsets[0] for each in told]
+
+
+def test_a_repeat_is_stored_once_what_it_repeats_is() -> None:
+    it = OneShard()
+    it.bring(HELLO)
+    it.run()
+    it.host.received(it.router, [Open(0, NEW_BASE, 0, 1)])  # the log was lost: bob sent it again
+    it.bring(HELLO)
+    it.stored()
+    it.run("rows")
+    assert it.stored() == []
+    it.run("documents")
+    assert it.stored() == [1]
+    assert [each.seq for each in it.world.store.mailbox("ann")] == [1]
+
+
+def test_who_waits_for_the_log_before_does_not_hold_up_whom_it_waits_for() -> None:
+    it = OneShard()
+    to_bob = MessageRecord("bob", CAUSE, "ann", "ann", "ANN0000000", 0, 0, "s", {"BOB0000000": b"x"})
+    it.host.received(
+        it.router,
+        [
+            m.Batch([m.Part(0, [0], [HELLO])]),
+            Open(0, NEW_BASE, 0, 1),
+            m.Batch([m.Part(0, [0], [encode_record(to_bob)])]),
+        ],
+    )
+    for _ in range(100):  # who waits asks again and again
+        it.host.write("documents")
+        it.host.write("rows")
+        it.host.go_on(0, "done")
+        it.host.go_on(1, "done")
+    assert [each.seq for each in it.world.store.mailbox("ann")] == [1]
+    assert [each.seq for each in it.world.store.mailbox("bob")] == [NEW_BASE]
+
+
+@pytest.mark.parametrize("by_map", [True, False])
+def test_a_shard_is_not_opened_under_the_base_of_a_log_before(*, by_map: bool) -> None:
+    it = OneShard()
+    if by_map:
+        it.world.lose_log(0)
+        it.world.remake_log(0)
+        it.host.learn(it.world.view)
+    else:
+        it.host.received(it.router, [Open(0, NEW_BASE, 0, 0)])
+    it.router.incoming.clear()
+    it.host.received(it.router, [Open(0, 1, 0, 0)])
+    assert [type(each) for each in it.router.incoming] == [m.NotMine]
+
+
+def test_records_of_a_log_that_the_router_s_map_does_not_know_go_nowhere() -> None:
+    world = World(Plan(1, (1, 1)))
+    router = world.routers["r0"]
+    for _ in range(2):
+        router.turn(6)
+        world.reach_hosts("r0")
+    world.lose_log(0)
+    world.remake_log(0)
+    world.log.shards[0] = [HELLO]
+    world.links.deliver("r0>h0", 6)
+    router.turn(6)
+    assert "r0>h0" not in world.links.busy()
+    world.apply_view("r0")
+    router.turn(6)
+    router.turn(6)
+    assert "r0>h0" in world.links.busy()
+
+
+class Timed(RealRouter):
+    """A router whose clock stands still."""
+
+    now_s = 100.0
+
+    def _now_s(self) -> float:
+        return self.now_s
+
+
+@pytest.mark.parametrize("by_map", [True, False])
+def test_a_router_that_is_not_visited_or_does_not_turn_is_in_doubt(*, by_map: bool) -> None:
+    world = World(Plan(1, (1,)))
+    router = Timed("r0", cast("Any", Reader(world.log)), cast("Any", world.store), b"")
+    assert router._in_doubt()
+    router._turned_s = router.now_s
+    finish(router.apply(world.view))
+    assert not router._in_doubt()
+    router.now_s += DOUBT_S + 0.1
+    if by_map:
+        router._turned_s = router.now_s
+    else:
+        finish(router.apply(world.view))
+    assert router._in_doubt()
+    finish(router._ask_for_bases({}))
+    assert not router._in_doubt()
+    router.now_s += ASK_AGAIN_S + 0.1
+    router._turned_s = router.now_s
+    assert router._in_doubt() is by_map

@@ -1,0 +1,47 @@
+"""What is said of a message whose receipt went down with a log."""
+
+from typing import Any, cast
+
+import pytest
+
+from api.progress import has_been_delivered
+from sim.seeds.stores import Store
+from sim.seeds.turns import finish
+from storage.records import Block, Cursor, MailboxDocument, MessageRecord, encode_record
+
+ID = "01a3185c-5000-7000-8001-414e4e303030"
+RECORD = encode_record(MessageRecord("bob", ID, "ann", "ann", "A", 0, 0, "s", {"OLD": b"x"}))
+DOCUMENT = MailboxDocument("bob", 7, 0, "m", "ann", "A", ID, 0, RECORD)
+
+
+def known(
+    *cursors: tuple[str, int], block: Block | None = None, sender: str = "ann", stored: bool = True
+) -> bool:
+    store = Store()
+    if stored:
+        finish(store.insert([DOCUMENT]))
+    finish(store.put_cursors([Cursor("bob", device, seq) for device, seq in cursors]))
+    if block is not None:
+        finish(store.set_block(block))
+    return finish(has_been_delivered(cast("Any", store), sender, "bob", ID))
+
+
+def test_a_device_that_it_was_encrypted_for_has_it() -> None:
+    assert known(("OLD", 7))
+    assert known(("OLD", 900), ("NEW", 0))
+
+
+@pytest.mark.parametrize("cursors", [(), (("OLD", 6),), (("OLD", 6), ("NEW", 900))])
+def test_no_such_device_has_it(cursors: tuple[tuple[str, int], ...]) -> None:
+    assert not known(*cursors)
+
+
+def test_it_is_not_in_the_mailbox_or_somebody_else_s() -> None:
+    assert not known(("OLD", 7), stored=False)
+    assert not known(("OLD", 7), sender="eve")
+
+
+def test_who_is_blocked_learns_nothing() -> None:
+    assert not known(("OLD", 7), block=Block("bob", "ann", "ann", 9))
+    assert known(("OLD", 7), block=Block("bob", "ann", "ann", 8, 9))
+    assert known(("OLD", 7), block=Block("bob", "eve", "eve", 8))
