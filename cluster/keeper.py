@@ -1,6 +1,7 @@
 """Looks after one role: keeps it started, shows it the newest map, knows its figures.
 
-Each role has its own loop, so that one that hangs delays nobody else.
+Each role has its own loop, so that one that hangs delays nobody else. When its process ends, a spare becomes
+the role at once, if there is one; else Ray starts a new process in its place.
 """
 
 import asyncio
@@ -11,7 +12,9 @@ import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import Alive, ClusterView
+from cluster.deaths import Deathwatch
 from cluster.membership import Membership
+from cluster.spares import Spares
 from storage import metrics
 
 log = structlog.get_logger()
@@ -39,6 +42,7 @@ class RoleKeeper:
         membership: Membership,
         heartbeat_s: float,
         changed: Callable[[], None],
+        spares: Spares,
     ) -> None:
         self.role, self.name = role, name
         self.figures: dict[str, Any] = {}
@@ -46,6 +50,10 @@ class RoleKeeper:
         self.failure = ""
         self._spawn, self._membership = spawn, membership
         self._heartbeat_s, self._changed = heartbeat_s, changed
+        self._spares = spares
+        self._life: Alive | None = None
+        self._died = asyncio.Event()
+        self._watch = Deathwatch(self._is_dead)
         self._handle: RoleHandle | None = None
         self._view: ClusterView | None = None
         self._held: bool | None = None
@@ -92,18 +100,36 @@ class RoleKeeper:
 
     async def run(self) -> None:
         """Look after the role for ever."""
-        while not self._left:
-            self._news.clear()
-            try:
-                await self._once()
-                self.failure = ""
-                self._away_since = None
-            except RoleAway as exc:
-                self._fail(exc.detail)
-                await self._respawn_if_hopeless()
-            except RoleFailed as exc:
-                self._fail(str(exc))
-            await self._rest()
+        try:
+            while not self._left:
+                self._news.clear()
+                try:
+                    await self._visit()
+                    self.failure = ""
+                    self._away_since = None
+                except RoleAway as exc:
+                    if await self._has_heir():
+                        continue
+                    self._fail(exc.detail)
+                    await self._respawn_if_hopeless()
+                except RoleFailed as exc:
+                    self._fail(str(exc))
+                await self._rest()
+        finally:
+            self._watch.stop()
+
+    async def _visit(self) -> None:
+        """See the role once; over as soon as its process is, since Ray would wait for a second longer."""
+        tasks = [asyncio.create_task(self._once()), asyncio.create_task(self._died.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                raise RoleAway(f"The process of {self.name} ended.")
+            tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _once(self) -> None:
         if self._handle is None:
@@ -112,6 +138,9 @@ class RoleKeeper:
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
+            self._life = alive
+            if self._spares.are_near(alive):
+                self._watch.watch(alive.pid)
             metrics.ROLE_LIVES.labels(self.role).inc()
             self._changed()
         await self._settle(alive)
@@ -132,6 +161,27 @@ class RoleKeeper:
             held = self._held
             await (self.handle.hold() if held else self.handle.release())
             self._settled = (alive.incarnation, held)
+
+    def _is_dead(self) -> None:
+        self._died.set()
+        self._news.set()
+
+    async def _has_heir(self) -> bool:
+        """Put a spare in the role's place, if its process is known to have ended and a spare is ready.
+
+        Who merely does not answer may go on serving what a spare would serve, too, until it finds out.
+        """
+        died, life = self._died.is_set(), self._life
+        self._died.clear()
+        if self._left or life is None or self._handle is None:
+            return False
+        if not died and not await asyncio.to_thread(self._handle.ended, life.pid):
+            return False
+        heir = self._spares.take(self._handle, life)
+        if heir is None:
+            return False
+        self._handle, self._life = heir, None
+        return True
 
     def _fail(self, reason: str) -> None:
         if reason != self.failure:

@@ -257,6 +257,13 @@ class Cluster(Group):
     routers: int = Field(1, ge=1, description="Router processes: scale with the log's throughput.")
     hosts: int = Field(1, ge=1, description="Host processes: scale with online users.")
     pushers: int = Field(1, ge=1, description="Pusher processes: scale with wake-ups.")
+    spares: int = Field(
+        1,
+        ge=0,
+        le=100,
+        description="Processes, in all, that have loaded everything and wait to take the place of any role "
+        "that dies: some 100 MB each. 0: a role is back when a new process is.",
+    )
     heartbeat_s: float = Field(
         0.5, gt=0, description="Seconds between two looks of the coordinator at every role."
     )

@@ -104,7 +104,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
 
 async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
-    from actors.ray_actor import node_address, nodes, spawn  # noqa: PLC0415 -- likewise
+    from actors.ray_actor import here, nodes, spawn  # noqa: PLC0415 -- likewise
     from cluster.coordinator import Coordinator  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
@@ -112,9 +112,9 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         settings,
         open_store(settings, open_keyring(settings)),
         await open_admin(settings),
-        lambda role, each, node_id: spawn(role, each, settings_json, node_id=node_id),
+        lambda role, each, node_id, seat: spawn(role, each, settings_json, node_id=node_id, seat=seat),
         nodes,
-        node_address(),
+        here(),
     )
     return exported(coordinator, settings, "coordinator", name)
 
