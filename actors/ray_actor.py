@@ -81,10 +81,11 @@ class _RoleActor:
         self._address: tuple[str, int] | None = None
         self._starting = asyncio.get_running_loop().create_task(self._start_eagerly()) if eager else None
 
-    async def warm(self, modules: list[str]) -> bytes:
-        """Load what any role needs, after everybody else; say who is here, and become nobody."""
+    async def warm(self, loader: str) -> bytes:
+        """Load what any role needs, with little claim to processor time; say who is here."""
         with ThreadPoolExecutor(1) as own_thread:
-            await asyncio.get_running_loop().run_in_executor(own_thread, _load_all, modules)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(own_thread, _load_all, loader, self._settings_json)
         return msgspec.msgpack.encode(self._alive())
 
     async def beat(self, role: str = "", name: str = "") -> bytes:
@@ -171,22 +172,22 @@ def _collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _load_all(modules: Sequence[str]) -> None:
-    """Load modules and the builders of all roles, with little claim to processor time.
+def _load_all(loader: str, settings_json: str) -> None:
+    """Load the builders of all roles, and what the loader adds.
 
     Niceness belongs to a thread on Linux, and cannot be taken back: the thread that calls this keeps it.
     """
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _SPARE_NICENESS)
-    for module in modules:
-        import_module(module)
     for entry in entry_points(group=GROUP):
         entry.load()
+    _load(loader)(settings_json)
+    gc.collect()
+    gc.freeze()
 
 
-def _load(path: str) -> Builder:
+def _load(path: str) -> Any:
     module, _, attribute = path.partition(":")
-    found: Builder = getattr(import_module(module), attribute)
-    return found
+    return getattr(import_module(module), attribute)
 
 
 _OPTIONS: dict[str, Any] = {
@@ -216,9 +217,13 @@ class RoleHandle:
         """Return the handle of another role that the same process is to be."""
         return RoleHandle(role, name, self._actor, self.seat)
 
-    async def warm(self, modules: Sequence[str]) -> Alive:
-        """Have a process that is nobody yet load what any role needs; raises as `beat` does."""
-        return msgspec.msgpack.decode(await self._call("warm", list(modules)), type=Alive)
+    async def warm(self, loader: str) -> Alive:
+        """Have a process that is nobody yet load what any role needs; raises as `beat` does.
+
+        Args:
+            loader: ``module:function``, called with the settings as JSON.
+        """
+        return msgspec.msgpack.decode(await self._call("warm", loader), type=Alive)
 
     async def beat(self) -> tuple[Alive, dict[str, Any]]:
         """Start the role if this life of its process has not done so; return who is there, and its figures.

@@ -4,16 +4,17 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.figures import figures, percentiles
-from benchmarks.load import Load
+from benchmarks.load import Load, Span
 
 ROLES = ("host", "router", "gateway", "coordinator", "pusher")
 
 _SETTLE_S = 60.0
+_LONGEST_S = 600.0
 _REST_S = 10.0
 """Between two kills, so that what the first one set off is over."""
 
@@ -26,10 +27,8 @@ def killed(role: str, rate: int, kills: int = 3) -> Callable[[Bench], Awaitable[
 
     async def run(bench: Bench) -> dict[str, Any]:
         load = await bench.ring()
-        seconds = kills * (_REST_S + _CALM_S + 4.0) + _REST_S
-        striking = asyncio.create_task(_strike(bench, role, kills))
-        span, cost = await bench.measured(load.pace(rate, 0.0, seconds))
-        struck = await striking
+        struck: list[int] = []
+        span, cost = await bench.measured(_sending(load, rate, _strike(bench, role, kills, struck)))
         settled = await load.settle(_SETTLE_S)
         found = figures(load, span, cost) | {"rate": rate, "settled": settled}
         found["kills"] = [_after(load, at_ns) for at_ns in struck]
@@ -39,16 +38,25 @@ def killed(role: str, rate: int, kills: int = 3) -> Callable[[Bench], Awaitable[
     return run
 
 
-async def _strike(bench: Bench, role: str, kills: int) -> list[int]:
-    """Kill whoever of the role has shards, if its members have such; return when."""
-    struck = []
+async def _sending(load: Load, rate: int, meanwhile: Coroutine[Any, Any, None]) -> Span:
+    """Send at a fixed rate for as long as something else takes."""
+    sending = asyncio.create_task(load.pace(rate, 0.0, _LONGEST_S))
+    began = time.perf_counter_ns()
+    await meanwhile
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    return Span(began, time.perf_counter_ns())
+
+
+async def _strike(bench: Bench, role: str, kills: int, struck: list[int]) -> None:
+    """Kill whoever of the role has shards, if its members have such; note when."""
     for _ in range(kills):
         await asyncio.sleep(_REST_S)
         pid = await bench.system.serving(role)
         await asyncio.sleep(_CALM_S)
         struck.append(time.perf_counter_ns())
         os.kill(pid, signal.SIGKILL)
-    return struck
+    await asyncio.sleep(_REST_S)
 
 
 def _after(load: Load, at_ns: int) -> dict[str, Any]:

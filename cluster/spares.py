@@ -20,8 +20,7 @@ from cluster.membership import RESTARTING, RUNNING, STARTING
 
 SPARE: Final = "spare"
 
-MODULES: Final = ("actors.host", "cluster.router", "cluster.pusher", "cluster.fcm")
-"""What the builders of roles load when they are called; the builders themselves come with the roles."""
+_LOADER: Final = "cluster.wiring:load_all"
 
 _STORM_S: Final = 5.0
 """After the start, and after a spare was taken, everybody else has the processor for so long."""
@@ -159,7 +158,7 @@ class Spares:
                     began = loop.time()
                     spare.handle = await asyncio.to_thread(self._spawn, spare.name)
                 handle = spare.handle
-                alive = await handle.warm(MODULES)
+                alive = await handle.warm(_LOADER)
                 if not self._is_new_enough(spare, alive):
                     handle.kill(for_good=False)
                     continue

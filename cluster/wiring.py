@@ -6,6 +6,7 @@ handed to the role, which closes it when it stops.
 
 import os
 import secrets
+from importlib import import_module
 
 from actors.service import Service
 from cluster import telemetry
@@ -16,7 +17,7 @@ from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
-from storage.mongo import READS, MongoStore
+from storage.mongo import READS, MongoStore, driver
 from storage.redis_store import RedisStore
 
 ROUTERS = "routers"
@@ -117,6 +118,13 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         here(),
     )
     return exported(coordinator, settings, "coordinator", name)
+
+
+def load_all(settings_json: str) -> None:
+    """Load what the builders load when they are called, for a process that may become any role."""
+    for module in ("actors.host", "cluster.router", "cluster.pusher", "cluster.fcm"):
+        import_module(module)
+    driver.load(Settings.model_validate_json(settings_json).mongo.driver)
 
 
 # --- what roles are built from --------------------------------------------------------------------
