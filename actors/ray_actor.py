@@ -193,7 +193,7 @@ def _load(path: str) -> Any:
 _OPTIONS: dict[str, Any] = {
     "num_cpus": 0,
     "memory": 1,  # a byte, since Ray puts who asks for nothing anywhere, whatever the affinity says
-    "max_restarts": -1,
+    "max_restarts": 0,
     "max_task_retries": 0,
     "max_concurrency": _PARALLEL_CALLS,
 }
@@ -238,14 +238,16 @@ class RoleHandle:
         me = () if self.seat == self.name else (self.role, self.name)
         return msgspec.msgpack.decode(await self._call("beat", *me), type=tuple[Alive, dict[str, Any]])
 
-    def ended(self, pid: int) -> bool:
-        """Say whether Ray's head knows that this process of the role ended. Blocks."""
+    def ended(self, pid: int | None) -> bool:
+        """Say whether Ray's head knows that this process, or whichever there was, ended. Blocks."""
         try:
             known = actors(self._actor._actor_id.hex())  # noqa: SLF001 -- Ray has no other name for it
         except (RayError, ConnectionError, RuntimeError) as exc:
             log.warning("death_not_known", role_name=self.name, reason=str(exc))
             return False
-        return bool(known) and (known["State"] != "ALIVE" or known["Pid"] != pid)
+        if not known or pid is None:
+            return bool(known) and known["State"] == "DEAD"
+        return known["State"] != "ALIVE" or known["Pid"] != pid
 
     async def apply(self, view: ClusterView) -> None:
         """Hand over the map; raises as `beat` does."""
@@ -278,9 +280,9 @@ class RoleHandle:
         given_up: list[str] = await self._call("stop", timeout_s=timeout_s)
         return given_up
 
-    def kill(self, *, for_good: bool = True) -> None:
-        """End the process, for good or so that Ray starts another one."""
-        ray.kill(self._actor, no_restart=for_good)
+    def kill(self) -> None:
+        """End the process for good."""
+        ray.kill(self._actor, no_restart=True)
 
     async def _call(self, method: str, *arguments: Any, timeout_s: float = _CALL_S) -> Any:
         try:
@@ -415,7 +417,7 @@ def spawn(
     node_id: str = "",
     seat: str = "",
 ) -> RoleHandle:
-    """Return the living role of this name, or make it. It lives until it is killed.
+    """Return the living role of this name, or make it.
 
     Blocks for as long as Ray's head is away.
 
@@ -424,13 +426,16 @@ def spawn(
         name: Name of the role in the cluster, for example ``host-1``.
         settings_json: Handed to the builder.
         builder: ``module:function`` to use instead of the entry point.
-        eager: Start the service in every life of the process without waiting for `beat`.
+        eager: Start the service without waiting for `beat`, and have Ray start it again whenever it ends;
+            whoever is not eager is started again by who looks after them.
         node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
         seat: Name of the process, where it was made for another role; '': the role's.
     """
     home = seat.rpartition("-")[0] if seat else role
     seat = seat or name
     options = {"name": f"roost-{seat}", "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+    if eager:
+        options["max_restarts"] = -1
     if node_id:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=True)
     actor = RoleActor.options(**options).remote(home, seat, settings_json, builder, eager=eager)

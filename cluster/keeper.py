@@ -1,7 +1,8 @@
 """Looks after one role: keeps it started, shows it the newest map, knows its figures.
 
 Each role has its own loop, so that one that hangs delays nobody else. When its process ends, a spare becomes
-the role at once, if there is one; else Ray starts a new process in its place.
+the role at once, if there is one; else a new process is started in its place. Ray could do that by itself,
+but would do it always: a start takes a core for a second, and that is what the spare needs just then.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from storage import metrics
 log = structlog.get_logger()
 
 _RESPAWN_AFTER_S = 10.0
+_DEATH_KNOWN_S = 2.0
+_LOOK_EVERY_S = 0.02
 
 
 class RoleKeeper:
@@ -111,7 +114,7 @@ class RoleKeeper:
                     if await self._has_heir():
                         continue
                     self._fail(exc.detail)
-                    await self._respawn_if_hopeless()
+                    await self._respawn_if_ended()
                 except RoleFailed as exc:
                     self._fail(str(exc))
                 await self._rest()
@@ -171,17 +174,23 @@ class RoleKeeper:
 
         Who merely does not answer may go on serving what a spare would serve, too, until it finds out.
         """
-        died, life = self._died.is_set(), self._life
-        self._died.clear()
-        if self._left or life is None or self._handle is None:
+        if self._left or self._life is None or self._handle is None or not await self._ended():
             return False
-        if not died and not await asyncio.to_thread(self._handle.ended, life.pid):
-            return False
-        heir = self._spares.take(self._handle, life)
+        heir = self._spares.take(self._handle, self._life)
         if heir is None:
             return False
         self._handle, self._life = heir, None
+        self._died.clear()
         return True
+
+    async def _ended(self) -> bool:
+        """Say whether it is certain that the process of the last life ended, or the one that was to begin."""
+        if self._died.is_set() or self._handle is None:
+            return self._died.is_set()
+        return await self._ray_knows()
+
+    async def _ray_knows(self) -> bool:
+        return await asyncio.to_thread(self.handle.ended, None if self._life is None else self._life.pid)
 
     def _fail(self, reason: str) -> None:
         if reason != self.failure:
@@ -194,15 +203,25 @@ class RoleKeeper:
         # In a thread, since Ray blocks for as long as its head is away.
         return await asyncio.to_thread(self._spawn)
 
-    async def _respawn_if_hopeless(self) -> None:
-        """Ray restarts a process that dies; if it does not (the node is gone), make the role anew."""
+    async def _respawn_if_ended(self) -> None:
+        """Have the role made anew once its process has ended, or if it has not answered for long."""
         now = asyncio.get_running_loop().time()
+        ended = await self._ended()
         if self._away_since is None:
             self._away_since = now
-        elif now - self._away_since > _RESPAWN_AFTER_S:
-            self._away_since = now
-            log.warning("role_made_anew", role_name=self.name)
-            self._handle = await self._made()
+        if self._left or not (ended or now - self._away_since > _RESPAWN_AFTER_S):
+            return
+        self._away_since = now
+        await self._until_ray_knows()
+        log.warning("role_made_anew", role_name=self.name)
+        self._handle, self._life = await self._made(), None
+        self._died.clear()
+
+    async def _until_ray_knows(self) -> None:
+        """Wait until Ray has seen the end as well: before that, it would hand out the dead process."""
+        deadline = asyncio.get_running_loop().time() + _DEATH_KNOWN_S
+        while asyncio.get_running_loop().time() < deadline and not await self._ray_knows():
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _rest(self) -> None:
         try:

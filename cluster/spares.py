@@ -1,8 +1,8 @@
 """Spares: processes that have loaded everything and are nobody, until one takes a dead role's place.
 
 Nearly all of the time in which a role comes back is a new process that loads its modules. So the process of a
-spare becomes the role, under the same name, and the two trade seats: what Ray starts in the place of the dead
-one is the next spare. It loads its modules when the storm is over, after everybody else's claim to a core.
+spare becomes the role, under the same name, and the two trade seats: what is started in the place of the dead
+one is the next spare. That happens when the storm is over, and with little claim to a core.
 """
 
 import asyncio
@@ -28,7 +28,6 @@ _STORM_S: Final = 5.0
 _VISIT_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.2
-_HOPELESS_S: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -92,7 +91,7 @@ class Spares:
             if not self._may_serve(spare.alive.node_id):
                 continue
             heir = spare.handle.of(dead.role, dead.name)
-            spare.handle, spare.alive = dead.of(SPARE, spare.name), None
+            spare.handle = spare.alive = None
             spare.taken += 1
             spare.news.set()
             log.warning("spare_takes_over", role_name=dead.name, spare=spare.name, seat=heir.seat)
@@ -149,25 +148,22 @@ class Spares:
             watch.stop()
 
     async def _visit(self, spare: Spare, watch: Deathwatch) -> None:
-        """Have it load its modules, if its process has not; returns when it is ready."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        """Make its process, if there is none, and have it load its modules; returns when it is ready."""
         while True:
             try:
-                if spare.handle is None or loop.time() - began > _HOPELESS_S:
-                    began = loop.time()
-                    spare.handle = await asyncio.to_thread(self._spawn, spare.name)
-                handle = spare.handle
+                handle = spare.handle = spare.handle or await asyncio.to_thread(self._spawn, spare.name)
                 alive = await handle.warm(_LOADER)
-                if not self._is_new_enough(spare, alive):
-                    handle.kill(for_good=False)
-                    continue
             except (RoleAway, RoleFailed) as exc:
-                spare.alive, spare.failure = None, str(exc)
+                spare.handle, spare.alive, spare.failure = None, None, str(exc)
                 await asyncio.sleep(_AGAIN_S)
                 continue
             if handle is not spare.handle:
                 return  # taken meanwhile
+            if not self._is_new_enough(spare, alive):
+                handle.kill()
+                spare.handle = None
+                await asyncio.sleep(_AGAIN_S)
+                continue
             if spare.alive is None or spare.alive.incarnation != alive.incarnation:
                 log.info("spare_ready", name=spare.name, pid=alive.pid, seat=handle.seat)
                 if self.are_near(alive):
