@@ -21,8 +21,9 @@ from storage import metrics
 log = structlog.get_logger()
 
 _RESPAWN_AFTER_S = 10.0
-_DEATH_KNOWN_S = 2.0
 _LOOK_EVERY_S = 0.02
+_DEATH_KNOWN_AFTER = 100
+"""So many looks at most."""
 
 
 class RoleKeeper:
@@ -212,15 +213,17 @@ class RoleKeeper:
         if self._left or not (ended or now - self._away_since > _RESPAWN_AFTER_S):
             return
         self._away_since = now
-        await self._until_ray_knows()
+        if ended:
+            await self._until_ray_knows()
         log.warning("role_made_anew", role_name=self.name)
         self._handle, self._life = await self._made(), None
         self._died.clear()
 
     async def _until_ray_knows(self) -> None:
         """Wait until Ray has seen the end as well: before that, it would hand out the dead process."""
-        deadline = asyncio.get_running_loop().time() + _DEATH_KNOWN_S
-        while asyncio.get_running_loop().time() < deadline and not await self._ray_knows():
+        for _ in range(_DEATH_KNOWN_AFTER):
+            if await self._ray_knows():
+                return
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _rest(self) -> None:

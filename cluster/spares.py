@@ -75,6 +75,7 @@ class Spares:
     ) -> None:
         self._spares = [Spare(f"{SPARE}-{number}") for number in range(1, count + 1)]
         self._node_id = node_id
+        self._begun = False
         self._spawn, self._may_serve, self._traded = spawn, may_serve, traded
 
     def take(self, dead: RoleHandle, life: Alive) -> RoleHandle | None:
@@ -104,7 +105,7 @@ class Spares:
         return life.node_id == self._node_id
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the spares for ``roost status``."""
+        """Return the spares for ``roost status``; nothing before the system is ready, which needs none."""
         return [
             {
                 "role": SPARE,
@@ -113,15 +114,18 @@ class Spares:
                 "node": spare.alive.node if spare.alive else None,
                 "state": RUNNING if spare.alive else RESTARTING if spare.taken else STARTING,
                 "release": spare.alive.release if spare.alive else None,
-                "detail": spare.failure or f"for any role that dies; took over {spare.taken} times",
+                "taken": spare.taken,
+                "detail": spare.failure,
             }
             for spare in self._spares
+            if self._begun
         ]
 
     async def run(self, ready: Callable[[], bool]) -> None:
         """Make the spares when everybody else is there, and look after them for ever."""
         while not ready():  # noqa: ASYNC110 -- once, at the start
             await asyncio.sleep(_LOOK_EVERY_S)
+        self._begun = True
         async with asyncio.TaskGroup() as group:
             for spare in self._spares:
                 group.create_task(self._look_after(spare), name=spare.name)
