@@ -247,7 +247,7 @@ class RoleHandle:
             return False
         if not known or pid is None:
             return bool(known) and known["State"] == "DEAD"
-        return known["State"] != "ALIVE" or known["Pid"] != pid
+        return bool(known["State"] != "ALIVE" or known["Pid"] != pid)
 
     async def apply(self, view: ClusterView) -> None:
         """Hand over the map; raises as `beat` does."""

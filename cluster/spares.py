@@ -28,6 +28,9 @@ _STORM_S: Final = 5.0
 _VISIT_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.2
+_LOOKS: Final = 300
+"""So often at most it is looked whether all are there: one that cannot start does not keep spares away."""
+
 
 log = structlog.get_logger()
 
@@ -122,8 +125,10 @@ class Spares:
         ]
 
     async def run(self, ready: Callable[[], bool]) -> None:
-        """Make the spares when everybody else is there, and look after them for ever."""
-        while not ready():  # noqa: ASYNC110 -- once, at the start
+        """Make the spares when everybody else is there, or cannot be, and look after them for ever."""
+        for _ in range(_LOOKS):
+            if ready():
+                break
             await asyncio.sleep(_LOOK_EVERY_S)
         self._begun = True
         async with asyncio.TaskGroup() as group:
@@ -155,7 +160,9 @@ class Spares:
         """Make its process, if there is none, and have it load its modules; returns when it is ready."""
         while True:
             try:
-                handle = spare.handle = spare.handle or await asyncio.to_thread(self._spawn, spare.name)
+                if spare.handle is None:
+                    spare.handle = await asyncio.to_thread(self._spawn, spare.name)
+                handle = spare.handle
                 alive = await handle.warm(_LOADER)
             except (RoleAway, RoleFailed) as exc:
                 spare.handle, spare.alive, spare.failure = None, None, str(exc)
