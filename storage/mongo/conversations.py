@@ -20,8 +20,6 @@ from storage.records import Conversation
 
 _FOLD_AT: Final = 16
 _ROWS_FOR_A_SHEET: Final = 16
-"""Who has many peers may have a sheet more for each so many: the sum is long, and is written at each fold."""
-
 _ROWS_OF_A_SHEET: Final = 2_000
 _NUMBERS: Final = len(Conversation.__struct_fields__) - 3
 
@@ -60,7 +58,7 @@ class ConversationsPart(Part):
         """Return the rows of these users by peer, and the ids of their sheets.
 
         Reading folds nothing: a new host loads many users at once, and somebody waits for them. It notes
-        how many sheets there are, so that their next write folds what a host before has left.
+        who has many sheets, so that their next write folds what a host before has left.
         """
         merged: dict[str, _Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
@@ -68,7 +66,8 @@ class ConversationsPart(Part):
             found[sheet["u"]].append(sheet["_id"])
             _merge(merged[sheet["u"]], sheet)
         for user, ids in found.items():
-            self._appended[user] = max(self._appended[user], len(ids))
+            if len(ids) >= _FOLD_AT + _patience(merged[user]):
+                self._appended[user] = len(ids)
         return merged, found
 
     async def _fold(self, user: str) -> None:
@@ -76,7 +75,12 @@ class ConversationsPart(Part):
         merged, ids = await self._merged([user])
         await self._conversations.insert_missing(list(_sheets(user, merged[user].values())))
         await self._conversations.delete({"_id": {"$in": ids[user]}})
-        self._appended[user] = -(len(merged[user]) // _ROWS_FOR_A_SHEET)
+        self._appended[user] = -_patience(merged[user])
+
+
+def _patience(rows: _Rows) -> int:
+    """Return how many sheets more somebody with these rows may have: their sum is written at each fold."""
+    return len(rows) // _ROWS_FOR_A_SHEET
 
 
 def _sheets(user: str, rows: Iterable[Conversation]) -> Iterator[Document]:
