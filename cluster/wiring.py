@@ -7,6 +7,7 @@ handed to the role, which closes it when it stops.
 import os
 import secrets
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from actors.service import Service
 from cluster import telemetry
@@ -18,7 +19,9 @@ from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import READS, MongoStore, driver
-from storage.redis_store import RedisStore
+
+if TYPE_CHECKING:
+    from storage.redis_store import RedisStore
 
 ROUTERS = "routers"
 PUSHERS = "pushers"
@@ -122,7 +125,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
 
 def load_all(settings_json: str) -> None:
     """Load what the builders load when they are called, for a process that may become any role."""
-    for module in ("actors.host", "cluster.router", "cluster.pusher", "cluster.fcm"):
+    for module in ("actors.host", "cluster.router", "cluster.pusher", "cluster.fcm", "storage.redis_store"):
         import_module(module)
     driver.load(Settings.model_validate_json(settings_json).mongo.driver)
 
@@ -148,8 +151,10 @@ def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
     )
 
 
-def open_cache(settings: Settings) -> RedisStore:
+def open_cache(settings: Settings) -> "RedisStore":
     """Open Redis; it connects at its first call."""
+    from storage.redis_store import RedisStore  # noqa: PLC0415 -- a router and the coordinator need none
+
     return RedisStore(_url("redis", settings.redis.url), settings.redis.prefix)
 
 
