@@ -13,7 +13,6 @@ from roost.ids import uuid7
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.mongo.buckets import SPAN, buckets
-from storage.mongo.buckets import SPAN
 from storage.mongo.driver import Driver
 from storage.records import Conversation, Cursor, MailboxDocument
 
