@@ -7,7 +7,9 @@ another version fails with a decoding error instead of something strange. Ray's 
 import asyncio
 import gc
 import os
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -18,6 +20,7 @@ import ray
 import structlog
 from ray._private.node import Node as RayNode
 from ray._private.parameter import RayParams
+from ray._private.state import actors
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -36,6 +39,7 @@ RELEASE = version("roost")
 _HEAD = "node:__internal_head__"
 _PARALLEL_CALLS = 100
 _CALL_S = 30.0
+_SPARE_NICENESS = 15
 
 log = structlog.get_logger()
 
@@ -64,64 +68,97 @@ def builder_of(role: str) -> Builder:
 
 
 class _RoleActor:
-    """A role in its process. One life of the process is one incarnation of the service."""
+    """A role in its process. One life of the process is one incarnation of the service.
+
+    Which role that is, is said by the first `beat` of that life: a spare can become any.
+    """
 
     def __init__(self, role: str, name: str, settings_json: str, builder: str, *, eager: bool) -> None:
         self._role, self._name = role, name
-        self._settings_json, self._builder = settings_json, builder
+        self._settings_json, self._builder, self._eager = settings_json, builder, eager
         self._lock = asyncio.Lock()
         self._service: Service | None = None
         self._address: tuple[str, int] | None = None
         self._starting = asyncio.get_running_loop().create_task(self._start_eagerly()) if eager else None
 
-    async def beat(self) -> bytes:
-        """Start the service on the first call of this life; say who is here, and its figures."""
-        service = await self._started()
-        node_id: str = ray.get_runtime_context().get_node_id()
-        alive = Alive(INCARNATION, os.getpid(), node_address(), node_id, self._address, RELEASE, VERSION)
-        return msgspec.msgpack.encode((alive, await service.status()))
+    async def warm(self, loader: str) -> bytes:
+        """Load what any role needs, with little claim to processor time; say who is here."""
+        with ThreadPoolExecutor(1) as own_thread:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(own_thread, _load_all, loader, self._settings_json)
+        return msgspec.msgpack.encode(self._alive())
+
+    async def beat(self, role: str = "", name: str = "") -> bytes:
+        """Start the service on the first call of this life; say who is here, and its figures.
+
+        Args:
+            role: Which to be; '': the one that the process was made for.
+            name: Its name.
+        """
+        service = await self._started(role or self._role, name or self._name)
+        return msgspec.msgpack.encode((self._alive(), await service.status()))
+
+    def _alive(self) -> Alive:
+        at = here()
+        return Alive(INCARNATION, os.getpid(), at.address, at.id, self._address, RELEASE, VERSION)
 
     async def apply(self, view: bytes) -> None:
-        await (await self._started()).apply(msgspec.msgpack.decode(view, type=ClusterView))
+        await (await self._begun()).apply(msgspec.msgpack.decode(view, type=ClusterView))
 
     async def hold(self) -> None:
-        await (await self._started()).hold()
+        await (await self._begun()).hold()
 
     async def release(self) -> None:
-        await (await self._started()).release()
+        await (await self._begun()).release()
 
     async def status(self) -> bytes:
-        return msgspec.msgpack.encode(await (await self._started()).status())
+        return msgspec.msgpack.encode(await (await self._begun()).status())
 
     async def metrics(self) -> bytes:
-        return await (await self._started()).metrics()
+        return await (await self._begun()).metrics()
 
     async def tell(self, message: bytes) -> bytes:
         """Pass an operator's message to a service that takes such; answers with its answer."""
-        service: Any = await self._started()
+        service: Any = await self._begun()
         return msgspec.msgpack.encode(await service.tell(msgspec.msgpack.decode(message)))
 
     async def stop(self) -> list[str]:
         return await self._service.stop() if self._service is not None else []
 
-    async def _started(self) -> Service:
+    async def _begun(self) -> Service:
+        """Return the service; only a beat says which one a life begins, and only one who is eager knows."""
+        if self._eager:
+            return await self._started(self._role, self._name)
         async with self._lock:
             if self._service is None:
-                build = _load(self._builder) if self._builder else builder_of(self._role)
-                service = await build(self._name, self._settings_json)
+                raise _NotBegun
+            return self._service
+
+    async def _started(self, role: str, name: str) -> Service:
+        async with self._lock:
+            if self._service is None:
+                build = _load(self._builder) if self._builder else builder_of(role)
+                service = await build(name, self._settings_json)
                 self._address = await service.start()
                 self._service = service
+                self._role, self._name = role, name
                 _collect_seldom()
+            elif name != self._name:
+                raise LookupError(f"This process is {self._name}, and not {name}.")
             return self._service
 
     async def _start_eagerly(self) -> None:
         """Start without being asked: nobody looks after the one who looks after the others."""
         while self._service is None:
             try:
-                await self._started()
+                await self._started(self._role, self._name)
             except Exception:  # a process that gives up would be restarted only to fail again
                 log.exception("start_failed", role=self._role, name=self._name)
                 await asyncio.sleep(1.0)
+
+
+class _NotBegun(Exception):  # noqa: N818 -- named for what happened
+    """This life of the process has not begun to be a role."""
 
 
 def _collect_seldom() -> None:
@@ -135,16 +172,28 @@ def _collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _load(path: str) -> Builder:
+def _load_all(loader: str, settings_json: str) -> None:
+    """Load the builders of all roles, and what the loader adds.
+
+    Niceness belongs to a thread on Linux, and cannot be taken back: the thread that calls this keeps it.
+    """
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _SPARE_NICENESS)
+    for entry in entry_points(group=GROUP):
+        entry.load()
+    _load(loader)(settings_json)
+    gc.collect()
+    gc.freeze()
+
+
+def _load(path: str) -> Any:
     module, _, attribute = path.partition(":")
-    found: Builder = getattr(import_module(module), attribute)
-    return found
+    return getattr(import_module(module), attribute)
 
 
 _OPTIONS: dict[str, Any] = {
     "num_cpus": 0,
     "memory": 1,  # a byte, since Ray puts who asks for nothing anywhere, whatever the affinity says
-    "max_restarts": -1,
+    "max_restarts": 0,
     "max_task_retries": 0,
     "max_concurrency": _PARALLEL_CALLS,
 }
@@ -157,11 +206,24 @@ class RoleHandle:
     Attributes:
         role: Role, for example ``host``.
         name: Name, for example ``host-1``.
+        seat: Name of the process, which another role may have been made for.
     """
 
-    def __init__(self, role: str, name: str, actor: Any) -> None:
-        self.role, self.name = role, name
+    def __init__(self, role: str, name: str, actor: Any, seat: str = "") -> None:
+        self.role, self.name, self.seat = role, name, seat or name
         self._actor = actor
+
+    def of(self, role: str, name: str) -> "RoleHandle":
+        """Return the handle of another role that the same process is to be."""
+        return RoleHandle(role, name, self._actor, self.seat)
+
+    async def warm(self, loader: str) -> Alive:
+        """Have a process that is nobody yet load what any role needs; raises as `beat` does.
+
+        Args:
+            loader: ``module:function``, called with the settings as JSON.
+        """
+        return msgspec.msgpack.decode(await self._call("warm", loader), type=Alive)
 
     async def beat(self) -> tuple[Alive, dict[str, Any]]:
         """Start the role if this life of its process has not done so; return who is there, and its figures.
@@ -172,7 +234,20 @@ class RoleHandle:
             RoleAway: The process is not there, or did not answer in time.
             RoleFailed: It could not start; another call tries again.
         """
-        return msgspec.msgpack.decode(await self._call("beat"), type=tuple[Alive, dict[str, Any]])
+        # A release that knows no spares takes no arguments; none of its processes sits elsewhere.
+        me = () if self.seat == self.name else (self.role, self.name)
+        return msgspec.msgpack.decode(await self._call("beat", *me), type=tuple[Alive, dict[str, Any]])
+
+    def ended(self, pid: int | None) -> bool:
+        """Say whether Ray's head knows that this process, or whichever there was, ended. Blocks."""
+        try:
+            known = actors(self._actor._actor_id.hex())  # noqa: SLF001 -- Ray has no other name for it
+        except (RayError, ConnectionError, RuntimeError) as exc:
+            log.warning("death_not_known", role_name=self.name, reason=str(exc))
+            return False
+        if not known or pid is None:
+            return bool(known) and known["State"] == "DEAD"
+        return bool(known["State"] != "ALIVE" or known["Pid"] != pid)
 
     async def apply(self, view: ClusterView) -> None:
         """Hand over the map; raises as `beat` does."""
@@ -214,6 +289,8 @@ class RoleHandle:
             async with asyncio.timeout(timeout_s):
                 return await getattr(self._actor, method).remote(*arguments)
         except RayTaskError as exc:
+            if isinstance(exc.cause, _NotBegun):
+                raise RoleAway(f"{self.name} has not begun yet.") from exc
             raise RoleFailed(f"{self.name}.{method} failed: {exc.cause!r}") from exc
         except (RayActorError, GetTimeoutError, TimeoutError) as exc:
             raise RoleAway(f"{self.name} does not answer ({type(exc).__name__}).") from exc
@@ -302,6 +379,11 @@ def node_address() -> str:
     return found
 
 
+def here() -> Node:
+    """Return the machine that this process is on."""
+    return Node(ray.get_runtime_context().get_node_id(), node_address())
+
+
 def nodes() -> list[Node]:
     """Return the machines that are there. Blocks, for as long as Ray's head is away.
 
@@ -326,9 +408,16 @@ def nodes() -> list[Node]:
 
 
 def spawn(
-    role: str, name: str, settings_json: str, *, builder: str = "", eager: bool = False, node_id: str = ""
+    role: str,
+    name: str,
+    settings_json: str,
+    *,
+    builder: str = "",
+    eager: bool = False,
+    node_id: str = "",
+    seat: str = "",
 ) -> RoleHandle:
-    """Return the living role of this name, or make it. It lives until it is killed.
+    """Return the living role of this name, or make it.
 
     Blocks for as long as Ray's head is away.
 
@@ -337,14 +426,20 @@ def spawn(
         name: Name of the role in the cluster, for example ``host-1``.
         settings_json: Handed to the builder.
         builder: ``module:function`` to use instead of the entry point.
-        eager: Start the service in every life of the process without waiting for `beat`.
+        eager: Start the service without waiting for `beat`, and have Ray start it again whenever it ends;
+            whoever is not eager is started again by who looks after them.
         node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
+        seat: Name of the process, where it was made for another role; '': the role's.
     """
-    options = {"name": f"roost-{name}", "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+    home = seat.rpartition("-")[0] if seat else role
+    seat = seat or name
+    options = {"name": f"roost-{seat}", "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+    if eager:
+        options["max_restarts"] = -1
     if node_id:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=True)
-    actor = RoleActor.options(**options).remote(role, name, settings_json, builder, eager=eager)
-    return RoleHandle(role, name, actor)
+    actor = RoleActor.options(**options).remote(home, seat, settings_json, builder, eager=eager)
+    return RoleHandle(role, name, actor, seat)
 
 
 def find(role: str, name: str) -> RoleHandle:

@@ -161,6 +161,14 @@ class Ledger:
         """Return the same for delivery."""
         return self._took(self._delivered_at, begin_ns, end_ns, written=written)
 
+    def flying_ms(self, at_ns: int) -> list[float]:
+        """Return how long delivery took for what was due before a moment and was delivered after it."""
+        return [
+            (at - due) / 1e6
+            for due, at in zip(self._due, self._delivered_at, strict=True)
+            if due <= at_ns < at
+        ]
+
     def lag_ms(self, begin_ns: int, end_ns: int) -> list[float]:
         """Return how late messages were written that were due in a span: the generator's own share."""
         return self._took(self._written, begin_ns, end_ns, written=False)

@@ -15,6 +15,7 @@ from benchmarks.client import Manner
 from benchmarks.figures import figures, percentiles
 from benchmarks.load import Load, Span
 from benchmarks.pacing import everybody
+from benchmarks.strikes import ROLES, killed
 from benchmarks.usage import Cost
 
 _SETTLE_S = 60.0
@@ -83,6 +84,14 @@ def _fixed_rate(rate: int) -> Scenario:
         return await open_loop(bench, await bench.ring(), rate)
 
     return Scenario(f"rate-{rate}", f"ring, {rate:,} a second", run)
+
+
+def _killed(role: str) -> Callable[[int], Scenario]:
+    def scenario(rate: int) -> Scenario:
+        title = f"ring, {rate:,} a second, a {role} killed"
+        return Scenario(f"kill-{role}-{rate}", title, killed(role, rate))
+
+    return scenario
 
 
 def _all_to_all(window: int) -> Scenario:
@@ -251,6 +260,7 @@ _FAMILIES: dict[str, Callable[[int], Scenario]] = {
     "rate": _fixed_rate,
     "users": _crowd,
     "mailbox": _mailbox,
+    **{f"kill-{role}": _killed(role) for role in ROLES},
 }
 
 

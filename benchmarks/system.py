@@ -116,6 +116,14 @@ class System:
     async def processes(self) -> dict[int, str]:
         """Return every process of the system with its role, as ``roost status --json`` says."""
         assert self._process is not None
+        roles = await self.rows()
+        parent = psutil.Process(self._process.pid)
+        found = dict.fromkeys([parent.pid, *(each.pid for each in parent.children(recursive=True))], OTHERS)
+        named = {row["pid"]: _NAMES.get(row["role"], row["role"]) for row in roles if row.get("pid")}
+        return found | named
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """Return what ``roost status --json`` says of roles and servers."""
         child = await asyncio.create_subprocess_exec(
             *self._program, "status", "--json", "--data", str(self.data),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=self.folder,
@@ -123,11 +131,13 @@ class System:
         out, _ = await child.communicate()
         if child.returncode:
             raise RuntimeError(f"roost status ended with {child.returncode}; roost up said:\n{self.log()}")
-        roles = json.loads(out)["roles"]
-        parent = psutil.Process(self._process.pid)
-        found = dict.fromkeys([parent.pid, *(each.pid for each in parent.children(recursive=True))], OTHERS)
-        named = {row["pid"]: _NAMES.get(row["role"], row["role"]) for row in roles if row.get("pid")}
-        return found | named
+        found: list[dict[str, Any]] = json.loads(out)["roles"]
+        return found
+
+    async def serving(self, role: str) -> int:
+        """Return the process id of one of the role, of the one with most shards if they have such."""
+        rows = [row for row in await self.rows() if row["role"] == role and row.get("pid")]
+        return int(max(rows, key=lambda row: row.get("shards", 0))["pid"])
 
     async def pids(self, role: str) -> list[int]:
         """Return the process ids of one role."""

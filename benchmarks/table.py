@@ -60,6 +60,11 @@ def details(row: dict[str, Any]) -> list[str]:
             f"times to wait p50 {told} s, refusals without one {row['refusals_without_time']}; "
             f"ten seconds later 100/s took {_pair(later['send_deliver_ms'])} ms"
         )
+    lines += [
+        f"{row['name']}: {kill['in_flight']} in flight at the kill took {_pair(kill['in_flight_ms'])} ms, "
+        f"what was due in the next second {_pair(kill['due_in_the_next_second_ms'])} ms"
+        for kill in row.get("kills", ())
+    ]
     if "drain" in row:
         again = sum(row["refusals"].values())
         lines.append(

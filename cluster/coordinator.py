@@ -25,6 +25,7 @@ from cluster.membership import RUNNING, Membership, Patience
 from cluster.placement import moves, place, reaching
 from cluster.seating import Seating
 from cluster.settings import Settings
+from cluster.spares import SPARE, Spares
 from cluster.staffing import Staffing
 from cluster.trimmer import Trimmer
 from roost import clock
@@ -55,9 +56,9 @@ class Coordinator:
         settings: Settings,
         store: Store,
         admin: LogAdmin,
-        spawn: Callable[[str, str, str], RoleHandle],
+        spawn: Callable[[str, str, str, str], RoleHandle],
         machines: Callable[[], Sequence[Node]],
-        address: str,
+        here: Node,
     ) -> None:
         self._settings, self._store, self._admin, self._spawn = settings, store, admin, spawn
         cluster = settings.cluster
@@ -71,12 +72,13 @@ class Coordinator:
             "pusher": cluster.pushers,
         }
         self._seating = Seating(counts, store, self._crew, self._keeper, machines)
+        self._spares = Spares(cluster.spares, here.id, self._spare, self._seating.is_open, self._traded)
         self._log = LogKeeper(store, admin, settings.first_shards, self._crew, clock.now_ms)
         self._staff = Staffing(self._crew, self._seating, self._decide, self._log)
         self._map = ShardMap(0, (), (), ())
         self._view: ClusterView | None = None
         self._refused = ""
-        self._address = address
+        self._here = here
         self._servers: list[dict[str, Any]] = []
         self._changed = asyncio.Event()
         self._deciding = asyncio.Lock()
@@ -112,13 +114,13 @@ class Coordinator:
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
-        rows = [own | {"node": self._address, "version": self._map.version, "release": RELEASE}]
+        rows = [own | {"node": self._here.address, "version": self._map.version, "release": RELEASE}]
         if self._log.dropped:
             rows[0]["detail"] = (
                 f"the log dropped {sum(self._log.dropped.values())} records before they were stored: "
                 "raise the retention of the topic mailbox"
             )
-        rows += [self._row(keeper) for keeper in self._crew.keepers.values()]
+        rows += [self._row(keeper) for keeper in self._crew.keepers.values()] + self._spares.rows()
         return {
             "roles": rows + self._servers,
             "shards": self._log.shards,
@@ -186,6 +188,7 @@ class Coordinator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         given_up += await Closing(self._crew, self._view, kept=kept).run()
+        self._spares.end()
         try:
             async with asyncio.timeout(_FAREWELL_TO_SERVERS_S):
                 await self._admin.close()
@@ -228,6 +231,7 @@ class Coordinator:
             else:
                 await self._crew.release()
                 self._do(self._staff.watch(), "staffing")
+                self._do(self._spares.run(self._ready), "spares")
                 if self._settings.log.keep_mb:
                     self._do(self._trimmer().run(), "trimming")
                 return True
@@ -362,11 +366,19 @@ class Coordinator:
         return RoleKeeper(
             role,
             name,
-            spawn=lambda: self._spawn(role, name, node_id),
+            spawn=lambda: self._spawn(role, name, node_id, self._seating.seat(name)),
             membership=self._membership,
             heartbeat_s=self._settings.cluster.heartbeat_s,
             changed=self._changed.set,
+            spares=self._spares,
         )
+
+    def _spare(self, name: str) -> RoleHandle:
+        return self._spawn(SPARE, name, self._seating.place_for(SPARE), self._seating.seat(name))
+
+    def _traded(self, role_name: str, spare: str) -> None:
+        self._seating.trade(role_name, spare)
+        self._do(self._insist(self._seating.write_down), "writing down who sits where")
 
     def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

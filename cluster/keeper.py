@@ -1,6 +1,8 @@
 """Looks after one role: keeps it started, shows it the newest map, knows its figures.
 
-Each role has its own loop, so that one that hangs delays nobody else.
+Each role has its own loop, so that one that hangs delays nobody else. When its process ends, a spare becomes
+the role at once, if there is one; else a new process is started in its place. Ray could do that by itself,
+but would do it always: a start takes a core for a second, and that is what the spare needs just then.
 """
 
 import asyncio
@@ -11,12 +13,17 @@ import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import Alive, ClusterView
+from cluster.deaths import Deathwatch
 from cluster.membership import Membership
+from cluster.spares import Spares
 from storage import metrics
 
 log = structlog.get_logger()
 
 _RESPAWN_AFTER_S = 10.0
+_LOOK_EVERY_S = 0.02
+_DEATH_KNOWN_AFTER = 100
+"""So many looks at most."""
 
 
 class RoleKeeper:
@@ -39,6 +46,7 @@ class RoleKeeper:
         membership: Membership,
         heartbeat_s: float,
         changed: Callable[[], None],
+        spares: Spares,
     ) -> None:
         self.role, self.name = role, name
         self.figures: dict[str, Any] = {}
@@ -46,6 +54,10 @@ class RoleKeeper:
         self.failure = ""
         self._spawn, self._membership = spawn, membership
         self._heartbeat_s, self._changed = heartbeat_s, changed
+        self._spares = spares
+        self._life: Alive | None = None
+        self._died = asyncio.Event()
+        self._watch = Deathwatch(self._is_dead)
         self._handle: RoleHandle | None = None
         self._view: ClusterView | None = None
         self._held: bool | None = None
@@ -94,18 +106,36 @@ class RoleKeeper:
 
     async def run(self) -> None:
         """Look after the role for ever."""
-        while not self._left:
-            self._news.clear()
-            try:
-                await self._once()
-                self.failure = ""
-                self._away_since = None
-            except RoleAway as exc:
-                self._fail(exc.detail)
-                await self._respawn_if_hopeless()
-            except RoleFailed as exc:
-                self._fail(str(exc))
-            await self._rest()
+        try:
+            while not self._left:
+                self._news.clear()
+                try:
+                    await self._visit()
+                    self.failure = ""
+                    self._away_since = None
+                except RoleAway as exc:
+                    if await self._has_heir():
+                        continue
+                    self._fail(exc.detail)
+                    await self._respawn_if_ended()
+                except RoleFailed as exc:
+                    self._fail(str(exc))
+                await self._rest()
+        finally:
+            self._watch.stop()
+
+    async def _visit(self) -> None:
+        """See the role once; over as soon as its process is, since Ray would wait for a second longer."""
+        tasks = [asyncio.create_task(self._once()), asyncio.create_task(self._died.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                raise RoleAway(f"The process of {self.name} ended.")
+            tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _once(self) -> None:
         if self._handle is None:
@@ -114,6 +144,9 @@ class RoleKeeper:
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
+            self._life = alive
+            if self._spares.are_near(alive):
+                self._watch.watch(alive.pid)
             metrics.ROLE_LIVES.labels(self.role).inc()
             self._changed()
         if self._held:
@@ -139,6 +172,33 @@ class RoleKeeper:
             await (self.handle.hold() if self._held else self.handle.release())
             self._settled = (alive.incarnation, wish)
 
+    def _is_dead(self) -> None:
+        self._died.set()
+        self._news.set()
+
+    async def _has_heir(self) -> bool:
+        """Put a spare in the role's place, if its process is known to have ended and a spare is ready.
+
+        Who merely does not answer may go on serving what a spare would serve, too, until it finds out.
+        """
+        if self._left or self._life is None or self._handle is None or not await self._ended():
+            return False
+        heir = self._spares.take(self._handle, self._life)
+        if heir is None:
+            return False
+        self._handle, self._life = heir, None
+        self._died.clear()
+        return True
+
+    async def _ended(self) -> bool:
+        """Say whether it is certain that the process of the last life ended, or the one that was to begin."""
+        if self._died.is_set() or self._handle is None:
+            return self._died.is_set()
+        return await self._ray_knows()
+
+    async def _ray_knows(self) -> bool:
+        return await asyncio.to_thread(self.handle.ended, None if self._life is None else self._life.pid)
+
     def _fail(self, reason: str) -> None:
         if reason != self.failure:
             log.warning("role_away", role_name=self.name, reason=reason)
@@ -150,15 +210,27 @@ class RoleKeeper:
         # In a thread, since Ray blocks for as long as its head is away.
         return await asyncio.to_thread(self._spawn)
 
-    async def _respawn_if_hopeless(self) -> None:
-        """Ray restarts a process that dies; if it does not (the node is gone), make the role anew."""
+    async def _respawn_if_ended(self) -> None:
+        """Have the role made anew once its process has ended, or if it has not answered for long."""
         now = asyncio.get_running_loop().time()
+        ended = await self._ended()
         if self._away_since is None:
             self._away_since = now
-        elif now - self._away_since > _RESPAWN_AFTER_S:
-            self._away_since = now
-            log.warning("role_made_anew", role_name=self.name)
-            self._handle = await self._made()
+        if self._left or not (ended or now - self._away_since > _RESPAWN_AFTER_S):
+            return
+        self._away_since = now
+        if ended:
+            await self._until_ray_knows()
+        log.warning("role_made_anew", role_name=self.name)
+        self._handle, self._life = await self._made(), None
+        self._died.clear()
+
+    async def _until_ray_knows(self) -> None:
+        """Wait until Ray has seen the end as well: before that, it would hand out the dead process."""
+        for _ in range(_DEATH_KNOWN_AFTER):
+            if await self._ray_knows():
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _rest(self) -> None:
         try:

@@ -61,7 +61,7 @@ class Router:
         self._taken = self._shards = 0
         self._turned_s = self._visited_s = self._asked_s = 0.0
         self._given_up = self._anew = False
-        self._changed = asyncio.Event()
+        self._changed, self._dial = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- Service ----------------------------------------------------------------------------------
@@ -77,6 +77,7 @@ class Router:
         if self._view is None or view.version > self._view.version:
             self._view = view
             self._changed.set()
+            self._dial.set()
 
     async def hold(self) -> None:
         """A router writes nothing that would be lost with the log."""
@@ -332,15 +333,17 @@ class Router:
 
     async def _connect_loop(self) -> None:
         while True:
+            self._dial.clear()
             view = self._view
-            for host in set(view.hosts) if view is not None else ():
-                if view is not None and host in view.addresses:
+            wanted = set(view.hosts) & view.addresses.keys() if view is not None else ()
+            for host in wanted:
+                if view is not None and not self._linked(host, view):
                     await self._connect(host, view)
-            await asyncio.sleep(RECONNECT_S)
+            if not self._links.keys() >= set(wanted):
+                asyncio.get_running_loop().call_later(RECONNECT_S, self._dial.set)
+            await self._dial.wait()
 
     async def _connect(self, host: str, view: ClusterView) -> None:
-        if self._linked(host, view):
-            return
         try:
             link = await connect(
                 view.addresses[host],
@@ -378,6 +381,7 @@ class Router:
                     lane.rewind()
             log.warning("host_lost", host=host)
         self._changed.set()
+        self._dial.set()
 
     def received(self, link: Link, messages: list[Any]) -> None:
         """Take what a host says about our lanes."""

@@ -42,6 +42,7 @@ class Seating:
         self._store, self._crew, self._hire, self._machines = store, crew, hire, machines
         self._planned: dict[str, str] = {}
         self._used: dict[str, int] = {}
+        self._writing = asyncio.Lock()
         self.nodes: list[Node] = []
         self.roster = Roster({}, ())
 
@@ -54,7 +55,7 @@ class Seating:
         known = await self._store.roster()
         if known is None or known.counts != self._counts:
             names = tuple(f"{role}-{n}" for role in ROLES for n in range(1, self._counts[role] + 1))
-            known = Roster(self._counts, names)
+            known = Roster(self._counts, names, seats=known.seats if known is not None else {})
             await self._store.put_roster(known)
         self.roster = known
         await self.look()
@@ -95,6 +96,22 @@ class Seating:
         """Have roles on this machine again."""
         await self._keep(replace(self.roster, barred=tuple(set(self.roster.barred) - {node.id})))
 
+    # --- who sits where ---------------------------------------------------------------------------
+
+    def seat(self, name: str) -> str:
+        """Return the name of the process that a role or a spare is in; its own, if they never traded."""
+        return self.roster.seats.get(name, name)
+
+    def trade(self, one: str, other: str) -> None:
+        """Two have traded their processes; `write_down` has it outlive us."""
+        seats = self.roster.seats | {one: self.seat(other), other: self.seat(one)}
+        self.roster = replace(self.roster, seats={who: seat for who, seat in seats.items() if who != seat})
+
+    async def write_down(self) -> None:
+        """Store the roster as it is; raises as the store does."""
+        async with self._writing:
+            await self._store.put_roster(self.roster)
+
     # --- roles and their places -------------------------------------------------------------------
 
     def add(self, name: str, *, may_own: bool) -> None:
@@ -102,9 +119,12 @@ class Seating:
         if name in self._crew.keepers:
             return
         role = role_of(name)
-        best = choose(role, list(self.seats().values()), self.open_nodes())
-        node_id = self._planned.setdefault(name, best)
+        node_id = self._planned.setdefault(name, self.place_for(role))
         self._crew.add(self._hire(role, name, node_id), may_own=may_own)
+
+    def place_for(self, role: str) -> str:
+        """Return the id of the machine for one more of the role, '' where there is none."""
+        return choose(role, list(self.seats().values()), self.open_nodes())
 
     def plan(self, name: str, node_id: str) -> None:
         """Have a role that is not there yet made on this machine."""
@@ -121,6 +141,10 @@ class Seating:
     def open_nodes(self) -> list[Node]:
         """Return the machines that may have roles."""
         return [node for node in self.nodes if node.id not in self.roster.barred]
+
+    def is_open(self, node_id: str) -> bool:
+        """Say whether roles may be on this machine."""
+        return any(node.id == node_id for node in self.open_nodes())
 
     def node(self, target: str) -> Node | None:
         """Return the machine with this address, host name or id."""
@@ -152,9 +176,10 @@ class Seating:
         ]
 
     async def _keep(self, roster: Roster) -> None:
-        if roster != self.roster:
-            await self._store.put_roster(roster)
-            self.roster = roster
+        async with self._writing:
+            if roster != self.roster:
+                await self._store.put_roster(roster)
+                self.roster = replace(roster, seats=self.roster.seats)  # they may have traded meanwhile
 
 
 def role_of(name: str) -> str:

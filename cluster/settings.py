@@ -13,17 +13,14 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 PREFIX = "ROOST_"
 FILE = "roost.toml"
@@ -257,6 +254,13 @@ class Cluster(Group):
     routers: int = Field(1, ge=1, description="Router processes: scale with the log's throughput.")
     hosts: int = Field(1, ge=1, description="Host processes: scale with online users.")
     pushers: int = Field(1, ge=1, description="Pusher processes: scale with wake-ups.")
+    spares: int = Field(
+        1,
+        ge=0,
+        le=100,
+        description="Processes, in all, that have loaded everything and wait to take the place of any role "
+        "that dies: some 100 MB each. 0: a role is back when a new process is.",
+    )
     heartbeat_s: float = Field(
         0.5, gt=0, description="Seconds between two looks of the coordinator at every role."
     )
@@ -412,8 +416,10 @@ def set_for_libraries(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)  # noqa: TID251 -- this is the file that may
 
 
-def _reader(file: Path) -> type[BaseSettings]:
+def _reader(file: Path) -> "type[BaseSettings]":
     """Return the class that gathers the values from their sources."""
+    # A role is handed its settings, and does without the 80 ms that these modules take.
+    from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource  # noqa: PLC0415
 
     class Reader(BaseSettings, Settings):
         model_config = SettingsConfigDict(
@@ -429,11 +435,11 @@ def _reader(file: Path) -> type[BaseSettings]:
         def settings_customise_sources(
             cls,
             settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            init_settings: "PydanticBaseSettingsSource",
+            env_settings: "PydanticBaseSettingsSource",
+            dotenv_settings: "PydanticBaseSettingsSource",
+            file_secret_settings: "PydanticBaseSettingsSource",
+        ) -> "tuple[PydanticBaseSettingsSource, ...]":
             del dotenv_settings, file_secret_settings
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 

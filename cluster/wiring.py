@@ -6,6 +6,8 @@ handed to the role, which closes it when it stops.
 
 import os
 import secrets
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from actors.service import Service
 from cluster import telemetry
@@ -16,8 +18,10 @@ from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
-from storage.mongo import READS, MongoStore
-from storage.redis_store import RedisStore
+from storage.mongo import READS, MongoStore, driver
+
+if TYPE_CHECKING:
+    from storage.redis_store import RedisStore
 
 ROUTERS = "routers"
 PUSHERS = "pushers"
@@ -104,7 +108,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
 
 async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
-    from actors.ray_actor import node_address, nodes, spawn  # noqa: PLC0415 -- likewise
+    from actors.ray_actor import here, nodes, spawn  # noqa: PLC0415 -- likewise
     from cluster.coordinator import Coordinator  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
@@ -112,11 +116,18 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         settings,
         open_store(settings, open_keyring(settings)),
         await open_admin(settings),
-        lambda role, each, node_id: spawn(role, each, settings_json, node_id=node_id),
+        lambda role, each, node_id, seat: spawn(role, each, settings_json, node_id=node_id, seat=seat),
         nodes,
-        node_address(),
+        here(),
     )
     return exported(coordinator, settings, "coordinator", name)
+
+
+def load_all(settings_json: str) -> None:
+    """Load what the builders load when they are called, for a process that may become any role."""
+    for module in ("actors.host", "cluster.router", "cluster.pusher", "cluster.fcm", "storage.redis_store"):
+        import_module(module)
+    driver.load(Settings.model_validate_json(settings_json).mongo.driver)
 
 
 # --- what roles are built from --------------------------------------------------------------------
@@ -140,8 +151,10 @@ def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
     )
 
 
-def open_cache(settings: Settings) -> RedisStore:
+def open_cache(settings: Settings) -> "RedisStore":
     """Open Redis; it connects at its first call."""
+    from storage.redis_store import RedisStore  # noqa: PLC0415 -- a router and the coordinator need none
+
     return RedisStore(_url("redis", settings.redis.url), settings.redis.prefix)
 
 

@@ -298,6 +298,7 @@ class Roster(Struct, frozen=True):
         barred: Ray's names of the machines that are drained: no role is to be there.
         coming: Names of those who come in the change that is being made.
         going: Names of those who go in it.
+        seats: Names of the processes of roles and spares that have another one than the one made for them.
     """
 
     counts: dict[str, int]
@@ -305,6 +306,7 @@ class Roster(Struct, frozen=True):
     barred: tuple[str, ...] = ()
     coming: tuple[str, ...] = ()
     going: tuple[str, ...] = ()
+    seats: dict[str, str] = {}
 
 
 class ShardMap(Struct, frozen=True):

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -16,6 +16,10 @@ from actors.writer import Ticket
 from storage import metrics, traces
 
 log = structlog.get_logger()
+
+_LOADED_TOGETHER: Final = 25
+"""Users in one look-up. The embedded store compares each document that it finds with every name in the
+question: it took 120 us for each of 12,000 documents of 200 users, and takes 40 if it is asked for 25."""
 
 Wanted = TypeVar("Wanted")
 Found = TypeVar("Found")
@@ -40,8 +44,9 @@ class Inboxes(HostState):
             if lacks:
                 resident.waiting = True
                 wanted[user] = lacks
-        if floors:
-            self._spawn(self._load(floors))
+        waiting = list(floors.items())
+        for first in range(0, len(waiting), _LOADED_TOGETHER):
+            self._spawn(self._load(dict(waiting[first : first + _LOADED_TOGETHER])))
         if wanted:
             self._spawn(self._look_up(wanted))
 

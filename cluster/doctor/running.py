@@ -96,9 +96,13 @@ def judge_roles(rows: Sequence[dict[str, Any]], release: str, logs: str) -> list
         release: The one that is installed here.
         logs: Where the logs are.
     """
-    bad = [f"{row['name']} is {row['state']}" for row in rows if row["state"] != "running"]
+    away = [row for row in rows if row["state"] != "running"]
+    # A spare that is being made is none that is missing; one that cannot be made says why.
+    bad = [
+        f"{row['name']} is {row['state']}" for row in away if row.get("role") != "spare" or row.get("detail")
+    ]
     findings = [
-        failed("roles", ", ".join(bad), f"See the logs of these in {logs}; Ray starts them again.")
+        failed("roles", ", ".join(bad), f"See the logs of these in {logs}; they are started again.")
         if bad
         else ok("roles", f"{len(rows)} run")
     ]

@@ -113,7 +113,8 @@ class System:
         """
         if self.watch is not None:
             rows = await self.rows()
-            away = [row["name"] for row in rows if row["state"] != "running" or not row.get("pid")]
+            roles = [row for row in rows if row["role"] != "spare"]  # nobody waits for one
+            away = [row["name"] for row in roles if row["state"] != "running" or not row.get("pid")]
             if away or not rows:
                 return f"away: {', '.join(away) or 'the coordinator'}"
         return await self._readiness() or (await self._canary.sings() if self._canary is not None else "")

@@ -2,7 +2,7 @@
 
 Receipts come about as often as messages. All rows of a user that changed in one write are one
 inserted *sheet*; the newest numbers of a pair are the greatest over all sheets, so writing twice
-or in another order changes nothing. After ``_FOLD_AT`` sheets they are folded into one. (On the
+or in another order changes nothing. After some 16 sheets they are folded into one. (On the
 embedded store an update costs thirty times an insert; a document for each pair, updated with every
 receipt, was the dearest part of a message.)
 """
@@ -18,7 +18,8 @@ from storage.mongo.driver import ASCENDING, Document
 from storage.mongo.part import Part
 from storage.records import Conversation
 
-_FOLD_AT: Final = 64
+_FOLD_AT: Final = 16
+_ROWS_FOR_A_SHEET: Final = 16
 _ROWS_OF_A_SHEET: Final = 2_000
 _NUMBERS: Final = len(Conversation.__struct_fields__) - 3
 
@@ -32,10 +33,10 @@ class ConversationsPart(Part):
         await self._conversations.index([("u", ASCENDING)])
 
     async def conversations(self, user_id: str) -> list[Conversation]:
-        return list((await self._merged([user_id]))[user_id].values())
+        return (await self.conversations_of([user_id]))[user_id]
 
     async def conversations_of(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
-        merged = await self._merged(user_ids)
+        merged, _ = await self._merged(user_ids)
         return {user: list(rows.values()) for user, rows in merged.items()}
 
     async def receipts_after(self, user_id: str, after: int, upto: int) -> list[Conversation]:
@@ -50,27 +51,36 @@ class ConversationsPart(Part):
         if sheets:
             await self._conversations.insert_missing(sheets)
         self._appended.update(by_user.keys())
-        full = [user for user in by_user if self._appended[user] >= _FOLD_AT]
-        if full:
-            await self._merged(full)
+        for user in [user for user in by_user if self._appended[user] >= _FOLD_AT]:
+            await self._fold(user)
 
-    async def _merged(self, users: Sequence[str]) -> dict[str, _Rows]:
-        """Return the rows of these users by peer, and fold the sheets of those who have many."""
+    async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
+        """Return the rows of these users by peer, and the ids of their sheets.
+
+        Reading folds nothing: a new host loads many users at once, and somebody waits for them. It notes
+        who has many sheets, so that their next write folds what a host before has left.
+        """
         merged: dict[str, _Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
         for sheet in await self._conversations.many({"u": {"$in": list(users)}}):
             found[sheet["u"]].append(sheet["_id"])
             _merge(merged[sheet["u"]], sheet)
         for user, ids in found.items():
-            if len(ids) >= _FOLD_AT:
-                await self._fold(user, merged[user], ids)
-        return merged
+            if len(ids) >= _FOLD_AT + _patience(merged[user]):
+                self._appended[user] = len(ids)
+        return merged, found
 
-    async def _fold(self, user: str, rows: _Rows, ids: list[str]) -> None:
+    async def _fold(self, user: str) -> None:
         """Replace the sheets by their sum: the sum first, so that at no time a number is missing."""
-        await self._conversations.insert_missing(list(_sheets(user, rows.values())))
-        await self._conversations.delete({"_id": {"$in": ids}})
-        self._appended[user] = 0
+        merged, ids = await self._merged([user])
+        await self._conversations.insert_missing(list(_sheets(user, merged[user].values())))
+        await self._conversations.delete({"_id": {"$in": ids[user]}})
+        self._appended[user] = -_patience(merged[user])
+
+
+def _patience(rows: _Rows) -> int:
+    """Return how many sheets more somebody with these rows may have: their sum is written at each fold."""
+    return len(rows) // _ROWS_FOR_A_SHEET
 
 
 def _sheets(user: str, rows: Iterable[Conversation]) -> Iterator[Document]:

@@ -8,6 +8,7 @@ import asyncio
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Final, Literal
 
 from bson.codec_options import TypeDecoder, TypeRegistry
@@ -50,6 +51,11 @@ _OPTIONS: Final[Mapping[str, Any]] = {
     "socketTimeoutMS": 15_000,
     "waitQueueTimeoutMS": 5_000,
 }
+
+
+def load(driver: Driver) -> None:
+    """Load the modules of the driver, so that the first client is made at once."""
+    import_module({"motor": "motor.motor_asyncio", "pymongo": "pymongo"}[driver])
 
 
 def connect(url: str, driver: Driver) -> Any:

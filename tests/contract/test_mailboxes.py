@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from roost.ids import uuid7
+from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.mongo.buckets import SPAN, buckets
+from storage.mongo.driver import Driver
 from storage.records import Conversation, Cursor, MailboxDocument
 
 ALL = 2**53
@@ -309,6 +311,43 @@ async def test_first_writers_of_a_row_meet(store: MongoStore) -> None:
     rows = [Conversation("alice", "bob", "bob", delivered_seq=seq) for seq in range(20)]
     await asyncio.gather(*(store.put_conversations([row]) for row in rows))
     assert [row.delivered_seq for row in await store.conversations("alice")] == [19]
+
+
+async def test_sheets_are_folded_by_who_writes_and_left_alone_by_who_reads(
+    store: MongoStore, mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
+) -> None:
+    async def sheets() -> int:
+        return len(await store._conversations.many({"u": "alice"}))
+
+    for seq in range(1, 60):
+        await store.put_conversations([Conversation("alice", f"p{seq % 3}", "p", delivered_seq=seq)])
+    assert await sheets() <= 16
+    left = [{"_id": f"alice|left{n}", "u": "alice", "r": [["p0", "p", n, *[0] * 7]]} for n in range(100, 140)]
+    await store._conversations.insert_missing(left)  # by a host that died before it folded them
+    another = MongoStore(mongo_url, database, driver_name, keyring)
+    newest = {"p0": 139, "p1": 58, "p2": 59}
+    before = await sheets()
+    assert {row.peer: row.delivered_seq for row in await another.conversations("alice")} == newest
+    assert await sheets() == before
+    await another.put_conversations([Conversation("alice", "p1", "p", delivered_seq=60)])
+    assert await sheets() == 1
+    found = await store.conversations_of(["alice"])
+    assert {row.peer: row.delivered_seq for row in found["alice"]} == newest | {"p1": 60}
+    await another.close()
+
+
+async def test_who_has_many_peers_is_folded_less_often(store: MongoStore) -> None:
+    await store.put_conversations(
+        [Conversation("alice", f"p{n}", "p", delivered_seq=1) for n in range(320)]  # 20 sheets more
+    )
+    for seq in range(2, 17):
+        await store.put_conversations([Conversation("alice", "p0", "p", delivered_seq=seq)])
+    assert len(await store._conversations.many({"u": "alice"})) == 1  # at the sixteenth
+    for seq in range(17, 52):
+        await store.put_conversations([Conversation("alice", "p0", "p", delivered_seq=seq)])
+    assert len(await store._conversations.many({"u": "alice"})) == 36
+    await store.put_conversations([Conversation("alice", "p0", "p", delivered_seq=52)])
+    assert len(await store._conversations.many({"u": "alice"})) == 1
 
 
 async def test_rows_of_the_releases_around_this_one_are_read(store: MongoStore) -> None:

@@ -27,7 +27,7 @@ from tests.live.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
-SERVERS = {"kafka", "mongo", "redis", "fcm"}
+UNSCRAPED = {"kafka", "mongo", "redis", "fcm", "spare"}
 MESSAGES = 20
 LOOP = 5
 UP_ONE_LINE = b"\x1b[1A"
@@ -136,7 +136,11 @@ async def shown_and_there(system: System) -> tuple[dict[str, float], set[str]]:
     """Return the roles of the scrape with what it says of them, and those of ``roost status``."""
     there = await scrape(system)
     shown = {each.labels["name"]: each.value for each in there if each.name == "roost_role_scraped"}
-    return shown, {row["name"] for row in await system.roles() if row["role"] not in SERVERS}
+    return shown, await scraped(system)
+
+
+async def scraped(system: System) -> set[str]:
+    return {row["name"] for row in await system.roles() if row["role"] not in UNSCRAPED}
 
 
 async def test_every_role_is_shown_under_its_name(town: Town) -> None:
@@ -256,5 +260,5 @@ async def test_when_the_role_that_holds_the_port_dies_another_takes_it(system: S
     os.kill(first, signal.SIGKILL)
     took = await until(lambda: "" if holder() not in (None, first) else "nobody has the port", within=10)
     assert took < 5
-    await town.until_total(len(await system.roles()) - len(SERVERS), "roost_role_scraped")
+    await town.until_total(len(await scraped(system)), "roost_role_scraped")
     assert await total(system, "roost_build_info") >= 1

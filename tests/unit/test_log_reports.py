@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from actors.service import ClusterView
+from actors.service import ClusterView, Node
 from cluster.coordinator import Coordinator
 from cluster.settings import Settings
 from tests.unit.test_log_keeper import SHARDS, World
@@ -18,7 +18,9 @@ class Reports:
     def __init__(self, world: World, **settings: Any) -> None:
         loaded = Settings.load({"shards": SHARDS} | settings)
         servers: Any = world
-        self.coordinator = Coordinator(loaded, servers, servers, lambda *_: servers, list, "127.0.0.1")
+        self.coordinator = Coordinator(
+            loaded, servers, servers, lambda *_: servers, list, Node("here", "127.0.0.1")
+        )
         self.keeper = self.coordinator._log
         self.keeper._crew = world
         self.router = SimpleNamespace(role="router", name="router-1", figures=dict[str, Any](), current=True)

@@ -1,0 +1,50 @@
+"""The kernel tells of the end of a process."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.deaths import Deathwatch
+
+WITHIN_S = 10.0
+
+
+@pytest.fixture
+def child() -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+async def test_a_killed_process_is_seen(child: "subprocess.Popen[bytes]") -> None:
+    ended = asyncio.Event()
+    watch = Deathwatch(ended.set)
+    watch.watch(child.pid)
+    await asyncio.sleep(0)
+    assert not ended.is_set()
+    child.kill()
+    await asyncio.wait_for(ended.wait(), WITHIN_S)
+
+
+async def test_one_that_is_gone_already_is_seen(child: "subprocess.Popen[bytes]") -> None:
+    child.kill()
+    child.wait()
+    ended = asyncio.Event()
+    Deathwatch(ended.set).watch(child.pid)
+    assert ended.is_set()
+
+
+async def test_who_is_watched_no_more_is_not_told_of(child: "subprocess.Popen[bytes]") -> None:
+    second = subprocess.Popen(["sleep", "60"])
+    told: list[str] = []
+    watch = Deathwatch(lambda: told.append("ended"))
+    watch.watch(second.pid)
+    watch.watch(child.pid)
+    second.kill()
+    second.wait()
+    await asyncio.sleep(0.05)
+    assert told == []
+    watch.stop()

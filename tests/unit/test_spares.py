@@ -1,0 +1,228 @@
+"""Who takes whose place: the rules, without a process."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.ray_actor import RoleAway, RoleHandle
+from actors.service import Alive, Node
+from cluster.crew import Crew
+from cluster.keeper import RoleKeeper
+from cluster.membership import Membership, Patience
+from cluster.seating import Seating
+from cluster.spares import Spares
+from storage.records import Roster
+
+PATIENCE = Patience(silence_ms=1_500, grace_ms=5_000)
+
+
+def alive(pid: int = 1, *, release: str = "1.0", node_id: str = "here") -> Alive:
+    return Alive(f"life-{pid}", pid, "127.0.0.1", node_id, ("127.0.0.1", 1), release)
+
+
+def spares_of(*ready: Alive | None, closed: tuple[str, ...] = ()) -> tuple[Spares, list[tuple[str, str]]]:
+    """Return spares with these lives, None for one that is not ready, and where trades are noted."""
+    trades: list[tuple[str, str]] = []
+    spares = Spares(
+        len(ready),
+        "here",
+        lambda name: RoleHandle("spare", name, None),
+        lambda node_id: node_id not in closed,
+        lambda *trade: trades.append(trade),
+    )
+    for spare, life in zip(spares._spares, ready, strict=True):
+        spare.handle, spare.alive = RoleHandle("spare", spare.name, None), life
+    return spares, trades
+
+
+HOST = RoleHandle("host", "host-1", None)
+ROUTER = RoleHandle("router", "router-1", None)
+
+
+def test_a_spare_becomes_the_role_under_its_name() -> None:
+    spares, trades = spares_of(alive(7))
+    heir = spares.take(HOST, alive(1))
+    assert heir is not None
+    assert (heir.role, heir.name, heir.seat) == ("host", "host-1", "spare-1")
+    assert trades == [("host-1", "spare-1")]
+
+
+def test_each_spare_takes_one_place() -> None:
+    spares, trades = spares_of(alive(7), alive(8))
+    first, second = spares.take(HOST, alive(1)), spares.take(ROUTER, alive(2))
+    assert first is not None
+    assert second is not None
+    assert (first.seat, second.seat) == ("spare-1", "spare-2")
+    assert spares.take(HOST, alive(3)) is None
+    assert trades == [("host-1", "spare-1"), ("router-1", "spare-2")]
+
+
+@pytest.mark.parametrize(
+    ("life", "closed"),
+    [
+        (None, ()),  # its modules are being loaded
+        (alive(7, release="0.9"), ()),  # it was made before an upgrade
+        (alive(7, node_id="drained"), ("drained",)),
+    ],
+)
+def test_who_may_not_takes_no_place(life: Alive | None, closed: tuple[str, ...]) -> None:
+    spares, trades = spares_of(life, closed=closed)
+    assert spares.take(HOST, alive(1)) is None
+    assert trades == []
+
+
+# --- who sits where -------------------------------------------------------------------------------
+
+
+class Rosters:
+    """A store that takes its time."""
+
+    def __init__(self) -> None:
+        self.the_roster: Roster | None = None
+
+    async def put_roster(self, roster: Roster) -> None:
+        await asyncio.sleep(0.001)
+        self.the_roster = roster
+
+
+def seating(store: Any) -> Seating:
+    crew = Crew(Membership(PATIENCE), lambda: asyncio.sleep(0))
+    hire: Any = None
+    return Seating({"host": 1}, store, crew, hire, lambda: [Node("here", "127.0.0.1")])
+
+
+ROLES = st.sampled_from(["host-1", "router-1", "host-2"])
+SPARES = st.sampled_from(["spare-1", "spare-2"])
+
+
+@given(st.lists(st.tuples(ROLES, SPARES)))
+def test_no_two_ever_sit_in_one_process(trades: list[tuple[str, str]]) -> None:
+    seats = seating(Rosters())
+    for one, other in trades:
+        before = seats.seat(one), seats.seat(other)
+        seats.trade(one, other)
+        assert (seats.seat(other), seats.seat(one)) == before
+    names = ["host-1", "router-1", "host-2", "spare-1", "spare-2"]
+    assert sorted(map(seats.seat, names)) == sorted(names)
+
+
+async def test_a_trade_outlives_the_coordinator_and_a_change_that_is_being_written() -> None:
+    store = Rosters()
+    seats = seating(store)
+    seats.roster = Roster({"host": 1}, ("host-1",))
+    await asyncio.gather(seats.begin(["host-2"], ["host-1"]), traded(seats))
+    assert store.the_roster == seats.roster
+    assert seats.roster.seats == {"host-1": "spare-1", "spare-1": "host-1"}
+    assert seats.roster.coming == ("host-2",)
+
+
+async def traded(seats: Seating) -> None:
+    seats.trade("host-1", "spare-1")
+    await seats.write_down()
+
+
+# --- what a keeper does when its role dies --------------------------------------------------------
+
+
+class Process(RoleHandle):
+    """A role's process that answers, hangs or is dead, as the test says."""
+
+    def __init__(self, life: Alive, *, seat: str = "") -> None:
+        super().__init__("host", "host-1", None, seat)
+        self.life, self.answers, self.dead = life, asyncio.Event(), False
+        self.answers.set()
+
+    def of(self, role: str, name: str) -> RoleHandle:
+        assert (role, name) == ("host", "host-1")
+        return self
+
+    async def beat(self) -> tuple[Alive, dict[str, Any]]:
+        if self.dead:
+            raise RoleAway("dead")
+        await self.answers.wait()
+        return self.life, {}
+
+    async def release(self) -> None:
+        """Nothing was held."""
+
+    def ended(self, pid: int | None) -> bool:  # noqa: ARG002 -- the real one's
+        return self.dead
+
+
+async def kept(first: Process, heir: Process | None) -> tuple[RoleKeeper, Membership, "asyncio.Task[None]"]:
+    """Return a keeper that has seen the first process, with a spare if there is an heir."""
+    spares, _ = spares_of(heir.life if heir is not None else None)
+    spares._spares[0].handle = heir
+    membership = Membership(PATIENCE)
+    membership.expect("host", "host-1", 0)
+    keeper = RoleKeeper(
+        "host",
+        "host-1",
+        spawn=lambda: first,
+        membership=membership,
+        heartbeat_s=0.01,
+        changed=lambda: None,
+        spares=spares,
+    )
+    task = asyncio.create_task(keeper.run())
+    async with asyncio.timeout(5):
+        while membership.members()[0].alive is None:
+            await asyncio.sleep(0.001)
+    return keeper, membership, task
+
+
+async def life_of(membership: Membership, pid: int) -> None:
+    async with asyncio.timeout(5):
+        while (seen := membership.members()[0].alive) is None or seen.pid != pid:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_death_is_no_absence_when_there_is_a_spare() -> None:
+    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), seat="spare-1")
+    keeper, membership, task = await kept(first, heir)
+    first.dead = True
+    await life_of(membership, 2)
+    assert keeper.handle is heir
+    assert keeper.failure == ""
+    assert membership.members()[0].lives == 2
+    task.cancel()
+
+
+async def test_the_end_of_the_process_cuts_short_a_call_that_hangs() -> None:
+    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), seat="spare-1")
+    keeper, membership, task = await kept(first, heir)
+    first.answers.clear()
+    await asyncio.sleep(0.05)
+    assert keeper.handle is first
+    keeper._is_dead()  # what `Deathwatch` calls
+    await life_of(membership, 2)
+    task.cancel()
+
+
+async def test_who_does_not_answer_and_may_live_keeps_its_place() -> None:
+    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), seat="spare-1")
+    keeper, _, task = await kept(first, heir)
+
+    async def unreachable() -> tuple[Alive, dict[str, Any]]:
+        raise RoleAway("cut off")
+
+    first.beat = unreachable  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        while not keeper.failure:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    assert keeper.handle is first
+    task.cancel()
+
+
+async def test_without_a_spare_a_new_process_is_made_at_once() -> None:
+    first, second = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"))
+    keeper, membership, task = await kept(first, None)
+    keeper._spawn = lambda: second
+    first.dead = True
+    await life_of(membership, 2)
+    assert keeper.handle is second
+    task.cancel()
