@@ -43,11 +43,15 @@ class PutBlock(Struct, frozen=True):
 
 
 class EmitReceipt(Struct, frozen=True):
-    """Tell ``to`` how far this user has received and read; merged with what waits, by maximum."""
+    """Tell ``to`` how far this user has received and read; merged with what waits, by maximum.
+
+    ``token`` is answered when this and the row with the same token are durable.
+    """
 
     to: str
     delivered_seq: int
     read_seq: int
+    token: object = None
 
 
 class PutFloor(Struct, frozen=True):

@@ -179,7 +179,7 @@ class Outlets:
             at_ms=self._clock(),
             version=self._writer.records,
         )
-        self._writer.receipt(receipt, self._ticket(shard, offset))
+        self._writer.receipt(receipt, self._ticket(shard, offset), effect.token)
 
     def _cursor(self, user: User, effect: do.PutCursor, _shard: Shard, _offset: int | None) -> None:
         self._writer.cursor(user.user_id, effect.device, effect.seq, effect.token)

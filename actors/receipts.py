@@ -68,6 +68,10 @@ class Receipts:
         covered = _with_repeats(peer, upto)
         return self._raise(peer, delivered=covered, read=covered)
 
+    def of(self, sender: str) -> Peer:
+        """Return what this sender was told since the activation."""
+        return self._peers.setdefault(sender, Peer())
+
     @staticmethod
     def _raise(peer: Peer, *, delivered: int = 0, read: int = 0) -> Peer | None:
         if delivered <= peer.delivered and read <= peer.read:

@@ -73,6 +73,7 @@ class _Row(Struct):
 class _Receipt(Struct):
     record: ReceiptRecord
     tickets: list[Ticket]
+    tokens: list[object]
 
 
 class _Mark(Struct):
@@ -145,6 +146,7 @@ class Writer:
         self._settled: dict[tuple[str, str], _Mark] = {}
         self._settled_out: dict[tuple[str, str], _Mark] = {}
         self._blocks: list[do.PutBlock] = []
+        self._owed: dict[object, int] = {}
         self._presence: dict[str, tuple[bool, int]] = {}
         self._came: set[str] = set()
         self._signals = {
@@ -215,7 +217,7 @@ class Writer:
         if ticket is not None:
             waiting.tickets.append(ticket)
         if token is not None:
-            waiting.tokens.append(token)
+            self._owe(waiting.tokens, token)
             self._hurry["rows"].set()
         self._signals["rows"].set()
 
@@ -249,9 +251,9 @@ class Writer:
         self._wakes.append((push, ticket))
         self._signals["wakes"].set()
 
-    def receipt(self, receipt: ReceiptRecord, ticket: Ticket | None) -> None:
+    def receipt(self, receipt: ReceiptRecord, ticket: Ticket | None, token: object = None) -> None:
         """Append the receipt, merged with one that waits for the same pair."""
-        waiting = self._receipts.setdefault((receipt.to, receipt.peer), _Receipt(receipt, []))
+        waiting = self._receipts.setdefault((receipt.to, receipt.peer), _Receipt(receipt, [], []))
         waiting.record = structs.replace(
             receipt,
             delivered_seq=max(receipt.delivered_seq, waiting.record.delivered_seq),
@@ -259,6 +261,9 @@ class Writer:
         )
         if ticket is not None:
             waiting.tickets.append(ticket)
+        if token is not None:
+            self._owe(waiting.tokens, token)
+            self._hurry["receipts"].set()
         self._signals["receipts"].set()
 
     def cursor(self, user: str, device: str, seq: int, token: object) -> None:
@@ -382,6 +387,7 @@ class Writer:
                 raise
             self.appended += len(items)
             self._finished([ticket for waiting in receipts.values() for ticket in waiting.tickets])
+            self._answer(token for waiting in receipts.values() for token in waiting.tokens)
         for key, mark in cursors.items():
             self._settle(key, mark)
         self._cursors_out = {}
@@ -401,6 +407,7 @@ class Writer:
         for key, receipt in receipts.items():
             self.receipt(receipt.record, None)
             self._receipts[key].tickets.extend(receipt.tickets)
+            self._receipts[key].tokens.extend(receipt.tokens)
         for (user, device), mark in cursors.items():
             self.cursor(user, device, mark.seq, None)
             self._cursors[user, device].tokens.extend(mark.tokens)
@@ -445,9 +452,18 @@ class Writer:
             self._settled_out = {}
         self._answer(token for mark in settled.values() for token in mark.tokens)
 
+    def _owe(self, tokens: list[object], token: object) -> None:
+        tokens.append(token)
+        self._owed[token] = self._owed.get(token, 0) + 1
+
     def _answer(self, tokens: Iterable[object]) -> None:
+        """A write of each is durable: answer those that wait for no other."""
         for token in tokens:
-            self._answered(token)
+            left = self._owed.pop(token, 1) - 1
+            if left:
+                self._owed[token] = left
+            else:
+                self._answered(token)
 
     @staticmethod
     def _raise_first(results: Sequence[int | Exception]) -> None:

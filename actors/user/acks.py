@@ -91,12 +91,14 @@ class Acks(Reading):
         if row is None:
             self._refuse(event.token, "unknown_message", "there is no conversation with this user")
             return
+        told = False
+        if self.user.read_receipts and event.seq >= row.my_read_seq:
+            # Also when the row says so already: the host that wrote it may have died before it told the peer.
+            self.receipts.read(event.peer, self._readable(event))
+            told = self._tell(event.peer, self.receipts.of(event.peer), event.token)
         if event.seq > row.my_read_seq:
-            changed = replace(row, my_read_seq=event.seq)
-            if self.user.read_receipts:
-                self._tell(event.peer, self.receipts.read(event.peer, self._readable(event)))
-            self._put_row(changed, 0, event.token)
-        elif event.token is not None:
+            self._put_row(replace(row, my_read_seq=event.seq), 0, event.token)
+        elif event.token is not None and not told:
             self._out.append(do.AnswerDone(event.token))
 
     def _marks(self, event: ev.MarksAsked) -> None:

@@ -145,9 +145,12 @@ class State:
         items = self.head.after(self.head.begin)
         return items[-1].seq if items else self.head.begin
 
-    def _tell(self, peer: str, marks: Peer | None) -> None:
-        if marks is not None and not self._is_blocked(peer, self.head.handled + 1):
-            self._out.append(do.EmitReceipt(peer, marks.delivered, marks.read))
+    def _tell(self, peer: str, marks: Peer | None, token: object = None) -> bool:
+        """Tell a peer, unless it is blocked; says whether it is told."""
+        told = marks is not None and not self._is_blocked(peer, self.head.handled + 1)
+        if told and marks is not None:
+            self._out.append(do.EmitReceipt(peer, marks.delivered, marks.read, token))
+        return told
 
     def _refuse(self, token: object, code: str, detail: str) -> None:
         if token is not None:

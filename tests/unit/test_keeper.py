@@ -10,11 +10,16 @@ from actors.service import Alive, ClusterView
 from cluster.crew import Crew
 from cluster.keeper import RoleKeeper
 from cluster.membership import Membership, Patience
+from cluster.spares import Spares
 
 
 def view(version: int, shards: int) -> ClusterView:
     names = ("host-1",) * shards
     return ClusterView(version, names, names, names, (1,) * shards, {}, {})
+
+
+def nobody(*_: str) -> Any:
+    raise AssertionError("there is no spare here")
 
 
 class Role:
@@ -63,6 +68,7 @@ class Looked:
             membership=membership,
             heartbeat_s=0.01,
             changed=lambda: None,
+            spares=Spares(0, "elsewhere", nobody, lambda _node: False, nobody),
         )
         membership.expect("gateway", "gateway-1", 0, may_own=True)
         self.crew.keepers["gateway-1"] = self.keeper
