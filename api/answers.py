@@ -11,11 +11,6 @@ from storage.ports import Accepted, Cache
 _RECENT = 100_000
 """Answers kept in memory."""
 
-_COLLECT_S = 0.05
-"""How long a gateway that is the only one collects answers before it writes them to Redis."""
-
-_COLLECT_MOST = 500
-
 Key = tuple[str, str]
 """Sender's device, message id."""
 
@@ -29,7 +24,8 @@ class Answers:
     same moment), the recipient's actor drops the repeat.
 
     Attributes:
-        alone: There is no other gateway, so nobody reads what this one writes before its own next life does.
+        alone: There is no other gateway, so nobody reads what this one writes but its own next life, and a
+            send need not wait for it.
         failures: Times that Redis failed and sends went on without it.
     """
 
@@ -37,8 +33,7 @@ class Answers:
         self._cache = cache
         self._recent: OrderedDict[Key, Accepted] = OrderedDict()
         self._unwritten: dict[Key, Accepted] = {}
-        self._write_soon: asyncio.TimerHandle | None = None
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
         self.alone = False
         self.failures = 0
 
@@ -76,33 +71,32 @@ class Answers:
         """Keep the answers; returns once other gateways know them, if there are any."""
         self._note(answers)
         self._unwritten.update(answers)
-        if not self.alone or len(self._unwritten) >= _COLLECT_MOST:
-            await self.write()
-        elif self._unwritten and self._write_soon is None:
-            self._write_soon = asyncio.get_running_loop().call_later(_COLLECT_S, self._spawn_write)
+        if not self.alone:
+            await self._write()
+        elif self._unwritten and self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_on())
 
-    async def write(self) -> None:
-        """Write to Redis what is not there yet."""
-        if self._write_soon is not None:
-            self._write_soon.cancel()
-            self._write_soon = None
+    async def close(self) -> None:
+        """Write what is not written."""
+        if self._writing is not None:
+            await self._writing
+        await self._write()
+
+    async def _write_on(self) -> None:
+        """Write what comes while the write before is under way, too."""
+        try:
+            while self._unwritten:
+                await self._write()
+        finally:
+            self._writing = None
+
+    async def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, {}
         try:
             if unwritten:
                 await self._cache.remember(unwritten)
         except Unavailable:
             self.failures += 1
-
-    async def close(self) -> None:
-        """Write what is not written."""
-        await self.write()
-        await asyncio.gather(*self._writes)
-
-    def _spawn_write(self) -> None:
-        self._write_soon = None
-        task = asyncio.get_running_loop().create_task(self.write())
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
 
     def _note(self, answers: Mapping[Key, Accepted]) -> None:
         self._recent.update(answers)

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from actors.offsets import Offsets
 from actors.writer import Ticket, Writer
-from storage.kafka_log import KafkaLogWriter
+from cluster import servers as specs
+from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import MailboxDocument
+from storage.records import Conversation, MailboxDocument, ReceiptRecord
 from storage.redis_store import RedisStore
 from tests.conftest import LogServer
+from tests.real_servers import Servers
 
 LINGER_S = 30.0
 """Longer than a test takes: who waited for it would be found out."""
@@ -30,8 +33,9 @@ class World:
     """A writer on real servers, and the offsets of one shard."""
 
     def __init__(self, store: MongoStore, cache: RedisStore, log: KafkaLogWriter, linger_s: float) -> None:
-        self.store, self.offsets = store, Offsets(0)
-        self.writer = Writer(store, cache, log, self.finished, lambda _: None, lambda: 0, linger_s=linger_s)
+        self.store, self.log, self.offsets = store, log, Offsets(0)
+        self.answered: list[object] = []
+        self.writer = Writer(store, cache, log, self.finished, self.answered.append, lambda: 0, linger_s)
 
     def finished(self, tickets: "list[Ticket] | tuple[Ticket, ...]") -> None:
         for ticket in tickets:
@@ -75,6 +79,35 @@ async def test_neighbours_that_were_collected_are_one_document(world: World) -> 
             await asyncio.sleep(0.01)
     assert await world.documents() == 1
     assert [each.seq for each in await world.store.range("bob", -1, 10, 10)] == [0, 1, 2, 3]
+
+
+async def test_a_read_mark_is_answered_when_its_receipt_is_in_the_log_too(
+    store: MongoStore, redis_url: str, prefix: str, servers: Servers, tmp_path: Path
+) -> None:
+    broker = servers.start(specs.kfake(specs.free_port(), tmp_path))
+    cache, log = RedisStore(redis_url, prefix), KafkaLogWriter(broker.spec.address)
+    admin = KafkaLogAdmin(broker.spec.address)
+    await admin.start()
+    await admin.create("mailbox", 1)
+    await log.start()
+    world = World(store, cache, log, LINGER_S)
+    world.writer.start()
+    await log.pause()
+    world.writer.row(Conversation("bob", "alice", "alice", my_read_seq=7), None, "token")
+    world.writer.receipt(ReceiptRecord("alice", "", "bob", "bob", 7, 7, 0), None, "token")
+    async with asyncio.timeout(10):
+        while not await store.conversations("bob"):
+            await asyncio.sleep(0.01)
+    assert not world.answered, "the row is stored, and the peer would never hear of it"
+    log.resume()
+    async with asyncio.timeout(10):
+        while not world.answered:
+            await asyncio.sleep(0.01)
+    assert world.answered == ["token"]
+    await world.writer.stop()
+    for each in (log, admin, cache):
+        await each.close()
+    servers.kill(broker)
 
 
 async def test_a_stop_writes_what_is_collected(world: World) -> None:

@@ -429,6 +429,22 @@ def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
     assert world.told["alice"] == [(BASE, BASE)]
 
 
+def test_a_read_mark_is_told_again_when_it_is_repeated_to_another_host() -> None:
+    """The host before stored the row and died before its receipt was in the log: the reader asks again."""
+    world = World()
+    world.append("alice", 1)
+    world.attach("P")
+    world.settle()
+    world.feed(ev.ReadMarked("alice", "alice", BASE, "t"))
+    world.told["alice"].clear()
+    world.store_all()
+    world.commit()
+    world.crash()
+    assert world.actor.rows["alice"].my_read_seq == BASE
+    world.feed(ev.ReadMarked("alice", "alice", BASE, "again"))
+    assert world.told["alice"][-1] == (BASE, BASE)
+
+
 def test_an_older_receipt_changes_nothing() -> None:
     world = World()
     world.attach("P")
