@@ -30,7 +30,7 @@ ROUNDS = 4
 """Rounds under way at once."""
 
 _BUSY = 128
-_REST_S_PER_ITEM = 0.0002
+_REST_S_PER_ITEM = 0.0001
 _REST_S_AT_MOST = 0.02
 _ROUND_ITEMS = 1_000
 _CERTAIN_MS = 30_000
@@ -146,7 +146,7 @@ class Sender:
             self._busy.add(device)
             items.extend(self._waiting.pop(device))
         self._quick += 1
-        self._rest_s = min(_REST_S_AT_MOST, len(items) * _REST_S_PER_ITEM) if len(items) >= _BUSY else 0.0
+        self._rest_s = min(_REST_S_AT_MOST, max(0, len(items) - _BUSY) * _REST_S_PER_ITEM)
         self._spawn(self._round(items))
         self._schedule()
 

@@ -243,7 +243,7 @@ class Router:
                     traces.tracer.begin(traces.HAND_OVER, (shard, each.offset))
         count = self._route(records)
         if count >= BUSY_RECORDS:
-            await asyncio.sleep(min(REST_S_AT_MOST, count * REST_S_PER_RECORD))
+            await asyncio.sleep(min(REST_S_AT_MOST, (count - BUSY_RECORDS) * REST_S_PER_RECORD))
 
     def _in_doubt(self) -> bool:
         """Say whether a log may have begun anew that this router takes for the one before."""
