@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from actors.service import ClusterView
 from cluster import servers as specs
+from cluster.crew import unread
 from cluster.embedded import fcm
 from cluster.fcm import FcmSender
 from cluster.fcm_endpoint import PROJECT, write_service_account
@@ -160,7 +161,11 @@ async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_b
 
 
 async def drained(world: World) -> dict[str, Any]:
-    status: dict[str, Any] = await until(world.pusher.status, lambda found: bool(found["drained"]))
+    """Wait until everything is finished that was written, as the coordinator asks it."""
+    written = {"appended": {TOPIC: world.writer.ends(TOPIC)}}
+    status: dict[str, Any] = await until(
+        world.pusher.status, lambda found: found["drained"] and not unread("pusher", [written], [found])
+    )
     return status
 
 

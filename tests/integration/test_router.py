@@ -10,6 +10,7 @@ import pytest
 from actors import messages as msg
 from actors.link import Link, serve
 from actors.service import ClusterView
+from cluster.crew import unread
 from cluster.growth import NotGrown
 from cluster.log_keeper import MAILBOX, PUSH, LogKeeper
 from cluster.router import Router
@@ -75,6 +76,7 @@ class World:
     address: tuple[str, int]
     keeper: LogKeeper
     version: int = 0
+    view: ClusterView | None = None
     shards: int = SHARDS
 
     def lives(self) -> dict[str, str]:
@@ -98,6 +100,8 @@ class World:
         view = ClusterView(
             self.version, *names, self.keeper.bases, {"host-1": self.address}, {"host-1": "alive"}
         )
+        self.writer.forget(view.begun_anew(self.view))
+        self.view = view
         await self.router.apply(view)
 
     async def say(self, text: str, each: int = 1) -> None:
@@ -113,7 +117,11 @@ class World:
         return found
 
     async def until_drained(self) -> None:
-        await until(self.router.status, lambda of: of["drained"] and of["map"] == self.version)
+        written = {"appended": {MAILBOX: self.writer.ends(MAILBOX)}}
+        await until(
+            self.router.status,
+            lambda of: of["drained"] and of["map"] == self.version and not unread("router", [written], [of]),
+        )
 
 
 async def until(
