@@ -153,8 +153,11 @@ class Cluster:
         places = {self.site.hosts[name].address for name in hosts}
 
         def missing(status: dict[str, Any]) -> str:
-            away = [row["name"] for row in status["roles"] if row["state"] != "running" or row.get("detail")]
-            used = {str(row["node"]) for row in status["roles"]}
+            roles = [
+                row for row in status["roles"] if row["role"] != "spare"
+            ]  # it may be anywhere, or nowhere
+            away = [row["name"] for row in roles if row["state"] != "running" or row.get("detail")]
+            used = {str(row["node"]) for row in roles}
             if away or used != places:
                 return f"away: {away}, on {sorted(used)}, wanted on {sorted(places)}"
             return ""
@@ -166,8 +169,11 @@ class Cluster:
         places = {self.site.hosts[name].address for name in hosts}
 
         def missing(status: dict[str, Any]) -> str:
-            away = [row["name"] for row in status["roles"] if row["state"] != "running" or row.get("detail")]
-            serving = {str(row["node"]) for row in status["roles"] if row["role"] == "host" and row["shards"]}
+            roles = [
+                row for row in status["roles"] if row["role"] != "spare"
+            ]  # it may be anywhere, or nowhere
+            away = [row["name"] for row in roles if row["state"] != "running" or row.get("detail")]
+            serving = {str(row["node"]) for row in roles if row["role"] == "host" and row["shards"]}
             if away or not places <= serving:
                 return f"away: {away}, shards on {sorted(serving)}, wanted on {sorted(places)}"
             return ""

@@ -15,7 +15,11 @@ from tests.real_servers import Servers
 
 __all__ = ["tell"]
 
-ENV = {"ROOST_KAFKA__FETCH_WAIT_MS": "500", "ROOST_KAFKA__IDEMPOTENT": "true"}
+ENV = {
+    "ROOST_KAFKA__FETCH_WAIT_MS": "500",
+    "ROOST_KAFKA__IDEMPOTENT": "true",
+    "ROOST_CLUSTER__SPARES": "0",  # where there is no spare the shards of a dead role move
+}
 
 
 @dataclass
