@@ -103,7 +103,7 @@ class Stored(Struct, array_like=True, tag="stored"):
 class Since(Struct, array_like=True, tag="since"):
     """By the map that the gateway has now, the host has had each of these shards since this version.
 
-    Whatever the gateway sends afterwards is meant for a host that knows this (protocol 2).
+    Whatever the gateway sends afterwards is meant for a host that knows this (protocol 3).
     """
 
     shards: dict[int, int]

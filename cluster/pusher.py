@@ -196,10 +196,8 @@ class Pusher:
         mine = {shard for shard, name in enumerate(view.pushers) if name == self.name}
         lives = dict(enumerate(view.pushes))
         anew = [s for s in mine & self._shards.keys() if self._shards[s].life != lives.get(s, 0)]
-        if anew or self._count not in (
-            0,
-            view.shards,
-        ):  # its consumer does not know partitions that were added
+        more = self._count not in (0, view.shards)
+        if anew or more:  # the consumer does not know partitions that were added
             await self._reader.begin_anew()
         self._count = view.shards
         fresh = sorted(mine - self._shards.keys())

@@ -153,9 +153,9 @@ class Router:
                 shard, view.bases[shard], view.hosts[shard], starts[shard], starts[shard]
             )
         self._lost &= mine - set(fresh)
+        known_since = dict(enumerate(view.since))
         for lane in self._lanes.values():
-            host = view.hosts[lane.shard]
-            since = view.since_of(host).get(lane.shard, 0)
+            host, since = view.hosts[lane.shard], known_since.get(lane.shard, 0)
             if (lane.host, lane.since) != (host, since) or self._stale(host, view):
                 lane.host, lane.since = host, since
                 lane.rewind()

@@ -147,10 +147,10 @@ class State:
 
     def _tell(self, peer: str, marks: Peer | None, token: object = None) -> bool:
         """Tell a peer, unless it is blocked; says whether it is told."""
-        told = marks is not None and not self._is_blocked(peer, self.head.handled + 1)
-        if told and marks is not None:
-            self._out.append(do.EmitReceipt(peer, marks.delivered, marks.read, token))
-        return told
+        if marks is None or self._is_blocked(peer, self.head.handled + 1):
+            return False
+        self._out.append(do.EmitReceipt(peer, marks.delivered, marks.read, token))
+        return True
 
     def _refuse(self, token: object, code: str, detail: str) -> None:
         if token is not None:
