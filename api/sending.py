@@ -212,7 +212,7 @@ class Sender:
                 shard_of(person.user, self._sequencer.shards)
             ):
                 continue
-            if not await self._store.exists(person.user, known.seq):
+            if not await self._sequencer.survives(person.user, known.seq):
                 self.answers.forget(item.key)
 
     def _answer_known(self, item: Outgoing, known: Accepted | None) -> bool:

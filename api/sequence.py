@@ -1,6 +1,6 @@
 """From offsets to sequence numbers: seq = base[shard] + offset, also when the log was recreated.
 
-An offset that is 0, or below one that this gateway has seen on the shard, means that the log
+An offset that is 0, or not above all that this gateway has seen on the shard, means that the log
 began anew: the bases are read again before any number of that shard is given out. A number that
 cannot be vouched for is not given; its sender tries again with the same id.
 """
@@ -14,9 +14,11 @@ from actors.service import ASK_AGAIN_S, DOUBT_S
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.ports import LogWriter, Store
+from storage.records import LogState
 
 _RESYNC_TRIES = 50
 _RESYNC_PAUSE_S = 0.1
+_NONE = -1  # the highest offset of a shard of which none was seen
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +66,7 @@ class Sequencer:
         self.records = records
         more = bases[len(self._bases) :]
         self._bases += more
-        self._seen += [0] * len(more)
+        self._seen += [_NONE] * len(more)
         for shard, base in enumerate(bases):
             self._raise(shard, base)
 
@@ -135,7 +137,7 @@ class Sequencer:
             unexplained = frozenset(
                 shard
                 for shard, offset in lowest.items()
-                if self._bases[shard] == before[shard][0] and offset < before[shard][1]
+                if self._bases[shard] == before[shard][0] and offset <= before[shard][1]
             )
             if not unexplained:
                 return unexplained
@@ -143,16 +145,26 @@ class Sequencer:
         log.error("offsets went back but no base rose", shards=sorted(unexplained))
         return unexplained
 
-    async def resync(self) -> None:
-        """Read the bases from the store."""
+    async def survives(self, user: str, seq: int) -> bool:
+        """Say whether what was sent to the user under this number did not go down with an earlier log."""
+        states = await self.resync()
+        shard = shard_of(user, self.shards)
+        if seq >= self._bases[shard] or (shard in states and states[shard].handled(seq)):
+            return True
+        return await self._store.exists(user, seq)
+
+    async def resync(self) -> dict[int, LogState]:
+        """Read the bases from the store, and return all that it says of the log."""
         self.resyncs += 1
-        for shard, state in (await self._store.log_states()).items():
+        states = await self._store.log_states()
+        for shard, state in states.items():
             if shard < len(self._bases):
                 self._raise(shard, state.base)
+        return states
 
     def _raise(self, shard: int, base: int) -> None:
         if base > self._bases[shard]:
-            self._bases[shard], self._seen[shard] = base, 0
+            self._bases[shard], self._seen[shard] = base, _NONE
 
 
 def _began_anew(
@@ -160,15 +172,15 @@ def _began_anew(
 ) -> list[bool]:
     """Say of each offset whether it belongs to a log that began anew after ``before``.
 
-    Offsets of one shard rise within a call, so one that is 0, lower than the one before it, or lower than
-    what was acknowledged earlier, is the first of a new log; those after it are the new log's, too.
+    Offsets of one shard rise within a call, so one that is 0, or not above the one before it and all that was
+    acknowledged earlier, is the first of a new log; those after it are the new log's, too.
     """
     reached = {shard: seen for shard, (_, seen) in before.items()}
     fresh: set[int] = set()
     found = []
     for shard, offset in zip(shards, offsets, strict=True):
         if isinstance(offset, int):
-            if offset == 0 or offset < reached[shard]:
+            if offset == 0 or offset <= reached[shard]:
                 fresh.add(shard)
             reached[shard] = offset
         found.append(shard in fresh)

@@ -1,4 +1,4 @@
-"""More shards: which numbers there can be, and where a new shard's numbers begin. Pure.
+"""More shards: how many there can be, and whose they are at first. Pure.
 
 A user's shard is a hash modulo the number of shards. When that is doubled, the users of shard *s* are in
 *s* or in *s* + the old number, and in no third: a shard's users are divided, never mixed with another's.
@@ -6,12 +6,11 @@ Nothing that is stored names a shard, and the numbers of those who move stay in 
 begins above everything that was given out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from cluster.outcome import Left, unfinished
 from cluster.settings import Settings
-from storage.records import LogState
 
 MOST: Final = 4_096
 """Of one installation; `docs/scale.md` has the reasons."""
@@ -85,11 +84,6 @@ def not_stored(within_s: float, reason: str, left: dict[int, int]) -> str:
         "See `roost status`: are all roles running, is the store slow? Then ask again.",
     ]
     return " ".join(sentences)
-
-
-def first_base(states: Iterable[LogState], otherwise: int) -> int:
-    """Return where the numbers of new shards begin: above all that the others can have given out."""
-    return max((state.base for state in states), default=otherwise)
 
 
 def stretched(owners: Sequence[str], shards: int) -> tuple[str, ...]:

@@ -2,9 +2,7 @@
 
 Only the coordinator's process runs this. Every step can be the last one before a crash: whoever comes
 next finds in MongoDB what was about to happen, and does it again. No sequence number is given twice,
-because a new base is stored before the first record of the new log can be written, and it is 2**32 past
-everything that the old one can have given out. It is never behind the clock either, so that a copy of
-MongoDB that was put back does not give out again what was given out since it was made.
+because a new base (`cluster.numbers`) is stored before the first record of the new log can be written.
 Long, because every step that a crash may interrupt is taken here, under one lock.
 """
 
@@ -15,7 +13,8 @@ from typing import Final, Protocol, Self
 import structlog
 from msgspec.structs import replace
 
-from cluster.growth import CANNOT, NotGrown, first_base, not_stored
+from cluster.growth import CANNOT, NotGrown, not_stored
+from cluster.numbers import added, raised
 from roost.clock import Clock
 from roost.errors import Unavailable
 from storage import metrics
@@ -26,18 +25,7 @@ MAILBOX: Final = "mailbox"
 PUSH: Final = "push"
 DEAD: Final = ("mailbox.dead", "push.dead")
 
-FIRST_BASE: Final = 1
-BASE_STEP: Final = 2**32
 RECREATING: Final = "recreating"
-
-_CLOCK_BEGAN_MS: Final = 1_767_225_600_000
-"""2026-01-01 UTC."""
-
-_NUMBERS_EACH_MS: Final = 2**11
-"""More than a shard can give out; a base of 2100 is still far below 2**53."""
-
-_CLOCK_LIMIT: Final = 2**52
-"""A clock that says more is wrong, and is not followed: numbers must stay below 2**53."""
 
 _DRAIN_S: Final = 4.0
 """For all of the draining: less than the 10 s after which a held message is refused.
@@ -279,8 +267,7 @@ class LogKeeper:
         """Make those that are missing of so many shards: write that down, then rows, then partitions."""
         await self._store.put_growth(shards)
         self.states = await self._store.log_states()
-        base = first_base((self._raised(shard) for shard in self.states), FIRST_BASE)
-        await self._put(LogState(shard, base, 0) for shard in range(shards) if shard not in self.states)
+        await self._put(added(self.states, shards, self._clock()))
         for topic in (MAILBOX, PUSH):
             found = await self._admin.partitions(topic)
             if found is not None and not await self._admin.grow(topic, shards):
@@ -373,14 +360,6 @@ class LogKeeper:
             f"The topic {MAILBOX} has {found} partitions, and there must be one for each of the {shards} "
             f"shards. {fix}"
         )
-
-
-def raised(state: LogState, start: int, now_ms: int) -> LogState:
-    """Return the state of a shard from whose offset ``start`` on every number is one never given out."""
-    by_clock = (now_ms - _CLOCK_BEGAN_MS) * _NUMBERS_EACH_MS
-    past = state.base + state.stored + BASE_STEP
-    base = max(past, by_clock) if by_clock < _CLOCK_LIMIT else past
-    return LogState(state.shard, base, start, state.pushes)
 
 
 class _Held:

@@ -6,7 +6,8 @@ what was given out after the copy was made is known to nobody here, but to clien
 
 import structlog
 
-from cluster.log_keeper import MAILBOX, raised
+from cluster.log_keeper import MAILBOX
+from cluster.numbers import raised
 from roost.clock import Clock
 from storage.ports import ClusterState, LogAdmin
 

@@ -281,12 +281,27 @@ class LogState(Struct, frozen=True):
         base: seq = base + offset, for this incarnation of the log.
         stored: Everything below this offset is in the stores (may lag by a second).
         pushes: Rises whenever the shard's wake-ups begin anew, so that no offset is taken for another log's.
+        before: Numbers of earlier lives of the log, and of the shard that this one's users came from, which
+            were handled: ``begin <= seq < end``, newest last. The oldest are forgotten.
     """
 
     shard: int
     base: int
     stored: int
     pushes: int = 0
+    before: tuple[tuple[int, int], ...] = ()
+
+    def handled(self, seq: int) -> bool:
+        """Say whether the record with this number was handled: it is stored, or went nowhere for a reason.
+
+        It must not be seen which: a record that went nowhere is one whose sender is blocked.
+        """
+        return any(begin <= seq < end for begin, end in self.spans())
+
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Return the numbers that were handled, as in ``before``."""
+        now = (self.base, self.base + self.stored)
+        return (*self.before, now) if self.stored else self.before
 
 
 class Roster(Struct, frozen=True):

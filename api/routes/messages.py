@@ -117,9 +117,7 @@ async def _survives(deps: Deps, to: str, seq: int) -> bool:
     """Say whether the message is stored or in the log; a number below the base was in an earlier log."""
     if not deps.sequencer.shards:
         raise Unavailable("The cluster is starting; try again in a moment.")
-    await deps.sequencer.resync()
-    shard = shard_of(to, deps.sequencer.shards)
-    return seq >= deps.sequencer.base_of(shard) or await deps.store.exists(to, seq)
+    return await deps.sequencer.survives(to, seq)
 
 
 async def _progress(
@@ -143,10 +141,7 @@ async def _is_stored(deps: Deps, to: str, seq: int) -> bool:
     """Say whether the record was handled. Not whether the entry exists: that would show a block."""
     states = await deps.store.log_states()
     state = states.get(shard_of(to, deps.sequencer.shards))
-    # Below the base it is a number of an earlier log, which may have been lost since it was looked at.
-    if state is not None and state.base <= seq < state.base + state.stored:
-        return True
-    return await deps.store.exists(to, seq)
+    return (state is not None and state.handled(seq)) or await deps.store.exists(to, seq)
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

@@ -37,7 +37,7 @@ class PromptSequencer(Sequencer):
         return frozenset(
             shard
             for shard, offset in lowest.items()
-            if self.base_of(shard) == before[shard][0] and offset < before[shard][1]
+            if self.base_of(shard) == before[shard][0] and offset <= before[shard][1]
         )
 
 
@@ -151,8 +151,7 @@ class Gateway:
         return Accepted(to, document.seq, at_ms, b"")
 
     def _survives(self, to: str, seq: int) -> bool:
-        finish(self.sequencer.resync())
-        return seq >= self.sequencer.base_of(self._shard(to)) or finish(self._store.exists(to, seq))
+        return finish(self.sequencer.survives(to, seq))
 
     def _progress(self, sender: str, message_id: str, to: str, seq: int, marks: m.Marks) -> dict[str, Any]:
         state = "accepted"
@@ -161,6 +160,6 @@ class Gateway:
             state = "read" if marks.read_seq >= seq else "delivered"
         elif finish(has_been_delivered(cast("Any", self._store), sender, to, message_id)):
             state = "delivered"
-        elif log.base <= seq < log.base + log.stored or finish(self._store.exists(to, seq)):
+        elif log.handled(seq) or finish(self._store.exists(to, seq)):
             state = "stored"
         return {"id": message_id, "to": to, "seq": seq, "state": state}

@@ -132,7 +132,7 @@ class Store:
         for shard, offset in stored.items():
             known = self.logs[shard]
             if known.base == base and known.stored < offset:
-                self.logs[shard] = LogState(shard, base, offset)
+                self.logs[shard] = structs.replace(known, stored=offset)
 
 
 class Cache:

@@ -11,7 +11,7 @@ from actors import messages as m
 from actors.service import ClusterView
 from actors.user import UserActor
 from api.tokens import Principal
-from cluster.log_keeper import BASE_STEP, FIRST_BASE
+from cluster.numbers import FIRST_BASE, raised
 from roost.ids import shard_of, uuid7
 from sim.seeds.gateways import Gateway
 from sim.seeds.hosts import Host
@@ -280,7 +280,7 @@ class World:
     def remake_log(self, shard: int) -> None:
         """Raise the base and make the log anew (`cluster.log_keeper.LogKeeper.lost`)."""
         state = self.store.logs[shard]
-        self.store.logs[shard] = LogState(shard, state.base + state.stored + BASE_STEP, 0)
+        self.store.logs[shard] = raised(state, 0, 0)
         self.log.shards[shard] = []
         self.show()
 

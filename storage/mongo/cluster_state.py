@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,18 +20,10 @@ class ClusterStatePart(Part):
 
     async def log_states(self) -> dict[int, LogState]:
         rows = await self._log.many({})
-        return {
-            row["_id"]: LogState(row["_id"], row["base"], row["stored"], row.get("pushes", 0)) for row in rows
-        }
+        return {row["_id"]: msgspec.convert({"shard": row["_id"], **row}, LogState) for row in rows}
 
     async def put_log_states(self, states: Sequence[LogState]) -> None:
-        changes = [
-            (
-                {"_id": each.shard},
-                {"$set": {"base": each.base, "stored": each.stored, "pushes": each.pushes}},
-            )
-            for each in states
-        ]
+        changes = [({"_id": each.shard}, {"$set": _fields(each)}) for each in states]
         await self._log.bulk(changes)
 
     async def raise_stored(self, base: int, stored: Mapping[int, int]) -> None:
@@ -78,6 +70,12 @@ class ClusterStatePart(Part):
             await self._dead.insert_missing(
                 [{"_id": _grave(each), **msgspec.structs.asdict(each)} for each in dead]
             )
+
+
+def _fields(state: LogState) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(state)
+    del fields["shard"]
+    return fields
 
 
 def _grave(dead: Dead) -> str:

@@ -82,10 +82,10 @@ async def test_fallback_key_is_given_again_and_replaced(store: MongoStore) -> No
 
 async def test_log_state(store: MongoStore) -> None:
     assert await store.log_states() == {}
-    await store.put_log_states([LogState(0, 100, 5), LogState(1, 100, 7)])
+    await store.put_log_states([LogState(0, 100, 5), LogState(1, 100, 7, 3, ((1, 5), (9, 12)))])
     await store.raise_stored(100, {0: 9, 1: 6, 2: 50})
     await store.raise_stored(99, {0: 1000})
-    assert await store.log_states() == {0: LogState(0, 100, 9), 1: LogState(1, 100, 7)}
+    assert await store.log_states() == {0: LogState(0, 100, 9), 1: LogState(1, 100, 7, 3, ((1, 5), (9, 12)))}
     assert await store.phase() == ""
     await store.put_phase("recreating")
     assert await store.phase() == "recreating"

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cluster import servers as specs
-from cluster.log_keeper import BASE_STEP, MAILBOX
+from cluster.log_keeper import MAILBOX
 from cluster.log_start import renumber
+from cluster.numbers import BASE_STEP
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
@@ -49,7 +50,10 @@ async def test_where_all_is_stored_the_numbers_are_new(store: MongoStore, admin:
     await said(admin, 7)
     await store.put_log_states([LogState(0, 1, 7), LogState(1, 1, 0)])
     assert await renumber(store, admin, lambda: EARLY_MS)
-    assert await store.log_states() == {0: LogState(0, 8 + BASE_STEP, 7), 1: LogState(1, 1 + BASE_STEP, 0)}
+    assert await store.log_states() == {
+        0: LogState(0, 8 + BASE_STEP, 7, before=((1, 8),)),
+        1: LogState(1, 1 + BASE_STEP, 0),
+    }
     late_ms = EARLY_MS + 10**9
     assert await renumber(store, admin, lambda: late_ms)
     assert {state.base for state in (await store.log_states()).values()} == {2**11 * 10**9}

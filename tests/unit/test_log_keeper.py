@@ -8,7 +8,8 @@ import pytest
 
 from cluster import log_keeper
 from cluster.growth import NotGrown
-from cluster.log_keeper import BASE_STEP, FIRST_BASE, LogKeeper, LogRefused
+from cluster.log_keeper import LogKeeper, LogRefused
+from cluster.numbers import BASE_STEP, FIRST_BASE
 from roost.errors import Unavailable
 from storage.records import Dead, LogState, Roster, ShardMap
 
@@ -312,12 +313,12 @@ async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_
     world.trimmed = {1: 150}
     await log.lost([1, 2])
     raised = [FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS)]
-    assert world.states[1] == LogState(1, raised[1], 150)
-    assert world.states[2] == LogState(2, raised[2], 0)
+    assert world.states[1] == LogState(1, raised[1], 150, before=((1, 102),))
+    assert world.states[2] == LogState(2, raised[2], 0, before=((1, 103),))
     assert log.dropped == {1: 150 - 101}
     world.trimmed = {1: 170}
     await log.lost([1])
-    assert world.states[1] == LogState(1, raised[1] + 150 + BASE_STEP, 170)
+    assert (world.states[1].base, world.states[1].stored) == (raised[1] + 150 + BASE_STEP, 170)
     assert log.dropped == {1: 170 - 101}
 
 

@@ -3,8 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import pytest
+
 from actors.service import DOUBT_S
+from api import sequence
 from api.sequence import Sequencer
+from cluster.numbers import added, raised
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.records import LogState
@@ -30,9 +34,14 @@ class Log:
 class Store:
     def __init__(self) -> None:
         self.bases = [OLD] * SHARDS
+        self.states: dict[int, LogState] = {}
+        self.entries: set[int] = set()
 
     async def log_states(self) -> dict[int, LogState]:
-        return {shard: LogState(shard, base, 0) for shard, base in enumerate(self.bases)}
+        return self.states or {shard: LogState(shard, base, 0) for shard, base in enumerate(self.bases)}
+
+    async def exists(self, _user: str, seq: int) -> bool:
+        return seq in self.entries
 
 
 def user_on(shard: int) -> str:
@@ -90,6 +99,53 @@ async def test_an_offset_that_went_back_is_explained_by_the_store() -> None:
     world.store.bases = [NEW] * SHARDS  # the map with it has not come yet
     assert await world.append((0, 4)) == [NEW + 4]
     assert world.sequencer.resyncs == 1
+
+
+@pytest.mark.parametrize("offsets", [(0,), (0, 1), (0, 1, 2)])
+async def test_a_topic_that_was_made_anew_by_hand_gives_no_number_twice(
+    offsets: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has noticed yet, so no base has risen; the old log held as many records as the new one."""
+    monkeypatch.setattr(sequence, "_RESYNC_PAUSE_S", 0.0)
+    world = World()
+    assert await world.append(*((0, offset) for offset in offsets)) == [OLD + each for each in offsets]
+    assert await world.append(*((0, offset) for offset in offsets)) == [None] * len(offsets)
+    await world.renew()
+    assert await world.append((0, len(offsets))) == [NEW + len(offsets)]
+
+
+async def test_the_same_offset_twice_is_another_log_s() -> None:
+    world = World()
+    assert await world.append((0, 5)) == [OLD + 5]
+    world.log.meanwhile = world.renew
+    assert await world.append((0, 5)) == [NEW + 5]
+
+
+async def test_the_first_record_of_a_log_has_a_number() -> None:
+    world = World()
+    assert world.sequencer.end_of(0) == OLD
+    assert await world.append((0, 0), (0, 1)) == [OLD, OLD + 1]
+    assert world.sequencer.end_of(0) == OLD + 2
+
+
+@pytest.mark.parametrize("how", ["begun anew", "grown"])
+async def test_what_was_handled_survives_whether_it_went_anywhere_or_not(how: str) -> None:
+    """Else a blocked sender, whose message is in no mailbox, could tell that it is."""
+    world = World()
+    before = {shard: LogState(shard, OLD, 100) for shard in range(SHARDS)}
+    if how == "grown":
+        more = added(before, SHARDS * 2, 0)
+        world.store.states = before | {state.shard: state for state in more}
+    else:
+        world.store.states = {shard: raised(state, 0, 0) for shard, state in before.items()}
+    world.sequencer.adopt([state.base for state in world.store.states.values()])
+    last = world.sequencer.shards - 1
+    user = next(name for name in map(str, range(100)) if shard_of(name, last + 1) == last)
+    went_somewhere, went_nowhere, went_down = OLD + 98, OLD + 99, OLD + 100
+    world.store.entries = {went_somewhere}
+    assert await world.sequencer.survives(user, went_somewhere)
+    assert await world.sequencer.survives(user, went_nowhere)
+    assert not await world.sequencer.survives(user, went_down)
 
 
 async def test_added_shards_have_numbers_of_their_own() -> None:
