@@ -2,10 +2,9 @@
 
 from actors import effects as do
 from actors import events as ev
-from actors.user.coverage import is_without
 from actors.user.reading import Reading
 from actors.user.state import DeviceState
-from storage.records import NO_FLOOR, Block
+from storage.records import Block
 
 
 class Company(Reading):
@@ -56,14 +55,11 @@ class Company(Reading):
         self.user, self._devices = event.user, event.devices
         known, self.devices = self.devices, {}
         for device in event.devices:
-            state = self.devices[device.device] = known.get(device.device) or DeviceState(
-                device.from_seq,
-                floor=max(device.from_seq, device.floor),
-                examined=device.floor != NO_FLOOR,
-                pushable=False,
-            )
+            state = known.get(device.device) or DeviceState(device, device.from_seq)
+            self.devices[device.device] = state
+            state.keyed = device.keys is not None
             state.pushable = device.push_token is not None
-            if device.device not in known:
+            if device.device not in known and state.counts:
                 self._examine_head(device.device)
         for stream in [s for s in self.streams.values() if s.device not in self.devices]:
             del self.streams[stream.number]
@@ -72,5 +68,5 @@ class Company(Reading):
 
     def _examine_head(self, device: str) -> None:
         """Find the floor of an added device: what was encrypted without it is not its to acknowledge."""
-        if without := [item.seq for item in self.head if is_without(item, device)]:
+        if without := self._without(device):
             self._out.append(self._set_floor(device, max(without), 0))

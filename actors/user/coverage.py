@@ -32,7 +32,8 @@ class Coverage(State):
             (state,) = self.devices.values()
             return [], state.cursor
         found: list[Gap] = []
-        states = sorted(self.devices.values(), key=lambda state: state.floor)
+        counting = (state for state in self.devices.values() if state.counts)
+        states = sorted(counting, key=lambda state: state.floor)
         reached = states[0].cursor if states else 0
         for state in states[1:]:
             if state.cursor > state.floor:
@@ -51,10 +52,10 @@ class Coverage(State):
             return []
         self._floors_wanted = {}
         for device, state in self.devices.items():
-            if state.examined or state.cursor <= state.floor:
+            if state.examined or not state.keyed or state.cursor <= state.floor:
                 continue
             if self.head.begin <= state.floor:
-                state.examined = True  # nothing of that was stored before the actor knew the device
+                self._learn_floor(device, ())
             else:
                 self._floors_wanted.setdefault((state.floor, self.head.begin), []).append(device)
         return [ev.SendersUnknown(*span) for span in self._floors_wanted]
@@ -63,10 +64,17 @@ class Coverage(State):
         """Raise the floors of the devices that asked for this span. False: none did."""
         devices = self._floors_wanted.pop(span, [])
         for device in devices:
-            without = [item.seq for item in items if is_without(item, device)]
-            floor = max([self.devices[device].floor, *without])
-            self._learned.append(self._set_floor(device, floor, 0))
+            self._learn_floor(device, items)
         return bool(devices)
+
+    def _learn_floor(self, device: str, stored: tuple[Item, ...]) -> None:
+        without = [item.seq for item in stored if is_without(item, device)]
+        floor = max([self.devices[device].floor, *without, *self._without(device)])
+        self._learned.append(self._set_floor(device, floor, 0))
+
+    def _without(self, device: str) -> list[int]:
+        """Return the messages in memory that were not encrypted for this device."""
+        return [item.seq for item in self.head if is_without(item, device)]
 
     def _gaps_lack(self) -> list[ev.Unknown]:
         if lacking := self._floors_lack():

@@ -55,8 +55,10 @@ class Records(Reading):
             self._repeated(seq, record, upto)
             return
         self._keep(seq, record, value)
-        for device in self.devices:
-            if device not in record.payloads:
+        for device, state in self.devices.items():
+            if device in record.payloads:
+                state.keyed = True
+            elif state.counts:
                 self._out.append(self._set_floor(device, seq, seq))
         self.receipts.arrived(record.sender, seq)
         if record.sender not in self.rows:

@@ -25,17 +25,24 @@ class DeviceState:
         floor: No message up to here counts as encrypted for it.
         examined: The floor counts in every message since the device was added: also those that were handled
             before the actor knew the device.
+        keyed: It has keys, so messages are encrypted for it. Before that nobody need know its floor.
         pushable: It has a push token.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
     """
 
-    def __init__(self, cursor: int, *, floor: int, examined: bool, pushable: bool) -> None:
+    def __init__(self, device: Device, cursor: int) -> None:
         self.cursor = cursor
-        self.floor = floor
-        self.examined = examined
-        self.pushable = pushable
+        self.floor = max(device.from_seq, device.floor)
+        self.examined = device.floor != NO_FLOOR
+        self.keyed = device.keys is not None
+        self.pushable = device.push_token is not None
         self.woken_at_ms: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether what it acknowledges can be a message that was encrypted for it."""
+        return self.keyed or self.examined
 
 
 class State:
@@ -46,13 +53,7 @@ class State:
         self.head = Head(loaded.handled, loaded.tail)
         self._devices = loaded.devices
         self.devices = {
-            d.device: DeviceState(
-                loaded.cursors.get(d.device, d.from_seq),
-                floor=max(d.from_seq, d.floor),
-                examined=d.floor != NO_FLOOR,
-                pushable=d.push_token is not None,
-            )
-            for d in loaded.devices
+            d.device: DeviceState(d, loaded.cursors.get(d.device, d.from_seq)) for d in loaded.devices
         }
         self.streams: dict[int, Stream] = {}
         self.polls: dict[object, Poll] = {}

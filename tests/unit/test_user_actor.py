@@ -624,3 +624,31 @@ def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_a
     assert world.devices[1].floor == BASE  # written down: nobody looks again
     world.load()
     assert world.actor.devices["Q"].examined
+
+
+def test_a_device_without_keys_costs_no_write_and_later_claims_nothing_of_that_time() -> None:
+    world = World(phones=("P",))
+    keyless = Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR)
+    world.devices, world.phones["Q"] = (*world.devices, keyless), Phone("Q")
+    world.load()
+    for number in range(3):
+        world.append("alice", number, phones=("P",))
+        world.catch_up()
+        world.attach("Q")
+        world.run()
+        world.ack("Q", BASE + number)  # it may read what is in the mailbox, and says so
+    world.store_all()
+    world.commit()
+    assert world.devices[1].floor == NO_FLOOR
+    assert world.told["alice"] == []
+    world.devices = (world.devices[0], structs.replace(keyless, keys={}))
+    world.feed(ev.Refreshed(None, ME, world.devices))
+    world.append("alice", 3)
+    world.catch_up()
+    assert world.told["alice"] == []
+    world.ack("Q", BASE + 3)
+    assert world.told["alice"] == []
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE + 2)
+    assert world.told["alice"][-1] == (BASE + 3, 0)
