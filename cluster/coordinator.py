@@ -74,7 +74,7 @@ class Coordinator:
         self._seating = Seating(counts, store, self._crew, self._keeper, machines)
         self._spares = Spares(cluster.spares, here.id, self._spare, self._seating.is_open, self._traded)
         self._log = LogKeeper(store, admin, settings.first_shards, self._crew, clock.now_ms)
-        self._staff = Staffing(self._crew, self._seating, self._decide, self._log)
+        self._staff = Staffing(self._crew, self._seating, self._decide, self._log, self._spares.leave)
         self._map = ShardMap(0, (), (), ())
         self._view: ClusterView | None = None
         self._refused = ""

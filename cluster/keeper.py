@@ -183,7 +183,7 @@ class RoleKeeper:
         """
         if self._left or self._life is None or self._handle is None or not await self._ended():
             return False
-        heir = self._spares.take(self._handle, self._life)
+        heir = await self._spares.take(self._handle, self._life)
         if heir is None:
             return False
         self._handle, self._life = heir, None

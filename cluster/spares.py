@@ -64,7 +64,7 @@ class Spares:
         count: How many.
         node_id: The machine that we are on.
         spawn: Makes or finds the process of one by its name; blocks.
-        may_serve: Says of a machine's id whether roles may be there.
+        may_serve: Says of a machine's id whether roles may be there, and spares.
         traded: Called with the names of a role and of the spare that have traded seats.
     """
 
@@ -81,7 +81,7 @@ class Spares:
         self._begun = False
         self._spawn, self._may_serve, self._traded = spawn, may_serve, traded
 
-    def take(self, dead: RoleHandle, life: Alive) -> RoleHandle | None:
+    async def take(self, dead: RoleHandle, life: Alive) -> RoleHandle | None:
         """Return the process that is to be this role from now on; None: none is ready that may.
 
         Args:
@@ -90,9 +90,11 @@ class Spares:
                 that release back, or in.
         """
         for spare in self._spares:
-            if spare.handle is None or spare.alive is None or spare.alive.release != life.release:
+            if spare.alive is None or spare.alive.release != life.release:
                 continue
-            if not self._may_serve(spare.alive.node_id):
+            if not self._may_serve(spare.alive.node_id) or not await self._is_there(spare):
+                continue
+            if spare.handle is None:
                 continue
             heir = spare.handle.of(dead.role, dead.name)
             spare.handle = spare.alive = None
@@ -102,6 +104,33 @@ class Spares:
             self._traded(dead.name, spare.name)
             return heir
         return None
+
+    async def leave(self, node_id: str) -> int:
+        """Have no spare on this machine; they are made elsewhere.
+
+        Returns:
+            How many were there. Their processes have ended, as have those of spares that were not ready,
+            wherever they were.
+
+        Raises:
+            RoleAway: It is not known whether one has.
+        """
+        count = 0
+        for spare in self._spares:
+            handle, life = spare.handle, spare.alive
+            if handle is None or (life is not None and life.node_id != node_id):
+                continue
+            spare.handle = spare.alive = None
+            spare.news.set()
+            handle.kill()
+            count += life is not None
+            for _ in range(_LOOKS):
+                if await asyncio.to_thread(handle.ended, life.pid if life else None):
+                    break
+                await asyncio.sleep(_LOOK_EVERY_S)
+            else:
+                raise RoleAway(f"Ray does not say that {spare.name}, which was stopped, has ended.")
+        return count
 
     def are_near(self, life: Alive) -> bool:
         """Say whether a process is on our machine, so that the kernel tells us of its end."""
@@ -141,6 +170,17 @@ class Spares:
             if spare.handle is not None:
                 spare.handle.kill()
 
+    async def _is_there(self, spare: Spare) -> bool:
+        """Say whether it did not die with the dead role's machine; of ours the kernel has told us."""
+        handle, life = spare.handle, spare.alive
+        if handle is None or life is None:
+            return False
+        if not self.are_near(life) and await asyncio.to_thread(handle.ended, life.pid):
+            if spare.handle is handle:
+                _ended(spare)
+            return False
+        return spare.handle is handle and spare.alive is life
+
     # --- one of them --------------------------------------------------------------------------------
 
     async def _look_after(self, spare: Spare) -> None:
@@ -170,7 +210,7 @@ class Spares:
                 continue
             if handle is not spare.handle:
                 return  # taken meanwhile
-            if not self._is_new_enough(spare, alive):
+            if not self._is_new_enough(spare, alive) or not self._may_serve(alive.node_id):
                 handle.kill()
                 spare.handle = None
                 await asyncio.sleep(_AGAIN_S)

@@ -62,12 +62,25 @@ class Shards(Protocol):
 
 
 class Staffing:
-    """Carries out wishes, moves roles between machines, and finishes what a coordinator before us began."""
+    """Carries out wishes, moves roles between machines, and finishes what a coordinator before us began.
+
+    Args:
+        crew: Everybody.
+        seating: Where everybody is.
+        redraw: Draws the map anew.
+        log_keeper: The log.
+        clear: Ends the spares on a machine by its id, and returns how many there were (`cluster.spares`).
+    """
 
     def __init__(
-        self, crew: Crew, seating: Seating, redraw: Callable[[], Awaitable[None]], log_keeper: Shards
+        self,
+        crew: Crew,
+        seating: Seating,
+        redraw: Callable[[], Awaitable[None]],
+        log_keeper: Shards,
+        clear: Callable[[str], Awaitable[int]],
     ) -> None:
-        self._crew, self._seating, self._log = crew, seating, log_keeper
+        self._crew, self._seating, self._log, self._clear = crew, seating, log_keeper, clear
         self._exchange = Exchange(crew, seating, redraw)
         self._changing = asyncio.Lock()
         self._works: list[Work] = []
@@ -235,8 +248,10 @@ class Staffing:
             go = [name for name, seat in self._seating.seats().items() if seat.node_id == node.id]
             come = [fresh for name in go for fresh in self._seating.fresh(role_of(name), 1)]
             work.given_up += await self._exchange.make(come, go, work.lines.append)
+            spares = await self._clear(node.id)
+            others = f" and {spares} spare{'s' if spares > 1 else ''}" if spares else ""
             what = "Ray's head and the coordinator stay there" if node.head else "it may go"
-            work.lines.append(f"{node.address}: {len(go)} roles moved away; {what}.")
+            work.lines.append(f"{node.address}: {len(go)} roles{others} moved away; {what}.")
 
         return plan
 

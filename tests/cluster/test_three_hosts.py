@@ -68,15 +68,17 @@ def roles_of(host: Host) -> set[str]:
 
 
 def test_a_machine_is_drained(three_hosts: Cluster, out: Path) -> None:
-    site = three_hosts.site
+    site, place = three_hosts.site, three_hosts.site.hosts["host-4"]
     with load(site, out, "drained", 30):
-        said = three_hosts.roost("drain", site.hosts["host-4"].address, within=120)
+        said = three_hosts.roost("drain", place.address, within=120)
         tell(said)
+        left = [row["name"] for row in three_hosts.status()["roles"] if row["node"] == place.address]
+        assert left == [], "the machine may go, it said"
         three_hosts.until(three_hosts.all_at_work("host-1", "host-2"))
-        assert drained(three_hosts) == {site.hosts["host-4"].address}
-        tell(three_hosts.roost("undrain", site.hosts["host-4"].address))
+        assert drained(three_hosts) == {place.address}
+        tell(three_hosts.roost("undrain", place.address))
         assert drained(three_hosts) == set()
-        site.hosts["host-4"].kill()
+        place.kill()
 
 
 def drained(cluster: Cluster) -> set[str]:

@@ -1,14 +1,16 @@
 """Who takes whose place: the rules, without a process."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.ray_actor import RoleAway, RoleHandle
+from actors.ray_actor import RELEASE, RoleAway, RoleHandle
 from actors.service import Alive, Node
+from cluster import spares as module
 from cluster.crew import Crew
 from cluster.keeper import RoleKeeper
 from cluster.membership import Membership, Patience
@@ -42,21 +44,21 @@ HOST = RoleHandle("host", "host-1", None)
 ROUTER = RoleHandle("router", "router-1", None)
 
 
-def test_a_spare_becomes_the_role_under_its_name() -> None:
+async def test_a_spare_becomes_the_role_under_its_name() -> None:
     spares, trades = spares_of(alive(7))
-    heir = spares.take(HOST, alive(1))
+    heir = await spares.take(HOST, alive(1))
     assert heir is not None
     assert (heir.role, heir.name, heir.seat) == ("host", "host-1", "spare-1")
     assert trades == [("host-1", "spare-1")]
 
 
-def test_each_spare_takes_one_place() -> None:
+async def test_each_spare_takes_one_place() -> None:
     spares, trades = spares_of(alive(7), alive(8))
-    first, second = spares.take(HOST, alive(1)), spares.take(ROUTER, alive(2))
+    first, second = await spares.take(HOST, alive(1)), await spares.take(ROUTER, alive(2))
     assert first is not None
     assert second is not None
     assert (first.seat, second.seat) == ("spare-1", "spare-2")
-    assert spares.take(HOST, alive(3)) is None
+    assert await spares.take(HOST, alive(3)) is None
     assert trades == [("host-1", "spare-1"), ("router-1", "spare-2")]
 
 
@@ -68,10 +70,79 @@ def test_each_spare_takes_one_place() -> None:
         (alive(7, node_id="drained"), ("drained",)),
     ],
 )
-def test_who_may_not_takes_no_place(life: Alive | None, closed: tuple[str, ...]) -> None:
+async def test_who_may_not_takes_no_place(life: Alive | None, closed: tuple[str, ...]) -> None:
     spares, trades = spares_of(life, closed=closed)
-    assert spares.take(HOST, alive(1)) is None
+    assert await spares.take(HOST, alive(1)) is None
     assert trades == []
+
+
+class Elsewhere(RoleHandle):
+    """A spare's process on a machine that Ray tells us about."""
+
+    def __init__(self, life: Alive, *, dead: bool = False) -> None:
+        super().__init__("spare", "spare-1", None)
+        self.life, self.dead, self.ended_after = life, dead, 0
+
+    async def warm(self, loader: str) -> Alive:  # noqa: ARG002 -- the real one's
+        if self.dead:
+            raise RoleAway("dead")
+        return self.life
+
+    def kill(self) -> None:
+        self.dead = True
+
+    def ended(self, pid: int | None) -> bool:  # noqa: ARG002 -- the real one's
+        if self.dead and self.ended_after:
+            self.ended_after -= 1
+            return False
+        return self.dead
+
+
+async def test_a_spare_that_died_with_the_machine_of_the_dead_takes_no_place() -> None:
+    spares, trades = spares_of(alive(7, node_id="far"), alive(8, node_id="near"))
+    spares._spares[0].handle = Elsewhere(alive(7, node_id="far"), dead=True)
+    spares._spares[1].handle = Elsewhere(alive(8, node_id="near"))
+    heir = await spares.take(HOST, alive(1, node_id="far"))
+    assert heir is not None
+    assert trades == [("host-1", "spare-2")]
+    assert spares._spares[0].alive is None, "it is made anew at once"
+
+
+async def test_of_two_who_die_together_one_gets_the_only_spare() -> None:
+    spares, trades = spares_of(alive(7, node_id="far"))
+    spares._spares[0].handle = Elsewhere(alive(7, node_id="far"))
+    heirs = await asyncio.gather(spares.take(HOST, alive(1)), spares.take(ROUTER, alive(2)))
+    assert sum(heir is not None for heir in heirs) == len(trades) == 1
+
+
+async def test_a_spare_leaves_a_machine_that_is_drained_and_is_made_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for pause in ("_STORM_S", "_AGAIN_S", "_LOOK_EVERY_S"):
+        monkeypatch.setattr(module, pause, 0.001)
+    closed: set[str] = set()
+    there, too, elsewhere = (
+        Elsewhere(alive(n, release=RELEASE, node_id=node)) for n, node in ((1, "a"), (2, "a"), (3, "b"))
+    )
+    made = iter((there, too, elsewhere))
+    spares = Spares(1, "here", lambda _: next(made), lambda node: node not in closed, lambda *_: None)
+    task = asyncio.create_task(spares.run(lambda: True))
+    await until(lambda: spares.rows()[0]["pid"] == 1 if spares.rows() else False)
+    assert await spares.leave("b") == 0
+    closed.add("a")
+    there.ended_after = 3
+    assert await spares.leave("a") == 1
+    assert there.dead
+    assert there.ended_after == 0, "nobody is told so before its process has ended"
+    await until(lambda: spares.rows()[0]["pid"] == 3)
+    assert too.dead, "Ray had put it on the drained machine once more"
+    task.cancel()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 # --- who sits where -------------------------------------------------------------------------------
