@@ -1,9 +1,10 @@
-"""Where entries are, and where none are, as far as this process has seen. Pure.
+"""Where entries are, and where none are, as far as this process has seen. Without I/O.
 
 What is remembered spares queries and is never needed: without it a read looks for itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Final
 
 _LIFE_BITS: Final = 32
@@ -11,13 +12,21 @@ _LIFE_BITS: Final = 32
 
 _USERS: Final = 10_000
 
+_BELIEVED_S: Final = 60.0
+"""For so long a gap counts as one. A host that wrote of a log that was lost may have filled it since."""
+
 
 class Places:
-    """The highest numbers seen, and one gap of each user."""
+    """The highest numbers seen, and one gap of each user.
 
-    def __init__(self) -> None:
+    Args:
+        now_s: Seconds that only rise.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+        self._now_s = now_s
         self._tops: dict[int, int] = {}
-        self._gaps: dict[str, tuple[int, int]] = {}
+        self._gaps: dict[str, tuple[int, int, float]] = {}
 
     def seen(self, numbers: Iterable[int]) -> None:
         """There are entries with these numbers."""
@@ -34,16 +43,17 @@ class Places:
         return max((top for top in self._tops.values() if top <= seq), default=0)
 
     def empty(self, user: str, low: int, high: int) -> None:
-        """No bucket of the user ends within ``low < last <= high``, nor will one ever.
+        """No bucket of the user ends within ``low < last <= high``, and hardly one ever will.
 
-        What is inserted is newer than all that its user has, so a gap below an entry stays one.
+        What is inserted is newer than all that its user has, so a gap below an entry stays one; but for what
+        another host still has of a log that was lost.
         """
         self._gaps.pop(user, None)
-        self._gaps[user] = (low, high)
+        self._gaps[user] = (low, high, self._now_s() + _BELIEVED_S)
         if len(self._gaps) > _USERS:
             del self._gaps[next(iter(self._gaps))]
 
     def skip(self, user: str, after: int) -> int:
         """Return how far above ``after`` no bucket of the user ends; ``after`` if that is not known."""
-        low, high = self._gaps.get(user, (0, 0))
-        return high if low <= after < high else after
+        low, high, until_s = self._gaps.get(user, (0, 0, 0.0))
+        return high if low <= after < high and self._now_s() < until_s else after

@@ -227,6 +227,24 @@ async def test_the_first_of_a_mailbox_with_gaps_are_found(store: MongoStore) -> 
         assert seqs(await store.range("bob", 100_000, ALL, 200)) == far[70:]
 
 
+async def test_what_a_host_had_left_of_a_lost_log_is_seen_below_a_gap_a_minute_later(
+    store: MongoStore,
+) -> None:
+    seconds = 0.0
+    store._places._now_s = lambda: seconds
+    new = range(2**33, 2**33 + 1_000)
+    await insert_by(20, store, mailbox(5, *new))
+    for _ in range(2):
+        assert seqs(await store.range("bob", 6, ALL, 10)) == [*new[:10]]
+    with counted(store) as read:
+        await store.range("bob", 6, ALL, 10)
+        assert len(read) <= 2, "the gap is remembered"
+    await store.insert([msgspec.structs.replace(entry(9), prev=5)])
+    seconds = 61.0
+    for _ in range(2):
+        assert seqs(await store.range("bob", 6, ALL, 10)) == [9, *new[:9]]
+
+
 async def test_entries_from_before_there_were_buckets_are_read(store: MongoStore) -> None:
     old = {"_id": "bob|0000000000000005", "u": "bob", "s": 5, "p": 0, "k": "m", "f": "alice"}
     old |= {"d": "ALICEDEVICE", "i": made(5), "a": 50, "r": b"record 5"}
