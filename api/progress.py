@@ -6,7 +6,13 @@ raised: nobody would say it again, and the sender's device would wait for it for
 
 from roost.ids import SEQ_LIMIT
 from storage.ports import Store
-from storage.records import MessageRecord, decode_record
+from storage.records import MailboxDocument, MessageRecord, decode_record
+
+
+async def find_message(store: Store, sender: str, to: str, message_id: str) -> MailboxDocument | None:
+    """Return the entry of a sender's message in the recipient's mailbox; user ids name both."""
+    stored = await store.find_causes(to, [message_id], SEQ_LIMIT)
+    return next((each for each in stored.values() if each.sender == sender), None)
 
 
 async def has_been_delivered(store: Store, sender: str, to: str, message_id: str) -> bool:
@@ -21,8 +27,7 @@ async def has_been_delivered(store: Store, sender: str, to: str, message_id: str
     Raises:
         Unavailable: The store is away.
     """
-    stored = await store.find_causes(to, [message_id], SEQ_LIMIT)
-    document = next((each for each in stored.values() if each.sender == sender), None)
+    document = await find_message(store, sender, to, message_id)
     record = decode_record(document.record) if document is not None else None
     if document is None or not isinstance(record, MessageRecord):
         return False

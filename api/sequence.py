@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from actors.service import ASK_AGAIN_S, DOUBT_S
+from actors.doubt import Doubt
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.ports import LogWriter, Store
@@ -40,8 +40,7 @@ class Sequencer:
         self.resyncs = 0
         self.failures = 0
         self.records = 1
-        self._visited_s: float | None = None
-        self._asked_s = 0.0
+        self._doubt = Doubt()
 
     @property
     def shards(self) -> int:
@@ -72,12 +71,10 @@ class Sequencer:
 
     def visited(self) -> None:
         """The coordinator is here: if there were a newer map, it would give it."""
-        self._visited_s = self._now_s()
+        self._doubt.visited(self._now_s())
 
     def _in_doubt(self) -> bool:
-        now = self._now_s()
-        unvisited = self._visited_s is not None and now - self._visited_s > DOUBT_S
-        return unvisited and now - self._asked_s > ASK_AGAIN_S
+        return self._doubt.is_due(self._now_s())
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
@@ -100,7 +97,7 @@ class Sequencer:
                 await self.resync()
             except Unavailable as exc:
                 return [exc for _ in records]
-            self._asked_s = asked_s
+            self._doubt.asked(asked_s)
         anew = _began_anew(shards, offsets, before)
         lowest: dict[int, int] = {}
         for shard, offset, fresh in zip(shards, offsets, anew, strict=True):

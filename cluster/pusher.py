@@ -99,7 +99,8 @@ class Pusher:
         self._changed = asyncio.Event()
         self._shards: dict[int, Shard] = {}
         self._lost: set[int] = set()
-        self._taken = self._count = 0
+        self._taken = 0
+        self._before: ClusterView | None = None
         self._waking: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -196,10 +197,9 @@ class Pusher:
         mine = {shard for shard, name in enumerate(view.pushers) if name == self.name}
         lives = dict(enumerate(view.pushes))
         anew = [s for s in mine & self._shards.keys() if self._shards[s].life != lives.get(s, 0)]
-        more = self._count not in (0, view.shards)
-        if anew or more:  # the consumer does not know partitions that were added
+        if anew or view.renumbered(self._before):  # the consumer does not know partitions that were added
             await self._reader.begin_anew()
-        self._count = view.shards
+        self._before = view
         fresh = sorted(mine - self._shards.keys())
         committed = await self._reader.committed(fresh) if fresh else {}
         self._shards = {shard: each for shard, each in self._shards.items() if shard in mine}

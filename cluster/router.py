@@ -13,8 +13,9 @@ from typing import Any
 import structlog
 
 from actors import messages as msg
+from actors.doubt import Doubt
 from actors.link import Link, connect
-from actors.service import ASK_AGAIN_S, DOUBT_S, ClusterView
+from actors.service import ClusterView
 from cluster.lanes import Lane
 from roost.errors import Unavailable
 from storage import metrics, traces
@@ -58,8 +59,9 @@ class Router:
         self._lanes: dict[int, Lane] = {}
         self._links: dict[str, Link] = {}
         self._lost: set[int] = set()
-        self._taken = self._shards = 0
-        self._turned_s = self._visited_s = self._asked_s = 0.0
+        self._taken = 0
+        self._before: ClusterView | None = None
+        self._doubt, self._turned_s = Doubt(), 0.0
         self._given_up = self._anew = False
         self._changed, self._dial = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,7 +75,7 @@ class Router:
 
     async def apply(self, view: ClusterView) -> None:
         """Take the newest map."""
-        self._visited_s = self._now_s()
+        self._doubt.visited(self._now_s())
         if self._view is None or view.version > self._view.version:
             self._view = view
             self._changed.set()
@@ -87,7 +89,7 @@ class Router:
 
     async def status(self) -> dict[str, Any]:
         """Return the lag, and per shard what is stored and where the log ends."""
-        self._visited_s = self._now_s()
+        self._doubt.visited(self._now_s())
         ends = {shard: self._reader.end(shard) for shard in self._lanes}
         known = {shard: end for shard, end in ends.items() if end is not None}
         lag = sum(self._lags().values())
@@ -141,8 +143,8 @@ class Router:
         self._taken = 0
         # With more shards a lane's records are of fewer users, and partitions are there that our consumer has
         # not seen: everything begins anew.
-        more = self._shards not in (0, view.shards)
-        self._shards = view.shards
+        more = view.renumbered(self._before)
+        self._before = view
         gone = [s for s, lane in self._lanes.items() if more or s not in mine or lane.base != view.bases[s]]
         self._anew |= more or any(self._lanes[shard].base != view.bases[shard] for shard in gone)
         self._shut(gone)
@@ -247,8 +249,7 @@ class Router:
 
     def _in_doubt(self) -> bool:
         """Say whether a log may have begun anew that this router takes for the one before."""
-        now = self._now_s()
-        return now - min(self._turned_s, self._visited_s) > DOUBT_S and now - self._asked_s > ASK_AGAIN_S
+        return self._doubt.is_due(self._now_s(), self._turned_s)
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
@@ -266,7 +267,7 @@ class Router:
             for lane in self._lanes.values():
                 lane.seek, lane.stash = True, []
             raise
-        self._asked_s = asked_s
+        self._doubt.asked(asked_s)
         anew = [s for s, lane in self._lanes.items() if s in states and states[s].base != lane.base]
         for shard in anew:
             records.pop(shard, None)

@@ -12,12 +12,12 @@ from api.caller import Caller, With, known
 from api.deps import Deps
 from api.limits import limited
 from api.problems import responses
-from api.progress import has_been_delivered
+from api.progress import find_message, has_been_delivered
 from api.schemas import AcceptedMessage, MessageState, NewMessage
 from api.tokens import Principal
 from roost import wire
 from roost.errors import RoostError, Unavailable
-from roost.ids import SEQ_LIMIT, shard_of, uuid7_ms
+from roost.ids import shard_of, uuid7_ms
 from storage.ports import Accepted
 from storage.records import MessageRecord, decode_record
 
@@ -104,8 +104,7 @@ async def _find(deps: Deps, caller: Principal, message_id: str, to: str | None) 
 
 
 async def _find_in(deps: Deps, caller: Principal, message_id: str, user: str, name: str) -> Accepted | None:
-    stored = await deps.store.find_causes(user, [message_id], SEQ_LIMIT)
-    document = next((each for each in stored.values() if each.sender == caller.user), None)
+    document = await find_message(deps.store, caller.user, user, message_id)
     if document is None:
         return None
     record = decode_record(document.record)

@@ -8,12 +8,12 @@ from actors.service import ClusterView
 from api.admission import Reason
 from api.directory import Person, person_of
 from api.outgoing import Outgoing
-from api.progress import has_been_delivered
+from api.progress import find_message, has_been_delivered
 from api.sending import Sender
 from api.sequence import Sequencer
 from api.tokens import Principal
 from roost.clock import Clock
-from roost.ids import SEQ_LIMIT, shard_of
+from roost.ids import shard_of
 from sim.seeds.logs import PromptWriter
 from sim.seeds.reaching import Replied, StepLinks
 from sim.seeds.stores import Cache, Store
@@ -142,8 +142,7 @@ class Gateway:
         self.ask(who.user, lambda call: m.Watermarks(call, who.user, to), replied)
 
     def _find(self, who: Principal, message_id: str, to: str) -> Accepted | None:
-        stored = finish(self._store.find_causes(to, [message_id], SEQ_LIMIT))
-        document = next((each for each in stored.values() if each.sender == who.user), None)
+        document = finish(find_message(cast("Any", self._store), who.user, to, message_id))
         if document is None:
             return None
         record = decode_record(document.record)

@@ -166,6 +166,6 @@ async def test_a_gateway_that_was_not_visited_asks_which_log_it_wrote_to() -> No
     world.sequencer.visited()
     assert await world.append((0, 3)) == [OLD + 3]
     world.store.bases = [NEW] * SHARDS
-    world.sequencer._visited_s = world.sequencer._now_s() - DOUBT_S - 1
+    world.sequencer._doubt.visited(world.sequencer._now_s() - DOUBT_S - 1)
     assert await world.append((0, 7)) == [None]
     assert await world.append((0, 8)) == [NEW + 8]
