@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from cluster.numbers import raised
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import SEQ_LIMIT
@@ -455,6 +456,22 @@ async def test_what_is_in_memory_only_is_shown(mongo_url: str, redis_url: str) -
         account = await world.store.user_by_name(dave.username)
         assert account is not None
         assert await world.store.range(account.user_id, 0, SEQ_LIMIT - 1, 10) == [], "it was in memory only"
+
+
+async def test_a_block_does_not_show_when_the_numbers_begin_anew(mongo_url: str, redis_url: str) -> None:
+    async with running(Urls(mongo_url, redis_url)) as world:
+        carol, dave, erin = [await world.person() for _ in range(3)]
+        await dave.call("PUT", f"/v1/blocks/{carol.username}", expect=204)
+        sent = [await carol.send(peer, b"hello") for peer in (dave, erin)]
+        paths = [f"/v1/messages/{accepted['id']}" for _, accepted in sent]
+        for path in paths:
+            await settled(carol, path, "stored")
+        states = await world.store.log_states()
+        await world.store.put_log_states([raised(state, state.stored, 0) for state in states.values()])
+        for path, (_, accepted), peer in zip(paths, sent, (dave, erin), strict=True):
+            state = await carol.call("GET", path, expect=200)
+            assert (state["state"], state["seq"]) == ("stored", accepted["seq"])
+            assert await carol.send(peer, b"hello", message_id=accepted["id"]) == (202, accepted)
 
 
 async def test_key_changes_reach_those_who_talk(world: World) -> None:
