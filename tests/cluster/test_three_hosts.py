@@ -104,3 +104,34 @@ def test_the_head_dies_and_begins_again(three_hosts: Cluster, out: Path) -> None
         head.run("pkill", "-CONT", "-f", "cluster.gcs_guard")
         took = three_hosts.until(three_hosts.all_at_work(*three_hosts.living()))
         tell(f"the head and the role that died without it were back after {took:.1f} s")
+
+
+def test_a_spare_leaves_a_drained_machine_and_dies_with_another(three_hosts: Cluster, out: Path) -> None:
+    hosts, left = three_hosts.site.hosts, ""
+    until_spare(three_hosts)
+    while not left or spare_of(three_hosts.status()) == three_hosts.head.address:
+        left = spare_of(three_hosts.status())
+        tell(three_hosts.roost("drain", left, within=120))
+        roles = {row["role"] for row in three_hosts.status()["roles"] if row["node"] == left}
+        assert roles <= {"coordinator"}, "the machine may go, it said"
+        tell(f"the next spare was elsewhere after {until_spare(three_hosts, left):.1f} s")
+        tell(three_hosts.roost("undrain", left))
+    with load(three_hosts.site, out, "spare-dies", 30):
+        place = spare_of(three_hosts.status())
+        next(host for host in hosts.values() if host.address == place).kill()
+        took = three_hosts.until(three_hosts.all_at_work(*three_hosts.living()))
+        tell(f"all roles at work without that machine and its spare after {took:.1f} s")
+    until_spare(three_hosts, place)
+
+
+def until_spare(cluster: Cluster, but: str = "") -> float:
+    """Wait for a spare that is ready, on another machine than this, and return how long that took."""
+    return cluster.until(
+        lambda status: "" if spare_of(status) not in {"", but} else f"no spare, but perhaps on {but!r}", 90
+    )
+
+
+def spare_of(status: Mapping[str, Any]) -> str:
+    """Return the address of the machine that the spare is on, '' if it is not ready."""
+    places = [str(row["node"]) for row in status["roles"] if row["role"] == "spare" and row["node"]]
+    return places[0] if places else ""
