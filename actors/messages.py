@@ -92,9 +92,13 @@ class Shut(Struct, array_like=True, tag="shut"):
 
 
 class Stored(Struct, array_like=True, tag="stored"):
-    """Everything below ``offsets[shard]`` is in the stores: commit it."""
+    """Everything below ``offsets[shard]`` of the log with ``bases[shard]`` is in the stores: commit it.
+
+    The router may have opened a later log meanwhile. A host of before says no bases.
+    """
 
     offsets: dict[int, int]
+    bases: dict[int, int] = {}
 
 
 # --- gateway to host -----------------------------------------------------------------------------

@@ -46,9 +46,12 @@ class Lane(Struct):
         self.seek = True
         self.stash = []
 
-    def told(self, stored: int) -> bool:
-        """The host says that everything below ``stored`` is stored; returns whether that is news."""
-        if not self.opened or stored <= self.stored:
+    def told(self, stored: int, base: int) -> bool:
+        """The host says that everything below ``stored`` is stored; returns whether that is news.
+
+        What it says of a log with another base crossed our opening of this one.
+        """
+        if not self.opened or base != self.base or stored <= self.stored:
             return False
         self.stored = stored
         return True

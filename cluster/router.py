@@ -391,7 +391,7 @@ class Router:
                 for shard, stored in message.offsets.items():
                     lane = self._lanes.get(shard)
                     if lane is not None and self._links.get(lane.host) is link:
-                        lane.told(stored)
+                        lane.told(stored, message.bases.get(shard, lane.base))
             elif isinstance(message, msg.NotMine):
                 lane = self._lanes.get(message.shard)
                 if lane is not None:

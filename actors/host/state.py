@@ -164,23 +164,24 @@ class HostState:
 
     def _tell_all_stored(self) -> None:
         self._tell_routers = False
-        by_link: dict[Link, dict[int, int]] = {}
+        by_link: dict[Link, list[Shard]] = {}
         for number, shard in self._shards.items():
             router = self._routers.get(number)
             # A repeat of what the log before had counts as stored once that is stored, not before: the log
             # before is gone, and only a replay of the repeat would bring it back.
             if router is not None and shard.offsets.stored > shard.told and not shard.settling:
-                shard.told = shard.offsets.stored
-                by_link.setdefault(router, {})[number] = shard.told
-        for link, offsets in by_link.items():
-            link.send(msg.Stored(offsets))
+                by_link.setdefault(router, []).append(shard)
+        for link, shards in by_link.items():
+            self._say_stored(link, shards)
 
     def _tell_stored(self, shard: Shard) -> None:
-        router = self._routers[shard.number]
-        if shard.settling:
-            return
-        shard.told = shard.offsets.stored
-        router.send(msg.Stored({shard.number: shard.told}))
+        if not shard.settling:
+            self._say_stored(self._routers[shard.number], [shard])
+
+    def _say_stored(self, router: Link, shards: list[Shard]) -> None:
+        for shard in shards:
+            shard.told = shard.offsets.stored
+        router.send(msg.Stored({s.number: s.told for s in shards}, {s.number: s.base for s in shards}))
 
     def _answered(self, token: object) -> None:
         self._outlets.answer(token, msg.Done())

@@ -946,4 +946,50 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             net r0>h1 6
         """),
     ),
+    "what was stored of the log before counted for the log that a router had opened since": (
+        Plan(shards=2, devices=(2, 1, 1)),
+        _steps("""
+            connect ANN0000001 g0 stream
+            up ANN0000001 0 done
+            say ANN0000001 cat
+            connect CAT0000000 g1 stream
+            up CAT0000000 0 done
+            turn r1 6
+            turn r1 2
+            net r1>h1 1
+            net g0>h1 2
+            task h1 2 done
+            task h1 2 done
+            task h1 3 done
+            task h1 3 done
+            task h1 4 done
+            task h1 5 done
+            net h1>g0 2
+            down ANN0000001 1
+            flush ANN0000001
+            up ANN0000001 0 done
+            turn r1 1
+            lose 1
+            net g1>h1 2
+            task h1 2 done
+            task h1 5 done
+            remake 1
+            task h1 4 done
+            task h1 7 done
+            task h1 3 done
+            task h1 4 done
+            map r1
+            turn r1 1
+            net r1>h1 1
+            write h1 rows
+            write h1 documents
+            lose 1
+            remake 1
+            turn r1 1
+            map r1
+            task h1 0 done
+            task h1 5 done
+            turn r1 6
+        """),
+    ),
 }

@@ -124,6 +124,34 @@ def test_records_of_a_log_that_the_router_s_map_does_not_know_go_nowhere() -> No
     assert "r0>h0" in world.links.busy()
 
 
+def test_what_is_stored_of_the_log_before_says_nothing_of_the_one_that_was_opened_since() -> None:
+    """The two words cross: the record at the same place of the new log would be passed over."""
+    world = World(Plan(1, (1, 1)))
+    router, host = world.routers["r0"], world.hosts["h0"]
+    for _ in range(2):
+        router.turn(6)
+        world.reach_hosts("r0")
+    world.log.shards[0] = [HELLO]
+    router.turn(6)
+    world.links.deliver("r0>h0", 6)
+    world.lose_log(0)
+    world.remake_log(0)
+    world.apply_view("r0")
+    router.turn(6)
+    router.turn(6)
+    assert router._lanes[0].opened
+    world.log.shards[0] = [HELLO]
+    while host.tasks or host.writes():
+        for kind in host.writes():
+            host.write(kind)
+        if host.tasks:
+            host.go_on(0, "done")
+    world.links.deliver("h0>r0", 6)
+    router.commit()
+    state = world.store.logs[0]
+    assert (state.base, state.stored) == (world.view.bases[0], 0)
+
+
 class Timed(RealRouter):
     """A router whose clock stands still."""
 
