@@ -57,7 +57,7 @@ class Company(Reading):
         for device in event.devices:
             state = known.get(device.device) or DeviceState(device, device.from_seq)
             self.devices[device.device] = state
-            state.keyed = device.keys is not None
+            state.keyed = state.keyed or device.keys is not None
             state.pushable = device.push_token is not None
             if device.device not in known and state.counts:
                 self._examine_head(device.device)

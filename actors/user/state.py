@@ -90,7 +90,7 @@ class State:
         user = structs.replace(self.user, last_seen_ms=self.presence.last_seen_ms)
         return ev.Loaded(
             user=user,
-            devices=tuple(self._with_floor(device) for device in self._devices),
+            devices=tuple(self._as_known(device) for device in self._devices),
             cursors={device: state.cursor for device, state in self.devices.items()},
             blocks=tuple(self.blocks.values()),
             rows=tuple(self.rows.values()),
@@ -99,9 +99,11 @@ class State:
             handled=self.head.handled,
         )
 
-    def _with_floor(self, device: Device) -> Device:
+    def _as_known(self, device: Device) -> Device:
         state = self.devices[device.device]
-        return structs.replace(device, floor=state.floor if state.examined else NO_FLOOR)
+        # A message may tell of keys before who took them does, or instead of it. Nobody here looks into them.
+        keys = device.keys if device.keys is not None or not state.keyed else {}
+        return structs.replace(device, keys=keys, floor=state.floor if state.examined else NO_FLOOR)
 
     def _set_floor(self, device: str, floor: int, seq: int) -> do.PutFloor:
         """Set a device's floor; every message up to it has been counted in."""

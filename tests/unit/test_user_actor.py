@@ -652,3 +652,15 @@ def test_a_device_without_keys_costs_no_write_and_later_claims_nothing_of_that_t
     world.run()
     world.ack("P", BASE + 2)
     assert world.told["alice"][-1] == (BASE + 3, 0)
+
+
+def test_a_message_for_a_device_tells_that_it_has_keys_and_a_snapshot_keeps_that() -> None:
+    world = World(phones=("P",))
+    world.devices += (Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR),)
+    world.phones["Q"] = Phone("Q")
+    world.load()
+    assert not world.actor.devices["Q"].counts
+    world.append("alice", 1)
+    world.catch_up()
+    assert world.actor.devices["Q"].counts
+    assert UserActor(world.actor.snapshot()).devices["Q"].counts
