@@ -41,7 +41,7 @@ ENTRIES_AT_ONCE = 10_000
 BYTES_AT_ONCE = 16 * 1024 * 1024
 """Bounds of one write of entries."""
 
-RECEIPTS_EVERY_S = 0.1
+RECEIPTS_EVERY_S = 0.2
 """Receipts are collected this long: each append is a turn of the log, the router and the store."""
 
 _LOOPS = ("documents", "rows", "wakes", "receipts", "cursors", "rest")
