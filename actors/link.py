@@ -2,9 +2,10 @@
 
 One TCP connection; frames are a 4-byte big-endian length and a MessagePack list of messages.
 Everything sent in one turn of the event loop leaves as one frame, so a busy link carries few,
-well filled frames and a quiet one adds no delay. A link never resends: when it breaks, both
-sides are told, and what was under way is made good by those who know how (the router replays
-from the committed offset, a gateway attaches its streams again, a question fails).
+well filled frames and a quiet one adds no delay; only what nobody waits for waits for company.
+A link never resends: when it breaks, both sides are told, and what was under way is made good by
+those who know how (the router replays from the committed offset, a gateway attaches its streams
+again, a question fails).
 """
 
 import asyncio
@@ -24,6 +25,12 @@ MAX_LINK_FRAME = 256 * 1024 * 1024
 
 HIGH_WATER = 8 * 1024 * 1024
 """Bytes waiting in the socket above which `Link.congested` is true."""
+
+SOON_S = 0.05
+"""`Link.send_soon` waits this long for something to go with."""
+
+SOON_MANY = 16
+"""So many messages are company enough."""
 
 _LENGTH = struct.Struct(">I")
 _NONCE = 16
@@ -71,6 +78,8 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._outgoing: list[Any] = []
+        self._flushing = False
+        self._later: asyncio.TimerHandle | None = None
         self._open = False
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.role = ""
@@ -81,9 +90,19 @@ class Link(asyncio.Protocol):
 
     def send(self, message: Any) -> None:
         """Send a message at the end of this turn of the event loop; dropped when the link is gone."""
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
         self._outgoing.append(message)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def send_soon(self, message: Any) -> None:
+        """Send a message that nobody waits for: with the next, with many of its kind, or after `SOON_S`."""
+        if len(self._outgoing) >= SOON_MANY:
+            self.send(message)
+            return
+        self._outgoing.append(message)
+        if self._later is None:
+            self._later = self._loop.call_later(SOON_S, self._flush)
 
     @property
     def congested(self) -> bool:
@@ -102,6 +121,10 @@ class Link(asyncio.Protocol):
             self._transport.close()
 
     def _flush(self) -> None:
+        self._flushing = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         messages, self._outgoing = self._outgoing, []
         if messages and self._open and self._transport is not None:
             body = encode(messages)

@@ -34,20 +34,14 @@ log = structlog.get_logger()
 ROWS_EVERY_S = 1.0
 """Conversation rows are collected this long, so that many receipts of a pair are one write."""
 
-CURSORS_EVERY_S = 5.0
+CURSORS_EVERY_S = 10.0
 """Cursors nobody waits for are collected this long; losing one costs a repeated delivery."""
-
-ENTRIES_MANY = 200
-"""So many entries in one write are a load that is worth collecting for: neighbours share a document."""
-
-LEAST_LOAD = 0.25
-"""While few come they are collected for this share of the linger."""
 
 ENTRIES_AT_ONCE = 10_000
 BYTES_AT_ONCE = 16 * 1024 * 1024
 """Bounds of one write of entries."""
 
-RECEIPTS_EVERY_S = 0.1
+RECEIPTS_EVERY_S = 0.2
 """Receipts are collected this long: each append is a turn of the log, the router and the store."""
 
 _LOOPS = ("documents", "rows", "wakes", "receipts", "cursors", "rest")
@@ -110,8 +104,8 @@ class Writer:
         finished: Called with the tickets of every write that is durable.
         answered: Called with a token when what it waited for is durable.
         clock: Unix milliseconds.
-        linger_s: Entries are collected at most this long, in seconds, under load; a quarter of it while few
-            come. Nothing but the commit waits for it: they are delivered before they are stored.
+        linger_s: Entries are collected this long, in seconds. Nothing but the commit waits for it: they are
+            delivered before they are stored.
 
     Attributes:
         shards: Number of shards.
@@ -131,7 +125,6 @@ class Writer:
     ) -> None:
         self._store, self._cache, self._log, self._clock = store, cache, log_writer, clock
         self._linger_s = linger_s
-        self._last_entries = 0
         self._finished, self._answered = finished, answered
         self.shards = 1
         self.records = 1
@@ -307,9 +300,8 @@ class Writer:
                 signal.set()
 
     async def _write_documents(self) -> None:
-        load = min(1.0, max(LEAST_LOAD, self._last_entries / ENTRIES_MANY))
-        await self._collect("documents", load * self._linger_s)
-        self._last_entries = left = len(self._documents)
+        await self._collect("documents", self._linger_s)
+        left = len(self._documents)
         while left > 0:
             batch = self._first_entries(left)
             with metrics.STORE_WRITE_SECONDS.time():

@@ -200,7 +200,7 @@ class Stream:
     def _acknowledge(self, action: rules.Acknowledge) -> None:
         # Without a link nothing is lost: `attach` carries the highest acknowledgement.
         if self.link is not None:
-            self.link.send(m.Ack(self.number, action.seq))
+            self.link.send_soon(m.Ack(self.number, action.seq))
 
     def _submit(self, action: rules.Submit) -> None:
         principal = self.session.principal

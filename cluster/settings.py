@@ -212,9 +212,9 @@ class Actors(Group):
         1000,
         ge=0,
         le=10_000,
-        description="Milliseconds for which a host collects entries under load before it stores them; a "
-        "quarter of it while few come. They are delivered before; the log keeps them until then. Always 0 "
-        "with the embedded Tansu, whose log does not outlive a crash of its own.",
+        description="Milliseconds for which a host collects entries before it stores them. They are "
+        "delivered before; the log keeps them until then. Always 0 with the embedded Tansu, whose log "
+        "does not outlive a crash of its own.",
     )
 
 

@@ -38,7 +38,7 @@ class HostSettings(Struct, frozen=True):
         listen: IP address to listen on for links.
         idle_ms: An actor nobody needs is passivated after this long, in milliseconds.
         sweep_every_s: How often idle actors are looked for, in seconds.
-        store_linger_s: How long entries are collected under load before they are stored, in seconds.
+        store_linger_s: How long entries are collected before they are stored, in seconds.
     """
 
     listen: str = "127.0.0.1"

@@ -70,6 +70,10 @@ class End:
         if self.alive and not self._broken:
             self.other.incoming.append(message)
 
+    def send_soon(self, message: Any) -> None:
+        """Send; how long it waits for company makes no difference here, where everything may wait."""
+        self.send(message)
+
     def close(self) -> None:
         """Close the link: what was sent before still arrives, what comes here does not."""
         self.incoming.clear()

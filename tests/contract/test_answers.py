@@ -23,8 +23,12 @@ def item(message_id: str, ids: SentIds | None) -> Outgoing:
 
 async def reads(cache: RedisStore) -> int:
     """Return how often Redis was asked for values so far."""
+    return await calls(cache, "mget")
+
+
+async def calls(cache: RedisStore, command: str) -> int:
     stats: Any = await cache._redis.info("commandstats")
-    return int(stats.get("cmdstat_mget", {}).get("calls", 0))
+    return int(stats.get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
 @pytest.fixture
@@ -70,6 +74,17 @@ async def test_the_only_gateway_does_not_wait_and_still_writes(cache: RedisStore
     await answers.remember({("DEV", "id-4"): ANSWER})
     await answers.close()
     assert await cache.recall([("DEV", "id-4")]) == [ANSWER]
+
+
+async def test_the_only_gateway_writes_many_answers_at_once(cache: RedisStore, answers: Answers) -> None:
+    await answers.remember({("DEV", "id-0"): ANSWER})
+    before = await calls(cache, "evalsha")
+    answers.alone = True
+    for number in range(20):
+        await answers.remember({("DEV", f"id-{number}"): ANSWER})
+        await asyncio.sleep(0.002)
+    await answers.close()
+    assert 0 < await calls(cache, "evalsha") - before < 10, "each of them could wait for the next ones"
 
 
 async def test_no_longer_alone_it_leaves_nothing_behind(cache: RedisStore, answers: Answers) -> None:

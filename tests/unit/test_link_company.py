@@ -1,0 +1,93 @@
+"""What nobody waits for goes over a link with what comes next, with many of its kind, or a moment later."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from actors import link as links
+from actors import messages as msg
+from actors.link import SOON_MANY, Link, connect, serve
+
+SECRET = b"secret"
+
+
+class Heard:
+    """One side: keeps the frames that came, by the streams that their messages name."""
+
+    def __init__(self) -> None:
+        self.frames: list[list[int]] = []
+        self.came = asyncio.Event()
+
+    def opened(self, _link: Link) -> None: ...
+
+    def received(self, _link: Link, messages: list[msg.Ack | msg.Detach]) -> None:
+        self.frames.append([each.stream for each in messages])
+        self.came.set()
+
+    def closed(self, _link: Link) -> None:
+        self.came.set()
+
+
+@asynccontextmanager
+async def linked() -> AsyncIterator[tuple[Link, Heard]]:
+    heard = Heard()
+    server, address = await serve("127.0.0.1", 0, heard, msg.decode_to_host, secret=SECRET)
+    link = await connect(address, Heard(), msg.decode_to_host, secret=SECRET, me=("gateway", "gateway-1"))
+    try:
+        yield link, heard
+    finally:
+        link.close()
+        server.close()
+    await server.wait_closed()
+
+
+async def frame(heard: Heard) -> list[int]:
+    """Return the next frame."""
+    async with asyncio.timeout(5):
+        while not heard.frames:
+            heard.came.clear()
+            await heard.came.wait()
+    return heard.frames.pop(0)
+
+
+async def test_what_can_wait_is_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "SOON_S", 0.5)
+    async with linked() as (link, heard):
+        link.send_soon(msg.Ack(1, 10))
+        await asyncio.sleep(0.01)
+        link.send_soon(msg.Ack(2, 20))
+        assert await frame(heard) == [1, 2]
+        link.send_soon(msg.Ack(3, 30))
+        assert await frame(heard) == [3], "it waits for its own time"
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "SOON_S", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_it_goes_with_what_is_sent_next_and_before_it() -> None:
+    async with linked() as (link, heard):
+        link.send_soon(msg.Ack(1, 10))
+        await asyncio.sleep(0.01)
+        link.send(msg.Detach(2))
+        assert await frame(heard) == [1, 2]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_many_are_company_enough() -> None:
+    async with linked() as (link, heard):
+        for number in range(SOON_MANY + 1):
+            link.send_soon(msg.Ack(number, 1))
+        assert await frame(heard) == list(range(SOON_MANY + 1))
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_link_that_is_closed_says_first_what_waits() -> None:
+    async with linked() as (link, heard):
+        link.send_soon(msg.Ack(1, 10))
+        link.close()
+        assert await frame(heard) == [1]
