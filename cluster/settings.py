@@ -285,6 +285,11 @@ class Cluster(Group):
         None, description="Ray cluster to join, `auto` for the local one. None: an own one."
     )
 
+    @property
+    def roles(self) -> int:
+        """How many roles there are to be, the coordinator included."""
+        return 1 + self.gateways + self.routers + self.hosts + self.pushers
+
 
 class Telemetry(Group):
     """What operators look at."""
@@ -409,11 +414,6 @@ class Settings(BaseModel):
     def keyring_file(self) -> Path:
         """Where the key ring is."""
         return self.keyring.file or self.data / "keyring.json"
-
-
-def set_for_libraries(variables: Mapping[str, str]) -> None:
-    """Set variables that a library reads from the environment, before it is first used."""
-    os.environ.update(variables)  # noqa: TID251 -- this is the file that may
 
 
 def _reader(file: Path) -> "type[BaseSettings]":
