@@ -22,6 +22,12 @@ log = structlog.get_logger()
 
 _RESPAWN_AFTER_S = 10.0
 _LOOK_EVERY_S = 0.02
+_CALM = 2
+"""So many heartbeats pass between two looks at a calm role. A look costs 4 ms of CPU over all processes."""
+
+_CLOCKS = frozenset({"silent_s", "answering_s"})
+"""Figures that change though nothing happens."""
+
 _DEATH_KNOWN_AFTER = 100
 """So many looks at most."""
 
@@ -56,6 +62,7 @@ class RoleKeeper:
         self._heartbeat_s, self._changed = heartbeat_s, changed
         self._spares = spares
         self._life: Alive | None = None
+        self._calm = False
         self._died = asyncio.Event()
         self._watch = Deathwatch(self._is_dead)
         self._handle: RoleHandle | None = None
@@ -88,6 +95,11 @@ class RoleKeeper:
     def current(self) -> bool:
         """Whether the role has the newest map."""
         return self._view is not None and self._told[1] >= self._view.version
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds to the next look: more if the role has nothing to do, and its end would be seen anyway."""
+        return self._heartbeat_s * (_CALM if self._calm else 1)
 
     @property
     def left(self) -> bool:
@@ -141,6 +153,7 @@ class RoleKeeper:
         if self._handle is None:
             self._handle = await self._made()
         alive, figures = await self.handle.beat()
+        self._calm = self._watch.watching and _work(figures) == _work(self.figures)
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
@@ -234,7 +247,12 @@ class RoleKeeper:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(self._heartbeat_s):
+            async with asyncio.timeout(self.pause_s):
                 await self._news.wait()
         except TimeoutError:
             return
+
+
+def _work(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures that stay the same as long as a role has nothing to do."""
+    return {name: figure for name, figure in figures.items() if name not in _CLOCKS}

@@ -44,6 +44,9 @@ def prepare_ray(data: Path) -> None:
             "RAY_worker_niceness": "0",  # Ray's 15 would let every other process go before the roles
             "RAY_enable_metrics_collection": "0",
             "RAY_enable_open_telemetry": "0",
+            # Nobody asks for either: every call of an actor would be told to Ray's head, and timed.
+            "RAY_task_events_report_interval_ms": "0",
+            "RAY_event_stats": "0",
             # Despite its name: every daemon listens on loopback, on Linux, too. Roles on other machines join
             # a cluster that was made with `ray start`.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

@@ -262,7 +262,10 @@ class Cluster(Group):
         "that dies: some 100 MB each. 0: a role is back when a new process is.",
     )
     heartbeat_s: float = Field(
-        0.5, gt=0, description="Seconds between two looks of the coordinator at every role."
+        0.5,
+        gt=0,
+        description="Seconds between two looks of the coordinator at every role; at one on its own machine "
+        "that has nothing to do, half as often.",
     )
     silence_s: float = Field(
         1.5,

@@ -25,6 +25,7 @@ from storage.keyring import KeyRing
 _READY_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 _MIND_EVERY_S: Final = 1.0
+_TELL_EVERY_S: Final = 3.0
 _SILENT_S: Final = 30.0
 _HELD_WITHIN_S: Final = 10.0
 
@@ -233,7 +234,7 @@ class System:
         died = asyncio.create_task(self._head.wait())
         try:
             while True:
-                await asyncio.wait([died], timeout=_MIND_EVERY_S)
+                await asyncio.wait([died], timeout=_TELL_EVERY_S)
                 if died.done():
                     await self._restart_ray()
                     died = asyncio.create_task(self._head.wait())
