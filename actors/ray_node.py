@@ -29,6 +29,7 @@ _AGENT_PORTS: Final = (
     "DASHBOARD_AGENT_LISTEN_PORT_NAME",
     "RUNTIME_ENV_AGENT_PORT_NAME",
 )
+_WORKER: Final = Path(__file__).with_name("worker.py")
 _NO_PORT: Final = -1
 """What an agent writes down that could not listen."""
 
@@ -107,6 +108,7 @@ def start(temp: Path, workers: int) -> str:
         include_log_monitor=False,  # type: ignore[arg-type]  # declared a str, used as a bool
         no_monitor=True,
         temp_dir=str(temp),
+        worker_path=str(_WORKER),
     )
     _QuietNode.workers = workers
     node = _QuietNode(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)

@@ -16,7 +16,7 @@ from roost.errors import Unavailable
 from roost.loading import without
 from storage.ports import Accepted
 
-with without("opentelemetry"):  # it would load that for traces of its own: 0.09 s
+with without("opentelemetry", "opentelemetry.sdk"):  # it would load that for traces of its own: 0.09 s
     from redis import asyncio as redis
     from redis.asyncio.client import PubSub
     from redis.commands.core import AsyncScript
