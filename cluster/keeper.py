@@ -28,6 +28,9 @@ _CALM = 2
 _CLOCKS = frozenset({"silent_s", "answering_s"})
 """Figures that change though nothing happens."""
 
+_SILENT_S = 1.0
+"""A log that waits for something to tell is silent for half as long."""
+
 _DEATH_KNOWN_AFTER = 100
 """So many looks at most."""
 
@@ -153,7 +156,7 @@ class RoleKeeper:
         if self._handle is None:
             self._handle = await self._made()
         alive, figures = await self.handle.beat()
-        self._calm = self._watch.watching and _work(figures) == _work(self.figures)
+        self._calm = self._watch.watching and _is_calm(figures, self.figures)
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
@@ -253,6 +256,7 @@ class RoleKeeper:
             return
 
 
-def _work(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures that stay the same as long as a role has nothing to do."""
-    return {name: figure for name, figure in figures.items() if name not in _CLOCKS}
+def _is_calm(figures: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Say whether a role had nothing to do between two looks, and whether the log answers it."""
+    same = all(before.get(name) == figure for name, figure in figures.items() if name not in _CLOCKS)
+    return same and figures.get("silent_s", 0.0) < _SILENT_S

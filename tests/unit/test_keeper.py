@@ -175,6 +175,9 @@ async def test_a_calm_role_whose_end_is_seen_is_looked_at_half_as_often() -> Non
     looked.role.figures = {"accepted": 1, "silent_s": 0.2}
     await looked.visit()
     assert looked.keeper.pause_s == 0.02
+    looked.role.figures = {"accepted": 1, "silent_s": 1.2}
+    await looked.visit()
+    assert looked.keeper.pause_s == 0.01, "the log does not answer it: its shards may have to move"
     looked.role.figures = {"accepted": 2, "silent_s": 0.2}
     await looked.visit()
     assert looked.keeper.pause_s == 0.01
