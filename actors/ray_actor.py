@@ -1,4 +1,4 @@
-"""The only file that knows Ray: a role becomes an actor, and callers get a plain asynchronous handle.
+"""A role becomes a Ray actor, and callers get a plain asynchronous handle. Only `ray_node` knows Ray, too.
 
 Arguments and answers cross as MessagePack or JSON, so that Ray never pickles our types and a role of
 another version fails with a decoding error instead of something strange. Ray's exceptions end here.
@@ -18,21 +18,17 @@ from typing import Any
 import msgspec
 import ray
 import structlog
-from ray._private.node import Node as RayNode
-from ray._private.parameter import RayParams
 from ray._private.state import actors
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors import ray_node
 from actors.service import INCARNATION, Alive, ClusterView, Node, Service
 from roost.errors import Unavailable
 from storage.records import VERSION
 
 NAMESPACE = "roost"
 GROUP = "roost.roles"
-OBJECT_STORE_BYTES = 80 * 1024 * 1024
-"""Ray's least; nothing of ours goes through its object store."""
-
 RELEASE = version("roost")
 """What this process runs. Read once: it is on the disk, and every heartbeat says it."""
 
@@ -298,40 +294,17 @@ class RoleHandle:
             raise RoleAway(f"Ray did not carry out {self.name}.{method} ({type(exc).__name__}).") from exc
 
 
-class _QuietNode(RayNode):
-    """Ray's head without its dashboard: nobody here looks at it, and it takes seconds and 110 MB."""
-
-    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
-        """Start none."""
-
-
-_own_node: list[_QuietNode] = []
-
-
-def start_ray(temp: Path) -> str:
+def start_ray(temp: Path, workers: int) -> str:
     """Start a Ray cluster of one node, join it, and return its address.
 
     Its daemons end with the thread that calls this. They listen on loopback if the variable
     ``RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER`` is 0, which Ray reads when this module is loaded.
 
-    ``ray.init`` would do the same with a dashboard, an autoscaler and a log monitor, and has no switch
-    to leave them out; ``Node`` is what it is made of.
-
     Args:
         temp: Folder for its sockets; short, since a socket's path has at most 107 bytes.
+        workers: How many processes to start at once, for roles that will soon be made.
     """
-    parameters = RayParams(
-        num_cpus=0,
-        num_gpus=0,
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        include_log_monitor=False,  # type: ignore[arg-type]  # declared a str, used as a bool
-        no_monitor=True,
-        temp_dir=str(temp),
-    )
-    node = _QuietNode(parameters, head=True, shutdown_at_exit=False, spawn_reaper=True)
-    _own_node.append(node)
-    address: str = node.gcs_address
+    address = ray_node.start(temp, workers)
     connect_ray(address)
     return address
 
@@ -348,16 +321,10 @@ def connect_ray(address: str) -> None:
         raise Unavailable(f"There is no Ray cluster at {address}: {exc}") from exc
 
 
-def dead_daemons() -> list[str]:
-    """Return which of the daemons that `start_ray` started are not there any more."""
-    return [name for node in _own_node for name, _ in node.dead_processes()]  # type: ignore[no-untyped-call]
-
-
 def leave_ray() -> None:
     """Disconnect; ends the cluster if this process started it."""
     ray.shutdown()
-    while _own_node:
-        _own_node.pop().kill_all_processes(check_alive=False, allow_graceful=True)
+    ray_node.end()
 
 
 def run_tasks(function: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:

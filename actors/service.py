@@ -8,11 +8,12 @@ from msgspec import Struct
 INCARNATION: Final = secrets.token_hex(8)
 """This life of the process: another one of the same name has another."""
 
-DOUBT_S: Final = 1.0
+DOUBT_S: Final = 1.25
 """A role that was not visited for so long may have missed a map, and that a log is gone.
 
 Nobody writes to a new log before every role that answers has its base; who has not answered for
-`cluster.silence_s`, which is longer, is not waited for.
+`cluster.silence_s`, which is longer, is not waited for. Two heartbeats are shorter: the coordinator looks at
+a calm role as seldom.
 """
 
 ASK_AGAIN_S: Final = 0.25

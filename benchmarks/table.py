@@ -4,7 +4,7 @@ from typing import Any
 
 HEADS = (
     "scenario", "accepted/s", "delivered/s", "accept p50/p99 ms", "deliver p50/p99 ms", "CPU us", "cores",
-    "RSS MB", "refused", "ledger",
+    "PSS MB", "refused", "ledger",
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         _pair(row.get("send_deliver_ms")),
         _number(row.get("cpu_us_of_servers")),
         "" if row.get("cores_of_servers") is None else f"{row['cores_of_servers']:.2f}",
-        _number(row.get("rss_mb_of_servers")),
+        _number(row.get("pss_mb_of_servers")),
         _number(row.get("refused")),
         verdict,
     )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import psutil
 from msgspec import Struct
@@ -27,11 +28,14 @@ class Cost(Struct, frozen=True):
         seconds: Its length.
         cpu_s: CPU time by role.
         rss_mb: Highest resident memory by role, all its processes together.
+        pss_mb: Proportional memory at the end of the span, likewise: a page that three processes share counts
+            a third in each, so that the sum is what the system takes.
     """
 
     seconds: float
     cpu_s: dict[str, float]
     rss_mb: dict[str, float]
+    pss_mb: dict[str, float]
 
     def servers_s(self) -> float:
         """Return the CPU time of everything but the load generator."""
@@ -45,6 +49,8 @@ class Cost(Struct, frozen=True):
             "cores_of_servers": round(servers_s / self.seconds, 4),
             "rss_mb": {role: round(mb) for role, mb in sorted(self.rss_mb.items())},
             "rss_mb_of_servers": round(sum(mb for role, mb in self.rss_mb.items() if role != CLIENT)),
+            "pss_mb": {role: round(mb) for role, mb in sorted(self.pss_mb.items())},
+            "pss_mb_of_servers": round(sum(mb for role, mb in self.pss_mb.items() if role != CLIENT)),
         }
         if messages:
             found["cpu_us"] = {role: round(1e6 * s / messages) for role, s in sorted(self.cpu_s.items())}
@@ -83,7 +89,7 @@ class Usage:
         began_s, before = self._began
         now_s, after = self._sample()
         used = {role: spent - before.get(role, 0.0) for role, spent in after.items()}
-        return Cost(now_s - began_s, used, dict(self._peaks))
+        return Cost(now_s - began_s, used, dict(self._peaks), self._proportional())
 
     async def discover(self) -> None:
         """Ask which processes there are now."""
@@ -94,6 +100,14 @@ class Usage:
                     self._processes[pid] = (role, psutil.Process(pid))
                 except psutil.NoSuchProcess:
                     continue
+
+    def _proportional(self) -> dict[str, float]:
+        """Return the proportional memory by role. It takes each process milliseconds: not within a span."""
+        memory: dict[str, float] = defaultdict(float)
+        for role, process in (*self._processes.values(), (CLIENT, self._own)):
+            with suppress(psutil.NoSuchProcess):
+                memory[role] += process.memory_full_info().pss / 1e6
+        return dict(memory)
 
     def _sample(self) -> tuple[float, dict[str, float]]:
         memory: dict[str, float] = defaultdict(float)

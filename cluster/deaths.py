@@ -23,6 +23,11 @@ class Deathwatch:
         self._ended = ended
         self._descriptor = -1
 
+    @property
+    def watching(self) -> bool:
+        """Whether the end of a process would be seen."""
+        return self._descriptor >= 0
+
     def watch(self, pid: int) -> None:
         """Watch this process from now on, and no other any more.
 

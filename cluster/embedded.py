@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from cluster import fcm_endpoint, servers
+from cluster import servers
 from cluster.servers import HOST, Maker, Server, ServerFailed, ServerSpec, accepts, free_port
 from cluster.settings import Settings
 
@@ -35,6 +35,7 @@ KEEP_MB: Final = 256
 FETCH_WAIT_MS: Final = 5
 """Tansu answers a fetch only when its wait ends."""
 
+_ACCOUNT: Final = "fcm-embedded.json"
 _PORTS_TRIED: Final = 5
 _AGAIN_S: Final = 0.5
 _AGAIN_MAX_S: Final = 10.0
@@ -163,8 +164,7 @@ class Embedded:
         if address := self.address("redis"):
             changes["redis"] = {"url": f"redis://{address}/0"}
         if address := self.address("fcm"):
-            credentials = self._settings.data / "fcm-embedded.json"
-            fcm_endpoint.write_service_account(credentials, f"http://{address}")
+            credentials = self._settings.data / _ACCOUNT
             changes["fcm"] = {"credentials_file": credentials, "endpoint": f"http://{address}"}
         return self._settings.changed(changes)
 
@@ -236,5 +236,6 @@ async def _start(make: Maker, folder: Path) -> Server:
 
 def fcm(port: int, folder: Path) -> ServerSpec:
     """Describe the embedded FCM endpoint."""
-    argv = (sys.executable, "-m", "cluster.fcm_endpoint", "--port", str(port))
+    account = ("--account", str(folder / _ACCOUNT))
+    argv = (sys.executable, "-m", "cluster.fcm_endpoint", "--port", str(port), *account)
     return ServerSpec("fcm", argv, port, servers.accepts, folder / "logs" / "fcm.log")

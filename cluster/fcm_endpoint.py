@@ -151,7 +151,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="An FCM endpoint that shows the pushes it is sent.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1", help="IP address to listen on (127.0.0.1)")
+    parser.add_argument("--account", type=Path, help="where to write a service account before it serves")
     arguments = parser.parse_args()
+    if arguments.account is not None:
+        write_service_account(arguments.account, f"http://{arguments.host}:{arguments.port}")
     web.run_app(FcmEndpoint(now_ms).app(), host=arguments.host, port=arguments.port, print=None)
 
 

@@ -21,13 +21,17 @@ _LINE: Final = 16 * 1024 * 1024
 class RayHead:
     """One life of the head process. It dies with us, and every process of Ray's with it.
 
+    Args:
+        data: The data folder.
+        workers: How many processes to start before anyone asks for them: one for each role there will be.
+
     Attributes:
         address: Of the Ray cluster, once started.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, workers: int) -> None:
         self.address = ""
-        self._data = data
+        self._data, self._workers = data, workers
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -45,7 +49,7 @@ class RayHead:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-I", "-S", str(_REAPER), str(os.getpid()), "--"),
-                *(sys.executable, "-m", "cluster.ray_head", str(self._data)),
+                *(sys.executable, "-m", "cluster.ray_head", str(self._data), str(self._workers)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,

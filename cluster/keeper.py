@@ -22,6 +22,15 @@ log = structlog.get_logger()
 
 _RESPAWN_AFTER_S = 10.0
 _LOOK_EVERY_S = 0.02
+_CALM = 2
+"""So many heartbeats pass between two looks at a calm role. A look costs 4 ms of CPU over all processes."""
+
+_CLOCKS = frozenset({"silent_s", "answering_s"})
+"""Figures that change though nothing happens."""
+
+_SILENT_S = 1.0
+"""A log that waits for something to tell is silent for half as long."""
+
 _DEATH_KNOWN_AFTER = 100
 """So many looks at most."""
 
@@ -56,6 +65,7 @@ class RoleKeeper:
         self._heartbeat_s, self._changed = heartbeat_s, changed
         self._spares = spares
         self._life: Alive | None = None
+        self._calm = False
         self._died = asyncio.Event()
         self._watch = Deathwatch(self._is_dead)
         self._handle: RoleHandle | None = None
@@ -88,6 +98,11 @@ class RoleKeeper:
     def current(self) -> bool:
         """Whether the role has the newest map."""
         return self._view is not None and self._told[1] >= self._view.version
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds to the next look: more if the role has nothing to do, and its end would be seen anyway."""
+        return self._heartbeat_s * (_CALM if self._calm else 1)
 
     @property
     def left(self) -> bool:
@@ -141,6 +156,7 @@ class RoleKeeper:
         if self._handle is None:
             self._handle = await self._made()
         alive, figures = await self.handle.beat()
+        self._calm = self._watch.watching and _is_calm(figures, self.figures)
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
@@ -234,7 +250,13 @@ class RoleKeeper:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(self._heartbeat_s):
+            async with asyncio.timeout(self.pause_s):
                 await self._news.wait()
         except TimeoutError:
             return
+
+
+def _is_calm(figures: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Say whether a role had nothing to do between two looks, and whether the log answers it."""
+    same = all(before.get(name) == figure for name, figure in figures.items() if name not in _CLOCKS)
+    return same and figures.get("silent_s", 0.0) < _SILENT_S

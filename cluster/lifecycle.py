@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from cluster import join, outcome, runfile, telemetry
+from cluster import outcome, runfile, telemetry
 from cluster.growth import shards_told
 from cluster.servers import ServerFailed
 from cluster.settings import Settings, SettingsInvalid
@@ -69,6 +69,8 @@ class Up:
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
         if settings.cluster.address is not None:
+            from cluster import join  # noqa: PLC0415 -- what it loads takes longer than the rest
+
             return asyncio.run(join.up(settings, as_json=args.json))
         running = runfile.read(settings.data)
         if running is not None:
@@ -96,6 +98,8 @@ class Down:
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
         if settings.cluster.address is not None:
+            from cluster import join  # noqa: PLC0415 -- likewise
+
             return asyncio.run(join.down(settings))
         data = settings.data
         running = runfile.read(data)

@@ -1,8 +1,8 @@
 """Ray's head as a process of its own: whoever talks to Ray may be ended by it when a daemon dies.
 
-Run as ``python -m cluster.ray_head DATA``. It starts Ray, says its address on stdout, then takes one JSON
-request a line on stdin and answers each with one line. It ends when stdin does; it ends at once, and every
-process of Ray with it, when one of Ray's daemons is gone. `cluster.head` is the other side.
+Run as ``python -m cluster.ray_head DATA WORKERS``. It starts Ray, says its address on stdout, then takes one
+JSON request a line on stdin and answers each with one line. It ends when stdin does; it ends at once, and
+every process of Ray with it, when one of Ray's daemons is gone. `cluster.head` is the other side.
 """
 
 import asyncio
@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from cluster import runfile
-from cluster.settings import set_for_libraries
+from cluster.environment import set_for_libraries
 
 COORDINATOR: Final = "coordinator"
+PRELOADED: Final = "actors.ray_actor,cluster.wiring"
+"""What every role's process loads, before it knows which role that is."""
+
 _LOOK_EVERY_S: Final = 0.5
 _SHORT_TEMP: Final = 20
 _LINE: Final = 16 * 1024 * 1024
@@ -41,11 +44,19 @@ def prepare_ray(data: Path) -> None:
             "RAY_worker_niceness": "0",  # Ray's 15 would let every other process go before the roles
             "RAY_enable_metrics_collection": "0",
             "RAY_enable_open_telemetry": "0",
+            # Nobody asks for either: every call of an actor would be told to Ray's head, and timed.
+            "RAY_task_events_report_interval_ms": "0",
+            "RAY_event_stats": "0",
             # Despite its name: every daemon listens on loopback, on Linux, too. Roles on other machines join
             # a cluster that was made with `ray start`.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             # How long Ray's processes look for a head that is gone; nobody starts this one again.
             "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+            # One at a time would be Ray's limit on a node that offers no cores.
+            "RAY_worker_maximum_startup_concurrency": "4",
+            # The first processes wait for the coordinator, longer than the second that Ray gives them.
+            "RAY_idle_worker_killing_time_threshold_ms": "30000",
+            "RAY_preload_python_modules": PRELOADED,
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
         }
@@ -108,7 +119,7 @@ class _Head:
 
 
 async def _watch() -> None:
-    from actors.ray_actor import dead_daemons  # noqa: PLC0415 -- after `prepare_ray`
+    from actors.ray_node import dead_daemons  # noqa: PLC0415 -- after `prepare_ray`
 
     while True:
         if dead := dead_daemons():
@@ -120,7 +131,7 @@ async def _watch() -> None:
 
 def main() -> None:
     """Start Ray, serve, end Ray."""
-    data = Path(sys.argv[1])
+    data, workers = Path(sys.argv[1]), int(sys.argv[2])
     out = os.fdopen(os.dup(1), "w")  # Ray prints on stdout what it likes: that goes to the log
     os.dup2(2, 1)
     prepare_ray(data)
@@ -131,7 +142,7 @@ def main() -> None:
     shutil.rmtree(temp, ignore_errors=True)  # what a killed run left; nobody else uses this data folder
     temp.mkdir(parents=True)
     head = _Head(out)
-    head.say({"address": start_ray(temp)})
+    head.say({"address": start_ray(temp, workers)})
     asyncio.run(head.serve())
     leave_ray()
     shutil.rmtree(temp, ignore_errors=True)

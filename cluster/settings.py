@@ -262,7 +262,10 @@ class Cluster(Group):
         "that dies: some 100 MB each. 0: a role is back when a new process is.",
     )
     heartbeat_s: float = Field(
-        0.5, gt=0, description="Seconds between two looks of the coordinator at every role."
+        0.5,
+        gt=0,
+        description="Seconds between two looks of the coordinator at every role; at one on its own machine "
+        "that has nothing to do, half as often.",
     )
     silence_s: float = Field(
         1.5,
@@ -284,6 +287,11 @@ class Cluster(Group):
     address: str | None = Field(
         None, description="Ray cluster to join, `auto` for the local one. None: an own one."
     )
+
+    @property
+    def roles(self) -> int:
+        """How many roles there are to be, the coordinator included."""
+        return 1 + self.gateways + self.routers + self.hosts + self.pushers
 
 
 class Telemetry(Group):
@@ -409,11 +417,6 @@ class Settings(BaseModel):
     def keyring_file(self) -> Path:
         """Where the key ring is."""
         return self.keyring.file or self.data / "keyring.json"
-
-
-def set_for_libraries(variables: Mapping[str, str]) -> None:
-    """Set variables that a library reads from the environment, before it is first used."""
-    os.environ.update(variables)  # noqa: TID251 -- this is the file that may
 
 
 def _reader(file: Path) -> "type[BaseSettings]":

@@ -4,25 +4,28 @@ import asyncio
 import os
 import shutil
 import socket
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any, Final
 
 import psutil
 import structlog
 
-from cluster import log_start, outcome, runfile, telemetry, wiring
+from cluster import outcome, runfile, telemetry
 from cluster.embedded import Embedded
-from cluster.exporter import PATH, runtime_folder
 from cluster.head import RayHead
 from cluster.settings import Settings, Telemetry, without_password
 from cluster.verbs import waiting_for
 from roost.clock import now_ms
 from roost.errors import Unavailable
+from storage.keyring import KeyRing
 
 _READY_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 _MIND_EVERY_S: Final = 1.0
+_TELL_EVERY_S: Final = 3.0
 _SILENT_S: Final = 30.0
 _HELD_WITHIN_S: Final = 10.0
 
@@ -49,7 +52,7 @@ class System:
         self.given_up: list[str] = []
         self._spawned = False
         self._embedded = Embedded(settings, self._tell_servers, self._tell_log_away, self._tell_log_lost)
-        self._head = RayHead(settings.data)
+        self._head = RayHead(settings.data, settings.cluster.roles)
         self._minder: asyncio.Task[None] | None = None
         self._metrics: str | None = None
         self.shards = 0
@@ -67,16 +70,17 @@ class System:
             raise Refused(
                 "ROOST_TELEMETRY__TRACES_URL is set: install what it needs, pip install 'roost[otel]'."
             )
-        self._metrics = free_metrics_address(self.settings.telemetry)
         self.step = "starting the servers and Ray"
-        wiring.make_keyring(self.settings)
+        KeyRing.load_or_create(self.settings.keyring_file, now_ms)
         ray = asyncio.create_task(self._head.start())
         try:
-            self.settings = await self._embedded.start()
+            # What is needed of us until then loads while they start, not before.
+            self.settings, _ = await asyncio.gather(self._embedded.start(), to_thread(_load))
             if self._embedded.has_log and not self._embedded.forgets:
                 await self._renumber()
         finally:
             await ray
+        self._metrics = free_metrics_address(self.settings.telemetry)
         self._embedded.watch()
         self.step = "starting the roles"
         self._spawned = True
@@ -110,6 +114,8 @@ class System:
         self.step = "stopping Ray"
         if await self._head.end():
             self.given_up.append("Ray did not end by itself, and was ended by force.")
+        from cluster.exporter import runtime_folder  # noqa: PLC0415 -- see `_load`
+
         shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # nobody is left to show
         self.step = "stopping the servers"
         self.given_up += await self._embedded.stop()
@@ -165,6 +171,8 @@ class System:
 
     async def _renumber(self) -> None:
         """Look at the log that was kept, as soon as the store answers; it may be the operator's own."""
+        from cluster import log_start, wiring  # noqa: PLC0415 -- see `_load`
+
         deadline = asyncio.get_running_loop().time() + _READY_S
         store = wiring.open_store(self.settings, wiring.open_keyring(self.settings))
         admin = await wiring.open_admin(self.settings)
@@ -226,7 +234,7 @@ class System:
         died = asyncio.create_task(self._head.wait())
         try:
             while True:
-                await asyncio.wait([died], timeout=_MIND_EVERY_S)
+                await asyncio.wait([died], timeout=_TELL_EVERY_S)
                 if died.done():
                     await self._restart_ray()
                     died = asyncio.create_task(self._head.wait())
@@ -239,7 +247,7 @@ class System:
         while True:
             log.error("ray_died")
             await self._head.end()
-            self._head = RayHead(self.settings.data)
+            self._head = RayHead(self.settings.data, self.settings.cluster.roles)
             try:
                 await self._head.start()
                 await self._head.spawn(self.settings.model_dump_json())
@@ -290,6 +298,8 @@ async def started(system: System) -> AsyncIterator[runfile.Running]:
 
 def free_metrics_address(telemetry: Telemetry) -> str | None:
     """Return where the metrics of this node will be; None: nowhere, or not before somebody else lets go."""
+    from cluster.exporter import PATH  # noqa: PLC0415 -- see `_load`
+
     host, port = telemetry.metrics_host, telemetry.metrics_port
     if not port:
         return None
@@ -299,6 +309,12 @@ def free_metrics_address(telemetry: Telemetry) -> str | None:
         log.warning("metrics_port_taken", host=host, port=port, reason=str(exc))
         return None
     return f"http://{_reached_at(host)}:{port}{PATH}"
+
+
+def _load() -> None:
+    """Load what takes half a second, for a thread that does so while the first processes start."""
+    for module in ("cluster.exporter", "cluster.log_start", "cluster.wiring"):
+        import_module(module)
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -11,13 +11,16 @@ from importlib import resources
 from typing import Any, Final, TypeVar
 
 import msgspec
-from redis import asyncio as redis
-from redis.asyncio.client import PubSub
-from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
 from roost.errors import Unavailable
+from roost.loading import without
 from storage.ports import Accepted
+
+with without("opentelemetry", "opentelemetry.sdk"):  # it would load that for traces of its own: 0.09 s
+    from redis import asyncio as redis
+    from redis.asyncio.client import PubSub
+    from redis.commands.core import AsyncScript
+    from redis.exceptions import RedisError
 
 _ANSWER_TTL_MS: Final = 24 * 3600 * 1000
 """Longer than a client goes on retrying one request; the recipient's actor knows ids for longer."""

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.live.running import System
+from tests.live.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -130,3 +131,16 @@ def test_a_port_that_is_taken_is_refused_at_once(own_system: OwnSystem, tmp_path
     assert (refused.returncode, refused.stdout) == (2, "")
     assert f"{port} cannot be listened on" in refused.stderr
     assert not system.processes()
+
+
+async def test_ray_runs_what_roles_need_and_no_more(system: System) -> None:
+    """Its agents are for a dashboard and for runtime environments; its first workers are all in use."""
+
+    def superfluous() -> str:
+        shown = [" ".join(each.cmdline()) for each in system.processes() if each.name() != "raylet"]
+        agents = [line for line in shown if "Agent" in line or "agent.py" in line]
+        assert not agents, agents
+        idle = [line for line in shown if "default_worker" in line or "ray::IDLE" in line]
+        return f"workers without a role: {idle}" if idle else ""
+
+    await until(superfluous, within=60)

@@ -1,6 +1,7 @@
 """When a role is held and let go, and by which map it may write: calls in the order in which it gets them."""
 
 import asyncio
+import os
 from typing import Any, cast
 
 import pytest
@@ -27,11 +28,12 @@ class Role:
 
     def __init__(self) -> None:
         self.life, self.version, self.held, self.deaf = "a", 0, False, False
+        self.figures: dict[str, Any] = {}
         self.wrote_by: list[int] = []
 
     async def beat(self) -> tuple[Alive, dict[str, Any]]:
         self._hear()
-        return Alive(self.life, 1, "node", "node", None), {}
+        return Alive(self.life, os.getpid(), "node", "node", None), dict(self.figures)
 
     async def apply(self, shown: ClusterView) -> None:
         self._hear()
@@ -47,7 +49,7 @@ class Role:
         self.wrote_by.append(self.version)
 
     async def status(self) -> dict[str, Any]:
-        return {}
+        return dict(self.figures)
 
     def _hear(self) -> None:
         if self.deaf:
@@ -57,7 +59,7 @@ class Role:
 class Looked:
     """A crew of one gateway, looked after step by step."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: str = "elsewhere") -> None:
         self.role = Role()
         membership = Membership(Patience(1_000, 1_000))
         self.crew = Crew(membership, self._redrawn)
@@ -68,7 +70,7 @@ class Looked:
             membership=membership,
             heartbeat_s=0.01,
             changed=lambda: None,
-            spares=Spares(0, "elsewhere", nobody, lambda _node: False, nobody),
+            spares=Spares(0, machine, nobody, lambda _node: False, nobody),
         )
         membership.expect("gateway", "gateway-1", 0, may_own=True)
         self.crew.keepers["gateway-1"] = self.keeper
@@ -162,3 +164,26 @@ async def test_a_second_hold_while_the_first_release_is_under_way_is_undone_as_w
     looked.role.held = True
     await looked.visit()
     assert not looked.role.held
+
+
+async def test_a_calm_role_whose_end_is_seen_is_looked_at_half_as_often() -> None:
+    looked = Looked("node")
+    await looked.visit()
+    looked.role.figures = {"accepted": 1, "silent_s": 0.1}
+    await looked.visit()
+    assert looked.keeper.pause_s == 0.01, "it has accepted something"
+    looked.role.figures = {"accepted": 1, "silent_s": 0.2}
+    await looked.visit()
+    assert looked.keeper.pause_s == 0.02
+    looked.role.figures = {"accepted": 1, "silent_s": 1.2}
+    await looked.visit()
+    assert looked.keeper.pause_s == 0.01, "the log does not answer it: its shards may have to move"
+    looked.role.figures = {"accepted": 2, "silent_s": 0.2}
+    await looked.visit()
+    assert looked.keeper.pause_s == 0.01
+
+
+async def test_a_calm_role_of_another_machine_is_looked_at_as_ever(looked: Looked) -> None:
+    await looked.visit()
+    await looked.visit()
+    assert looked.keeper.pause_s == 0.01, "the end of its process would be seen by a look only"

@@ -32,6 +32,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "cpu_us": {"gateway": 300, "store": 100},
         "cores_of_servers": 0.4,
         "rss_mb_of_servers": 1500,
+        "pss_mb_of_servers": 1100,
         "refused": 0,
         "settled": True,
         "stop": 0,
@@ -154,12 +155,12 @@ async def test_usage_measures_this_process_by_its_role() -> None:
     sum(range(3_000_000))
     cost = usage.end()
     assert cost.cpu_s["host"] > 0
-    assert cost.rss_mb["host"] > 5
+    assert 5 < cost.pss_mb["host"] <= cost.rss_mb["host"] * 1.05
 
 
 def test_cost_of_a_message_leaves_out_the_generator() -> None:
-    cost = Cost(2.0, {"host": 1.0, "store": 0.5, CLIENT: 9.0}, {"host": 100.0, CLIENT: 50.0})
+    cost = Cost(2.0, {"host": 1.0, "store": 0.5, CLIENT: 9.0}, {"host": 100.0, CLIENT: 50.0}, {"host": 80.0})
     found = cost.figures(1000)
     assert found["cpu_us_of_servers"] == 1500
     assert found["cores_of_servers"] == 0.75
-    assert found["rss_mb_of_servers"] == 100
+    assert (found["rss_mb_of_servers"], found["pss_mb_of_servers"]) == (100, 80)

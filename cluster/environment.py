@@ -1,0 +1,9 @@
+"""What we tell libraries through the environment; `cluster.settings` would take 0.25 s to load for it."""
+
+import os
+from collections.abc import Mapping
+
+
+def set_for_libraries(variables: Mapping[str, str]) -> None:
+    """Set variables that a library reads from the environment, before it is first used."""
+    os.environ.update(variables)  # noqa: TID251 -- this and `cluster.settings` are the files that may
