@@ -19,6 +19,9 @@ from storage.mongo.part import Part
 from storage.records import Conversation
 
 _FOLD_AT: Final = 16
+_FOLDED_TOGETHER: Final = 16
+"""Users whose sheets one write folds at most: after a restart all are due at once, and other writes wait."""
+
 _ROWS_FOR_A_SHEET: Final = 16
 _ROWS_OF_A_SHEET: Final = 2_000
 _NUMBERS: Final = len(Conversation.__struct_fields__) - 3
@@ -51,8 +54,9 @@ class ConversationsPart(Part):
         if sheets:
             await self._conversations.insert_missing(sheets)
         self._appended.update(by_user.keys())
-        for user in [user for user in by_user if self._appended[user] >= _FOLD_AT]:
-            await self._fold(user)
+        due = [user for user in by_user if self._appended[user] >= _FOLD_AT]
+        if due:
+            await self._fold(due[:_FOLDED_TOGETHER])
 
     async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
         """Return the rows of these users by peer, and the ids of their sheets.
@@ -70,12 +74,14 @@ class ConversationsPart(Part):
                 self._appended[user] = len(ids)
         return merged, found
 
-    async def _fold(self, user: str) -> None:
-        """Replace the sheets by their sum: the sum first, so that at no time a number is missing."""
-        merged, ids = await self._merged([user])
-        await self._conversations.insert_missing(list(_sheets(user, merged[user].values())))
-        await self._conversations.delete({"_id": {"$in": ids[user]}})
-        self._appended[user] = -_patience(merged[user])
+    async def _fold(self, users: Sequence[str]) -> None:
+        """Replace sheets by their sum: the sum first, so that at no time a number is missing."""
+        merged, ids = await self._merged(users)
+        sums = [sheet for user in users for sheet in _sheets(user, merged[user].values())]
+        await self._conversations.insert_missing(sums)
+        await self._conversations.delete({"_id": {"$in": [each for user in users for each in ids[user]]}})
+        for user in users:
+            self._appended[user] = -_patience(merged[user])
 
 
 def _patience(rows: _Rows) -> int:

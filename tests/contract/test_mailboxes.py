@@ -263,6 +263,27 @@ async def test_reads_are_complete_whatever_lives_cut_it(
     low, high, limit = bounds
     assert seqs(await store.range(user, low, high, limit)) == [s for s in stored if low < s <= high][:limit]
     assert seqs(await store.latest(user, high, limit)) == [s for s in stored[::-1] if s < high][:limit]
+    below = [s for s in stored if s < high]
+    assert seqs(await store.tail(user, low, high, ALL)) == ([s for s in below if s > low] or below[-1:])
+    end = seqs(await store.tail(user, low, high, limit))
+    assert end == below[len(below) - len(end) :]
+    assert bool(end) == bool(below)
+
+
+async def test_the_end_of_a_mailbox_begins_after_what_was_swept(store: MongoStore) -> None:
+    whole = mailbox(*range(1, 10))
+    await store.insert(whole[:3])
+    await store.insert(whole[3:5])
+    await store.insert(whole[2:3])  # a replay; of its bucket only the end is swept below
+    await store.insert(whole[5:])
+    assert seqs(await store.tail("bob", 0, 8, 100)) == [1, 2, 3, 4, 5, 6, 7]
+    await store.sweep("bob", 6)
+    assert seqs(await store.tail("bob", 0, 8, 100)) == [6, 7]
+    await store.insert(whole[:2])
+    assert seqs(await store.tail("bob", 0, 8, 100)) == [6, 7]
+    assert seqs(await store.tail("bob", 0, 3, 100)) == [1, 2]
+    assert seqs(await store.tail("bob", 7, 7, 100)) == [6]
+    assert await store.tail("nobody", 0, 8, 100) == []
 
 
 async def test_questions_about_senders(store: MongoStore) -> None:
