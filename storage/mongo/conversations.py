@@ -19,8 +19,12 @@ from storage.mongo.part import Part
 from storage.records import Conversation
 
 _FOLD_AT: Final = 16
-_FOLDED_TOGETHER: Final = 16
-"""Users whose sheets one write folds at most: after a restart all are due at once, and other writes wait."""
+_FOLDED_TOGETHER: Final = 8
+"""Users whose sheets are folded in one step."""
+
+_FOLDED_SHARE: Final = 4
+"""One in so many of a write's users is folded at most, or one step: after a restart all of them are due at
+once, and everybody waits for the store. It is more than become due from one write to the next."""
 
 _ROWS_FOR_A_SHEET: Final = 16
 _ROWS_OF_A_SHEET: Final = 2_000
@@ -55,14 +59,15 @@ class ConversationsPart(Part):
             await self._conversations.insert_missing(sheets)
         self._appended.update(by_user.keys())
         due = [user for user in by_user if self._appended[user] >= _FOLD_AT]
-        if due:
-            await self._fold(due[:_FOLDED_TOGETHER])
+        some = due[: max(_FOLDED_TOGETHER, len(by_user) // _FOLDED_SHARE)]
+        for first in range(0, len(some), _FOLDED_TOGETHER):
+            await self._fold(some[first : first + _FOLDED_TOGETHER])
 
     async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
         """Return the rows of these users by peer, and the ids of their sheets.
 
         Reading folds nothing: a new host loads many users at once, and somebody waits for them. It notes
-        who has many sheets, so that their next write folds what a host before has left.
+        how many sheets each has, so that their writes fold what a host before has left.
         """
         merged: dict[str, _Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
@@ -70,8 +75,8 @@ class ConversationsPart(Part):
             found[sheet["u"]].append(sheet["_id"])
             _merge(merged[sheet["u"]], sheet)
         for user, ids in found.items():
-            if len(ids) >= _FOLD_AT + _patience(merged[user]):
-                self._appended[user] = len(ids)
+            since_fold = len(ids) - 1 - _patience(merged[user])
+            self._appended[user] = max(self._appended[user], since_fold)
         return merged, found
 
     async def _fold(self, users: Sequence[str]) -> None:

@@ -357,6 +357,29 @@ async def test_sheets_are_folded_by_who_writes_and_left_alone_by_who_reads(
     await another.close()
 
 
+async def test_of_many_who_are_due_each_write_folds_a_part(
+    store: MongoStore, mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
+) -> None:
+    users = [f"user-{number}" for number in range(40)]
+
+    def rows(seq: int) -> list[Conversation]:
+        return [Conversation(user, "p", "p", delivered_seq=seq) for user in users]
+
+    for seq in range(1, 16):
+        await store.put_conversations(rows(seq))
+    another = MongoStore(mongo_url, database, driver_name, keyring)
+    await another.conversations_of(users)
+    folded = []
+    for seq in range(16, 21):
+        await another.put_conversations(rows(seq))
+        folded.append(40 * seq - len(await store._conversations.many({})))
+    await another.close()
+    # Of the first ten users 16 sheets of 17 go, of the next ten 17 of 18, and so on.
+    assert folded == [0, 160, 160 + 170, 160 + 170 + 180, 160 + 170 + 180 + 190]
+    found = await store.conversations_of(users)
+    assert all([row.delivered_seq for row in found[user]] == [20] for user in users)
+
+
 async def test_who_has_many_peers_is_folded_less_often(store: MongoStore) -> None:
     await store.put_conversations(
         [Conversation("alice", f"p{n}", "p", delivered_seq=1) for n in range(320)]  # 20 sheets more

@@ -31,7 +31,7 @@ SENDERS = ("alice", "bob", "carol")
 class Mailbox(RuleBasedStateMachine):
     """One user with two phones, three people who write, and a host that crashes."""
 
-    phones = ("P", "Q")
+    phones: tuple[str, ...] = ("P", "Q")
     recalled = 0
 
     def __init__(self) -> None:
