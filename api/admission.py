@@ -33,8 +33,9 @@ _IMPATIENT: Final = 64
 _IMPATIENT_SHARE: Final = 0.75
 _PRESSED: Final = 0.25
 _PRESSED_SHARE: Final = 0.6
-"""While more than a quarter as many are refused as are let in, those who are let in need not wait so long: what
+"""While more than a quarter as many are refused as leave, those who are let in need not wait so long: what
 leaves varies by half from one second to the next, and the longest wait with it."""
+
 _ASSUMED_PER_S: Final = 4_000.0
 _FLOOR: Final = 400
 _FLOOR_LATE: Final = 100
