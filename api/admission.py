@@ -32,7 +32,7 @@ _CALM_S: Final = 2.0
 _IMPATIENT: Final = 64
 _IMPATIENT_SHARE: Final = 0.75
 _PRESSED: Final = 0.25
-_PRESSED_SHARE: Final = 0.6
+_PRESSED_SHARE: Final = 0.7
 """While more than a quarter as many are refused as leave, those who are let in need not wait so long: what
 leaves varies by half from one second to the next, and the longest wait with it."""
 
