@@ -14,6 +14,7 @@ from actors.events import Item
 from actors.view import receipt_of
 from actors.writer import Pending, Writer
 from roost.errors import Unavailable
+from roost.wire import WINDOW
 from storage.ports import Cache, Store
 from storage.records import (
     MailboxDocument,
@@ -27,10 +28,10 @@ _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
 
 
-RECENT = 64
+RECENT = WINDOW
 """So many stored entries an actor begins with, about."""
 
-_ATTACHED = 4_096
+_ATTACHED = 2**15
 """A device whose cursor is no farther behind, in seqs, may have been attached a moment ago."""
 
 _BEFORE = 512
