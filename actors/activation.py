@@ -11,13 +11,13 @@ import structlog
 
 from actors import events as ev
 from actors.events import Item
+from actors.view import receipt_of
 from actors.writer import Pending, Writer
 from roost.errors import Unavailable
+from roost.wire import WINDOW
 from storage.ports import Cache, Store
 from storage.records import (
-    Conversation,
     MailboxDocument,
-    ReceiptRecord,
     decode_record,
     merged,
 )
@@ -26,6 +26,16 @@ log = structlog.get_logger()
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
+
+
+RECENT = WINDOW
+"""So many stored entries an actor begins with, about."""
+
+_ATTACHED = 2**15
+"""A device whose cursor is no farther behind, in seqs, may have been attached a moment ago."""
+
+_BEFORE = 512
+"""How far before its cursor is looked: so far that there is likely to be an entry."""
 
 
 class Snapshot(msgspec.Struct, array_like=True, frozen=True):
@@ -111,17 +121,16 @@ class Activation:
 
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         users = list(floors)
-        accounts, devices, cursors, blocks, rows = await asyncio.gather(
+        accounts, devices, (cursors, tails), blocks, rows = await asyncio.gather(
             self._store.users_by_id(users),
             self._store.devices_of(users),
-            self._store.cursors_of(users),
+            self._cursors_and_tails(floors),
             self._store.blocks_of(users),
             self._store.conversations_of(users),
         )
-        latest = await asyncio.gather(*(self._store.latest(user, floors[user], 1) for user in users))
         loaded: dict[str, ev.Loaded] = {}
-        for user, last in zip(users, latest, strict=True):
-            account = accounts.get(user)
+        for user in users:
+            account, tail = accounts.get(user), tails[user]
             if account is not None:
                 loaded[user] = ev.Loaded(
                     user=account,
@@ -129,11 +138,24 @@ class Activation:
                     cursors=cursors.get(user, {}),
                     blocks=tuple(blocks.get(user, ())),
                     rows=tuple(rows.get(user, ())),
-                    newest=last[0].greatest if last else "",
-                    tail=last[0].seq if last else 0,
+                    newest=tail[-1].greatest if tail else "",
+                    tail=tail[-1].seq if tail else 0,
                     handled=floors[user] - 1,
+                    recent=tuple(_item(document) for document in tail),
                 )
         return loaded
+
+    async def _cursors_and_tails(
+        self, floors: dict[str, int]
+    ) -> tuple[dict[str, dict[str, int]], dict[str, list[MailboxDocument]]]:
+        cursors = await self._store.cursors_of(list(floors))
+        tails = await asyncio.gather(
+            *(
+                self._store.tail(user, tail_after(cursors.get(user, {}), floor), floor, RECENT)
+                for user, floor in floors.items()
+            )
+        )
+        return cursors, dict(zip(floors, tails, strict=True))
 
     # --- facts ------------------------------------------------------------------------------------
 
@@ -176,9 +198,15 @@ class Activation:
         )
         through = documents[-1].seq if len(documents) >= limit else upto
         items = [_item(document) for document in documents]
-        items += [_receipt(row) for row in rows if row.receipt_seq <= through]
+        items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
         return tuple(items), through, _gap(documents, after)
+
+
+def tail_after(cursors: dict[str, int], floor: int) -> int:
+    """Return where the end of a mailbox begins that somebody who was attached a moment ago needs."""
+    of_attached = [cursor for cursor in cursors.values() if floor - _ATTACHED < cursor < floor]
+    return max(of_attached, default=floor) - _BEFORE
 
 
 def _with(loaded: ev.Loaded, pending: Pending) -> ev.Loaded:
@@ -203,12 +231,6 @@ def _seq(item: Item) -> int:
 
 def _item(document: MailboxDocument) -> Item:
     return Item(document.seq, decode_record(document.record))
-
-
-def _receipt(row: Conversation) -> Item:
-    at_ms = max(row.delivered_at_ms, row.read_at_ms)
-    record = ReceiptRecord(row.user, "", row.peer, row.peer_name, row.delivered_seq, row.read_seq, at_ms)
-    return Item(row.receipt_seq, record)
 
 
 def _gap(documents: Sequence[MailboxDocument], after: int) -> bool:

@@ -206,6 +206,8 @@ class Loaded(Struct, frozen=True):
         newest: Greatest message id among the stored entries that count, '' if there is none.
         tail: seq of the newest stored entry that counts, 0 if there is none.
         handled: Records up to here have been handled (the shard's floor).
+        recent: The newest stored entries that count, lowest first, none left out after the first of them. Who
+            was attached a moment ago reads and acknowledges from there on, and nothing has to be looked up.
     """
 
     user: User
@@ -216,6 +218,7 @@ class Loaded(Struct, frozen=True):
     newest: str
     tail: int
     handled: int
+    recent: tuple[Item, ...] = ()
 
 
 class Facts(Struct, frozen=True):

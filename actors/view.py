@@ -5,11 +5,11 @@ function that turns a record into the entry a device gets. Not here: stores, lin
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from actors.events import Item
 from roost import wire
-from storage.records import KeysRecord, MessageRecord, ReceiptRecord, Record, SentRecord
+from storage.records import Conversation, KeysRecord, MessageRecord, ReceiptRecord, Record, SentRecord
 
 
 def is_stored_entry(record: Record) -> bool:
@@ -74,6 +74,13 @@ def _sent(record: SentRecord, seq: int, prev: int) -> wire.SentEntry:
     )
 
 
+def receipt_of(row: Conversation) -> Item:
+    """Return the entry of the newest receipt of a conversation."""
+    at_ms = max(row.delivered_at_ms, row.read_at_ms)
+    record = ReceiptRecord(row.user, "", row.peer, row.peer_name, row.delivered_seq, row.read_seq, at_ms)
+    return Item(row.receipt_seq, record)
+
+
 class Head:
     """The newest entries of the mailbox.
 
@@ -104,6 +111,19 @@ class Head:
         self.handled = item.seq
         if is_stored_entry(item.record):
             self.tail = item.seq
+
+    def recall(self, recent: Sequence[Item], rows: Iterable[Conversation]) -> None:
+        """Take the newest stored entries into memory.
+
+        All but the first: it stays in the stores, so that who reads from below it finds out what was swept.
+
+        Args:
+            recent: Lowest first, none left out.
+            rows: The conversations, for the receipts among them.
+        """
+        self.begin = recent[0].seq
+        receipts = [receipt_of(row) for row in rows if self.begin < row.receipt_seq <= self.handled]
+        self._items.extend(sorted([*recent[1:], *receipts], key=lambda item: item.seq))
 
     def after(self, seq: int) -> list[Item]:
         """Return the entries in memory with a greater seq, lowest first."""

@@ -31,6 +31,11 @@ answer; the log did not take it."""
 _CALM_S: Final = 2.0
 _IMPATIENT: Final = 64
 _IMPATIENT_SHARE: Final = 0.75
+_PRESSED: Final = 0.25
+_PRESSED_SHARE: Final = 0.7
+"""While more than a quarter as many are refused as leave, those who are let in need not wait so long: what
+leaves varies by half from one second to the next, and the longest wait with it."""
+
 _ASSUMED_PER_S: Final = 4_000.0
 _FLOOR: Final = 400
 _FLOOR_LATE: Final = 100
@@ -113,7 +118,8 @@ class Admission:
         self._late_s = (0.0, 0.0)
         self._refused_s = 0.0
         self._pressure = 0.0
-        self._seen = (0.0, 0, 0)
+        self._pressed = False
+        self._seen = (0.0, 0, 0, 0)
         self._of_device: dict[str, int] = {}
         self._held: dict[str, tuple[float, str]] = {}
 
@@ -152,11 +158,13 @@ class Admission:
         # One stall is none of the clients' business: what counts is the lag that lasts.
         self._late_s = (self._late_s[1], late_s)
         self._held = {device: hold for device, hold in self._held.items() if hold[0] > now_s}
-        since_s, left, refused = self._seen
+        since_s, left, refused, held_before = self._seen
         if now_s - since_s >= 1.0:
-            total = self.refused.total() - self.refused["held"]
-            self._pressure = (total - refused) / max(1, self._left - left)
-            self._seen = (now_s, self._left, total)
+            held, total = self.refused["held"], self.refused.total()
+            gone, more = max(1, self._left - left), total - held - refused
+            self._pressure = more / gone
+            self._pressed = more + held - held_before > _PRESSED * gone
+            self._seen = (now_s, self._left, total - held, held)
         if self.shedding_since_s is None or now_s - self._refused_s < _CALM_S:
             return False
         self.shedding_since_s = None
@@ -217,11 +225,19 @@ class Admission:
         wait_s = self._flow.wait_s(self.inside, _FLOOR_LATE if late_s > _LATE_S else None)
         return wait_s + late_s if wait_s else 0.0
 
+    def queue_s(self) -> float:
+        """Return how long a send may wait for its turn just now."""
+        return self.bounds.queue_s * self._share()
+
+    def _share(self) -> float:
+        return _PRESSED_SHARE if self._pressed else 1.0
+
     def _too_much(
         self, of_device: int, size: int, shard: int | None, now_s: float
     ) -> tuple[Reason, float] | None:
         bounds = self.bounds
         share = 1.0 if of_device <= _IMPATIENT else _IMPATIENT_SHARE
+        share *= self._share()
         if of_device >= bounds.device:
             return "device", self.accept_wait_s()
         if self.inside >= bounds.sends or self.size + size > bounds.size:

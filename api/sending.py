@@ -116,7 +116,7 @@ class Sender:
 
     def _sweep(self, now_s: float) -> None:
         """Refuse what waits too long for its turn, and what its device sent behind it."""
-        longest_s = self.gate.admission.bounds.queue_s
+        longest_s = self.gate.admission.queue_s()
         for device in [d for d, queue in self._waiting.items() if now_s - queue[0].arrived_s > longest_s]:
             self._shed(device, "queue")
 

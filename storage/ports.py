@@ -370,6 +370,17 @@ class Mailboxes(Protocol):
         """Return the entries with ``seq < below``, highest first."""
         ...
 
+    async def tail(self, user_id: str, after: int, below: int, limit: int) -> list[MailboxDocument]:
+        """Return the mailbox's end before ``below``, lowest first, with nothing left out or swept in between.
+
+        Args:
+            user_id: Whose mailbox.
+            after: It need not begin before this, but has one entry at least, if there is any.
+            below: Upper bound.
+            limit: About so many are enough.
+        """
+        ...
+
     async def exists(self, user_id: str, seq: int) -> bool:
         """Say whether the mailbox holds this entry."""
         ...

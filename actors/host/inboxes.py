@@ -2,7 +2,8 @@
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Final, TypeVar
 
 import structlog
@@ -21,6 +22,10 @@ _LOADED_TOGETHER: Final = 25
 """Users in one look-up. The embedded store compares each document that it finds with every name in the
 question: it took 120 us for each of 12,000 documents of 200 users, and takes 40 if it is asked for 25."""
 
+_LOADS: Final = 2
+"""Look-ups of so many actors in progress at once. If all began at once, all would be over at the end; this
+way who was asked for first is there first. Each is many questions to the store, which two keep busy."""
+
 Wanted = TypeVar("Wanted")
 Found = TypeVar("Found")
 
@@ -31,24 +36,29 @@ class Inboxes(HostState):
     def _turn(self) -> None:
         """Handle every event that can be handled; start the look-ups for the others."""
         runnable, self._runnable = self._runnable, {}
-        floors: dict[str, int] = {}
+        absent: list[str] = []
         wanted: dict[str, list[ev.Unknown]] = {}
         now = self._clock()
         for user, resident in runnable.items():
             resident.touched_ms = now
             if resident.actor is None:
                 resident.waiting = True
-                floors[user] = resident.shard.stored_seq + 1
+                absent.append(user)
                 continue
             lacks = self._work(user, resident, resident.actor, now)
             if lacks:
                 resident.waiting = True
                 wanted[user] = lacks
-        waiting = list(floors.items())
-        for first in range(0, len(waiting), _LOADED_TOGETHER):
-            self._spawn(self._load(dict(waiting[first : first + _LOADED_TOGETHER])))
+        self._load_soon(absent)
         if wanted:
             self._spawn(self._look_up(wanted))
+
+    def _load_soon(self, users: Iterable[str]) -> None:
+        self._to_load.update(dict.fromkeys(users))
+        # Those that begin now are not counted by how many there are: each takes as many as it may.
+        for _ in range(min(_LOADS - self._loading, -(-len(self._to_load) // _LOADED_TOGETHER))):
+            self._loading += 1
+            self._spawn(self._keep_loading())
 
     def _work(self, user: str, resident: Resident, actor: UserActor, now: int) -> list[ev.Unknown]:
         inbox = resident.inbox
@@ -98,34 +108,50 @@ class Inboxes(HostState):
             return False
         return all(shard is resident.shard for _, shard, _ in resident.inbox)
 
-    async def _load(self, floors: dict[str, int]) -> None:
-        """Load actors; those that wait for the log before do not hold up those that it waits for."""
-        while floors:
-            ready = {user: floor for user, floor in floors.items() if not self._has_to_wait(user)}
-            if ready:
-                await self._load_now(ready)
-            floors = {
-                user: self._floor_of(user, floor) for user, floor in floors.items() if user not in ready
-            }
-            if floors:
-                log.info("activation_waits", users=len(floors), reason="the log before is being stored")
-                await self._pause()
+    async def _keep_loading(self) -> None:
+        """Load those who wait for their actors, in the order in which they were asked for."""
+        try:
+            while self._to_load:
+                some = list(islice(self._to_load, _LOADED_TOGETHER))
+                for user in some:
+                    del self._to_load[user]
+                await self._load(some)
+        finally:
+            self._loading -= 1
 
-    def _floor_of(self, user: str, before: int) -> int:
-        resident = self._residents.get(user)
-        return before if resident is None else resident.shard.stored_seq + 1
+    async def _load(self, users: list[str]) -> None:
+        """Load actors; those that wait for the log before do not hold up those that it waits for."""
+        absent: dict[str, Resident] = {}
+        late: list[str] = []
+        for user in users:
+            resident = self._residents.get(user)
+            if resident is None or resident.actor is not None:
+                continue
+            if self._has_to_wait(user):
+                late.append(user)
+            else:
+                absent[user] = resident
+        if late:
+            log.info("activation_waits", users=len(late), reason="the log before is being stored")
+            self._spawn(self._load_later(late))
+        if absent:
+            await self._load_now(absent)
+
+    async def _load_later(self, users: list[str]) -> None:
+        await self._pause()
+        self._load_soon(users)
 
     async def _pause(self) -> None:
         await asyncio.sleep(0.05)
 
-    async def _load_now(self, floors: dict[str, int]) -> None:
+    async def _load_now(self, residents: dict[str, Resident]) -> None:
+        floors = {user: resident.shard.stored_seq + 1 for user, resident in residents.items()}
         with metrics.ACTIVATION_SECONDS.time():
             loaded = await self._one_by_one(floors, self._activation.load)
         metrics.ACTIVATIONS.inc(len(loaded))
-        for user in floors:
-            resident = self._residents.get(user)
-            if resident is None or resident.actor is not None:
-                continue
+        for user, resident in residents.items():
+            if self._residents.get(user) is not resident:
+                continue  # its shard went meanwhile, and may be here again
             if user in loaded:
                 resident.actor = self._new_actor(loaded[user])
                 resident.waiting = False

@@ -93,6 +93,8 @@ class HostState:
         self._readers: dict[Link, None] = {}  # links of routers
         self._residents: dict[str, Resident] = {}
         self._runnable: dict[str, Resident] = {}
+        self._to_load: dict[str, None] = {}  # users whose actors are asked for, in order
+        self._loading = 0
         self._timers: list[tuple[int, str]] = []
         self._timer_set = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -54,10 +54,11 @@ class Coverage(State):
         for device, state in self.devices.items():
             if state.examined or not state.keyed or state.cursor <= state.floor:
                 continue
-            if self.head.begin <= state.floor:
+            stored = max(self.head.begin, self._others_handled)
+            if stored <= state.floor:
                 self._learn_floor(device, ())
             else:
-                self._floors_wanted.setdefault((state.floor, self.head.begin), []).append(device)
+                self._floors_wanted.setdefault((state.floor, stored), []).append(device)
         return [ev.SendersUnknown(*span) for span in self._floors_wanted]
 
     def _learn_floors(self, span: tuple[int, int], items: tuple[Item, ...]) -> bool:

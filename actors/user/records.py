@@ -91,7 +91,7 @@ class Records(Reading):
         known = self.repeats.is_repeat(record.sender_device, record.cause)
         if known is not None:
             return known
-        if any(_same_message(item.record, record) for item in self.head):
+        if any(_same_message(item.record, record) for item in self.head.after(self._others_handled)):
             return True
         found = self._repeat_facts.get((record.sender_device, record.cause))
         return None if found is None else found > 0

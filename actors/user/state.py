@@ -16,6 +16,9 @@ from storage.records import NO_FLOOR, Conversation, Device, User
 WAKE_AGAIN_MS = 600_000
 """A wake-up that brought nobody back is repeated, with the next message, after this long."""
 
+EXPECTED_MS = 5_000
+"""So long after it was loaded an actor keeps what devices that were attached before will ask for."""
+
 
 class DeviceState:
     """What the actor knows of one device.
@@ -51,6 +54,11 @@ class State:
     def __init__(self, loaded: ev.Loaded) -> None:
         self.user: User = loaded.user
         self.head = Head(loaded.handled, loaded.tail)
+        self._others_handled = loaded.handled
+        self._expecting = len(loaded.devices) == 1 and bool(loaded.recent)
+        self._expected_until_ms = 0
+        if self._expecting:
+            self.head.recall(loaded.recent, loaded.rows)
         self._devices = loaded.devices
         self.devices = {
             d.device: DeviceState(d, loaded.cursors.get(d.device, d.from_seq)) for d in loaded.devices
@@ -160,8 +168,16 @@ class State:
             self._out.append(do.Refuse(token, code, detail))
 
     def _needed_after(self) -> int:
-        """Return the lowest position that somebody attached still reads or acknowledges from."""
+        """Return the lowest position that somebody attached still reads or acknowledges from.
+
+        For a moment after the loading everybody counts: who was attached before comes again.
+        """
         attached = {reader.device for reader in (*self.streams.values(), *self.polls.values())}
+        if self._expecting:
+            self._expected_until_ms = self._expected_until_ms or self._now_ms + EXPECTED_MS
+            self._expecting = self._now_ms < self._expected_until_ms
+        if self._expecting:
+            attached.update(self.devices)
         return min((self.devices[d].cursor for d in attached if d in self.devices), default=self.head.handled)
 
     def _visible_to(self, watcher: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, cast
 
 from actors import effects as do
 from actors import events as ev
-from actors.activation import Activation, _gap, _item, _receipt
+from actors.activation import RECENT, Activation, _gap, _item, tail_after
 from actors.host.inboxes import Inboxes
 from actors.host.links import FromLinks
 from actors.host.state import HostState, Resident
@@ -13,6 +13,7 @@ from actors.outlets import Outlets, StreamKey
 from actors.service import ClusterView
 from actors.shard import Shard
 from actors.user import UserActor
+from actors.view import receipt_of
 from actors.writer import Writer
 from roost.clock import Clock
 from roost.errors import Unavailable
@@ -67,16 +68,18 @@ class Lookups(Activation):
             cursors = await self._store.cursors_of([user])
             blocks = await self._store.blocks_of([user])
             rows = await self._store.conversations_of([user])
-            last = await self._store.latest(user, floor, 1)
+            after = tail_after(cursors[user], floor)
+            tail = await self._store.tail(user, after, floor, RECENT)
             loaded[user] = ev.Loaded(
                 user=accounts[user],
                 devices=tuple(devices[user]),
                 cursors=cursors[user],
                 blocks=tuple(blocks[user]),
                 rows=tuple(rows[user]),
-                newest=last[0].greatest if last else "",
-                tail=last[0].seq if last else 0,
+                newest=tail[-1].greatest if tail else "",
+                tail=tail[-1].seq if tail else 0,
                 handled=floor - 1,
+                recent=tuple(_item(document) for document in tail),
             )
         return loaded
 
@@ -92,7 +95,7 @@ class Lookups(Activation):
         rows = await self._store.receipts_after(user, after, upto)
         through = documents[-1].seq if len(documents) >= limit else upto
         items = [_item(document) for document in documents]
-        items += [_receipt(row) for row in rows if row.receipt_seq <= through]
+        items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=lambda item: item.seq)
         return tuple(items), through, _gap(documents, after)
 

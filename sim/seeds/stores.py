@@ -76,6 +76,11 @@ class Store:
         """Return the newest below, highest first."""
         return [each for each in reversed(self.mailbox(user_id)) if each.seq < below][:limit]
 
+    async def tail(self, user_id: str, after: int, below: int, limit: int) -> list[MailboxDocument]:
+        """Return the end before the bound, lowest first."""
+        mine = [each for each in self.mailbox(user_id) if each.seq < below]
+        return [each for each in mine[-limit:] if each.seq > after] or mine[-1:]
+
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
         """Return the newest messages of this sender below, highest first."""
         mine = [e for e in reversed(self.mailbox(user_id)) if (e.kind, e.sender) == ("m", peer)]

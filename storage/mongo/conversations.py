@@ -19,6 +19,13 @@ from storage.mongo.part import Part
 from storage.records import Conversation
 
 _FOLD_AT: Final = 16
+_FOLDED_TOGETHER: Final = 8
+"""Users whose sheets are folded in one step."""
+
+_FOLDED_SHARE: Final = 4
+"""One in so many of a write's users is folded at most, or one step: after a restart all of them are due at
+once, and everybody waits for the store. It is more than become due from one write to the next."""
+
 _ROWS_FOR_A_SHEET: Final = 16
 _ROWS_OF_A_SHEET: Final = 2_000
 _NUMBERS: Final = len(Conversation.__struct_fields__) - 3
@@ -51,14 +58,16 @@ class ConversationsPart(Part):
         if sheets:
             await self._conversations.insert_missing(sheets)
         self._appended.update(by_user.keys())
-        for user in [user for user in by_user if self._appended[user] >= _FOLD_AT]:
-            await self._fold(user)
+        due = [user for user in by_user if self._appended[user] >= _FOLD_AT]
+        some = due[: max(_FOLDED_TOGETHER, len(by_user) // _FOLDED_SHARE)]
+        for first in range(0, len(some), _FOLDED_TOGETHER):
+            await self._fold(some[first : first + _FOLDED_TOGETHER])
 
     async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
         """Return the rows of these users by peer, and the ids of their sheets.
 
         Reading folds nothing: a new host loads many users at once, and somebody waits for them. It notes
-        who has many sheets, so that their next write folds what a host before has left.
+        how many sheets each has, so that their writes fold what a host before has left.
         """
         merged: dict[str, _Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
@@ -66,16 +75,18 @@ class ConversationsPart(Part):
             found[sheet["u"]].append(sheet["_id"])
             _merge(merged[sheet["u"]], sheet)
         for user, ids in found.items():
-            if len(ids) >= _FOLD_AT + _patience(merged[user]):
-                self._appended[user] = len(ids)
+            since_fold = len(ids) - 1 - _patience(merged[user])
+            self._appended[user] = max(self._appended[user], since_fold)
         return merged, found
 
-    async def _fold(self, user: str) -> None:
-        """Replace the sheets by their sum: the sum first, so that at no time a number is missing."""
-        merged, ids = await self._merged([user])
-        await self._conversations.insert_missing(list(_sheets(user, merged[user].values())))
-        await self._conversations.delete({"_id": {"$in": ids[user]}})
-        self._appended[user] = -_patience(merged[user])
+    async def _fold(self, users: Sequence[str]) -> None:
+        """Replace sheets by their sum: the sum first, so that at no time a number is missing."""
+        merged, ids = await self._merged(users)
+        sums = [sheet for user in users for sheet in _sheets(user, merged[user].values())]
+        await self._conversations.insert_missing(sums)
+        await self._conversations.delete({"_id": {"$in": [each for user in users for each in ids[user]]}})
+        for user in users:
+            self._appended[user] = -_patience(merged[user])
 
 
 def _patience(rows: _Rows) -> int:

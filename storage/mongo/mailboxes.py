@@ -40,6 +40,9 @@ class MailboxesPart(Part):
     async def latest(self, user_id: str, below: int, limit: int) -> list[MailboxDocument]:
         return await self._walk(user_id).down(below, limit)
 
+    async def tail(self, user_id: str, after: int, below: int, limit: int) -> list[MailboxDocument]:
+        return await self._walk(user_id).tail(after, below, limit)
+
     async def exists(self, user_id: str, seq: int) -> bool:
         return bool(await self._walk(user_id).up(seq - 1, seq, 1))
 

@@ -138,6 +138,23 @@ class Walk:
             width = _next_width(width, read.entries, limit - len(entries))
             read = await self._window_below(low, width, most)
 
+    async def tail(self, after: int, below: int, most: int) -> list[MailboxDocument]:
+        """Return the end of the mailbox before ``below``, lowest first, each entry naming the one before it.
+
+        One query as a rule: it has no upper bound, so that no bucket can end above it.
+
+        Args:
+            after: It need not begin before this.
+            below: Upper bound.
+            most: So many entries are enough, with those above.
+        """
+        read = await self._window(max(0, after), SEQ_LIMIT, most, newest=True)
+        run = self._between(read.reached, below - 1)
+        for place in range(len(run) - 1, 0, -1):
+            if run[place].prev != run[place - 1].seq:  # what was there has been swept
+                return run[place:]
+        return run or await self.down(below, 1)
+
     async def _newest(self, high: int, most: int) -> tuple[_Read, int]:
         """Read down until there is something; returns the last window and how wide it was."""
         width = _DOWN

@@ -281,6 +281,27 @@ async def test_reads_are_complete_whatever_lives_cut_it(
     low, high, limit = bounds
     assert seqs(await store.range(user, low, high, limit)) == [s for s in stored if low < s <= high][:limit]
     assert seqs(await store.latest(user, high, limit)) == [s for s in stored[::-1] if s < high][:limit]
+    below = [s for s in stored if s < high]
+    assert seqs(await store.tail(user, low, high, ALL)) == ([s for s in below if s > low] or below[-1:])
+    end = seqs(await store.tail(user, low, high, limit))
+    assert end == below[len(below) - len(end) :]
+    assert bool(end) == bool(below)
+
+
+async def test_the_end_of_a_mailbox_begins_after_what_was_swept(store: MongoStore) -> None:
+    whole = mailbox(*range(1, 10))
+    await store.insert(whole[:3])
+    await store.insert(whole[3:5])
+    await store.insert(whole[2:3])  # a replay; of its bucket only the end is swept below
+    await store.insert(whole[5:])
+    assert seqs(await store.tail("bob", 0, 8, 100)) == [1, 2, 3, 4, 5, 6, 7]
+    await store.sweep("bob", 6)
+    assert seqs(await store.tail("bob", 0, 8, 100)) == [6, 7]
+    await store.insert(whole[:2])
+    assert seqs(await store.tail("bob", 0, 8, 100)) == [6, 7]
+    assert seqs(await store.tail("bob", 0, 3, 100)) == [1, 2]
+    assert seqs(await store.tail("bob", 7, 7, 100)) == [6]
+    assert await store.tail("nobody", 0, 8, 100) == []
 
 
 async def test_questions_about_senders(store: MongoStore) -> None:
@@ -352,6 +373,29 @@ async def test_sheets_are_folded_by_who_writes_and_left_alone_by_who_reads(
     found = await store.conversations_of(["alice"])
     assert {row.peer: row.delivered_seq for row in found["alice"]} == newest | {"p1": 60}
     await another.close()
+
+
+async def test_of_many_who_are_due_each_write_folds_a_part(
+    store: MongoStore, mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
+) -> None:
+    users = [f"user-{number}" for number in range(40)]
+
+    def rows(seq: int) -> list[Conversation]:
+        return [Conversation(user, "p", "p", delivered_seq=seq) for user in users]
+
+    for seq in range(1, 16):
+        await store.put_conversations(rows(seq))
+    another = MongoStore(mongo_url, database, driver_name, keyring)
+    await another.conversations_of(users)
+    folded = []
+    for seq in range(16, 21):
+        await another.put_conversations(rows(seq))
+        folded.append(40 * seq - len(await store._conversations.many({})))
+    await another.close()
+    # Of the first ten users 16 sheets of 17 go, of the next ten 17 of 18, and so on.
+    assert folded == [0, 160, 160 + 170, 160 + 170 + 180, 160 + 170 + 180 + 190]
+    found = await store.conversations_of(users)
+    assert all([row.delivered_seq for row in found[user]] == [20] for user in users)
 
 
 async def test_who_has_many_peers_is_folded_less_often(store: MongoStore) -> None:

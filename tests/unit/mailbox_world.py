@@ -10,9 +10,10 @@ from msgspec import structs
 
 from actors import effects as do
 from actors import events as ev
-from actors.activation import _gap, _item, _receipt
+from actors.activation import _gap, _item
 from actors.offsets import Offsets
 from actors.user import UserActor
+from actors.view import receipt_of
 from roost import wire
 from roost.ids import uuid7
 from storage.records import (
@@ -58,7 +59,10 @@ class Phone:
 class World:
     """The log, the stores and the phones of one user."""
 
-    def __init__(self, phones: tuple[str, ...] = ("P",), *, pushable: bool = False) -> None:
+    def __init__(
+        self, phones: tuple[str, ...] = ("P",), *, pushable: bool = False, recalled: int = 0
+    ) -> None:
+        self.recalled = recalled
         token = "t" if pushable else None
         self.devices = tuple(Device("me", name, "", 0, push_token=token) for name in phones)
         self.phones = {name: Phone(name) for name in phones}
@@ -93,6 +97,7 @@ class World:
                 newest=counted[0].greatest if counted else "",
                 tail=counted[0].seq if counted else 0,
                 handled=floor - 1,
+                recent=tuple(_item(document) for document in counted[: self.recalled][::-1]),
             )
         )
         self.pages = []
@@ -262,7 +267,7 @@ class World:
         documents = self.stored(page.after, page.upto)[: page.limit]
         through = documents[-1].seq if len(documents) >= page.limit else page.upto
         rows = [r for r in self.rows.values() if page.after < r.receipt_seq <= through]
-        items = sorted([_item(d) for d in documents] + [_receipt(r) for r in rows], key=lambda i: i.seq)
+        items = sorted([_item(d) for d in documents] + [receipt_of(r) for r in rows], key=lambda i: i.seq)
         gap = _gap(documents, page.after)
         self.feed(ev.PageRead(page.reader, tuple(items), through, gap))
 

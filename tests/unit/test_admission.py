@@ -236,6 +236,21 @@ def test_a_thousand_that_wait_for_their_answers_are_never_refused() -> None:
         line.work()
 
 
+@pytest.mark.parametrize(("accepts", "handles"), [(5_000, 50_000), (9_000, 9_000)])
+def test_while_many_are_refused_those_who_are_let_in_wait_less(accepts: float, handles: float) -> None:
+    line = Line(accepts, handles)
+    line.run(5, accepts * 3)
+    line.waits.clear()
+    line.run(5, accepts * 3)
+    assert p99(line.waits) < 0.3
+    assert len(line.waits) > accepts * 5 * 0.95, "and no less is done"
+    line.run(4, 100)
+    line.refusals.clear()
+    for number in range(int(accepts * 0.39)):
+        line.send(f"d{number % 200}")
+    assert not line.refusals, "as before, once it is over"
+
+
 def heard(admission: Admission, shard: int, backlog: Backlog, now_s: float, end: int = 0) -> None:
     admission.behind.heard("host-0", 4, {shard: backlog}, {shard: end}, now_s)
 
