@@ -171,7 +171,7 @@ def test_what_a_life_before_handled_is_looked_at_for_a_floor_though_it_is_in_mem
     world.run()
     world.store_all()
     world.commit()
-    phone = structs.replace(world.devices[0], from_seq=BASE + 1, floor=NO_FLOOR)
+    phone = structs.replace(world.devices[0], keys={}, from_seq=BASE + 1, floor=NO_FLOOR)
     world.devices, world.cursors = (phone,), {"P": BASE + 2}
     world.crash()
     assert world.actor.head.begin == BASE + 1
