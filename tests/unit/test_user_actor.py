@@ -171,7 +171,7 @@ def test_what_a_life_before_handled_is_looked_at_for_a_floor_though_it_is_in_mem
     world.run()
     world.store_all()
     world.commit()
-    phone = structs.replace(world.devices[0], keys={}, from_seq=BASE + 1, floor=NO_FLOOR)
+    phone = structs.replace(world.devices[0], from_seq=BASE + 1, floor=NO_FLOOR, keys={})
     world.devices, world.cursors = (phone,), {"P": BASE + 2}
     world.crash()
     assert world.actor.head.begin == BASE + 1
@@ -718,3 +718,43 @@ def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_a
     assert world.devices[1].floor == BASE  # written down: nobody looks again
     world.load()
     assert world.actor.devices["Q"].examined
+
+
+def test_a_device_without_keys_costs_no_write_and_later_claims_nothing_of_that_time() -> None:
+    world = World(phones=("P",))
+    keyless = Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR)
+    world.devices, world.phones["Q"] = (*world.devices, keyless), Phone("Q")
+    world.load()
+    for number in range(3):
+        world.append("alice", number, phones=("P",))
+        world.catch_up()
+        world.attach("Q")
+        world.run()
+        world.ack("Q", BASE + number)  # it may read what is in the mailbox, and says so
+    world.store_all()
+    world.commit()
+    assert world.devices[1].floor == NO_FLOOR
+    assert world.told["alice"] == []
+    world.devices = (world.devices[0], structs.replace(keyless, keys={}))
+    world.feed(ev.Refreshed(None, ME, world.devices))
+    world.append("alice", 3)
+    world.catch_up()
+    assert world.told["alice"] == []
+    world.ack("Q", BASE + 3)
+    assert world.told["alice"] == []
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE + 2)
+    assert world.told["alice"][-1] == (BASE + 3, 0)
+
+
+def test_a_message_for_a_device_tells_that_it_has_keys_and_a_snapshot_keeps_that() -> None:
+    world = World(phones=("P",))
+    world.devices += (Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR),)
+    world.phones["Q"] = Phone("Q")
+    world.load()
+    assert not world.actor.devices["Q"].counts
+    world.append("alice", 1)
+    world.catch_up()
+    assert world.actor.devices["Q"].counts
+    assert UserActor(world.actor.snapshot()).devices["Q"].counts
