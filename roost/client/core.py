@@ -155,7 +155,8 @@ class Session:
         """
         if seq <= (self.state.cursor or 0):
             return
-        self.state.cursor = seq
+        if seq <= (self.cursor or 0):  # else a number from before the cursor was lost: no entry may have it now
+            self.state.cursor = seq
         while self._told:
             key, at = next(iter(self._told.items()))
             if at > seq:
@@ -193,8 +194,9 @@ class Session:
         self.open = True
         if self.cursor is None:
             self.cursor = self.state.cursor = frame.cursor
-        # An acknowledgement may have been lost on the way: say it again unless the server is ahead.
-        self._acked = frame.cursor - 1 if frame.cursor <= (self.state.cursor or 0) else frame.cursor
+        # ``ready`` says where the stream begins, not what is acknowledged: the app may have yet to take some
+        # of what is before, and what was acknowledged on an earlier connection may have been lost on the way.
+        self._acked = 0
         effects: list[Effect] = [Tell(events.Connected(self.cursor))]
         if self._lost_cursor:
             self._lost_cursor = False

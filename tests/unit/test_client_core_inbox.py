@@ -97,7 +97,7 @@ class Mailbox:
 RECEIVER_STEPS = st.one_of(
     st.tuples(st.just("deliver"), st.integers(1, 5)),
     st.tuples(st.just("omit"), st.integers(1, 3)),
-    st.tuples(st.sampled_from(["take", "crash", "reconnect", "again"])),
+    st.tuples(st.sampled_from(["take", "crash", "reconnect", "again", "acknowledge"])),
 )
 
 
@@ -126,6 +126,8 @@ def test_each_message_is_taken_once_and_in_order(numbers: list[int], steps: list
                 phone.receive(mailbox.after(0)[:3])
             case "take":
                 phone.take()
+            case "acknowledge":  # it may be lost with the connection
+                phone.session.ack_due()
             case "crash":
                 phone.session.closed(NOW)
                 phone.crash()
@@ -137,6 +139,7 @@ def test_each_message_is_taken_once_and_in_order(numbers: list[int], steps: list
         phone.take()
     firsts = list(dict.fromkeys(entry.id for entry in mailbox.entries))
     assert phone.took == firsts
+    assert phone.session.ack_due() == (Ack(mailbox.entries[-1].seq) if mailbox.entries else None)
 
 
 def test_an_omission_leads_to_a_fresh_start_and_then_to_a_word_about_it() -> None:
@@ -188,11 +191,29 @@ def test_a_lost_ack_is_said_again_after_a_reconnect() -> None:
     assert session.ack_due() == Ack(1)
 
 
+def test_what_the_app_takes_after_a_reconnect_is_acknowledged() -> None:
+    session = attached()
+    session.received(Batch([message(1, 0), message(2, 1)]), NOW)
+    session.taken(1, NOW)
+    assert session.ack_due() == Ack(1)
+    session.closed(NOW)
+    ready(session)  # begins after 2, which says nothing of what was acknowledged
+    assert session.ack_due() == Ack(1)
+    session.taken(2, NOW)
+    assert session.ack_due() == Ack(2)
+
+
 def test_nothing_is_acknowledged_beyond_what_was_sent() -> None:
     session = attached(5)
+    session.received(Batch([message(6, 5), message(9, 6)]), NOW)
     session.closed(NOW)
-    ready(session, 9)
-    assert session.ack_due() is None
+    session.lose_cursor()
+    ready(session, 5)  # 9 went down with its log
+    session.received(Batch([message(6, 5)]), NOW)
+    session.taken(9, NOW)
+    assert session.ack_due() == Ack(5)
+    session.taken(6, NOW)
+    assert session.ack_due() == Ack(6)
 
 
 def test_the_first_cursor_is_the_servers() -> None:
