@@ -992,4 +992,47 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             turn r1 6
         """),
     ),
+    "what an app took only after a reconnect was not acknowledged before the next entry came": (
+        Plan(shards=1, devices=(1, 1, 1, 1)),
+        _steps("""
+            turn r0 2
+            net g0>h0 1
+            turn r0 2
+            net r0>h0 1
+            connect CAT0000000 g0 stream
+            up CAT0000000 0 done
+            net g0>h0 1
+            task h0 3 done
+            task h0 1 done
+            task h0 3 done
+            task h0 7 done
+            task h0 7 done
+            connect ANN0000000 g0 poll
+            task h0 3 done
+            up ANN0000000 0 done
+            say CAT0000000 ann
+            net g0>h0 1
+            task h0 6 done
+            task h0 1 done
+            net h0>g0 6
+            task h0 6 done
+            down CAT0000000 2
+            flush CAT0000000
+            task h0 6 done
+            task h0 6 done
+            task h0 0 done
+            net h0>g0 1
+            up CAT0000000 0 lost
+            net g0>h0 6
+            turn r0 1
+            net r0>h0 2
+            net h0>g0 1
+            net g0>h0 1
+            down ANN0000000 6
+            tick 70000
+            down ANN0000000 2
+            connect ANN0000000 g0 stream
+            up ANN0000000 0 done
+        """),
+    ),
 }
