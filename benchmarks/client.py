@@ -132,6 +132,8 @@ class Client(WSListener):  # type: ignore[misc] # picows ships no types
         transport.send(WSMsgType.BINARY, _encode(hello))
         await asyncio.wait_for(self._ready, CONNECT_S)
         self._transport = transport
+        if "cursor" in hello:  # what was acknowledged last may have been lost with the connection
+            self._acknowledge()
         for sent in list(self._waiting.values()):
             self._write(sent)
 

@@ -113,7 +113,10 @@ class LightPhone(Phone):
         match frame:
             case Ready():
                 self._ready = True
-                self._cursor = frame.cursor if self._cursor is None else self._cursor
+                if self._cursor is None:
+                    self._cursor = frame.cursor
+                else:  # what was acknowledged last may have been lost with the connection
+                    self._ack_soon()
                 for lane in self._lanes.values():
                     self._next(lane)
             case Accepted():

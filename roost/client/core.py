@@ -155,7 +155,8 @@ class Session:
         """
         if seq <= (self.state.cursor or 0):
             return
-        if seq <= (self.cursor or 0):  # else a number from before the cursor was lost: no entry may have it now
+        # A number from before the cursor was lost is no place in the mailbox as it is now.
+        if seq <= (self.cursor or 0):
             self.state.cursor = seq
         while self._told:
             key, at = next(iter(self._told.items()))
