@@ -240,7 +240,7 @@ class Writer:
         return found
 
     def entries_of(self) -> set[str]:
-        """Return the users of whom entries, rows or floors that records brought have not reached the store."""
+        """Return the users of whom something that a record brought has not reached the store."""
         rows = (each for rows in (self._rows_out, self._rows) for each in rows.items())
         return (
             {document.user for document, _ in self._documents}

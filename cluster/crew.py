@@ -143,7 +143,7 @@ class Crew:
         return not unread(role, [*self.gone, *writers], readers)
 
     async def end_logs(self, bases: Mapping[int, int]) -> None:
-        """Have hosts store what they have of the logs before these bases; returns when those who answer have."""
+        """Have hosts store what they have of the logs before; returns when those who answer have."""
         left = [each for each in self.of("host") if not each.left]
         deadline = asyncio.get_running_loop().time() + _END_S
         while left := [each for each in left if self.running(each)]:
@@ -156,7 +156,8 @@ class Crew:
 
     async def _owes(self, keeper: RoleKeeper, bases: Mapping[int, int]) -> bool:
         try:
-            return bool(await keeper.handle.tell({"act": "end_logs", "bases": list(bases.items())}, _ANSWER_S))
+            message = {"act": "end_logs", "bases": list(bases.items())}
+            return bool(await keeper.handle.tell(message, _ANSWER_S))
         except RoleAway:
             return True  # it may answer yet, as long as it counts as running
         except RoleFailed:

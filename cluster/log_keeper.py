@@ -66,7 +66,7 @@ class Crew(Protocol):
         ...
 
     async def end_logs(self, bases: Mapping[int, int]) -> None:
-        """Have hosts store what they have of the logs before these bases; returns when those who answer have."""
+        """Have hosts store what they have of the logs before; returns when those who answer have."""
         ...
 
     async def publish(self) -> None:

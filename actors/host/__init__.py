@@ -65,7 +65,7 @@ class ActorHost(Inboxes, FromLinks, Time):
         """Take what the coordinator tells a host.
 
         ``hurry``: write now what is collected; somebody waits until all is stored.
-        ``end_logs``: the same for shards whose log is over, of which it takes no more (`FromRouters.end_logs`).
+        ``end_logs``: the logs of some shards are over; the answer says of which it still owes (`end_logs`).
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
         ``farewell``: it has lost and stored everything, and says what became of the entries that nobody had
         acknowledged (`Ledger.settle`; a life that began after ``leaving`` had none).

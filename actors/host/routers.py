@@ -83,16 +83,16 @@ class FromRouters(HostState):
                 return True
         known = self._shards.get(number)
         bases = (view.bases[number] if view is not None else 0, known.base if known is not None else 0)
-        return opened.base < max(*bases, self._ended.get(number, 0))
+        return opened.base < max(*bases, self._over.get(number, 0))
 
     def end_logs(self, bases: dict[int, int]) -> list[int]:
-        """Take no more records of logs under lower bases than these; say where what was taken is not stored yet.
+        """Take no more of the logs under lower bases; return the shards of which not all is stored yet.
 
         Asked before anybody is shown these bases: who opens a shard under one of them finds in the store all
         that any host before has told devices of. It need not be a shard that is here.
         """
         for number, base in bases.items():
-            self._ended[number] = max(base, self._ended.get(number, 0))
+            self._over[number] = max(base, self._over.get(number, 0))
         self._writer.hurry()
         shards = self._writer.shards
         owed = {shard_of(user, shards) for user in self._writer.entries_of()}
@@ -101,7 +101,7 @@ class FromRouters(HostState):
         return sorted(owed & bases.keys())
 
     def _is_over(self, shard: Shard) -> bool:
-        return shard.base < self._ended.get(shard.number, 0)
+        return shard.base < self._over.get(shard.number, 0)
 
     def _batch(self, link: Link, batch: msg.Batch) -> None:
         metrics.HOST_BATCH_RECORDS.observe(sum(len(part.offsets) for part in batch.parts))

@@ -1,4 +1,4 @@
-"""When a log counts as drained, where what the writers know counts, too; and when one that was lost is over."""
+"""When a log counts as drained: what the writers know counts, too. And when a lost one is over."""
 
 from typing import Any, cast
 
