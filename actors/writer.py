@@ -239,6 +239,15 @@ class Writer:
                 found[effect.block.user].blocks.append(effect.block)
         return found
 
+    def entries_of(self) -> set[str]:
+        """Return the users of whom something that a record brought has not reached the store."""
+        rows = (each for rows in (self._rows_out, self._rows) for each in rows.items())
+        return (
+            {document.user for document, _ in self._documents}
+            | {user for (user, _), waiting in rows if waiting.tickets}
+            | {user for (user, _), waiting in self._floors.items() if waiting.tickets}
+        )
+
     def wake(self, push: PushRecord, ticket: Ticket | None) -> None:
         """Append the wake-up to the push topic."""
         self._wakes.append((push, ticket))

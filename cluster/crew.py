@@ -19,6 +19,10 @@ HURRY: Final = {"act": "hurry"}
 _CALL_S: Final = 12.0
 _PUBLISH_S: Final = 10.0
 _STOP_S: Final = 15.0
+_END_S: Final = 3.0
+"""Hosts need not wait for MongoDB longer than this before a lost log begins anew: senders wait for it."""
+
+_ANSWER_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.1
 
 log = structlog.get_logger()
@@ -137,6 +141,27 @@ class Crew:
         if not all(status.get("drained", False) and status.get("map") == version for status in readers):
             return False
         return not unread(role, [*self.gone, *writers], readers)
+
+    async def end_logs(self, bases: Mapping[int, int]) -> None:
+        """Have hosts store what they have of the logs before; returns when those who answer have."""
+        left = [each for each in self.of("host") if not each.left]
+        deadline = asyncio.get_running_loop().time() + _END_S
+        while left := [each for each in left if self.running(each)]:
+            owing = await asyncio.gather(*(self._owes(each, bases) for each in left))
+            left = [each for each, owes in zip(left, owing, strict=True) if owes]
+            if left and asyncio.get_running_loop().time() > deadline:
+                log.warning("log_before_not_stored", by=[each.name for each in left])
+                return
+            await asyncio.sleep(_LOOK_EVERY_S / 4 if left else 0)
+
+    async def _owes(self, keeper: RoleKeeper, bases: Mapping[int, int]) -> bool:
+        try:
+            message = {"act": "end_logs", "bases": list(bases.items())}
+            return bool(await keeper.handle.tell(message, _ANSWER_S))
+        except RoleAway:
+            return True  # it may answer yet, as long as it counts as running
+        except RoleFailed:
+            return False  # a host of the release before, which cannot be asked
 
     @property
     def shards(self) -> int:

@@ -7,7 +7,7 @@ Long, because every step that a crash may interrupt is taken here, under one loc
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol, Self
 
 import structlog
@@ -63,6 +63,10 @@ class Crew(Protocol):
 
     async def drained(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log."""
+        ...
+
+    async def end_logs(self, bases: Mapping[int, int]) -> None:
+        """Have hosts store what they have of the logs before; returns when those who answer have."""
         ...
 
     async def publish(self) -> None:
@@ -212,6 +216,7 @@ class LogKeeper:
                 for shard in sorted(affected):
                     self._note_dropped(self.states[shard], starts.get(shard, 0))
                 await self._put(self._raised(s, starts.get(s, 0)) for s in sorted(affected))
+                await self._crew.end_logs({shard: self.states[shard].base for shard in affected})
             await self._create_missing()
             if gone:
                 await self._store.put_phase("")

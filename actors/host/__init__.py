@@ -65,6 +65,7 @@ class ActorHost(Inboxes, FromLinks, Time):
         """Take what the coordinator tells a host.
 
         ``hurry``: write now what is collected; somebody waits until all is stored.
+        ``end_logs``: the logs of some shards are over; the answer says of which it still owes (`end_logs`).
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
         ``farewell``: it has lost and stored everything, and says what became of the entries that nobody had
         acknowledged (`Ledger.settle`; a life that began after ``leaving`` had none).
@@ -72,6 +73,8 @@ class ActorHost(Inboxes, FromLinks, Time):
         match message.get("act"):
             case "hurry":
                 self._writer.hurry()
+            case "end_logs":
+                return self.end_logs(dict(message["bases"]))
             case "leaving":
                 self._ledger = self._ledger or Ledger()
             case "staying":

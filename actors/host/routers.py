@@ -60,7 +60,8 @@ class FromRouters(HostState):
             self._tell_stored(known)
             return
         waiting = known.waiting if known is not None else []
-        if known is not None and opened.base == known.base:
+        # A log that was lost before all of it had come here: the host before us may have stored the rest.
+        if known is not None and (opened.base == known.base or not known.ready):
             self._drop_shard(opened.shard)
             known = None
         shard = self._shards[opened.shard] = Shard(opened, known)
@@ -82,13 +83,31 @@ class FromRouters(HostState):
                 return True
         known = self._shards.get(number)
         bases = (view.bases[number] if view is not None else 0, known.base if known is not None else 0)
-        return opened.base < max(bases)
+        return opened.base < max(*bases, self._over.get(number, 0))
+
+    def end_logs(self, bases: dict[int, int]) -> list[int]:
+        """Take no more of the logs under lower bases; return the shards of which not all is stored yet.
+
+        Asked before anybody is shown these bases: who opens a shard under one of them finds in the store all
+        that any host before has told devices of. It need not be a shard that is here.
+        """
+        for number, base in bases.items():
+            self._over[number] = max(base, self._over.get(number, 0))
+        self._writer.hurry()
+        shards = self._writer.shards
+        owed = {shard_of(user, shards) for user in self._writer.entries_of()}
+        for resident in self._residents.values():
+            owed |= {s.number for _, s, at in resident.inbox if at is not None and self._is_over(s)}
+        return sorted(owed & bases.keys())
+
+    def _is_over(self, shard: Shard) -> bool:
+        return shard.base < self._over.get(shard.number, 0)
 
     def _batch(self, link: Link, batch: msg.Batch) -> None:
         metrics.HOST_BATCH_RECORDS.observe(sum(len(part.offsets) for part in batch.parts))
         for part in batch.parts:
             shard = self._shards.get(part.shard)
-            if shard is None or self._routers.get(part.shard) is not link:
+            if shard is None or self._routers.get(part.shard) is not link or self._is_over(shard):
                 # A router that was paused does not know that another one read this shard meanwhile: it
                 # must open it anew, else it would send for ever to a host that does not listen.
                 link.send(msg.NotMine(part.shard, self._view.version if self._view is not None else 0))

@@ -88,6 +88,7 @@ class HostState:
         self._view: ClusterView | None = None
         self._shards: dict[int, Shard] = {}
         self._since: dict[int, int] = {}  # the newest map that gave us a shard, as far as anybody said
+        self._over: dict[int, int] = {}  # logs of a shard under a lower base are over, whoever has read them
         self._routers: dict[int, Link] = {}
         self._gateways: set[Link] = set()
         self._readers: dict[Link, None] = {}  # links of routers

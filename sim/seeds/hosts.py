@@ -192,6 +192,11 @@ class Host(Inboxes, FromLinks):
         self._spawn(self._activation.put({user: actor.snapshot()}))
         return True
 
+    def has_all_of(self, shard: int, since: int) -> bool:
+        """Say whether the shard is here since this map, with all that was in its log."""
+        known = self._shards.get(shard)
+        return known is not None and known.ready and known.since == since
+
     @property
     def life(self) -> str:
         """This life's name."""

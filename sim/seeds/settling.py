@@ -37,7 +37,10 @@ def _mend(world: World) -> None:
     while world.ghosts:
         ghost(world, 0)
     for shard in range(len(world.log.shards)):
-        remake(world, shard)
+        for _ in range(_ROUNDS):
+            if world.log.shards[shard] is not None or remake(world, shard):
+                break
+            _hosts(world)
     for device in world.keyless():
         world.upload_keys(device, GATEWAYS[0])
     for name in HOSTS:
@@ -77,6 +80,11 @@ def _roles(world: World) -> bool:
     moved = world.refresh(GATEWAYS[0]) or moved
     for direction in world.links.busy():
         moved = bool(world.links.deliver(direction, 1000)) or moved
+    return _hosts(world) or moved
+
+
+def _hosts(world: World) -> bool:
+    moved = False
     for host in world.hosts.values():
         for kind in host.writes():
             host.write(kind)

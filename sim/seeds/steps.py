@@ -303,8 +303,8 @@ def _draw_remake(world: World, rng: Random) -> tuple[Any, ...] | None:
 
 
 def remake(world: World, shard: int) -> bool:
-    """Make a lost log anew."""
-    if world.log.shards[shard] is not None:
+    """Make a lost log anew, once hosts have stored what they have of it."""
+    if world.log.shards[shard] is not None or world.is_owed(shard):
         return False
     world.remake_log(shard)
     return True

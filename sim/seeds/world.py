@@ -277,6 +277,21 @@ class World:
         self.truth.log_lost(self.users_of(shard))
         self.log.shards[shard] = None
 
+    def is_owed(self, shard: int) -> bool:
+        """Have hosts end the log of a shard; say whether one is still to store some of it (`cluster.crew`).
+
+        Nobody waits for who is deaf, or for ever: here, not for who goes on with all of it in memory.
+        """
+        base, since = raised(self.store.logs[shard], 0, 0).base, self.view.since[shard]
+        asked = [
+            host
+            for name, host in self.hosts.items()
+            if name not in self.deaf
+            and not (self.view.hosts[shard] == name and host.has_all_of(shard, since))
+        ]
+        owing = [name for host in asked for name in host.end_logs({shard: base})]  # each is told
+        return bool(owing)
+
     def remake_log(self, shard: int) -> None:
         """Raise the base and make the log anew (`cluster.log_keeper.LogKeeper.lost`)."""
         state = self.store.logs[shard]

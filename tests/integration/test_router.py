@@ -1,7 +1,7 @@
 """The router on a real log and store while the log is made anew: nothing of the old one is believed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +91,9 @@ class World:
 
     async def drained(self, role: str) -> bool:
         return bool((await self.router.status())["drained"]) if role == "router" else True
+
+    async def end_logs(self, bases: Mapping[int, int]) -> None:
+        """The host here stores nothing."""
 
     async def publish(self) -> None:
         """Show the map as the coordinator would draw it right now."""

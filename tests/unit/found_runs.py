@@ -1035,4 +1035,85 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             up ANN0000000 0 done
         """),
     ),
+    "a host stored what it had of a lost log when the next host had loaded the user under the new base": (
+        Plan(shards=2, devices=(2, 1)),
+        _steps("""
+            net g1>h1 1
+            turn r0 1
+            say ANN0000001 bob
+            turn r1 2
+            turn r0 6
+            net r0>h0 1
+            turn r1 2
+            connect ANN0000001 g1 stream
+            net r1>h1 1
+            up ANN0000001 0 done
+            net g1>h1 1
+            task h1 0 done
+            task h1 5 done
+            net g1>h0 1
+            connect BOB0000000 g1 stream
+            up BOB0000000 0 done
+            task h1 7 done
+            net g1>h0 1
+            task h0 0 done
+            task h1 3 done
+            task h1 5 done
+            task h1 7 done
+            net h1>g1 6
+            task h0 7 done
+            task h0 2 done
+            task h0 6 done
+            task h0 1 done
+            task h0 1 done
+            move 0
+            down ANN0000001 6
+            map h1
+            flush ANN0000001
+            up ANN0000001 0 done
+            turn r0 1
+            net r0>h0 6
+            map r0
+            turn r0 1
+            turn r0 1
+            net r0>h1 1
+            net r0>h1 1
+            move 0
+            lose 0
+            move 0
+            remake 0
+            map r0
+            map h1
+            map g1
+            turn r0 1
+            turn r0 1
+            net r0>h1 6
+            net r0>h1 6
+            net h1>g1 6
+            place g1
+            place g1
+            net h0>g1 6
+            net g1>h1 6
+            net g1>h1 6
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+            task h1 0 done
+        """),
+    ),
 }

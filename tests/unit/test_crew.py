@@ -1,8 +1,14 @@
-"""When a log counts as drained: what the writers know counts, too."""
+"""When a log counts as drained: what the writers know counts, too. And when a lost one is over."""
+
+from typing import Any, cast
 
 import pytest
+import structlog
 
-from cluster.crew import unread
+from actors.ray_actor import RoleAway, RoleFailed
+from cluster import crew
+from cluster.crew import Crew, unread
+from cluster.membership import Membership, Patience
 
 READ = {"drained": True, "stored": {0: 10, 1: 20}}
 
@@ -31,3 +37,57 @@ def test_readers_count_together() -> None:
     writers = [{"appended": {"push": {0: 5, 1: 7}}}]
     assert unread("pusher", writers, [{"stored": {0: 5}}, {"stored": {1: 7}}]) == {}
     assert unread("pusher", writers, [{"stored": {0: 5}}]) == {1: 7}
+
+
+class Debtor:
+    """The keeper of a host, and its handle: it owes for so many questions."""
+
+    role, left = "host", False
+
+    def __init__(self, name: str, owes: int, failure: Exception | None = None) -> None:
+        self.name, self.owes, self.failure, self.handle = name, owes, failure, self
+
+    async def tell(self, message: dict[str, Any], timeout_s: float) -> list[int]:
+        assert message == {"act": "end_logs", "bases": [(0, 9)]}
+        assert timeout_s
+        self.owes -= 1
+        if self.failure is not None:
+            raise self.failure
+        return [0] if self.owes >= 0 else []
+
+
+def crew_of(*hosts: Debtor, running: bool = True) -> Crew:
+    class Mine(Crew):
+        def running(self, keeper: Any) -> bool:  # noqa: ARG002 -- all are alike
+            return running
+
+    crew = Mine(Membership(Patience(1, 1)), nothing)
+    crew.keepers = {each.name: cast("Any", each) for each in hosts}
+    return crew
+
+
+async def nothing() -> None: ...
+
+
+async def test_a_log_is_over_when_every_host_has_stored_what_it_had() -> None:
+    hosts = Debtor("host-1", 3), Debtor("host-2", 1)
+    await crew_of(*hosts).end_logs({0: 9})
+    assert [each.owes for each in hosts] == [-1, -1]
+
+
+@pytest.mark.parametrize("failure", [RoleAway("away"), None])
+async def test_nobody_waits_for_ever_for_a_host_that_owes(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception | None
+) -> None:
+    monkeypatch.setattr(crew, "_END_S", 0.1)
+    with structlog.testing.capture_logs() as logs:
+        await crew_of(Debtor("host-1", 10**6, failure)).end_logs({0: 9})
+    assert [each["by"] for each in logs] == [["host-1"]]
+
+
+async def test_nobody_waits_for_a_host_that_is_silent_or_cannot_be_asked() -> None:
+    silent, older = Debtor("host-1", 5), Debtor("host-2", 5, RoleFailed("takes no message"))
+    await crew_of(silent, running=False).end_logs({0: 9})
+    assert silent.owes == 5
+    await crew_of(older).end_logs({0: 9})
+    assert older.owes == 4

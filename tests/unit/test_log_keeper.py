@@ -44,6 +44,7 @@ class World:
     released_by: int = 0
     keeper: LogKeeper | None = None
     map_shards: int = 0
+    ended_unseen: bool = False
     undrawn: int = 0
     now_ms: int = 0
 
@@ -144,6 +145,11 @@ class World:
         if self.restart_while_draining:
             self.writer_lives["gateway-1"] = "b"
         return not (role == "router" and not self.full)
+
+    async def end_logs(self, bases: Mapping[int, int]) -> None:
+        self.step()
+        shown = self.keeper.bases if self.keeper is not None else ()
+        self.ended_unseen = all(base > shown[shard] for shard, base in bases.items())
 
     async def publish(self) -> None:
         self.step()
@@ -304,6 +310,14 @@ async def test_a_lost_shard_raises_its_own_base_only() -> None:
     await log.lost([1])
     assert log.bases[0] == FIRST_BASE
     assert log.bases[1] == FIRST_BASE + 101 + BASE_STEP
+
+
+async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -> None:
+    world = await installed()
+    log = keeper(world)
+    await log.open()
+    await log.lost([1])
+    assert world.ended_unseen
 
 
 async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_and_it_is_said() -> None:

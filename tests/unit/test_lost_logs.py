@@ -1,16 +1,20 @@
 """A log that is lost and made anew: what of the one before still counts, and who may be mistaken about it."""
 
+import asyncio
 from typing import Any, cast
 
 import pytest
+from msgspec.msgpack import decode
 
+from actors import events as ev
 from actors import messages as m
+from actors.host import ActorHost, HostSettings
 from actors.messages import Open
 from actors.service import ASK_AGAIN_S, DOUBT_S
 from cluster.router import Router as RealRouter
 from sim.seeds.hosts import Host
 from sim.seeds.links import End
-from sim.seeds.logs import Reader
+from sim.seeds.logs import PromptWriter, Reader
 from sim.seeds.turns import finish
 from sim.seeds.world import Plan, World
 from storage.records import MessageRecord, encode_record
@@ -150,6 +154,76 @@ def test_what_is_stored_of_the_log_before_says_nothing_of_the_one_that_was_opene
     router.commit()
     state = world.store.logs[0]
     assert (state.base, state.stored) == (world.view.bases[0], 0)
+
+
+def test_a_host_says_that_it_owes_what_it_took_of_a_log_that_is_over() -> None:
+    it = OneShard()
+    it.bring(HELLO)
+    assert it.host.end_logs({0: NEW_BASE}) == [0], "its actor is being loaded"
+    it.run()
+    assert it.host.end_logs({0: NEW_BASE}) == [0], "it has to be stored"
+    assert it.host.end_logs({1: NEW_BASE}) == [], "this says nothing of other shards"
+    it.run("documents", "rows")
+    assert it.host.end_logs({0: NEW_BASE}) == []
+
+
+async def test_a_host_that_is_asked_what_it_owes_collects_no_longer() -> None:
+    world = World(Plan(1, (1, 1)))
+    servers = cast("tuple[Any, Any, Any]", (world.store, world.cache, PromptWriter(world.log)))
+    host = ActorHost("h0", *servers, b"", world.clock, HostSettings(store_linger_s=60))
+    await host.start()
+    await host.apply(world.view)
+    router = cast("Any", End(Nobody(), "router", "r9"))
+    host.opened(router)
+    host.received(router, [Open(0, 1, 0, 1), m.Batch([m.Part(0, [0], [HELLO])])])
+    message = m.encode({"act": "end_logs", "bases": [(0, NEW_BASE)]})
+    answers = [await host.tell(decode(message))]
+    async with asyncio.timeout(30):
+        while answers[-1]:
+            await asyncio.sleep(0.01)
+            answers.append(await host.tell(decode(message)))
+    assert answers[0] == [0]
+    assert [each.seq for each in world.store.mailbox("ann")] == [1]
+    assert await host.stop() == []
+
+
+def test_a_host_that_lost_the_shard_owes_what_it_had_taken_before() -> None:
+    it = OneShard()
+    it.bring(HELLO)
+    it.run()
+    it.world.show(hosts=("h1",))
+    it.host.learn(it.world.view)
+    assert it.host.shards == []
+    assert it.host.end_logs({0: NEW_BASE}) == [0]
+    it.run("documents", "rows")
+    assert it.host.end_logs({0: NEW_BASE}) == []
+
+
+def test_nothing_more_is_taken_of_a_log_that_is_over() -> None:
+    it = OneShard()
+    assert it.host.end_logs({0: NEW_BASE}) == []
+    it.bring(HELLO)
+    assert it.host.end_logs({0: NEW_BASE}) == []
+    it.host.received(it.router, [Open(0, 1, 0, 0)])
+    assert [type(each) for each in it.router.incoming][-2:] == [m.NotMine, m.NotMine]
+    it.host.received(it.router, [Open(0, NEW_BASE, 0, 1)])
+    it.bring(HELLO)
+    it.run("documents", "rows")
+    assert [each.seq for each in it.world.store.mailbox("ann")] == [NEW_BASE]
+
+
+@pytest.mark.parametrize("caught_up", [True, False])
+def test_a_shard_that_had_not_caught_up_with_the_log_before_begins_anew(*, caught_up: bool) -> None:
+    """Another host may have stored what had not come here yet: an actor in memory would not know it."""
+    it = OneShard()
+    it.host.received(it.router, [Open(0, 1, 0, 1 if caught_up else 2)])
+    it.host.received(it.router, [Open(0, 1, 1, 1 if caught_up else 2)])  # a higher start: opened anew
+    it.host._post("ann", ev.TimePassed())
+    it.host._run_all()
+    it.run()
+    assert it.host.users == ["ann"]
+    it.host.received(it.router, [Open(0, NEW_BASE, 0, 0)])
+    assert it.host.users == (["ann"] if caught_up else [])
 
 
 class Timed(RealRouter):
