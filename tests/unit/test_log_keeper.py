@@ -44,7 +44,8 @@ class World:
     released_by: int = 0
     keeper: LogKeeper | None = None
     map_shards: int = 0
-    ended_unseen: bool = False
+    ended: dict[int, int] = field(default_factory=dict)
+    shown_then: tuple[int, ...] = ()
     undrawn: int = 0
     now_ms: int = 0
 
@@ -148,8 +149,8 @@ class World:
 
     async def end_logs(self, bases: Mapping[int, int]) -> None:
         self.step()
-        shown = self.keeper.bases if self.keeper is not None else ()
-        self.ended_unseen = all(base > shown[shard] for shard, base in bases.items())
+        self.ended = dict(bases)
+        self.shown_then = self.keeper.bases if self.keeper is not None else ()
 
     async def publish(self) -> None:
         self.step()
@@ -317,7 +318,8 @@ async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -
     log = keeper(world)
     await log.open()
     await log.lost([1])
-    assert world.ended_unseen
+    assert world.ended == {1: log.bases[1]}
+    assert world.shown_then == (FIRST_BASE,) * SHARDS
 
 
 async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_and_it_is_said() -> None:
