@@ -12,7 +12,7 @@ import msgspec
 
 from roost.client.effects import Incoming
 from roost.client.http import Api
-from roost.client.transport import TransportClosed, decode_entries
+from roost.client.transport import LAST_WRITES_S, TransportClosed, decode_entries
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.wire import (
@@ -68,6 +68,7 @@ class PollTransport:
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(_PARALLEL)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._posts: set[asyncio.Task[None]] = set()
         self._failure: TransportClosed | None = None
 
     async def open(self, hello: Hello) -> None:
@@ -95,7 +96,7 @@ class PollTransport:
         """Make a request of each frame; the newest acknowledgement stands for all."""
         for frame in frames:
             if not isinstance(frame, Hello | Auth):
-                self._spawn(self._post(frame))
+                self._posts.add(self._spawn(self._post(frame)))
 
     async def read(self) -> list[Incoming]:
         """Wait for answers and entries."""
@@ -109,16 +110,20 @@ class PollTransport:
         return frames
 
     async def close(self) -> None:
-        """Drop all requests that are under way."""
+        """Let posts finish, for a second at most, and drop all other requests."""
+        if posts := list(self._posts):
+            await asyncio.wait(posts, timeout=LAST_WRITES_S)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._posts.discard)
+        return task
 
     def _fail(self, failure: TransportClosed) -> None:
         self._failure = self._failure or failure

@@ -16,6 +16,9 @@ _LAST_FINAL = 4999
 _UNAUTHORIZED = 401
 _CONNECT_S = 15.0
 _HEARTBEAT_S = 30.0
+
+LAST_WRITES_S = 1.0
+"""How long a transport that is closed may take for what it was given before."""
 _MAX_SERVER_FRAME = 64 * 1024 * 1024
 _WORDS = {code.close: code.word for code in CODES.values() if code.close is not None}
 
@@ -60,7 +63,7 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release everything; may be called at any time, also twice."""
+        """Write what is due, soon, and release everything; may be called at any time, also twice."""
         ...
 
 
@@ -105,6 +108,7 @@ class StreamTransport:
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._bye: Bye | None = None
+        self._closing = False
 
     async def open(self, hello: Hello) -> None:
         """Connect, and send the hello with the token in it."""
@@ -144,8 +148,11 @@ class StreamTransport:
                 return frames
 
     async def close(self) -> None:
-        """Stop the writer and close the socket."""
+        """Write what is queued, for a second at most, and close the socket."""
         if self._writer is not None:
+            self._closing = True
+            self._wake.set()
+            await asyncio.wait([self._writer], timeout=LAST_WRITES_S)
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
         if self._socket is not None:
@@ -171,7 +178,7 @@ class StreamTransport:
 
     async def _write_all(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         send = socket.send_bytes
-        while True:
+        while not self._closing or self._pending:
             await self._wake.wait()
             self._wake.clear()
             try:

@@ -29,9 +29,12 @@ from roost.client import (
     Undecryptable,
     connections,
 )
+from roost.client.poll import PollTransport
+from roost.client.transport import StreamTransport
+from roost.clock import now_ms
 from roost.crypto.keys import DeviceSecrets, device_keys
 from roost.errors import RoostError, Unavailable
-from roost.wire import JSON, MSGPACK
+from roost.wire import JSON, MSGPACK, Ack, Hello
 from tests.contract.small_server import SERVER_NAME, SmallServer
 
 E = TypeVar("E", bound=Event)
@@ -156,6 +159,25 @@ async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(world: Wo
             if event.text == "1":
                 break
     assert world.server.mailboxes["bob"].acked == 3
+
+
+@pytest.mark.parametrize("kind", ["stream", "poll"])
+async def test_a_transport_that_is_closed_writes_first_what_it_was_given(world: World, kind: str) -> None:
+    alice = await world.person("alice")
+    bob = await world.person("bob")
+    await alice.send("bob", "hello")
+    seq = (await world.event("bob", MessageReceived)).seq
+    await bob.close()
+    transport = (
+        StreamTransport(world.http, world.url, MSGPACK)
+        if kind == "stream"
+        else PollTransport(bob.api, bob.profile.device_id, now_ms)
+    )
+    await transport.open(Hello(bob.profile.tokens.access, 0))
+    await transport.read()
+    transport.write([Ack(seq + 1)])
+    await transport.close()
+    await world.until(lambda: world.server.mailboxes["bob"].acked > seq, "acknowledgement")
 
 
 async def test_a_new_device_is_told_and_served(world: World) -> None:

@@ -199,12 +199,16 @@ class System:
         Yields:
             The row of the one that was killed; ``back_s`` is in it afterwards.
         """
+        await until(lambda: self._without(role), within=10)  # a new coordinator is told of servers soon
         row = (await self.roles(role))[0]
         os.kill(row["pid"], signal.SIGKILL)
         began = time.monotonic()
         yield row
         await until(lambda: self._not_back(row), within=BACK_S)
         row["back_s"] = time.monotonic() - began
+
+    async def _without(self, role: str) -> str:
+        return "" if await self.roles(role) else f"the status has no {role}"
 
     async def _not_back(self, row: dict[str, Any]) -> str:
         status = await self.status()
