@@ -88,7 +88,7 @@ faults: $(STAMP) ## Every fault for a minute each, then mixed (about three quart
 	@$(BIN)/python -m sim.every_fault --duration 60
 
 seeds: $(STAMP) ## 2,000 deterministic runs of the rules, faults and all, that no other commit plays; SEEDS=, FROM= for others
-	@$(BIN)/python -m sim.seeds --seeds $(or $(SEEDS),2000) --from $(or $(FROM),commit)
+	@$(BIN)/python -m sim.deterministic --seeds $(or $(SEEDS),2000) --from $(or $(FROM),commit)
 
 bench: $(STAMP) ## Speed and memory of the embedded system, with a ledger (ten minutes); bench.json, bench.html
 	@$(BIN)/python -m benchmarks.run --json bench.json --html bench.html

@@ -7,11 +7,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api.deps import Deps
-from api.door import App, Door
-from api.problems import from_http, from_validation, problem_response, request_id_of
+from api.collaborators import Deps
+from api.http.middleware import App, Door
+from api.http.problems import from_http, from_validation, problem_response, request_id_of
+from api.http.schemas import Problem
 from api.routes import routers
-from api.schemas import Problem
 from roost.errors import RoostError
 
 _ABOUT = """One-to-one encrypted messaging: the server carries, stores, wakes, reports, and can read nothing.

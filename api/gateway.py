@@ -18,12 +18,12 @@ import uvicorn
 from msgspec import Struct
 
 from actors.service import Address, ClusterView, Service
-from api.admission import Bounds
 from api.app import create_app
-from api.deps import ApiSettings, Deps
-from api.hearing import Hearing
-from api.limits import DEFAULTS, Limit
-from api.routes.system import exposition
+from api.collaborators import ApiSettings, Deps
+from api.exposition import gateway_exposition
+from api.identity.cache_invalidation import Hearing
+from api.identity.limits import DEFAULTS, Limit
+from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.settings import Settings
 from cluster.wiring import overseen, settings_of
@@ -34,6 +34,7 @@ from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
 from storage.ports import Cache, LogWriter, Store
 from storage.redis_store import RedisStore
+from storage.topics import MAILBOX
 
 _BACKLOG = 2_048
 _KEEPALIVE_S = 20.0
@@ -103,7 +104,7 @@ class Gateway:
         self._server = _Server(_config(create_app(self.deps), self._listen))
         self._spawn(self._server.serve([listener]))
         await self._server.ready()
-        log.info("gateway listens", name=self.name, address=self.address, pid=os.getpid())
+        log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
         return None
 
     async def apply(self, view: ClusterView) -> None:
@@ -135,7 +136,7 @@ class Gateway:
             "streams": len(self.deps.streams),
             "accepted": self.deps.sender.accepted,
             "hosts": f"{linked}/{hosts}",
-            "appended": {"mailbox": self.deps.log_writer.ends("mailbox")},
+            "appended": {MAILBOX: self.deps.log_writer.ends(MAILBOX)},
             "batches": self.deps.log_writer.batches,
             "version": self.deps.settings.version,
             "http": None if self.address is None else f"{self.address[0]}:{self.address[1]}",
@@ -143,7 +144,7 @@ class Gateway:
 
     async def metrics(self) -> bytes:
         """Return this gateway's metrics."""
-        return exposition(self.deps)
+        return gateway_exposition(self.deps)
 
     async def stop(self) -> list[str]:
         """Take no more, say goodbye to the streams, finish what is under way, disconnect.
@@ -174,7 +175,7 @@ class Gateway:
             async with asyncio.timeout(_STOP_S):
                 await self.deps.sender.close()
         except TimeoutError:
-            log.warning("sends unanswered at the end", name=self.name)
+            log.warning("sends_unanswered_at_the_end", name=self.name)
             return [
                 f"gave up sends that the log did not answer within {_STOP_S} s: their senders repeat them."
             ]
@@ -331,7 +332,7 @@ class _Server(uvicorn.Server):
             async with asyncio.timeout(timeout_s):
                 await self._finished.wait()
         except TimeoutError:
-            log.warning("listener did not finish in time")
+            log.warning("listener_did_not_finish_in_time")
 
     def stop_accepting(self) -> None:
         for server in getattr(self, "servers", ()):

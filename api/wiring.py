@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping
 
-from api.admission import Admission
-from api.auth import Parts, Sessions
-from api.changes import Changes
-from api.deps import ApiSettings, Deps
-from api.directory import Directory
-from api.hosts import HostLinks
-from api.limits import Limit, Limits
-from api.metrics import GatewayMetrics
-from api.passwords import Passwords
-from api.revocation import Revocations
-from api.sending import Sender
-from api.sequence import Sequencer
-from api.streams import Collaborators, Streams
-from api.tokens import Tokens
+from api.collaborators import ApiSettings, Deps
+from api.host_links import HostLinks
+from api.identity.directory import Directory
+from api.identity.key_announcements import Changes
+from api.identity.limits import Limit, Limits
+from api.identity.passwords import Passwords
+from api.identity.revocation import Revocations
+from api.identity.sessions import Parts, Sessions
+from api.identity.tokens import Tokens
+from api.sending.accept import Sender
+from api.sending.admission import Admission
+from api.sending.sequence import Sequencer
+from api.stream.registry import Collaborators, Streams
 from roost.clock import Clock
 from storage.keyring import KeyRing
 from storage.ports import Cache, LogWriter, Store
+from telemetry.gateway_metrics import GatewayMetrics
 
 _AFTER_EXPIRY_MS = 60_000
 

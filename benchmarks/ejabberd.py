@@ -18,7 +18,7 @@ from benchmarks.accounts import Account
 from benchmarks.client import Counts, Manner
 from benchmarks.ledger import Book
 from benchmarks.xmpp import DOMAIN, XmppClient, payload
-from cluster.servers import free_port
+from cluster.local.servers import free_port
 
 PACKAGES = ("ejabberd", "erlang-p1-pgsql", "postgresql")
 _SCHEMA = Path("/usr/share/ejabberd/sql/pg.sql")

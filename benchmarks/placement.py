@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cluster.placement import moves, place
+from cluster.control.shard_placement import moves, place
 from roost.ids import shard_of
 
 HOSTS: Final = 10_000

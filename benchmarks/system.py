@@ -20,7 +20,7 @@ from benchmarks.audit import audit
 from benchmarks.client import Client
 from benchmarks.ledger import Book
 from benchmarks.usage import OTHERS
-from cluster.outcome import bound_s
+from cluster.control.stop_report import bound_s
 
 READY_S = 120.0
 STOP_S = bound_s(kept=False) + 60.0

@@ -10,22 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from actors.service import Service
-from cluster import telemetry
-from cluster.exporter import exported
-from cluster.fence import fenced
+from cluster.control.fence import fenced
+from cluster.scrape_target import exported
 from cluster.settings import Settings
 from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import READS, MongoStore, driver
+from storage.topics import MAILBOX, PUSH, PUSHERS, ROUTERS
+from telemetry import logs, otlp
 
 if TYPE_CHECKING:
     from storage.redis_store import RedisStore
-
-ROUTERS = "routers"
-PUSHERS = "pushers"
-"""Kafka groups that offsets are committed to."""
 
 FETCH_WAIT_MS = 500
 """How long a broker that answers early may hold an empty fetch."""
@@ -39,19 +36,19 @@ def overseen(service: Service, settings: Settings, role: str, name: str, store: 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:
     """Return the settings handed to a role, with its process's log set up by them."""
     settings = Settings.model_validate_json(settings_json)
-    telemetry.configure(settings.log_level, role, name, settings.data / "logs")
+    logs.configure(settings.log_level, role, name, settings.data / "logs")
     if settings.telemetry.traces_url is not None:
-        telemetry.trace(settings.telemetry.traces_url, settings.telemetry.traces_share, role, name)
+        otlp.trace(settings.telemetry.traces_url, settings.telemetry.traces_share, role, name)
     return settings
 
 
 async def build_router(name: str, settings_json: str) -> Service:
     """Build a router."""
-    from cluster.router import Router  # noqa: PLC0415 -- a role's process loads that role only
+    from cluster.consumers.router import Router  # noqa: PLC0415 -- a role's process loads that role only
 
     settings = settings_of("router", name, settings_json)
     keyring = open_keyring(settings)
-    reader = await open_reader(settings, "mailbox", ROUTERS)
+    reader = await open_reader(settings, MAILBOX, ROUTERS)
     store = open_store(settings, keyring)
     router = Router(name, reader, store, keyring.cluster_secret)
     return overseen(router, settings, "router", name, store)
@@ -83,8 +80,8 @@ async def build_host(name: str, settings_json: str) -> Service:
 
 async def build_pusher(name: str, settings_json: str) -> Service:
     """Build a pusher."""
-    from cluster.fcm import FcmSender  # noqa: PLC0415 -- likewise
-    from cluster.pusher import Pusher  # noqa: PLC0415 -- likewise
+    from cluster.consumers.fcm import FcmSender  # noqa: PLC0415 -- likewise
+    from cluster.consumers.pusher import Pusher  # noqa: PLC0415 -- likewise
 
     settings = settings_of("pusher", name, settings_json)
     if settings.fcm.credentials_file is None:
@@ -94,7 +91,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
     store = open_store(settings, open_keyring(settings))
     pusher = Pusher(
         name,
-        reader=await open_reader(settings, "push", PUSHERS, at_least_ms=50),
+        reader=await open_reader(settings, PUSH, PUSHERS, at_least_ms=50),
         writer=await open_writer(settings),
         store=store,
         cache=open_cache(settings),
@@ -109,7 +106,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
 async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
     from actors.ray_actor import here, nodes, spawn  # noqa: PLC0415 -- likewise
-    from cluster.coordinator import Coordinator  # noqa: PLC0415 -- likewise
+    from cluster.control.coordinator import Coordinator  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
     coordinator = Coordinator(
@@ -125,7 +122,13 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
 
 def load_all(settings_json: str) -> None:
     """Load what the builders load when they are called, for a process that may become any role."""
-    for module in ("actors.host", "cluster.router", "cluster.pusher", "cluster.fcm", "storage.redis_store"):
+    for module in (
+        "actors.host",
+        "cluster.consumers.router",
+        "cluster.consumers.pusher",
+        "cluster.consumers.fcm",
+        "storage.redis_store",
+    ):
         import_module(module)
     driver.load(Settings.model_validate_json(settings_json).mongo.driver)
 

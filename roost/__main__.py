@@ -2,6 +2,6 @@
 
 import sys
 
-from roost.cli import main
+from roost.cli.command_line import main
 
 sys.exit(main())

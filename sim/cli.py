@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from roost import cli
+from roost.cli import terminal
 from sim.capacity import BadGoal, Goal
 from sim.crew import WorkerFailed
 from sim.faults.profiles import PROFILES, ProfileUnknown
@@ -62,18 +62,18 @@ class Sim:
         console = Console(stderr=True)
         if args.list:
             _show_lists(Console())
-            return cli.DONE
+            return terminal.DONE
         if args.ledger is not None and any(args.ledger.glob("ledger-*.db")):
             console.print(f"{args.ledger} holds the ledger of another run: give a new folder.", style="red")
-            return cli.BAD_USAGE
+            return terminal.BAD_USAGE
         try:
             return self._play(args, console)
         except (ProfileUnknown, TooShort, CannotStrike, BadGoal) as exc:
             console.print(str(exc), style="red", markup=False)
-            return cli.BAD_USAGE
+            return terminal.BAD_USAGE
         except WorkerFailed as exc:
             console.print(str(exc), style="red", markup=False)
-            return cli.DID_NOT_HOLD
+            return terminal.DID_NOT_HOLD
 
     def _play(self, args: argparse.Namespace, console: Console) -> int:
         options = _options(args)
@@ -121,11 +121,11 @@ def _conclude(outcome: Outcome, args: argparse.Namespace, console: Console) -> i
         console.print("Next: the same command with --report FILE.html tells the stories with plots.")
     if not verdict.totals.sent:
         console.print("Nothing was sent: nothing is proven. Raise --rate or --duration.", style="red")
-        return cli.DID_NOT_HOLD
+        return terminal.DID_NOT_HOLD
     if outcome.stopped_badly:
         console.print(outcome.stopped_badly, style="red", markup=False)
-        return cli.DID_NOT_HOLD
-    return cli.DONE if verdict.holds else cli.DID_NOT_HOLD
+        return terminal.DID_NOT_HOLD
+    return terminal.DONE if verdict.holds else terminal.DID_NOT_HOLD
 
 
 def _capacity(outcome: Outcome) -> dict[str, object]:

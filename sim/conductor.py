@@ -19,9 +19,9 @@ from sim.faults.schedule import Strike
 from sim.faults.strike import NotStruck, Struck, strike
 from sim.faults.system import System
 from sim.ledger import Kind, Ledger, Ledgers, now_us
+from sim.people.worker_context import Figures
 from sim.report.figures import HARNESS, Usage
 from sim.spec import Spec
-from sim.town import Figures
 
 _GO_IN_S: Final = 0.5
 _LOOK_EVERY_S: Final = 0.25

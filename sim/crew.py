@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
+from sim.people.worker_context import Figures
 from sim.spec import Spec
-from sim.town import Figures
 from sim.worker import work
 
 _LOOK_EVERY_S: Final = 0.2

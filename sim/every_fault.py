@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from roost import cli
+from roost.cli import terminal
 from sim.checker import VIOLATIONS
 from sim.faults.profiles import MIXED, PROFILES
 from sim.simulation import Options, simulate
@@ -40,7 +40,7 @@ def main() -> int:
     if args.json is not None:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     Console().print(_table(rows))
-    return cli.DONE if all(row["kept"] for row in rows) else cli.DID_NOT_HOLD
+    return terminal.DONE if all(row["kept"] for row in rows) else terminal.DID_NOT_HOLD
 
 
 def _play(name: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from sim.faults.strike import Struck
 from sim.ledger import now_us
+from sim.people.worker_context import Figures
 from sim.report.live import Progress, Screen
 from sim.simulation import Options
-from sim.town import Figures
 
 
 class OnScreen:

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from cluster.ray_head import prepare_ray
+from cluster.local.ray_head import prepare_ray
 from sim.worker import read_spec, work
 
 

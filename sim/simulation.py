@@ -20,10 +20,10 @@ from sim.conductor import Conductor, Run, Watcher, run_name
 from sim.faults.launch import StoppedBadly
 from sim.faults.schedule import Strike, schedule
 from sim.faults.system import CannotStrike, System, attached, system
+from sim.people.worker_context import Figures
 from sim.report.figures import RunInfo, figures
 from sim.report.recovery import Fault
 from sim.spec import Spec
-from sim.town import Figures
 
 _ROLES: Final = ("hosts", "routers", "gateways")
 _TOO_SLOW: Final = 4.0

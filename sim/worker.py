@@ -24,12 +24,12 @@ from roost.client import connections
 from roost.clock import now_ms
 from sim.faults.schedule import clock_offset_ms
 from sim.ledger import Kind, Ledger, now_us
-from sim.light import LightPhone
-from sim.person import Person
-from sim.phone import AppDied, Phone
+from sim.people.light import LightPhone
+from sim.people.person import Person
+from sim.people.phone import AppDied, Phone
+from sim.people.worker_context import Town
 from sim.scenarios import SCENARIOS
 from sim.spec import Spec
-from sim.town import Town
 from sim.workload import Act, Leave, Say, Stage, plan
 
 _TELL_EVERY_S: Final = 1.0

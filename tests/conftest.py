@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cluster import servers as specs
-from cluster.servers import Server
+from cluster.local import servers as specs
+from cluster.local.servers import Server
 from deploy.kafka import brokers
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets

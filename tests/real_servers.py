@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from cluster.servers import HOST, Server, ServerSpec, start
+from cluster.local.servers import HOST, Server, ServerSpec, start
 
 T = TypeVar("T")
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import structlog
 
-from actors import messages as msg
 from actors.host.inboxes import Inboxes
 from actors.host.ledger import Ledger
 from actors.host.links import FromLinks
 from actors.host.reports import Reports
 from actors.host.state import HostSettings
 from actors.host.time import Time
-from actors.link import Link, serve
+from actors.rpc import messages as msg
+from actors.rpc.link import Link, serve
 from actors.service import Address
 from roost.errors import RoostError
-from storage import metrics
+from storage.topics import TOPICS
+from telemetry import metrics
 
 __all__ = ["ActorHost", "HostSettings"]
 
@@ -57,7 +58,7 @@ class ActorHost(Inboxes, FromLinks, Time):
             "users": len(self._residents),
             "streams": len(self._outlets.streams),
             "waiting": self._writer.waiting,
-            "appended": {topic: self._log.ends(topic) for topic in ("mailbox", "push")},
+            "appended": {topic: self._log.ends(topic) for topic in TOPICS},
             "batches": self._log.batches,
         }
 

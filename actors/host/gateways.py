@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-from actors import events as ev
-from actors import messages as msg
+from actors.host.effect_executor import StreamInfo, StreamKey
 from actors.host.state import HostState
-from actors.link import Link
-from actors.outlets import StreamInfo, StreamKey
+from actors.rpc import messages as msg
+from actors.rpc.link import Link
+from actors.user import events as ev
 from roost.ids import shard_of
 from storage.records import encode_record
 

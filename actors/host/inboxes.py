@@ -8,13 +8,13 @@ from typing import Final, TypeVar
 
 import structlog
 
-from actors import effects as do
-from actors import events as ev
+from actors.host.shard import Shard
 from actors.host.state import HostState, Resident
-from actors.shard import Shard
+from actors.host.writer import Ticket
 from actors.user import UserActor
-from actors.writer import Ticket
-from storage import metrics, traces
+from actors.user import effects as do
+from actors.user import events as ev
+from telemetry import metrics, traces
 
 log = structlog.get_logger()
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import structlog
 
-from actors import events as ev
-from actors import messages as msg
 from actors.host.gateways import FromGateways
 from actors.host.routers import FromRouters
-from actors.link import Link
+from actors.rpc import messages as msg
+from actors.rpc.link import Link
+from actors.user import events as ev
 
 log = structlog.get_logger()
 

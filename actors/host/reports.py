@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from actors import messages as msg
-from actors.link import Link
-from actors.shard import Shard
+from actors.host.shard import Shard
+from actors.rpc import messages as msg
+from actors.rpc.link import Link
 from roost.clock import Clock
 
 REPORT_S: Final = 0.1

@@ -2,15 +2,15 @@
 
 import structlog
 
-from actors import events as ev
-from actors import messages as msg
+from actors.host.shard import Shard
 from actors.host.state import HostState
-from actors.link import Link
+from actors.rpc import messages as msg
+from actors.rpc.link import Link
 from actors.service import ClusterView
-from actors.shard import Shard
+from actors.user import events as ev
 from roost.ids import shard_of
-from storage import metrics, traces
 from storage.records import decode_record
+from telemetry import metrics, traces
 
 log = structlog.get_logger()
 

@@ -9,22 +9,23 @@ from typing import Any, TypeVar
 import structlog
 from msgspec import Struct
 
-from actors import events as ev
-from actors import messages as msg
-from actors.activation import Activation
+from actors.host.activation import Activation
+from actors.host.effect_executor import Outlets
 from actors.host.ledger import Ledger
-from actors.link import Link
-from actors.outlets import Outlets
+from actors.host.shard import Shard
+from actors.host.writer import Ticket, Writer
+from actors.rpc import messages as msg
+from actors.rpc.link import Link
 from actors.service import ClusterView
-from actors.shard import Shard
 from actors.user import UserActor
-from actors.writer import Ticket, Writer
+from actors.user import events as ev
 from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.ids import shard_of
-from storage import metrics
 from storage.ports import Cache, LogWriter, Store
 from storage.records import Dead
+from storage.topics import MAILBOX, MAILBOX_DEAD
+from telemetry import metrics
 
 log = structlog.get_logger()
 
@@ -132,7 +133,7 @@ class HostState:
     def _poison(self, shard: Shard, offset: int, value: bytes, reason: str) -> None:
         log.error("poison_record", shard=shard.number, offset=offset, reason=reason)
         metrics.POISON_RECORDS.inc()
-        dead = Dead("mailbox", shard.number, offset, reason, value, self._clock())
+        dead = Dead(MAILBOX, shard.number, offset, reason, value, self._clock())
         self._spawn(self._bury(dead, Ticket(shard.offsets, offset)))
 
     async def _bury(self, dead: Dead, ticket: Ticket) -> None:
@@ -142,7 +143,7 @@ class HostState:
         self._finished([ticket])
 
     async def _append_dead(self, dead: Dead) -> None:
-        [result] = await self._log.append("mailbox.dead", [(0, msg.encode(dead))])
+        [result] = await self._log.append(MAILBOX_DEAD, [(0, msg.encode(dead))])
         if isinstance(result, Exception):
             raise result
 

@@ -3,9 +3,9 @@
 import asyncio
 import heapq
 
-from actors import events as ev
 from actors.host.state import HostState, Resident
-from storage import metrics
+from actors.user import events as ev
+from telemetry import metrics
 
 
 class Time(HostState):

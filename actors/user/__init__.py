@@ -11,11 +11,11 @@ that up, says it with `learn`, and asks again.
 from collections.abc import Callable
 from typing import Any
 
-from actors import effects as do
-from actors import events as ev
-from actors.events import Item
+from actors.user import effects as do
+from actors.user import events as ev
 from actors.user.acks import Acks
-from actors.user.company import Company
+from actors.user.events import Item
+from actors.user.peers import Company
 from actors.user.records import Records
 from actors.user.state import WAKE_AGAIN_MS
 from roost.wire import WINDOW

@@ -2,9 +2,9 @@
 
 from msgspec.structs import replace
 
-from actors import effects as do
-from actors import events as ev
-from actors.user.reading import Reading
+from actors.user import effects as do
+from actors.user import events as ev
+from actors.user.delivery import Reading
 from actors.user.state import DeviceState
 from storage.records import MessageRecord
 

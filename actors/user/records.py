@@ -2,11 +2,11 @@
 
 from msgspec.structs import replace
 
-from actors import effects as do
-from actors import events as ev
-from actors.events import Item
-from actors.user.reading import Reading
-from actors.view import at_ms_of
+from actors.user import effects as do
+from actors.user import events as ev
+from actors.user.delivery import Reading
+from actors.user.events import Item
+from actors.user.view import at_ms_of
 from storage.records import (
     Conversation,
     KeysRecord,

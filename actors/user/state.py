@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
-from actors import effects as do
-from actors import events as ev
-from actors.events import Item
-from actors.presence import Presence, may_see
-from actors.receipts import Peer, Receipts
-from actors.repeats import Repeats
-from actors.view import Head, Poll, Stream
+from actors.user import effects as do
+from actors.user import events as ev
+from actors.user.events import Item
+from actors.user.presence import Presence, may_see
+from actors.user.receipts import Peer, Receipts
+from actors.user.repeats import Repeats
+from actors.user.view import Head, Poll, Stream
 from storage.records import NO_FLOOR, Conversation, Device, User
 
 WAKE_AGAIN_MS = 600_000

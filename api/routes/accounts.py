@@ -5,10 +5,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.auth import Granted
-from api.caller import Caller, With, address_of_client, folded
-from api.problems import responses
-from api.schemas import (
+from api.http.dependencies import Caller, With, address_of_client, folded
+from api.http.problems import responses
+from api.http.schemas import (
     Account,
     LogIn,
     NewAccount,
@@ -16,7 +15,8 @@ from api.schemas import (
     ProfileChange,
     RefreshRequest,
 )
-from api.schemas import Granted as GrantedBody
+from api.http.schemas import Granted as GrantedBody
+from api.identity.sessions import Granted
 from roost.errors import RoostError
 from roost.ids import fold_username
 from storage.records import User

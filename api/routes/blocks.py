@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter, Response
 
-from actors import messages as m
-from api.caller import Caller, With, known
-from api.deps import Deps
-from api.problems import responses
-from api.schemas import BlockList
-from api.tokens import Principal
+from actors.rpc import messages as m
+from api.collaborators import Deps
+from api.http.dependencies import Caller, With, known
+from api.http.problems import responses
+from api.http.schemas import BlockList
+from api.identity.tokens import Principal
 from roost.errors import RoostError
 
 router = APIRouter(tags=["blocks"])

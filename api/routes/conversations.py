@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response
 
-from api.caller import Caller, With, known
-from api.problems import responses
-from api.recent import recent
-from api.schemas import ConversationInfo, ConversationList, History
+from api.http.dependencies import Caller, With, known
+from api.http.problems import responses
+from api.http.schemas import ConversationInfo, ConversationList, History
+from api.mailbox.recent import recent
 from roost import wire
 from roost.ids import SEQ_LIMIT
 from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record

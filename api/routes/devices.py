@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Response
 
-from api.caller import Caller, With
-from api.problems import responses
-from api.schemas import DeviceInfo, DeviceList, PushToken
+from api.http.dependencies import Caller, With
+from api.http.problems import responses
+from api.http.schemas import DeviceInfo, DeviceList, PushToken
 from roost.errors import RoostError
 
 router = APIRouter(tags=["devices"])

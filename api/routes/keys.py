@@ -4,12 +4,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.caller import Caller, With, folded
-from api.deps import Deps
-from api.keycheck import check_device_keys, check_one_time_keys, signing_key_of
-from api.problems import responses
-from api.schemas import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
-from api.tokens import Principal
+from api.collaborators import Deps
+from api.http.dependencies import Caller, With, folded
+from api.http.problems import responses
+from api.http.schemas import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
+from api.identity.key_validation import check_device_keys, check_one_time_keys, signing_key_of
+from api.identity.tokens import Principal
 from roost.errors import RoostError
 from roost.ids import address_of, parse_address
 

@@ -6,11 +6,11 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Response
 
-from actors import messages as m
-from api.caller import Caller, With, known
-from api.limits import limited
-from api.problems import responses
-from api.schemas import Page, ReadUpTo, TypingTo, UpTo
+from actors.rpc import messages as m
+from api.http.dependencies import Caller, With, known
+from api.http.problems import responses
+from api.http.schemas import Page, ReadUpTo, TypingTo, UpTo
+from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT

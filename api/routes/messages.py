@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Response
 
-from actors import messages as m
-from api.caller import Caller, With, known
-from api.deps import Deps
-from api.limits import limited
-from api.problems import responses
-from api.progress import find_message, has_been_delivered
-from api.schemas import AcceptedMessage, MessageState, NewMessage
-from api.tokens import Principal
+from actors.rpc import messages as m
+from api.collaborators import Deps
+from api.http.dependencies import Caller, With, known
+from api.http.problems import responses
+from api.http.schemas import AcceptedMessage, MessageState, NewMessage
+from api.identity.limits import limited
+from api.identity.tokens import Principal
+from api.mailbox.progress import find_message, has_been_delivered
 from roost import wire
 from roost.errors import RoostError, Unavailable
 from roost.ids import shard_of, uuid7_ms

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from actors import messages as m
-from api.caller import Caller, With, known
-from api.problems import responses
-from api.schemas import PresenceInfo, UserInfo
+from actors.rpc import messages as m
+from api.http.dependencies import Caller, With, known
+from api.http.problems import responses
+from api.http.schemas import PresenceInfo, UserInfo
 from roost.errors import RoostError
 
 router = APIRouter(tags=["users"])

@@ -14,7 +14,7 @@ import aiohttp
 from cluster.doctor.exposure import who_listens
 from cluster.doctor.finding import Finding, failed, ok
 from cluster.doctor.here import place_of
-from cluster.runfile import Running
+from cluster.local.runfile import Running
 from cluster.settings import Settings
 from storage.keyring import KeyRing
 

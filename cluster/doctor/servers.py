@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cluster.doctor.finding import Finding, failed, ok, warning
-from cluster.log_keeper import MAILBOX, PUSH
 from cluster.settings import Settings
 from storage.kafka_log.client import MAX_RECORD
 from storage.kafka_log.survey import LogSurvey, TopicSurvey
@@ -12,8 +11,7 @@ from storage.keyring import KeyRing, SealBroken
 from storage.mongo.survey import StoreSurvey
 from storage.records import LogState
 from storage.redis_survey import CacheSurvey
-
-TOPICS: Final = (MAILBOX, PUSH)
+from storage.topics import MAILBOX
 
 _OLDEST_MONGO: Final = (7, 0)
 _OLDEST_REDIS: Final = (6, 2)

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from cluster.cli.verbs import find_by
 from cluster.doctor.finding import FAILED, OK, Finding
 from cluster.settings import Settings, SettingsInvalid
-from cluster.verbs import BAD_USAGE, DID_NOT_HOLD, DONE, complain, find_by
+from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, complain
 
 
 class Doctor:

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cluster import runfile, servers
 from cluster.doctor import here, running
 from cluster.doctor.exposure import judge_exposure, judge_listen, rays_place
 from cluster.doctor.finding import Finding, failed, ok
-from cluster.doctor.servers import TOPICS, judge_cache, judge_clocks, judge_log, judge_store
-from cluster.runfile import Running
-from cluster.servers import ServerFailed
+from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
+from cluster.local import runfile, servers
+from cluster.local.runfile import Running
+from cluster.local.servers import ServerFailed
 from cluster.settings import Settings, without_password
 from roost.clock import Clock, now_ms
 from roost.errors import Unavailable
@@ -24,6 +24,7 @@ from storage.kafka_log.survey import LogSurvey
 from storage.mongo import survey as store_survey
 from storage.mongo.survey import StoreSurvey
 from storage.redis_survey import CacheSurvey
+from storage.topics import TOPICS
 
 _SURVEY_S: Final = 12.0
 _MAKERS: Final[dict[str, Callable[[Settings], servers.Maker]]] = {

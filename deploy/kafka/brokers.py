@@ -26,7 +26,7 @@ from typing import Final
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from cluster.servers import HOST, Server, ServerFailed, ServerSpec, accepts, free_port, start
+from cluster.local.servers import HOST, Server, ServerFailed, ServerSpec, accepts, free_port, start
 
 CURRENT: Final = "4.3.1"
 """The version that is run unless another is asked for."""

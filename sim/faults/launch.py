@@ -13,13 +13,13 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
-from cluster import servers
-from cluster.embedded import KEEP_MB, Embedded
-from cluster.outcome import bound_s
+from cluster.control.stop_report import bound_s
+from cluster.local import servers
+from cluster.local.embedded import KEEP_MB, Embedded
 from cluster.settings import Settings
-from cluster.telemetry import LogFile
 from roost.errors import RoostError, Unavailable
 from sim.faults.proxy import Proxy
+from telemetry.logs import LogFile
 
 READY_S: Final = 120.0
 

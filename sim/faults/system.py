@@ -16,8 +16,8 @@ import aiohttp
 import psutil
 from msgspec import Struct
 
-from cluster import runfile
-from cluster.embedded import Embedded
+from cluster.local import runfile
+from cluster.local.embedded import Embedded
 from roost.errors import Unavailable
 from sim.faults.canary import Canary
 from sim.faults.disk import Disk, NoDisk

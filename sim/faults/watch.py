@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from cluster import servers
+from cluster.local import servers
 
 EVERY_S: Final = 0.25
 

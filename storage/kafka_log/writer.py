@@ -20,8 +20,8 @@ from aiokafka.errors import (
 )
 
 from roost.errors import RoostError, Unavailable
-from storage import metrics
 from storage.kafka_log.client import MAX_RECORD, away, translated
+from telemetry import metrics
 
 _BATCH_BYTES: Final = 900_000
 """Below the 1 MiB that a broker takes unless it is told otherwise."""
@@ -194,7 +194,7 @@ class KafkaLogWriter:
                 except _CANNOT:
                     if self._idempotent:
                         raise
-                    _log.info("broker drops no repeats")
+                    _log.info("broker_drops_no_repeats")
                 else:
                     self._idempotent = True
                     return
@@ -320,7 +320,7 @@ class KafkaLogWriter:
         try:
             await self._connect()
         except (Unavailable, KafkaError) as exc:
-            _log.warning("log writer cannot connect", error=type(exc).__name__)
+            _log.warning("log_writer_cannot_connect", error=type(exc).__name__)
             asyncio.get_running_loop().call_later(0.5, self._work.set)
             return False
         self._broken = False

@@ -22,7 +22,7 @@ from typing import Final
 
 import psutil
 
-from cluster.servers import TETHER
+from cluster.local.servers import TETHER
 
 ADDRESS: Final = "10.99.0.1"
 """The site's own, on the bridge."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cluster import servers
-from cluster.fcm_endpoint import write_service_account
-from cluster.servers import HOST, ServerSpec
+from cluster.local import servers
+from cluster.local.fcm_endpoint import write_service_account
+from cluster.local.servers import HOST, ServerSpec
 from roost.clock import now_ms
 from storage.keyring import KeyRing, fresh_secrets
 from tests.cluster.hosts import ADDRESS, Site
@@ -92,7 +92,7 @@ def _ray_redis(folder: Path) -> ServerSpec:
 
 
 def _fcm(folder: Path) -> ServerSpec:
-    argv = (sys.executable, "-m", "cluster.fcm_endpoint", "--host", HOST, "--port", str(_FCM))
+    argv = (sys.executable, "-m", "cluster.local.fcm_endpoint", "--host", HOST, "--port", str(_FCM))
     return ServerSpec("fcm", argv, _FCM, servers.accepts, folder / "fcm.log")
 
 

@@ -95,13 +95,13 @@ def test_the_head_dies_and_begins_again(three_hosts: Cluster, out: Path) -> None
     with load(three_hosts.site, out, "head", 40):
         worker = three_hosts.site.hosts["host-2"]
         lost = next(row for row in three_hosts.status()["roles"] if is_a_host_on(worker, row))
-        head.run("pkill", "-STOP", "-f", "cluster.gcs_guard")
+        head.run("pkill", "-STOP", "-f", "cluster.local.gcs_watchdog")
         head.run("pkill", "-KILL", "gcs_server")
         with pytest.raises(AssertionError, match="status"):  # what looks for a role by its name waits
             three_hosts.roost("status", within=AWAY_S / 2)
         worker.run("kill", "-KILL", str(lost["pid"]))  # its shards go to others without the head
         time.sleep(AWAY_S / 2)
-        head.run("pkill", "-CONT", "-f", "cluster.gcs_guard")
+        head.run("pkill", "-CONT", "-f", "cluster.local.gcs_watchdog")
         took = three_hosts.until(three_hosts.all_at_work(*three_hosts.living()))
         tell(f"the head and the role that died without it were back after {took:.1f} s")
 

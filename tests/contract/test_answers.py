@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from api.answers import Answers
-from api.outgoing import Outgoing, SentIds
-from api.tokens import Principal
+from api.identity.tokens import Principal
+from api.sending.answers import Answers
+from api.sending.send_request import Outgoing, SentIds
 from roost import wire
 from storage.ports import Accepted
 from storage.redis_store import RedisStore

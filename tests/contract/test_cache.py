@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import servers as specs
+from cluster.local import servers as specs
 from roost.errors import Unavailable
 from storage.ports import Accepted
 from storage.redis_store import RedisStore

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from roost import chat
+from roost.cli import chat
 from roost.client import (
     Client,
     Connected,

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from roost import cli, demo
+from roost.cli import command_line, demo
 from roost.client import connections
 from tests.contract.small_server import SmallServer
 
@@ -65,19 +65,19 @@ async def test_the_command_prints_one_object(
     server: tuple[SmallServer, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["demo", "--server", server[1], "--fcm", server[1], "--json"]
-    assert await asyncio.to_thread(cli.main, arguments) == 0
+    assert await asyncio.to_thread(command_line.main, arguments) == 0
     out = capsys.readouterr().out
     assert json.loads(out)["held"] is True
     assert out.count("\n") == 1
 
 
 def test_a_server_that_is_away_is_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:
-    code = cli.main(["demo", "--server", "http://127.0.0.1:9"])
+    code = command_line.main(["demo", "--server", "http://127.0.0.1:9"])
     assert code == 3
     assert "is it running?" in capsys.readouterr().err
 
 
 def test_bad_usage_is_exit_code_2() -> None:
     with pytest.raises(SystemExit) as left:
-        cli.main(["nonsense"])
+        command_line.main(["nonsense"])
     assert left.value.code == 2

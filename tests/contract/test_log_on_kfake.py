@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster import servers as specs
-from cluster.servers import Server, ServerSpec
+from cluster.local import servers as specs
+from cluster.local.servers import Server, ServerSpec
 from roost.errors import Unavailable
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.ports import LogLost

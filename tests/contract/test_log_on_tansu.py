@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import servers as specs
+from cluster.local import servers as specs
 from roost.errors import Unavailable
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from tests.contract.test_log import read, values

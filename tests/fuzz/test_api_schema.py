@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.limits import DEFAULTS, Limit
+from api.identity.limits import DEFAULTS, Limit
 from tests.integration.api_world import Urls, running
 
 # schemathesis draws from `random`, which newer hypothesis reports; warnings are errors here.

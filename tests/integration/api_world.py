@@ -16,12 +16,12 @@ from nacl.signing import SigningKey
 
 from actors.host import ActorHost
 from actors.service import ClusterView
-from api.admission import Bounds
-from api.deps import ApiSettings
+from api.collaborators import ApiSettings
 from api.gateway import Gateway, Listen
-from api.limits import Limit
-from cluster.router import Router
-from cluster.servers import Server, free_port, kfake, start
+from api.identity.limits import Limit
+from api.sending.admission import Bounds
+from cluster.consumers.router import Router
+from cluster.local.servers import Server, free_port, kfake, start
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from api.admission import Bounds
+from api.sending.admission import Bounds
 from roost.ids import shard_of
 from sim.faults.proxy import Proxy
 from tests.integration.api_world import SHARDS, Person, Urls, World, message, running, until
@@ -148,8 +148,7 @@ async def test_nothing_is_left_behind(world: World) -> None:
         while admission.inside or admission.shedding_since_s is not None:
             await asyncio.sleep(0.1)
     assert (admission.inside, admission.size, admission._of_device) == (0, 0, {})
-    status, text = await world.call("GET", "/metrics")
-    assert status == 200
+    text = await world.gateways[0].metrics()
     assert b'roost_sends_refused_total{reason="queue"}' in text
 
 

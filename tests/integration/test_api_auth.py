@@ -119,7 +119,7 @@ async def test_a_gateway_that_hears_nothing_reads_what_ended(world: World) -> No
 
 
 async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
-    from api.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit
+    from api.identity.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit
 
     limits = {"logins_by_user": Limit(0.1, 2), "sends": Limit(0.1, 2, "local")}
     async with running(Urls(mongo_url, redis_url), limits=limits) as narrow:

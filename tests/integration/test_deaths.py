@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.deaths import Deathwatch
+from cluster.control.deaths import Deathwatch
 
 WITHIN_S = 10.0
 

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cluster import servers as specs
 from cluster.doctor.finding import Finding
 from cluster.doctor.visit import examine
-from cluster.fcm_endpoint import write_service_account
-from cluster.servers import HOST, free_port
+from cluster.local import servers as specs
+from cluster.local.fcm_endpoint import write_service_account
+from cluster.local.servers import HOST, free_port
 from cluster.settings import Settings
-from roost import cli
+from roost.cli import command_line
 from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
@@ -174,12 +174,12 @@ def test_a_machine_where_nothing_runs_yet_is_found_healthy(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = ["doctor", "--data", str(tmp_path / "new"), "--port", str(free_port())]
-    assert cli.main([*arguments, "--json"]) == 0
+    assert command_line.main([*arguments, "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
     assert {each["state"] for each in findings} == {"ok"}
     assert all(set(each) == {"check", "state", "detail", "fix"} for each in findings)
     assert not (tmp_path / "new").exists()
-    assert cli.main(arguments) == 0
+    assert command_line.main(arguments) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("All is well.")
 
 
@@ -357,7 +357,7 @@ def test_a_cluster_without_what_a_cluster_needs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     nobody = f"{HOST}:{free_port()}"
-    assert cli.main(["doctor", "--json", "--address", nobody, "--port", str(free_port())]) == 1
+    assert command_line.main(["doctor", "--json", "--address", nobody, "--port", str(free_port())]) == 1
     wrong = {
         each["check"]: each["fix"] for each in json.loads(capsys.readouterr().out) if each["state"] != "ok"
     }
@@ -371,7 +371,7 @@ def test_a_cluster_without_what_a_cluster_needs(
 def test_bad_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROOST_SHARDS", "none")
-    assert cli.main(["doctor"]) == 2
+    assert command_line.main(["doctor"]) == 2
 
 
 def test_what_failed_shows_in_the_exit_code_and_the_last_line(
@@ -380,7 +380,7 @@ def test_what_failed_shows_in_the_exit_code_and_the_last_line(
     monkeypatch.chdir(tmp_path)
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
-        assert cli.main(["doctor", "--data", str(tmp_path), "--port", str(port)]) == 1
+        assert command_line.main(["doctor", "--data", str(tmp_path), "--port", str(port)]) == 1
     lines = capsys.readouterr().out.splitlines()
     [line] = [index for index, each in enumerate(lines) if each.startswith("failed")]
     assert "http port" in lines[line]

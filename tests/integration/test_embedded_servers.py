@@ -12,9 +12,9 @@ import bson
 import psutil
 import pytest
 
-from cluster import embedded
-from cluster import servers as specs
-from cluster.servers import Server, ServerFailed, ServerSpec, start
+from cluster.local import embedded
+from cluster.local import servers as specs
+from cluster.local.servers import Server, ServerFailed, ServerSpec, start
 from cluster.settings import Kafka, Settings
 from roost.errors import Unavailable
 from storage.keyring import KeyRing

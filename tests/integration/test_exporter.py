@@ -15,12 +15,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from cluster import exporter
-from cluster.exporter import Exporter, Shown, make_private, runtime_folder
-from cluster.servers import free_port
+from cluster.folders import runtime_folder
+from cluster.local.servers import free_port
+from cluster.local.system import free_metrics_address
 from cluster.settings import Telemetry
-from cluster.system import free_metrics_address
-from storage import metrics
+from telemetry import exporter, metrics
+from telemetry.exporter import Exporter, Shown, make_private
 
 Collect = Callable[[], Awaitable[bytes]]
 Values = dict[tuple[str, str], float]

@@ -28,7 +28,7 @@ class Machine:
         return self.children[-1]
 
     def guard(self) -> "subprocess.Popen[bytes]":
-        command = (sys.executable, "-m", "cluster.gcs_guard", PORT)
+        command = (sys.executable, "-m", "cluster.local.gcs_watchdog", PORT)
         self.children.append(subprocess.Popen(command, stderr=subprocess.PIPE))
         return self.children[-1]
 

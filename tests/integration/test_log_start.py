@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cluster import servers as specs
-from cluster.log_keeper import MAILBOX
-from cluster.log_start import renumber
-from cluster.numbers import BASE_STEP
+from cluster.control.log_numbers import BASE_STEP
+from cluster.control.log_start import renumber
+from cluster.local import servers as specs
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.records import LogState
+from storage.topics import MAILBOX
 from tests.real_servers import Servers
 
 EARLY_MS = 1_767_225_600_000

@@ -12,12 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from actors.service import ClusterView
-from cluster import servers as specs
-from cluster.crew import unread
-from cluster.embedded import fcm
-from cluster.fcm import FcmSender
-from cluster.fcm_endpoint import PROJECT, write_service_account
-from cluster.pusher import DEAD_TOPIC, TOPIC, Pusher
+from cluster.consumers.fcm import FcmSender
+from cluster.consumers.pusher import Pusher
+from cluster.control.roles import unread
+from cluster.local import servers as specs
+from cluster.local.embedded import fcm
+from cluster.local.fcm_endpoint import PROJECT, write_service_account
 from cluster.settings import Fcm
 from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
@@ -25,6 +25,7 @@ from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.records import Device, PushRecord, User, decode_push, encode_push
 from storage.redis_store import RedisStore
+from storage.topics import PUSH, PUSH_DEAD
 from tests.real_servers import Servers
 
 SHARDS = 2
@@ -65,7 +66,7 @@ class World:
 
     async def wake(self, user: str, device: str, shard: int = 0) -> None:
         [offset] = await self.writer.append(
-            TOPIC, [(shard, encode_push(PushRecord(user, device, "c", now_ms())))]
+            PUSH, [(shard, encode_push(PushRecord(user, device, "c", now_ms())))]
         )
         assert isinstance(offset, int)
 
@@ -103,7 +104,7 @@ async def world(
 ) -> AsyncIterator[World]:
     admin = KafkaLogAdmin(broker)
     await admin.start()
-    for topic, partitions in ((TOPIC, SHARDS), (DEAD_TOPIC, 1)):
+    for topic, partitions in ((PUSH, SHARDS), (PUSH_DEAD, 1)):
         await admin.delete(topic)
         await admin.create(topic, partitions)
     await admin.close()
@@ -112,7 +113,7 @@ async def world(
     group = f"pushers-{secrets.token_hex(4)}"
 
     async def make() -> Pusher:
-        reader = KafkaLogReader(broker, TOPIC, group)
+        reader = KafkaLogReader(broker, PUSH, group)
         writer = KafkaLogWriter(broker)
         await reader.start()
         await writer.start()
@@ -151,8 +152,8 @@ async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_b
     admin = KafkaLogAdmin(world.broker)
     await admin.start()
     await world.writer.pause()  # as the coordinator has every writer held meanwhile
-    await admin.delete(TOPIC)
-    await admin.create(TOPIC, SHARDS)
+    await admin.delete(PUSH)
+    await admin.create(PUSH, SHARDS)
     await admin.close()
     world.writer.resume()
     await world.wake(*second[:2])  # the new log is as long as what was read of the old one
@@ -162,7 +163,7 @@ async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_b
 
 async def drained(world: World) -> dict[str, Any]:
     """Wait until everything is finished that was written, as the coordinator asks it."""
-    written = {"appended": {TOPIC: world.writer.ends(TOPIC)}}
+    written = {"appended": {PUSH: world.writer.ends(PUSH)}}
     status: dict[str, Any] = await until(
         world.pusher.status, lambda found: found["drained"] and not unread("pusher", [written], [found])
     )
@@ -231,7 +232,7 @@ async def test_one_that_never_works_is_kept_for_the_operator(world: World, broke
     await world.wake(user, device)
     await drained(world)
     assert await world.cache.claim_wakeup(device, 60, 1)  # the mark is gone: the next cause may wake it
-    reader = KafkaLogReader(broker, DEAD_TOPIC, f"look-{secrets.token_hex(4)}")
+    reader = KafkaLogReader(broker, PUSH_DEAD, f"look-{secrets.token_hex(4)}")
     await reader.start()
     await reader.assign({0: 0})
     found = await until(lambda: reader.poll(wait_ms=200, limit=10), bool)
@@ -263,8 +264,8 @@ async def test_a_push_log_that_began_anew_is_read_from_its_start(world: World, b
     admin = KafkaLogAdmin(broker)
     await admin.start()
     await world.writer.pause()  # as the coordinator has every writer held meanwhile
-    await admin.delete(TOPIC)
-    await admin.create(TOPIC, SHARDS)
+    await admin.delete(PUSH)
+    await admin.create(PUSH, SHARDS)
     await admin.close()
     world.writer.resume()
     await world.wake(user, device)

@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
-from actors import messages as msg
-from actors.link import Link, serve
+from actors.rpc import messages as msg
+from actors.rpc.link import Link, serve
 from actors.service import ClusterView
-from cluster.crew import unread
-from cluster.growth import NotGrown
-from cluster.log_keeper import MAILBOX, PUSH, LogKeeper
-from cluster.router import Router
-from cluster.servers import HOST
+from cluster.consumers.router import Router
+from cluster.control.growth import NotGrown
+from cluster.control.log_lifecycle import LogKeeper
+from cluster.control.roles import unread
+from cluster.local.servers import HOST
 from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
+from storage.topics import MAILBOX, PUSH
 from tests.conftest import LogServer
 
 SHARDS = 8

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.offsets import Offsets
-from actors.writer import Ticket, Writer
-from cluster import servers as specs
+from actors.host.offsets import Offsets
+from actors.host.writer import Ticket, Writer
+from cluster.local import servers as specs
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore

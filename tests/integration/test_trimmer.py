@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster import servers as specs
-from cluster.log_keeper import DEAD, MAILBOX, PUSH
-from cluster.servers import Server
-from cluster.trimmer import Trimmer
+from cluster.control.trimmer import Trimmer
+from cluster.local import servers as specs
+from cluster.local.servers import Server
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.records import LogState
+from storage.topics import DEAD, MAILBOX, PUSH
 from tests.real_servers import Servers
 
 KEEP_BYTES = 1_000_000

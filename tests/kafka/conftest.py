@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.servers import Server, ServerSpec
+from cluster.local.servers import Server, ServerSpec
 from deploy.kafka import brokers
 from tests.live.conftest import tell
 from tests.live.running import System

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cluster.pusher import TOPIC
 from storage.kafka_log import KafkaLogAdmin
+from storage.topics import PUSH
 from tests.integration.test_pusher import World, drained, endpoint, until, world
 from tests.kafka.test_brokers import retain
 
@@ -33,9 +33,9 @@ async def test_it_begins_with_what_is_left(world: World, broker: str, admin: Kaf
     await world.pusher.stop()
     for _ in range(3):
         await world.wake(user, device)
-    await retain(broker, TOPIC, ms=300)
-    await until(lambda: admin.starts(TOPIC), lambda starts: starts[0] == 4)
-    await retain(broker, TOPIC, ms=3_600_000)
+    await retain(broker, PUSH, ms=300)
+    await until(lambda: admin.starts(PUSH), lambda starts: starts[0] == 4)
+    await retain(broker, PUSH, ms=3_600_000)
     sent = len(await world.pushes(token))
     await world.cache.clear_wakeups([device])
     world.pusher = await world.make()

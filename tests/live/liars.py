@@ -151,7 +151,7 @@ def lying(monkeypatch: pytest.MonkeyPatch, kind: type[Liar]) -> Iterator[None]:
     """Let one lie of this kind be told to the next run's phones."""
     liar = type(kind.__name__, (kind,), {"told": False, "messages": 0})
     with monkeypatch.context() as patch:
-        patch.setattr("sim.phone.StreamTransport", liar)
-        patch.setattr("sim.light.StreamTransport", liar)
+        patch.setattr("sim.people.phone.StreamTransport", liar)
+        patch.setattr("sim.people.light.StreamTransport", liar)
         yield
     assert liar.told, "the lie was never told"

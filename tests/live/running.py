@@ -16,7 +16,7 @@ from typing import Any, Final
 import aiohttp
 import psutil
 
-from cluster.servers import free_port
+from cluster.local.servers import free_port
 from tests.live.waiting import until
 
 READY_S: Final = 150.0
@@ -186,7 +186,7 @@ class System:
         return "\n".join(f"--- {file.name}\n{_tail(file)}" for file in files if file.is_file())
 
     def _ray_folders(self) -> list[str]:
-        from cluster.ray_head import short_temp  # noqa: PLC0415 -- the only place that knows the name
+        from cluster.folders import short_temp  # noqa: PLC0415 -- the only place that knows the name
 
         return [str(short_temp(self.data))]
 

@@ -171,7 +171,7 @@ async def test_where_not_everything_can_be_stored_nothing_is_changed(
 
 @pytest.mark.slow
 async def test_what_is_being_added_outlives_kill_9_of_everything(own_system: Callable[..., System]) -> None:
-    from cluster.servers import free_port  # noqa: PLC0415 -- one test needs the same port again
+    from cluster.local.servers import free_port  # noqa: PLC0415 -- one test needs the same port again
 
     system = own_system("--port", str(free_port()), env=FEW).start()
     async with crowd(system.http, "phoenix", PEOPLE, contacts=5, seed=20_261_129) as people:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from pymongo import AsyncMongoClient
 
-from cluster.servers import free_port
+from cluster.local.servers import free_port
 from roost import client as sdk
 from storage.kafka_log import KafkaLogAdmin
 from tests.live.crowd import Person, crowd

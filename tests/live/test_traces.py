@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from roost import client as sdk
-from storage.traces import ACCEPT, DELIVER, HAND_OVER, PUSH, STORE
+from telemetry.traces import ACCEPT, DELIVER, HAND_OVER, PUSH, STORE
 from tests.live.crowd import Person
 from tests.live.running import System
 from tests.live.waiting import until

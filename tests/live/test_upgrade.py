@@ -36,7 +36,7 @@ CHANGES = {
             "    expires_at_ms: int | None = None\n    version: int = VERSION\n    colour: str = ''\n",
         ),
     ],
-    "api/outgoing.py": [
+    "api/sending/send_request.py": [
         (
             "expires_in_s * 1000,\n            version=version,\n",
             "expires_in_s * 1000,\n            version=version,\n            colour='b' * (version > 1),\n",

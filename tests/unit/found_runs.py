@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sim.seeds.steps import Step
-from sim.seeds.world import Plan
+from sim.deterministic.steps import Step
+from sim.deterministic.world import Plan
 
 
 def _steps(text: str) -> list[Step]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from actors import effects as do
-from actors import events as ev
-from actors.activation import _gap, _item
-from actors.offsets import Offsets
+from actors.host.activation import _gap, _item
+from actors.host.offsets import Offsets
 from actors.user import UserActor
-from actors.view import receipt_of
+from actors.user import effects as do
+from actors.user import events as ev
+from actors.user.view import receipt_of
 from roost import wire
 from roost.ids import uuid7
 from storage.records import (

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from actors import effects as do
-from actors import events as ev
 from actors.user import UserActor
+from actors.user import effects as do
+from actors.user import events as ev
 from storage.records import MessageRecord
 
 

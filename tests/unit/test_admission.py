@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.admission import REASONS, Admission, Bounds, Refused
-from api.behind import Backlog
-from api.flow import Flow
+from api.sending.admission import REASONS, Admission, Bounds, Refused
+from api.sending.backlog import Backlog
+from api.sending.flow import Flow
 
 STEP_S = 0.01
 

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.tokens import Principal, Tokens
+from api.identity.tokens import Principal, Tokens
 from roost.errors import RoostError
 from storage.keyring import KeyRing, fresh_secrets
 

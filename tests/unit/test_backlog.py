@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from actors import messages as m
-from actors.backlog import Backlog
+from actors.host.backlog import Backlog
 from actors.host.reports import Reports
-from actors.shard import Shard
+from actors.host.shard import Shard
+from actors.rpc import messages as m
 
 NOW = 1_795_000_000_000
 

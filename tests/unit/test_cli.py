@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from roost import cli
+from roost.cli import command_line
 from roost.errors import RoostError, Unavailable
 
 
@@ -41,12 +41,14 @@ class Entry:
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [Entry("serve", Verb()), Entry("made", Verb), Entry("gone", ImportError("No module named 'x'"))]
-    monkeypatch.setattr(cli, "entry_points", lambda group: entries if group == "roost.commands" else [])
+    monkeypatch.setattr(
+        command_line, "entry_points", lambda group: entries if group == "roost.commands" else []
+    )
 
 
 @pytest.mark.parametrize("verb", ["serve", "made"])
 def test_a_verb_of_a_server_runs_as_object_or_class(verb: str) -> None:
-    assert cli.main([verb, "--code", "1"]) == 1
+    assert command_line.main([verb, "--code", "1"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -56,27 +58,27 @@ def test_a_verb_of_a_server_runs_as_object_or_class(verb: str) -> None:
 def test_errors_become_a_sentence_and_a_code(
     fail: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["serve", "--fail", fail]) == code
+    assert command_line.main(["serve", "--fail", fail]) == code
     shown = capsys.readouterr()
     assert said in shown.err
     assert shown.out == ""
 
 
 def test_a_verb_that_cannot_be_loaded_says_why(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["gone", "--json", "--port", "1"]) == 3
+    assert command_line.main(["gone", "--json", "--port", "1"]) == 3
     assert "No module named 'x'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--nonsense"], ["chat"]])
 def test_bad_usage_is_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        cli.main(arguments)
+        command_line.main(arguments)
     assert left.value.code == 2
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        cli.main(["--help"])
+        command_line.main(["--help"])
     assert left.value.code == 0
     shown = capsys.readouterr().out
     assert all(verb in shown for verb in ("demo", "chat", "serve", "made", "gone"))
@@ -85,5 +87,5 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
 def test_only_the_wanted_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
     monkeypatch.setattr(Entry, "load", lambda self: loaded.append(self.name) or self.found)
-    cli.main(["serve"])
+    command_line.main(["serve"])
     assert loaded == ["serve"]

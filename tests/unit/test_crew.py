@@ -6,9 +6,9 @@ import pytest
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed
-from cluster import crew
-from cluster.crew import Crew, unread
-from cluster.membership import Membership, Patience
+from cluster.control import roles
+from cluster.control.membership import Membership, Patience
+from cluster.control.roles import Crew, unread
 
 READ = {"drained": True, "stored": {0: 10, 1: 20}}
 
@@ -61,9 +61,9 @@ def crew_of(*hosts: Debtor, running: bool = True) -> Crew:
         def running(self, keeper: Any) -> bool:  # noqa: ARG002 -- all are alike
             return running
 
-    crew = Mine(Membership(Patience(1, 1)), nothing)
-    crew.keepers = {each.name: cast("Any", each) for each in hosts}
-    return crew
+    roles = Mine(Membership(Patience(1, 1)), nothing)
+    roles.keepers = {each.name: cast("Any", each) for each in hosts}
+    return roles
 
 
 async def nothing() -> None: ...
@@ -79,7 +79,7 @@ async def test_a_log_is_over_when_every_host_has_stored_what_it_had() -> None:
 async def test_nobody_waits_for_ever_for_a_host_that_owes(
     monkeypatch: pytest.MonkeyPatch, failure: Exception | None
 ) -> None:
-    monkeypatch.setattr(crew, "_END_S", 0.1)
+    monkeypatch.setattr(roles, "_END_S", 0.1)
     with structlog.testing.capture_logs() as logs:
         await crew_of(Debtor("host-1", 10**6, failure)).end_logs({0: 9})
     assert [each["by"] for each in logs] == [["host-1"]]

@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from cluster.settings import Settings, reference
-from roost import cli
+from roost.cli import command_line
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBE = sorted((DEPLOY / "kuberay").glob("*.yaml"))
@@ -140,7 +140,7 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("command", sorted(set(commands())))
 def test_commands_are_verbs_with_options_that_they_have(command: str) -> None:
     arguments = shlex.split(command)[1:]
-    cli._parser(arguments).parse_args(arguments)
+    command_line._parser(arguments).parse_args(arguments)
 
 
 # --- Kubernetes -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from api.directory import Directory
+from api.identity.directory import Directory
 from storage.records import Device, User
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from actors.ray_actor import RoleAway
 from actors.service import Alive, ClusterView
-from cluster.crew import Crew
-from cluster.keeper import RoleKeeper
-from cluster.membership import Membership, Patience
-from cluster.spares import Spares
+from cluster.control.membership import Membership, Patience
+from cluster.control.roles import Crew
+from cluster.control.spares import Spares
+from cluster.control.supervisor import RoleKeeper
 
 
 def view(version: int, shards: int) -> ClusterView:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 from actors.host.ledger import Ledger
-from sim.seeds.stores import Store
+from sim.deterministic.stores import Store
 from storage.records import Cursor, Device
 from tests.unit.mailbox_world import BASE, World
 

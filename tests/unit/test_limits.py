@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.limits import Gcra, Limit, limited
+from api.identity.limits import Gcra, Limit, limited
 
 NOW = 1_795_000_000_000
 

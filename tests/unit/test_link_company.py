@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from actors import link as links
-from actors import messages as msg
-from actors.link import SOON_MANY, Link, connect, serve
+from actors.rpc import link as links
+from actors.rpc import messages as msg
+from actors.rpc.link import SOON_MANY, Link, connect, serve
 
 SECRET = b"secret"
 

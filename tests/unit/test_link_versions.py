@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from actors import link as links
-from actors import messages as msg
-from actors.link import Link, connect, serve
-from actors.messages import PROTOCOL, Greeting, Welcome, encode
+from actors.rpc import link as links
+from actors.rpc import messages as msg
+from actors.rpc.link import Link, connect, serve
+from actors.rpc.messages import PROTOCOL, Greeting, Welcome, encode
 
 SECRET = b"secret"
 

@@ -11,8 +11,9 @@ from roost.loading import without
 SPARED = {
     "actors.ray_actor, cluster.wiring, storage.redis_store": "rich opentelemetry cryptography.x509 urllib3 "
     "attrs jsonschema.validators yaml.loader",
-    "cluster.lifecycle, cluster.system": "rich aiokafka pymongo redis aiohttp ray prometheus_client",
-    "cluster.ray_head": "rich pydantic ray aiokafka",
+    "cluster.cli.lifecycle, cluster.local.system": "rich aiokafka pymongo redis aiohttp ray "
+    "prometheus_client",
+    "cluster.local.ray_head": "rich pydantic ray aiokafka",
 }
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cluster import log_keeper
-from cluster.growth import NotGrown
-from cluster.log_keeper import LogKeeper, LogRefused
-from cluster.numbers import BASE_STEP, FIRST_BASE
+from cluster.control import log_lifecycle
+from cluster.control.growth import NotGrown
+from cluster.control.log_lifecycle import LogKeeper, LogRefused
+from cluster.control.log_numbers import BASE_STEP, FIRST_BASE
 from roost.errors import Unavailable
 from storage.records import Dead, LogState, Roster, ShardMap
 
@@ -355,7 +355,7 @@ async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there
 
 async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it ends, the next coordinator finds or makes a whole log, with no number given twice."""
-    monkeypatch.setattr(log_keeper, "_DRAIN_S", 60.0)  # a busy machine must not end a renewal early
+    monkeypatch.setattr(log_lifecycle, "_DRAIN_S", 60.0)  # a busy machine must not end a renewal early
     steps_of_all = 0
     for crash_at in range(100):
         world = await installed()
@@ -397,7 +397,7 @@ async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: py
         await create(topic, partitions)
 
     monkeypatch.setattr(world, "create", fail_at_first)
-    monkeypatch.setattr("cluster.log_keeper._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
     assert await log.renew()
     assert world.topics["mailbox"] == SHARDS
     assert not world.held
@@ -431,7 +431,7 @@ async def test_new_shards_begin_above_everything_that_was_given_out() -> None:
 async def test_a_crash_at_any_step_of_a_growth_leaves_it_before_or_finished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(log_keeper, "_GROWTH_DRAIN_S", 60.0)  # a busy machine must not end it early
+    monkeypatch.setattr(log_lifecycle, "_GROWTH_DRAIN_S", 60.0)  # a busy machine must not end it early
     outcomes = set()
     steps_of_all = 0
     for crash_at in range(100):
@@ -482,7 +482,7 @@ async def test_a_failure_after_the_decision_lets_nobody_write_by_the_old_number(
 
 
 async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.log_keeper._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
     world = await installed()
     log = keeper(world)
     await log.open()
@@ -492,7 +492,7 @@ async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.Mo
 
 
 async def test_what_is_not_stored_is_said_and_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_keeper, "_GROWTH_DRAIN_S", 0.05)
+    monkeypatch.setattr(log_lifecycle, "_GROWTH_DRAIN_S", 0.05)
     world = await installed()
     log = keeper(world)
     await log.open()
@@ -513,7 +513,7 @@ async def test_shards_are_added_when_the_store_says_that_all_is_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a router has stored and not written down yet would be read again, on a shard of other users."""
-    monkeypatch.setattr("cluster.log_keeper._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
     world = await installed()
     log = keeper(world)
     await log.open()

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from actors.service import ClusterView, Node
-from cluster.coordinator import Coordinator
+from cluster.control.coordinator import Coordinator
 from cluster.settings import Settings
 from tests.unit.test_log_keeper import SHARDS, World
 

@@ -6,17 +6,17 @@ from typing import Any, cast
 import pytest
 from msgspec.msgpack import decode
 
-from actors import events as ev
-from actors import messages as m
 from actors.host import ActorHost, HostSettings
-from actors.messages import Open
+from actors.rpc import messages as m
+from actors.rpc.messages import Open
 from actors.service import ASK_AGAIN_S, DOUBT_S
-from cluster.router import Router as RealRouter
-from sim.seeds.hosts import Host
-from sim.seeds.links import End
-from sim.seeds.logs import PromptWriter, Reader
-from sim.seeds.turns import finish
-from sim.seeds.world import Plan, World
+from actors.user import events as ev
+from cluster.consumers.router import Router as RealRouter
+from sim.deterministic.hosts import Host
+from sim.deterministic.links import End
+from sim.deterministic.logs import PromptWriter, Reader
+from sim.deterministic.turns import finish
+from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record
 
 NEW_BASE = 2**32

@@ -4,16 +4,16 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from actors import messages as m
-from actors.messages import Open
+from actors.host.shard import Shard
+from actors.rpc import messages as m
+from actors.rpc.messages import Open
 from actors.service import ClusterView
-from actors.shard import Shard
 from roost.ids import shard_of
-from sim.seeds.hosts import Host
-from sim.seeds.links import End
-from sim.seeds.reaching import StepLinks
-from sim.seeds.turns import finish
-from sim.seeds.world import Plan, World
+from sim.deterministic.hosts import Host
+from sim.deterministic.links import End
+from sim.deterministic.reaching import StepLinks
+from sim.deterministic.turns import finish
+from sim.deterministic.world import Plan, World
 from storage.records import KeysRecord, encode_record
 
 DEVICE = "ANN0000000"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from actors.service import ClusterView
-from cluster.outcome import Left, bound_s, left_of, told, waiting
+from cluster.control.stop_report import Left, bound_s, left_of, told, waiting
 
 VIEW = ClusterView(
     7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {}

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.placement import moves, place, reaching
+from cluster.control.shard_placement import moves, place, reaching
 
 members = st.lists(st.sampled_from([f"host-{n}" for n in range(1, 9)]), unique=True, min_size=1)
 shards = st.integers(1, 64)

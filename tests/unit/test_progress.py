@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from api.progress import has_been_delivered
-from sim.seeds.stores import Store
-from sim.seeds.turns import finish
+from api.mailbox.progress import has_been_delivered
+from sim.deterministic.stores import Store
+from sim.deterministic.turns import finish
 from storage.records import Block, Cursor, MailboxDocument, MessageRecord, encode_record
 
 ID = "01a3185c-5000-7000-8001-414e4e303030"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.push_rules import (
+from cluster.consumers.push_rules import (
     Again,
     Answer,
     Refused,

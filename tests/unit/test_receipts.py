@@ -1,6 +1,6 @@
 """What senders are told: a dropped repeat counts as the message that it repeats, delivered and read."""
 
-from actors.receipts import Receipts
+from actors.user.receipts import Receipts
 from storage.records import Conversation
 
 

@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from actors.repeats import Repeats, Seen
+from actors.user.repeats import Repeats, Seen
 from roost.ids import uuid7
 
 

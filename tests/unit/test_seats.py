@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.service import Node
-from cluster.seats import Seat, choose, next_move
+from cluster.control.node_placement import Seat, choose, next_move
 
 ROLES = ("gateway", "host", "pusher", "router")
 crews = st.fixed_dictionaries({role: st.integers(1, 9) for role in ROLES})

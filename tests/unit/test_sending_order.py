@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.admission import Admission, Bounds
-from api.directory import Person
-from api.outgoing import Outcome, Outgoing
-from api.sending import Sender
-from api.sequence import Sequencer
-from api.tokens import Principal
+from api.identity.directory import Person
+from api.identity.tokens import Principal
+from api.sending.accept import Sender
+from api.sending.admission import Admission, Bounds
+from api.sending.send_request import Outcome, Outgoing
+from api.sending.sequence import Sequencer
 from roost import wire
 from roost.errors import Unavailable
 from roost.ids import uuid7

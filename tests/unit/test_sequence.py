@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from actors.service import DOUBT_S
-from api import sequence
-from api.sequence import Sequencer
-from cluster.numbers import added, raised
+from api.sending import sequence
+from api.sending.sequence import Sequencer
+from cluster.control.log_numbers import added, raised
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.records import LogState

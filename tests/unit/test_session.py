@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from api import session as rules
-from api.session import Session
-from api.socket import merged
-from api.tokens import Principal
+from api.identity.tokens import Principal
+from api.stream import session as rules
+from api.stream.session import Session
+from api.stream.socket import merged
 from roost import wire
 from roost.errors import RoostError
 

@@ -4,14 +4,14 @@ from typing import Any, cast
 
 import pytest
 
-from actors import messages as m
-from actors.messages import Open
+from actors.rpc import messages as m
+from actors.rpc.messages import Open
 from actors.service import ClusterView
-from api.hosts import HostLinks
-from sim.seeds.hosts import Host
-from sim.seeds.links import End
-from sim.seeds.reaching import StepLinks
-from sim.seeds.world import Plan, World
+from api.host_links import HostLinks
+from sim.deterministic.hosts import Host
+from sim.deterministic.links import End
+from sim.deterministic.reaching import StepLinks
+from sim.deterministic.world import Plan, World
 from storage.records import ShardMap
 
 ATTACH = m.Attach(7, "ann", "ann", "ANN0000000", 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link

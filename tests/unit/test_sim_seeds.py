@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from actors.user import UserActor
-from api.hosts import HostLinks
-from sim.seeds.cli import main, numbers, parser, written
-from sim.seeds.runner import Outcome, play, replay
-from sim.seeds.shrink import shrink
-from sim.seeds.steps import Step
-from sim.seeds.world import Plan
+from api.host_links import HostLinks
+from sim.deterministic.cli import main, numbers, parser, written
+from sim.deterministic.runner import Outcome, play, replay
+from sim.deterministic.shrink import shrink
+from sim.deterministic.steps import Step
+from sim.deterministic.world import Plan
 from tests.unit import found_runs
 from tests.unit.found_runs import FOUND
 from tests.unit.planted_bugs import BUGS, TellsTooEarly
@@ -49,7 +49,7 @@ def test_a_gateway_that_is_deaf_to_a_shard_s_end_is_found(monkeypatch: pytest.Mo
 def test_a_run_is_the_same_every_time_and_in_every_process() -> None:
     here = [play(seed) for seed in range(5)]
     assert [run.digest for run in here] == [play(seed).digest for seed in range(5)]
-    code = "from sim.seeds.runner import play; print(*(play(s).digest for s in range(5)))"
+    code = "from sim.deterministic.runner import play; print(*(play(s).digest for s in range(5)))"
     for hash_seed in ("1", "2"):
         there = subprocess.run(
             [sys.executable, "-c", code],
@@ -94,7 +94,7 @@ def test_the_command_says_how_to_play_a_violation_again_and_how_to_keep_it(
     broken = first_broken(UserActor).seed
     assert main(["--seeds", "1", "--from", str(broken), "--jobs", "1"]) == 1
     told = capsys.readouterr().out
-    assert told.startswith(f"python -m sim.seeds --seeds 1 --from {broken}\n")
+    assert told.startswith(f"python -m sim.deterministic --seeds 1 --from {broken}\n")
     [again] = [each for each in told.splitlines() if f"--replay {broken} --steps" in each]
     assert main(again.split()[3:]) == 1
     entry = told[told.index("    (Plan(") :]

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from actors.ray_actor import RELEASE, RoleAway, RoleHandle
 from actors.service import Alive, Node
-from cluster import spares as module
-from cluster.crew import Crew
-from cluster.keeper import RoleKeeper
-from cluster.membership import Membership, Patience
-from cluster.seating import Seating
-from cluster.spares import Spares
+from cluster.control import spares as module
+from cluster.control.membership import Membership, Patience
+from cluster.control.roles import Crew
+from cluster.control.roster import Seating
+from cluster.control.spares import Spares
+from cluster.control.supervisor import RoleKeeper
 from storage.records import Roster
 
 PATIENCE = Patience(silence_ms=1_500, grace_ms=5_000)

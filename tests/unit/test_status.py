@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cluster.status import View
+from cluster.cli.status import View
 
 HOST: dict[str, Any] = {
     "role": "host",

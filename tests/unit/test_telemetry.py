@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cluster.telemetry import LogFile
+from telemetry.logs import LogFile
 
 
 class Full:

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from roost.ids import uuid7
-from storage import traces
-from storage.traces import Span, Tracer, root_of
+from telemetry import traces
+from telemetry.traces import Span, Tracer, root_of
 
 CAUSE = "0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
 
@@ -79,7 +79,10 @@ def test_what_never_ends_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_collector_nobody_loads_an_exporter() -> None:
     # The SDK itself is no sign: redis loads it where it is installed.
-    roles = "import sys, api.gateway, actors.host, cluster.router, cluster.pusher, cluster.wiring"
+    roles = (
+        "import sys, api.gateway, actors.host, cluster.consumers.router, cluster.consumers.pusher, "
+        "cluster.wiring"
+    )
     check = "sys.exit(any(name.startswith('opentelemetry.exporter') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", f"{roles}; {check}"], check=False).returncode == 0
     assert traces.tracer is None

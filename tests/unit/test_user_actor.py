@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import structs
 
-from actors import effects as do
-from actors import events as ev
 from actors.user import WAKE_AGAIN_MS, UserActor
+from actors.user import effects as do
+from actors.user import events as ev
 from actors.user.state import EXPECTED_MS
 from roost import wire
 from storage.records import (

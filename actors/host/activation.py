@@ -1,0 +1,243 @@
+"""Answers what actors need to know: their first state, and facts that an event lacks.
+
+Look-ups of many users are put together into few queries.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+import structlog
+
+from actors.host.writer import Pending, Writer
+from actors.user import events as ev
+from actors.user.events import Item
+from actors.user.view import receipt_of
+from roost.errors import Unavailable
+from roost.wire import WINDOW
+from storage.ports import Cache, Store
+from storage.records import (
+    MailboxDocument,
+    decode_record,
+    merged,
+)
+
+log = structlog.get_logger()
+
+_MOST = 1_000_000
+"""Entries one acknowledgement can cover; more than any mailbox holds."""
+
+
+RECENT = WINDOW
+"""So many stored entries an actor begins with, about."""
+
+_ATTACHED = 2**15
+"""A device whose cursor is no farther behind, in seqs, may have been attached a moment ago."""
+
+_BEFORE = 512
+"""How far before its cursor is looked: so far that there is likely to be an entry."""
+
+
+class Snapshot(msgspec.Struct, array_like=True, frozen=True):
+    """A passivated actor in Redis; good only for the host life that wrote it, and as long as it is awaited.
+
+    Attributes:
+        incarnation: The host's life.
+        number: Number of the passivation in that life.
+        loaded: The actor's state.
+    """
+
+    incarnation: str
+    number: int
+    loaded: ev.Loaded
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+class Activation:
+    """Loads actors and facts.
+
+    Args:
+        store: MongoDB.
+        cache: Redis.
+        writer: Asked for what has not reached the store yet.
+        incarnation: This life of the host.
+    """
+
+    def __init__(self, store: Store, cache: Cache, writer: Writer, incarnation: str) -> None:
+        self._store, self._cache, self._writer = store, cache, writer
+        self._incarnation = incarnation
+        self._passivations = 0
+        self._awaited: dict[str, int] = {}  # of users who are not here: the one snapshot that is good
+
+    async def put(self, snapshots: dict[str, ev.Loaded]) -> None:
+        """Keep the snapshots; without Redis they are simply gone."""
+        encoded: dict[str, bytes] = {}
+        for user, loaded in snapshots.items():
+            self._passivations += 1
+            self._awaited[user] = self._passivations
+            encoded[user] = _encode(Snapshot(self._incarnation, self._passivations, loaded))
+        try:
+            await self._cache.put_snapshots(encoded)
+        except Unavailable as exc:
+            log.warning("snapshots_dropped", reason=exc.detail, users=len(encoded))
+
+    def outdate(self, concerns: Callable[[str], bool]) -> None:
+        """Take no snapshot any more of these users: something changes while they are away."""
+        for user in [user for user in self._awaited if concerns(user)]:
+            del self._awaited[user]
+
+    async def load(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
+        """Load actors: ``{user: floor}``, entries with ``seq >= floor`` do not count yet.
+
+        Returns:
+            The state of each user that exists.
+        """
+        # First what is on its way to the store: it may get there while the store is being read.
+        pending = self._writer.pending(floors.keys())
+        found = await self._from_cache(list(floors))
+        rest = [user for user in floors if user not in found]
+        if rest:
+            found.update(await self._from_store({user: floors[user] for user in rest}))
+        return {user: _with(loaded, pending[user]) for user, loaded in found.items()}
+
+    async def _from_cache(self, users: Sequence[str]) -> dict[str, ev.Loaded]:
+        # A write that was slow, or that another host followed, may leave an older snapshot than the last.
+        good = {user: self._awaited.pop(user) for user in users if user in self._awaited}
+        if not good:
+            return {}
+        try:
+            taken = await self._cache.take_snapshots(list(good))
+        except Unavailable:
+            return {}
+        snapshots = {user: _decode(value) for user, value in taken.items()}
+        return {
+            user: each.loaded
+            for user, each in snapshots.items()
+            if (each.incarnation, each.number) == (self._incarnation, good[user])
+        }
+
+    async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
+        users = list(floors)
+        accounts, devices, (cursors, tails), blocks, rows = await asyncio.gather(
+            self._store.users_by_id(users),
+            self._store.devices_of(users),
+            self._cursors_and_tails(floors),
+            self._store.blocks_of(users),
+            self._store.conversations_of(users),
+        )
+        loaded: dict[str, ev.Loaded] = {}
+        for user in users:
+            account, tail = accounts.get(user), tails[user]
+            if account is not None:
+                loaded[user] = ev.Loaded(
+                    user=account,
+                    devices=tuple(devices.get(user, ())),
+                    cursors=cursors.get(user, {}),
+                    blocks=tuple(blocks.get(user, ())),
+                    rows=tuple(rows.get(user, ())),
+                    newest=tail[-1].greatest if tail else "",
+                    tail=tail[-1].seq if tail else 0,
+                    handled=floors[user] - 1,
+                    recent=tuple(_item(document) for document in tail),
+                )
+        return loaded
+
+    async def _cursors_and_tails(
+        self, floors: dict[str, int]
+    ) -> tuple[dict[str, dict[str, int]], dict[str, list[MailboxDocument]]]:
+        cursors = await self._store.cursors_of(list(floors))
+        tails = await asyncio.gather(
+            *(
+                self._store.tail(user, tail_after(cursors.get(user, {}), floor), floor, RECENT)
+                for user, floor in floors.items()
+            )
+        )
+        return cursors, dict(zip(floors, tails, strict=True))
+
+    # --- facts ------------------------------------------------------------------------------------
+
+    async def facts(self, wanted: dict[str, list[ev.Unknown]]) -> dict[str, ev.Facts]:
+        """Look up what the events of these users lack."""
+        answers = await asyncio.gather(*(self._facts_of(user, unknown) for user, unknown in wanted.items()))
+        return dict(zip(wanted, answers, strict=True))
+
+    async def _facts_of(self, user: str, unknown: Iterable[ev.Unknown]) -> ev.Facts:
+        repeats: list[tuple[str, str, int]] = []
+        cursors: list[tuple[int, bool]] = []
+        items: list[tuple[int, int, tuple[Item, ...]]] = []
+        for one in unknown:
+            if isinstance(one, ev.RepeatUnknown):
+                repeats.append((one.device, one.cause, await self._repeated_upto(user, one)))
+            elif isinstance(one, ev.CursorUnknown):
+                cursors.append((one.seq, await self._store.exists(user, one.seq)))
+            elif isinstance(one, ev.SendersUnknown):
+                stored = await self._store.range(user, one.after, one.upto, _MOST)
+                items.append((one.after, one.upto, tuple(_item(document) for document in stored)))
+        return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
+
+    async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
+        found = await self._store.find_causes(user, [unknown.cause], unknown.below)
+        if (unknown.device, unknown.cause) not in found:
+            return 0
+        return (await self._store.history(user, unknown.sender, unknown.below, 1))[0].seq
+
+    # --- pages ------------------------------------------------------------------------------------
+
+    async def page(self, user: str, after: int, upto: int, limit: int) -> tuple[tuple[Item, ...], int, bool]:
+        """Read stored entries ``after < seq <= upto``, receipts among them.
+
+        Returns:
+            The entries, how far they reach, and whether some of that range are gone.
+        """
+        documents, rows = await asyncio.gather(
+            self._store.range(user, after, upto, limit),
+            self._store.receipts_after(user, after, upto),
+        )
+        through = documents[-1].seq if len(documents) >= limit else upto
+        items = [_item(document) for document in documents]
+        items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
+        items.sort(key=_seq)
+        return tuple(items), through, _gap(documents, after)
+
+
+def tail_after(cursors: dict[str, int], floor: int) -> int:
+    """Return where the end of a mailbox begins that somebody who was attached a moment ago needs."""
+    of_attached = [cursor for cursor in cursors.values() if floor - _ATTACHED < cursor < floor]
+    return max(of_attached, default=floor) - _BEFORE
+
+
+def _with(loaded: ev.Loaded, pending: Pending) -> ev.Loaded:
+    """Add what was still on its way to the store when the load began."""
+    known = {device.device for device in loaded.devices}
+    cursors = {d: max(loaded.cursors.get(d, 0), seq) for d, seq in pending.cursors.items() if d in known}
+    rows = {row.peer: row for row in loaded.rows}
+    for row in pending.rows:  # who had the user meanwhile may have written more
+        rows[row.peer] = merged(rows.get(row.peer, row), row)
+    blocks = {block.peer: block for block in (*loaded.blocks, *pending.blocks)}
+    return msgspec.structs.replace(
+        loaded,
+        cursors=loaded.cursors | cursors,
+        rows=tuple(rows.values()),
+        blocks=tuple(blocks.values()),
+    )
+
+
+def _seq(item: Item) -> int:
+    return item.seq
+
+
+def _item(document: MailboxDocument) -> Item:
+    return Item(document.seq, decode_record(document.record))
+
+
+def _gap(documents: Sequence[MailboxDocument], after: int) -> bool:
+    """Say whether an entry's predecessor is neither at or before ``after`` nor among the documents."""
+    before = after
+    for document in documents:
+        if document.prev > before:
+            return True
+        before = document.seq
+    return False

@@ -1,0 +1,258 @@
+"""A link: an ordered, authenticated stream of messages between two roles.
+
+One TCP connection; frames are a 4-byte big-endian length and a MessagePack list of messages.
+Everything sent in one turn of the event loop leaves as one frame, so a busy link carries few,
+well filled frames and a quiet one adds no delay; only what nobody waits for waits for company.
+A link never resends: when it breaks, both sides are told, and what was under way is made good by
+those who know how (the router replays from the committed offset, a gateway attaches its streams
+again, a question fails).
+"""
+
+import asyncio
+import hmac
+import secrets
+import struct
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL, Greeting, Welcome, encode
+
+MAX_LINK_FRAME = 256 * 1024 * 1024
+"""Bytes; a longer frame ends the link, since nobody here sends one."""
+
+HIGH_WATER = 8 * 1024 * 1024
+"""Bytes waiting in the socket above which `Link.congested` is true."""
+
+SOON_S = 0.05
+"""`Link.send_soon` waits this long for something to go with."""
+
+SOON_MANY = 16
+"""So many messages are company enough."""
+
+_LENGTH = struct.Struct(">I")
+_NONCE = 16
+_decode_first = msgspec.msgpack.Decoder(Welcome | Greeting).decode
+
+
+class Handler(Protocol):
+    """What a role does with its links."""
+
+    def opened(self, link: "Link") -> None:
+        """The handshake is done."""
+        ...
+
+    def received(self, link: "Link", messages: list[Any]) -> None:
+        """One frame arrived."""
+        ...
+
+    def closed(self, link: "Link") -> None:
+        """The link is gone; nothing more can be sent on it."""
+        ...
+
+
+class Link(asyncio.Protocol):
+    """One end of a connection. Made by `connect` and `serve`.
+
+    Attributes:
+        role: The other side's role, known once opened.
+        name: The other side's name.
+        protocol: The newest version that both sides speak, once opened.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        decode: Callable[[bytes], list[Any]],
+        secret: bytes,
+        me: tuple[str, str] | None,
+    ) -> None:
+        self._handler = handler
+        self._decode = decode
+        self._secret = secret
+        self._me = me  # None on the side that was connected to
+        self._nonce = secrets.token_bytes(_NONCE) if me is None else b""
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._outgoing: list[Any] = []
+        self._flushing = False
+        self._later: asyncio.TimerHandle | None = None
+        self._open = False
+        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self.role = ""
+        self.name = ""
+        self.protocol = 0
+
+    # --- sending ---
+
+    def send(self, message: Any) -> None:
+        """Send a message at the end of this turn of the event loop; dropped when the link is gone."""
+        self._outgoing.append(message)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def send_soon(self, message: Any) -> None:
+        """Send a message that nobody waits for: with the next, with many of its kind, or after `SOON_S`."""
+        if len(self._outgoing) >= SOON_MANY:
+            self.send(message)
+            return
+        self._outgoing.append(message)
+        if self._later is None:
+            self._later = self._loop.call_later(SOON_S, self._flush)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the other side reads slower than we write."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > HIGH_WATER
+
+    @property
+    def alive(self) -> bool:
+        """Whether the handshake is done and the connection stands."""
+        return self._open
+
+    def close(self) -> None:
+        """Close after what is waiting has been written."""
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        messages, self._outgoing = self._outgoing, []
+        if messages and self._open and self._transport is not None:
+            body = encode(messages)
+            self._transport.write(_LENGTH.pack(len(body)) + body)
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the handshake: the side connected to speaks first."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        if self._me is None:
+            self._write(Welcome(PROTOCOL, OLDEST_PROTOCOL, self._nonce))
+
+    def data_received(self, data: bytes) -> None:
+        """Take frames off the buffer as they become whole."""
+        self._buffer += data
+        start, size = 0, len(self._buffer)
+        while size - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer, start)
+            if length > MAX_LINK_FRAME:
+                self._abort(f"a frame of {length} bytes")
+                return
+            if size - start < _LENGTH.size + length:
+                break
+            body = bytes(memoryview(self._buffer)[start + _LENGTH.size : start + _LENGTH.size + length])
+            start += _LENGTH.size + length
+            self._frame(body)
+        if start:
+            del self._buffer[:start]
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Tell the handler once, whatever the reason."""
+        was_open, self._open = self._open, False
+        self._transport = None
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionError("the link was closed during the handshake"))
+            self.opened.exception()
+        if was_open:
+            self._handler.closed(self)
+
+    # --- frames and handshake ---
+
+    def _frame(self, body: bytes) -> None:
+        if self._transport is None:
+            return
+        if not self._open:
+            self._handshake(body)
+            return
+        try:
+            messages = self._decode(body)
+        except msgspec.DecodeError as exc:
+            self._abort(f"a frame that cannot be decoded: {exc}")
+            return
+        self._handler.received(self, messages)
+
+    def _handshake(self, body: bytes) -> None:
+        try:
+            first = _decode_first(body)
+        except msgspec.DecodeError as exc:
+            self._abort(f"a greeting that cannot be decoded: {exc}")
+            return
+        if isinstance(first, Welcome) == (self._me is None):
+            self._abort("a greeting that is not its turn")
+            return
+        if isinstance(first, Welcome):
+            assert self._me is not None  # noqa: S101 - just compared
+            proof = self._proof(first.nonce, *self._me)
+            self._write(Greeting(PROTOCOL, OLDEST_PROTOCOL, *self._me, proof))
+        elif hmac.compare_digest(first.proof, self._proof(self._nonce, first.role, first.name)):
+            self.role, self.name = first.role, first.name
+        else:
+            self._abort("a greeting with the wrong proof")
+            return
+        self.protocol = min(first.protocol, PROTOCOL)
+        if self.protocol < max(first.oldest, OLDEST_PROTOCOL):
+            self._abort(
+                f"a greeting of versions {first.oldest} to {first.protocol}, and this side speaks "
+                f"{OLDEST_PROTOCOL} to {PROTOCOL}: upgrade one release at a time"
+            )
+            return
+        self._open = True
+        if not self.opened.done():
+            self.opened.set_result(None)
+        self._handler.opened(self)
+
+    def _write(self, first: Welcome | Greeting) -> None:
+        body = encode(first)
+        if self._transport is not None:
+            self._transport.write(_LENGTH.pack(len(body)) + body)
+
+    def _proof(self, nonce: bytes, role: str, name: str) -> bytes:
+        return hmac.digest(self._secret, b"|".join([nonce, role.encode(), name.encode()]), sha256)
+
+    def _abort(self, why: str) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionError(f"the other side sent {why}"))
+            self.opened.exception()
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def connect(
+    address: tuple[str, int],
+    handler: Handler,
+    decode: Callable[[bytes], list[Any]],
+    *,
+    secret: bytes,
+    me: tuple[str, str],
+    timeout_s: float = 3.0,
+) -> Link:
+    """Connect to a role and introduce ourselves as ``me`` (role, name).
+
+    Raises:
+        ConnectionError: Nobody listens there, or the handshake failed.
+        TimeoutError: No answer in time.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(timeout_s):
+        _, link = await loop.create_connection(lambda: Link(handler, decode, secret, me), *address)
+        await link.opened
+    return link
+
+
+async def serve(
+    host: str, port: int, handler: Handler, decode: Callable[[bytes], list[Any]], *, secret: bytes
+) -> tuple[asyncio.Server, tuple[str, int]]:
+    """Listen for links; returns the server and the address it is bound to (``port`` 0: any)."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Link(handler, decode, secret, None), host, port)
+    bound = server.sockets[0].getsockname()
+    return server, (bound[0], bound[1])

@@ -1,0 +1,229 @@
+"""What can happen to a user actor. Events carry everything it needs: no clock, no look-up.
+
+``token`` stands for whoever asked and is handed back in the effect that answers.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from storage.records import Block, Conversation, Device, Record, User
+
+
+class Item(Struct, frozen=True):
+    """One entry of the mailbox: a record with its number."""
+
+    seq: int
+    record: Record
+
+
+class RecordArrived(Struct, frozen=True):
+    """The log has a record for this user.
+
+    Attributes:
+        seq: base + offset.
+        record: Decoded record.
+        value: The same, byte for byte.
+    """
+
+    seq: int
+    record: Record
+    value: bytes
+
+
+class StreamAttached(Struct, frozen=True):
+    """A device's stream wants the mailbox; see `actors.rpc.messages.Attach`."""
+
+    stream: int
+    device: str
+    cursor: int | None
+    acked: int
+    background: bool
+    resume: bool
+
+
+class StreamDetached(Struct, frozen=True):
+    """The stream is gone."""
+
+    stream: int
+
+
+class Acked(Struct, frozen=True):
+    """The device holds everything up to ``seq``; ``token`` is set when somebody waits for it."""
+
+    device: str
+    seq: int
+    stream: int | None = None
+    token: object = None
+
+
+class ReadMarked(Struct, frozen=True):
+    """The user has read everything from ``peer`` up to ``seq``."""
+
+    peer: str
+    peer_name: str
+    seq: int
+    token: object = None
+
+
+class TypingHeard(Struct, frozen=True):
+    """``sender`` is typing to this user."""
+
+    sender: str
+    sender_name: str
+    state: Literal["typing", "paused"]
+
+
+class PageRead(Struct, frozen=True):
+    """Stored entries that a `effects.ReadPage` asked for.
+
+    Attributes:
+        reader: Stream number, or the token of a sync.
+        items: Entries with ``after < seq <= upto``, lowest first.
+        through: Everything up to here was looked at.
+        missed: Entries of this range are gone.
+    """
+
+    reader: object
+    items: tuple[Item, ...]
+    through: int
+    missed: bool
+
+
+class SyncAsked(Struct, frozen=True):
+    """One page for a device without a stream; wait until ``until_ms`` for a first entry."""
+
+    token: object
+    device: str
+    cursor: int | None
+    limit: int
+    until_ms: int
+
+
+class BlockAsked(Struct, frozen=True):
+    """Block or unblock ``peer`` from the next record on."""
+
+    token: object
+    peer: str
+    peer_name: str
+    blocked: bool
+
+
+class Watched(Struct, frozen=True):
+    """``watcher`` wants this user's presence."""
+
+    watcher: str
+
+
+class Unwatched(Struct, frozen=True):
+    """``watcher`` no longer wants it."""
+
+    watcher: str
+
+
+class PresenceAsked(Struct, frozen=True):
+    """What may ``watcher`` see?"""
+
+    token: object
+    watcher: str
+
+
+class MarksAsked(Struct, frozen=True):
+    """How far has ``peer`` received and read?"""
+
+    token: object
+    peer: str
+
+
+class TimePassed(Struct, frozen=True):
+    """A deadline the actor named may have been reached."""
+
+
+class Refreshed(Struct, frozen=True):
+    """The account or its devices were loaded anew."""
+
+    token: object
+    user: User
+    devices: tuple[Device, ...]
+
+
+Event = (
+    RecordArrived
+    | StreamAttached
+    | StreamDetached
+    | Acked
+    | ReadMarked
+    | TypingHeard
+    | PageRead
+    | SyncAsked
+    | BlockAsked
+    | Watched
+    | Unwatched
+    | PresenceAsked
+    | MarksAsked
+    | TimePassed
+    | Refreshed
+)
+
+
+# --- what an event may need to know first: the host looks it up and tells the actor ----------------
+
+
+class RepeatUnknown(Struct, frozen=True):
+    """Whether the mailbox below ``below`` holds this message has not been looked up."""
+
+    sender: str
+    device: str
+    cause: str
+    below: int
+
+
+class CursorUnknown(Struct, frozen=True):
+    """Whether this is a position of the mailbox has not been looked up."""
+
+    seq: int
+
+
+class SendersUnknown(Struct, frozen=True):
+    """The stored entries with ``after < seq <= upto`` are needed."""
+
+    after: int
+    upto: int
+
+
+Unknown = RepeatUnknown | CursorUnknown | SendersUnknown
+
+
+class Loaded(Struct, frozen=True):
+    """Everything an actor starts from.
+
+    Attributes:
+        user: The account.
+        devices: Its devices.
+        cursors: Stored cursor by device.
+        blocks: Blocks, lifted ones too.
+        rows: What it knows of its conversations.
+        newest: Greatest message id among the stored entries that count, '' if there is none.
+        tail: seq of the newest stored entry that counts, 0 if there is none.
+        handled: Records up to here have been handled (the shard's floor).
+        recent: The newest stored entries that count, lowest first, none left out after the first of them. Who
+            was attached a moment ago reads and acknowledges from there on, and nothing has to be looked up.
+    """
+
+    user: User
+    devices: tuple[Device, ...]
+    cursors: dict[str, int]
+    blocks: tuple[Block, ...]
+    rows: tuple[Conversation, ...]
+    newest: str
+    tail: int
+    handled: int
+    recent: tuple[Item, ...] = ()
+
+
+class Facts(Struct, frozen=True):
+    """Answers to `Unknown`."""
+
+    repeats: tuple[tuple[str, str, int], ...] = ()
+    cursors: tuple[tuple[int, bool], ...] = ()
+    items: tuple[tuple[int, int, tuple[Item, ...]], ...] = ()

@@ -1,0 +1,63 @@
+"""What the front door is built from: one frozen struct, handed to `api.app.create_app`."""
+
+from msgspec import Struct
+
+from api.host_links import HostLinks
+from api.identity.directory import Directory
+from api.identity.key_announcements import Changes
+from api.identity.limits import Limits
+from api.identity.passwords import Passwords
+from api.identity.revocation import Revocations
+from api.identity.sessions import Sessions
+from api.identity.tokens import Tokens
+from api.sending.accept import Sender
+from api.sending.admission import Bounds
+from api.sending.sequence import Sequencer
+from api.stream.registry import Streams
+from roost.clock import Clock
+from storage.keyring import KeyRing
+from storage.ports import Cache, LogWriter, Store
+from telemetry.gateway_metrics import GatewayMetrics
+
+
+class ApiSettings(Struct, frozen=True):
+    """What an operator may set about the front door.
+
+    Attributes:
+        server_name: The name after the colon in users' addresses, and the tokens' issuer.
+        access_ttl_s: Life of an access token, in seconds.
+        refresh_ttl_s: Life of an unused refresh token, in seconds.
+        cors_origins: Web origins that may call the API from a browser.
+        version: What the API document says it is.
+        admission: How much may wait.
+    """
+
+    server_name: str
+    access_ttl_s: int = 600
+    refresh_ttl_s: int = 60 * 24 * 3600
+    cors_origins: tuple[str, ...] = ()
+    version: str = "0.1.0"
+    admission: Bounds = Bounds()
+
+
+class Deps(Struct, frozen=True):
+    """The collaborators of every route."""
+
+    settings: ApiSettings
+    clock: Clock
+    store: Store
+    cache: Cache
+    log_writer: LogWriter
+    keyring: KeyRing
+    hosts: HostLinks
+    directory: Directory
+    limits: Limits
+    passwords: Passwords
+    tokens: Tokens
+    revocations: Revocations
+    sequencer: Sequencer
+    sender: Sender
+    sessions: Sessions
+    changes: Changes
+    streams: Streams
+    metrics: GatewayMetrics

@@ -1,0 +1,1 @@
+"""What all routes share: schemas, middleware, errors, dependencies."""

@@ -1,0 +1,1 @@
+"""Users, devices and sessions: who somebody is, and what they may do."""

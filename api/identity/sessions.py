@@ -1,0 +1,175 @@
+"""Sessions: log-in, refresh, log-out, and the end of a family whose token was stolen.
+
+A session is a family of refresh tokens. Each token's successor is derived from it, so that a
+client whose reply got lost asks again and gets the very same one. A token older than the last
+two can only be a copy: the family ends, for the thief and the owner alike.
+"""
+
+import hashlib
+import secrets
+import uuid
+
+import structlog
+from msgspec import Struct
+
+from api.identity.key_announcements import Changes
+from api.identity.passwords import Passwords
+from api.identity.revocation import Revocations
+from api.identity.tokens import Principal, Tokens
+from roost.clock import Clock
+from roost.errors import RoostError, Unavailable
+from roost.ids import SEQ_LIMIT, is_device_id
+from storage.keyring import KeyRing, first_refresh
+from storage.ports import Cache, Store
+from storage.records import NO_FLOOR, Device, Session, User
+
+_DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_DEVICE_LENGTH = 10
+_DEVICES_MAX = 50
+
+log = structlog.get_logger(__name__)
+
+
+class Granted(Struct, frozen=True):
+    """What a log-in or refresh gives."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    principal: Principal
+
+
+class Parts(Struct, frozen=True):
+    """What sessions need."""
+
+    store: Store
+    cache: Cache
+    keyring: KeyRing
+    tokens: Tokens
+    passwords: Passwords
+    revocations: Revocations
+    changes: Changes
+    clock: Clock
+    refresh_ttl_ms: int
+
+
+class Sessions:
+    """Begins, prolongs and ends sessions."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+
+    async def log_in(self, user: User | None, password: str, device_id: str | None, name: str) -> Granted:
+        """Begin a session; for a known device its earlier one ends.
+
+        Args:
+            user: The account, None if there is none by that name (which takes as long to find out).
+            password: As given.
+            device_id: A device of the user, None for a new one.
+            name: A new device's name.
+
+        Raises:
+            RoostError: ``bad_credentials``, ``unknown_device``, ``too_large`` (too many devices).
+        """
+        matches = await self._parts.passwords.verify(user.password_hash if user else None, password)
+        if user is None or not matches:
+            raise RoostError("bad_credentials", "Username or password is wrong.")
+        if self._parts.passwords.is_outdated(user.password_hash):
+            await self._store.set_password_hash(user.user_id, await self._parts.passwords.hash(password))
+        if device_id is None:
+            device_id = await self._new_device(user, name)
+        else:
+            await self._known_device(user, device_id)
+        return await self._begin(user, device_id)
+
+    async def refresh(self, token: str) -> Granted:
+        """Give the next tokens.
+
+        Raises:
+            RoostError: ``unauthenticated`` for what was never a token, ``revoked`` for an ended
+                session, ``token_reused`` for an old one, which ends the session.
+        """
+        try:
+            following = self._parts.keyring.derive_refresh(token)
+        except ValueError as exc:
+            raise RoostError("unauthenticated", "This is no refresh token.") from exc
+        session = await self._living(token)
+        given, now = _hash(token), self._parts.clock()
+        if given == session.current and not await self._store.rotate_session(
+            session.family, given, _hash(following), now
+        ):
+            session = await self._living(token)  # somebody else used it in the same moment
+        elif given == session.current:
+            return await self._grant(session, following)
+        if given == session.previous and session.current == _hash(following):
+            return await self._grant(session, following)
+        log.warning("refresh_token_reused", family=session.family, user=session.user)
+        await self.end(session.user, session.device)
+        raise RoostError(
+            "token_reused", "This refresh token was used before; the session was ended. Log in again."
+        )
+
+    async def end(self, user: str, device: str | None) -> None:
+        """End the sessions of a device (of all devices if None), here and on every gateway."""
+        for family in await self._store.end_sessions(user, device, self._parts.clock()):
+            self._parts.revocations.add(family)
+            try:
+                await self._parts.cache.publish("revoked", family)
+            except Unavailable:
+                # The other gateways read the ended sessions from the store while they hear nothing.
+                log.warning("revocation_not_published", family=family)
+
+    async def _living(self, token: str) -> Session:
+        session = await self._store.session(token.split(".")[1])
+        if session is None:
+            raise RoostError("unauthenticated", "This is no refresh token of ours.")
+        if session.ended_at_ms is not None:
+            raise RoostError("revoked", "The session was ended; log in again.")
+        if session.expires_at_ms <= self._parts.clock():
+            raise RoostError("unauthenticated", "The refresh token has expired; log in again.")
+        return session
+
+    async def _new_device(self, user: User, name: str) -> str:
+        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        if len(devices) >= _DEVICES_MAX:
+            raise RoostError("too_large", f"An account has at most {_DEVICES_MAX} devices; remove one first.")
+        latest = await self._store.latest(user.user_id, SEQ_LIMIT, 1)
+        device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))
+        from_seq = latest[0].seq if latest else 0
+        now, floor = self._parts.clock(), NO_FLOOR if devices else 0
+        device = Device(user.user_id, device_id, name, now, from_seq=from_seq, floor=floor)
+        await self._store.add_device(device)
+        await self._parts.changes.refresh(user.user_id)
+        return device_id
+
+    async def _known_device(self, user: User, device_id: str) -> None:
+        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        if not is_device_id(device_id) or all(device.device != device_id for device in devices):
+            raise RoostError("unknown_device", "This account has no such device; log in without device_id.")
+        await self.end(user.user_id, device_id)
+
+    async def _begin(self, user: User, device_id: str) -> Granted:
+        family, now = str(uuid.uuid4()), self._parts.clock()
+        token = first_refresh(family)
+        expires = now + self._parts.refresh_ttl_ms
+        await self._store.add_session(
+            Session(family, user.user_id, device_id, _hash(token), None, now, now, expires)
+        )
+        return self._granted(user, device_id, family, token)
+
+    async def _grant(self, session: Session, token: str) -> Granted:
+        user = (await self._store.users_by_id([session.user])).get(session.user)
+        if user is None:
+            raise RoostError("revoked", "The account is gone.")
+        return self._granted(user, session.device, session.family, token)
+
+    def _granted(self, user: User, device: str, family: str, refresh_token: str) -> Granted:
+        ttl_s = self._parts.tokens.ttl_s
+        expires = self._parts.clock() + ttl_s * 1000
+        principal = Principal(user.user_id, user.username, device, family, expires, user.scopes)
+        return Granted(self._parts.tokens.issue(principal), ttl_s, refresh_token, principal)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

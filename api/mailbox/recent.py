@@ -1,0 +1,81 @@
+"""What a reader is shown: what the store has, and what is in memory at the user's host only.
+
+Hosts collect for up to a second before they store. The host is asked first and the store is read then: what
+is stored in between is in both, and what was in memory is in one of them.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from actors.rpc import messages as m
+from api.host_links import HostLinks
+from roost.errors import RoostError
+from storage.ports import Store
+from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record
+
+_Senders = dict[str, list[tuple[int, int]]]
+
+
+class Recent(Struct, frozen=True):
+    """What of a user was in memory, when that was asked.
+
+    Attributes:
+        messages: Newest first.
+        rows: Conversations, the newest of a pair last.
+    """
+
+    messages: list[MailboxDocument]
+    rows: list[Conversation]
+
+    async def conversations(self, store: Store, user: str) -> dict[str, Conversation]:
+        """Return the user's conversations by peer."""
+        return {row.peer: row for row in (*await store.conversations(user), *self.rows)}
+
+    async def summary(self, store: Store, user: str, limit: int) -> _Senders:
+        """Return ``{sender: [(seq, at_ms), ...]}``, newest first, of the last ``limit`` messages."""
+        stored = await store.summary(user, limit)
+        found = {(seq, at_ms, sender) for sender, pairs in stored.items() for seq, at_ms in pairs}
+        found |= {(each.seq, each.at_ms, each.sender) for each in self.messages}
+        senders: _Senders = {}
+        for seq, at_ms, sender in sorted(found, reverse=True)[:limit]:
+            senders.setdefault(sender, []).append((seq, at_ms))
+        return senders
+
+    async def history(
+        self, store: Store, user: str, peer: str, below: int, limit: int
+    ) -> list[MailboxDocument]:
+        """Return the messages from a peer with ``seq < below``, newest first."""
+        stored = await store.history(user, peer, below, limit)
+        found = {each.seq: each for each in self.messages if each.sender == peer and each.seq < below}
+        found |= {each.seq: each for each in stored}
+        return [found[seq] for seq in sorted(found, reverse=True)[:limit]]
+
+
+async def recent(hosts: HostLinks, user: str) -> Recent:
+    """Ask the user's host. Ask before the store is read.
+
+    Raises:
+        Unavailable: The host does not answer: what is in the store may not be all.
+    """
+    answer = await hosts.ask(user, m.Unstored(0, user))
+    if not isinstance(answer, m.InMemory):
+        raise RoostError("internal", "The mailbox gave an answer of another kind.")
+    return Recent(list(_messages(user, answer.entries[::-1])), answer.rows)
+
+
+def _messages(user: str, entries: Iterable[tuple[int, bytes]]) -> Iterable[MailboxDocument]:
+    for seq, value in entries:
+        record = decode_record(value)
+        if isinstance(record, MessageRecord):
+            yield MailboxDocument(
+                user,
+                seq,
+                0,
+                "m",
+                record.sender,
+                record.sender_device,
+                record.cause,
+                record.accepted_at_ms,
+                value,
+            )

@@ -1,0 +1,1 @@
+"""The path of a send: checked, admitted, written to the log, numbered, answered."""

@@ -1,0 +1,184 @@
+"""One send: what makes it well formed, what tells it from others, and the record that comes of it. Pure."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final
+
+from msgspec import Struct
+
+from api.identity.directory import Person
+from api.identity.tokens import Principal
+from roost import wire
+from roost.errors import RoostError
+from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, fold_username, uuid7_ms
+from storage.ports import Accepted
+from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
+
+_SUITE_MAX: Final = 32
+_DEVICES_MAX: Final = 64
+_NAME_MAX: Final = 64
+_BESIDES: Final = 512
+
+Outcome = Accepted | RoostError
+
+
+class SentIds(Struct, eq=False):
+    """What is known of the ids that a stream's device sent before.
+
+    Attributes:
+        greatest: None before the first look into Redis.
+    """
+
+    greatest: str | None = None
+
+
+class Outgoing(Struct, eq=False):
+    """One send under way; ``reply`` is called exactly once, and ``leave`` before it.
+
+    Attributes:
+        refused: It was not accepted through no fault of its own: what came behind it must not be either.
+        size: Bytes that it takes here.
+        ids: Its stream's; None if it came over HTTP.
+    """
+
+    principal: Principal
+    frame: wire.Send
+    reply: Callable[[Outcome], None]
+    digest: bytes = b""
+    made_ms: int = 0
+    person: Person | None = None
+    answered: bool = False
+    arrived_s: float = 0.0
+    leave: Callable[["Outgoing"], None] | None = None
+    refused: bool = False
+    size: int = 0
+    ids: SentIds | None = None
+
+    def __post_init__(self) -> None:
+        """Count its bytes: of its payloads, and what it takes besides."""
+        self.size = _BESIDES + sum(map(len, self.frame.payloads.values()))
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the message: sender's device and id."""
+        return self.principal.device, self.frame.id
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer, once."""
+        if not self.answered:
+            self.answered = True
+            self.refused = isinstance(outcome, RoostError) and outcome.code.retry == "later"
+            if self.leave is not None:
+                self.leave(self)
+            self.reply(outcome)
+
+
+def digest_of(to: str, suite: str, payloads: dict[str, bytes]) -> bytes:
+    """Return what tells one content from another: BLAKE2b-8 over recipient, suite and payloads."""
+    digest = blake2b(f"{to}|{suite}".encode(), digest_size=8)
+    for device in sorted(payloads):
+        payload = payloads[device]
+        digest.update(f"|{device}|{len(payload)}|".encode())
+        digest.update(payload)
+    return digest.digest()
+
+
+def check(item: Outgoing, now_ms: int) -> bool:
+    """Refuse what no look-up could mend; folds the recipient's name and computes the digest."""
+    try:
+        item.made_ms = _check_form(item.frame, now_ms)
+        item.frame.to = fold_username(item.frame.to)
+        item.digest = digest_of(item.frame.to, item.frame.suite, item.frame.payloads)
+    except RoostError as exc:
+        item.answer(exc)
+    except ValueError:
+        item.answer(RoostError("unknown_user", f"There is no user {item.frame.to[:64]!r}."))
+    return not item.answered
+
+
+def _check_form(frame: wire.Send, now_ms: int) -> int:
+    """Return the id's time."""
+    try:
+        made = uuid7_ms(frame.id)
+    except ValueError as exc:
+        raise RoostError("invalid", f"id: {exc}.") from exc
+    if not now_ms - MESSAGE_ID_WINDOW_MS <= made <= now_ms + MESSAGE_ID_AHEAD_MS:
+        raise RoostError("id_expired", "The id's time is more than 7 days old or 5 minutes ahead of ours.")
+    if not 0 < len(frame.suite) <= _SUITE_MAX:
+        raise RoostError("invalid", f"suite: 1 to {_SUITE_MAX} characters.")
+    if not 0 <= frame.sent_at_ms < SEQ_LIMIT:
+        raise RoostError("invalid", "sent_at_ms: Unix milliseconds.")
+    if frame.expires_in_s is not None and not 0 < frame.expires_in_s <= MESSAGE_ID_WINDOW_MS // 1000 * 4:
+        raise RoostError("invalid", "expires_in_s: 1 to 2,419,200 seconds.")
+    if len(frame.payloads) > _DEVICES_MAX:
+        raise RoostError("too_large", f"A message has at most {_DEVICES_MAX} payloads.")
+    for device, payload in frame.payloads.items():
+        if len(device) > _NAME_MAX:
+            raise RoostError("invalid", f"payloads: a device id has at most {_NAME_MAX} characters.")
+        if len(payload) > wire.MAX_PAYLOAD:
+            raise RoostError("too_large", f"A payload is at most {wire.MAX_PAYLOAD} bytes.")
+    return made
+
+
+def matches_devices(item: Outgoing) -> bool:
+    """Refuse what is not encrypted for exactly the recipient's devices; the recipient is looked up."""
+    assert item.person is not None  # noqa: S101 -- looked up before
+    named = item.frame.payloads.keys()
+    if named == item.person.keyed and named:
+        return True
+    missing, extra = sorted(item.person.keyed - named), sorted(named - item.person.keyed)
+    detail = "Encrypt once for each device of the recipient; query the keys anew."
+    if not item.person.keyed:
+        detail = "The recipient has no device with keys yet."
+    item.answer(RoostError("device_mismatch", detail, missing=missing, extra=extra))
+    return False
+
+
+def record_of(item: Outgoing, now_ms: int, version: int) -> bytes:
+    """Return the record for the recipient's mailbox, encoded; the recipient is looked up."""
+    frame, principal, person = item.frame, item.principal, item.person
+    assert person is not None  # noqa: S101 -- looked up before
+    return encode_record(
+        MessageRecord(
+            to=person.user,
+            cause=frame.id,
+            sender=principal.user,
+            sender_name=principal.username,
+            sender_device=principal.device,
+            sent_at_ms=frame.sent_at_ms,
+            accepted_at_ms=now_ms,
+            suite=frame.suite,
+            payloads=frame.payloads,
+            urgent=frame.urgent,
+            expires_at_ms=None if frame.expires_in_s is None else now_ms + frame.expires_in_s * 1000,
+            version=version,
+        )
+    )
+
+
+def copy_of(item: Outgoing, answer: Accepted, version: int) -> bytes:
+    """Return the record that tells the sender's other devices, encoded."""
+    frame, principal, person = item.frame, item.principal, item.person
+    assert person is not None  # noqa: S101 -- looked up before
+    return encode_record(
+        SentRecord(
+            to=principal.user,
+            cause=frame.id,
+            device=principal.device,
+            peer=person.user,
+            peer_name=person.username,
+            peer_seq=answer.seq,
+            sent_at_ms=frame.sent_at_ms,
+            at_ms=answer.accepted_at_ms,
+            version=version,
+        )
+    )
+
+
+def answer_of(document: MailboxDocument, to: str) -> Accepted | None:
+    """Return what the sender of a stored message was answered; None if it is no message."""
+    record = decode_record(document.record)
+    if not isinstance(record, MessageRecord):
+        return None
+    digest = digest_of(to, record.suite, record.payloads)
+    return Accepted(to, document.seq, record.accepted_at_ms, digest)

@@ -1,0 +1,1 @@
+"""WebSocket streams: their rules, their sockets, and what they subscribe to."""

@@ -1,0 +1,387 @@
+"""The rules of one WebSocket stream: client frames and host events in, actions out.
+
+Here live the hello-first rule, the life of the token, what may be acknowledged, what is refused
+with which code. Here must not live: asyncio, logging, sockets, a clock; times come with events.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Raw, Struct
+
+from api.identity.tokens import Principal
+from roost import wire
+from roost.codes import CODES
+from roost.errors import RoostError
+from roost.ids import SEQ_LIMIT
+
+HELLO_MS = 10_000
+"""Time for the first frame."""
+
+IMPLICIT_MS = 2_000
+"""A client that authenticated by header and sends no hello is attached after this."""
+
+EXPIRING_MS = 60_000
+"""How long before its token's end a client is told."""
+
+MAX_SUBSCRIPTIONS = 1_000
+"""Users whose presence one stream may follow."""
+
+_CLOSE_LATER = 4001
+_CLOSE_NEVER = 4500
+_DISPLACED_MS = 30_000
+_RECONNECT_MS = 1_000
+_ID_SHOWN = 64
+
+
+class Emit(Struct, frozen=True):
+    """Send this frame."""
+
+    frame: wire.ServerFrame
+
+
+class Shut(Struct, frozen=True):
+    """Close the socket, after what was emitted."""
+
+    code: int
+    reason: str
+
+
+class Open(Struct, frozen=True):
+    """Attach the stream at the host."""
+
+    principal: Principal
+    cursor: int | None
+    background: bool
+
+
+class Renew(Struct, frozen=True):
+    """The stream goes on with this token."""
+
+    principal: Principal
+
+
+class Submit(Struct, frozen=True):
+    """Accept this message; answer with `Session.answered` or `Session.refused`."""
+
+    frame: wire.Send
+
+
+class Acknowledge(Struct, frozen=True):
+    """The device holds everything up to ``seq``."""
+
+    seq: int
+
+
+class MarkRead(Struct, frozen=True):
+    """The user has read ``peer`` up to ``seq``."""
+
+    peer: str
+    seq: int
+
+
+class Type(Struct, frozen=True):
+    """Tell ``peer``."""
+
+    peer: str
+    state: Literal["typing", "paused"]
+
+
+class Follow(Struct, frozen=True):
+    """Follow the presence of exactly these users."""
+
+    users: list[str]
+
+
+Action = Emit | Shut | Open | Renew | Submit | Acknowledge | MarkRead | Type | Follow
+
+Verify = Callable[[str], Principal]
+"""Returns who an access token speaks for; raises ``RoostError`` if it is not valid or revoked."""
+
+Wait = Callable[[str, Principal, int], float]
+"""Takes a token of the named limiter at a time: 0.0, or the seconds to wait."""
+
+
+class Session:
+    """One stream's rules.
+
+    Attributes:
+        principal: Who speaks, None before the hello.
+        closed: Nothing is accepted or emitted any more.
+        top: Highest seq that went down, or the cursor it began with: what may be acknowledged.
+        acked: Highest seq acknowledged on this stream.
+        background: Sync without showing the user online.
+        cursor: Where the client asked to begin, None: the device's stored position.
+        ready: The client has had its ``ready``.
+    """
+
+    __slots__ = (
+        "_by_header", "_decode", "_handlers", "_now", "_opened_ms", "_spread", "_verify", "_wait", "_warned",
+        "acked", "background", "closed", "cursor", "drained_once", "principal", "ready", "top",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        codec: wire.Codec,
+        verify: Verify,
+        wait: Wait,
+        *,
+        now_ms: int,
+        spread_ms: int,
+        by_header: Principal | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            codec: How frames are written on this socket.
+            verify: Checks tokens.
+            wait: Takes from limiters.
+            now_ms: Unix milliseconds.
+            spread_ms: Random number, 0-1,000: spreads the reconnects of many clients.
+            by_header: Who the ``Authorization`` header spoke for, if there was one.
+        """
+        self._decode = codec.decode_client
+        self._verify = verify
+        self._wait = wait
+        self._opened_ms = now_ms
+        self._now = now_ms
+        self._spread = spread_ms
+        self._by_header = by_header
+        self._warned = False
+        self._handlers: dict[type, Callable[[Any], list[Action]]] = {
+            wire.Send: self._send,
+            wire.Ack: self._ack,
+            wire.Read: self._read,
+            wire.Typing: self._typing,
+            wire.Subscribe: self._subscribe,
+            wire.Ping: self._ping,
+            wire.Auth: self._auth,
+            wire.Hello: self._second_hello,
+        }
+        self.principal: Principal | None = None
+        self.closed = False
+        self.ready = False
+        self.drained_once = False
+        self.background = False
+        self.cursor: int | None = None
+        self.top = 0
+        self.acked = 0
+
+    # --- from the client ---
+
+    def receive(self, data: bytes, now_ms: int) -> list[Action]:
+        """Take one frame's bytes."""
+        if self.closed:
+            return []
+        self._now = now_ms
+        try:
+            frame = self._decode(data)
+        except (ValueError, RecursionError) as exc:
+            return self.end("bad_frame", f"The frame cannot be read: {exc}.")
+        if self.principal is not None:
+            return self._handlers[type(frame)](frame)
+        if isinstance(frame, wire.Hello):
+            return self._hello(frame)
+        if self._by_header is not None:
+            return self._open(self._by_header, None, background=False) + self._handlers[type(frame)](frame)
+        return self.end("bad_frame", "The first frame is a hello.")
+
+    def malformed(self, detail: str) -> list[Action]:
+        """Take note of a message of the wrong kind (text for binary or the reverse)."""
+        return self.end("bad_frame", detail)
+
+    def _hello(self, frame: wire.Hello) -> list[Action]:
+        try:
+            principal = self._verify(frame.token) if frame.token is not None else self._by_header
+        except RoostError as exc:
+            return self.end(exc.code.word, exc.detail)
+        if principal is None:
+            return self.end(
+                "unauthenticated", "The hello has no token, and there was no Authorization header."
+            )
+        if frame.cursor is not None and not 0 <= frame.cursor < SEQ_LIMIT:
+            return self.end("cursor_invalid", "A cursor is a seq of this mailbox, or 0.")
+        return self._open(principal, frame.cursor, background=frame.background)
+
+    def _open(self, principal: Principal, cursor: int | None, *, background: bool) -> list[Action]:
+        self.principal = principal
+        self.cursor = cursor
+        self.background = background
+        self.top = cursor or 0
+        return [Open(principal, cursor, background)]
+
+    def _second_hello(self, _frame: wire.Hello) -> list[Action]:
+        return self.end("bad_frame", "The stream has begun already; a hello comes once.")
+
+    def _send(self, frame: wire.Send) -> list[Action]:
+        wait = self._take("sends")
+        if wait > 0:
+            error = RoostError("rate_limited", "Too many messages from this device.", retry_after_s=wait)
+            return self.refused(frame.id, error)
+        return [Submit(frame)]
+
+    def _ack(self, frame: wire.Ack) -> list[Action]:
+        if not 0 <= frame.seq <= self.top:
+            return self._problem("ack", "cursor_invalid", "It acknowledges more than was sent.")
+        if frame.seq <= self.acked:
+            return []
+        self.acked = frame.seq
+        return [Acknowledge(frame.seq)]
+
+    def _read(self, frame: wire.Read) -> list[Action]:
+        if not 0 <= frame.seq < SEQ_LIMIT:
+            return self._problem("read", "cursor_invalid", "It is no seq of this mailbox.")
+        wait = self._take("requests")
+        if wait > 0:
+            return self._problem("read", "rate_limited", "Too many frames from this device.", wait)
+        return [MarkRead(frame.peer, frame.seq)]
+
+    def _typing(self, frame: wire.Typing) -> list[Action]:
+        wait = self._take("typing")
+        if wait > 0:
+            return self._problem("typing", "rate_limited", "Too many typing frames from this device.", wait)
+        return [Type(frame.peer, frame.state)]
+
+    def _subscribe(self, frame: wire.Subscribe) -> list[Action]:
+        if len(frame.users) > MAX_SUBSCRIPTIONS:
+            return self._problem(
+                "subscribe",
+                "too_large",
+                f"A stream follows at most {MAX_SUBSCRIPTIONS} users; nothing changed.",
+            )
+        wait = self._take("requests")
+        if wait > 0:
+            return self._problem("subscribe", "rate_limited", "Too many frames from this device.", wait)
+        return [Follow(frame.users)]
+
+    def _ping(self, _frame: wire.Ping) -> list[Action]:
+        return [Emit(wire.Pong(self._now))]
+
+    def _auth(self, frame: wire.Auth) -> list[Action]:
+        assert self.principal is not None  # noqa: S101 -- handlers run after the hello only
+        try:
+            renewed = self._verify(frame.token)
+        except RoostError as exc:
+            return self._problem("auth", exc.code.word, exc.detail)
+        if (renewed.user, renewed.device) != (self.principal.user, self.principal.device):
+            return self.end("forbidden", "The token of another user or device.")
+        self.principal = renewed
+        self._warned = False
+        return [Renew(renewed)]
+
+    # --- from the accept path ---
+
+    def answered(self, message_id: str, seq: int, accepted_at_ms: int) -> list[Action]:
+        """The message is durable."""
+        return [] if self.closed else [Emit(wire.Accepted(message_id, seq, accepted_at_ms))]
+
+    def refused(self, message_id: str, error: RoostError) -> list[Action]:
+        """The message was not accepted."""
+        if self.closed:
+            return []
+        frame = wire.Rejected(
+            id=message_id[:_ID_SHOWN],
+            code=error.code.word,
+            detail=error.detail,
+            retry_after_s=error.retry_after_s,
+            missing=error.extra.get("missing"),
+            extra=error.extra.get("extra"),
+        )
+        return [Emit(frame)]
+
+    def failed(self, frame: str, error: RoostError) -> list[Action]:
+        """A frame that is not a send was refused later on."""
+        return self._problem(frame, error.code.word, error.detail, error.retry_after_s)
+
+    # --- from the host ---
+
+    def attached(self, stored: int, now_ms: int) -> list[Action]:
+        """The host serves the stream; on a resume the client notices nothing."""
+        if self.ready or self.closed or self.principal is None:
+            return []
+        self.ready = True
+        begins = stored if self.cursor is None else self.cursor
+        self.top = max(self.top, begins)
+        return [Emit(wire.Ready(self.principal.device, begins, now_ms))]
+
+    def deliver(self, entries: list[Raw], last: int) -> list[Action]:
+        """Entries came; those of before a resume are not repeated.
+
+        Nothing comes before ``ready``: an attachment that was given up while its answer was on the way
+        may still deliver, and the one that follows begins anew.
+        """
+        if self.closed or not self.ready or last <= self.top:
+            return []
+        self.top = last
+        return [Emit(wire.Entries(entries))]
+
+    def drained(self, cursor: int) -> list[Action]:
+        """The backlog is through; told once."""
+        if self.closed or not self.ready or self.drained_once:
+            return []
+        self.drained_once = True
+        self.top = max(self.top, cursor)
+        return [Emit(wire.Drained(cursor))]
+
+    def missed(self) -> list[Action]:
+        """Entries after the cursor were swept."""
+        return [] if self.closed or not self.ready else [Emit(wire.Missed())]
+
+    def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> list[Action]:
+        """Somebody is typing."""
+        return [] if self.closed else [Emit(wire.Typing(sender_name, state))]
+
+    def presence(self, user: str, *, online: bool, last_seen_ms: int | None) -> list[Action]:
+        """A followed user's presence."""
+        state: Literal["online", "offline"] = "online" if online else "offline"
+        return [] if self.closed else [Emit(wire.Presence(user, state, last_seen_ms))]
+
+    def revoked(self) -> list[Action]:
+        """The session was ended."""
+        return self.end("revoked", "The session was ended.")
+
+    # --- time, and the end ---
+
+    def tick(self, now_ms: int) -> list[Action]:
+        """Let time pass."""
+        self._now = now_ms
+        if self.closed:
+            return []
+        if self.principal is None:
+            return self._tick_before_hello(now_ms - self._opened_ms)
+        left = self.principal.expires_ms - now_ms
+        if left <= 0:
+            return self.end("unauthenticated", "The access token has expired.")
+        if left <= EXPIRING_MS and not self._warned:
+            self._warned = True
+            return [Emit(wire.TokenExpiring(left // 1000))]
+        return []
+
+    def _tick_before_hello(self, waited_ms: int) -> list[Action]:
+        if self._by_header is not None and waited_ms >= IMPLICIT_MS:
+            return self._open(self._by_header, None, background=False)
+        if waited_ms >= HELLO_MS:
+            return self.end("unauthenticated", "There was no hello within 10 s.")
+        return []
+
+    def end(self, word: str, detail: str) -> list[Action]:
+        """Say why, and close with the registry's code; a word without one: by its retry advice."""
+        if self.closed:
+            return []
+        self.closed = True
+        code = CODES[word]
+        close = code.close or (_CLOSE_LATER if code.retry == "later" else _CLOSE_NEVER)
+        after = _DISPLACED_MS if word == "displaced" else _RECONNECT_MS
+        last: list[Action] = [Emit(wire.Bye(word, after + self._spread)), Shut(close, detail)]
+        if code.close is None:
+            return [Emit(wire.Problem("hello", word, detail)), *last]
+        return last
+
+    def _problem(
+        self, frame: str, word: str, detail: str, retry_after_s: float | None = None
+    ) -> list[Action]:
+        return [] if self.closed else [Emit(wire.Problem(frame, word, detail, retry_after_s))]
+
+    def _take(self, limiter: str) -> float:
+        assert self.principal is not None  # noqa: S101 -- handlers run after the hello only
+        return self._wait(limiter, self.principal, self._now)

@@ -1,0 +1,118 @@
+"""A system on a Ray cluster that is there already: its roles are started, and live on without us.
+
+The cluster was made with ``ray up`` or ``ray start``. Every machine of it has Roost installed, the key ring
+at the same path, and reaches the same Kafka, MongoDB and Redis.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any, Final
+
+from cluster import wiring
+from cluster.cli.verbs import coordinator
+from cluster.control import stop_report
+from cluster.control.growth import shards_told
+from cluster.control.membership import waiting_for
+from cluster.settings import Settings
+from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, DONE, Waiting, complain, say, stopped
+from roost.errors import Unavailable
+
+_READY_S: Final = 120.0
+_LOOK_EVERY_S: Final = 0.5
+
+
+async def up(settings: Settings, *, as_json: bool) -> int:
+    """Start the roles on the cluster, or find them there; return the exit code once all run."""
+    if lacks := _lacks(settings):
+        return complain("\n".join(lacks), BAD_USAGE)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    wiring.make_keyring(settings)
+    began = time.monotonic()
+    try:
+        with coordinator(settings):
+            status = await _started(settings)
+    except Unavailable as exc:
+        return complain(exc.detail, DEPENDENCY_AWAY)
+    if status["refused"]:
+        return complain(status["refused"], BAD_USAGE)
+    if not status["ready"]:
+        away = waiting_for(status, "the coordinator")
+        return complain(f"Not ready after {_READY_S:g} s: {away}", DEPENDENCY_AWAY)
+    _announce(settings, status, time.monotonic() - began, as_json=as_json)
+    for sentence in shards_told(settings, status["shards"]):
+        say(sentence)
+    return DONE
+
+
+async def down(settings: Settings) -> int:
+    """Stop the system on the cluster, in order, and return the exit code."""
+    with coordinator(settings) as find_it:
+        from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
+
+        handle = find_it()
+        say("stopping: no more input; what is in the log goes into the store first")
+        try:
+            given_up = await handle.tell({"act": "stop", "kept": True}, stop_report.bound_s(kept=True))
+        except (Unavailable, RoleFailed) as exc:
+            return complain(
+                f"It did not stop in order: {exc} What is not stored is in the log. Try it again.",
+                DID_NOT_HOLD,
+            )
+        handle.kill()
+    return stopped(given_up)
+
+
+def _lacks(settings: Settings) -> list[str]:
+    """Say what many machines need and one machine does without."""
+    urls = {"kafka": settings.kafka.url, "mongo": settings.mongo.url, "redis": settings.redis.url}
+    lacks = [
+        f"On a cluster there is no embedded {server}: set ROOST_{server.upper()}__URL."
+        for server, url in urls.items()
+        if url is None
+    ]
+    if settings.fcm.credentials_file is None:
+        lacks.append("On a cluster there is no embedded push endpoint: set ROOST_FCM__CREDENTIALS_FILE.")
+    return lacks
+
+
+async def _started(settings: Settings) -> dict[str, Any]:
+    """Make the coordinator on the head, or find it; return its status once it is ready or never will be."""
+    from actors.ray_actor import RoleFailed, nodes, spawn  # noqa: PLC0415 -- Ray is joined
+    from cluster.local.ray_head import COORDINATOR  # noqa: PLC0415 -- likewise
+
+    head = next((node.id for node in nodes() if node.head), "")
+    handle = spawn(COORDINATOR, COORDINATOR, settings.model_dump_json(), eager=True, node_id=head)
+    status: dict[str, Any] = {"ready": False, "refused": "", "roles": []}
+    waiting = Waiting(_READY_S)
+    while not (waiting.over or status["ready"] or status["refused"]):
+        await asyncio.sleep(_LOOK_EVERY_S)
+        waiting.say(f"waiting for {waiting_for(status, 'the coordinator')}")
+        try:
+            status = await handle.status()
+        except (Unavailable, RoleFailed):
+            continue
+    return status
+
+
+def _announce(settings: Settings, status: dict[str, Any], took_s: float, *, as_json: bool) -> None:
+    scheme = "http" if settings.tls.certificate is None else "https"
+    gateways = sorted({row["node"] for row in status["roles"] if row["role"] == "gateway"})
+    urls = [f"{scheme}://{address}:{settings.http.port}" for address in gateways]
+    if as_json:
+        ready = {
+            "ready": True,
+            "http": urls,
+            "ray": settings.cluster.address,
+            "server_name": settings.server_name,
+        }
+        sys.stdout.write(json.dumps(ready) + "\n")
+    else:
+        sys.stdout.write(
+            f"Roost is ready after {took_s:.1f} s on {len(status['nodes'])} machines.\n"
+            f"  gateways   {', '.join(urls)}\n"
+            f"Look at it with: roost status --address {settings.cluster.address}\n"
+            f"Stop it with:    roost down --address {settings.cluster.address}\n"
+        )
+    sys.stdout.flush()

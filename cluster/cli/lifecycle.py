@@ -1,0 +1,223 @@
+"""The verbs ``up`` and ``down``, and how all verbs find the coordinator."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+import psutil
+
+from cluster.cli.verbs import find_by, found_by
+from cluster.control import stop_report
+from cluster.control.growth import shards_told
+from cluster.local import runfile
+from cluster.local.servers import ServerFailed
+from cluster.settings import Settings, SettingsInvalid
+from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, SAY_EVERY_S, complain, say, stopped
+from roost.errors import Unavailable
+from telemetry import logs
+
+_DOWN_S: Final = stop_report.bound_s(kept=False) + 60.0
+"""The roles' stop, then Ray's and the servers'."""
+
+_COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
+_FORGETS: Final = (
+    "The embedded log is Tansu's and keeps nothing across a crash of its own; an orderly stop stores all of "
+    "it. One that keeps what it confirmed is made by: make setup, or python broker/build.py in the sources."
+)
+
+
+class Up:
+    """``roost up``."""
+
+    help = "the whole system on this machine; what has no URL is started embedded"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare addresses, counts and ``--json``."""
+        parser.add_argument("--port", type=int, help="HTTP port (8080); 0: any free one")
+        parser.add_argument("--data", metavar="DIR", help="data folder (./data)")
+        for role in _COUNTS:
+            parser.add_argument(f"--{role}", type=int, metavar="N", help=f"number of {role} (1)")
+        for server in ("kafka", "mongo", "redis"):
+            parser.add_argument(
+                f"--{server}", metavar="URL", help=f"your own {server} instead of an embedded one"
+            )
+        parser.add_argument(
+            "--address",
+            metavar="HOST:PORT",
+            help="Ray cluster to run on (`auto`: this machine's); then it returns",
+        )
+        parser.add_argument("--json", action="store_true", help="print one ready line as JSON, nothing else")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Start, serve until a signal, stop in order."""
+        try:
+            settings = Settings.load(_changes(args))
+        except SettingsInvalid as exc:
+            return complain(str(exc), BAD_USAGE)
+        if settings.cluster.address is not None:
+            from cluster.cli import join  # noqa: PLC0415 -- what it loads takes longer than the rest
+
+            return asyncio.run(join.up(settings, as_json=args.json))
+        running = runfile.read(settings.data)
+        if running is not None:
+            return complain(
+                f"It runs already: process {running.pid} uses the data folder {running.data}.", BAD_USAGE
+            )
+        settings.data.mkdir(parents=True, exist_ok=True)
+        logs.configure(settings.log_level, "up", "up", settings.data / "logs")
+        return asyncio.run(_up(settings, as_json=args.json))
+
+
+class Down:
+    """``roost down``."""
+
+    help = "stop the system that runs with this data folder, in order"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare ``--data`` and ``--address``."""
+        find_by(parser)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Send the signal and wait until the process is gone."""
+        try:
+            settings = found_by(args)
+        except SettingsInvalid as exc:
+            return complain(str(exc), BAD_USAGE)
+        if settings.cluster.address is not None:
+            from cluster.cli import join  # noqa: PLC0415 -- likewise
+
+            return asyncio.run(join.down(settings))
+        data = settings.data
+        running = runfile.read(data)
+        process = running.process() if running is not None else None
+        if process is None:
+            return complain(f"Nothing runs with the data folder {data}.", DID_NOT_HOLD)
+        say(f"stopping process {process.pid}")
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_DOWN_S)
+        except psutil.TimeoutExpired:
+            return complain(
+                f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD
+            )
+        ended = runfile.stopped(data, process.pid)
+        if ended is None:
+            return complain(
+                f"Process {process.pid} is gone, and did not say what became of the log; see {data}/logs.",
+                DID_NOT_HOLD,
+            )
+        return stopped(ended.given_up)
+
+
+async def _up(settings: Settings, *, as_json: bool) -> int:
+    from cluster.local.system import Refused, System, started  # noqa: PLC0415 -- loads what other verbs do not need
+
+    system = System(settings)
+    began = time.monotonic()
+    try:
+        starting = asyncio.current_task()
+        assert starting is not None  # noqa: S101 -- asyncio.run made one
+        _on_signal(starting.cancel)
+        async with _progress(system), started(system) as running:
+            stop = asyncio.Event()
+            _on_signal(stop.set)  # again, since Ray has put its own handler there meanwhile
+            if system.forgets:
+                say(_FORGETS)
+            for sentence in shards_told(settings, system.shards):
+                say(sentence)
+            _announce(running, time.monotonic() - began, as_json=as_json)
+            await stop.wait()
+            say("stopping: no more input; what is in the log goes into the store first")
+    except (Refused, SettingsInvalid) as exc:
+        failure, code = str(exc), BAD_USAGE
+    except (Unavailable, ServerFailed) as exc:
+        failure, code = str(exc), DEPENDENCY_AWAY
+    except asyncio.CancelledError:
+        failure, code = "Interrupted while it started.", DID_NOT_HOLD
+    else:
+        return stopped(system.given_up)
+    return complain("\n".join([failure, *system.given_up]), code)
+
+
+def _on_signal(call: Callable[[], object]) -> None:
+    """Run the call at the first Ctrl-C or SIGTERM; more of them change nothing."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _once, call)
+
+
+def _once(call: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: None)
+    call()
+
+
+@asynccontextmanager
+async def _progress(system: Any) -> AsyncIterator[None]:
+    """Say every two seconds what is being waited for, while something is."""
+    ticker = asyncio.create_task(_tick(system))
+    try:
+        yield
+    finally:
+        ticker.cancel()
+        await asyncio.gather(ticker, return_exceptions=True)
+
+
+async def _tick(system: Any) -> None:
+    said, since = "", time.monotonic()
+    while True:
+        await asyncio.sleep(SAY_EVERY_S)
+        if not system.step:
+            since = time.monotonic()
+        elif system.step != said:
+            said = system.step
+            say(f"{said} ({time.monotonic() - since:.0f} s)")
+
+
+def _announce(running: runfile.Running, took_s: float, *, as_json: bool) -> None:
+    fields: dict[str, Any] = msgspec.to_builtins(running)
+    if as_json:
+        ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}
+        sys.stdout.write(json.dumps(ready) + "\n")
+    else:
+        sys.stdout.write(
+            f"Roost is ready after {took_s:.1f} s.\n"
+            f"  page       {running.http}/\n"
+            f"  API docs   {running.http}/docs\n"
+            f"  log        {running.kafka}\n"
+            f"  store      {running.mongo}\n"
+            f"  cache      {running.redis}\n"
+            f"  pushes     {running.fcm + '/pushes' if running.fcm else 'Firebase Cloud Messaging'}\n"
+            f"  metrics    {running.metrics or 'nowhere'}\n"
+            f"  Ray        {running.ray}\n"
+            f"  data       {running.data}\n"
+            f"Stop it with Ctrl-C or: roost down --data {running.data}\n"
+        )
+    sys.stdout.flush()
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if args.data is not None:
+        changes["data"] = args.data
+    if args.port is not None:
+        changes["http"] = {"port": args.port}
+    cluster = {key: getattr(args, key) for key in (*_COUNTS, "address") if getattr(args, key) is not None}
+    if cluster:
+        changes["cluster"] = cluster
+    for server in ("kafka", "mongo", "redis"):
+        if (url := getattr(args, server)) is not None:
+            changes[server] = {"url": url}
+    return changes
+
+
+up = Up()
+down = Down()

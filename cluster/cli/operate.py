@@ -1,0 +1,165 @@
+"""``scale``, ``drain``, ``undrain``, ``upgrade``: a wish told to the coordinator, followed to its end."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from cluster.cli.verbs import coordinator, find_by, found_by
+from cluster.control.node_placement import ROLES
+from cluster.settings import SettingsInvalid
+from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, Waiting, complain, say
+from roost.errors import Unavailable
+
+_LOOK_EVERY_S: Final = 0.2
+_RESTARTS_S: Final = 1.0
+_LONGEST_S: Final = 300.0
+
+
+class Scale:
+    """``roost scale``."""
+
+    help = "change how many there are of a role, or add shards, while everything runs"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare ``ROLE=N ...`` and ``shards=N``."""
+        parser.add_argument(
+            "counts",
+            nargs="+",
+            metavar="ROLE=N",
+            help=f"a role ({', '.join(ROLES)}) and its number; or shards=N: twice as many, or four times ...",
+        )
+        find_by(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask for it, and wait until it is so."""
+        counts: dict[str, int] = {}
+        for each in args.counts:
+            role, _, number = each.partition("=")
+            if not number.isdecimal():
+                return complain(f"{each!r} is not of the form ROLE=N, for example host=4.", BAD_USAGE)
+            counts[role] = int(number)
+        if "shards" in counts:
+            if len(counts) > 1:
+                return complain("Add shards by themselves, then scale the roles: two calls.", BAD_USAGE)
+            return _carry_out(args, {"act": "grow", "what": counts["shards"]})
+        return _carry_out(args, {"act": "scale", "what": counts})
+
+
+class Drain:
+    """``roost drain``."""
+
+    help = "move everything away from a machine or a role, and prove that nothing is missing"
+    _act, _target, _what = "drain", "NODE|HOST", "a machine (address or name) or a role (host-2)"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what it is done to, and how the system is found."""
+        parser.add_argument("target", metavar=self._target, help=self._what)
+        find_by(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask for it, and wait until it is so."""
+        return _carry_out(args, {"act": self._act, "what": args.target})
+
+
+class Undrain(Drain):
+    """``roost undrain``."""
+
+    help = "let a drained machine have roles again"
+    _act, _target, _what = "undrain", "NODE", "a machine (address or name)"
+
+
+class Upgrade:
+    """``roost upgrade``."""
+
+    help = "put a new process in the place of each, one by one: they run the release that is installed now"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare how the system is found."""
+        find_by(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask for it, and wait until it is so; the coordinator comes last."""
+        wish = {"act": "upgrade", "what": True}
+        return _carry_out(args, wish, afterwards=_coordinator_renewed)
+
+
+async def _coordinator_renewed(handle: Any) -> str:
+    """Have the coordinator begin a new life; returns a line for people."""
+    from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
+
+    await handle.tell({"act": "restart"})
+    waiting = Waiting(_LONGEST_S)
+    await asyncio.sleep(_RESTARTS_S)
+    while not waiting.over:
+        try:
+            status = await handle.status()
+        except (Unavailable, RoleFailed):
+            status = {"ready": False}
+        if status["ready"]:
+            releases = ", ".join(sorted({row["release"] for row in status["roles"] if row.get("release")}))
+            return f"coordinator renewed after {waiting.took_s:.1f} s; all roles run release {releases}."
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise Unavailable("The coordinator did not come back. See its log.")
+
+
+def _carry_out(
+    args: argparse.Namespace,
+    wish: dict[str, Any],
+    afterwards: Callable[[Any], Coroutine[Any, Any, str]] | None = None,
+) -> int:
+    try:
+        settings = found_by(args)
+    except SettingsInvalid as exc:
+        return complain(str(exc), BAD_USAGE)
+    with coordinator(settings) as find_it:
+        work = asyncio.run(_followed(find_it(), wish, quiet=args.json))
+        if afterwards is not None and work.get("done") and not work["failure"]:
+            work["lines"].append(asyncio.run(afterwards(find_it())))
+    if "refused" in work:
+        return complain(work["refused"], BAD_USAGE)
+    if args.json:
+        sys.stdout.write(json.dumps({"lines": work["lines"], "failure": work["failure"]}) + "\n")
+    if work["failure"]:
+        return complain(work["failure"], DID_NOT_HOLD)
+    if not args.json:
+        sys.stdout.write("\n".join([*work["lines"], "See it with: roost status"]) + "\n")
+    return DONE
+
+
+async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Return the work when it is over, or why it was refused."""
+    from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
+
+    begun: dict[str, Any] = await handle.tell(wish)
+    if "refused" in begun:
+        return begun
+    waiting = Waiting(_LONGEST_S)
+    title = f"scale shards={wish['what']}" if wish["act"] == "grow" else f"{wish['act']} {wish['what']}"
+    work: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
+    while not waiting.over:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        if not quiet:
+            waiting.say(f"{title}: {work.get('stage') or 'under way'}")
+        try:
+            found = await handle.tell({"act": "work", "number": begun["number"]})
+        except (Unavailable, RoleFailed) as exc:
+            say(f"The coordinator does not answer: {exc}")
+            continue
+        if "refused" in found:
+            return work | {"failure": found["refused"]}
+        work = found
+        if work["done"]:
+            return work
+    return work | {"failure": f"It is not over after {_LONGEST_S:g} s. See `roost status`."}
+
+
+scale = Scale()
+upgrade = Upgrade()
+drain = Drain()
+undrain = Undrain()

@@ -1,0 +1,53 @@
+"""What the operator's verbs share: how a running system is named, and the way to its coordinator."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cluster.local import runfile
+from cluster.settings import Settings
+
+
+def find_by(parser: argparse.ArgumentParser) -> None:
+    """Declare how a running system is found: ``--data`` and ``--address``."""
+    parser.add_argument("--data", metavar="DIR", help="data folder of a system on this machine (./data)")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="Ray cluster that it runs on (`auto`: this machine's)"
+    )
+
+
+def found_by(args: argparse.Namespace) -> Settings:
+    """Return the settings, with what ``--data`` and ``--address`` say.
+
+    Raises:
+        SettingsInvalid: The settings are wrong.
+    """
+    changes: dict[str, Any] = {}
+    if args.data is not None:
+        changes["data"] = args.data
+    if args.address is not None:
+        changes["cluster"] = {"address": args.address}
+    return Settings.load(changes)
+
+
+@contextmanager
+def coordinator(settings: Settings) -> Iterator[Callable[[], Any]]:
+    """Join the Ray cluster of the settings, or of their data folder; inside, a call finds the coordinator.
+
+    Raises:
+        Unavailable: Nothing runs with this data folder, or there is no such cluster.
+    """
+    from cluster.local.ray_head import COORDINATOR, prepare_ray  # noqa: PLC0415 -- loads what `down` does not need
+
+    address = settings.cluster.address
+    if address is None:
+        address = runfile.found(settings.data).ray
+        prepare_ray(settings.data)
+    from actors.ray_actor import connect_ray, find, leave_ray  # noqa: PLC0415 -- after `prepare_ray`
+
+    connect_ray(address)
+    try:
+        yield lambda: find(COORDINATOR, COORDINATOR)
+    finally:
+        leave_ray()

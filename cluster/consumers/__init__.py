@@ -1,0 +1,1 @@
+"""The Kafka consumers: routers for messages, pushers for wake-ups."""

@@ -1,0 +1,87 @@
+"""The one door to pyfcm: it builds the message and holds the credential; our own session carries it.
+
+pyfcm's asynchronous call cannot run inside a running loop, and its synchronous one can block a thread
+for minutes.
+"""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import aiohttp
+from pyfcm import FCMNotification
+from pyfcm.errors import FCMError
+
+from cluster.consumers.push_rules import ANDROID_PRIORITIES, Answer, read_answer
+from cluster.settings import Fcm
+
+WAKE_UP: Final = {"roost": "sync"}
+"""All that a push says: neither who wrote, nor what, nor how much."""
+
+_CREDENTIAL_S: Final = 1800.0
+_REQUEST_S: Final = 20.0
+
+
+class FcmSender:
+    """Sends wake-ups to one FCM project."""
+
+    def __init__(self, settings: Fcm) -> None:
+        base = {} if settings.endpoint is None else {"FCM_END_POINT_BASE": f"{settings.endpoint}/v1/projects"}
+        notification: Any = type("Notification", (FCMNotification,), base)
+        self._fcm = notification(
+            service_account_file=str(settings.credentials_file), project_id=settings.project
+        )
+        self._ttl_s, self._connections = settings.ttl_s, settings.concurrency
+        self._session: aiohttp.ClientSession | None = None
+        self._headers: dict[str, str] | None = None
+        self._headers_until = 0.0
+        self._renewing = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "fcm-credential")
+
+    async def send(self, token: str, *, urgent: bool) -> Answer:
+        """Send one wake-up and return what FCM said; status 0 if nothing came back."""
+        try:
+            headers = await self._authorized()
+            async with self._opened().post(
+                self._fcm.fcm_end_point, data=self.message(token, urgent=urgent), headers=headers
+            ) as response:
+                return read_answer(response.status, response.headers, await response.read())
+        except FCMError as exc:
+            return Answer(0, text=f"no credential: {exc}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            return Answer(0, text=type(exc).__name__)
+
+    def message(self, token: str, *, urgent: bool) -> bytes:
+        """Return the request's body."""
+        android = {"priority": ANDROID_PRIORITIES[urgent], "ttl": f"{self._ttl_s}s"}
+        body: bytes = self._fcm.parse_payload(fcm_token=token, data_payload=WAKE_UP, android_config=android)
+        return body
+
+    def renew(self) -> None:
+        """Fetch a new credential before the next send."""
+        self._headers = None
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._session is not None:
+            await self._session.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _authorized(self) -> dict[str, str]:
+        """Return the headers with the credential; the blocking fetch runs in a thread, once for all."""
+        async with self._renewing:
+            if self._headers is None or time.monotonic() > self._headers_until:
+                loop = asyncio.get_running_loop()
+                self._headers = await loop.run_in_executor(self._thread, self._fcm.request_headers)
+                self._headers_until = time.monotonic() + _CREDENTIAL_S
+            assert self._headers is not None  # noqa: S101 -- set above
+            return self._headers
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                timeout=aiohttp.ClientTimeout(total=_REQUEST_S),
+            )
+        return self._session

@@ -1,0 +1,139 @@
+"""Keeps a role that was cut off from acting on an old map.
+
+The coordinator visits every role twice a second. A role that was not visited for a while cannot know whether
+its place was given to another life, on another machine, so it asks the store:
+
+* another life has its name, or nobody has it any more: the process ends;
+* there is a newer map: it takes that;
+* the store does not answer either: no shard is here or elsewhere until somebody answers, so that nobody is
+  shown a mailbox that goes on in another place.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import structlog
+from msgspec.structs import replace
+
+from actors.service import INCARNATION, Address, ClusterView, Service
+from cluster.control.log_lifecycle import RECREATING
+from roost.errors import Unavailable
+from storage.ports import ClusterState
+from storage.records import LogState, ShardMap
+
+SILENCE_S: Final = 2.0
+"""Without a visit for this long the store is asked."""
+
+DOUBT_S: Final = 5.0
+"""Without a visit or an answer of the store for this long no map counts any more."""
+
+LOOK_EVERY_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+def fenced(service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> Service:
+    """Return the same service, which calls ``end`` when another life has its place."""
+    return cast("Service", Fence(service, name, store, end))
+
+
+class Fence:
+    """Knows when its role was visited last; everything else is the service's."""
+
+    def __init__(self, service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> None:
+        self._service, self._name, self._store, self._end = service, name, store, end
+        self._view: ClusterView | None = None
+        self._known_s = 0.0
+        self._in_doubt = False
+        self._watching: asyncio.Task[None] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    async def start(self) -> Address | None:
+        """Start the service, and watch."""
+        address = await self._service.start()
+        self._watching = asyncio.create_task(self._watch(), name="fence")
+        return address
+
+    async def apply(self, view: ClusterView) -> None:
+        """The coordinator is here, with the newest map."""
+        if self._view is None or view.version >= self._view.version:
+            self._view = view
+        await self._certain()
+        await self._service.apply(view)
+
+    async def status(self) -> dict[str, Any]:
+        """The coordinator is here."""
+        await self._certain()
+        return await self._service.status()
+
+    async def stop(self) -> list[str]:
+        """Stop both."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        return await self._service.stop()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._view is None or _now_s() - self._known_s < SILENCE_S:
+                continue
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._ask(self._view)
+            except (Unavailable, TimeoutError):
+                if not self._in_doubt and _now_s() - self._known_s > DOUBT_S:
+                    await self._doubt(self._view)
+
+    async def _ask(self, view: ClusterView) -> None:
+        """Take what the store says about the map."""
+        stored = await self._store.shard_map()
+        if stored is not None and stored.version > view.version:
+            life = stored.incarnations.get(self._name)
+            if life not in {INCARNATION, ""}:
+                log.error("replaced", version=stored.version, by=life)
+                self._end()
+                return
+            states = await self._store.log_states()
+            if await self._store.phase() == RECREATING or len(states) != len(stored.hosts):
+                raise Unavailable("The log is being made anew: its bases are there, and it is not.")
+            newer = _view_of(stored, [states[shard] for shard in sorted(states)])
+            log.warning("map_from_store", version=newer.version, before=view.version)
+            self._view = newer
+            await self._service.apply(newer)
+        await self._certain()
+
+    async def _certain(self) -> None:
+        """Somebody who knows was asked: what is in the view counts."""
+        self._known_s = _now_s()
+        if self._in_doubt and self._view is not None:
+            self._in_doubt = False
+            log.warning("certain_again", version=self._view.version)
+            await self._service.apply(self._view)
+
+    async def _doubt(self, view: ClusterView) -> None:
+        self._in_doubt = True
+        log.error("in_doubt", version=view.version, silent_s=round(_now_s() - self._known_s, 1))
+        await self._service.apply(replace(view, hosts=("",) * view.shards))
+
+
+def _view_of(stored: ShardMap, states: Sequence[LogState]) -> ClusterView:
+    return ClusterView(
+        version=stored.version,
+        hosts=stored.hosts,
+        routers=stored.routers,
+        pushers=stored.pushers,
+        bases=tuple(state.base for state in states),
+        pushes=tuple(state.pushes for state in states),
+        addresses=stored.addresses,
+        incarnations=stored.incarnations,
+        records=stored.records,
+        since=stored.since,
+    )
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

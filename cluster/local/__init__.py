@@ -1,0 +1,1 @@
+"""Everything that runs servers and Ray on one machine."""

@@ -1,0 +1,162 @@
+"""The embedded FCM endpoint: speaks the HTTP v1 API and shows the pushes instead of sending them.
+
+Run as ``python -m cluster.local.fcm_endpoint --port PORT``. It also answers the token endpoint of the
+throwaway service account that ``write_service_account`` makes, and checks what it is handed: a push
+without a granted credential gets FCM's 401.
+
+Error bodies: Source: Firebase, "FCM error codes" and google.rpc.Status.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+from collections import deque
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from aiohttp import web
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from roost.clock import Clock, now_ms
+
+PROJECT: Final = "roost-embedded"
+KEPT: Final = 100_000
+MODES: Final = ("ok", "unregistered", "quota", "unavailable", "slow")
+
+_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_SLOW_S: Final = 3.0
+_TYPE: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+
+
+class FcmEndpoint:
+    """State of the endpoint: what it received, and how it answers."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._pushes: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._received = 0
+        self._mode = "ok"
+        self._retry_after_s: float | None = None
+        self._granted: set[str] = set()
+
+    def app(self) -> web.Application:
+        """Return the web application."""
+        app = web.Application()
+        app.router.add_post("/token", self._token)
+        app.router.add_post("/v1/projects/{project}/messages:send", self._send)
+        app.router.add_get("/pushes", self._list)
+        app.router.add_post("/behaviour", self._behave)
+        return app
+
+    async def _token(self, request: web.Request) -> web.Response:
+        """Grant a credential for a signed assertion (RFC 7523); whose key it is does not matter here."""
+        form = await request.post()
+        try:
+            claims = jwt.decode(str(form["assertion"]), options={"verify_signature": False})
+            granted = form["grant_type"] == _GRANT and "iss" in claims
+        except (KeyError, jwt.InvalidTokenError):
+            granted = False
+        if not granted:
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        token = secrets.token_urlsafe(24)
+        self._granted.add(token)
+        return web.json_response({"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
+
+    async def _send(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self._granted:
+            return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.", None)
+        try:
+            message = (await request.json())["message"]
+            token = str(message["token"])
+        except (ValueError, LookupError, TypeError):
+            return _error(
+                400, "INVALID_ARGUMENT", "Request contains an invalid argument.", "INVALID_ARGUMENT"
+            )
+        refusal = await self._refusal()
+        if refusal is not None:
+            return refusal
+        self._received += 1
+        self._pushes.append({"token": token, "message": message, "at_ms": self._clock()})
+        name = f"projects/{request.match_info['project']}/messages/0:{secrets.token_hex(12)}"
+        return web.json_response({"name": name})
+
+    async def _refusal(self) -> web.Response | None:
+        match self._mode:
+            case "unregistered":
+                return _error(404, "NOT_FOUND", "Requested entity was not found.", "UNREGISTERED")
+            case "quota":
+                text = "Sending limit exceeded for the message target."
+                return self._later(_error(429, "RESOURCE_EXHAUSTED", text, "QUOTA_EXCEEDED"))
+            case "unavailable":
+                text = "The service is currently unavailable."
+                return self._later(_error(503, "UNAVAILABLE", text, "UNAVAILABLE"))
+            case "slow":
+                await asyncio.sleep(_SLOW_S if self._retry_after_s is None else self._retry_after_s)
+        return None
+
+    def _later(self, response: web.Response) -> web.Response:
+        if self._retry_after_s is not None:
+            response.headers["Retry-After"] = str(max(1, round(self._retry_after_s)))
+        return response
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """Show what came; ``?after=N`` leaves out the first N, for whoever looks again and again."""
+        after = request.query.get("after", "0")
+        if not after.isdecimal():
+            return web.json_response({"error": "after is a number"}, status=400)
+        gone = self._received - len(self._pushes)
+        return web.json_response(list(islice(self._pushes, max(0, int(after) - gone), None)))
+
+    async def _behave(self, request: web.Request) -> web.Response:
+        wanted = await request.json()
+        if wanted.get("mode") not in MODES:
+            return web.json_response({"error": f"mode is one of {', '.join(MODES)}"}, status=400)
+        self._mode, self._retry_after_s = wanted["mode"], wanted.get("retry_after_s")
+        return web.json_response({"mode": self._mode, "retry_after_s": self._retry_after_s})
+
+
+def _error(status: int, word: str, text: str, code: str | None) -> web.Response:
+    details = [{"@type": _TYPE, "errorCode": code}] if code is not None else []
+    error = {"code": status, "message": text, "status": word, "details": details}
+    return web.json_response({"error": error}, status=status)
+
+
+def write_service_account(path: Path, base_url: str) -> None:
+    """Write a service-account file with a key of its own whose credentials come from this endpoint."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    content = {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "private_key_id": secrets.token_hex(20),
+        "private_key": pem.decode(),
+        "client_email": f"pusher@{PROJECT}.invalid",
+        "client_id": "0",
+        "token_uri": f"{base_url}/token",
+    }
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file)
+
+
+def main() -> None:
+    """Serve until a signal."""
+    parser = argparse.ArgumentParser(description="An FCM endpoint that shows the pushes it is sent.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="IP address to listen on (127.0.0.1)")
+    parser.add_argument("--account", type=Path, help="where to write a service account before it serves")
+    arguments = parser.parse_args()
+    if arguments.account is not None:
+        write_service_account(arguments.account, f"http://{arguments.host}:{arguments.port}")
+    web.run_app(FcmEndpoint(now_ms).app(), host=arguments.host, port=arguments.port, print=None)
+
+
+if __name__ == "__main__":
+    main()

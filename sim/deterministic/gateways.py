@@ -1,0 +1,164 @@
+"""A gateway of the run: the real accept path, numbering and links, and one question of its own."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from actors.rpc import messages as m
+from actors.service import ClusterView
+from api.identity.directory import Person, person_of
+from api.identity.tokens import Principal
+from api.mailbox.progress import find_message, has_been_delivered
+from api.sending.accept import Sender
+from api.sending.admission import Reason
+from api.sending.send_request import Outgoing
+from api.sending.sequence import Sequencer
+from roost.clock import Clock
+from roost.ids import shard_of
+from sim.deterministic.logs import PromptWriter
+from sim.deterministic.reaching import Replied, StepLinks
+from sim.deterministic.stores import Cache, Store
+from sim.deterministic.turns import finish
+from storage.ports import Accepted
+from storage.records import MessageRecord, decode_record
+
+
+class PromptSequencer(Sequencer):
+    """Numbers records; looks for a new base once instead of for five seconds."""
+
+    def _in_doubt(self) -> bool:
+        # Nobody here waits with writing until the gateways have the map.
+        return True
+
+    def _now_s(self) -> float:
+        return 0.0
+
+    async def _settle(self, lowest: Any, before: Any) -> frozenset[int]:
+        await self.resync()
+        return frozenset(
+            shard
+            for shard, offset in lowest.items()
+            if self.base_of(shard) == before[shard][0] and offset <= before[shard][1]
+        )
+
+
+class PromptDirectory:
+    """Who is who, always read anew."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def peek(self, username: str) -> Person | None:
+        """Return the user."""
+        user = self._store.users.get(username)
+        return None if user is None else person_of(user, self._store.devices[username])
+
+    async def people(self, usernames: Any) -> dict[str, Person]:
+        """Return those who exist."""
+        found = ((name, self.peek(name)) for name in usernames)
+        return {name: person for name, person in found if person is not None}
+
+
+class PromptSender(Sender):
+    """The accept path; a send is a round of its own, done at once."""
+
+    def accept(self, item: Outgoing) -> None:
+        """Take one send through."""
+        self._quick += 1
+        finish(self._round([item]))
+
+    def _schedule(self) -> None:
+        """Nothing waits here."""
+
+    def _shed(self, device: str, reason: Reason) -> None:
+        """Nothing waits here."""
+
+    def _spawn(self, work: Any) -> None:
+        finish(work)
+
+
+class Gateway:
+    """One life of a gateway."""
+
+    def __init__(self, name: str, store: Store, cache: Cache, writer: PromptWriter, clock: Clock) -> None:
+        self.name, self.clock, self.writer = name, clock, writer
+        self._store = store
+        self._cache = cache
+        self.sequencer = PromptSequencer(writer, cast("Any", store))
+        directory = cast("Any", PromptDirectory(store))
+        self.sender = PromptSender(cast("Any", store), cast("Any", cache), self.sequencer, directory, clock)
+        self.hosts = StepLinks(name, clock)
+
+    # --- the map and questions ---
+
+    @property
+    def version(self) -> int:
+        """Version of the map it goes by."""
+        return self.hosts.view.version if self.hosts.view is not None else 0
+
+    def learn(self, view: ClusterView) -> None:
+        """Take the map, as `api.gateway.Gateway.apply`."""
+        if view.version >= self.version:
+            self.sequencer.adopt(view.bases, view.records)
+            self.hosts.apply(view)
+
+    def ask(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+        """Ask the user's host."""
+        self.hosts.put(user, make, replied)
+
+    def _shard(self, user: str) -> int:
+        return shard_of(user, self.hosts.view.shards) if self.hosts.view is not None else -1
+
+    # --- questions over HTTP ---
+
+    def message_state(
+        self,
+        who: Principal,
+        message_id: str,
+        to: str,
+        answered: Callable[[dict[str, Any] | None], None],
+        away: Callable[[], None],
+    ) -> None:
+        """Say what became of a message, as ``GET /v1/messages/{id}`` (`api.routes.messages`)."""
+        sent = (
+            self.sender.answers.get((who.device, message_id))
+            or finish(self._cache.recall([(who.device, message_id)]))[0]
+        )
+        if self.hosts.view is None:
+            away()
+            return
+        if sent is None or not self._survives(to, sent.seq):
+            sent = self._find(who, message_id, to) or sent
+        if sent is None or not self._survives(to, sent.seq):
+            answered(None)
+            return
+        found = sent
+
+        def replied(answer: m.Answer | None) -> None:
+            if isinstance(answer, m.Marks):
+                answered(self._progress(who.user, message_id, to, found.seq, answer))
+            else:
+                away()
+
+        self.ask(who.user, lambda call: m.Watermarks(call, who.user, to), replied)
+
+    def _find(self, who: Principal, message_id: str, to: str) -> Accepted | None:
+        document = finish(find_message(cast("Any", self._store), who.user, to, message_id))
+        if document is None:
+            return None
+        record = decode_record(document.record)
+        at_ms = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
+        return Accepted(to, document.seq, at_ms, b"")
+
+    def _survives(self, to: str, seq: int) -> bool:
+        return finish(self.sequencer.survives(to, seq))
+
+    def _progress(self, sender: str, message_id: str, to: str, seq: int, marks: m.Marks) -> dict[str, Any]:
+        state = "accepted"
+        log = self._store.logs[self._shard(to)]
+        if marks.delivered_seq >= seq:
+            state = "read" if marks.read_seq >= seq else "delivered"
+        elif finish(has_been_delivered(cast("Any", self._store), sender, to, message_id)):
+            state = "delivered"
+        elif log.handled(seq) or finish(self._store.exists(to, seq)):
+            state = "stored"
+        return {"id": message_id, "to": to, "seq": seq, "state": state}

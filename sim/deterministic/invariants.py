@@ -1,0 +1,316 @@
+"""What must hold: everything that people meant, sent and were told, and the checks on it.
+
+Cheap checks run with every step, the rest when the run has come to rest.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from msgspec import Struct, field
+
+from actors.user import effects as do
+from roost import wire
+from roost.client import events
+from roost.client.state import State
+from sim.deterministic.stores import Store
+from storage.records import MessageRecord, decode_record
+
+
+class Violation(Exception):  # noqa: N818 -- named for what was found
+    """An invariant does not hold.
+
+    Attributes:
+        kind: One word for it.
+    """
+
+    def __init__(self, kind: str, story: str) -> None:
+        super().__init__(f"{kind}: {story}")
+        self.kind = kind
+
+
+class Message(Struct):
+    """A message that somebody meant to send.
+
+    Attributes:
+        order: Position among all messages of the sending device.
+        seqs: Every number that the log gave it.
+        kept_by: Devices whose app has it for good.
+        saved: The sender's phone has it for good.
+        read: A device that has it was told to mark it as read.
+    """
+
+    id: str
+    sender: str
+    device: str
+    to: str
+    content: bytes
+    order: int
+    seqs: list[int] = field(default_factory=list)
+    kept_by: list[str] = field(default_factory=list)
+    saved: bool = False
+    read: bool = False
+
+
+class Told(Struct):
+    """What one device's app was told.
+
+    Attributes:
+        ids: Messages, in order.
+        numbers: The number that each came with.
+        kept: How many of them survive a kill.
+        chain: seq of the last entry on this connection.
+        marks: Last watermarks of each peer in receipt entries.
+        refused: How often the server did not know its cursor.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+    chain: int = 0
+    marks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    refused: int = 0
+
+
+class Truth:
+    """What really happened, seen from outside of the rules.
+
+    Attributes:
+        logs_lost: How many logs were lost.
+        parted: Some host lost a shard, or died, with what it had to store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.messages: dict[str, Message] = {}
+        self.owner: dict[str, str] = {}
+        self._told: dict[str, Told] = defaultdict(Told)
+        self._by_pair: dict[tuple[str, str], list[Message]] = defaultdict(list)
+        self._read: dict[tuple[str, str], int] = {}
+        self._blocked: dict[tuple[str, str], list[tuple[int, int | None]]] = defaultdict(list)
+        self._gone: set[tuple[str, int]] = set()
+        self.logs_lost = 0
+        self.parted = False
+        self._meant = 0
+
+    # --- the sender's side ---
+
+    def meant(self, device: str, to: str, message_id: str, content: bytes) -> None:
+        """An app hands a message to the client."""
+        self._meant += 1
+        message = Message(message_id, self.owner[device], device, to, content, self._meant)
+        self.messages[message_id] = message
+        self._by_pair[message.sender, to].append(message)
+
+    def saved(self, device: str, state: State) -> None:
+        """A phone has saved its profile."""
+        for message_id in state.outbox:
+            self.messages[message_id].saved = True
+        told = self._told[device]
+        for message_id in told.ids[told.kept :]:
+            self.messages[message_id].kept_by.append(device)
+        told.kept = len(told.ids)
+
+    def killed(self, device: str) -> None:
+        """An app was killed: what it did not save never was."""
+        told = self._told[device]
+        del told.ids[told.kept :]
+        told.marks.clear()
+        for message in [m for m in self.messages.values() if m.device == device and not m.saved]:
+            del self.messages[message.id]
+            self._by_pair[message.sender, message.to].remove(message)
+
+    def appended(self, seq: int, value: bytes) -> None:
+        """The log has taken a record, with this number."""
+        record = decode_record(value)
+        if isinstance(record, MessageRecord):
+            message = self.messages.get(record.cause)
+            if message is None:
+                raise Violation("phantom", f"nobody sent {record}")
+            message.seqs.append(seq)
+
+    def log_lost(self, users: list[str]) -> None:
+        """A log is gone: what of it is not stored may never become an entry."""
+        self.logs_lost += 1
+        for message in self.messages.values():
+            if message.to in users:
+                stored = self._store.documents.get(message.to, {})
+                self._gone |= {(message.to, seq) for seq in message.seqs if seq not in stored}
+
+    def effect(self, user: str, effect: do.Effect) -> None:
+        """An actor wants something done."""
+        if isinstance(effect, do.PutBlock):
+            self._blocked[user, effect.block.peer].append((effect.block.since_seq, effect.block.until_seq))
+        elif isinstance(effect, do.EmitReceipt):
+            self._check_claims(effect.to, user, effect.delivered_seq, effect.read_seq)
+
+    def is_blocked(self, message: Message) -> bool:
+        """Say whether some record of the message fell into a block."""
+        return any(
+            since <= seq and (until is None or seq < until)
+            for since, until in self._blocked[message.to, message.sender]
+            for seq in message.seqs
+        )
+
+    def _went_down(self, message: Message) -> bool:
+        return all((message.to, seq) in self._gone for seq in message.seqs)
+
+    def _came_late(self, message: Message) -> bool:
+        """Say whether it was stored when its log was gone, by a host that does not serve its shard any more.
+
+        Who serves the shard now may have told devices of later entries by then: they never ask for it.
+        """
+        stored = self._store.documents.get(message.to, {})
+        return self.parted and self._went_down(message) and any(seq in stored for seq in message.seqs)
+
+    def is_open(self, message_id: str) -> bool:
+        """Say whether a message is to be delivered yet, or its sender is yet to be told that it was."""
+        message = self.messages[message_id]
+        if self._blocked[message.to, message.sender]:  # watermarks may stand still then
+            return not message.kept_by and not self.is_blocked(message)
+        return True
+
+    # --- the receiver's side ---
+
+    def ready(self, device: str, cursor: int) -> None:
+        """The server says where the stream begins."""
+        self._told[device].chain = cursor
+
+    def cursor_refused(self, device: str) -> None:
+        """The server does not know the phone's cursor."""
+        if not self.logs_lost:
+            raise Violation("cursor", f"the cursor of {device} is not known, and no log was lost")
+        self._told[device].refused += 1
+
+    def gap(self, device: str) -> None:
+        """The client has found an omission."""
+        raise Violation("chain", f"{device} sees a gap in its entries")
+
+    def arrived(self, user: str, device: str, entry: Any) -> None:
+        """An entry came over the wire."""
+        told = self._told[device]
+        if entry.prev != told.chain or entry.seq <= entry.prev:
+            raise Violation("chain", f"{device} has {told.chain}, then comes {entry}")
+        told.chain = entry.seq
+        if isinstance(entry, wire.MessageEntry):
+            message = self.messages.get(entry.id)
+            if message is None or (message.to, message.content) != (user, entry.payload):
+                raise Violation("phantom", f"{device} got {entry}")
+        elif isinstance(entry, wire.ReceiptEntry):
+            self._check_claims(user, entry.peer, entry.delivered_seq, entry.read_seq)
+            before = told.marks.get(entry.peer, (0, 0))
+            marks = (entry.delivered_seq, entry.read_seq)
+            if marks[0] < before[0] or marks[1] < before[1]:
+                raise Violation("receipt_backwards", f"{device} had {before} of {entry.peer}, then {entry}")
+            told.marks[entry.peer] = marks
+
+    def told(self, device: str, event: events.Event) -> None:
+        """An app takes what it was told."""
+        match event:
+            case events.MessageReceived():
+                self._message(device, event)
+            case events.Delivered(ids=ids):
+                for message_id in ids:
+                    self._check_delivered(message_id, f"{device} is told {event}")
+            case events.Missed() if not self._told[device].refused:
+                raise Violation("missed", f"{device} is told {event}, and nothing was swept")
+            case events.Failed():
+                raise Violation("failed", f"{device} is told {event}")
+            case _:
+                return
+
+    def _message(self, device: str, event: events.MessageReceived) -> None:
+        message = self.messages.get(event.id)
+        if message is None or (message.to, message.content) != (self.owner[device], event.content):
+            raise Violation("phantom", f"{device} is told {event}")
+        ids = self._told[device].ids
+        if event.id in ids:
+            raise Violation("duplicated", f"{device} is told {event} again")
+        later = [
+            i
+            for i in ids
+            if self.messages[i].device == message.device and self.messages[i].order > message.order
+        ]
+        if later and not any((message.to, seq) in self._gone for seq in message.seqs):
+            raise Violation("reordered", f"{device} is told {event} after {self.messages[later[0]]}")
+        ids.append(event.id)
+        self._told[device].numbers[event.id] = event.seq
+
+    def mark_read(self, device: str, peer: str) -> int:
+        """A user has read all of a peer that this device's app has; returns its highest number, 0 if none."""
+        told = self._told[device]
+        mine = [self.messages[i] for i in told.ids if self.messages[i].sender == peer]
+        for message in mine:
+            message.read = True
+        upto = max((told.numbers[message.id] for message in mine), default=0)
+        key = self.owner[device], peer
+        self._read[key] = max(upto, self._read.get(key, 0))
+        return upto
+
+    def _check_delivered(self, message_id: str, story: str) -> None:
+        message = self.messages[message_id]
+        if not message.kept_by and not self.is_blocked(message) and not self._came_late(message):
+            raise Violation("receipt_without_delivery", f"{story}; no device has {message}")
+
+    def _check_claims(self, sender: str, receiver: str, delivered: int, read: int) -> None:
+        mark = self._read.get((receiver, sender), 0)
+        for message in self._by_pair[sender, receiver]:
+            seqs = [seq for seq in message.seqs if (receiver, seq) not in self._gone]
+            if not seqs or self.is_blocked(message):
+                continue
+            first = min(seqs)
+            if first <= delivered and not message.kept_by:
+                story = (
+                    f"{receiver} has all up to {delivered}, says {sender}'s receipt; no device has {message}"
+                )
+                raise Violation("receipt_without_delivery", story)
+            if mark < first <= read and not message.read:
+                story = (
+                    f"{receiver} has read up to {read}, says {sender}'s receipt, and marked {mark}; {message}"
+                )
+                raise Violation("receipt_without_reading", story)
+
+    # --- at rest ---
+
+    def check_rest(self) -> None:
+        """Check what must hold when nothing is under way any more."""
+        for message in self.messages.values():
+            reached = message.kept_by or self.is_blocked(message) or self._came_late(message)
+            if message.saved and not reached:
+                raise Violation("lost", f"nobody ever got {message}")
+        if unread := self.unread():
+            raise Violation("lost", unread[0])
+        for user in self._store.users:
+            self._check_mailbox(user)
+
+    def _check_mailbox(self, user: str) -> None:
+        documents = self._store.mailbox(user)
+        ids = [document.cause for document in documents if document.kind == "m"]
+        if len(set(ids)) != len(ids):
+            raise Violation("duplicated", f"the mailbox of {user} holds a message twice: {ids}")
+        wanted = {
+            m.id
+            for m in self.messages.values()
+            if m.to == user and m.saved and not self.is_blocked(m) and not self._went_down(m)
+        }
+        if not_stored := sorted(wanted - set(ids)):
+            raise Violation("not_stored", f"the mailbox of {user} lacks {not_stored}")
+        before = 0
+        for document in documents:
+            if document.prev != before and not self.logs_lost:
+                raise Violation("chain", f"in the mailbox of {user}, {before} comes before {document}")
+            before = document.seq
+
+    def unread(self) -> list[str]:
+        """Return what is in a mailbox and has not come to every device that it is for."""
+        found: list[str] = []
+        for document in (each for user in self._store.users for each in self._store.mailbox(user)):
+            record = decode_record(document.record)
+            if isinstance(record, MessageRecord):
+                message = self.messages[record.cause]
+                # A block holds from when its host has it; another host may have stored what came in between,
+                # before the block was in the store and its user was told that it is.
+                if self._came_late(message) or self.is_blocked(message):
+                    continue
+                missing = [device for device in record.payloads if device not in message.kept_by]
+                found += [f"{device} never got {message}, stored as {document.seq}" for device in missing]
+        return found

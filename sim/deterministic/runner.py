@@ -1,0 +1,158 @@
+"""Plays runs: one from its seed or from a list of steps, or many on several processes."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from random import Random
+
+import structlog
+from msgspec import Struct, field
+
+from actors.user import UserActor
+from sim.deterministic.invariants import Violation
+from sim.deterministic.settling import settle
+from sim.deterministic.steps import KINDS, Step, perform
+from sim.deterministic.world import Plan, World
+
+_LENGTHS = (100, 200, 300, 400)
+_FAULTY = 0.4
+_HABITS = (0.3, 1.0, 1.0, 3.0)
+_CHUNK = 20
+
+
+class Outcome(Struct):
+    """How a run ended.
+
+    Attributes:
+        seed: The seed.
+        plan: The world's size.
+        steps: What happened, in order.
+        faults: How often each kind of fault struck.
+        messages: How many messages were sent.
+        violation: Kind and story of what does not hold, None if all does.
+        digest: Hash over everything that the actors did.
+    """
+
+    seed: int
+    plan: Plan
+    steps: list[Step] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    messages: int = 0
+    violation: tuple[str, str] | None = None
+    digest: str = ""
+
+
+class Totals(Struct):
+    """Many runs, added up.
+
+    Attributes:
+        seeds: How many runs.
+        steps: How many steps before they came to rest.
+        messages: How many messages were sent.
+        faults: How often each kind of fault struck.
+        broken: Seeds whose run broke an invariant, with its kind.
+    """
+
+    seeds: int = 0
+    steps: int = 0
+    messages: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    broken: dict[int, str] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Add a run."""
+        self.seeds += 1
+        self.steps += len(outcome.steps)
+        self.messages += outcome.messages
+        self.faults.update(outcome.faults)
+        if outcome.violation is not None:
+            self.broken[outcome.seed] = outcome.violation[0]
+
+    def merge(self, other: "Totals") -> None:
+        """Add other totals."""
+        self.seeds += other.seeds
+        self.steps += other.steps
+        self.messages += other.messages
+        self.faults.update(other.faults)
+        self.broken.update(other.broken)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Let the rules' own log lines go nowhere meanwhile: a run makes thousands."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def plan_of(rng: Random) -> Plan:
+    """Draw the size of a world."""
+    return Plan(rng.choice((1, 1, 2)), tuple(rng.choice((1, 1, 2)) for _ in range(rng.randint(2, 5))))
+
+
+def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
+    """Play the run of a seed."""
+    rng = Random(seed)  # noqa: S311 -- a run is to be repeated, not to be secret
+    outcome = Outcome(seed, plan_of(rng))
+    faults = {name for name, kind in KINDS.items() if kind.fault and rng.random() < _FAULTY}
+    names = [name for name, kind in KINDS.items() if not kind.fault or name in faults]
+    # Every run has its own habits, so that some are seen that no average run has.
+    weights = [KINDS[name].weight * rng.choice(_HABITS) for name in names]
+    length = rng.choice(_LENGTHS)
+
+    def steps(world: World) -> Iterator[Step]:
+        made = 0
+        while made < length:
+            [name] = rng.choices(names, weights)
+            drawn = KINDS[name].draw(world, rng)
+            if drawn is not None:
+                made += 1
+                yield (name, *drawn)
+
+    return _run(outcome, actor, steps)
+
+
+def replay(seed: int, plan: Plan, steps: Iterable[Step], actor: type[UserActor] = UserActor) -> Outcome:
+    """Play exactly these steps."""
+    return _run(Outcome(seed, plan), actor, lambda _: steps)
+
+
+def _run(outcome: Outcome, actor: type[UserActor], steps: Callable[[World], Iterable[Step]]) -> Outcome:
+    with silence():
+        world = World(outcome.plan, actor)
+        try:
+            for step in steps(world):
+                outcome.steps.append(step)
+                if perform(world, step) and KINDS[step[0]].fault:
+                    outcome.faults[step[0]] += 1
+            settle(world)
+            world.truth.check_rest()
+        except Violation as exc:
+            outcome.violation = (exc.kind, str(exc))
+        except Exception as exc:  # noqa: BLE001 -- whatever the rules raise is what was looked for
+            outcome.violation = (type(exc).__name__, f"the rules raised {exc!r}")
+    outcome.messages = len(world.truth.messages)
+    outcome.digest = world.digest
+    return outcome
+
+
+def play_many(seeds: range, jobs: int) -> Iterator[Totals]:
+    """Play the seeds on so many processes; yields totals of some of them as they come."""
+    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
+    if jobs == 1:
+        yield from map(_play_chunk, chunks)
+        return
+    with get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(_play_chunk, chunks)
+
+
+def _play_chunk(seeds: range) -> Totals:
+    totals = Totals()
+    for seed in seeds:
+        totals.add(play(seed))
+    return totals

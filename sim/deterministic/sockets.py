@@ -1,0 +1,136 @@
+"""A WebSocket of the run: the real stream, whose frames wait in lists and whose loops are steps."""
+
+from collections import Counter
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, cast
+
+from actors.rpc import messages as m
+from api.identity.tokens import Principal
+from api.sending.send_request import Outgoing
+from api.stream import session as rules
+from api.stream.socket import Stream
+from roost import wire
+from roost.errors import RoostError, Unavailable
+from sim.deterministic.turns import Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.deterministic.gateways import Gateway
+
+CODEC = wire.MsgpackCodec()
+
+
+class Answer:
+    """What a host says to a question, or ``None``: it stayed away. Awaited by what `_drive` runs."""
+
+    _go_on: "Callable[[m.Answer | None], None]"
+
+    def __await__(self) -> Generator["Answer", m.Answer | None, m.Answer | None]:
+        return (yield self)
+
+    def then(self, go_on: "Callable[[m.Answer | None], None]") -> None:
+        """Set who waits for it."""
+        self._go_on = go_on
+
+    def came(self, answer: m.Answer | None) -> None:
+        """Hand it over."""
+        self._go_on(answer)
+
+
+def _drive(work: Coroutine[Answer, m.Answer | None, None]) -> None:
+    """Run a coroutine up to where it waits for an answer, and on when that has come."""
+
+    def go_on(answer: m.Answer | None) -> None:
+        try:
+            waits_for = work.send(answer)
+        except StopIteration:
+            return
+        waits_for.then(go_on)
+
+    go_on(None)
+
+
+class Streams:
+    """What one stream uses of its gateway's `api.stream.registry.Streams`."""
+
+    def __init__(self, gateway: "Gateway", principal: Principal) -> None:
+        self._gateway, self._principal = gateway, principal
+        self.hosts, self.clock, self.sender = gateway.hosts, gateway.clock, self
+        self.ended: Counter[str] = Counter()
+
+    def verify(self, _token: str) -> Principal:
+        """Return who speaks."""
+        return self._principal
+
+    def wait(self, *_: Any) -> float:
+        """No limits here."""
+        return 0.0
+
+    def spread(self) -> int:
+        """No chance here."""
+        return 0
+
+    def index(self, _stream: Stream, _principal: Principal) -> None:
+        """No session ends here."""
+
+    def submit(self, item: Outgoing) -> None:
+        """Take a send through at once."""
+        self._gateway.sender.accept(item)
+
+    async def mark_read(self, principal: Principal, peer: str, seq: int) -> None:
+        """Pass on how far the user has read; ids are names here."""
+        answer, user = Answer(), principal.user
+        self._gateway.ask(user, lambda call: m.ReadUpTo(call, user, user, peer, peer, seq), answer.came)
+        found = await answer
+        if found is None:
+            raise Unavailable("The host is away.")
+        if isinstance(found, m.Refusal):
+            raise RoostError(found.code, found.detail)
+
+
+class Socket(Stream):
+    """One WebSocket.
+
+    Attributes:
+        up: Client's frames that the gateway has not read.
+        down: Server's frames that the client has not read; at the end why it was closed.
+        left: The client is gone, the gateway has not noticed.
+        ended: Nothing more comes of it.
+    """
+
+    def __init__(self, gateway: "Gateway", principal: Principal) -> None:
+        nobody = cast("Any", None)  # the loops that would receive and send are steps of the run
+        super().__init__(cast("Any", Streams(gateway, principal)), CODEC, None, nobody, nobody)
+        self.gateway = gateway
+        self.up: list[bytes] = []
+        self.down: list[bytes | rules.Shut] = []
+        self.left = self.ended = False
+
+    def read(self, fate: Fate) -> bool:
+        """Let the gateway read one frame, or find that the client is gone."""
+        if self.ended:
+            return False
+        if not self.up:
+            if self.left:
+                self._leave()
+            return self.left
+        self.gateway.writer.fate = fate
+        self.perform(self.session.receive(self.up.pop(0), self.gateway.clock()))
+        self.gateway.writer.fate = "done"
+        return True
+
+    def _emit(self, frame: wire.ServerFrame) -> None:
+        self.down.append(CODEC.encode(frame))
+
+    def _set_shut(self, action: rules.Shut) -> None:
+        super()._set_shut(action)
+        self.down.append(action)
+        self._leave()
+
+    def _leave(self) -> None:
+        self.ended = True
+        self.gateway.hosts.remove(self)
+
+    def _spawn(self, work: Any) -> None:
+        _drive(work)

@@ -1,0 +1,1 @@
+"""What a process tells: metrics, traces and log lines, each declared once."""

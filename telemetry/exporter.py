@@ -1,0 +1,236 @@
+"""One scrape target for each node: the metrics of all its roles, merged by whichever of them holds the port.
+
+Every role serves its own metrics on a Unix socket in a folder that only its user may enter. A lock in that
+folder says who of them tries to listen on the node's metrics port; when that process dies, the kernel frees
+the lock and the port, and another role has both within a second. Here lives no metric and no rule of the
+system: a role that cannot be shown runs all the same.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, TextIO
+
+import structlog
+from prometheus_client import Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+PATH: Final = "/metrics"
+_AGAIN_S: Final = 1.0
+_ANSWER_S: Final = 1.0
+"""How long one role may take to answer."""
+
+_REQUEST_S: Final = 5.0
+_GONE_S: Final = 60.0
+"""A socket that nobody has listened on for this long belongs to a role that will not come back."""
+
+_WHOLE: Final = b"# EOF\n"
+"""Ends what a role says: without it, the role died in the middle."""
+
+log = structlog.get_logger()
+
+
+class Shown(NamedTuple):
+    """A role of this node, as its socket names it."""
+
+    role: str
+    name: str
+
+
+class Exporter:
+    """Shows one role, and the whole node when it holds the port.
+
+    Args:
+        me: The role.
+        collect: Returns its metrics in Prometheus text format.
+        folder: Where the sockets of the node's roles are.
+        address: IP address and port of the scrape target, None for none.
+    """
+
+    def __init__(
+        self,
+        me: Shown,
+        collect: Callable[[], Awaitable[bytes]],
+        folder: Path,
+        address: tuple[str, int] | None,
+    ) -> None:
+        self._collect, self._folder, self._address = collect, folder, address
+        self._socket = folder / f"{me.role}.{me.name}.sock"
+        self._servers: list[asyncio.Server] = []
+        self._lock: TextIO | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        self._refused: dict[Path, float] = {}
+
+    async def start(self) -> None:
+        """Show the role, and try for the port from now on.
+
+        Raises:
+            OSError: The folder or the socket cannot be made, or others may enter the folder.
+        """
+        make_private(self._folder)
+        self._servers.append(await asyncio.start_unix_server(self._say, self._socket))
+        if self._address is not None:
+            self._waiting = asyncio.create_task(self._take_port(*self._address), name="metrics port")
+
+    async def stop(self) -> None:
+        """Show nothing any more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.gather(self._waiting, return_exceptions=True)
+        while self._servers:
+            self._servers.pop().close()
+        self._socket.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+
+    # --- this role ----------------------------------------------------------------------------------
+
+    async def _say(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(await self._collect() + _WHOLE)
+            async with asyncio.timeout(_REQUEST_S):
+                await writer.drain()
+        except (OSError, TimeoutError) as exc:
+            log.debug("metrics_not_taken", reason=str(exc))
+        except Exception:
+            log.exception("metrics_failed")
+        finally:
+            writer.close()
+
+    # --- the node -----------------------------------------------------------------------------------
+
+    async def _take_port(self, host: str, port: int) -> None:
+        """Listen on the port as soon as no other role of this node does, and nobody else has it."""
+        while not self._locked():  # noqa: ASYNC110 -- a lock of another process wakes nobody here
+            await asyncio.sleep(_AGAIN_S)
+        said = False
+        while True:
+            try:
+                self._servers.append(await asyncio.start_server(self._answer, host, port))
+            except OSError as exc:
+                if not said:
+                    log.warning("metrics_port_taken", host=host, port=port, reason=str(exc))
+                said = True
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                log.info("metrics_served", host=host, port=port)
+                return
+
+    def _locked(self) -> bool:
+        """Take the lock of this node's roles; the kernel frees it with the process."""
+        if self._lock is None:
+            self._lock = (self._folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one HTTP request, and hang up."""
+        try:
+            async with asyncio.timeout(_REQUEST_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(await self._response(head.split(b"\r\n", 1)[0]))
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as exc:
+            log.debug("scrape_unanswered", reason=str(exc))
+        finally:
+            writer.close()
+
+    async def _response(self, line: bytes) -> bytes:
+        method, _, rest = line.decode("latin-1").partition(" ")
+        if rest.split(" ", 1)[0].split("?", 1)[0] != PATH:
+            return _http("404 Not Found", f"There is only {PATH} here.\n".encode())
+        if method != "GET":
+            return _http("405 Method Not Allowed", b"Only GET.\n")
+        return _http("200 OK", await self.scrape())
+
+    async def scrape(self) -> bytes:
+        """Return the metrics of all roles of this node, merged."""
+        paths = sorted(self._folder.glob("*.sock"))
+        said = await asyncio.gather(*(self._ask(path) for path in paths))
+        known = {
+            Shown(*path.stem.split(".", 1)): text
+            for path, text in zip(paths, said, strict=True)
+            if path.exists()
+        }
+        return await asyncio.to_thread(merged, known)
+
+    async def _ask(self, path: Path) -> bytes | None:
+        """Return what the role says, None if it says nothing or not all of it in time."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                reader, writer = await asyncio.open_unix_connection(path)
+                try:
+                    text = await reader.read()
+                finally:
+                    writer.close()
+        except ConnectionRefusedError:
+            self._forget(path)
+            return None
+        except (OSError, TimeoutError):
+            return None
+        self._refused.pop(path, None)
+        return text if text.endswith(_WHOLE) else None
+
+    def _forget(self, path: Path) -> None:
+        """Remove the socket of a role that was ended otherwise than in order and has not come back."""
+        now = asyncio.get_running_loop().time()
+        if now - self._refused.setdefault(path, now) >= _GONE_S:
+            del self._refused[path]
+            path.unlink(missing_ok=True)
+
+
+def merged(said: Mapping[Shown, bytes | None]) -> bytes:
+    """Return one exposition of many, each sample labelled with its role and name.
+
+    Args:
+        said: Text format by role; None for one that did not answer.
+    """
+    scraped = GaugeMetricFamily(
+        "roost_role_scraped", "Whether the role's process answered this scrape.", labels=Shown._fields
+    )
+    families: dict[str, Metric] = {scraped.name: scraped}
+    for shown, text in said.items():
+        scraped.add_metric(shown, float(text is not None))
+        labels = shown._asdict()
+        for found in text_string_to_metric_families((text or b"").decode()):
+            family = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
+            family.samples += [each._replace(labels=each.labels | labels) for each in found.samples]
+    return generate_latest(_Families(families.values()))
+
+
+class _Families(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _http(status: str, body: bytes) -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder and its parent, if need be.
+
+    Raises:
+        OSError: Somebody else made one of them, or may write there.
+    """
+    for each, forbidden in ((folder.parent, 0o022), (folder, 0o077)):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = each.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & forbidden:
+            raise PermissionError(errno.EPERM, "It is not this user's alone; remove it", str(each))
