@@ -101,11 +101,11 @@ class _RoleActor:
     async def apply(self, view: bytes) -> None:
         await (await self._begun()).apply(msgspec.msgpack.decode(view, type=ClusterView))
 
-    async def hold(self) -> None:
-        await (await self._begun()).hold()
+    async def pause_writes(self) -> None:
+        await (await self._begun()).pause_writes()
 
-    async def release(self) -> None:
-        await (await self._begun()).release()
+    async def resume_writes(self) -> None:
+        await (await self._begun()).resume_writes()
 
     async def status(self) -> bytes:
         return msgspec.msgpack.encode(await (await self._begun()).status())
@@ -202,16 +202,16 @@ class RoleHandle:
     Attributes:
         role: Role, for example ``host``.
         name: Name, for example ``host-1``.
-        seat: Name of the process, which another role may have been made for.
+        process: Name of the process, which another role may have been made for.
     """
 
-    def __init__(self, role: str, name: str, actor: Any, seat: str = "") -> None:
-        self.role, self.name, self.seat = role, name, seat or name
+    def __init__(self, role: str, name: str, actor: Any, process: str = "") -> None:
+        self.role, self.name, self.process = role, name, process or name
         self._actor = actor
 
     def of(self, role: str, name: str) -> "RoleHandle":
         """Return the handle of another role that the same process is to be."""
-        return RoleHandle(role, name, self._actor, self.seat)
+        return RoleHandle(role, name, self._actor, self.process)
 
     async def warm(self, loader: str) -> Alive:
         """Have a process that is nobody yet load what any role needs; raises as `beat` does.
@@ -231,7 +231,7 @@ class RoleHandle:
             RoleFailed: It could not start; another call tries again.
         """
         # A release that knows no spares takes no arguments; none of its processes sits elsewhere.
-        me = () if self.seat == self.name else (self.role, self.name)
+        me = () if self.process == self.name else (self.role, self.name)
         return msgspec.msgpack.decode(await self._call("beat", *me), type=tuple[Alive, dict[str, Any]])
 
     def ended(self, pid: int | None) -> bool:
@@ -249,13 +249,13 @@ class RoleHandle:
         """Hand over the map; raises as `beat` does."""
         await self._call("apply", msgspec.msgpack.encode(view))
 
-    async def hold(self) -> None:
-        """Hold back writes to the log; raises as `beat` does."""
-        await self._call("hold")
+    async def pause_writes(self) -> None:
+        """Pause its writes to the log; raises as `beat` does."""
+        await self._call("pause_writes")
 
-    async def release(self) -> None:
-        """Let writes go on; raises as `beat` does."""
-        await self._call("release")
+    async def resume_writes(self) -> None:
+        """Resume its writes to the log; raises as `beat` does."""
+        await self._call("resume_writes")
 
     async def status(self) -> dict[str, Any]:
         """Return the role's figures; raises as `beat` does."""
@@ -382,7 +382,7 @@ def spawn(
     builder: str = "",
     eager: bool = False,
     node_id: str = "",
-    seat: str = "",
+    process: str = "",
 ) -> RoleHandle:
     """Return the living role of this name, or make it.
 
@@ -396,17 +396,22 @@ def spawn(
         eager: Start the service without waiting for `beat`, and have Ray start it again whenever it ends;
             whoever is not eager is started again by who looks after them.
         node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
-        seat: Name of the process, where it was made for another role; '': the role's.
+        process: Name of the process, where it was made for another role; '': the role's.
     """
-    home = seat.rpartition("-")[0] if seat else role
-    seat = seat or name
-    options = {"name": f"roost-{seat}", "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+    home = process.rpartition("-")[0] if process else role
+    process = process or name
+    options = {
+        "name": f"roost-{process}",
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "get_if_exists": True,
+    }
     if eager:
         options["max_restarts"] = -1
     if node_id:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=True)
-    actor = RoleActor.options(**options).remote(home, seat, settings_json, builder, eager=eager)
-    return RoleHandle(role, name, actor, seat)
+    actor = RoleActor.options(**options).remote(home, process, settings_json, builder, eager=eager)
+    return RoleHandle(role, name, actor, process)
 
 
 def find(role: str, name: str) -> RoleHandle:

@@ -113,7 +113,9 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         settings,
         open_store(settings, open_keyring(settings)),
         await open_admin(settings),
-        lambda role, each, node_id, seat: spawn(role, each, settings_json, node_id=node_id, seat=seat),
+        lambda role, each, node_id, process: spawn(
+            role, each, settings_json, node_id=node_id, process=process
+        ),
         nodes,
         here(),
     )

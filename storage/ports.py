@@ -19,9 +19,9 @@ from storage.records import (
     Device,
     LogState,
     MailboxDocument,
-    Roster,
     Session,
     ShardMap,
+    StoredRoster,
     User,
 )
 
@@ -455,11 +455,11 @@ class ClusterState(Protocol):
         """Store the map if its version is exactly one above the stored one (or the first); else False."""
         ...
 
-    async def roster(self) -> Roster | None:
+    async def roster(self) -> StoredRoster | None:
         """Return which roles there are to be; None before the first start."""
         ...
 
-    async def put_roster(self, roster: Roster) -> None:
+    async def put_roster(self, roster: StoredRoster) -> None:
         """Insert or replace. Only the coordinator calls it."""
         ...
 

@@ -304,24 +304,24 @@ class LogState(Struct, frozen=True):
         return (*self.before, now) if self.stored else self.before
 
 
-class Roster(Struct, frozen=True):
+class StoredRoster(Struct, frozen=True):
     """Which roles there are to be.
 
     Attributes:
         counts: Number of each role in the settings that this was made from; others make it anew.
         names: Names of the roles, each of the form ``role-number``.
-        barred: Ray's names of the machines that are drained: no role is to be there.
+        cordoned: Ray's names of the cordoned machines: no role is to be there.
         coming: Names of those who come in the change that is being made.
         going: Names of those who go in it.
-        seats: Names of the processes of roles and spares that have another one than the one made for them.
+        processes: Process of each role or spare that is not in the one made for it, by name.
     """
 
     counts: dict[str, int]
     names: tuple[str, ...]
-    barred: tuple[str, ...] = ()
+    cordoned: tuple[str, ...] = ()
     coming: tuple[str, ...] = ()
     going: tuple[str, ...] = ()
-    seats: dict[str, str] = {}
+    processes: dict[str, str] = {}
 
 
 class ShardMap(Struct, frozen=True):

@@ -42,12 +42,12 @@ class ActorHost(Inboxes, FromLinks, Time):
         self._spawn(self._passivate())
         return address
 
-    async def hold(self) -> None:
-        """Append nothing to the log until `release`."""
+    async def pause_writes(self) -> None:
+        """Append nothing to the log until `resume_writes`."""
         self._writer.hurry()
         await self._log.pause()
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         """Append again."""
         self._log.resume()
 
@@ -68,8 +68,8 @@ class ActorHost(Inboxes, FromLinks, Time):
         ``hurry``: write now what is collected; somebody waits until all is stored.
         ``end_logs``: the logs of some shards are over; the answer says of which it still owes (`end_logs`).
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
-        ``farewell``: it has lost and stored everything, and says what became of the entries that nobody had
-        acknowledged (`Ledger.settle`; a life that began after ``leaving`` had none).
+        ``handover_report``: it has lost and stored everything, and says what became of the entries that
+        nobody had acknowledged (`Ledger.settle`; a life that began after ``leaving`` had none).
         """
         match message.get("act"):
             case "hurry":
@@ -80,7 +80,7 @@ class ActorHost(Inboxes, FromLinks, Time):
                 self._ledger = self._ledger or Ledger()
             case "staying":
                 self._ledger = None
-            case "farewell":
+            case "handover_report":
                 return await (self._ledger or Ledger()).settle(self._store)
             case other:
                 raise RoostError("bad_request", f"A host takes no message {other!r}.")

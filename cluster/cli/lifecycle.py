@@ -117,7 +117,7 @@ class Down:
 
 
 async def _up(settings: Settings, *, as_json: bool) -> int:
-    from cluster.local.system import Refused, System, started  # noqa: PLC0415 -- loads what other verbs do not need
+    from cluster.local.system import StartRefused, System, started  # noqa: PLC0415 -- loads much
 
     system = System(settings)
     began = time.monotonic()
@@ -135,7 +135,7 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
             _announce(running, time.monotonic() - began, as_json=as_json)
             await stop.wait()
             say("stopping: no more input; what is in the log goes into the store first")
-    except (Refused, SettingsInvalid) as exc:
+    except (StartRefused, SettingsInvalid) as exc:
         failure, code = str(exc), BAD_USAGE
     except (Unavailable, ServerFailed) as exc:
         failure, code = str(exc), DEPENDENCY_AWAY

@@ -1,4 +1,4 @@
-"""``scale``, ``drain``, ``undrain``, ``upgrade``: a wish told to the coordinator, followed to its end."""
+"""``scale``, ``drain``, ``undrain``, ``upgrade``: a request told to the coordinator, followed to its end."""
 
 import argparse
 import asyncio
@@ -85,8 +85,8 @@ class Upgrade:
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask for it, and wait until it is so; the coordinator comes last."""
-        wish = {"act": "upgrade", "what": True}
-        return _carry_out(args, wish, afterwards=_coordinator_renewed)
+        request = {"act": "upgrade", "what": True}
+        return _carry_out(args, request, afterwards=_coordinator_renewed)
 
 
 async def _coordinator_renewed(handle: Any) -> str:
@@ -110,7 +110,7 @@ async def _coordinator_renewed(handle: Any) -> str:
 
 def _carry_out(
     args: argparse.Namespace,
-    wish: dict[str, Any],
+    request: dict[str, Any],
     afterwards: Callable[[Any], Coroutine[Any, Any, str]] | None = None,
 ) -> int:
     try:
@@ -118,45 +118,49 @@ def _carry_out(
     except SettingsInvalid as exc:
         return complain(str(exc), BAD_USAGE)
     with coordinator(settings) as find_it:
-        work = asyncio.run(_followed(find_it(), wish, quiet=args.json))
-        if afterwards is not None and work.get("done") and not work["failure"]:
-            work["lines"].append(asyncio.run(afterwards(find_it())))
-    if "refused" in work:
-        return complain(work["refused"], BAD_USAGE)
+        operation = asyncio.run(_followed(find_it(), request, quiet=args.json))
+        if afterwards is not None and operation.get("done") and not operation["failure"]:
+            operation["lines"].append(asyncio.run(afterwards(find_it())))
+    if "refused" in operation:
+        return complain(operation["refused"], BAD_USAGE)
     if args.json:
-        sys.stdout.write(json.dumps({"lines": work["lines"], "failure": work["failure"]}) + "\n")
-    if work["failure"]:
-        return complain(work["failure"], DID_NOT_HOLD)
+        sys.stdout.write(json.dumps({"lines": operation["lines"], "failure": operation["failure"]}) + "\n")
+    if operation["failure"]:
+        return complain(operation["failure"], DID_NOT_HOLD)
     if not args.json:
-        sys.stdout.write("\n".join([*work["lines"], "See it with: roost status"]) + "\n")
+        sys.stdout.write("\n".join([*operation["lines"], "See it with: roost status"]) + "\n")
     return DONE
 
 
-async def _followed(handle: Any, wish: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Return the work when it is over, or why it was refused."""
+async def _followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Return the operation when it is over, or why it was refused."""
     from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
 
-    begun: dict[str, Any] = await handle.tell(wish)
+    begun: dict[str, Any] = await handle.tell(request)
     if "refused" in begun:
         return begun
     waiting = Waiting(_LONGEST_S)
-    title = f"scale shards={wish['what']}" if wish["act"] == "grow" else f"{wish['act']} {wish['what']}"
-    work: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
+    title = (
+        f"scale shards={request['what']}"
+        if request["act"] == "grow"
+        else f"{request['act']} {request['what']}"
+    )
+    operation: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
     while not waiting.over:
         await asyncio.sleep(_LOOK_EVERY_S)
         if not quiet:
-            waiting.say(f"{title}: {work.get('stage') or 'under way'}")
+            waiting.say(f"{title}: {operation.get('stage') or 'under way'}")
         try:
-            found = await handle.tell({"act": "work", "number": begun["number"]})
+            found = await handle.tell({"act": "operation", "number": begun["number"]})
         except (Unavailable, RoleFailed) as exc:
             say(f"The coordinator does not answer: {exc}")
             continue
         if "refused" in found:
-            return work | {"failure": found["refused"]}
-        work = found
-        if work["done"]:
-            return work
-    return work | {"failure": f"It is not over after {_LONGEST_S:g} s. See `roost status`."}
+            return operation | {"failure": found["refused"]}
+        operation = found
+        if operation["done"]:
+            return operation
+    return operation | {"failure": f"It is not over after {_LONGEST_S:g} s. See `roost status`."}
 
 
 scale = Scale()

@@ -117,11 +117,11 @@ class Pusher:
             self._view = view
             self._changed.set()
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         """A pusher writes nothing that would be lost with the log."""
 
-    async def release(self) -> None:
-        """See `hold`."""
+    async def resume_writes(self) -> None:
+        """See `pause_writes`."""
 
     async def status(self) -> dict[str, Any]:
         """Return what is open, and whether everything in the log is finished."""
@@ -135,7 +135,7 @@ class Pusher:
             "ends": known,
             "stored": {shard: each.finished for shard, each in self._shards.items()},
             "map": self._taken,
-            "drained": lag == 0 and len(known) == len(self._shards) and not self._changed.is_set(),
+            "caught_up": lag == 0 and len(known) == len(self._shards) and not self._changed.is_set(),
         }
 
     def _lags(self) -> dict[int, int]:

@@ -82,11 +82,11 @@ class Router:
             self._changed.set()
             self._dial.set()
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         """A router writes nothing that would be lost with the log."""
 
-    async def release(self) -> None:
-        """See `hold`."""
+    async def resume_writes(self) -> None:
+        """See `pause_writes`."""
 
     async def status(self) -> dict[str, Any]:
         """Return the lag, and per shard what is stored and where the log ends."""
@@ -105,7 +105,7 @@ class Router:
             "lost": sorted(self._lost),
             "silent_s": contact.silent_s,
             "answering_s": contact.answering_s,
-            "drained": len(known) == len(self._lanes) and lag == 0 and not self._changed.is_set(),
+            "caught_up": len(known) == len(self._lanes) and lag == 0 and not self._changed.is_set(),
         }
 
     def _lags(self) -> dict[int, int]:

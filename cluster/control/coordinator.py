@@ -16,16 +16,16 @@ import structlog
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import ClusterView, Node
 from cluster.control.growth import stretched
-from cluster.control.log_lifecycle import LogKeeper, LogRefused
+from cluster.control.log_lifecycle import LogLifecycle, LogMismatch
 from cluster.control.membership import RUNNING, Membership, Patience
-from cluster.control.operations import Staffing
-from cluster.control.roles import WRITERS, Crew, now_ms
-from cluster.control.rollout import Refused
-from cluster.control.roster import Seating
+from cluster.control.operations import Operations
+from cluster.control.roles import WRITERS, Roles, now_ms
+from cluster.control.rollout import OperationRefused
+from cluster.control.roster import Roster
 from cluster.control.shard_placement import moves, place, reaching
-from cluster.control.shutdown import Closing
+from cluster.control.shutdown import Shutdown
 from cluster.control.spares import SPARE, Spares
-from cluster.control.supervisor import RoleKeeper
+from cluster.control.supervisor import Supervisor
 from cluster.control.trimmer import Trimmer
 from cluster.settings import Settings
 from roost import clock
@@ -64,17 +64,17 @@ class Coordinator:
         cluster = settings.cluster
         patience = Patience(int(cluster.silence_s * 1000), int(cluster.grace_s * 1000))
         self._membership = Membership(patience)
-        self._crew = Crew(self._membership, self._decide)
+        self._roles = Roles(self._membership, self._decide)
         counts = {
             "host": cluster.hosts,
             "router": cluster.routers,
             "gateway": cluster.gateways,
             "pusher": cluster.pushers,
         }
-        self._seating = Seating(counts, store, self._crew, self._keeper, machines)
-        self._spares = Spares(cluster.spares, here.id, self._spare, self._seating.is_open, self._traded)
-        self._log = LogKeeper(store, admin, settings.first_shards, self._crew, clock.now_ms)
-        self._staff = Staffing(self._crew, self._seating, self._decide, self._log, self._spares.leave)
+        self._roster = Roster(counts, store, self._roles, self._supervisor, machines)
+        self._spares = Spares(cluster.spares, here.id, self._spare, self._roster.is_open, self._swapped)
+        self._log = LogLifecycle(store, admin, settings.first_shards, self._roles, clock.now_ms)
+        self._operations = Operations(self._roles, self._roster, self._decide, self._log, self._spares.leave)
         self._map = ShardMap(0, (), (), ())
         self._view: ClusterView | None = None
         self._refused = ""
@@ -96,11 +96,11 @@ class Coordinator:
     async def apply(self, view: ClusterView) -> None:
         """The coordinator makes the map."""
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         """The coordinator writes no records."""
 
-    async def release(self) -> None:
-        """See `hold`."""
+    async def resume_writes(self) -> None:
+        """See `pause_writes`."""
 
     async def metrics(self) -> bytes:
         """Return this process's metrics."""
@@ -120,22 +120,24 @@ class Coordinator:
                 f"the log dropped {sum(self._log.dropped.values())} records before they were stored: "
                 "raise the retention of the topic mailbox"
             )
-        rows += [self._row(keeper) for keeper in self._crew.keepers.values()] + self._spares.rows()
+        rows += [
+            self._row(supervisor) for supervisor in self._roles.supervisors.values()
+        ] + self._spares.rows()
         return {
             "roles": rows + self._servers,
             "shards": self._log.shards,
             "map_version": self._map.version,
-            "nodes": self._seating.rows(),
+            "nodes": self._roster.rows(),
             "ready": self._ready(),
             "refused": self._refused,
         }
 
     async def tell(self, message: dict[str, Any]) -> Any:
-        """Take a message from who runs the embedded servers, or a wish.
+        """Take a message from who runs the embedded servers, or an operator.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: begin a work;
-        ``work``: how far it is; ``restart``: begin a new life, which runs what is installed now;
+        ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one;
+        ``operation``: how far it is; ``restart``: begin a new life, which runs what is installed now;
         ``stop``: stop every role in order, ``kept`` saying whether the log keeps what is not stored, and
         return what was given up.
         """
@@ -149,23 +151,23 @@ class Coordinator:
             case "stop":
                 return await self._close(kept=message["kept"])
             case "metrics":
-                return (await self._crew.keepers[message["name"]].handle.metrics()).decode()
+                return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_FAREWELL_S, os._exit, 1)
-            case "scale" | "grow" | "drain" | "undrain" | "upgrade" | "work":
-                return self._wish(message)
+            case "scale" | "grow" | "drain" | "undrain" | "upgrade" | "operation":
+                return self._operate(message)
             case other:
                 raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
         return True
 
-    def _wish(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _operate(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
-            if message["act"] == "work":
-                found: dict[str, Any] = msgspec.to_builtins(self._staff.work(message["number"]))
+            if message["act"] == "operation":
+                found: dict[str, Any] = msgspec.to_builtins(self._operations.progress(message["number"]))
                 return found
-            number, carried_out = self._staff.begin({message["act"]: message["what"]})
-        except Refused as exc:
+            number, carried_out = self._operations.submit({message["act"]: message["what"]})
+        except OperationRefused as exc:
             return {"refused": exc.detail}
         task = self._do(carried_out, f"{message['act']} {message['what']}")
         if message["act"] == "grow":
@@ -187,7 +189,7 @@ class Coordinator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        given_up += await Closing(self._crew, self._view, kept=kept).run()
+        given_up += await Shutdown(self._roles, self._view, kept=kept).run()
         self._spares.end()
         try:
             async with asyncio.timeout(_FAREWELL_TO_SERVERS_S):
@@ -220,17 +222,17 @@ class Coordinator:
                 self._map = await self._store.shard_map() or self._map
                 await self._log.open()
                 drawn = self._map
-                await self._seating.open({*drawn.hosts, *drawn.routers, *drawn.pushers})
+                await self._roster.open({*drawn.hosts, *drawn.routers, *drawn.pushers})
             except Unavailable as exc:
                 log.warning("start_postponed", reason=exc.detail)
                 await asyncio.sleep(_RETRY_S)
-            except LogRefused as exc:
+            except LogMismatch as exc:
                 self._refused = str(exc)
                 log.error("log_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
                 return False
             else:
-                await self._crew.release()
-                self._do(self._staff.watch(), "staffing")
+                await self._roles.resume_writes()
+                self._do(self._operations.watch(), "operations")
                 self._do(self._spares.run(self._ready), "spares")
                 if self._settings.log.keep_mb:
                     self._do(self._trimmer().run(), "trimming")
@@ -259,7 +261,7 @@ class Coordinator:
         owners = self._owners(len(self._log.bases))
         now = now_ms()
         serving = {role: self._membership.serving(role, held, now) for role, held in owners.items()}
-        reach = {each.name: each.figures for each in self._crew.of("router")}
+        reach = {each.name: each.figures for each in self._roles.of("router")}
         heard = {name: (of.get("silent_s", 0.0), of.get("answering_s", 0.0)) for name, of in reach.items()}
         serving["router"] = reaching(serving["router"], heard)
         placed = {role: place(held, serving[role]) for role, held in owners.items()}
@@ -302,7 +304,7 @@ class Coordinator:
                 log.info("shards_moved", moved_role=role, shards=moved, version=view.version)
         self._map, self._view = drawn, view
         log.info("map_changed", version=view.version, hosts=sorted(view.addresses))
-        self._crew.show(view)
+        self._roles.show(view)
 
     # --- the log ----------------------------------------------------------------------------------
 
@@ -313,9 +315,9 @@ class Coordinator:
         present one counts no more, and what is said of the present one counts at once.
         """
         working = self._log_work is not None and not self._log_work.done()
-        if self._view is None or self._log.holding or working:
+        if self._view is None or self._log.paused or working:
             return
-        heard = [each.figures for each in self._crew.of("router")]
+        heard = [each.figures for each in self._roles.of("router")]
         lost = sorted(
             {shard for of in heard for shard in of.get("lost", ()) if self._of_present_log(of, shard)}
         )
@@ -336,7 +338,7 @@ class Coordinator:
 
     def _batches(self) -> dict[str, int]:
         """Return how many batches each life of a writer has appended."""
-        return {each.figures_of[0]: each.figures.get("batches", 0) for each in self._crew.of(*WRITERS)}
+        return {each.figures_of[0]: each.figures.get("batches", 0) for each in self._roles.of(*WRITERS)}
 
     async def _renew(self) -> None:
         self._renew_after = asyncio.get_running_loop().time() + _RENEW_AGAIN_S
@@ -362,11 +364,11 @@ class Coordinator:
 
     # --- parts ------------------------------------------------------------------------------------
 
-    def _keeper(self, role: str, name: str, node_id: str) -> RoleKeeper:
-        return RoleKeeper(
+    def _supervisor(self, role: str, name: str, node_id: str) -> Supervisor:
+        return Supervisor(
             role,
             name,
-            spawn=lambda: self._spawn(role, name, node_id, self._seating.seat(name)),
+            spawn=lambda: self._spawn(role, name, node_id, self._roster.process_of(name)),
             membership=self._membership,
             heartbeat_s=self._settings.cluster.heartbeat_s,
             changed=self._changed.set,
@@ -374,11 +376,11 @@ class Coordinator:
         )
 
     def _spare(self, name: str) -> RoleHandle:
-        return self._spawn(SPARE, name, self._seating.place_for(SPARE), self._seating.seat(name))
+        return self._spawn(SPARE, name, self._roster.place_for(SPARE), self._roster.process_of(name))
 
-    def _traded(self, role_name: str, spare: str) -> None:
-        self._seating.trade(role_name, spare)
-        self._do(self._insist(self._seating.write_down), "writing down who sits where")
+    def _swapped(self, role_name: str, spare: str) -> None:
+        self._roster.swap(role_name, spare)
+        self._do(self._insist(self._roster.write_down), "storing swapped processes")
 
     def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -393,28 +395,30 @@ class Coordinator:
 
     def _ready(self) -> bool:
         """Whether every role runs and has the newest map."""
-        keepers = self._crew.keepers.values()
-        there = bool(keepers) and all(self._crew.running(k) and k.current for k in keepers)
+        supervisors = self._roles.supervisors.values()
+        there = bool(supervisors) and all(self._roles.running(k) and k.current for k in supervisors)
         return self._view is not None and there
 
-    def _row(self, keeper: RoleKeeper) -> dict[str, Any]:
-        [member] = [m for m in self._membership.members(keeper.role) if m.name == keeper.name]
+    def _row(self, supervisor: Supervisor) -> dict[str, Any]:
+        [member] = [m for m in self._membership.members(supervisor.role) if m.name == supervisor.name]
         row: dict[str, Any] = {
-            "role": keeper.role,
-            "name": keeper.name,
+            "role": supervisor.role,
+            "name": supervisor.name,
             "pid": member.alive.pid if member.alive else None,
             "node": member.alive.node if member.alive else None,
-            "state": self._membership.state(keeper.name, now_ms()),
+            "state": self._membership.state(supervisor.name, now_ms()),
             "release": member.alive.release if member.alive else None,
         }
         owners = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
-        if keeper.role in owners:
-            row["shards"] = owners[keeper.role].count(keeper.name)
-        row |= {name: keeper.figures[name] for name in _FIGURES if keeper.figures.get(name) is not None}
+        if supervisor.role in owners:
+            row["shards"] = owners[supervisor.role].count(supervisor.name)
+        row |= {
+            name: supervisor.figures[name] for name in _FIGURES if supervisor.figures.get(name) is not None
+        }
         if not member.may_own:
             row["detail"] = "coming or leaving"
-        if keeper.failure:
-            row["detail"] = keeper.failure
+        if supervisor.failure:
+            row["detail"] = supervisor.failure
         return row
 
 

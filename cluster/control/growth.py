@@ -9,7 +9,7 @@ begins above everything that was given out.
 from collections.abc import Sequence
 from typing import Final
 
-from cluster.control.stop_report import Left, unfinished
+from cluster.control.stop_report import Unfinished, describe
 from cluster.settings import Settings
 
 MOST: Final = 4_096
@@ -80,7 +80,7 @@ def not_stored(within_s: float, reason: str, left: dict[int, int]) -> str:
     """
     sentences = [
         f"Nothing was changed: not everything in the log was stored within {within_s:g} s ({reason}).",
-        *unfinished("router", Left(left, {})),
+        *describe("router", Unfinished(left, {})),
         "See `roost status`: are all roles running, is the store slow? Then ask again.",
     ]
     return " ".join(sentences)

@@ -39,26 +39,26 @@ _LOOK_EVERY_S: Final = 0.1
 log = structlog.get_logger()
 
 
-class LogRefused(Exception):  # noqa: N818 -- named for what happened
+class LogMismatch(Exception):  # noqa: N818 -- named for what happened
     """The topics or the stored state do not fit the settings; the sentence says what to do."""
 
 
-class Crew(Protocol):
-    """The living roles, as the log keeper needs them."""
+class LogClients(Protocol):
+    """The living roles, as the log lifecycle needs them."""
 
     def lives(self) -> dict[str, str]:
         """Return the incarnation of every writer, by name."""
         ...
 
-    async def hold(self, role: str) -> bool:
+    async def pause_writes(self, role: str) -> bool:
         """Hold every writer of the role; False if one did not answer."""
         ...
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         """Let every writer go on that answers."""
         ...
 
-    async def drained(self, role: str) -> bool:
+    async def caught_up(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log."""
         ...
 
@@ -76,14 +76,14 @@ class Crew(Protocol):
         ...
 
 
-class LogKeeper:
+class LogLifecycle:
     """Keeps topics and bases.
 
     Args:
         store: What is remembered.
         admin: Makes topics.
         shards: How many there are to be at the first start; later what is stored counts.
-        crew: Everybody.
+        clients: The roles that write and read it.
         clock: Unix milliseconds.
 
     Attributes:
@@ -93,26 +93,28 @@ class LogKeeper:
             store only: who read the old topic under it would hand its records on as new ones, and take its
             ends for the new log's.
         pushes: The life of each shard's wake-ups, likewise.
-        holding: Writers are held right now: a role that comes to life must be held, too.
+        paused: Writers are paused right now: a role that comes to life must be held, too.
         dropped: Records that the log forgot before they were known to be stored, by shard.
     """
 
-    def __init__(self, store: ClusterState, admin: LogAdmin, shards: int, crew: Crew, clock: Clock) -> None:
-        self._store, self._admin, self._first, self._crew = store, admin, shards, crew
+    def __init__(
+        self, store: ClusterState, admin: LogAdmin, shards: int, clients: LogClients, clock: Clock
+    ) -> None:
+        self._store, self._admin, self._first, self._clients = store, admin, shards, clients
         self.shards = shards
         self._clock = clock
         self._lock = asyncio.Lock()
         self.states: dict[int, LogState] = {}
         self.bases: tuple[int, ...] = ()
         self.pushes: tuple[int, ...] = ()
-        self.holding = False
+        self.paused = False
         self.dropped: dict[int, int] = {}
 
     async def open(self) -> None:
         """Find the log, or make it; finish what a coordinator before us began.
 
         Raises:
-            LogRefused: The topics or the stored state do not fit the settings.
+            LogMismatch: The topics or the stored state do not fit the settings.
             Unavailable: A server is away; nothing is half done that a second call would not finish.
         """
         async with self._lock:
@@ -134,15 +136,15 @@ class LogKeeper:
 
     async def renew(self) -> bool:
         """Make the log anew after everything in it was stored; False if that did not come about in time."""
-        async with self._lock, _Held(self):
-            lives = self._crew.lives()
+        async with self._lock, _WritesPaused(self):
+            lives = self._clients.lives()
             deadline = asyncio.get_running_loop().time() + _DRAIN_S
             if reason := await self._drain(deadline):
                 log.info("log_renewal_postponed", reason=reason)
                 return False
-            pushed = await self._until(deadline, lambda: self._crew.drained("pusher"))
+            pushed = await self._until(deadline, lambda: self._clients.caught_up("pusher"))
             topics = [MAILBOX, PUSH] if pushed else [MAILBOX]
-            if self._crew.lives() != lives:
+            if self._clients.lives() != lives:
                 log.info("log_renewal_postponed", reason="a writer restarted meanwhile")
                 return False
             await self._store.put_phase(RECREATING)
@@ -150,7 +152,7 @@ class LogKeeper:
             # would be deleted. So this is tried until it is done, with everybody held.
             await self._insist(lambda: self._remake(topics, "full"))
             self._show_bases()
-            await self._crew.publish()
+            await self._clients.publish()
             return True
 
     async def grow(self, shards: int, tell: Callable[[str], None]) -> None:
@@ -170,7 +172,7 @@ class LogKeeper:
             for topic in TOPICS:
                 if not await self._admin.grow(topic, shards, only_ask=True):
                     raise NotGrown(CANNOT)
-            async with _Held(self) as held:
+            async with _WritesPaused(self) as held:
                 tell("holding what is sent, until everything in the log is stored")
                 await self._stored_or_not_grown()
                 tell(f"making {shards - self.shards} shards")
@@ -188,8 +190,8 @@ class LogKeeper:
         The embedded broker shows a topic before it has finished making it. What is written in between it
         confirms and then loses, or hides behind what comes later.
         """
-        self.holding = True
-        await asyncio.gather(*(self._crew.hold(role) for role in ("gateway", "host")))
+        self.paused = True
+        await asyncio.gather(*(self._clients.pause_writes(role) for role in ("gateway", "host")))
 
     async def lost(self, shards: Iterable[int] = ()) -> None:
         """The log, or these shards of it, begins anew: raise the bases, make topics that are gone.
@@ -213,15 +215,15 @@ class LogKeeper:
                 for shard in sorted(affected):
                     self._note_dropped(self.states[shard], starts.get(shard, 0))
                 await self._put(self._raised(s, starts.get(s, 0)) for s in sorted(affected))
-                await self._crew.end_logs({shard: self.states[shard].base for shard in affected})
+                await self._clients.end_logs({shard: self.states[shard].base for shard in affected})
             await self._create_missing()
             if gone:
                 await self._store.put_phase("")
             self._show_bases()
-            await self._crew.publish()
-            if self.holding:
-                self.holding = False
-                await self._crew.release()
+            await self._clients.publish()
+            if self.paused:
+                self.paused = False
+                await self._clients.resume_writes()
 
     # --- steps ------------------------------------------------------------------------------------
 
@@ -232,9 +234,9 @@ class LogKeeper:
             Why it did not come about, '' if it did.
         """
         for role in ("gateway", "host"):
-            if not await self._crew.hold(role):
+            if not await self._clients.pause_writes(role):
                 return f"a {role} does not answer"
-            if not await self._until(deadline, lambda: self._crew.drained("router")):
+            if not await self._until(deadline, lambda: self._clients.caught_up("router")):
                 return "it does not run empty"
         return ""
 
@@ -244,12 +246,12 @@ class LogKeeper:
         A router begins again at the offset in MongoDB, which is up to a second behind. What it read once more
         would be on a shard that is no longer its recipient's.
         """
-        lives = self._crew.lives()
+        lives = self._clients.lives()
         deadline = asyncio.get_running_loop().time() + _GROWTH_DRAIN_S
         reason = await self._drain(deadline)
         if not reason and not await self._until(deadline, self._nothing_left):
             reason = "MongoDB does not say so"
-        if not reason and self._crew.lives() != lives:
+        if not reason and self._clients.lives() != lives:
             reason = "a gateway or host restarted meanwhile"
         if reason:
             left = await self._left()
@@ -276,8 +278,8 @@ class LogKeeper:
                 raise Unavailable(f"The topic {topic} has {found} partitions, and this broker adds none.")
 
     async def _shown(self) -> None:
-        await self._crew.publish()
-        if self._crew.shards != self.shards:
+        await self._clients.publish()
+        if self._clients.shards != self.shards:
             raise Unavailable("The new map could not be drawn yet.")
 
     def _note_dropped(self, state: LogState, start: int) -> None:
@@ -347,7 +349,7 @@ class LogKeeper:
     def _check(self, found: int | None, shards: int, *, growing: bool) -> None:
         """Refuse a log of another installation; while shards are added it may have fewer partitions."""
         if not growing and self.states and sorted(self.states) != list(range(shards)):
-            raise LogRefused(
+            raise LogMismatch(
                 f"In MongoDB, `log` has the rows {sorted(self.states)}, and they must be numbered from 0 "
                 "without a gap. Restore the collection from a backup."
             )
@@ -358,29 +360,29 @@ class LogKeeper:
             if self.states
             else f"Set ROOST_SHARDS={found}, or use another Kafka cluster."
         )
-        raise LogRefused(
+        raise LogMismatch(
             f"The topic {MAILBOX} has {found} partitions, and there must be one for each of the {shards} "
             f"shards. {fix}"
         )
 
 
-class _Held:
+class _WritesPaused:
     """While inside, writers that come to life are held; afterwards everybody goes on, whatever happened.
 
     Attributes:
         whatever_happens: False: after a failure nobody does; the next coordinator sees to it.
     """
 
-    def __init__(self, keeper: LogKeeper) -> None:
-        self._keeper = keeper
+    def __init__(self, log: LogLifecycle) -> None:
+        self._log = log
         self.whatever_happens = True
 
     async def __aenter__(self) -> Self:
-        self._keeper.holding = True
+        self._log.paused = True
         return self
 
     async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
         if failure is not None and not self.whatever_happens:
             return
-        self._keeper.holding = False
-        await self._keeper._crew.release()  # noqa: SLF001 -- part of the keeper
+        self._log.paused = False
+        await self._log._clients.resume_writes()  # noqa: SLF001 -- part of it

@@ -68,7 +68,7 @@ class Membership:
         """A role is wanted from now on."""
         self._members.setdefault(name, Member(role, name, now_ms, may_own=may_own))
 
-    def exchange(self, admitted: Iterable[str], leaving: Iterable[str]) -> None:
+    def admit(self, admitted: Iterable[str], leaving: Iterable[str]) -> None:
         """From now on some may own shards and others may not."""
         for names, may_own in ((admitted, True), (leaving, False)):
             for name in names:
@@ -116,8 +116,8 @@ class Membership:
                 same (it is we who are new), so it is given time.
             now_ms: The time.
         """
-        holding = set(owners)
-        return [m.name for m in self.members(role) if self._serves(m, m.name in holding, now_ms)]
+        owning = set(owners)
+        return [m.name for m in self.members(role) if self._serves(m, m.name in owning, now_ms)]
 
     def _serves(self, member: Member, owner: bool, now_ms: int) -> bool:  # noqa: FBT001 -- a fact, not a mode
         if not member.may_own:

@@ -1,4 +1,4 @@
-"""How many of each role there are, and on which machine: what operators wish, and the balance of machines."""
+"""Operators' requests, carried out: scale, add shards, drain, upgrade; and the balance of machines."""
 
 import asyncio
 import time
@@ -12,9 +12,9 @@ from actors.ray_actor import RELEASE, RoleFailed
 from actors.service import Node
 from cluster.control.growth import NotGrown, more_for, refusal
 from cluster.control.node_placement import ROLES, next_move
-from cluster.control.roles import Crew
-from cluster.control.rollout import Exchange, Refused
-from cluster.control.roster import Seating, role_of
+from cluster.control.roles import Roles
+from cluster.control.rollout import OperationRefused, Rollout
+from cluster.control.roster import Roster, role_of
 from roost.errors import Unavailable
 
 _UPGRADE_ORDER: Final = ("pusher", "router", "host", "gateway")
@@ -30,8 +30,8 @@ _LANDED_ELSEWHERE_S: Final = 60.0
 log = structlog.get_logger()
 
 
-class Work(Struct):
-    """An operator's wish while it is carried out.
+class Operation(Struct):
+    """An operator's request while it is carried out.
 
     Attributes:
         lines: What was done so far, for people.
@@ -48,11 +48,11 @@ class Work(Struct):
     given_up: list[str] = field(default_factory=list)
 
 
-Plan = Callable[[Work], Awaitable[None]]
+Plan = Callable[[Operation], Awaitable[None]]
 
 
 class Shards(Protocol):
-    """The log, as far as its number of shards goes; see `cluster.control.log_lifecycle.LogKeeper`."""
+    """The log, as far as its number of shards goes; see `cluster.control.log_lifecycle.LogLifecycle`."""
 
     shards: int
 
@@ -61,29 +61,29 @@ class Shards(Protocol):
         ...
 
 
-class Staffing:
-    """Carries out wishes, moves roles between machines, and finishes what a coordinator before us began.
+class Operations:
+    """Carries out requests, moves roles between machines, and finishes what a coordinator before us began.
 
     Args:
-        crew: Everybody.
-        seating: Where everybody is.
+        roles: Everybody.
+        roster: Where everybody is.
         redraw: Draws the map anew.
-        log_keeper: The log.
+        log_lifecycle: The log.
         clear: Ends the spares (`cluster.control.spares`) on a machine by its id; returns how many there were.
     """
 
     def __init__(
         self,
-        crew: Crew,
-        seating: Seating,
+        roles: Roles,
+        roster: Roster,
         redraw: Callable[[], Awaitable[None]],
-        log_keeper: Shards,
+        log_lifecycle: Shards,
         clear: Callable[[str], Awaitable[int]],
     ) -> None:
-        self._crew, self._seating, self._log, self._clear = crew, seating, log_keeper, clear
-        self._exchange = Exchange(crew, seating, redraw)
+        self._roles, self._roster, self._log, self._clear = roles, roster, log_lifecycle, clear
+        self._rollout = Rollout(roles, roster, redraw)
         self._changing = asyncio.Lock()
-        self._works: list[Work] = []
+        self._submitted: list[Operation] = []
         self._calm_since = self._still_until = 0.0
         self._picture: object = None
 
@@ -92,75 +92,75 @@ class Staffing:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             try:
-                await self._seating.look()
+                await self._roster.look()
                 await self._finish()
                 await self._balance()
-            except (Unavailable, Refused, RoleFailed) as exc:
+            except (Unavailable, OperationRefused, RoleFailed) as exc:
                 log.warning("change_postponed", reason=_reason(exc))
 
-    # --- what operators wish ----------------------------------------------------------------------
+    # --- what operators request ----------------------------------------------------------------------
 
-    def begin(self, wish: Mapping[str, Any]) -> tuple[int, Coroutine[Any, Any, None]]:
-        """Return the number of a work, to ask for it with `work`, and what carries it out.
+    def submit(self, request: Mapping[str, Any]) -> tuple[int, Coroutine[Any, Any, None]]:
+        """Return the number of an operation, to ask for it with `progress`, and what carries it out.
 
         Args:
-            wish: ``{"scale": {role: count}}``, ``{"grow": number of shards}``, ``{"drain": name of a role or
+            request: ``{"scale": {role: count}}``, ``{"grow": shards}``, ``{"drain": name of a role or
                 machine}``, ``{"undrain": name of a machine}`` or ``{"upgrade": true}``.
 
         Raises:
-            Refused: It makes no sense.
+            OperationRefused: It makes no sense.
         """
-        if "scale" in wish:
-            plan = self._scale(_checked(wish["scale"]))
-        elif "grow" in wish:
-            plan = self._grow(int(wish["grow"]))
-        elif "drain" in wish:
-            plan = self._drain(str(wish["drain"]))
-        elif "undrain" in wish:
-            plan = self._undrain(str(wish["undrain"]))
+        if "scale" in request:
+            plan = self._scale(_checked(request["scale"]))
+        elif "grow" in request:
+            plan = self._grow(int(request["grow"]))
+        elif "drain" in request:
+            plan = self._drain(str(request["drain"]))
+        elif "undrain" in request:
+            plan = self._undrain(str(request["undrain"]))
         else:
             plan = self._upgrade
-        work = Work([])
-        self._works.append(work)
-        return len(self._works) - 1, self._carry_out(work, plan)
+        operation = Operation([])
+        self._submitted.append(operation)
+        return len(self._submitted) - 1, self._carry_out(operation, plan)
 
-    def work(self, number: int) -> Work:
-        """Return how far a work is.
+    def progress(self, number: int) -> Operation:
+        """Return how far an operation is.
 
         Raises:
-            Refused: There is none of this number: the coordinator has restarted since.
+            OperationRefused: There is none of this number: the coordinator has restarted since.
         """
-        if not 0 <= number < len(self._works):
-            raise Refused(
+        if not 0 <= number < len(self._submitted):
+            raise OperationRefused(
                 "The coordinator has restarted meanwhile. It finishes the step that it was at: "
                 "see `roost status`, and ask again for what is left."
             )
-        return self._works[number]
+        return self._submitted[number]
 
-    async def _carry_out(self, work: Work, plan: Plan) -> None:
+    async def _carry_out(self, operation: Operation, plan: Plan) -> None:
         try:
             async with self._changing:
-                await plan(work)
-            work.failure = " ".join(work.given_up)
-        except (Unavailable, Refused, RoleFailed) as exc:
-            work.failure = _reason(exc)
-            log.warning("change_failed", reason=work.failure)
+                await plan(operation)
+            operation.failure = " ".join(operation.given_up)
+        except (Unavailable, OperationRefused, RoleFailed) as exc:
+            operation.failure = _reason(exc)
+            log.warning("change_failed", reason=operation.failure)
         except Exception:
-            work.failure = "It failed in an unforeseen way; see the coordinator's log."
+            operation.failure = "It failed in an unforeseen way; see the coordinator's log."
             raise
         finally:
-            work.done = True
+            operation.done = True
 
     def _scale(self, counts: dict[str, int]) -> Plan:
-        async def plan(work: Work) -> None:
+        async def plan(operation: Operation) -> None:
             come: list[str] = []
             go: list[str] = []
             for role, count in counts.items():
-                here = self._seating.of(role)
-                come += self._seating.fresh(role, count - len(here))
+                here = self._roster.of(role)
+                come += self._roster.fresh(role, count - len(here))
                 go += here[count:]
-            work.given_up += await self._exchange.make(come, go, work.lines.append)
-            work.lines += [line for role, count in counts.items() if (line := self._idle(role, count))]
+            operation.given_up += await self._rollout.run(come, go, operation.lines.append)
+            operation.lines += [line for role, count in counts.items() if (line := self._idle(role, count))]
 
         return plan
 
@@ -176,150 +176,158 @@ class Staffing:
 
     def _grow(self, wanted: int) -> Plan:
         if reason := refusal(self._log.shards, wanted):
-            raise Refused(reason)
+            raise OperationRefused(reason)
 
-        async def plan(work: Work) -> None:
+        async def plan(operation: Operation) -> None:
             before = self._log.shards
             if wanted == before:
-                work.lines.append(f"There are {before} shards already; nothing was changed.")
+                operation.lines.append(f"There are {before} shards already; nothing was changed.")
                 return
             if reason := refusal(before, wanted) or self._unready():
-                raise Refused(reason)
+                raise OperationRefused(reason)
             began = time.monotonic()
 
             def tell(stage: str) -> None:
-                work.stage = stage
+                operation.stage = stage
 
             try:
                 await self._log.grow(wanted, tell)
             except NotGrown as exc:
-                raise Refused(str(exc)) from exc
+                raise OperationRefused(str(exc)) from exc
             except Unavailable as exc:
-                raise Refused(
+                raise OperationRefused(
                     f"Nothing was changed: {exc.detail} See `roost status`, and ask again."
                 ) from exc
-            work.lines.append(
+            operation.lines.append(
                 f"{wanted} shards after {time.monotonic() - began:.1f} s, {before} before. ROOST_SHARDS "
                 "counts at the first start only, and needs no change."
             )
-            work.lines += [self._share(role) for role in ("host", "router", "pusher")]
+            operation.lines += [self._share(role) for role in ("host", "router", "pusher")]
 
         return plan
 
     def _unready(self) -> str:
         """Return why shards cannot be added now: everybody must be there, and run this release."""
-        away = [each.name for each in self._crew.keepers.values() if not self._crew.running(each)]
+        away = [each.name for each in self._roles.supervisors.values() if not self._roles.running(each)]
         if away:
             return f"Nothing was changed: {', '.join(away)} does not run. See `roost status`, and ask again."
-        alive = [member.alive for member in self._crew.membership.members() if member.alive is not None]
+        alive = [member.alive for member in self._roles.membership.members() if member.alive is not None]
         if any(each.release != RELEASE for each in alive):
             return "Nothing was changed: the roles run several releases. First: roost upgrade."
         return ""
 
     def _share(self, role: str) -> str:
-        count, shards = len(self._seating.of(role)), self._log.shards
+        count, shards = len(self._roster.of(role)), self._log.shards
         least, more = divmod(shards, count)
         share = f"{least} to {least + 1}" if more else str(least)
         owners = f"{count} {role}s have {share} shards each" if count > 1 else f"1 {role} has all of them"
         return f"{owners}; more {role}s share them: roost scale {role}={2 * count}."
 
     def _drain(self, target: str) -> Plan:
-        return self._drain_role(target) if target in self._crew.keepers else self._drain_node(target)
+        return self._drain_role(target) if target in self._roles.supervisors else self._drain_node(target)
 
     def _drain_role(self, name: str) -> Plan:
         role = role_of(name)
-        if len(self._seating.of(role)) == 1:
-            raise Refused(f"{name} is the only {role}. Add one first: roost scale {role}=2.")
+        if len(self._roster.of(role)) == 1:
+            raise OperationRefused(f"{name} is the only {role}. Add one first: roost scale {role}=2.")
 
-        async def plan(work: Work) -> None:
-            work.given_up += await self._exchange.make([], [name], work.lines.append)
+        async def plan(operation: Operation) -> None:
+            operation.given_up += await self._rollout.run([], [name], operation.lines.append)
 
         return plan
 
     def _drain_node(self, target: str) -> Plan:
         node = self._machine(target)
-        if node.head and len(self._seating.nodes) == 1:
-            raise Refused(f"{node.address} is the only machine. Let another one join first: ray start.")
+        if node.head and len(self._roster.nodes) == 1:
+            raise OperationRefused(
+                f"{node.address} is the only machine. Let another one join first: ray start."
+            )
 
-        async def plan(work: Work) -> None:
-            if not any(each.id != node.id for each in self._seating.open_nodes()):
-                raise Refused("Every other machine is drained, too. Let another one join first: ray start.")
-            await self._seating.bar(node)
-            go = [name for name, seat in self._seating.seats().items() if seat.node_id == node.id]
-            come = [fresh for name in go for fresh in self._seating.fresh(role_of(name), 1)]
-            work.given_up += await self._exchange.make(come, go, work.lines.append)
+        async def plan(operation: Operation) -> None:
+            if not any(each.id != node.id for each in self._roster.open_nodes()):
+                raise OperationRefused(
+                    "Every other machine is drained, too. Let another one join first: ray start."
+                )
+            await self._roster.cordon(node)
+            go = [
+                name for name, placement in self._roster.placements().items() if placement.node_id == node.id
+            ]
+            come = [fresh for name in go for fresh in self._roster.fresh(role_of(name), 1)]
+            operation.given_up += await self._rollout.run(come, go, operation.lines.append)
             spares = await self._clear(node.id)
             others = f" and {spares} spare{'s' if spares > 1 else ''}" if spares else ""
             what = "Ray's head and the coordinator stay there" if node.head else "it may go"
-            work.lines.append(f"{node.address}: {len(go)} roles{others} moved away; {what}.")
+            operation.lines.append(f"{node.address}: {len(go)} roles{others} moved away; {what}.")
 
         return plan
 
     def _undrain(self, target: str) -> Plan:
         node = self._machine(target)
 
-        async def plan(work: Work) -> None:
-            await self._seating.unbar(node)
-            work.lines.append(f"{node.address} has roles again; its share moves there, one by one.")
+        async def plan(operation: Operation) -> None:
+            await self._roster.uncordon(node)
+            operation.lines.append(f"{node.address} has roles again; its share moves there, one by one.")
 
         return plan
 
     def _machine(self, target: str) -> Node:
-        node = self._seating.node(target)
+        node = self._roster.node(target)
         if node is None:
-            machines = ", ".join(node.address for node in self._seating.nodes)
-            raise Refused(f"There is no role and no machine {target!r}. The machines are {machines}.")
+            machines = ", ".join(node.address for node in self._roster.nodes)
+            raise OperationRefused(
+                f"There is no role and no machine {target!r}. The machines are {machines}."
+            )
         return node
 
-    async def _upgrade(self, work: Work) -> None:
+    async def _upgrade(self, operation: Operation) -> None:
         """Put a new process in the place of each, one after the other: it runs what is installed now."""
-        seats = self._seating.seats()
-        for name in [name for role in _UPGRADE_ORDER for name in self._seating.of(role)]:
-            await self._replace(name, seats[name].node_id, work)
+        placements = self._roster.placements()
+        for name in [name for role in _UPGRADE_ORDER for name in self._roster.of(role)]:
+            await self._replace(name, placements[name].node_id, operation)
 
-    async def _replace(self, name: str, node_id: str, work: Work) -> str:
+    async def _replace(self, name: str, node_id: str, operation: Operation) -> str:
         """Put a new process in the place of one, on this machine; returns its name."""
-        [fresh] = self._seating.fresh(role_of(name), 1)
-        self._seating.plan(fresh, node_id)
-        work.given_up += await self._exchange.make([fresh], [name], work.lines.append)
+        [fresh] = self._roster.fresh(role_of(name), 1)
+        self._roster.plan(fresh, node_id)
+        operation.given_up += await self._rollout.run([fresh], [name], operation.lines.append)
         return fresh
 
     # --- by itself --------------------------------------------------------------------------------
 
     async def _finish(self) -> None:
         """Go on with an exchange that ended in the middle, with its coordinator or its store."""
-        roster = self._seating.roster
+        roster = self._roster.stored
         if self._changing.locked() or not (roster.coming or roster.going):
             return
-        work = Work([])
+        operation = Operation([])
         async with self._changing:
-            work.given_up += await self._exchange.make(roster.coming, roster.going, work.lines.append)
-        log.info("change_finished", lines=work.lines)
+            operation.given_up += await self._rollout.run(roster.coming, roster.going, operation.lines.append)
+        log.info("change_finished", lines=operation.lines)
 
     async def _balance(self) -> None:
         """Move one role, if machines came, went or were drained and everything else is calm."""
-        seats, nodes = self._seating.seats(), self._seating.nodes
+        placements, nodes = self._roster.placements(), self._roster.nodes
         if self._changing.locked() or len(nodes) < 2:  # noqa: PLR2004 -- one machine has nowhere to move to
             return
-        if not self._is_calm((seats, self._seating.roster, [node.id for node in nodes])):
+        if not self._is_calm((placements, self._roster.stored, [node.id for node in nodes])):
             return
-        move = next_move(seats, self._seating.open_nodes())
+        move = next_move(placements, self._roster.open_nodes())
         if move is None:
             return
         name, node_id = move
-        work = Work([])
+        operation = Operation([])
         async with self._changing:
-            fresh = await self._replace(name, node_id, work)
-        landed = self._seating.seats()[fresh].node_id
+            fresh = await self._replace(name, node_id, operation)
+        landed = self._roster.placements()[fresh].node_id
         if landed == node_id:
-            log.info("role_moved", role_name=name, to=node_id, lines=work.lines)
+            log.info("role_moved", role_name=name, to=node_id, lines=operation.lines)
         else:  # the same move again would lead there again
             log.warning("role_landed_elsewhere", role_name=fresh, wanted=node_id, landed=landed)
             self._still_until = asyncio.get_running_loop().time() + _LANDED_ELSEWHERE_S
 
     def _is_calm(self, picture: object) -> bool:
         now = asyncio.get_running_loop().time()
-        running = all(self._crew.running(each) for each in self._crew.keepers.values())
+        running = all(self._roles.running(each) for each in self._roles.supervisors.values())
         if picture != self._picture or not running:
             self._picture, self._calm_since = picture, now
         return now - self._calm_since > _CALM_S and now > self._still_until
@@ -328,11 +336,11 @@ class Staffing:
 def _checked(counts: Mapping[str, Any]) -> dict[str, int]:
     for role, count in counts.items():
         if role not in ROLES:
-            raise Refused(f"There is no role {role!r} to scale; there are {', '.join(ROLES)}.")
+            raise OperationRefused(f"There is no role {role!r} to scale; there are {', '.join(ROLES)}.")
         if not isinstance(count, int) or not 1 <= count <= 1000:  # noqa: PLR2004 -- said in the sentence
-            raise Refused(f"{role}={count} is not possible: give a number from 1 to 1000.")
+            raise OperationRefused(f"{role}={count} is not possible: give a number from 1 to 1000.")
     return dict(counts)
 
 
-def _reason(exc: Unavailable | Refused | RoleFailed) -> str:
+def _reason(exc: Unavailable | OperationRefused | RoleFailed) -> str:
     return str(getattr(exc, "detail", exc))

@@ -10,7 +10,7 @@ from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import ClusterView
 from cluster.control.membership import RUNNING, Membership
 from cluster.control.stop_report import READ_BY
-from cluster.control.supervisor import RoleKeeper
+from cluster.control.supervisor import Supervisor
 
 WRITERS: Final = ("gateway", "host")
 HURRY: Final = {"act": "hurry"}
@@ -28,53 +28,55 @@ _LOOK_EVERY_S: Final = 0.1
 log = structlog.get_logger()
 
 
-class Crew:
-    """The keepers of all roles; implements ``cluster.control.log_lifecycle.Crew``.
+class Roles:
+    """The supervisors of all roles; implements `cluster.control.log_lifecycle.LogClients`.
 
     Attributes:
-        keepers: By name.
+        supervisors: By name.
         membership: Who is there.
         gone: The last status of each writer that was dismissed since the log began.
     """
 
     def __init__(self, membership: Membership, redraw: Callable[[], Awaitable[None]]) -> None:
-        self.keepers: dict[str, RoleKeeper] = {}
+        self.supervisors: dict[str, Supervisor] = {}
         self.membership = membership
         self._redraw = redraw
         self._view: ClusterView | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.gone: list[dict[str, Any]] = []
-        self._held: dict[str, bool] = {}
+        self._paused: dict[str, bool] = {}
 
-    def add(self, keeper: RoleKeeper, *, may_own: bool = True) -> None:
+    def add(self, supervisor: Supervisor, *, may_own: bool = True) -> None:
         """Look after one more role."""
-        self.keepers[keeper.name] = keeper
-        self.membership.expect(keeper.role, keeper.name, now_ms(), may_own=may_own)
-        if keeper.role in self._held:
-            keeper.expect_held(held=self._held[keeper.role])
+        self.supervisors[supervisor.name] = supervisor
+        self.membership.expect(supervisor.role, supervisor.name, now_ms(), may_own=may_own)
+        if supervisor.role in self._paused:
+            supervisor.expect_paused(paused=self._paused[supervisor.role])
         if self._view is not None:
-            keeper.show(self._view)
-        self._tasks[keeper.name] = asyncio.create_task(keeper.run(), name=f"keeper of {keeper.name}")
+            supervisor.show(self._view)
+        self._tasks[supervisor.name] = asyncio.create_task(
+            supervisor.run(), name=f"supervisor of {supervisor.name}"
+        )
 
-    async def dismiss(self, keeper: RoleKeeper) -> list[str]:
+    async def dismiss(self, supervisor: Supervisor) -> list[str]:
         """Stop a role that owns nothing any more, and look after it no more; returns what it gave up."""
-        keeper.leave()
-        task = self._tasks.pop(keeper.name)
+        supervisor.leave()
+        task = self._tasks.pop(supervisor.name)
         given_up: list[str] = []
 
         async def stop(handle: RoleHandle) -> None:
             given_up.extend(await handle.stop(_STOP_S))
-            if keeper.role in WRITERS:  # what it has written, which nobody can ask it any more
+            if supervisor.role in WRITERS:  # what it has written, which nobody can ask it any more
                 self.gone.append(await handle.status())
 
-        if self.running(keeper) and not await self._tried(keeper, stop):
+        if self.running(supervisor) and not await self._tried(supervisor, stop):
             given_up.append("did not stop in order, and was ended.")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await self._tried(keeper, _killed)
-        del self.keepers[keeper.name]
-        self.membership.forget(keeper.name)
-        return [f"{keeper.name} {each}" for each in given_up]
+        await self._tried(supervisor, _killed)
+        del self.supervisors[supervisor.name]
+        self.membership.forget(supervisor.name)
+        return [f"{supervisor.name} {each}" for each in given_up]
 
     async def let_go(self) -> None:
         """Look after nobody any more: all are about to be stopped."""
@@ -85,41 +87,43 @@ class Crew:
     def show(self, view: ClusterView) -> None:
         """Hand the map to everybody."""
         self._view = view
-        for keeper in self.keepers.values():
-            keeper.show(view)
+        for supervisor in self.supervisors.values():
+            supervisor.show(view)
 
-    def of(self, *roles: str) -> list[RoleKeeper]:
-        """Return the keepers of these roles."""
-        return [each for each in self.keepers.values() if each.role in roles]
+    def of(self, *roles: str) -> list[Supervisor]:
+        """Return the supervisors of these roles."""
+        return [each for each in self.supervisors.values() if each.role in roles]
 
-    def running(self, keeper: RoleKeeper) -> bool:
+    def running(self, supervisor: Supervisor) -> bool:
         """Say whether the role answers."""
-        return self.membership.state(keeper.name, now_ms()) == RUNNING
+        return self.membership.state(supervisor.name, now_ms()) == RUNNING
 
-    # --- cluster.control.log_lifecycle.Crew -------------------------------------------------------------
+    # --- cluster.control.log_lifecycle.LogClients -------------------------------------------
 
     def lives(self) -> dict[str, str]:
         """Return the incarnation of every writer, by name."""
         members = [m for role in WRITERS for m in self.membership.members(role)]
         return {m.name: m.alive.incarnation if m.alive is not None else "" for m in members}
 
-    async def hold(self, role: str) -> bool:
+    async def pause_writes(self, role: str) -> bool:
         """Hold every writer of the role; False if one did not answer."""
-        self._held[role] = True
-        for keeper in self.of(role):
-            keeper.expect_held(held=True)
-        return await self._each(role, lambda handle: handle.hold())
+        self._paused[role] = True
+        for supervisor in self.of(role):
+            supervisor.expect_paused(paused=True)
+        return await self._each(role, lambda handle: handle.pause_writes())
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         """Let every writer go on that has the newest map; another one goes on as soon as it has it."""
         for role in WRITERS:
-            self._held[role] = False
-            for keeper in self.of(role):
-                keeper.expect_held(held=False)
-            current = [keeper for keeper in self.of(role) if keeper.current]
-            await asyncio.gather(*(self._tried(each, lambda handle: handle.release()) for each in current))
+            self._paused[role] = False
+            for supervisor in self.of(role):
+                supervisor.expect_paused(paused=False)
+            current = [supervisor for supervisor in self.of(role) if supervisor.current]
+            await asyncio.gather(
+                *(self._tried(each, lambda handle: handle.resume_writes()) for each in current)
+            )
 
-    async def drained(self, role: str) -> bool:
+    async def caught_up(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log.
 
         Numbers count only from readers that read by the newest map: those of a reader that has not taken
@@ -138,7 +142,7 @@ class Crew:
         except (RoleAway, RoleFailed, TimeoutError):
             return False
         version = self._view.version if self._view is not None else 0
-        if not all(status.get("drained", False) and status.get("map") == version for status in readers):
+        if not all(status.get("caught_up", False) and status.get("map") == version for status in readers):
             return False
         return not unread(role, [*self.gone, *writers], readers)
 
@@ -154,10 +158,10 @@ class Crew:
                 return
             await asyncio.sleep(_LOOK_EVERY_S / 4 if left else 0)
 
-    async def _owes(self, keeper: RoleKeeper, bases: Mapping[int, int]) -> bool:
+    async def _owes(self, supervisor: Supervisor, bases: Mapping[int, int]) -> bool:
         try:
             message = {"act": "end_logs", "bases": list(bases.items())}
-            return bool(await keeper.handle.tell(message, _ANSWER_S))
+            return bool(await supervisor.handle.tell(message, _ANSWER_S))
         except RoleAway:
             return True  # it may answer yet, as long as it counts as running
         except RoleFailed:
@@ -174,9 +178,9 @@ class Crew:
         self.gone.clear()
         await self._redraw()
         deadline = asyncio.get_running_loop().time() + _PUBLISH_S
-        while any(self.running(each) and not each.current for each in self.keepers.values()):
+        while any(self.running(each) and not each.current for each in self.supervisors.values()):
             if asyncio.get_running_loop().time() > deadline:
-                log.warning("map_unseen", by=[e.name for e in self.keepers.values() if not e.current])
+                log.warning("map_unseen", by=[e.name for e in self.supervisors.values() if not e.current])
                 return
             await asyncio.sleep(_LOOK_EVERY_S / 4)
 
@@ -185,12 +189,12 @@ class Crew:
         done = await asyncio.gather(*(self._tried(each, call) for each in self.of(role)))
         return all(done)
 
-    async def _tried(self, keeper: RoleKeeper, call: Callable[[RoleHandle], Awaitable[Any]]) -> bool:
+    async def _tried(self, supervisor: Supervisor, call: Callable[[RoleHandle], Awaitable[Any]]) -> bool:
         try:
             async with asyncio.timeout(max(_CALL_S, _STOP_S)):
-                await call(keeper.handle)
+                await call(supervisor.handle)
         except (RoleAway, RoleFailed, TimeoutError) as exc:
-            log.warning("call_failed", role_name=keeper.name, reason=str(exc))
+            log.warning("call_failed", role_name=supervisor.name, reason=str(exc))
             return False
         return True
 

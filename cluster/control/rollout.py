@@ -1,4 +1,4 @@
-"""Every change of the crew is one exchange: some roles come, others go.
+"""Every change of the roles is one exchange: some roles come, others go.
 
 Those who come are made first and own nothing. When all of them answer, one new map takes the shards from
 those who go and gives those who come their share, so that each shard moves once. Then the leavers store what
@@ -16,9 +16,9 @@ from typing import Any, Final
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed
-from cluster.control.roles import Crew
-from cluster.control.roster import Seating
-from cluster.control.supervisor import RoleKeeper
+from cluster.control.roles import Roles
+from cluster.control.roster import Roster
+from cluster.control.supervisor import Supervisor
 from roost.errors import RoostError
 
 _STEP_S: Final = 0.05
@@ -28,20 +28,20 @@ _HAND_OVER_S: Final = 30.0
 log = structlog.get_logger()
 
 
-class Refused(RoostError):  # noqa: N818 -- named for what happened
+class OperationRefused(RoostError):  # noqa: N818 -- named for what happened
     """The change cannot be made; the sentence says what to do."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("invalid", detail)
 
 
-class Exchange:
+class Rollout:
     """Carries out changes, one at a time."""
 
-    def __init__(self, crew: Crew, seating: Seating, redraw: Callable[[], Awaitable[None]]) -> None:
-        self._crew, self._seating, self._redraw = crew, seating, redraw
+    def __init__(self, roles: Roles, roster: Roster, redraw: Callable[[], Awaitable[None]]) -> None:
+        self._roles, self._roster, self._redraw = roles, roster, redraw
 
-    async def make(self, come: Sequence[str], go: Sequence[str], tell: Callable[[str], None]) -> list[str]:
+    async def run(self, come: Sequence[str], go: Sequence[str], tell: Callable[[str], None]) -> list[str]:
         """Let some come and others go, as one change of the map.
 
         Args:
@@ -53,93 +53,95 @@ class Exchange:
             What those who left had to give up, a sentence each.
 
         Raises:
-            Refused: It cannot be; whoever can goes on as before.
+            OperationRefused: It cannot be; whoever can goes on as before.
             Unavailable: The store is away; call it again with the same names.
         """
         began = time.monotonic()
-        await self._seating.begin(come, go)
+        await self._roster.begin(come, go)
         for name in come:
-            self._seating.add(name, may_own=False)
-        leaving = [self._crew.keepers[name] for name in go if name in self._crew.keepers]
+            self._roster.add(name, may_own=False)
+        leaving = [self._roles.supervisors[name] for name in go if name in self._roles.supervisors]
         await self._arrived(come, leaving)
         await self._each_host(leaving, "leaving")
-        self._crew.membership.exchange(come, [keeper.name for keeper in leaving])
+        self._roles.membership.admit(come, [supervisor.name for supervisor in leaving])
         await self._redraw()
         await self._handed_over(leaving)
         if come:
             tell(f"{', '.join(come)} at work after {time.monotonic() - began:.1f} s.")
-        for keeper, farewell in await self._each_host(leaving, "farewell"):
-            tell(_told(keeper.name, farewell))
-            if farewell["missing"]:
-                await self._seating.end([])
-                raise Refused(f"{keeper.name} stays: entries that it had are in no store. See its log.")
-        given_up = await asyncio.gather(*(self._crew.dismiss(keeper) for keeper in leaving))
-        await self._seating.end(go)
+        for supervisor, report in await self._each_host(leaving, "handover_report"):
+            tell(_told(supervisor.name, report))
+            if report["missing"]:
+                await self._roster.end([])
+                raise OperationRefused(
+                    f"{supervisor.name} stays: entries that it had are in no store. See its log."
+                )
+        given_up = await asyncio.gather(*(self._roles.dismiss(supervisor) for supervisor in leaving))
+        await self._roster.end(go)
         if go:
             tell(f"{', '.join(go)} stopped after {time.monotonic() - began:.1f} s.")
         return [each for of in given_up for each in of]
 
-    async def _arrived(self, come: Sequence[str], leaving: Sequence[RoleKeeper]) -> None:
+    async def _arrived(self, come: Sequence[str], leaving: Sequence[Supervisor]) -> None:
         """Wait until everybody who comes answers and has the map; if somebody does not, nobody comes."""
-        keepers = [self._crew.keepers[name] for name in come]
+        supervisors = [self._roles.supervisors[name] for name in come]
         try:
             async with asyncio.timeout(_COME_S):
-                while not all(self._crew.running(each) and each.current for each in keepers):  # noqa: ASYNC110
+                while not all(self._roles.running(each) and each.current for each in supervisors):  # noqa: ASYNC110
                     await asyncio.sleep(_STEP_S)
         except TimeoutError:
-            reasons = ", ".join(f"{each.name} ({each.failure or 'no answer'})" for each in keepers)
-            await asyncio.gather(*(self._crew.dismiss(keeper) for keeper in keepers))
+            reasons = ", ".join(f"{each.name} ({each.failure or 'no answer'})" for each in supervisors)
+            await asyncio.gather(*(self._roles.dismiss(supervisor) for supervisor in supervisors))
             await self._stay(leaving, gone=come)
-            raise Refused(
+            raise OperationRefused(
                 f"Not everybody came within {_COME_S:g} s, so nothing was changed: {reasons}."
             ) from None
 
-    async def _handed_over(self, leaving: Sequence[RoleKeeper]) -> None:
+    async def _handed_over(self, leaving: Sequence[Supervisor]) -> None:
         """Wait until those who leave own nothing and have stored what they had; who is away has nothing."""
         deadline = asyncio.get_running_loop().time() + _HAND_OVER_S
-        for keeper in leaving:
-            while self._crew.running(keeper) and not await self._idle(keeper):
+        for supervisor in leaving:
+            while self._roles.running(supervisor) and not await self._idle(supervisor):
                 if asyncio.get_running_loop().time() > deadline:
                     await self._stay(leaving, gone=[])
-                    raise Refused(
-                        f"{keeper.name} did not hand over within {_HAND_OVER_S:g} s and goes on. "
+                    raise OperationRefused(
+                        f"{supervisor.name} did not hand over within {_HAND_OVER_S:g} s and goes on. "
                         "See `roost status`: are all roles running?"
                     )
                 await asyncio.sleep(_STEP_S)
 
-    async def _idle(self, keeper: RoleKeeper) -> bool:
-        living = [each for each in self._crew.keepers.values() if self._crew.running(each)]
+    async def _idle(self, supervisor: Supervisor) -> bool:
+        living = [each for each in self._roles.supervisors.values() if self._roles.running(each)]
         if not all(each.current for each in living):
             return False
         try:
-            figures = await keeper.handle.status()
+            figures = await supervisor.handle.status()
         except (RoleAway, RoleFailed):
             return False
         return not figures.get("shards", 0) and not figures.get("waiting", 0)
 
-    async def _stay(self, leaving: Sequence[RoleKeeper], gone: Sequence[str]) -> None:
+    async def _stay(self, leaving: Sequence[Supervisor], gone: Sequence[str]) -> None:
         """Let those who were to leave go on; the exchange is over."""
-        self._crew.membership.exchange([keeper.name for keeper in leaving], [])
+        self._roles.membership.admit([supervisor.name for supervisor in leaving], [])
         await self._each_host(leaving, "staying")
-        await self._seating.end(gone)
+        await self._roster.end(gone)
 
     async def _each_host(
-        self, keepers: Iterable[RoleKeeper], act: str
-    ) -> list[tuple[RoleKeeper, dict[str, Any]]]:
+        self, supervisors: Iterable[Supervisor], act: str
+    ) -> list[tuple[Supervisor, dict[str, Any]]]:
         """Tell the hosts among them something; returns the answers of those who are there."""
-        answers: list[tuple[RoleKeeper, dict[str, Any]]] = []
-        for keeper in keepers:
-            if keeper.role == "host" and self._crew.running(keeper):
+        answers: list[tuple[Supervisor, dict[str, Any]]] = []
+        for supervisor in supervisors:
+            if supervisor.role == "host" and self._roles.running(supervisor):
                 try:
-                    answers.append((keeper, await keeper.handle.tell({"act": act})))
+                    answers.append((supervisor, await supervisor.handle.tell({"act": act})))
                 except RoleAway as exc:
-                    log.warning("leaver_gone", role_name=keeper.name, reason=exc.detail)
+                    log.warning("leaver_gone", role_name=supervisor.name, reason=exc.detail)
         return answers
 
 
-def _told(name: str, farewell: Mapping[str, Any]) -> str:
+def _told(name: str, report: Mapping[str, Any]) -> str:
     return (
-        f"{name} had {farewell['before']} unacknowledged entries of {farewell['users']} users: "
-        f"{farewell['after']} are in the store, {farewell['acknowledged']} were acknowledged meanwhile, "
-        f"{farewell['missing']} are missing."
+        f"{name} had {report['before']} unacknowledged entries of {report['users']} users: "
+        f"{report['after']} are in the store, {report['acknowledged']} were acknowledged meanwhile, "
+        f"{report['missing']} are missing."
     )

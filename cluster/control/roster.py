@@ -10,41 +10,41 @@ from msgspec.structs import replace
 
 from actors.ray_actor import RoleAway
 from actors.service import Node
-from cluster.control.node_placement import ROLES, Seat, choose
-from cluster.control.roles import Crew
-from cluster.control.supervisor import RoleKeeper
+from cluster.control.node_placement import ROLES, Placement, choose
+from cluster.control.roles import Roles
+from cluster.control.supervisor import Supervisor
 from storage.ports import ClusterState
-from storage.records import Roster
+from storage.records import StoredRoster
 
 log = structlog.get_logger()
 
-Hire = Callable[[str, str, str], RoleKeeper]
-"""Makes the keeper of a role from the role, its name and the machine's id."""
+Hire = Callable[[str, str, str], Supervisor]
+"""Makes the supervisor of a role from the role, its name and the machine's id."""
 
 
-class Seating:
+class Roster:
     """Keeps the roster.
 
     Attributes:
         nodes: The machines that were there when last looked.
-        roster: As it is stored.
+        stored: As it is in MongoDB.
     """
 
     def __init__(
         self,
         counts: Mapping[str, int],
         store: ClusterState,
-        crew: Crew,
+        roles: Roles,
         hire: Hire,
         machines: Callable[[], Sequence[Node]],
     ) -> None:
         self._counts = dict(counts)
-        self._store, self._crew, self._hire, self._machines = store, crew, hire, machines
+        self._store, self._roles, self._hire, self._machines = store, roles, hire, machines
         self._planned: dict[str, str] = {}
         self._used: dict[str, int] = {}
         self._writing = asyncio.Lock()
         self.nodes: list[Node] = []
-        self.roster = Roster({}, ())
+        self.stored = StoredRoster({}, ())
 
     async def open(self, owning: Collection[str]) -> None:
         """Read who there is to be, and look after them; raises as the store does.
@@ -55,9 +55,9 @@ class Seating:
         known = await self._store.roster()
         if known is None or known.counts != self._counts:
             names = tuple(f"{role}-{n}" for role in ROLES for n in range(1, self._counts[role] + 1))
-            known = Roster(self._counts, names, seats=known.seats if known is not None else {})
+            known = StoredRoster(self._counts, names, processes=known.processes if known is not None else {})
             await self._store.put_roster(known)
-        self.roster = known
+        self.stored = known
         await self.look()
         drawn = any(name in owning for name in known.coming) or not any(n in owning for n in known.going)
         for name in known.names:
@@ -71,76 +71,78 @@ class Seating:
             log.warning("machines_unknown", reason=exc.detail)
             return
         there = {node.id for node in self.nodes}
-        if gone := set(self.roster.barred) - there:
-            await self._keep(replace(self.roster, barred=tuple(set(self.roster.barred) - gone)))
+        if gone := set(self.stored.cordoned) - there:
+            await self._keep(replace(self.stored, cordoned=tuple(set(self.stored.cordoned) - gone)))
 
     # --- one change of it -------------------------------------------------------------------------
 
     async def begin(self, come: Sequence[str], go: Sequence[str]) -> None:
         """Write down that these are about to come and go; again: nothing happens."""
-        names = (*self.roster.names, *(name for name in come if name not in self.roster.names))
-        await self._keep(replace(self.roster, names=names, coming=tuple(come), going=tuple(go)))
+        names = (*self.stored.names, *(name for name in come if name not in self.stored.names))
+        await self._keep(replace(self.stored, names=names, coming=tuple(come), going=tuple(go)))
 
     async def end(self, gone: Collection[str]) -> None:
         """Write down that the change is over, and that these are not there any more."""
-        names = tuple(name for name in self.roster.names if name not in gone)
-        await self._keep(replace(self.roster, names=names, coming=(), going=()))
+        names = tuple(name for name in self.stored.names if name not in gone)
+        await self._keep(replace(self.stored, names=names, coming=(), going=()))
         for name in gone:
             self._planned.pop(name, None)
 
-    async def bar(self, node: Node) -> None:
+    async def cordon(self, node: Node) -> None:
         """Have no role on this machine from now on."""
-        await self._keep(replace(self.roster, barred=tuple({*self.roster.barred, node.id})))
+        await self._keep(replace(self.stored, cordoned=tuple({*self.stored.cordoned, node.id})))
 
-    async def unbar(self, node: Node) -> None:
+    async def uncordon(self, node: Node) -> None:
         """Have roles on this machine again."""
-        await self._keep(replace(self.roster, barred=tuple(set(self.roster.barred) - {node.id})))
+        await self._keep(replace(self.stored, cordoned=tuple(set(self.stored.cordoned) - {node.id})))
 
-    # --- who sits where ---------------------------------------------------------------------------
+    # --- processes ------------------------------------------------------------------------
 
-    def seat(self, name: str) -> str:
-        """Return the name of the process that a role or a spare is in; its own, if they never traded."""
-        return self.roster.seats.get(name, name)
+    def process_of(self, name: str) -> str:
+        """Return the name of the process that a role or a spare is in; its own, if they never swapped."""
+        return self.stored.processes.get(name, name)
 
-    def trade(self, one: str, other: str) -> None:
-        """Two have traded their processes; `write_down` has it outlive us."""
-        seats = self.roster.seats | {one: self.seat(other), other: self.seat(one)}
-        self.roster = replace(self.roster, seats={who: seat for who, seat in seats.items() if who != seat})
+    def swap(self, one: str, other: str) -> None:
+        """Two have swapped their processes; `write_down` has it outlive us."""
+        processes = self.stored.processes | {one: self.process_of(other), other: self.process_of(one)}
+        self.stored = replace(
+            self.stored, processes={who: own for who, own in processes.items() if who != own}
+        )
 
     async def write_down(self) -> None:
         """Store the roster as it is; raises as the store does."""
         async with self._writing:
-            await self._store.put_roster(self.roster)
+            await self._store.put_roster(self.stored)
 
     # --- roles and their places -------------------------------------------------------------------
 
     def add(self, name: str, *, may_own: bool) -> None:
         """Look after a role, on the machine that was planned or suits best; again: nothing happens."""
-        if name in self._crew.keepers:
+        if name in self._roles.supervisors:
             return
         role = role_of(name)
         node_id = self._planned.setdefault(name, self.place_for(role))
-        self._crew.add(self._hire(role, name, node_id), may_own=may_own)
+        self._roles.add(self._hire(role, name, node_id), may_own=may_own)
 
     def place_for(self, role: str) -> str:
         """Return the id of the machine for one more of the role, '' where there is none."""
-        return choose(role, list(self.seats().values()), self.open_nodes())
+        return choose(role, list(self.placements().values()), self.open_nodes())
 
     def plan(self, name: str, node_id: str) -> None:
         """Have a role that is not there yet made on this machine."""
         self._planned[name] = node_id
 
-    def seats(self) -> dict[str, Seat]:
+    def placements(self) -> dict[str, Placement]:
         """Return where each role is, or is to be."""
-        seats: dict[str, Seat] = {}
-        for member in self._crew.membership.members():
+        placements: dict[str, Placement] = {}
+        for member in self._roles.membership.members():
             node_id = member.alive.node_id if member.alive is not None else self._planned.get(member.name, "")
-            seats[member.name] = Seat(member.role, node_id)
-        return seats
+            placements[member.name] = Placement(member.role, node_id)
+        return placements
 
     def open_nodes(self) -> list[Node]:
         """Return the machines that may have roles."""
-        return [node for node in self.nodes if node.id not in self.roster.barred]
+        return [node for node in self.nodes if node.id not in self.stored.cordoned]
 
     def is_open(self, node_id: str) -> bool:
         """Say whether roles may be on this machine."""
@@ -152,7 +154,7 @@ class Seating:
 
     def of(self, role: str) -> list[str]:
         """Return the names of the role's members, the oldest first."""
-        return sorted((each.name for each in self._crew.of(role)), key=_number_of)
+        return sorted((each.name for each in self._roles.of(role)), key=_number_of)
 
     def fresh(self, role: str, count: int) -> list[str]:
         """Return so many names, none used since we started: Ray frees a name some time after its end."""
@@ -162,24 +164,26 @@ class Seating:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the machines for ``roost status``."""
-        seats = Counter(seat.node_id for seat in self.seats().values())
+        placements = Counter(placement.node_id for placement in self.placements().values())
         return [
             {
                 "node": node.address,
                 "id": node.id,
                 "hostname": node.hostname,
                 "cpus": node.cpus,
-                "roles": seats[node.id],
-                "drained": node.id in self.roster.barred,
+                "roles": placements[node.id],
+                "drained": node.id in self.stored.cordoned,
             }
             for node in self.nodes
         ]
 
-    async def _keep(self, roster: Roster) -> None:
+    async def _keep(self, roster: StoredRoster) -> None:
         async with self._writing:
-            if roster != self.roster:
+            if roster != self.stored:
                 await self._store.put_roster(roster)
-                self.roster = replace(roster, seats=self.roster.seats)  # they may have traded meanwhile
+                self.stored = replace(
+                    roster, processes=self.stored.processes
+                )  # they may have swapped meanwhile
 
 
 def role_of(name: str) -> str:

@@ -12,57 +12,60 @@ import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import ClusterView
-from cluster.control.roles import HURRY, WRITERS, Crew
-from cluster.control.stop_report import ANSWER_S, STOP_S, Left, left_of, told, waiting
-from cluster.control.supervisor import RoleKeeper
+from cluster.control.roles import HURRY, WRITERS, Roles
+from cluster.control.stop_report import ANSWER_S, STOP_S, Unfinished, stop_limits, stop_report, unfinished_in
+from cluster.control.supervisor import Supervisor
 
 _LOOK_EVERY_S: Final = 0.1
 
 log = structlog.get_logger()
 
 
-class Closing:
-    """Stops the crew, once.
+class Shutdown:
+    """Stops the roles, once.
 
     Args:
-        crew: Everybody.
+        roles: Everybody.
         view: The newest map; None: there was none yet, so that nothing can have been accepted.
         kept: The log keeps what is not stored, for the next start.
     """
 
-    def __init__(self, crew: Crew, view: ClusterView | None, *, kept: bool) -> None:
-        self._crew, self._view, self._kept = crew, view, kept
+    def __init__(self, roles: Roles, view: ClusterView | None, *, kept: bool) -> None:
+        self._roles, self._view, self._kept = roles, view, kept
         self._said: dict[str, dict[str, Any]] = {}
         self._silent: set[str] = set()
         self._given_up: list[str] = []
-        self._held = False
-        self._patience = waiting(kept=kept)
-        self._deadline = asyncio.get_running_loop().time() + self._patience.longest_s
+        self._paused = False
+        self._limits = stop_limits(kept=kept)
+        self._deadline = asyncio.get_running_loop().time() + self._limits.longest_s
 
     async def run(self) -> list[str]:
         """Stop everybody in order; returns what was given up, a sentence each."""
         await self._stop("gateway")
         left = await self._until_finished("router")
-        self._held = True
+        self._paused = True
         await asyncio.gather(
-            *(self._tried(each, lambda handle: handle.hold(), ANSWER_S) for each in self._crew.of("host"))
+            *(
+                self._tried(each, lambda handle: handle.pause_writes(), ANSWER_S)
+                for each in self._roles.of("host")
+            )
         )
-        left = await self._until_finished("router", still_s=0.0 if any(left) else self._patience.still_s)
+        left = await self._until_finished("router", still_s=0.0 if any(left) else self._limits.still_s)
         wakes = await self._until_finished("pusher")
-        await self._crew.let_go()
+        await self._roles.let_go()
         for role in ("router", "pusher", "host"):
             await self._stop(role)
-        records = told("router", left, kept=self._kept)
-        return [*records, *told("pusher", wakes, kept=self._kept), *self._given_up]
+        records = stop_report("router", left, kept=self._kept)
+        return [*records, *stop_report("pusher", wakes, kept=self._kept), *self._given_up]
 
     # --- waiting ----------------------------------------------------------------------------------
 
-    async def _until_finished(self, role: str, still_s: float | None = None) -> Left:
+    async def _until_finished(self, role: str, still_s: float | None = None) -> Unfinished:
         """Wait while something moves; returns what is left."""
         if self._view is None:
-            return Left({}, {})
+            return Unfinished({}, {})
         loop = asyncio.get_running_loop()
-        still_s = self._patience.still_s if still_s is None else still_s
+        still_s = self._limits.still_s if still_s is None else still_s
         moved, least = loop.time(), None
         while True:
             left, queued = await self._look(role, self._view)
@@ -73,67 +76,67 @@ class Closing:
             if least is None or rest < least:
                 moved, least = now, rest
             if now - moved >= still_s or now > self._deadline:
-                log.error("not_drained", undrained=role, left=left.counts, unknown=left.unknown)
+                log.error("log_unfinished", reader_role=role, left=left.counts, unknown=left.unknown)
                 return left
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _look(self, role: str, view: ClusterView) -> tuple[Left, int]:
+    async def _look(self, role: str, view: ClusterView) -> tuple[Unfinished, int]:
         """Return what is left in the role's log, and how many writes wait at hosts that may still append."""
         answering_hosts = [
-            each for each in self._crew.of("host") if not each.left and each.name not in self._silent
+            each for each in self._roles.of("host") if not each.left and each.name not in self._silent
         ]
         await asyncio.gather(
             *(self._tried(each, lambda handle: handle.tell(HURRY), ANSWER_S) for each in answering_hosts)
         )
         # First the writers: nothing that they have written by now may be missing afterwards.
-        await asyncio.gather(*(self._ask(each) for each in self._crew.of(*WRITERS)))
-        await asyncio.gather(*(self._ask(each) for each in self._crew.of(role)))
-        writers = [self._said.get(each.name, each.figures) for each in self._crew.of(*WRITERS)]
+        await asyncio.gather(*(self._ask(each) for each in self._roles.of(*WRITERS)))
+        await asyncio.gather(*(self._ask(each) for each in self._roles.of(role)))
+        writers = [self._said.get(each.name, each.figures) for each in self._roles.of(*WRITERS)]
         answering = {
-            each.name: self._said[each.name] for each in self._crew.of(role) if each.name not in self._silent
+            each.name: self._said[each.name] for each in self._roles.of(role) if each.name not in self._silent
         }
-        appending = [] if self._held else self._crew.of("host")
+        appending = [] if self._paused else self._roles.of("host")
         queued = sum(
             self._said[each.name].get("waiting", 0) for each in appending if each.name not in self._silent
         )
-        return left_of(role, view, [*self._crew.gone, *writers], answering), queued
+        return unfinished_in(role, view, [*self._roles.gone, *writers], answering), queued
 
-    async def _ask(self, keeper: RoleKeeper) -> None:
-        if keeper.left:
+    async def _ask(self, supervisor: Supervisor) -> None:
+        if supervisor.left:
             return  # stopped: what it said then is the last word
-        status = await self._tried(keeper, lambda handle: handle.status(), ANSWER_S)
+        status = await self._tried(supervisor, lambda handle: handle.status(), ANSWER_S)
         if status is None:
-            self._silent.add(keeper.name)
+            self._silent.add(supervisor.name)
         else:
-            self._silent.discard(keeper.name)
-            self._said[keeper.name] = status
+            self._silent.discard(supervisor.name)
+            self._said[supervisor.name] = status
 
     # --- stopping ---------------------------------------------------------------------------------
 
     async def _stop(self, role: str) -> None:
-        await asyncio.gather(*(self._stop_one(keeper) for keeper in self._crew.of(role)))
+        await asyncio.gather(*(self._stop_one(supervisor) for supervisor in self._roles.of(role)))
         log.info("role_stopped", stopped=role)
 
-    async def _stop_one(self, keeper: RoleKeeper) -> None:
-        keeper.leave()
-        given_up = await self._tried(keeper, lambda handle: handle.stop(STOP_S), STOP_S)
+    async def _stop_one(self, supervisor: Supervisor) -> None:
+        supervisor.leave()
+        given_up = await self._tried(supervisor, lambda handle: handle.stop(STOP_S), STOP_S)
         if given_up is None:
             given_up = [f"did not stop in order within {STOP_S:g} s, and was ended."]
-        elif keeper.role in WRITERS:  # what it has written, which nobody can ask it any more
-            status = await self._tried(keeper, lambda handle: handle.status(), ANSWER_S)
-            self._said[keeper.name] = status or self._said.get(keeper.name, keeper.figures)
-        self._given_up += [f"{keeper.name} {each}" for each in given_up]
-        await self._tried(keeper, _killed, ANSWER_S)
+        elif supervisor.role in WRITERS:  # what it has written, which nobody can ask it any more
+            status = await self._tried(supervisor, lambda handle: handle.status(), ANSWER_S)
+            self._said[supervisor.name] = status or self._said.get(supervisor.name, supervisor.figures)
+        self._given_up += [f"{supervisor.name} {each}" for each in given_up]
+        await self._tried(supervisor, _killed, ANSWER_S)
 
     async def _tried(
-        self, keeper: RoleKeeper, call: Callable[[RoleHandle], Awaitable[Any]], within_s: float
+        self, supervisor: Supervisor, call: Callable[[RoleHandle], Awaitable[Any]], within_s: float
     ) -> Any:
         """Return what the role answers, None if it does not."""
         try:
             async with asyncio.timeout(within_s):
-                return await call(keeper.handle)
+                return await call(supervisor.handle)
         except (RoleAway, RoleFailed, TimeoutError) as exc:
-            log.warning("call_failed", role_name=keeper.name, reason=str(exc) or type(exc).__name__)
+            log.warning("call_failed", role_name=supervisor.name, reason=str(exc) or type(exc).__name__)
             return None
 
 

@@ -1,8 +1,8 @@
 """Spares: processes that have loaded everything and are nobody, until one takes a dead role's place.
 
 Nearly all of the time in which a role comes back is a new process that loads its modules. So the process of a
-spare becomes the role, under the same name, and the two trade seats: what is started in the place of the dead
-one is the next spare. That happens when the storm is over, and with little claim to a core.
+spare becomes the role, under the same name, and the two swap processes: what is started in the place of the
+dead one is the next spare. That happens when the storm is over, and with little claim to a core.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Spares:
         node_id: The machine that we are on.
         spawn: Makes or finds the process of one by its name; blocks.
         may_serve: Says of a machine's id whether roles may be there, and spares.
-        traded: Called with the names of a role and of the spare that have traded seats.
+        swapped: Called with the names of a role and of the spare that have swapped processes.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Spares:
         node_id: str,
         spawn: Callable[[str], RoleHandle],
         may_serve: Callable[[str], bool],
-        traded: Callable[[str, str], None],
+        swapped: Callable[[str, str], None],
     ) -> None:
         self._spares = [Spare(f"{SPARE}-{number}") for number in range(1, count + 1)]
         self._node_id = node_id
         self._begun = False
-        self._spawn, self._may_serve, self._traded = spawn, may_serve, traded
+        self._spawn, self._may_serve, self._swapped = spawn, may_serve, swapped
 
     async def take(self, dead: RoleHandle, life: Alive) -> RoleHandle | None:
         """Return the process that is to be this role from now on; None: none is ready that may.
@@ -100,8 +100,8 @@ class Spares:
             spare.handle = spare.alive = None
             spare.taken += 1
             spare.news.set()
-            log.warning("spare_takes_over", role_name=dead.name, spare=spare.name, seat=heir.seat)
-            self._traded(dead.name, spare.name)
+            log.warning("spare_takes_over", role_name=dead.name, spare=spare.name, process=heir.process)
+            self._swapped(dead.name, spare.name)
             return heir
         return None
 
@@ -216,7 +216,7 @@ class Spares:
                 await asyncio.sleep(_AGAIN_S)
                 continue
             if spare.alive is None or spare.alive.incarnation != alive.incarnation:
-                log.info("spare_ready", name=spare.name, pid=alive.pid, seat=handle.seat)
+                log.info("spare_ready", name=spare.name, pid=alive.pid, process=handle.process)
                 if self.are_near(alive):
                     watch.watch(alive.pid)
             spare.alive, spare.failure = alive, ""

@@ -19,7 +19,7 @@ _ROUND_S: Final = 4 * STOP_S + 5 * ANSWER_S + 30.0
 """What the stop may take besides the waiting: four roles, looks that nobody answers, a renewal to be over."""
 
 
-class Waiting(NamedTuple):
+class StopLimits(NamedTuple):
     """How long the stop waits for what is in the log to be stored.
 
     Attributes:
@@ -31,17 +31,17 @@ class Waiting(NamedTuple):
     longest_s: float
 
 
-def waiting(*, kept: bool) -> Waiting:
+def stop_limits(*, kept: bool) -> StopLimits:
     """Return how long to wait: longer if what is not stored is lost with the log."""
-    return Waiting(10.0, 60.0) if kept else Waiting(20.0, 300.0)
+    return StopLimits(10.0, 60.0) if kept else StopLimits(20.0, 300.0)
 
 
 def bound_s(*, kept: bool) -> float:
     """Return how long the whole of a stop may take, in seconds."""
-    return waiting(kept=kept).longest_s + _ROUND_S
+    return stop_limits(kept=kept).longest_s + _ROUND_S
 
 
-class Left(NamedTuple):
+class Unfinished(NamedTuple):
     """What of a topic is not finished.
 
     Attributes:
@@ -53,12 +53,12 @@ class Left(NamedTuple):
     unknown: dict[int, str]
 
 
-def left_of(
+def unfinished_in(
     role: str,
     view: ClusterView,
     writers: Sequence[Mapping[str, Any]],
     readers: Mapping[str, Mapping[str, Any]],
-) -> Left:
+) -> Unfinished:
     """Return what of a role's topic is not finished.
 
     Args:
@@ -80,7 +80,7 @@ def left_of(
         missing = max(status["ends"][shard], *written, 0) - status["stored"][shard]
         if missing > 0:
             counts[shard] = missing
-    return Left(counts, unknown)
+    return Unfinished(counts, unknown)
 
 
 _UNFINISHED: Final = {"router": ("accepted records", "stored"), "pusher": ("wake-ups", "sent")}
@@ -94,22 +94,22 @@ _LOST: Final = {
 }
 
 
-def told(role: str, left: Left, *, kept: bool) -> list[str]:
+def stop_report(role: str, unfinished: Unfinished, *, kept: bool) -> list[str]:
     """Return what an operator should know of what is not finished when all stops, a sentence each."""
     fate = (_KEPT if kept else _LOST)[role]
-    return [f"{sentence} {fate}" for sentence in unfinished(role, left)]
+    return [f"{sentence} {fate}" for sentence in describe(role, unfinished)]
 
 
-def unfinished(role: str, left: Left) -> list[str]:
+def describe(role: str, unfinished: Unfinished) -> list[str]:
     """Return what is not finished, a sentence each."""
     what, done = _UNFINISHED[role]
     sentences = []
-    if left.counts:
-        shards = ", ".join(f"{count} of shard {shard}" for shard, count in sorted(left.counts.items()))
-        sentences.append(f"{sum(left.counts.values())} {what} are not {done} ({shards}).")
-    if left.unknown:
-        shards = ", ".join(map(str, sorted(left.unknown)))
-        readers = ", ".join(sorted(set(left.unknown.values())))
+    if unfinished.counts:
+        shards = ", ".join(f"{count} of shard {shard}" for shard, count in sorted(unfinished.counts.items()))
+        sentences.append(f"{sum(unfinished.counts.values())} {what} are not {done} ({shards}).")
+    if unfinished.unknown:
+        shards = ", ".join(map(str, sorted(unfinished.unknown)))
+        readers = ", ".join(sorted(set(unfinished.unknown.values())))
         sentences.append(
             f"How many {what} of the shards {shards} are not {done} is not known: {readers} did not say."
         )

@@ -35,7 +35,7 @@ _DEATH_KNOWN_AFTER = 100
 """So many looks at most."""
 
 
-class RoleKeeper:
+class Supervisor:
     """One role's loop.
 
     Attributes:
@@ -70,7 +70,7 @@ class RoleKeeper:
         self._watch = Deathwatch(self._is_dead)
         self._handle: RoleHandle | None = None
         self._view: ClusterView | None = None
-        self._held: bool | None = None
+        self._paused: bool | None = None
         self._wish = 0
         self._left = False
         self._told: tuple[str, int] = ("", 0)
@@ -114,9 +114,9 @@ class RoleKeeper:
         self._left = True
         self._news.set()
 
-    def expect_held(self, *, held: bool) -> None:
-        """A life of the role that starts from now on is held, or is not."""
-        self._held = held
+    def expect_paused(self, *, paused: bool) -> None:
+        """Have a life of the role that starts from now on paused, or not."""
+        self._paused = paused
         self._wish += 1
 
     async def run(self) -> None:
@@ -165,7 +165,7 @@ class RoleKeeper:
                 self._watch.watch(alive.pid)
             metrics.ROLE_LIVES.labels(self.role).inc()
             self._changed()
-        if self._held:
+        if self._paused:
             await self._settle(alive)  # before the map: nothing is to be written under it
         if self._view is not None and self._told != (alive.incarnation, self._view.version):
             view = self._view
@@ -178,14 +178,14 @@ class RoleKeeper:
         self.figures, self.figures_of = figures, self._told
 
     async def _settle(self, alive: Alive) -> None:
-        """Hold a new life while the log is made anew, else free it: who was before us may have held it.
+        """Pause a new life while the log is remade, else resume it, which an earlier coordinator paused.
 
         Before we know the log's state, it is left as it is. Nobody is freed before it has the newest map: by
         an older one it might write into a shard that is no longer its recipient's.
         """
-        if self._held is not None and self._settled != (alive.incarnation, self._wish):
+        if self._paused is not None and self._settled != (alive.incarnation, self._wish):
             wish = self._wish
-            await (self.handle.hold() if self._held else self.handle.release())
+            await (self.handle.pause_writes() if self._paused else self.handle.resume_writes())
             self._settled = (alive.incarnation, wish)
 
     def _is_dead(self) -> None:

@@ -6,11 +6,11 @@ from typing import Final
 from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
 from storage.kafka_log.client import MAX_RECORD
-from storage.kafka_log.survey import LogSurvey, TopicSurvey
+from storage.kafka_log.inspection import LogInspection, TopicInspection
 from storage.keyring import KeyRing, SealBroken
-from storage.mongo.survey import StoreSurvey
+from storage.mongo.inspection import StoreInspection
 from storage.records import LogState
-from storage.redis_survey import CacheSurvey
+from storage.redis_inspection import CacheInspection
 from storage.topics import MAILBOX
 
 _OLDEST_MONGO: Final = (7, 0)
@@ -24,7 +24,7 @@ _DAY_MS: Final = 24 * 3600 * 1000
 
 
 def judge_log(
-    found: LogSurvey, settings: Settings, states: Mapping[int, LogState] | None
+    found: LogInspection, settings: Settings, states: Mapping[int, LogState] | None
 ) -> Iterator[Finding]:
     """Judge brokers and topics.
 
@@ -40,7 +40,7 @@ def judge_log(
         yield _retention(found, states)
 
 
-def _topics(found: LogSurvey, known: int, first: int) -> Finding:
+def _topics(found: LogInspection, known: int, first: int) -> Finding:
     """Judge the topics by the number of shards that is stored, or else by what a first start would make."""
     shards = known or first
     wrong = {name: each.partitions for name, each in found.topics.items()}
@@ -69,11 +69,11 @@ def _topics(found: LogSurvey, known: int, first: int) -> Finding:
     return ok("topics", f"{', '.join(sorted(found.topics))} with {shards} partitions each")
 
 
-def _limit(topic: TopicSurvey) -> int:
+def _limit(topic: TopicInspection) -> int:
     return int(topic.settings.get("max.message.bytes", MAX_RECORD))
 
 
-def _copies(found: LogSurvey, settings: Settings) -> Finding:
+def _copies(found: LogInspection, settings: Settings) -> Finding:
     brokers, wanted = len(found.brokers), settings.kafka.replicas
     if wanted > brokers:
         return failed(
@@ -98,7 +98,7 @@ def _copies(found: LogSurvey, settings: Settings) -> Finding:
     return next((each for each in wrong if each is not None), ok("copies", f"{fewest} of each record"))
 
 
-def _copies_of(name: str, topic: TopicSurvey) -> Finding | None:
+def _copies_of(name: str, topic: TopicInspection) -> Finding | None:
     sure = int(topic.settings.get("min.insync.replicas", 1))
     change = f"Set min.insync.replicas={topic.replicas - 1} on {name} with kafka-configs."
     if topic.replicas > 2 and sure < 2:  # noqa: PLR2004 -- two copies are the least that survive one
@@ -114,7 +114,7 @@ def _copies_of(name: str, topic: TopicSurvey) -> Finding | None:
     return None
 
 
-def _retention(found: LogSurvey, states: Mapping[int, LogState] | None) -> Finding:
+def _retention(found: LogInspection, states: Mapping[int, LogState] | None) -> Finding:
     mailbox = found.topics.get(MAILBOX)
     if mailbox is None:
         return ok("retention", "no topic yet")
@@ -147,7 +147,7 @@ def _retention(found: LogSurvey, states: Mapping[int, LogState] | None) -> Findi
 # --- MongoDB --------------------------------------------------------------------------------------
 
 
-def judge_store(found: StoreSurvey, settings: Settings, ring: KeyRing | None) -> Iterator[Finding]:
+def judge_store(found: StoreInspection, settings: Settings, ring: KeyRing | None) -> Iterator[Finding]:
     """Judge the store, and whether the key ring opens what is in it."""
     own = settings.mongo.url is not None
     if own and _number(found.version) < _OLDEST_MONGO:
@@ -165,7 +165,7 @@ def judge_store(found: StoreSurvey, settings: Settings, ring: KeyRing | None) ->
     yield _opens(found, settings, ring)
 
 
-def _shards(found: StoreSurvey, settings: Settings) -> Finding:
+def _shards(found: StoreInspection, settings: Settings) -> Finding:
     count = len(found.states)
     if count and settings.shards not in (None, count):
         return warning(
@@ -176,7 +176,7 @@ def _shards(found: StoreSurvey, settings: Settings) -> Finding:
     return ok("shards", f"{count}" if count else f"{settings.first_shards}, made at the first start")
 
 
-def _opens(found: StoreSurvey, settings: Settings, ring: KeyRing | None) -> Finding:
+def _opens(found: StoreInspection, settings: Settings, ring: KeyRing | None) -> Finding:
     restore = (
         f"Put the key ring of this installation at {settings.keyring_file} (from your backup or another "
         "node): no other opens it."
@@ -196,7 +196,7 @@ def _opens(found: StoreSurvey, settings: Settings, ring: KeyRing | None) -> Find
 # --- Redis ----------------------------------------------------------------------------------------
 
 
-def judge_cache(found: CacheSurvey, settings: Settings) -> Iterator[Finding]:
+def judge_cache(found: CacheInspection, settings: Settings) -> Iterator[Finding]:
     """Judge the cache."""
     if _number(found.version) < _OLDEST_REDIS:
         yield failed("redis", f"Redis {found.version}", "Use Redis 6.2 or newer, or Valkey.")

@@ -17,16 +17,16 @@ from cluster.local.servers import ServerFailed
 from cluster.settings import Settings, without_password
 from roost.clock import Clock, now_ms
 from roost.errors import Unavailable
-from storage import redis_survey
-from storage.denied import Denied
-from storage.kafka_log import survey as log_survey
-from storage.kafka_log.survey import LogSurvey
-from storage.mongo import survey as store_survey
-from storage.mongo.survey import StoreSurvey
-from storage.redis_survey import CacheSurvey
+from storage import redis_inspection
+from storage.access_denied import AccessDenied
+from storage.kafka_log import inspection as log_inspection
+from storage.kafka_log.inspection import LogInspection
+from storage.mongo import inspection as store_inspection
+from storage.mongo.inspection import StoreInspection
+from storage.redis_inspection import CacheInspection
 from storage.topics import TOPICS
 
-_SURVEY_S: Final = 12.0
+_INSPECTION_S: Final = 12.0
 _MAKERS: Final[dict[str, Callable[[Settings], servers.Maker]]] = {
     "kafka": lambda given: servers.broker(given.kafka.embedded, sync=given.kafka.sync),
     "mongo": lambda _: servers.mongo,
@@ -50,10 +50,10 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     urls = _urls(settings, found)
     ring_found, ring = here.key_ring(settings)
     credential, endpoint = here.push_credential(settings)
-    log, store, cache, door, crew, push = await asyncio.gather(
-        _ask("kafka", urls["kafka"], lambda url: log_survey.survey(url, TOPICS)),
+    log, store, cache, door, roles, push = await asyncio.gather(
+        _ask("kafka", urls["kafka"], lambda url: log_inspection.inspect(url, TOPICS)),
         _ask("mongo", urls["mongo"], lambda url: _store(url, settings, clock)),
-        _ask("redis", urls["redis"], lambda url: redis_survey.survey(url, clock)),
+        _ask("redis", urls["redis"], lambda url: redis_inspection.inspect(url, clock)),
         running.front_door(settings, found, ring),
         _crew(settings, found, address),
         _push(endpoint),
@@ -61,17 +61,19 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     now = dt.datetime.fromtimestamp(clock() / 1000, dt.UTC)
     findings = [here.versions(), here.folder(settings), here.room(settings), here.open_files()]
     findings += [ring_found, here.certificate(settings, now), credential, *push, door]
-    states = store.states if isinstance(store, StoreSurvey) else None
+    states = store.states if isinstance(store, StoreInspection) else None
     findings += _judged("kafka", log, settings, lambda each: judge_log(each, settings, states))
     findings += _judged("mongo", store, settings, lambda each: judge_store(each, settings, ring))
     findings += _judged("redis", cache, settings, lambda each: judge_cache(each, settings))
-    surveyed = {"mongo": store, "redis": cache}
+    inspected = {"mongo": store, "redis": cache}
     ahead = {
-        name: each.ahead_ms for name, each in surveyed.items() if isinstance(each, StoreSurvey | CacheSurvey)
+        name: each.ahead_ms
+        for name, each in inspected.items()
+        if isinstance(each, StoreInspection | CacheInspection)
     }
     findings += [judge_clocks(ahead), judge_exposure(_open(urls, log, store, cache, found, address))]
     links = judge_listen(settings)
-    return [*findings, *([links] if links is not None else []), *crew]
+    return [*findings, *([links] if links is not None else []), *roles]
 
 
 def _urls(settings: Settings, found: Running | None) -> dict[str, str | None]:
@@ -82,21 +84,23 @@ def _urls(settings: Settings, found: Running | None) -> dict[str, str | None]:
     }
 
 
-async def _store(url: str, settings: Settings, clock: Clock) -> StoreSurvey:
-    return await store_survey.survey(url, settings.mongo.database, settings.mongo.driver, clock)
+async def _store(url: str, settings: Settings, clock: Clock) -> StoreInspection:
+    return await store_inspection.inspect(url, settings.mongo.database, settings.mongo.driver, clock)
 
 
-async def _ask(name: str, url: str | None, survey: Callable[[str], Awaitable[S]]) -> "S | Unavailable | None":
-    """Return the survey, why there is none, or None for a server that is not running and is embedded."""
+async def _ask(
+    name: str, url: str | None, inspect: Callable[[str], Awaitable[S]]
+) -> "S | Unavailable | None":
+    """Return the inspection, why there is none, or None for a server that is not running and is embedded."""
     if url is None:
         return None
     try:
-        async with asyncio.timeout(_SURVEY_S):
-            return await survey(url)
+        async with asyncio.timeout(_INSPECTION_S):
+            return await inspect(url)
     except Unavailable as exc:
         return exc
     except TimeoutError:
-        return Unavailable(f"{name} does not answer within {_SURVEY_S:g} s.")
+        return Unavailable(f"{name} does not answer within {_INSPECTION_S:g} s.")
 
 
 def _judged(
@@ -105,7 +109,7 @@ def _judged(
     variable = f"ROOST_{name.upper()}__URL"
     if found is None:
         yield _embedded(name, settings)
-    elif isinstance(found, Denied):
+    elif isinstance(found, AccessDenied):
         yield failed(name, found.detail, f"Put a name and a password that it takes into {variable}.")
     elif isinstance(found, Unavailable):
         url = without_password(getattr(settings, name).url)
@@ -146,11 +150,11 @@ def _open(
     urls: dict[str, str | None], log: Any, store: Any, cache: Any, found: Running | None, address: str | None
 ) -> Iterator[tuple[str, str]]:
     """Yield name and place of everything that serves who brings no password."""
-    if isinstance(log, LogSurvey):  # Kafka is reached without one, or not at all
+    if isinstance(log, LogInspection):  # Kafka is reached without one, or not at all
         yield from (("kafka", place) for place in log.brokers)
-    if isinstance(store, StoreSurvey) and store.open:
+    if isinstance(store, StoreInspection) and store.open:
         yield from (("mongo", place) for place in _places(urls["mongo"], 27017))
-    if isinstance(cache, CacheSurvey) and cache.open:
+    if isinstance(cache, CacheInspection) and cache.open:
         yield from (("redis", place) for place in _places(urls["redis"], 6379))
     yield from rays_place(found.ray if found is not None else address)
 

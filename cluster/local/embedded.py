@@ -40,8 +40,8 @@ _PORTS_TRIED: Final = 5
 _AGAIN_S: Final = 0.5
 _AGAIN_MAX_S: Final = 10.0
 _LOOK_EVERY_S: Final = 1.0
-_HOPELESS_LOOKS: Final = 3
-"""A server must be found hopeless this often in a row before it is ended."""
+_FAILED_CHECKS: Final = 3
+"""Failed health checks in a row before a restart."""
 
 log = structlog.get_logger()
 
@@ -205,16 +205,16 @@ class Embedded:
 
 
 async def _ended(server: Server) -> int:
-    """Return the exit status once the server has exited: by itself, or by our hand because it is hopeless."""
-    if server.spec.hopeless is None:
+    """Return the exit status once the server has exited: by itself, or killed by us as unhealthy."""
+    if server.spec.unhealthy is None:
         return await server.wait()
     ending = asyncio.create_task(server.wait())
-    hopeless = 0
+    unhealthy = 0
     try:
         while not (await asyncio.wait([ending], timeout=_LOOK_EVERY_S))[0]:
-            hopeless = hopeless + 1 if await server.spec.hopeless(server.spec.port) else 0
-            if hopeless == _HOPELESS_LOOKS:
-                log.error("server_hopeless", server=server.spec.name)
+            unhealthy = unhealthy + 1 if await server.spec.unhealthy(server.spec.port) else 0
+            if unhealthy == _FAILED_CHECKS:
+                log.error("server_unhealthy", server=server.spec.name)
                 server.kill()
         return ending.result()
     finally:

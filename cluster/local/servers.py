@@ -57,7 +57,7 @@ class ServerSpec:
         env: Variables set in addition to the inherited ones.
         ready_s: Seconds until it must answer.
         stop_s: Seconds it has after SIGTERM before SIGKILL.
-        hopeless: Says whether it runs and answers, and yet must be started again to be of use.
+        unhealthy: Says whether it runs and answers, and yet must be started again to be of use.
         forgets: It comes back empty when it is started again.
     """
 
@@ -69,7 +69,7 @@ class ServerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     ready_s: float = 30.0
     stop_s: float = 10.0
-    hopeless: Probe | None = None
+    unhealthy: Probe | None = None
     forgets: bool = False
 
     @property
@@ -352,7 +352,7 @@ def mongo(port: int, folder: Path) -> ServerSpec:
         argv = (secantus, *kept, "--port", str(port), "--host", HOST)
     else:
         raise _missing("MongoDB")
-    return ServerSpec("mongo", argv, port, accepts, folder / "mongo.log", hopeless=_refuses_reads)
+    return ServerSpec("mongo", argv, port, accepts, folder / "mongo.log", unhealthy=_refuses_reads)
 
 
 async def _refuses_reads(port: int) -> bool:

@@ -34,7 +34,7 @@ _HELD_WITHIN_S: Final = 10.0
 log = structlog.get_logger()
 
 
-class Refused(Exception):  # noqa: N818 -- named for what happened
+class StartRefused(Exception):  # noqa: N818 -- named for what happened
     """The system cannot run with these settings; the sentence says what to change."""
 
 
@@ -63,13 +63,13 @@ class System:
         """Start everything and return once every role is there.
 
         Raises:
-            Refused: The settings do not fit what is there.
+            StartRefused: The settings do not fit what is there.
             Unavailable: Something did not come up in time.
             ServerFailed: An embedded server did not come up.
         """
         self._check_port()
         if self.settings.telemetry.traces_url is not None and not otlp.can_trace():
-            raise Refused(
+            raise StartRefused(
                 "ROOST_TELEMETRY__TRACES_URL is set: install what it needs, pip install 'roost[otel]'."
             )
         self.step = "starting the servers and Ray"
@@ -134,10 +134,10 @@ class System:
             return await stopping
         except Unavailable as exc:
             log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
-            nobody = stop_report.Left({}, dict.fromkeys(range(self.shards), "the coordinator"))
+            nobody = stop_report.Unfinished({}, dict.fromkeys(range(self.shards), "the coordinator"))
             return [
                 f"The roles were not stopped in order: {exc.detail}",
-                *stop_report.told("router", nobody, kept=kept),
+                *stop_report.stop_report("router", nobody, kept=kept),
             ]
 
     async def _while_it_answers(self, work: "asyncio.Task[Any]") -> None:
@@ -163,7 +163,7 @@ class System:
             try:
                 probe.bind((http.host, http.port))
             except OSError as exc:
-                raise Refused(
+                raise StartRefused(
                     f"{http.host}:{http.port} cannot be listened on ({exc.strerror}). "
                     "Choose another port with --port."
                 ) from exc
@@ -207,7 +207,7 @@ class System:
                 continue
             self.step = f"waiting for {waiting_for(status, 'the map')}"
             if status["refused"]:
-                raise Refused(status["refused"])
+                raise StartRefused(status["refused"])
         self.shards = status["shards"]
 
     def _running(self) -> runfile.Running:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from storage.mongo.part import Part, row_id
-from storage.records import Dead, LogState, Roster, ShardMap
+from storage.records import Dead, LogState, ShardMap, StoredRoster
 
 _MAP: Final = "map"
 _PHASE: Final = "phase"
@@ -43,11 +43,11 @@ class ClusterStatePart(Part):
             return True
         return await self._placement.insert({"_id": _MAP, **fields})
 
-    async def roster(self) -> Roster | None:
+    async def roster(self) -> StoredRoster | None:
         found = await self._placement.one({"_id": _ROSTER})
-        return msgspec.convert(found, Roster) if found else None
+        return msgspec.convert(found, StoredRoster) if found else None
 
-    async def put_roster(self, roster: Roster) -> None:
+    async def put_roster(self, roster: StoredRoster) -> None:
         fields = msgspec.to_builtins(roster)
         await self._placement.update({"_id": _ROSTER}, {"$set": fields}, upsert=True)
 

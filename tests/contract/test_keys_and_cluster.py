@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 
 from storage.mongo import MongoStore
-from storage.records import Dead, Device, LogState, Roster, ShardMap
+from storage.records import Dead, Device, LogState, ShardMap, StoredRoster
 
 ALG = "signed_curve25519"
 
@@ -111,8 +111,8 @@ async def test_map_versions_follow_each_other(store: MongoStore) -> None:
 async def test_the_roster_is_replaced_whole(store: MongoStore) -> None:
     assert await store.roster() is None
     for roster in (
-        Roster({"host": 1, "router": 1}, ("host-1", "router-1"), ("node",)),
-        Roster({"host": 2}, ("host-1", "host-2")),
+        StoredRoster({"host": 1, "router": 1}, ("host-1", "router-1"), ("node",)),
+        StoredRoster({"host": 2}, ("host-1", "host-2")),
     ):
         await store.put_roster(roster)
         assert await store.roster() == roster

@@ -150,23 +150,23 @@ async def test_a_store_that_refuses_every_read_is_ended(tmp_path: Path) -> None:
     """As SecantusDB does after a write that found no room, for as long as it runs."""
     asked: list[int] = []
 
-    async def hopeless(port: int) -> bool:
+    async def unhealthy(port: int) -> bool:
         asked.append(port)
         return len(asked) != 2
 
     server = await start(specs.redis(specs.free_port(), tmp_path))
-    server.spec = replace(server.spec, hopeless=hopeless)
+    server.spec = replace(server.spec, unhealthy=unhealthy)
     async with asyncio.timeout(20):
         assert await embedded._ended(server) == -signal.SIGKILL
     assert asked == [server.spec.port] * 5, "three times in a row, not three times"
 
 
-async def test_only_an_internal_error_makes_a_store_hopeless(tmp_path: Path) -> None:
+async def test_only_an_internal_error_makes_a_store_unhealthy(tmp_path: Path) -> None:
     server = await start(specs.mongo(specs.free_port(), tmp_path))
-    assert server.spec.hopeless is not None
-    assert not await server.spec.hopeless(server.spec.port)
+    assert server.spec.unhealthy is not None
+    assert not await server.spec.unhealthy(server.spec.port)
     await server.stop()
-    assert not await server.spec.hopeless(server.spec.port)
+    assert not await server.spec.unhealthy(server.spec.port)
 
 
 @pytest.mark.parametrize(("code", "refuses"), [(1, True), (13, False)])

@@ -161,11 +161,11 @@ async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_b
     await until(lambda: world.pushes(second[2]), bool)
 
 
-async def drained(world: World) -> dict[str, Any]:
+async def caught_up(world: World) -> dict[str, Any]:
     """Wait until everything is finished that was written, as the coordinator asks it."""
     written = {"appended": {PUSH: world.writer.ends(PUSH)}}
     status: dict[str, Any] = await until(
-        world.pusher.status, lambda found: found["drained"] and not unread("pusher", [written], [found])
+        world.pusher.status, lambda found: found["caught_up"] and not unread("pusher", [written], [found])
     )
     return status
 
@@ -185,7 +185,7 @@ async def test_one_pending_wake_up_is_enough(world: World) -> None:
     await world.wake(user, device)
     await until(lambda: world.pushes(token), bool)
     await world.wake(user, device)
-    await drained(world)
+    await caught_up(world)
     assert len(await world.pushes(token)) == 1
     await world.cache.clear_wakeups([device])
     await world.wake(user, device)
@@ -196,7 +196,7 @@ async def test_a_dead_token_is_dropped_and_only_that_one(world: World) -> None:
     user, device, _ = await world.device()
     await world.behave("unregistered")
     await world.wake(user, device)
-    await drained(world)
+    await caught_up(world)
     [known] = (await world.store.devices_of([user]))[user]
     assert known.push_token is None
     assert await world.cache.claim_wakeup(device, 60, 1)  # nothing is pending
@@ -223,14 +223,14 @@ async def test_one_that_waits_holds_up_nobody_else(world: World) -> None:
     await world.wake(other_user, other_device)
     await until(lambda: world.pushes(other_token), bool, seconds=5)
     assert not await world.pushes(token)
-    assert not (await world.pusher.status())["drained"]
+    assert not (await world.pusher.status())["caught_up"]
 
 
 async def test_one_that_never_works_is_kept_for_the_operator(world: World, broker: str) -> None:
     user, device, _ = await world.device()
     await world.behave("unavailable")
     await world.wake(user, device)
-    await drained(world)
+    await caught_up(world)
     assert await world.cache.claim_wakeup(device, 60, 1)  # the mark is gone: the next cause may wake it
     reader = KafkaLogReader(broker, PUSH_DEAD, f"look-{secrets.token_hex(4)}")
     await reader.start()
@@ -258,7 +258,7 @@ async def test_a_push_log_that_began_anew_is_read_from_its_start(world: World, b
     await world.wake(user, device)
     await world.wake(user, device)
     await until(lambda: world.pushes(token), bool)
-    await drained(world)
+    await caught_up(world)
     sent = len(await world.pushes(token))
     await world.cache.clear_wakeups([device])
     admin = KafkaLogAdmin(broker)

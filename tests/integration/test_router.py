@@ -12,7 +12,7 @@ from actors.rpc.link import Link, serve
 from actors.service import ClusterView
 from cluster.consumers.router import Router
 from cluster.control.growth import NotGrown
-from cluster.control.log_lifecycle import LogKeeper
+from cluster.control.log_lifecycle import LogLifecycle
 from cluster.control.roles import unread
 from cluster.local.servers import HOST
 from roost.clock import now_ms
@@ -67,7 +67,7 @@ class Admin(KafkaLogAdmin):
 
 @dataclass
 class World:
-    """One router, and the crew that the log keeper needs."""
+    """One router, and the roles that the log lifecycle needs."""
 
     admin: Admin
     store: MongoStore
@@ -75,7 +75,7 @@ class World:
     router: Router
     host: Host
     address: tuple[str, int]
-    keeper: LogKeeper
+    log: LogLifecycle
     version: int = 0
     view: ClusterView | None = None
     shards: int = SHARDS
@@ -83,15 +83,15 @@ class World:
     def lives(self) -> dict[str, str]:
         return {}
 
-    async def hold(self, role: str) -> bool:  # noqa: ARG002 -- the port's
+    async def pause_writes(self, role: str) -> bool:  # noqa: ARG002 -- the port's
         await self.writer.pause()
         return True
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         self.writer.resume()
 
-    async def drained(self, role: str) -> bool:
-        return bool((await self.router.status())["drained"]) if role == "router" else True
+    async def caught_up(self, role: str) -> bool:
+        return bool((await self.router.status())["caught_up"]) if role == "router" else True
 
     async def end_logs(self, bases: Mapping[int, int]) -> None:
         """The host here stores nothing."""
@@ -99,10 +99,10 @@ class World:
     async def publish(self) -> None:
         """Show the map as the coordinator would draw it right now."""
         self.version += 1
-        self.shards = shards = len(self.keeper.bases)
+        self.shards = shards = len(self.log.bases)
         names = ("host-1",) * shards, ("router-1",) * shards, ("pusher-1",) * shards
         view = ClusterView(
-            self.version, *names, self.keeper.bases, {"host-1": self.address}, {"host-1": "alive"}
+            self.version, *names, self.log.bases, {"host-1": self.address}, {"host-1": "alive"}
         )
         self.writer.forget(view.begun_anew(self.view))
         self.view = view
@@ -120,11 +120,13 @@ class World:
 
         return found
 
-    async def until_drained(self) -> None:
+    async def until_caught_up(self) -> None:
         written = {"appended": {MAILBOX: self.writer.ends(MAILBOX)}}
         await until(
             self.router.status,
-            lambda of: of["drained"] and of["map"] == self.version and not unread("router", [written], [of]),
+            lambda of: (
+                of["caught_up"] and of["map"] == self.version and not unread("router", [written], [of])
+            ),
         )
 
 
@@ -156,8 +158,8 @@ async def world(
     server, address = await serve(HOST, 0, host, msg.decode_to_host, secret=SECRET)
     router = Router("router-1", reader, store, SECRET)
     found = World(admin, store, writer, router, host, address, None)  # type: ignore[arg-type] -- needs the world
-    found.keeper = LogKeeper(store, admin, SHARDS, found, now_ms)
-    await found.keeper.open()
+    found.log = LogLifecycle(store, admin, SHARDS, found, now_ms)
+    await found.log.open()
     await router.start()
     await found.publish()
     yield found
@@ -172,9 +174,9 @@ async def world(
 
 async def renewed_and_used(world: World) -> None:
     """Renew the log, and see that the new one is read from its first record, and nothing but it."""
-    old = world.keeper.bases
-    assert await world.keeper.renew()
-    new = world.keeper.bases
+    old = world.log.bases
+    assert await world.log.renew()
+    new = world.log.bases
     assert min(new) > max(old)
     await world.say("new", each=3)
     await until(world.heard(new), lambda found: len(found) >= 3 * SHARDS)
@@ -186,7 +188,7 @@ async def renewed_and_used(world: World) -> None:
 
 async def test_a_map_drawn_while_the_log_is_made_anew_shows_nothing_of_the_old_one(world: World) -> None:
     await world.say("old", each=EACH)
-    await world.until_drained()
+    await world.until_caught_up()
 
     async def draw() -> None:
         """The coordinator draws a map twice a second, whatever goes on."""
@@ -209,34 +211,34 @@ async def test_a_commit_that_a_renewal_overtakes_says_nothing_of_the_new_log(
 
     monkeypatch.setattr(world.router._reader, "commit", slow)
     await world.say("old", each=EACH)
-    await world.until_drained()
+    await world.until_caught_up()
     await committing.wait()
     await renewed_and_used(world)
     go_on.set()
     await asyncio.sleep(INSIDE_S)
     states = await world.store.log_states()
-    assert {state.base for state in states.values()} == set(world.keeper.bases)
+    assert {state.base for state in states.values()} == set(world.log.bases)
     assert all(state.stored <= 3 for state in states.values()), states
 
 
 async def test_added_shards_are_read_and_the_others_go_on_where_they_were(world: World) -> None:
     await world.say("before", each=3)
-    await world.until_drained()
-    old = world.keeper.bases
+    await world.until_caught_up()
+    old = world.log.bases
     try:
-        await world.keeper.grow(2 * SHARDS, lambda _: None)
+        await world.log.grow(2 * SHARDS, lambda _: None)
     except NotGrown as exc:
         assert not await world.admin.grow(MAILBOX, 2 * SHARDS, only_ask=True), exc  # noqa: PT017 -- Tansu's
         assert "make setup" in str(exc)  # noqa: PT017 -- likewise
         return
-    bases = world.keeper.bases
+    bases = world.log.bases
     assert (len(bases), bases[:SHARDS]) == (2 * SHARDS, old)
     assert min(bases[SHARDS:]) > max(old) + 3
-    await world.until_drained()
+    await world.until_caught_up()
     world.writer.renumber()
     await world.say("after", each=2)
     await until(world.heard(bases), lambda found: found.count(b"after") >= 4 * SHARDS)
-    await world.until_drained()
+    await world.until_caught_up()
     found = await world.heard(bases)()
     assert (found.count(b"before"), found.count(b"after")) == (3 * SHARDS, 4 * SHARDS)
     opened = {each.shard: each for each in world.host.opened_as}

@@ -13,7 +13,7 @@ from cluster.doctor import servers
 from cluster.doctor.finding import Finding
 from cluster.settings import Settings
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
-from storage.kafka_log.survey import LogSurvey, survey
+from storage.kafka_log.inspection import LogInspection, inspect
 from storage.records import LogState
 
 SHARDS = 2
@@ -40,8 +40,8 @@ async def admin(kafka_url: str, topic: str) -> AsyncIterator[Any]:
 
 async def findings(kafka_url: str, topic: str, stored: int) -> dict[str, Finding]:
     """Judge the topic as if it were ``mailbox``, and had been stored up to there."""
-    found = await survey(kafka_url, [topic])
-    named = LogSurvey(found.brokers, {"mailbox": found.topics[topic]})
+    found = await inspect(kafka_url, [topic])
+    named = LogInspection(found.brokers, {"mailbox": found.topics[topic]})
     settings = Settings.model_validate({"shards": SHARDS, "kafka": {"url": kafka_url}})
     states = {shard: LogState(shard, 1, stored) for shard in range(SHARDS)}
     return {each.check: each for each in servers.judge_log(named, settings, states)}

@@ -6,7 +6,7 @@ import pytest
 
 from storage.kafka_log import KafkaLogAdmin
 from storage.topics import PUSH
-from tests.integration.test_pusher import World, drained, endpoint, until, world
+from tests.integration.test_pusher import World, caught_up, endpoint, until, world
 from tests.kafka.test_brokers import retain
 
 __all__ = ["endpoint", "world"]
@@ -29,7 +29,7 @@ async def test_it_begins_with_what_is_left(world: World, broker: str, admin: Kaf
     user, device, token = await world.device()
     await world.wake(user, device)
     await until(lambda: world.pushes(token), bool)
-    await drained(world)
+    await caught_up(world)
     await world.pusher.stop()
     for _ in range(3):
         await world.wake(user, device)

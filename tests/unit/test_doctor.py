@@ -9,10 +9,10 @@ from cluster.doctor.here import place_of
 from cluster.doctor.running import judge_roles
 from cluster.doctor.verb import shown
 from cluster.settings import Settings
-from storage.kafka_log.survey import LogSurvey, TopicSurvey
-from storage.mongo.survey import StoreSurvey
+from storage.kafka_log.inspection import LogInspection, TopicInspection
+from storage.mongo.inspection import StoreInspection
 from storage.records import LogState
-from storage.redis_survey import CacheSurvey
+from storage.redis_inspection import CacheInspection
 
 SETTINGS = Settings.model_validate(
     {
@@ -33,13 +33,13 @@ def topic(
     in_sync: int = 3,
     firsts: tuple[int, ...] = (0, 0),
     **changes: str,
-) -> TopicSurvey:
+) -> TopicInspection:
     changed = {name.replace("_", "."): value for name, value in changes.items()}
-    return TopicSurvey(partitions, replicas, in_sync, SOUND | changed, firsts)
+    return TopicInspection(partitions, replicas, in_sync, SOUND | changed, firsts)
 
 
-def log(mailbox: TopicSurvey, brokers: tuple[str, ...] = BROKERS) -> LogSurvey:
-    return LogSurvey(brokers, {"mailbox": mailbox, "push": topic()})
+def log(mailbox: TopicInspection, brokers: tuple[str, ...] = BROKERS) -> LogInspection:
+    return LogInspection(brokers, {"mailbox": mailbox, "push": topic()})
 
 
 def wrong(findings: list[Finding]) -> list[tuple[str, str, str]]:
@@ -68,15 +68,17 @@ def test_three_brokers_in_order_are_well() -> None:
         (log(topic(partitions=3)), "topics", "failed", "was made with"),
     ],
 )
-def test_what_is_wrong_with_a_cluster_of_brokers(found: LogSurvey, check: str, state: str, word: str) -> None:
+def test_what_is_wrong_with_a_cluster_of_brokers(
+    found: LogInspection, check: str, state: str, word: str
+) -> None:
     states = {0: LogState(0, 1, 5), 1: LogState(1, 1, 5)}
     [(named, how, fix)] = wrong(list(servers.judge_log(found, SETTINGS, states)))
     assert (named, how) == (check, state)
     assert word in fix
 
 
-def store(version: str = "8.0.4", copies: str = "rs0") -> StoreSurvey:
-    return StoreSurvey(version, copies, 0, {}, None, open=False)
+def store(version: str = "8.0.4", copies: str = "rs0") -> StoreInspection:
+    return StoreInspection(version, copies, 0, {}, None, open=False)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +90,13 @@ def store(version: str = "8.0.4", copies: str = "rs0") -> StoreSurvey:
         (store("6.0.1"), [("mongo", "failed")]),
     ],
 )
-def test_stores(found: StoreSurvey, expected: list[tuple[str, str]]) -> None:
+def test_stores(found: StoreInspection, expected: list[tuple[str, str]]) -> None:
     findings = wrong(list(servers.judge_store(found, SETTINGS, None)))
     assert [(check, state) for check, state, _ in findings] == expected
 
 
-def cache(version: str = "7.4.1", *, evicted: int = 0, scripts: bool = True) -> CacheSurvey:
-    return CacheSurvey(version, 2**28, "allkeys-lru", evicted, scripts, 0, open=False)
+def cache(version: str = "7.4.1", *, evicted: int = 0, scripts: bool = True) -> CacheInspection:
+    return CacheInspection(version, 2**28, "allkeys-lru", evicted, scripts, 0, open=False)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def cache(version: str = "7.4.1", *, evicted: int = 0, scripts: bool = True) -> 
         (cache(evicted=3), [("redis memory", "warning")]),
     ],
 )
-def test_caches(found: CacheSurvey, expected: list[tuple[str, str]]) -> None:
+def test_caches(found: CacheInspection, expected: list[tuple[str, str]]) -> None:
     findings = wrong(list(servers.judge_cache(found, SETTINGS)))
     assert [(check, state) for check, state, _ in findings] == expected
 

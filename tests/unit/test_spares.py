@@ -12,11 +12,11 @@ from actors.ray_actor import RELEASE, RoleAway, RoleHandle
 from actors.service import Alive, Node
 from cluster.control import spares as module
 from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Crew
-from cluster.control.roster import Seating
+from cluster.control.roles import Roles
+from cluster.control.roster import Roster
 from cluster.control.spares import Spares
-from cluster.control.supervisor import RoleKeeper
-from storage.records import Roster
+from cluster.control.supervisor import Supervisor
+from storage.records import StoredRoster
 
 PATIENCE = Patience(silence_ms=1_500, grace_ms=5_000)
 
@@ -26,18 +26,18 @@ def alive(pid: int = 1, *, release: str = "1.0", node_id: str = "here") -> Alive
 
 
 def spares_of(*ready: Alive | None, closed: tuple[str, ...] = ()) -> tuple[Spares, list[tuple[str, str]]]:
-    """Return spares with these lives, None for one that is not ready, and where trades are noted."""
-    trades: list[tuple[str, str]] = []
+    """Return spares with these lives, None for one that is not ready, and where swaps are noted."""
+    swaps: list[tuple[str, str]] = []
     spares = Spares(
         len(ready),
         "here",
         lambda name: RoleHandle("spare", name, None),
         lambda node_id: node_id not in closed,
-        lambda *trade: trades.append(trade),
+        lambda *swap: swaps.append(swap),
     )
     for spare, life in zip(spares._spares, ready, strict=True):
         spare.handle, spare.alive = RoleHandle("spare", spare.name, None), life
-    return spares, trades
+    return spares, swaps
 
 
 HOST = RoleHandle("host", "host-1", None)
@@ -45,21 +45,21 @@ ROUTER = RoleHandle("router", "router-1", None)
 
 
 async def test_a_spare_becomes_the_role_under_its_name() -> None:
-    spares, trades = spares_of(alive(7))
+    spares, swaps = spares_of(alive(7))
     heir = await spares.take(HOST, alive(1))
     assert heir is not None
-    assert (heir.role, heir.name, heir.seat) == ("host", "host-1", "spare-1")
-    assert trades == [("host-1", "spare-1")]
+    assert (heir.role, heir.name, heir.process) == ("host", "host-1", "spare-1")
+    assert swaps == [("host-1", "spare-1")]
 
 
 async def test_each_spare_takes_one_place() -> None:
-    spares, trades = spares_of(alive(7), alive(8))
+    spares, swaps = spares_of(alive(7), alive(8))
     first, second = await spares.take(HOST, alive(1)), await spares.take(ROUTER, alive(2))
     assert first is not None
     assert second is not None
-    assert (first.seat, second.seat) == ("spare-1", "spare-2")
+    assert (first.process, second.process) == ("spare-1", "spare-2")
     assert await spares.take(HOST, alive(3)) is None
-    assert trades == [("host-1", "spare-1"), ("router-1", "spare-2")]
+    assert swaps == [("host-1", "spare-1"), ("router-1", "spare-2")]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ async def test_each_spare_takes_one_place() -> None:
     ],
 )
 async def test_who_may_not_takes_no_place(life: Alive | None, closed: tuple[str, ...]) -> None:
-    spares, trades = spares_of(life, closed=closed)
+    spares, swaps = spares_of(life, closed=closed)
     assert await spares.take(HOST, alive(1)) is None
-    assert trades == []
+    assert swaps == []
 
 
 class Elsewhere(RoleHandle):
@@ -99,20 +99,20 @@ class Elsewhere(RoleHandle):
 
 
 async def test_a_spare_that_died_with_the_machine_of_the_dead_takes_no_place() -> None:
-    spares, trades = spares_of(alive(7, node_id="far"), alive(8, node_id="near"))
+    spares, swaps = spares_of(alive(7, node_id="far"), alive(8, node_id="near"))
     spares._spares[0].handle = Elsewhere(alive(7, node_id="far"), dead=True)
     spares._spares[1].handle = Elsewhere(alive(8, node_id="near"))
     heir = await spares.take(HOST, alive(1, node_id="far"))
     assert heir is not None
-    assert trades == [("host-1", "spare-2")]
+    assert swaps == [("host-1", "spare-2")]
     assert spares._spares[0].alive is None, "it is made anew at once"
 
 
 async def test_of_two_who_die_together_one_gets_the_only_spare() -> None:
-    spares, trades = spares_of(alive(7, node_id="far"))
+    spares, swaps = spares_of(alive(7, node_id="far"))
     spares._spares[0].handle = Elsewhere(alive(7, node_id="far"))
     heirs = await asyncio.gather(spares.take(HOST, alive(1)), spares.take(ROUTER, alive(2)))
-    assert sum(heir is not None for heir in heirs) == len(trades) == 1
+    assert sum(heir is not None for heir in heirs) == len(swaps) == 1
 
 
 async def test_a_spare_leaves_a_machine_that_is_drained_and_is_made_elsewhere(
@@ -145,24 +145,24 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-# --- who sits where -------------------------------------------------------------------------------
+# --- processes that are swapped -------------------------------------------------------------------
 
 
 class Rosters:
     """A store that takes its time."""
 
     def __init__(self) -> None:
-        self.the_roster: Roster | None = None
+        self.the_roster: StoredRoster | None = None
 
-    async def put_roster(self, roster: Roster) -> None:
+    async def put_roster(self, roster: StoredRoster) -> None:
         await asyncio.sleep(0.001)
         self.the_roster = roster
 
 
-def seating(store: Any) -> Seating:
-    crew = Crew(Membership(PATIENCE), lambda: asyncio.sleep(0))
+def roster_in(store: Any) -> Roster:
+    roles = Roles(Membership(PATIENCE), lambda: asyncio.sleep(0))
     hire: Any = None
-    return Seating({"host": 1}, store, crew, hire, lambda: [Node("here", "127.0.0.1")])
+    return Roster({"host": 1}, store, roles, hire, lambda: [Node("here", "127.0.0.1")])
 
 
 ROLES = st.sampled_from(["host-1", "router-1", "host-2"])
@@ -170,39 +170,39 @@ SPARES = st.sampled_from(["spare-1", "spare-2"])
 
 
 @given(st.lists(st.tuples(ROLES, SPARES)))
-def test_no_two_ever_sit_in_one_process(trades: list[tuple[str, str]]) -> None:
-    seats = seating(Rosters())
-    for one, other in trades:
-        before = seats.seat(one), seats.seat(other)
-        seats.trade(one, other)
-        assert (seats.seat(other), seats.seat(one)) == before
+def test_no_two_ever_share_one_process(swaps: list[tuple[str, str]]) -> None:
+    roster = roster_in(Rosters())
+    for one, other in swaps:
+        before = roster.process_of(one), roster.process_of(other)
+        roster.swap(one, other)
+        assert (roster.process_of(other), roster.process_of(one)) == before
     names = ["host-1", "router-1", "host-2", "spare-1", "spare-2"]
-    assert sorted(map(seats.seat, names)) == sorted(names)
+    assert sorted(map(roster.process_of, names)) == sorted(names)
 
 
-async def test_a_trade_outlives_the_coordinator_and_a_change_that_is_being_written() -> None:
+async def test_a_swap_outlives_the_coordinator_and_a_change_that_is_being_written() -> None:
     store = Rosters()
-    seats = seating(store)
-    seats.roster = Roster({"host": 1}, ("host-1",))
-    await asyncio.gather(seats.begin(["host-2"], ["host-1"]), traded(seats))
-    assert store.the_roster == seats.roster
-    assert seats.roster.seats == {"host-1": "spare-1", "spare-1": "host-1"}
-    assert seats.roster.coming == ("host-2",)
+    roster = roster_in(store)
+    roster.stored = StoredRoster({"host": 1}, ("host-1",))
+    await asyncio.gather(roster.begin(["host-2"], ["host-1"]), swapped(roster))
+    assert store.the_roster == roster.stored
+    assert roster.stored.processes == {"host-1": "spare-1", "spare-1": "host-1"}
+    assert roster.stored.coming == ("host-2",)
 
 
-async def traded(seats: Seating) -> None:
-    seats.trade("host-1", "spare-1")
-    await seats.write_down()
+async def swapped(roster: Roster) -> None:
+    roster.swap("host-1", "spare-1")
+    await roster.write_down()
 
 
-# --- what a keeper does when its role dies --------------------------------------------------------
+# --- what a supervisor does when its role dies --------------------------------------------------------
 
 
 class Process(RoleHandle):
     """A role's process that answers, hangs or is dead, as the test says."""
 
-    def __init__(self, life: Alive, *, seat: str = "") -> None:
-        super().__init__("host", "host-1", None, seat)
+    def __init__(self, life: Alive, *, process: str = "") -> None:
+        super().__init__("host", "host-1", None, process)
         self.life, self.answers, self.dead = life, asyncio.Event(), False
         self.answers.set()
 
@@ -216,20 +216,22 @@ class Process(RoleHandle):
         await self.answers.wait()
         return self.life, {}
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         """Nothing was held."""
 
     def ended(self, pid: int | None) -> bool:  # noqa: ARG002 -- the real one's
         return self.dead
 
 
-async def kept(first: Process, heir: Process | None) -> tuple[RoleKeeper, Membership, "asyncio.Task[None]"]:
-    """Return a keeper that has seen the first process, with a spare if there is an heir."""
+async def supervised(
+    first: Process, heir: Process | None
+) -> tuple[Supervisor, Membership, "asyncio.Task[None]"]:
+    """Return a supervisor that has seen the first process, with a spare if there is an heir."""
     spares, _ = spares_of(heir.life if heir is not None else None)
     spares._spares[0].handle = heir
     membership = Membership(PATIENCE)
     membership.expect("host", "host-1", 0)
-    keeper = RoleKeeper(
+    supervisor = Supervisor(
         "host",
         "host-1",
         spawn=lambda: first,
@@ -238,11 +240,11 @@ async def kept(first: Process, heir: Process | None) -> tuple[RoleKeeper, Member
         changed=lambda: None,
         spares=spares,
     )
-    task = asyncio.create_task(keeper.run())
+    task = asyncio.create_task(supervisor.run())
     async with asyncio.timeout(5):
         while membership.members()[0].alive is None:
             await asyncio.sleep(0.001)
-    return keeper, membership, task
+    return supervisor, membership, task
 
 
 async def life_of(membership: Membership, pid: int) -> None:
@@ -252,48 +254,48 @@ async def life_of(membership: Membership, pid: int) -> None:
 
 
 async def test_a_death_is_no_absence_when_there_is_a_spare() -> None:
-    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), seat="spare-1")
-    keeper, membership, task = await kept(first, heir)
+    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), process="spare-1")
+    supervisor, membership, task = await supervised(first, heir)
     first.dead = True
     await life_of(membership, 2)
-    assert keeper.handle is heir
-    assert keeper.failure == ""
+    assert supervisor.handle is heir
+    assert supervisor.failure == ""
     assert membership.members()[0].lives == 2
     task.cancel()
 
 
 async def test_the_end_of_the_process_cuts_short_a_call_that_hangs() -> None:
-    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), seat="spare-1")
-    keeper, membership, task = await kept(first, heir)
+    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), process="spare-1")
+    supervisor, membership, task = await supervised(first, heir)
     first.answers.clear()
     await asyncio.sleep(0.05)
-    assert keeper.handle is first
-    keeper._is_dead()  # what `Deathwatch` calls
+    assert supervisor.handle is first
+    supervisor._is_dead()  # what `Deathwatch` calls
     await life_of(membership, 2)
     task.cancel()
 
 
 async def test_who_does_not_answer_and_may_live_keeps_its_place() -> None:
-    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), seat="spare-1")
-    keeper, _, task = await kept(first, heir)
+    first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), process="spare-1")
+    supervisor, _, task = await supervised(first, heir)
 
     async def unreachable() -> tuple[Alive, dict[str, Any]]:
         raise RoleAway("cut off")
 
     first.beat = unreachable  # type: ignore[method-assign]
     async with asyncio.timeout(5):
-        while not keeper.failure:
+        while not supervisor.failure:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.05)
-    assert keeper.handle is first
+    assert supervisor.handle is first
     task.cancel()
 
 
 async def test_without_a_spare_a_new_process_is_made_at_once() -> None:
     first, second = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"))
-    keeper, membership, task = await kept(first, None)
-    keeper._spawn = lambda: second
+    supervisor, membership, task = await supervised(first, None)
+    supervisor._spawn = lambda: second
     first.dead = True
     await life_of(membership, 2)
-    assert keeper.handle is second
+    assert supervisor.handle is second
     task.cancel()

@@ -1,4 +1,4 @@
-"""The guard of Ray's GCS, on processes with names and options like Ray's; tests/cluster has the real ones."""
+"""The watchdog of Ray's GCS, on processes with Ray's names and options; tests/cluster has the real ones."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ class Machine:
         self.children.append(subprocess.Popen([script, *options]))
         return self.children[-1]
 
-    def guard(self) -> "subprocess.Popen[bytes]":
+    def watchdog(self) -> "subprocess.Popen[bytes]":
         command = (sys.executable, "-m", "cluster.local.gcs_watchdog", PORT)
         self.children.append(subprocess.Popen(command, stderr=subprocess.PIPE))
         return self.children[-1]
@@ -37,7 +37,7 @@ class Machine:
 def machine(tmp_path: Path) -> Iterator[Machine]:
     made = Machine(tmp_path)
     yield made
-    for child in reversed(made.children):  # the guard first, and what it has started
+    for child in reversed(made.children):  # the watchdog first, and what it has started
         for each in psutil.Process(child.pid).children() if child.poll() is None else ():
             each.terminate()
         child.terminate()
@@ -58,13 +58,13 @@ def test_it_starts_a_gcs_that_died_and_ends_when_ray_is_stopped(machine: Machine
     options = (f"--gcs_server_port={PORT}", "--redis_address=10.0.0.2")
     gcs = machine.daemon("gcs_server", *options)
     raylet = machine.daemon("raylet", f"--gcs-address=10.0.0.1:{PORT}")
-    guard = machine.guard()
-    assert guard.stderr is not None
-    assert b"watching" in guard.stderr.readline()
+    watchdog = machine.watchdog()
+    assert watchdog.stderr is not None
+    assert b"watching" in watchdog.stderr.readline()
 
     gcs.terminate()
     gcs.wait(START_S)
-    family = psutil.Process(guard.pid)
+    family = psutil.Process(watchdog.pid)
     until(lambda: [each for each in family.children() if options[0] in each.cmdline()])
     [again] = family.children()
     assert again.cmdline()[-2:] == list(options)
@@ -72,14 +72,14 @@ def test_it_starts_a_gcs_that_died_and_ends_when_ray_is_stopped(machine: Machine
     raylet.terminate()
     raylet.wait(START_S)
     again.terminate()
-    assert guard.wait(START_S) == 0
+    assert watchdog.wait(START_S) == 0
     assert not again.is_running()
 
 
 def test_without_a_redis_there_is_nothing_to_guard(machine: Machine) -> None:
     machine.daemon("gcs_server", f"--gcs_server_port={PORT}")
     machine.daemon("raylet", f"--gcs-address=10.0.0.1:{PORT}")
-    guard = machine.guard()
-    assert guard.wait(START_S) == 1
-    assert guard.stderr is not None
-    assert b"RAY_REDIS_ADDRESS" in guard.stderr.read()
+    watchdog = machine.watchdog()
+    assert watchdog.wait(START_S) == 1
+    assert watchdog.stderr is not None
+    assert b"RAY_REDIS_ADDRESS" in watchdog.stderr.read()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from actors.service import ClusterView
-from cluster.control.stop_report import Left, bound_s, left_of, told, waiting
+from cluster.control.stop_report import Unfinished, bound_s, stop_limits, stop_report, unfinished_in
 
 VIEW = ClusterView(
     7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {}
@@ -17,34 +17,42 @@ TWO = {"map": 7, "ends": {1: 20}, "stored": {1: 20}}
 @pytest.mark.parametrize(
     ("readers", "writers", "left"),
     [
-        ({"router-1": ONE, "router-2": TWO}, [], Left({}, {})),
-        ({"router-1": ONE, "router-2": TWO}, [{"appended": {"mailbox": {0: 12, 1: 20}}}], Left({0: 2}, {})),
-        ({"router-1": ONE, "router-2": TWO | {"stored": {1: 4}}}, [{"users": 3}], Left({1: 16}, {})),
-        ({"router-1": ONE}, [], Left({}, {1: "router-2"})),
-        ({"router-1": ONE | {"map": 6}, "router-2": TWO}, [], Left({}, {0: "router-1", 2: "router-1"})),
-        ({"router-1": ONE | {"ends": {0: 10}}, "router-2": TWO}, [], Left({}, {2: "router-1"})),
+        ({"router-1": ONE, "router-2": TWO}, [], Unfinished({}, {})),
+        (
+            {"router-1": ONE, "router-2": TWO},
+            [{"appended": {"mailbox": {0: 12, 1: 20}}}],
+            Unfinished({0: 2}, {}),
+        ),
+        ({"router-1": ONE, "router-2": TWO | {"stored": {1: 4}}}, [{"users": 3}], Unfinished({1: 16}, {})),
+        ({"router-1": ONE}, [], Unfinished({}, {1: "router-2"})),
+        ({"router-1": ONE | {"map": 6}, "router-2": TWO}, [], Unfinished({}, {0: "router-1", 2: "router-1"})),
+        ({"router-1": ONE | {"ends": {0: 10}}, "router-2": TWO}, [], Unfinished({}, {2: "router-1"})),
     ],
     ids=["nothing", "written", "read", "silent", "old map", "no end yet"],
 )
-def test_what_is_left(readers: dict[str, dict[str, Any]], writers: list[dict[str, Any]], left: Left) -> None:
-    assert left_of("router", VIEW, writers, readers) == left
+def test_what_is_left(
+    readers: dict[str, dict[str, Any]], writers: list[dict[str, Any]], left: Unfinished
+) -> None:
+    assert unfinished_in("router", VIEW, writers, readers) == left
 
 
 def test_wake_ups_count_by_their_own_topic_and_readers() -> None:
     reader = {"map": 7, "ends": dict.fromkeys(range(3), 4), "stored": {0: 4, 1: 3, 2: 4}}
     writer = {"appended": {"mailbox": {0: 99}, "push": {2: 5}}}
-    assert left_of("pusher", VIEW, [writer], {"pusher-1": reader}) == Left({1: 1, 2: 1}, {})
+    assert unfinished_in("pusher", VIEW, [writer], {"pusher-1": reader}) == Unfinished({1: 1, 2: 1}, {})
 
 
 def test_a_good_end_needs_no_words() -> None:
-    assert told("router", Left({}, {}), kept=False) == []
+    assert stop_report("router", Unfinished({}, {}), kept=False) == []
 
 
 @pytest.mark.parametrize(
     ("kept", "fate"), [(True, "are stored when Roost is started again"), (False, "are lost")]
 )
 def test_an_operator_learns_how_many_of_which_shards_and_where_they_are(*, kept: bool, fate: str) -> None:
-    [counted, unknown] = told("router", Left({3: 2, 1: 40}, {0: "router-2", 5: "router-2"}), kept=kept)
+    [counted, unknown] = stop_report(
+        "router", Unfinished({3: 2, 1: 40}, {0: "router-2", 5: "router-2"}), kept=kept
+    )
     assert counted.startswith("42 accepted records are not stored (40 of shard 1, 2 of shard 3). ")
     assert unknown.startswith(
         "How many accepted records of the shards 0, 5 are not stored is not known: router-2 "
@@ -54,5 +62,5 @@ def test_an_operator_learns_how_many_of_which_shards_and_where_they_are(*, kept:
 
 
 def test_more_patience_where_the_log_keeps_nothing() -> None:
-    assert waiting(kept=False) > waiting(kept=True)
-    assert bound_s(kept=False) > waiting(kept=False).longest_s
+    assert stop_limits(kept=False) > stop_limits(kept=True)
+    assert bound_s(kept=False) > stop_limits(kept=False).longest_s

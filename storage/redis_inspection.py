@@ -1,4 +1,4 @@
-"""What a Redis says of itself; nothing in it is changed."""
+"""What a Redis server reports about itself. Changes nothing."""
 
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -9,12 +9,12 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from roost.clock import Clock
 from roost.errors import Unavailable
-from storage.denied import Denied
+from storage.access_denied import AccessDenied
 
 _WITHIN_S: Final = 3.0
 
 
-class CacheSurvey(Struct, frozen=True):
+class CacheInspection(Struct, frozen=True):
     """A Redis.
 
     Attributes:
@@ -36,11 +36,11 @@ class CacheSurvey(Struct, frozen=True):
     open: bool
 
 
-async def survey(url: str, clock: Clock) -> CacheSurvey:
+async def inspect(url: str, clock: Clock) -> CacheInspection:
     """Ask.
 
     Raises:
-        Denied: It wants a password, or another one.
+        AccessDenied: It wants a password, or another one.
         Unavailable: It does not answer.
     """
     try:
@@ -54,12 +54,12 @@ async def survey(url: str, clock: Clock) -> CacheSurvey:
         info = await client.info()
         scripts = await _runs_scripts(client)
     except (AuthenticationError, NoPermissionError) as exc:
-        raise Denied(f"Redis answers and denies it ({exc}).") from exc
+        raise AccessDenied(f"Redis answers and denies it ({exc}).") from exc
     except (RedisError, OSError, TimeoutError) as exc:
         raise Unavailable(f"Redis did not carry out the call ({type(exc).__name__}).") from exc
     finally:
         await client.aclose()
-    return CacheSurvey(
+    return CacheInspection(
         version=str(info["redis_version"]),
         max_bytes=int(info.get("maxmemory", 0)),
         policy=str(info.get("maxmemory_policy", "")),

@@ -1,4 +1,4 @@
-"""When a role is held and let go, and by which map it may write: calls in the order in which it gets them."""
+"""When a role is paused and resumed, and by which map it may write: the calls it gets, in order."""
 
 import asyncio
 import os
@@ -9,9 +9,9 @@ import pytest
 from actors.ray_actor import RoleAway
 from actors.service import Alive, ClusterView
 from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Crew
+from cluster.control.roles import Roles
 from cluster.control.spares import Spares
-from cluster.control.supervisor import RoleKeeper
+from cluster.control.supervisor import Supervisor
 
 
 def view(version: int, shards: int) -> ClusterView:
@@ -27,7 +27,7 @@ class Role:
     """The process of a role: its calls, and what they leave it with."""
 
     def __init__(self) -> None:
-        self.life, self.version, self.held, self.deaf = "a", 0, False, False
+        self.life, self.version, self.paused, self.deaf = "a", 0, False, False
         self.figures: dict[str, Any] = {}
         self.wrote_by: list[int] = []
 
@@ -39,13 +39,13 @@ class Role:
         self._hear()
         self.version = shown.version
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         self._hear()
-        self.held = True
+        self.paused = True
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         self._hear()
-        self.held = False
+        self.paused = False
         self.wrote_by.append(self.version)
 
     async def status(self) -> dict[str, Any]:
@@ -57,13 +57,13 @@ class Role:
 
 
 class Looked:
-    """A crew of one gateway, looked after step by step."""
+    """A roles of one gateway, looked after step by step."""
 
     def __init__(self, machine: str = "elsewhere") -> None:
         self.role = Role()
         membership = Membership(Patience(1_000, 1_000))
-        self.crew = Crew(membership, self._redrawn)
-        self.keeper = RoleKeeper(
+        self.roles = Roles(membership, self._redrawn)
+        self.supervisor = Supervisor(
             "gateway",
             "gateway-1",
             spawn=lambda: cast("Any", self.role),
@@ -73,97 +73,97 @@ class Looked:
             spares=Spares(0, machine, nobody, lambda _node: False, nobody),
         )
         membership.expect("gateway", "gateway-1", 0, may_own=True)
-        self.crew.keepers["gateway-1"] = self.keeper
+        self.roles.supervisors["gateway-1"] = self.supervisor
 
     async def _redrawn(self) -> None:
         return
 
     async def visit(self) -> None:
-        await self.keeper._once()
+        await self.supervisor._once()
 
 
 @pytest.fixture
 async def looked() -> Looked:
     found = Looked()
     await found.visit()
-    found.crew.show(view(1, 2))
+    found.roles.show(view(1, 2))
     await found.visit()
     return found
 
 
 async def test_who_has_the_newest_map_is_let_go_at_once(looked: Looked) -> None:
-    assert await looked.crew.hold("gateway")
-    assert looked.role.held
-    looked.crew.show(view(2, 4))
+    assert await looked.roles.pause_writes("gateway")
+    assert looked.role.paused
+    looked.roles.show(view(2, 4))
     await looked.visit()
-    assert looked.role.held, "it has the map, and everybody else may not"
-    await looked.crew.release()
-    assert (looked.role.held, looked.role.wrote_by) == (False, [2])
+    assert looked.role.paused, "it has the map, and everybody else may not"
+    await looked.roles.resume_writes()
+    assert (looked.role.paused, looked.role.wrote_by) == (False, [2])
 
 
 async def test_nobody_writes_by_an_older_map_than_the_newest(looked: Looked) -> None:
     """It slept while the map was shown: what it writes by the old one would be on shards of other users."""
-    assert await looked.crew.hold("gateway")
+    assert await looked.roles.pause_writes("gateway")
     looked.role.deaf = True
-    looked.crew.show(view(2, 4))
+    looked.roles.show(view(2, 4))
     with pytest.raises(RoleAway):
         await looked.visit()
     looked.role.deaf = False
-    await looked.crew.release()
-    assert looked.role.held
+    await looked.roles.resume_writes()
+    assert looked.role.paused
     await looked.visit()
-    assert (looked.role.held, looked.role.wrote_by) == (False, [2])
+    assert (looked.role.paused, looked.role.wrote_by) == (False, [2])
 
 
 async def test_a_coordinator_that_comes_lets_nobody_go_before_it_has_drawn_a_map() -> None:
-    """The one before may have died while it added shards, with everybody held."""
+    """The one before may have died while it added shards, with everybody paused."""
     looked = Looked()
-    looked.role.held = True
+    looked.role.paused = True
     await looked.visit()
-    await looked.crew.release()
+    await looked.roles.resume_writes()
     await looked.visit()
-    assert looked.role.held
-    looked.crew.show(view(2, 4))
+    assert looked.role.paused
+    looked.roles.show(view(2, 4))
     await looked.visit()
-    assert (looked.role.held, looked.role.wrote_by) == (False, [2])
+    assert (looked.role.paused, looked.role.wrote_by) == (False, [2])
 
 
 async def test_a_new_life_is_held_before_it_gets_a_map(looked: Looked) -> None:
-    assert await looked.crew.hold("gateway")
-    looked.role.life, looked.role.held, looked.role.version = "b", False, 0
-    held_by: list[int] = []
-    hold = looked.role.hold
+    assert await looked.roles.pause_writes("gateway")
+    looked.role.life, looked.role.paused, looked.role.version = "b", False, 0
+    paused_by: list[int] = []
+    hold = looked.role.pause_writes
 
     async def noted() -> None:
-        held_by.append(looked.role.version)
+        paused_by.append(looked.role.version)
         await hold()
 
-    looked.role.hold = noted  # type: ignore[method-assign]
+    looked.role.pause_writes = noted  # type: ignore[method-assign]
     await looked.visit()
-    assert (held_by, looked.role.held, looked.role.version) == ([0], True, 1)
+    assert (paused_by, looked.role.paused, looked.role.version) == ([0], True, 1)
 
 
 async def test_a_second_hold_while_the_first_release_is_under_way_is_undone_as_well(looked: Looked) -> None:
     going = asyncio.Event()
-    release = looked.role.release
+    release = looked.role.resume_writes
 
     async def slow() -> None:
         await going.wait()
         await release()
 
-    assert await looked.crew.hold("gateway")
+    assert await looked.roles.pause_writes("gateway")
     await looked.visit()
-    looked.role.release = slow  # type: ignore[method-assign]
-    looked.keeper.expect_held(held=False)
+    looked.role.resume_writes = slow  # type: ignore[method-assign]
+    looked.supervisor.expect_paused(paused=False)
     visiting = asyncio.create_task(looked.visit())
     await asyncio.sleep(0)
-    looked.keeper.expect_held(held=True)
-    looked.keeper.expect_held(held=False)
+    looked.supervisor.expect_paused(paused=True)
+    looked.supervisor.expect_paused(paused=False)
     going.set()
     await visiting
-    looked.role.held = True
+    looked.role.paused = True
     await looked.visit()
-    assert not looked.role.held
+    assert not looked.role.paused
 
 
 async def test_a_calm_role_whose_end_is_seen_is_looked_at_half_as_often() -> None:
@@ -171,19 +171,19 @@ async def test_a_calm_role_whose_end_is_seen_is_looked_at_half_as_often() -> Non
     await looked.visit()
     looked.role.figures = {"accepted": 1, "silent_s": 0.1}
     await looked.visit()
-    assert looked.keeper.pause_s == 0.01, "it has accepted something"
+    assert looked.supervisor.pause_s == 0.01, "it has accepted something"
     looked.role.figures = {"accepted": 1, "silent_s": 0.2}
     await looked.visit()
-    assert looked.keeper.pause_s == 0.02
+    assert looked.supervisor.pause_s == 0.02
     looked.role.figures = {"accepted": 1, "silent_s": 1.2}
     await looked.visit()
-    assert looked.keeper.pause_s == 0.01, "the log does not answer it: its shards may have to move"
+    assert looked.supervisor.pause_s == 0.01, "the log does not answer it: its shards may have to move"
     looked.role.figures = {"accepted": 2, "silent_s": 0.2}
     await looked.visit()
-    assert looked.keeper.pause_s == 0.01
+    assert looked.supervisor.pause_s == 0.01
 
 
 async def test_a_calm_role_of_another_machine_is_looked_at_as_ever(looked: Looked) -> None:
     await looked.visit()
     await looked.visit()
-    assert looked.keeper.pause_s == 0.01, "the end of its process would be seen by a look only"
+    assert looked.supervisor.pause_s == 0.01, "the end of its process would be seen by a look only"

@@ -1,4 +1,4 @@
-"""The log keeper over a small world in memory that can crash at any step."""
+"""The log lifecycle over a small world in memory that can crash at any step."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ import pytest
 
 from cluster.control import log_lifecycle
 from cluster.control.growth import NotGrown
-from cluster.control.log_lifecycle import LogKeeper, LogRefused
+from cluster.control.log_lifecycle import LogLifecycle, LogMismatch
 from cluster.control.log_numbers import BASE_STEP, FIRST_BASE
 from roost.errors import Unavailable
-from storage.records import Dead, LogState, Roster, ShardMap
+from storage.records import Dead, LogState, ShardMap, StoredRoster
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000
@@ -32,17 +32,17 @@ class World:
     grows: bool = True
     topics: dict[str, int] = field(default_factory=dict)
     trimmed: dict[int, int] = field(default_factory=dict)
-    held: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
     full: bool = True
     behind: int = 0
     writer_lives: dict[str, str] = field(default_factory=lambda: {"gateway-1": "a", "host-1": "a"})
     restart_while_draining: bool = False
     steps: int = 0
     crash_at: int | None = None
-    deleted_unheld: bool = False
-    created_unheld: bool = False
+    deleted_unpaused: bool = False
+    created_unpaused: bool = False
     released_by: int = 0
-    keeper: LogKeeper | None = None
+    log: LogLifecycle | None = None
     map_shards: int = 0
     ended: dict[int, int] = field(default_factory=dict)
     shown_then: tuple[int, ...] = ()
@@ -85,10 +85,10 @@ class World:
     async def put_shard_map(self, shard_map: ShardMap) -> bool:
         raise NotImplementedError
 
-    async def roster(self) -> Roster | None:
+    async def roster(self) -> StoredRoster | None:
         raise NotImplementedError
 
-    async def put_roster(self, roster: Roster) -> None:
+    async def put_roster(self, roster: StoredRoster) -> None:
         raise NotImplementedError
 
     async def bury(self, dead: Sequence[Dead]) -> None:
@@ -103,7 +103,7 @@ class World:
 
     async def create(self, topic: str, partitions: int) -> None:
         self.step()
-        self.created_unheld |= not {"gateway", "host"} <= self.held
+        self.created_unpaused |= not {"gateway", "host"} <= self.paused
         self.topics.setdefault(topic, partitions)
 
     async def ends(self, topic: str) -> dict[int, int]:
@@ -122,27 +122,27 @@ class World:
 
     async def delete(self, topic: str) -> None:
         self.step()
-        self.deleted_unheld |= not {"gateway", "host"} <= self.held
+        self.deleted_unpaused |= not {"gateway", "host"} <= self.paused
         self.topics.pop(topic, None)
 
     async def close(self) -> None:
         raise NotImplementedError
 
-    # Crew
+    # Roles
     def lives(self) -> dict[str, str]:
         return dict(self.writer_lives)
 
-    async def hold(self, role: str) -> bool:
+    async def pause_writes(self, role: str) -> bool:
         self.step()
-        self.held.add(role)
+        self.paused.add(role)
         return True
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         self.step()
-        self.held.clear()
+        self.paused.clear()
         self.released_by = self.map_shards
 
-    async def drained(self, role: str) -> bool:
+    async def caught_up(self, role: str) -> bool:
         if self.restart_while_draining:
             self.writer_lives["gateway-1"] = "b"
         return not (role == "router" and not self.full)
@@ -150,35 +150,35 @@ class World:
     async def end_logs(self, bases: Mapping[int, int]) -> None:
         self.step()
         self.ended = dict(bases)
-        self.shown_then = self.keeper.bases if self.keeper is not None else ()
+        self.shown_then = self.log.bases if self.log is not None else ()
 
     async def publish(self) -> None:
         self.step()
         if self.undrawn:
             self.undrawn -= 1
-        elif self.keeper is not None:
-            self.map_shards = len(self.keeper.bases)
+        elif self.log is not None:
+            self.map_shards = len(self.log.bases)
 
     @property
     def shards(self) -> int:
         return self.map_shards
 
 
-def keeper(world: World, shards: int = SHARDS) -> LogKeeper:
-    world.keeper = LogKeeper(world, world, shards, world, lambda: world.now_ms)
-    return world.keeper
+def lifecycle(world: World, shards: int = SHARDS) -> LogLifecycle:
+    world.log = LogLifecycle(world, world, shards, world, lambda: world.now_ms)
+    return world.log
 
 
 async def installed() -> World:
     world = World()
-    await keeper(world).open()
+    await lifecycle(world).open()
     world.states = {shard: LogState(shard, FIRST_BASE, 100 + shard) for shard in range(SHARDS)}
     return world
 
 
 async def test_the_first_start_makes_topics_and_bases() -> None:
     world = World()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     assert log.bases == (FIRST_BASE,) * SHARDS
     assert world.topics == {"mailbox": SHARDS, "push": SHARDS, "mailbox.dead": 1, "push.dead": 1}
@@ -187,14 +187,14 @@ async def test_the_first_start_makes_topics_and_bases() -> None:
 async def test_a_second_start_changes_nothing() -> None:
     world = await installed()
     before = dict(world.states)
-    await keeper(world).open()
+    await lifecycle(world).open()
     assert world.states == before
 
 
 async def test_a_log_that_is_gone_begins_beyond_everything_stored() -> None:
     world = await installed()
     world.topics.clear()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     assert log.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
     assert {state.stored for state in world.states.values()} == {0}
@@ -209,13 +209,13 @@ async def test_a_copy_of_the_store_that_is_put_back_gives_no_number_again(starts
     given: list[int] = []
     for _ in range(starts):
         world.topics.clear()
-        log = keeper(world)
+        log = lifecycle(world)
         await log.open()
         given += [base + 10_000_000 for base in log.bases]  # what is sent in an hour
         world.now_ms += HOUR_MS
     world.states = copy
     world.topics.clear()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     assert min(log.bases) > max(given)
 
@@ -224,7 +224,7 @@ async def test_a_clock_that_is_far_ahead_is_not_followed() -> None:
     world = await installed()
     world.now_ms = 2**53
     world.topics.clear()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     assert log.bases[0] == FIRST_BASE + 100 + BASE_STEP
 
@@ -242,8 +242,8 @@ async def test_a_log_of_another_number_of_shards_is_refused(
     rows: Sequence[int], partitions: int, said: str
 ) -> None:
     world = World(states={shard: LogState(shard, 1, 0) for shard in rows}, topics={"mailbox": partitions})
-    with pytest.raises(LogRefused, match=said):
-        await keeper(world).open()
+    with pytest.raises(LogMismatch, match=said):
+        await lifecycle(world).open()
     assert world.growing == 0
 
 
@@ -251,18 +251,18 @@ async def test_a_log_of_another_number_of_shards_is_refused(
 async def test_at_a_later_start_what_is_stored_counts(setting: int) -> None:
     world = await installed()
     before = dict(world.states)
-    log = keeper(world, setting)
+    log = lifecycle(world, setting)
     await log.open()
     assert (log.shards, len(log.bases), world.states) == (SHARDS, SHARDS, before)
 
 
 async def test_renewal_holds_writers_until_the_new_log_is_there() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     assert await log.renew()
-    assert not world.deleted_unheld
-    assert not world.held
+    assert not world.deleted_unpaused
+    assert not world.paused
     assert world.phase_now == ""
     assert log.bases[0] > FIRST_BASE + 100
 
@@ -273,7 +273,7 @@ async def test_nobody_is_shown_a_base_before_its_log_is_there(
 ) -> None:
     """A router that took the new base early would read the old topic's records and ends under it."""
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     before = log.bases
     shown: list[tuple[int, ...]] = []
@@ -296,17 +296,17 @@ async def test_nobody_is_shown_a_base_before_its_log_is_there(
 
 async def test_no_renewal_while_a_writer_restarted() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     world.restart_while_draining = True
     before = dict(world.states)
     assert not await log.renew()
-    assert (world.states, world.held) == (before, set())
+    assert (world.states, world.paused) == (before, set())
 
 
 async def test_a_lost_shard_raises_its_own_base_only() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     await log.lost([1])
     assert log.bases[0] == FIRST_BASE
@@ -315,7 +315,7 @@ async def test_a_lost_shard_raises_its_own_base_only() -> None:
 
 async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     await log.lost([1])
     assert world.ended == {1: log.bases[1]}
@@ -324,7 +324,7 @@ async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -
 
 async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_and_it_is_said() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     world.trimmed = {1: 150}
     await log.lost([1, 2])
@@ -340,16 +340,16 @@ async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_
 
 async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
-    world.created_unheld = False
+    world.created_unpaused = False
     await log.away()
-    assert (world.held, log.holding) == ({"gateway", "host"}, True)
+    assert (world.paused, log.paused) == ({"gateway", "host"}, True)
     world.topics.clear()
     await log.lost()
     assert world.topics["mailbox"] == SHARDS
-    assert not world.created_unheld
-    assert (world.held, log.holding) == (set(), False)
+    assert not world.created_unpaused
+    assert (world.paused, log.paused) == (set(), False)
     assert log.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
 
 
@@ -359,7 +359,7 @@ async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest
     steps_of_all = 0
     for crash_at in range(100):
         world = await installed()
-        log = keeper(world)
+        log = lifecycle(world)
         await log.open()
         world.steps, world.crash_at = 0, crash_at
         try:
@@ -371,11 +371,11 @@ async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest
             break
         world.crash_at = None
         fresh_topic = "mailbox" not in world.topics or world.phase_now != ""
-        following = keeper(world)
+        following = lifecycle(world)
         await following.open()
         assert world.topics == {"mailbox": SHARDS, "push": SHARDS, "mailbox.dead": 1, "push.dead": 1}
         assert world.phase_now == ""
-        assert not world.deleted_unheld
+        assert not world.deleted_unpaused
         if fresh_topic:
             assert all(base > FIRST_BASE + 100 for base in following.bases), crash_at
     assert steps_of_all > 8
@@ -383,7 +383,7 @@ async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest
 
 async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     failures = 2
     create = world.create
@@ -392,7 +392,7 @@ async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: py
         nonlocal failures
         if failures:
             failures -= 1
-            assert {"gateway", "host"} <= world.held
+            assert {"gateway", "host"} <= world.paused
             raise Unavailable("Kafka is away.")
         await create(topic, partitions)
 
@@ -400,7 +400,7 @@ async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: py
     monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
     assert await log.renew()
     assert world.topics["mailbox"] == SHARDS
-    assert not world.held
+    assert not world.paused
 
 
 # --- more shards ----------------------------------------------------------------------------------
@@ -414,7 +414,7 @@ def whole(world: World, shards: int) -> bool:
 
 async def test_new_shards_begin_above_everything_that_was_given_out() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     before = dict(world.states)
     stages: list[str] = []
@@ -423,8 +423,8 @@ async def test_new_shards_begin_above_everything_that_was_given_out() -> None:
     assert {shard: world.states[shard] for shard in before} == before, "what was there goes on as it was"
     beyond = max(state.base + state.stored for state in before.values()) + BASE_STEP
     assert all(log.bases[shard] >= beyond for shard in range(SHARDS, 4 * SHARDS))
-    assert not world.deleted_unheld
-    assert (world.held, world.map_shards, world.released_by) == (set(), 4 * SHARDS, 4 * SHARDS)
+    assert not world.deleted_unpaused
+    assert (world.paused, world.map_shards, world.released_by) == (set(), 4 * SHARDS, 4 * SHARDS)
     assert stages[1] == f"making {3 * SHARDS} shards"
 
 
@@ -436,7 +436,7 @@ async def test_a_crash_at_any_step_of_a_growth_leaves_it_before_or_finished(
     steps_of_all = 0
     for crash_at in range(100):
         world = await installed()
-        log = keeper(world)
+        log = lifecycle(world)
         await log.open()
         world.map_shards = SHARDS
         before = dict(world.states)
@@ -449,14 +449,14 @@ async def test_a_crash_at_any_step_of_a_growth_leaves_it_before_or_finished(
             steps_of_all = crash_at
             break
         begun = world.growing or len(world.states) > SHARDS
-        assert not begun or world.held or world.map_shards == 2 * SHARDS, "nobody writes by the old number"
+        assert not begun or world.paused or world.map_shards == 2 * SHARDS, "nobody writes by the old number"
         world.crash_at = None
-        following = keeper(world)
+        following = lifecycle(world)
         await following.open()
         assert whole(world, following.shards), crash_at
         assert following.shards == (2 * SHARDS if begun else SHARDS), crash_at
         assert {shard: world.states[shard] for shard in before} == before
-        assert not world.deleted_unheld
+        assert not world.deleted_unpaused
         outcomes.add(following.shards)
     assert steps_of_all > 8
     assert outcomes == {SHARDS, 2 * SHARDS}
@@ -467,7 +467,7 @@ async def test_a_failure_after_the_decision_lets_nobody_write_by_the_old_number(
 ) -> None:
     """Not even if the coordinator is told to stop: the next one finishes it."""
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
 
     async def cancelled(topic: str, partitions: int, *, only_ask: bool = False) -> bool:
@@ -478,13 +478,13 @@ async def test_a_failure_after_the_decision_lets_nobody_write_by_the_old_number(
     monkeypatch.setattr(world, "grow", cancelled)
     with pytest.raises(asyncio.CancelledError):
         await log.grow(2 * SHARDS, lambda _: None)
-    assert (world.held, log.holding) == ({"gateway", "host"}, True)
+    assert (world.paused, log.paused) == ({"gateway", "host"}, True)
 
 
 async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     world.map_shards, world.undrawn = SHARDS, 3
     await log.grow(2 * SHARDS, lambda _: None)
@@ -494,19 +494,19 @@ async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.Mo
 async def test_what_is_not_stored_is_said_and_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_lifecycle, "_GROWTH_DRAIN_S", 0.05)
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     before, world.full = dict(world.states), False
     with pytest.raises(
         NotGrown, match=r"Nothing was .* 7 accepted records are not stored \(7 of shard 0\)\."
     ):
         await log.grow(2 * SHARDS, lambda _: None)
-    assert (world.states, world.held, log.holding) == (before, set(), False)
+    assert (world.states, world.paused, log.paused) == (before, set(), False)
     assert whole(world, SHARDS)
     world.full, world.restart_while_draining = True, True
     with pytest.raises(NotGrown, match="restarted meanwhile"):
         await log.grow(2 * SHARDS, lambda _: None)
-    assert (world.states, world.held) == (before, set())
+    assert (world.states, world.paused) == (before, set())
 
 
 async def test_shards_are_added_when_the_store_says_that_all_is_stored(
@@ -515,7 +515,7 @@ async def test_shards_are_added_when_the_store_says_that_all_is_stored(
     """What a router has stored and not written down yet would be read again, on a shard of other users."""
     monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     world.behind = 3
     await log.grow(2 * SHARDS, lambda _: None)
@@ -523,9 +523,9 @@ async def test_shards_are_added_when_the_store_says_that_all_is_stored(
     assert whole(world, 2 * SHARDS)
 
 
-async def test_a_broker_that_adds_no_partitions_is_found_out_before_anybody_is_held() -> None:
+async def test_a_broker_that_adds_no_partitions_is_found_out_before_anybody_is_paused() -> None:
     world = await installed()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     world.grows, world.steps = False, 0
     with pytest.raises(NotGrown, match="make setup"):
@@ -537,7 +537,7 @@ async def test_a_broker_that_adds_no_partitions_is_found_out_before_anybody_is_h
 async def test_a_first_start_that_ended_in_the_middle_is_finished(rows: int) -> None:
     """Without the number that was written down, the rows that are there would count as all of them."""
     world = World(states={shard: LogState(shard, FIRST_BASE, 0) for shard in range(rows)}, growing=SHARDS)
-    log = keeper(world, 1)
+    log = lifecycle(world, 1)
     await log.open()
     assert whole(world, SHARDS)
     assert log.shards == SHARDS
@@ -547,7 +547,7 @@ async def test_a_growth_of_a_log_that_is_gone_is_finished() -> None:
     world = await installed()
     world.growing = 2 * SHARDS
     world.topics.clear()
-    log = keeper(world)
+    log = lifecycle(world)
     await log.open()
     assert whole(world, 2 * SHARDS)
     assert min(log.bases) > FIRST_BASE + 100

@@ -1,4 +1,4 @@
-"""What a Kafka cluster says of itself and of our topics: asked once, nothing is changed."""
+"""What a Kafka cluster reports about itself and about our topics. Changes nothing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from msgspec import Struct
 from storage.kafka_log.client import REQUEST_TIMEOUT_MS, translated
 
 
-class TopicSurvey(Struct, frozen=True):
+class TopicInspection(Struct, frozen=True):
     """One topic.
 
     Attributes:
@@ -30,7 +30,7 @@ class TopicSurvey(Struct, frozen=True):
     firsts: tuple[int, ...]
 
 
-class LogSurvey(Struct, frozen=True):
+class LogInspection(Struct, frozen=True):
     """A Kafka cluster.
 
     Attributes:
@@ -39,10 +39,10 @@ class LogSurvey(Struct, frozen=True):
     """
 
     brokers: tuple[str, ...]
-    topics: dict[str, TopicSurvey]
+    topics: dict[str, TopicInspection]
 
 
-async def survey(bootstrap: str, topics: Sequence[str]) -> LogSurvey:
+async def inspect(bootstrap: str, topics: Sequence[str]) -> LogInspection:
     """Ask.
 
     Args:
@@ -66,10 +66,10 @@ async def survey(bootstrap: str, topics: Sequence[str]) -> LogSurvey:
         finally:
             await admin.close()
         firsts = await _firsts(bootstrap, {topic: len(parts) for topic, parts in found.items()})
-    return LogSurvey(
+    return LogInspection(
         tuple(f"{each['host']}:{each['port']}" for each in cluster["brokers"]),
         {
-            topic: TopicSurvey(
+            topic: TopicInspection(
                 len(parts),
                 min(len(each["replicas"]) for each in parts),
                 min(len(each["isr"]) for each in parts),

@@ -1,4 +1,4 @@
-"""When a log counts as drained: what the writers know counts, too. And when a lost one is over."""
+"""When a log counts as caught up: what the writers know counts, too. And when a lost one is over."""
 
 from typing import Any, cast
 
@@ -8,9 +8,9 @@ import structlog
 from actors.ray_actor import RoleAway, RoleFailed
 from cluster.control import roles
 from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Crew, unread
+from cluster.control.roles import Roles, unread
 
-READ = {"drained": True, "stored": {0: 10, 1: 20}}
+READ = {"caught_up": True, "stored": {0: 10, 1: 20}}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_readers_count_together() -> None:
 
 
 class Debtor:
-    """The keeper of a host, and its handle: it owes for so many questions."""
+    """The supervisor of a host, and its handle: it owes for so many questions."""
 
     role, left = "host", False
 
@@ -56,13 +56,13 @@ class Debtor:
         return [0] if self.owes >= 0 else []
 
 
-def crew_of(*hosts: Debtor, running: bool = True) -> Crew:
-    class Mine(Crew):
-        def running(self, keeper: Any) -> bool:  # noqa: ARG002 -- all are alike
+def crew_of(*hosts: Debtor, running: bool = True) -> Roles:
+    class Mine(Roles):
+        def running(self, supervisor: Any) -> bool:  # noqa: ARG002 -- all are alike
             return running
 
     roles = Mine(Membership(Patience(1, 1)), nothing)
-    roles.keepers = {each.name: cast("Any", each) for each in hosts}
+    roles.supervisors = {each.name: cast("Any", each) for each in hosts}
     return roles
 
 

@@ -1,4 +1,4 @@
-"""What a MongoDB says of itself and of what we keep in it."""
+"""What a MongoDB deployment reports about itself and about our data."""
 
 import contextlib
 import datetime as dt
@@ -11,7 +11,7 @@ from pymongo.errors import ConfigurationError, OperationFailure
 
 from roost.clock import Clock
 from roost.errors import Unavailable
-from storage.denied import Denied
+from storage.access_denied import AccessDenied
 from storage.mongo.driver import Collection, Driver, connect, disconnect, translated
 from storage.records import LogState
 
@@ -22,7 +22,7 @@ _TRACE: Final = "doctor"
 """``_id`` in ``placement`` of the document that is written and removed."""
 
 
-class StoreSurvey(Struct, frozen=True):
+class StoreInspection(Struct, frozen=True):
     """A MongoDB.
 
     Attributes:
@@ -42,11 +42,11 @@ class StoreSurvey(Struct, frozen=True):
     open: bool
 
 
-async def survey(url: str, database: str, driver: Driver, clock: Clock) -> StoreSurvey:
+async def inspect(url: str, database: str, driver: Driver, clock: Clock) -> StoreInspection:
     """Ask, and write and remove one document with the write concern that everything has.
 
     Raises:
-        Denied: It wants other credentials, or these may not write.
+        AccessDenied: It wants other credentials, or these may not write.
         Unavailable: It does not answer, or a majority does not take the write in time.
     """
     with _told_apart():
@@ -63,7 +63,7 @@ async def survey(url: str, database: str, driver: Driver, clock: Clock) -> Store
             device = await Collection(ours["devices"]).one({}, ["name"])
     finally:
         await disconnect(client)
-    return StoreSurvey(
+    return StoreInspection(
         version=build["version"],
         copies="sharded" if hello.get("msg") == "isdbgrid" else hello.get("setName", ""),
         ahead_ms=int(hello["localTime"].replace(tzinfo=dt.UTC).timestamp() * 1000) - (before + after) // 2,
@@ -105,7 +105,7 @@ def _told_apart() -> Iterator[None]:
     except Unavailable as exc:
         cause = exc.__cause__
         if isinstance(cause, OperationFailure) and cause.code in _AUTHENTICATION:
-            raise Denied(f"MongoDB answers and denies it ({cause.code}).") from cause
+            raise AccessDenied(f"MongoDB answers and denies it ({cause.code}).") from cause
         if isinstance(cause, ConfigurationError):
             raise Unavailable(f"The address is none for MongoDB's driver: {cause}.") from cause
         raise
