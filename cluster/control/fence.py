@@ -94,7 +94,7 @@ class Fence:
         if stored is not None and stored.version > view.version:
             life = stored.incarnations.get(self._name)
             if life not in {INCARNATION, ""}:
-                log.error("replaced", version=stored.version, by=life)
+                log.error("role_replaced", version=stored.version, by=life)
                 self._end()
                 return
             states = await self._store.log_states()
@@ -111,12 +111,12 @@ class Fence:
         self._known_s = _now_s()
         if self._in_doubt and self._view is not None:
             self._in_doubt = False
-            log.warning("certain_again", version=self._view.version)
+            log.warning("map_confirmed", version=self._view.version)
             await self._service.apply(self._view)
 
     async def _doubt(self, view: ClusterView) -> None:
         self._in_doubt = True
-        log.error("in_doubt", version=view.version, silent_s=round(_now_s() - self._known_s, 1))
+        log.error("map_in_doubt", version=view.version, silent_s=round(_now_s() - self._known_s, 1))
         await self._service.apply(replace(view, hosts=("",) * view.shards))
 
 

@@ -293,7 +293,7 @@ class LogLifecycle:
             )
 
     async def _remake(self, topics: list[str], reason: str) -> None:
-        log.warning("log_made_anew", topics=topics, reason=reason)
+        log.warning("log_recreated", topics=topics, reason=reason)
         metrics.LOG_RECREATIONS.labels(reason).inc()
         self.states = await self._store.log_states()
         await self._store.put_phase(RECREATING)

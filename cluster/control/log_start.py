@@ -26,7 +26,7 @@ async def renumber(store: ClusterState, admin: LogAdmin, clock: Clock) -> bool:
     ends = await admin.ends(MAILBOX)
     unstored = {shard: ends[shard] - state.stored for shard, state in states.items()}
     if any(unstored.values()):
-        log.warning("log_goes_on", unstored=sum(unstored.values()))
+        log.warning("log_continues", unstored=sum(unstored.values()))
         return False
     now_ms = clock()
     await store.put_log_states([raised(state, state.stored, now_ms) for state in states.values()])

@@ -96,7 +96,7 @@ class Operations:
                 await self._finish()
                 await self._balance()
             except (Unavailable, OperationRefused, RoleFailed) as exc:
-                log.warning("change_postponed", reason=_reason(exc))
+                log.warning("operation_postponed", reason=_reason(exc))
 
     # --- what operators request ----------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class Operations:
             operation.failure = " ".join(operation.given_up)
         except (Unavailable, OperationRefused, RoleFailed) as exc:
             operation.failure = _reason(exc)
-            log.warning("change_failed", reason=operation.failure)
+            log.warning("operation_failed", reason=operation.failure)
         except Exception:
             operation.failure = "It failed in an unforeseen way; see the coordinator's log."
             raise
@@ -302,7 +302,7 @@ class Operations:
         operation = Operation([])
         async with self._changing:
             operation.given_up += await self._rollout.run(roster.coming, roster.going, operation.lines.append)
-        log.info("change_finished", lines=operation.lines)
+        log.info("operation_finished", lines=operation.lines)
 
     async def _balance(self) -> None:
         """Move one role, if machines came, went or were drained and everything else is calm."""
@@ -322,7 +322,7 @@ class Operations:
         if landed == node_id:
             log.info("role_moved", role_name=name, to=node_id, lines=operation.lines)
         else:  # the same move again would lead there again
-            log.warning("role_landed_elsewhere", role_name=fresh, wanted=node_id, landed=landed)
+            log.warning("role_misplaced", role_name=fresh, wanted=node_id, landed=landed)
             self._still_until = asyncio.get_running_loop().time() + _LANDED_ELSEWHERE_S
 
     def _is_calm(self, picture: object) -> bool:

@@ -159,7 +159,7 @@ class Supervisor:
         self._calm = self._watch.watching and _is_calm(figures, self.figures)
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
-            log.info("role_came_to_life", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
+            log.info("role_started", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
             self._life = alive
             if self._spares.are_near(alive):
                 self._watch.watch(alive.pid)
@@ -237,7 +237,7 @@ class Supervisor:
         self._away_since = now
         if ended:
             await self._until_ray_knows()
-        log.warning("role_made_anew", role_name=self.name)
+        log.warning("role_respawned", role_name=self.name)
         self._handle, self._life = await self._made(), None
         self._died.clear()
 

@@ -278,7 +278,7 @@ class System:
                 await asyncio.sleep(_LOOK_EVERY_S)
             else:
                 return
-        log.error("not_held", waited_s=_HELD_WITHIN_S)
+        log.error("writes_not_paused", waited_s=_HELD_WITHIN_S)
 
     async def _tell_log_lost(self) -> None:
         while True:

@@ -293,7 +293,7 @@ class World:
         return bool(owing)
 
     def remake_log(self, shard: int) -> None:
-        """Raise the base and make the log anew (`cluster.control.log_lifecycle.LogKeeper.lost`)."""
+        """Raise the base and make the log anew (`cluster.control.log_lifecycle.LogLifecycle.lost`)."""
         state = self.store.logs[shard]
         self.store.logs[shard] = raised(state, 0, 0)
         self.log.shards[shard] = []
