@@ -23,9 +23,9 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import ray_node
-from actors.service import INCARNATION, Alive, ClusterView, Node, Service
+from actors.service import INCARNATION, Alive, Node, Service
 from roost.errors import Unavailable
-from storage.records import VERSION
+from storage.records import VERSION, ShardMap
 
 NAMESPACE = "roost"
 GROUP = "roost.roles"
@@ -99,7 +99,7 @@ class _RoleActor:
         return Alive(INCARNATION, os.getpid(), at.address, at.id, self._address, RELEASE, VERSION)
 
     async def apply(self, view: bytes) -> None:
-        await (await self._begun()).apply(msgspec.msgpack.decode(view, type=ClusterView))
+        await (await self._begun()).apply(msgspec.msgpack.decode(view, type=ShardMap))
 
     async def pause_writes(self) -> None:
         await (await self._begun()).pause_writes()
@@ -245,7 +245,7 @@ class RoleHandle:
             return bool(known) and known["State"] == "DEAD"
         return bool(known["State"] != "ALIVE" or known["Pid"] != pid)
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """Hand over the map; raises as `beat` does."""
         await self._call("apply", msgspec.msgpack.encode(view))
 

@@ -5,6 +5,8 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from storage.records import ShardMap
+
 INCARNATION: Final = secrets.token_hex(8)
 """This life of the process: another one of the same name has another."""
 
@@ -21,69 +23,6 @@ ASK_AGAIN_S: Final = 0.25
 
 Address = tuple[str, int]
 """IP address and TCP port."""
-
-
-class ClusterView(Struct, frozen=True):
-    """The coordinator's map as every role gets it, whole, whenever any of it changes.
-
-    Attributes:
-        version: Rises with every change; an older view is ignored.
-        hosts: Name of the host of each shard.
-        routers: Name of the router that reads each shard of ``mailbox``.
-        pushers: Name of the pusher that reads each shard of ``push``.
-        bases: Base of each shard: seq = base + offset.
-        addresses: Where each living host listens for links, by name.
-        incarnations: The life of every role that is to be there, by name: another value means that it
-            restarted; '' before its first answer.
-        records: The newest version of records that every role reads (``storage.records.VERSION``).
-        pushes: The life of each shard's wake-ups: another value means that they began anew.
-        since: Version of the map that gave each shard to the host that has it. Another value means that it
-            was elsewhere meanwhile: what its host has of it in memory is out of date.
-    """
-
-    version: int
-    hosts: tuple[str, ...]
-    routers: tuple[str, ...]
-    pushers: tuple[str, ...]
-    bases: tuple[int, ...]
-    addresses: dict[str, Address]
-    incarnations: dict[str, str]
-    records: int = 1
-    pushes: tuple[int, ...] = ()
-    since: tuple[int, ...] = ()
-
-    def since_of(self, host: str) -> dict[int, int]:
-        """Return since when the host has its shards, as far as that is known."""
-        known = enumerate(zip(self.hosts, self.since, strict=False))
-        return {shard: since for shard, (owner, since) in known if owner == host}
-
-    def begun_anew(self, before: "ClusterView | None") -> dict[str, list[int]]:
-        """Return, by topic, the shards whose log began anew since an earlier map."""
-        if before is None:
-            return {}
-        return {
-            "mailbox": _changed(before.bases, self.bases),
-            "push": _changed(before.pushes, self.pushes),
-        }
-
-    def renumbered(self, before: "ClusterView | None") -> bool:
-        """Say whether there are more shards than in an earlier map: then each user's may be another one."""
-        return before is not None and self.shards != before.shards
-
-    @property
-    def gateways(self) -> int:
-        """Number of gateways that there are, or are about to be."""
-        return sum(name.startswith("gateway") for name in self.incarnations)
-
-    @property
-    def shards(self) -> int:
-        """Number of shards, which is also the number of partitions."""
-        return len(self.hosts)
-
-
-def _changed(before: tuple[int, ...], now: tuple[int, ...]) -> list[int]:
-    pairs = zip(before, now, strict=False)  # there may be more shards than before
-    return [shard for shard, (old, new) in enumerate(pairs) if old != new]
 
 
 class Node(Struct, frozen=True):
@@ -133,7 +72,7 @@ class Service(Protocol):
         """Connect to what it needs and begin; returns where it listens for links."""
         ...
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """Take the newest map. Idempotent; returns soon and adapts in the background."""
         ...
 

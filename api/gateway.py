@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 from msgspec import Struct
 
-from actors.service import Address, ClusterView, Service
+from actors.service import Address, Service
 from api.app import create_app
 from api.collaborators import ApiSettings, Deps
 from api.exposition import gateway_exposition
@@ -33,6 +33,7 @@ from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
 from storage.ports import Cache, LogWriter, Store
+from storage.records import ShardMap
 from storage.redis_store import RedisStore
 from storage.topics import MAILBOX
 
@@ -107,7 +108,7 @@ class Gateway:
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
         return None
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """Take the newest map."""
         self.deps.sequencer.visited()
         current = self.deps.hosts.view

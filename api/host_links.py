@@ -14,9 +14,10 @@ import structlog
 
 from actors.rpc import messages as m
 from actors.rpc.link import Link, connect
-from actors.service import Address, ClusterView
+from actors.service import Address
 from roost.errors import RoostError, Unavailable
 from roost.ids import shard_of
+from storage.records import ShardMap
 
 _BACKOFF_FIRST_S = 0.05
 _BACKOFF_MAX_S = 1.0
@@ -85,7 +86,7 @@ class HostLinks:
     """
 
     def __init__(self, name: str, secret: bytes) -> None:
-        self.view: ClusterView | None = None
+        self.view: ShardMap | None = None
         self.reattached = 0
         self._me = ("gateway", name)
         self._secret = secret
@@ -124,7 +125,7 @@ class HostLinks:
 
     # --- the map ---
 
-    def apply(self, view: ClusterView) -> None:
+    def apply(self, view: ShardMap) -> None:
         """Take the newest map: connect to new lives of hosts, move streams of moved shards."""
         if self.view is not None and view.version < self.view.version:
             return
@@ -410,6 +411,6 @@ class HostLinks:
             log.info("host_link_lost", host=name)
 
 
-def _life(view: ClusterView, name: str) -> tuple[Address, str] | None:
+def _life(view: ShardMap, name: str) -> tuple[Address, str] | None:
     address = view.addresses.get(name)
     return None if address is None else (address, view.incarnations.get(name, ""))

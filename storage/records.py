@@ -15,7 +15,7 @@ VERSION = 1
 
 The rule by which two releases run side by side: a field is only ever added at the end and with a default, so
 that either release reads what the other writes; a new kind of record, or a new meaning, is written only when
-the map says that every role reads it (``ClusterView.records``). A record says which version wrote it.
+the map says that every role reads it (``ShardMap.records``). A record says which version wrote it.
 """
 
 
@@ -325,26 +325,35 @@ class StoredRoster(Struct, frozen=True):
 
 
 class ShardMap(Struct, frozen=True):
-    """Who serves what: index is the shard, value the name of the host, router or pusher.
+    """Who serves what: the coordinator's map, which every role gets whole whenever any of it changes.
+
+    Index is the shard, value the name of the host, router or pusher. MongoDB has it without ``bases`` and
+    ``pushes``, which are each shard's `LogState` there.
 
     Attributes:
-        version: Rises by one with every change.
-        hosts: Of ``mailbox``.
-        routers: Of ``mailbox``.
-        pushers: Of ``push``.
-        addresses: IP address and port where each living host listens, by name.
-        incarnations: The life of every role that is to be there, by name; '' before its first answer.
-        records: The newest version of records that every role reads.
-        since: Version of the map that gave each shard to its host.
+        version: Rises by one with every change; an older map is ignored.
+        hosts: Name of the host of each shard.
+        routers: Name of the router that reads each shard of ``mailbox``.
+        pushers: Name of the pusher that reads each shard of ``push``.
+        bases: Base of each shard: seq = base + offset.
+        addresses: IP address and port where each living host listens for links, by name.
+        incarnations: The incarnation of every role that is to be there, by name: another value means that it
+            restarted; '' before its first answer.
+        records: The newest version of records that every role reads (`VERSION`).
+        pushes: The life of each shard's wake-ups: another value means that they began anew.
+        since: Version of the map that gave each shard to the host that has it. Another value means that it
+            was elsewhere meanwhile: what its host has of it in memory is out of date.
     """
 
     version: int
     hosts: tuple[str, ...]
     routers: tuple[str, ...]
     pushers: tuple[str, ...]
+    bases: tuple[int, ...] = ()
     addresses: dict[str, tuple[str, int]] = {}
     incarnations: dict[str, str] = {}
     records: int = 1
+    pushes: tuple[int, ...] = ()
     since: tuple[int, ...] = ()
 
     def since_with(self, hosts: Sequence[str], version: int) -> tuple[int, ...]:
@@ -354,3 +363,36 @@ class ShardMap(Struct, frozen=True):
         return tuple(
             known.get(shard, 0) if before.get(shard) == host else version for shard, host in enumerate(hosts)
         )
+
+    def since_of(self, host: str) -> dict[int, int]:
+        """Return since when the host has its shards, as far as that is known."""
+        known = enumerate(zip(self.hosts, self.since, strict=False))
+        return {shard: since for shard, (owner, since) in known if owner == host}
+
+    def begun_anew(self, before: "ShardMap | None") -> dict[str, list[int]]:
+        """Return, by topic, the shards whose log began anew since an earlier map."""
+        if before is None:
+            return {}
+        return {
+            "mailbox": _changed(before.bases, self.bases),
+            "push": _changed(before.pushes, self.pushes),
+        }
+
+    def renumbered(self, before: "ShardMap | None") -> bool:
+        """Say whether there are more shards than in an earlier map: then each user's may be another one."""
+        return before is not None and self.shards != before.shards
+
+    @property
+    def gateways(self) -> int:
+        """Number of gateways that there are, or are about to be."""
+        return sum(name.startswith("gateway") for name in self.incarnations)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards, which is also the number of partitions."""
+        return len(self.hosts)
+
+
+def _changed(before: tuple[int, ...], now: tuple[int, ...]) -> list[int]:
+    pairs = zip(before, now, strict=False)  # there may be more shards than before
+    return [shard for shard, (old, new) in enumerate(pairs) if old != new]

@@ -6,10 +6,9 @@ from actors.host.shard import Shard
 from actors.host.state import HostState
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
-from actors.service import ClusterView
 from actors.user import events as ev
 from roost.ids import shard_of
-from storage.records import decode_record
+from storage.records import ShardMap, decode_record
 from telemetry import metrics, traces
 
 log = structlog.get_logger()
@@ -18,7 +17,7 @@ log = structlog.get_logger()
 class FromRouters(HostState):
     """The map, shards and their records."""
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """Take the newest map: let go of shards that others own now."""
         if self._view is not None and view.version < self._view.version:
             return
@@ -162,7 +161,7 @@ class FromRouters(HostState):
             link.send(msg.NotMine(number, self._view.version if self._view is not None else 0))
 
     @staticmethod
-    def _owner(view: ClusterView, shard: int) -> str:
+    def _owner(view: ShardMap, shard: int) -> str:
         return view.hosts[shard] if shard < view.shards else ""  # the router's map may have more
 
     def _part(self) -> None:

@@ -16,14 +16,13 @@ from actors.host.shard import Shard
 from actors.host.writer import Ticket, Writer
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
-from actors.service import ClusterView
 from actors.user import UserActor
 from actors.user import events as ev
 from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.ports import Cache, LogWriter, Store
-from storage.records import Dead
+from storage.records import Dead, ShardMap
 from storage.topics import MAILBOX, MAILBOX_DEAD
 from telemetry import metrics
 
@@ -86,7 +85,7 @@ class HostState:
         )
         self._activation = Activation(store, cache, self._writer, self._incarnation)
         self._outlets = Outlets(self._writer, clock)
-        self._view: ClusterView | None = None
+        self._view: ShardMap | None = None
         self._shards: dict[int, Shard] = {}
         self._since: dict[int, int] = {}  # the newest map that gave us a shard, as far as anybody said
         self._over: dict[int, int] = {}  # logs of a shard under a lower base are over, whoever has read them

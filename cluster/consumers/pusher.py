@@ -10,13 +10,12 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from actors.service import ClusterView
 from cluster.consumers.push_rules import Again, Answer, Refused, Sent, Unregistered, judge, pause_s
 from cluster.settings import Fcm
 from roost.clock import Clock
 from roost.errors import Unavailable
 from storage.ports import Cache, LogLost, LogReader, LogRecord, LogWriter, Store
-from storage.records import PushRecord, decode_push
+from storage.records import PushRecord, ShardMap, decode_push
 from storage.topics import PUSH, PUSH_DEAD
 from telemetry import metrics, traces
 
@@ -53,7 +52,7 @@ class Shard:
     """What of one shard is under way.
 
     Attributes:
-        life: Of the shard's log (`ClusterView.pushes`).
+        life: Of the shard's log (`ShardMap.pushes`).
         next: The next offset to be read.
         open: Offsets read and not finished.
         committed: The offset committed last.
@@ -94,12 +93,12 @@ class Pusher:
         self._reader, self._writer, self._store, self._cache = reader, writer, store, cache
         self._sender, self._settings, self._clock, self._random = sender, settings, clock, random
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self._view: ClusterView | None = None
+        self._view: ShardMap | None = None
         self._changed = asyncio.Event()
         self._shards: dict[int, Shard] = {}
         self._lost: set[int] = set()
         self._taken = 0
-        self._before: ClusterView | None = None
+        self._before: ShardMap | None = None
         self._waking: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -111,7 +110,7 @@ class Pusher:
             asyncio.create_task(loop(), name=loop.__name__) for loop in (self._read, self._keep_committing)
         ]
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """Take the newest map."""
         if self._view is None or view.version > self._view.version:
             self._view = view
@@ -192,7 +191,7 @@ class Pusher:
                 self._changed.set()
                 await asyncio.sleep(_RETRY_S)
 
-    async def _take_shards(self, view: ClusterView) -> None:
+    async def _take_shards(self, view: ShardMap) -> None:
         mine = {shard for shard, name in enumerate(view.pushers) if name == self.name}
         lives = dict(enumerate(view.pushes))
         anew = [s for s in mine & self._shards.keys() if self._shards[s].life != lives.get(s, 0)]

@@ -15,11 +15,10 @@ import structlog
 from actors.doubt import Doubt
 from actors.rpc import messages as msg
 from actors.rpc.link import Link, connect
-from actors.service import ClusterView
 from cluster.consumers.shard_progress import Lane
 from roost.errors import Unavailable
 from storage.ports import LogLost, LogReader, LogRecord, Store
-from storage.records import decode_record
+from storage.records import ShardMap, decode_record
 from storage.topics import MAILBOX
 from telemetry import metrics, traces
 
@@ -56,12 +55,12 @@ class Router:
     def __init__(self, name: str, reader: LogReader, store: Store, secret: bytes) -> None:
         self.name = name
         self._reader, self._store, self._secret = reader, store, secret
-        self._view: ClusterView | None = None
+        self._view: ShardMap | None = None
         self._lanes: dict[int, Lane] = {}
         self._links: dict[str, Link] = {}
         self._lost: set[int] = set()
         self._taken = 0
-        self._before: ClusterView | None = None
+        self._before: ShardMap | None = None
         self._doubt, self._turned_s = Doubt(), 0.0
         self._given_up = self._anew = False
         self._changed, self._dial = asyncio.Event(), asyncio.Event()
@@ -74,7 +73,7 @@ class Router:
         loops = (self._read_loop, self._connect_loop, self._commit_loop)
         self._tasks = [asyncio.create_task(loop(), name=loop.__name__) for loop in loops]
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """Take the newest map."""
         self._doubt.visited(self._now_s())
         if self._view is None or view.version > self._view.version:
@@ -138,7 +137,7 @@ class Router:
 
     # --- the map ----------------------------------------------------------------------------------
 
-    async def _take_lanes(self, view: ClusterView) -> None:
+    async def _take_lanes(self, view: ShardMap) -> None:
         """Make the lanes what the map says: given up, taken over, moved to another host, rebased."""
         mine = {shard for shard, router in enumerate(view.routers) if router == self.name}
         self._taken = 0
@@ -174,7 +173,7 @@ class Router:
             if link is not None and lane.opened:
                 link.send(msg.Shut([shard]))
 
-    async def _starts(self, shards: list[int], view: ClusterView) -> dict[int, int]:
+    async def _starts(self, shards: list[int], view: ShardMap) -> dict[int, int]:
         """Return where to begin: at what the stores say is stored in this log.
 
         The group's own offset may outlive a log that was made anew, and says nothing about which log
@@ -188,7 +187,7 @@ class Router:
                 raise Unavailable(f"The map and the store name different bases for shard {shard}.")
         return {shard: states[shard].stored for shard in shards}
 
-    def _stale(self, host: str, view: ClusterView) -> bool:
+    def _stale(self, host: str, view: ShardMap) -> bool:
         link = self._links.get(host)
         return link is not None and link.name != view.incarnations.get(host)
 
@@ -345,7 +344,7 @@ class Router:
                 asyncio.get_running_loop().call_later(RECONNECT_S, self._dial.set)
             await self._dial.wait()
 
-    async def _connect(self, host: str, view: ClusterView) -> None:
+    async def _connect(self, host: str, view: ShardMap) -> None:
         try:
             link = await connect(
                 view.addresses[host],
@@ -361,7 +360,7 @@ class Router:
         self._links[host] = link
         self._changed.set()
 
-    def _linked(self, host: str, view: ClusterView) -> bool:
+    def _linked(self, host: str, view: ShardMap) -> bool:
         """Say whether there is a link to this life of the host; one to another life is closed."""
         known = self._links.get(host)
         if known is None or (known.alive and known.name == view.incarnations[host]):

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from actors.ray_actor import RELEASE, RoleHandle
-from actors.service import ClusterView, Node
+from actors.service import Node
 from cluster.control.growth import stretched
 from cluster.control.log_lifecycle import LogLifecycle, LogMismatch
 from cluster.control.membership import RUNNING, Membership, Patience
@@ -76,7 +76,7 @@ class Coordinator:
         self._log = LogLifecycle(store, admin, settings.first_shards, self._roles, clock.now_ms)
         self._operations = Operations(self._roles, self._roster, self._decide, self._log, self._spares.leave)
         self._map = ShardMap(0, (), (), ())
-        self._view: ClusterView | None = None
+        self._view: ShardMap | None = None
         self._refused = ""
         self._here = here
         self._servers: list[dict[str, Any]] = []
@@ -93,7 +93,7 @@ class Coordinator:
         """Begin: look after every role that is wanted, and decide."""
         self._do(self._run(), "coordinator")
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """The coordinator makes the map."""
 
     async def pause_writes(self) -> None:
@@ -257,7 +257,7 @@ class Coordinator:
         held = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
         return {role: stretched(names, shards) for role, names in held.items()}
 
-    def _drawn(self) -> ClusterView:
+    def _drawn(self) -> ShardMap:
         owners = self._owners(len(self._log.bases))
         now = now_ms()
         serving = {role: self._membership.serving(role, held, now) for role, held in owners.items()}
@@ -268,7 +268,7 @@ class Coordinator:
         hosts = [
             m for m in self._membership.members("host") if m.alive is not None and m.name in serving["host"]
         ]
-        return ClusterView(
+        return ShardMap(
             version=self._map.version + 1,
             hosts=placed["host"],
             routers=placed["router"],
@@ -281,28 +281,18 @@ class Coordinator:
             since=self._map.since_with(placed["host"], self._map.version + 1),
         )
 
-    async def _adopt(self, view: ClusterView) -> None:
-        drawn = ShardMap(
-            version=view.version,
-            hosts=view.hosts,
-            routers=view.routers,
-            pushers=view.pushers,
-            addresses=view.addresses,
-            incarnations=view.incarnations,
-            records=view.records,
-            since=view.since,
-        )
-        if not await self._store.put_shard_map(drawn):
+    async def _adopt(self, view: ShardMap) -> None:
+        if not await self._store.put_shard_map(view):
             # Another life of ours was faster, or the reply to our own write was lost: go on from there.
             self._map = await self._store.shard_map() or self._map
             self._changed.set()
             return
         before = self._owners(view.shards)
-        for role, after in (("host", drawn.hosts), ("router", drawn.routers), ("pusher", drawn.pushers)):
+        for role, after in (("host", view.hosts), ("router", view.routers), ("pusher", view.pushers)):
             if moved := moves(before[role], after):
                 metrics.MAP_MOVES.labels(role).inc(moved)
                 log.info("shards_moved", moved_role=role, shards=moved, version=view.version)
-        self._map, self._view = drawn, view
+        self._map = self._view = view
         log.info("map_changed", version=view.version, hosts=sorted(view.addresses))
         self._roles.show(view)
 

@@ -10,17 +10,17 @@ its place was given to another life, on another machine, so it asks the store:
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import structlog
 from msgspec.structs import replace
 
-from actors.service import INCARNATION, Address, ClusterView, Service
+from actors.service import INCARNATION, Address, Service
 from cluster.control.log_lifecycle import RECREATING
 from roost.errors import Unavailable
 from storage.ports import ClusterState
-from storage.records import LogState, ShardMap
+from storage.records import ShardMap
 
 SILENCE_S: Final = 2.0
 """Without a visit for this long the store is asked."""
@@ -43,7 +43,7 @@ class Fence:
 
     def __init__(self, service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> None:
         self._service, self._name, self._store, self._end = service, name, store, end
-        self._view: ClusterView | None = None
+        self._view: ShardMap | None = None
         self._known_s = 0.0
         self._in_doubt = False
         self._watching: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class Fence:
         self._watching = asyncio.create_task(self._watch(), name="fence")
         return address
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         """The coordinator is here, with the newest map."""
         if self._view is None or view.version >= self._view.version:
             self._view = view
@@ -88,7 +88,7 @@ class Fence:
                 if not self._in_doubt and _now_s() - self._known_s > DOUBT_S:
                     await self._doubt(self._view)
 
-    async def _ask(self, view: ClusterView) -> None:
+    async def _ask(self, view: ShardMap) -> None:
         """Take what the store says about the map."""
         stored = await self._store.shard_map()
         if stored is not None and stored.version > view.version:
@@ -100,7 +100,12 @@ class Fence:
             states = await self._store.log_states()
             if await self._store.phase() == RECREATING or len(states) != len(stored.hosts):
                 raise Unavailable("The log is being made anew: its bases are there, and it is not.")
-            newer = _view_of(stored, [states[shard] for shard in sorted(states)])
+            of_shards = [states[shard] for shard in sorted(states)]
+            newer = replace(
+                stored,
+                bases=tuple(state.base for state in of_shards),
+                pushes=tuple(state.pushes for state in of_shards),
+            )
             log.warning("map_from_store", version=newer.version, before=view.version)
             self._view = newer
             await self._service.apply(newer)
@@ -114,25 +119,10 @@ class Fence:
             log.warning("map_confirmed", version=self._view.version)
             await self._service.apply(self._view)
 
-    async def _doubt(self, view: ClusterView) -> None:
+    async def _doubt(self, view: ShardMap) -> None:
         self._in_doubt = True
         log.error("map_in_doubt", version=view.version, silent_s=round(_now_s() - self._known_s, 1))
         await self._service.apply(replace(view, hosts=("",) * view.shards))
-
-
-def _view_of(stored: ShardMap, states: Sequence[LogState]) -> ClusterView:
-    return ClusterView(
-        version=stored.version,
-        hosts=stored.hosts,
-        routers=stored.routers,
-        pushers=stored.pushers,
-        bases=tuple(state.base for state in states),
-        pushes=tuple(state.pushes for state in states),
-        addresses=stored.addresses,
-        incarnations=stored.incarnations,
-        records=stored.records,
-        since=stored.since,
-    )
 
 
 def _now_s() -> float:

@@ -7,10 +7,10 @@ from typing import Any, Final
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
-from actors.service import ClusterView
 from cluster.control.membership import RUNNING, Membership
 from cluster.control.stop_report import READ_BY
 from cluster.control.supervisor import Supervisor
+from storage.records import ShardMap
 
 WRITERS: Final = ("gateway", "host")
 HURRY: Final = {"act": "hurry"}
@@ -41,7 +41,7 @@ class Roles:
         self.supervisors: dict[str, Supervisor] = {}
         self.membership = membership
         self._redraw = redraw
-        self._view: ClusterView | None = None
+        self._view: ShardMap | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.gone: list[dict[str, Any]] = []
         self._paused: dict[str, bool] = {}
@@ -84,7 +84,7 @@ class Roles:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def show(self, view: ClusterView) -> None:
+    def show(self, view: ShardMap) -> None:
         """Hand the map to everybody."""
         self._view = view
         for supervisor in self.supervisors.values():

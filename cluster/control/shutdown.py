@@ -11,10 +11,10 @@ from typing import Any, Final
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
-from actors.service import ClusterView
 from cluster.control.roles import HURRY, WRITERS, Roles
 from cluster.control.stop_report import ANSWER_S, STOP_S, Unfinished, stop_limits, stop_report, unfinished_in
 from cluster.control.supervisor import Supervisor
+from storage.records import ShardMap
 
 _LOOK_EVERY_S: Final = 0.1
 
@@ -30,7 +30,7 @@ class Shutdown:
         kept: The log keeps what is not stored, for the next start.
     """
 
-    def __init__(self, roles: Roles, view: ClusterView | None, *, kept: bool) -> None:
+    def __init__(self, roles: Roles, view: ShardMap | None, *, kept: bool) -> None:
         self._roles, self._view, self._kept = roles, view, kept
         self._said: dict[str, dict[str, Any]] = {}
         self._silent: set[str] = set()
@@ -80,7 +80,7 @@ class Shutdown:
                 return left
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _look(self, role: str, view: ClusterView) -> tuple[Unfinished, int]:
+    async def _look(self, role: str, view: ShardMap) -> tuple[Unfinished, int]:
         """Return what is left in the role's log, and how many writes wait at hosts that may still append."""
         answering_hosts = [
             each for each in self._roles.of("host") if not each.left and each.name not in self._silent

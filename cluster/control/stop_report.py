@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from actors.service import ClusterView
+from storage.records import ShardMap
 from storage.topics import MAILBOX, PUSH
 
 READ_BY: Final = {"router": MAILBOX, "pusher": PUSH}
@@ -55,7 +55,7 @@ class Unfinished(NamedTuple):
 
 def unfinished_in(
     role: str,
-    view: ClusterView,
+    view: ShardMap,
     writers: Sequence[Mapping[str, Any]],
     readers: Mapping[str, Mapping[str, Any]],
 ) -> Unfinished:

@@ -12,10 +12,11 @@ from typing import Any
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
-from actors.service import Alive, ClusterView
+from actors.service import Alive
 from cluster.control.deaths import Deathwatch
 from cluster.control.membership import Membership
 from cluster.control.spares import Spares
+from storage.records import ShardMap
 from telemetry import metrics
 
 log = structlog.get_logger()
@@ -69,7 +70,7 @@ class Supervisor:
         self._died = asyncio.Event()
         self._watch = Deathwatch(self._is_dead)
         self._handle: RoleHandle | None = None
-        self._view: ClusterView | None = None
+        self._view: ShardMap | None = None
         self._paused: bool | None = None
         self._wish = 0
         self._left = False
@@ -89,7 +90,7 @@ class Supervisor:
             raise RoleAway(f"{self.name} is being made.")
         return self._handle
 
-    def show(self, view: ClusterView) -> None:
+    def show(self, view: ShardMap) -> None:
         """Hand the map to the role as soon as it can take it."""
         self._view = view
         self._news.set()

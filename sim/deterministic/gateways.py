@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from actors.rpc import messages as m
-from actors.service import ClusterView
 from api.identity.directory import Person, person_of
 from api.identity.tokens import Principal
 from api.mailbox.progress import find_message, has_been_delivered
@@ -19,7 +18,7 @@ from sim.deterministic.reaching import Replied, StepLinks
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
-from storage.records import MessageRecord, decode_record
+from storage.records import MessageRecord, ShardMap, decode_record
 
 
 class PromptSequencer(Sequencer):
@@ -95,7 +94,7 @@ class Gateway:
         """Version of the map it goes by."""
         return self.hosts.view.version if self.hosts.view is not None else 0
 
-    def learn(self, view: ClusterView) -> None:
+    def learn(self, view: ShardMap) -> None:
         """Take the map, as `api.gateway.Gateway.apply`."""
         if view.version >= self.version:
             self.sequencer.adopt(view.bases, view.records)

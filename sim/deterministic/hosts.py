@@ -10,7 +10,6 @@ from actors.host.links import FromLinks
 from actors.host.shard import Shard
 from actors.host.state import HostState, Resident
 from actors.host.writer import Writer
-from actors.service import ClusterView
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
@@ -21,6 +20,7 @@ from sim.deterministic.invariants import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
 from sim.deterministic.turns import Fate, Task, Turn, finish
+from storage.records import ShardMap
 
 T = TypeVar("T")
 
@@ -141,7 +141,7 @@ class Host(Inboxes, FromLinks):
         super().closed(link)
         self._run_all()
 
-    def learn(self, view: ClusterView) -> None:
+    def learn(self, view: ShardMap) -> None:
         """Take the map."""
         finish(self.apply(view))
         self._run_all()

@@ -6,13 +6,13 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 from actors.rpc.messages import PROTOCOL
-from actors.service import ClusterView
+from storage.records import ShardMap
 
 _END: Final = object()
 """Travels last: whoever takes it learns that the link is gone."""
 
 
-def lives(view: ClusterView | None) -> list[tuple[str, str]]:
+def lives(view: ShardMap | None) -> list[tuple[str, str]]:
     """Return the hosts that a map names, each with its life."""
     if view is None:
         return []

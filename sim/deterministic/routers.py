@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-from actors.service import ClusterView
 from cluster.consumers.router import Router as RealRouter
 from roost.errors import Unavailable
 from sim.deterministic.links import End, lives
@@ -10,6 +9,7 @@ from sim.deterministic.logs import Reader
 from sim.deterministic.stores import Store
 from sim.deterministic.turns import finish
 from storage.ports import LogLost
+from storage.records import ShardMap
 
 
 class Router(RealRouter):
@@ -56,7 +56,7 @@ class Router(RealRouter):
         """Write down what the hosts have stored."""
         finish(self._commit())
 
-    def learn(self, view: ClusterView) -> None:
+    def learn(self, view: ShardMap) -> None:
         """Take the map."""
         finish(self.apply(view))
 

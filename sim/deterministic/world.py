@@ -7,7 +7,6 @@ from typing import Any
 from msgspec import Struct, structs
 
 from actors.rpc import messages as m
-from actors.service import ClusterView
 from actors.user import UserActor
 from actors.user import effects as do
 from api.identity.tokens import Principal
@@ -73,7 +72,7 @@ class World:
         for name, count in zip(NAMES, plan.devices, strict=False):
             self._add_user(name, count)
         self.hosts: dict[str, Host] = {}
-        self.view = ClusterView(0, ("",) * plan.shards, ("",) * plan.shards, (), (), {}, {})
+        self.view = ShardMap(0, ("",) * plan.shards, ("",) * plan.shards, (), (), {}, {})
         self.routers: dict[str, Router] = {}
         self.gateways: dict[str, Gateway] = {}
         for name in HOSTS:
@@ -234,11 +233,10 @@ class World:
     def show(self, **changes: Any) -> None:
         """Make the next version of the map; roles learn it when a step says so."""
         before, version = self.view.hosts, self.view.version + 1
-        drawn = ShardMap(version - 1, before, (), (), since=self.view.since)
         self.view = structs.replace(
             self.view,
             version=version,
-            since=drawn.since_with(changes.get("hosts", before), version),
+            since=self.view.since_with(changes.get("hosts", before), version),
             bases=tuple(self.store.logs[shard].base for shard in range(len(self.log.shards))),
             addresses=dict.fromkeys(self.hosts, ("", 0)),
             incarnations={name: host.life for name, host in self.hosts.items()},

@@ -38,6 +38,7 @@ class ClusterStatePart(Part):
 
     async def put_shard_map(self, shard_map: ShardMap) -> bool:
         fields = msgspec.to_builtins(shard_map)
+        del fields["bases"], fields["pushes"]
         before = {"_id": _MAP, "version": shard_map.version - 1}
         if await self._placement.update(before, {"$set": fields}):
             return True

@@ -15,7 +15,6 @@ import aiohttp
 from nacl.signing import SigningKey
 
 from actors.host import ActorHost
-from actors.service import ClusterView
 from api.collaborators import ApiSettings
 from api.gateway import Gateway, Listen
 from api.identity.limits import Limit
@@ -29,7 +28,7 @@ from roost.signing import canonical_json
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
-from storage.records import LogState
+from storage.records import LogState, ShardMap
 from storage.redis_store import RedisStore
 
 SHARDS = 4
@@ -141,7 +140,7 @@ class World:
     host: ActorHost
     routers: list[Router]
     store: MongoStore
-    view: ClusterView
+    view: ShardMap
     broker: Server
 
     @property
@@ -301,7 +300,7 @@ async def _built(
     stack.push_async_callback(host.stop)
     address = await host.start()
     shards: Any = {"hosts": ("host-0",) * SHARDS, "routers": ("router-0",) * SHARDS, "bases": (1,) * SHARDS}
-    view = ClusterView(
+    view = ShardMap(
         version=1, pushers=(), addresses={"host-0": address}, incarnations={"host-0": "a"}, **shards
     )
     own_services: list[Any] = [router, *fronts]

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from actors.service import ClusterView
 from roost import wire
 from roost.clock import now_ms
+from storage.records import ShardMap
 from tests.integration.api_world import Person, Urls, World, closing, message, new_id, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -317,7 +317,7 @@ async def test_a_raised_base_is_used_at_once(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     first = (await alice.send(bob))[1]["seq"]
     raised = tuple(base + 2**32 for base in world.view.bases)
-    view: ClusterView = msgspec.structs.replace(world.view, version=2, bases=raised)
+    view: ShardMap = msgspec.structs.replace(world.view, version=2, bases=raised)
     deps = world.gateways[0].deps
     deps.sequencer.adopt(view.bases)
     second = (await alice.send(bob))[1]["seq"]

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from actors.service import ClusterView
 from cluster.consumers.fcm import FcmSender
 from cluster.consumers.pusher import Pusher
 from cluster.control.roles import unread
@@ -23,13 +22,13 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import Device, PushRecord, User, decode_push, encode_push
+from storage.records import Device, PushRecord, ShardMap, User, decode_push, encode_push
 from storage.redis_store import RedisStore
 from storage.topics import PUSH, PUSH_DEAD
 from tests.real_servers import Servers
 
 SHARDS = 2
-VIEW = ClusterView(
+VIEW = ShardMap(
     1, ("host-1",) * SHARDS, ("router-1",) * SHARDS, ("pusher-1",) * SHARDS, (1,) * SHARDS, {}, {}
 )
 

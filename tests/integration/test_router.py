@@ -9,7 +9,6 @@ import pytest
 
 from actors.rpc import messages as msg
 from actors.rpc.link import Link, serve
-from actors.service import ClusterView
 from cluster.consumers.router import Router
 from cluster.control.growth import NotGrown
 from cluster.control.log_lifecycle import LogLifecycle
@@ -19,6 +18,7 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
+from storage.records import ShardMap
 from storage.topics import MAILBOX, PUSH
 from tests.conftest import LogServer
 
@@ -77,7 +77,7 @@ class World:
     address: tuple[str, int]
     log: LogLifecycle
     version: int = 0
-    view: ClusterView | None = None
+    view: ShardMap | None = None
     shards: int = SHARDS
 
     def lives(self) -> dict[str, str]:
@@ -101,9 +101,7 @@ class World:
         self.version += 1
         self.shards = shards = len(self.log.bases)
         names = ("host-1",) * shards, ("router-1",) * shards, ("pusher-1",) * shards
-        view = ClusterView(
-            self.version, *names, self.log.bases, {"host-1": self.address}, {"host-1": "alive"}
-        )
+        view = ShardMap(self.version, *names, self.log.bases, {"host-1": self.address}, {"host-1": "alive"})
         self.writer.forget(view.begun_anew(self.view))
         self.view = view
         await self.router.apply(view)

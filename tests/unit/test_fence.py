@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
-from actors.service import INCARNATION, Address, ClusterView, Service
+from actors.service import INCARNATION, Address, Service
 from cluster.control import fence
 from cluster.control.fence import fenced
 from roost.errors import Unavailable
@@ -17,7 +17,7 @@ from storage.records import LogState, ShardMap
 from tests.live.waiting import until
 
 OWNED = ("host-1", "host-2")
-VIEW = ClusterView(3, OWNED, ("router-1",) * 2, ("",) * 2, (1, 1), {}, {})
+VIEW = ShardMap(3, OWNED, ("router-1",) * 2, ("",) * 2, (1, 1), {}, {})
 
 
 @dataclass
@@ -30,7 +30,7 @@ class World:
     rows: int = 2
     asked: int = 0
     ended: int = 0
-    views: list[ClusterView] = field(default_factory=list)
+    views: list[ShardMap] = field(default_factory=list)
 
     async def shard_map(self) -> ShardMap | None:
         self.asked += 1
@@ -47,7 +47,7 @@ class World:
     async def start(self) -> Address | None:
         return ("127.0.0.1", 1)
 
-    async def apply(self, view: ClusterView) -> None:
+    async def apply(self, view: ShardMap) -> None:
         self.views.append(view)
 
     async def status(self) -> dict[str, Any]:
@@ -80,7 +80,8 @@ async def role(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S
 def newer(**lives: str) -> ShardMap:
     named = {name.replace("_", "-"): life for name, life in lives.items()}
     addresses = {"host-1": ("10.0.0.1", 5), "host-2": ("10.0.0.2", 6)}
-    return ShardMap(4, ("host-2", "host-2"), ("router-2",) * 2, ("",) * 2, addresses, named, 1, (4, 2))
+    names = ("host-2", "host-2"), ("router-2",) * 2, ("",) * 2
+    return ShardMap(4, *names, addresses=addresses, incarnations=named, since=(4, 2))
 
 
 async def test_who_is_visited_asks_nobody(world: World, role: Service) -> None:
@@ -147,6 +148,6 @@ async def test_who_cannot_know_owns_nothing_until_it_does(world: World, role: Se
 
 async def test_an_old_map_in_the_store_is_no_news(world: World, role: Service) -> None:
     del role
-    world.stored = ShardMap(3, ("host-2",) * 2, ("",) * 2, ("",) * 2, {}, {})
+    world.stored = ShardMap(3, ("host-2",) * 2, ("",) * 2, ("",) * 2)
     await until(lambda: "" if world.asked > 3 else "nothing is asked", within=5)
     assert (world.views, world.ended) == ([VIEW], 0)

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from actors.service import ClusterView, Node
+from actors.service import Node
 from cluster.control.coordinator import Coordinator
 from cluster.settings import Settings
+from storage.records import ShardMap
 from tests.unit.test_log_lifecycle import SHARDS, World
 
 
@@ -29,7 +30,7 @@ class Reports:
     async def open(self) -> None:
         await self.log.open()
         names = ("a",) * SHARDS
-        self.coordinator._view = ClusterView(1, names, names, names, self.log.bases, {}, {})
+        self.coordinator._view = ShardMap(1, names, names, names, self.log.bases, {}, {})
 
     def say(self, bases: tuple[int, ...], *, lost: tuple[int, ...] = (), end: int = 0) -> None:
         self.router.figures = {

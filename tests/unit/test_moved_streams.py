@@ -7,14 +7,13 @@ from msgspec.structs import replace
 from actors.host.shard import Shard
 from actors.rpc import messages as m
 from actors.rpc.messages import Open
-from actors.service import ClusterView
 from roost.ids import shard_of
 from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
 from sim.deterministic.reaching import StepLinks
 from sim.deterministic.turns import finish
 from sim.deterministic.world import Plan, World
-from storage.records import KeysRecord, encode_record
+from storage.records import KeysRecord, ShardMap, encode_record
 
 DEVICE = "ANN0000000"
 ATTACH = m.Attach(7, "ann", "ann", DEVICE, 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link
@@ -137,7 +136,7 @@ class Local:
 
 def linked() -> tuple[StepLinks, Local, End]:
     links, stream, host = StepLinks("g9", lambda: 0), cast("Any", Local()), End(Nobody(), "host", "h0.1")
-    links.apply(ClusterView(1, ("h0",), ("r0",), (), (1,), {"h0": ("", 0)}, {"h0": "h0.1"}))
+    links.apply(ShardMap(1, ("h0",), ("r0",), (), (1,), {"h0": ("", 0)}, {"h0": "h0.1"}))
     links.reached("h0", host)
     links.add(stream)
     return links, stream, host
@@ -166,7 +165,7 @@ def test_what_is_under_way_to_an_earlier_attachment_is_not_taken_for_the_next_on
 def test_an_older_map_that_comes_late_moves_nothing() -> None:
     links, stream, host = linked()
     assert links.view is not None
-    links.apply(ClusterView(0, ("h1",), ("r0",), (), (1,), {"h1": ("", 0)}, {"h1": "h1.1"}))
+    links.apply(ShardMap(0, ("h1",), ("r0",), (), (1,), {"h1": ("", 0)}, {"h1": "h1.1"}))
     assert links.view.hosts == ("h0",)
     assert cast("Any", stream.link) is host
     it = CatchingUp()
@@ -211,7 +210,7 @@ def test_a_link_to_a_host_s_next_life_opens_the_shards_anew_whenever_the_old_one
 # --- more shards ----------------------------------------------------------------------------------
 
 
-def grown(world: World) -> ClusterView:
+def grown(world: World) -> ShardMap:
     """Show a map with twice the shards, all of them where they were."""
     view = world.view
     world.view = replace(

@@ -6,7 +6,6 @@ import pytest
 
 from actors.rpc import messages as m
 from actors.rpc.messages import Open
-from actors.service import ClusterView
 from api.host_links import HostLinks
 from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
@@ -113,8 +112,8 @@ def test_a_shard_that_stayed_goes_on_after_a_new_map(since: int) -> None:
     assert host.users == ["ann"]
 
 
-def view(version: int, *since: int) -> ClusterView:
-    return ClusterView(
+def view(version: int, *since: int) -> ShardMap:
+    return ShardMap(
         version, ("h0", "h1"), ("r0",) * 2, (), (1, 1), {"h0": ("", 0)}, {"h0": "h0.1"}, since=since
     )
 

@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 
-from actors.service import ClusterView
 from cluster.control.stop_report import Unfinished, bound_s, stop_limits, stop_report, unfinished_in
+from storage.records import ShardMap
 
-VIEW = ClusterView(
-    7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {}
-)
+VIEW = ShardMap(7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {})
 ONE = {"map": 7, "ends": {0: 10, 2: 5}, "stored": {0: 10, 2: 5}}
 TWO = {"map": 7, "ends": {1: 20}, "stored": {1: 20}}
 

@@ -7,16 +7,17 @@ from typing import Any, cast
 import pytest
 
 from actors.ray_actor import RoleAway
-from actors.service import Alive, ClusterView
+from actors.service import Alive
 from cluster.control.membership import Membership, Patience
 from cluster.control.roles import Roles
 from cluster.control.spares import Spares
 from cluster.control.supervisor import Supervisor
+from storage.records import ShardMap
 
 
-def view(version: int, shards: int) -> ClusterView:
+def view(version: int, shards: int) -> ShardMap:
     names = ("host-1",) * shards
-    return ClusterView(version, names, names, names, (1,) * shards, {}, {})
+    return ShardMap(version, names, names, names, (1,) * shards, {}, {})
 
 
 def nobody(*_: str) -> Any:
@@ -35,7 +36,7 @@ class Role:
         self._hear()
         return Alive(self.life, os.getpid(), "node", "node", None), dict(self.figures)
 
-    async def apply(self, shown: ClusterView) -> None:
+    async def apply(self, shown: ShardMap) -> None:
         self._hear()
         self.version = shown.version
 
