@@ -291,7 +291,17 @@ class Cluster(Group):
     @property
     def roles(self) -> int:
         """How many roles there are to be, the coordinator included."""
-        return 1 + self.gateways + self.routers + self.hosts + self.pushers
+        return 1 + sum(self.counts.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of each role there are to be."""
+        return {
+            "host": self.hosts,
+            "router": self.routers,
+            "gateway": self.gateways,
+            "pusher": self.pushers,
+        }
 
 
 class Telemetry(Group):

@@ -15,9 +15,9 @@ import psutil
 
 from cluster.cli.verbs import find_by, found_by
 from cluster.control import stop_report
-from cluster.control.growth import shards_told
 from cluster.local import runfile
 from cluster.local.servers import ServerFailed
+from cluster.log.growth import shards_told
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, SAY_EVERY_S, complain, say, stopped
 from roost.errors import Unavailable

@@ -1,13 +1,14 @@
-"""The coordinator: who is there, who serves what, and when the log begins anew.
+"""The coordinator: the one that decides which roles there are, who serves what, and what becomes of the log.
 
-It can be killed at any time: what it must not forget is in MongoDB (map, bases, phase), everything
+It can be killed at any time: what it must not forget is in MongoDB (map, roster, the log's state), everything
 else it asks the living roles again, and nothing moves because it was away.
-Long, because every decision about the map and the log is taken here, by one loop.
 """
 
 import asyncio
+import contextlib
+import itertools
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,33 +16,32 @@ import structlog
 
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import Node
-from cluster.control.growth import stretched
-from cluster.control.log_lifecycle import LogLifecycle, LogMismatch
+from cluster.control.balancer import Balancer
+from cluster.control.log_clients import RolesAsLogClients
+from cluster.control.log_monitor import LogMonitor
+from cluster.control.map_publisher import MapPublisher
 from cluster.control.membership import RUNNING, Membership, Patience
 from cluster.control.operations import Operations
-from cluster.control.roles import WRITERS, Roles, now_ms
-from cluster.control.rollout import OperationRefused
+from cluster.control.roles import Roles, now_ms
+from cluster.control.rollout import OperationRefused, Rollout
 from cluster.control.roster import Roster
-from cluster.control.shard_placement import moves, place, reaching
 from cluster.control.shutdown import Shutdown
 from cluster.control.spares import SPARE, Spares
 from cluster.control.supervisor import Supervisor
-from cluster.control.trimmer import Trimmer
+from cluster.log.lifecycle import LogLifecycle
+from cluster.log.topics import LogMismatch, LogTopics
+from cluster.log.trimmer import Trimmer
 from cluster.settings import Settings
 from roost import clock
 from roost.errors import RoostError, Unavailable
+from roost.tasks import BackgroundTasks, insist
 from storage.ports import LogAdmin, Store
-from storage.records import ShardMap
 from telemetry import metrics
 
 _RETRY_S: Final = 0.5
 _LOG_WORK_S: Final = 15.0
-_FAREWELL_TO_SERVERS_S: Final = 5.0
-_FAREWELL_S: Final = 0.2
+_RESTART_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
-
-_RENEW_AGAIN_S: Final = 30.0
-"""How long a renewal that did not come about is not tried again: everybody was held for it."""
 
 _FIGURES: Final = ("users", "lag", "version", "streams", "accepted")
 
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class Coordinator:
-    """The one who decides; see `actors.service.Service`."""
+    """Builds the control plane and runs it; see `actors.service.Service`."""
 
     def __init__(
         self,
@@ -60,40 +60,32 @@ class Coordinator:
         machines: Callable[[], Sequence[Node]],
         here: Node,
     ) -> None:
-        self._settings, self._store, self._admin, self._spawn = settings, store, admin, spawn
+        self._settings, self._store, self._admin = settings, store, admin
+        self._spawn, self._here = spawn, here
+        self._changed = asyncio.Event()
+        self._tasks = BackgroundTasks()
+        self._refused = ""
+        self._servers: list[dict[str, Any]] = []
         cluster = settings.cluster
         patience = Patience(int(cluster.silence_s * 1000), int(cluster.grace_s * 1000))
-        self._membership = Membership(patience)
-        self._roles = Roles(self._membership, self._decide)
-        counts = {
-            "host": cluster.hosts,
-            "router": cluster.routers,
-            "gateway": cluster.gateways,
-            "pusher": cluster.pushers,
-        }
-        self._roster = Roster(counts, store, self._roles, self._supervisor, machines)
+        self._roles = roles = Roles(Membership(patience))
+        topics = LogTopics(store, admin, settings.first_shards, clock.now_ms)
+        self._map = MapPublisher(store, roles, topics, self._changed.set)
+        self._log = LogLifecycle(topics, RolesAsLogClients(roles, self._map.redraw))
+        self._monitor = LogMonitor(self._log, roles, settings.log, self._tasks)
+        self._roster = Roster(cluster.counts, store, roles, self._supervisor, machines)
         self._spares = Spares(cluster.spares, here.id, self._spare, self._roster.is_open, self._swapped)
-        self._log = LogLifecycle(store, admin, settings.first_shards, self._roles, clock.now_ms)
-        self._operations = Operations(self._roles, self._roster, self._decide, self._log, self._spares.leave)
-        self._map = ShardMap(0, (), (), ())
-        self._view: ShardMap | None = None
-        self._refused = ""
-        self._here = here
-        self._servers: list[dict[str, Any]] = []
-        self._changed = asyncio.Event()
-        self._deciding = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._log_work: asyncio.Task[None] | None = None
-        self._renew_after = 0.0
-        self._batches_before: dict[str, int] = {}
+        rollout = Rollout(roles, self._roster, self._map.redraw)
+        self._operations = Operations(roles, self._roster, rollout, self._log, self._spares.leave)
+        self._balancer = Balancer(roles, self._roster, rollout)
 
     # --- Service ----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin: look after every role that is wanted, and decide."""
-        self._do(self._run(), "coordinator")
+        """Look after every role that is wanted, and decide."""
+        self._tasks.spawn(self._run(), "coordinator")
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: object) -> None:
         """The coordinator makes the map."""
 
     async def pause_writes(self) -> None:
@@ -104,29 +96,29 @@ class Coordinator:
 
     async def metrics(self) -> bytes:
         """Return this process's metrics."""
-        states = [(m.role, self._membership.state(m.name, now_ms())) for m in self._membership.members()]
+        membership = self._roles.membership
+        states = [(m.role, membership.state(m.name, now_ms())) for m in membership.members()]
         for role in {role for role, _ in states}:
             away = sum(each == role and state != RUNNING for each, state in states)
             metrics.ROLES_AWAY.labels(role).set(away)
-        metrics.MAP_VERSION.set(self._map.version)
+        metrics.MAP_VERSION.set(self._map.newest.version)
         return metrics.exposition(metrics.COORDINATOR)
 
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
+        version = self._map.newest.version
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
-        rows = [own | {"node": self._here.address, "version": self._map.version, "release": RELEASE}]
-        if self._log.dropped:
+        rows = [own | {"node": self._here.address, "version": version, "release": RELEASE}]
+        if dropped := self._log.topics.dropped:
             rows[0]["detail"] = (
-                f"the log dropped {sum(self._log.dropped.values())} records before they were stored: "
+                f"the log dropped {sum(dropped.values())} records before they were stored: "
                 "raise the retention of the topic mailbox"
             )
-        rows += [
-            self._row(supervisor) for supervisor in self._roles.supervisors.values()
-        ] + self._spares.rows()
+        rows += [self._row(each) for each in self._roles.supervisors.values()] + self._spares.rows()
         return {
             "roles": rows + self._servers,
-            "shards": self._log.shards,
-            "map_version": self._map.version,
+            "shards": self._log.topics.shards,
+            "map_version": version,
             "nodes": self._roster.rows(),
             "ready": self._ready(),
             "refused": self._refused,
@@ -147,18 +139,63 @@ class Coordinator:
             case "log_away":
                 await self._log.away()
             case "log_lost":
-                self._do(self._insist(self._log.lost), "log lost")
+                self._monitor.lost()
             case "stop":
-                return await self._close(kept=message["kept"])
+                return await self._stop(kept=message["kept"])
             case "metrics":
                 return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
             case "restart":
                 log.info("coordinator_restarts")
-                asyncio.get_running_loop().call_later(_FAREWELL_S, os._exit, 1)
+                asyncio.get_running_loop().call_later(_RESTART_S, os._exit, 1)
             case "scale" | "grow" | "drain" | "undrain" | "upgrade" | "operation":
                 return self._operate(message)
             case other:
                 raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
+        return True
+
+    async def stop(self) -> list[str]:
+        """Stop every role in order; returns what was given up."""
+        return await self._stop(kept=True)
+
+    # --- its work ---------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        if not await self._open():
+            return
+        await self._roles.resume_writes()
+        self._tasks.spawn(self._balancer.run(), "balancer")
+        self._tasks.spawn(self._spares.run(self._ready), "spares")
+        if (keep := self._settings.log).keep_mb:
+            now_s = asyncio.get_running_loop().time
+            trimmer = Trimmer(self._store, self._admin, keep.keep_mb * 2**20, keep.keep_s, now_s)
+            self._tasks.spawn(trimmer.run(), "trimming")
+        while True:
+            self._changed.clear()
+            try:
+                await self._map.redraw()
+                if self._map.published:
+                    self._monitor.look()
+            except Unavailable as exc:
+                log.warning("decision_postponed", reason=exc.detail)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.cluster.heartbeat_s / 2):
+                    await self._changed.wait()
+
+    async def _open(self) -> bool:
+        """Read what was decided before, find or make the log; False if it is not ours to use."""
+
+        async def opened() -> None:
+            await self._store.prepare()
+            await self._map.load()
+            await self._log.open()
+            await self._roster.open(self._map.owners)
+
+        try:
+            await insist(opened, "start_postponed", pauses=itertools.repeat(_RETRY_S))
+        except LogMismatch as exc:
+            self._refused = str(exc)
+            log.error("log_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
+            return False
         return True
 
     def _operate(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -169,188 +206,17 @@ class Coordinator:
             number, carried_out = self._operations.submit({message["act"]: message["what"]})
         except OperationRefused as exc:
             return {"refused": exc.detail}
-        task = self._do(carried_out, f"{message['act']} {message['what']}")
-        if message["act"] == "grow":
-            self._log_work = task
+        self._tasks.spawn(carried_out, f"{message['act']} {message['what']}")
         return {"number": number}
 
-    async def stop(self) -> list[str]:
-        """Stop every role in order, then let go of the servers; returns what was given up."""
-        return await self._close(kept=True)
-
-    async def _close(self, *, kept: bool) -> list[str]:
+    async def _stop(self, *, kept: bool) -> list[str]:
         given_up: list[str] = []
-        if self._log_work is not None:  # a log that is half made anew can neither be drained nor be counted
-            await asyncio.wait([self._log_work], timeout=_LOG_WORK_S)
-            if not self._log_work.done():
-                given_up.append(
-                    "The log was being made anew when the stop began; the next start finishes that."
-                )
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        given_up += await Shutdown(self._roles, self._view, kept=kept).run()
+        if not await self._log.finished(_LOG_WORK_S):  # half remade, it can neither be drained nor be counted
+            given_up.append("The log was being remade when the stop began; the next start finishes that.")
+        await self._tasks.cancel()
+        given_up += await Shutdown(self._roles, self._roles.shard_map, kept=kept).run()
         self._spares.end()
-        try:
-            async with asyncio.timeout(_FAREWELL_TO_SERVERS_S):
-                await self._admin.close()
-                await self._store.close()
-        except (Unavailable, TimeoutError) as exc:
-            log.warning("not_closed", reason=str(exc) or type(exc).__name__)
         return given_up
-
-    # --- deciding ---------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        if not await self._open():
-            return
-        heartbeat_s = self._settings.cluster.heartbeat_s
-        while True:
-            self._changed.clear()
-            try:
-                await self._decide()
-                await self._look_at_log()
-            except Unavailable as exc:
-                log.warning("decision_postponed", reason=exc.detail)
-            await _first(self._changed.wait(), heartbeat_s / 2)
-
-    async def _open(self) -> bool:
-        """Read what was decided before, find or make the log."""
-        while True:
-            try:
-                await self._store.prepare()
-                self._map = await self._store.shard_map() or self._map
-                await self._log.open()
-                drawn = self._map
-                await self._roster.open({*drawn.hosts, *drawn.routers, *drawn.pushers})
-            except Unavailable as exc:
-                log.warning("start_postponed", reason=exc.detail)
-                await asyncio.sleep(_RETRY_S)
-            except LogMismatch as exc:
-                self._refused = str(exc)
-                log.error("log_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
-                return False
-            else:
-                await self._roles.resume_writes()
-                self._do(self._operations.watch(), "operations")
-                self._do(self._spares.run(self._ready), "spares")
-                if self._settings.log.keep_mb:
-                    self._do(self._trimmer().run(), "trimming")
-                return True
-
-    async def _decide(self) -> None:
-        """Draw the map anew; if anything of it changed, store it and show it to everybody."""
-        async with self._deciding:
-            if self._view is None and not self._membership.settled(now_ms()):
-                return
-            wanted = self._drawn()
-            if "" in wanted.hosts + wanted.routers + wanted.pushers:
-                return  # there is nobody yet for some of it
-            if self._view is not None and wanted == msgspec.structs.replace(
-                self._view, version=wanted.version
-            ):
-                return
-            await self._adopt(wanted)
-
-    def _owners(self, shards: int) -> dict[str, tuple[str, ...]]:
-        """Return who has so many shards by the newest map, which may be of fewer, by role."""
-        held = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
-        return {role: stretched(names, shards) for role, names in held.items()}
-
-    def _drawn(self) -> ShardMap:
-        owners = self._owners(len(self._log.bases))
-        now = now_ms()
-        serving = {role: self._membership.serving(role, held, now) for role, held in owners.items()}
-        reach = {each.name: each.figures for each in self._roles.of("router")}
-        heard = {name: (of.get("silent_s", 0.0), of.get("answering_s", 0.0)) for name, of in reach.items()}
-        serving["router"] = reaching(serving["router"], heard)
-        placed = {role: place(held, serving[role]) for role, held in owners.items()}
-        hosts = [
-            m for m in self._membership.members("host") if m.alive is not None and m.name in serving["host"]
-        ]
-        return ShardMap(
-            version=self._map.version + 1,
-            hosts=placed["host"],
-            routers=placed["router"],
-            pushers=placed["pusher"],
-            bases=self._log.bases,
-            pushes=self._log.pushes,
-            addresses={m.name: m.alive.address for m in hosts if m.alive and m.alive.address},
-            incarnations={m.name: m.alive.incarnation if m.alive else "" for m in self._membership.members()},
-            records=min((m.alive.records for m in self._membership.members() if m.alive), default=1),
-            since=self._map.since_with(placed["host"], self._map.version + 1),
-        )
-
-    async def _adopt(self, view: ShardMap) -> None:
-        if not await self._store.put_shard_map(view):
-            # Another life of ours was faster, or the reply to our own write was lost: go on from there.
-            self._map = await self._store.shard_map() or self._map
-            self._changed.set()
-            return
-        before = self._owners(view.shards)
-        for role, after in (("host", view.hosts), ("router", view.routers), ("pusher", view.pushers)):
-            if moved := moves(before[role], after):
-                metrics.MAP_MOVES.labels(role).inc(moved)
-                log.info("shards_moved", moved_role=role, shards=moved, version=view.version)
-        self._map = self._view = view
-        log.info("map_changed", version=view.version, hosts=sorted(view.addresses))
-        self._roles.show(view)
-
-    # --- the log ----------------------------------------------------------------------------------
-
-    async def _look_at_log(self) -> None:
-        """Act on what the routers say about the log: that it is gone, or that it is full.
-
-        Their word counts by the base under which they read a shard: what was said of the log before the
-        present one counts no more, and what is said of the present one counts at once.
-        """
-        working = self._log_work is not None and not self._log_work.done()
-        if self._view is None or self._log.paused or working:
-            return
-        heard = [each.figures for each in self._roles.of("router")]
-        lost = sorted(
-            {shard for of in heard for shard in of.get("lost", ()) if self._of_present_log(of, shard)}
-        )
-        ends = [(of, shard, end) for of in heard for shard, end in of.get("ends", {}).items()]
-        records = sum(end for of, shard, end in ends if self._of_present_log(of, shard))
-        before = self._batches_before
-        batches = sum(count - before.get(life, 0) for life, count in self._batches().items())
-        most = self._settings.log
-        full = 0 < most.max_records < records or 0 < most.max_batches < batches
-        if lost:
-            self._log_work = self._do(self._insist(lambda: self._log.lost(lost)), "log lost")
-        elif full and asyncio.get_running_loop().time() > self._renew_after:
-            self._log_work = self._do(self._renew(), "log renewal")
-
-    def _of_present_log(self, figures: dict[str, Any], shard: int) -> bool:
-        base: int | None = figures.get("bases", {}).get(shard)
-        return base == self._log.bases[shard]
-
-    def _batches(self) -> dict[str, int]:
-        """Return how many batches each life of a writer has appended."""
-        return {each.figures_of[0]: each.figures.get("batches", 0) for each in self._roles.of(*WRITERS)}
-
-    async def _renew(self) -> None:
-        self._renew_after = asyncio.get_running_loop().time() + _RENEW_AGAIN_S
-        try:
-            if await self._log.renew():
-                self._batches_before = self._batches()
-                self._renew_after = 0.0
-        except Unavailable as exc:
-            log.warning("log_renewal_postponed", reason=exc.detail)
-
-    def _trimmer(self) -> Trimmer:
-        keep = self._settings.log
-        clock_s = asyncio.get_running_loop().time
-        return Trimmer(self._store, self._admin, keep.keep_mb * 2**20, keep.keep_s, clock_s)
-
-    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                return await call()
-            except Unavailable as exc:
-                log.warning("log_still_away", reason=exc.detail)
-                await asyncio.sleep(_RETRY_S)
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -359,7 +225,7 @@ class Coordinator:
             role,
             name,
             spawn=lambda: self._spawn(role, name, node_id, self._roster.process_of(name)),
-            membership=self._membership,
+            membership=self._roles.membership,
             heartbeat_s=self._settings.cluster.heartbeat_s,
             changed=self._changed.set,
             spares=self._spares,
@@ -370,51 +236,19 @@ class Coordinator:
 
     def _swapped(self, role_name: str, spare: str) -> None:
         self._roster.swap(role_name, spare)
-        self._do(self._insist(self._roster.write_down), "storing swapped processes")
-
-    def _do(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("task_failed", task=task.get_name(), exc_info=task.exception())
+        stored = insist(self._roster.write_down, "roster_not_stored", pauses=itertools.repeat(_RETRY_S))
+        self._tasks.spawn(stored, "storing swapped processes")
 
     def _ready(self) -> bool:
-        """Whether every role runs and has the newest map."""
-        supervisors = self._roles.supervisors.values()
-        there = bool(supervisors) and all(self._roles.running(k) and k.current for k in supervisors)
-        return self._view is not None and there
+        """Say whether every role runs and has the newest map."""
+        return self._map.published and self._roles.all_current
 
     def _row(self, supervisor: Supervisor) -> dict[str, Any]:
-        [member] = [m for m in self._membership.members(supervisor.role) if m.name == supervisor.name]
-        row: dict[str, Any] = {
-            "role": supervisor.role,
-            "name": supervisor.name,
-            "pid": member.alive.pid if member.alive else None,
-            "node": member.alive.node if member.alive else None,
-            "state": self._membership.state(supervisor.name, now_ms()),
-            "release": member.alive.release if member.alive else None,
-        }
-        owners = {"host": self._map.hosts, "router": self._map.routers, "pusher": self._map.pushers}
-        if supervisor.role in owners:
-            row["shards"] = owners[supervisor.role].count(supervisor.name)
-        row |= {
-            name: supervisor.figures[name] for name in _FIGURES if supervisor.figures.get(name) is not None
-        }
-        if not member.may_own:
-            row["detail"] = "coming or leaving"
+        row = self._roles.membership.row(supervisor.name, now_ms())
+        if (shards := self._map.shards_of(supervisor.role, supervisor.name)) is not None:
+            row["shards"] = shards
+        figures = supervisor.figures
+        row |= {name: figures[name] for name in _FIGURES if figures.get(name) is not None}
         if supervisor.failure:
             row["detail"] = supervisor.failure
         return row
-
-
-async def _first(wait: Coroutine[Any, Any, Any], seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await wait
-    except TimeoutError:
-        return

@@ -17,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from actors.service import INCARNATION, Address, Service
-from cluster.control.log_lifecycle import RECREATING
+from cluster.log.topics import RECREATING
 from roost.errors import Unavailable
 from storage.ports import ClusterState
 from storage.records import ShardMap
@@ -43,7 +43,7 @@ class Fence:
 
     def __init__(self, service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> None:
         self._service, self._name, self._store, self._end = service, name, store, end
-        self._view: ShardMap | None = None
+        self._map: ShardMap | None = None
         self._known_s = 0.0
         self._in_doubt = False
         self._watching: asyncio.Task[None] | None = None
@@ -57,12 +57,12 @@ class Fence:
         self._watching = asyncio.create_task(self._watch(), name="fence")
         return address
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: ShardMap) -> None:
         """The coordinator is here, with the newest map."""
-        if self._view is None or view.version >= self._view.version:
-            self._view = view
+        if self._map is None or shard_map.version >= self._map.version:
+            self._map = shard_map
         await self._certain()
-        await self._service.apply(view)
+        await self._service.apply(shard_map)
 
     async def status(self) -> dict[str, Any]:
         """The coordinator is here."""
@@ -79,19 +79,19 @@ class Fence:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if self._view is None or _now_s() - self._known_s < SILENCE_S:
+            if self._map is None or _now_s() - self._known_s < SILENCE_S:
                 continue
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._ask(self._view)
+                    await self._ask(self._map)
             except (Unavailable, TimeoutError):
                 if not self._in_doubt and _now_s() - self._known_s > DOUBT_S:
-                    await self._doubt(self._view)
+                    await self._doubt(self._map)
 
-    async def _ask(self, view: ShardMap) -> None:
+    async def _ask(self, shard_map: ShardMap) -> None:
         """Take what the store says about the map."""
         stored = await self._store.shard_map()
-        if stored is not None and stored.version > view.version:
+        if stored is not None and stored.version > shard_map.version:
             life = stored.incarnations.get(self._name)
             if life not in {INCARNATION, ""}:
                 log.error("role_replaced", version=stored.version, by=life)
@@ -106,23 +106,23 @@ class Fence:
                 bases=tuple(state.base for state in of_shards),
                 pushes=tuple(state.pushes for state in of_shards),
             )
-            log.warning("map_from_store", version=newer.version, before=view.version)
-            self._view = newer
+            log.warning("map_from_store", version=newer.version, before=shard_map.version)
+            self._map = newer
             await self._service.apply(newer)
         await self._certain()
 
     async def _certain(self) -> None:
-        """Somebody who knows was asked: what is in the view counts."""
+        """Somebody who knows was asked: what is in the shard_map counts."""
         self._known_s = _now_s()
-        if self._in_doubt and self._view is not None:
+        if self._in_doubt and self._map is not None:
             self._in_doubt = False
-            log.warning("map_confirmed", version=self._view.version)
-            await self._service.apply(self._view)
+            log.warning("map_confirmed", version=self._map.version)
+            await self._service.apply(self._map)
 
-    async def _doubt(self, view: ShardMap) -> None:
+    async def _doubt(self, shard_map: ShardMap) -> None:
         self._in_doubt = True
-        log.error("map_in_doubt", version=view.version, silent_s=round(_now_s() - self._known_s, 1))
-        await self._service.apply(replace(view, hosts=("",) * view.shards))
+        log.error("map_in_doubt", version=shard_map.version, silent_s=round(_now_s() - self._known_s, 1))
+        await self._service.apply(replace(shard_map, hosts=("",) * shard_map.shards))
 
 
 def _now_s() -> float:

@@ -103,6 +103,20 @@ class Membership:
         """Return the members, of one role or all."""
         return [m for m in self._members.values() if role in (None, m.role)]
 
+    def row(self, name: str, now_ms: int) -> dict[str, Any]:
+        """Return the role for ``roost status``."""
+        member = self._members[name]
+        alive = member.alive
+        row = {
+            "role": member.role,
+            "name": name,
+            "pid": alive.pid if alive else None,
+            "node": alive.node if alive else None,
+            "state": self.state(name, now_ms),
+            "release": alive.release if alive else None,
+        }
+        return row if member.may_own else row | {"detail": "coming or leaving"}
+
     def settled(self, now_ms: int) -> bool:
         """Whether every role has answered once, or had its time: before that no first map is made."""
         return all(m.alive is not None or now_ms - m.since_ms > _FIRST_START_MS for m in self.members())

@@ -1,31 +1,24 @@
-"""Operators' requests, carried out: scale, add shards, drain, upgrade; and the balance of machines."""
+"""What operators request, carried out one at a time: scale, add shards, drain, undrain, upgrade."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from msgspec import Struct, field
 
 from actors.ray_actor import RELEASE, RoleFailed
 from actors.service import Node
-from cluster.control.growth import NotGrown, more_for, refusal
-from cluster.control.node_placement import ROLES, next_move
+from cluster.control.node_placement import ROLES
 from cluster.control.roles import Roles
 from cluster.control.rollout import OperationRefused, Rollout
 from cluster.control.roster import Roster, role_of
+from cluster.log.growth import NotGrown, more_for, refusal
+from cluster.log.lifecycle import LogLifecycle
 from roost.errors import Unavailable
 
 _UPGRADE_ORDER: Final = ("pusher", "router", "host", "gateway")
 """Who reads what others write comes before them."""
-
-_LOOK_EVERY_S: Final = 1.0
-_CALM_S: Final = 10.0
-"""Machines and roles have been as they are for this long before one moves for the balance alone."""
-
-_LANDED_ELSEWHERE_S: Final = 60.0
-"""The pause after Ray has put a role on another machine than the one it was meant for."""
 
 log = structlog.get_logger()
 
@@ -51,24 +44,14 @@ class Operation(Struct):
 Plan = Callable[[Operation], Awaitable[None]]
 
 
-class Shards(Protocol):
-    """The log, as far as its number of shards goes; see `cluster.control.log_lifecycle.LogLifecycle`."""
-
-    shards: int
-
-    async def grow(self, shards: int, tell: Callable[[str], None]) -> None:
-        """Add shards until there are so many."""
-        ...
-
-
 class Operations:
-    """Carries out requests, moves roles between machines, and finishes what a coordinator before us began.
+    """Takes requests, and tells how far they are.
 
     Args:
-        roles: Everybody.
-        roster: Where everybody is.
-        redraw: Draws the map anew.
-        log_lifecycle: The log.
+        roles: All of them.
+        roster: Which there are to be, and where.
+        rollout: Changes it.
+        lifecycle: Adds shards.
         clear: Ends the spares (`cluster.control.spares`) on a machine by its id; returns how many there were.
     """
 
@@ -76,29 +59,13 @@ class Operations:
         self,
         roles: Roles,
         roster: Roster,
-        redraw: Callable[[], Awaitable[None]],
-        log_lifecycle: Shards,
+        rollout: Rollout,
+        lifecycle: LogLifecycle,
         clear: Callable[[str], Awaitable[int]],
     ) -> None:
-        self._roles, self._roster, self._log, self._clear = roles, roster, log_lifecycle, clear
-        self._rollout = Rollout(roles, roster, redraw)
-        self._changing = asyncio.Lock()
+        self._roles, self._roster, self._rollout, self._clear = roles, roster, rollout, clear
+        self._log = lifecycle
         self._submitted: list[Operation] = []
-        self._calm_since = self._still_until = 0.0
-        self._picture: object = None
-
-    async def watch(self) -> None:
-        """For ever: look which machines there are, and move a role where they make that worth it."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                await self._roster.look()
-                await self._finish()
-                await self._balance()
-            except (Unavailable, OperationRefused, RoleFailed) as exc:
-                log.warning("operation_postponed", reason=_reason(exc))
-
-    # --- what operators request ----------------------------------------------------------------------
 
     def submit(self, request: Mapping[str, Any]) -> tuple[int, Coroutine[Any, Any, None]]:
         """Return the number of an operation, to ask for it with `progress`, and what carries it out.
@@ -139,11 +106,11 @@ class Operations:
 
     async def _carry_out(self, operation: Operation, plan: Plan) -> None:
         try:
-            async with self._changing:
+            async with self._rollout.exclusive:
                 await plan(operation)
             operation.failure = " ".join(operation.given_up)
         except (Unavailable, OperationRefused, RoleFailed) as exc:
-            operation.failure = _reason(exc)
+            operation.failure = str(getattr(exc, "detail", exc))
             log.warning("operation_failed", reason=operation.failure)
         except Exception:
             operation.failure = "It failed in an unforeseen way; see the coordinator's log."
@@ -166,7 +133,7 @@ class Operations:
 
     def _idle(self, role: str, count: int) -> str:
         """Return a line about those who have no shard, '' if each can have one."""
-        shards = self._log.shards
+        shards = self._log.topics.shards
         if role == "gateway" or count <= shards:
             return ""
         more = more_for(count, shards)
@@ -175,11 +142,11 @@ class Operations:
         return f"{nothing} {fix}".strip()
 
     def _grow(self, wanted: int) -> Plan:
-        if reason := refusal(self._log.shards, wanted):
+        if reason := refusal(self._log.topics.shards, wanted):
             raise OperationRefused(reason)
 
         async def plan(operation: Operation) -> None:
-            before = self._log.shards
+            before = self._log.topics.shards
             if wanted == before:
                 operation.lines.append(f"There are {before} shards already; nothing was changed.")
                 return
@@ -217,7 +184,7 @@ class Operations:
         return ""
 
     def _share(self, role: str) -> str:
-        count, shards = len(self._roster.of(role)), self._log.shards
+        count, shards = len(self._roster.of(role)), self._log.topics.shards
         least, more = divmod(shards, count)
         share = f"{least} to {least + 1}" if more else str(least)
         owners = f"{count} {role}s have {share} shards each" if count > 1 else f"1 {role} has all of them"
@@ -283,54 +250,8 @@ class Operations:
         """Put a new process in the place of each, one after the other: it runs what is installed now."""
         placements = self._roster.placements()
         for name in [name for role in _UPGRADE_ORDER for name in self._roster.of(role)]:
-            await self._replace(name, placements[name].node_id, operation)
-
-    async def _replace(self, name: str, node_id: str, operation: Operation) -> str:
-        """Put a new process in the place of one, on this machine; returns its name."""
-        [fresh] = self._roster.fresh(role_of(name), 1)
-        self._roster.plan(fresh, node_id)
-        operation.given_up += await self._rollout.run([fresh], [name], operation.lines.append)
-        return fresh
-
-    # --- by itself --------------------------------------------------------------------------------
-
-    async def _finish(self) -> None:
-        """Go on with an exchange that ended in the middle, with its coordinator or its store."""
-        roster = self._roster.stored
-        if self._changing.locked() or not (roster.coming or roster.going):
-            return
-        operation = Operation([])
-        async with self._changing:
-            operation.given_up += await self._rollout.run(roster.coming, roster.going, operation.lines.append)
-        log.info("operation_finished", lines=operation.lines)
-
-    async def _balance(self) -> None:
-        """Move one role, if machines came, went or were drained and everything else is calm."""
-        placements, nodes = self._roster.placements(), self._roster.nodes
-        if self._changing.locked() or len(nodes) < 2:  # noqa: PLR2004 -- one machine has nowhere to move to
-            return
-        if not self._is_calm((placements, self._roster.stored, [node.id for node in nodes])):
-            return
-        move = next_move(placements, self._roster.open_nodes())
-        if move is None:
-            return
-        name, node_id = move
-        operation = Operation([])
-        async with self._changing:
-            fresh = await self._replace(name, node_id, operation)
-        landed = self._roster.placements()[fresh].node_id
-        if landed == node_id:
-            log.info("role_moved", role_name=name, to=node_id, lines=operation.lines)
-        else:  # the same move again would lead there again
-            log.warning("role_misplaced", role_name=fresh, wanted=node_id, landed=landed)
-            self._still_until = asyncio.get_running_loop().time() + _LANDED_ELSEWHERE_S
-
-    def _is_calm(self, picture: object) -> bool:
-        now = asyncio.get_running_loop().time()
-        running = all(self._roles.running(each) for each in self._roles.supervisors.values())
-        if picture != self._picture or not running:
-            self._picture, self._calm_since = picture, now
-        return now - self._calm_since > _CALM_S and now > self._still_until
+            _, given_up = await self._rollout.replace(name, placements[name].node_id, operation.lines.append)
+            operation.given_up += given_up
 
 
 def _checked(counts: Mapping[str, Any]) -> dict[str, int]:
@@ -340,7 +261,3 @@ def _checked(counts: Mapping[str, Any]) -> dict[str, int]:
         if not isinstance(count, int) or not 1 <= count <= 1000:  # noqa: PLR2004 -- said in the sentence
             raise OperationRefused(f"{role}={count} is not possible: give a number from 1 to 1000.")
     return dict(counts)
-
-
-def _reason(exc: Unavailable | OperationRefused | RoleFailed) -> str:
-    return str(getattr(exc, "detail", exc))

@@ -1,49 +1,40 @@
-"""All roles at once: hold the writers, and know when the readers have finished."""
+"""All roles at once: their supervisors by name, shown each map, their writes paused and resumed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from cluster.control.membership import RUNNING, Membership
-from cluster.control.stop_report import READ_BY
 from cluster.control.supervisor import Supervisor
 from storage.records import ShardMap
 
 WRITERS: Final = ("gateway", "host")
-HURRY: Final = {"act": "hurry"}
-"""Has a host write what it collects."""
 
-_CALL_S: Final = 12.0
-_PUBLISH_S: Final = 10.0
+_CALL_S: Final = 15.0
 _STOP_S: Final = 15.0
-_END_S: Final = 3.0
-"""Hosts need not wait for MongoDB longer than this before a lost log begins anew: senders wait for it."""
-
-_ANSWER_S: Final = 1.0
-_LOOK_EVERY_S: Final = 0.1
 
 log = structlog.get_logger()
 
 
 class Roles:
-    """The supervisors of all roles; implements `cluster.control.log_lifecycle.LogClients`.
+    """The supervisors of all roles.
 
     Attributes:
         supervisors: By name.
-        membership: Who is there.
+        membership: Which roles answer.
         gone: The last status of each writer that was dismissed since the log began.
+        shard_map: The map that everybody is shown, None before the first.
     """
 
-    def __init__(self, membership: Membership, redraw: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, membership: Membership) -> None:
         self.supervisors: dict[str, Supervisor] = {}
         self.membership = membership
-        self._redraw = redraw
-        self._view: ShardMap | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.gone: list[dict[str, Any]] = []
+        self.shard_map: ShardMap | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._paused: dict[str, bool] = {}
 
     def add(self, supervisor: Supervisor, *, may_own: bool = True) -> None:
@@ -52,11 +43,10 @@ class Roles:
         self.membership.expect(supervisor.role, supervisor.name, now_ms(), may_own=may_own)
         if supervisor.role in self._paused:
             supervisor.expect_paused(paused=self._paused[supervisor.role])
-        if self._view is not None:
-            supervisor.show(self._view)
-        self._tasks[supervisor.name] = asyncio.create_task(
-            supervisor.run(), name=f"supervisor of {supervisor.name}"
-        )
+        if self.shard_map is not None:
+            supervisor.show(self.shard_map)
+        task = asyncio.create_task(supervisor.run(), name=f"supervisor of {supervisor.name}")
+        self._tasks[supervisor.name] = task
 
     async def dismiss(self, supervisor: Supervisor) -> list[str]:
         """Stop a role that owns nothing any more, and look after it no more; returns what it gave up."""
@@ -79,16 +69,16 @@ class Roles:
         return [f"{supervisor.name} {each}" for each in given_up]
 
     async def let_go(self) -> None:
-        """Look after nobody any more: all are about to be stopped."""
+        """Look after no role any more: all are about to be stopped."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def show(self, view: ShardMap) -> None:
+    def show(self, shard_map: ShardMap) -> None:
         """Hand the map to everybody."""
-        self._view = view
+        self.shard_map = shard_map
         for supervisor in self.supervisors.values():
-            supervisor.show(view)
+            supervisor.show(shard_map)
 
     def of(self, *roles: str) -> list[Supervisor]:
         """Return the supervisors of these roles."""
@@ -98,100 +88,36 @@ class Roles:
         """Say whether the role answers."""
         return self.membership.state(supervisor.name, now_ms()) == RUNNING
 
-    # --- cluster.control.log_lifecycle.LogClients -------------------------------------------
-
-    def lives(self) -> dict[str, str]:
-        """Return the incarnation of every writer, by name."""
-        members = [m for role in WRITERS for m in self.membership.members(role)]
-        return {m.name: m.alive.incarnation if m.alive is not None else "" for m in members}
+    @property
+    def all_current(self) -> bool:
+        """Whether there are roles, and every one of them runs and has the newest map."""
+        found = self.supervisors.values()
+        return bool(found) and all(self.running(each) and each.current for each in found)
 
     async def pause_writes(self, role: str) -> bool:
-        """Hold every writer of the role; False if one did not answer."""
+        """Pause every writer of the role; False if one did not answer."""
         self._paused[role] = True
         for supervisor in self.of(role):
             supervisor.expect_paused(paused=True)
-        return await self._each(role, lambda handle: handle.pause_writes())
+        done = await asyncio.gather(
+            *(self._tried(each, lambda handle: handle.pause_writes()) for each in self.of(role))
+        )
+        return all(done)
 
     async def resume_writes(self) -> None:
-        """Let every writer go on that has the newest map; another one goes on as soon as it has it."""
+        """Resume every writer that has the newest map; another one goes on as soon as it has it."""
         for role in WRITERS:
             self._paused[role] = False
             for supervisor in self.of(role):
                 supervisor.expect_paused(paused=False)
-            current = [supervisor for supervisor in self.of(role) if supervisor.current]
+            current = [each for each in self.of(role) if each.current]
             await asyncio.gather(
                 *(self._tried(each, lambda handle: handle.resume_writes()) for each in current)
             )
 
-    async def caught_up(self, role: str) -> bool:
-        """Say whether every reader of the role has finished all that is in its log.
-
-        Numbers count only from readers that read by the newest map: those of a reader that has not taken
-        it yet may be of a log before this one, or of no shard at all. What a reader has seen of the log may
-        be some milliseconds old: what the writers know that they wrote counts as well. Without that a batch
-        confirmed just before was deleted with the log.
-        """
-        here = [each for each in self.of(*WRITERS) if not each.left]
-        try:
-            async with asyncio.timeout(_CALL_S):
-                hosts = [each for each in self.of("host") if not each.left]
-                await asyncio.gather(*(each.handle.tell(HURRY) for each in hosts))
-                # First the writers: nothing that they have written by now may be missing afterwards.
-                writers = await asyncio.gather(*(each.handle.status() for each in here))
-                readers = await asyncio.gather(*(each.handle.status() for each in self.of(role)))
-        except (RoleAway, RoleFailed, TimeoutError):
-            return False
-        version = self._view.version if self._view is not None else 0
-        if not all(status.get("caught_up", False) and status.get("map") == version for status in readers):
-            return False
-        return not unread(role, [*self.gone, *writers], readers)
-
-    async def end_logs(self, bases: Mapping[int, int]) -> None:
-        """Have hosts store what they have of the logs before; returns when those who answer have."""
-        left = [each for each in self.of("host") if not each.left]
-        deadline = asyncio.get_running_loop().time() + _END_S
-        while left := [each for each in left if self.running(each)]:
-            owing = await asyncio.gather(*(self._owes(each, bases) for each in left))
-            left = [each for each, owes in zip(left, owing, strict=True) if owes]
-            if left and asyncio.get_running_loop().time() > deadline:
-                log.warning("log_before_not_stored", by=[each.name for each in left])
-                return
-            await asyncio.sleep(_LOOK_EVERY_S / 4 if left else 0)
-
-    async def _owes(self, supervisor: Supervisor, bases: Mapping[int, int]) -> bool:
-        try:
-            message = {"act": "end_logs", "bases": list(bases.items())}
-            return bool(await supervisor.handle.tell(message, _ANSWER_S))
-        except RoleAway:
-            return True  # it may answer yet, as long as it counts as running
-        except RoleFailed:
-            return False  # a host of the release before, which cannot be asked
-
-    @property
-    def shards(self) -> int:
-        """Number of shards of the map that everybody is shown."""
-        return 0 if self._view is None else self._view.shards
-
-    async def publish(self) -> None:
-        """Show everybody the new bases, and return when those who answer have them."""
-        # What those wrote who are gone was in the log before: nobody has to find it in this one.
-        self.gone.clear()
-        await self._redraw()
-        deadline = asyncio.get_running_loop().time() + _PUBLISH_S
-        while any(self.running(each) and not each.current for each in self.supervisors.values()):
-            if asyncio.get_running_loop().time() > deadline:
-                log.warning("map_unseen", by=[e.name for e in self.supervisors.values() if not e.current])
-                return
-            await asyncio.sleep(_LOOK_EVERY_S / 4)
-
-    async def _each(self, role: str, call: Callable[[RoleHandle], Awaitable[Any]]) -> bool:
-        """Call all of the role at once; False if one did not do it."""
-        done = await asyncio.gather(*(self._tried(each, call) for each in self.of(role)))
-        return all(done)
-
     async def _tried(self, supervisor: Supervisor, call: Callable[[RoleHandle], Awaitable[Any]]) -> bool:
         try:
-            async with asyncio.timeout(max(_CALL_S, _STOP_S)):
+            async with asyncio.timeout(_CALL_S):
                 await call(supervisor.handle)
         except (RoleAway, RoleFailed, TimeoutError) as exc:
             log.warning("call_failed", role_name=supervisor.name, reason=str(exc))
@@ -206,23 +132,3 @@ async def _killed(handle: RoleHandle) -> None:
 def now_ms() -> int:
     """Return the event loop's clock in milliseconds: what `Membership` is told the time by."""
     return int(asyncio.get_running_loop().time() * 1000)
-
-
-def unread(
-    role: str, writers: Iterable[Mapping[str, Any]], readers: Iterable[Mapping[str, Any]]
-) -> dict[int, int]:
-    """Return the shards whose readers are not where the writers are, with the offset they must reach.
-
-    Args:
-        role: ``router`` or ``pusher``.
-        writers: The status of each gateway and host.
-        readers: The status of each role of this kind.
-    """
-    topic = READ_BY[role]
-    finished = {int(shard): at for status in readers for shard, at in status.get("stored", {}).items()}
-    missing: dict[int, int] = {}
-    for status in writers:
-        for shard, end in status.get("appended", {}).get(topic, {}).items():
-            if end > finished.get(int(shard), 0):
-                missing[int(shard)] = max(end, missing.get(int(shard), 0))
-    return missing

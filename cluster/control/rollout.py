@@ -17,7 +17,7 @@ import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed
 from cluster.control.roles import Roles
-from cluster.control.roster import Roster
+from cluster.control.roster import Roster, role_of
 from cluster.control.supervisor import Supervisor
 from roost.errors import RoostError
 
@@ -36,10 +36,26 @@ class OperationRefused(RoostError):  # noqa: N818 -- named for what happened
 
 
 class Rollout:
-    """Carries out changes, one at a time."""
+    """Carries out changes.
+
+    Args:
+        roles: All of them.
+        roster: Which there are to be, and where.
+        redraw: Draws the map again.
+
+    Attributes:
+        exclusive: Held by whoever makes a change, of one rollout or several: there is one at a time.
+    """
 
     def __init__(self, roles: Roles, roster: Roster, redraw: Callable[[], Awaitable[None]]) -> None:
         self._roles, self._roster, self._redraw = roles, roster, redraw
+        self.exclusive = asyncio.Lock()
+
+    async def replace(self, name: str, node_id: str, tell: Callable[[str], None]) -> tuple[str, list[str]]:
+        """Put a new process in the place of one, on this machine; returns its name, and what was given up."""
+        [fresh] = self._roster.fresh(role_of(name), 1)
+        self._roster.plan(fresh, node_id)
+        return fresh, await self.run([fresh], [name], tell)
 
     async def run(self, come: Sequence[str], go: Sequence[str], tell: Callable[[str], None]) -> list[str]:
         """Let some come and others go, as one change of the map.
@@ -57,7 +73,7 @@ class Rollout:
             Unavailable: The store is away; call it again with the same names.
         """
         began = time.monotonic()
-        await self._roster.begin(come, go)
+        await self._roster.begin_change(come, go)
         for name in come:
             self._roster.add(name, may_own=False)
         leaving = [self._roles.supervisors[name] for name in go if name in self._roles.supervisors]
@@ -71,12 +87,12 @@ class Rollout:
         for supervisor, report in await self._each_host(leaving, "handover_report"):
             tell(_told(supervisor.name, report))
             if report["missing"]:
-                await self._roster.end([])
+                await self._roster.end_change([])
                 raise OperationRefused(
                     f"{supervisor.name} stays: entries that it had are in no store. See its log."
                 )
         given_up = await asyncio.gather(*(self._roles.dismiss(supervisor) for supervisor in leaving))
-        await self._roster.end(go)
+        await self._roster.end_change(go)
         if go:
             tell(f"{', '.join(go)} stopped after {time.monotonic() - began:.1f} s.")
         return [each for of in given_up for each in of]
@@ -123,7 +139,7 @@ class Rollout:
         """Let those who were to leave go on; the exchange is over."""
         self._roles.membership.admit([supervisor.name for supervisor in leaving], [])
         await self._each_host(leaving, "staying")
-        await self._roster.end(gone)
+        await self._roster.end_change(gone)
 
     async def _each_host(
         self, supervisors: Iterable[Supervisor], act: str

@@ -76,12 +76,12 @@ class Roster:
 
     # --- one change of it -------------------------------------------------------------------------
 
-    async def begin(self, come: Sequence[str], go: Sequence[str]) -> None:
+    async def begin_change(self, come: Sequence[str], go: Sequence[str]) -> None:
         """Write down that these are about to come and go; again: nothing happens."""
         names = (*self.stored.names, *(name for name in come if name not in self.stored.names))
         await self._keep(replace(self.stored, names=names, coming=tuple(come), going=tuple(go)))
 
-    async def end(self, gone: Collection[str]) -> None:
+    async def end_change(self, gone: Collection[str]) -> None:
         """Write down that the change is over, and that these are not there any more."""
         names = tuple(name for name in self.stored.names if name not in gone)
         await self._keep(replace(self.stored, names=names, coming=(), going=()))

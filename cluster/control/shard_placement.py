@@ -43,6 +43,11 @@ def place(current: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
     return tuple(owners)
 
 
+def stretched(owners: Sequence[str], shards: int) -> tuple[str, ...]:
+    """Return the owners of more shards: a new one begins with the owner of the one its users come from."""
+    return tuple(owners[shard % len(owners)] for shard in range(shards)) if owners else ("",) * shards
+
+
 def moves(before: Sequence[str], after: Sequence[str]) -> int:
     """Return how many shards have another owner."""
     return sum(old != new for old, new in zip(before, after, strict=True))
@@ -106,6 +111,3 @@ def _dealt(room: dict[str, int]) -> Iterator[str]:
         for member in waiting:
             room[member] -= 1
         waiting = [member for member in waiting if room[member] > 0]
-
-
-__all__ = ["moves", "place"]

@@ -11,9 +11,11 @@ from typing import Any, Final
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
-from cluster.control.roles import HURRY, WRITERS, Roles
-from cluster.control.stop_report import ANSWER_S, STOP_S, Unfinished, stop_limits, stop_report, unfinished_in
+from cluster.control.log_clients import HURRY
+from cluster.control.roles import WRITERS, Roles
+from cluster.control.stop_report import ANSWER_S, STOP_S, stop_limits, stop_report
 from cluster.control.supervisor import Supervisor
+from cluster.log.unfinished import Unfinished, unfinished_in
 from storage.records import ShardMap
 
 _LOOK_EVERY_S: Final = 0.1
@@ -26,12 +28,12 @@ class Shutdown:
 
     Args:
         roles: Everybody.
-        view: The newest map; None: there was none yet, so that nothing can have been accepted.
+        shard_map: The newest map; None: there was none yet, so that nothing can have been accepted.
         kept: The log keeps what is not stored, for the next start.
     """
 
-    def __init__(self, roles: Roles, view: ShardMap | None, *, kept: bool) -> None:
-        self._roles, self._view, self._kept = roles, view, kept
+    def __init__(self, roles: Roles, shard_map: ShardMap | None, *, kept: bool) -> None:
+        self._roles, self._map, self._kept = roles, shard_map, kept
         self._said: dict[str, dict[str, Any]] = {}
         self._silent: set[str] = set()
         self._given_up: list[str] = []
@@ -62,13 +64,13 @@ class Shutdown:
 
     async def _until_finished(self, role: str, still_s: float | None = None) -> Unfinished:
         """Wait while something moves; returns what is left."""
-        if self._view is None:
+        if self._map is None:
             return Unfinished({}, {})
         loop = asyncio.get_running_loop()
         still_s = self._limits.still_s if still_s is None else still_s
         moved, least = loop.time(), None
         while True:
-            left, queued = await self._look(role, self._view)
+            left, queued = await self._look(role, self._map)
             if not any(left) and not queued:
                 return left
             now = loop.time()
@@ -80,7 +82,7 @@ class Shutdown:
                 return left
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _look(self, role: str, view: ShardMap) -> tuple[Unfinished, int]:
+    async def _look(self, role: str, shard_map: ShardMap) -> tuple[Unfinished, int]:
         """Return what is left in the role's log, and how many writes wait at hosts that may still append."""
         answering_hosts = [
             each for each in self._roles.of("host") if not each.left and each.name not in self._silent
@@ -99,7 +101,7 @@ class Shutdown:
         queued = sum(
             self._said[each.name].get("waiting", 0) for each in appending if each.name not in self._silent
         )
-        return unfinished_in(role, view, [*self._roles.gone, *writers], answering), queued
+        return unfinished_in(role, shard_map, [*self._roles.gone, *writers], answering), queued
 
     async def _ask(self, supervisor: Supervisor) -> None:
         if supervisor.left:

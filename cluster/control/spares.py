@@ -15,8 +15,8 @@ from msgspec import Struct, field
 
 from actors.ray_actor import RELEASE, RoleAway, RoleFailed, RoleHandle
 from actors.service import Alive
-from cluster.control.deaths import Deathwatch
 from cluster.control.membership import RESTARTING, RUNNING, STARTING
+from cluster.control.process_exit import ExitWatch, exit_known
 
 SPARE: Final = "spare"
 
@@ -27,6 +27,7 @@ _STORM_S: Final = 5.0
 
 _VISIT_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 1.0
+_STOPPED_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.2
 _LOOKS: Final = 300
 """So often at most it is looked whether all are there: one that cannot start does not keep spares away."""
@@ -124,11 +125,7 @@ class Spares:
             spare.news.set()
             handle.kill()
             count += life is not None
-            for _ in range(_LOOKS):
-                if await asyncio.to_thread(handle.ended, life.pid if life else None):
-                    break
-                await asyncio.sleep(_LOOK_EVERY_S)
-            else:
+            if not await exit_known(handle, life.pid if life else None, _STOPPED_S):
                 raise RoleAway(f"Ray does not say that {spare.name}, which was stopped, has ended.")
         return count
 
@@ -184,7 +181,7 @@ class Spares:
     # --- one of them --------------------------------------------------------------------------------
 
     async def _look_after(self, spare: Spare) -> None:
-        watch = Deathwatch(lambda: _ended(spare))
+        watch = ExitWatch(lambda: _ended(spare))
         try:
             while True:
                 spare.news.clear()
@@ -196,7 +193,7 @@ class Spares:
         finally:
             watch.stop()
 
-    async def _visit(self, spare: Spare, watch: Deathwatch) -> None:
+    async def _visit(self, spare: Spare, watch: ExitWatch) -> None:
         """Make its process, if there is none, and have it load its modules; returns when it is ready."""
         while True:
             try:

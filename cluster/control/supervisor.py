@@ -13,8 +13,8 @@ import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import Alive
-from cluster.control.deaths import Deathwatch
 from cluster.control.membership import Membership
+from cluster.control.process_exit import ExitWatch, exit_known
 from cluster.control.spares import Spares
 from storage.records import ShardMap
 from telemetry import metrics
@@ -22,7 +22,6 @@ from telemetry import metrics
 log = structlog.get_logger()
 
 _RESPAWN_AFTER_S = 10.0
-_LOOK_EVERY_S = 0.02
 _CALM = 2
 """So many heartbeats pass between two looks at a calm role. A look costs 4 ms of CPU over all processes."""
 
@@ -32,8 +31,8 @@ _CLOCKS = frozenset({"silent_s", "answering_s"})
 _SILENT_S = 1.0
 """A log that waits for something to tell is silent for half as long."""
 
-_DEATH_KNOWN_AFTER = 100
-"""So many looks at most."""
+_EXIT_KNOWN_S = 5.0
+"""Ray is waited for so long at most: before it has seen the end as well, it hands out the dead process."""
 
 
 class Supervisor:
@@ -68,9 +67,9 @@ class Supervisor:
         self._life: Alive | None = None
         self._calm = False
         self._died = asyncio.Event()
-        self._watch = Deathwatch(self._is_dead)
+        self._watch = ExitWatch(self._is_dead)
         self._handle: RoleHandle | None = None
-        self._view: ShardMap | None = None
+        self._map: ShardMap | None = None
         self._paused: bool | None = None
         self._wish = 0
         self._left = False
@@ -90,15 +89,15 @@ class Supervisor:
             raise RoleAway(f"{self.name} is being made.")
         return self._handle
 
-    def show(self, view: ShardMap) -> None:
+    def show(self, shard_map: ShardMap) -> None:
         """Hand the map to the role as soon as it can take it."""
-        self._view = view
+        self._map = shard_map
         self._news.set()
 
     @property
     def current(self) -> bool:
         """Whether the role has the newest map."""
-        return self._view is not None and self._told[1] >= self._view.version
+        return self._map is not None and self._told[1] >= self._map.version
 
     @property
     def pause_s(self) -> float:
@@ -168,10 +167,10 @@ class Supervisor:
             self._changed()
         if self._paused:
             await self._settle(alive)  # before the map: nothing is to be written under it
-        if self._view is not None and self._told != (alive.incarnation, self._view.version):
-            view = self._view
-            await self.handle.apply(view)
-            self._told = (alive.incarnation, view.version)
+        if self._map is not None and self._told != (alive.incarnation, self._map.version):
+            shard_map = self._map
+            await self.handle.apply(shard_map)
+            self._told = (alive.incarnation, shard_map.version)
             figures = await self.handle.status()
             self._changed()
         if self.current:
@@ -211,10 +210,12 @@ class Supervisor:
         """Say whether it is certain that the process of the last life ended, or the one that was to begin."""
         if self._died.is_set() or self._handle is None:
             return self._died.is_set()
-        return await self._ray_knows()
+        return await exit_known(self.handle, self._pid, 0.0)
 
-    async def _ray_knows(self) -> bool:
-        return await asyncio.to_thread(self.handle.ended, None if self._life is None else self._life.pid)
+    @property
+    def _pid(self) -> int | None:
+        """Of the last life, None before its first answer."""
+        return None if self._life is None else self._life.pid
 
     def _fail(self, reason: str) -> None:
         if reason != self.failure:
@@ -237,17 +238,10 @@ class Supervisor:
             return
         self._away_since = now
         if ended:
-            await self._until_ray_knows()
+            await exit_known(self.handle, self._pid, _EXIT_KNOWN_S)
         log.warning("role_respawned", role_name=self.name)
         self._handle, self._life = await self._made(), None
         self._died.clear()
-
-    async def _until_ray_knows(self) -> None:
-        """Wait until Ray has seen the end as well: before that, it would hand out the dead process."""
-        for _ in range(_DEATH_KNOWN_AFTER):
-            if await self._ray_knows():
-                return
-            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _rest(self) -> None:
         try:

@@ -18,6 +18,7 @@ from cluster.control.membership import waiting_for
 from cluster.local import runfile
 from cluster.local.embedded import Embedded
 from cluster.local.head import RayHead
+from cluster.log.unfinished import Unfinished
 from cluster.settings import Settings, Telemetry, without_password
 from roost.clock import now_ms
 from roost.errors import Unavailable
@@ -134,7 +135,7 @@ class System:
             return await stopping
         except Unavailable as exc:
             log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
-            nobody = stop_report.Unfinished({}, dict.fromkeys(range(self.shards), "the coordinator"))
+            nobody = Unfinished({}, dict.fromkeys(range(self.shards), "the coordinator"))
             return [
                 f"The roles were not stopped in order: {exc.detail}",
                 *stop_report.stop_report("router", nobody, kept=kept),
@@ -174,7 +175,7 @@ class System:
     async def _renumber(self) -> None:
         """Look at the log that was kept, as soon as the store answers; it may be the operator's own."""
         from cluster import wiring  # noqa: PLC0415 -- see `_load`
-        from cluster.control import log_start  # noqa: PLC0415 -- see `_load`
+        from cluster.log import topics  # noqa: PLC0415 -- see `_load`
 
         deadline = asyncio.get_running_loop().time() + _READY_S
         store = wiring.open_store(self.settings, wiring.open_keyring(self.settings))
@@ -182,7 +183,7 @@ class System:
         try:
             while True:
                 try:
-                    await log_start.renumber(store, admin, now_ms)
+                    await topics.renumber(store, admin, now_ms)
                 except Unavailable as exc:
                     if asyncio.get_running_loop().time() > deadline:
                         raise
@@ -316,7 +317,7 @@ def free_metrics_address(telemetry: Telemetry) -> str | None:
 
 def _load() -> None:
     """Load what takes half a second, for a thread that does so while the first processes start."""
-    for module in ("telemetry.exporter", "cluster.control.log_start", "cluster.wiring"):
+    for module in ("telemetry.exporter", "cluster.log.topics", "cluster.wiring"):
         import_module(module)
 
 

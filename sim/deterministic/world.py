@@ -10,7 +10,7 @@ from actors.rpc import messages as m
 from actors.user import UserActor
 from actors.user import effects as do
 from api.identity.tokens import Principal
-from cluster.control.log_numbers import FIRST_BASE, raised
+from cluster.log.numbers import FIRST_BASE, raised
 from roost.ids import shard_of, uuid7
 from sim.deterministic.gateways import Gateway
 from sim.deterministic.hosts import Host
@@ -291,7 +291,7 @@ class World:
         return bool(owing)
 
     def remake_log(self, shard: int) -> None:
-        """Raise the base and make the log anew (`cluster.control.log_lifecycle.LogLifecycle.lost`)."""
+        """Raise the base and make the log anew (`cluster.log.lifecycle.LogLifecycle.lost`)."""
         state = self.store.logs[shard]
         self.store.logs[shard] = raised(state, 0, 0)
         self.log.shards[shard] = []

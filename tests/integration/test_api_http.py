@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from cluster.control.log_numbers import raised
+from cluster.log.numbers import raised
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import SEQ_LIMIT

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cluster.control.log_numbers import BASE_STEP
-from cluster.control.log_start import renumber
 from cluster.local import servers as specs
+from cluster.log.numbers import BASE_STEP
+from cluster.log.topics import renumber
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from cluster.consumers.fcm import FcmSender
 from cluster.consumers.pusher import Pusher
-from cluster.control.roles import unread
 from cluster.local import servers as specs
 from cluster.local.embedded import fcm
 from cluster.local.fcm_endpoint import PROJECT, write_service_account
+from cluster.log.unfinished import unread
 from cluster.settings import Fcm
 from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter

@@ -10,10 +10,11 @@ import pytest
 from actors.rpc import messages as msg
 from actors.rpc.link import Link, serve
 from cluster.consumers.router import Router
-from cluster.control.growth import NotGrown
-from cluster.control.log_lifecycle import LogLifecycle
-from cluster.control.roles import unread
 from cluster.local.servers import HOST
+from cluster.log.growth import NotGrown
+from cluster.log.lifecycle import LogLifecycle
+from cluster.log.topics import LogTopics
+from cluster.log.unfinished import unread
 from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
@@ -80,7 +81,7 @@ class World:
     view: ShardMap | None = None
     shards: int = SHARDS
 
-    def lives(self) -> dict[str, str]:
+    def incarnations(self) -> dict[str, str]:
         return {}
 
     async def pause_writes(self, role: str) -> bool:  # noqa: ARG002 -- the port's
@@ -99,9 +100,11 @@ class World:
     async def publish(self) -> None:
         """Show the map as the coordinator would draw it right now."""
         self.version += 1
-        self.shards = shards = len(self.log.bases)
+        self.shards = shards = len(self.log.topics.bases)
         names = ("host-1",) * shards, ("router-1",) * shards, ("pusher-1",) * shards
-        view = ShardMap(self.version, *names, self.log.bases, {"host-1": self.address}, {"host-1": "alive"})
+        view = ShardMap(
+            self.version, *names, self.log.topics.bases, {"host-1": self.address}, {"host-1": "alive"}
+        )
         self.writer.forget(view.begun_anew(self.view))
         self.view = view
         await self.router.apply(view)
@@ -156,7 +159,7 @@ async def world(
     server, address = await serve(HOST, 0, host, msg.decode_to_host, secret=SECRET)
     router = Router("router-1", reader, store, SECRET)
     found = World(admin, store, writer, router, host, address, None)  # type: ignore[arg-type] -- needs the world
-    found.log = LogLifecycle(store, admin, SHARDS, found, now_ms)
+    found.log = LogLifecycle(LogTopics(store, admin, SHARDS, now_ms), found)
     await found.log.open()
     await router.start()
     await found.publish()
@@ -172,9 +175,9 @@ async def world(
 
 async def renewed_and_used(world: World) -> None:
     """Renew the log, and see that the new one is read from its first record, and nothing but it."""
-    old = world.log.bases
+    old = world.log.topics.bases
     assert await world.log.renew()
-    new = world.log.bases
+    new = world.log.topics.bases
     assert min(new) > max(old)
     await world.say("new", each=3)
     await until(world.heard(new), lambda found: len(found) >= 3 * SHARDS)
@@ -215,21 +218,21 @@ async def test_a_commit_that_a_renewal_overtakes_says_nothing_of_the_new_log(
     go_on.set()
     await asyncio.sleep(INSIDE_S)
     states = await world.store.log_states()
-    assert {state.base for state in states.values()} == set(world.log.bases)
+    assert {state.base for state in states.values()} == set(world.log.topics.bases)
     assert all(state.stored <= 3 for state in states.values()), states
 
 
 async def test_added_shards_are_read_and_the_others_go_on_where_they_were(world: World) -> None:
     await world.say("before", each=3)
     await world.until_caught_up()
-    old = world.log.bases
+    old = world.log.topics.bases
     try:
         await world.log.grow(2 * SHARDS, lambda _: None)
     except NotGrown as exc:
         assert not await world.admin.grow(MAILBOX, 2 * SHARDS, only_ask=True), exc  # noqa: PT017 -- Tansu's
         assert "make setup" in str(exc)  # noqa: PT017 -- likewise
         return
-    bases = world.log.bases
+    bases = world.log.topics.bases
     assert (len(bases), bases[:SHARDS]) == (2 * SHARDS, old)
     assert min(bases[SHARDS:]) > max(old) + 3
     await world.until_caught_up()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.control.trimmer import Trimmer
 from cluster.local import servers as specs
 from cluster.local.servers import Server
+from cluster.log.trimmer import Trimmer
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore

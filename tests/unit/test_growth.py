@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.control.growth import MOST, more_for, refusal, shards_told, stretched
-from cluster.control.shard_placement import moves, place
+from cluster.control.shard_placement import moves, place, stretched
+from cluster.log.growth import MOST, more_for, refusal, shards_told
 from cluster.settings import Settings
 from roost.ids import shard_of
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cluster.control import log_lifecycle
-from cluster.control.growth import NotGrown
-from cluster.control.log_lifecycle import LogLifecycle, LogMismatch
-from cluster.control.log_numbers import BASE_STEP, FIRST_BASE
+from cluster.log import lifecycle as log_lifecycle
+from cluster.log.growth import NotGrown
+from cluster.log.lifecycle import LogLifecycle
+from cluster.log.numbers import BASE_STEP, FIRST_BASE
+from cluster.log.topics import LogMismatch, LogTopics
 from roost.errors import Unavailable
 from storage.records import Dead, LogState, ShardMap, StoredRoster
 
@@ -129,7 +130,7 @@ class World:
         raise NotImplementedError
 
     # Roles
-    def lives(self) -> dict[str, str]:
+    def incarnations(self) -> dict[str, str]:
         return dict(self.writer_lives)
 
     async def pause_writes(self, role: str) -> bool:
@@ -150,14 +151,14 @@ class World:
     async def end_logs(self, bases: Mapping[int, int]) -> None:
         self.step()
         self.ended = dict(bases)
-        self.shown_then = self.log.bases if self.log is not None else ()
+        self.shown_then = self.log.topics.bases if self.log is not None else ()
 
     async def publish(self) -> None:
         self.step()
         if self.undrawn:
             self.undrawn -= 1
         elif self.log is not None:
-            self.map_shards = len(self.log.bases)
+            self.map_shards = len(self.log.topics.bases)
 
     @property
     def shards(self) -> int:
@@ -165,7 +166,7 @@ class World:
 
 
 def lifecycle(world: World, shards: int = SHARDS) -> LogLifecycle:
-    world.log = LogLifecycle(world, world, shards, world, lambda: world.now_ms)
+    world.log = LogLifecycle(LogTopics(world, world, shards, lambda: world.now_ms), world)
     return world.log
 
 
@@ -180,7 +181,7 @@ async def test_the_first_start_makes_topics_and_bases() -> None:
     world = World()
     log = lifecycle(world)
     await log.open()
-    assert log.bases == (FIRST_BASE,) * SHARDS
+    assert log.topics.bases == (FIRST_BASE,) * SHARDS
     assert world.topics == {"mailbox": SHARDS, "push": SHARDS, "mailbox.dead": 1, "push.dead": 1}
 
 
@@ -196,7 +197,7 @@ async def test_a_log_that_is_gone_begins_beyond_everything_stored() -> None:
     world.topics.clear()
     log = lifecycle(world)
     await log.open()
-    assert log.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
+    assert log.topics.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
     assert {state.stored for state in world.states.values()} == {0}
     assert world.topics["mailbox"] == SHARDS
 
@@ -211,13 +212,13 @@ async def test_a_copy_of_the_store_that_is_put_back_gives_no_number_again(starts
         world.topics.clear()
         log = lifecycle(world)
         await log.open()
-        given += [base + 10_000_000 for base in log.bases]  # what is sent in an hour
+        given += [base + 10_000_000 for base in log.topics.bases]  # what is sent in an hour
         world.now_ms += HOUR_MS
     world.states = copy
     world.topics.clear()
     log = lifecycle(world)
     await log.open()
-    assert min(log.bases) > max(given)
+    assert min(log.topics.bases) > max(given)
 
 
 async def test_a_clock_that_is_far_ahead_is_not_followed() -> None:
@@ -226,7 +227,7 @@ async def test_a_clock_that_is_far_ahead_is_not_followed() -> None:
     world.topics.clear()
     log = lifecycle(world)
     await log.open()
-    assert log.bases[0] == FIRST_BASE + 100 + BASE_STEP
+    assert log.topics.bases[0] == FIRST_BASE + 100 + BASE_STEP
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ async def test_at_a_later_start_what_is_stored_counts(setting: int) -> None:
     before = dict(world.states)
     log = lifecycle(world, setting)
     await log.open()
-    assert (log.shards, len(log.bases), world.states) == (SHARDS, SHARDS, before)
+    assert (log.topics.shards, len(log.topics.bases), world.states) == (SHARDS, SHARDS, before)
 
 
 async def test_renewal_holds_writers_until_the_new_log_is_there() -> None:
@@ -264,7 +265,7 @@ async def test_renewal_holds_writers_until_the_new_log_is_there() -> None:
     assert not world.deleted_unpaused
     assert not world.paused
     assert world.phase_now == ""
-    assert log.bases[0] > FIRST_BASE + 100
+    assert log.topics.bases[0] > FIRST_BASE + 100
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -275,14 +276,14 @@ async def test_nobody_is_shown_a_base_before_its_log_is_there(
     world = await installed()
     log = lifecycle(world)
     await log.open()
-    before = log.bases
+    before = log.topics.bases
     shown: list[tuple[int, ...]] = []
     step = world.step
 
     def look() -> None:
         step()
         if world.topics.get("mailbox") is None:
-            shown.append(log.bases)
+            shown.append(log.topics.bases)
 
     monkeypatch.setattr(world, "step", look)
     if gone:
@@ -291,7 +292,7 @@ async def test_nobody_is_shown_a_base_before_its_log_is_there(
     else:
         assert await log.renew()
     assert set(shown) == {before}
-    assert min(log.bases) > max(before)
+    assert min(log.topics.bases) > max(before)
 
 
 async def test_no_renewal_while_a_writer_restarted() -> None:
@@ -309,8 +310,8 @@ async def test_a_lost_shard_raises_its_own_base_only() -> None:
     log = lifecycle(world)
     await log.open()
     await log.lost([1])
-    assert log.bases[0] == FIRST_BASE
-    assert log.bases[1] == FIRST_BASE + 101 + BASE_STEP
+    assert log.topics.bases[0] == FIRST_BASE
+    assert log.topics.bases[1] == FIRST_BASE + 101 + BASE_STEP
 
 
 async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -> None:
@@ -318,7 +319,7 @@ async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -
     log = lifecycle(world)
     await log.open()
     await log.lost([1])
-    assert world.ended == {1: log.bases[1]}
+    assert world.ended == {1: log.topics.bases[1]}
     assert world.shown_then == (FIRST_BASE,) * SHARDS
 
 
@@ -331,11 +332,11 @@ async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_
     raised = [FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS)]
     assert world.states[1] == LogState(1, raised[1], 150, before=((1, 102),))
     assert world.states[2] == LogState(2, raised[2], 0, before=((1, 103),))
-    assert log.dropped == {1: 150 - 101}
+    assert log.topics.dropped == {1: 150 - 101}
     world.trimmed = {1: 170}
     await log.lost([1])
     assert (world.states[1].base, world.states[1].stored) == (raised[1] + 150 + BASE_STEP, 170)
-    assert log.dropped == {1: 170 - 101}
+    assert log.topics.dropped == {1: 170 - 101}
 
 
 async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there() -> None:
@@ -350,7 +351,7 @@ async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there
     assert world.topics["mailbox"] == SHARDS
     assert not world.created_unpaused
     assert (world.paused, log.paused) == (set(), False)
-    assert log.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
+    assert log.topics.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
 
 
 async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +378,7 @@ async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest
         assert world.phase_now == ""
         assert not world.deleted_unpaused
         if fresh_topic:
-            assert all(base > FIRST_BASE + 100 for base in following.bases), crash_at
+            assert all(base > FIRST_BASE + 100 for base in following.topics.bases), crash_at
     assert steps_of_all > 8
 
 
@@ -397,7 +398,7 @@ async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: py
         await create(topic, partitions)
 
     monkeypatch.setattr(world, "create", fail_at_first)
-    monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("cluster.log.lifecycle._LOOK_EVERY_S", 0.0)
     assert await log.renew()
     assert world.topics["mailbox"] == SHARDS
     assert not world.paused
@@ -422,7 +423,7 @@ async def test_new_shards_begin_above_everything_that_was_given_out() -> None:
     assert whole(world, 4 * SHARDS)
     assert {shard: world.states[shard] for shard in before} == before, "what was there goes on as it was"
     beyond = max(state.base + state.stored for state in before.values()) + BASE_STEP
-    assert all(log.bases[shard] >= beyond for shard in range(SHARDS, 4 * SHARDS))
+    assert all(log.topics.bases[shard] >= beyond for shard in range(SHARDS, 4 * SHARDS))
     assert not world.deleted_unpaused
     assert (world.paused, world.map_shards, world.released_by) == (set(), 4 * SHARDS, 4 * SHARDS)
     assert stages[1] == f"making {3 * SHARDS} shards"
@@ -453,11 +454,11 @@ async def test_a_crash_at_any_step_of_a_growth_leaves_it_before_or_finished(
         world.crash_at = None
         following = lifecycle(world)
         await following.open()
-        assert whole(world, following.shards), crash_at
-        assert following.shards == (2 * SHARDS if begun else SHARDS), crash_at
+        assert whole(world, following.topics.shards), crash_at
+        assert following.topics.shards == (2 * SHARDS if begun else SHARDS), crash_at
         assert {shard: world.states[shard] for shard in before} == before
         assert not world.deleted_unpaused
-        outcomes.add(following.shards)
+        outcomes.add(following.topics.shards)
     assert steps_of_all > 8
     assert outcomes == {SHARDS, 2 * SHARDS}
 
@@ -482,7 +483,7 @@ async def test_a_failure_after_the_decision_lets_nobody_write_by_the_old_number(
 
 
 async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("cluster.log.lifecycle._LOOK_EVERY_S", 0.0)
     world = await installed()
     log = lifecycle(world)
     await log.open()
@@ -513,7 +514,7 @@ async def test_shards_are_added_when_the_store_says_that_all_is_stored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a router has stored and not written down yet would be read again, on a shard of other users."""
-    monkeypatch.setattr("cluster.control.log_lifecycle._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("cluster.log.lifecycle._LOOK_EVERY_S", 0.0)
     world = await installed()
     log = lifecycle(world)
     await log.open()
@@ -540,7 +541,7 @@ async def test_a_first_start_that_ended_in_the_middle_is_finished(rows: int) -> 
     log = lifecycle(world, 1)
     await log.open()
     assert whole(world, SHARDS)
-    assert log.shards == SHARDS
+    assert log.topics.shards == SHARDS
 
 
 async def test_a_growth_of_a_log_that_is_gone_is_finished() -> None:
@@ -550,4 +551,4 @@ async def test_a_growth_of_a_log_that_is_gone_is_finished() -> None:
     log = lifecycle(world)
     await log.open()
     assert whole(world, 2 * SHARDS)
-    assert min(log.bases) > FIRST_BASE + 100
+    assert min(log.topics.bases) > FIRST_BASE + 100

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.control.log_numbers import BASE_STEP, FIRST_BASE, added, raised
+from cluster.log.numbers import BASE_STEP, FIRST_BASE, added, raised
 from roost.ids import shard_of
 from storage.records import LogState
 

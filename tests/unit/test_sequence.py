@@ -8,7 +8,7 @@ import pytest
 from actors.service import DOUBT_S
 from api.sending import sequence
 from api.sending.sequence import Sequencer
-from cluster.control.log_numbers import added, raised
+from cluster.log.numbers import added, raised
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.records import LogState

@@ -160,7 +160,7 @@ class Rosters:
 
 
 def roster_in(store: Any) -> Roster:
-    roles = Roles(Membership(PATIENCE), lambda: asyncio.sleep(0))
+    roles = Roles(Membership(PATIENCE))
     hire: Any = None
     return Roster({"host": 1}, store, roles, hire, lambda: [Node("here", "127.0.0.1")])
 
@@ -184,7 +184,7 @@ async def test_a_swap_outlives_the_coordinator_and_a_change_that_is_being_writte
     store = Rosters()
     roster = roster_in(store)
     roster.stored = StoredRoster({"host": 1}, ("host-1",))
-    await asyncio.gather(roster.begin(["host-2"], ["host-1"]), swapped(roster))
+    await asyncio.gather(roster.begin_change(["host-2"], ["host-1"]), swapped(roster))
     assert store.the_roster == roster.stored
     assert roster.stored.processes == {"host-1": "spare-1", "spare-1": "host-1"}
     assert roster.stored.coming == ("host-2",)
@@ -270,7 +270,7 @@ async def test_the_end_of_the_process_cuts_short_a_call_that_hangs() -> None:
     first.answers.clear()
     await asyncio.sleep(0.05)
     assert supervisor.handle is first
-    supervisor._is_dead()  # what `Deathwatch` calls
+    supervisor._is_dead()  # what `ExitWatch` calls
     await life_of(membership, 2)
     task.cancel()
 

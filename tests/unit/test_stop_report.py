@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from cluster.control.stop_report import Unfinished, bound_s, stop_limits, stop_report, unfinished_in
+from cluster.control.stop_report import bound_s, stop_limits, stop_report
+from cluster.log.unfinished import Unfinished, unfinished_in
 from storage.records import ShardMap
 
 VIEW = ShardMap(7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {})

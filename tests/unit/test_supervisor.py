@@ -63,7 +63,7 @@ class Looked:
     def __init__(self, machine: str = "elsewhere") -> None:
         self.role = Role()
         membership = Membership(Patience(1_000, 1_000))
-        self.roles = Roles(membership, self._redrawn)
+        self.roles = Roles(membership)
         self.supervisor = Supervisor(
             "gateway",
             "gateway-1",
@@ -75,9 +75,6 @@ class Looked:
         )
         membership.expect("gateway", "gateway-1", 0, may_own=True)
         self.roles.supervisors["gateway-1"] = self.supervisor
-
-    async def _redrawn(self) -> None:
-        return
 
     async def visit(self) -> None:
         await self.supervisor._once()

@@ -1,18 +1,23 @@
-"""Sees the death of a process of this machine at once: the kernel says so, and nobody has to ask it.
+"""The end of a process: the kernel tells of those on this machine at once, Ray of all a second later.
 
-Ray's calls to a dead process fail a second later only, because it waits for the word of its head.
+Ray's calls to a dead process fail as late, because it waits for the word of its head.
 """
 
 import asyncio
 import os
 from collections.abc import Callable
+from typing import Final
 
 import structlog
+
+from actors.ray_actor import RoleHandle
+
+_LOOK_EVERY_S: Final = 0.02
 
 log = structlog.get_logger()
 
 
-class Deathwatch:
+class ExitWatch:
     """Watches one process.
 
     Args:
@@ -29,7 +34,7 @@ class Deathwatch:
         return self._descriptor >= 0
 
     def watch(self, pid: int) -> None:
-        """Watch this process from now on, and no other any more.
+        """Watch this process from now on, and no other.
 
         Where it cannot be watched, its death is noticed later, by calls that fail.
         """
@@ -45,7 +50,7 @@ class Deathwatch:
         asyncio.get_running_loop().add_reader(self._descriptor, self._readable)
 
     def stop(self) -> None:
-        """Watch nobody."""
+        """Watch no process."""
         if self._descriptor >= 0:
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
@@ -54,3 +59,20 @@ class Deathwatch:
     def _readable(self) -> None:
         self.stop()
         self._ended()
+
+
+async def exit_known(handle: RoleHandle, pid: int | None, within_s: float) -> bool:
+    """Wait until Ray's head knows that the process has ended; False if it does not in time.
+
+    Args:
+        handle: The role whose process it is.
+        pid: Which; None: whichever there was.
+        within_s: How long to wait.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while not await asyncio.to_thread(handle.ended, pid):
+        if loop.time() > deadline:
+            return False
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return True

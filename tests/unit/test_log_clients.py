@@ -6,9 +6,11 @@ import pytest
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed
-from cluster.control import roles
+from cluster.control import log_clients
+from cluster.control.log_clients import RolesAsLogClients
 from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Roles, unread
+from cluster.control.roles import Roles
+from cluster.log.unfinished import unread
 
 READ = {"caught_up": True, "stored": {0: 10, 1: 20}}
 
@@ -56,14 +58,14 @@ class Debtor:
         return [0] if self.owes >= 0 else []
 
 
-def crew_of(*hosts: Debtor, running: bool = True) -> Roles:
+def clients_of(*hosts: Debtor, running: bool = True) -> RolesAsLogClients:
     class Mine(Roles):
         def running(self, supervisor: Any) -> bool:  # noqa: ARG002 -- all are alike
             return running
 
-    roles = Mine(Membership(Patience(1, 1)), nothing)
+    roles = Mine(Membership(Patience(1, 1)))
     roles.supervisors = {each.name: cast("Any", each) for each in hosts}
-    return roles
+    return RolesAsLogClients(roles, nothing)
 
 
 async def nothing() -> None: ...
@@ -71,7 +73,7 @@ async def nothing() -> None: ...
 
 async def test_a_log_is_over_when_every_host_has_stored_what_it_had() -> None:
     hosts = Debtor("host-1", 3), Debtor("host-2", 1)
-    await crew_of(*hosts).end_logs({0: 9})
+    await clients_of(*hosts).end_logs({0: 9})
     assert [each.owes for each in hosts] == [-1, -1]
 
 
@@ -79,15 +81,15 @@ async def test_a_log_is_over_when_every_host_has_stored_what_it_had() -> None:
 async def test_nobody_waits_for_ever_for_a_host_that_owes(
     monkeypatch: pytest.MonkeyPatch, failure: Exception | None
 ) -> None:
-    monkeypatch.setattr(roles, "_END_S", 0.1)
+    monkeypatch.setattr(log_clients, "_END_S", 0.1)
     with structlog.testing.capture_logs() as logs:
-        await crew_of(Debtor("host-1", 10**6, failure)).end_logs({0: 9})
+        await clients_of(Debtor("host-1", 10**6, failure)).end_logs({0: 9})
     assert [each["by"] for each in logs] == [["host-1"]]
 
 
 async def test_nobody_waits_for_a_host_that_is_silent_or_cannot_be_asked() -> None:
     silent, older = Debtor("host-1", 5), Debtor("host-2", 5, RoleFailed("takes no message"))
-    await crew_of(silent, running=False).end_logs({0: 9})
+    await clients_of(silent, running=False).end_logs({0: 9})
     assert silent.owes == 5
-    await crew_of(older).end_logs({0: 9})
+    await clients_of(older).end_logs({0: 9})
     assert older.owes == 4

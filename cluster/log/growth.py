@@ -9,7 +9,7 @@ begins above everything that was given out.
 from collections.abc import Sequence
 from typing import Final
 
-from cluster.control.stop_report import Unfinished, describe
+from cluster.log.unfinished import Unfinished, describe
 from cluster.settings import Settings
 
 MOST: Final = 4_096
@@ -84,11 +84,6 @@ def not_stored(within_s: float, reason: str, left: dict[int, int]) -> str:
         "See `roost status`: are all roles running, is the store slow? Then ask again.",
     ]
     return " ".join(sentences)
-
-
-def stretched(owners: Sequence[str], shards: int) -> tuple[str, ...]:
-    """Return the owners of more shards: a new one begins with the owner of the one its users come from."""
-    return tuple(owners[shard % len(owners)] for shard in range(shards)) if owners else ("",) * shards
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.control.deaths import Deathwatch
+from cluster.control.process_exit import ExitWatch
 
 WITHIN_S = 10.0
 
@@ -21,7 +21,7 @@ def child() -> Iterator["subprocess.Popen[bytes]"]:
 
 async def test_a_killed_process_is_seen(child: "subprocess.Popen[bytes]") -> None:
     ended = asyncio.Event()
-    watch = Deathwatch(ended.set)
+    watch = ExitWatch(ended.set)
     watch.watch(child.pid)
     await asyncio.sleep(0)
     assert not ended.is_set()
@@ -33,14 +33,14 @@ async def test_one_that_is_gone_already_is_seen(child: "subprocess.Popen[bytes]"
     child.kill()
     child.wait()
     ended = asyncio.Event()
-    Deathwatch(ended.set).watch(child.pid)
+    ExitWatch(ended.set).watch(child.pid)
     assert ended.is_set()
 
 
 async def test_who_is_watched_no_more_is_not_told_of(child: "subprocess.Popen[bytes]") -> None:
     second = subprocess.Popen(["sleep", "60"])
     told: list[str] = []
-    watch = Deathwatch(lambda: told.append("ended"))
+    watch = ExitWatch(lambda: told.append("ended"))
     watch.watch(second.pid)
     watch.watch(child.pid)
     second.kill()
