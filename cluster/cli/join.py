@@ -13,9 +13,9 @@ from typing import Any, Final
 from cluster import wiring
 from cluster.cli.verbs import coordinator
 from cluster.control import stop_report
-from cluster.control.membership import waiting_for
 from cluster.log.growth import shards_told
 from cluster.settings import Settings
+from cluster.supervision.membership import waiting_for
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, DONE, Waiting, complain, say, stopped
 from roost.errors import Unavailable
 

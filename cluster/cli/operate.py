@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from cluster.cli.verbs import coordinator, find_by, found_by
-from cluster.control.node_placement import ROLES
+from cluster.operations.node_placement import ROLES
 from cluster.settings import SettingsInvalid
 from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, Waiting, complain, say
 from roost.errors import Unavailable

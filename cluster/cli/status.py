@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.verbs import coordinator, find_by, found_by
-from cluster.control.membership import RUNNING
 from cluster.settings import Settings, SettingsInvalid
+from cluster.supervision.membership import RUNNING
 from roost.cli.terminal import BAD_USAGE, DONE, complain
 from roost.errors import Unavailable
 

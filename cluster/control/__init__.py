@@ -1,1 +1,1 @@
-"""The control plane: the coordinator, and every rule about roles, machines, shards and the log."""
+"""The coordinator: the map, the watch over the log, the stop of everything."""

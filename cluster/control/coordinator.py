@@ -16,22 +16,22 @@ import structlog
 
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import Node
-from cluster.control.balancer import Balancer
 from cluster.control.log_clients import RolesAsLogClients
 from cluster.control.log_monitor import LogMonitor
 from cluster.control.map_publisher import MapPublisher
-from cluster.control.membership import RUNNING, Membership, Patience
-from cluster.control.operations import Operations
-from cluster.control.roles import Roles, now_ms
-from cluster.control.rollout import OperationRefused, Rollout
-from cluster.control.roster import Roster
 from cluster.control.shutdown import Shutdown
-from cluster.control.spares import SPARE, Spares
-from cluster.control.supervisor import Supervisor
 from cluster.log.lifecycle import LogLifecycle
 from cluster.log.topics import LogMismatch, LogTopics
 from cluster.log.trimmer import Trimmer
+from cluster.operations.balancer import Balancer
+from cluster.operations.requests import Operations
+from cluster.operations.rollout import OperationRefused, Rollout
+from cluster.operations.roster import Roster
 from cluster.settings import Settings
+from cluster.supervision.membership import RUNNING, Membership, Patience
+from cluster.supervision.roles import Roles, now_ms
+from cluster.supervision.spares import SPARE, Spares
+from cluster.supervision.supervisor import Supervisor
 from roost import clock
 from roost.errors import RoostError, Unavailable
 from roost.tasks import BackgroundTasks, insist

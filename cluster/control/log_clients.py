@@ -7,9 +7,9 @@ from typing import Any, Final
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed
-from cluster.control.roles import WRITERS, Roles
-from cluster.control.supervisor import Supervisor
 from cluster.log.unfinished import unread
+from cluster.supervision.roles import WRITERS, Roles
+from cluster.supervision.supervisor import Supervisor
 
 HURRY: Final = {"act": "hurry"}
 """Has a host write what it collects."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import structlog
 
-from cluster.control.roles import WRITERS, Roles
 from cluster.log.lifecycle import LogLifecycle
 from cluster.settings import Log
+from cluster.supervision.roles import WRITERS, Roles
 from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks, insist
 

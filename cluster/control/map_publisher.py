@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from cluster.control.membership import Membership
-from cluster.control.roles import Roles, now_ms
 from cluster.control.shard_placement import moves, place, reaching, stretched
 from cluster.log.topics import LogTopics
+from cluster.supervision.membership import Membership
+from cluster.supervision.roles import Roles, now_ms
 from storage.ports import ClusterState
 from storage.records import ShardMap
 from telemetry import metrics

@@ -12,10 +12,10 @@ import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from cluster.control.log_clients import HURRY
-from cluster.control.roles import WRITERS, Roles
 from cluster.control.stop_report import ANSWER_S, STOP_S, stop_limits, stop_report
-from cluster.control.supervisor import Supervisor
 from cluster.log.unfinished import Unfinished, unfinished_in
+from cluster.supervision.roles import WRITERS, Roles
+from cluster.supervision.supervisor import Supervisor
 from storage.records import ShardMap
 
 _LOOK_EVERY_S: Final = 0.1

@@ -14,12 +14,12 @@ import psutil
 import structlog
 
 from cluster.control import stop_report
-from cluster.control.membership import waiting_for
 from cluster.local import runfile
 from cluster.local.embedded import Embedded
 from cluster.local.head import RayHead
 from cluster.log.unfinished import Unfinished
 from cluster.settings import Settings, Telemetry, without_password
+from cluster.supervision.membership import waiting_for
 from roost.clock import now_ms
 from roost.errors import Unavailable
 from storage.keyring import KeyRing

@@ -276,7 +276,7 @@ class World:
         self.log.shards[shard] = None
 
     def is_owed(self, shard: int) -> bool:
-        """Have hosts end the log of a shard, as `cluster.control.roles` does; say whether one is not done.
+        """Have hosts end the log of a shard (`cluster.control.log_clients`); say whether one is not done.
 
         Nobody waits for who is deaf, or for ever: here, not for who goes on with all of it in memory.
         """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.control.process_exit import ExitWatch
+from cluster.supervision.process_exit import ExitWatch
 
 WITHIN_S = 10.0
 

@@ -8,9 +8,9 @@ import structlog
 from actors.ray_actor import RoleAway, RoleFailed
 from cluster.control import log_clients
 from cluster.control.log_clients import RolesAsLogClients
-from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Roles
 from cluster.log.unfinished import unread
+from cluster.supervision.membership import Membership, Patience
+from cluster.supervision.roles import Roles
 
 READ = {"caught_up": True, "stored": {0: 10, 1: 20}}
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from cluster.control.log_monitor import LogMonitor
-from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Roles
 from cluster.settings import Log
+from cluster.supervision.membership import Membership, Patience
+from cluster.supervision.roles import Roles
 from roost.tasks import BackgroundTasks
 from tests.unit.test_log_lifecycle import SHARDS, World, lifecycle
 

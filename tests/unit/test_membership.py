@@ -1,7 +1,7 @@
 import pytest
 
 from actors.service import Alive
-from cluster.control.membership import RESTARTING, RUNNING, SILENT, STARTING, Membership, Patience
+from cluster.supervision.membership import RESTARTING, RUNNING, SILENT, STARTING, Membership, Patience
 
 
 def alive(life: str = "a") -> Alive:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.service import Node
-from cluster.control.node_placement import Placement, choose, next_move
+from cluster.operations.node_placement import Placement, choose, next_move
 
 ROLES = ("gateway", "host", "pusher", "router")
 role_counts = st.fixed_dictionaries({role: st.integers(1, 9) for role in ROLES})

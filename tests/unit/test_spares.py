@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from actors.ray_actor import RELEASE, RoleAway, RoleHandle
 from actors.service import Alive, Node
-from cluster.control import spares as module
-from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Roles
-from cluster.control.roster import Roster
-from cluster.control.spares import Spares
-from cluster.control.supervisor import Supervisor
+from cluster.operations.roster import Roster
+from cluster.supervision import spares as module
+from cluster.supervision.membership import Membership, Patience
+from cluster.supervision.roles import Roles
+from cluster.supervision.spares import Spares
+from cluster.supervision.supervisor import Supervisor
 from storage.records import StoredRoster
 
 PATIENCE = Patience(silence_ms=1_500, grace_ms=5_000)

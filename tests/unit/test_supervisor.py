@@ -8,10 +8,10 @@ import pytest
 
 from actors.ray_actor import RoleAway
 from actors.service import Alive
-from cluster.control.membership import Membership, Patience
-from cluster.control.roles import Roles
-from cluster.control.spares import Spares
-from cluster.control.supervisor import Supervisor
+from cluster.supervision.membership import Membership, Patience
+from cluster.supervision.roles import Roles
+from cluster.supervision.spares import Spares
+from cluster.supervision.supervisor import Supervisor
 from storage.records import ShardMap
 
 

@@ -9,12 +9,12 @@ from msgspec import Struct, field
 
 from actors.ray_actor import RELEASE, RoleFailed
 from actors.service import Node
-from cluster.control.node_placement import ROLES
-from cluster.control.roles import Roles
-from cluster.control.rollout import OperationRefused, Rollout
-from cluster.control.roster import Roster, role_of
 from cluster.log.growth import NotGrown, more_for, refusal
 from cluster.log.lifecycle import LogLifecycle
+from cluster.operations.node_placement import ROLES
+from cluster.operations.rollout import OperationRefused, Rollout
+from cluster.operations.roster import Roster, role_of
+from cluster.supervision.roles import Roles
 from roost.errors import Unavailable
 
 _UPGRADE_ORDER: Final = ("pusher", "router", "host", "gateway")
@@ -52,7 +52,7 @@ class Operations:
         roster: Which there are to be, and where.
         rollout: Changes it.
         lifecycle: Adds shards.
-        clear: Ends the spares (`cluster.control.spares`) on a machine by its id; returns how many there were.
+        clear: Ends the spares on a machine, by its id; returns how many there were.
     """
 
     def __init__(

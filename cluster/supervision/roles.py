@@ -7,8 +7,8 @@ from typing import Any, Final
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
-from cluster.control.membership import RUNNING, Membership
-from cluster.control.supervisor import Supervisor
+from cluster.supervision.membership import RUNNING, Membership
+from cluster.supervision.supervisor import Supervisor
 from storage.records import ShardMap
 
 WRITERS: Final = ("gateway", "host")

@@ -6,10 +6,10 @@ from typing import Final
 import structlog
 
 from actors.ray_actor import RoleFailed
-from cluster.control.node_placement import next_move
-from cluster.control.roles import Roles
-from cluster.control.rollout import OperationRefused, Rollout
-from cluster.control.roster import Roster
+from cluster.operations.node_placement import next_move
+from cluster.operations.rollout import OperationRefused, Rollout
+from cluster.operations.roster import Roster
+from cluster.supervision.roles import Roles
 from roost.errors import Unavailable
 
 _LOOK_EVERY_S: Final = 1.0

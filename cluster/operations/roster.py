@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from actors.ray_actor import RoleAway
 from actors.service import Node
-from cluster.control.node_placement import ROLES, Placement, choose
-from cluster.control.roles import Roles
-from cluster.control.supervisor import Supervisor
+from cluster.operations.node_placement import ROLES, Placement, choose
+from cluster.supervision.roles import Roles
+from cluster.supervision.supervisor import Supervisor
 from storage.ports import ClusterState
 from storage.records import StoredRoster
 

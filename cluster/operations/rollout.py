@@ -16,9 +16,9 @@ from typing import Any, Final
 import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed
-from cluster.control.roles import Roles
-from cluster.control.roster import Roster, role_of
-from cluster.control.supervisor import Supervisor
+from cluster.operations.roster import Roster, role_of
+from cluster.supervision.roles import Roles
+from cluster.supervision.supervisor import Supervisor
 from roost.errors import RoostError
 
 _STEP_S: Final = 0.05

@@ -15,8 +15,8 @@ from msgspec import Struct, field
 
 from actors.ray_actor import RELEASE, RoleAway, RoleFailed, RoleHandle
 from actors.service import Alive
-from cluster.control.membership import RESTARTING, RUNNING, STARTING
-from cluster.control.process_exit import ExitWatch, exit_known
+from cluster.supervision.membership import RESTARTING, RUNNING, STARTING
+from cluster.supervision.process_exit import ExitWatch, exit_known
 
 SPARE: Final = "spare"
 

@@ -13,9 +13,9 @@ import structlog
 
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import Alive
-from cluster.control.membership import Membership
-from cluster.control.process_exit import ExitWatch, exit_known
-from cluster.control.spares import Spares
+from cluster.supervision.membership import Membership
+from cluster.supervision.process_exit import ExitWatch, exit_known
+from cluster.supervision.spares import Spares
 from storage.records import ShardMap
 from telemetry import metrics
 

@@ -1,0 +1,1 @@
+"""How many roles there are and on which machine: requests of operators, rollouts, the balance."""
