@@ -3,15 +3,14 @@
 import asyncio
 import itertools
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 from cluster.control import stop_report
+from roost.child_supervision import tied
 from roost.errors import Unavailable
 
-_REAPER: Final = Path(__file__).with_name("reaper.py")
 _START_S: Final = 60.0
 _ASK_S: Final = 5.0
 _END_S: Final = 15.0
@@ -47,8 +46,7 @@ class RayHead:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-I", "-S", str(_REAPER), str(os.getpid()), "--"),
+                *tied(reap=True),
                 *(sys.executable, "-m", "cluster.local.ray_head", str(self._data), str(self._workers)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

@@ -1,7 +1,7 @@
 """The embedded servers as child processes: how each is started, known to be ready, and stopped.
 
 A ``ServerSpec`` says what to run; ``start`` runs it and returns a ``Server``. A server dies with
-the process that started it (see ``tether``), keeps its output in a log file, and listens on
+the process that started it (`roost.child_supervision`), keeps its output in a log file, and listens on
 loopback only. Usage::
 
     server = await start(redis(free_port(), folder))
@@ -14,7 +14,6 @@ long as the server should, which an event loop's thread does.
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 import socket
@@ -28,9 +27,10 @@ from typing import Final, Literal
 
 import psutil
 
+from roost.child_supervision import tied
+
 HOST: Final = "127.0.0.1"
 
-TETHER: Final = Path(__file__).with_name("tether.py")
 KEPT: Final = "kafka"
 """Folder of the embedded log, in the data folder."""
 _LOG_TAIL_BYTES = 4000
@@ -120,10 +120,6 @@ class Server:
         """End it at once, as a crash would."""
         self._signal(signal.SIGKILL)
 
-    def log_tail(self) -> str:
-        """Return the end of its log."""
-        return _tail(self.spec.log)
-
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
@@ -139,9 +135,8 @@ async def start(spec: ServerSpec) -> Server:
     settings = [f"{name}={value}" for name, value in spec.env.items()]
     with spec.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", str(TETHER), str(os.getpid())),
-            *(*settings, "--", *spec.argv),
+            *tied(*settings),
+            *spec.argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,

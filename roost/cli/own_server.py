@@ -1,6 +1,5 @@
 """A server of one's own for a while: a child process that does not outlive its parent."""
 
-import ctypes
 import json
 import secrets
 import select
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from roost.child_supervision import tied
 from roost.errors import RoostError, Unavailable
 
 READY_S = 120.0
@@ -24,7 +24,6 @@ READY_S = 120.0
 _STOP_S = 480.0
 """It ends sooner by itself, even if a server hangs; then it says what was not stored."""
 
-_PR_SET_PDEATHSIG = 1
 _LOG_LINES = 15
 
 
@@ -57,15 +56,17 @@ def own_server() -> Iterator[dict[str, Any]]:
 
 
 def _start(folder: Path, log: TextIO) -> "subprocess.Popen[str]":
-    libc = ctypes.CDLL(None)
     return subprocess.Popen(  # noqa: S603 - our own command line
-        [sys.executable, "-m", "roost", "up", "--json", "--port", str(_free_port()), "--data", str(folder)],
+        [
+            *tied(on_death=signal.SIGTERM),
+            *(sys.executable, "-m", "roost", "up", "--json"),
+            *("--port", str(_free_port()), "--data", str(folder)),
+        ],
         stdout=subprocess.PIPE,
         stderr=log,
         stdin=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509 - no threads yet
     )
 
 

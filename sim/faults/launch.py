@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from cluster.control.stop_report import bound_s
 from cluster.local import servers
 from cluster.local.embedded import KEEP_MB, Embedded
 from cluster.settings import Settings
+from roost.child_supervision import tied
 from roost.errors import RoostError, Unavailable
 from sim.faults.proxy import Proxy
 from telemetry.logs import LogFile
@@ -79,13 +79,11 @@ async def up(folder: Path, options: Sequence[str], env: Mapping[str, str]) -> As
         StoppedBadly: It did not stop as it should.
     """
     said = folder / "up.log"
-    tether = (sys.executable, "-I", "-S", str(servers.TETHER), str(os.getpid()))
     command = (sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", str(folder))
     with said.open("ab") as log:
         child = await asyncio.create_subprocess_exec(
-            *tether,
-            *(f"{name}={value}" for name, value in env.items()),
-            *("--", *command, *options),
+            *tied(*(f"{name}={value}" for name, value in env.items())),
+            *(*command, *options),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,

@@ -16,6 +16,7 @@ from cluster.local import embedded
 from cluster.local import servers as specs
 from cluster.local.servers import Server, ServerFailed, ServerSpec, start
 from cluster.settings import Kafka, Settings
+from roost import child_supervision
 from roost.errors import Unavailable
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
@@ -88,7 +89,7 @@ async def test_env_reaches_the_server(tmp_path: Path) -> None:
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from cluster import servers
+from cluster.local import servers
 async def main():
     server = await servers.start(servers.redis(servers.free_port(), Path(sys.argv[1])))
     print(server.pid, flush=True)
@@ -117,9 +118,9 @@ async def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
 
 
 def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
-    tether = Path(specs.__file__).with_name("tether.py")
+    program = child_supervision.__file__
     done = subprocess.run(
-        [sys.executable, str(tether), "1", "--", "echo", "started"],
+        [sys.executable, program, "9", "1", "--", "echo", "started"],
         capture_output=True,
         text=True,
         check=False,
@@ -188,7 +189,7 @@ async def _until_back(store: MongoStore, server: Server) -> None:
             try:
                 return await store.ping()
             except Unavailable:
-                assert server.running, server.log_tail()
+                assert server.running, server.spec.log.read_text()
 
 
 async def test_a_port_that_somebody_else_took_is_not_mistaken_for_the_server(tmp_path: Path) -> None:
