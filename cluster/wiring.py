@@ -1,7 +1,7 @@
 """The composition root: each role is built here from the settings, on one screen.
 
-``api.gateway`` builds the gateway with the same ``open_*`` functions. Everything opened here is
-handed to the role, which closes it when it stops.
+``api.gateway`` builds the gateway. Everything opened for a role is closed once it has stopped
+(`cluster.closing`), whether or not the role has closed it before.
 """
 
 import os
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from actors.service import Service
+from cluster.closing import Closable, closing
 from cluster.control.fence import fenced
 from cluster.scrape_target import exported
 from cluster.settings import Settings
@@ -28,9 +29,16 @@ FETCH_WAIT_MS = 500
 """How long a broker that answers early may hold an empty fetch."""
 
 
-def overseen(service: Service, settings: Settings, role: str, name: str, store: MongoStore) -> Service:
-    """Return the same service with what every role has: metrics, and an end when another has its place."""
-    return exported(fenced(service, name, store, lambda: os._exit(1)), settings, role, name)
+def overseen(
+    service: Service, settings: Settings, role: str, name: str, store: MongoStore, *opened: Closable
+) -> Service:
+    """Return the same service with what every role has, apart from the coordinator.
+
+    Its metrics are shown, its process ends when another one has its place, and what was opened for it is
+    closed when it has stopped.
+    """
+    fence = fenced(service, name, store, lambda: os._exit(1))
+    return exported(closing(fence, store, *opened), settings, role, name)
 
 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:
@@ -51,7 +59,7 @@ async def build_router(name: str, settings_json: str) -> Service:
     reader = await open_reader(settings, MAILBOX, ROUTERS)
     store = open_store(settings, keyring)
     router = Router(name, reader, store, keyring.cluster_secret)
-    return overseen(router, settings, "router", name, store)
+    return overseen(router, settings, "router", name, store, reader)
 
 
 async def build_host(name: str, settings_json: str) -> Service:
@@ -61,11 +69,12 @@ async def build_host(name: str, settings_json: str) -> Service:
     settings = settings_of("host", name, settings_json)
     keyring = open_keyring(settings)
     store = open_store(settings, keyring)
+    cache, writer = open_cache(settings), await open_writer(settings)
     host = ActorHost(
         name,
         store,
-        open_cache(settings),
-        await open_writer(settings),
+        cache,
+        writer,
         keyring.cluster_secret,
         now_ms,
         HostSettings(
@@ -75,7 +84,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             store_linger_s=settings.actors.store_linger_ms / 1000,
         ),
     )
-    return overseen(host, settings, "host", name, store)
+    return overseen(host, settings, "host", name, store, cache, writer)
 
 
 async def build_pusher(name: str, settings_json: str) -> Service:
@@ -109,17 +118,18 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     from cluster.control.coordinator import Coordinator  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
+    store, admin = open_store(settings, open_keyring(settings)), await open_admin(settings)
     coordinator = Coordinator(
         settings,
-        open_store(settings, open_keyring(settings)),
-        await open_admin(settings),
+        store,
+        admin,
         lambda role, each, node_id, process: spawn(
             role, each, settings_json, node_id=node_id, process=process
         ),
         nodes,
         here(),
     )
-    return exported(coordinator, settings, "coordinator", name)
+    return exported(closing(coordinator, store, admin), settings, "coordinator", name)
 
 
 def load_all(settings_json: str) -> None:
