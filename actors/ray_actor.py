@@ -101,11 +101,11 @@ class _RoleActor:
     async def apply(self, view: bytes) -> None:
         await (await self._begun()).apply(msgspec.msgpack.decode(view, type=ClusterView))
 
-    async def hold(self) -> None:
-        await (await self._begun()).hold()
+    async def pause_writes(self) -> None:
+        await (await self._begun()).pause_writes()
 
-    async def release(self) -> None:
-        await (await self._begun()).release()
+    async def resume_writes(self) -> None:
+        await (await self._begun()).resume_writes()
 
     async def status(self) -> bytes:
         return msgspec.msgpack.encode(await (await self._begun()).status())
@@ -249,13 +249,13 @@ class RoleHandle:
         """Hand over the map; raises as `beat` does."""
         await self._call("apply", msgspec.msgpack.encode(view))
 
-    async def hold(self) -> None:
-        """Hold back writes to the log; raises as `beat` does."""
-        await self._call("hold")
+    async def pause_writes(self) -> None:
+        """Pause writes to the log; raises as `beat` does."""
+        await self._call("pause_writes")
 
-    async def release(self) -> None:
-        """Let writes go on; raises as `beat` does."""
-        await self._call("release")
+    async def resume_writes(self) -> None:
+        """Resume them; raises as `beat` does."""
+        await self._call("resume_writes")
 
     async def status(self) -> dict[str, Any]:
         """Return the role's figures; raises as `beat` does."""

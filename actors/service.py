@@ -137,12 +137,12 @@ class Service(Protocol):
         """Take the newest map. Idempotent; returns soon and adapts in the background."""
         ...
 
-    async def hold(self) -> None:
-        """Hold back writes to the log and return when none is in flight. Idempotent."""
+    async def pause_writes(self) -> None:
+        """Pause writes to the log and return when none is in flight. Idempotent."""
         ...
 
-    async def release(self) -> None:
-        """Let writes go on. Called after `apply` when the log was recreated. Idempotent."""
+    async def resume_writes(self) -> None:
+        """Resume writes. Called after `apply` when the log was recreated. Idempotent."""
         ...
 
     async def status(self) -> dict[str, Any]:

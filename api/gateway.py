@@ -119,12 +119,12 @@ class Gateway:
             self.deps.sender.answers.alone = view.gateways <= 1
             self.deps.hosts.apply(view)
 
-    async def hold(self) -> None:
-        """Hold back writes to the log until `release`."""
+    async def pause_writes(self) -> None:
+        """Pause writes to the log until `resume_writes`."""
         await self.deps.log_writer.pause()
 
-    async def release(self) -> None:
-        """Let writes go on."""
+    async def resume_writes(self) -> None:
+        """Resume them."""
         self.deps.log_writer.resume()
 
     async def status(self) -> dict[str, Any]:

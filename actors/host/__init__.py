@@ -42,12 +42,12 @@ class ActorHost(Inboxes, FromLinks, Time):
         self._spawn(self._passivate())
         return address
 
-    async def hold(self) -> None:
-        """Append nothing to the log until `release`."""
+    async def pause_writes(self) -> None:
+        """Append nothing to the log until `resume_writes`."""
         self._writer.hurry()
         await self._log.pause()
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         """Append again."""
         self._log.resume()
 

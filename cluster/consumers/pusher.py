@@ -117,11 +117,11 @@ class Pusher:
             self._view = view
             self._changed.set()
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         """A pusher writes nothing that would be lost with the log."""
 
-    async def release(self) -> None:
-        """See `hold`."""
+    async def resume_writes(self) -> None:
+        """See `pause_writes`."""
 
     async def status(self) -> dict[str, Any]:
         """Return what is open, and whether everything in the log is finished."""

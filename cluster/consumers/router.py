@@ -82,11 +82,11 @@ class Router:
             self._changed.set()
             self._dial.set()
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         """A router writes nothing that would be lost with the log."""
 
-    async def release(self) -> None:
-        """See `hold`."""
+    async def resume_writes(self) -> None:
+        """See `pause_writes`."""
 
     async def status(self) -> dict[str, Any]:
         """Return the lag, and per shard what is stored and where the log ends."""

@@ -96,11 +96,11 @@ class Coordinator:
     async def apply(self, view: ClusterView) -> None:
         """The coordinator makes the map."""
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         """The coordinator writes no records."""
 
-    async def release(self) -> None:
-        """See `hold`."""
+    async def resume_writes(self) -> None:
+        """See `pause_writes`."""
 
     async def metrics(self) -> bytes:
         """Return this process's metrics."""

@@ -108,7 +108,7 @@ class Crew:
         self._held[role] = True
         for keeper in self.of(role):
             keeper.expect_held(held=True)
-        return await self._each(role, lambda handle: handle.hold())
+        return await self._each(role, lambda handle: handle.pause_writes())
 
     async def release(self) -> None:
         """Let every writer go on that has the newest map; another one goes on as soon as it has it."""
@@ -117,7 +117,7 @@ class Crew:
             for keeper in self.of(role):
                 keeper.expect_held(held=False)
             current = [keeper for keeper in self.of(role) if keeper.current]
-            await asyncio.gather(*(self._tried(each, lambda handle: handle.release()) for each in current))
+            await asyncio.gather(*(self._tried(each, lambda handle: handle.resume_writes()) for each in current))
 
     async def drained(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log.

@@ -185,7 +185,7 @@ class RoleKeeper:
         """
         if self._held is not None and self._settled != (alive.incarnation, self._wish):
             wish = self._wish
-            await (self.handle.hold() if self._held else self.handle.release())
+            await (self.handle.pause_writes() if self._held else self.handle.resume_writes())
             self._settled = (alive.incarnation, wish)
 
     def _is_dead(self) -> None:

@@ -303,11 +303,11 @@ async def test_streams_are_attached_again_after_a_host_restart(world: World) -> 
 async def test_hold_keeps_sends_waiting(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     async with alice.hello() as a:
-        await world.gateways[0].hold()
+        await world.gateways[0].pause_writes()
         await send(a, bob)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(until(a, "accepted"), 0.3)
-        await world.gateways[0].release()
+        await world.gateways[0].resume_writes()
     async with alice.hello() as a:
         await send(a, bob)
         await until(a, "accepted")

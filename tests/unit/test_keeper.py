@@ -39,11 +39,11 @@ class Role:
         self._hear()
         self.version = shown.version
 
-    async def hold(self) -> None:
+    async def pause_writes(self) -> None:
         self._hear()
         self.held = True
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         self._hear()
         self.held = False
         self.wrote_by.append(self.version)
@@ -132,20 +132,20 @@ async def test_a_new_life_is_held_before_it_gets_a_map(looked: Looked) -> None:
     assert await looked.crew.hold("gateway")
     looked.role.life, looked.role.held, looked.role.version = "b", False, 0
     held_by: list[int] = []
-    hold = looked.role.hold
+    hold = looked.role.pause_writes
 
     async def noted() -> None:
         held_by.append(looked.role.version)
         await hold()
 
-    looked.role.hold = noted  # type: ignore[method-assign]
+    looked.role.pause_writes = noted  # type: ignore[method-assign]
     await looked.visit()
     assert (held_by, looked.role.held, looked.role.version) == ([0], True, 1)
 
 
 async def test_a_second_hold_while_the_first_release_is_under_way_is_undone_as_well(looked: Looked) -> None:
     going = asyncio.Event()
-    release = looked.role.release
+    release = looked.role.resume_writes
 
     async def slow() -> None:
         await going.wait()
@@ -153,7 +153,7 @@ async def test_a_second_hold_while_the_first_release_is_under_way_is_undone_as_w
 
     assert await looked.crew.hold("gateway")
     await looked.visit()
-    looked.role.release = slow  # type: ignore[method-assign]
+    looked.role.resume_writes = slow  # type: ignore[method-assign]
     looked.keeper.expect_held(held=False)
     visiting = asyncio.create_task(looked.visit())
     await asyncio.sleep(0)

@@ -216,7 +216,7 @@ class Process(RoleHandle):
         await self.answers.wait()
         return self.life, {}
 
-    async def release(self) -> None:
+    async def resume_writes(self) -> None:
         """Nothing was held."""
 
     def ended(self, pid: int | None) -> bool:  # noqa: ARG002 -- the real one's
