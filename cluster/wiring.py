@@ -56,16 +56,14 @@ async def build_router(name: str, settings_json: str) -> Service:
 
 async def build_host(name: str, settings_json: str) -> Service:
     """Build a host."""
-    from actors.host import ActorHost, HostSettings  # noqa: PLC0415 -- likewise
+    from actors.host import ActorHost, HostSettings, Stores  # noqa: PLC0415 -- likewise
 
     settings = settings_of("host", name, settings_json)
     keyring = open_keyring(settings)
     store = open_store(settings, keyring)
     host = ActorHost(
         name,
-        store,
-        open_cache(settings),
-        await open_writer(settings),
+        Stores(store, open_cache(settings), await open_writer(settings)),
         keyring.cluster_secret,
         now_ms,
         HostSettings(

@@ -68,7 +68,7 @@ class Exchange:
         await self._handed_over(leaving)
         if come:
             tell(f"{', '.join(come)} at work after {time.monotonic() - began:.1f} s.")
-        for keeper, farewell in await self._each_host(leaving, "farewell"):
+        for keeper, farewell in await self._each_host(leaving, "handover_report"):
             tell(_told(keeper.name, farewell))
             if farewell["missing"]:
                 await self._seating.end([])
