@@ -1,6 +1,6 @@
 """The host of user actors: the shell around the pure rules."""
 
 from actors.host.host import ActorHost, HostSettings
-from actors.host.writer import Stores
+from actors.host.writes.writer import Stores
 
 __all__ = ["ActorHost", "HostSettings", "Stores"]

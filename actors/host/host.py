@@ -8,27 +8,27 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
-from actors.host.activation import Activation
-from actors.host.commits import Commits
-from actors.host.dead_letters import DeadLetters
-from actors.host.deadlines import Deadlines
-from actors.host.dispatcher import Dispatcher
-from actors.host.effect_executor import EffectExecutor
-from actors.host.gateways import GatewayMessages
-from actors.host.handover import Handover
-from actors.host.intake import Intake
-from actors.host.loader import Loader
-from actors.host.ownership import ShardOwnership
-from actors.host.passivation import Passivation
-from actors.host.peers import Peers
-from actors.host.questions import answer_done
-from actors.host.reports import Reports
-from actors.host.residents import Residents
+from actors.host.links.gateways import GatewayMessages
+from actors.host.links.handover import Handover
+from actors.host.links.intake import Intake
+from actors.host.links.links import Links
+from actors.host.links.ownership import ShardOwnership
+from actors.host.links.reports import Reports
 from actors.host.runtime import EventLoop, Runtime
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
-from actors.host.streams import Streams, Watches
-from actors.host.writer import Stores, Writer
+from actors.host.shards.commits import Commits
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
+from actors.host.streams.questions import answer_done
+from actors.host.streams.streams import Streams, Watches
+from actors.host.users.activation import Activation
+from actors.host.users.deadlines import Deadlines
+from actors.host.users.dispatcher import Dispatcher
+from actors.host.users.effect_executor import EffectExecutor
+from actors.host.users.loader import Loader
+from actors.host.users.passivation import Passivation
+from actors.host.users.residents import Residents
+from actors.host.writes.dead_letters import DeadLetters
+from actors.host.writes.writer import Stores, Writer
 from actors.rpc import messages as msg
 from actors.rpc.link import Link, serve
 from actors.service import Address, ClusterView
@@ -91,7 +91,7 @@ class ActorHost:
         self._runtime = runtime = runtime or EventLoop()
         self._shards = shards = ShardTable()
         self._residents = residents = Residents(shards, lambda: runtime.soon(self._dispatcher.run))
-        self._peers = peers = Peers(shards)
+        self._links = links = Links(shards)
         self._streams = streams = Streams(clock)
         watches = Watches()
         commits = Commits(shards, runtime)
@@ -112,10 +112,10 @@ class ActorHost:
             idle_ms=self._settings.idle_ms,
             every_s=self._settings.sweep_every_s,
         )
-        self._ownership = ShardOwnership(name, shards, peers, residents, writer, commits, self._dropped)
-        self._reports = Reports(shards, peers, clock, runtime)
-        self._gateways = GatewayMessages(shards, peers, residents, (streams, watches), loader, writer, clock)
-        intake = Intake(shards, self._ownership, peers, residents, dead_letters, clock)
+        self._ownership = ShardOwnership(name, shards, links, residents, writer, commits, self._dropped)
+        self._reports = Reports(shards, links, clock, runtime)
+        self._gateways = GatewayMessages(shards, links, residents, (streams, watches), loader, writer, clock)
+        intake = Intake(shards, self._ownership, links, residents, dead_letters, clock)
         self._handlers: dict[type, Callable[[Link, Any], None]] = {
             msg.Batch: intake.batch,
             msg.Open: self._ownership.open,
@@ -225,7 +225,7 @@ class ActorHost:
         given_up = await self._writer.stop()
         await self._runtime.stop()
         self._reports.stop()
-        self._peers.close()
+        self._links.close()
         return given_up
 
     # --- links ------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class ActorHost:
     def opened(self, link: Link) -> None:
         """A router or gateway is there."""
         log.info("link_opened", peer_role=link.role, peer=link.name)
-        self._peers.opened(link)
+        self._links.opened(link)
 
     def received(self, link: Link, messages: list[Any]) -> None:
         """Turn messages into events; what a router brings is reported on."""
@@ -250,7 +250,7 @@ class ActorHost:
     def closed(self, link: Link) -> None:
         """Detach the streams of a gateway that is gone; forget a router."""
         log.info("link_closed", peer_role=link.role, peer=link.name)
-        self._peers.closed(link)
+        self._links.closed(link)
         self._shards.forget_router(link)
         self._gateways.closed(link)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from actors.host import ActorHost, Stores
-from actors.host.streams import StreamKey
-from actors.host.write_queue import WriteQueue
+from actors.host.streams.streams import StreamKey
+from actors.host.writes.queue import WriteQueue
 from actors.service import ClusterView
 from actors.user import UserActor
 from actors.user import effects as do

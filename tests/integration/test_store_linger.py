@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.host.offsets import Offsets
-from actors.host.shard_table import ShardTable
-from actors.host.write_queue import Ticket
-from actors.host.writer import Stores, Writer
+from actors.host.shards.offsets import Offsets, Ticket
+from actors.host.shards.table import ShardTable
+from actors.host.writes.writer import Stores, Writer
 from cluster.local import servers as specs
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from actors.host.backlog import Backlog
-from actors.host.peers import Peers
-from actors.host.reports import Reports
+from actors.host.links.links import Links
+from actors.host.links.reports import Reports
 from actors.host.runtime import EventLoop
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
+from actors.host.shards.backlog import Backlog
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
 from actors.rpc import messages as m
 
 NOW = 1_795_000_000_000
@@ -31,10 +31,10 @@ class Host:
         table = ShardTable()
         self.shards = table.open
         self.shards.update({n: Shard(m.Open(n, 1_000, 0, 0)) for n in range(2)})
-        peers = Peers(table)
-        peers.gateways.update(gateways)
+        links = Links(table)
+        links.gateways.update(gateways)
         self.now = NOW
-        self.reports = Reports(table, peers, lambda: self.now, EventLoop())
+        self.reports = Reports(table, links, lambda: self.now, EventLoop())
 
     def came(self, number: int, count: int) -> None:
         shard = self.shards[number]

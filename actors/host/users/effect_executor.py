@@ -5,13 +5,13 @@ from typing import Any
 
 from msgspec import Raw
 
-from actors.host.deadlines import Deadlines
-from actors.host.questions import answer
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
-from actors.host.streams import Streams, Watches
-from actors.host.write_queue import Ticket
-from actors.host.writer import Writer
+from actors.host.shards.offsets import Ticket
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
+from actors.host.streams.questions import answer
+from actors.host.streams.streams import Streams, Watches
+from actors.host.users.deadlines import Deadlines
+from actors.host.writes.writer import Writer
 from actors.rpc import messages as msg
 from actors.user import effects as do
 from roost import wire

@@ -1,8 +1,8 @@
 """Lets go of the actors that nothing has concerned for a while."""
 
-from actors.host.activation import Activation
-from actors.host.residents import Resident, Residents
 from actors.host.runtime import Runtime
+from actors.host.users.activation import Activation
+from actors.host.users.residents import Resident, Residents
 from actors.user import events as ev
 from roost.clock import Clock
 from telemetry import metrics

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 
-from actors.host.residents import Residents
+from actors.host.users.residents import Residents
 from actors.user import events as ev
 from roost.clock import Clock
 

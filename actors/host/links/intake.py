@@ -1,11 +1,11 @@
 """Takes the records that routers bring, each into the inbox of its user."""
 
-from actors.host.dead_letters import DeadLetters
-from actors.host.ownership import ShardOwnership
-from actors.host.peers import Peers
-from actors.host.residents import Residents
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
+from actors.host.links.links import Links
+from actors.host.links.ownership import ShardOwnership
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
+from actors.host.users.residents import Residents
+from actors.host.writes.dead_letters import DeadLetters
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 from actors.user import events as ev
@@ -21,7 +21,7 @@ class Intake:
     Args:
         shards: Those that are here.
         ownership: Knows whose log is over.
-        peers: Told of parts that are refused.
+        links: Told of parts that are refused.
         residents: Take the events.
         dead_letters: Take what cannot be decoded, or is not where it belongs.
         clock: Unix milliseconds.
@@ -31,12 +31,12 @@ class Intake:
         self,
         shards: ShardTable,
         ownership: ShardOwnership,
-        peers: Peers,
+        links: Links,
         residents: Residents,
         dead_letters: DeadLetters,
         clock: Clock,
     ) -> None:
-        self._shards, self._ownership, self._peers = shards, ownership, peers
+        self._shards, self._ownership, self._links = shards, ownership, links
         self._residents, self._dead_letters, self._clock = residents, dead_letters, clock
 
     def batch(self, link: Link, batch: msg.Batch) -> None:
@@ -48,7 +48,7 @@ class Intake:
             if shard is None or not is_reader or self._ownership.is_over(shard):
                 # A router that was paused does not know that another one read this shard meanwhile: it
                 # must open it again, else it would go on sending to a host that does not listen.
-                self._peers.refuse(link, part.shard)
+                self._links.refuse(link, part.shard)
                 continue
             self._part(shard, part)
             shard.run_waiting()

@@ -1,28 +1,16 @@
-"""A queue of one kind of write, and what all kinds share: tickets, answers, and the loop."""
+"""A queue of one kind of write: its loop, and the questions that wait for writes."""
 
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import structlog
-from msgspec import Struct
 
-from actors.host.offsets import Offsets
 from roost.tasks import backoff
 
 log = structlog.get_logger()
 
-
-class Ticket(Struct, frozen=True):
-    """One piece of durable work of one record."""
-
-    offsets: Offsets
-    offset: int
-
-
-Finished = Callable[[Sequence[Ticket]], None]
-"""Called with the tickets of every write that is durable."""
 
 Pair = tuple[str, str]
 """A user id, and the id of one of its devices or peers."""

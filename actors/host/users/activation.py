@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from actors.host.runtime import Runtime
-from actors.host.writer import Pending, Stores, Writer
+from actors.host.writes.writer import Pending, Stores, Writer
 from actors.user import events as ev
 from actors.user.events import Item
 from actors.user.view import receipt_of

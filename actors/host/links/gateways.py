@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from actors.host.loader import Loader
-from actors.host.peers import Peers
-from actors.host.questions import answer, event_of
-from actors.host.residents import Residents
-from actors.host.shard_table import ShardTable
-from actors.host.streams import StreamInfo, StreamKey, Streams, Watches
-from actors.host.writer import Writer
+from actors.host.links.links import Links
+from actors.host.shards.table import ShardTable
+from actors.host.streams.questions import answer, event_of
+from actors.host.streams.streams import StreamInfo, StreamKey, Streams, Watches
+from actors.host.users.loader import Loader
+from actors.host.users.residents import Residents
+from actors.host.writes.writer import Writer
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 from actors.user import events as ev
@@ -21,7 +21,7 @@ class GatewayMessages:
 
     Args:
         shards: Where each user belongs.
-        peers: Told of users who are not here.
+        links: Told of users who are not here.
         residents: The users.
         lines: The streams that are attached here, and whose presence goes where.
         loader: Refreshes users.
@@ -32,14 +32,14 @@ class GatewayMessages:
     def __init__(
         self,
         shards: ShardTable,
-        peers: Peers,
+        links: Links,
         residents: Residents,
         lines: tuple[Streams, Watches],
         loader: Loader,
         writer: Writer,
         clock: Clock,
     ) -> None:
-        self._shards, self._peers, self._residents = shards, peers, residents
+        self._shards, self._links, self._residents = shards, links, residents
         self._streams, self._watches = lines
         self._loader, self._writer, self._clock = loader, writer, clock
 
@@ -54,7 +54,7 @@ class GatewayMessages:
         """Make the call when the user's shard has caught up; refuse if it is not here."""
         shard = self._shards.of(user)
         if shard is None:
-            self._peers.refuse(link, self._shards.number_of(user))
+            self._links.refuse(link, self._shards.number_of(user))
         else:
             shard.when_ready(call)
 
@@ -121,7 +121,7 @@ class GatewayMessages:
             self._for_user(link, user, lambda user=user: self._watched(link, watch.watcher, user))  # type: ignore[misc]
 
     def _watched(self, link: Link, watcher: str, user: str) -> None:
-        if link in self._peers.gateways:  # it may have gone while this waited
+        if link in self._links.gateways:  # it may have gone while this waited
             self._watches.add(link, watcher, user)
             self._residents.post(user, ev.Watched(watcher))
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from actors.host.runtime import Runtime
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
-from actors.host.write_queue import Ticket
+from actors.host.shards.offsets import Ticket
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 

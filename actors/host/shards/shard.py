@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from actors.host.backlog import Backlog
-from actors.host.offsets import Offsets
+from actors.host.shards.backlog import Backlog
+from actors.host.shards.offsets import Offsets
 from actors.rpc.messages import Open
 
 

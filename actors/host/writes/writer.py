@@ -7,14 +7,15 @@ from typing import NamedTuple
 import structlog
 from msgspec import Struct, field
 
-from actors.host.appender import Appender
-from actors.host.conversations import ConversationQueue
-from actors.host.entries import EntryQueue
-from actors.host.receipts import CursorQueue, ReceiptQueue
-from actors.host.shard_table import ShardTable
-from actors.host.user_state import UserStateQueue
-from actors.host.wakeups import WakeupQueue
-from actors.host.write_queue import Answers, Finished, WriteQueue
+from actors.host.shards.offsets import Finished
+from actors.host.shards.table import ShardTable
+from actors.host.writes.appender import Appender
+from actors.host.writes.conversations import ConversationQueue
+from actors.host.writes.entries import EntryQueue
+from actors.host.writes.queue import Answers, WriteQueue
+from actors.host.writes.receipts import CursorQueue, ReceiptQueue
+from actors.host.writes.user_state import UserStateQueue
+from actors.host.writes.wakeups import WakeupQueue
 from roost.clock import Clock
 from roost.tasks import BackgroundTasks
 from storage.ports import Cache, LogWriter, Store

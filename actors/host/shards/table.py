@@ -1,6 +1,6 @@
 """The newest map, the shards that are open here, and the routers that read them."""
 
-from actors.host.shard import Shard
+from actors.host.shards.shard import Shard
 from actors.rpc.link import Link
 from actors.service import ClusterView
 from roost.ids import shard_of

@@ -2,12 +2,12 @@
 
 import structlog
 
-from actors.host.commits import Commits
-from actors.host.dead_letters import DeadLetters
-from actors.host.effect_executor import EffectExecutor
-from actors.host.loader import Loader
-from actors.host.residents import Resident, Residents, Waited
-from actors.host.write_queue import Ticket
+from actors.host.shards.commits import Commits
+from actors.host.shards.offsets import Ticket
+from actors.host.users.effect_executor import EffectExecutor
+from actors.host.users.loader import Loader
+from actors.host.users.residents import Resident, Residents, Waited
+from actors.host.writes.dead_letters import DeadLetters
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev

@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
 from actors.user import UserActor
 from actors.user import events as ev
 

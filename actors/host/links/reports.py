@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from actors.host.peers import Peers
+from actors.host.links.links import Links
 from actors.host.runtime import Runtime
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
 from actors.rpc import messages as msg
 from roost.clock import Clock
 
@@ -25,13 +25,13 @@ class Reports:
 
     Args:
         shards: The shards that are here.
-        peers: The gateways to tell.
+        links: The gateways to tell.
         clock: Unix milliseconds.
         runtime: Calls in a while.
     """
 
-    def __init__(self, shards: ShardTable, peers: Peers, clock: Clock, runtime: Runtime) -> None:
-        self._shards, self._peers, self._clock, self._runtime = shards, peers, clock, runtime
+    def __init__(self, shards: ShardTable, links: Links, clock: Clock, runtime: Runtime) -> None:
+        self._shards, self._links, self._clock, self._runtime = shards, links, clock, runtime
         self._cancel: Callable[[], None] | None = None
         self._followed: dict[int, int] = {}
         self._pressed: set[int] = set()
@@ -57,7 +57,7 @@ class Reports:
         telling = {number: looked[number] for number in self._pressed | pressed if number in looked}
         if telling:
             report = msg.Backlogs(telling, len(looked))
-            for link in self._peers.gateways:
+            for link in self._links.gateways:
                 if link.protocol >= _SINCE_PROTOCOL and not link.congested:
                     link.send(report)
         if any(each.unstored for each in looked.values()):

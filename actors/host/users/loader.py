@@ -6,12 +6,12 @@ from typing import Final, TypeVar
 
 import structlog
 
-from actors.host.activation import Activation
-from actors.host.dead_letters import DeadLetters
-from actors.host.questions import answer, answer_done
-from actors.host.residents import Resident, Residents
 from actors.host.runtime import Runtime
-from actors.host.streams import Streams
+from actors.host.streams.questions import answer, answer_done
+from actors.host.streams.streams import Streams
+from actors.host.users.activation import Activation
+from actors.host.users.residents import Resident, Residents
+from actors.host.writes.dead_letters import DeadLetters
 from actors.rpc import messages as msg
 from actors.user import UserActor
 from actors.user import effects as do

@@ -1,6 +1,7 @@
 """The queue of entries that are to be stored."""
 
-from actors.host.write_queue import Finished, Ticket, WriteQueue
+from actors.host.shards.offsets import Finished, Ticket
+from actors.host.writes.queue import WriteQueue
 from storage.ports import Store
 from storage.records import MailboxDocument
 from telemetry import metrics, traces

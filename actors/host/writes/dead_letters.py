@@ -5,9 +5,9 @@ from functools import partial
 import structlog
 
 from actors.host.runtime import Runtime
-from actors.host.shard import Shard
-from actors.host.write_queue import Finished, Ticket
-from actors.host.writer import Stores
+from actors.host.shards.offsets import Finished, Ticket
+from actors.host.shards.shard import Shard
+from actors.host.writes.writer import Stores
 from actors.rpc import messages as msg
 from roost.clock import Clock
 from roost.tasks import insist

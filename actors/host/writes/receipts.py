@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from actors.host.appender import Appender
-from actors.host.write_queue import Answers, Finished, Pair, Ticket, WriteQueue
+from actors.host.shards.offsets import Finished, Ticket
+from actors.host.writes.appender import Appender
+from actors.host.writes.queue import Answers, Pair, WriteQueue
 from storage.ports import Store
 from storage.records import Cursor, ReceiptRecord, encode_record
 from storage.topics import MAILBOX

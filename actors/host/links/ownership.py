@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import structlog
 
-from actors.host.commits import Commits
-from actors.host.peers import Peers
-from actors.host.residents import Residents
-from actors.host.shard import Shard
-from actors.host.shard_table import ShardTable
-from actors.host.writer import Writer
+from actors.host.links.links import Links
+from actors.host.shards.commits import Commits
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
+from actors.host.users.residents import Residents
+from actors.host.writes.writer import Writer
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 from actors.service import ClusterView
@@ -24,7 +24,7 @@ class ShardOwnership:
     Args:
         name: This host's.
         shards: Kept here.
-        peers: Told of what is given up.
+        links: Told of what is given up.
         residents: The users of the shards.
         writer: Hurried when others wait for what is written.
         commits: Tells routers what is stored.
@@ -35,13 +35,13 @@ class ShardOwnership:
         self,
         name: str,
         shards: ShardTable,
-        peers: Peers,
+        links: Links,
         residents: Residents,
         writer: Writer,
         commits: Commits,
         dropped: Callable[[Shard], None],
     ) -> None:
-        self._name, self._shards, self._peers = name, shards, peers
+        self._name, self._shards, self._links = name, shards, links
         self._residents, self._writer, self._commits = residents, writer, commits
         self._dropped = dropped
         self._since: dict[int, int] = {}  # the newest map that gave us a shard, as far as known here
@@ -78,7 +78,7 @@ class ShardOwnership:
         """
         for number in list(self._shards.open):
             self._give_up(number)
-        self._peers.tell_gateways_not_mine(-1)
+        self._links.tell_gateways_not_mine(-1)
         self._writer.hurry()
 
     def _give_up(self, number: int) -> None:
@@ -88,11 +88,11 @@ class ShardOwnership:
         """
         self._drop(number)
         self._shards.routers.pop(number, None)
-        self._peers.tell_routers_not_mine(number)
+        self._links.tell_routers_not_mine(number)
 
     def _drop(self, number: int) -> None:
         self._dropped(self._shards.open.pop(number))
-        self._peers.tell_gateways_not_mine(number)
+        self._links.tell_gateways_not_mine(number)
         log.info("shard_dropped", shard=number)
 
     # --- routers ----------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class ShardOwnership:
     def open(self, link: Link, opened: msg.Open) -> None:
         """A router reads a shard from now on."""
         if self._refuses(opened):
-            self._peers.refuse(link, opened.shard)
+            self._links.refuse(link, opened.shard)
             return
         known = self._shards.open.get(opened.shard)
         self._shards.routers[opened.shard] = link

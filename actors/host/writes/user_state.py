@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import structlog
 
-from actors.host.write_queue import Answers, WriteQueue
+from actors.host.writes.queue import Answers, WriteQueue
 from actors.user import effects as do
 from roost.clock import Clock
 from roost.errors import Unavailable

@@ -1,11 +1,11 @@
 """The links to gateways and routers."""
 
-from actors.host.shard_table import ShardTable
+from actors.host.shards.table import ShardTable
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 
 
-class Peers:
+class Links:
     """Everybody who is linked to this host.
 
     Attributes:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from actors.host.crash_loops import LOOP, FirstEntries
+from actors.host.streams.crash_loops import LOOP, FirstEntries
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 from roost.clock import Clock

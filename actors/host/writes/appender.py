@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from actors.host.shard_table import ShardTable
+from actors.host.shards.table import ShardTable
 from roost.ids import shard_of
 from storage.ports import LogWriter
 

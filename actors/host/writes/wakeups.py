@@ -1,7 +1,8 @@
 """The queue of wake-ups, which pushers read."""
 
-from actors.host.appender import Appender
-from actors.host.write_queue import Finished, Ticket, WriteQueue
+from actors.host.shards.offsets import Finished, Ticket
+from actors.host.writes.appender import Appender
+from actors.host.writes.queue import WriteQueue
 from storage.records import PushRecord, encode_push
 from storage.topics import PUSH
 
