@@ -117,7 +117,9 @@ class Crew:
             for keeper in self.of(role):
                 keeper.expect_held(held=False)
             current = [keeper for keeper in self.of(role) if keeper.current]
-            await asyncio.gather(*(self._tried(each, lambda handle: handle.resume_writes()) for each in current))
+            await asyncio.gather(
+                *(self._tried(each, lambda handle: handle.resume_writes()) for each in current)
+            )
 
     async def drained(self, role: str) -> bool:
         """Say whether every reader of the role has finished all that is in its log.

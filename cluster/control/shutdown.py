@@ -45,7 +45,10 @@ class Closing:
         left = await self._until_finished("router")
         self._held = True
         await asyncio.gather(
-            *(self._tried(each, lambda handle: handle.pause_writes(), ANSWER_S) for each in self._crew.of("host"))
+            *(
+                self._tried(each, lambda handle: handle.pause_writes(), ANSWER_S)
+                for each in self._crew.of("host")
+            )
         )
         left = await self._until_finished("router", still_s=0.0 if any(left) else self._patience.still_s)
         wakes = await self._until_finished("pusher")
