@@ -17,8 +17,25 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import ray_node
 from actors.role_process import NotBegun, RoleProcess
-from actors.service import Alive, ClusterView, Node
+from actors.service import RELEASE, Alive, ClusterView, Node
 from roost.errors import Unavailable
+
+__all__ = [
+    "NAMESPACE",
+    "RELEASE",
+    "RoleAway",
+    "RoleFailed",
+    "RoleHandle",
+    "connect_ray",
+    "find",
+    "here",
+    "leave_ray",
+    "node_address",
+    "nodes",
+    "run_tasks",
+    "spawn",
+    "start_ray",
+]
 
 NAMESPACE = "roost"
 _HEAD = "node:__internal_head__"
@@ -105,11 +122,11 @@ class RoleHandle:
         await self._call("apply", msgspec.msgpack.encode(view))
 
     async def pause_writes(self) -> None:
-        """Pause writes to the log; raises as `beat` does."""
+        """Pause its writes to the log; raises as `beat` does."""
         await self._call("pause_writes")
 
     async def resume_writes(self) -> None:
-        """Resume them; raises as `beat` does."""
+        """Resume its writes to the log; raises as `beat` does."""
         await self._call("resume_writes")
 
     async def status(self) -> dict[str, Any]:

@@ -142,11 +142,11 @@ class Service(Protocol):
         ...
 
     async def pause_writes(self) -> None:
-        """Pause writes to the log and return when none is in flight. Idempotent."""
+        """Pause writes to the log; returns when none is in flight. Idempotent."""
         ...
 
     async def resume_writes(self) -> None:
-        """Resume writes. Called after `apply` when the log was recreated. Idempotent."""
+        """Resume writes to the log. Called after `apply` when the log was recreated. Idempotent."""
         ...
 
     async def status(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class Gateway:
         await self.deps.log_writer.pause()
 
     async def resume_writes(self) -> None:
-        """Resume them."""
+        """Let writes go on."""
         self.deps.log_writer.resume()
 
     async def status(self) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from actors.ray_actor import RoleHandle
-from actors.service import RELEASE, ClusterView, Node
+from actors.ray_actor import RELEASE, RoleHandle
+from actors.service import ClusterView, Node
 from cluster.control.growth import stretched
 from cluster.control.log_lifecycle import LogKeeper, LogRefused
 from cluster.control.membership import RUNNING, Membership, Patience

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 import structlog
 from msgspec import Struct, field
 
-from actors.ray_actor import RoleFailed
-from actors.service import RELEASE, Node
+from actors.ray_actor import RELEASE, RoleFailed
+from actors.service import Node
 from cluster.control.growth import NotGrown, more_for, refusal
 from cluster.control.node_placement import ROLES, next_move
 from cluster.control.roles import Crew

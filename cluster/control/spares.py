@@ -13,8 +13,8 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct, field
 
-from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
-from actors.service import RELEASE, Alive
+from actors.ray_actor import RELEASE, RoleAway, RoleFailed, RoleHandle
+from actors.service import Alive
 from cluster.control.deaths import Deathwatch
 from cluster.control.membership import RESTARTING, RUNNING, STARTING
 

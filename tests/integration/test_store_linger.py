@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.host.shards.offsets import Offsets, Ticket
 from actors.host.shards.table import ShardTable
+from actors.host.shards.tickets import Ticket
 from actors.host.writes.writer import Stores, Writer
+from actors.offsets import Offsets
 from cluster.local import servers as specs
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.ray_actor import RoleAway, RoleHandle
-from actors.service import RELEASE, Alive, Node
+from actors.ray_actor import RELEASE, RoleAway, RoleHandle
+from actors.service import Alive, Node
 from cluster.control import spares as module
 from cluster.control.membership import Membership, Patience
 from cluster.control.roles import Crew

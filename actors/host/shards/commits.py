@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from actors.host.runtime import Runtime
-from actors.host.shards.offsets import Ticket
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
+from actors.host.shards.tickets import Ticket
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 

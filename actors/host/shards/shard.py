@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from actors.host.shards.backlog import Backlog
-from actors.host.shards.offsets import Offsets
+from actors.offsets import Offsets
 from actors.rpc.messages import Open
 
 

@@ -3,7 +3,7 @@
 import structlog
 
 from actors.host.shards.commits import Commits
-from actors.host.shards.offsets import Ticket
+from actors.host.shards.tickets import Ticket
 from actors.host.users.effect_executor import EffectExecutor
 from actors.host.users.loader import Loader
 from actors.host.users.residents import Resident, Residents, Waited

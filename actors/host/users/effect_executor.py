@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from actors.host.shards.offsets import Ticket
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
+from actors.host.shards.tickets import Ticket
 from actors.host.streams.questions import answer
 from actors.host.streams.streams import Streams, Watches
 from actors.host.users.deadlines import Deadlines

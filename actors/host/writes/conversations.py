@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from actors.host.shards.offsets import Finished, Ticket
+from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.queue import Answers, Pair, WriteQueue
 from storage.ports import Store
 from storage.records import Conversation

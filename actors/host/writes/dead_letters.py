@@ -5,8 +5,8 @@ from functools import partial
 import structlog
 
 from actors.host.runtime import Runtime
-from actors.host.shards.offsets import Finished, Ticket
 from actors.host.shards.shard import Shard
+from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.writer import Stores
 from actors.rpc import messages as msg
 from roost.clock import Clock

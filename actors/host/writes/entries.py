@@ -1,6 +1,6 @@
 """The queue of entries that are to be stored."""
 
-from actors.host.shards.offsets import Finished, Ticket
+from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.queue import WriteQueue
 from storage.ports import Store
 from storage.records import MailboxDocument

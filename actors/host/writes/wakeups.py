@@ -1,6 +1,6 @@
 """The queue of wake-ups, which pushers read."""
 
-from actors.host.shards.offsets import Finished, Ticket
+from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.appender import Appender
 from actors.host.writes.queue import WriteQueue
 from storage.records import PushRecord, encode_push

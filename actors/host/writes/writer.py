@@ -7,8 +7,8 @@ from typing import NamedTuple
 import structlog
 from msgspec import Struct, field
 
-from actors.host.shards.offsets import Finished
 from actors.host.shards.table import ShardTable
+from actors.host.shards.tickets import Finished
 from actors.host.writes.appender import Appender
 from actors.host.writes.conversations import ConversationQueue
 from actors.host.writes.entries import EntryQueue

@@ -1,8 +1,4 @@
-"""The records of a shard that are not wholly in the stores yet. Pure."""
-
-from collections.abc import Callable, Sequence
-
-from msgspec import Struct
+"""Which records of a shard are wholly in the stores. Pure."""
 
 
 class Offsets:
@@ -42,14 +38,3 @@ class Offsets:
         first = next(iter(self._open)) == offset
         del self._open[offset]
         return first
-
-
-class Ticket(Struct, frozen=True):
-    """One piece of durable work of one record."""
-
-    offsets: Offsets
-    offset: int
-
-
-Finished = Callable[[Sequence[Ticket]], None]
-"""Called with the tickets of every write that is durable."""
