@@ -1,17 +1,10 @@
-"""A role becomes a Ray actor, and callers get a plain asynchronous handle. Only `ray_node` knows Ray, too.
+"""Roles as Ray actors, with plain asynchronous handles for those who call them. Ray's exceptions end here.
 
-Arguments and answers cross as MessagePack or JSON, so that Ray never pickles our types and a role of
-another version fails with a decoding error instead of something strange. Ray's exceptions end here.
+Only `ray_node`, which starts Ray, and `worker`, which Ray starts, know it, too.
 """
 
 import asyncio
-import gc
-import os
-import threading
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from importlib.metadata import entry_points, version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +16,34 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import ray_node
-from actors.service import INCARNATION, Alive, Node, Service
+from actors.role_process import NotBegun, RoleProcess
+from actors.service import RELEASE, Alive, Node
 from roost.errors import Unavailable
-from storage.records import VERSION, ShardMap
+from storage.records import ShardMap
+
+__all__ = [
+    "NAMESPACE",
+    "RELEASE",
+    "RoleAway",
+    "RoleFailed",
+    "RoleHandle",
+    "connect_ray",
+    "find",
+    "here",
+    "leave_ray",
+    "node_address",
+    "nodes",
+    "run_tasks",
+    "spawn",
+    "start_ray",
+]
 
 NAMESPACE = "roost"
-GROUP = "roost.roles"
-RELEASE = version("roost")
-"""What this process runs. Read once: it is on the disk, and every heartbeat says it."""
-
 _HEAD = "node:__internal_head__"
 _PARALLEL_CALLS = 100
 _CALL_S = 30.0
-_SPARE_NICENESS = 15
 
 log = structlog.get_logger()
-
-Builder = Callable[[str, str], Awaitable[Service]]
-"""Makes a role's service from its name and the settings as JSON."""
 
 
 class RoleAway(Unavailable):
@@ -51,139 +54,9 @@ class RoleFailed(Exception):  # noqa: N818 -- named for what happened
     """The role answered with an exception; the message names it."""
 
 
-def builder_of(role: str) -> Builder:
-    """Return what an installed distribution names as the builder of the role.
-
-    Raises:
-        LookupError: Nobody offers such a role.
-    """
-    for entry in entry_points(group=GROUP, name=role):
-        found: Builder = entry.load()
-        return found
-    raise LookupError(f"No installed distribution offers the role {role!r} (entry points {GROUP!r}).")
-
-
-class _RoleActor:
-    """A role in its process. One life of the process is one incarnation of the service.
-
-    Which role that is, is said by the first `beat` of that life: a spare can become any.
-    """
-
-    def __init__(self, role: str, name: str, settings_json: str, builder: str, *, eager: bool) -> None:
-        self._role, self._name = role, name
-        self._settings_json, self._builder, self._eager = settings_json, builder, eager
-        self._lock = asyncio.Lock()
-        self._service: Service | None = None
-        self._address: tuple[str, int] | None = None
-        self._starting = asyncio.get_running_loop().create_task(self._start_eagerly()) if eager else None
-
-    async def warm(self, loader: str) -> bytes:
-        """Load what any role needs, with little claim to processor time; say who is here."""
-        with ThreadPoolExecutor(1) as own_thread:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(own_thread, _load_all, loader, self._settings_json)
-        return msgspec.msgpack.encode(self._alive())
-
-    async def beat(self, role: str = "", name: str = "") -> bytes:
-        """Start the service on the first call of this life; say who is here, and its figures.
-
-        Args:
-            role: Which to be; '': the one that the process was made for.
-            name: Its name.
-        """
-        service = await self._started(role or self._role, name or self._name)
-        return msgspec.msgpack.encode((self._alive(), await service.status()))
-
-    def _alive(self) -> Alive:
-        at = here()
-        return Alive(INCARNATION, os.getpid(), at.address, at.id, self._address, RELEASE, VERSION)
-
-    async def apply(self, view: bytes) -> None:
-        await (await self._begun()).apply(msgspec.msgpack.decode(view, type=ShardMap))
-
-    async def pause_writes(self) -> None:
-        await (await self._begun()).pause_writes()
-
-    async def resume_writes(self) -> None:
-        await (await self._begun()).resume_writes()
-
-    async def status(self) -> bytes:
-        return msgspec.msgpack.encode(await (await self._begun()).status())
-
-    async def metrics(self) -> bytes:
-        return await (await self._begun()).metrics()
-
-    async def tell(self, message: bytes) -> bytes:
-        """Pass an operator's message to a service that takes such; answers with its answer."""
-        service: Any = await self._begun()
-        return msgspec.msgpack.encode(await service.tell(msgspec.msgpack.decode(message)))
-
-    async def stop(self) -> list[str]:
-        return await self._service.stop() if self._service is not None else []
-
-    async def _begun(self) -> Service:
-        """Return the service; only a beat says which one a life begins, and only one who is eager knows."""
-        if self._eager:
-            return await self._started(self._role, self._name)
-        async with self._lock:
-            if self._service is None:
-                raise _NotBegun
-            return self._service
-
-    async def _started(self, role: str, name: str) -> Service:
-        async with self._lock:
-            if self._service is None:
-                build = _load(self._builder) if self._builder else builder_of(role)
-                service = await build(name, self._settings_json)
-                self._address = await service.start()
-                self._service = service
-                self._role, self._name = role, name
-                _collect_seldom()
-            elif name != self._name:
-                raise LookupError(f"This process is {self._name}, and not {name}.")
-            return self._service
-
-    async def _start_eagerly(self) -> None:
-        """Start without being asked: nobody looks after the one who looks after the others."""
-        while self._service is None:
-            try:
-                await self._started(self._role, self._name)
-            except Exception:  # a process that gives up would be restarted only to fail again
-                log.exception("start_failed", role=self._role, name=self._name)
-                await asyncio.sleep(1.0)
-
-
-class _NotBegun(Exception):  # noqa: N818 -- named for what happened
-    """This life of the process has not begun to be a role."""
-
-
-def _collect_seldom() -> None:
-    """Leave what was loaded out of garbage collection, and look at the rest less often.
-
-    Records, frames and entries come and go by reference counts; the collector's own rounds over all
-    of them were a tenth of a busy role's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
-def _load_all(loader: str, settings_json: str) -> None:
-    """Load the builders of all roles, and what the loader adds.
-
-    Niceness belongs to a thread on Linux, and cannot be taken back: the thread that calls this keeps it.
-    """
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _SPARE_NICENESS)
-    for entry in entry_points(group=GROUP):
-        entry.load()
-    _load(loader)(settings_json)
-    gc.collect()
-    gc.freeze()
-
-
-def _load(path: str) -> Any:
-    module, _, attribute = path.partition(":")
-    return getattr(import_module(module), attribute)
+class _RoleActor(RoleProcess):
+    def __init__(self, role: str, name: str, settings_json: str, *, eager: bool) -> None:
+        super().__init__(role, name, settings_json, here, eager=eager)
 
 
 _OPTIONS: dict[str, Any] = {
@@ -285,7 +158,7 @@ class RoleHandle:
             async with asyncio.timeout(timeout_s):
                 return await getattr(self._actor, method).remote(*arguments)
         except RayTaskError as exc:
-            if isinstance(exc.cause, _NotBegun):
+            if isinstance(exc.cause, NotBegun):
                 raise RoleAway(f"{self.name} has not begun yet.") from exc
             raise RoleFailed(f"{self.name}.{method} failed: {exc.cause!r}") from exc
         except (RayActorError, GetTimeoutError, TimeoutError) as exc:
@@ -303,6 +176,9 @@ def start_ray(temp: Path, workers: int) -> str:
     Args:
         temp: Folder for its sockets; short, since a socket's path has at most 107 bytes.
         workers: How many processes to start at once, for roles that will soon be made.
+
+    Raises:
+        UnsuitableRayError: This is not the Ray that `ray_node` can start.
     """
     address = ray_node.start(temp, workers)
     connect_ray(address)
@@ -379,7 +255,6 @@ def spawn(
     name: str,
     settings_json: str,
     *,
-    builder: str = "",
     eager: bool = False,
     node_id: str = "",
     process: str = "",
@@ -392,7 +267,6 @@ def spawn(
         role: Which builder is looked up.
         name: Name of the role in the cluster, for example ``host-1``.
         settings_json: Handed to the builder.
-        builder: ``module:function`` to use instead of the entry point.
         eager: Start the service without waiting for `beat`, and have Ray start it again whenever it ends;
             whoever is not eager is started again by who looks after them.
         node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
@@ -410,7 +284,7 @@ def spawn(
         options["max_restarts"] = -1
     if node_id:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=True)
-    actor = RoleActor.options(**options).remote(home, process, settings_json, builder, eager=eager)
+    actor = RoleActor.options(**options).remote(home, process, settings_json, eager=eager)
     return RoleHandle(role, name, actor, process)
 
 

@@ -1,7 +1,8 @@
 """Ray's head on this machine, with the daemons that actors need and no others.
 
 ``ray.init`` would start a dashboard, an autoscaler, a log monitor and two agents as well, and has no switch
-to leave them out. ``Node`` is what it is made of, and what is done to it here hangs on Ray's version.
+to leave them out. ``Node`` is what it is made of, and private: `start` first looks whether this is the Ray
+that is expected here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import ray
-import structlog
 from ray import _raylet
 from ray._private import services
 from ray._private.node import Node
@@ -19,9 +19,10 @@ from ray._private.parameter import RayParams
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
 """Ray's least; nothing of ours goes through its object store."""
 
-_TRIED: Final = ("2.60.",)
-"""Versions of Ray whose raylet is known to run without its agents."""
+SUPPORTED: Final = "2.60"
+"""Version of Ray whose private parts are used here, as in ``pyproject.toml``."""
 
+_WORKERS: Final = "--num_prestart_python_workers="
 _AGENTS: Final = ("--dashboard_agent_command=", "--runtime_env_agent_command=")
 _AGENT_PORTS: Final = (
     "METRICS_AGENT_PORT_NAME",
@@ -33,7 +34,9 @@ _WORKER: Final = Path(__file__).with_name("worker.py")
 _NO_PORT: Final = -1
 """What an agent writes down that could not listen."""
 
-log = structlog.get_logger()
+
+class UnsuitableRayError(RuntimeError):
+    """The Ray that is installed cannot be started in this way."""
 
 
 class _QuietNode(Node):
@@ -59,24 +62,28 @@ class _QuietNode(Node):
         The raylet insists on a command for each agent and takes a blank for none. It then waits for files in
         which the agents say their ports: they are there already.
         """
-        changed = {"--num_prestart_python_workers=": str(self.workers)}
-        if ray.__version__.startswith(_TRIED):
-            changed |= dict.fromkeys(_AGENTS, " ")
-            for name in _AGENT_PORTS:
-                port = getattr(_raylet, name)
-                _raylet.persist_port(  # type: ignore[attr-defined]  # not in its stub
-                    self._session_dir, self._node_id, port, _NO_PORT
-                )
-        else:
-            log.warning("ray_agents_kept", version=ray.__version__, tried=_TRIED)
-        return [_replaced(argument, changed) for argument in command]
+        for name in _AGENT_PORTS:
+            port = getattr(_raylet, name)
+            _raylet.persist_port(  # type: ignore[attr-defined]  # not in its stub
+                self._session_dir, self._node_id, port, _NO_PORT
+            )
+        options = {_WORKERS: str(self.workers)} | dict.fromkeys(_AGENTS, " ")
+        return changed_command(command, options)
 
 
-def _replaced(argument: str, changed: dict[str, str]) -> str:
-    for option, value in changed.items():
-        if argument.startswith(option):
-            return option + value
-    return argument
+def changed_command(command: Sequence[str], options: dict[str, str]) -> list[str]:
+    """Return the command with other values of these options.
+
+    Raises:
+        UnsuitableRayError: It has not every one of them.
+    """
+    changed = [argument.partition("=")[0] + "=" for argument in command]
+    if missing := options.keys() - set(changed):
+        raise _unsuitable(f"its raylet takes no {', '.join(sorted(missing))}")
+    return [
+        option + options[option] if option in options else argument
+        for option, argument in zip(changed, command, strict=True)
+    ]
 
 
 @contextmanager
@@ -93,13 +100,42 @@ def _process_started_by(change: Any) -> Iterator[None]:
 _own: list[_QuietNode] = []
 
 
+def check() -> None:
+    """Look whether Ray has what is used here.
+
+    Raises:
+        UnsuitableRayError: It is another version, or lacks some of it.
+    """
+    if not ray.__version__.startswith(f"{SUPPORTED}."):
+        raise _unsuitable("its private parts may have changed")
+    needed: dict[Any, tuple[str, ...]] = {
+        services: ("start_ray_process",),
+        Node: ("start_api_server", "start_raylet", "dead_processes", "kill_all_processes", "gcs_address"),
+        _raylet: ("persist_port", *_AGENT_PORTS),
+    }
+    for owner, names in needed.items():
+        if missing := [name for name in names if not hasattr(owner, name)]:
+            raise _unsuitable(f"its {owner.__name__} lacks {', '.join(missing)}")
+
+
+def _unsuitable(why: str) -> UnsuitableRayError:
+    return UnsuitableRayError(
+        f"Roost starts Ray {SUPPORTED} by private parts of it; this is Ray {ray.__version__}, and {why}. "
+        f"Install the version that Roost asks for: pip install 'ray=={SUPPORTED}.*'"
+    )
+
+
 def start(temp: Path, workers: int) -> str:
     """Start the daemons and return the cluster's address; they end with the thread that calls this.
 
     Args:
         temp: Folder for sockets; short, since a socket's path has at most 107 bytes.
         workers: How many processes to start at once, for actors that will soon be made.
+
+    Raises:
+        UnsuitableRayError: See `check`.
     """
+    check()
     parameters = RayParams(
         num_cpus=0,
         num_gpus=0,
@@ -118,7 +154,7 @@ def start(temp: Path, workers: int) -> str:
 
 
 def dead_daemons() -> list[str]:
-    """Return which of the daemons that `start` started are not there any more."""
+    """Return which of the daemons that `start` started are no longer there."""
     return [name for node in _own for name, _ in node.dead_processes()]  # type: ignore[no-untyped-call]
 
 

@@ -1,6 +1,7 @@
 """What every role is to the one who runs it: started, shown the map, asked how it is, stopped."""
 
 import secrets
+from importlib.metadata import version
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -9,6 +10,9 @@ from storage.records import ShardMap
 
 INCARNATION: Final = secrets.token_hex(8)
 """This life of the process: another one of the same name has another."""
+
+RELEASE: Final = version("roost")
+"""What this process runs. Read once: it is on the disk, and every heartbeat says it."""
 
 DOUBT_S: Final = 1.25
 """A role that was not visited for so long may have missed a map, and that a log is gone.

@@ -64,7 +64,7 @@ async def build_router(name: str, settings_json: str) -> Service:
 
 async def build_host(name: str, settings_json: str) -> Service:
     """Build a host."""
-    from actors.host import ActorHost, HostSettings  # noqa: PLC0415 -- likewise
+    from actors.host import ActorHost, HostSettings, Stores  # noqa: PLC0415 -- likewise
 
     settings = settings_of("host", name, settings_json)
     keyring = open_keyring(settings)
@@ -72,9 +72,7 @@ async def build_host(name: str, settings_json: str) -> Service:
     cache, writer = open_cache(settings), await open_writer(settings)
     host = ActorHost(
         name,
-        store,
-        cache,
-        writer,
+        Stores(store, cache, writer),
         keyring.cluster_secret,
         now_ms,
         HostSettings(

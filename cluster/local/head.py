@@ -56,10 +56,14 @@ class RayHead:
             )
         try:
             async with asyncio.timeout(_START_S):
-                self.address = json.loads(await self._lines().readline())["address"]
+                first = json.loads(await self._lines().readline())
         except (TimeoutError, ValueError) as exc:
             await self.end()
             raise Unavailable(f"Ray did not start; see {log}.") from exc
+        if "unsuitable" in first:
+            await self.end()
+            raise Unavailable(first["unsuitable"])
+        self.address = first["address"]
         self._reading = asyncio.create_task(self._read(), name="ray head")
         return self.address
 

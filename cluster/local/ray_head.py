@@ -129,12 +129,17 @@ def main() -> None:
     prepare_ray(data)
     logging.getLogger("ray").setLevel(logging.ERROR)
     from actors.ray_actor import leave_ray, start_ray  # noqa: PLC0415 -- reads its variables when it is loaded
+    from actors.ray_node import UnsuitableRayError  # noqa: PLC0415 -- likewise
 
     temp = short_temp(data)
     shutil.rmtree(temp, ignore_errors=True)  # what a killed run left; nobody else uses this data folder
     temp.mkdir(parents=True)
     head = _Head(out)
-    head.say({"address": start_ray(temp, workers)})
+    try:
+        head.say({"address": start_ray(temp, workers)})
+    except UnsuitableRayError as exc:
+        head.say({"unsuitable": str(exc)})
+        return
     asyncio.run(head.serve())
     leave_ray()
     shutil.rmtree(temp, ignore_errors=True)

@@ -1,110 +1,77 @@
-"""A host of the run: the real inboxes, shards and outlets, without an event loop around them."""
+"""A host of the run: the real one, on a runtime whose calls and tasks are steps of the run."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, cast
 
-from actors.host.activation import RECENT, Activation, _gap, _item, tail_after
-from actors.host.effect_executor import Outlets, StreamKey
-from actors.host.inboxes import Inboxes
-from actors.host.links import FromLinks
-from actors.host.shard import Shard
-from actors.host.state import HostState, Resident
-from actors.host.writer import Writer
+from actors.host import ActorHost, Stores
+from actors.host.streams.streams import StreamKey
+from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
-from actors.user.view import receipt_of
 from roost.clock import Clock
 from roost.errors import Unavailable
 from sim.deterministic.invariants import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
 from sim.deterministic.turns import Fate, Task, Turn, finish
-from storage.records import ShardMap
-
-T = TypeVar("T")
-
-WRITES = ("documents", "rows", "receipts", "cursors", "rest", "wakes")
+from storage.records import Dead, ShardMap
 
 Watcher = Callable[[str, do.Effect], None]
 """Sees every effect of every actor: the user, and the effect."""
 
 
-class QueuesOnly(Writer):
-    """The writer's queues and writes; when a write begins is a step of the run."""
+class StepRuntime:
+    """Stands in for the event loop.
 
-    async def _collect(self, name: str, seconds: float) -> None:  # noqa: ARG002 -- time is not waited for here
-        self._hurry[name].clear()
+    Attributes:
+        tasks: What waits for an answer of a store, or for time to pass.
+    """
 
-    def due(self, kind: str) -> bool:
-        """Say whether a write of this kind has something to do."""
-        waiting: dict[str, Sequence[object]] = {
-            "documents": self._documents,
-            "rows": [*self._rows, *self._rows_out, *self._floors],
-            "receipts": [*self._receipts, *self._cursors],
-            "cursors": list(self._settled),
-            "rest": [*self._blocks, *self._came, *self._presence],
-            "wakes": self._wakes,
-        }
-        return bool(waiting[kind])
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], None]] = []
+        self.tasks: list[Task] = []
 
-    async def write(self, kind: str) -> None:
-        """Do one round of writes of this kind; what fails stays queued."""
-        body: Callable[[], Awaitable[None]] = getattr(self, f"_write_{kind}")
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call when this step is done."""
+        self._calls.append(call)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002
+        """Reports to gateways are not part of the run."""
+        return lambda: None
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run to the first call of a store."""
+        task = Task(getattr(work, "__name__", "task"), work)
+        if not task.over:
+            self.tasks.append(task)
+
+    async def sleep(self, seconds: float) -> None:  # noqa: ARG002 -- time passes when the run says so
+        """Wait for a turn."""
+        await Turn()
+
+    async def gather(self, *calls: Coroutine[Any, Any, Any]) -> Sequence[Any]:
+        """Await one after another."""
         try:
-            await body()
-        except Unavailable:
-            return
+            return [await call for call in calls]
+        finally:
+            for call in calls:
+                call.close()
+
+    async def stop(self) -> None:
+        """A host of the run is killed, never stopped."""
+
+    def run(self) -> None:
+        """Make the calls of this step, and those that follow from them."""
+        while self._calls:
+            self._calls.pop(0)()
 
 
-class Lookups(Activation):
-    """The look-ups, one after another."""
-
-    async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
-        loaded: dict[str, ev.Loaded] = {}
-        for user, floor in floors.items():
-            accounts = await self._store.users_by_id([user])
-            devices = await self._store.devices_of([user])
-            cursors = await self._store.cursors_of([user])
-            blocks = await self._store.blocks_of([user])
-            rows = await self._store.conversations_of([user])
-            after = tail_after(cursors[user], floor)
-            tail = await self._store.tail(user, after, floor, RECENT)
-            loaded[user] = ev.Loaded(
-                user=accounts[user],
-                devices=tuple(devices[user]),
-                cursors=cursors[user],
-                blocks=tuple(blocks[user]),
-                rows=tuple(rows[user]),
-                newest=tail[-1].greatest if tail else "",
-                tail=tail[-1].seq if tail else 0,
-                handled=floor - 1,
-                recent=tuple(_item(document) for document in tail),
-            )
-        return loaded
-
-    async def facts(self, wanted: dict[str, list[ev.Unknown]]) -> dict[str, ev.Facts]:
-        """Look up what the events of these users lack."""
-        return {user: await self._facts_of(user, unknown) for user, unknown in wanted.items()}
-
-    async def page(
-        self, user: str, after: int, upto: int, limit: int
-    ) -> tuple[tuple[ev.Item, ...], int, bool]:
-        """Read stored entries; the rows after the documents, as it may happen."""
-        documents = await self._store.range(user, after, upto, limit)
-        rows = await self._store.receipts_after(user, after, upto)
-        through = documents[-1].seq if len(documents) >= limit else upto
-        items = [_item(document) for document in documents]
-        items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
-        items.sort(key=lambda item: item.seq)
-        return tuple(items), through, _gap(documents, after)
-
-
-class Host(Inboxes, FromLinks):
+class Host(ActorHost):
     """One life of a host.
 
     Attributes:
-        tasks: What waits for an answer of a store.
+        life: Its name.
     """
 
     def __init__(
@@ -117,16 +84,18 @@ class Host(Inboxes, FromLinks):
         actor: type[UserActor] = UserActor,
     ) -> None:
         store, cache, log = servers
-        slow, quick = cast("Any", Slow(store)), cast("Any", Slow(cache))
-        HostState.__init__(self, name, slow, quick, SlowWriter(log), b"", clock)
-        self._incarnation = life
-        self._writer: QueuesOnly = QueuesOnly(slow, quick, self._log, self._finished, self._answered, clock)
-        self._activation = Lookups(slow, quick, self._writer, life)
-        self._outlets = Outlets(self._writer, clock)
-        self._writer.shards = len(log.shards)
-        self._watcher = watcher
-        self._actor = actor
-        self.tasks: list[Task] = []
+        self.life = life
+        self._steps = StepRuntime()
+        self._failures: list[Exception] = []
+        super().__init__(
+            name,
+            Stores(cast("Any", HostStore(store)), cast("Any", Slow(cache)), SlowWriter(log)),
+            b"",
+            clock,
+            runtime=self._steps,
+            make_actor=_watched(actor, watcher, self._failures),
+        )
+        self._shards.count = len(log.shards)
         self._writing: dict[str, Task] = {}
 
     # --- steps of the run ---
@@ -134,30 +103,32 @@ class Host(Inboxes, FromLinks):
     def received(self, link: Any, messages: list[Any]) -> None:
         """Turn messages into events, and handle what can be."""
         super().received(link, messages)
-        self._run_all()
+        self.run()
 
     def closed(self, link: Any) -> None:
         """Detach the streams of a gateway that is gone; forget a router."""
         super().closed(link)
-        self._run_all()
+        self.run()
 
     def learn(self, view: ShardMap) -> None:
         """Take the map."""
         finish(self.apply(view))
-        self._run_all()
+        self.run()
 
     def writes(self) -> list[str]:
         """Return the kinds of write that could begin."""
-        return [kind for kind in WRITES if kind not in self._writing and self._writer.due(kind)]
+        return [q.name for q in self._writer.queues if q.name not in self._writing and q.waiting]
 
     def write(self, kind: str) -> bool:
         """Begin a write."""
-        if kind in self._writing or not self._writer.due(kind):
+        if kind not in self.writes():
             return False
-        task = Task(kind, self._writer.write(kind))
+        queue = next(each for each in self._writer.queues if each.name == kind)
+        task = Task(kind, _written(queue))
         if not task.over:
             self._writing[kind] = task
             self.tasks.append(task)
+        self.run()
         return True
 
     def go_on(self, index: int, fate: Fate) -> bool:
@@ -169,127 +140,106 @@ class Host(Inboxes, FromLinks):
         if task.over:
             self.tasks.remove(task)
             self._writing = {kind: each for kind, each in self._writing.items() if each is not task}
-        self._run_all()
+        self.run()
         return True
 
     def tick(self) -> None:
         """Let every actor look at the clock: deadlines are not kept one by one."""
-        for user, resident in list(self._residents.items()):
-            if resident.actor is not None:
-                self._post(user, ev.TimePassed())
-        self._run_all()
+        for user in [user for user, _ in self.actors()]:
+            self.post(user, ev.TimePassed())
+
+    def post(self, user: str, event: ev.Event) -> None:
+        """Let something happen to a user."""
+        self._residents.post(user, event)
+        self.run()
 
     def passivate(self, user: str) -> bool:
         """Let an idle actor go."""
         resident = self._residents.get(user)
-        if resident is None or resident.actor is None or resident.waiting or resident.inbox:
-            return False
-        actor = resident.actor
-        actor.head.trim(resident.shard.stored_seq, actor.head.handled, 0)
-        if not actor.idle:
-            return False
-        del self._residents[user]
-        self._spawn(self._activation.put({user: actor.snapshot()}))
-        return True
+        snapshot = None if resident is None else self._passivation.passivate(user, resident)
+        if snapshot is not None:
+            self._runtime.spawn(self._activation.put({user: snapshot}))
+        return snapshot is not None
+
+    def run(self) -> None:
+        """Do what a turn of the event loop would."""
+        self._steps.run()
+        if self._failures:
+            raise self._failures[0]
+
+    # --- what the run asks ---
 
     def has_all_of(self, shard: int, since: int) -> bool:
         """Say whether the shard is here since this map, with all that was in its log."""
-        known = self._shards.get(shard)
+        known = self._shards.open.get(shard)
         return known is not None and known.ready and known.since == since
 
     @property
-    def life(self) -> str:
-        """This life's name."""
-        return self._incarnation
+    def tasks(self) -> list[Task]:
+        """What waits for an answer of a store."""
+        return self._steps.tasks
 
     @property
     def version(self) -> int:
         """Version of the map it goes by."""
-        return self._view.version if self._view is not None else 0
+        return self._shards.version
 
     @property
     def users(self) -> list[str]:
         """The users who are here."""
-        return list(self._residents)
+        return [user for user, _ in self._residents.items()]
 
     def actors(self) -> Iterator[tuple[str, UserActor]]:
         """Yield the users who are loaded, with their actors."""
-        for user, resident in self._residents.items():
-            if resident.actor is not None:
-                yield user, resident.actor
+        return self._residents.actors()
 
     @property
     def shards(self) -> list[int]:
         """The shards that are here."""
-        return list(self._shards)
+        return list(self._shards.open)
 
     def streams(self) -> list[StreamKey]:
         """Return the streams that are attached here."""
-        return [info.key for info in self._outlets.streams.values()]
+        return [info.key for info in self._streams.by_number.values()]
 
     def numbers(self, user: str) -> set[int]:
         """Return this host's numbers of a user's streams."""
-        return {number for number, info in self._outlets.streams.items() if info.user == user}
+        return {number for number, info in self._streams.by_number.items() if info.user == user}
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing waits to be written or looked up."""
         return not self.tasks and not self.writes()
 
-    # --- in place of the event loop ---
 
-    def _run(self, user: str, resident: Resident) -> None:
-        if not resident.waiting:
-            self._runnable[user] = resident
+class HostStore(Slow):
+    """MongoDB as a host sees it. No record of a run is one that cannot be handled."""
 
-    def _run_all(self) -> None:
-        while self._runnable:
-            self._turn()
-        self._tell_all_stored()
+    async def bury(self, letters: Sequence[Dead]) -> None:
+        """Take dead letters."""
+        raise Violation("poison", repr(letters))
 
-    def _finished(self, tickets: Sequence[Any]) -> None:
-        for ticket in tickets:
-            ticket.offsets.done(ticket.offset)
 
-    def _spawn(self, coroutine: Any) -> None:
-        task = Task(getattr(coroutine, "__name__", "task"), coroutine)
-        if not task.over:
-            self.tasks.append(task)
+async def _written(queue: WriteQueue) -> None:
+    """Do one round of writes; what fails stays queued."""
+    try:
+        await queue.write()
+    except Unavailable:
+        return
 
-    async def _pause(self) -> None:
-        await Turn()
 
-    def _new_actor(self, loaded: ev.Loaded) -> UserActor:
-        return self._actor(loaded)
+def _watched(actor: type[UserActor], watcher: Watcher, failures: list[Exception]) -> type[UserActor]:
+    """Return actors whose effects are watched, and whose failures are kept: a host goes on after one."""
 
-    async def _refresh(self, user: str, token: object) -> None:
-        accounts = await self._insist(lambda: self._store.users_by_id([user]))
-        devices = await self._insist(lambda: self._store.devices_of([user]))
-        if user in self._residents:
-            self._post(user, ev.Refreshed(token, accounts[user], tuple(devices[user])))
-        else:
-            self._activation.outdate(lambda each: each == user)
-            self._answered(token)
-
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        while True:
+    class Watched(actor):  # type: ignore[misc, valid-type]  # mypy takes no variable for a class
+        def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
             try:
-                return await call()
-            except Unavailable:
-                await Turn()
+                effects: list[do.Effect] = super().handle(event, now_ms, stored)
+                for effect in effects:
+                    watcher(self.user.user_id, effect)
+            except Exception as exc:
+                failures.append(exc)
+                raise
+            return effects
 
-    def _handle(
-        self, user: str, waited: tuple[ev.Event, Shard, int | None], actor: UserActor, stored: int, now: int
-    ) -> None:
-        event, shard, offset = waited
-        for effect in actor.handle(event, now, stored):
-            self._watcher(user, effect)
-            if isinstance(effect, do.ReadPage):
-                self._spawn(self._read_page(user, effect))
-            elif not isinstance(effect, do.SetTimer):
-                self._outlets.perform(actor.user, effect, shard, offset)
-        if offset is not None:
-            shard.offsets.done(offset)
-
-    def _poison(self, shard: Shard, offset: int, value: bytes, reason: str) -> None:
-        raise Violation("poison", f"shard {shard.number}, offset {offset}: {reason}; {value!r}")
+    return Watched

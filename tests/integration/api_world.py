@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 from nacl.signing import SigningKey
 
-from actors.host import ActorHost
+from actors.host import ActorHost, Stores
 from api.collaborators import ApiSettings
 from api.gateway import Gateway, Listen
 from api.identity.limits import Limit
@@ -277,9 +277,8 @@ async def _built(
     own = store()
     await own.prepare()
     await own.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
-    host = ActorHost(
-        "host-0", store(url=urls.hosts_mongo), cache(), await writer(), keyring.cluster_secret, now_ms
-    )
+    stores = Stores(store(url=urls.hosts_mongo), cache(), await writer())
+    host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms)
     reader = KafkaLogReader(kafka, "mailbox", "routers")
     await reader.start()
     router = Router("router-0", reader, store(), keyring.cluster_secret)

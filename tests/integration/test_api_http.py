@@ -439,7 +439,7 @@ async def test_conversations_and_history(world: World) -> None:
 
 async def test_what_is_in_memory_only_is_shown(mongo_url: str, redis_url: str) -> None:
     async with running(Urls(mongo_url, redis_url)) as world:
-        world.host._writer._linger_s = 300.0  # nothing is stored as long as this test takes
+        world.host._writer.entries.linger_s = 300.0  # nothing is stored as long as this test takes
         carol, dave = await world.person(), await world.person()
         seqs = [(await carol.send(dave, f"{number}".encode()))[1]["seq"] for number in range(5)]
         deadline, cursor = now_ms() + 10_000, 0

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.host.offsets import Offsets
-from actors.host.writer import Ticket, Writer
+from actors.host.shards.table import ShardTable
+from actors.host.shards.tickets import Ticket
+from actors.host.writes.writer import Stores, Writer
+from actors.offsets import Offsets
 from cluster.local import servers as specs
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
@@ -35,7 +37,9 @@ class World:
     def __init__(self, store: MongoStore, cache: RedisStore, log: KafkaLogWriter, linger_s: float) -> None:
         self.store, self.log, self.offsets = store, log, Offsets(0)
         self.answered: list[object] = []
-        self.writer = Writer(store, cache, log, self.finished, self.answered.append, lambda: 0, linger_s)
+        self.writer = Writer(
+            Stores(store, cache, log), ShardTable(), self.finished, self.answered.append, lambda: 0, linger_s
+        )
 
     def finished(self, tickets: "list[Ticket] | tuple[Ticket, ...]") -> None:
         for ticket in tickets:
@@ -47,7 +51,7 @@ class World:
             entry = MailboxDocument(
                 "bob", number, number - 1, "m", "alice", "ALICEDEVICE", "id", 0, b"record"
             )
-            self.writer.document(entry, Ticket(self.offsets, number))
+            self.writer.entries.add(entry, Ticket(self.offsets, number))
 
     async def documents(self) -> int:
         return len(await self.store._mailbox.many({"u": "bob", "s": {"$gt": -1}}))
@@ -93,8 +97,8 @@ async def test_a_read_mark_is_answered_when_its_receipt_is_in_the_log_too(
     world = World(store, cache, log, LINGER_S)
     world.writer.start()
     await log.pause()
-    world.writer.row(Conversation("bob", "alice", "alice", my_read_seq=7), None, "token")
-    world.writer.receipt(ReceiptRecord("alice", "", "bob", "bob", 7, 7, 0), None, "token")
+    world.writer.conversations.put(Conversation("bob", "alice", "alice", my_read_seq=7), None, "token")
+    world.writer.receipts.add(ReceiptRecord("alice", "", "bob", "bob", 7, 7, 0), None, "token")
     async with asyncio.timeout(10):
         while not await store.conversations("bob"):
             await asyncio.sleep(0.01)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from actors.host.activation import _gap, _item
-from actors.host.offsets import Offsets
+from actors.host.users.activation import _gap, _item
+from actors.offsets import Offsets
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev

@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from actors.host.backlog import Backlog
-from actors.host.reports import Reports
-from actors.host.shard import Shard
+from actors.host.links.links import Links
+from actors.host.links.reports import Reports
+from actors.host.runtime import EventLoop
+from actors.host.shards.backlog import Backlog
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
 from actors.rpc import messages as m
 
 NOW = 1_795_000_000_000
@@ -25,9 +28,13 @@ class Host:
     """Shards, the records that came, and the reports."""
 
     def __init__(self, *gateways: Any) -> None:
-        self.shards = {n: Shard(m.Open(n, 1_000, 0, 0)) for n in range(2)}
+        table = ShardTable()
+        self.shards = table.open
+        self.shards.update({n: Shard(m.Open(n, 1_000, 0, 0)) for n in range(2)})
+        links = Links(table)
+        links.gateways.update(gateways)
         self.now = NOW
-        self.reports = Reports(self.shards, gateways, lambda: self.now)
+        self.reports = Reports(table, links, lambda: self.now, EventLoop())
 
     def came(self, number: int, count: int) -> None:
         shard = self.shards[number]

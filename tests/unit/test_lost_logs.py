@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from msgspec.msgpack import decode
 
-from actors.host import ActorHost, HostSettings
+from actors.host import ActorHost, HostSettings, Stores
 from actors.rpc import messages as m
 from actors.rpc.messages import Open
 from actors.service import ASK_AGAIN_S, DOUBT_S
@@ -169,8 +169,8 @@ def test_a_host_says_that_it_owes_what_it_took_of_a_log_that_is_over() -> None:
 
 async def test_a_host_that_is_asked_what_it_owes_collects_no_longer() -> None:
     world = World(Plan(1, (1, 1)))
-    servers = cast("tuple[Any, Any, Any]", (world.store, world.cache, PromptWriter(world.log)))
-    host = ActorHost("h0", *servers, b"", world.clock, HostSettings(store_linger_s=60))
+    stores = Stores(*cast("tuple[Any, Any, Any]", (world.store, world.cache, PromptWriter(world.log))))
+    host = ActorHost("h0", stores, b"", world.clock, HostSettings(store_linger_s=60))
     await host.start()
     await host.apply(world.view)
     router = cast("Any", End(Nobody(), "router", "r9"))
@@ -218,8 +218,7 @@ def test_a_shard_that_had_not_caught_up_with_the_log_before_begins_anew(*, caugh
     it = OneShard()
     it.host.received(it.router, [Open(0, 1, 0, 1 if caught_up else 2)])
     it.host.received(it.router, [Open(0, 1, 1, 1 if caught_up else 2)])  # a higher start: opened anew
-    it.host._post("ann", ev.TimePassed())
-    it.host._run_all()
+    it.host.post("ann", ev.TimePassed())
     it.run()
     assert it.host.users == ["ann"]
     it.host.received(it.router, [Open(0, NEW_BASE, 0, 0)])

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from actors.host.shard import Shard
+from actors.host.shards.shard import Shard
 from actors.rpc import messages as m
 from actors.rpc.messages import Open
 from roost.ids import shard_of

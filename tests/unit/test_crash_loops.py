@@ -1,6 +1,6 @@
 """Devices that are sent the same entry first, stream after stream."""
 
-from actors.host.crash_loops import FirstEntries
+from actors.host.streams.crash_loops import FirstEntries
 
 BEN = ("ben", "phone")
 

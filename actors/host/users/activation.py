@@ -1,32 +1,26 @@
-"""Answers what actors need to know: their first state, and facts that an event lacks.
+"""Queries for what actors need to know: their first state, and facts that an event lacks.
 
 Look-ups of many users are put together into few queries.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import structlog
 
-from actors.host.writer import Pending, Writer
+from actors.host.runtime import Runtime
+from actors.host.writes.writer import Pending, Stores, Writer
 from actors.user import events as ev
 from actors.user.events import Item
 from actors.user.view import receipt_of
 from roost.errors import Unavailable
 from roost.wire import WINDOW
-from storage.ports import Cache, Store
-from storage.records import (
-    MailboxDocument,
-    decode_record,
-    merged,
-)
+from storage.records import Device, MailboxDocument, User, decode_record, merged
 
 log = structlog.get_logger()
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
-
 
 RECENT = WINDOW
 """So many stored entries an actor begins with, about."""
@@ -60,15 +54,15 @@ class Activation:
     """Loads actors and facts.
 
     Args:
-        store: MongoDB.
-        cache: Redis.
+        stores: Asked.
         writer: Asked for what has not reached the store yet.
         incarnation: This life of the host.
+        runtime: Asks several questions at the same time.
     """
 
-    def __init__(self, store: Store, cache: Cache, writer: Writer, incarnation: str) -> None:
-        self._store, self._cache, self._writer = store, cache, writer
-        self._incarnation = incarnation
+    def __init__(self, stores: Stores, writer: Writer, incarnation: str, runtime: Runtime) -> None:
+        self._store, self._cache, self._writer = stores.store, stores.cache, writer
+        self._incarnation, self._gather = incarnation, runtime.gather
         self._passivations = 0
         self._awaited: dict[str, int] = {}  # of users who are not here: the one snapshot that is good
 
@@ -88,6 +82,13 @@ class Activation:
         """Take no snapshot any more of these users: something changes while they are away."""
         for user in [user for user in self._awaited if concerns(user)]:
             del self._awaited[user]
+
+    async def account(self, user: str) -> tuple[User | None, tuple[Device, ...]]:
+        """Return the user's account, None if there is none, and devices as they are in the store."""
+        accounts, devices = await self._gather(
+            self._store.users_by_id([user]), self._store.devices_of([user])
+        )
+        return accounts.get(user), tuple(devices.get(user, ()))
 
     async def load(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         """Load actors: ``{user: floor}``, entries with ``seq >= floor`` do not count yet.
@@ -121,7 +122,7 @@ class Activation:
 
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         users = list(floors)
-        accounts, devices, (cursors, tails), blocks, rows = await asyncio.gather(
+        accounts, devices, (cursors, tails), blocks, rows = await self._gather(
             self._store.users_by_id(users),
             self._store.devices_of(users),
             self._cursors_and_tails(floors),
@@ -149,7 +150,7 @@ class Activation:
         self, floors: dict[str, int]
     ) -> tuple[dict[str, dict[str, int]], dict[str, list[MailboxDocument]]]:
         cursors = await self._store.cursors_of(list(floors))
-        tails = await asyncio.gather(
+        tails = await self._gather(
             *(
                 self._store.tail(user, tail_after(cursors.get(user, {}), floor), floor, RECENT)
                 for user, floor in floors.items()
@@ -161,7 +162,7 @@ class Activation:
 
     async def facts(self, wanted: dict[str, list[ev.Unknown]]) -> dict[str, ev.Facts]:
         """Look up what the events of these users lack."""
-        answers = await asyncio.gather(*(self._facts_of(user, unknown) for user, unknown in wanted.items()))
+        answers = await self._gather(*(self._facts_of(user, unknown) for user, unknown in wanted.items()))
         return dict(zip(wanted, answers, strict=True))
 
     async def _facts_of(self, user: str, unknown: Iterable[ev.Unknown]) -> ev.Facts:
@@ -192,7 +193,7 @@ class Activation:
         Returns:
             The entries, how far they reach, and whether some of that range are gone.
         """
-        documents, rows = await asyncio.gather(
+        documents, rows = await self._gather(
             self._store.range(user, after, upto, limit),
             self._store.receipts_after(user, after, upto),
         )
@@ -204,7 +205,7 @@ class Activation:
 
 
 def tail_after(cursors: dict[str, int], floor: int) -> int:
-    """Return where the end of a mailbox begins that somebody who was attached a moment ago needs."""
+    """Return where the part of a mailbox begins that a device which was attached a moment ago needs."""
     of_attached = [cursor for cursor in cursors.values() if floor - _ATTACHED < cursor < floor]
     return max(of_attached, default=floor) - _BEFORE
 
@@ -234,7 +235,7 @@ def _item(document: MailboxDocument) -> Item:
 
 
 def _gap(documents: Sequence[MailboxDocument], after: int) -> bool:
-    """Say whether an entry's predecessor is neither at or before ``after`` nor among the documents."""
+    """Return whether an entry's predecessor is neither at or before ``after`` nor among the documents."""
     before = after
     for document in documents:
         if document.prev > before:

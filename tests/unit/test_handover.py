@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any, cast
 
-from actors.host.ledger import Ledger
+from actors.host.peers.handover import Handover
+
 from sim.deterministic.stores import Store
 from storage.records import Cursor, Device
 from tests.unit.mailbox_world import BASE, World
@@ -16,22 +17,22 @@ def test_before_is_after_and_acknowledged_and_missing() -> None:
     world.attach("P")
     world.run()
     world.ack("P", BASE)
-    ledger = Ledger()
-    ledger.add("me", world.actor)
+    handover = Handover()
+    handover.add("me", world.actor)
     world.store_all()
     store = Store()
     store.devices["me"] = [Device("me", "P", "phone", 0)]
 
-    async def settle(stored: set[int], cursor: int) -> dict[str, Any]:
+    async def report(stored: set[int], cursor: int) -> dict[str, Any]:
         store.documents["me"] = {seq: each for seq, each in world.documents.items() if seq in stored}
         await store.put_cursors([Cursor("me", "P", cursor)])
-        return await ledger.settle(cast("Any", store))
+        return await handover.report(cast("Any", store))
 
     all_of_them = set(world.documents)
     expected = {"before": 4, "users": 1}
-    assert asyncio.run(settle(all_of_them, BASE)) == expected | {"after": 4, "acknowledged": 0, "missing": 0}
+    assert asyncio.run(report(all_of_them, BASE)) == expected | {"after": 4, "acknowledged": 0, "missing": 0}
     one_lost = all_of_them - {BASE + 3}
-    assert asyncio.run(settle(one_lost, BASE + 1)) == expected | {"after": 2, "acknowledged": 1, "missing": 1}
+    assert asyncio.run(report(one_lost, BASE + 1)) == expected | {"after": 2, "acknowledged": 1, "missing": 1}
 
 
 def test_who_has_acknowledged_everything_leaves_nothing() -> None:
@@ -40,6 +41,6 @@ def test_who_has_acknowledged_everything_leaves_nothing() -> None:
     world.attach("P")
     world.run()
     world.ack("P", BASE)
-    ledger = Ledger()
-    ledger.add("me", world.actor)
-    assert asyncio.run(ledger.settle(cast("Any", Store())))["before"] == 0
+    handover = Handover()
+    handover.add("me", world.actor)
+    assert asyncio.run(handover.report(cast("Any", Store())))["before"] == 0

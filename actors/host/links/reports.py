@@ -1,12 +1,13 @@
-"""What a host tells gateways of its own accord: how far it is with its shards, while there is much to do."""
+"""Reports to gateways: how far a host is with its shards, while there is much to do."""
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-from actors.host.shard import Shard
+from actors.host.links.links import Links
+from actors.host.runtime import Runtime
+from actors.host.shards.shard import Shard
+from actors.host.shards.table import ShardTable
 from actors.rpc import messages as msg
-from actors.rpc.link import Link
 from roost.clock import Clock
 
 REPORT_S: Final = 0.1
@@ -23,39 +24,40 @@ class Reports:
     """The reports of one host. A gateway that hears nothing of a shard holds nothing back for it.
 
     Args:
-        shards: The shards that are here, by number.
-        gateways: The links to tell.
+        shards: The shards that are here.
+        links: The gateways to tell.
         clock: Unix milliseconds.
+        runtime: Calls in a while.
     """
 
-    def __init__(self, shards: Mapping[int, Shard], gateways: Iterable[Link], clock: Clock) -> None:
-        self._shards, self._gateways, self._clock = shards, gateways, clock
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, shards: ShardTable, links: Links, clock: Clock, runtime: Runtime) -> None:
+        self._shards, self._links, self._clock, self._runtime = shards, links, clock, runtime
+        self._cancel: Callable[[], None] | None = None
         self._followed: dict[int, int] = {}
         self._pressed: set[int] = set()
 
     def soon(self) -> None:
         """Something came: look at it in a while."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(REPORT_S, self.report)
+        if self._cancel is None:
+            self._cancel = self._runtime.later(REPORT_S, self.report)
 
     def stop(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._cancel is not None:
+            self._cancel()
+            self._cancel = None
 
     def report(self) -> None:
         """Tell the gateways of the shards with much to do."""
-        self._timer = None
-        looked = {number: self.look_at(shard) for number, shard in self._shards.items()}
+        self._cancel = None
+        looked = {number: self.look_at(shard) for number, shard in self._shards.open.items()}
         pressed, self._pressed = self._pressed, {n for n, each in looked.items() if self._presses(n, each)}
         self._followed = {number: each.following for number, each in looked.items()}
         # Who was told that there is much to do is told once that there no longer is.
         telling = {number: looked[number] for number in self._pressed | pressed if number in looked}
         if telling:
             report = msg.Backlogs(telling, len(looked))
-            for link in self._gateways:
+            for link in self._links.gateways:
                 if link.protocol >= _SINCE_PROTOCOL and not link.congested:
                     link.send(report)
         if any(each.unstored for each in looked.values()):

@@ -1,4 +1,4 @@
-"""What a host that leaves had in memory unacknowledged, and the proof that none of it is missing."""
+"""The handover report of a host that leaves: no entry that it had in memory unacknowledged is missing."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from storage.ports import Store
 _AT_ONCE: Final = 100
 
 
-class Ledger:
+class Handover:
     """Unacknowledged entries by user, written down as the host lets go of its users."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Ledger:
         if entries := actor.unacknowledged():
             self._entries[user] = entries
 
-    async def settle(self, store: Store) -> dict[str, Any]:
+    async def report(self, store: Store) -> dict[str, Any]:
         """Look for every entry in the store, once nothing waits to be written any more.
 
         Returns:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from actors.host.backlog import Backlog
-from actors.host.offsets import Offsets
+from actors.host.shards.backlog import Backlog
+from actors.offsets import Offsets
 from actors.rpc.messages import Open
 
 
@@ -58,3 +58,17 @@ class Shard:
     def continues(self, opened: Open) -> bool:
         """Say whether the same log goes on: then nothing that is in memory has to go."""
         return opened.base == self.base and opened.offset <= self.offsets.following
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Make the call now, or after those that wait for the shard to catch up."""
+        if self.ready:
+            call()
+        else:
+            self.waiting.append(call)
+
+    def run_waiting(self) -> None:
+        """Make the calls that waited, if the shard has caught up."""
+        if self.ready and self.waiting:
+            waiting, self.waiting = self.waiting, []
+            for call in waiting:
+                call()

@@ -1,0 +1,47 @@
+"""The newest map, the shards that are open here, and the routers that read them."""
+
+from actors.host.shards.shard import Shard
+from actors.rpc.link import Link
+from roost.ids import shard_of
+from storage.records import ShardMap
+
+
+class ShardTable:
+    """What everybody in a host goes by to find a shard.
+
+    Attributes:
+        view: The newest map.
+        count: How many shards there are by that map.
+        records: The version of records to write: every role reads it.
+        open: The shards that are here, by number.
+        routers: Who reads each of them.
+    """
+
+    def __init__(self) -> None:
+        self.view: ShardMap | None = None
+        self.count = 1
+        self.records = 1
+        self.open: dict[int, Shard] = {}
+        self.routers: dict[int, Link] = {}
+
+    def take(self, view: ShardMap) -> None:
+        """Go by this map."""
+        self.view, self.count, self.records = view, view.shards, view.records
+
+    @property
+    def version(self) -> int:
+        """Version of the map, 0 without one."""
+        return 0 if self.view is None else self.view.version
+
+    def of(self, user: str) -> Shard | None:
+        """Return the user's shard, None if it is not here."""
+        return None if self.view is None else self.open.get(shard_of(user, self.count))
+
+    def number_of(self, user: str) -> int:
+        """Return the number of the user's shard, -1 without a map."""
+        return -1 if self.view is None else shard_of(user, self.count)
+
+    def forget_router(self, link: Link) -> None:
+        """A router is gone: its shards have no reader."""
+        for shard in [number for number, router in self.routers.items() if router is link]:
+            del self.routers[shard]

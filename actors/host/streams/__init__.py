@@ -1,0 +1,1 @@
+"""The streams, watches and questions of gateways at a host."""

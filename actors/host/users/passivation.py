@@ -1,0 +1,59 @@
+"""Lets go of the actors that nothing has concerned for a while."""
+
+from actors.host.runtime import Runtime
+from actors.host.users.activation import Activation
+from actors.host.users.residents import Resident, Residents
+from actors.user import events as ev
+from roost.clock import Clock
+from telemetry import metrics
+
+
+class Passivation:
+    """Sweeps over the users.
+
+    Args:
+        residents: The users.
+        activation: Keeps their snapshots.
+        clock: Unix milliseconds.
+        runtime: Waits between sweeps.
+        idle_ms: Who had nothing to handle for so long goes, if its actor is idle.
+        every_s: Seconds between sweeps.
+    """
+
+    def __init__(
+        self,
+        residents: Residents,
+        activation: Activation,
+        clock: Clock,
+        runtime: Runtime,
+        *,
+        idle_ms: int,
+        every_s: float,
+    ) -> None:
+        self._residents, self._activation = residents, activation
+        self._clock, self._runtime = clock, runtime
+        self._idle_ms, self._every_s = idle_ms, every_s
+
+    async def run(self) -> None:
+        """Sweep from time to time."""
+        while True:
+            await self._runtime.sleep(self._every_s)
+            limit = self._clock() - self._idle_ms
+            snapshots: dict[str, ev.Loaded] = {}
+            for user, resident in self._residents.items():
+                if resident.touched_ms <= limit and (snapshot := self.passivate(user, resident)) is not None:
+                    snapshots[user] = snapshot
+            if snapshots:
+                metrics.PASSIVATIONS.inc(len(snapshots))
+                await self._activation.put(snapshots)
+
+    def passivate(self, user: str, resident: Resident) -> ev.Loaded | None:
+        """Let go of an actor if it is idle; returns its snapshot."""
+        actor = resident.actor
+        if actor is None or resident.waiting or resident.inbox:
+            return None
+        actor.head.trim(resident.shard.stored_seq, actor.head.handled, 0)
+        if not actor.idle:
+            return None
+        self._residents.remove(user)
+        return actor.snapshot()

@@ -1,0 +1,1 @@
+"""The writes of a host: a queue for each kind, between effects and the stores."""

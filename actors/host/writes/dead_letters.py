@@ -1,0 +1,50 @@
+"""Records that cannot be handled: kept where people find them, before the log goes past them."""
+
+from functools import partial
+
+import structlog
+
+from actors.host.runtime import Runtime
+from actors.host.shards.shard import Shard
+from actors.host.shards.tickets import Finished, Ticket
+from actors.host.writes.writer import Stores
+from actors.rpc import messages as msg
+from roost.clock import Clock
+from roost.tasks import insist
+from storage.records import Dead
+from storage.topics import MAILBOX, MAILBOX_DEAD
+from telemetry import metrics
+
+log = structlog.get_logger()
+
+
+class DeadLetters:
+    """Keeps dead letters in the store and in a topic of their own.
+
+    Args:
+        stores: Written to.
+        finished: Hears of the records that are kept.
+        clock: Unix milliseconds.
+        runtime: Runs the writes.
+    """
+
+    def __init__(self, stores: Stores, finished: Finished, clock: Clock, runtime: Runtime) -> None:
+        self._store, self._log, self._finished = stores.store, stores.log, finished
+        self._clock, self._runtime = clock, runtime
+
+    def put(self, shard: Shard, offset: int, value: bytes, reason: str) -> None:
+        """Keep the record at this offset, and count it as stored when that is done."""
+        log.error("poison_record", shard=shard.number, offset=offset, reason=reason)
+        metrics.POISON_RECORDS.inc()
+        letter = Dead(MAILBOX, shard.number, offset, reason, value, self._clock())
+        self._runtime.spawn(self._keep(letter, Ticket(shard.offsets, offset)))
+
+    async def _keep(self, letter: Dead, ticket: Ticket) -> None:
+        for call in (partial(self._store.bury, [letter]), partial(self._append, letter)):
+            await insist(call, "dead_letter_postponed", sleep=self._runtime.sleep)
+        self._finished([ticket])
+
+    async def _append(self, letter: Dead) -> None:
+        [result] = await self._log.append(MAILBOX_DEAD, [(0, msg.encode(letter))])
+        if isinstance(result, Exception):
+            raise result
