@@ -28,9 +28,9 @@ class Acks(Reading):
     def _stored_span(self, event: ev.Acked, state: DeviceState) -> tuple[int, int] | None:
         """Return the span of stored entries an ack covers and that no stream has in flight."""
         stream = self._stream_of(event.device)
-        if state.cursor >= self.head.begin or (stream is not None and stream.since <= state.cursor):
+        if state.cursor >= self.head.evicted or (stream is not None and stream.since <= state.cursor):
             return None
-        return state.cursor, min(event.seq, self.head.begin)
+        return state.cursor, min(event.seq, self.head.evicted)
 
     def _ack(self, event: ev.Acked) -> None:
         state = self.devices.get(event.device)
@@ -64,11 +64,11 @@ class Acks(Reading):
         """Return who wrote the messages that this ack covers for the first time on this device."""
         span = self._stored_span(event, state)
         if span is not None:
-            items = [*self._item_facts.pop(span), *self.head.after(self.head.begin)]
+            items = [*self._item_facts.pop(span), *self.head.after(self.head.evicted)]
         else:
             stream = self._stream_of(event.device)
             items = (
-                list(stream.flying)
+                list(stream.in_flight)
                 if stream is not None and stream.since <= state.cursor
                 else [*self.head.after(state.cursor)]
             )

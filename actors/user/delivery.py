@@ -28,7 +28,7 @@ class Reading(Coverage):
         if any(cursor <= row.receipt_seq for row in self.rows.values()):
             # It may be a receipt that a later one has replaced: no entry has that number any more.
             return True
-        if cursor > self.head.begin:
+        if cursor > self.head.evicted:
             return any(item.seq == cursor for item in self.head)
         return self._cursor_facts.get(cursor)
 
@@ -69,8 +69,8 @@ class Reading(Coverage):
             self._came(stream.device, state)
         if not stream.background and not any(not s.background for s in self.streams.values()):
             self._out.append(do.SetTimer(self.presence.left(self._now_ms)))
-        left = any(isinstance(item.record, MessageRecord) for item in stream.flying)
-        if (left or stream.reading or stream.position < self._last_seq()) and not self._attached():
+        left = any(isinstance(item.record, MessageRecord) for item in stream.in_flight)
+        if (left or stream.fetching or stream.position < self._last_seq()) and not self._attached():
             self._wake((stream.device,), "", 0, urgent=True)
 
     def _serve_all(self) -> None:
@@ -80,9 +80,9 @@ class Reading(Coverage):
             self._serve_poll(poll)
 
     def _serve(self, stream: Stream) -> None:
-        if stream.reading or stream.room <= 0:
+        if stream.fetching or stream.room <= 0:
             return
-        if stream.position < self.head.begin:
+        if stream.position < self.head.evicted:
             self._read_page(stream, stream.number, stream.room)
             return
         taken = stream.take(self.head.after(stream.position), stream.room, self._now_ms)
@@ -93,12 +93,12 @@ class Reading(Coverage):
 
     def _deliver(self, stream: Stream, taken: list[tuple[Item, Any]]) -> None:
         if taken:
-            stream.flying.extend(item for item, _ in taken)
+            stream.in_flight.extend(item for item, _ in taken)
             self._out.append(do.Deliver(stream.number, tuple(entry for _, entry in taken)))
 
     def _read_page(self, reader: Reader, key: object, room: int) -> None:
-        reader.reading = True
-        self._out.append(do.ReadPage(key, reader.position, self.head.begin, room))
+        reader.fetching = True
+        self._out.append(do.ReadPage(key, reader.position, self.head.evicted, room))
 
     def _page(self, event: ev.PageRead) -> None:
         poll = self.polls.get(event.reader)
@@ -108,7 +108,7 @@ class Reading(Coverage):
         stream = self.streams.get(event.reader) if isinstance(event.reader, int) else None
         if stream is None:
             return
-        stream.reading = False
+        stream.fetching = False
         if event.missed and not stream.missed:
             stream.missed = True
             self._out.append(do.Missed(stream.number))
@@ -132,13 +132,13 @@ class Reading(Coverage):
         self.polls[event.token] = poll
         self._came(event.device, state)
         self._serve_poll(poll)
-        if event.token in self.polls and not poll.reading:
+        if event.token in self.polls and not poll.fetching:
             self._out.append(do.SetTimer(event.until_ms))
 
     def _serve_poll(self, poll: Poll) -> None:
-        if poll.reading:
+        if poll.fetching:
             return
-        if poll.position < self.head.begin and len(poll.entries) < poll.limit:
+        if poll.position < self.head.evicted and len(poll.entries) < poll.limit:
             self._read_page(poll, poll.token, poll.limit - len(poll.entries))
             return
         taken = poll.take(self.head.after(poll.position), poll.limit - len(poll.entries), self._now_ms)
@@ -147,14 +147,14 @@ class Reading(Coverage):
             self._answer_poll(poll)
 
     def _poll_page(self, poll: Poll, event: ev.PageRead) -> None:
-        poll.reading = False
+        poll.fetching = False
         poll.missed = poll.missed or event.missed
         taken = poll.take(event.items, poll.limit - len(poll.entries), self._now_ms)
         poll.entries.extend(entry for _, entry in taken)
         if not event.items or poll.position == event.items[-1].seq:
             poll.position = max(poll.position, event.through)
         self._serve_poll(poll)
-        if poll.token in self.polls and not poll.reading:
+        if poll.token in self.polls and not poll.fetching:
             self._out.append(do.SetTimer(poll.until_ms))
 
     def _answer_poll(self, poll: Poll) -> None:

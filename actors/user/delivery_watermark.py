@@ -13,7 +13,7 @@ from actors.user.state import State
 from storage.records import MessageRecord
 
 Gap = tuple[int, int]
-"""``begin < seq <= end``: acknowledged by no device that existed then."""
+"""``after < seq <= upto``: acknowledged by no device that existed then."""
 
 
 class Coverage(State):
@@ -32,7 +32,7 @@ class Coverage(State):
             (state,) = self.devices.values()
             return [], state.cursor
         found: list[Gap] = []
-        counting = (state for state in self.devices.values() if state.counts)
+        counting = (state for state in self.devices.values() if state.addressable)
         states = sorted(counting, key=lambda state: state.floor)
         reached = states[0].cursor if states else 0
         for state in states[1:]:
@@ -52,9 +52,9 @@ class Coverage(State):
             return []
         self._floors_wanted = {}
         for device, state in self.devices.items():
-            if state.examined or not state.keyed or state.cursor <= state.floor:
+            if state.floor_known or not state.has_keys or state.cursor <= state.floor:
                 continue
-            stored = max(self.head.begin, self._others_handled)
+            stored = max(self.head.evicted, self._others_handled)
             if stored <= state.floor:
                 self._learn_floor(device, ())
             else:
@@ -81,36 +81,36 @@ class Coverage(State):
         if lacking := self._floors_lack():
             return lacking
         wanted = {
-            (begin, min(end, self.head.begin)): end
-            for begin, end in self._gaps()
-            if begin < self.head.begin and not self._gap_known(begin, end)
+            (after, min(upto, self.head.evicted)): upto
+            for after, upto in self._gaps()
+            if after < self.head.evicted and not self._gap_known(after, upto)
         }
         self._gaps_wanted |= wanted
         return [ev.SendersUnknown(*span) for span in wanted]
 
     def _covered(self, sender: str) -> int:
         """Return up to where everything of this sender is acknowledged."""
-        for begin, end in self._gaps():
-            if self._in_gap(sender, begin, end):
-                return begin
+        for after, upto in self._gaps():
+            if self._in_gap(sender, after, upto):
+                return after
         return self._reached()
 
-    def _in_gap(self, sender: str, begin: int, end: int) -> bool:
-        known = self._gap_facts.get(end)
-        if known is not None and known[1].get(sender, 0) > begin:
+    def _in_gap(self, sender: str, after: int, upto: int) -> bool:
+        known = self._gap_facts.get(upto)
+        if known is not None and known[1].get(sender, 0) > after:
             return True
-        return any(begin < item.seq <= end and self._is_of(item, sender) for item in self.head)
+        return any(after < item.seq <= upto and self._is_of(item, sender) for item in self.head)
 
-    def _gap_known(self, begin: int, end: int) -> bool:
-        known = self._gap_facts.get(end)
-        return known is not None and known[0] <= begin
+    def _gap_known(self, after: int, upto: int) -> bool:
+        known = self._gap_facts.get(upto)
+        return known is not None and known[0] <= after
 
     def _learn_gap(self, span: tuple[int, int], items: tuple[Item, ...]) -> bool:
         """Keep of the entries of a gap what counts: each sender's last number. False: nobody asked for it."""
-        end = self._gaps_wanted.pop(span, None)
-        if end is None:
+        upto = self._gaps_wanted.pop(span, None)
+        if upto is None:
             return False
-        self._gap_facts[end] = (span[0], dict(self._last_of_senders(items)))
+        self._gap_facts[upto] = (span[0], dict(self._last_of_senders(items)))
         return True
 
     def _last_of_senders(self, items: tuple[Item, ...]) -> Iterator[tuple[str, int]]:

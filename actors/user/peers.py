@@ -57,9 +57,9 @@ class Company(Reading):
         for device in event.devices:
             state = known.get(device.device) or DeviceState(device, device.from_seq)
             self.devices[device.device] = state
-            state.keyed = state.keyed or device.keys is not None
+            state.has_keys = state.has_keys or device.keys is not None
             state.pushable = device.push_token is not None
-            if device.device not in known and state.counts:
+            if device.device not in known and state.addressable:
                 self._examine_head(device.device)
         for stream in [s for s in self.streams.values() if s.device not in self.devices]:
             del self.streams[stream.number]

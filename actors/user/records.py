@@ -57,8 +57,8 @@ class Records(Reading):
         self._keep(seq, record, value)
         for device, state in self.devices.items():
             if device in record.payloads:
-                state.keyed = True
-            elif state.counts:
+                state.has_keys = True
+            elif state.addressable:
                 self._out.append(self._set_floor(device, seq, seq))
         self.receipts.arrived(record.sender, seq)
         if record.sender not in self.rows:

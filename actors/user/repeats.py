@@ -1,14 +1,14 @@
 """Which messages of a mailbox are repeats, told without remembering them all. Pure.
 
-Message ids carry their time. What a mailbox held when its actor came to life has ids up to a *floor*, the
+Message ids carry their time. What a mailbox held when its actor came to life has ids up to a *horizon*, the
 greatest of them, whoever sent them; what came since is remembered for a while, by sender's device. So an id
-above the floor is new unless it is remembered, and only one at or below it has to be looked up:
+above the horizon is new unless it is remembered, and only one at or below it has to be looked up:
 
     the mailbox held ids up to 12:00:07 when the actor was loaded
     Alice's phone sends one of 12:00:09, for the first time     new, nothing is looked up
     Bob's phone sends one of 11:58, which he wrote on a train   looked up
 
-A device of which much was forgotten has a floor of its own, which is higher.
+A device of which much was forgotten has a horizon of its own, which is higher.
 """
 
 _FEW = 32
@@ -26,17 +26,17 @@ class Repeats:
         newest: The same, of now.
     """
 
-    __slots__ = ("_devices", "_floor", "newest")
+    __slots__ = ("_devices", "_horizon", "newest")
 
     def __init__(self, newest: str) -> None:
-        self.newest = self._floor = newest
+        self.newest = self._horizon = newest
         self._devices: dict[str, Seen] = {}
 
     def is_repeat(self, device: str, message_id: str) -> bool | None:
         """Say whether the mailbox holds this message of this sender's device; None: look it up."""
         seen = self._devices.get(device)
         if seen is None:
-            return None if message_id <= self._floor else False
+            return None if message_id <= self._horizon else False
         return seen.is_repeat(message_id)
 
     def add(self, device: str, message_id: str) -> None:
@@ -44,7 +44,7 @@ class Repeats:
         self.newest = max(self.newest, message_id)
         seen = self._devices.get(device)
         if seen is None:
-            seen = self._devices[device] = Seen(self._floor)
+            seen = self._devices[device] = Seen(self._horizon)
         seen.add(message_id)
 
 
@@ -52,13 +52,13 @@ class Seen:
     """The ids of one sender's device in one mailbox.
 
     Attributes:
-        floor: Every id above this that was seen is in memory; '' if none was seen before.
+        horizon: Every id above this that was seen is in memory; '' if none was seen before.
     """
 
-    __slots__ = ("_ids", "_limit", "floor")
+    __slots__ = ("_ids", "_limit", "horizon")
 
-    def __init__(self, floor: str) -> None:
-        self.floor = floor
+    def __init__(self, horizon: str) -> None:
+        self.horizon = horizon
         self._ids: set[str] = set()
         self._limit = _FEW
 
@@ -66,7 +66,7 @@ class Seen:
         """Say whether the id was seen; None: it has to be looked up."""
         if message_id in self._ids:
             return True
-        return None if message_id <= self.floor else False
+        return None if message_id <= self.horizon else False
 
     def add(self, message_id: str) -> None:
         """Remember an id; forget old ones, at the price of looking them up should they come again."""
@@ -81,7 +81,7 @@ class Seen:
         if len(ordered) - drop >= _MANY:
             drop = max(drop, len(ordered) // 2)
         if drop:
-            self.floor = max(self.floor, ordered[drop - 1])
+            self.horizon = max(self.horizon, ordered[drop - 1])
             self._ids = set(ordered[drop:])
         self._limit = max(_FEW, 2 * len(self._ids))
 

@@ -26,9 +26,9 @@ class DeviceState:
     Attributes:
         cursor: Everything up to here is safely on the device.
         floor: No message up to here counts as encrypted for it.
-        examined: The floor counts in every message since the device was added: also those that were handled
-            before the actor knew the device.
-        keyed: It has keys, so messages are encrypted for it. Before that nobody need know its floor.
+        floor_known: The floor counts in every message since the device was added, also those that were
+            handled before the actor knew the device.
+        has_keys: It has keys, so messages are encrypted for it. Before that nobody need know its floor.
         pushable: It has a push token.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
@@ -37,15 +37,15 @@ class DeviceState:
     def __init__(self, device: Device, cursor: int) -> None:
         self.cursor = cursor
         self.floor = max(device.from_seq, device.floor)
-        self.examined = device.floor != NO_FLOOR
-        self.keyed = device.keys is not None
+        self.floor_known = device.floor != NO_FLOOR
+        self.has_keys = device.keys is not None
         self.pushable = device.push_token is not None
         self.woken_at_ms: int | None = None
 
     @property
-    def counts(self) -> bool:
+    def addressable(self) -> bool:
         """Whether what it acknowledges can be a message that was encrypted for it."""
-        return self.keyed or self.examined
+        return self.has_keys or self.floor_known
 
 
 class State:
@@ -110,13 +110,13 @@ class State:
     def _as_known(self, device: Device) -> Device:
         state = self.devices[device.device]
         # A message may tell of keys before who took them does, or instead of it. Nobody here looks into them.
-        keys = device.keys if device.keys is not None or not state.keyed else {}
-        return structs.replace(device, keys=keys, floor=state.floor if state.examined else NO_FLOOR)
+        keys = device.keys if device.keys is not None or not state.has_keys else {}
+        return structs.replace(device, keys=keys, floor=state.floor if state.floor_known else NO_FLOOR)
 
     def _set_floor(self, device: str, floor: int, seq: int) -> do.PutFloor:
         """Set a device's floor; every message up to it has been counted in."""
         state = self.devices[device]
-        state.floor, state.examined = floor, True
+        state.floor, state.floor_known = floor, True
         return do.PutFloor(device, floor, seq)
 
     def _put_row(self, row: Conversation, seq: int, token: object = None) -> None:
@@ -153,8 +153,8 @@ class State:
             self._out.append(do.Wake(device, cause, seq, urgent))
 
     def _last_seq(self) -> int:
-        items = self.head.after(self.head.begin)
-        return items[-1].seq if items else self.head.begin
+        items = self.head.after(self.head.evicted)
+        return items[-1].seq if items else self.head.evicted
 
     def _tell(self, peer: str, marks: Peer | None, token: object = None) -> bool:
         """Tell a peer, unless it is blocked; says whether it is told."""

@@ -84,17 +84,17 @@ def receipt_of(row: Conversation) -> Item:
 class Head:
     """The newest entries of the mailbox.
 
-    Invariant: every entry with ``seq > begin`` is in memory, every entry with ``seq <= begin`` is
+    Invariant: every entry with ``seq > evicted`` is in memory, every entry with ``seq <= evicted`` is
     in the stores, and nothing above ``handled`` exists for this actor.
 
     Attributes:
-        begin: Entries up to here must be read from the stores.
+        evicted: Entries up to here must be read from the stores.
         handled: The last record that was handled, entry or not.
         tail: seq of the last entry that became a document: the next one's ``prev``.
     """
 
     def __init__(self, handled: int, tail: int) -> None:
-        self.begin = handled
+        self.evicted = handled
         self.handled = handled
         self.tail = tail
         self._items: deque[Item] = deque()
@@ -121,8 +121,8 @@ class Head:
             recent: Lowest first, none left out.
             rows: The conversations, for the receipts among them.
         """
-        self.begin = recent[0].seq
-        receipts = [receipt_of(row) for row in rows if self.begin < row.receipt_seq <= self.handled]
+        self.evicted = recent[0].seq
+        receipts = [receipt_of(row) for row in rows if self.evicted < row.receipt_seq <= self.handled]
         self._items.extend(sorted([*recent[1:], *receipts], key=lambda item: item.seq))
 
     def after(self, seq: int) -> list[Item]:
@@ -148,9 +148,9 @@ class Head:
         while self._items and self._items[0].seq <= stored:
             if self._items[0].seq > needed_after and len(self._items) <= keep:
                 break
-            self.begin = self._items.popleft().seq
+            self.evicted = self._items.popleft().seq
         if not self._items and self.handled <= stored:
-            self.begin = self.handled
+            self.evicted = self.handled
 
 
 class Reader:
@@ -160,7 +160,7 @@ class Reader:
         device: Whose view.
         position: Everything up to here has been looked at.
         sent: seq of the last entry handed out, or the cursor the reader began with.
-        reading: A page of stored entries is under way.
+        fetching: A page of stored entries is under way.
         missed: Entries of its range were found to be gone.
     """
 
@@ -168,7 +168,7 @@ class Reader:
         self.device = device
         self.position = cursor
         self.sent = cursor
-        self.reading = False
+        self.fetching = False
         self.missed = False
 
     def take(self, items: Iterable[Item], room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
@@ -191,7 +191,7 @@ class Stream(Reader):
     Attributes:
         number: Number given by the gateway.
         background: It does not show the user online.
-        since: Entries above this that the device got are all in ``flying`` or acknowledged.
+        since: Entries above this that the device got are all in ``in_flight`` or acknowledged.
         drained: The client was told that the backlog is over.
     """
 
@@ -201,17 +201,17 @@ class Stream(Reader):
         self.background = background
         self.since = cursor
         self.drained = False
-        self.flying: deque[Item] = deque()
+        self.in_flight: deque[Item] = deque()
 
     @property
     def room(self) -> int:
         """How many entries may still be sent before an acknowledgement."""
-        return wire.WINDOW - len(self.flying)
+        return wire.WINDOW - len(self.in_flight)
 
     def acked(self, seq: int) -> None:
         """Take acknowledged entries out of flight."""
-        while self.flying and self.flying[0].seq <= seq:
-            self.flying.popleft()
+        while self.in_flight and self.in_flight[0].seq <= seq:
+            self.in_flight.popleft()
         self.since = max(self.since, min(seq, self.sent))
 
 

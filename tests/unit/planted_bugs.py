@@ -49,7 +49,7 @@ class ReadsAheadOfTheFloor(UserActor):
     def __init__(self, loaded: ev.Loaded) -> None:
         super().__init__(loaded)
         self.head.handled += 1
-        self.head.begin += 1
+        self.head.evicted += 1
 
 
 BUGS = (ForgetsRepeats, AcknowledgesForTheDevice, ForgetsTheUnstored, TellsTooEarly, ReadsAheadOfTheFloor)

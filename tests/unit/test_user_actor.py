@@ -103,10 +103,10 @@ class Mailbox(RuleBasedStateMachine):
     @invariant()
     def watermarks_rise(self) -> None:
         head = self.world.actor.head
-        assert head.begin <= head.handled
+        assert head.evicted <= head.handled
         seqs = [item.seq for item in head]
         assert seqs == sorted(set(seqs))
-        assert all(seq > head.begin for seq in seqs)
+        assert all(seq > head.evicted for seq in seqs)
 
     def teardown(self) -> None:
         self.world.settle()
@@ -174,7 +174,7 @@ def test_what_a_life_before_handled_is_looked_at_for_a_floor_though_it_is_in_mem
     phone = structs.replace(world.devices[0], from_seq=BASE + 1, floor=NO_FLOOR, keys={})
     world.devices, world.cursors = (phone,), {"P": BASE + 2}
     world.crash()
-    assert world.actor.head.begin == BASE + 1
+    assert world.actor.head.evicted == BASE + 1
     world.feed(ev.Refreshed(None, ME, (phone, Device("me", "Q", "", BASE + 4))))
     assert world.actor.lacks(ev.Acked("P", BASE + 3, None)) == [ev.SendersUnknown(BASE + 1, BASE + 3)]
 
@@ -407,7 +407,7 @@ def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good(*, crash: boo
     world.store_all()
     world.append_receipt("bob", 1, 0)
     world.run()  # and forgets what is stored
-    assert world.actor.head.begin >= cursor
+    assert world.actor.head.evicted >= cursor
     if crash:
         world.commit()
         world.crash()
@@ -717,7 +717,7 @@ def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_a
     assert world.told["alice"] == []
     assert world.devices[1].floor == BASE  # written down: nobody looks again
     world.load()
-    assert world.actor.devices["Q"].examined
+    assert world.actor.devices["Q"].floor_known
 
 
 def test_a_device_without_keys_costs_no_write_and_later_claims_nothing_of_that_time() -> None:
@@ -753,8 +753,8 @@ def test_a_message_for_a_device_tells_that_it_has_keys_and_a_snapshot_keeps_that
     world.devices += (Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR),)
     world.phones["Q"] = Phone("Q")
     world.load()
-    assert not world.actor.devices["Q"].counts
+    assert not world.actor.devices["Q"].addressable
     world.append("alice", 1)
     world.catch_up()
-    assert world.actor.devices["Q"].counts
-    assert UserActor(world.actor.snapshot()).devices["Q"].counts
+    assert world.actor.devices["Q"].addressable
+    assert UserActor(world.actor.snapshot()).devices["Q"].addressable
