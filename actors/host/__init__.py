@@ -104,7 +104,7 @@ class ActorHost(Inboxes, FromLinks, Time):
     def _unacknowledged(self) -> int:
         """Return how many entries are in flight to attached devices."""
         actors = (resident.actor for resident in self._residents.values() if resident.actor is not None)
-        return sum(len(stream.in_flight) for actor in actors for stream in actor.streams.values())
+        return sum(actor.in_flight for actor in actors)
 
     async def stop(self) -> list[str]:
         """Write what waits and disconnect; returns what was given up."""

@@ -41,7 +41,7 @@ class Time(HostState):
         actor = resident.actor
         if actor is None or resident.waiting or resident.inbox or resident.touched_ms > limit:
             return
-        actor.head.trim(resident.shard.stored_seq, actor.head.handled, 0)
+        actor.release(resident.shard.stored_seq)
         if actor.idle:
             snapshots[user] = actor.snapshot()
             del self._residents[user]

@@ -11,6 +11,8 @@ above the horizon is new unless it is remembered, and only one at or below it ha
 A device of which much was forgotten has a horizon of its own, which is higher.
 """
 
+from collections.abc import Iterable
+
 _FEW = 32
 _MANY = 2048
 _KEEP_MS = 2_000
@@ -26,18 +28,33 @@ class Repeats:
         newest: The same, of now.
     """
 
-    __slots__ = ("_devices", "_horizon", "newest")
+    __slots__ = ("_devices", "_facts", "_horizon", "newest")
 
     def __init__(self, newest: str) -> None:
         self.newest = self._horizon = newest
         self._devices: dict[str, Seen] = {}
+        self._facts: dict[tuple[str, str], int] = {}
 
     def is_repeat(self, device: str, message_id: str) -> bool | None:
         """Say whether the mailbox holds this message of this sender's device; None: look it up."""
         seen = self._devices.get(device)
         if seen is None:
-            return None if message_id <= self._horizon else False
-        return seen.is_repeat(message_id)
+            known = None if message_id <= self._horizon else False
+        else:
+            known = seen.is_repeat(message_id)
+        if known is None:
+            found = self._facts.get((device, message_id))
+            return None if found is None else found > 0
+        return known
+
+    def learn(self, facts: Iterable[tuple[str, str, int]]) -> None:
+        """Take what was looked up: device, id, and the sender's last entry so far; 0 if it is no repeat."""
+        for device, message_id, upto in facts:
+            self._facts[device, message_id] = upto
+
+    def take_fact(self, device: str, message_id: str) -> int:
+        """Return what was looked up about a message, and forget it; 0 if nothing was."""
+        return self._facts.pop((device, message_id), 0)
 
     def add(self, device: str, message_id: str) -> None:
         """Remember a message that was kept."""

@@ -185,7 +185,7 @@ class Host(Inboxes, FromLinks):
         if resident is None or resident.actor is None or resident.waiting or resident.inbox:
             return False
         actor = resident.actor
-        actor.head.trim(resident.shard.stored_seq, actor.head.handled, 0)
+        actor.release(resident.shard.stored_seq)
         if not actor.idle:
             return False
         del self._residents[user]

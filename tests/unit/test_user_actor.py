@@ -9,10 +9,11 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import structs
 
-from actors.user import WAKE_AGAIN_MS, UserActor
+from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
-from actors.user.state import EXPECTED_MS
+from actors.user.devices import WAKE_AGAIN_MS
+from actors.user.mailbox import EXPECTED_MS
 from roost import wire
 from storage.records import (
     NO_FLOOR,
@@ -319,7 +320,7 @@ def test_the_first_answer_of_a_peer_needs_no_look_up(*, crash: bool) -> None:
     world.run()
     world.append_receipt("bob", 5, 0)
     world.run()
-    assert "bob" in world.actor.rows, "a receipt makes the row before the peer has ever written"
+    assert "bob" in world.actor.peers.rows, "a receipt makes the row before the peer has ever written"
     if crash:
         world.store_all()
         world.commit()
@@ -506,7 +507,7 @@ def test_a_blocked_sender_goes_nowhere_and_learns_nothing() -> None:
     world.append("alice", 2)
     world.settle()
     assert len(world.phones["P"].app) == 2
-    assert world.actor.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2)
+    assert world.actor.peers.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2)
 
 
 def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
@@ -516,7 +517,7 @@ def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
     world.run()
     world.feed(ev.ReadMarked("alice", "alice", BASE, "t"))
     assert world.told["alice"] == [(BASE, BASE)]
-    world.actor.user = type(ME)("me", "me", "", "", 0, read_receipts=False)
+    world.actor.peers.user = type(ME)("me", "me", "", "", 0, read_receipts=False)
     world.append("alice", 2)
     world.run()
     world.feed(ev.ReadMarked("alice", "alice", BASE + 1, "t"))
@@ -534,7 +535,7 @@ def test_a_read_mark_is_told_again_when_it_is_repeated_to_another_host() -> None
     world.store_all()
     world.commit()
     world.crash()
-    assert world.actor.rows["alice"].my_read_seq == BASE
+    assert world.actor.peers.rows["alice"].my_read_seq == BASE
     world.feed(ev.ReadMarked("alice", "alice", BASE, "again"))
     assert world.told["alice"][-1] == (BASE, BASE)
 
@@ -581,7 +582,7 @@ def test_presence_is_announced_after_a_pause_and_only_to_those_who_may_know() ->
     world.now += 5_000
     effects = world.feed(ev.TimePassed())
     assert do.TellPresence("bob", online=False, last_seen_ms=1_000_000) in effects
-    world.actor.user = type(ME)("me", "me", "", "", 0, last_seen="contacts")
+    world.actor.peers.user = type(ME)("me", "me", "", "", 0, last_seen="contacts")
     effects = world.feed(ev.PresenceAsked("t", "bob"))
     assert effects == [do.AnswerPresence("t", online=False, last_seen_ms=None)]
 
