@@ -207,8 +207,7 @@ class ActorHost:
         """Return this process's metrics."""
         metrics.ACTIVE_USERS.set(len(self._residents))
         metrics.ATTACHED_STREAMS.set(len(self._streams))
-        streams = (stream for _, actor in self._residents.actors() for stream in actor.streams.values())
-        metrics.UNACKNOWLEDGED.set(sum(len(stream.flying) for stream in streams))
+        metrics.UNACKNOWLEDGED.set(sum(actor.in_flight for _, actor in self._residents.actors()))
         metrics.OLDEST_UNACKNOWLEDGED.set(self._streams.oldest_wait_s())
         looked = [self._reports.look_at(shard) for shard in self._shards.open.values()]
         metrics.UNHANDLED.set(sum(each.unhandled for each in looked))

@@ -86,6 +86,9 @@ class Link(asyncio.Protocol):
         self.name = ""
         self.protocol = 0
 
+    def __repr__(self) -> str:
+        return f"{self.role} {self.name}"
+
     # --- sending ---
 
     def send(self, message: Any) -> None:

@@ -1,117 +1,172 @@
 """How far senders may be told that their messages were delivered, when devices came at different times.
 
-A message is delivered when one device that it was encrypted for has acknowledged it. A device that
-was added later acknowledges nothing older than itself: where an older device lags behind that point,
-there is a *gap*, and who has a message in it is told no more than up to the gap.
+A message is *delivered* when one device that it was encrypted for has acknowledged it. What senders are told
+is one number: all of yours up to here is delivered. With one device that number is its cursor. With several
+it is not the greatest cursor, since a device that was added later acknowledges nothing older than itself:
+
+    phone    the first; its floor is 0        cursor 1010
+    laptop   added at 1020, which is its floor    cursor 1040
+    gap      1010 < seq <= 1020
+
+The phone lags, and the laptop's cursor says nothing of what was encrypted before it was there. Where an older
+device lags behind the floor of a newer one there is a *gap*, and a sender who has a message in it is told no
+more than up to the gap: Alice, who wrote 1015 and 1030, is told 1010, and Bob, who wrote 1030 only, 1040.
+
+Invariant: a watermark never covers a message that no device has acknowledged. So where something is not known
+(who has a message in a gap, whether older messages were encrypted for a device) it is looked up first, and
+`DeliveryWatermark.lacks` says what.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 from actors.user import events as ev
+from actors.user.devices import Devices
 from actors.user.events import Item
-from actors.user.state import State
+from actors.user.head import Head
 from storage.records import MessageRecord
 
-Gap = tuple[int, int]
-"""``begin < seq <= end``: acknowledged by no device that existed then."""
+Span = tuple[int, int]
+"""``after < seq <= upto``."""
+
+_FLOOR = itemgetter(0)
 
 
-class Coverage(State):
-    """The gaps, and who has a message in them."""
+class DeliveryWatermark:
+    """The gaps, and who has a message in them.
 
-    def _gaps(self) -> list[Gap]:
-        """Return the gaps, lowest first; none is the rule."""
-        return self._walk()[0]
+    Args:
+        devices: How far each has acknowledged, and from where on messages can be its.
+        head: The entries in memory.
+    """
 
-    def _reached(self) -> int:
-        """Return the highest acknowledgement of a device for something that was encrypted for it."""
-        return self._walk()[1]
+    __slots__ = ("_devices", "_floors_wanted", "_gaps_wanted", "_head", "_senders")
 
-    def _walk(self) -> tuple[list[Gap], int]:
-        if len(self.devices) == 1:
-            (state,) = self.devices.values()
-            return [], state.cursor
-        found: list[Gap] = []
-        counting = (state for state in self.devices.values() if state.counts)
-        states = sorted(counting, key=lambda state: state.floor)
-        reached = states[0].cursor if states else 0
-        for state in states[1:]:
-            if state.cursor > state.floor:
-                if reached < state.floor:
-                    found.append((reached, state.floor))
-                reached = max(reached, state.cursor)
-        return found, reached
+    def __init__(self, devices: Devices, head: Head) -> None:
+        self._devices, self._head = devices, head
+        self._floors_wanted: dict[Span, list[str]] = {}
+        self._gaps_wanted: dict[Span, int] = {}
+        # By the end of a gap: from where on it was looked at, and each sender's last number in that part. The
+        # end is a device's floor; the beginning only rises, so what was found serves until the gap closes.
+        self._senders: dict[int, tuple[int, dict[str, int]]] = {}
 
-    def _floors_lack(self) -> list[ev.Unknown]:
+    def of(self, sender: str) -> int:
+        """Return up to where everything of this sender is acknowledged; `lacks` nothing."""
+        gaps, acknowledged = self._walk()
+        for after, upto in gaps:
+            if self._has_message(sender, after, upto):
+                return after
+        return acknowledged
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some senders may be told less than others; the exception."""
+        return bool(self._walk()[0])
+
+    def _walk(self, acking: str = "", seq: int = 0) -> tuple[list[Span], int]:
+        """Return the gaps, lowest first, and the highest acknowledgement that counts.
+
+        Devices are visited by rising floor, and each one's acknowledgements count from its floor on. What it
+        acknowledged further than all before it extends what is covered, without a gap if it begins within.
+
+        Args:
+            acking: Say how it will be when this device has acknowledged
+            seq: up to here.
+        """
+        if len(self._devices) == 1:
+            ((device, state),) = self._devices.items()
+            return [], seq if device == acking else state.cursor
+        counting = [
+            (state.floor, seq if device == acking else state.cursor)
+            for device, state in self._devices.items()
+            if state.addressable
+        ]
+        counting.sort(key=_FLOOR)
+        gaps: list[Span] = []
+        covered = counting[0][1] if counting else 0
+        for floor, cursor in counting[1:]:
+            if cursor > floor:
+                if covered < floor:
+                    gaps.append((covered, floor))
+                covered = max(covered, cursor)
+        return gaps, covered
+
+    # --- what has to be known first ---------------------------------------------------------------
+
+    def lacks(self, acking: str = "", seq: int = 0) -> list[ev.Unknown]:
+        """Return what is to be looked up before `of` tells the truth; empty when nothing.
+
+        Args:
+            acking: It will be asked when this device has acknowledged
+            seq: up to here.
+        """
+        if len(self._devices) == 1:
+            return []
+        return self._floors_lack(acking, seq) or self._gaps_lack(acking, seq)
+
+    def learn(self, span: Span, items: tuple[Item, ...]) -> bool:
+        """Take the stored entries of a span. False: they were not asked for here."""
+        if span in self._floors_wanted:
+            for device in self._floors_wanted.pop(span):
+                self._find_floor(device, items)
+            return True
+        upto = self._gaps_wanted.pop(span, None)
+        if upto is not None:
+            self._senders[upto] = span[0], dict(self._last_of_senders(items))
+        return upto is not None
+
+    def _floors_lack(self, acking: str, seq: int) -> list[ev.Unknown]:
         """Return what is to be looked at for devices whose floor was not raised by an actor that knew them.
 
         Between a device's adding and the first actor that knows it, entries may come that are not for it:
         it has no keys yet, or its sender did not know of it.
         """
-        if len(self.devices) == 1:
-            return []
         self._floors_wanted = {}
-        for device, state in self.devices.items():
-            if state.examined or not state.keyed or state.cursor <= state.floor:
+        for device, state in self._devices.items():
+            cursor = seq if device == acking else state.cursor
+            if state.floor_known or not state.has_keys or cursor <= state.floor:
                 continue
-            stored = max(self.head.begin, self._others_handled)
+            stored = max(self._head.evicted, self._head.loaded_at)
             if stored <= state.floor:
-                self._learn_floor(device, ())
+                self._find_floor(device, ())
             else:
                 self._floors_wanted.setdefault((state.floor, stored), []).append(device)
         return [ev.SendersUnknown(*span) for span in self._floors_wanted]
 
-    def _learn_floors(self, span: tuple[int, int], items: tuple[Item, ...]) -> bool:
-        """Raise the floors of the devices that asked for this span. False: none did."""
-        devices = self._floors_wanted.pop(span, [])
-        for device in devices:
-            self._learn_floor(device, items)
-        return bool(devices)
+    def _find_floor(self, device: str, stored: tuple[Item, ...]) -> None:
+        """Raise a device's floor to the last message, of these and those in memory, that is not for it."""
+        without = _without(stored, device) + _without(self._head, device)
+        self._devices.set_floor(device, max([self._devices[device].floor, *without]), 0)
 
-    def _learn_floor(self, device: str, stored: tuple[Item, ...]) -> None:
-        without = [item.seq for item in stored if is_without(item, device)]
-        floor = max([self.devices[device].floor, *without, *self._without(device)])
-        self._learned.append(self._set_floor(device, floor, 0))
+    def added(self, device: str) -> None:
+        """Find the floor of an added device: what was encrypted without it is not its to acknowledge."""
+        without = _without(self._head, device)
+        if without and self._devices[device].addressable:
+            self._devices.set_floor(device, max(without), 0)
 
-    def _without(self, device: str) -> list[int]:
-        """Return the messages in memory that were not encrypted for this device."""
-        return [item.seq for item in self.head if is_without(item, device)]
-
-    def _gaps_lack(self) -> list[ev.Unknown]:
-        if lacking := self._floors_lack():
-            return lacking
+    def _gaps_lack(self, acking: str, seq: int) -> list[ev.Unknown]:
+        gaps, evicted = self._walk(acking, seq)[0], self._head.evicted
+        if not gaps:
+            return []
         wanted = {
-            (begin, min(end, self.head.begin)): end
-            for begin, end in self._gaps()
-            if begin < self.head.begin and not self._gap_known(begin, end)
+            (after, min(upto, evicted)): upto
+            for after, upto in gaps
+            if after < evicted and not self._is_known(after, upto)
         }
         self._gaps_wanted |= wanted
         return [ev.SendersUnknown(*span) for span in wanted]
 
-    def _covered(self, sender: str) -> int:
-        """Return up to where everything of this sender is acknowledged."""
-        for begin, end in self._gaps():
-            if self._in_gap(sender, begin, end):
-                return begin
-        return self._reached()
+    # --- who has a message in a gap ---------------------------------------------------------------
 
-    def _in_gap(self, sender: str, begin: int, end: int) -> bool:
-        known = self._gap_facts.get(end)
-        if known is not None and known[1].get(sender, 0) > begin:
+    def _is_known(self, after: int, upto: int) -> bool:
+        known = self._senders.get(upto)
+        return known is not None and known[0] <= after
+
+    def _has_message(self, sender: str, after: int, upto: int) -> bool:
+        known = self._senders.get(upto)
+        if known is not None and known[1].get(sender, 0) > after:
             return True
-        return any(begin < item.seq <= end and self._is_of(item, sender) for item in self.head)
-
-    def _gap_known(self, begin: int, end: int) -> bool:
-        known = self._gap_facts.get(end)
-        return known is not None and known[0] <= begin
-
-    def _learn_gap(self, span: tuple[int, int], items: tuple[Item, ...]) -> bool:
-        """Keep of the entries of a gap what counts: each sender's last number. False: nobody asked for it."""
-        end = self._gaps_wanted.pop(span, None)
-        if end is None:
-            return False
-        self._gap_facts[end] = (span[0], dict(self._last_of_senders(items)))
-        return True
+        return any(after < item.seq <= upto and self._is_of(item, sender) for item in self._head)
 
     def _last_of_senders(self, items: tuple[Item, ...]) -> Iterator[tuple[str, int]]:
         for item in items:
@@ -125,10 +180,14 @@ class Coverage(State):
         return (
             isinstance(record, MessageRecord)
             and record.sender == sender
-            and not self.devices.keys().isdisjoint(record.payloads)
+            and not self._devices.keys().isdisjoint(record.payloads)
         )
 
 
-def is_without(item: Item, device: str) -> bool:
-    """Say whether the entry is a message that was not encrypted for this device."""
-    return isinstance(item.record, MessageRecord) and device not in item.record.payloads
+def _without(items: Iterable[Item], device: str) -> list[int]:
+    """Return the messages that were not encrypted for this device."""
+    return [
+        item.seq
+        for item in items
+        if isinstance(item.record, MessageRecord) and device not in item.record.payloads
+    ]

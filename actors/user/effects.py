@@ -213,3 +213,9 @@ Effect = (
     | Refuse
     | SetTimer
 )
+
+
+def refuse(out: list[Effect], token: object, code: str, detail: str) -> None:
+    """Refuse what was asked, if somebody waits for the answer."""
+    if token is not None:
+        out.append(Refuse(token, code, detail))

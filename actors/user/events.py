@@ -1,6 +1,11 @@
 """What can happen to a user actor. Events carry everything it needs: no clock, no look-up.
 
 ``token`` stands for whoever asked and is handed back in the effect that answers.
+
+Every event has a ``cause``: what set it off, in the words to look for in logs and traces. It is made from
+what the event carries anyway, and only when it is asked for. A record's is the id that the sending client
+gave the message; that id goes on into the document, the wake-up and the entry. Where no message is behind an
+event it names the stream, the call, the peer or the timer that brought it.
 """
 
 from typing import Literal
@@ -17,6 +22,33 @@ class Item(Struct, frozen=True):
     record: Record
 
 
+class _OfStream(Struct, frozen=True):
+    stream: int
+
+    @property
+    def cause(self) -> str:
+        """The stream."""
+        return f"stream {self.stream}"
+
+
+class _Question(Struct, frozen=True):
+    token: object
+
+    @property
+    def cause(self) -> str:
+        """The call, as the host knows it."""
+        return f"call {self.token}"
+
+
+class _OfWatcher(Struct, frozen=True):
+    watcher: str
+
+    @property
+    def cause(self) -> str:
+        """The peer that watches."""
+        return f"watcher {self.watcher}"
+
+
 class RecordArrived(Struct, frozen=True):
     """The log has a record for this user.
 
@@ -30,11 +62,15 @@ class RecordArrived(Struct, frozen=True):
     record: Record
     value: bytes
 
+    @property
+    def cause(self) -> str:
+        """The id of the message; a receipt tells of many messages, so it is known by its number."""
+        return self.record.cause or f"record {self.seq}"
 
-class StreamAttached(Struct, frozen=True):
+
+class StreamAttached(_OfStream, frozen=True):
     """A device's stream wants the mailbox; see `actors.rpc.messages.Attach`."""
 
-    stream: int
     device: str
     cursor: int | None
     acked: int
@@ -42,10 +78,8 @@ class StreamAttached(Struct, frozen=True):
     resume: bool
 
 
-class StreamDetached(Struct, frozen=True):
+class StreamDetached(_OfStream, frozen=True):
     """The stream is gone."""
-
-    stream: int
 
 
 class Acked(Struct, frozen=True):
@@ -56,6 +90,11 @@ class Acked(Struct, frozen=True):
     stream: int | None = None
     token: object = None
 
+    @property
+    def cause(self) -> str:
+        """The stream or the call that it came by."""
+        return f"call {self.token}" if self.stream is None else f"stream {self.stream}"
+
 
 class ReadMarked(Struct, frozen=True):
     """The user has read everything from ``peer`` up to ``seq``."""
@@ -65,6 +104,11 @@ class ReadMarked(Struct, frozen=True):
     seq: int
     token: object = None
 
+    @property
+    def cause(self) -> str:
+        """The call that it came by."""
+        return f"call {self.token}"
+
 
 class TypingHeard(Struct, frozen=True):
     """``sender`` is typing to this user."""
@@ -72,6 +116,11 @@ class TypingHeard(Struct, frozen=True):
     sender: str
     sender_name: str
     state: Literal["typing", "paused"]
+
+    @property
+    def cause(self) -> str:
+        """The peer that is typing."""
+        return f"typing of {self.sender}"
 
 
 class PageRead(Struct, frozen=True):
@@ -89,60 +138,61 @@ class PageRead(Struct, frozen=True):
     through: int
     missed: bool
 
+    @property
+    def cause(self) -> str:
+        """What the page was read for."""
+        return f"{'stream' if isinstance(self.reader, int) else 'call'} {self.reader}"
 
-class SyncAsked(Struct, frozen=True):
+
+class SyncAsked(_Question, frozen=True):
     """One page for a device without a stream; wait until ``until_ms`` for a first entry."""
 
-    token: object
     device: str
     cursor: int | None
     limit: int
     until_ms: int
 
 
-class BlockAsked(Struct, frozen=True):
+class BlockAsked(_Question, frozen=True):
     """Block or unblock ``peer`` from the next record on."""
 
-    token: object
     peer: str
     peer_name: str
     blocked: bool
 
 
-class Watched(Struct, frozen=True):
+class Watched(_OfWatcher, frozen=True):
     """``watcher`` wants this user's presence."""
 
-    watcher: str
 
-
-class Unwatched(Struct, frozen=True):
+class Unwatched(_OfWatcher, frozen=True):
     """``watcher`` no longer wants it."""
 
-    watcher: str
 
-
-class PresenceAsked(Struct, frozen=True):
+class PresenceAsked(_Question, frozen=True):
     """What may ``watcher`` see?"""
 
-    token: object
     watcher: str
 
 
-class MarksAsked(Struct, frozen=True):
+class MarksAsked(_Question, frozen=True):
     """How far has ``peer`` received and read?"""
 
-    token: object
     peer: str
 
 
 class TimePassed(Struct, frozen=True):
     """A deadline the actor named may have been reached."""
 
+    @property
+    def cause(self) -> str:
+        """The host's timer: nothing outside set it off."""
+        return "timer"
 
-class Refreshed(Struct, frozen=True):
+
+class Refreshed(_Question, frozen=True):
     """The account or its devices were loaded anew."""
 
-    token: object
     user: User
     devices: tuple[Device, ...]
 

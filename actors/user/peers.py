@@ -1,72 +1,105 @@
-"""The people around a user: typing, blocks, presence, and changes of the account itself."""
+"""The people around a user: their conversations, who is blocked, and what each may know of the user."""
+
+from msgspec.structs import replace
 
 from actors.user import effects as do
 from actors.user import events as ev
-from actors.user.delivery import Reading
-from actors.user.state import DeviceState
-from storage.records import Block
+from actors.user.head import Head
+from storage.records import Block, Conversation, ReceiptRecord, User
 
 
-class Company(Reading):
-    """What others may see and do."""
+class Peers:
+    """What a user knows of its peers and lets them know.
 
-    def _typing(self, event: ev.TypingHeard) -> None:
-        if self._is_blocked(event.sender, self.head.handled + 1):
-            return
-        for stream in self.streams.values():
-            if not stream.background:
-                self._out.append(do.TellTyping(stream.number, event.sender_name, event.state))
+    Args:
+        loaded: What the actor starts from.
+        head: Tells from which record on a block counts.
+        out: Effects go here.
 
-    def _block(self, event: ev.BlockAsked) -> None:
+    Attributes:
+        user: The account, with its settings.
+        rows: The conversation with each peer, by user id.
+        blocks: Blocks by user id, lifted ones too: a replay of the log must drop the same records again.
+    """
+
+    __slots__ = ("_head", "_out", "blocks", "rows", "user")
+
+    def __init__(self, loaded: ev.Loaded, head: Head, out: list[do.Effect]) -> None:
+        self.user: User = loaded.user
+        self.rows = {row.peer: row for row in loaded.rows}
+        self.blocks = {block.peer: block for block in loaded.blocks}
+        self._head, self._out = head, out
+
+    # --- conversations ----------------------------------------------------------------------------
+
+    def row(self, peer: str, name: str) -> Conversation:
+        """Return the row of a conversation; an empty one if there is none yet."""
+        return self.rows.get(peer) or Conversation(self.user.user_id, peer, name)
+
+    def put(self, row: Conversation, seq: int, token: object = None) -> None:
+        """Keep a row; ``seq`` is the record that changed it, 0 if none did."""
+        self.rows[row.peer] = row
+        self._out.append(do.PutRow(row, seq, token))
+
+    def received(self, seq: int, record: ReceiptRecord) -> ReceiptRecord | None:
+        """A receipt came: raise what is known of the peer's watermarks.
+
+        Returns:
+            The receipt as devices get it, with what was known before; None if it says nothing new.
+        """
+        known = self.row(record.peer, record.peer_name)
+        read = max(known.read_seq, record.read_seq)
+        delivered = max(known.delivered_seq, record.delivered_seq, read)
+        if (delivered, read) == (known.delivered_seq, known.read_seq):
+            return None
+        row = replace(
+            known,
+            delivered_seq=delivered,
+            read_seq=read,
+            delivered_at_ms=record.at_ms if delivered > known.delivered_seq else known.delivered_at_ms,
+            read_at_ms=record.at_ms if read > known.read_seq else known.read_at_ms,
+            receipt_seq=seq,
+        )
+        self.put(row, seq)
+        return replace(record, delivered_seq=delivered, read_seq=read)
+
+    def answer(self, event: ev.MarksAsked) -> None:
+        """Say how far a peer has received and read."""
+        self._out.append(do.AnswerMarks(event.token, self.rows.get(event.peer)))
+
+    # --- blocks and privacy -----------------------------------------------------------------------
+
+    def is_blocked(self, peer: str, seq: int) -> bool:
+        """Say whether a record of the peer with this number goes nowhere."""
+        block = self.blocks.get(peer)
+        return (
+            block is not None
+            and block.since_seq <= seq
+            and (block.until_seq is None or seq < block.until_seq)
+        )
+
+    def is_blocked_now(self, peer: str) -> bool:
+        """Say whether the next record of the peer would go nowhere."""
+        return self.is_blocked(peer, self._head.handled + 1)
+
+    def block(self, event: ev.BlockAsked) -> bool:
+        """Block or unblock from the next record on; returns whether that changes anything."""
         known = self.blocks.get(event.peer)
-        following = self.head.handled + 1
+        following = self._head.handled + 1
         if event.blocked and (known is None or known.until_seq is not None):
             block = Block(self.user.user_id, event.peer, event.peer_name, following)
         elif not event.blocked and known is not None and known.until_seq is None:
             block = Block(self.user.user_id, event.peer, event.peer_name, known.since_seq, following)
         else:
             self._out.append(do.AnswerDone(event.token))
-            return
+            return False
         self.blocks[event.peer] = block
         self._out.append(do.PutBlock(block, event.token))
-        if event.peer in self.watchers:
-            self._tell_presence(event.peer)
+        return True
 
-    def _watch(self, event: ev.Watched) -> None:
-        self.watchers.add(event.watcher)
-        self._tell_presence(event.watcher)
-
-    def _unwatch(self, event: ev.Unwatched) -> None:
-        self.watchers.discard(event.watcher)
-
-    def _presence_asked(self, event: ev.PresenceAsked) -> None:
-        online, last_seen = self.presence.seen_by(allowed=self._visible_to(event.watcher))
-        self._out.append(do.AnswerPresence(event.token, online, last_seen))
-
-    def _time(self, _event: ev.TimePassed) -> None:
-        if self.presence.expired(self._now_ms):
-            self._out.append(do.PresenceChanged(online=False, at_ms=self.presence.last_seen_ms))
-            for watcher in sorted(self.watchers):
-                self._tell_presence(watcher)
-        for poll in list(self.polls.values()):
-            self._serve_poll(poll)
-
-    def _refreshed(self, event: ev.Refreshed) -> None:
-        self.user, self._devices = event.user, event.devices
-        known, self.devices = self.devices, {}
-        for device in event.devices:
-            state = known.get(device.device) or DeviceState(device, device.from_seq)
-            self.devices[device.device] = state
-            state.keyed = state.keyed or device.keys is not None
-            state.pushable = device.push_token is not None
-            if device.device not in known and state.counts:
-                self._examine_head(device.device)
-        for stream in [s for s in self.streams.values() if s.device not in self.devices]:
-            del self.streams[stream.number]
-            self._out.append(do.Close(stream.number, "revoked", "this device was removed"))
-        self._out.append(do.AnswerDone(event.token))
-
-    def _examine_head(self, device: str) -> None:
-        """Find the floor of an added device: what was encrypted without it is not its to acknowledge."""
-        if without := self._without(device):
-            self._out.append(self._set_floor(device, max(without), 0))
+    def may_see_presence(self, peer: str) -> bool:
+        """Say whether a peer may see the presence: by the user's setting, and never when blocked."""
+        setting = self.user.last_seen
+        if setting == "nobody" or self.is_blocked_now(peer):
+            return False
+        return setting == "everyone" or peer in self.rows

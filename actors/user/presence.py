@@ -1,58 +1,83 @@
-"""Who is online, who may know, and when an absence becomes news.
+"""A user's presence: whether it is online, and who is told.
 
 A short absence (a phone changing networks) is not announced: the user goes offline only when no
 foreground stream came back for ``DEBOUNCE_MS``.
 """
 
-from typing import Literal
+from actors.user import effects as do
+from actors.user import events as ev
+from actors.user.peers import Peers
 
 DEBOUNCE_MS = 5_000
-
-Privacy = Literal["everyone", "contacts", "nobody"]
 
 
 class Presence:
     """One user's presence.
 
+    Args:
+        peers: Tells who may see it.
+        out: Effects go here.
+
     Attributes:
         online: What watchers have been told.
         last_seen_ms: When the last foreground stream ended.
         offline_at_ms: When the absence becomes news, None while there is none.
+        watchers: User ids of those who want to be told.
     """
 
-    def __init__(self, last_seen_ms: int) -> None:
+    __slots__ = ("_out", "_peers", "last_seen_ms", "offline_at_ms", "online", "watchers")
+
+    def __init__(self, peers: Peers, out: list[do.Effect]) -> None:
+        self._peers, self._out = peers, out
         self.online = False
-        self.last_seen_ms = last_seen_ms
+        self.last_seen_ms = peers.user.last_seen_ms
         self.offline_at_ms: int | None = None
+        self.watchers: set[str] = set()
 
-    def arrived(self) -> bool:
-        """A foreground stream is here. Returns whether that is news."""
+    def came(self, now_ms: int) -> None:
+        """A foreground stream is here."""
         self.offline_at_ms = None
-        news, self.online = not self.online, True
-        return news
+        if not self.online:
+            self.online = True
+            self._announce(now_ms)
 
-    def left(self, now_ms: int) -> int:
-        """The last foreground stream is gone. Returns when to look again."""
+    def left(self, now_ms: int) -> None:
+        """The last foreground stream is gone."""
         self.last_seen_ms = now_ms
         self.offline_at_ms = now_ms + DEBOUNCE_MS
-        return self.offline_at_ms
+        self._out.append(do.SetTimer(self.offline_at_ms))
 
-    def expired(self, now_ms: int) -> bool:
-        """Time passed. Returns whether the user has just gone offline."""
-        if self.offline_at_ms is None or now_ms < self.offline_at_ms:
-            return False
-        self.offline_at_ms, self.online = None, False
-        return True
+    def time_passed(self, now_ms: int) -> None:
+        """Go offline if the absence was long enough."""
+        if self.offline_at_ms is not None and now_ms >= self.offline_at_ms:
+            self.offline_at_ms, self.online = None, False
+            self._announce(self.last_seen_ms)
 
-    def seen_by(self, *, allowed: bool) -> tuple[bool, int | None]:
-        """Return (online, last_seen_ms) as somebody may see it who is allowed to, or not."""
-        if not allowed:
+    def _announce(self, at_ms: int) -> None:
+        self._out.append(do.PresenceChanged(self.online, at_ms))
+        for watcher in sorted(self.watchers):
+            self.tell(watcher)
+
+    def tell(self, watcher: str) -> None:
+        """Tell a peer what it may see, if it watches."""
+        if watcher in self.watchers:
+            self._out.append(do.TellPresence(watcher, *self._seen_by(watcher)))
+
+    def watch(self, watcher: str) -> None:
+        """Tell a peer what it may see, now and whenever that changes."""
+        self.watchers.add(watcher)
+        self.tell(watcher)
+
+    def unwatch(self, watcher: str) -> None:
+        """Tell it no longer."""
+        self.watchers.discard(watcher)
+
+    def answer(self, event: ev.PresenceAsked) -> None:
+        """Say what a peer may see."""
+        self._out.append(do.AnswerPresence(event.token, *self._seen_by(event.watcher)))
+
+    def _seen_by(self, peer: str) -> tuple[bool, int | None]:
+        """Return (online, last_seen_ms) as the peer may see it."""
+        if not self._peers.may_see_presence(peer):
             return False, None
         return self.online, None if self.online else (self.last_seen_ms or None)
-
-
-def may_see(privacy: Privacy, *, contact: bool, blocked: bool) -> bool:
-    """Say whether a watcher may see the presence: by the user's setting, and never when blocked."""
-    if blocked or privacy == "nobody":
-        return False
-    return privacy == "everyone" or contact

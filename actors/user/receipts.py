@@ -11,7 +11,7 @@ from msgspec import Struct
 from storage.records import Conversation
 
 
-class Peer(Struct):
+class SenderMarks(Struct):
     """What is known of one sender.
 
     Attributes:
@@ -35,16 +35,20 @@ class Receipts:
         rows: What the user knows of each conversation: repeats that were dropped earlier.
     """
 
+    __slots__ = ("_peers",)
+
     def __init__(self, rows: Iterable[Conversation] = ()) -> None:
-        self._peers = {row.peer: Peer(row.repeat_seq, row.repeated_upto) for row in rows if row.repeat_seq}
+        self._peers = {
+            row.peer: SenderMarks(row.repeat_seq, row.repeated_upto) for row in rows if row.repeat_seq
+        }
 
     def arrived(self, sender: str, seq: int) -> None:
         """A new message of this sender became an entry."""
-        peer = self._peers.setdefault(sender, Peer())
+        peer = self._peers.setdefault(sender, SenderMarks())
         peer.handled = max(peer.handled, seq)
         peer.message = max(peer.message, seq)
 
-    def repeated(self, sender: str, seq: int, upto: int) -> Peer:
+    def repeated(self, sender: str, seq: int, upto: int) -> SenderMarks:
         """A repeat was dropped: its number counts as delivered and read when all before it is.
 
         Args:
@@ -52,28 +56,28 @@ class Receipts:
             seq: The repeat's number.
             upto: The sender's last entry before it, where that is older than the activation.
         """
-        peer = self._peers.setdefault(sender, Peer())
+        peer = self._peers.setdefault(sender, SenderMarks())
         peer.handled = max(peer.handled, seq)
         peer.message = max(peer.message, upto)
         return peer
 
-    def delivered(self, sender: str, upto: int) -> Peer | None:
+    def delivered(self, sender: str, upto: int) -> SenderMarks | None:
         """Everything of this sender up to ``upto`` is acknowledged; returns what to tell, if that is new."""
-        peer = self._peers.setdefault(sender, Peer())
+        peer = self._peers.setdefault(sender, SenderMarks())
         return self._raise(peer, delivered=_with_repeats(peer, upto))
 
-    def read(self, sender: str, upto: int) -> Peer | None:
+    def read(self, sender: str, upto: int) -> SenderMarks | None:
         """Everything of this sender up to ``upto`` is read; returns what to tell, if that is new."""
-        peer = self._peers.setdefault(sender, Peer())
+        peer = self._peers.setdefault(sender, SenderMarks())
         covered = _with_repeats(peer, upto)
         return self._raise(peer, delivered=covered, read=covered)
 
-    def of(self, sender: str) -> Peer:
+    def of(self, sender: str) -> SenderMarks:
         """Return what this sender was told since the activation."""
-        return self._peers.setdefault(sender, Peer())
+        return self._peers.setdefault(sender, SenderMarks())
 
     @staticmethod
-    def _raise(peer: Peer, *, delivered: int = 0, read: int = 0) -> Peer | None:
+    def _raise(peer: SenderMarks, *, delivered: int = 0, read: int = 0) -> SenderMarks | None:
         if delivered <= peer.delivered and read <= peer.read:
             return None
         peer.delivered = max(peer.delivered, delivered)
@@ -81,5 +85,5 @@ class Receipts:
         return peer
 
 
-def _with_repeats(peer: Peer, upto: int) -> int:
+def _with_repeats(peer: SenderMarks, upto: int) -> int:
     return max(upto, peer.handled) if peer.message <= upto else upto

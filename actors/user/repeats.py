@@ -1,15 +1,17 @@
 """Which messages of a mailbox are repeats, told without remembering them all. Pure.
 
-Message ids carry their time. What a mailbox held when its actor came to life has ids up to a *floor*, the
+Message ids carry their time. What a mailbox held when its actor came to life has ids up to a *horizon*, the
 greatest of them, whoever sent them; what came since is remembered for a while, by sender's device. So an id
-above the floor is new unless it is remembered, and only one at or below it has to be looked up:
+above the horizon is new unless it is remembered, and only one at or below it has to be looked up:
 
     the mailbox held ids up to 12:00:07 when the actor was loaded
     Alice's phone sends one of 12:00:09, for the first time     new, nothing is looked up
     Bob's phone sends one of 11:58, which he wrote on a train   looked up
 
-A device of which much was forgotten has a floor of its own, which is higher.
+A device of which much was forgotten has a horizon of its own, which is higher.
 """
+
+from collections.abc import Iterable
 
 _FEW = 32
 _MANY = 2048
@@ -26,25 +28,40 @@ class Repeats:
         newest: The same, of now.
     """
 
-    __slots__ = ("_devices", "_floor", "newest")
+    __slots__ = ("_devices", "_facts", "_horizon", "newest")
 
     def __init__(self, newest: str) -> None:
-        self.newest = self._floor = newest
+        self.newest = self._horizon = newest
         self._devices: dict[str, Seen] = {}
+        self._facts: dict[tuple[str, str], int] = {}
 
     def is_repeat(self, device: str, message_id: str) -> bool | None:
         """Say whether the mailbox holds this message of this sender's device; None: look it up."""
         seen = self._devices.get(device)
         if seen is None:
-            return None if message_id <= self._floor else False
-        return seen.is_repeat(message_id)
+            known = None if message_id <= self._horizon else False
+        else:
+            known = seen.is_repeat(message_id)
+        if known is None:
+            found = self._facts.get((device, message_id))
+            return None if found is None else found > 0
+        return known
+
+    def learn(self, facts: Iterable[tuple[str, str, int]]) -> None:
+        """Take what was looked up: device, id, and the sender's last entry so far; 0 if it is no repeat."""
+        for device, message_id, upto in facts:
+            self._facts[device, message_id] = upto
+
+    def take_fact(self, device: str, message_id: str) -> int:
+        """Return what was looked up about a message, and forget it; 0 if nothing was."""
+        return self._facts.pop((device, message_id), 0)
 
     def add(self, device: str, message_id: str) -> None:
         """Remember a message that was kept."""
         self.newest = max(self.newest, message_id)
         seen = self._devices.get(device)
         if seen is None:
-            seen = self._devices[device] = Seen(self._floor)
+            seen = self._devices[device] = Seen(self._horizon)
         seen.add(message_id)
 
 
@@ -52,13 +69,13 @@ class Seen:
     """The ids of one sender's device in one mailbox.
 
     Attributes:
-        floor: Every id above this that was seen is in memory; '' if none was seen before.
+        horizon: Every id above this that was seen is in memory; '' if none was seen before.
     """
 
-    __slots__ = ("_ids", "_limit", "floor")
+    __slots__ = ("_ids", "_limit", "horizon")
 
-    def __init__(self, floor: str) -> None:
-        self.floor = floor
+    def __init__(self, horizon: str) -> None:
+        self.horizon = horizon
         self._ids: set[str] = set()
         self._limit = _FEW
 
@@ -66,7 +83,7 @@ class Seen:
         """Say whether the id was seen; None: it has to be looked up."""
         if message_id in self._ids:
             return True
-        return None if message_id <= self.floor else False
+        return None if message_id <= self.horizon else False
 
     def add(self, message_id: str) -> None:
         """Remember an id; forget old ones, at the price of looking them up should they come again."""
@@ -81,7 +98,7 @@ class Seen:
         if len(ordered) - drop >= _MANY:
             drop = max(drop, len(ordered) // 2)
         if drop:
-            self.floor = max(self.floor, ordered[drop - 1])
+            self.horizon = max(self.horizon, ordered[drop - 1])
             self._ids = set(ordered[drop:])
         self._limit = max(_FEW, 2 * len(self._ids))
 

@@ -103,9 +103,9 @@ def _strays(world: World) -> list[str]:
             if not gateway.serves(key.stream, cast("End", key.link).other):
                 found.append(f"{name} serves stream {key.stream} of {key.link.name}, where it is not")
         for user, actor in host.actors():
-            if not world.unsure[user] and actor.blocks != world.store.blocks.get(user, {}):
+            if not world.unsure[user] and actor.peers.blocks != world.store.blocks.get(user, {}):
                 found.append(f"{name} does not know whom {user} blocks")
-            if strays := actor.streams.keys() - host.numbers(user):
+            if strays := actor.mailbox.streams.keys() - host.numbers(user):
                 found.append(f"{user} at {name} serves the streams {strays}, which are closed")
     return found
 

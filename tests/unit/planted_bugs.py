@@ -1,29 +1,42 @@
 """User actors with one rule broken each, for the deterministic runs to find."""
 
-from typing import Any
-
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user.records import Records
+from actors.user.repeats import Repeats
 from storage.records import MessageRecord
+
+
+class NoRepeats(Repeats):
+    """Has never seen a message before."""
+
+    __slots__ = ()
+
+    def is_repeat(self, _device: str, _message_id: str) -> bool | None:
+        return False
 
 
 class ForgetsRepeats(UserActor):
     """Takes every repeat for a new message."""
 
-    def _is_repeat(self, _record: MessageRecord) -> bool | None:
-        return False
+    def __init__(self, loaded: ev.Loaded) -> None:
+        super().__init__(loaded)
+        self.repeats = NoRepeats(loaded.newest)
+        self._records = Records(self.head, self.devices, self.peers, self.marks, self.repeats, self._out)
 
 
 class AcknowledgesForTheDevice(UserActor):
     """Moves a device's cursor when an entry is sent, not when it is acknowledged."""
 
-    def _deliver(self, stream: Any, taken: Any) -> None:
-        super()._deliver(stream, taken)
-        if taken:
+    def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
+        effects = super().handle(event, now_ms, stored)
+        for sent in [effect for effect in effects if isinstance(effect, do.Deliver)]:
+            stream = self.mailbox.streams[sent.stream]
             state = self.devices[stream.device]
             state.cursor = max(state.cursor, stream.sent)
-            self._out.append(do.PutCursor(stream.device, state.cursor, None))
+            effects.append(do.PutCursor(stream.device, state.cursor, None))
+        return effects
 
 
 class ForgetsTheUnstored(UserActor):
@@ -31,16 +44,21 @@ class ForgetsTheUnstored(UserActor):
 
     def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
         effects = super().handle(event, now_ms, stored)
-        self.head.trim(self.head.handled, self.head.handled, 0)
+        self.release(self.head.handled)
         return effects
 
 
 class TellsTooEarly(UserActor):
     """Tells senders that a message is delivered when it arrives, before any device has it."""
 
-    def _message(self, seq: int, record: MessageRecord, value: bytes) -> None:
-        super()._message(seq, record, value)
-        self._tell(record.sender, self.receipts.delivered(record.sender, seq))
+    def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
+        effects = super().handle(event, now_ms, stored)
+        if isinstance(event, ev.RecordArrived) and isinstance(event.record, MessageRecord):
+            sender = event.record.sender
+            marks = self.marks._receipts.delivered(sender, event.seq)
+            if marks is not None and any(isinstance(effect, do.Store) for effect in effects):
+                effects.append(do.EmitReceipt(sender, marks.delivered, marks.read))
+        return effects
 
 
 class ReadsAheadOfTheFloor(UserActor):
@@ -49,7 +67,7 @@ class ReadsAheadOfTheFloor(UserActor):
     def __init__(self, loaded: ev.Loaded) -> None:
         super().__init__(loaded)
         self.head.handled += 1
-        self.head.begin += 1
+        self.head.evicted += 1
 
 
 BUGS = (ForgetsRepeats, AcknowledgesForTheDevice, ForgetsTheUnstored, TellsTooEarly, ReadsAheadOfTheFloor)

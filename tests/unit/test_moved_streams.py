@@ -50,7 +50,7 @@ class CatchingUp:
             self.host.go_on(0, "done")
 
     def served(self) -> list[int]:
-        return [number for _, actor in self.host.actors() for number in actor.streams]
+        return [number for _, actor in self.host.actors() for number in actor.mailbox.streams]
 
 
 def test_a_stream_waits_until_its_shard_has_caught_up() -> None:
@@ -74,7 +74,7 @@ def test_a_gateway_that_goes_while_its_streams_wait_leaves_none() -> None:
     it.host.closed(it.gateway)
     it.catch_up()
     assert it.served() == it.host.streams() == []
-    assert not any(actor.watchers for _, actor in it.host.actors())
+    assert not any(actor.presence.watchers for _, actor in it.host.actors())
 
 
 def test_an_end_and_a_new_beginning_while_it_waits_are_one_stream() -> None:
@@ -96,7 +96,7 @@ def test_what_is_watched_no_longer_when_it_waited_is_not_watched() -> None:
     it = CatchingUp()
     it.host.received(it.gateway, [m.Watch("bob", ["ann"]), m.Unwatch("bob", ["ann"])])
     it.catch_up()
-    assert not any(actor.watchers for _, actor in it.host.actors())
+    assert not any(actor.presence.watchers for _, actor in it.host.actors())
 
 
 def test_a_shard_that_leaves_takes_the_streams_that_wait_for_it() -> None:

@@ -11,14 +11,14 @@ def make(ms: int, tail: int = 0) -> str:
     return uuid7(ms, tail.to_bytes(10, "big"))
 
 
-def test_an_id_above_the_floor_is_new_once() -> None:
+def test_an_id_above_the_horizon_is_new_once() -> None:
     seen = Seen(make(1000))
     assert seen.is_repeat(make(1001)) is False
     seen.add(make(1001))
     assert seen.is_repeat(make(1001)) is True
 
 
-def test_an_id_at_or_below_the_floor_must_be_looked_up() -> None:
+def test_an_id_at_or_below_the_horizon_must_be_looked_up() -> None:
     seen = Seen(make(1000))
     assert seen.is_repeat(make(1000)) is None
     assert seen.is_repeat(make(5)) is None
@@ -29,7 +29,7 @@ def test_a_burst_in_one_millisecond_needs_no_look_up() -> None:
     for tail in (7, 3, 9, 1, 500, 2) * 1:
         assert seen.is_repeat(make(1000, tail)) is False
         seen.add(make(1000, tail))
-    assert seen.floor == ""
+    assert seen.horizon == ""
 
 
 def test_old_ids_are_forgotten_and_then_looked_up() -> None:
@@ -70,7 +70,7 @@ def test_whoever_writes_for_the_first_time_is_new_without_a_look_up() -> None:
     assert repeats.newest == make(1001, 49)
 
 
-def test_what_came_since_does_not_raise_the_floor_of_others() -> None:
+def test_what_came_since_does_not_raise_the_horizon_of_others() -> None:
     repeats = Repeats(make(1000))
     repeats.add("AHEADDEVICE", make(300_000))
     assert repeats.is_repeat("OTHERDEVICE", make(1001)) is False

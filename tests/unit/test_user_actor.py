@@ -9,10 +9,11 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import structs
 
-from actors.user import WAKE_AGAIN_MS, UserActor
+from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
-from actors.user.state import EXPECTED_MS
+from actors.user.devices import WAKE_AGAIN_MS
+from actors.user.mailbox import EXPECTED_MS
 from roost import wire
 from storage.records import (
     NO_FLOOR,
@@ -103,10 +104,10 @@ class Mailbox(RuleBasedStateMachine):
     @invariant()
     def watermarks_rise(self) -> None:
         head = self.world.actor.head
-        assert head.begin <= head.handled
+        assert head.evicted <= head.handled
         seqs = [item.seq for item in head]
         assert seqs == sorted(set(seqs))
-        assert all(seq > head.begin for seq in seqs)
+        assert all(seq > head.evicted for seq in seqs)
 
     def teardown(self) -> None:
         self.world.settle()
@@ -174,7 +175,7 @@ def test_what_a_life_before_handled_is_looked_at_for_a_floor_though_it_is_in_mem
     phone = structs.replace(world.devices[0], from_seq=BASE + 1, floor=NO_FLOOR, keys={})
     world.devices, world.cursors = (phone,), {"P": BASE + 2}
     world.crash()
-    assert world.actor.head.begin == BASE + 1
+    assert world.actor.head.evicted == BASE + 1
     world.feed(ev.Refreshed(None, ME, (phone, Device("me", "Q", "", BASE + 4))))
     assert world.actor.lacks(ev.Acked("P", BASE + 3, None)) == [ev.SendersUnknown(BASE + 1, BASE + 3)]
 
@@ -319,7 +320,7 @@ def test_the_first_answer_of_a_peer_needs_no_look_up(*, crash: bool) -> None:
     world.run()
     world.append_receipt("bob", 5, 0)
     world.run()
-    assert "bob" in world.actor.rows, "a receipt makes the row before the peer has ever written"
+    assert "bob" in world.actor.peers.rows, "a receipt makes the row before the peer has ever written"
     if crash:
         world.store_all()
         world.commit()
@@ -407,7 +408,7 @@ def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good(*, crash: boo
     world.store_all()
     world.append_receipt("bob", 1, 0)
     world.run()  # and forgets what is stored
-    assert world.actor.head.begin >= cursor
+    assert world.actor.head.evicted >= cursor
     if crash:
         world.commit()
         world.crash()
@@ -506,7 +507,7 @@ def test_a_blocked_sender_goes_nowhere_and_learns_nothing() -> None:
     world.append("alice", 2)
     world.settle()
     assert len(world.phones["P"].app) == 2
-    assert world.actor.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2)
+    assert world.actor.peers.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2)
 
 
 def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
@@ -516,7 +517,7 @@ def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
     world.run()
     world.feed(ev.ReadMarked("alice", "alice", BASE, "t"))
     assert world.told["alice"] == [(BASE, BASE)]
-    world.actor.user = type(ME)("me", "me", "", "", 0, read_receipts=False)
+    world.actor.peers.user = type(ME)("me", "me", "", "", 0, read_receipts=False)
     world.append("alice", 2)
     world.run()
     world.feed(ev.ReadMarked("alice", "alice", BASE + 1, "t"))
@@ -534,7 +535,7 @@ def test_a_read_mark_is_told_again_when_it_is_repeated_to_another_host() -> None
     world.store_all()
     world.commit()
     world.crash()
-    assert world.actor.rows["alice"].my_read_seq == BASE
+    assert world.actor.peers.rows["alice"].my_read_seq == BASE
     world.feed(ev.ReadMarked("alice", "alice", BASE, "again"))
     assert world.told["alice"][-1] == (BASE, BASE)
 
@@ -581,7 +582,7 @@ def test_presence_is_announced_after_a_pause_and_only_to_those_who_may_know() ->
     world.now += 5_000
     effects = world.feed(ev.TimePassed())
     assert do.TellPresence("bob", online=False, last_seen_ms=1_000_000) in effects
-    world.actor.user = type(ME)("me", "me", "", "", 0, last_seen="contacts")
+    world.actor.peers.user = type(ME)("me", "me", "", "", 0, last_seen="contacts")
     effects = world.feed(ev.PresenceAsked("t", "bob"))
     assert effects == [do.AnswerPresence("t", online=False, last_seen_ms=None)]
 
@@ -717,7 +718,7 @@ def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_a
     assert world.told["alice"] == []
     assert world.devices[1].floor == BASE  # written down: nobody looks again
     world.load()
-    assert world.actor.devices["Q"].examined
+    assert world.actor.devices["Q"].floor_known
 
 
 def test_a_device_without_keys_costs_no_write_and_later_claims_nothing_of_that_time() -> None:
@@ -753,8 +754,8 @@ def test_a_message_for_a_device_tells_that_it_has_keys_and_a_snapshot_keeps_that
     world.devices += (Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR),)
     world.phones["Q"] = Phone("Q")
     world.load()
-    assert not world.actor.devices["Q"].counts
+    assert not world.actor.devices["Q"].addressable
     world.append("alice", 1)
     world.catch_up()
-    assert world.actor.devices["Q"].counts
-    assert UserActor(world.actor.snapshot()).devices["Q"].counts
+    assert world.actor.devices["Q"].addressable
+    assert UserActor(world.actor.snapshot()).devices["Q"].addressable

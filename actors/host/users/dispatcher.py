@@ -78,7 +78,9 @@ class Dispatcher:
             effects = actor.handle(event, now, stored)
         except Exception as exc:
             # A record that breaks the rules must not come back for ever; anything else is a bug to see.
-            log.exception("event_failed", user=actor.user.user_id, kind=type(event).__name__)
+            log.exception(
+                "event_failed", user=actor.user.user_id, kind=type(event).__name__, cause=event.cause
+            )
             if isinstance(event, ev.RecordArrived) and offset is not None:
                 self._dead_letters.put(shard, offset, event.value, f"{type(exc).__name__}: {exc}")
             return

@@ -52,7 +52,7 @@ class Passivation:
         actor = resident.actor
         if actor is None or resident.waiting or resident.inbox:
             return None
-        actor.head.trim(resident.shard.stored_seq, actor.head.handled, 0)
+        actor.release(resident.shard.stored_seq)
         if not actor.idle:
             return None
         self._residents.remove(user)

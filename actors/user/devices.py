@@ -1,0 +1,139 @@
+"""A user's devices: how far each has acknowledged, which messages can be its, whether to wake it."""
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from actors.user import effects as do
+from actors.user import events as ev
+from storage.records import NO_FLOOR, Device
+
+WAKE_AGAIN_MS = 600_000
+"""A wake-up that brought nobody back is repeated, with the next message, after this long."""
+
+
+class DeviceState:
+    """What the actor knows of one device.
+
+    Attributes:
+        cursor: Everything up to here is safely on the device.
+        floor: No message up to here counts as encrypted for it.
+        floor_known: The floor counts in every message since the device was added, also those that were
+            handled before the actor knew the device.
+        has_keys: It has keys, so messages are encrypted for it. Before that nobody need know its floor.
+        pushable: It has a push token.
+        woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
+            since activation; 0: none pending.
+    """
+
+    __slots__ = ("cursor", "floor", "floor_known", "has_keys", "pushable", "woken_at_ms")
+
+    def __init__(self, device: Device, cursor: int) -> None:
+        self.cursor = cursor
+        self.floor = max(device.from_seq, device.floor)
+        self.floor_known = device.floor != NO_FLOOR
+        self.has_keys = device.keys is not None
+        self.pushable = device.push_token is not None
+        self.woken_at_ms: int | None = None
+
+    @property
+    def addressable(self) -> bool:
+        """Whether what it acknowledges can be a message that was encrypted for it."""
+        return self.has_keys or self.floor_known
+
+
+class Devices(dict[str, DeviceState]):
+    """The devices of one user, by id.
+
+    Args:
+        loaded: What the actor starts from.
+        out: Effects go here.
+    """
+
+    __slots__ = ("_out", "_stored")
+
+    def __init__(self, loaded: ev.Loaded, out: list[do.Effect]) -> None:
+        super().__init__(
+            (each.device, DeviceState(each, loaded.cursors.get(each.device, each.from_seq)))
+            for each in loaded.devices
+        )
+        self._out = out
+        self._stored = loaded.devices
+
+    def refresh(self, devices: tuple[Device, ...]) -> list[str]:
+        """Take the devices as they are stored now; returns those that were added."""
+        known = dict(self)
+        self._stored = devices
+        self.clear()
+        for each in devices:
+            state = self[each.device] = known.get(each.device) or DeviceState(each, each.from_seq)
+            state.has_keys = state.has_keys or each.keys is not None
+            state.pushable = each.push_token is not None
+        return [device for device in self if device not in known]
+
+    def snapshot(self) -> tuple[Device, ...]:
+        """Return the devices as they would be stored if all that is known of them were."""
+        return tuple(self._as_known(each) for each in self._stored)
+
+    def _as_known(self, device: Device) -> Device:
+        state = self[device.device]
+        # A message may tell of keys before who took them does, or instead of it. Nobody here looks into them.
+        keys = device.keys if device.keys is not None or not state.has_keys else {}
+        floor = state.floor if state.floor_known else NO_FLOOR
+        return structs.replace(device, keys=keys, floor=floor)
+
+    def lowest_cursor(self, default: int) -> int:
+        """Return up to where every device has acknowledged."""
+        return min((state.cursor for state in self.values()), default=default)
+
+    def arrived(self, seq: int, payloads: dict[str, bytes]) -> bool:
+        """A message became an entry: raise the floors of devices it was not encrypted for.
+
+        Returns:
+            Whether a device has acknowledged it before, to an earlier life of the actor.
+        """
+        acknowledged = False
+        for device, state in self.items():
+            if device in payloads:
+                state.has_keys = True
+                acknowledged = acknowledged or state.cursor >= seq
+            elif state.addressable:
+                self.set_floor(device, seq, seq)
+        return acknowledged
+
+    def set_floor(self, device: str, floor: int, seq: int) -> None:
+        """Set a device's floor; every message up to it has been counted in.
+
+        Args:
+            device: Whose.
+            floor: The new floor.
+            seq: The record that raised it, 0 if none did.
+        """
+        state = self[device]
+        state.floor, state.floor_known = floor, True
+        self._out.append(do.PutFloor(device, floor, seq))
+
+    def returned(self, device: str) -> None:
+        """The device reads again: it may be woken again later."""
+        state = self[device]
+        if state.pushable and state.woken_at_ms != 0:
+            self._out.append(do.ClearWakeup(device))
+        state.woken_at_ms = 0
+
+    def wake(self, devices: Iterable[str], cause: str, seq: int, now_ms: int) -> None:
+        """Write a wake-up for each that can be woken and for which none is pending.
+
+        Args:
+            devices: Which.
+            cause: The message's id, '' if it was no message.
+            seq: The record that is the reason, 0 if none is.
+            now_ms: Unix time.
+        """
+        for device in devices:
+            state = self.get(device)
+            if state is None or not state.pushable:
+                continue
+            if state.woken_at_ms and now_ms - state.woken_at_ms < WAKE_AGAIN_MS:
+                continue
+            state.woken_at_ms = now_ms
+            self._out.append(do.Wake(device, cause, seq, urgent=True))

@@ -1,0 +1,111 @@
+"""Readers of a mailbox: a device's stream, and one sync.
+
+Here lives: where a reader stands, and what it takes next. Not here: where entries come from, effects.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from actors.user.events import Item, PageRead
+from actors.user.view import to_wire
+from roost import wire
+
+
+class Reader:
+    """A position in a device's view of the mailbox.
+
+    Attributes:
+        device: Whose view.
+        position: Everything up to here has been looked at.
+        sent: seq of the last entry handed out, or the cursor the reader began with. Behind ``position`` where
+            the last entries are not for this device.
+        fetching: A page of stored entries was asked for and has not come.
+        missed: Entries of its range were found to be gone.
+    """
+
+    __slots__ = ("device", "fetching", "missed", "position", "sent")
+
+    def __init__(self, device: str, cursor: int) -> None:
+        self.device = device
+        self.position = cursor
+        self.sent = cursor
+        self.fetching = False
+        self.missed = False
+
+    def take(self, items: Iterable[Item], room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
+        """Walk over the items, and return what of them this device gets, at most ``room``."""
+        taken: list[tuple[Item, wire.Entry]] = []
+        for item in items:
+            if len(taken) >= room:
+                break
+            self.position = item.seq
+            entry = to_wire(item, self.device, self.sent, now_ms)
+            if entry is not None:
+                self.sent = item.seq
+                taken.append((item, entry))
+        return taken
+
+    def take_page(self, page: PageRead, room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
+        """Walk over the page that was asked for; past its end if all of it was taken."""
+        self.fetching = False
+        taken = self.take(page.items, room, now_ms)
+        if not page.items or self.position == page.items[-1].seq:
+            self.position = max(self.position, page.through)
+        return taken
+
+
+class Stream(Reader):
+    """A device's stream, with the entries that are in flight.
+
+    Attributes:
+        number: Number given by the host.
+        background: It does not show the user online.
+        since: Entries above this that the device got are all in ``in_flight`` or acknowledged.
+        drained: The client was told that the backlog is over.
+    """
+
+    __slots__ = ("background", "drained", "in_flight", "number", "since")
+
+    def __init__(self, number: int, device: str, cursor: int, *, background: bool) -> None:
+        super().__init__(device, cursor)
+        self.number = number
+        self.background = background
+        self.since = cursor
+        self.drained = False
+        self.in_flight: deque[Item] = deque()
+
+    @property
+    def room(self) -> int:
+        """How many entries may still be sent before an acknowledgement."""
+        return wire.WINDOW - len(self.in_flight)
+
+    def acked(self, seq: int) -> None:
+        """Take acknowledged entries out of flight."""
+        while self.in_flight and self.in_flight[0].seq <= seq:
+            self.in_flight.popleft()
+        self.since = max(self.since, min(seq, self.sent))
+
+
+class Poll(Reader):
+    """One sync that collects a page, and may wait for its first entry.
+
+    Attributes:
+        token: Who asked.
+        limit: Entries wanted.
+        until_ms: When to give up waiting.
+        entries: What was collected.
+    """
+
+    __slots__ = ("entries", "limit", "token", "until_ms")
+
+    def __init__(self, token: object, device: str, cursor: int, limit: int, until_ms: int) -> None:
+        super().__init__(device, cursor)
+        self.token = token
+        self.limit = limit
+        self.until_ms = until_ms
+        self.entries: list[wire.Entry] = []
+
+    @property
+    def room(self) -> int:
+        """How many entries are still wanted."""
+        return self.limit - len(self.entries)
