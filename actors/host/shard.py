@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from actors.host.backlog import Backlog
-from actors.host.offsets import Offsets
+from actors.offsets import Offsets
 from actors.rpc.messages import Open
 
 

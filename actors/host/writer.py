@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 import structlog
 from msgspec import Struct, field, structs
 
-from actors.host.offsets import Offsets
+from actors.offsets import Offsets
 from actors.user import effects as do
 from roost.clock import Clock
 from roost.errors import Unavailable

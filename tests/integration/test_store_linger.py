@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.host.offsets import Offsets
 from actors.host.writer import Ticket, Writer
+from actors.offsets import Offsets
 from cluster.local import servers as specs
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from actors.host.activation import _gap, _item
-from actors.host.offsets import Offsets
+from actors.offsets import Offsets
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
