@@ -5,10 +5,12 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from roost.ids import shard_of
+
 INCARNATION: Final = secrets.token_hex(8)
 """This life of the process: another one of the same name has another."""
 
-DOUBT_S: Final = 1.25
+MAP_LEASE_S: Final = 1.25
 """A role that was not visited for so long may have missed a map, and that a log is gone.
 
 Nobody writes to a new log before every role that answers has its base; who has not answered for
@@ -51,6 +53,10 @@ class ClusterView(Struct, frozen=True):
     records: int = 1
     pushes: tuple[int, ...] = ()
     since: tuple[int, ...] = ()
+
+    def host_of(self, user: str) -> str:
+        """Return the name of the host that serves the user."""
+        return self.hosts[shard_of(user, self.shards)]
 
     def since_of(self, host: str) -> dict[int, int]:
         """Return since when the host has its shards, as far as that is known."""

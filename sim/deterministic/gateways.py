@@ -15,7 +15,7 @@ from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.ids import shard_of
 from sim.deterministic.logs import PromptWriter
-from sim.deterministic.reaching import Replied, StepLinks
+from sim.deterministic.reaching import ExpiredLease, Replied, StepLinks
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
@@ -24,13 +24,6 @@ from storage.records import MessageRecord, decode_record
 
 class PromptSequencer(Sequencer):
     """Numbers records; looks for a new base once instead of for five seconds."""
-
-    def _in_doubt(self) -> bool:
-        # Nobody here waits with writing until the gateways have the map.
-        return True
-
-    def _now_s(self) -> float:
-        return 0.0
 
     async def _settle(self, lowest: Any, before: Any) -> frozenset[int]:
         await self.resync()
@@ -83,7 +76,7 @@ class Gateway:
         self.name, self.clock, self.writer = name, clock, writer
         self._store = store
         self._cache = cache
-        self.sequencer = PromptSequencer(writer, cast("Any", store))
+        self.sequencer = PromptSequencer(writer, cast("Any", store), ExpiredLease())
         directory = cast("Any", PromptDirectory(store))
         self.sender = PromptSender(cast("Any", store), cast("Any", cache), self.sequencer, directory, clock)
         self.hosts = StepLinks(name, clock)

@@ -15,6 +15,7 @@ import aiohttp
 from nacl.signing import SigningKey
 
 from actors.host import ActorHost
+from actors.rpc.connections import Connections
 from actors.service import ClusterView
 from api.collaborators import ApiSettings
 from api.gateway import Gateway, Listen
@@ -283,7 +284,7 @@ async def _built(
     )
     reader = KafkaLogReader(kafka, "mailbox", "routers")
     await reader.start()
-    router = Router("router-0", reader, store(), keyring.cluster_secret)
+    router = Router("router-0", reader, store(), Connections(("router", "router-0"), keyring.cluster_secret))
     fronts = [
         Gateway(
             f"gateway-{number}",

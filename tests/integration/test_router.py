@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.rpc import messages as msg
+from actors.rpc.connections import Connections
 from actors.rpc.link import Link, serve
 from actors.service import ClusterView
 from cluster.consumers.router import Router
@@ -154,7 +155,7 @@ async def world(
     await reader.start()
     host = Host()
     server, address = await serve(HOST, 0, host, msg.decode_to_host, secret=SECRET)
-    router = Router("router-1", reader, store, SECRET)
+    router = Router("router-1", reader, store, Connections(("router", "router-1"), SECRET))
     found = World(admin, store, writer, router, host, address, None)  # type: ignore[arg-type] -- needs the world
     found.keeper = LogKeeper(store, admin, SHARDS, found, now_ms)
     await found.keeper.open()
