@@ -19,6 +19,7 @@ from storage.topics import MAILBOX
 
 _RESYNC_TRIES = 50
 _RESYNC_PAUSE_S = 0.1
+_STARTING = "The cluster is starting; try again in a moment."
 _NONE = -1  # the highest offset of a shard of which none was seen
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,7 @@ class Sequencer:
     async def append(self, records: Sequence[tuple[str, bytes]]) -> list[int | Unavailable]:
         """Append ``(user, record)`` to the users' shards; returns each one's seq or why there is none."""
         if not self._bases:
-            return [Unavailable("The cluster is starting; try again in a moment.") for _ in records]
+            return [Unavailable(_STARTING) for _ in records]
         shards = [shard_of(user, self.shards) for user, _ in records]
         items = [(shard, record) for shard, (_, record) in zip(shards, records, strict=True)]
         # Only what was acknowledged before this append began must be below its offsets: appends
@@ -135,7 +136,13 @@ class Sequencer:
         return unexplained
 
     async def survives(self, user: str, seq: int) -> bool:
-        """Say whether what was sent to the user under this number did not go down with an earlier log."""
+        """Return whether what was sent to the user under this number is stored or in the log.
+
+        Raises:
+            Unavailable: There is no map yet, or the store does not answer.
+        """
+        if not self.shards:
+            raise Unavailable(_STARTING)
         states = await self.resync()
         shard = shard_of(user, self.shards)
         if seq >= self._bases[shard] or (shard in states and states[shard].handled(seq)):

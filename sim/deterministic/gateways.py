@@ -119,9 +119,9 @@ class Gateway:
         if self.hosts.view is None:
             away()
             return
-        if sent is None or not self._survives(to, sent.seq):
+        if sent is None or not finish(self.sequencer.survives(to, sent.seq)):
             sent = self._find(who, message_id, to) or sent
-        if sent is None or not self._survives(to, sent.seq):
+        if sent is None or not finish(self.sequencer.survives(to, sent.seq)):
             answered(None)
             return
         found = sent
@@ -141,9 +141,6 @@ class Gateway:
         record = decode_record(document.record)
         at_ms = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
         return Accepted(to, document.seq, at_ms, b"")
-
-    def _survives(self, to: str, seq: int) -> bool:
-        return finish(self.sequencer.survives(to, seq))
 
     def _progress(self, sender: str, message_id: str, to: str, seq: int, marks: m.Marks) -> dict[str, Any]:
         state = "accepted"
