@@ -48,7 +48,7 @@ class Questions:
             async with asyncio.timeout(timeout_s):
                 answer = await self._insist(user, question)
         except TimeoutError as exc:
-            raise Unavailable("The part that serves this user does not answer; try again.") from exc
+            raise Unavailable("The host serving this user is not responding; try again.") from exc
         if isinstance(answer, m.Refusal):
             later = 1.0 if answer.code in ("unavailable", "going_away") else None
             raise RoostError(answer.code, answer.detail, retry_after_s=later)

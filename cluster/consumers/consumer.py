@@ -1,10 +1,10 @@
-"""A consumer: reads the shards of a topic that the map gives it, and commits what is finished.
+"""The consumer of one topic: it reads the shards that the map gives it, and commits what is finished.
 
-What becomes of a record, and when it is finished, is its work's: the router's or the pusher's.
+What becomes of a record, and when it is finished, is its processor's to say: the router's or the pusher's.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
@@ -19,34 +19,37 @@ POLL_MS: Final = 200
 """How long one poll waits for a first record; the next one follows at once."""
 
 RETRY_S: Final = 0.2
+"""The pause after a server was away."""
+
 BUSY_S: Final = 0.1
+"""The pause of a processor that has no room."""
 
 P = TypeVar("P", bound=ShardProgress)
 
 log = structlog.get_logger()
 
 
-class Work(Protocol[P]):
-    """What is special to one kind of consumer."""
+class Processor(Protocol[P]):
+    """What handles the records of a consumer."""
 
     def lives(self, view: ClusterView) -> dict[int, int]:
         """Return the shards that a map gives to this consumer, each with the life of its log."""
         ...
 
     def shut(self, gone: Sequence[P]) -> None:
-        """These are no longer read, or (``lost``) no longer their log of before."""
+        """These are given up; those that are ``lost`` are opened again, with another log."""
         ...
 
     async def open(self, lives: Mapping[int, int]) -> Sequence[P]:
-        """Return where to begin with shards that are new here."""
+        """Return the progress of shards that are new here: where to begin."""
         ...
 
     def place(self, view: ClusterView) -> None:
-        """All shards of the map are there."""
+        """Every shard of the map is open."""
         ...
 
     def lost(self, shards: Sequence[int]) -> None:
-        """The logs of these are gone; call `Consumer.lose`."""
+        """The reader finds that the logs of these are gone; calls `Consumer.lose`."""
         ...
 
     def ready(self) -> bool:
@@ -58,16 +61,16 @@ class Work(Protocol[P]):
         ...
 
     async def committed(self, finished: Sequence[tuple[P, int]]) -> None:
-        """The log has these offsets."""
+        """These offsets are committed; write down what else says how far each shard is."""
         ...
 
 
 class Consumer(Generic[P]):
-    """Reads for one work.
+    """Reads for one processor.
 
     Args:
         reader: Of the topic.
-        work: Handles the records.
+        processor: Handles the records.
         limit: Records of one poll at most.
         commit_every_s: How often what is finished is committed.
 
@@ -76,10 +79,12 @@ class Consumer(Generic[P]):
         view: The newest map, None before the first.
     """
 
-    def __init__(self, reader: LogReader, work: Work[P], *, limit: int, commit_every_s: float) -> None:
+    def __init__(
+        self, reader: LogReader, processor: Processor[P], *, limit: int, commit_every_s: float
+    ) -> None:
         self.shards: dict[int, P] = {}
         self.view: ClusterView | None = None
-        self._reader, self._work = reader, work
+        self._reader, self._processor = reader, processor
         self._limit, self._commit_every_s = limit, commit_every_s
         self._before: ClusterView | None = None
         self._taken = 0
@@ -87,7 +92,7 @@ class Consumer(Generic[P]):
         self._changed = asyncio.Event()
         self._loops = BackgroundTasks()
 
-    # --- what the service is asked ---
+    # --- what a service is asked ---
 
     def start(self) -> None:
         """Start reading as soon as there is a map."""
@@ -131,13 +136,13 @@ class Consumer(Generic[P]):
 
     async def close(self) -> bool:
         """Commit what is finished, and disconnect; returns whether both worked."""
-        return await ended(self.commit, self._reader.close)
+        return await close_all(self.commit, self._reader.close)
 
     # --- the map ---
 
     async def _take_map(self, view: ClusterView) -> None:
-        """Read what the map says: shards given up, taken over, and begun anew because their log did."""
-        mine = self._work.lives(view)
+        """Read what the map says: give up shards, take over others, open those again whose log is another."""
+        mine = self._processor.lives(view)
         self._taken = 0
         if view.renumbered(self._before):  # the reader does not know partitions that were added
             self._forget = True
@@ -153,23 +158,23 @@ class Consumer(Generic[P]):
                 each.reread()
         fresh = {shard: life for shard, life in sorted(mine.items()) if shard not in self.shards}
         if fresh:
-            self.shards |= {each.shard: each for each in await self._work.open(fresh)}
-        self._work.place(view)
+            self.shards |= {each.shard: each for each in await self._processor.open(fresh)}
+        self._processor.place(view)
         self._taken = view.version
         if gone or fresh:
             given_up = [each.shard for each in gone]
             log.info("shards_assigned", taken=list(fresh), given_up=given_up, version=view.version)
 
-    def _give_up(self, gone: Sequence[P], mine: Iterable[int]) -> None:
+    def _give_up(self, gone: Sequence[P], mine: Container[int]) -> None:
         for each in gone:
             del self.shards[each.shard]
             each.lost = each.shard in mine
             self._forget |= each.lost
         if gone:
             self._reassign = True
-            self._work.shut(gone)
+            self._processor.shut(gone)
 
-    def lose(self, shards: Iterable[int], *, reopen: bool) -> None:
+    def lose(self, shards: Sequence[int], *, reopen: bool) -> None:
         """Read no more of these: their log is gone, or is another one than the map says.
 
         Args:
@@ -221,22 +226,16 @@ class Consumer(Generic[P]):
             await self._seek()
             if not self.shards:
                 return 0.0
-            if not self._work.ready():
+            if not self._processor.ready():
                 return BUSY_S
-            return await self._work.take(await self._reader.poll(wait_ms=POLL_MS, limit=self._limit))
+            return await self._processor.take(await self._reader.poll(wait_ms=POLL_MS, limit=self._limit))
         except LogLost as exc:
-            self._work.lost(exc.shards)
+            self._processor.lost(exc.shards)
         except Unavailable as exc:
             log.warning("read_postponed", reason=exc.detail)
             self._changed.set()
             return RETRY_S
         return 0.0
-
-    def pause(self, shards: Sequence[int], *, paused: bool) -> None:
-        """Fetch nothing of these, or fetch again."""
-        (self._reader.pause if paused else self._reader.resume)(shards)
-        for shard in shards:
-            self.shards[shard].paused = paused
 
     # --- committing ---
 
@@ -256,13 +255,13 @@ class Consumer(Generic[P]):
         # By progress, not by shard: by the time the log has answered there may be another log, and what is
         # finished of the old one says nothing about it.
         await self._reader.commit({each.shard: finished for each, finished in news})
-        await self._work.committed(news)
+        await self._processor.committed(news)
         for each, finished in news:
             each.committed = max(each.committed, finished)
 
 
-async def ended(*steps: Callable[[], Awaitable[None]]) -> bool:
-    """Take each of the last steps; returns whether all worked."""
+async def close_all(*steps: Callable[[], Awaitable[None]]) -> bool:
+    """Take each step, whatever became of those before; returns whether all worked."""
     worked = True
     for step in steps:
         try:

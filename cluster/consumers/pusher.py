@@ -30,7 +30,7 @@ _COMMIT_EVERY_S: Final = 0.5
 class Pusher:
     """One member of the wake-up pool.
 
-    See `actors.service.Service`, and from `lives` on `cluster.consumers.consumer.Work`.
+    See `actors.service.Service`, and from `lives` on `cluster.consumers.consumer.Processor`.
     """
 
     def __init__(self, name: str, reader: LogReader, waker: Waker) -> None:
@@ -85,11 +85,11 @@ class Pusher:
         return {shard: known.get(shard, 0) for shard, name in enumerate(view.pushers) if name == self.name}
 
     def shut(self, gone: Sequence[PushShard]) -> None:
-        """Begin again with those whose log did; what is open of them is finished all the same."""
+        """Start again with those that have another log; what is open of them is finished all the same."""
         self._restart |= {each.shard for each in gone if each.lost}
 
     async def open(self, lives: Mapping[int, int]) -> Sequence[PushShard]:
-        """Return where to begin: where the pool has got to, or where a log begins that began again."""
+        """Return where to begin: where the pool has got to, or at the start of a log that is another one."""
         restarted = [shard for shard in lives if shard in self._restart]
         starts: dict[int, int | None] = {}
         if restarted:
@@ -104,7 +104,7 @@ class Pusher:
         """A wake-up has no place."""
 
     def lost(self, shards: Sequence[int]) -> None:
-        """Read a log that began again, or was trimmed, from where it begins now.
+        """Read a log that was made again, or was trimmed, from where it starts now.
 
         Wake-ups are hints: what a log lost is made good by the device's next sync.
         """

@@ -11,7 +11,7 @@ import structlog
 from actors.map_lease import MapLease
 from actors.rpc.connections import Connections
 from actors.service import ClusterView
-from cluster.consumers.consumer import Consumer, ended
+from cluster.consumers.consumer import Consumer, close_all
 from cluster.consumers.dispatcher import Dispatcher
 from cluster.consumers.shard_progress import HostedShard
 from roost.errors import Unavailable
@@ -35,7 +35,7 @@ COMMIT_EVERY_S: Final = 1.0
 class Router:
     """One member of the consumer pool.
 
-    See `actors.service.Service`, and from `lives` on `cluster.consumers.consumer.Work`.
+    See `actors.service.Service`, and from `lives` on `cluster.consumers.consumer.Processor`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Router:
         await self._consumer.stop_reading()
         committed = await self._consumer.close()
         await self._hosts.close()
-        await ended(self._store.close)
+        await close_all(self._store.close)
         again = "could not write down how far it is stored: the next start reads some records again."
         return [] if committed else [again]
 

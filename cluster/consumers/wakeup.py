@@ -1,4 +1,4 @@
-"""One wake-up: claimed, so that a device has one at a time, sent as often as allowed, or given up."""
+"""The way of one wake-up: claimed, so that a device has one at a time, then sent, retried or given up."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from cluster.consumers.consumer import ended
-from cluster.consumers.push_rules import Again, Answer, Refused, Sent, Unregistered, judge, pause_s
+from cluster.consumers.consumer import close_all
+from cluster.consumers.push_rules import Again, Answer, PushRefused, Sent, Unregistered, judge, pause_s
 from cluster.settings import Fcm
 from roost.clock import Clock
 from roost.errors import Unavailable
@@ -26,7 +26,7 @@ PENDING_S: Final = 600
 _RETRY_S: Final = 0.5
 
 
-class Sender(Protocol):
+class PushSender(Protocol):
     """Carries a wake-up to a provider."""
 
     async def send(self, token: str, *, urgent: bool) -> Answer:
@@ -50,7 +50,7 @@ class Waker:
         writer: LogWriter,
         store: Store,
         cache: Cache,
-        sender: Sender,
+        sender: PushSender,
         settings: Fcm,
         *,
         clock: Clock,
@@ -72,7 +72,7 @@ class Waker:
 
     async def close(self) -> bool:
         """Disconnect from everything; returns whether all of it worked."""
-        return await ended(self._writer.close, self._sender.close, self._cache.close, self._store.close)
+        return await close_all(self._writer.close, self._sender.close, self._cache.close, self._store.close)
 
     def _pauses(self) -> Iterator[float]:
         while True:
@@ -85,13 +85,13 @@ class Waker:
             return await self._give_up(record, f"the record cannot be decoded: {exc}")
         if not await self._claim(push.device) and not again:
             return "pending"
-        verdict: Sent | Unregistered | Refused | None = None
+        verdict: Sent | Unregistered | PushRefused | None = None
         try:
             verdict = await self._try(push)
         finally:
             if not isinstance(verdict, Sent):
                 await self._unclaim(push.device)
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, PushRefused):
             return await self._give_up(record, verdict.reason)
         metrics.WAKEUP_SECONDS.observe(max(0, self._clock() - push.at_ms) / 1000)
         return "sent" if isinstance(verdict, Sent) else "unregistered" if verdict is not None else "no_token"
@@ -110,7 +110,7 @@ class Waker:
         except Unavailable as exc:
             log.warning("mark_stays", reason=exc.detail, ends_after_s=PENDING_S)
 
-    async def _try(self, push: PushRecord) -> Sent | Unregistered | Refused | None:
+    async def _try(self, push: PushRecord) -> Sent | Unregistered | PushRefused | None:
         """Send it as often as allowed; None if the device has no token, or no longer."""
         reason = ""
         for tried in range(1, self._settings.attempts + 1):
@@ -131,7 +131,7 @@ class Waker:
             if tried < self._settings.attempts:
                 metrics.WAKEUP_RETRIES.inc()
                 await asyncio.sleep(self._pause(tried, verdict.after_s))
-        return Refused(f"given up after {self._settings.attempts} tries: {reason}")
+        return PushRefused(f"given up after {self._settings.attempts} tries: {reason}")
 
     async def _token(self, push: PushRecord) -> str | None:
         devices = (await self._store.devices_of([push.user])).get(push.user, [])
