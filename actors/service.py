@@ -14,7 +14,7 @@ INCARNATION: Final = secrets.token_hex(8)
 RELEASE: Final = version("roost")
 """What this process runs. Read once: it is on the disk, and every heartbeat says it."""
 
-DOUBT_S: Final = 1.25
+MAP_LEASE_S: Final = 1.25
 """A role that was not visited for so long may have missed a map, and that a log is gone.
 
 Nobody writes to a new log before every role that answers has its base; who has not answered for

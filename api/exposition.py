@@ -18,7 +18,7 @@ def _kept(deps: Deps) -> Mapping[m.Kept, float | Mapping[str, float]]:
         m.STREAMS_OPEN: len(deps.streams),
         m.STREAMS_OPENED: deps.streams.opened,
         m.STREAMS_ENDED: deps.streams.ended,
-        m.STREAMS_REATTACHED: deps.hosts.reattached,
+        m.STREAMS_REATTACHED: deps.hosts.attachments.reattached,
         m.MESSAGES_ACCEPTED: sender.accepted,
         m.SENDS_REFUSED: gate.admission.refused,
         m.SENDS_OPEN: gate.admission.inside,

@@ -110,7 +110,7 @@ class Gateway:
 
     async def apply(self, view: ShardMap) -> None:
         """Take the newest map."""
-        self.deps.sequencer.visited()
+        self.deps.sequencer.lease.renew()
         current = self.deps.hosts.view
         if current is None or view.version >= current.version:
             self.deps.log_writer.forget(view.begun_anew(current))
@@ -130,8 +130,8 @@ class Gateway:
 
     async def status(self) -> dict[str, Any]:
         """Return figures for ``roost status``."""
-        self.deps.sequencer.visited()
-        linked, hosts = self.deps.hosts.linked()
+        self.deps.sequencer.lease.renew()
+        linked, hosts = self.deps.hosts.linked_hosts()
         return {
             "users": len(self.deps.streams),
             "streams": len(self.deps.streams),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from actors.rpc.connections import Connections
 from api.collaborators import ApiSettings, Deps
 from api.host_links import HostLinks
 from api.identity.directory import Directory
@@ -35,7 +36,7 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     limits: Mapping[str, Limit] | None = None,
 ) -> Deps:
     """Build everything that the routes and the socket need. Starts nothing."""
-    hosts = HostLinks(name, keyring.cluster_secret)
+    hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret))
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
     sender = Sender(store, cache, sequencer, directory, clock, Admission(settings.admission))

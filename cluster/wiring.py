@@ -52,13 +52,14 @@ def settings_of(role: str, name: str, settings_json: str) -> Settings:
 
 async def build_router(name: str, settings_json: str) -> Service:
     """Build a router."""
-    from cluster.consumers.router import Router  # noqa: PLC0415 -- a role's process loads that role only
+    from actors.rpc.connections import Connections  # noqa: PLC0415 -- a role's process loads that role only
+    from cluster.consumers.router import Router  # noqa: PLC0415 -- likewise
 
     settings = settings_of("router", name, settings_json)
     keyring = open_keyring(settings)
     reader = await open_reader(settings, MAILBOX, ROUTERS)
     store = open_store(settings, keyring)
-    router = Router(name, reader, store, keyring.cluster_secret)
+    router = Router(name, reader, store, Connections(("router", name), keyring.cluster_secret))
     return overseen(router, settings, "router", name, store, reader)
 
 
@@ -89,6 +90,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
     """Build a pusher."""
     from cluster.consumers.fcm import FcmSender  # noqa: PLC0415 -- likewise
     from cluster.consumers.pusher import Pusher  # noqa: PLC0415 -- likewise
+    from cluster.consumers.wakeup import Waker  # noqa: PLC0415 -- likewise
 
     settings = settings_of("pusher", name, settings_json)
     if settings.fcm.credentials_file is None:
@@ -96,18 +98,18 @@ async def build_pusher(name: str, settings_json: str) -> Service:
             "internal", "A pusher was started without credentials; set ROOST_FCM__CREDENTIALS_FILE."
         )
     store = open_store(settings, open_keyring(settings))
-    pusher = Pusher(
-        name,
-        reader=await open_reader(settings, PUSH, PUSHERS, at_least_ms=50),
-        writer=await open_writer(settings),
-        store=store,
-        cache=open_cache(settings),
-        sender=FcmSender(settings.fcm),
-        settings=settings.fcm,
+    reader = await open_reader(settings, PUSH, PUSHERS, at_least_ms=50)
+    writer, cache = await open_writer(settings), open_cache(settings)
+    waker = Waker(
+        writer,
+        store,
+        cache,
+        FcmSender(settings.fcm),
+        settings.fcm,
         clock=now_ms,
         random=secrets.SystemRandom().random,
     )
-    return overseen(pusher, settings, "pusher", name, store)
+    return overseen(Pusher(name, reader, waker), settings, "pusher", name, store, reader, writer, cache)
 
 
 async def build_coordinator(name: str, settings_json: str) -> Service:

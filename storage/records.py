@@ -10,6 +10,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct, structs
 
+from roost.ids import shard_of
+
 VERSION = 1
 """Version of the records that this release reads and, once every role does, writes.
 
@@ -363,6 +365,10 @@ class ShardMap(Struct, frozen=True):
         return tuple(
             known.get(shard, 0) if before.get(shard) == host else version for shard, host in enumerate(hosts)
         )
+
+    def host_of(self, user: str) -> str:
+        """Return the name of the host that serves the user."""
+        return self.hosts[shard_of(user, self.shards)]
 
     def since_of(self, host: str) -> dict[int, int]:
         """Return since when the host has its shards, as far as that is known."""

@@ -244,10 +244,14 @@ async def connect(
         ConnectionError: Nobody listens there, or the handshake failed.
         TimeoutError: No answer in time.
     """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(timeout_s):
-        _, link = await loop.create_connection(lambda: Link(handler, decode, secret, me), *address)
-        await link.opened
+    link = Link(handler, decode, secret, me)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await asyncio.get_running_loop().create_connection(lambda: link, *address)
+            await link.opened
+    except BaseException:
+        link.close()  # a host that hangs would keep one connection for each attempt
+        raise
     return link
 
 

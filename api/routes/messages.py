@@ -66,7 +66,7 @@ async def message_state(id: str, caller: Caller, deps: With, to: str | None = No
         if sent is None:
             continue
         person = await known(deps, sent.to)
-        if await _survives(deps, person.user, sent.seq):
+        if await deps.sequencer.survives(person.user, sent.seq):
             state: dict[str, Any] = {"id": id, "to": sent.to, "seq": sent.seq}
             return _json(state | await _progress(deps, caller, person.user, sent, id), 200)
         reason = "The message went down with the log; send it again with its id."
@@ -110,13 +110,6 @@ async def _find_in(deps: Deps, caller: Principal, message_id: str, user: str, na
     record = decode_record(document.record)
     accepted = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
     return Accepted(name, document.seq, accepted, b"")
-
-
-async def _survives(deps: Deps, to: str, seq: int) -> bool:
-    """Say whether the message is stored or in the log; a number below the base was in an earlier log."""
-    if not deps.sequencer.shards:
-        raise Unavailable("The cluster is starting; try again in a moment.")
-    return await deps.sequencer.survives(to, seq)
 
 
 async def _progress(

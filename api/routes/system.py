@@ -26,7 +26,7 @@ async def readyz(deps: With, response: Response) -> Readiness:
     Redis may be away: limits then count locally and repeats are looked up in the store.
     """
     mongo, redis = await asyncio.gather(_probe(deps.store.ping()), _probe(deps.cache.ping()))
-    linked, total = deps.hosts.linked()
+    linked, total = deps.hosts.linked_hosts()
     log = "ok" if deps.sequencer.shards else "no map yet"
     checks = {"mongo": mongo, "redis": redis, "log": log, "hosts": f"{linked}/{total}"}
     ready = mongo == "ok" and log == "ok" and linked == total > 0

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from actors.doubt import Doubt
+from actors.map_lease import MapLease
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.ports import LogWriter, Store
@@ -19,6 +19,7 @@ from storage.topics import MAILBOX
 
 _RESYNC_TRIES = 50
 _RESYNC_PAUSE_S = 0.1
+_STARTING = "The cluster is starting; try again in a moment."
 _NONE = -1  # the highest offset of a shard of which none was seen
 
 log = structlog.get_logger(__name__)
@@ -28,12 +29,14 @@ class Sequencer:
     """Appends records to mailboxes and numbers them.
 
     Attributes:
+        lease: On the map that the bases are from; to be renewed when the coordinator is here.
         resyncs: How often the bases had to be read because an offset went back.
         failures: Records that the log did not take.
         records: The version of records to write: every role reads it.
     """
 
-    def __init__(self, log_writer: LogWriter, store: Store) -> None:
+    def __init__(self, log_writer: LogWriter, store: Store, lease: MapLease | None = None) -> None:
+        self.lease = lease or MapLease()
         self._log = log_writer
         self._store = store
         self._bases: list[int] = []
@@ -41,7 +44,6 @@ class Sequencer:
         self.resyncs = 0
         self.failures = 0
         self.records = 1
-        self._doubt = Doubt()
 
     @property
     def shards(self) -> int:
@@ -70,35 +72,25 @@ class Sequencer:
         for shard, base in enumerate(bases):
             self._raise(shard, base)
 
-    def visited(self) -> None:
-        """The coordinator is here: if there were a newer map, it would give it."""
-        self._doubt.visited(self._now_s())
-
-    def _in_doubt(self) -> bool:
-        return self._doubt.is_due(self._now_s())
-
-    def _now_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
     async def append(self, records: Sequence[tuple[str, bytes]]) -> list[int | Unavailable]:
         """Append ``(user, record)`` to the users' shards; returns each one's seq or why there is none."""
         if not self._bases:
-            return [Unavailable("The cluster is starting; try again in a moment.") for _ in records]
+            return [Unavailable(_STARTING) for _ in records]
         shards = [shard_of(user, self.shards) for user, _ in records]
         items = [(shard, record) for shard, (_, record) in zip(shards, records, strict=True)]
         # Only what was acknowledged before this append began must be below its offsets: appends
         # that overlap may be answered in any order.
         before = {shard: (self._bases[shard], self._seen[shard]) for shard in shards}
         offsets = await self._log.append(MAILBOX, items)
-        if self._in_doubt():
+        if self.lease.expired():
             # The log may have begun anew and be longer by now than the one before was. Its base was stored
             # before it was made, so the store knows it.
-            asked_s = self._now_s()
+            asked_s = self.lease.now_s()
             try:
                 await self.resync()
             except Unavailable as exc:
                 return [exc for _ in records]
-            self._doubt.asked(asked_s)
+            self.lease.confirm(asked_s)
         anew = _began_anew(shards, offsets, before)
         lowest: dict[int, int] = {}
         for shard, offset, fresh in zip(shards, offsets, anew, strict=True):
@@ -144,7 +136,13 @@ class Sequencer:
         return unexplained
 
     async def survives(self, user: str, seq: int) -> bool:
-        """Say whether what was sent to the user under this number did not go down with an earlier log."""
+        """Return whether what was sent to the user under this number is stored or in the log.
+
+        Raises:
+            Unavailable: There is no map yet, or the store does not answer.
+        """
+        if not self.shards:
+            raise Unavailable(_STARTING)
         states = await self.resync()
         shard = shard_of(user, self.shards)
         if seq >= self._bases[shard] or (shard in states and states[shard].handled(seq)):

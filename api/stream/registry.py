@@ -129,7 +129,7 @@ class Streams:
         self._all.discard(stream)
         self._unindex(stream)
         self.watching.follow(stream, {})
-        self.hosts.remove(stream)
+        self.hosts.attachments.remove(stream)
 
     async def mark_read(self, principal: Principal, peer: str, seq: int) -> None:
         """Pass on how far the user has read."""

@@ -72,7 +72,7 @@ class Stream:
             spread_ms=streams.spread(),
             by_header=by_header,
         )
-        self.number = streams.hosts.number()
+        self.number = streams.hosts.attachments.number()
         self.user = ""
         self.link: Link | None = None
         self.following: dict[str, str] = {}
@@ -195,7 +195,7 @@ class Stream:
     def _open(self, action: rules.Open) -> None:
         self.user = action.principal.user
         self._streams.index(self, action.principal)
-        self._streams.hosts.add(self)
+        self._streams.hosts.attachments.add(self)
 
     def _acknowledge(self, action: rules.Acknowledge) -> None:
         # Without a link nothing is lost: `attach` carries the highest acknowledgement.

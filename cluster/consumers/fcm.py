@@ -1,4 +1,4 @@
-"""The one door to pyfcm: it builds the message and holds the credential; our own session carries it.
+"""The sender to FCM, and the one door to pyfcm: that builds the message, our own session carries it.
 
 pyfcm's asynchronous call cannot run inside a running loop, and its synchronous one can block a thread
 for minutes.

@@ -1,4 +1,4 @@
-"""What a provider's answer means for a wake-up, and when to try again. Pure.
+"""The rules for a provider's answers: what each means for a wake-up, and when to try again. Pure.
 
 Source: Firebase, "FCM error codes" and "Scale": retry with exponential back-off and jitter, honour
 Retry-After.
@@ -50,13 +50,13 @@ class Again(Struct, frozen=True):
     renew: bool = False
 
 
-class Refused(Struct, frozen=True):
+class PushRefused(Struct, frozen=True):
     """It will not be taken, however often it is tried."""
 
     reason: str
 
 
-Verdict = Sent | Unregistered | Again | Refused
+Verdict = Sent | Unregistered | Again | PushRefused
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -73,7 +73,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
 
 
 def judge(answer: Answer) -> Verdict:
-    """Say what follows from an answer.
+    """Return what follows from an answer.
 
     Only ``UNREGISTERED`` in the body is a dead token: a 404 without it is a wrong project or address.
     """
@@ -85,7 +85,7 @@ def judge(answer: Answer) -> Verdict:
         return Again(answer.retry_after_s, renew=True)
     if answer.status in (0, _TOO_MANY) or answer.status >= _SERVER:
         return Again(answer.retry_after_s)
-    return Refused(f"{answer.status} {answer.code} {answer.text}".strip())
+    return PushRefused(f"{answer.status} {answer.code} {answer.text}".strip())
 
 
 def pause_s(tried: int, first_s: float, longest_s: float, advised_s: float | None, fraction: float) -> float:

@@ -14,7 +14,7 @@ from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.ids import shard_of
 from sim.deterministic.logs import PromptWriter
-from sim.deterministic.reaching import Replied, StepLinks
+from sim.deterministic.reaching import ExpiredLease, Replied, StepLinks
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
@@ -23,13 +23,6 @@ from storage.records import MessageRecord, ShardMap, decode_record
 
 class PromptSequencer(Sequencer):
     """Numbers records; looks for a new base once instead of for five seconds."""
-
-    def _in_doubt(self) -> bool:
-        # Nobody here waits with writing until the gateways have the map.
-        return True
-
-    def _now_s(self) -> float:
-        return 0.0
 
     async def _settle(self, lowest: Any, before: Any) -> frozenset[int]:
         await self.resync()
@@ -82,7 +75,7 @@ class Gateway:
         self.name, self.clock, self.writer = name, clock, writer
         self._store = store
         self._cache = cache
-        self.sequencer = PromptSequencer(writer, cast("Any", store))
+        self.sequencer = PromptSequencer(writer, cast("Any", store), ExpiredLease())
         directory = cast("Any", PromptDirectory(store))
         self.sender = PromptSender(cast("Any", store), cast("Any", cache), self.sequencer, directory, clock)
         self.hosts = StepLinks(name, clock)
@@ -125,9 +118,9 @@ class Gateway:
         if self.hosts.view is None:
             away()
             return
-        if sent is None or not self._survives(to, sent.seq):
+        if sent is None or not finish(self.sequencer.survives(to, sent.seq)):
             sent = self._find(who, message_id, to) or sent
-        if sent is None or not self._survives(to, sent.seq):
+        if sent is None or not finish(self.sequencer.survives(to, sent.seq)):
             answered(None)
             return
         found = sent
@@ -147,9 +140,6 @@ class Gateway:
         record = decode_record(document.record)
         at_ms = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
         return Accepted(to, document.seq, at_ms, b"")
-
-    def _survives(self, to: str, seq: int) -> bool:
-        return finish(self.sequencer.survives(to, seq))
 
     def _progress(self, sender: str, message_id: str, to: str, seq: int, marks: m.Marks) -> dict[str, Any]:
         state = "accepted"

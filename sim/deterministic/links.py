@@ -6,17 +6,9 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 from actors.rpc.messages import PROTOCOL
-from storage.records import ShardMap
 
 _END: Final = object()
 """Travels last: whoever takes it learns that the link is gone."""
-
-
-def lives(view: ShardMap | None) -> list[tuple[str, str]]:
-    """Return the hosts that a map names, each with its life."""
-    if view is None:
-        return []
-    return [(host, view.incarnations[host]) for host in sorted(set(view.hosts)) if host in view.addresses]
 
 
 class Handler(Protocol):

@@ -1,16 +1,17 @@
-"""A gateway's links of the run: the real ones, whose waiting is done in steps."""
+"""Links to hosts of the run: the real ones, made by the world, whose waiting is done in steps."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, cast
 
 from msgspec import Struct
 
+from actors.map_lease import MapLease
 from actors.rpc import messages as m
-from actors.service import Address
-from api.host_links import HostLinks
+from actors.rpc.connections import Connections
+from api.host_links import HostLinks, Questions
 from roost.clock import Clock
 from roost.ids import shard_of
-from sim.deterministic.links import End
 
 _PATIENCE_MS = 35_000
 
@@ -35,7 +36,7 @@ class Question(Struct, eq=False):
 
 
 class Call:
-    """A question under way, with what `api.host_links.HostLinks` uses of a future."""
+    """A question under way, with what `api.host_links.Questions` uses of a future."""
 
     def __init__(self, question: Question, moved: Callable[[Question], None]) -> None:
         self.question = question
@@ -57,47 +58,102 @@ class Call:
         self._moved(self.question)
 
 
-class _NoTask:
-    def cancel(self) -> None:
-        """Nothing runs by itself here: the world makes the links."""
+class ExpiredLease(MapLease):
+    """Has roles ask the store each time: nobody here waits with writing until they have the map."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
+
+    def expired(self, turned_s: float = inf) -> bool:  # noqa: ARG002 -- the real one's
+        """Say so."""
+        return True
+
+
+class StepConnections(Connections):
+    """The links of a role, which the world makes."""
+
+    def __init__(self, role: str, name: str) -> None:
+        super().__init__((role, name), b"")
+
+    def lacking(self) -> list[tuple[str, str]]:
+        """Return the hosts of the map that there is no link to, each with its life."""
+        view = self.view
+        return (
+            []
+            if view is None
+            else [(name, view.incarnations[name]) for name in view.addresses if name not in self.links]
+        )
+
+    def _dial(self, name: str) -> None:
+        """Nothing runs by itself here."""
+
+
+class StepQuestions(Questions):
+    """A gateway's questions; `turn` does what timers do in the product."""
+
+    def __init__(self, connections: Connections, clock: Clock) -> None:
+        super().__init__(connections)
+        self._clock = clock
+        self._again: list[Question] = []
+
+    def turn(self) -> bool:
+        """Ask again; returns whether anything came of it."""
+        again, self._again = self._again, []
+        for question in again:
+            self._put(question)
+        return len(self._again) < len(again)
+
+    def give_up(self, began_ms: int) -> None:
+        """Answer nothing to what was asked by then."""
+        calls = [cast("Call", call) for call, _, _ in self._waiting.values()]
+        open_ones = [*self._again, *(call.question for call in calls if not call.done())]
+        tired = [question for question in open_ones if question.began_ms <= began_ms]
+        self._again = [question for question in self._again if question not in tired]
+        self._waiting = {
+            number: known
+            for number, known in self._waiting.items()
+            if not known[0].done() and cast("Call", known[0]).question not in tired
+        }
+        for question in tired:
+            question.replied(None)
+
+    def put(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+        """Ask the user's host, again and elsewhere if need be, until the time is up; as `ask`."""
+        self._put(Question(user, make, replied, self._clock()))
+
+    def _put(self, question: Question) -> None:
+        link, view = self._connections.link_for(question.user), self._connections.view
+        if link is None or view is None:
+            self._again.append(question)
+            return
+        number = next(self._numbers)
+        call = cast("Any", Call(question, self._ask_again))
+        self._waiting[number] = (call, link, shard_of(question.user, view.shards))
+        asked = question.make(number)
+        if isinstance(asked, m.Sync):
+            asked.wait_ms = max(0, asked.wait_ms - (self._clock() - question.began_ms))
+        link.send(asked)
+
+    def _ask_again(self, question: Question) -> None:
+        self._again.append(question)
 
 
 class StepLinks(HostLinks):
-    """All links of a gateway; `turn` does what timers do in the product."""
+    """All links of a gateway."""
 
     def __init__(self, name: str, clock: Clock) -> None:
-        super().__init__(name, b"")
-        self._clock = clock
+        self.connections = StepConnections("gateway", name)
+        self._steps, self._clock = StepQuestions(self.connections, clock), clock
+        super().__init__(self.connections, self._steps)
         self._soon = False
-        self._waiting: list[Question] = []
-
-    # --- the world's part: reaching hosts ---
-
-    def lives(self) -> list[tuple[str, str]]:
-        """Return the hosts that the map names, with their lives."""
-        return (
-            []
-            if self.view is None
-            else [(name, self.view.incarnations[name]) for name in self.view.addresses]
-        )
-
-    def has(self, host: str) -> bool:
-        """Say whether there is a link to the host; one to an earlier life goes with the map."""
-        return host in self._links
 
     def serves(self, number: int, link: object) -> bool:
         """Say whether this is a stream of this gateway, attached over this link."""
-        stream = self._streams.get(number)
-        return stream is not None and stream.link is link
+        return self.attachments.find(cast("Any", link), number) is not None
 
-    def reached(self, host: str, end: End) -> None:
-        """Take a link."""
-        self._reached(host, cast("Any", end))
-
-    def _reach(self, name: str, life: tuple[Address, str]) -> None:
-        self._tasks[name] = (life, cast("Any", _NoTask()))
-
-    # --- time ---
+    def put(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+        """Ask the user's host."""
+        self._steps.put(user, make, replied)
 
     def _place_soon(self) -> None:
         self._soon = True
@@ -107,51 +163,12 @@ class StepLinks(HostLinks):
         due, self._soon = self._soon, False
         if due:
             self._place_again()
-        waiting, self._waiting = self._waiting, []
-        for question in waiting:
-            self._put(question)
-        return due or len(self._waiting) < len(waiting)
+        return self._steps.turn() or due
 
     def tick(self) -> None:
         """Wait no longer for answers that stay away."""
-        self._give_up(self._clock() - _PATIENCE_MS)
+        self._steps.give_up(self._clock() - _PATIENCE_MS)
 
     def abandon(self) -> None:
         """The gateway is gone: nobody gets an answer."""
-        self._give_up(self._clock())
-
-    def _give_up(self, began_ms: int) -> None:
-        """Answer nothing to what was asked by then."""
-        calls = [cast("Call", call) for call, _, _ in self._calls.values()]
-        open_ones = [*self._waiting, *(call.question for call in calls if not call.done())]
-        tired = [question for question in open_ones if question.began_ms <= began_ms]
-        self._waiting = [question for question in self._waiting if question not in tired]
-        self._calls = {
-            number: known
-            for number, known in self._calls.items()
-            if not known[0].done() and cast("Call", known[0]).question not in tired
-        }
-        for question in tired:
-            question.replied(None)
-
-    # --- questions, as `ask` ---
-
-    def put(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
-        """Ask the user's host, again and elsewhere if need be, until the time is up."""
-        self._put(Question(user, make, replied, self._clock()))
-
-    def _put(self, question: Question) -> None:
-        link = self._links.get(self.host_of(question.user))
-        if link is None or self.view is None:
-            self._waiting.append(question)
-            return
-        number = next(self._numbers)
-        call = cast("Any", Call(question, self._ask_again))
-        self._calls[number] = (call, link, shard_of(question.user, self.view.shards))
-        asked = question.make(number)
-        if isinstance(asked, m.Sync):
-            asked.wait_ms = max(0, asked.wait_ms - (self._clock() - question.began_ms))
-        link.send(asked)
-
-    def _ask_again(self, question: Question) -> None:
-        self._waiting.append(question)
+        self._steps.give_up(self._clock())

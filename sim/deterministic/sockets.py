@@ -130,7 +130,7 @@ class Socket(Stream):
 
     def _leave(self) -> None:
         self.ended = True
-        self.gateway.hosts.remove(self)
+        self.gateway.hosts.attachments.remove(self)
 
     def _spawn(self, work: Any) -> None:
         _drive(work)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct, structs
 
@@ -258,13 +258,15 @@ class World:
 
     def reach_hosts(self, name: str) -> bool:
         """Let a router or gateway link to the hosts that it has no link to."""
-        role = self.routers.get(name) or self.gateways[name].hosts
-        kind = "router" if name in self.routers else "gateway"
+        router = name in self.routers
+        role = self.routers[name].connections if router else self.gateways[name].hosts.connections
+        kind = "router" if router else "gateway"
         reached = False
-        for host, life in role.lives():
+        for host, life in role.lacking():
             known = self.hosts.get(host)
-            if known is not None and known.life == life and not role.has(host):
-                role.reached(host, self.links.join((role, kind, name), (known, "host", host), life))
+            if known is not None and known.life == life:
+                end = self.links.join((role, kind, name), (known, "host", host), life)
+                role.reached(host, cast("Any", end))
                 reached = True
         return reached
 

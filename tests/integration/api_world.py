@@ -15,6 +15,7 @@ import aiohttp
 from nacl.signing import SigningKey
 
 from actors.host import ActorHost, Stores
+from actors.rpc.connections import Connections
 from api.collaborators import ApiSettings
 from api.gateway import Gateway, Listen
 from api.identity.limits import Limit
@@ -281,7 +282,7 @@ async def _built(
     host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms)
     reader = KafkaLogReader(kafka, "mailbox", "routers")
     await reader.start()
-    router = Router("router-0", reader, store(), keyring.cluster_secret)
+    router = Router("router-0", reader, store(), Connections(("router", "router-0"), keyring.cluster_secret))
     fronts = [
         Gateway(
             f"gateway-{number}",

@@ -297,7 +297,7 @@ async def test_streams_are_attached_again_after_a_host_restart(world: World) -> 
         message_id = await send(a, bob, b"after")
         (entry,) = (await until(b, "entries"))["entries"]
         assert (entry["id"], entry["prev"]) == (message_id, before)
-        assert world.gateways[1].deps.hosts.reattached >= 1
+        assert world.gateways[1].deps.hosts.attachments.reattached >= 1
 
 
 async def test_hold_keeps_sends_waiting(world: World) -> None:

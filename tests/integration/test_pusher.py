@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from cluster.consumers.fcm import FcmSender
 from cluster.consumers.pusher import Pusher
+from cluster.consumers.wakeup import Waker
 from cluster.local import servers as specs
 from cluster.local.embedded import fcm
 from cluster.local.fcm_endpoint import PROJECT, write_service_account
@@ -116,17 +117,16 @@ async def world(
         writer = KafkaLogWriter(broker)
         await reader.start()
         await writer.start()
-        pusher = Pusher(
-            "pusher-1",
-            reader=reader,
-            writer=writer,
-            store=MongoStore(mongo_url, database, "motor", keyring),
-            cache=RedisStore(redis_url, prefix),
-            sender=FcmSender(settings),
-            settings=settings,
+        waker = Waker(
+            writer,
+            MongoStore(mongo_url, database, "motor", keyring),
+            RedisStore(redis_url, prefix),
+            FcmSender(settings),
+            settings,
             clock=now_ms,
             random=lambda: 0.5,
         )
+        pusher = Pusher("pusher-1", reader, waker)
         await pusher.start()
         await pusher.apply(VIEW)
         return pusher

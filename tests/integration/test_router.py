@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.rpc import messages as msg
+from actors.rpc.connections import Connections
 from actors.rpc.link import Link, serve
 from cluster.consumers.router import Router
 from cluster.local.servers import HOST
@@ -157,7 +158,7 @@ async def world(
     await reader.start()
     host = Host()
     server, address = await serve(HOST, 0, host, msg.decode_to_host, secret=SECRET)
-    router = Router("router-1", reader, store, SECRET)
+    router = Router("router-1", reader, store, Connections(("router", "router-1"), SECRET))
     found = World(admin, store, writer, router, host, address, None)  # type: ignore[arg-type] -- needs the world
     found.log = LogLifecycle(LogTopics(store, admin, SHARDS, now_ms), found)
     await found.log.open()

@@ -7,14 +7,16 @@ import pytest
 from msgspec.msgpack import decode
 
 from actors.host import ActorHost, HostSettings, Stores
+from actors.map_lease import MapLease
 from actors.rpc import messages as m
 from actors.rpc.messages import Open
-from actors.service import ASK_AGAIN_S, DOUBT_S
+from actors.service import ASK_AGAIN_S, MAP_LEASE_S
 from actors.user import events as ev
-from cluster.consumers.router import Router as RealRouter
+from cluster.consumers.router import Router
 from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
 from sim.deterministic.logs import PromptWriter, Reader
+from sim.deterministic.reaching import StepConnections
 from sim.deterministic.turns import finish
 from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record
@@ -143,7 +145,7 @@ def test_what_is_stored_of_the_log_before_says_nothing_of_the_one_that_was_opene
     world.apply_view("r0")
     router.turn(6)
     router.turn(6)
-    assert router._lanes[0].opened
+    assert router.shards[0].opened
     world.log.shards[0] = [HELLO]
     while host.tasks or host.writes():
         for kind in host.writes():
@@ -225,32 +227,26 @@ def test_a_shard_that_had_not_caught_up_with_the_log_before_begins_anew(*, caugh
     assert it.host.users == (["ann"] if caught_up else [])
 
 
-class Timed(RealRouter):
-    """A router whose clock stands still."""
-
-    now_s = 100.0
-
-    def _now_s(self) -> float:
-        return self.now_s
-
-
 @pytest.mark.parametrize("by_map", [True, False])
 def test_a_router_that_is_not_visited_or_does_not_turn_is_in_doubt(*, by_map: bool) -> None:
     world = World(Plan(1, (1,)))
-    router = Timed("r0", cast("Any", Reader(world.log)), cast("Any", world.store), b"")
-    assert not router._in_doubt(), "there is no map that it could have missed"
+    now_s = 100.0
+    lease = MapLease(lambda: now_s)
+    hosts = StepConnections("router", "r0")
+    router = Router("r0", cast("Any", Reader(world.log)), cast("Any", world.store), hosts, lease)
+    assert not lease.expired(router._turned_s), "there is no map that it could have missed"
     finish(router.apply(world.view))
-    assert router._in_doubt()
-    router._turned_s = router.now_s
-    assert not router._in_doubt()
-    router.now_s += DOUBT_S + 0.1
+    assert lease.expired(router._turned_s)
+    router._turned_s = now_s
+    assert not lease.expired(router._turned_s)
+    now_s += MAP_LEASE_S + 0.1
     if by_map:
-        router._turned_s = router.now_s
+        router._turned_s = now_s
     else:
         finish(router.apply(world.view))
-    assert router._in_doubt()
-    finish(router._ask_for_bases({}))
-    assert not router._in_doubt()
-    router.now_s += ASK_AGAIN_S + 0.1
-    router._turned_s = router.now_s
-    assert router._in_doubt() is by_map
+    assert lease.expired(router._turned_s)
+    finish(router.take({}))
+    assert not lease.expired(router._turned_s)
+    now_s += ASK_AGAIN_S + 0.1
+    router._turned_s = now_s
+    assert lease.expired(router._turned_s) is by_map

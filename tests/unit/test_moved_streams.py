@@ -137,8 +137,8 @@ class Local:
 def linked() -> tuple[StepLinks, Local, End]:
     links, stream, host = StepLinks("g9", lambda: 0), cast("Any", Local()), End(Nobody(), "host", "h0.1")
     links.apply(ShardMap(1, ("h0",), ("r0",), (), (1,), {"h0": ("", 0)}, {"h0": "h0.1"}))
-    links.reached("h0", host)
-    links.add(stream)
+    links.connections.reached("h0", cast("Any", host))
+    links.attachments.add(stream)
     return links, stream, host
 
 
@@ -146,7 +146,7 @@ def test_a_stream_that_ends_after_the_host_said_no_is_ended_at_the_host() -> Non
     """The host's word may be older than its yes to this stream."""
     links, stream, host = linked()
     links.received(cast("Any", host), [m.NotMine(0, 1)])
-    links.remove(cast("Any", stream))
+    links.attachments.remove(cast("Any", stream))
     assert [type(message) for message in host.incoming] == [m.Attach, m.Detach]
 
 

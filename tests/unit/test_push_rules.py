@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cluster.consumers.push_rules import (
     Again,
     Answer,
-    Refused,
+    PushRefused,
     Sent,
     Unregistered,
     Verdict,
@@ -31,19 +31,19 @@ def fcm_error(status: int, word: str, code: str | None) -> bytes:
     [
         (200, {}, b'{"name": "projects/p/messages/1"}', Sent()),
         (404, {}, fcm_error(404, "NOT_FOUND", "UNREGISTERED"), Unregistered()),
-        (404, {}, fcm_error(404, "NOT_FOUND", None), Refused("404  text")),
-        (404, {}, b"<html>no such project</html>", Refused("404  <html>no such project</html>")),
+        (404, {}, fcm_error(404, "NOT_FOUND", None), PushRefused("404  text")),
+        (404, {}, b"<html>no such project</html>", PushRefused("404  <html>no such project</html>")),
         (
             400,
             {},
             fcm_error(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
-            Refused("400 INVALID_ARGUMENT text"),
+            PushRefused("400 INVALID_ARGUMENT text"),
         ),
         (
             403,
             {},
             fcm_error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
-            Refused("403 SENDER_ID_MISMATCH text"),
+            PushRefused("403 SENDER_ID_MISMATCH text"),
         ),
         (401, {}, fcm_error(401, "UNAUTHENTICATED", None), Again(renew=True)),
         (429, {"Retry-After": "7"}, fcm_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), Again(7.0)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.service import DOUBT_S
+from actors.service import MAP_LEASE_S
 from api.sending import sequence
 from api.sending.sequence import Sequencer
 from cluster.log.numbers import added, raised
@@ -163,9 +163,9 @@ async def test_added_shards_have_numbers_of_their_own() -> None:
 async def test_a_gateway_that_was_not_visited_asks_which_log_it_wrote_to() -> None:
     """The new log is longer by now than what this gateway saw of the old one, and no map has come."""
     world = World()
-    world.sequencer.visited()
+    world.sequencer.lease.renew()
     assert await world.append((0, 3)) == [OLD + 3]
     world.store.bases = [NEW] * SHARDS
-    world.sequencer._doubt.visited(world.sequencer._now_s() - DOUBT_S - 1)
+    world.sequencer.lease._renewed_s -= MAP_LEASE_S + 1
     assert await world.append((0, 7)) == [None]
     assert await world.append((0, 8)) == [NEW + 8]

@@ -121,7 +121,7 @@ def view(version: int, *since: int) -> ShardMap:
 def test_a_gateway_says_it_before_anything_that_goes_by_the_map() -> None:
     links, host = cast("HostLinks", StepLinks("g9", lambda: 0)), End(Nobody(), "host", "h0.1")
     links.apply(view(1, 1, 1))
-    cast("StepLinks", links).reached("h0", host)
+    cast("StepLinks", links).connections.reached("h0", cast("Any", host))
     links.apply(view(3, 3, 1))
     host.protocol = 1
     links.apply(view(4, 4, 1))

@@ -1,0 +1,150 @@
+"""The links of one role to all hosts of the map: each is made at once, and again whenever it breaks.
+
+A link is to one life of a host. When the map names another life, or none, the link is closed.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any, Final, Protocol
+
+import structlog
+
+from actors.rpc.link import Link, connect
+from actors.rpc.messages import decode_from_host
+from actors.service import Address
+from roost.errors import Unavailable
+from roost.tasks import BackgroundTasks, backoff, insist
+from storage.records import ShardMap
+
+_LONGEST_PAUSE_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class Received(Protocol):
+    """Takes the messages of one frame."""
+
+    def __call__(self, link: Link, messages: list[Any]) -> None:
+        """One frame arrived."""
+        ...
+
+
+class Owner(Protocol):
+    """The role whose links these are."""
+
+    def linked(self, host: str, link: Link) -> None:
+        """There is a link to a host, which knows nothing of us yet."""
+        ...
+
+    def received(self, link: Link, messages: list[Any]) -> None:
+        """One frame arrived."""
+        ...
+
+    def unlinked(self, host: str, link: Link) -> None:
+        """The link is gone, and no longer among `Connections.links`."""
+        ...
+
+
+class Connections:
+    """Connects to each host on its own, so that one that hangs delays no other.
+
+    See `actors.rpc.link.Handler`.
+
+    Args:
+        me: Role and name to introduce ourselves with.
+        secret: The cluster's.
+
+    Attributes:
+        view: The newest map, None before the first.
+        links: The links that stand, by the name of their host.
+        received: Called with each frame; the owner's own, since it is called for every one.
+    """
+
+    received: Received
+
+    def __init__(self, me: tuple[str, str], secret: bytes) -> None:
+        self.view: ShardMap | None = None
+        self.links: dict[str, Link] = {}
+        self._me, self._secret = me, secret
+        self._owner: Owner
+        self._lives: dict[str, tuple[Address, str]] = {}
+        self._names: dict[Link, str] = {}
+        self._dialing: dict[str, asyncio.Task[None]] = {}
+        self._tasks = BackgroundTasks()
+
+    def report_to(self, owner: Owner) -> None:
+        """Set the owner, before the first map."""
+        self._owner, self.received = owner, owner.received
+
+    def apply(self, view: ShardMap) -> None:
+        """Take a map: part from lives of hosts that are over, connect to new ones."""
+        self.view = view
+        lives = {name: (at, view.incarnations.get(name, "")) for name, at in view.addresses.items()}
+        for name in [name for name, life in self._lives.items() if lives.get(name) != life]:
+            self._drop(name)
+        for name in [name for name in lives if name not in self._lives]:
+            self._lives[name] = lives[name]
+            self._dial(name)
+
+    def link_for(self, user: str) -> Link | None:
+        """Return the link to the host that serves the user, None if there is none."""
+        return None if self.view is None else self.links.get(self.view.host_of(user))
+
+    def name_of(self, link: Link) -> str:
+        """Return the host's name, '' if the link is gone."""
+        return self._names.get(link, "")
+
+    async def close(self) -> None:
+        """Disconnect from all hosts."""
+        for name in list(self._lives):
+            self._drop(name)
+        await self._tasks.cancel()
+
+    # --- actors.rpc.link.Handler ---
+
+    def opened(self, link: Link) -> None:
+        """Wait for `reached`, which knows which host this is."""
+
+    def closed(self, link: Link) -> None:
+        """Tell the owner, and connect again."""
+        name = self._names.pop(link, None)
+        if name is None:
+            return  # we closed it, or it broke before it was reached
+        del self.links[name]
+        log.warning("host_lost", host=name)
+        self._owner.unlinked(name, link)
+        if name in self._lives:
+            self._dial(name)
+
+    # --- connecting ---
+
+    def reached(self, name: str, link: Link) -> None:
+        """Take a link to a host."""
+        self.links[name], self._names[link] = link, name
+        log.info("host_linked", host=name, address=self._lives[name][0])
+        self._owner.linked(name, link)
+
+    def _dial(self, name: str) -> None:
+        self._dialing[name] = self._tasks.spawn(self._reach(name, self._lives[name][0]), f"dial {name}")
+
+    async def _reach(self, name: str, address: Address) -> None:
+        call = partial(self._connect, name, address)
+        self.reached(name, await insist(call, "host_away", pauses=backoff(longest_s=_LONGEST_PAUSE_S)))
+
+    async def _connect(self, name: str, address: Address) -> Link:
+        try:
+            link = await connect(address, self, decode_from_host, secret=self._secret, me=self._me)
+        except (OSError, TimeoutError) as exc:
+            raise Unavailable(f"{name} at {address} does not answer: {exc or 'it hangs'}") from exc
+        if not link.alive:
+            raise Unavailable(f"{name} at {address} closed the link at once.")
+        return link
+
+    def _drop(self, name: str) -> None:
+        """Count the link as closed at once: a host that hangs never reads what waits for it."""
+        del self._lives[name]
+        if (task := self._dialing.pop(name, None)) is not None:
+            task.cancel()
+        if (link := self.links.get(name)) is not None:
+            link.close()
+            self.closed(link)

@@ -1,0 +1,150 @@
+"""The way of one wake-up: claimed, so that a device has one at a time, then sent, retried or given up."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, Protocol
+
+import structlog
+
+from cluster.consumers.consumer import close_all
+from cluster.consumers.push_rules import Again, Answer, PushRefused, Sent, Unregistered, judge, pause_s
+from cluster.settings import Fcm
+from roost.clock import Clock
+from roost.errors import Unavailable
+from roost.tasks import insist
+from storage.ports import Cache, LogRecord, LogWriter, Store
+from storage.records import PushRecord, decode_push
+from storage.topics import PUSH_DEAD
+from telemetry import metrics
+
+log = structlog.get_logger()
+
+PENDING_S: Final = 600
+"""How long a wake-up counts as pending when the device never comes."""
+
+_RETRY_S: Final = 0.5
+
+
+class PushSender(Protocol):
+    """Carries a wake-up to a provider."""
+
+    async def send(self, token: str, *, urgent: bool) -> Answer:
+        """Send it and return what the provider said."""
+        ...
+
+    def renew(self) -> None:
+        """Fetch a new credential before the next send."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Waker:
+    """Wakes devices through a provider."""
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        store: Store,
+        cache: Cache,
+        sender: PushSender,
+        settings: Fcm,
+        *,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self._writer, self._store, self._cache, self._sender = writer, store, cache, sender
+        self._settings, self._clock, self._random = settings, clock, random
+        self._slots = asyncio.Semaphore(settings.concurrency)
+
+    async def wake(self, record: LogRecord, *, again: bool) -> str:
+        """Wake the device of a record, whatever is away meanwhile; returns the outcome, in a word.
+
+        Args:
+            record: Of ``push``.
+            again: It may have been begun before: that its wake-up is marked as pending says nothing.
+        """
+        call = partial(self._wake, record, again=again)
+        return await insist(call, "wakeup_postponed", pauses=self._pauses())
+
+    async def close(self) -> bool:
+        """Disconnect from everything; returns whether all of it worked."""
+        return await close_all(self._writer.close, self._sender.close, self._cache.close, self._store.close)
+
+    def _pauses(self) -> Iterator[float]:
+        while True:
+            yield _RETRY_S + self._random()
+
+    async def _wake(self, record: LogRecord, *, again: bool) -> str:
+        try:
+            push = decode_push(record.value)
+        except ValueError as exc:
+            return await self._give_up(record, f"the record cannot be decoded: {exc}")
+        if not await self._claim(push.device) and not again:
+            return "pending"
+        verdict: Sent | Unregistered | PushRefused | None = None
+        try:
+            verdict = await self._try(push)
+        finally:
+            if not isinstance(verdict, Sent):
+                await self._unclaim(push.device)
+        if isinstance(verdict, PushRefused):
+            return await self._give_up(record, verdict.reason)
+        metrics.WAKEUP_SECONDS.observe(max(0, self._clock() - push.at_ms) / 1000)
+        return "sent" if isinstance(verdict, Sent) else "unregistered" if verdict is not None else "no_token"
+
+    async def _claim(self, device: str) -> bool:
+        """Mark the wake-up as pending; without the cache, two wake-ups are better than none."""
+        try:
+            return await self._cache.claim_wakeup(device, PENDING_S, self._clock())
+        except Unavailable as exc:
+            log.warning("claim_skipped", reason=exc.detail)
+            return True
+
+    async def _unclaim(self, device: str) -> None:
+        try:
+            await self._cache.clear_wakeups([device])
+        except Unavailable as exc:
+            log.warning("mark_stays", reason=exc.detail, ends_after_s=PENDING_S)
+
+    async def _try(self, push: PushRecord) -> Sent | Unregistered | PushRefused | None:
+        """Send it as often as allowed; None if the device has no token, or no longer."""
+        reason = ""
+        for tried in range(1, self._settings.attempts + 1):
+            token = await self._token(push)
+            if token is None:
+                return None
+            async with self._slots:
+                answer = await self._sender.send(token, urgent=push.urgent)
+            verdict = judge(answer)
+            if isinstance(verdict, Unregistered):
+                await self._store.drop_push_token(push.user, push.device, token)
+                log.info("push_token_dropped", device=push.device)
+            if not isinstance(verdict, Again):
+                return verdict
+            reason = f"{answer.status} {answer.code} {answer.text}".strip()
+            if verdict.renew:
+                self._sender.renew()
+            if tried < self._settings.attempts:
+                metrics.WAKEUP_RETRIES.inc()
+                await asyncio.sleep(self._pause(tried, verdict.after_s))
+        return PushRefused(f"given up after {self._settings.attempts} tries: {reason}")
+
+    async def _token(self, push: PushRecord) -> str | None:
+        devices = (await self._store.devices_of([push.user])).get(push.user, [])
+        return next((each.push_token for each in devices if each.device == push.device), None)
+
+    def _pause(self, tried: int, advised_s: float | None) -> float:
+        return pause_s(
+            tried, self._settings.backoff_s, self._settings.backoff_max_s, advised_s, self._random()
+        )
+
+    async def _give_up(self, record: LogRecord, reason: str) -> str:
+        log.error("wakeup_given_up", offset=record.offset, reason=reason)
+        [result] = await self._writer.append(PUSH_DEAD, [(0, record.value)])
+        if isinstance(result, Exception):
+            raise result
+        return "dead"
