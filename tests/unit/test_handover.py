@@ -4,7 +4,6 @@ import asyncio
 from typing import Any, cast
 
 from actors.host.links.handover import Handover
-
 from sim.deterministic.stores import Store
 from storage.records import Cursor, Device
 from tests.unit.mailbox_world import BASE, World
