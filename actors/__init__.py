@@ -5,6 +5,6 @@ from roost.loading import later, without
 # Ray imports them at its top, for parts that are not used here: 0.2 s and 10 MB for each process.
 later("jsonschema", "requests", "yaml")
 
-# It would load `rich` for tracebacks in colour, which nobody writes here: 0.13 s and 7 MB for each process.
+# It would load `rich` for tracebacks in colour, which nothing writes here: 0.13 s and 7 MB for each process.
 with without("rich"):
     import structlog  # noqa: F401 -- the first import of it in a role's process

@@ -87,7 +87,7 @@ class RoleHandle:
         return RoleHandle(role, name, self._actor, self.process)
 
     async def warm(self, loader: str) -> Alive:
-        """Have a process that is nobody yet load what any role needs; raises as `beat` does.
+        """Have a process that is no role yet load what any role needs; raises as `beat` does.
 
         Args:
             loader: ``module:function``, called with the settings as JSON.
@@ -108,7 +108,7 @@ class RoleHandle:
         return msgspec.msgpack.decode(await self._call("beat", *me), type=tuple[Alive, dict[str, Any]])
 
     def ended(self, pid: int | None) -> bool:
-        """Say whether Ray's head knows that this process, or whichever there was, ended. Blocks."""
+        """Return whether Ray's head knows that this process, or whichever there was, ended. Blocks."""
         try:
             known = actors(self._actor._actor_id.hex())  # noqa: SLF001 -- Ray has no other name for it
         except (RayError, ConnectionError, RuntimeError) as exc:

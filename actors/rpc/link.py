@@ -2,26 +2,24 @@
 
 One TCP connection; frames are a 4-byte big-endian length and a MessagePack list of messages.
 Everything sent in one turn of the event loop leaves as one frame, so a busy link carries few,
-well filled frames and a quiet one adds no delay; only what nobody waits for waits for company.
-A link never resends: when it breaks, both sides are told, and what was under way is made good by
+well filled frames and a quiet one adds no delay; only what is not urgent waits for company.
+A link never resends: when it breaks, both sides are told, and what was in flight is made good by
 those who know how (the router replays from the committed offset, a gateway attaches its streams
 again, a question fails).
 """
 
 import asyncio
-import hmac
-import secrets
 import struct
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any, Protocol, cast
 
 import msgspec
 
-from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL, Greeting, Welcome, encode
+from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed, Welcome
+from actors.rpc.messages import encode
 
 MAX_LINK_FRAME = 256 * 1024 * 1024
-"""Bytes; a longer frame ends the link, since nobody here sends one."""
+"""Bytes; a longer frame ends the link, since no role sends one."""
 
 HIGH_WATER = 8 * 1024 * 1024
 """Bytes waiting in the socket above which `Link.congested` is true."""
@@ -33,8 +31,6 @@ SOON_MANY = 16
 """So many messages are company enough."""
 
 _LENGTH = struct.Struct(">I")
-_NONCE = 16
-_decode_first = msgspec.msgpack.Decoder(Welcome | Greeting).decode
 
 
 class Handler(Protocol):
@@ -71,9 +67,7 @@ class Link(asyncio.Protocol):
     ) -> None:
         self._handler = handler
         self._decode = decode
-        self._secret = secret
-        self._me = me  # None on the side that was connected to
-        self._nonce = secrets.token_bytes(_NONCE) if me is None else b""
+        self._handshake = Handshake(secret, me)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -99,7 +93,7 @@ class Link(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def send_soon(self, message: Any) -> None:
-        """Send a message that nobody waits for: with the next, with many of its kind, or after `SOON_S`."""
+        """Send a message that is not urgent: with the next, with many of its kind, or after `SOON_S`."""
         if len(self._outgoing) >= SOON_MANY:
             self.send(message)
             return
@@ -138,8 +132,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handshake: the side connected to speaks first."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
-        if self._me is None:
-            self._write(Welcome(PROTOCOL, OLDEST_PROTOCOL, self._nonce))
+        if (opening := self._handshake.opening()) is not None:
+            self._write(opening)
 
     def data_received(self, data: bytes) -> None:
         """Take frames off the buffer as they become whole."""
@@ -174,7 +168,7 @@ class Link(asyncio.Protocol):
         if self._transport is None:
             return
         if not self._open:
-            self._handshake(body)
+            self._begin(body)
             return
         try:
             messages = self._decode(body)
@@ -183,31 +177,17 @@ class Link(asyncio.Protocol):
             return
         self._handler.received(self, messages)
 
-    def _handshake(self, body: bytes) -> None:
+    def _begin(self, body: bytes) -> None:
+        """Take the other side's first message."""
         try:
-            first = _decode_first(body)
-        except msgspec.DecodeError as exc:
-            self._abort(f"a greeting that cannot be decoded: {exc}")
+            answer = self._handshake.take(body)
+        except HandshakeFailed as exc:
+            self._abort(str(exc))
             return
-        if isinstance(first, Welcome) == (self._me is None):
-            self._abort("a greeting that is not its turn")
-            return
-        if isinstance(first, Welcome):
-            assert self._me is not None  # noqa: S101 - just compared
-            proof = self._proof(first.nonce, *self._me)
-            self._write(Greeting(PROTOCOL, OLDEST_PROTOCOL, *self._me, proof))
-        elif hmac.compare_digest(first.proof, self._proof(self._nonce, first.role, first.name)):
-            self.role, self.name = first.role, first.name
-        else:
-            self._abort("a greeting with the wrong proof")
-            return
-        self.protocol = min(first.protocol, PROTOCOL)
-        if self.protocol < max(first.oldest, OLDEST_PROTOCOL):
-            self._abort(
-                f"a greeting of versions {first.oldest} to {first.protocol}, and this side speaks "
-                f"{OLDEST_PROTOCOL} to {PROTOCOL}: upgrade one release at a time"
-            )
-            return
+        if answer is not None:
+            self._write(answer)
+        self.role, self.name = self._handshake.role, self._handshake.name
+        self.protocol = self._handshake.protocol
         self._open = True
         if not self.opened.done():
             self.opened.set_result(None)
@@ -217,9 +197,6 @@ class Link(asyncio.Protocol):
         body = encode(first)
         if self._transport is not None:
             self._transport.write(_LENGTH.pack(len(body)) + body)
-
-    def _proof(self, nonce: bytes, role: str, name: str) -> bytes:
-        return hmac.digest(self._secret, b"|".join([nonce, role.encode(), name.encode()]), sha256)
 
     def _abort(self, why: str) -> None:
         if not self.opened.done():

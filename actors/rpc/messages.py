@@ -1,7 +1,8 @@
-"""What roles say to each other over a link: one struct for each message, MessagePack arrays.
+"""Messages between roles over a link: one struct for each, as MessagePack arrays.
 
-A router opens a shard at a host, sends batches and is told what is stored. A gateway attaches
-streams, passes on what clients say, and asks questions that get one `Reply` with the same `call`.
+A router opens a shard at a host, sends batches and is told what is stored. A gateway attaches streams,
+passes on what clients say, and asks questions that get one `Reply` with the same `call`.
+Long, because it is the whole protocol.
 """
 
 from typing import Literal
@@ -20,24 +21,6 @@ OLDEST_PROTOCOL = 1
 
 
 # --- both ways -------------------------------------------------------------------------------
-
-
-class Welcome(Struct, array_like=True, tag="welcome"):
-    """First message of the side that was connected to: the versions it speaks, and what is to be proved."""
-
-    protocol: int
-    oldest: int
-    nonce: bytes
-
-
-class Greeting(Struct, array_like=True, tag="greeting"):
-    """First message of the side that connected: who it is. ``proof`` answers the other's nonce."""
-
-    protocol: int
-    oldest: int
-    role: str
-    name: str
-    proof: bytes
 
 
 class NotMine(Struct, array_like=True, tag="not_mine"):
@@ -244,7 +227,7 @@ class Watermarks(Struct, array_like=True, tag="watermarks"):
 
 
 class Refresh(Struct, array_like=True, tag="refresh"):
-    """The user's devices or settings changed in the store: load them anew; answered when done."""
+    """The user's devices or settings changed in the store: load them again; answered when done."""
 
     call: int
     user: str

@@ -1,12 +1,12 @@
 """Devices that are sent the same entry first, stream after stream."""
 
-from actors.host.streams.crash_loops import FirstEntries
+from actors.host.streams.crash_loops import CrashLoops
 
 BEN = ("ben", "phone")
 
 
 def test_the_same_first_entry_in_a_row_is_counted() -> None:
-    first = FirstEntries()
+    first = CrashLoops()
     assert [first.sent(BEN, 7) for _ in range(3)] == [1, 2, 3]
     assert first.sent(("ann", "phone"), 7) == 1
     assert first.sent(BEN, 8) == 1
@@ -14,7 +14,7 @@ def test_the_same_first_entry_in_a_row_is_counted() -> None:
 
 
 def test_an_acknowledgement_that_covers_it_ends_the_row() -> None:
-    first = FirstEntries()
+    first = CrashLoops()
     first.sent(BEN, 7)
     first.acked(BEN, 6)
     assert first.sent(BEN, 7) == 2
@@ -24,7 +24,7 @@ def test_an_acknowledgement_that_covers_it_ends_the_row() -> None:
 
 
 def test_no_more_devices_than_fit_are_known() -> None:
-    first = FirstEntries(kept=2)
+    first = CrashLoops(kept=2)
     for user in ("a", "b", "a", "c"):
         first.sent((user, "phone"), 1)
     assert first.sent(("a", "phone"), 1) == 3

@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from actors.host.peers.handover import Handover
-
+from actors.host.links.handover import Handover
 from sim.deterministic.stores import Store
 from storage.records import Cursor, Device
 from tests.unit.mailbox_world import BASE, World

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import hmac
 import struct
 
 import pytest
 
-from actors.rpc import link as links
+from actors.rpc import handshake
 from actors.rpc import messages as msg
+from actors.rpc.handshake import Greeting, Welcome
 from actors.rpc.link import Link, connect, serve
-from actors.rpc.messages import PROTOCOL, Greeting, Welcome, encode
+from actors.rpc.messages import PROTOCOL, encode
 
 SECRET = b"secret"
 
@@ -59,11 +61,11 @@ async def test_a_release_too_far_ahead_is_refused_with_the_reason() -> None:
 @pytest.mark.asyncio
 async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) -> None:
     server, address = await serve("127.0.0.1", 0, Nobody(), msg.decode_to_host, secret=SECRET)
-    monkeypatch.setattr(links, "OLDEST_PROTOCOL", PROTOCOL)
+    monkeypatch.setattr(handshake, "OLDEST_PROTOCOL", PROTOCOL)
     reader, writer = await asyncio.open_connection(*address)
     (length,) = struct.unpack(">I", await reader.readexactly(4))
     nonce = msg_first(await reader.readexactly(length)).nonce
-    proof = links.hmac.digest(SECRET, b"|".join([nonce, b"router", b"old"]), links.sha256)
+    proof = hmac.digest(SECRET, b"|".join([nonce, b"router", b"old"]), "sha256")
     body = encode(Greeting(PROTOCOL - 1, PROTOCOL - 1, "router", "old", proof))
     writer.write(struct.pack(">I", len(body)) + body)
     assert await reader.read() == b"", "it lets in a release that is too old"
@@ -73,6 +75,6 @@ async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def msg_first(body: bytes) -> Welcome:
-    first = links._decode_first(body)
+    first = handshake.decode(body)
     assert isinstance(first, Welcome)
     return first

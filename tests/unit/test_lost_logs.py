@@ -98,6 +98,32 @@ def test_who_waits_for_the_log_before_does_not_hold_up_whom_it_waits_for() -> No
     assert [each.seq for each in it.world.store.mailbox("bob")] == [NEW_BASE]
 
 
+def test_nobody_is_loaded_while_the_log_before_is_being_stored() -> None:
+    """What the store has yet to learn of that log is part of what an actor is loaded with."""
+    it = OneShard()
+    to_bob = MessageRecord("bob", CAUSE, "ann", "ann", "ANN0000000", 0, 0, "s", {"BOB0000000": b"x"})
+    it.bring(HELLO)
+    it.run()
+    it.host.received(it.router, [Open(0, NEW_BASE, 0, 1)])
+    it.bring(encode_record(to_bob))
+    for _ in range(20):
+        it.host.go_on(0, "done")
+    assert [user for user, _ in it.host.actors()] == ["ann"]
+    it.run("documents", "rows")
+    assert [user for user, _ in it.host.actors()] == ["ann", "bob"]
+
+
+def test_who_stayed_when_the_log_began_again_goes_with_the_shard() -> None:
+    it = OneShard()
+    it.bring(HELLO)
+    it.run()
+    it.host.received(it.router, [Open(0, NEW_BASE, 0, 0)])
+    assert it.host.users == ["ann"]
+    it.world.show(hosts=("h1",))
+    it.host.learn(it.world.view)
+    assert it.host.users == []
+
+
 @pytest.mark.parametrize("by_map", [True, False])
 def test_a_shard_is_not_opened_under_the_base_of_a_log_before(*, by_map: bool) -> None:
     it = OneShard()

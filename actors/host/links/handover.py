@@ -20,7 +20,7 @@ class Handover:
             self._entries[user] = entries
 
     async def report(self, store: Store) -> dict[str, Any]:
-        """Look for every entry in the store, once nothing waits to be written any more.
+        """Look for every entry in the store, once nothing is left to be written.
 
         Returns:
             ``before``: entries written down; ``users``: of so many; ``acknowledged``: of these, those that

@@ -127,7 +127,7 @@ class ShardOwnership:
                 del self._shards.routers[shard]
 
     def _refuses(self, opened: msg.Open) -> bool:
-        """Say if the router's map is too old: the shard is another's, was elsewhere, or has a new log."""
+        """Return whether the router's map is old: the shard is another's, was elsewhere, or has a new log."""
         number, view = opened.shard, self._shards.view
         if view is not None and _owner(view, number) != self._name:
             return True
@@ -144,8 +144,8 @@ class ShardOwnership:
     def end_logs(self, bases: dict[int, int]) -> list[int]:
         """Take no more of the logs under lower bases; return the shards of which not all is stored yet.
 
-        Asked before anybody is shown these bases: who opens a shard under one of them finds in the store all
-        that any host before has told devices of. It need not be a shard that is here.
+        Asked before these bases are shown to any role: who opens a shard under one of them finds in the
+        store all that any host before has told devices of. It need not be a shard that is here.
         """
         for number, base in bases.items():
             self._over[number] = max(base, self._over.get(number, 0))
@@ -155,7 +155,7 @@ class ShardOwnership:
         return sorted(owed & bases.keys())
 
     def is_over(self, shard: Shard) -> bool:
-        """Say whether the shard has a newer log than the one that it was opened with."""
+        """Return whether the shard has a newer log than the one that it was opened with."""
         return shard.base < self._over.get(shard.number, 0)
 
 

@@ -1,4 +1,4 @@
-"""What of one shard has come to its host and is not handled, or not stored. Pure."""
+"""The backlog of a shard: records that came to its host and are not handled, or not stored. Pure."""
 
 from collections import deque
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""One shard at its host: how far the log was handled and stored, and who waits for it. Pure."""
+"""A shard at its host: how far its log is handled and stored, and what waits for it. Pure."""
 
 from collections.abc import Callable
 
@@ -56,7 +56,7 @@ class Shard:
         return self.offsets.following >= self.catch_up
 
     def continues(self, opened: Open) -> bool:
-        """Say whether the same log goes on: then nothing that is in memory has to go."""
+        """Return whether the same log goes on: then nothing that is in memory has to go."""
         return opened.base == self.base and opened.offset <= self.offsets.following
 
     def when_ready(self, call: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Which devices are sent the same entry first, stream after stream, and never acknowledge it. Pure."""
+"""Crash loops: devices that are sent the same entry first, stream after stream, and never acknowledge it."""
 
 from collections import OrderedDict
 from typing import Final
@@ -12,8 +12,8 @@ Device = tuple[str, str]
 """User id and device id."""
 
 
-class FirstEntries:
-    """The first entry of each device's last stream, until it is acknowledged.
+class CrashLoops:
+    """Finds them by the first entry of each device's last stream, kept until it is acknowledged. Pure.
 
     Args:
         kept: Devices known at a time; who was there longest ago is forgotten.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from actors.host.streams.crash_loops import LOOP, FirstEntries
+from actors.host.streams.crash_loops import LOOP, CrashLoops
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 from roost.clock import Clock
@@ -53,7 +53,7 @@ class Streams:
         self._last = 0
         self._by_key: dict[StreamKey, StreamInfo] = {}
         self.by_number: dict[int, StreamInfo] = {}
-        self._first = FirstEntries()
+        self._crash_loops = CrashLoops()
 
     def __len__(self) -> int:
         return len(self.by_number)
@@ -97,13 +97,13 @@ class Streams:
 
     def begun(self, info: StreamInfo, seq: int) -> None:
         """Note the first entry of a stream: the same one again and again is a loop."""
-        times = self._first.sent((info.user, info.device), seq)
+        times = self._crash_loops.sent((info.user, info.device), seq)
         metrics.REDELIVERIES.inc(times > 1)
         metrics.REDELIVERY_LOOPS.inc(times == LOOP)
 
     def acked(self, user: str, device: str, seq: int, info: StreamInfo | None) -> None:
         """Note that the device holds everything up to ``seq``; with the stream that said so, if one did."""
-        self._first.acked((user, device), seq)
+        self._crash_loops.acked((user, device), seq)
         if info is not None:
             info.waiting_ms = self._clock() if seq < info.last else 0
 

@@ -1,6 +1,6 @@
 """Queries for what actors need to know: their first state, and facts that an event lacks.
 
-Look-ups of many users are put together into few queries.
+Look-ups of many users become few queries.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -79,7 +79,7 @@ class Activation:
             log.warning("snapshots_dropped", reason=exc.detail, users=len(encoded))
 
     def outdate(self, concerns: Callable[[str], bool]) -> None:
-        """Take no snapshot any more of these users: something changes while they are away."""
+        """Take no snapshot of these users from now on: something changes while they are away."""
         for user in [user for user in self._awaited if concerns(user)]:
             del self._awaited[user]
 

@@ -77,7 +77,7 @@ class Dispatcher:
         try:
             effects = actor.handle(event, now, stored)
         except Exception as exc:
-            # A record that breaks the rules must not come back for ever; anything else is a bug to see.
+            # A record that breaks the rules must not come back each time; anything else is a bug to see.
             log.exception(
                 "event_failed", user=actor.user.user_id, kind=type(event).__name__, cause=event.cause
             )

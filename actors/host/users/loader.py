@@ -191,5 +191,5 @@ class Loader:
 
 
 def _has_to_wait(resident: Resident) -> bool:
-    """Say whether the log before is being stored, and none of its records waits for this very actor."""
+    """Return whether the log before is being stored, and none of its records waits for this very actor."""
     return resident.shard.settling and all(shard is resident.shard for _, shard, _ in resident.inbox)

@@ -48,7 +48,7 @@ class WriteQueue(ABC):
 
     Attributes:
         name: Of the queue, in figures and in the log.
-        linger_s: How long is collected, in seconds, unless somebody waits for it.
+        linger_s: How long is collected, in seconds, unless a question waits for it.
     """
 
     def __init__(self, name: str, linger_s: float = 0.0) -> None:
