@@ -14,6 +14,7 @@ from actors.service import ClusterView
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user.invariants import InvariantError
 from actors.user.view import receipt_of
 from roost.clock import Clock
 from roost.errors import Unavailable
@@ -282,7 +283,13 @@ class Host(Inboxes, FromLinks):
         self, user: str, waited: tuple[ev.Event, Shard, int | None], actor: UserActor, stored: int, now: int
     ) -> None:
         event, shard, offset = waited
-        for effect in actor.handle(event, now, stored):
+        effects = actor.handle(event, now, stored)
+        try:
+            actor.check()
+        except InvariantError as exc:
+            story = f"at {user}, after {type(event).__name__} because of {event.cause}: {exc}"
+            raise Violation("invariant", story) from exc
+        for effect in effects:
             self._watcher(user, effect)
             if isinstance(effect, do.ReadPage):
                 self._spawn(self._read_page(user, effect))
