@@ -7,6 +7,7 @@ from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user import invariants
 from actors.user.delivery_marks import DeliveryMarks
 from actors.user.devices import Devices
 from actors.user.events import Item
@@ -34,7 +35,7 @@ class UserActor:
     """
 
     __slots__ = (
-        "_out", "_positions", "_records",
+        "_out", "_past", "_positions", "_records",
         "devices", "head", "mailbox", "marks", "peers", "presence", "repeats",
     )  # fmt: skip
 
@@ -53,6 +54,7 @@ class UserActor:
         self.repeats = Repeats(loaded.newest)
         self._records = Records(self.head, self.devices, self.peers, self.marks, self.repeats, out)
         self.presence = Presence(self.peers, out)
+        self._past: invariants.Past | None = None
 
     # --- the host's side --------------------------------------------------------------------------
 
@@ -82,6 +84,12 @@ class UserActor:
             return self._out.copy()
         finally:
             self._out.clear()
+
+    def check(self) -> None:
+        """Raise `InvariantError`, with a sentence, if something that always holds does not."""
+        if self._past is None:
+            self._past = invariants.Past()
+        invariants.check(self, self._past)
 
     def release(self, stored: int) -> None:
         """Let go of all entries up to ``stored``, which are in the stores: nobody waits for them."""
@@ -148,16 +156,14 @@ class UserActor:
         stream = self.mailbox.attach(event)
         if stream is None:
             return
-        if not stream.background:
-            self.presence.came(now_ms)
+        self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
         self.mailbox.serve(stream, now_ms)
 
     def _detach(self, event: ev.StreamDetached, now_ms: int) -> None:
         stream = self.mailbox.detach(event.stream)
         if stream is None:
             return
-        if not stream.background and not self.mailbox.in_foreground:
-            self.presence.left(now_ms)
+        self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
         if self.mailbox.is_behind(stream) and not self.mailbox.attached:
             self.devices.wake((stream.device,), "", 0, now_ms)
 
@@ -199,11 +205,12 @@ class UserActor:
         self.presence.time_passed(now_ms)
         self.mailbox.serve_polls(now_ms)
 
-    def _refreshed(self, event: ev.Refreshed, _now_ms: int) -> None:
+    def _refreshed(self, event: ev.Refreshed, now_ms: int) -> None:
         self.peers.user = event.user
         for device in self.devices.refresh(event.devices):
             self.marks.device_added(device)
         self.mailbox.close_removed()
+        self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
         self._out.append(do.AnswerDone(event.token))
 
     _LACKS: ClassVar[dict[type, Callable[["UserActor", Any], list[ev.Unknown]]]] = {

@@ -1,5 +1,7 @@
 """What this user's peers are told: how far their messages were delivered and read."""
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from actors.user import effects as do
@@ -8,6 +10,7 @@ from actors.user.delivery_watermark import DeliveryWatermark, Span
 from actors.user.devices import Devices
 from actors.user.events import Item
 from actors.user.head import Head
+from actors.user.invariants import InvariantError
 from actors.user.peers import Peers
 from actors.user.readers import Stream
 from actors.user.receipts import Receipts, SenderMarks
@@ -31,6 +34,11 @@ class DeliveryMarks:
         self._receipts = Receipts(peers.rows.values())
         self._watermark = DeliveryWatermark(devices, head)
         self._spans: dict[Span, tuple[Item, ...]] = {}
+
+    @property
+    def told(self) -> Mapping[str, SenderMarks]:
+        """What each sender was told since the activation, by user id."""
+        return self._receipts.marks
 
     # --- what has to be known first ---------------------------------------------------------------
 
@@ -149,3 +157,20 @@ class DeliveryMarks:
             return False
         self._out.append(do.EmitReceipt(peer, marks.delivered, marks.read, token))
         return True
+
+    def check(self) -> None:
+        """Raise `InvariantError` if a sender was told that a message is delivered which no device has."""
+        cursors = [state.cursor for state in self._devices.values()]
+        self._receipts.check(max([self._head.handled, *cursors]))
+        for item in self._head:
+            record = item.record
+            if not isinstance(record, MessageRecord):
+                continue
+            told = self._receipts.marks.get(record.sender)
+            # What the user has read counts as delivered, whoever acknowledged it; and who had it may be gone.
+            if told is None or not told.read < item.seq <= told.delivered:
+                continue
+            states = [self._devices.get(device) for device in record.payloads]
+            if states and all(state is not None and state.cursor < item.seq for state in states):
+                story = f"{record.sender} was told {told.delivered}, and no device has entry {item.seq}."
+                raise InvariantError(story)

@@ -6,6 +6,7 @@ from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user.invariants import InvariantError
 from storage.records import NO_FLOOR, Device
 
 WAKE_AGAIN_MS = 600_000
@@ -137,3 +138,11 @@ class Devices(dict[str, DeviceState]):
                 continue
             state.woken_at_ms = now_ms
             self._out.append(do.Wake(device, cause, seq, urgent=True))
+
+    def check(self) -> None:
+        """Raise `InvariantError` if these are not the stored devices, or a number is none of a mailbox."""
+        if list(self) != [each.device for each in self._stored]:
+            raise InvariantError(f"The devices are {list(self)}, and not {[d.device for d in self._stored]}.")
+        for device, state in self.items():
+            if state.cursor < 0 or state.floor < 0:
+                raise InvariantError(f"Device {device} has cursor {state.cursor}, floor {state.floor}.")

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from actors.user.events import Item
+from actors.user.invariants import InvariantError
 from actors.user.view import is_stored_entry, receipt_of
 from storage.records import Conversation
 
@@ -98,3 +99,20 @@ class Head:
             self.evicted = self._items.popleft().seq
         if not self._items and self.handled <= self.stored:
             self.evicted = self.handled
+
+    def check(self) -> None:
+        """Raise `InvariantError` if entries are out of order, or one was evicted that is not stored."""
+        before = self.evicted
+        for item in self._items:
+            if item.seq <= before:
+                raise InvariantError(f"Entry {item.seq} is in memory behind {before}.")
+            before = item.seq
+        if before > self.handled:
+            raise InvariantError(f"{before} is in memory, and only {self.handled} was handled.")
+        if self.evicted > self.stored:
+            raise InvariantError(f"{self.evicted} was evicted, and only {self.stored} is stored.")
+        kept = [item.seq for item in self._items if is_stored_entry(item.record)]
+        if kept and kept[-1] != self.tail:
+            raise InvariantError(
+                f"{kept[-1]} is the last entry to be stored, and the next follows {self.tail}."
+            )

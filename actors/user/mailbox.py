@@ -7,6 +7,7 @@ from actors.user import events as ev
 from actors.user.devices import Devices
 from actors.user.events import Item
 from actors.user.head import Head
+from actors.user.invariants import InvariantError
 from actors.user.positions import Positions
 from actors.user.readers import Poll, Reader, Stream
 from roost.wire import WINDOW
@@ -91,10 +92,13 @@ class Mailbox:
         return unread or stream.fetching or stream.position < self._head.last
 
     def close_removed(self) -> None:
-        """Close the streams of devices that are no longer there."""
+        """End the streams and syncs of devices that are no longer there."""
         for stream in [each for each in self.streams.values() if each.device not in self._devices]:
             del self.streams[stream.number]
             self._out.append(do.Close(stream.number, "revoked", "this device was removed"))
+        for poll in [each for each in self.polls.values() if each.device not in self._devices]:
+            del self.polls[poll.token]
+            self._out.append(do.Refuse(poll.token, "revoked", "this device was removed"))
 
     def serve_all(self, now_ms: int) -> None:
         """Give every reader what it may have."""
@@ -211,5 +215,23 @@ class Mailbox:
         if expecting:
             return self._devices.lowest_cursor(self._head.handled)
         reading = {reader.device for reader in (*self.streams.values(), *self.polls.values())}
-        cursors = (self._devices[device].cursor for device in reading if device in self._devices)
+        cursors = (self._devices[device].cursor for device in reading)
         return min(cursors, default=self._head.handled)
+
+    def check(self) -> None:
+        """Raise `InvariantError` if a device has two streams, or a reader is not served or not known."""
+        if not self.attached:
+            return
+        devices = [stream.device for stream in self.streams.values()]
+        if len(set(devices)) != len(devices):
+            raise InvariantError(f"A device has two streams: {devices}.")
+        for reader in (*self.streams.values(), *self.polls.values()):
+            reader.check(self._head)
+            state = self._devices.get(reader.device)
+            if state is None:
+                raise InvariantError(f"{reader.device} reads, and is no device of this user.")
+            if state.woken_at_ms != 0:
+                raise InvariantError(f"{reader.device} reads, and a wake-up of it counts as pending.")
+        for number, stream in self.streams.items():
+            if number != stream.number:
+                raise InvariantError(f"Stream {stream.number} goes by the number {number}.")

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.head import Head
+from actors.user.invariants import InvariantError
 from storage.records import Block, Conversation, ReceiptRecord, User
 
 
@@ -103,3 +104,18 @@ class Peers:
         if setting == "nobody" or self.is_blocked_now(peer):
             return False
         return setting == "everyone" or peer in self.rows
+
+    def check(self) -> None:
+        """Raise `InvariantError` if a row or block contradicts itself."""
+        for peer, row in self.rows.items():
+            if row.peer != peer or row.user != self.user.user_id:
+                raise InvariantError(f"The conversation with {peer} is that of {row.user} with {row.peer}.")
+            if row.read_seq > row.delivered_seq:
+                raise InvariantError(f"{peer} has read {row.read_seq}, and received {row.delivered_seq}.")
+            if row.repeated_upto > row.repeat_seq:
+                raise InvariantError(f"{peer} wrote {row.repeated_upto} before the repeat {row.repeat_seq}.")
+        for peer, block in self.blocks.items():
+            if block.until_seq is not None and block.until_seq < block.since_seq:
+                raise InvariantError(
+                    f"The block of {peer} ends at {block.until_seq}, before {block.since_seq}."
+                )

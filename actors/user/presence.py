@@ -34,18 +34,17 @@ class Presence:
         self.offline_at_ms: int | None = None
         self.watchers: set[str] = set()
 
-    def came(self, now_ms: int) -> None:
-        """A foreground stream is here."""
-        self.offline_at_ms = None
-        if not self.online:
-            self.online = True
-            self._announce(now_ms)
-
-    def left(self, now_ms: int) -> None:
-        """The last foreground stream is gone."""
-        self.last_seen_ms = now_ms
-        self.offline_at_ms = now_ms + DEBOUNCE_MS
-        self._out.append(do.SetTimer(self.offline_at_ms))
+    def streams_changed(self, now_ms: int, *, in_foreground: bool) -> None:
+        """A stream came or went; ``in_foreground``: one of those that are left shows the user online."""
+        if in_foreground:
+            self.offline_at_ms = None
+            if not self.online:
+                self.online = True
+                self._announce(now_ms)
+        elif self.online and self.offline_at_ms is None:
+            self.last_seen_ms = now_ms
+            self.offline_at_ms = now_ms + DEBOUNCE_MS
+            self._out.append(do.SetTimer(self.offline_at_ms))
 
     def time_passed(self, now_ms: int) -> None:
         """Go offline if the absence was long enough."""

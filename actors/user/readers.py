@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from actors.user.events import Item, PageRead
+from actors.user.head import Head
+from actors.user.invariants import InvariantError
 from actors.user.view import to_wire
 from roost import wire
 
@@ -53,6 +55,13 @@ class Reader:
             self.position = max(self.position, page.through)
         return taken
 
+    def check(self, head: Head) -> None:
+        """Raise `InvariantError` if it handed out more than it has seen, or waits for what is here."""
+        if self.sent > self.position:
+            raise InvariantError(f"{self.device} got {self.sent}, and was looked at up to {self.position}.")
+        if self.fetching and self.position >= head.evicted:
+            raise InvariantError(f"{self.device} waits for a page after {self.position}, which is in memory.")
+
 
 class Stream(Reader):
     """A device's stream, with the entries that are in flight.
@@ -85,6 +94,21 @@ class Stream(Reader):
             self.in_flight.popleft()
         self.since = max(self.since, min(seq, self.sent))
 
+    def check(self, head: Head) -> None:
+        """Raise `InvariantError` if what is in flight was not sent, or an entry waits for no reason."""
+        super().check(head)
+        before = self.since
+        for item in self.in_flight:
+            if item.seq <= before:
+                raise InvariantError(f"Entry {item.seq} is in flight to {self.device} behind {before}.")
+            before = item.seq
+        if before > self.sent:
+            raise InvariantError(f"{before} is in flight to {self.device}, and {self.sent} was sent last.")
+        if self.room < 0:
+            raise InvariantError(f"{len(self.in_flight)} entries are in flight to {self.device}.")
+        if self.room and not self.fetching and (waiting := head.after(self.position)):
+            raise InvariantError(f"Entry {waiting[0].seq} is not sent to {self.device}, which has room.")
+
 
 class Poll(Reader):
     """One sync that collects a page, and may wait for its first entry.
@@ -109,3 +133,11 @@ class Poll(Reader):
     def room(self) -> int:
         """How many entries are still wanted."""
         return self.limit - len(self.entries)
+
+    def check(self, head: Head) -> None:
+        """Raise `InvariantError` if the answer waits though there is one."""
+        super().check(head)
+        if not self.fetching and (self.entries or self.missed):
+            raise InvariantError(f"A sync of {self.device} has {len(self.entries)} entries and no answer.")
+        if self.room < 0:
+            raise InvariantError(f"A sync of {self.device} has {-self.room} entries more than it asked for.")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from actors.user.invariants import InvariantError
 from storage.records import Conversation
 
 
@@ -35,16 +36,16 @@ class Receipts:
         rows: What the user knows of each conversation: repeats that were dropped earlier.
     """
 
-    __slots__ = ("_peers",)
+    __slots__ = ("marks",)
 
     def __init__(self, rows: Iterable[Conversation] = ()) -> None:
-        self._peers = {
+        self.marks = {
             row.peer: SenderMarks(row.repeat_seq, row.repeated_upto) for row in rows if row.repeat_seq
         }
 
     def arrived(self, sender: str, seq: int) -> None:
         """A new message of this sender became an entry."""
-        peer = self._peers.setdefault(sender, SenderMarks())
+        peer = self.marks.setdefault(sender, SenderMarks())
         peer.handled = max(peer.handled, seq)
         peer.message = max(peer.message, seq)
 
@@ -56,25 +57,25 @@ class Receipts:
             seq: The repeat's number.
             upto: The sender's last entry before it, where that is older than the activation.
         """
-        peer = self._peers.setdefault(sender, SenderMarks())
+        peer = self.marks.setdefault(sender, SenderMarks())
         peer.handled = max(peer.handled, seq)
         peer.message = max(peer.message, upto)
         return peer
 
     def delivered(self, sender: str, upto: int) -> SenderMarks | None:
         """Everything of this sender up to ``upto`` is acknowledged; returns what to tell, if that is new."""
-        peer = self._peers.setdefault(sender, SenderMarks())
+        peer = self.marks.setdefault(sender, SenderMarks())
         return self._raise(peer, delivered=_with_repeats(peer, upto))
 
     def read(self, sender: str, upto: int) -> SenderMarks | None:
         """Everything of this sender up to ``upto`` is read; returns what to tell, if that is new."""
-        peer = self._peers.setdefault(sender, SenderMarks())
+        peer = self.marks.setdefault(sender, SenderMarks())
         covered = _with_repeats(peer, upto)
         return self._raise(peer, delivered=covered, read=covered)
 
     def of(self, sender: str) -> SenderMarks:
         """Return what this sender was told since the activation."""
-        return self._peers.setdefault(sender, SenderMarks())
+        return self.marks.setdefault(sender, SenderMarks())
 
     @staticmethod
     def _raise(peer: SenderMarks, *, delivered: int = 0, read: int = 0) -> SenderMarks | None:
@@ -83,6 +84,18 @@ class Receipts:
         peer.delivered = max(peer.delivered, delivered)
         peer.read = max(peer.read, read)
         return peer
+
+    def check(self, upto: int) -> None:
+        """Raise `InvariantError` if a mark contradicts another; all that exists is up to ``upto``."""
+        for sender, marks in self.marks.items():
+            if marks.read > marks.delivered:
+                raise InvariantError(f"{sender} was told read {marks.read}, delivered {marks.delivered}.")
+            if marks.message > marks.handled:
+                raise InvariantError(f"{sender} has entry {marks.message} after its last, {marks.handled}.")
+            if marks.delivered > max(upto, marks.handled):
+                raise InvariantError(
+                    f"{sender} was told {marks.delivered}, and there is nothing after {upto}."
+                )
 
 
 def _with_repeats(peer: SenderMarks, upto: int) -> int:

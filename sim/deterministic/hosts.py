@@ -9,6 +9,7 @@ from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user.invariants import InvariantError
 from roost.clock import Clock
 from roost.errors import Unavailable
 from sim.deterministic.invariants import Violation
@@ -235,11 +236,21 @@ def _watched(actor: type[UserActor], watcher: Watcher, failures: list[Exception]
         def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
             try:
                 effects: list[do.Effect] = super().handle(event, now_ms, stored)
+                self._check(event)
                 for effect in effects:
                     watcher(self.user.user_id, effect)
             except Exception as exc:
                 failures.append(exc)
                 raise
             return effects
+
+        def _check(self, event: ev.Event) -> None:
+            try:
+                self.check()
+            except InvariantError as exc:
+                story = (
+                    f"at {self.user.user_id}, after {type(event).__name__} because of {event.cause}: {exc}"
+                )
+                raise Violation("invariant", story) from exc
 
     return Watched

@@ -173,6 +173,7 @@ class World:
         else:
             raise AssertionError(f"{event} still lacks {lacks}")
         effects = self.actor.handle(event, self.now, BASE + self.offsets.stored - 1)
+        self.actor.check()
         for effect in effects:
             self.perform(effect, offset)
         return effects

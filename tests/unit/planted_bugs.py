@@ -71,3 +71,6 @@ class ReadsAheadOfTheFloor(UserActor):
 
 
 BUGS = (ForgetsRepeats, AcknowledgesForTheDevice, ForgetsTheUnstored, TellsTooEarly, ReadsAheadOfTheFloor)
+
+SEEN_INSIDE = (ForgetsRepeats, TellsTooEarly, ReadsAheadOfTheFloor)
+"""Bugs that contradict what the actor knows itself; the others are right by what it was told."""

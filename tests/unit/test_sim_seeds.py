@@ -15,7 +15,7 @@ from sim.deterministic.steps import Step
 from sim.deterministic.world import Plan
 from tests.unit import found_runs
 from tests.unit.found_runs import FOUND
-from tests.unit.planted_bugs import BUGS, TellsTooEarly
+from tests.unit.planted_bugs import BUGS, SEEN_INSIDE, TellsTooEarly
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(60)
@@ -37,8 +37,19 @@ def first_broken(actor: type[UserActor]) -> Outcome:
 
 
 @pytest.mark.parametrize("actor", BUGS)
-def test_a_planted_bug_is_found_within_1000_seeds(actor: type[UserActor]) -> None:
+def test_a_planted_bug_is_found_within_1000_seeds(
+    actor: type[UserActor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From outside: by what people were told, not by the actor's own check."""
+    monkeypatch.setattr(UserActor, "check", lambda _: None)
     assert first_broken(actor).violation is not None
+
+
+@pytest.mark.parametrize("actor", SEEN_INSIDE)
+def test_an_actor_s_own_check_finds_a_planted_bug(actor: type[UserActor]) -> None:
+    violation = first_broken(actor).violation
+    assert violation is not None
+    assert violation[0] == "invariant"
 
 
 def test_a_gateway_that_is_deaf_to_a_shard_s_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

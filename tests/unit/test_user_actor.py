@@ -607,6 +607,31 @@ def test_a_removed_device_loses_its_stream() -> None:
     assert "P" not in world.actor.devices
 
 
+def test_a_sync_of_a_removed_device_is_refused() -> None:
+    world = World(("P", "Q"))
+    world.feed(ev.SyncAsked("t", "P", None, 10, world.now + 1000))
+    world.run()
+    effects = world.feed(ev.Refreshed(None, ME, (world.devices[1],)))
+    assert do.Refuse("t", "revoked", "this device was removed") in effects
+    world.append("alice", 1)
+    world.run()
+    assert not any(isinstance(effect, do.AnswerPage) for effect in world.effects)
+
+
+@pytest.mark.parametrize("removed", [True, False], ids=["removed", "in the background"])
+def test_a_user_whose_last_foreground_stream_was_closed_for_it_goes_offline(*, removed: bool) -> None:
+    world = World(("P", "Q"))
+    world.attach("P")
+    if removed:
+        world.feed(ev.Refreshed(None, ME, (world.devices[1],)))
+    else:
+        world.attach("P", background=True)  # before the end of the stream that it displaces is known
+    assert world.actor.presence.online
+    world.now += 5_000
+    assert do.PresenceChanged(online=False, at_ms=1_000_000) in world.feed(ev.TimePassed())
+    assert not world.actor.presence.online
+
+
 def test_an_added_device_acknowledges_nothing_that_was_encrypted_before_it_was_known() -> None:
     world = World(("P",))
     world.append("alice", 1)
