@@ -164,9 +164,11 @@ class Host(ActorHost):
 
     def run(self) -> None:
         """Do what a turn of the event loop would."""
-        self._steps.run()
-        if self._failures:
-            raise self._failures[0]
+        try:
+            self._steps.run()
+        finally:
+            if self._failures:  # what became of it, a dead letter, is not the news
+                raise self._failures[0]
 
     # --- what the run asks ---
 
