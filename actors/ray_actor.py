@@ -69,9 +69,9 @@ class _RoleActor:
     Which role that is, is said by the first `beat` of that life: a spare can become any.
     """
 
-    def __init__(self, role: str, name: str, settings_json: str, builder: str, *, eager: bool) -> None:
+    def __init__(self, role: str, name: str, settings_json: str, *, eager: bool) -> None:
         self._role, self._name = role, name
-        self._settings_json, self._builder, self._eager = settings_json, builder, eager
+        self._settings_json, self._eager = settings_json, eager
         self._lock = asyncio.Lock()
         self._service: Service | None = None
         self._address: tuple[str, int] | None = None
@@ -133,8 +133,7 @@ class _RoleActor:
     async def _started(self, role: str, name: str) -> Service:
         async with self._lock:
             if self._service is None:
-                build = _load(self._builder) if self._builder else builder_of(role)
-                service = await build(name, self._settings_json)
+                service = await builder_of(role)(name, self._settings_json)
                 self._address = await service.start()
                 self._service = service
                 self._role, self._name = role, name
@@ -294,7 +293,7 @@ class RoleHandle:
             raise RoleAway(f"Ray did not carry out {self.name}.{method} ({type(exc).__name__}).") from exc
 
 
-def start_ray(temp: Path, workers: int) -> str:
+def start_ray(temp: Path, workers: int, *, dashboard_port: int = 0) -> str:
     """Start a Ray cluster of one node, join it, and return its address.
 
     Its daemons end with the thread that calls this. They listen on loopback if the variable
@@ -303,8 +302,9 @@ def start_ray(temp: Path, workers: int) -> str:
     Args:
         temp: Folder for its sockets; short, since a socket's path has at most 107 bytes.
         workers: How many processes to start at once, for roles that will soon be made.
+        dashboard_port: TCP port of Ray's dashboard on loopback; 0: none.
     """
-    address = ray_node.start(temp, workers)
+    address = ray_node.start(temp, workers, dashboard_port=dashboard_port)
     connect_ray(address)
     return address
 
@@ -379,10 +379,10 @@ def spawn(
     name: str,
     settings_json: str,
     *,
-    builder: str = "",
     eager: bool = False,
     node_id: str = "",
     process: str = "",
+    cpus: float = 0.0,
 ) -> RoleHandle:
     """Return the living role of this name, or make it.
 
@@ -392,15 +392,16 @@ def spawn(
         role: Which builder is looked up.
         name: Name of the role in the cluster, for example ``host-1``.
         settings_json: Handed to the builder.
-        builder: ``module:function`` to use instead of the entry point.
         eager: Start the service without waiting for `beat`, and have Ray start it again whenever it ends;
             whoever is not eager is started again by who looks after them.
         node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
         process: Name of the process, where it was made for another role; '': the role's.
+        cpus: Processors that it requests of Ray: what an autoscaler sees. Where none are free it waits.
     """
     home = process.rpartition("-")[0] if process else role
     process = process or name
     options = {
+        "num_cpus": cpus,
         "name": f"roost-{process}",
         "namespace": NAMESPACE,
         "lifetime": "detached",
@@ -410,7 +411,7 @@ def spawn(
         options["max_restarts"] = -1
     if node_id:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id, soft=True)
-    actor = RoleActor.options(**options).remote(home, process, settings_json, builder, eager=eager)
+    actor = RoleActor.options(**options).remote(home, process, settings_json, eager=eager)
     return RoleHandle(role, name, actor, process)
 
 

@@ -1,4 +1,4 @@
-"""Keeps a role that was cut off from acting on an old map.
+"""A fence around each role: one that was cut off does not act on an old map.
 
 The coordinator visits every role twice a second. A role that was not visited for a while cannot know whether
 its place was given to another life, on another machine, so it asks the store:

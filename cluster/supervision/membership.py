@@ -1,4 +1,4 @@
-"""Who is there: a pure state machine over what roles answered, and when. No clock, no calls.
+"""Membership: a pure state machine over what roles answered, and when. No clock, no calls.
 
 Times are milliseconds of any clock that never goes back.
 """

@@ -1,4 +1,4 @@
-"""Spares: processes that have loaded everything and are nobody, until one takes a dead role's place.
+"""Spares: processes that have loaded everything and have no role until one takes a dead role's place.
 
 Nearly all of the time in which a role comes back is a new process that loads its modules. So the process of a
 spare becomes the role, under the same name, and the two swap processes: what is started in the place of the

@@ -1,6 +1,6 @@
-"""Looks after one role: keeps it started, shows it the newest map, knows its figures.
+"""The supervisor of one role: keeps it running, shows it the newest map, reads its figures.
 
-Each role has its own loop, so that one that hangs delays nobody else. When its process ends, a spare becomes
+Each role has its own loop, so that one that hangs delays no other. When its process ends, a spare becomes
 the role at once, if there is one; else a new process is started in its place. Ray could do that by itself,
 but would do it always: a start takes a core for a second, and that is what the spare needs just then.
 """
