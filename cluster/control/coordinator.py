@@ -129,7 +129,7 @@ class Coordinator:
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
         ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one;
-        ``operation``: how far it is; ``restart``: begin a new life, which runs what is installed now;
+        ``operation``: how far it is; ``restart``: restart this process, which then runs what is installed;
         ``stop``: stop every role in order, ``kept`` saying whether the log keeps what is not stored, and
         return what was given up.
         """
