@@ -167,7 +167,7 @@ class RoleHandle:
             raise RoleAway(f"Ray did not carry out {self.name}.{method} ({type(exc).__name__}).") from exc
 
 
-def start_ray(temp: Path, workers: int) -> str:
+def start_ray(temp: Path, workers: int, *, dashboard_port: int = 0) -> str:
     """Start a Ray cluster of one node, join it, and return its address.
 
     Its daemons end with the thread that calls this. They listen on loopback if the variable
@@ -176,11 +176,12 @@ def start_ray(temp: Path, workers: int) -> str:
     Args:
         temp: Folder for its sockets; short, since a socket's path has at most 107 bytes.
         workers: How many processes to start at once, for roles that will soon be made.
+        dashboard_port: TCP port of Ray's dashboard on loopback; 0: none.
 
     Raises:
         UnsuitableRayError: This is not the Ray that `ray_node` can start.
     """
-    address = ray_node.start(temp, workers)
+    address = ray_node.start(temp, workers, dashboard_port=dashboard_port)
     connect_ray(address)
     return address
 
@@ -258,6 +259,7 @@ def spawn(
     eager: bool = False,
     node_id: str = "",
     process: str = "",
+    cpus: float = 0.0,
 ) -> RoleHandle:
     """Return the living role of this name, or make it.
 
@@ -271,10 +273,12 @@ def spawn(
             whoever is not eager is started again by who looks after them.
         node_id: Where to make it, and to restart it as long as that machine is there; '': anywhere.
         process: Name of the process, where it was made for another role; '': the role's.
+        cpus: Processors that it requests of Ray: what an autoscaler sees. Where none are free it waits.
     """
     home = process.rpartition("-")[0] if process else role
     process = process or name
     options = {
+        "num_cpus": cpus,
         "name": f"roost-{process}",
         "namespace": NAMESPACE,
         "lifetime": "detached",

@@ -40,16 +40,18 @@ class UnsuitableRayError(RuntimeError):
 
 
 class _QuietNode(Node):
-    """Ray's head without its dashboard and agents, and with the first workers.
+    """Ray's head without its agents, without its dashboard unless it is wanted, and with the first workers.
 
-    Nobody here looks at the dashboard or has a runtime environment, and each of the three takes a second of
-    CPU at the start and 50-110 MB.
+    Nothing here has a runtime environment, and each of the three takes a second of CPU at the start and
+    50-110 MB.
     """
 
     workers = 0
 
     def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
-        """Start none."""
+        """Start the dashboard if it is wanted, and no API server without one."""
+        if include_dashboard:
+            super().start_api_server(include_dashboard=include_dashboard, raise_on_failure=raise_on_failure)
 
     def start_raylet(self, *arguments: Any, **named: Any) -> None:
         """Start the raylet by a command that is changed as `_changed` says."""
@@ -125,12 +127,13 @@ def _unsuitable(why: str) -> UnsuitableRayError:
     )
 
 
-def start(temp: Path, workers: int) -> str:
+def start(temp: Path, workers: int, *, dashboard_port: int = 0) -> str:
     """Start the daemons and return the cluster's address; they end with the thread that calls this.
 
     Args:
         temp: Folder for sockets; short, since a socket's path has at most 107 bytes.
         workers: How many processes to start at once, for actors that will soon be made.
+        dashboard_port: TCP port of the dashboard on loopback; 0: none.
 
     Raises:
         UnsuitableRayError: See `check`.
@@ -140,7 +143,9 @@ def start(temp: Path, workers: int) -> str:
         num_cpus=0,
         num_gpus=0,
         object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
+        include_dashboard=dashboard_port > 0,
+        dashboard_host="127.0.0.1",
+        dashboard_port=dashboard_port or None,  # type: ignore[arg-type]  # declared a bool, used as a port
         include_log_monitor=False,  # type: ignore[arg-type]  # declared a str, used as a bool
         no_monitor=True,
         temp_dir=str(temp),

@@ -1,4 +1,4 @@
-"""Shows a role's metrics on its node's scrape target, from the role's start to its stop."""
+"""A role's metrics on its node's scrape target, from the role's start to its stop."""
 
 from typing import Any, cast
 

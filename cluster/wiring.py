@@ -114,21 +114,18 @@ async def build_pusher(name: str, settings_json: str) -> Service:
 
 async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
-    from actors.ray_actor import here, nodes, spawn  # noqa: PLC0415 -- likewise
+    from actors.ray_actor import RoleHandle, here, nodes, spawn  # noqa: PLC0415 -- likewise
     from cluster.control.coordinator import Coordinator  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
     store, admin = open_store(settings, open_keyring(settings)), await open_admin(settings)
-    coordinator = Coordinator(
-        settings,
-        store,
-        admin,
-        lambda role, each, node_id, process: spawn(
-            role, each, settings_json, node_id=node_id, process=process
-        ),
-        nodes,
-        here(),
-    )
+    # The Ray of `roost up` offers no processors: one machine has nothing to scale.
+    cpus = settings.cluster.role_cpus if settings.cluster.address is not None else 0.0
+
+    def spawned(role: str, each: str, node_id: str, process: str) -> RoleHandle:
+        return spawn(role, each, settings_json, node_id=node_id, process=process, cpus=cpus)
+
+    coordinator = Coordinator(settings, store, admin, spawned, nodes, here())
     return exported(closing(coordinator, store, admin), settings, "coordinator", name)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster.settings import reference
+from cluster.cli.config import reference
 from roost.codes import CODES, Code
 
 FOLDER = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""A system on a Ray cluster that is there already: its roles are started, and live on without us.
+"""The verbs ``up`` and ``down`` on an existing Ray cluster: the roles are started, and outlive the command.
 
 The cluster was made with ``ray up`` or ``ray start``. Every machine of it has Roost installed, the key ring
 at the same path, and reaches the same Kafka, MongoDB and Redis.
@@ -52,12 +52,12 @@ async def down(settings: Settings) -> int:
         from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
 
         handle = find_it()
-        say("stopping: no more input; what is in the log goes into the store first")
+        say("stopping: no new input; everything in the log is stored first")
         try:
             given_up = await handle.tell({"act": "stop", "kept": True}, stop_report.bound_s(kept=True))
         except (Unavailable, RoleFailed) as exc:
             return complain(
-                f"It did not stop in order: {exc} What is not stored is in the log. Try it again.",
+                f"It did not stop in order: {exc} What is not stored is in the log. Try again.",
                 DID_NOT_HOLD,
             )
         handle.kill()
@@ -65,15 +65,15 @@ async def down(settings: Settings) -> int:
 
 
 def _lacks(settings: Settings) -> list[str]:
-    """Say what many machines need and one machine does without."""
+    """Return what is missing that several machines need, a sentence each."""
     urls = {"kafka": settings.kafka.url, "mongo": settings.mongo.url, "redis": settings.redis.url}
     lacks = [
-        f"On a cluster there is no embedded {server}: set ROOST_{server.upper()}__URL."
+        f"There is no embedded {server} on a cluster: set ROOST_{server.upper()}__URL."
         for server, url in urls.items()
         if url is None
     ]
     if settings.fcm.credentials_file is None:
-        lacks.append("On a cluster there is no embedded push endpoint: set ROOST_FCM__CREDENTIALS_FILE.")
+        lacks.append("There is no embedded push endpoint on a cluster: set ROOST_FCM__CREDENTIALS_FILE.")
     return lacks
 
 

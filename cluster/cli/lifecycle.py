@@ -1,4 +1,4 @@
-"""The verbs ``up`` and ``down``, and how all verbs find the coordinator."""
+"""The verbs ``up`` and ``down``."""
 
 import argparse
 import asyncio
@@ -28,19 +28,20 @@ _DOWN_S: Final = stop_report.bound_s(kept=False) + 60.0
 
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 _FORGETS: Final = (
-    "The embedded log is Tansu's and keeps nothing across a crash of its own; an orderly stop stores all of "
-    "it. One that keeps what it confirmed is made by: make setup, or python broker/build.py in the sources."
+    "The embedded broker is Tansu, whose log does not survive a crash of the broker; an orderly stop stores "
+    "everything. For a log that survives one, build kfake: make setup, or python broker/build.py in the "
+    "sources."
 )
 
 
 class Up:
     """``roost up``."""
 
-    help = "the whole system on this machine; what has no URL is started embedded"
+    help = "start the whole system on this machine; servers without a URL are started embedded"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare addresses, counts and ``--json``."""
-        parser.add_argument("--port", type=int, help="HTTP port (8080); 0: any free one")
+        parser.add_argument("--port", type=int, help="HTTP port (8080); 0: any free port")
         parser.add_argument("--data", metavar="DIR", help="data folder (./data)")
         for role in _COUNTS:
             parser.add_argument(f"--{role}", type=int, metavar="N", help=f"number of {role} (1)")
@@ -51,9 +52,11 @@ class Up:
         parser.add_argument(
             "--address",
             metavar="HOST:PORT",
-            help="Ray cluster to run on (`auto`: this machine's); then it returns",
+            help="Ray cluster to start the roles on (`auto`: this machine's), then return",
         )
-        parser.add_argument("--json", action="store_true", help="print one ready line as JSON, nothing else")
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON line when ready, and nothing else"
+        )
 
     def run(self, args: argparse.Namespace) -> int:
         """Start, serve until a signal, stop in order."""
@@ -68,7 +71,8 @@ class Up:
         running = runfile.read(settings.data)
         if running is not None:
             return complain(
-                f"It runs already: process {running.pid} uses the data folder {running.data}.", BAD_USAGE
+                f"Roost is already running: process {running.pid} uses the data folder {running.data}.",
+                BAD_USAGE,
             )
         settings.data.mkdir(parents=True, exist_ok=True)
         logs.configure(settings.log_level, "up", "up", settings.data / "logs")
@@ -78,7 +82,7 @@ class Up:
 class Down:
     """``roost down``."""
 
-    help = "stop the system that runs with this data folder, in order"
+    help = "stop the system that uses this data folder, in order"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--data`` and ``--address``."""
@@ -98,14 +102,14 @@ class Down:
         running = runfile.read(data)
         process = running.process() if running is not None else None
         if process is None:
-            return complain(f"Nothing runs with the data folder {data}.", DID_NOT_HOLD)
+            return complain(f"No running system uses the data folder {data}.", DID_NOT_HOLD)
         say(f"stopping process {process.pid}")
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(_DOWN_S)
         except psutil.TimeoutExpired:
             return complain(
-                f"Process {process.pid} still runs after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD
+                f"Process {process.pid} is still running after {_DOWN_S:g} s; see {data}/logs.", DID_NOT_HOLD
             )
         ended = runfile.stopped(data, process.pid)
         if ended is None:
@@ -134,7 +138,7 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
                 say(sentence)
             _announce(running, time.monotonic() - began, as_json=as_json)
             await stop.wait()
-            say("stopping: no more input; what is in the log goes into the store first")
+            say("stopping: no new input; everything in the log is stored first")
     except (StartRefused, SettingsInvalid) as exc:
         failure, code = str(exc), BAD_USAGE
     except (Unavailable, ServerFailed) as exc:

@@ -21,7 +21,7 @@ _LONGEST_S: Final = 300.0
 class Scale:
     """``roost scale``."""
 
-    help = "change how many there are of a role, or add shards, while everything runs"
+    help = "change the number of a role, or add shards, while the system runs"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``ROLE=N ...`` and ``shards=N``."""
@@ -29,13 +29,13 @@ class Scale:
             "counts",
             nargs="+",
             metavar="ROLE=N",
-            help=f"a role ({', '.join(ROLES)}) and its number; or shards=N: twice as many, or four times ...",
+            help=f"a role ({', '.join(ROLES)}) and its number; or shards=N: twice, four times ... as many",
         )
         find_by(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Ask for it, and wait until it is so."""
+        """Request it, and wait until it is done."""
         counts: dict[str, int] = {}
         for each in args.counts:
             role, _, number = each.partition("=")
@@ -44,7 +44,10 @@ class Scale:
             counts[role] = int(number)
         if "shards" in counts:
             if len(counts) > 1:
-                return complain("Add shards by themselves, then scale the roles: two calls.", BAD_USAGE)
+                return complain(
+                    "Shards are added by a command of their own: first roost scale shards=N, then the roles.",
+                    BAD_USAGE,
+                )
             return _carry_out(args, {"act": "grow", "what": counts["shards"]})
         return _carry_out(args, {"act": "scale", "what": counts})
 
@@ -52,7 +55,7 @@ class Scale:
 class Drain:
     """``roost drain``."""
 
-    help = "move everything away from a machine or a role, and prove that nothing is missing"
+    help = "move everything off a machine or a role, and prove that nothing is missing"
     _act, _target, _what = "drain", "NODE|HOST", "a machine (address or name) or a role (host-2)"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -62,21 +65,21 @@ class Drain:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Ask for it, and wait until it is so."""
+        """Request it, and wait until it is done."""
         return _carry_out(args, {"act": self._act, "what": args.target})
 
 
 class Undrain(Drain):
     """``roost undrain``."""
 
-    help = "let a drained machine have roles again"
+    help = "allow roles on a drained machine again"
     _act, _target, _what = "undrain", "NODE", "a machine (address or name)"
 
 
 class Upgrade:
     """``roost upgrade``."""
 
-    help = "put a new process in the place of each, one by one: they run the release that is installed now"
+    help = "replace every process, one by one, so that all run the installed release"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare how the system is found."""
@@ -84,7 +87,7 @@ class Upgrade:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Ask for it, and wait until it is so; the coordinator comes last."""
+        """Request it, and wait until it is done; the coordinator comes last."""
         request = {"act": "upgrade", "what": True}
         return _carry_out(args, request, afterwards=_coordinator_renewed)
 
@@ -103,7 +106,7 @@ async def _coordinator_renewed(handle: Any) -> str:
             status = {"ready": False}
         if status["ready"]:
             releases = ", ".join(sorted({row["release"] for row in status["roles"] if row.get("release")}))
-            return f"coordinator renewed after {waiting.took_s:.1f} s; all roles run release {releases}."
+            return f"coordinator restarted after {waiting.took_s:.1f} s; all roles run release {releases}."
         await asyncio.sleep(_LOOK_EVERY_S)
     raise Unavailable("The coordinator did not come back. See its log.")
 
@@ -149,18 +152,18 @@ async def _followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dic
     while not waiting.over:
         await asyncio.sleep(_LOOK_EVERY_S)
         if not quiet:
-            waiting.say(f"{title}: {operation.get('stage') or 'under way'}")
+            waiting.say(f"{title}: {operation.get('stage') or 'in progress'}")
         try:
             found = await handle.tell({"act": "operation", "number": begun["number"]})
         except (Unavailable, RoleFailed) as exc:
-            say(f"The coordinator does not answer: {exc}")
+            say(f"The coordinator is not responding: {exc}")
             continue
         if "refused" in found:
             return operation | {"failure": found["refused"]}
         operation = found
         if operation["done"]:
             return operation
-    return operation | {"failure": f"It is not over after {_LONGEST_S:g} s. See `roost status`."}
+    return operation | {"failure": f"It is not finished after {_LONGEST_S:g} s. See `roost status`."}
 
 
 scale = Scale()

@@ -28,13 +28,13 @@ _WIDE: Final = 200
 class Status:
     """``roost status``."""
 
-    help = "all roles and servers of a running system"
+    help = "show the roles and servers of a running system"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--data``, ``--address``, ``--json`` and ``--every``."""
         find_by(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
-        parser.add_argument("--every", type=float, metavar="S", help="show it anew after so many seconds")
+        parser.add_argument("--every", type=float, metavar="S", help="refresh every S seconds")
 
     def run(self, args: argparse.Namespace) -> int:
         """Ask the coordinator, once or until Ctrl-C."""
@@ -43,7 +43,7 @@ class Status:
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
         if args.every is not None and args.every <= 0:
-            return complain("--every takes a number of seconds above 0.", BAD_USAGE)
+            return complain("--every takes a positive number of seconds.", BAD_USAGE)
         with View(Console(file=sys.stdout), as_json=args.json, live=args.every is not None) as view:
             if args.every is None:
                 view.show(asyncio.run(ask_coordinator(settings)))
@@ -53,7 +53,7 @@ class Status:
         return DONE
 
     async def _follow(self, settings: Settings, view: "View", every_s: float) -> None:
-        """Show it for ever; while the coordinator is away, a status without roles that says so."""
+        """Show it again and again; while the coordinator is away, a status without roles that says so."""
         with coordinator(settings) as find_it:
             while True:
                 try:
@@ -122,7 +122,7 @@ def _nothing(detail: str) -> dict[str, Any]:
 def picture(status: dict[str, Any]) -> RenderableType:
     """Return the status for people: roles, machines if there are several, and one line for the whole."""
     if "detail" in status:
-        return Text(f"The coordinator does not answer: {status['detail']}", style="red")
+        return Text(f"The coordinator is not responding: {status['detail']}", style="red")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("name", "node"):
         table.add_column(name, no_wrap=True)

@@ -1,4 +1,4 @@
-"""What the operator's verbs share: how a running system is named, and the way to its coordinator."""
+"""Options of the operator's verbs that name a running system, and the way to its coordinator."""
 
 import argparse
 from collections.abc import Callable, Iterator

@@ -24,6 +24,7 @@ from cluster.log.lifecycle import LogLifecycle
 from cluster.log.topics import LogMismatch, LogTopics
 from cluster.log.trimmer import Trimmer
 from cluster.operations.balancer import Balancer
+from cluster.operations.plans import Plans
 from cluster.operations.requests import Operations
 from cluster.operations.rollout import OperationRefused, Rollout
 from cluster.operations.roster import Roster
@@ -76,7 +77,8 @@ class Coordinator:
         self._roster = Roster(cluster.counts, store, roles, self._supervisor, machines)
         self._spares = Spares(cluster.spares, here.id, self._spare, self._roster.is_open, self._swapped)
         rollout = Rollout(roles, self._roster, self._map.redraw)
-        self._operations = Operations(roles, self._roster, rollout, self._log, self._spares.leave)
+        plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
+        self._operations = Operations(plans, rollout)
         self._balancer = Balancer(roles, self._roster, rollout)
 
     # --- Service ----------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ class Coordinator:
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
         ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one;
-        ``operation``: how far it is; ``restart``: begin a new life, which runs what is installed now;
+        ``operation``: how far it is; ``restart``: restart this process, which then runs what is installed;
         ``stop``: stop every role in order, ``kept`` saying whether the log keeps what is not stored, and
         return what was given up.
         """

@@ -1,9 +1,9 @@
-"""Keeps a role that was cut off from acting on an old map.
+"""A fence around each role: one that was cut off does not act on an old map.
 
 The coordinator visits every role twice a second. A role that was not visited for a while cannot know whether
-its place was given to another life, on another machine, so it asks the store:
+its place was given to another process, on another machine, so it asks the store:
 
-* another life has its name, or nobody has it any more: the process ends;
+* another process has its name, or none has it any more: the process ends;
 * there is a newer map: it takes that;
 * the store does not answer either: no shard is here or elsewhere until somebody answers, so that nobody is
   shown a mailbox that goes on in another place.
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 def fenced(service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> Service:
-    """Return the same service, which calls ``end`` when another life has its place."""
+    """Return the same service, which calls ``end`` when another process has its place."""
     return cast("Service", Fence(service, name, store, end))
 
 
@@ -92,9 +92,9 @@ class Fence:
         """Take what the store says about the map."""
         stored = await self._store.shard_map()
         if stored is not None and stored.version > shard_map.version:
-            life = stored.incarnations.get(self._name)
-            if life not in {INCARNATION, ""}:
-                log.error("role_replaced", version=stored.version, by=life)
+            incarnation = stored.incarnations.get(self._name)
+            if incarnation not in {INCARNATION, ""}:
+                log.error("role_replaced", version=stored.version, by=incarnation)
                 self._end()
                 return
             states = await self._store.log_states()

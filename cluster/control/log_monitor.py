@@ -51,7 +51,7 @@ class LogMonitor:
             of["ends"][shard] for of in heard for shard in self._of_present_log(of, of.get("ends", ()))
         )
         before = self._batches_before
-        batches = sum(count - before.get(life, 0) for life, count in self._batches().items())
+        batches = sum(count - before.get(each, 0) for each, count in self._batches().items())
         full = 0 < self._most.max_records < records or 0 < self._most.max_batches < batches
         if shards_lost:
             self._work = self.lost(sorted(shards_lost))

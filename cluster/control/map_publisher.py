@@ -102,7 +102,7 @@ class MapPublisher:
 
     async def _publish(self, drawn: ShardMap) -> None:
         if not await self._store.put_shard_map(drawn):
-            # Another life of ours was faster, or the reply to our own write was lost: go on from there.
+            # Another coordinator was faster, or the reply to our own write was lost: go on from there.
             await self.load()
             self._outdated()
             return

@@ -1,4 +1,4 @@
-"""Who serves which shard: balanced, stable, the same for everybody who computes it. Pure.
+"""Placement of shards on roles: balanced, stable, the same for everybody who computes it. Pure.
 
 Every member has either the floor or the ceiling of shards / members, and a shard leaves a living member
 only where that demands it. Shards that are free are dealt one by one to the members that have room, in the

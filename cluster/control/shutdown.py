@@ -1,7 +1,7 @@
-"""The end of all roles: no more input, everything stored, then who reads and writes.
+"""The orderly stop of all roles: no new input, then everything stored, then readers and hosts.
 
-Whatever does not come about is said, a sentence each, with numbers where they are known. Nothing here waits
-for ever: not for a server that hangs, nor for a role that does not answer.
+Whatever does not succeed is reported, a sentence each, with numbers where they are known. Every wait is
+bounded: for a server that hangs as for a role that does not answer.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""The servers underneath, as far as the operator has given no address of their own.
+"""The embedded servers: Kafka, MongoDB, Redis and FCM, each where the settings give no address.
 
-Each is a child process on a free loopback port in one data folder. One that dies is started again on
-its port; if it was a log that forgets everything, whoever is interested is told.
+Each is a child process on a free loopback port in one data folder. One that dies is restarted on its port;
+if it was a log that forgets everything, its callbacks are told.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What we tell libraries through the environment; `cluster.settings` would take 0.25 s to load for it."""
+"""Environment variables for libraries. Apart from `cluster.settings`, which takes 0.25 s to load."""
 
 import os
 from collections.abc import Mapping

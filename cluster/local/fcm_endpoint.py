@@ -1,4 +1,4 @@
-"""The embedded FCM endpoint: speaks the HTTP v1 API and shows the pushes instead of sending them.
+"""The embedded FCM endpoint, which speaks the HTTP v1 API and shows the pushes instead of sending them.
 
 Run as ``python -m cluster.local.fcm_endpoint --port PORT``. It also answers the token endpoint of the
 throwaway service account that ``write_service_account`` makes, and checks what it is handed: a push

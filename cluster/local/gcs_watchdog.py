@@ -1,4 +1,4 @@
-"""Starts the GCS of Ray's head again when it dies, and only that: the roles on the head machine live on.
+"""A watchdog that restarts the GCS of Ray's head when it dies; the roles on the head machine live on.
 
 Run on the head machine beside Ray as ``python -m cluster.local.gcs_watchdog PORT``. Ray itself has one way
 to bring a dead GCS back: end all that it has on the machine, and start that anew. Here the GCS is started

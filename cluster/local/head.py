@@ -1,4 +1,4 @@
-"""Our side of Ray's head process (`cluster.local.ray_head`): started, asked about the coordinator, ended."""
+"""The handle of Ray's head process (`cluster.local.ray_head`): start, questions to the coordinator, end."""
 
 import asyncio
 import itertools
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster.control import stop_report
+from cluster.settings import Cluster
 from roost.child_supervision import tied
 from roost.errors import Unavailable
 
@@ -22,15 +23,16 @@ class RayHead:
 
     Args:
         data: The data folder.
-        workers: How many processes to start before anyone asks for them: one for each role there will be.
+        cluster: How many processes to start before anyone asks for them (one for each role there will be),
+            and where Ray's dashboard is.
 
     Attributes:
         address: Of the Ray cluster, once started.
     """
 
-    def __init__(self, data: Path, workers: int) -> None:
+    def __init__(self, data: Path, cluster: Cluster) -> None:
         self.address = ""
-        self._data, self._workers = data, workers
+        self._data, self._cluster = data, cluster
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -47,7 +49,8 @@ class RayHead:
         with log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *tied(reap=True),
-                *(sys.executable, "-m", "cluster.local.ray_head", str(self._data), str(self._workers)),
+                *(sys.executable, "-m", "cluster.local.ray_head", str(self._data)),
+                *map(str, (self._cluster.roles, self._cluster.dashboard_port)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -122,7 +125,7 @@ class RayHead:
 
     async def _ask(self, request: dict[str, Any], timeout_s: float) -> Any:
         if self._process is None or self._process.stdin is None or self._process.returncode is not None:
-            raise Unavailable("Ray is away.")
+            raise Unavailable("Ray is not running.")
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         self._process.stdin.write(json.dumps(request | {"id": number}).encode() + b"\n")
@@ -130,7 +133,7 @@ class RayHead:
             async with asyncio.timeout(timeout_s):
                 return await future
         except TimeoutError as exc:
-            raise Unavailable("The coordinator does not answer.") from exc
+            raise Unavailable("The coordinator is not responding.") from exc
         finally:
             del self._waiting[number]
 
@@ -146,7 +149,7 @@ class RayHead:
                 future.set_result(found["answer"])
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(Unavailable("Ray is away."))
+                future.set_exception(Unavailable("Ray is not running."))
 
     def _lines(self) -> asyncio.StreamReader:
         assert self._process is not None  # noqa: S101 -- started

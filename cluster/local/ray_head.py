@@ -1,9 +1,9 @@
 """Ray's head as a process of its own: whoever talks to Ray may be ended by it when a daemon dies.
 
-Run as ``python -m cluster.local.ray_head DATA WORKERS``. It starts Ray, says its address on stdout, then
-takes one JSON request a line on stdin and answers each with one line. It ends when stdin does; it ends at
-once, and every process of Ray with it, when one of Ray's daemons is gone. `cluster.local.head` is the other
-side.
+Run as ``python -m cluster.local.ray_head DATA WORKERS DASHBOARD_PORT``. It starts Ray, says its address on
+stdout, then takes one JSON request a line on stdin and answers each with one line. It ends when stdin does.
+It ends at once, and every process of Ray with it, when one of Ray's daemons is gone. `cluster.local.head` is
+the other side.
 """
 
 import asyncio
@@ -123,7 +123,7 @@ async def _watch() -> None:
 
 def main() -> None:
     """Start Ray, serve, end Ray."""
-    data, workers = Path(sys.argv[1]), int(sys.argv[2])
+    data, workers, dashboard_port = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     out = os.fdopen(os.dup(1), "w")  # Ray prints on stdout what it likes: that goes to the log
     os.dup2(2, 1)
     prepare_ray(data)
@@ -136,7 +136,7 @@ def main() -> None:
     temp.mkdir(parents=True)
     head = _Head(out)
     try:
-        head.say({"address": start_ray(temp, workers)})
+        head.say({"address": start_ray(temp, workers, dashboard_port=dashboard_port)})
     except UnsuitableRayError as exc:
         head.say({"unsuitable": str(exc)})
         return

@@ -8,6 +8,7 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
 import psutil
@@ -55,7 +56,7 @@ class System:
         self.given_up: list[str] = []
         self._spawned = False
         self._embedded = Embedded(settings, self._tell_servers, self._tell_log_away, self._tell_log_lost)
-        self._head = RayHead(settings.data, settings.cluster.roles)
+        self._head = RayHead(settings.data, settings.cluster)
         self._minder: asyncio.Task[None] | None = None
         self._metrics: str | None = None
         self.shards = 0
@@ -72,6 +73,11 @@ class System:
         if self.settings.telemetry.traces_url is not None and not otlp.can_trace():
             raise StartRefused(
                 "ROOST_TELEMETRY__TRACES_URL is set: install what it needs, pip install 'roost[otel]'."
+            )
+        if self.settings.cluster.dashboard_port and find_spec("opencensus") is None:
+            raise StartRefused(
+                "ROOST_CLUSTER__DASHBOARD_PORT is set: install what Ray's dashboard needs, "
+                "pip install 'ray[default]'."
             )
         self.step = "starting the servers and Ray"
         KeyRing.load_or_create(self.settings.keyring_file, now_ms)
@@ -137,7 +143,7 @@ class System:
             log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
             nobody = Unfinished({}, dict.fromkeys(range(self.shards), "the coordinator"))
             return [
-                f"The roles were not stopped in order: {exc.detail}",
+                f"The roles did not stop in order: {exc.detail}",
                 *stop_report.stop_report("router", nobody, kept=kept),
             ]
 
@@ -165,7 +171,7 @@ class System:
                 probe.bind((http.host, http.port))
             except OSError as exc:
                 raise StartRefused(
-                    f"{http.host}:{http.port} cannot be listened on ({exc.strerror}). "
+                    f"{http.host}:{http.port} is not available ({exc.strerror}). "
                     "Choose another port with --port."
                 ) from exc
             port = probe.getsockname()[1]
@@ -251,7 +257,7 @@ class System:
         while True:
             log.error("ray_died")
             await self._head.end()
-            self._head = RayHead(self.settings.data, self.settings.cluster.roles)
+            self._head = RayHead(self.settings.data, self.settings.cluster)
             try:
                 await self._head.start()
                 await self._head.spawn(self.settings.model_dump_json())

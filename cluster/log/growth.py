@@ -1,4 +1,4 @@
-"""More shards: how many there can be, and whose they are at first. Pure.
+"""Adding shards: which numbers are possible, and what operators are told. Pure.
 
 A user's shard is a hash modulo the number of shards. When that is doubled, the users of shard *s* are in
 *s* or in *s* + the old number, and in no third: a shard's users are divided, never mixed with another's.

@@ -1,4 +1,4 @@
-"""Where a log's numbers begin: above all that was given out before. Pure.
+"""The bases of a log's numbers: above everything that was given out before. Pure.
 
 A new base is 2**32 past everything that the log before can have given out. It is never behind the clock
 either, so that a copy of MongoDB that was put back gives out nothing that was given out since it was made.

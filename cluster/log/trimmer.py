@@ -1,4 +1,4 @@
-"""Trims the log to what is worth keeping, and never past what is stored.
+"""The trimmer: deletes the oldest records of the log, and never past what is stored.
 
 For a log that nobody else trims: the embedded broker's, which deletes nothing by itself. The coordinator
 runs this. What may go is read from where readers would begin again: ``log.stored`` in MongoDB for the

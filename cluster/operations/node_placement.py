@@ -1,4 +1,4 @@
-"""Which machine a role runs on: spread by kind, then in all; moved only where that lowers a load. Pure.
+"""Placement of roles on machines: spread by kind, then in all; moved only where that lowers a load. Pure.
 
 The load of a machine is its number of roles, of hosts and routers in proportion to its cores.
 """

@@ -1,4 +1,4 @@
-"""Every change of the roles is one exchange: some roles come, others go.
+"""A rollout: some roles come, others go. Every change of the roles is one.
 
 Those who come are made first and own nothing. When all of them answer, one new map takes the shards from
 those who go and gives those who come their share, so that each shard moves once. Then the leavers store what

@@ -1,4 +1,4 @@
-"""Who there is to be, and on which machine: the roster in MongoDB beside the machines that Ray shows."""
+"""The roster: which roles there are to be, kept in MongoDB, and on which of Ray's machines each one is."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Who is there: a pure state machine over what roles answered, and when. No clock, no calls.
+"""Membership: a pure state machine over what roles answered, and when. No clock, no calls.
 
 Times are milliseconds of any clock that never goes back.
 """
@@ -79,7 +79,7 @@ class Membership:
         del self._members[name]
 
     def heard(self, name: str, alive: Alive, now_ms: int) -> bool:
-        """The role answered; returns whether this is the first answer of a new life."""
+        """The role answered; returns whether this is the first answer of a new incarnation."""
         member = self._members[name]
         fresh = member.alive is None or member.alive.incarnation != alive.incarnation
         member.alive, member.heard_ms, member.failed = alive, now_ms, False

@@ -1,4 +1,4 @@
-"""Spares: processes that have loaded everything and are nobody, until one takes a dead role's place.
+"""Spares: processes that have loaded everything and have no role until one takes a dead role's place.
 
 Nearly all of the time in which a role comes back is a new process that loads its modules. So the process of a
 spare becomes the role, under the same name, and the two swap processes: what is started in the place of the
@@ -82,16 +82,16 @@ class Spares:
         self._begun = False
         self._spawn, self._may_serve, self._swapped = spawn, may_serve, swapped
 
-    async def take(self, dead: RoleHandle, life: Alive) -> RoleHandle | None:
+    async def take(self, dead: RoleHandle, alive: Alive) -> RoleHandle | None:
         """Return the process that is to be this role from now on; None: none is ready that may.
 
         Args:
             dead: The role whose process is known to have ended. What is started in its place is a spare.
-            life: Its last answer. A spare of another release is left alone: it is not the one to bring
+            alive: Its last answer. A spare of another release is left alone: it is not the one to bring
                 that release back, or in.
         """
         for spare in self._spares:
-            if spare.alive is None or spare.alive.release != life.release:
+            if spare.alive is None or spare.alive.release != alive.release:
                 continue
             if not self._may_serve(spare.alive.node_id) or not await self._is_there(spare):
                 continue
@@ -118,20 +118,20 @@ class Spares:
         """
         count = 0
         for spare in self._spares:
-            handle, life = spare.handle, spare.alive
-            if handle is None or (life is not None and life.node_id != node_id):
+            handle, alive = spare.handle, spare.alive
+            if handle is None or (alive is not None and alive.node_id != node_id):
                 continue
             spare.handle = spare.alive = None
             spare.news.set()
             handle.kill()
-            count += life is not None
-            if not await exit_known(handle, life.pid if life else None, _STOPPED_S):
+            count += alive is not None
+            if not await exit_known(handle, alive.pid if alive else None, _STOPPED_S):
                 raise RoleAway(f"Ray does not say that {spare.name}, which was stopped, has ended.")
         return count
 
-    def are_near(self, life: Alive) -> bool:
+    def is_near(self, alive: Alive) -> bool:
         """Say whether a process is on our machine, so that the kernel tells us of its end."""
-        return life.node_id == self._node_id
+        return alive.node_id == self._node_id
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the spares for ``roost status``; nothing before the system is ready, which needs none."""
@@ -169,14 +169,14 @@ class Spares:
 
     async def _is_there(self, spare: Spare) -> bool:
         """Say whether it did not die with the dead role's machine; of ours the kernel has told us."""
-        handle, life = spare.handle, spare.alive
-        if handle is None or life is None:
+        handle, alive = spare.handle, spare.alive
+        if handle is None or alive is None:
             return False
-        if not self.are_near(life) and await asyncio.to_thread(handle.ended, life.pid):
+        if not self.is_near(alive) and await asyncio.to_thread(handle.ended, alive.pid):
             if spare.handle is handle:
                 _ended(spare)
             return False
-        return spare.handle is handle and spare.alive is life
+        return spare.handle is handle and spare.alive is alive
 
     # --- one of them --------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Spares:
                 continue
             if spare.alive is None or spare.alive.incarnation != alive.incarnation:
                 log.info("spare_ready", name=spare.name, pid=alive.pid, process=handle.process)
-                if self.are_near(alive):
+                if self.is_near(alive):
                     watch.watch(alive.pid)
             spare.alive, spare.failure = alive, ""
             return

@@ -1,6 +1,6 @@
-"""Looks after one role: keeps it started, shows it the newest map, knows its figures.
+"""The supervisor of one role: keeps it running, shows it the newest map, reads its figures.
 
-Each role has its own loop, so that one that hangs delays nobody else. When its process ends, a spare becomes
+Each role has its own loop, so that one that hangs delays no other. When its process ends, a spare becomes
 the role at once, if there is one; else a new process is started in its place. Ray could do that by itself,
 but would do it always: a start takes a core for a second, and that is what the spare needs just then.
 """
@@ -42,7 +42,7 @@ class Supervisor:
         role: Role.
         name: Name.
         figures: What its last status said.
-        figures_of: Which (life, map version) those figures were of.
+        figures_of: The incarnation and the map version that those figures were of.
         failure: Why the last call failed, '' if it did not.
     """
 
@@ -64,7 +64,7 @@ class Supervisor:
         self._spawn, self._membership = spawn, membership
         self._heartbeat_s, self._changed = heartbeat_s, changed
         self._spares = spares
-        self._life: Alive | None = None
+        self._alive: Alive | None = None
         self._calm = False
         self._died = asyncio.Event()
         self._watch = ExitWatch(self._is_dead)
@@ -115,7 +115,7 @@ class Supervisor:
         self._news.set()
 
     def expect_paused(self, *, paused: bool) -> None:
-        """Have a life of the role that starts from now on paused, or not."""
+        """Have every incarnation that starts from now on paused, or not."""
         self._paused = paused
         self._wish += 1
 
@@ -160,8 +160,8 @@ class Supervisor:
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         if self._membership.heard(self.name, alive, now_ms):
             log.info("role_started", role_name=self.name, pid=alive.pid, incarnation=alive.incarnation)
-            self._life = alive
-            if self._spares.are_near(alive):
+            self._alive = alive
+            if self._spares.is_near(alive):
                 self._watch.watch(alive.pid)
             metrics.ROLE_LIVES.labels(self.role).inc()
             self._changed()
@@ -178,7 +178,7 @@ class Supervisor:
         self.figures, self.figures_of = figures, self._told
 
     async def _settle(self, alive: Alive) -> None:
-        """Pause a new life while the log is remade, else resume it, which an earlier coordinator paused.
+        """Pause a new incarnation while the log is remade; else resume it, as it may have been paused.
 
         Before we know the log's state, it is left as it is. Nobody is freed before it has the newest map: by
         an older one it might write into a shard that is no longer its recipient's.
@@ -197,25 +197,25 @@ class Supervisor:
 
         Who merely does not answer may go on serving what a spare would serve, too, until it finds out.
         """
-        if self._left or self._life is None or self._handle is None or not await self._ended():
+        if self._left or self._alive is None or self._handle is None or not await self._ended():
             return False
-        heir = await self._spares.take(self._handle, self._life)
+        heir = await self._spares.take(self._handle, self._alive)
         if heir is None:
             return False
-        self._handle, self._life = heir, None
+        self._handle, self._alive = heir, None
         self._died.clear()
         return True
 
     async def _ended(self) -> bool:
-        """Say whether it is certain that the process of the last life ended, or the one that was to begin."""
+        """Say whether it is certain that the last process has ended, or the one that was to begin."""
         if self._died.is_set() or self._handle is None:
             return self._died.is_set()
         return await exit_known(self.handle, self._pid, 0.0)
 
     @property
     def _pid(self) -> int | None:
-        """Of the last life, None before its first answer."""
-        return None if self._life is None else self._life.pid
+        """Of the last process, None before its first answer."""
+        return None if self._alive is None else self._alive.pid
 
     def _fail(self, reason: str) -> None:
         if reason != self.failure:
@@ -240,7 +240,7 @@ class Supervisor:
         if ended:
             await exit_known(self.handle, self._pid, _EXIT_KNOWN_S)
         log.warning("role_respawned", role_name=self.name)
-        self._handle, self._life = await self._made(), None
+        self._handle, self._alive = await self._made(), None
         self._died.clear()
 
     async def _rest(self) -> None:

@@ -105,7 +105,7 @@ def test_the_verbs_and_their_exit_codes(own_system: OwnSystem) -> None:
     assert sum(row["shards"] for row in status["roles"] if row["role"] == "host") == status["shards"]
     again = roost("up", "--json", "--port", "0", *data, cwd=folder)
     assert again.returncode == 2
-    assert "runs already" in again.stderr
+    assert "already running" in again.stderr
 
     ports = listening(system.processes())
     down = subprocess.Popen([sys.executable, "-m", "roost", "down", *data], cwd=folder)
@@ -129,7 +129,7 @@ def test_a_port_that_is_taken_is_refused_at_once(own_system: OwnSystem, tmp_path
         port = taken.getsockname()[1]
         refused = roost("up", "--json", "--port", str(port), "--data", str(system.data), cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert f"{port} cannot be listened on" in refused.stderr
+    assert f"{port} is not available" in refused.stderr
     assert not system.processes()
 
 

@@ -96,5 +96,5 @@ async def test_a_stop_while_a_host_and_the_broker_hang(
 async def test_a_stop_while_the_coordinator_hangs(own_system: OwnSystem, tell: Callable[..., None]) -> None:
     system = own_system(env={"ROOST_KAFKA__EMBEDDED": "tansu"}).start()
     _, words = await stopped_while_frozen(system, ("coordinator",), tell)
-    assert "The roles were not stopped in order: " in words
+    assert "The roles did not stop in order: " in words
     assert "is not known: the coordinator did not say. The embedded log keeps nothing" in words

@@ -14,7 +14,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from cluster.settings import Settings, reference
+from cluster.cli.config import reference
+from cluster.settings import Settings
 from roost.cli import command_line
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cluster.settings import Settings, SettingsInvalid, reference, shown, without_password
+from cluster.cli.config import reference, shown
+from cluster.settings import Settings, SettingsInvalid, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +35,11 @@ def test_half_of_a_limit_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("ROOST_COLOUR", "red", "The environment variable ROOST_COLOUR is no setting of Roost."),
+        ("ROOST_COLOUR", "red", "The environment variable ROOST_COLOUR is not a Roost setting."),
         ("ROOST_KAFKA__COLOUR", "red", "The setting kafka.colour is unknown."),
-        ("ROOST_SHARDS", "many", "The setting shards cannot be used:"),
-        ("ROOST_SHARDS", "0", "The setting shards cannot be used:"),
-        ("ROOST_MONGO__DRIVER", "odbc", "The setting mongo.driver cannot be used:"),
+        ("ROOST_SHARDS", "many", "The setting shards is invalid:"),
+        ("ROOST_SHARDS", "0", "The setting shards is invalid:"),
+        ("ROOST_MONGO__DRIVER", "odbc", "The setting mongo.driver is invalid:"),
     ],
 )
 def test_a_bad_variable_is_refused_with_a_sentence(

@@ -83,4 +83,4 @@ def test_machines_get_one_object_a_line(terminal: bool) -> None:  # noqa: FBT001
 
 def test_a_coordinator_that_is_away_is_said() -> None:
     away = {"roles": [], "shards": 0, "map_version": 0, "nodes": [], "detail": "no answer"}
-    assert "does not answer: no answer" in shown(away, terminal=False)
+    assert "is not responding: no answer" in shown(away, terminal=False)
