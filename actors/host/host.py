@@ -14,7 +14,7 @@ from actors.host.links.intake import Intake
 from actors.host.links.links import Links
 from actors.host.links.ownership import ShardOwnership
 from actors.host.links.reports import Reports
-from actors.host.runtime import EventLoop, Runtime
+from actors.host.runtime import Runtime
 from actors.host.shards.commits import Commits
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
@@ -88,7 +88,7 @@ class ActorHost:
     ) -> None:
         self._secret, self._settings = secret, settings or HostSettings()
         self._store, self._log = stores.store, stores.log
-        self._runtime = runtime = runtime or EventLoop()
+        self._runtime = runtime = runtime or Runtime()
         self._shards = shards = ShardTable()
         self._residents = residents = Residents(shards, lambda: runtime.soon(self._dispatcher.run))
         self._links = links = Links(shards)

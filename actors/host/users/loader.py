@@ -36,16 +36,7 @@ Found = TypeVar("Found")
 
 
 class Loader:
-    """Asks the stores until they answer: the users concerned wait, and no others.
-
-    Args:
-        residents: Who waits.
-        activation: Asked.
-        streams: Of users who cannot be loaded.
-        dead_letters: Likewise, of their records.
-        runtime: Runs the look-ups.
-        make_actor: Makes the actor of what was loaded.
-    """
+    """Asks the stores until they answer: the users concerned wait, and no others."""
 
     def __init__(
         self,
