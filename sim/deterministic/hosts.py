@@ -158,7 +158,7 @@ class Host(ActorHost):
         resident = self._residents.get(user)
         snapshot = None if resident is None else self._passivation.passivate(user, resident)
         if snapshot is not None:
-            self._runtime.spawn(self._activation.put({user: snapshot}))
+            self._runtime.spawn(self._snapshots.put({user: snapshot}))
         return snapshot is not None
 
     def run(self) -> None:
