@@ -14,7 +14,7 @@ from actors.host.links.intake import Intake
 from actors.host.links.links import Links
 from actors.host.links.ownership import ShardOwnership
 from actors.host.links.reports import Reports
-from actors.host.runtime import EventLoop, Runtime
+from actors.host.runtime import Runtime
 from actors.host.shards.commits import Commits
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
@@ -27,6 +27,7 @@ from actors.host.users.effect_executor import EffectExecutor
 from actors.host.users.loader import Loader
 from actors.host.users.passivation import Passivation
 from actors.host.users.residents import Residents
+from actors.host.users.snapshots import Snapshots
 from actors.host.writes.dead_letters import DeadLetters
 from actors.host.writes.writer import Stores, Writer
 from actors.rpc import messages as msg
@@ -89,7 +90,7 @@ class ActorHost:
     ) -> None:
         self._secret, self._settings = secret, settings or HostSettings()
         self._store, self._log = stores.store, stores.log
-        self._runtime = runtime = runtime or EventLoop()
+        self._runtime = runtime = runtime or Runtime()
         self._shards = shards = ShardTable()
         self._residents = residents = Residents(shards, lambda: runtime.soon(self._dispatcher.run))
         self._links = links = Links(shards)
@@ -99,15 +100,16 @@ class ActorHost:
         self._writer = writer = Writer(
             stores, shards, commits.finished, answer_done, clock, self._settings.store_linger_s
         )
-        self._activation = Activation(stores, writer, secrets.token_hex(8), runtime)
+        self._snapshots = snapshots = Snapshots(stores.cache, secrets.token_hex(8))
+        activation = Activation(stores.store, snapshots, writer, runtime)
         dead_letters = DeadLetters(stores, commits.finished, clock, runtime)
-        loader = Loader(residents, self._activation, streams, dead_letters, runtime, make_actor)
+        loader = Loader(residents, activation, snapshots, streams, dead_letters, runtime, make_actor)
         self._deadlines = Deadlines(residents, clock)
         executor = EffectExecutor(writer, streams, watches, self._deadlines, shards, loader.read_page, clock)
         self._dispatcher = Dispatcher(residents, loader, executor, dead_letters, commits, clock)
         self._passivation = Passivation(
             residents,
-            self._activation,
+            snapshots,
             clock,
             runtime,
             idle_ms=self._settings.idle_ms,
@@ -261,7 +263,7 @@ class ActorHost:
         def gone(user: str) -> bool:
             return shard_of(user, count) == shard.number
 
-        self._activation.outdate(gone)
+        self._snapshots.outdate(gone)
         self._streams.forget_users(gone)
         for user, actor in self._residents.remove_shard(shard):
             if self._handover is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from actors.host import ActorHost, Stores
+from actors.host.runtime import Runtime
 from actors.host.streams.streams import StreamKey
 from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
@@ -22,7 +23,7 @@ Watcher = Callable[[str, do.Effect], None]
 """Sees every effect of every actor: the user, and the effect."""
 
 
-class StepRuntime:
+class StepRuntime(Runtime):
     """Stands in for the event loop.
 
     Attributes:
@@ -30,6 +31,7 @@ class StepRuntime:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._calls: list[Callable[[], None]] = []
         self.tasks: list[Task] = []
 
@@ -58,9 +60,6 @@ class StepRuntime:
         finally:
             for call in calls:
                 call.close()
-
-    async def stop(self) -> None:
-        """A host of the run is killed, never stopped."""
 
     def run(self) -> None:
         """Make the calls of this step, and those that follow from them."""
@@ -159,7 +158,7 @@ class Host(ActorHost):
         resident = self._residents.get(user)
         snapshot = None if resident is None else self._passivation.passivate(user, resident)
         if snapshot is not None:
-            self._runtime.spawn(self._activation.put({user: snapshot}))
+            self._runtime.spawn(self._snapshots.put({user: snapshot}))
         return snapshot is not None
 
     def run(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from actors.host.users.activation import _gap, _item
+from actors.host.users.activation import has_gap, item_of
 from actors.offsets import Offsets
 from actors.user import UserActor
 from actors.user import effects as do
@@ -97,7 +97,7 @@ class World:
                 newest=counted[0].greatest if counted else "",
                 tail=counted[0].seq if counted else 0,
                 handled=floor - 1,
-                recent=tuple(_item(document) for document in counted[: self.recalled][::-1]),
+                recent=tuple(item_of(document) for document in counted[: self.recalled][::-1]),
             )
         )
         self.pages = []
@@ -188,7 +188,7 @@ class World:
             elif isinstance(one, ev.CursorUnknown):
                 cursors.append((one.seq, one.seq in self.documents))
             elif isinstance(one, ev.SendersUnknown):
-                found_items = tuple(_item(d) for d in self.stored(one.after, one.upto))
+                found_items = tuple(item_of(d) for d in self.stored(one.after, one.upto))
                 items.append((one.after, one.upto, found_items))
         return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
 
@@ -268,8 +268,8 @@ class World:
         documents = self.stored(page.after, page.upto)[: page.limit]
         through = documents[-1].seq if len(documents) >= page.limit else page.upto
         rows = [r for r in self.rows.values() if page.after < r.receipt_seq <= through]
-        items = sorted([_item(d) for d in documents] + [receipt_of(r) for r in rows], key=lambda i: i.seq)
-        gap = _gap(documents, page.after)
+        items = sorted([item_of(d) for d in documents] + [receipt_of(r) for r in rows], key=lambda i: i.seq)
+        gap = has_gap(documents, page.after)
         self.feed(ev.PageRead(page.reader, tuple(items), through, gap))
 
     # --- phones ---

@@ -4,7 +4,7 @@ from typing import Any
 
 from actors.host.links.links import Links
 from actors.host.links.reports import Reports
-from actors.host.runtime import EventLoop
+from actors.host.runtime import Runtime
 from actors.host.shards.backlog import Backlog
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
@@ -34,7 +34,7 @@ class Host:
         links = Links(table)
         links.gateways.update(gateways)
         self.now = NOW
-        self.reports = Reports(table, links, lambda: self.now, EventLoop())
+        self.reports = Reports(table, links, lambda: self.now, Runtime())
 
     def came(self, number: int, count: int) -> None:
         shard = self.shards[number]

@@ -17,17 +17,7 @@ from storage.records import encode_record
 
 
 class GatewayMessages:
-    """From what gateways say to events of the users who are here.
-
-    Args:
-        shards: Where each user belongs.
-        links: Told of users who are not here.
-        residents: The users.
-        lines: The streams that are attached here, and whose presence goes where.
-        loader: Refreshes users.
-        writer: Asked for what is not stored.
-        clock: Unix milliseconds.
-    """
+    """Turns what gateways say into events of the users who are here."""
 
     def __init__(
         self,

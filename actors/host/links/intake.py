@@ -16,16 +16,7 @@ from telemetry import metrics, traces
 
 
 class Intake:
-    """From a batch to events.
-
-    Args:
-        shards: Those that are here.
-        ownership: Knows whose log is over.
-        links: Told of parts that are refused.
-        residents: Take the events.
-        dead_letters: Take what cannot be decoded, or is not where it belongs.
-        clock: Unix milliseconds.
-    """
+    """Turns the batches of routers into events."""
 
     def __init__(
         self,

@@ -21,14 +21,7 @@ _OLD_MS: Final = 2_500
 
 
 class Reports:
-    """The reports of one host. A gateway that hears nothing of a shard holds nothing back for it.
-
-    Args:
-        shards: The shards that are here.
-        links: The gateways to tell.
-        clock: Unix milliseconds.
-        runtime: Calls in a while.
-    """
+    """The reports of one host. A gateway that hears nothing of a shard holds nothing back for it."""
 
     def __init__(self, shards: ShardTable, links: Links, clock: Clock, runtime: Runtime) -> None:
         self._shards, self._links, self._clock, self._runtime = shards, links, clock, runtime

@@ -3,21 +3,19 @@
 Look-ups of many users become few queries.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
-import structlog
 
 from actors.host.runtime import Runtime
-from actors.host.writes.writer import Pending, Stores, Writer
+from actors.host.users.snapshots import Snapshots
+from actors.host.writes.writer import Pending, Writer
 from actors.user import events as ev
 from actors.user.events import Item
 from actors.user.view import receipt_of
-from roost.errors import Unavailable
 from roost.wire import WINDOW
+from storage.ports import Store
 from storage.records import Device, MailboxDocument, User, decode_record, merged
-
-log = structlog.get_logger()
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
@@ -32,56 +30,12 @@ _BEFORE = 512
 """How far before its cursor is looked: so far that there is likely to be an entry."""
 
 
-class Snapshot(msgspec.Struct, array_like=True, frozen=True):
-    """A passivated actor in Redis; good only for the host life that wrote it, and as long as it is awaited.
-
-    Attributes:
-        incarnation: The host's life.
-        number: Number of the passivation in that life.
-        loaded: The actor's state.
-    """
-
-    incarnation: str
-    number: int
-    loaded: ev.Loaded
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Snapshot).decode
-
-
 class Activation:
-    """Loads actors and facts.
+    """Loads actors and facts: from MongoDB, from snapshots, and from what the writer has yet to write."""
 
-    Args:
-        stores: Asked.
-        writer: Asked for what has not reached the store yet.
-        incarnation: This life of the host.
-        runtime: Asks several questions at the same time.
-    """
-
-    def __init__(self, stores: Stores, writer: Writer, incarnation: str, runtime: Runtime) -> None:
-        self._store, self._cache, self._writer = stores.store, stores.cache, writer
-        self._incarnation, self._gather = incarnation, runtime.gather
-        self._passivations = 0
-        self._awaited: dict[str, int] = {}  # of users who are not here: the one snapshot that is good
-
-    async def put(self, snapshots: dict[str, ev.Loaded]) -> None:
-        """Keep the snapshots; without Redis they are simply gone."""
-        encoded: dict[str, bytes] = {}
-        for user, loaded in snapshots.items():
-            self._passivations += 1
-            self._awaited[user] = self._passivations
-            encoded[user] = _encode(Snapshot(self._incarnation, self._passivations, loaded))
-        try:
-            await self._cache.put_snapshots(encoded)
-        except Unavailable as exc:
-            log.warning("snapshots_dropped", reason=exc.detail, users=len(encoded))
-
-    def outdate(self, concerns: Callable[[str], bool]) -> None:
-        """Take no snapshot of these users from now on: something changes while they are away."""
-        for user in [user for user in self._awaited if concerns(user)]:
-            del self._awaited[user]
+    def __init__(self, store: Store, snapshots: Snapshots, writer: Writer, runtime: Runtime) -> None:
+        self._store, self._snapshots, self._writer = store, snapshots, writer
+        self._gather = runtime.gather
 
     async def account(self, user: str) -> tuple[User | None, tuple[Device, ...]]:
         """Return the user's account, None if there is none, and devices as they are in the store."""
@@ -98,27 +52,11 @@ class Activation:
         """
         # First what is on its way to the store: it may get there while the store is being read.
         pending = self._writer.pending(floors.keys())
-        found = await self._from_cache(list(floors))
+        found = await self._snapshots.take(list(floors))
         rest = [user for user in floors if user not in found]
         if rest:
             found.update(await self._from_store({user: floors[user] for user in rest}))
         return {user: _with(loaded, pending[user]) for user, loaded in found.items()}
-
-    async def _from_cache(self, users: Sequence[str]) -> dict[str, ev.Loaded]:
-        # A write that was slow, or that another host followed, may leave an older snapshot than the last.
-        good = {user: self._awaited.pop(user) for user in users if user in self._awaited}
-        if not good:
-            return {}
-        try:
-            taken = await self._cache.take_snapshots(list(good))
-        except Unavailable:
-            return {}
-        snapshots = {user: _decode(value) for user, value in taken.items()}
-        return {
-            user: each.loaded
-            for user, each in snapshots.items()
-            if (each.incarnation, each.number) == (self._incarnation, good[user])
-        }
 
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         users = list(floors)
@@ -142,7 +80,7 @@ class Activation:
                     newest=tail[-1].greatest if tail else "",
                     tail=tail[-1].seq if tail else 0,
                     handled=floors[user] - 1,
-                    recent=tuple(_item(document) for document in tail),
+                    recent=tuple(item_of(document) for document in tail),
                 )
         return loaded
 
@@ -176,7 +114,7 @@ class Activation:
                 cursors.append((one.seq, await self._store.exists(user, one.seq)))
             elif isinstance(one, ev.SendersUnknown):
                 stored = await self._store.range(user, one.after, one.upto, _MOST)
-                items.append((one.after, one.upto, tuple(_item(document) for document in stored)))
+                items.append((one.after, one.upto, tuple(item_of(document) for document in stored)))
         return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
 
     async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
@@ -198,10 +136,10 @@ class Activation:
             self._store.receipts_after(user, after, upto),
         )
         through = documents[-1].seq if len(documents) >= limit else upto
-        items = [_item(document) for document in documents]
+        items = [item_of(document) for document in documents]
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
-        return tuple(items), through, _gap(documents, after)
+        return tuple(items), through, has_gap(documents, after)
 
 
 def tail_after(cursors: dict[str, int], floor: int) -> int:
@@ -230,11 +168,12 @@ def _seq(item: Item) -> int:
     return item.seq
 
 
-def _item(document: MailboxDocument) -> Item:
+def item_of(document: MailboxDocument) -> Item:
+    """Return what an actor keeps of a stored entry."""
     return Item(document.seq, decode_record(document.record))
 
 
-def _gap(documents: Sequence[MailboxDocument], after: int) -> bool:
+def has_gap(documents: Sequence[MailboxDocument], after: int) -> bool:
     """Return whether an entry's predecessor is neither at or before ``after`` nor among the documents."""
     before = after
     for document in documents:

@@ -18,16 +18,7 @@ log = structlog.get_logger()
 
 
 class Dispatcher:
-    """From an event in an inbox to effects performed.
-
-    Args:
-        residents: The inboxes.
-        loader: Looks up what is lacking.
-        executor: Performs effects.
-        dead_letters: Takes records that break the rules.
-        commits: Hears of the records that were handled.
-        clock: Unix milliseconds.
-    """
+    """Has actors handle their events, and the effects performed."""
 
     def __init__(
         self,

@@ -30,17 +30,7 @@ _DELIVERY: dict[type, Any] = {
 
 
 class EffectExecutor:
-    """Performs each effect by its type.
-
-    Args:
-        writer: For what is to be durable.
-        streams: Where entries go.
-        watches: Where presence goes.
-        deadlines: Keeps the times that actors name.
-        shards: Says which version of records to write.
-        read_page: Reads what an actor wants from the store, and posts it.
-        clock: Unix milliseconds.
-    """
+    """Performs each effect by its type."""
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from actors.host.streams.questions import answer, answer_done
 from actors.host.streams.streams import Streams
 from actors.host.users.activation import Activation
 from actors.host.users.residents import Resident, Residents
+from actors.host.users.snapshots import Snapshots
 from actors.host.writes.dead_letters import DeadLetters
 from actors.rpc import messages as msg
 from actors.user import UserActor
@@ -36,27 +37,20 @@ Found = TypeVar("Found")
 
 
 class Loader:
-    """Asks the stores until they answer: the users concerned wait, and no others.
-
-    Args:
-        residents: Who waits.
-        activation: Asked.
-        streams: Of users who cannot be loaded.
-        dead_letters: Likewise, of their records.
-        runtime: Runs the look-ups.
-        make_actor: Makes the actor of what was loaded.
-    """
+    """Asks the stores until they answer: the users concerned wait, and no others."""
 
     def __init__(
         self,
         residents: Residents,
         activation: Activation,
+        snapshots: Snapshots,
         streams: Streams,
         dead_letters: DeadLetters,
         runtime: Runtime,
         make_actor: Callable[[ev.Loaded], UserActor],
     ) -> None:
-        self._residents, self._activation, self._runtime = residents, activation, runtime
+        self._residents, self._runtime = residents, runtime
+        self._activation, self._snapshots = activation, snapshots
         self._streams, self._dead_letters = streams, dead_letters
         self._make_actor = make_actor
         self._queue: dict[str, None] = {}  # whose actors are asked for, in order
@@ -183,7 +177,7 @@ class Loader:
         if account is not None and self._residents.get(user) is not None:
             self._residents.post(user, ev.Refreshed(token, account, devices))
         else:
-            self._activation.outdate(lambda each: each == user)
+            self._snapshots.outdate(lambda each: each == user)
             answer_done(token)
 
     async def _insist(self, call: Callable[[], Awaitable[Found]]) -> Found:

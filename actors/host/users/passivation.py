@@ -1,8 +1,8 @@
 """Lets go of the actors that nothing has concerned for a while."""
 
 from actors.host.runtime import Runtime
-from actors.host.users.activation import Activation
 from actors.host.users.residents import Resident, Residents
+from actors.host.users.snapshots import Snapshots
 from actors.user import events as ev
 from roost.clock import Clock
 from telemetry import metrics
@@ -13,7 +13,7 @@ class Passivation:
 
     Args:
         residents: The users.
-        activation: Keeps their snapshots.
+        snapshots: Of those who go.
         clock: Unix milliseconds.
         runtime: Waits between sweeps.
         idle_ms: Who had nothing to handle for so long goes, if its actor is idle.
@@ -23,14 +23,14 @@ class Passivation:
     def __init__(
         self,
         residents: Residents,
-        activation: Activation,
+        snapshots: Snapshots,
         clock: Clock,
         runtime: Runtime,
         *,
         idle_ms: int,
         every_s: float,
     ) -> None:
-        self._residents, self._activation = residents, activation
+        self._residents, self._snapshots = residents, snapshots
         self._clock, self._runtime = clock, runtime
         self._idle_ms, self._every_s = idle_ms, every_s
 
@@ -45,7 +45,7 @@ class Passivation:
                     snapshots[user] = snapshot
             if snapshots:
                 metrics.PASSIVATIONS.inc(len(snapshots))
-                await self._activation.put(snapshots)
+                await self._snapshots.put(snapshots)
 
     def passivate(self, user: str, resident: Resident) -> ev.Loaded | None:
         """Let go of an actor if it is idle; returns its snapshot."""

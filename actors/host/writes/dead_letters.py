@@ -19,14 +19,7 @@ log = structlog.get_logger()
 
 
 class DeadLetters:
-    """Keeps dead letters in the store and in a topic of their own.
-
-    Args:
-        stores: Written to.
-        finished: Hears of the records that are kept.
-        clock: Unix milliseconds.
-        runtime: Runs the writes.
-    """
+    """Keeps dead letters in the store and in a topic of their own."""
 
     def __init__(self, stores: Stores, finished: Finished, clock: Clock, runtime: Runtime) -> None:
         self._store, self._log, self._finished = stores.store, stores.log, finished
