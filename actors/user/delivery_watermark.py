@@ -136,13 +136,13 @@ class DeliveryWatermark:
     def _find_floor(self, device: str, stored: tuple[Item, ...]) -> None:
         """Raise a device's floor to the last message, of these and those in memory, that is not for it."""
         without = _without(stored, device) + _without(self._head, device)
-        self._devices.set_floor(device, max([self._devices[device].floor, *without]), 0)
+        self._devices.raise_floor(device, max(without, default=0), 0)
 
     def added(self, device: str) -> None:
         """Find the floor of an added device: what was encrypted without it is not its to acknowledge."""
         without = _without(self._head, device)
         if without and self._devices[device].addressable:
-            self._devices.set_floor(device, max(without), 0)
+            self._devices.raise_floor(device, max(without), 0)
 
     def _gaps_lack(self, acking: str, seq: int) -> list[ev.Unknown]:
         gaps, evicted = self._walk(acking, seq)[0], self._head.evicted

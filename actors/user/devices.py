@@ -99,20 +99,23 @@ class Devices(dict[str, DeviceState]):
                 state.has_keys = True
                 acknowledged = acknowledged or state.cursor >= seq
             elif state.addressable:
-                self.set_floor(device, seq, seq)
+                self.raise_floor(device, seq, seq)
         return acknowledged
 
-    def set_floor(self, device: str, floor: int, seq: int) -> None:
-        """Set a device's floor; every message up to it has been counted in.
+    def raise_floor(self, device: str, floor: int, seq: int) -> None:
+        """Raise a device's floor; every message up to it has been counted in.
+
+        A replay brings messages that were counted in before: then it is high enough.
 
         Args:
             device: Whose.
-            floor: The new floor.
-            seq: The record that raised it, 0 if none did.
+            floor: What it is to be at least.
+            seq: The record that is the reason, 0 if none is.
         """
         state = self[device]
-        state.floor, state.floor_known = floor, True
-        self._out.append(do.PutFloor(device, floor, seq))
+        if floor > state.floor or not state.floor_known:
+            state.floor, state.floor_known = max(floor, state.floor), True
+            self._out.append(do.PutFloor(device, state.floor, seq))
 
     def returned(self, device: str) -> None:
         """The device reads again: it may be woken again later."""
