@@ -1,4 +1,4 @@
-"""How far senders may be told that their messages were delivered, when devices came at different times.
+"""The delivery watermark: how far senders may be told that their messages were delivered.
 
 A message is *delivered* when one device that it was encrypted for has acknowledged it. What senders are told
 is one number: all of yours up to here is delivered. With one device that number is its cursor. With several
@@ -175,7 +175,7 @@ class DeliveryWatermark:
                 yield record.sender, item.seq
 
     def _is_of(self, item: Item, sender: str) -> bool:
-        """Say whether the entry is a message of this sender for a device that still exists."""
+        """Return whether the entry is a message of this sender for a device that still exists."""
         record = item.record
         return (
             isinstance(record, MessageRecord)

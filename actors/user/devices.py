@@ -10,7 +10,7 @@ from actors.user.invariants import InvariantError
 from storage.records import NO_FLOOR, Device
 
 WAKE_AGAIN_MS = 600_000
-"""A wake-up that brought nobody back is repeated, with the next message, after this long."""
+"""A wake-up that did not bring the device back is repeated, with the next message, after this long."""
 
 
 class DeviceState:
@@ -21,7 +21,7 @@ class DeviceState:
         floor: No message up to here counts as encrypted for it.
         floor_known: The floor counts in every message since the device was added, also those that were
             handled before the actor knew the device.
-        has_keys: It has keys, so messages are encrypted for it. Before that nobody need know its floor.
+        has_keys: It has keys, so messages are encrypted for it. Before that its floor does not matter.
         pushable: It has a push token.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
