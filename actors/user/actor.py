@@ -185,8 +185,8 @@ class UserActor:
         stream = self.mailbox.stream_of(device)
         if seq > state.cursor:
             self.marks.acked(device, seq, stream)
-        # After the receipts, as it is written: were the cursor stored and they lost in a crash, the device would
-        # not acknowledge these entries again, and their senders would never be told.
+        # After the receipts, and so written after them: were the cursor stored and they lost in a crash, the
+        # device would not acknowledge these entries again, and their senders would never be told.
         self._out.append(do.PutCursor(device, state.cursor, token))
         if stream is not None:
             stream.acked(seq)

@@ -4,7 +4,7 @@ A message is *delivered* when one device that it was encrypted for has acknowled
 is one number: all of yours up to here is delivered. With one device that number is its cursor. With several
 it is not the greatest cursor, since a device that was added later acknowledges nothing older than itself:
 
-    phone    the first; its floor is 0        cursor 1010
+    phone    the first, so its floor is 0         cursor 1010
     laptop   added at 1020, which is its floor    cursor 1040
     gap      1010 < seq <= 1020
 

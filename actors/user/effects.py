@@ -1,4 +1,4 @@
-"""Effects: the things that a user actor asks its host to do. They are values: comparable, and performed in batches.
+"""Effects: the things that a user actor asks its host to do. Values: comparable, and performed in batches.
 
 ``seq`` in a durable effect names the record that caused it: the host reports that record as
 stored only when all durable effects of it are done.

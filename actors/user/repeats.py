@@ -23,8 +23,8 @@ _MANY = 2048
 """So many at most, however close they are."""
 
 _KEEP_MS = 2_000
-"""Ids that are older than the device's newest by more than this are forgotten: a message that is sent again at
-once is known from memory, one that is sent again later costs a query."""
+"""Ids that are older than the device's newest by more than this are forgotten: a message that is sent again
+at once is known from memory, one that is sent again later costs a query."""
 
 
 class Repeats:
@@ -78,7 +78,7 @@ class Repeats:
 class Seen:
     """The ids of one sender's device in one mailbox.
 
-    An id that was seen is in memory, or not above the horizon. So to forget one is to raise the horizon to it:
+    An id that was seen is in memory, or not above the horizon. To forget one is to raise the horizon to it:
 
         seen 12:00:01, 12:00:02, 12:00:09    horizon 11:59:00    all three are known
         the first two are forgotten          horizon 12:00:02    up to 12:00:02 all has to be looked up
