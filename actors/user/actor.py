@@ -92,7 +92,7 @@ class UserActor:
         invariants.check(self, self._past)
 
     def release(self, stored: int) -> None:
-        """Let go of all entries up to ``stored``, which are in the stores: nobody waits for them."""
+        """Let go of all entries up to ``stored``, which are stored and not waited for."""
         self.head.trim(stored, self.head.handled, 0)
 
     @property
@@ -185,6 +185,8 @@ class UserActor:
         stream = self.mailbox.stream_of(device)
         if seq > state.cursor:
             self.marks.acked(device, seq, stream)
+        # After the receipts, and so written after them: were the cursor stored and they lost in a crash, the
+        # device would not acknowledge these entries again, and their senders would never be told.
         self._out.append(do.PutCursor(device, state.cursor, token))
         if stream is not None:
             stream.acked(seq)

@@ -1,4 +1,4 @@
-"""What this user's peers are told: how far their messages were delivered and read."""
+"""Receipts for this user's peers: how far their messages were delivered and read."""
 
 from collections.abc import Mapping
 

@@ -1,10 +1,10 @@
-"""How far senders may be told that their messages were delivered, when devices came at different times.
+"""The delivery watermark: how far senders may be told that their messages were delivered.
 
 A message is *delivered* when one device that it was encrypted for has acknowledged it. What senders are told
 is one number: all of yours up to here is delivered. With one device that number is its cursor. With several
 it is not the greatest cursor, since a device that was added later acknowledges nothing older than itself:
 
-    phone    the first; its floor is 0        cursor 1010
+    phone    the first, so its floor is 0         cursor 1010
     laptop   added at 1020, which is its floor    cursor 1040
     gap      1010 < seq <= 1020
 
@@ -136,13 +136,13 @@ class DeliveryWatermark:
     def _find_floor(self, device: str, stored: tuple[Item, ...]) -> None:
         """Raise a device's floor to the last message, of these and those in memory, that is not for it."""
         without = _without(stored, device) + _without(self._head, device)
-        self._devices.set_floor(device, max([self._devices[device].floor, *without]), 0)
+        self._devices.raise_floor(device, max(without, default=0), 0)
 
     def added(self, device: str) -> None:
         """Find the floor of an added device: what was encrypted without it is not its to acknowledge."""
         without = _without(self._head, device)
         if without and self._devices[device].addressable:
-            self._devices.set_floor(device, max(without), 0)
+            self._devices.raise_floor(device, max(without), 0)
 
     def _gaps_lack(self, acking: str, seq: int) -> list[ev.Unknown]:
         gaps, evicted = self._walk(acking, seq)[0], self._head.evicted
@@ -175,7 +175,7 @@ class DeliveryWatermark:
                 yield record.sender, item.seq
 
     def _is_of(self, item: Item, sender: str) -> bool:
-        """Say whether the entry is a message of this sender for a device that still exists."""
+        """Return whether the entry is a message of this sender for a device that still exists."""
         record = item.record
         return (
             isinstance(record, MessageRecord)

@@ -10,7 +10,7 @@ from actors.user.invariants import InvariantError
 from storage.records import NO_FLOOR, Device
 
 WAKE_AGAIN_MS = 600_000
-"""A wake-up that brought nobody back is repeated, with the next message, after this long."""
+"""A wake-up that did not bring the device back is repeated, with the next message, after this long."""
 
 
 class DeviceState:
@@ -21,7 +21,7 @@ class DeviceState:
         floor: No message up to here counts as encrypted for it.
         floor_known: The floor counts in every message since the device was added, also those that were
             handled before the actor knew the device.
-        has_keys: It has keys, so messages are encrypted for it. Before that nobody need know its floor.
+        has_keys: It has keys, so messages are encrypted for it. Before that its floor does not matter.
         pushable: It has a push token.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
@@ -99,20 +99,23 @@ class Devices(dict[str, DeviceState]):
                 state.has_keys = True
                 acknowledged = acknowledged or state.cursor >= seq
             elif state.addressable:
-                self.set_floor(device, seq, seq)
+                self.raise_floor(device, seq, seq)
         return acknowledged
 
-    def set_floor(self, device: str, floor: int, seq: int) -> None:
-        """Set a device's floor; every message up to it has been counted in.
+    def raise_floor(self, device: str, floor: int, seq: int) -> None:
+        """Raise a device's floor; every message up to it has been counted in.
+
+        A replay brings messages that were counted in before: then it is high enough.
 
         Args:
             device: Whose.
-            floor: The new floor.
-            seq: The record that raised it, 0 if none did.
+            floor: What it is to be at least.
+            seq: The record that is the reason, 0 if none is.
         """
         state = self[device]
-        state.floor, state.floor_known = floor, True
-        self._out.append(do.PutFloor(device, floor, seq))
+        if floor > state.floor or not state.floor_known:
+            state.floor, state.floor_known = max(floor, state.floor), True
+            self._out.append(do.PutFloor(device, state.floor, seq))
 
     def returned(self, device: str) -> None:
         """The device reads again: it may be woken again later."""

@@ -1,4 +1,4 @@
-"""What a user actor asks its host to do. Effects are values: comparable, and performed in batches.
+"""Effects: the things that a user actor asks its host to do. Values: comparable, and performed in batches.
 
 ``seq`` in a durable effect names the record that caused it: the host reports that record as
 stored only when all durable effects of it are done.
@@ -216,6 +216,6 @@ Effect = (
 
 
 def refuse(out: list[Effect], token: object, code: str, detail: str) -> None:
-    """Refuse what was asked, if somebody waits for the answer."""
+    """Refuse what was asked, if the answer is awaited."""
     if token is not None:
         out.append(Refuse(token, code, detail))

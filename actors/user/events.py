@@ -1,4 +1,4 @@
-"""What can happen to a user actor. Events carry everything it needs: no clock, no look-up.
+"""Events: the things that can happen to a user actor. They carry all it needs: no clock, no look-up.
 
 ``token`` stands for whoever asked and is handed back in the effect that answers.
 
@@ -83,7 +83,7 @@ class StreamDetached(_OfStream, frozen=True):
 
 
 class Acked(Struct, frozen=True):
-    """The device holds everything up to ``seq``; ``token`` is set when somebody waits for it."""
+    """The device holds everything up to ``seq``; ``token`` is set when an answer is awaited."""
 
     device: str
     seq: int
@@ -191,7 +191,7 @@ class TimePassed(Struct, frozen=True):
 
 
 class Refreshed(_Question, frozen=True):
-    """The account or its devices were loaded anew."""
+    """The account or its devices were loaded again."""
 
     user: User
     devices: tuple[Device, ...]

@@ -1,4 +1,4 @@
-"""What always holds between two events of a user actor, checked.
+"""Executable invariants: conditions that hold of a user actor between any two events.
 
 Each part has a ``check`` of its own, which raises `InvariantError` with a sentence. Here is what concerns
 several parts, or the past: numbers that never fall. Tests and deterministic runs check after every event; a

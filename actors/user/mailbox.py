@@ -20,6 +20,10 @@ EXPECTED_MS = 5_000
 class Mailbox:
     """Serves readers: in seq order, within each reader's room.
 
+    A reader that stands below the entries in memory gets pages of the stores until it has caught up, one at a
+    time; what arrives meanwhile waits in memory. One that has caught up is given what arrives at once. So
+    between two events no entry in memory waits for a reader that has room and no page to come.
+
     Args:
         head: The entries.
         devices: Whose they are, and how far each has acknowledged.
@@ -46,7 +50,7 @@ class Mailbox:
 
     @property
     def attached(self) -> bool:
-        """Whether somebody reads."""
+        """Whether there is a stream or a sync."""
         return bool(self.streams or self.polls)
 
     @property
@@ -87,7 +91,7 @@ class Mailbox:
         return stream
 
     def is_behind(self, stream: Stream) -> bool:
-        """Say whether a stream that is gone left something that its device is yet to get or acknowledge."""
+        """Return whether a stream that is gone left something for its device to get or acknowledge."""
         unread = any(isinstance(item.record, MessageRecord) for item in stream.in_flight)
         return unread or stream.fetching or stream.position < self._head.last
 
@@ -203,7 +207,7 @@ class Mailbox:
         self._head.trim(stored, needed_after, WINDOW)
 
     def _expects(self, now_ms: int) -> bool:
-        """Say whether devices that were attached before may yet come again."""
+        """Return whether devices that were attached before may yet come again."""
         self._expected_until_ms = self._expected_until_ms or now_ms + EXPECTED_MS
         if now_ms >= self._expected_until_ms:
             self._expected_until_ms = None
@@ -211,7 +215,7 @@ class Mailbox:
         return True
 
     def _needed_after(self, *, expecting: bool) -> int:
-        """Return the lowest position that somebody attached, or expected, acknowledges from."""
+        """Return the lowest position that an attached, or expected, device acknowledges from."""
         if expecting:
             return self._devices.lowest_cursor(self._head.handled)
         reading = {reader.device for reader in (*self.streams.values(), *self.polls.values())}

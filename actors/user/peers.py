@@ -71,7 +71,7 @@ class Peers:
     # --- blocks and privacy -----------------------------------------------------------------------
 
     def is_blocked(self, peer: str, seq: int) -> bool:
-        """Say whether a record of the peer with this number goes nowhere."""
+        """Return whether a record of the peer with this number goes nowhere."""
         block = self.blocks.get(peer)
         return (
             block is not None
@@ -80,7 +80,7 @@ class Peers:
         )
 
     def is_blocked_now(self, peer: str) -> bool:
-        """Say whether the next record of the peer would go nowhere."""
+        """Return whether the next record of the peer would go nowhere."""
         return self.is_blocked(peer, self._head.handled + 1)
 
     def block(self, event: ev.BlockAsked) -> bool:
@@ -99,7 +99,7 @@ class Peers:
         return True
 
     def may_see_presence(self, peer: str) -> bool:
-        """Say whether a peer may see the presence: by the user's setting, and never when blocked."""
+        """Return whether a peer may see the presence: by the user's setting, and never when blocked."""
         setting = self.user.last_seen
         if setting == "nobody" or self.is_blocked_now(peer):
             return False

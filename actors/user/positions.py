@@ -37,14 +37,14 @@ class Positions:
         self._facts.update(facts)
 
     def has(self, device: str, cursor: int | None) -> bool | None:
-        """Say whether the cursor is a position; None: look it up. No cursor means the device's stored one."""
+        """Return whether the cursor is a position; None: look it up. No cursor means the stored one."""
         state = self._devices.get(device)
         if cursor is None or state is None or cursor in {0, state.cursor}:
             return True
         if cursor < 0 or cursor > self._head.handled:
             return False
         if any(cursor <= row.receipt_seq for row in self._peers.rows.values()):
-            # It may be a receipt that a later one has replaced: no entry has that number any more.
+            # It may be a receipt that a later one has replaced: no entry has that number now.
             return True
         if cursor > self._head.evicted:
             return any(item.seq == cursor for item in self._head)

@@ -16,11 +16,14 @@ from roost import wire
 class Reader:
     """A position in a device's view of the mailbox.
 
+    ``sent`` is never above ``position``, and is behind it where the last entries are not for this device:
+    after 1010, and 1012 which is another device's, a reader has seen 1012 and sent 1010. So the next entry
+    follows 1010 in the chain of ``prev``, and the next look at the mailbox begins after 1012.
+
     Attributes:
         device: Whose view.
         position: Everything up to here has been looked at.
-        sent: seq of the last entry handed out, or the cursor the reader began with. Behind ``position`` where
-            the last entries are not for this device.
+        sent: seq of the last entry handed out, or the cursor the reader began with.
         fetching: A page of stored entries was asked for and has not come.
         missed: Entries of its range were found to be gone.
     """

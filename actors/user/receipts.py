@@ -1,7 +1,17 @@
-"""What this user's peers may be told: how far their messages were received and read.
+"""The marks that each sender was told: this user has received, and read, their messages up to here.
 
-A watermark is a number in this user's mailbox. It only rises, and it covers a sender's message
-when some device of this user has acknowledged it, dropped repeats included.
+A mark is a number in this user's mailbox. Marks only rise, and ``read`` is never above ``delivered``.
+
+A sender may know a message by several numbers. A client that got no answer sends again, and the log gives the
+repeat a number of its own. The repeat is dropped and no device ever acknowledges it; yet its number may be
+the only one that the sender was answered, so a mark has to cover it too, as soon as it covers the message:
+
+    1010   from Alice, an entry                    message 1010, handled 1010
+    1014   the same again, dropped                 message 1010, handled 1014
+    1010 is acknowledged                           Alice is told 1014
+
+But not sooner: had she written 1012 in between, an acknowledgement of 1010 would tell her 1010, and one of
+1012 would tell her 1014.
 """
 
 from collections.abc import Iterable
@@ -16,7 +26,8 @@ class SenderMarks(Struct):
     """What is known of one sender.
 
     Attributes:
-        handled: Last record of this sender since the actor was activated, and any repeat before.
+        handled: Last record of this sender since the actor was activated, and any repeat before. Above
+            ``message`` if it was a repeat.
         message: Last record of this sender that became an entry; where none did since the activation,
             the last one before the repeat.
         delivered: Watermark told since the activation.
@@ -30,10 +41,13 @@ class SenderMarks(Struct):
 
 
 class Receipts:
-    """The watermarks of all senders.
+    """The marks of all senders.
 
     Args:
         rows: What the user knows of each conversation: repeats that were dropped earlier.
+
+    Attributes:
+        marks: By user id.
     """
 
     __slots__ = ("marks",)
@@ -99,4 +113,5 @@ class Receipts:
 
 
 def _with_repeats(peer: SenderMarks, upto: int) -> int:
+    """Return the mark that covers ``upto``, and the repeats after it if no entry of this sender follows."""
     return max(upto, peer.handled) if peer.message <= upto else upto

@@ -83,7 +83,7 @@ class Records:
         return True
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
-        """Say whether the mailbox holds this message already; None: it has to be looked up."""
+        """Return whether the mailbox holds this message already; None: it has to be looked up."""
         known = self._repeats.is_repeat(record.sender_device, record.cause)
         if known is None and any(
             _same_message(item.record, record) for item in self._head.after(self._head.loaded_at)

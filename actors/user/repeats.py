@@ -1,4 +1,7 @@
-"""Which messages of a mailbox are repeats, told without remembering them all. Pure.
+"""Repeats among the messages of a mailbox, told without remembering them all.
+
+Invariant: a repeat is never taken for new. The other way round costs no more than a query: a new message may
+have to be looked up before it is known to be new.
 
 Message ids carry their time. What a mailbox held when its actor came to life has ids up to a *horizon*, the
 greatest of them, whoever sent them; what came since is remembered for a while, by sender's device. So an id
@@ -14,8 +17,14 @@ A device of which much was forgotten has a horizon of its own, which is higher.
 from collections.abc import Iterable
 
 _FEW = 32
+"""So many ids of a sender's device are remembered before any is forgotten."""
+
 _MANY = 2048
+"""So many at most, however close they are."""
+
 _KEEP_MS = 2_000
+"""Ids that are older than the device's newest by more than this are forgotten: a message that is sent again
+at once is known from memory, one that is sent again later costs a query."""
 
 
 class Repeats:
@@ -36,12 +45,13 @@ class Repeats:
         self._facts: dict[tuple[str, str], int] = {}
 
     def is_repeat(self, device: str, message_id: str) -> bool | None:
-        """Say whether the mailbox holds this message of this sender's device; None: look it up."""
+        """Return whether the mailbox holds this message of this sender's device; None: look it up."""
         seen = self._devices.get(device)
-        if seen is None:
-            known = None if message_id <= self._horizon else False
-        else:
+        if seen is not None:
             known = seen.is_repeat(message_id)
+        else:
+            # Every id that the mailbox held before is at or below the horizon, whoever's it is.
+            known = None if message_id <= self._horizon else False
         if known is None:
             found = self._facts.get((device, message_id))
             return None if found is None else found > 0
@@ -68,6 +78,11 @@ class Repeats:
 class Seen:
     """The ids of one sender's device in one mailbox.
 
+    An id that was seen is in memory, or not above the horizon. To forget one is to raise the horizon to it:
+
+        seen 12:00:01, 12:00:02, 12:00:09    horizon 11:59:00    all three are known
+        the first two are forgotten          horizon 12:00:02    up to 12:00:02 all has to be looked up
+
     Attributes:
         horizon: Every id above this that was seen is in memory; '' if none was seen before.
     """
@@ -80,7 +95,7 @@ class Seen:
         self._limit = _FEW
 
     def is_repeat(self, message_id: str) -> bool | None:
-        """Say whether the id was seen; None: it has to be looked up."""
+        """Return whether the id was seen; None: it has to be looked up."""
         if message_id in self._ids:
             return True
         return None if message_id <= self.horizon else False
@@ -95,11 +110,13 @@ class Seen:
         ordered = sorted(self._ids)
         oldest = _ms(ordered[-1]) - _KEEP_MS
         drop = sum(1 for each in ordered if _ms(each) < oldest)
+        # A burst may be too large to keep, though all of it is recent.
         if len(ordered) - drop >= _MANY:
             drop = max(drop, len(ordered) // 2)
         if drop:
             self.horizon = max(self.horizon, ordered[drop - 1])
             self._ids = set(ordered[drop:])
+        # Look again when there are twice as many: sorting costs the same for each id, however many are kept.
         self._limit = max(_FEW, 2 * len(self._ids))
 
 

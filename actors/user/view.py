@@ -6,7 +6,7 @@ from storage.records import Conversation, KeysRecord, MessageRecord, ReceiptReco
 
 
 def is_stored_entry(record: Record) -> bool:
-    """Say whether the record becomes a mailbox document (a receipt becomes a conversation row)."""
+    """Return whether the record becomes a mailbox document (a receipt becomes a conversation row)."""
     return not isinstance(record, ReceiptRecord)
 
 
@@ -18,7 +18,17 @@ def at_ms_of(record: Record) -> int:
 def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | None:
     """Return the entry as ``device`` gets it, or None if it is not for this device.
 
-    ``prev`` is the seq of the entry before it in this device's view.
+    Invariant: the entries of a reader are a chain, each one's ``prev`` the ``seq`` of the one before, so that
+    a client sees an omission. Numbers have gaps, and what is not for this device is not in its chain:
+
+        in the mailbox   1010   1012 for another device   1015
+        on this device   1010                             1015 with prev 1010
+
+    Args:
+        item: A record with its number.
+        device: Whose view.
+        prev: seq of the entry before it in this view.
+        now_ms: Unix time: a message that has expired is left out.
     """
     record, seq = item.record, item.seq
     if isinstance(record, MessageRecord):

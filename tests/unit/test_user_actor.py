@@ -746,6 +746,16 @@ def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_a
     assert world.actor.devices["Q"].floor_known
 
 
+def test_a_replay_does_not_lower_a_floor_that_is_stored() -> None:
+    world = World(("P", "Q"))
+    world.devices = (world.devices[0], structs.replace(world.devices[1], floor=BASE + 5))
+    world.load()
+    world.append("alice", 1)
+    world.append("alice", 2, phones=("P",))
+    world.run()
+    assert world.actor.devices["Q"].floor == BASE + 5
+
+
 def test_a_device_without_keys_costs_no_write_and_later_claims_nothing_of_that_time() -> None:
     world = World(phones=("P",))
     keyless = Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR)
