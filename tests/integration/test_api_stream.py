@@ -292,7 +292,7 @@ async def test_streams_are_attached_again_after_a_host_restart(world: World) -> 
         await send(a, bob, b"before")
         before = (await until(b, "entries"))["entries"][-1]["seq"]
         for front in world.gateways:
-            for link in list(front.deps.hosts._links.values()):
+            for link in list(front.deps.hosts._connections.links.values()):
                 link.close()
         message_id = await send(a, bob, b"after")
         (entry,) = (await until(b, "entries"))["entries"]
