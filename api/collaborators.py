@@ -40,7 +40,7 @@ class ApiSettings(Struct, frozen=True):
     admission: Bounds = Bounds()
 
 
-class Deps(Struct, frozen=True):
+class Collaborators(Struct, frozen=True):
     """The collaborators of every route."""
 
     settings: ApiSettings

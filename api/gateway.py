@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from actors.service import Address, ClusterView, Service
 from api.app import create_app
-from api.collaborators import ApiSettings, Deps
+from api.collaborators import ApiSettings, Collaborators
 from api.exposition import gateway_exposition
 from api.identity.cache_invalidation import Hearing
 from api.identity.limits import DEFAULTS, Limit
@@ -78,7 +78,7 @@ class Gateway:
         limits: dict[str, Limit] | None = None,
     ) -> None:
         self.name = name
-        self.deps: Deps = wire(
+        self.collaborators: Collaborators = wire(
             name,
             settings,
             store=store,
@@ -89,7 +89,9 @@ class Gateway:
             limits=limits,
         )
         self._listen = listen
-        self._hearing = Hearing(name, cache, self.deps.directory, self.deps.revocations, clock)
+        self._hearing = Hearing(
+            name, cache, self.collaborators.directory, self.collaborators.revocations, clock
+        )
         self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.address: Address | None = None
@@ -98,10 +100,10 @@ class Gateway:
         """Listen for clients; links to hosts follow with the first map. Returns no link address."""
         self._spawn(self._hearing.listen())
         self._spawn(self._hearing.pulse())
-        self._spawn(self.deps.streams.tick())
+        self._spawn(self.collaborators.streams.tick())
         listener = bind(self._listen.host, self._listen.port)
         self.address = listener.getsockname()[:2]
-        self._server = _Server(_config(create_app(self.deps), self._listen))
+        self._server = _Server(_config(create_app(self.collaborators), self._listen))
         self._spawn(self._server.serve([listener]))
         await self._server.ready()
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
@@ -109,42 +111,42 @@ class Gateway:
 
     async def apply(self, view: ClusterView) -> None:
         """Take the newest map."""
-        self.deps.sequencer.visited()
-        current = self.deps.hosts.view
+        self.collaborators.sequencer.visited()
+        current = self.collaborators.hosts.view
         if current is None or view.version >= current.version:
-            self.deps.log_writer.forget(view.begun_anew(current))
+            self.collaborators.log_writer.forget(view.begun_anew(current))
             if view.renumbered(current):
-                self.deps.log_writer.renumber()
-            self.deps.sequencer.adopt(view.bases, view.records)
-            self.deps.sender.answers.alone = view.gateways <= 1
-            self.deps.hosts.apply(view)
+                self.collaborators.log_writer.renumber()
+            self.collaborators.sequencer.adopt(view.bases, view.records)
+            self.collaborators.sender.answers.alone = view.gateways <= 1
+            self.collaborators.hosts.apply(view)
 
     async def hold(self) -> None:
         """Hold back writes to the log until `release`."""
-        await self.deps.log_writer.pause()
+        await self.collaborators.log_writer.pause()
 
     async def release(self) -> None:
         """Let writes go on."""
-        self.deps.log_writer.resume()
+        self.collaborators.log_writer.resume()
 
     async def status(self) -> dict[str, Any]:
         """Return figures for ``roost status``."""
-        self.deps.sequencer.visited()
-        linked, hosts = self.deps.hosts.linked()
+        self.collaborators.sequencer.visited()
+        linked, hosts = self.collaborators.hosts.linked()
         return {
-            "users": len(self.deps.streams),
-            "streams": len(self.deps.streams),
-            "accepted": self.deps.sender.accepted,
+            "users": len(self.collaborators.streams),
+            "streams": len(self.collaborators.streams),
+            "accepted": self.collaborators.sender.accepted,
             "hosts": f"{linked}/{hosts}",
-            "appended": {MAILBOX: self.deps.log_writer.ends(MAILBOX)},
-            "batches": self.deps.log_writer.batches,
-            "version": self.deps.settings.version,
+            "appended": {MAILBOX: self.collaborators.log_writer.ends(MAILBOX)},
+            "batches": self.collaborators.log_writer.batches,
+            "version": self.collaborators.settings.version,
             "http": None if self.address is None else f"{self.address[0]}:{self.address[1]}",
         }
 
     async def metrics(self) -> bytes:
         """Return this gateway's metrics."""
-        return gateway_exposition(self.deps)
+        return gateway_exposition(self.collaborators)
 
     async def stop(self) -> list[str]:
         """Take no more, say goodbye to the streams, finish what is under way, disconnect.
@@ -154,26 +156,26 @@ class Gateway:
         """
         if self._server is not None:
             self._server.stop_accepting()
-        await self.deps.streams.close()
+        await self.collaborators.streams.close()
         if self._server is not None:
             self._server.should_exit = True
             await self._server.finished(_STOP_S + 1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.deps.changes.close()
-        await self.deps.hosts.close()
+        await self.collaborators.changes.close()
+        await self.collaborators.hosts.close()
         given_up = await self._finish_sends()
-        self.deps.passwords.close()
-        await self.deps.log_writer.close()
-        await self.deps.cache.close()
-        await self.deps.store.close()
+        self.collaborators.passwords.close()
+        await self.collaborators.log_writer.close()
+        await self.collaborators.cache.close()
+        await self.collaborators.store.close()
         return given_up
 
     async def _finish_sends(self) -> list[str]:
         try:
             async with asyncio.timeout(_STOP_S):
-                await self.deps.sender.close()
+                await self.collaborators.sender.close()
         except TimeoutError:
             log.warning("sends_unanswered_at_the_end", name=self.name)
             return [

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping
 
-from api.collaborators import ApiSettings, Deps
+from api.collaborators import ApiSettings, Collaborators
 from api.host_links import HostLinks
 from api.identity.directory import Directory
 from api.identity.key_announcements import Changes
 from api.identity.limits import Limit, Limits
 from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
-from api.identity.sessions import Parts, Sessions
+from api.identity.sessions import SessionCollaborators, Sessions
 from api.identity.tokens import Tokens
 from api.sending.accept import Sender
 from api.sending.admission import Admission
 from api.sending.sequence import Sequencer
-from api.stream.registry import Collaborators, Streams
+from api.stream.registry import StreamCollaborators, Streams
 from roost.clock import Clock
 from storage.keyring import KeyRing
 from storage.ports import Cache, LogWriter, Store
@@ -33,7 +33,7 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     keyring: KeyRing,
     clock: Clock,
     limits: Mapping[str, Limit] | None = None,
-) -> Deps:
+) -> Collaborators:
     """Build everything that the routes and the socket need. Starts nothing."""
     hosts = HostLinks(name, keyring.cluster_secret)
     directory = Directory(store, clock)
@@ -45,11 +45,11 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)
     passwords = Passwords()
     limiters = Limits(cache, clock, dict(limits or {}))
-    parts = Parts(
+    parts = SessionCollaborators(
         store, cache, keyring, tokens, passwords, revocations, changes, clock, settings.refresh_ttl_s * 1000
     )
-    streams = Streams(Collaborators(tokens, revocations, limiters, sender, hosts, directory, clock))
-    return Deps(
+    streams = Streams(StreamCollaborators(tokens, revocations, limiters, sender, hosts, directory, clock))
+    return Collaborators(
         settings=settings,
         clock=clock,
         store=store,

@@ -20,8 +20,8 @@ from storage.records import (
     LogState,
     MailboxDocument,
     Roster,
-    Session,
     ShardMap,
+    TokenFamily,
     User,
 )
 
@@ -282,11 +282,11 @@ class Accounts(Protocol):
         """Remove the push token; with ``token`` given, only if it is still that one (compare-and-set)."""
         ...
 
-    async def add_session(self, session: Session) -> None:
+    async def add_session(self, session: TokenFamily) -> None:
         """Insert a family of refresh tokens."""
         ...
 
-    async def session(self, family: str) -> Session | None:
+    async def session(self, family: str) -> TokenFamily | None:
         """Return the family, ended or not."""
         ...
 

@@ -248,7 +248,7 @@ class Device(Struct, frozen=True):
     floor: int = 0
 
 
-class Session(Struct, frozen=True):
+class TokenFamily(Struct, frozen=True):
     """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only."""
 
     family: str

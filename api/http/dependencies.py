@@ -5,7 +5,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.collaborators import Deps
+from api.collaborators import Collaborators
 from api.identity.directory import Person
 from api.identity.limits import limited
 from api.identity.tokens import Principal
@@ -15,16 +15,16 @@ from roost.ids import fold_username
 _bearer = HTTPBearer(auto_error=False, description="An access token from `POST /v1/sessions`.")
 
 
-async def deps_of(request: Request) -> Deps:
+async def collaborators_of(request: Request) -> Collaborators:
     """Return the collaborators that the application was made with."""
-    return cast("Deps", request.app.state.deps)
+    return cast("Collaborators", request.app.state.collaborators)
 
 
-With = Annotated[Deps, Depends(deps_of)]
+With = Annotated[Collaborators, Depends(collaborators_of)]
 
 
 async def caller_of(
-    deps: With, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    collaborators: With, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
     """Return who calls.
 
@@ -33,9 +33,9 @@ async def caller_of(
     """
     if credentials is None:
         raise RoostError("unauthenticated", "Send 'Authorization: Bearer ACCESS_TOKEN'.")
-    principal = deps.tokens.verify(credentials.credentials)
-    deps.revocations.check(principal.family)
-    wait = deps.limits.wait_s("requests", principal.device, deps.clock())
+    principal = collaborators.tokens.verify(credentials.credentials)
+    collaborators.revocations.check(principal.family)
+    wait = collaborators.limits.wait_s("requests", principal.device, collaborators.clock())
     if wait > 0:
         raise limited("requests", wait)
     return principal
@@ -57,9 +57,9 @@ def folded(username: str) -> str:
         raise RoostError("unknown_user", f"There is no user {username[:64]!r}.") from exc
 
 
-async def known(deps: Deps, username: str) -> Person:
+async def known(collaborators: Collaborators, username: str) -> Person:
     """Return the user, or raise ``unknown_user``."""
-    person = await deps.directory.person(folded(username))
+    person = await collaborators.directory.person(folded(username))
     if person is None:
         raise RoostError("unknown_user", f"There is no user {username[:64]!r}.")
     return person

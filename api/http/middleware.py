@@ -33,7 +33,7 @@ _KNOWN_METHODS = _WITH_BODY | {"GET", "HEAD", "DELETE", "OPTIONS"}
 log = structlog.get_logger(__name__)
 
 
-class Door:
+class Middleware:
     """An ASGI application around the application."""
 
     def __init__(self, app: App, streams: Streams, metrics: GatewayMetrics) -> None:

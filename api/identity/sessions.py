@@ -21,7 +21,7 @@ from roost.errors import RoostError, Unavailable
 from roost.ids import SEQ_LIMIT, is_device_id
 from storage.keyring import KeyRing, first_refresh
 from storage.ports import Cache, Store
-from storage.records import NO_FLOOR, Device, Session, User
+from storage.records import NO_FLOOR, Device, TokenFamily, User
 
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _DEVICE_LENGTH = 10
@@ -39,7 +39,7 @@ class Granted(Struct, frozen=True):
     principal: Principal
 
 
-class Parts(Struct, frozen=True):
+class SessionCollaborators(Struct, frozen=True):
     """What sessions need."""
 
     store: Store
@@ -56,7 +56,7 @@ class Parts(Struct, frozen=True):
 class Sessions:
     """Begins, prolongs and ends sessions."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: SessionCollaborators) -> None:
         self._parts = parts
         self._store = parts.store
 
@@ -120,7 +120,7 @@ class Sessions:
                 # The other gateways read the ended sessions from the store while they hear nothing.
                 log.warning("revocation_not_published", family=family)
 
-    async def _living(self, token: str) -> Session:
+    async def _living(self, token: str) -> TokenFamily:
         session = await self._store.session(token.split(".")[1])
         if session is None:
             raise RoostError("unauthenticated", "This is no refresh token of ours.")
@@ -154,11 +154,11 @@ class Sessions:
         token = first_refresh(family)
         expires = now + self._parts.refresh_ttl_ms
         await self._store.add_session(
-            Session(family, user.user_id, device_id, _hash(token), None, now, now, expires)
+            TokenFamily(family, user.user_id, device_id, _hash(token), None, now, now, expires)
         )
         return self._granted(user, device_id, family, token)
 
-    async def _grant(self, session: Session, token: str) -> Granted:
+    async def _grant(self, session: TokenFamily, token: str) -> Granted:
         user = (await self._store.users_by_id([session.user])).get(session.user)
         if user is None:
             raise RoostError("revoked", "The account is gone.")

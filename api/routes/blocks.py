@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from actors.rpc import messages as m
-from api.collaborators import Deps
+from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With, known
 from api.http.problems import responses
 from api.http.schemas import BlockList
@@ -15,29 +15,29 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 
 @router.get("/v1/blocks", responses=responses(*_MINE))
-async def list_blocks(caller: Caller, deps: With) -> BlockList:
+async def list_blocks(caller: Caller, collaborators: With) -> BlockList:
     """Whom one has blocked."""
-    blocks = (await deps.store.blocks_of([caller.user])).get(caller.user, [])
+    blocks = (await collaborators.store.blocks_of([caller.user])).get(caller.user, [])
     return BlockList(blocks=sorted(block.peer_name for block in blocks if block.until_seq is None))
 
 
 @router.put("/v1/blocks/{username}", status_code=204, responses=responses(*_MINE, "unknown_user"))
-async def block(username: str, caller: Caller, deps: With) -> Response:
+async def block(username: str, caller: Caller, collaborators: With) -> Response:
     """Block a user: it holds for everything that comes after the answer."""
-    await _set(username, caller, deps, blocked=True)
+    await _set(username, caller, collaborators, blocked=True)
     return Response(status_code=204)
 
 
 @router.delete("/v1/blocks/{username}", status_code=204, responses=responses(*_MINE, "unknown_user"))
-async def unblock(username: str, caller: Caller, deps: With) -> Response:
+async def unblock(username: str, caller: Caller, collaborators: With) -> Response:
     """Lift a block."""
-    await _set(username, caller, deps, blocked=False)
+    await _set(username, caller, collaborators, blocked=False)
     return Response(status_code=204)
 
 
-async def _set(username: str, caller: Principal, deps: Deps, *, blocked: bool) -> None:
-    person = await known(deps, username)
+async def _set(username: str, caller: Principal, collaborators: Collaborators, *, blocked: bool) -> None:
+    person = await known(collaborators, username)
     if person.user == caller.user:
         raise RoostError("invalid", "One cannot block oneself.")
     question = m.SetBlock(0, caller.user, person.user, person.username, blocked)
-    await deps.hosts.ask(caller.user, question)
+    await collaborators.hosts.ask(caller.user, question)

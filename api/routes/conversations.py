@@ -19,12 +19,12 @@ _SUMMARY = 2_000
 
 
 @router.get("/v1/conversations", responses=responses(*_MINE))
-async def list_conversations(caller: Caller, deps: With) -> ConversationList:
+async def list_conversations(caller: Caller, collaborators: With) -> ConversationList:
     """All conversations, newest first, with what is unread among the mailbox's last 2,000 messages."""
-    unstored = await recent(deps.hosts, caller.user)
-    rows = await unstored.conversations(deps.store, caller.user)
-    summary = await unstored.summary(deps.store, caller.user, _SUMMARY)
-    strangers = await deps.store.users_by_id([sender for sender in summary if sender not in rows])
+    unstored = await recent(collaborators.hosts, caller.user)
+    rows = await unstored.conversations(collaborators.store, caller.user)
+    summary = await unstored.summary(collaborators.store, caller.user, _SUMMARY)
+    strangers = await collaborators.store.users_by_id([sender for sender in summary if sender not in rows])
     for user in strangers.values():
         rows[user.user_id] = Conversation(caller.user, user.user_id, user.username)
     listed = [_info(row, summary.get(row.peer, [])) for row in rows.values()]
@@ -40,7 +40,7 @@ async def list_conversations(caller: Caller, deps: With) -> ConversationList:
 async def history(
     username: str,
     caller: Caller,
-    deps: With,
+    collaborators: With,
     before: Annotated[int, Query(ge=0, le=SEQ_LIMIT)] = SEQ_LIMIT,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
@@ -49,14 +49,14 @@ async def history(
     What the user sent was encrypted for the peer's devices only, so the own half is on the
     sending device and not here.
     """
-    await deps.limits.check("lookups", caller.device)
-    peer = await known(deps, username)
-    unstored = await recent(deps.hosts, caller.user)
+    await collaborators.limits.check("lookups", caller.device)
+    peer = await known(collaborators, username)
+    unstored = await recent(collaborators.hosts, caller.user)
     messages: list[dict[str, Any]] = []
     more = True
     while more and len(messages) < limit:
         wanted = limit - len(messages) + 1
-        documents = await unstored.history(deps.store, caller.user, peer.user, before, wanted)
+        documents = await unstored.history(collaborators.store, caller.user, peer.user, before, wanted)
         more = len(documents) == wanted
         documents = documents[: limit - len(messages)]
         if documents:

@@ -12,9 +12,9 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 
 @router.get("/v1/devices", responses=responses(*_MINE))
-async def list_devices(caller: Caller, deps: With) -> DeviceList:
+async def list_devices(caller: Caller, collaborators: With) -> DeviceList:
     """One's own devices, oldest first."""
-    devices = (await deps.store.devices_of([caller.user])).get(caller.user, [])
+    devices = (await collaborators.store.devices_of([caller.user])).get(caller.user, [])
     return DeviceList(
         devices=[
             DeviceInfo(
@@ -31,33 +31,33 @@ async def list_devices(caller: Caller, deps: With) -> DeviceList:
 
 
 @router.delete("/v1/devices/{device_id}", status_code=204, responses=responses(*_MINE, "unknown_device"))
-async def remove_device(device_id: str, caller: Caller, deps: With) -> Response:
+async def remove_device(device_id: str, caller: Caller, collaborators: With) -> Response:
     """Remove a device: its sessions end, its streams close, its keys are gone."""
-    devices = (await deps.store.devices_of([caller.user])).get(caller.user, [])
+    devices = (await collaborators.store.devices_of([caller.user])).get(caller.user, [])
     device = next((device for device in devices if device.device == device_id), None)
     if device is None:
         raise RoostError("unknown_device", "You have no such device.")
-    await deps.sessions.end(caller.user, device_id)
-    removed = await deps.store.remove_device(caller.user, device_id)
+    await collaborators.sessions.end(caller.user, device_id)
+    removed = await collaborators.store.remove_device(caller.user, device_id)
     if removed and device.keys is not None:
-        await deps.changes.keys(caller.user, caller.username, device_id, "removed")
+        await collaborators.changes.keys(caller.user, caller.username, device_id, "removed")
     else:
-        await deps.changes.refresh(caller.user)
+        await collaborators.changes.refresh(caller.user)
     return Response(status_code=204)
 
 
 @router.put("/v1/devices/current/push", status_code=204, responses=responses(*_MINE, "unknown_device"))
-async def set_push_token(body: PushToken, caller: Caller, deps: With) -> Response:
+async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -> Response:
     """Say where this device can be woken."""
-    if not await deps.store.set_push_token(caller.user, caller.device, body.provider, body.token):
+    if not await collaborators.store.set_push_token(caller.user, caller.device, body.provider, body.token):
         raise RoostError("unknown_device", "This device was removed.")
-    await deps.changes.refresh(caller.user)
+    await collaborators.changes.refresh(caller.user)
     return Response(status_code=204)
 
 
 @router.delete("/v1/devices/current/push", status_code=204, responses=responses(*_MINE))
-async def drop_push_token(caller: Caller, deps: With) -> Response:
+async def drop_push_token(caller: Caller, collaborators: With) -> Response:
     """Wake this device no more."""
-    if await deps.store.drop_push_token(caller.user, caller.device, None):
-        await deps.changes.refresh(caller.user)
+    if await collaborators.store.drop_push_token(caller.user, caller.device, None):
+        await collaborators.changes.refresh(caller.user)
     return Response(status_code=204)

@@ -24,46 +24,46 @@ _DIGITS = re.compile(r"[0-9]{1,16}")
 @router.get("/v1/sync", response_model=Page, responses=responses(*_MINE, "cursor_invalid"))
 async def sync(
     caller: Caller,
-    deps: With,
+    collaborators: With,
     cursor: Annotated[str | None, Query(description="Where to go on; omitted: from the stored one.")] = None,
     limit: Annotated[int, Query(ge=1, le=wire.WINDOW)] = 100,
     wait_s: Annotated[float, Query(ge=0, le=60, description="Long poll: wait for a first entry.")] = 0,
 ) -> Response:
     """Entries after the cursor, in `seq` order. Syncing does not acknowledge."""
     question = m.Sync(0, caller.user, caller.device, _position(cursor), limit, int(wait_s * 1000))
-    page = await deps.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
+    page = await collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
     if not isinstance(page, m.Page):
         raise RoostError("internal", "The mailbox gave an answer of another kind.")
     # The session may have been ended while the poll waited.
-    deps.revocations.check(caller.family)
+    collaborators.revocations.check(caller.family)
     entries = [wire.entry_to_json(entry) for entry in page.entries]
     body = {"cursor": page.cursor, "entries": entries, "more": page.more, "missed": page.missed}
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 @router.post("/v1/acks", status_code=204, responses=responses(*_MINE, "cursor_invalid"))
-async def acknowledge(body: UpTo, caller: Caller, deps: With) -> Response:
+async def acknowledge(body: UpTo, caller: Caller, collaborators: With) -> Response:
     """Everything up to `seq` is safely on this device."""
-    await deps.hosts.ask(caller.user, m.AckUpTo(0, caller.user, caller.device, body.seq))
+    await collaborators.hosts.ask(caller.user, m.AckUpTo(0, caller.user, caller.device, body.seq))
     return Response(status_code=204)
 
 
 @router.post("/v1/reads", status_code=204, responses=responses(*_MINE, "cursor_invalid", "unknown_user"))
-async def mark_read(body: ReadUpTo, caller: Caller, deps: With) -> Response:
+async def mark_read(body: ReadUpTo, caller: Caller, collaborators: With) -> Response:
     """The user has read everything from `peer` up to `seq`."""
-    peer = await known(deps, body.peer)
+    peer = await known(collaborators, body.peer)
     question = m.ReadUpTo(0, caller.user, caller.username, peer.user, peer.username, body.seq)
-    await deps.hosts.ask(caller.user, question)
+    await collaborators.hosts.ask(caller.user, question)
     return Response(status_code=204)
 
 
 @router.post("/v1/typing", status_code=204, responses=responses(*_MINE, "unknown_user"))
-async def typing(body: TypingTo, caller: Caller, deps: With) -> Response:
+async def typing(body: TypingTo, caller: Caller, collaborators: With) -> Response:
     """Tell `peer`, if online, that the user types; never stored."""
-    wait = deps.limits.wait_s("typing", caller.device, deps.clock())
+    wait = collaborators.limits.wait_s("typing", caller.device, collaborators.clock())
     if wait > 0:
         raise limited("typing", wait)
-    await deps.streams.tell_typing(caller, body.peer, body.state)
+    await collaborators.streams.tell_typing(caller, body.peer, body.state)
     return Response(status_code=204)
 
 

@@ -20,14 +20,16 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A dependency is away."}})
-async def readyz(deps: With, response: Response) -> Readiness:
+async def readyz(collaborators: With, response: Response) -> Readiness:
     """Whether requests can be served, with one line for each dependency.
 
     Redis may be away: limits then count locally and repeats are looked up in the store.
     """
-    mongo, redis = await asyncio.gather(_probe(deps.store.ping()), _probe(deps.cache.ping()))
-    linked, total = deps.hosts.linked()
-    log = "ok" if deps.sequencer.shards else "no map yet"
+    mongo, redis = await asyncio.gather(
+        _probe(collaborators.store.ping()), _probe(collaborators.cache.ping())
+    )
+    linked, total = collaborators.hosts.linked()
+    log = "ok" if collaborators.sequencer.shards else "no map yet"
     checks = {"mongo": mongo, "redis": redis, "log": log, "hosts": f"{linked}/{total}"}
     ready = mongo == "ok" and log == "ok" and linked == total > 0
     response.status_code = 200 if ready else 503

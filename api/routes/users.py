@@ -13,19 +13,19 @@ _ERRORS = ("unauthenticated", "revoked", "rate_limited", "unknown_user")
 
 
 @router.get("/v1/users/{username}", responses=responses(*_ERRORS))
-async def user(username: str, caller: Caller, deps: With) -> UserInfo:
+async def user(username: str, caller: Caller, collaborators: With) -> UserInfo:
     """Find a user by exact name."""
-    await deps.limits.check("lookups", caller.device)
-    person = await known(deps, username)
+    await collaborators.limits.check("lookups", caller.device)
+    person = await known(collaborators, username)
     return UserInfo(user_id=person.user, username=person.username, display_name=person.display_name)
 
 
 @router.get("/v1/users/{username}/presence", response_model_exclude_none=True, responses=responses(*_ERRORS))
-async def presence(username: str, caller: Caller, deps: With) -> PresenceInfo:
+async def presence(username: str, caller: Caller, collaborators: With) -> PresenceInfo:
     """Whether the user is online, and when they last were."""
-    await deps.limits.check("lookups", caller.device)
-    person = await known(deps, username)
-    answer = await deps.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
+    await collaborators.limits.check("lookups", caller.device)
+    person = await known(collaborators, username)
+    answer = await collaborators.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
     if not isinstance(answer, m.PresenceState):
         raise RoostError("internal", "The user's host gave an answer of another kind.")
     state = "online" if answer.online else "offline"

@@ -17,7 +17,15 @@ from api.identity.tokens import Principal
 from api.sending.admission import Admission, Reason
 from api.sending.answers import Answers
 from api.sending.gate import Gate
-from api.sending.send_request import Outcome, Outgoing, answer_of, check, copy_of, matches_devices, record_of
+from api.sending.send_request import (
+    Outcome,
+    SendRequest,
+    answer_of,
+    check,
+    copy_of,
+    matches_devices,
+    record_of,
+)
 from api.sending.sequence import Sequencer
 from roost import wire
 from roost.clock import Clock
@@ -64,7 +72,7 @@ class Sender:
         self._clock = clock
         self.gate = Gate(admission or Admission(), sequencer, directory)
         self.gate.on_look(self._sweep)
-        self._waiting: dict[str, deque[Outgoing]] = {}
+        self._waiting: dict[str, deque[SendRequest]] = {}
         self._ready: OrderedDict[str, None] = OrderedDict()
         self._busy: set[str] = set()
         self._rounds: set[asyncio.Task[None]] = set()
@@ -74,7 +82,7 @@ class Sender:
         self.accepted = 0
         self.lost_copies = 0
 
-    def submit(self, item: Outgoing) -> None:
+    def submit(self, item: SendRequest) -> None:
         """Take a send; it is answered by its ``reply``."""
         item.arrived_s = monotonic()
         refused = self.gate.let_in(item)
@@ -95,7 +103,7 @@ class Sender:
     async def send(self, principal: Principal, frame: wire.Send) -> Accepted:
         """Send one message and wait for its number; raises what it was refused with."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.submit(Outgoing(principal, frame, lambda outcome: _settle(future, outcome)))
+        self.submit(SendRequest(principal, frame, lambda outcome: _settle(future, outcome)))
         outcome = await future
         if isinstance(outcome, RoostError):
             raise outcome
@@ -140,7 +148,7 @@ class Sender:
         self._scheduled = False
         if self._quick >= ROUNDS or not self._ready:
             return
-        items: list[Outgoing] = []
+        items: list[SendRequest] = []
         while self._ready and len(items) < _ROUND_ITEMS:
             device, _ = self._ready.popitem(last=False)
             self._busy.add(device)
@@ -155,7 +163,7 @@ class Sender:
         self._rounds.add(task)
         task.add_done_callback(self._rounds.discard)
 
-    def _finish(self, items: Sequence[Outgoing]) -> None:
+    def _finish(self, items: Sequence[SendRequest]) -> None:
         for item in items:
             item.answer(Unavailable("The message could not be accepted now; send it again."))
         for device in {item.principal.device for item in items if item.refused}:
@@ -166,8 +174,8 @@ class Sender:
                 self._ready[device] = None
         self._schedule()
 
-    async def _round(self, items: list[Outgoing]) -> None:
-        slow: list[Outgoing] = []
+    async def _round(self, items: list[SendRequest]) -> None:
+        slow: list[SendRequest] = []
         try:
             fresh = await self._unknown(items)
             slow = _of_devices(fresh, (item for item in fresh if self._needs_lookup(item)))
@@ -182,7 +190,7 @@ class Sender:
         if slow:
             self._spawn(self._slow_round([item for item in items if item.principal.device in later], slow))
 
-    async def _slow_round(self, items: list[Outgoing], fresh: list[Outgoing]) -> None:
+    async def _slow_round(self, items: list[SendRequest], fresh: list[SendRequest]) -> None:
         try:
             await self._produce(await self._look_up(fresh))
         except Exception as exc:  # noqa: BLE001 -- whatever it was, the senders are told to try again
@@ -192,7 +200,7 @@ class Sender:
 
     # --- what is known already ---
 
-    async def _unknown(self, items: Sequence[Outgoing]) -> list[Outgoing]:
+    async def _unknown(self, items: Sequence[SendRequest]) -> list[SendRequest]:
         """Check the items, answer the known ones, return those that remain, in order."""
         now = self._clock()
         checked = [item for item in items if check(item, now)]
@@ -200,7 +208,7 @@ class Sender:
         await self._forget_lost(checked)
         return [item for item in checked if not self._answer_known(item, self.answers.get(item.key))]
 
-    async def _forget_lost(self, items: Sequence[Outgoing]) -> None:
+    async def _forget_lost(self, items: Sequence[SendRequest]) -> None:
         """Forget answers for messages that went down with an earlier log: they are to be accepted anew."""
         top = self._sequencer.top_base
         for item in items:
@@ -215,24 +223,24 @@ class Sender:
             if not await self._sequencer.survives(person.user, known.seq):
                 self.answers.forget(item.key)
 
-    def _answer_known(self, item: Outgoing, known: Accepted | None) -> bool:
+    def _answer_known(self, item: SendRequest, known: Accepted | None) -> bool:
         if known is None:
             return False
         same = known.digest == item.digest
         item.answer(known if same else RoostError("id_reused", "Make a new id for another content."))
         return True
 
-    def _needs_lookup(self, item: Outgoing) -> bool:
+    def _needs_lookup(self, item: SendRequest) -> bool:
         item.person = self._directory.peek(item.frame.to)
         return item.person is None or self._is_old(item)
 
-    def _is_old(self, item: Outgoing) -> bool:
+    def _is_old(self, item: SendRequest) -> bool:
         return self._clock() - item.made_ms > _CERTAIN_MS
 
-    async def _look_up(self, items: list[Outgoing]) -> list[Outgoing]:
+    async def _look_up(self, items: list[SendRequest]) -> list[SendRequest]:
         """Load recipients, and ask the store for old ids that Redis may have forgotten."""
         people = await self._directory.people(item.frame.to for item in items)
-        old: dict[str, list[Outgoing]] = {}
+        old: dict[str, list[SendRequest]] = {}
         for item in items:
             item.person = people.get(item.frame.to)
             if item.person is None:
@@ -243,7 +251,7 @@ class Sender:
             await self._look_in_store(user, group)
         return [item for item in items if not item.answered]
 
-    async def _look_in_store(self, user: str, items: list[Outgoing]) -> None:
+    async def _look_in_store(self, user: str, items: list[SendRequest]) -> None:
         stored = await self._store.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
         for item in items:
             document = stored.get(item.key)
@@ -252,9 +260,9 @@ class Sender:
 
     # --- producing ---
 
-    async def _produce(self, items: list[Outgoing]) -> None:
-        first: dict[tuple[str, str], Outgoing] = {}
-        repeats: list[Outgoing] = []
+    async def _produce(self, items: list[SendRequest]) -> None:
+        first: dict[tuple[str, str], SendRequest] = {}
+        repeats: list[SendRequest] = []
         now = self._clock()
         records: list[tuple[str, bytes]] = []
         for item in items:
@@ -282,7 +290,7 @@ class Sender:
         self.accepted += len(answers)
         await self._copy([(item, answers[item.key]) for item in first.values() if item.key in answers])
 
-    async def _copy(self, sent: list[tuple[Outgoing, Accepted]]) -> None:
+    async def _copy(self, sent: list[tuple[SendRequest, Accepted]]) -> None:
         """Tell the sender's other devices, where there are any."""
         names = {item.principal.username for item, _ in sent}
         people = {name: self._directory.peek(name) for name in names}
@@ -308,6 +316,6 @@ def _settle(future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
         future.set_result(outcome)
 
 
-def _of_devices(items: Sequence[Outgoing], some: Iterable[Outgoing]) -> list[Outgoing]:
+def _of_devices(items: Sequence[SendRequest], some: Iterable[SendRequest]) -> list[SendRequest]:
     devices = {item.principal.device for item in some}
     return [item for item in items if item.principal.device in devices] if devices else []

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from api.sending.send_request import Outgoing
+from api.sending.send_request import SendRequest
 from roost.errors import Unavailable
 from storage.ports import Accepted, Cache
 
@@ -48,7 +48,7 @@ class Answers:
         """Forget an answer that holds no longer."""
         del self._recent[key]
 
-    async def recall(self, items: Iterable[Outgoing]) -> None:
+    async def recall(self, items: Iterable[SendRequest]) -> None:
         """Learn from Redis what was answered to those of the items that may have been sent before."""
         asked = [item for item in items if item.key not in self._recent and not _certainly_new(item)]
         if not asked:
@@ -66,7 +66,7 @@ class Answers:
                     item.ids.greatest or before.get(item.principal.device, ""), item.frame.id
                 )
 
-    async def _before(self, items: Sequence[Outgoing]) -> dict[str, str]:
+    async def _before(self, items: Sequence[SendRequest]) -> dict[str, str]:
         begun = {item.principal.device for item in items if item.ids and item.ids.greatest is None}
         return await self._cache.greatest_ids(sorted(begun)) if begun else {}
 
@@ -108,7 +108,7 @@ class Answers:
             self._recent.popitem(last=False)
 
 
-def _certainly_new(item: Outgoing) -> bool:
+def _certainly_new(item: SendRequest) -> bool:
     """Say whether the id is above all that its device sent before; if so it is the greatest now."""
     ids = item.ids
     if ids is None or ids.greatest is None or item.frame.id <= ids.greatest:

@@ -82,7 +82,7 @@ class _Host(_Way):
         self.served = 1
 
 
-class Behind:
+class HostBacklogs:
     """What all hosts have said of late."""
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ class SentIds(Struct, eq=False):
     greatest: str | None = None
 
 
-class Outgoing(Struct, eq=False):
+class SendRequest(Struct, eq=False):
     """One send under way; ``reply`` is called exactly once, and ``leave`` before it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Outgoing(Struct, eq=False):
     person: Person | None = None
     answered: bool = False
     arrived_s: float = 0.0
-    leave: Callable[["Outgoing"], None] | None = None
+    leave: Callable[["SendRequest"], None] | None = None
     refused: bool = False
     size: int = 0
     ids: SentIds | None = None
@@ -83,7 +83,7 @@ def digest_of(to: str, suite: str, payloads: dict[str, bytes]) -> bytes:
     return digest.digest()
 
 
-def check(item: Outgoing, now_ms: int) -> bool:
+def check(item: SendRequest, now_ms: int) -> bool:
     """Refuse what no look-up could mend; folds the recipient's name and computes the digest."""
     try:
         item.made_ms = _check_form(item.frame, now_ms)
@@ -120,7 +120,7 @@ def _check_form(frame: wire.Send, now_ms: int) -> int:
     return made
 
 
-def matches_devices(item: Outgoing) -> bool:
+def matches_devices(item: SendRequest) -> bool:
     """Refuse what is not encrypted for exactly the recipient's devices; the recipient is looked up."""
     assert item.person is not None  # noqa: S101 -- looked up before
     named = item.frame.payloads.keys()
@@ -134,7 +134,7 @@ def matches_devices(item: Outgoing) -> bool:
     return False
 
 
-def record_of(item: Outgoing, now_ms: int, version: int) -> bytes:
+def record_of(item: SendRequest, now_ms: int, version: int) -> bytes:
     """Return the record for the recipient's mailbox, encoded; the recipient is looked up."""
     frame, principal, person = item.frame, item.principal, item.person
     assert person is not None  # noqa: S101 -- looked up before
@@ -156,7 +156,7 @@ def record_of(item: Outgoing, now_ms: int, version: int) -> bytes:
     )
 
 
-def copy_of(item: Outgoing, answer: Accepted, version: int) -> bytes:
+def copy_of(item: SendRequest, answer: Accepted, version: int) -> bytes:
     """Return the record that tells the sender's other devices, encoded."""
     frame, principal, person = item.frame, item.principal, item.person
     assert person is not None  # noqa: S101 -- looked up before

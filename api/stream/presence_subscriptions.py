@@ -23,7 +23,7 @@ class Follower(Protocol):
         ...
 
 
-class Watching:
+class PresenceSubscriptions:
     """The subscriptions of all streams."""
 
     def __init__(self, hosts: HostLinks) -> None:

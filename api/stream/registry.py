@@ -15,7 +15,7 @@ from api.identity.limits import Limits
 from api.identity.revocation import Revocations
 from api.identity.tokens import Principal, Tokens
 from api.sending.accept import Sender
-from api.stream.presence_subscriptions import Watching
+from api.stream.presence_subscriptions import PresenceSubscriptions
 from api.stream.socket import Receive, Send, Stream
 from roost import wire
 from roost.clock import Clock
@@ -27,7 +27,7 @@ _SPREAD_MS = 1_000
 _GOODBYE_S = 2.0
 
 
-class Collaborators(msgspec.Struct, frozen=True):
+class StreamCollaborators(msgspec.Struct, frozen=True):
     """What streams need."""
 
     tokens: Tokens
@@ -47,9 +47,9 @@ class Streams:
         ended: Streams ended by us, by code word; ``other`` for words without a close code of their own.
     """
 
-    def __init__(self, parts: Collaborators) -> None:
+    def __init__(self, parts: StreamCollaborators) -> None:
         self.sender, self.hosts, self.clock = parts.sender, parts.hosts, parts.clock
-        self.watching = Watching(parts.hosts)
+        self.subscriptions = PresenceSubscriptions(parts.hosts)
         self.opened = 0
         words = [code.word for code in CODES.values() if code.close is not None]
         self.ended: Counter[str] = Counter(dict.fromkeys([*words, "other"], 0))
@@ -59,7 +59,7 @@ class Streams:
         self._family_of: dict[Stream, str] = {}
         self._stopping = False
         parts.revocations.listen(self._revoked)
-        parts.hosts.on_presence(self.watching.heard, self.watching.linked)
+        parts.hosts.on_presence(self.subscriptions.heard, self.subscriptions.linked)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -128,7 +128,7 @@ class Streams:
         """The socket is closed."""
         self._all.discard(stream)
         self._unindex(stream)
-        self.watching.follow(stream, {})
+        self.subscriptions.follow(stream, {})
         self.hosts.remove(stream)
 
     async def mark_read(self, principal: Principal, peer: str, seq: int) -> None:

@@ -62,7 +62,7 @@ class Renew(Struct, frozen=True):
 
 
 class Submit(Struct, frozen=True):
-    """Accept this message; answer with `Session.answered` or `Session.refused`."""
+    """Accept this message; answer with `StreamSession.answered` or `StreamSession.refused`."""
 
     frame: wire.Send
 
@@ -102,7 +102,7 @@ Wait = Callable[[str, Principal, int], float]
 """Takes a token of the named limiter at a time: 0.0, or the seconds to wait."""
 
 
-class Session:
+class StreamSession:
     """One stream's rules.
 
     Attributes:

@@ -14,7 +14,7 @@ from msgspec import Raw
 from actors.rpc import messages as m
 from actors.rpc.link import Link
 from api.identity.tokens import Principal
-from api.sending.send_request import Outcome, Outgoing, SentIds
+from api.sending.send_request import Outcome, SendRequest, SentIds
 from api.stream import session as rules
 from roost import wire
 from roost.codes import CODES
@@ -64,7 +64,7 @@ class Stream:
         self._gone = False
         self._shut: rules.Shut | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.session = rules.Session(
+        self.session = rules.StreamSession(
             codec,
             streams.verify,
             streams.wait,
@@ -205,7 +205,7 @@ class Stream:
     def _submit(self, action: rules.Submit) -> None:
         principal = self.session.principal
         assert principal is not None  # noqa: S101 -- the session submits after the hello only
-        item = Outgoing(principal, action.frame, lambda outcome: self._answer(message_id, size, outcome))
+        item = SendRequest(principal, action.frame, lambda outcome: self._answer(message_id, size, outcome))
         item.ids = self._ids
         message_id, size = action.frame.id, item.size
         self._pending += 1
@@ -252,7 +252,7 @@ class Stream:
         except RoostError as exc:
             self.perform(self.session.failed("subscribe", exc))
         else:
-            self._streams.watching.follow(self, users)
+            self._streams.subscriptions.follow(self, users)
 
     # --- from the host ---
 

@@ -10,7 +10,7 @@ from api.identity.tokens import Principal
 from api.mailbox.progress import find_message, has_been_delivered
 from api.sending.accept import Sender
 from api.sending.admission import Reason
-from api.sending.send_request import Outgoing
+from api.sending.send_request import SendRequest
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.ids import shard_of
@@ -61,7 +61,7 @@ class PromptDirectory:
 class PromptSender(Sender):
     """The accept path; a send is a round of its own, done at once."""
 
-    def accept(self, item: Outgoing) -> None:
+    def accept(self, item: SendRequest) -> None:
         """Take one send through."""
         self._quick += 1
         finish(self._round([item]))

@@ -4,7 +4,7 @@ from typing import Any
 
 from actors.rpc import messages as m
 from api.identity.tokens import Principal
-from api.sending.send_request import Outcome, Outgoing
+from api.sending.send_request import Outcome, SendRequest
 from api.stream import session as rules
 from roost import wire
 from roost.codes import CODES
@@ -78,7 +78,7 @@ class Polling:
                 after = outcome.retry_after_s
                 self._emit(wire.Rejected(frame.id, outcome.code.word, outcome.detail, after))
 
-        self.gateway.sender.accept(Outgoing(self._who, frame, answer))
+        self.gateway.sender.accept(SendRequest(self._who, frame, answer))
 
     def _ask(self, make: Any) -> None:
         def replied(answer: m.Answer | None) -> None:

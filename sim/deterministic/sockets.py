@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from actors.rpc import messages as m
 from api.identity.tokens import Principal
-from api.sending.send_request import Outgoing
+from api.sending.send_request import SendRequest
 from api.stream import session as rules
 from api.stream.socket import Stream
 from roost import wire
@@ -74,7 +74,7 @@ class Streams:
     def index(self, _stream: Stream, _principal: Principal) -> None:
         """No session ends here."""
 
-    def submit(self, item: Outgoing) -> None:
+    def submit(self, item: SendRequest) -> None:
         """Take a send through at once."""
         self._gateway.sender.accept(item)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from storage.mongo.driver import ASCENDING
 from storage.mongo.part import Part
-from storage.records import Session
+from storage.records import TokenFamily
 
 
 class SessionsPart(Part):
@@ -17,18 +17,18 @@ class SessionsPart(Part):
         await self._sessions.index([("ended_at_ms", ASCENDING)])
         await self._sessions.index([("expires_at", ASCENDING)], ttl_s=0)
 
-    async def add_session(self, session: Session) -> None:
+    async def add_session(self, session: TokenFamily) -> None:
         document = msgspec.structs.asdict(session)
         document["_id"] = document.pop("family")
         document["expires_at"] = dt.datetime.fromtimestamp(session.expires_at_ms / 1000, dt.UTC)
         await self._sessions.insert(document)
 
-    async def session(self, family: str) -> Session | None:
+    async def session(self, family: str) -> TokenFamily | None:
         found = await self._sessions.one({"_id": family})
         if found is None:
             return None
         found["family"] = found.pop("_id")
-        return msgspec.convert(found, Session)
+        return msgspec.convert(found, TokenFamily)
 
     async def rotate_session(self, family: str, current: bytes, following: bytes, now_ms: int) -> bool:
         witness = {"_id": family, "current": current, "ended_at_ms": None}

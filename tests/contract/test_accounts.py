@@ -10,12 +10,12 @@ from roost.errors import Unavailable
 from storage.keyring import KeyRing, SealBroken
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
-from storage.records import NO_FLOOR, Block, Device, Session, User
+from storage.records import NO_FLOOR, Block, Device, TokenFamily, User
 from tests.real_servers import proxied
 
 ALICE = User("u-alice", "alice", "hash", "Alice", 1, phone="+4670111222", email="alice@example.org")
 PHONE = Device("u-alice", "PHONEPHONE", "Alice's phone", 5, push_provider="fcm", push_token="push-secret")
-SESSION = Session("fam", "u-alice", "PHONEPHONE", b"t0", None, 1, 1, 4_000_000_000_000)
+SESSION = TokenFamily("fam", "u-alice", "PHONEPHONE", b"t0", None, 1, 1, 4_000_000_000_000)
 
 
 def raw(mongo_url: str, database: str, collection: str) -> list[dict[str, Any]]:

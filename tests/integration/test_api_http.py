@@ -354,13 +354,13 @@ async def test_old_ids_are_looked_up_when_redis_has_forgotten(
     stored = False
     while not stored:
         stored = await world.store.exists((await me(bob))["user_id"], first[1]["seq"])
-    world.gateways[0].deps.sender.answers._recent.clear()
+    world.gateways[0].collaborators.sender.answers._recent.clear()
     await flush(redis_url)
     again = await alice.send(bob, b"one", message_id=message_id)
     assert again == first
     status, problem = await alice.send(bob, b"two", message_id=new_id(60_000))
     assert status == 202, problem
-    world.gateways[0].deps.sender.answers._recent.clear()
+    world.gateways[0].collaborators.sender.answers._recent.clear()
     await flush(redis_url)
     status, problem = await alice.send(bob, b"two", message_id=message_id)
     assert (status, problem["code"]) == (409, "id_reused")
@@ -383,7 +383,7 @@ async def test_a_gateway_without_a_map_says_so_when_asked_for_a_message(
 ) -> None:
     bob = await world.person()
     _, accepted = await alice.send(bob)
-    monkeypatch.setattr(world.gateways[0].deps.sequencer, "_bases", [])
+    monkeypatch.setattr(world.gateways[0].collaborators.sequencer, "_bases", [])
     status, problem = await alice.call("GET", f"/v1/messages/{accepted['id']}")
     assert (status, problem["code"]) == (503, "unavailable")
 
@@ -403,7 +403,7 @@ async def test_state_of_a_message(alice: Person, world: World) -> None:
     assert state["delivered_at_ms"] >= state["accepted_at_ms"]
     await bob.call("POST", "/v1/reads", {"peer": alice.username, "seq": accepted["seq"]}, expect=204)
     assert (await settled(alice, path, "read"))["read_at_ms"] > 0
-    world.gateways[0].deps.sender.answers._recent.clear()
+    world.gateways[0].collaborators.sender.answers._recent.clear()
     hinted = await alice.call("GET", f"{path}?to={bob.username}", expect=200)
     assert hinted["state"] == "read"
 

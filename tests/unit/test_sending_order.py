@@ -11,7 +11,7 @@ from api.identity.directory import Person
 from api.identity.tokens import Principal
 from api.sending.accept import Sender
 from api.sending.admission import Admission, Bounds
-from api.sending.send_request import Outcome, Outgoing
+from api.sending.send_request import Outcome, SendRequest
 from api.sending.sequence import Sequencer
 from roost import wire
 from roost.errors import Unavailable
@@ -96,7 +96,7 @@ class World:
         frame = wire.Send(message_id, "bob", NOW, "sealed.v1", {"PHONE00001": b"sealed"})
         principal = Principal(f"u-{device}", device, device, "family", NOW * 2, frozenset())
         self.sender.submit(
-            Outgoing(principal, frame, lambda outcome: self.answers[device].append((message_id, outcome)))
+            SendRequest(principal, frame, lambda outcome: self.answers[device].append((message_id, outcome)))
         )
 
     async def end(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from api.identity.tokens import Principal
 from api.stream import session as rules
-from api.stream.session import Session
+from api.stream.session import StreamSession
 from api.stream.socket import merged
 from roost import wire
 from roost.errors import RoostError
@@ -39,9 +39,9 @@ class Waits:
         return self.by_name.get(name, 0.0)
 
 
-def make(codec: str = wire.MSGPACK, by_header: Principal | None = None) -> tuple[Session, Waits]:
+def make(codec: str = wire.MSGPACK, by_header: Principal | None = None) -> tuple[StreamSession, Waits]:
     waits = Waits()
-    session = Session(wire.CODECS[codec], verify, waits, now_ms=NOW, spread_ms=7, by_header=by_header)
+    session = StreamSession(wire.CODECS[codec], verify, waits, now_ms=NOW, spread_ms=7, by_header=by_header)
     return session, waits
 
 
@@ -49,7 +49,7 @@ def pack(frame: wire.ClientFrame) -> bytes:
     return wire.CODECS[wire.MSGPACK].encode(frame)
 
 
-def live(cursor: int | None = None, stored: int = 40) -> tuple[Session, Waits]:
+def live(cursor: int | None = None, stored: int = 40) -> tuple[StreamSession, Waits]:
     session, waits = make()
     session.receive(pack(wire.Hello("good", cursor)), NOW)
     session.attached(stored, NOW)
