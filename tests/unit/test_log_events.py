@@ -18,6 +18,8 @@ def events() -> Iterator[tuple[str, str]]:
                         args=[ast.Constant(value=str(event)), *_],
                     ) if level in LEVELS:
                         yield f"{path.relative_to(ROOT)}:{node.lineno}", event
+                    case ast.Call(func=ast.Name(id="insist"), args=[_, ast.Constant(value=str(event)), *_]):
+                        yield f"{path.relative_to(ROOT)}:{node.lineno}", event
 
 
 def test_log_events_are_words_that_can_be_searched_for() -> None:
