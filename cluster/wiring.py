@@ -30,7 +30,7 @@ FETCH_WAIT_MS = 500
 
 def overseen(service: Service, settings: Settings, role: str, name: str, store: MongoStore) -> Service:
     """Return the same service with what every role has: metrics, and an end when another has its place."""
-    return exported(fenced(service, name, store, lambda: os._exit(1)), settings, role, name)
+    return exported(fenced(service, name, store.cluster, lambda: os._exit(1)), settings, role, name)
 
 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:

@@ -262,7 +262,7 @@ class TokenFamily(Struct, frozen=True):
     ended_at_ms: int | None = None
 
 
-class Dead(Struct, frozen=True):
+class DeadLetter(Struct, frozen=True):
     """A record that could not be handled, with the reason; also written to ``mailbox.dead``."""
 
     topic: str

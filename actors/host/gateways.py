@@ -117,7 +117,7 @@ class FromGateways(HostState):
 
     async def _refresh(self, user: str, token: object) -> None:
         accounts, devices = await asyncio.gather(
-            self._store.users_by_id([user]), self._store.devices_of([user])
+            self._store.accounts.users_by_id([user]), self._store.accounts.devices_of([user])
         )
         if user in accounts and user in self._residents:
             self._post(user, ev.Refreshed(token, accounts[user], tuple(devices.get(user, ()))))

@@ -23,7 +23,7 @@ from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from storage.ports import Cache, LogWriter, Store
-from storage.records import Dead
+from storage.records import DeadLetter
 from storage.topics import MAILBOX, MAILBOX_DEAD
 from telemetry import metrics
 
@@ -133,17 +133,17 @@ class HostState:
     def _poison(self, shard: Shard, offset: int, value: bytes, reason: str) -> None:
         log.error("poison_record", shard=shard.number, offset=offset, reason=reason)
         metrics.POISON_RECORDS.inc()
-        dead = Dead(MAILBOX, shard.number, offset, reason, value, self._clock())
-        self._spawn(self._bury(dead, Ticket(shard.offsets, offset)))
+        letter = DeadLetter(MAILBOX, shard.number, offset, reason, value, self._clock())
+        self._spawn(self._keep_dead_letter(letter, Ticket(shard.offsets, offset)))
 
-    async def _bury(self, dead: Dead, ticket: Ticket) -> None:
+    async def _keep_dead_letter(self, letter: DeadLetter, ticket: Ticket) -> None:
         """Keep the record where people find it, and only then go past it."""
-        await self._insist(lambda: self._store.bury([dead]))
-        await self._insist(lambda: self._append_dead(dead))
+        await self._insist(lambda: self._store.cluster.keep_dead_letters([letter]))
+        await self._insist(lambda: self._append_dead_letter(letter))
         self._finished([ticket])
 
-    async def _append_dead(self, dead: Dead) -> None:
-        [result] = await self._log.append(MAILBOX_DEAD, [(0, msg.encode(dead))])
+    async def _append_dead_letter(self, letter: DeadLetter) -> None:
+        [result] = await self._log.append(MAILBOX_DEAD, [(0, msg.encode(letter))])
         if isinstance(result, Exception):
             raise result
 

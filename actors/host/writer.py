@@ -315,7 +315,7 @@ class Writer:
         while left > 0:
             batch = self._first_entries(left)
             with metrics.STORE_WRITE_SECONDS.time():
-                await self._store.insert([document for document, _ in batch])
+                await self._store.mailboxes.insert([document for document, _ in batch])
             metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))
             if traces.tracer is not None:
                 for each, _ in batch:
@@ -340,7 +340,7 @@ class Writer:
         await self._write_floors()
         if not self._rows_out:  # else the last write failed: the same rows again
             self._rows_out, self._rows = self._rows, {}
-        await self._store.put_conversations([waiting.row for waiting in self._rows_out.values()])
+        await self._store.conversations.put([waiting.row for waiting in self._rows_out.values()])
         written, self._rows_out = self._rows_out, {}
         self._finished([ticket for waiting in written.values() for ticket in waiting.tickets])
         self._answer(token for waiting in written.values() for token in waiting.tokens)
@@ -351,7 +351,7 @@ class Writer:
         if not self._floors:
             return
         written = {key: structs.replace(waiting) for key, waiting in self._floors.items()}
-        await self._store.raise_floors({key: waiting.seq for key, waiting in written.items()})
+        await self._store.accounts.raise_floors({key: waiting.seq for key, waiting in written.items()})
         for key, waiting in written.items():
             if self._floors[key].seq == waiting.seq:
                 del self._floors[key]
@@ -429,12 +429,12 @@ class Writer:
             # Redis holds nothing that is not elsewhere: a pending wake-up ends with its TTL.
             log.warning("cache_write_dropped", reason=exc.detail)
         if seen:
-            await self._store.touch_users(seen)
+            await self._store.accounts.touch_users(seen)
 
     async def _write_blocks(self) -> None:
         while self._blocks:
             effect = self._blocks[0]
-            await self._store.set_block(effect.block)
+            await self._store.accounts.set_block(effect.block)
             self._blocks.pop(0)
             self._answer([effect.token])
 
@@ -445,7 +445,9 @@ class Writer:
             return
         self._settled_out = settled
         try:
-            await self._store.put_cursors([Cursor(u, d, mark.seq) for (u, d), mark in settled.items()])
+            await self._store.mailboxes.put_cursors(
+                [Cursor(u, d, mark.seq) for (u, d), mark in settled.items()]
+            )
         except Unavailable:
             for key, mark in settled.items():
                 self._settle(key, mark)

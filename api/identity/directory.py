@@ -91,7 +91,7 @@ class Directory:
         """Return a user's name by id."""
         name = self._names.get(user)
         if name is None:
-            users = await self._store.users_by_id([user])
+            users = await self._store.accounts.users_by_id([user])
             return users[user].username if user in users else None
         return name
 
@@ -121,10 +121,10 @@ class Directory:
 
     async def _load(self, username: str) -> Person | None:
         epoch = self._epoch
-        user = await self._store.user_by_name(username)
+        user = await self._store.accounts.user_by_name(username)
         if user is None:
             return None
-        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         found = person_of(user, devices)
         # A change that was announced while we read may not be in what we read.
         if epoch == self._epoch:

@@ -142,9 +142,9 @@ class Changes:
     async def _receivers(self, announcement: "_Announcement") -> set[str]:
         user = announcement.user
         rows, senders, devices = await asyncio.gather(
-            self._store.conversations(user),
-            self._store.summary(user, _SENDERS),
-            self._store.devices_of([user]),
+            self._store.conversations.of_user(user),
+            self._store.mailboxes.summary(user, _SENDERS),
+            self._store.accounts.devices_of([user]),
         )
         receivers = {row.peer for row in rows} | senders.keys()
         if any(each.device != announcement.device for each in devices.get(user, [])):

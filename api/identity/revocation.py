@@ -45,7 +45,7 @@ class Revocations:
     async def reload(self) -> None:
         """Read the truth: after a (re)connection, and now and then while there is none."""
         since = self._clock() - self._kept_ms
-        for family in await self._store.sessions_ended_since(since):
+        for family in await self._store.sessions.ended_since(since):
             self.add(family)
         for family in [family for family, at_ms in self._ended.items() if at_ms < since]:
             del self._ended[family]

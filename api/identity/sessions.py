@@ -76,7 +76,9 @@ class Sessions:
         if user is None or not matches:
             raise RoostError("bad_credentials", "Username or password is wrong.")
         if self._parts.passwords.is_outdated(user.password_hash):
-            await self._store.set_password_hash(user.user_id, await self._parts.passwords.hash(password))
+            await self._store.accounts.set_password_hash(
+                user.user_id, await self._parts.passwords.hash(password)
+            )
         if device_id is None:
             device_id = await self._new_device(user, name)
         else:
@@ -96,7 +98,7 @@ class Sessions:
             raise RoostError("unauthenticated", "This is no refresh token.") from exc
         session = await self._living(token)
         given, now = _hash(token), self._parts.clock()
-        if given == session.current and not await self._store.rotate_session(
+        if given == session.current and not await self._store.sessions.rotate(
             session.family, given, _hash(following), now
         ):
             session = await self._living(token)  # somebody else used it in the same moment
@@ -112,7 +114,7 @@ class Sessions:
 
     async def end(self, user: str, device: str | None) -> None:
         """End the sessions of a device (of all devices if None), here and on every gateway."""
-        for family in await self._store.end_sessions(user, device, self._parts.clock()):
+        for family in await self._store.sessions.end(user, device, self._parts.clock()):
             self._parts.revocations.add(family)
             try:
                 await self._parts.cache.publish("revoked", family)
@@ -121,7 +123,7 @@ class Sessions:
                 log.warning("revocation_not_published", family=family)
 
     async def _living(self, token: str) -> TokenFamily:
-        session = await self._store.session(token.split(".")[1])
+        session = await self._store.sessions.get(token.split(".")[1])
         if session is None:
             raise RoostError("unauthenticated", "This is no refresh token of ours.")
         if session.ended_at_ms is not None:
@@ -131,20 +133,20 @@ class Sessions:
         return session
 
     async def _new_device(self, user: User, name: str) -> str:
-        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         if len(devices) >= _DEVICES_MAX:
             raise RoostError("too_large", f"An account has at most {_DEVICES_MAX} devices; remove one first.")
-        latest = await self._store.latest(user.user_id, SEQ_LIMIT, 1)
+        latest = await self._store.mailboxes.latest(user.user_id, SEQ_LIMIT, 1)
         device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))
         from_seq = latest[0].seq if latest else 0
         now, floor = self._parts.clock(), NO_FLOOR if devices else 0
         device = Device(user.user_id, device_id, name, now, from_seq=from_seq, floor=floor)
-        await self._store.add_device(device)
+        await self._store.accounts.add_device(device)
         await self._parts.changes.refresh(user.user_id)
         return device_id
 
     async def _known_device(self, user: User, device_id: str) -> None:
-        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         if not is_device_id(device_id) or all(device.device != device_id for device in devices):
             raise RoostError("unknown_device", "This account has no such device; log in without device_id.")
         await self.end(user.user_id, device_id)
@@ -153,13 +155,13 @@ class Sessions:
         family, now = str(uuid.uuid4()), self._parts.clock()
         token = first_refresh(family)
         expires = now + self._parts.refresh_ttl_ms
-        await self._store.add_session(
+        await self._store.sessions.add(
             TokenFamily(family, user.user_id, device_id, _hash(token), None, now, now, expires)
         )
         return self._granted(user, device_id, family, token)
 
     async def _grant(self, session: TokenFamily, token: str) -> Granted:
-        user = (await self._store.users_by_id([session.user])).get(session.user)
+        user = (await self._store.accounts.users_by_id([session.user])).get(session.user)
         if user is None:
             raise RoostError("revoked", "The account is gone.")
         return self._granted(user, session.device, session.family, token)

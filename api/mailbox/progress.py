@@ -11,7 +11,7 @@ from storage.records import MailboxDocument, MessageRecord, decode_record
 
 async def find_message(store: Store, sender: str, to: str, message_id: str) -> MailboxDocument | None:
     """Return the entry of a sender's message in the recipient's mailbox; user ids name both."""
-    stored = await store.find_causes(to, [message_id], SEQ_LIMIT)
+    stored = await store.mailboxes.find_causes(to, [message_id], SEQ_LIMIT)
     return next((each for each in stored.values() if each.sender == sender), None)
 
 
@@ -31,8 +31,8 @@ async def has_been_delivered(store: Store, sender: str, to: str, message_id: str
     record = decode_record(document.record) if document is not None else None
     if document is None or not isinstance(record, MessageRecord):
         return False
-    cursors = (await store.cursors_of([to])).get(to, {})
+    cursors = (await store.mailboxes.cursors_of([to])).get(to, {})
     if not any(cursors.get(device, 0) >= document.seq for device in record.payloads):
         return False
-    blocks = (await store.blocks_of([to])).get(to, [])
+    blocks = (await store.accounts.blocks_of([to])).get(to, [])
     return not any(block.peer == sender and block.until_seq is None for block in blocks)

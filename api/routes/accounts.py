@@ -32,7 +32,7 @@ async def create_account(body: NewAccount, request: Request, collaborators: With
     except ValueError as exc:
         raise RoostError("invalid", f"body.username: {exc}.") from exc
     await collaborators.limits.check("accounts_by_address", address_of_client(request))
-    if await collaborators.store.user_by_name(username) is not None:
+    if await collaborators.store.accounts.user_by_name(username) is not None:
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     user = User(
         user_id=str(uuid.uuid4()),
@@ -43,7 +43,7 @@ async def create_account(body: NewAccount, request: Request, collaborators: With
         phone=body.phone,
         email=body.email,
     )
-    if not await collaborators.store.add_user(user):
+    if not await collaborators.store.accounts.add_user(user):
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     return Account(user_id=user.user_id, username=username)
 
@@ -59,7 +59,7 @@ async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedB
         username = ""
     await collaborators.limits.check("logins_by_address", address_of_client(request))
     await collaborators.limits.check("logins_by_user", username)
-    user = await collaborators.store.user_by_name(username) if username else None
+    user = await collaborators.store.accounts.user_by_name(username) if username else None
     name = body.device.name if body.device is not None else ""
     granted = await collaborators.sessions.log_in(user, body.password, body.device_id, name)
     return _body(granted)
@@ -82,7 +82,7 @@ async def refresh(body: RefreshRequest, collaborators: With) -> GrantedBody:
 async def log_out(caller: Caller, collaborators: With) -> Response:
     """End this device's session everywhere and drop its push token."""
     await collaborators.sessions.end(caller.user, caller.device)
-    if await collaborators.store.drop_push_token(caller.user, caller.device, None):
+    if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
         await collaborators.changes.refresh(caller.user)
     return Response(status_code=204)
 
@@ -96,7 +96,7 @@ async def signing_keys(collaborators: With) -> dict[str, Any]:
 @router.get("/v1/me", responses=responses("unauthenticated", "revoked", "rate_limited"))
 async def my_profile(caller: Caller, collaborators: With) -> Profile:
     """One's own profile and settings."""
-    user = (await collaborators.store.users_by_id([caller.user])).get(caller.user)
+    user = (await collaborators.store.accounts.users_by_id([caller.user])).get(caller.user)
     if user is None:
         raise RoostError("revoked", "The account is gone.")
     return _profile(user, caller.device)
@@ -108,7 +108,7 @@ async def change_profile(body: ProfileChange, caller: Caller, collaborators: Wit
     changes = body.model_dump(exclude_none=True)
     if not changes:
         return await my_profile(caller, collaborators)
-    user = await collaborators.store.update_profile(caller.user, changes)
+    user = await collaborators.store.accounts.update_profile(caller.user, changes)
     if user is None:
         raise RoostError("revoked", "The account is gone.")
     await collaborators.changes.refresh(caller.user)

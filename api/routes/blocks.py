@@ -17,7 +17,7 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
 @router.get("/v1/blocks", responses=responses(*_MINE))
 async def list_blocks(caller: Caller, collaborators: With) -> BlockList:
     """Whom one has blocked."""
-    blocks = (await collaborators.store.blocks_of([caller.user])).get(caller.user, [])
+    blocks = (await collaborators.store.accounts.blocks_of([caller.user])).get(caller.user, [])
     return BlockList(blocks=sorted(block.peer_name for block in blocks if block.until_seq is None))
 
 

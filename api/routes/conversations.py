@@ -24,7 +24,9 @@ async def list_conversations(caller: Caller, collaborators: With) -> Conversatio
     unstored = await recent(collaborators.hosts, caller.user)
     rows = await unstored.conversations(collaborators.store, caller.user)
     summary = await unstored.summary(collaborators.store, caller.user, _SUMMARY)
-    strangers = await collaborators.store.users_by_id([sender for sender in summary if sender not in rows])
+    strangers = await collaborators.store.accounts.users_by_id(
+        [sender for sender in summary if sender not in rows]
+    )
     for user in strangers.values():
         rows[user.user_id] = Conversation(caller.user, user.user_id, user.username)
     listed = [_info(row, summary.get(row.peer, [])) for row in rows.values()]

@@ -14,7 +14,7 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
 @router.get("/v1/devices", responses=responses(*_MINE))
 async def list_devices(caller: Caller, collaborators: With) -> DeviceList:
     """One's own devices, oldest first."""
-    devices = (await collaborators.store.devices_of([caller.user])).get(caller.user, [])
+    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     return DeviceList(
         devices=[
             DeviceInfo(
@@ -33,12 +33,12 @@ async def list_devices(caller: Caller, collaborators: With) -> DeviceList:
 @router.delete("/v1/devices/{device_id}", status_code=204, responses=responses(*_MINE, "unknown_device"))
 async def remove_device(device_id: str, caller: Caller, collaborators: With) -> Response:
     """Remove a device: its sessions end, its streams close, its keys are gone."""
-    devices = (await collaborators.store.devices_of([caller.user])).get(caller.user, [])
+    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     device = next((device for device in devices if device.device == device_id), None)
     if device is None:
         raise RoostError("unknown_device", "You have no such device.")
     await collaborators.sessions.end(caller.user, device_id)
-    removed = await collaborators.store.remove_device(caller.user, device_id)
+    removed = await collaborators.store.accounts.remove_device(caller.user, device_id)
     if removed and device.keys is not None:
         await collaborators.changes.keys(caller.user, caller.username, device_id, "removed")
     else:
@@ -49,7 +49,9 @@ async def remove_device(device_id: str, caller: Caller, collaborators: With) -> 
 @router.put("/v1/devices/current/push", status_code=204, responses=responses(*_MINE, "unknown_device"))
 async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -> Response:
     """Say where this device can be woken."""
-    if not await collaborators.store.set_push_token(caller.user, caller.device, body.provider, body.token):
+    if not await collaborators.store.accounts.set_push_token(
+        caller.user, caller.device, body.provider, body.token
+    ):
         raise RoostError("unknown_device", "This device was removed.")
     await collaborators.changes.refresh(caller.user)
     return Response(status_code=204)
@@ -58,6 +60,6 @@ async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -
 @router.delete("/v1/devices/current/push", status_code=204, responses=responses(*_MINE))
 async def drop_push_token(caller: Caller, collaborators: With) -> Response:
     """Wake this device no more."""
-    if await collaborators.store.drop_push_token(caller.user, caller.device, None):
+    if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
         await collaborators.changes.refresh(caller.user)
     return Response(status_code=204)

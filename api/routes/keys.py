@@ -37,7 +37,7 @@ async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> 
     await _check_room(collaborators, caller, len(one_time))
     await _store(collaborators, caller, body)
     return KeyCounts(
-        one_time_key_counts=await collaborators.store.one_time_key_counts(caller.user, caller.device)
+        one_time_key_counts=await collaborators.store.keys.one_time_key_counts(caller.user, caller.device)
     )
 
 
@@ -69,7 +69,7 @@ async def claim_keys(body: KeysClaim, caller: Caller, collaborators: With) -> Ke
         claimed[address] = {}
         for device, algorithm in body.one_time_keys[address].items():
             await collaborators.limits.check("claims", f"{caller.user}|{people[name].user}")
-            key = await collaborators.store.claim_one_time_key(people[name].user, device, algorithm)
+            key = await collaborators.store.keys.claim_one_time_key(people[name].user, device, algorithm)
             if key is not None:
                 claimed[address][device] = {key[0]: key[1]}
     return KeysClaimed(one_time_keys=claimed, failures=failures)
@@ -96,7 +96,7 @@ def _ours(
 
 
 async def _stored_keys(collaborators: Collaborators, caller: Principal) -> dict[str, Any]:
-    devices = (await collaborators.store.devices_of([caller.user])).get(caller.user, [])
+    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     keys = next((device.keys for device in devices if device.device == caller.device), None)
     if keys is None:
         raise RoostError("invalid", "Upload this device's device_keys first, or together with the others.")
@@ -106,7 +106,7 @@ async def _stored_keys(collaborators: Collaborators, caller: Principal) -> dict[
 async def _check_room(collaborators: Collaborators, caller: Principal, more: int) -> None:
     if more == 0:
         return
-    counts = await collaborators.store.one_time_key_counts(caller.user, caller.device)
+    counts = await collaborators.store.keys.one_time_key_counts(caller.user, caller.device)
     if sum(counts.values()) + more > _STORED_MAX:
         raise RoostError("too_large", f"A device keeps at most {_STORED_MAX} one-time keys.")
 
@@ -114,7 +114,7 @@ async def _check_room(collaborators: Collaborators, caller: Principal, more: int
 async def _store(collaborators: Collaborators, caller: Principal, body: KeysUpload) -> None:
     conflict = RoostError("key_conflict", "A key with this id is there with other bytes; make a new id.")
     if body.device_keys is not None:
-        outcome = await collaborators.store.put_device_keys(caller.user, caller.device, body.device_keys)
+        outcome = await collaborators.store.keys.put_device_keys(caller.user, caller.device, body.device_keys)
         if outcome == "unknown":
             raise RoostError("unknown_device", "This device was removed.")
         if outcome == "conflict":
@@ -122,7 +122,7 @@ async def _store(collaborators: Collaborators, caller: Principal, body: KeysUplo
         if outcome == "added":
             await collaborators.changes.keys(caller.user, caller.username, caller.device, "added")
     for keys, fallback in ((body.one_time_keys, False), (body.fallback_keys, True)):
-        if keys and not await collaborators.store.add_one_time_keys(
+        if keys and not await collaborators.store.keys.add_one_time_keys(
             caller.user, caller.device, keys, fallback=fallback
         ):
             raise conflict

@@ -94,7 +94,7 @@ async def _find(
     if to is not None:
         person = await known(collaborators, to)
         return await _find_in(collaborators, caller, message_id, person.user, person.username)
-    rows = await collaborators.store.conversations(caller.user)
+    rows = await collaborators.store.conversations.of_user(caller.user)
     rows.sort(key=lambda row: row.receipt_seq, reverse=True)
     for start in range(0, min(len(rows), _PEERS_ASKED), _PEERS_AT_ONCE):
         some = rows[start : start + _PEERS_AT_ONCE]
@@ -144,9 +144,9 @@ async def _progress(
 
 async def _is_stored(collaborators: Collaborators, to: str, seq: int) -> bool:
     """Say whether the record was handled. Not whether the entry exists: that would show a block."""
-    states = await collaborators.store.log_states()
+    states = await collaborators.store.cluster.log_states()
     state = states.get(shard_of(to, collaborators.sequencer.shards))
-    return (state is not None and state.handled(seq)) or await collaborators.store.exists(to, seq)
+    return (state is not None and state.handled(seq)) or await collaborators.store.mailboxes.exists(to, seq)
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

@@ -252,7 +252,7 @@ class Sender:
         return [item for item in items if not item.answered]
 
     async def _look_in_store(self, user: str, items: list[SendRequest]) -> None:
-        stored = await self._store.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
+        stored = await self._store.mailboxes.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
         for item in items:
             document = stored.get(item.key)
             if document is not None:

@@ -149,12 +149,12 @@ class Sequencer:
         shard = shard_of(user, self.shards)
         if seq >= self._bases[shard] or (shard in states and states[shard].handled(seq)):
             return True
-        return await self._store.exists(user, seq)
+        return await self._store.mailboxes.exists(user, seq)
 
     async def resync(self) -> dict[int, LogState]:
         """Read the bases from the store, and return all that it says of the log."""
         self.resyncs += 1
-        states = await self._store.log_states()
+        states = await self._store.cluster.log_states()
         for shard, state in states.items():
             if shard < len(self._bases):
                 self._raise(shard, state.base)

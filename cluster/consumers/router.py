@@ -182,7 +182,7 @@ class Router:
         """
         if not shards:
             return {}
-        states = await self._store.log_states()
+        states = await self._store.cluster.log_states()
         for shard in shards:
             if shard not in states or states[shard].base != view.bases[shard]:
                 raise Unavailable(f"The map and the store name different bases for shard {shard}.")
@@ -263,7 +263,7 @@ class Router:
         """
         asked_s = self._now_s()
         try:
-            states = await self._store.log_states()
+            states = await self._store.cluster.log_states()
         except Unavailable:
             for lane in self._lanes.values():
                 lane.seek, lane.stash = True, []
@@ -420,7 +420,7 @@ class Router:
         for lane, stored in news:
             by_base.setdefault(lane.base, {})[lane.shard] = stored
         for base, stored_by_shard in by_base.items():
-            await self._store.raise_stored(base, stored_by_shard)
+            await self._store.cluster.raise_stored(base, stored_by_shard)
         for lane, stored in news:
             lane.committed = max(lane.committed, stored)
 

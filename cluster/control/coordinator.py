@@ -71,9 +71,9 @@ class Coordinator:
             "gateway": cluster.gateways,
             "pusher": cluster.pushers,
         }
-        self._seating = Seating(counts, store, self._crew, self._keeper, machines)
+        self._seating = Seating(counts, store.cluster, self._crew, self._keeper, machines)
         self._spares = Spares(cluster.spares, here.id, self._spare, self._seating.is_open, self._traded)
-        self._log = LogKeeper(store, admin, settings.first_shards, self._crew, clock.now_ms)
+        self._log = LogKeeper(store.cluster, admin, settings.first_shards, self._crew, clock.now_ms)
         self._staff = Staffing(self._crew, self._seating, self._decide, self._log, self._spares.leave)
         self._map = ShardMap(0, (), (), ())
         self._view: ClusterView | None = None
@@ -217,7 +217,7 @@ class Coordinator:
         while True:
             try:
                 await self._store.prepare()
-                self._map = await self._store.shard_map() or self._map
+                self._map = await self._store.cluster.shard_map() or self._map
                 await self._log.open()
                 drawn = self._map
                 await self._seating.open({*drawn.hosts, *drawn.routers, *drawn.pushers})
@@ -290,9 +290,9 @@ class Coordinator:
             records=view.records,
             since=view.since,
         )
-        if not await self._store.put_shard_map(drawn):
+        if not await self._store.cluster.put_shard_map(drawn):
             # Another life of ours was faster, or the reply to our own write was lost: go on from there.
-            self._map = await self._store.shard_map() or self._map
+            self._map = await self._store.cluster.shard_map() or self._map
             self._changed.set()
             return
         before = self._owners(view.shards)
@@ -350,7 +350,7 @@ class Coordinator:
     def _trimmer(self) -> Trimmer:
         keep = self._settings.log
         clock_s = asyncio.get_running_loop().time
-        return Trimmer(self._store, self._admin, keep.keep_mb * 2**20, keep.keep_s, clock_s)
+        return Trimmer(self._store.cluster, self._admin, keep.keep_mb * 2**20, keep.keep_s, clock_s)
 
     async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
         while True:

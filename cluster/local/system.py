@@ -182,7 +182,7 @@ class System:
         try:
             while True:
                 try:
-                    await log_start.renumber(store, admin, now_ms)
+                    await log_start.renumber(store.cluster, admin, now_ms)
                 except Unavailable as exc:
                     if asyncio.get_running_loop().time() > deadline:
                         raise

@@ -159,6 +159,6 @@ class Gateway:
             state = "read" if marks.read_seq >= seq else "delivered"
         elif finish(has_been_delivered(cast("Any", self._store), sender, to, message_id)):
             state = "delivered"
-        elif log.handled(seq) or finish(self._store.exists(to, seq)):
+        elif log.handled(seq) or finish(self._store.mailboxes.exists(to, seq)):
             state = "stored"
         return {"id": message_id, "to": to, "seq": seq, "state": state}

@@ -63,13 +63,13 @@ class Lookups(Activation):
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         loaded: dict[str, ev.Loaded] = {}
         for user, floor in floors.items():
-            accounts = await self._store.users_by_id([user])
-            devices = await self._store.devices_of([user])
-            cursors = await self._store.cursors_of([user])
-            blocks = await self._store.blocks_of([user])
-            rows = await self._store.conversations_of([user])
+            accounts = await self._store.accounts.users_by_id([user])
+            devices = await self._store.accounts.devices_of([user])
+            cursors = await self._store.mailboxes.cursors_of([user])
+            blocks = await self._store.accounts.blocks_of([user])
+            rows = await self._store.conversations.of_users([user])
             after = tail_after(cursors[user], floor)
-            tail = await self._store.tail(user, after, floor, RECENT)
+            tail = await self._store.mailboxes.tail(user, after, floor, RECENT)
             loaded[user] = ev.Loaded(
                 user=accounts[user],
                 devices=tuple(devices[user]),
@@ -91,8 +91,8 @@ class Lookups(Activation):
         self, user: str, after: int, upto: int, limit: int
     ) -> tuple[tuple[ev.Item, ...], int, bool]:
         """Read stored entries; the rows after the documents, as it may happen."""
-        documents = await self._store.range(user, after, upto, limit)
-        rows = await self._store.receipts_after(user, after, upto)
+        documents = await self._store.mailboxes.range(user, after, upto, limit)
+        rows = await self._store.conversations.receipts_after(user, after, upto)
         through = documents[-1].seq if len(documents) >= limit else upto
         items = [_item(document) for document in documents]
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
@@ -263,8 +263,8 @@ class Host(Inboxes, FromLinks):
         return self._actor(loaded)
 
     async def _refresh(self, user: str, token: object) -> None:
-        accounts = await self._insist(lambda: self._store.users_by_id([user]))
-        devices = await self._insist(lambda: self._store.devices_of([user]))
+        accounts = await self._insist(lambda: self._store.accounts.users_by_id([user]))
+        devices = await self._insist(lambda: self._store.accounts.devices_of([user]))
         if user in self._residents:
             self._post(user, ev.Refreshed(token, accounts[user], tuple(devices[user])))
         else:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
-from storage.mongo.part import Part, row_id
 
 _FREE: Final = "free"
 _FALLBACK: Final = "fallback"
@@ -22,10 +22,14 @@ _TOMBSTONE_S: Final = 90 * 24 * 3600
 """How long the id of a used key is remembered: longer than any client keeps an upload in hand."""
 
 
-class KeysPart(Part):
+class MongoKeys:
     """Implements ``storage.ports.Keys``."""
 
-    async def prepare_keys(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self._devices = database["devices"]
+        self._one_time_keys = database["one_time_keys"]
+
+    async def prepare(self) -> None:
         await self._one_time_keys.index(
             [("owner", ASCENDING), ("algorithm", ASCENDING), ("state", ASCENDING)]
         )

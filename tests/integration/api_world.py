@@ -277,7 +277,7 @@ async def _built(
 
     own = store()
     await own.prepare()
-    await own.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
+    await own.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
     host = ActorHost(
         "host-0", store(url=urls.hosts_mongo), cache(), await writer(), keyring.cluster_secret, now_ms
     )

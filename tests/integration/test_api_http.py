@@ -353,7 +353,7 @@ async def test_old_ids_are_looked_up_when_redis_has_forgotten(
     await bob.call("GET", f"/v1/sync?cursor={first[1]['seq'] - 1}&wait_s=10", expect=200)
     stored = False
     while not stored:
-        stored = await world.store.exists((await me(bob))["user_id"], first[1]["seq"])
+        stored = await world.store.mailboxes.exists((await me(bob))["user_id"], first[1]["seq"])
     world.gateways[0].collaborators.sender.answers._recent.clear()
     await flush(redis_url)
     again = await alice.send(bob, b"one", message_id=message_id)
@@ -453,9 +453,11 @@ async def test_what_is_in_memory_only_is_shown(mongo_url: str, redis_url: str) -
         assert ([each["seq"] for each in first["messages"]], first["more"]) == (seqs[:1:-1], True)
         rest = await dave.call("GET", f"{path}?before={seqs[2]}", expect=200)
         assert ([each["seq"] for each in rest["messages"]], rest["more"]) == (seqs[1::-1], False)
-        account = await world.store.user_by_name(dave.username)
+        account = await world.store.accounts.user_by_name(dave.username)
         assert account is not None
-        assert await world.store.range(account.user_id, 0, SEQ_LIMIT - 1, 10) == [], "it was in memory only"
+        assert await world.store.mailboxes.range(account.user_id, 0, SEQ_LIMIT - 1, 10) == [], (
+            "it was in memory only"
+        )
 
 
 async def test_a_block_does_not_show_when_the_numbers_begin_anew(mongo_url: str, redis_url: str) -> None:
@@ -466,8 +468,10 @@ async def test_a_block_does_not_show_when_the_numbers_begin_anew(mongo_url: str,
         paths = [f"/v1/messages/{accepted['id']}" for _, accepted in sent]
         for path in paths:
             await settled(carol, path, "stored")
-        states = await world.store.log_states()
-        await world.store.put_log_states([raised(state, state.stored, 0) for state in states.values()])
+        states = await world.store.cluster.log_states()
+        await world.store.cluster.put_log_states(
+            [raised(state, state.stored, 0) for state in states.values()]
+        )
         for path, (_, accepted), peer in zip(paths, sent, (dave, erin), strict=True):
             state = await carol.call("GET", path, expect=200)
             assert (state["state"], state["seq"]) == ("stored", accepted["seq"])

@@ -109,7 +109,7 @@ async def test_a_gateway_that_hears_nothing_reads_what_ended(world: World) -> No
     alice = await world.person(keys=False)
     await alice.call("GET", "/v1/me", expect=200, gateway=1)
     store = world.gateways[0].collaborators.store
-    (family,) = await store.end_sessions(
+    (family,) = await store.sessions.end(
         alice.tokens["user_id"], alice.device, world.gateways[0].collaborators.clock()
     )
     revocations = world.gateways[1].collaborators.revocations

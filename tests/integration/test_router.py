@@ -156,7 +156,7 @@ async def world(
     server, address = await serve(HOST, 0, host, msg.decode_to_host, secret=SECRET)
     router = Router("router-1", reader, store, SECRET)
     found = World(admin, store, writer, router, host, address, None)  # type: ignore[arg-type] -- needs the world
-    found.keeper = LogKeeper(store, admin, SHARDS, found, now_ms)
+    found.keeper = LogKeeper(store.cluster, admin, SHARDS, found, now_ms)
     await found.keeper.open()
     await router.start()
     await found.publish()
@@ -214,7 +214,7 @@ async def test_a_commit_that_a_renewal_overtakes_says_nothing_of_the_new_log(
     await renewed_and_used(world)
     go_on.set()
     await asyncio.sleep(INSIDE_S)
-    states = await world.store.log_states()
+    states = await world.store.cluster.log_states()
     assert {state.base for state in states.values()} == set(world.keeper.bases)
     assert all(state.stored <= 3 for state in states.values()), states
 

@@ -50,7 +50,7 @@ class World:
             self.writer.document(entry, Ticket(self.offsets, number))
 
     async def documents(self) -> int:
-        return len(await self.store._mailbox.many({"u": "bob", "s": {"$gt": -1}}))
+        return len(await self.store.mailboxes._mailbox.many({"u": "bob", "s": {"$gt": -1}}))
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_neighbours_that_were_collected_are_one_document(world: World) -> 
         while world.offsets.stored < 4:
             await asyncio.sleep(0.01)
     assert await world.documents() == 1
-    assert [each.seq for each in await world.store.range("bob", -1, 10, 10)] == [0, 1, 2, 3]
+    assert [each.seq for each in await world.store.mailboxes.range("bob", -1, 10, 10)] == [0, 1, 2, 3]
 
 
 async def test_a_read_mark_is_answered_when_its_receipt_is_in_the_log_too(
@@ -96,7 +96,7 @@ async def test_a_read_mark_is_answered_when_its_receipt_is_in_the_log_too(
     world.writer.row(Conversation("bob", "alice", "alice", my_read_seq=7), None, "token")
     world.writer.receipt(ReceiptRecord("alice", "", "bob", "bob", 7, 7, 0), None, "token")
     async with asyncio.timeout(10):
-        while not await store.conversations("bob"):
+        while not await store.conversations.of_user("bob"):
             await asyncio.sleep(0.01)
     assert not world.answered, "the row is stored, and the peer would never hear of it"
     log.resume()

@@ -11,7 +11,7 @@ from cluster.control.growth import NotGrown
 from cluster.control.log_lifecycle import LogKeeper, LogRefused
 from cluster.control.log_numbers import BASE_STEP, FIRST_BASE
 from roost.errors import Unavailable
-from storage.records import Dead, LogState, Roster, ShardMap
+from storage.records import DeadLetter, LogState, Roster, ShardMap
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000
@@ -91,7 +91,7 @@ class World:
     async def put_roster(self, roster: Roster) -> None:
         raise NotImplementedError
 
-    async def bury(self, dead: Sequence[Dead]) -> None:
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         raise NotImplementedError
 
     # LogAdmin

@@ -19,10 +19,10 @@ def known(
 ) -> bool:
     store = Store()
     if stored:
-        finish(store.insert([DOCUMENT]))
-    finish(store.put_cursors([Cursor("bob", device, seq) for device, seq in cursors]))
+        finish(store.mailboxes.insert([DOCUMENT]))
+    finish(store.mailboxes.put_cursors([Cursor("bob", device, seq) for device, seq in cursors]))
     if block is not None:
-        finish(store.set_block(block))
+        finish(store.accounts.set_block(block))
     return finish(has_been_delivered(cast("Any", store), sender, "bob", ID))
 
 
