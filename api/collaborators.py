@@ -3,8 +3,9 @@
 from msgspec import Struct
 
 from api.host_links import HostLinks
+from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.directory import Directory
-from api.identity.key_announcements import Changes
+from api.identity.key_announcements import KeyAnnouncements
 from api.identity.limits import Limits
 from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
@@ -58,6 +59,7 @@ class Collaborators(Struct, frozen=True):
     sequencer: Sequencer
     sender: Sender
     sessions: Sessions
-    changes: Changes
+    invalidation: CacheInvalidation
+    key_announcements: KeyAnnouncements
     streams: Streams
     metrics: GatewayMetrics

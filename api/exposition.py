@@ -32,5 +32,5 @@ def _kept(collaborators: Collaborators) -> Mapping[m.Kept, float | Mapping[str, 
         m.LOG_RESYNCS: sequencer.resyncs,
         m.LIMITER_HITS: collaborators.limits.hits,
         m.LIMITS_LOCAL: collaborators.limits.failed_to_local,
-        m.KEY_CHANGES_LOST: collaborators.changes.lost,
+        m.KEY_CHANGES_LOST: collaborators.key_announcements.lost,
     }

@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -21,7 +21,6 @@ from actors.service import Address, ClusterView, Service
 from api.app import create_app
 from api.collaborators import ApiSettings, Collaborators
 from api.exposition import gateway_exposition
-from api.identity.cache_invalidation import Hearing
 from api.identity.limits import DEFAULTS, Limit
 from api.sending.admission import Bounds
 from api.wiring import wire
@@ -29,6 +28,7 @@ from cluster.settings import Settings
 from cluster.wiring import overseen, settings_of
 from roost import wire as frames
 from roost.clock import Clock, now_ms
+from roost.tasks import BackgroundTasks
 from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
@@ -89,22 +89,19 @@ class Gateway:
             limits=limits,
         )
         self._listen = listen
-        self._hearing = Hearing(
-            name, cache, self.collaborators.directory, self.collaborators.revocations, clock
-        )
         self._server: _Server | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = BackgroundTasks()
         self.address: Address | None = None
 
     async def start(self) -> Address | None:
         """Listen for clients; links to hosts follow with the first map. Returns no link address."""
-        self._spawn(self._hearing.listen())
-        self._spawn(self._hearing.pulse())
-        self._spawn(self.collaborators.streams.tick())
+        self._tasks.spawn(self.collaborators.invalidation.listen())
+        self._tasks.spawn(self.collaborators.invalidation.pulse())
+        self._tasks.spawn(self.collaborators.streams.tick())
         listener = bind(self._listen.host, self._listen.port)
         self.address = listener.getsockname()[:2]
         self._server = _Server(_config(create_app(self.collaborators), self._listen))
-        self._spawn(self._server.serve([listener]))
+        self._tasks.spawn(self._server.serve([listener]))
         await self._server.ready()
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
         return None
@@ -160,10 +157,9 @@ class Gateway:
         if self._server is not None:
             self._server.should_exit = True
             await self._server.finished(_STOP_S + 1)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.collaborators.changes.close()
+        await self._tasks.cancel()
+        await self.collaborators.key_announcements.close()
+        await self.collaborators.invalidation.close()
         await self.collaborators.hosts.close()
         given_up = await self._finish_sends()
         self.collaborators.passwords.close()
@@ -182,9 +178,6 @@ class Gateway:
                 f"gave up sends that the log did not answer within {_STOP_S} s: their senders repeat them."
             ]
         return []
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
 
 
 async def build(name: str, settings_json: str) -> Service:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from api.collaborators import ApiSettings, Collaborators
 from api.host_links import HostLinks
+from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.directory import Directory
-from api.identity.key_announcements import Changes
+from api.identity.key_announcements import KeyAnnouncements
 from api.identity.limits import Limit, Limits
 from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
@@ -40,13 +41,14 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     sequencer = Sequencer(log_writer, store)
     sender = Sender(store, cache, sequencer, directory, clock, Admission(settings.admission))
     hosts.on_backlogs(sender.gate.heard)
-    changes = Changes(store, cache, sequencer, directory, hosts, clock)
     tokens = Tokens(keyring, settings.server_name, settings.access_ttl_s, clock)
     revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)
+    invalidation = CacheInvalidation(name, cache, directory, revocations, hosts, clock)
+    key_announcements = KeyAnnouncements(store, sequencer, invalidation, clock)
     passwords = Passwords()
     limiters = Limits(cache, clock, dict(limits or {}))
     parts = SessionCollaborators(
-        store, cache, keyring, tokens, passwords, revocations, changes, clock, settings.refresh_ttl_s * 1000
+        store, keyring, tokens, passwords, invalidation, clock, settings.refresh_ttl_s * 1000
     )
     streams = Streams(StreamCollaborators(tokens, revocations, limiters, sender, hosts, directory, clock))
     return Collaborators(
@@ -65,7 +67,8 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
         sequencer=sequencer,
         sender=sender,
         sessions=Sessions(parts),
-        changes=changes,
+        invalidation=invalidation,
+        key_announcements=key_announcements,
         streams=streams,
         metrics=GatewayMetrics(),
     )

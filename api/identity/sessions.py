@@ -12,15 +12,14 @@ import uuid
 import structlog
 from msgspec import Struct
 
-from api.identity.key_announcements import Changes
+from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.passwords import Passwords
-from api.identity.revocation import Revocations
 from api.identity.tokens import Principal, Tokens
 from roost.clock import Clock
-from roost.errors import RoostError, Unavailable
+from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, is_device_id
 from storage.keyring import KeyRing, first_refresh
-from storage.ports import Cache, Store
+from storage.ports import Store
 from storage.records import NO_FLOOR, Device, TokenFamily, User
 
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -43,12 +42,10 @@ class SessionCollaborators(Struct, frozen=True):
     """What sessions need."""
 
     store: Store
-    cache: Cache
     keyring: KeyRing
     tokens: Tokens
     passwords: Passwords
-    revocations: Revocations
-    changes: Changes
+    invalidation: CacheInvalidation
     clock: Clock
     refresh_ttl_ms: int
 
@@ -115,12 +112,7 @@ class Sessions:
     async def end(self, user: str, device: str | None) -> None:
         """End the sessions of a device (of all devices if None), here and on every gateway."""
         for family in await self._store.sessions.end(user, device, self._parts.clock()):
-            self._parts.revocations.add(family)
-            try:
-                await self._parts.cache.publish("revoked", family)
-            except Unavailable:
-                # The other gateways read the ended sessions from the store while they hear nothing.
-                log.warning("revocation_not_published", family=family)
+            await self._parts.invalidation.session_ended(family)
 
     async def _living(self, token: str) -> TokenFamily:
         session = await self._store.sessions.get(token.split(".")[1])
@@ -142,7 +134,7 @@ class Sessions:
         now, floor = self._parts.clock(), NO_FLOOR if devices else 0
         device = Device(user.user_id, device_id, name, now, from_seq=from_seq, floor=floor)
         await self._store.accounts.add_device(device)
-        await self._parts.changes.refresh(user.user_id)
+        await self._parts.invalidation.user_changed(user.user_id)
         return device_id
 
     async def _known_device(self, user: User, device_id: str) -> None:

@@ -83,7 +83,7 @@ async def log_out(caller: Caller, collaborators: With) -> Response:
     """End this device's session everywhere and drop its push token."""
     await collaborators.sessions.end(caller.user, caller.device)
     if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
-        await collaborators.changes.refresh(caller.user)
+        await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
 
 
@@ -111,7 +111,7 @@ async def change_profile(body: ProfileChange, caller: Caller, collaborators: Wit
     user = await collaborators.store.accounts.update_profile(caller.user, changes)
     if user is None:
         raise RoostError("revoked", "The account is gone.")
-    await collaborators.changes.refresh(caller.user)
+    await collaborators.invalidation.user_changed(caller.user)
     return _profile(user, caller.device)
 
 

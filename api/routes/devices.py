@@ -40,9 +40,9 @@ async def remove_device(device_id: str, caller: Caller, collaborators: With) -> 
     await collaborators.sessions.end(caller.user, device_id)
     removed = await collaborators.store.accounts.remove_device(caller.user, device_id)
     if removed and device.keys is not None:
-        await collaborators.changes.keys(caller.user, caller.username, device_id, "removed")
+        await collaborators.key_announcements.announce(caller.user, caller.username, device_id, "removed")
     else:
-        await collaborators.changes.refresh(caller.user)
+        await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
 
 
@@ -53,7 +53,7 @@ async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -
         caller.user, caller.device, body.provider, body.token
     ):
         raise RoostError("unknown_device", "This device was removed.")
-    await collaborators.changes.refresh(caller.user)
+    await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
 
 
@@ -61,5 +61,5 @@ async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -
 async def drop_push_token(caller: Caller, collaborators: With) -> Response:
     """Wake this device no more."""
     if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
-        await collaborators.changes.refresh(caller.user)
+        await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)

@@ -120,7 +120,9 @@ async def _store(collaborators: Collaborators, caller: Principal, body: KeysUplo
         if outcome == "conflict":
             raise conflict
         if outcome == "added":
-            await collaborators.changes.keys(caller.user, caller.username, caller.device, "added")
+            await collaborators.key_announcements.announce(
+                caller.user, caller.username, caller.device, "added"
+            )
     for keys, fallback in ((body.one_time_keys, False), (body.fallback_keys, True)):
         if keys and not await collaborators.store.keys.add_one_time_keys(
             caller.user, caller.device, keys, fallback=fallback
