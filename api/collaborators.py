@@ -11,6 +11,7 @@ from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
 from api.identity.sessions import Sessions
 from api.identity.tokens import Tokens
+from api.mailbox.signals import Signals
 from api.sending.accept import Sender
 from api.sending.admission import Bounds
 from api.sending.sequence import Sequencer
@@ -61,5 +62,6 @@ class Collaborators(Struct, frozen=True):
     sessions: Sessions
     invalidation: CacheInvalidation
     key_announcements: KeyAnnouncements
+    signals: Signals
     streams: Streams
     metrics: GatewayMetrics

@@ -12,10 +12,13 @@ from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
 from api.identity.sessions import SessionCollaborators, Sessions
 from api.identity.tokens import Tokens
+from api.mailbox.signals import Signals
 from api.sending.accept import Sender
 from api.sending.admission import Admission
 from api.sending.sequence import Sequencer
-from api.stream.registry import StreamCollaborators, Streams
+from api.stream.presence_subscriptions import PresenceSubscriptions
+from api.stream.registry import Streams
+from api.stream.services import StreamServices
 from roost.clock import Clock
 from storage.keyring import KeyRing
 from storage.ports import Cache, LogWriter, Store
@@ -50,7 +53,11 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     parts = SessionCollaborators(
         store, keyring, tokens, passwords, invalidation, clock, settings.refresh_ttl_s * 1000
     )
-    streams = Streams(StreamCollaborators(tokens, revocations, limiters, sender, hosts, directory, clock))
+    signals = Signals(hosts, directory)
+    subscriptions = PresenceSubscriptions(hosts)
+    services = StreamServices(
+        tokens, revocations, limiters, sender, hosts, directory, signals, subscriptions, clock
+    )
     return Collaborators(
         settings=settings,
         clock=clock,
@@ -69,6 +76,7 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
         sessions=Sessions(parts),
         invalidation=invalidation,
         key_announcements=key_announcements,
-        streams=streams,
+        signals=signals,
+        streams=Streams(services),
         metrics=GatewayMetrics(),
     )

@@ -6,11 +6,9 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.collaborators import Collaborators
-from api.identity.directory import Person
 from api.identity.limits import limited
 from api.identity.tokens import Principal
 from roost.errors import RoostError
-from roost.ids import fold_username
 
 _bearer = HTTPBearer(auto_error=False, description="An access token from `POST /v1/sessions`.")
 
@@ -47,19 +45,3 @@ Caller = Annotated[Principal, Depends(caller_of)]
 def address_of_client(request: Request) -> str:
     """Return the IP address of the connection; headers that anybody can write are not asked."""
     return request.client.host if request.client is not None else "-"
-
-
-def folded(username: str) -> str:
-    """Return the one spelling; a name that cannot exist is an unknown user."""
-    try:
-        return fold_username(username)
-    except ValueError as exc:
-        raise RoostError("unknown_user", f"There is no user {username[:64]!r}.") from exc
-
-
-async def known(collaborators: Collaborators, username: str) -> Person:
-    """Return the user, or raise ``unknown_user``."""
-    person = await collaborators.directory.person(folded(username))
-    if person is None:
-        raise RoostError("unknown_user", f"There is no user {username[:64]!r}.")
-    return person

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.dependencies import Caller, With, address_of_client, folded
+from api.http.dependencies import Caller, With, address_of_client
 from api.http.problems import responses
 from api.http.schemas import (
     Account,
@@ -16,6 +16,7 @@ from api.http.schemas import (
     RefreshRequest,
 )
 from api.http.schemas import Granted as GrantedBody
+from api.identity.directory import folded
 from api.identity.sessions import Granted
 from roost.errors import RoostError
 from roost.ids import fold_username

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from actors.rpc import messages as m
 from api.collaborators import Collaborators
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.schemas import BlockList
 from api.identity.tokens import Principal
@@ -36,7 +36,7 @@ async def unblock(username: str, caller: Caller, collaborators: With) -> Respons
 
 
 async def _set(username: str, caller: Principal, collaborators: Collaborators, *, blocked: bool) -> None:
-    person = await known(collaborators, username)
+    person = await collaborators.directory.known(username)
     if person.user == caller.user:
         raise RoostError("invalid", "One cannot block oneself.")
     question = m.SetBlock(0, caller.user, person.user, person.username, blocked)

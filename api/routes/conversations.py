@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response
 
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.schemas import ConversationInfo, ConversationList, History
 from api.mailbox.recent import recent
@@ -52,7 +52,7 @@ async def history(
     sending device and not here.
     """
     await collaborators.limits.check("lookups", caller.device)
-    peer = await known(collaborators, username)
+    peer = await collaborators.directory.known(username)
     unstored = await recent(collaborators.hosts, caller.user)
     messages: list[dict[str, Any]] = []
     more = True

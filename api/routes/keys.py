@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.collaborators import Collaborators
-from api.http.dependencies import Caller, With, folded
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.schemas import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
+from api.identity.directory import folded
 from api.identity.key_validation import check_device_keys, check_one_time_keys, signing_key_of
 from api.identity.tokens import Principal
 from roost.errors import RoostError

@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from actors.rpc import messages as m
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.schemas import Page, ReadUpTo, TypingTo, UpTo
 from api.identity.limits import limited
@@ -51,9 +51,7 @@ async def acknowledge(body: UpTo, caller: Caller, collaborators: With) -> Respon
 @router.post("/v1/reads", status_code=204, responses=responses(*_MINE, "cursor_invalid", "unknown_user"))
 async def mark_read(body: ReadUpTo, caller: Caller, collaborators: With) -> Response:
     """The user has read everything from `peer` up to `seq`."""
-    peer = await known(collaborators, body.peer)
-    question = m.ReadUpTo(0, caller.user, caller.username, peer.user, peer.username, body.seq)
-    await collaborators.hosts.ask(caller.user, question)
+    await collaborators.signals.mark_read(caller, body.peer, body.seq)
     return Response(status_code=204)
 
 
@@ -63,7 +61,7 @@ async def typing(body: TypingTo, caller: Caller, collaborators: With) -> Respons
     wait = collaborators.limits.wait_s("typing", caller.device, collaborators.clock())
     if wait > 0:
         raise limited("typing", wait)
-    await collaborators.streams.tell_typing(caller, body.peer, body.state)
+    await collaborators.signals.typing(caller, body.peer, body.state)
     return Response(status_code=204)
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 from actors.rpc import messages as m
 from api.collaborators import Collaborators
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.schemas import AcceptedMessage, MessageState, NewMessage
 from api.identity.limits import limited
@@ -65,7 +65,7 @@ async def message_state(id: str, caller: Caller, collaborators: With, to: str | 
         sent = await look()
         if sent is None:
             continue
-        person = await known(collaborators, sent.to)
+        person = await collaborators.directory.known(sent.to)
         if await _survives(collaborators, person.user, sent.seq):
             state: dict[str, Any] = {"id": id, "to": sent.to, "seq": sent.seq}
             return _json(state | await _progress(collaborators, caller, person.user, sent, id), 200)
@@ -92,7 +92,7 @@ async def _find(
 ) -> Accepted | None:
     """Look in the recipient's mailbox, or in those of all with whom there is a conversation."""
     if to is not None:
-        person = await known(collaborators, to)
+        person = await collaborators.directory.known(to)
         return await _find_in(collaborators, caller, message_id, person.user, person.username)
     rows = await collaborators.store.conversations.of_user(caller.user)
     rows.sort(key=lambda row: row.receipt_seq, reverse=True)

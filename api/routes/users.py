@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from actors.rpc import messages as m
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.schemas import PresenceInfo, UserInfo
 from roost.errors import RoostError
@@ -16,7 +16,7 @@ _ERRORS = ("unauthenticated", "revoked", "rate_limited", "unknown_user")
 async def user(username: str, caller: Caller, collaborators: With) -> UserInfo:
     """Find a user by exact name."""
     await collaborators.limits.check("lookups", caller.device)
-    person = await known(collaborators, username)
+    person = await collaborators.directory.known(username)
     return UserInfo(user_id=person.user, username=person.username, display_name=person.display_name)
 
 
@@ -24,7 +24,7 @@ async def user(username: str, caller: Caller, collaborators: With) -> UserInfo:
 async def presence(username: str, caller: Caller, collaborators: With) -> PresenceInfo:
     """Whether the user is online, and when they last were."""
     await collaborators.limits.check("lookups", caller.device)
-    person = await known(collaborators, username)
+    person = await collaborators.directory.known(username)
     answer = await collaborators.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
     if not isinstance(answer, m.PresenceState):
         raise RoostError("internal", "The user's host gave an answer of another kind.")

@@ -18,8 +18,9 @@ class Reports:
     def __init__(self, world: World, **settings: Any) -> None:
         loaded = Settings.load({"shards": SHARDS} | settings)
         servers: Any = world
+        store: Any = SimpleNamespace(cluster=world)
         self.coordinator = Coordinator(
-            loaded, servers, servers, lambda *_: servers, list, Node("here", "127.0.0.1")
+            loaded, store, servers, lambda *_: servers, list, Node("here", "127.0.0.1")
         )
         self.keeper = self.coordinator._log
         self.keeper._crew = world
