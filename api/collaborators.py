@@ -12,9 +12,12 @@ from api.identity.revocation import Revocations
 from api.identity.sessions import Sessions
 from api.identity.tokens import Tokens
 from api.mailbox.signals import Signals
-from api.sending.accept import Sender
+from api.sending.acceptance import Acceptance
 from api.sending.admission import Bounds
+from api.sending.answers import Answers
+from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
+from api.sending.tracking import MessageTracker
 from api.stream.registry import Streams
 from roost.clock import Clock
 from storage.keyring import KeyRing
@@ -58,7 +61,10 @@ class Collaborators(Struct, frozen=True):
     tokens: Tokens
     revocations: Revocations
     sequencer: Sequencer
+    answers: Answers
+    acceptance: Acceptance
     sender: Sender
+    tracker: MessageTracker
     sessions: Sessions
     invalidation: CacheInvalidation
     key_announcements: KeyAnnouncements

@@ -115,7 +115,7 @@ class Gateway:
             if view.renumbered(current):
                 self.collaborators.log_writer.renumber()
             self.collaborators.sequencer.adopt(view.bases, view.records)
-            self.collaborators.sender.answers.alone = view.gateways <= 1
+            self.collaborators.answers.alone = view.gateways <= 1
             self.collaborators.hosts.apply(view)
 
     async def hold(self) -> None:
@@ -133,7 +133,7 @@ class Gateway:
         return {
             "users": len(self.collaborators.streams),
             "streams": len(self.collaborators.streams),
-            "accepted": self.collaborators.sender.accepted,
+            "accepted": self.collaborators.acceptance.accepted,
             "hosts": f"{linked}/{hosts}",
             "appended": {MAILBOX: self.collaborators.log_writer.ends(MAILBOX)},
             "batches": self.collaborators.log_writer.batches,
@@ -172,6 +172,7 @@ class Gateway:
         try:
             async with asyncio.timeout(_STOP_S):
                 await self.collaborators.sender.close()
+                await self.collaborators.answers.close()
         except TimeoutError:
             log.warning("sends_unanswered_at_the_end", name=self.name)
             return [

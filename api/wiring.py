@@ -13,9 +13,13 @@ from api.identity.revocation import Revocations
 from api.identity.sessions import SessionCollaborators, Sessions
 from api.identity.tokens import Tokens
 from api.mailbox.signals import Signals
-from api.sending.accept import Sender
+from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission
+from api.sending.answers import Answers
+from api.sending.gate import Gate
+from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
+from api.sending.tracking import MessageTracker
 from api.stream.presence_subscriptions import PresenceSubscriptions
 from api.stream.registry import Streams
 from api.stream.services import StreamServices
@@ -42,8 +46,11 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     hosts = HostLinks(name, keyring.cluster_secret)
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
-    sender = Sender(store, cache, sequencer, directory, clock, Admission(settings.admission))
-    hosts.on_backlogs(sender.gate.heard)
+    answers = Answers(cache)
+    acceptance = Acceptance(store, answers, sequencer, directory, clock)
+    gate = Gate(Admission(settings.admission), sequencer, directory)
+    sender = Sender(gate, acceptance)
+    hosts.on_backlogs(gate.heard)
     tokens = Tokens(keyring, settings.server_name, settings.access_ttl_s, clock)
     revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)
     invalidation = CacheInvalidation(name, cache, directory, revocations, hosts, clock)
@@ -72,7 +79,10 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
         tokens=tokens,
         revocations=revocations,
         sequencer=sequencer,
+        answers=answers,
+        acceptance=acceptance,
         sender=sender,
+        tracker=MessageTracker(answers, store, sequencer, directory, hosts),
         sessions=Sessions(parts),
         invalidation=invalidation,
         key_announcements=key_announcements,

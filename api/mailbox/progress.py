@@ -15,24 +15,19 @@ async def find_message(store: Store, sender: str, to: str, message_id: str) -> M
     return next((each for each in stored.values() if each.sender == sender), None)
 
 
-async def has_been_delivered(store: Store, sender: str, to: str, message_id: str) -> bool:
+async def has_been_delivered(store: Store, message: MailboxDocument) -> bool:
     """Say whether a device that the message was encrypted for has acknowledged it.
 
-    Args:
-        store: MongoDB.
-        sender: Sender's user id.
-        to: Recipient's user id. While this user blocks the sender, nothing is said.
-        message_id: Id of the message.
+    Of a recipient who blocks the sender nothing is said.
 
     Raises:
         Unavailable: The store is away.
     """
-    document = await find_message(store, sender, to, message_id)
-    record = decode_record(document.record) if document is not None else None
-    if document is None or not isinstance(record, MessageRecord):
+    record = decode_record(message.record)
+    if not isinstance(record, MessageRecord):
         return False
-    cursors = (await store.mailboxes.cursors_of([to])).get(to, {})
-    if not any(cursors.get(device, 0) >= document.seq for device in record.payloads):
+    cursors = (await store.mailboxes.cursors_of([message.user])).get(message.user, {})
+    if not any(cursors.get(device, 0) >= message.seq for device in record.payloads):
         return False
-    blocks = (await store.accounts.blocks_of([to])).get(to, [])
-    return not any(block.peer == sender and block.until_seq is None for block in blocks)
+    blocks = (await store.accounts.blocks_of([message.user])).get(message.user, [])
+    return not any(block.peer == message.sender and block.until_seq is None for block in blocks)

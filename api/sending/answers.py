@@ -44,6 +44,16 @@ class Answers:
         """Return what this gateway knows."""
         return self._recent.get(key)
 
+    async def find(self, keys: Sequence[Key]) -> Accepted | None:
+        """Return the first answer to one of the keys, here or else in Redis; None while Redis is away."""
+        here = next((answer for key in keys if (answer := self.get(key)) is not None), None)
+        if here is not None:
+            return here
+        try:
+            return next((answer for answer in await self._cache.recall(keys) if answer is not None), None)
+        except Unavailable:
+            return None
+
     def forget(self, key: Key) -> None:
         """Forget an answer that holds no longer."""
         del self._recent[key]

@@ -11,7 +11,7 @@ from api.identity.limits import Limits
 from api.identity.revocation import Revocations
 from api.identity.tokens import Principal, Tokens
 from api.mailbox.signals import Signals
-from api.sending.accept import Sender
+from api.sending.sender import Sender
 from api.stream.presence_subscriptions import PresenceSubscriptions
 from roost.clock import Clock
 from roost.codes import CODES

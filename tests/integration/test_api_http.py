@@ -354,13 +354,13 @@ async def test_old_ids_are_looked_up_when_redis_has_forgotten(
     stored = False
     while not stored:
         stored = await world.store.mailboxes.exists((await me(bob))["user_id"], first[1]["seq"])
-    world.gateways[0].collaborators.sender.answers._recent.clear()
+    world.gateways[0].collaborators.answers._recent.clear()
     await flush(redis_url)
     again = await alice.send(bob, b"one", message_id=message_id)
     assert again == first
     status, problem = await alice.send(bob, b"two", message_id=new_id(60_000))
     assert status == 202, problem
-    world.gateways[0].collaborators.sender.answers._recent.clear()
+    world.gateways[0].collaborators.answers._recent.clear()
     await flush(redis_url)
     status, problem = await alice.send(bob, b"two", message_id=message_id)
     assert (status, problem["code"]) == (409, "id_reused")
@@ -403,7 +403,7 @@ async def test_state_of_a_message(alice: Person, world: World) -> None:
     assert state["delivered_at_ms"] >= state["accepted_at_ms"]
     await bob.call("POST", "/v1/reads", {"peer": alice.username, "seq": accepted["seq"]}, expect=204)
     assert (await settled(alice, path, "read"))["read_at_ms"] > 0
-    world.gateways[0].collaborators.sender.answers._recent.clear()
+    world.gateways[0].collaborators.answers._recent.clear()
     hinted = await alice.call("GET", f"{path}?to={bob.username}", expect=200)
     assert hinted["state"] == "read"
 
