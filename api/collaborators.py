@@ -38,8 +38,8 @@ class ApiSettings(Struct, frozen=True):
     """
 
     server_name: str
-    access_ttl_s: int = 600
-    refresh_ttl_s: int = 60 * 24 * 3600
+    access_ttl_s: int
+    refresh_ttl_s: int
     cors_origins: tuple[str, ...] = ()
     version: str = "0.1.0"
     admission: Bounds = Bounds()

@@ -21,7 +21,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STREAM_PATH = "/v1/stream"
-MEDIA_PATH = "/v1/media"
 BODY_MAX = 64 * 1024
 """Bytes of a body, where `LONGER` does not say otherwise."""
 
@@ -53,11 +52,8 @@ class Middleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, send, self._metrics)
         try:
-            if scope["path"].startswith(MEDIA_PATH):
-                await self._app(scope, receive, answer.send)
-            else:
-                body = await _read_body(scope, receive)
-                await self._app(scope, _Replay(body, receive), answer.send)
+            body = await _read_body(scope, receive)
+            await self._app(scope, _Replay(body, receive), answer.send)
         except RoostError as exc:
             await problem_response(exc, answer.request_id)(scope, receive, answer.send)
         except Exception:

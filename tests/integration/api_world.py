@@ -233,7 +233,7 @@ async def running(
 ) -> AsyncIterator[World]:
     """Run the world with a database, a broker and keys of its own."""
     async with AsyncExitStack() as stack:
-        settings = ApiSettings(SERVER_NAME, admission=bounds or Bounds())
+        settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, admission=bounds or Bounds())
         yield await _built(stack, urls, gateways, limits, settings)
 
 

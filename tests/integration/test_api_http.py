@@ -85,6 +85,12 @@ async def test_oversize_without_length_is_cut_off_while_it_streams(world: World)
     assert answer == (413, "too_large")
 
 
+@pytest.mark.parametrize("path", ["/v1/media", "/v1/media/nothing", "/v1/mediation", "/v1/nothing"])
+async def test_no_address_takes_an_endless_body(world: World, path: str) -> None:
+    data = b" " * 70_000
+    assert await refused(world, None, "POST", path, data=data, headers=JSON) == (413, "too_large")
+
+
 async def test_a_message_longer_than_a_frame(world: World, alice: Person) -> None:
     body = io.BytesIO(b'{"id": "' + b"A" * wire.MAX_FRAME)
     answer = await refused(world, alice, "POST", "/v1/messages", data=body, headers=JSON)
