@@ -1,4 +1,4 @@
-"""The FastAPI application, made from its collaborators; nothing here lives at module level."""
+"""The FastAPI application, made from its collaborators; no state is kept at module level."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from api.http.schemas import Problem
 from api.routes import routers
 from roost.errors import RoostError
 
-_ABOUT = """One-to-one encrypted messaging: the server carries, stores, wakes, reports, and can read nothing.
+_ABOUT = """End-to-end encrypted one-to-one messaging: the server relays and stores what it cannot read.
 
 Errors are `application/problem+json` (RFC 9457); `code` is the stable word to act on. Times are
 Unix milliseconds; binary values are unpadded standard base64. Live delivery is the WebSocket
@@ -83,7 +83,9 @@ async def _on_invalid(request: Request, exc: Exception) -> Response:
 
 async def _on_bug(request: Request, _exc: Exception) -> Response:
     # The framework raises it again after this answer, and the middleware logs it.
-    error = RoostError("internal", "Something went wrong; the request_id finds it in our logs.")
+    error = RoostError(
+        "internal", "Something went wrong; the server's logs have the reason under this request_id."
+    )
     return problem_response(error, request_id_of(request))
 
 

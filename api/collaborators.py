@@ -1,4 +1,4 @@
-"""What the front door is built from: one frozen struct, handed to `api.app.create_app`."""
+"""The objects that the API is built from: one frozen struct, handed to `api.app.create_app`."""
 
 from msgspec import Struct
 
@@ -26,7 +26,7 @@ from telemetry.gateway_metrics import GatewayMetrics
 
 
 class ApiSettings(Struct, frozen=True):
-    """What an operator may set about the front door.
+    """What an operator may set about the API.
 
     Attributes:
         server_name: The name after the colon in users' addresses, and the tokens' issuer.

@@ -1,4 +1,4 @@
-"""What a gateway shows to Prometheus: its own metrics, with the values that its parts keep."""
+"""A gateway's metrics for Prometheus: its own, and the values that its parts keep."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The gateway: the front door as a role (`actors.service.Service`), with its listener.
+"""The gateway: the API as a role (`actors.service.Service`), with its listener.
 
 Several gateways share one port: each binds it with SO_REUSEPORT and the kernel spreads the
 connections.
@@ -146,7 +146,7 @@ class Gateway:
         return gateway_exposition(self.collaborators)
 
     async def stop(self) -> list[str]:
-        """Take no more, say goodbye to the streams, finish what is under way, disconnect.
+        """Take no more, say goodbye to the streams, finish what is in progress, disconnect.
 
         Returns:
             What was given up: sends that have no answer, which their senders repeat.
@@ -252,7 +252,7 @@ def bind(host: str, port: int) -> socket.socket:
     """Bind the shared port.
 
     Raises:
-        OSError: Somebody else has it, or the address is not ours.
+        OSError: Another process has it, or the address is not ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -299,7 +299,7 @@ def _config(app: Any, listen: Listen) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn inside somebody else's process: it leaves the signals alone."""
+    """uvicorn inside another program's process: it leaves the signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""The front door's composition root: what is built, from what, in what order."""
+"""The composition root of the API: what is built, from what, in what order."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What is written to the log and kept in the stores: records, rows and documents as structs.
+"""Records of the log, and rows and documents of the stores, as structs.
 
 A record is one log value, in MessagePack, arrays instead of maps. Its sequence number is not in
 it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
@@ -292,7 +292,7 @@ class LogState(Struct, frozen=True):
     before: tuple[tuple[int, int], ...] = ()
 
     def handled(self, seq: int) -> bool:
-        """Say whether the record with this number was handled: it is stored, or went nowhere for a reason.
+        """Return whether the record with this number was handled: it is stored, or went nowhere for a reason.
 
         It must not be seen which: a record that went nowhere is one whose sender is blocked.
         """
@@ -308,7 +308,7 @@ class Roster(Struct, frozen=True):
     """Which roles there are to be.
 
     Attributes:
-        counts: Number of each role in the settings that this was made from; others make it anew.
+        counts: Number of each role in the settings that this was made from; others make a new one.
         names: Names of the roles, each of the form ``role-number``.
         barred: Ray's names of the machines that are drained: no role is to be there.
         coming: Names of those who come in the change that is being made.

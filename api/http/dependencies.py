@@ -1,4 +1,4 @@
-"""What routes depend on: the collaborators, the caller, and names in their one spelling."""
+"""FastAPI dependencies of the routes: the collaborators, and the authenticated caller."""
 
 from typing import Annotated, cast
 
@@ -30,7 +30,7 @@ async def caller_of(
         RoostError: ``unauthenticated``, ``revoked`` or ``rate_limited``.
     """
     if credentials is None:
-        raise RoostError("unauthenticated", "Send 'Authorization: Bearer ACCESS_TOKEN'.")
+        raise RoostError("unauthenticated", "Send an 'Authorization: Bearer ACCESS_TOKEN' header.")
     principal = collaborators.tokens.verify(credentials.credentials)
     collaborators.revocations.check(principal.family)
     wait = collaborators.limits.wait_s("requests", principal.device, collaborators.clock())

@@ -22,7 +22,7 @@ def _model(**example: Any) -> ConfigDict:
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it; `code` is the stable word to act on."""
+    """An error in the form of RFC 9457; `code` is the stable word to act on."""
 
     model_config = _model(
         type="urn:roost:problem:unknown_user",
@@ -53,7 +53,7 @@ class NewAccount(BaseModel):
 
 
 class Account(BaseModel):
-    """The account as it is."""
+    """An account."""
 
     model_config = _model(user_id=_USER, username="alice")
     user_id: str
@@ -61,14 +61,14 @@ class Account(BaseModel):
 
 
 class NewDevice(BaseModel):
-    """A device that logs in for the first time."""
+    """A new device."""
 
     model_config = _model(name="Alice's phone")
     name: Annotated[str, StringConstraints(max_length=100)] = ""
 
 
 class LogIn(BaseModel):
-    """A log-in: of a new `device`, or of a known one by `device_id`."""
+    """A log-in with a new `device`, or with a known one by its `device_id`."""
 
     model_config = _model(username="alice", password=_PASSWORD, device={"name": "phone"})
     username: Annotated[str, StringConstraints(max_length=64)]
@@ -78,14 +78,14 @@ class LogIn(BaseModel):
 
 
 class RefreshRequest(BaseModel):
-    """A refresh."""
+    """A request for new tokens."""
 
     model_config = _model(refresh_token="rr1.6e0a.sZk3")  # noqa: S106 -- an example
     refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
 class Granted(BaseModel):
-    """Tokens of a session."""
+    """The tokens of a session."""
 
     model_config = _model(
         access_token="eyJ...",  # noqa: S106 -- an example
@@ -129,7 +129,7 @@ class Profile(BaseModel):
 
 
 class ProfileChange(BaseModel):
-    """What to change; omitted fields stay."""
+    """Fields to change; omitted fields are left unchanged."""
 
     model_config = _model(display_name="Alice L.", last_seen="contacts")
     display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
@@ -138,7 +138,7 @@ class ProfileChange(BaseModel):
 
 
 class DeviceInfo(BaseModel):
-    """One of one's own devices."""
+    """One of the caller's devices."""
 
     model_config = _model(
         device_id=_DEVICE,
@@ -157,13 +157,13 @@ class DeviceInfo(BaseModel):
 
 
 class DeviceList(BaseModel):
-    """One's own devices."""
+    """The caller's devices."""
 
     devices: list[DeviceInfo]
 
 
 class PushToken(BaseModel):
-    """Where to wake this device."""
+    """How to wake this device."""
 
     model_config = _model(provider="fcm", token="dQw4w9WgXcQ:APA91b")  # noqa: S106 -- an example
     provider: Literal["fcm"]
@@ -171,7 +171,7 @@ class PushToken(BaseModel):
 
 
 class KeysUpload(BaseModel):
-    """Keys of this device, in Matrix' shapes; every signature is checked."""
+    """Keys of this device, in the Matrix format; every signature is checked."""
 
     model_config = _model(
         one_time_keys={
@@ -196,14 +196,14 @@ class KeyCounts(BaseModel):
 
 
 class KeysQuery(BaseModel):
-    """Whose device keys; an empty list means all devices."""
+    """Device keys wanted, by address; an empty list means all devices."""
 
     model_config = _model(device_keys={"@bob:example.org": []})
     device_keys: dict[Address, list[str]]
 
 
 class KeysFound(BaseModel):
-    """Device keys by address and device; servers we cannot ask are in `failures`."""
+    """Device keys by address and device; servers that cannot be asked are in `failures`."""
 
     device_keys: dict[str, dict[str, Object]]
     failures: dict[str, Object]
@@ -217,7 +217,7 @@ class KeysClaim(BaseModel):
 
 
 class KeysClaimed(BaseModel):
-    """The keys, each given out once only (a fallback key again and again)."""
+    """The claimed keys. A one-time key is given out once only, a fallback key repeatedly."""
 
     one_time_keys: dict[str, dict[str, Object]]
     failures: dict[str, Object]
@@ -244,7 +244,7 @@ class NewMessage(BaseModel):
 
 
 class AcceptedMessage(BaseModel):
-    """The message is durable; `seq` is its number in the recipient's mailbox."""
+    """The message is durable; `seq` is its position in the recipient's mailbox."""
 
     model_config = _model(id=_ID, seq=4_294_967_301, accepted_at_ms=1_795_000_000_000)
     id: str
@@ -297,14 +297,14 @@ class Page(BaseModel):
 
 
 class UpTo(BaseModel):
-    """Everything up to `seq`."""
+    """A position up to which everything is meant."""
 
     model_config = _model(seq=4_294_967_301)
     seq: Seq
 
 
 class ReadUpTo(BaseModel):
-    """Everything from `peer` up to `seq`."""
+    """A position up to which everything from `peer` is meant."""
 
     model_config = _model(peer="alice", seq=4_294_967_301)
     peer: Annotated[str, StringConstraints(max_length=64)]
@@ -312,7 +312,7 @@ class ReadUpTo(BaseModel):
 
 
 class TypingTo(BaseModel):
-    """Typing, or no longer."""
+    """Whether the caller is typing to `peer`."""
 
     model_config = _model(peer="bob", state="typing")
     peer: Annotated[str, StringConstraints(max_length=64)]
@@ -320,7 +320,7 @@ class TypingTo(BaseModel):
 
 
 class ConversationInfo(BaseModel):
-    """One conversation: the peer's watermarks are numbers of the peer's mailbox."""
+    """One conversation; the peer's watermarks are positions in the peer's mailbox."""
 
     peer: str
     last_seq: int
@@ -344,7 +344,7 @@ class History(BaseModel):
 
 
 class UserInfo(BaseModel):
-    """What anybody may know of a user."""
+    """What everyone may know of a user."""
 
     model_config = _model(user_id=_USER, username="bob", display_name="Bob")
     user_id: str
@@ -353,7 +353,7 @@ class UserInfo(BaseModel):
 
 
 class PresenceInfo(BaseModel):
-    """Presence, as far as the user lets it be seen."""
+    """A user's presence, as far as their settings show it."""
 
     model_config = _model(state="offline", last_seen_ms=1_795_000_000_000)
     state: Literal["online", "offline"]
@@ -361,7 +361,7 @@ class PresenceInfo(BaseModel):
 
 
 class BlockList(BaseModel):
-    """Whom one has blocked."""
+    """List the users whom the caller has blocked."""
 
     model_config = _model(blocks=["mallory"])
     blocks: list[str]

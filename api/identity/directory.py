@@ -1,4 +1,4 @@
-"""Who is who: usernames, users and their devices, cached, and forgotten when they change.
+"""The directory: users and their devices by username, cached until they change.
 
 An entry is good until its user changes (Redis channel ``directory``), everything is forgotten
 when the subscription comes back, and while it is away an entry lives one second.

@@ -71,7 +71,7 @@ class Sessions:
         """
         matches = await self._parts.passwords.verify(user.password_hash if user else None, password)
         if user is None or not matches:
-            raise RoostError("bad_credentials", "Username or password is wrong.")
+            raise RoostError("bad_credentials", "The username or password is wrong.")
         if self._parts.passwords.is_outdated(user.password_hash):
             await self._store.accounts.set_password_hash(
                 user.user_id, await self._parts.passwords.hash(password)
@@ -92,13 +92,13 @@ class Sessions:
         try:
             following = self._parts.keyring.derive_refresh(token)
         except ValueError as exc:
-            raise RoostError("unauthenticated", "This is no refresh token.") from exc
+            raise RoostError("unauthenticated", "This is not a refresh token.") from exc
         session = await self._living(token)
         given, now = _hash(token), self._parts.clock()
         if given == session.current and not await self._store.sessions.rotate(
             session.family, given, _hash(following), now
         ):
-            session = await self._living(token)  # somebody else used it in the same moment
+            session = await self._living(token)  # another request used it in the same moment
         elif given == session.current:
             return await self._grant(session, following)
         if given == session.previous and session.current == _hash(following):
@@ -106,7 +106,7 @@ class Sessions:
         log.warning("refresh_token_reused", family=session.family, user=session.user)
         await self.end(session.user, session.device)
         raise RoostError(
-            "token_reused", "This refresh token was used before; the session was ended. Log in again."
+            "token_reused", "This refresh token was already used, so the session was ended; log in again."
         )
 
     async def end(self, user: str, device: str | None) -> None:
@@ -117,9 +117,9 @@ class Sessions:
     async def _living(self, token: str) -> TokenFamily:
         session = await self._store.sessions.get(token.split(".")[1])
         if session is None:
-            raise RoostError("unauthenticated", "This is no refresh token of ours.")
+            raise RoostError("unauthenticated", "This refresh token is not known to the server.")
         if session.ended_at_ms is not None:
-            raise RoostError("revoked", "The session was ended; log in again.")
+            raise RoostError("revoked", "The session has ended; log in again.")
         if session.expires_at_ms <= self._parts.clock():
             raise RoostError("unauthenticated", "The refresh token has expired; log in again.")
         return session
@@ -127,7 +127,9 @@ class Sessions:
     async def _new_device(self, user: User, name: str) -> str:
         devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         if len(devices) >= _DEVICES_MAX:
-            raise RoostError("too_large", f"An account has at most {_DEVICES_MAX} devices; remove one first.")
+            raise RoostError(
+                "too_large", f"An account may have at most {_DEVICES_MAX} devices; remove one first."
+            )
         latest = await self._store.mailboxes.latest(user.user_id, SEQ_LIMIT, 1)
         device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))
         from_seq = latest[0].seq if latest else 0
@@ -140,7 +142,9 @@ class Sessions:
     async def _known_device(self, user: User, device_id: str) -> None:
         devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         if not is_device_id(device_id) or all(device.device != device_id for device in devices):
-            raise RoostError("unknown_device", "This account has no such device; log in without device_id.")
+            raise RoostError(
+                "unknown_device", "This account has no such device; log in without device_id to add one."
+            )
         await self.end(user.user_id, device_id)
 
     async def _begin(self, user: User, device_id: str) -> Granted:
@@ -155,7 +159,7 @@ class Sessions:
     async def _grant(self, session: TokenFamily, token: str) -> Granted:
         user = (await self._store.accounts.users_by_id([session.user])).get(session.user)
         if user is None:
-            raise RoostError("revoked", "The account is gone.")
+            raise RoostError("revoked", "This account no longer exists.")
         return self._granted(user, session.device, session.family, token)
 
     def _granted(self, user: User, device: str, family: str, refresh_token: str) -> Granted:

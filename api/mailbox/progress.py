@@ -1,7 +1,7 @@
-"""What became of a message, where no receipt says so: what the recipient's devices have acknowledged.
+"""A message's delivery as the recipient's cursors show it, where no receipt does.
 
 A receipt is a record of the sender's mailbox. It may go down with a log, after the recipient's cursor was
-raised: nobody would say it again, and the sender's device would wait for it for days.
+raised: nobody would report it again, and the sender's device would wait for it for days.
 """
 
 from roost.ids import SEQ_LIMIT
@@ -16,7 +16,7 @@ async def find_message(store: Store, sender: str, to: str, message_id: str) -> M
 
 
 async def has_been_delivered(store: Store, message: MailboxDocument) -> bool:
-    """Say whether a device that the message was encrypted for has acknowledged it.
+    """Return whether a device that the message was encrypted for has acknowledged it.
 
     Of a recipient who blocks the sender nothing is said.
 

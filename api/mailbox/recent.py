@@ -1,4 +1,4 @@
-"""What a reader is shown: what the store has, and what is in memory at the user's host only.
+"""Mailbox entries for readers: what the store has, and what is in memory at the user's host only.
 
 Hosts collect for up to a second before they store. The host is asked first and the store is read then: what
 is stored in between is in both, and what was in memory is in one of them.
@@ -60,7 +60,7 @@ async def recent(hosts: HostLinks, user: str) -> Recent:
     """
     answer = await hosts.ask(user, m.Unstored(0, user))
     if not isinstance(answer, m.InMemory):
-        raise RoostError("internal", "The mailbox gave an answer of another kind.")
+        raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
     return Recent(list(_messages(user, answer.entries[::-1])), answer.rows)
 
 

@@ -1,4 +1,4 @@
-"""What a user signals to a peer besides messages: that they have read, that they type."""
+"""Signals between users besides messages: read marks and typing."""
 
 from typing import Literal
 

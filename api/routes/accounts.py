@@ -27,7 +27,7 @@ router = APIRouter(tags=["accounts"])
 
 @router.post("/v1/accounts", status_code=201, responses=responses("username_taken", "rate_limited"))
 async def create_account(body: NewAccount, request: Request, collaborators: With) -> Account:
-    """Make an account."""
+    """Create an account."""
     try:
         username = fold_username(body.username)
     except ValueError as exc:
@@ -71,7 +71,7 @@ async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedB
     responses=responses("unauthenticated", "token_reused", "revoked", "rate_limited"),
 )
 async def refresh(body: RefreshRequest, collaborators: With) -> GrantedBody:
-    """Rotate the refresh token; a lost reply is asked for again with the old one."""
+    """Rotate the refresh token. After a lost reply, repeat the call with the old token."""
     family = body.refresh_token.split(".")[1:2]
     await collaborators.limits.check("refreshes", family[0] if family else "")
     return _body(await collaborators.sessions.refresh(body.refresh_token))
@@ -81,7 +81,7 @@ async def refresh(body: RefreshRequest, collaborators: With) -> GrantedBody:
     "/v1/sessions/current", status_code=204, responses=responses("unauthenticated", "revoked", "rate_limited")
 )
 async def log_out(caller: Caller, collaborators: With) -> Response:
-    """End this device's session everywhere and drop its push token."""
+    """End this device's session on every gateway and remove its push token."""
     await collaborators.sessions.end(caller.user, caller.device)
     if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
         await collaborators.invalidation.user_changed(caller.user)
@@ -90,28 +90,28 @@ async def log_out(caller: Caller, collaborators: With) -> Response:
 
 @router.get("/.well-known/jwks.json")
 async def signing_keys(collaborators: With) -> dict[str, Any]:
-    """The keys that verify access tokens."""
+    """Return the keys that verify access tokens."""
     return collaborators.keyring.public_jwks()
 
 
 @router.get("/v1/me", responses=responses("unauthenticated", "revoked", "rate_limited"))
 async def my_profile(caller: Caller, collaborators: With) -> Profile:
-    """One's own profile and settings."""
+    """Return the caller's profile and settings."""
     user = (await collaborators.store.accounts.users_by_id([caller.user])).get(caller.user)
     if user is None:
-        raise RoostError("revoked", "The account is gone.")
+        raise RoostError("revoked", "This account no longer exists.")
     return _profile(user, caller.device)
 
 
 @router.patch("/v1/me", responses=responses("unauthenticated", "revoked", "rate_limited"))
 async def change_profile(body: ProfileChange, caller: Caller, collaborators: With) -> Profile:
-    """Change one's profile and settings; omitted fields stay."""
+    """Change the caller's profile and settings; omitted fields are left unchanged."""
     changes = body.model_dump(exclude_none=True)
     if not changes:
         return await my_profile(caller, collaborators)
     user = await collaborators.store.accounts.update_profile(caller.user, changes)
     if user is None:
-        raise RoostError("revoked", "The account is gone.")
+        raise RoostError("revoked", "This account no longer exists.")
     await collaborators.invalidation.user_changed(caller.user)
     return _profile(user, caller.device)
 

@@ -20,7 +20,7 @@ _SUMMARY = 2_000
 
 @router.get("/v1/conversations", responses=responses(*_MINE))
 async def list_conversations(caller: Caller, collaborators: With) -> ConversationList:
-    """All conversations, newest first, with what is unread among the mailbox's last 2,000 messages."""
+    """List conversations, newest first; unread counts cover the mailbox's last 2,000 messages."""
     unstored = await recent(collaborators.hosts, caller.user)
     rows = await unstored.conversations(collaborators.store, caller.user)
     summary = await unstored.summary(collaborators.store, caller.user, _SUMMARY)
@@ -46,10 +46,10 @@ async def history(
     before: Annotated[int, Query(ge=0, le=SEQ_LIMIT)] = SEQ_LIMIT,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """Messages of the conversation that this device has a payload of, newest first.
+    """List the messages of a conversation that have a payload for this device, newest first.
 
-    What the user sent was encrypted for the peer's devices only, so the own half is on the
-    sending device and not here.
+    What the caller sent was encrypted for the peer's devices only: it is on the sending device, not
+    here.
     """
     await collaborators.limits.check("lookups", caller.device)
     peer = await collaborators.directory.known(username)

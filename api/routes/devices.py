@@ -1,4 +1,4 @@
-"""One's own devices, and where to wake them."""
+"""The caller's devices and their push tokens."""
 
 from fastapi import APIRouter, Response
 
@@ -13,7 +13,7 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 @router.get("/v1/devices", responses=responses(*_MINE))
 async def list_devices(caller: Caller, collaborators: With) -> DeviceList:
-    """One's own devices, oldest first."""
+    """List the caller's devices, oldest first."""
     devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     return DeviceList(
         devices=[
@@ -32,11 +32,11 @@ async def list_devices(caller: Caller, collaborators: With) -> DeviceList:
 
 @router.delete("/v1/devices/{device_id}", status_code=204, responses=responses(*_MINE, "unknown_device"))
 async def remove_device(device_id: str, caller: Caller, collaborators: With) -> Response:
-    """Remove a device: its sessions end, its streams close, its keys are gone."""
+    """Remove a device: its sessions end, its streams close, and its keys are deleted."""
     devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     device = next((device for device in devices if device.device == device_id), None)
     if device is None:
-        raise RoostError("unknown_device", "You have no such device.")
+        raise RoostError("unknown_device", "This account has no such device.")
     await collaborators.sessions.end(caller.user, device_id)
     removed = await collaborators.store.accounts.remove_device(caller.user, device_id)
     if removed and device.keys is not None:
@@ -48,7 +48,7 @@ async def remove_device(device_id: str, caller: Caller, collaborators: With) -> 
 
 @router.put("/v1/devices/current/push", status_code=204, responses=responses(*_MINE, "unknown_device"))
 async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -> Response:
-    """Say where this device can be woken."""
+    """Register this device's push token."""
     if not await collaborators.store.accounts.set_push_token(
         caller.user, caller.device, body.provider, body.token
     ):
@@ -59,7 +59,7 @@ async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -
 
 @router.delete("/v1/devices/current/push", status_code=204, responses=responses(*_MINE))
 async def drop_push_token(caller: Caller, collaborators: With) -> Response:
-    """Wake this device no more."""
+    """Remove this device's push token."""
     if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
         await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)

@@ -25,7 +25,7 @@ _STORED_MAX = 1_000
     responses=responses(*_MINE, "invalid_signature", "key_conflict", "unknown_device"),
 )
 async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> KeyCounts:
-    """Publish this device's keys; everything is checked before anything is stored."""
+    """Upload this device's keys; all are checked before any is stored."""
     one_time, fallback = body.one_time_keys or {}, body.fallback_keys or {}
     address = address_of(caller.username, collaborators.settings.server_name)
     if body.device_keys is not None:
@@ -60,7 +60,7 @@ async def query_keys(body: KeysQuery, caller: Caller, collaborators: With) -> Ke
 
 @router.post("/v1/keys/claim", responses=responses(*_MINE))
 async def claim_keys(body: KeysClaim, caller: Caller, collaborators: With) -> KeysClaimed:
-    """Take one key of each named device; a device without any is left out."""
+    """Claim one key of each named device; devices without keys are left out."""
     ours, failures = _ours(collaborators, list(body.one_time_keys))
     people = await collaborators.directory.people(ours.values())
     claimed: dict[str, dict[str, dict[str, Any]]] = {}
@@ -81,7 +81,7 @@ def _ours(
 ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Return ``{address: username}`` of our own users, and the servers that are not us."""
     if len(addresses) > _USERS_MAX:
-        raise RoostError("too_large", f"At most {_USERS_MAX} users at once.")
+        raise RoostError("too_large", f"A request may name at most {_USERS_MAX} users.")
     ours: dict[str, str] = {}
     failures: dict[str, dict[str, Any]] = {}
     for address in addresses:
@@ -100,7 +100,7 @@ async def _stored_keys(collaborators: Collaborators, caller: Principal) -> dict[
     devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     keys = next((device.keys for device in devices if device.device == caller.device), None)
     if keys is None:
-        raise RoostError("invalid", "Upload this device's device_keys first, or together with the others.")
+        raise RoostError("invalid", "Upload this device's device_keys first, or in the same request.")
     return dict(keys)
 
 
@@ -109,11 +109,13 @@ async def _check_room(collaborators: Collaborators, caller: Principal, more: int
         return
     counts = await collaborators.store.keys.one_time_key_counts(caller.user, caller.device)
     if sum(counts.values()) + more > _STORED_MAX:
-        raise RoostError("too_large", f"A device keeps at most {_STORED_MAX} one-time keys.")
+        raise RoostError("too_large", f"A device may store at most {_STORED_MAX} one-time keys.")
 
 
 async def _store(collaborators: Collaborators, caller: Principal, body: KeysUpload) -> None:
-    conflict = RoostError("key_conflict", "A key with this id is there with other bytes; make a new id.")
+    conflict = RoostError(
+        "key_conflict", "This key id was already uploaded with different bytes; use a new id."
+    )
     if body.device_keys is not None:
         outcome = await collaborators.store.keys.put_device_keys(caller.user, caller.device, body.device_keys)
         if outcome == "unknown":

@@ -1,4 +1,4 @@
-"""Sending over HTTP, and what became of a message."""
+"""Sending over HTTP, and the state of a message."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
     responses=responses(*_MINE, "unknown_user", "device_mismatch", "id_reused", "id_expired"),
 )
 async def send(body: NewMessage, caller: Caller, collaborators: With) -> Response:
-    """Accept a message: durable when answered. The same id again gives the same answer."""
+    """Send a message. It is durable once answered; the same id again gets the same answer."""
     wait = collaborators.limits.wait_s("sends", caller.device, collaborators.clock())
     if wait > 0:
         raise limited("sends", collaborators.sender.gate.limit(caller.device, wait))
@@ -43,12 +43,12 @@ async def send(body: NewMessage, caller: Caller, collaborators: With) -> Respons
     responses=responses(*_MINE, "unknown_message", "unknown_user"),
 )
 async def message_state(id: str, caller: Caller, collaborators: With, to: str | None = None) -> Response:  # noqa: A002 -- the contract's name
-    """The sender's view of a message. `to`, where known, makes the look-up cheaper."""
+    """Return the sender's view of a message. `to`, if known, makes the look-up cheaper."""
     await collaborators.limits.check("lookups", caller.device)
     try:
         uuid7_ms(id)
     except ValueError as exc:
-        raise RoostError("unknown_message", "A message id is a UUIDv7.") from exc
+        raise RoostError("unknown_message", "A message id must be a UUIDv7.") from exc
     return _json(await collaborators.tracker.state(caller, id, to), 200)
 
 

@@ -1,4 +1,4 @@
-"""Other people: who they are, and whether they are there, as far as they let it be known."""
+"""Other users: profile and presence, as far as their settings show them."""
 
 from fastapi import APIRouter
 
@@ -22,11 +22,11 @@ async def user(username: str, caller: Caller, collaborators: With) -> UserInfo:
 
 @router.get("/v1/users/{username}/presence", response_model_exclude_none=True, responses=responses(*_ERRORS))
 async def presence(username: str, caller: Caller, collaborators: With) -> PresenceInfo:
-    """Whether the user is online, and when they last were."""
+    """Return whether the user is online, or when they were last."""
     await collaborators.limits.check("lookups", caller.device)
     person = await collaborators.directory.known(username)
     answer = await collaborators.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
     if not isinstance(answer, m.PresenceState):
-        raise RoostError("internal", "The user's host gave an answer of another kind.")
+        raise RoostError("internal", "The user's host gave an unexpected answer.")
     state = "online" if answer.online else "offline"
     return PresenceInfo(state=state, last_seen_ms=answer.last_seen_ms)

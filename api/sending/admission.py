@@ -1,4 +1,4 @@
-"""Admission: how much may wait between a socket and a mailbox, and who is refused when it is more. Pure.
+"""Admission control: bounds on what waits between a socket and a mailbox, and whom to refuse. Pure.
 
 Here live the bounds, what is known of every queue (`api.sending.flow` measures one), and the order in which
 devices are refused. Here must not live: asyncio, logging, a clock, randomness; times and luck come with the
@@ -87,9 +87,9 @@ class Rejection(Struct, frozen=True):
 
     def error(self) -> RoostError:
         """Return what the client is told."""
-        detail = "This device has too many messages without an answer; wait for those."
+        detail = "This device has too many unanswered messages; wait for their answers."
         if self.code != "rate_limited":
-            detail = "There is more to do than can be done just now; send it again after the time told."
+            detail = "The server is overloaded; send the message again after the time given."
         return RoostError(self.code, detail, retry_after_s=self.wait_s)
 
 
@@ -101,7 +101,7 @@ class Admission:
         inside: Sends without an answer.
         size: Their bytes.
         refused: How many sends were refused since the start, by reason.
-        shedding_since_s: When refusing began, None while nobody is refused.
+        shedding_since_s: When refusing began, None while none is refused.
         shed: How many were refused since then.
         backlogs: What hosts have told of theirs.
     """
@@ -146,7 +146,7 @@ class Admission:
             del self._of_device[device]
 
     def look(self, now_s: float, late_s: float) -> bool:
-        """Measure; call every `LOOK_S` or so while anything is inside or somebody is refused.
+        """Measure; call every `LOOK_S` or so while anything is inside or is being refused.
 
         Args:
             now_s: The time.
@@ -176,7 +176,7 @@ class Admission:
     def refusal(
         self, device: str, size: int, shard: int | None, now_s: float, luck: float
     ) -> Rejection | None:
-        """Say whether a send is refused; those who wait for no answer are the first to be.
+        """Return whether a send is refused; those who wait for no answer are the first to be.
 
         Args:
             device: Who sends.

@@ -1,4 +1,4 @@
-"""What sends were answered lately: in memory, and in Redis for other gateways and for the next life."""
+"""Recent answers to sends: in memory, and in Redis for other gateways and for this one's next start."""
 
 import asyncio
 from collections import OrderedDict
@@ -27,7 +27,7 @@ class Answers:
     same moment), the recipient's actor drops the repeat.
 
     Attributes:
-        alone: There is no other gateway, so nobody reads what this one writes but its own next life, and a
+        alone: There is no other gateway, so only this one's next start reads what it writes, and a
             send need not wait for it.
         failures: Times that Redis failed and sends went on without it.
     """
@@ -96,7 +96,7 @@ class Answers:
         await self._write()
 
     async def _write_on(self) -> None:
-        """Write what has come after a while, and what comes while a write is under way."""
+        """Write what has come after a while, and what comes meanwhile."""
         try:
             while self._unwritten:
                 await asyncio.sleep(_COMPANY_S)
@@ -119,7 +119,7 @@ class Answers:
 
 
 def _certainly_new(item: SendRequest) -> bool:
-    """Say whether the id is above all that its device sent before; if so it is the greatest now."""
+    """Return whether the id is above all that its device sent before; if so it is the greatest now."""
     ids = item.ids
     if ids is None or ids.greatest is None or item.frame.id <= ids.greatest:
         return False

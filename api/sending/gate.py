@@ -1,4 +1,4 @@
-"""The gate before the accept path: the shell around `api.sending.admission`, with clock, timer and log."""
+"""The gate of the accept path: the shell around `api.sending.admission`, with clock, timer and log."""
 
 import asyncio
 import random

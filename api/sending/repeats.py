@@ -55,5 +55,9 @@ def answer_known(item: SendRequest, known: Accepted | None) -> bool:
     if known is None:
         return False
     same = known.digest == item.digest
-    item.answer(known if same else RoostError("id_reused", "Make a new id for another content."))
+    item.answer(
+        known
+        if same
+        else RoostError("id_reused", "This id was already used for different content; use a new id.")
+    )
     return True

@@ -156,7 +156,7 @@ class Sender:
 
     def _finish(self, items: Sequence[SendRequest]) -> None:
         for item in items:
-            item.answer(Unavailable("The message could not be accepted now; send it again."))
+            item.answer(Unavailable("The message could not be accepted; send it again."))
         for device in {item.principal.device for item in items if item.refused}:
             self._shed(device, "log")
         for device in {item.principal.device for item in items}:

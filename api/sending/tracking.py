@@ -52,7 +52,7 @@ class MessageTracker:
 
         Raises:
             RoostError: ``unknown_message``, ``unknown_user``.
-            Unavailable: The store or the sender's host does not answer, or there is no map yet.
+            Unavailable: The store or the sender's host does not answer, or there is no shard map yet.
         """
         reason = "No message with this id was accepted from this user."
         # What was answered once may have gone down with the log, and the message been sent again since.
@@ -67,7 +67,7 @@ class MessageTracker:
             if await self._survives(person.user, found.answer.seq):
                 head = {"id": message_id, "to": found.answer.to, "seq": found.answer.seq}
                 return head | await self._progress(sender.user, person.user, message_id, found)
-            reason = "The message went down with the log; send it again with its id."
+            reason = "The message was lost with the log; send it again with the same id."
         raise RoostError("unknown_message", reason)
 
     async def _recall(self, sender: Principal, message_id: str) -> _Found | None:
@@ -100,7 +100,7 @@ class MessageTracker:
         return None if answer is None else _Found(answer, entry)
 
     async def _survives(self, to: str, seq: int) -> bool:
-        """Say whether the message is stored or in the log; a number below the base was in an earlier log."""
+        """Return whether the message is stored or in the log; numbers below the base are an earlier log's."""
         if not self._sequencer.shards:
             raise Unavailable("The cluster is starting; try again in a moment.")
         return await self._sequencer.survives(to, seq)
@@ -123,7 +123,7 @@ class MessageTracker:
         return progress
 
     async def _is_stored(self, to: str, seq: int) -> bool:
-        """Say whether the record was handled. Not whether the entry exists: that would show a block."""
+        """Return whether the record was handled. Not whether the entry exists: that would show a block."""
         states = await self._store.cluster.log_states()
         state = states.get(shard_of(to, self._sequencer.shards))
         return (state is not None and state.handled(seq)) or await self._store.mailboxes.exists(to, seq)

@@ -1,4 +1,4 @@
-"""What goes down a WebSocket: frames joined to few, as ASGI messages."""
+"""Outgoing WebSocket frames: entries joined into few frames, and frames as ASGI messages."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -85,7 +85,9 @@ class Streams:
             return None, None
         scheme, _, token = value.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
-            return None, RoostError("unauthenticated", "The Authorization header is not 'Bearer TOKEN'.")
+            return None, RoostError(
+                "unauthenticated", "The Authorization header must be 'Bearer ACCESS_TOKEN'."
+            )
         try:
             return self._services.verify(token.strip()), None
         except RoostError as exc:

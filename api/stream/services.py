@@ -1,4 +1,4 @@
-"""What a WebSocket stream asks of its gateway."""
+"""The gateway's services for its WebSocket streams."""
 
 import secrets
 from collections import Counter

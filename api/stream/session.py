@@ -124,7 +124,7 @@ class StreamSession:
             return self._hello(frame)
         if self._by_header is not None:
             return self._open(self._by_header, None, background=False) + self._handlers[type(frame)](frame)
-        return self.end("bad_frame", "The first frame is a hello.")
+        return self.end("bad_frame", "The first frame must be a hello.")
 
     def malformed(self, detail: str) -> list[do.Action]:
         """Take note of a message of the wrong kind (text for binary or the reverse)."""
@@ -137,10 +137,10 @@ class StreamSession:
             return self.end(exc.code.word, exc.detail)
         if principal is None:
             return self.end(
-                "unauthenticated", "The hello has no token, and there was no Authorization header."
+                "unauthenticated", "There is no access token, in the hello or in an Authorization header."
             )
         if frame.cursor is not None and not 0 <= frame.cursor < SEQ_LIMIT:
-            return self.end("cursor_invalid", "A cursor is a seq of this mailbox, or 0.")
+            return self.end("cursor_invalid", "cursor is not a position in this mailbox.")
         return self._open(principal, frame.cursor, background=frame.background)
 
     def _open(self, principal: Principal, cursor: int | None, *, background: bool) -> list[do.Action]:
@@ -151,7 +151,7 @@ class StreamSession:
         return [do.Open(principal, cursor, background)]
 
     def _second_hello(self, _frame: wire.Hello) -> list[do.Action]:
-        return self.end("bad_frame", "The stream has begun already; a hello comes once.")
+        return self.end("bad_frame", "hello may be sent only once, as the first frame.")
 
     def _send(self, frame: wire.Send) -> list[do.Action]:
         wait = self._take("sends")
@@ -162,7 +162,7 @@ class StreamSession:
 
     def _ack(self, frame: wire.Ack) -> list[do.Action]:
         if not 0 <= frame.seq <= self.top:
-            return self._problem("ack", "cursor_invalid", "It acknowledges more than was sent.")
+            return self._problem("ack", "cursor_invalid", "seq is beyond what was sent on this stream.")
         if frame.seq <= self.acked:
             return []
         self.acked = frame.seq
@@ -170,7 +170,7 @@ class StreamSession:
 
     def _read(self, frame: wire.Read) -> list[do.Action]:
         if not 0 <= frame.seq < SEQ_LIMIT:
-            return self._problem("read", "cursor_invalid", "It is no seq of this mailbox.")
+            return self._problem("read", "cursor_invalid", "seq is not a position in this mailbox.")
         wait = self._take("requests")
         if wait > 0:
             return self._problem("read", "rate_limited", "Too many frames from this device.", wait)
@@ -187,7 +187,7 @@ class StreamSession:
             return self._problem(
                 "subscribe",
                 "too_large",
-                f"A stream follows at most {MAX_SUBSCRIPTIONS} users; nothing changed.",
+                f"A stream may subscribe to at most {MAX_SUBSCRIPTIONS} users; nothing was changed.",
             )
         wait = self._take("requests")
         if wait > 0:
@@ -204,7 +204,7 @@ class StreamSession:
         except RoostError as exc:
             return self._problem("auth", exc.code.word, exc.detail)
         if (renewed.user, renewed.device) != (self.principal.user, self.principal.device):
-            return self.end("forbidden", "The token of another user or device.")
+            return self.end("forbidden", "The access token belongs to another user or device.")
         self.principal = renewed
         self._warned = False
         return [do.Renew(renewed)]
@@ -268,7 +268,7 @@ class StreamSession:
         return [] if self.closed or not self.ready else [do.Emit(wire.Missed())]
 
     def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> list[do.Action]:
-        """Somebody is typing."""
+        """A peer is typing."""
         return [] if self.closed else [do.Emit(wire.Typing(sender_name, state))]
 
     def presence(self, user: str, *, online: bool, last_seen_ms: int | None) -> list[do.Action]:
@@ -277,8 +277,8 @@ class StreamSession:
         return [] if self.closed else [do.Emit(wire.Presence(user, state, last_seen_ms))]
 
     def revoked(self) -> list[do.Action]:
-        """The session was ended."""
-        return self.end("revoked", "The session was ended.")
+        """The session has ended."""
+        return self.end("revoked", "The session has ended.")
 
     # --- time, and the end ---
 
@@ -301,7 +301,7 @@ class StreamSession:
         if self._by_header is not None and waited_ms >= IMPLICIT_MS:
             return self._open(self._by_header, None, background=False)
         if waited_ms >= HELLO_MS:
-            return self.end("unauthenticated", "There was no hello within 10 s.")
+            return self.end("unauthenticated", "No hello was received within 10 s.")
         return []
 
     def end(self, word: str, detail: str) -> list[do.Action]:

@@ -140,7 +140,7 @@ class Stream:
                 return
             data = message.get(key)
             if data is None:
-                self.perform(session.malformed(f"This subprotocol's frames are not sent as {other}."))
+                self.perform(session.malformed(f"Frames of this subprotocol must not be sent as {other}."))
             else:
                 frame = data.encode() if self._codec.text else data
                 self.perform(session.receive(frame, clock()))
@@ -149,7 +149,7 @@ class Stream:
                 await self._room
 
     def _has_enough(self) -> bool:
-        """Say whether the client is to wait, by its own TCP window, until what it asked for is answered."""
+        """Return whether to stop reading, so that the client waits until what it asked for is answered."""
         return (
             self._pending >= self._services.sender.gate.admission.bounds.device
             or self._pending_bytes >= _PENDING_BYTES
@@ -180,7 +180,7 @@ class Stream:
         """Tell a client that does not read, if it begins to within a moment."""
         try:
             async with asyncio.timeout(_LAST_WORDS_S):
-                await self._send(closing(do.Shut(4408, "The client does not read what it is sent.")))
+                await self._send(closing(do.Shut(4408, "The client does not read what is sent to it.")))
         except (TimeoutError, OSError) as exc:
             log.debug("slow_stream_dropped", error=repr(exc))
 
@@ -204,7 +204,7 @@ class Stream:
 
     def _give_up(self) -> None:
         self._services.ended["too_slow"] += 1
-        self.session.end("too_slow", "The client does not read what it is sent.")
+        self.session.end("too_slow", "The client does not read what is sent to it.")
         self._out.clear()
         if self._patience is not None:
             self._patience.reschedule(asyncio.get_running_loop().time())
@@ -312,7 +312,7 @@ class Stream:
         self.perform(self.session.end(code, detail))
 
     def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> None:
-        """Somebody is typing."""
+        """A peer is typing."""
         self.perform(self.session.typing(sender_name, state))
 
     def presence(self, username: str, *, online: bool, last_seen_ms: int | None) -> None:
@@ -320,7 +320,7 @@ class Stream:
         self.perform(self.session.presence(username, online=online, last_seen_ms=last_seen_ms))
 
     def revoked(self) -> None:
-        """The session was ended."""
+        """The session has ended."""
         self.perform(self.session.revoked())
 
     def tick(self, now_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""The log's state, the map and the dead records in MongoDB."""
+"""The log's state, the shard map, the roster and dead letters in MongoDB."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

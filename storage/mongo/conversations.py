@@ -1,4 +1,4 @@
-"""What users know of their conversations, in MongoDB: appended, merged when read, folded now and then.
+"""Conversation rows in MongoDB: appended, merged when read, folded now and then.
 
 Receipts come about as often as messages. All rows of a user that changed in one write are one
 inserted *sheet*; the newest numbers of a pair are the greatest over all sheets, so writing twice
@@ -71,7 +71,7 @@ class MongoConversations:
     async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
         """Return the rows of these users by peer, and the ids of their sheets.
 
-        Reading folds nothing: a new host loads many users at once, and somebody waits for them. It notes
+        Reading folds nothing: a new host loads many users at once, and their streams wait for them. It notes
         how many sheets each has, so that their writes fold what a host before has left.
         """
         merged: dict[str, _Rows] = {user: {} for user in users}
@@ -95,7 +95,7 @@ class MongoConversations:
 
 
 def _patience(rows: _Rows) -> int:
-    """Return how many sheets more somebody with these rows may have: their sum is written at each fold."""
+    """Return how many sheets more a user with these rows may have: their sum is written at each fold."""
     return len(rows) // _ROWS_FOR_A_SHEET
 
 

@@ -91,7 +91,7 @@ class MongoKeys:
         return _name_and_key(found) if found else None
 
     async def _conflict(self, documents: list[Document]) -> bool:
-        """Say whether one of the key ids is there with other bytes."""
+        """Return whether one of the key ids is there with other bytes."""
         digests = {document["_id"]: document["digest"] for document in documents}
         found = await self._one_time_keys.many({"_id": {"$in": list(digests)}}, ["digest"])
         return any(each["digest"] != digests[each["_id"]] for each in found)

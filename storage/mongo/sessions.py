@@ -42,7 +42,7 @@ class MongoSessions:
         living = {"user": user_id, "ended_at_ms": None} | ({} if device is None else {"device": device})
         families = [found["_id"] for found in await self._families.many(living, ["_id"])]
         if families:
-            # The time is not moved if somebody else has ended one of them in between.
+            # The time is not moved if another call has ended one of them in between.
             ended = {"_id": {"$in": families}, "ended_at_ms": None}
             await self._families.update_many(ended, {"$set": {"ended_at_ms": now_ms}})
         return families

@@ -46,10 +46,10 @@ class Cache(Protocol):
     def subscribe(
         self, channels: Sequence[str], connected: Callable[[], Awaitable[None]]
     ) -> AsyncIterator[tuple[str, str]]:
-        """Yield (channel, message) for ever, reconnecting by itself.
+        """Yield (channel, message) without end, reconnecting by itself.
 
         ``connected`` is awaited after every (re)connection, before the first message: what was
-        published in between was missed, so the caller reads its truth anew there.
+        published in between was missed, so the caller reads the truth again there.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What the coordinator and the routers remember of the log, the map and the roles."""
+"""The cluster's durable state: the log's, the shard map, the roster, dead letters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

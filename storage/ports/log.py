@@ -28,7 +28,7 @@ class LogLost(Exception):  # noqa: N818 -- named for what happened
 
 
 class Contact(Struct, frozen=True):
-    """How a reader stands with the log's brokers.
+    """Reachability of the log's brokers.
 
     Attributes:
         silent_s: Seconds since any of them last answered.
@@ -76,7 +76,7 @@ class LogWriter(Protocol):
         ...
 
     def forget(self, begun_anew: Mapping[str, Iterable[int]]) -> None:
-        """Forget the ends of these shards, by topic: their log began anew."""
+        """Forget the ends of these shards, by topic: their log was recreated."""
         ...
 
     def renumber(self) -> None:
@@ -89,14 +89,14 @@ class LogWriter(Protocol):
 
 
 class LogReader(Protocol):
-    """Reads partitions that somebody else chose; commits to one group."""
+    """Reads the partitions that it is assigned; commits to one group."""
 
     async def assign(self, shards: Mapping[int, int]) -> None:
         """Read exactly these shards, each from the given offset; shards already read keep their position."""
         ...
 
     async def begin_anew(self) -> None:
-        """Forget every position and end, and read nothing until the next ``assign``: the log began anew.
+        """Forget every position and end, and read nothing until the next ``assign``: the log was recreated.
 
         No record and no number of the log before is given out afterwards. If it raises ``Unavailable``,
         nothing has changed.
@@ -121,7 +121,7 @@ class LogReader(Protocol):
         ...
 
     async def contact(self) -> Contact:
-        """Say how it stands with the brokers; one is asked if none has answered of late."""
+        """Return broker reachability; if none has answered lately, one is asked."""
         ...
 
     def end(self, shard: int) -> int | None:

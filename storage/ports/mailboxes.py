@@ -38,7 +38,7 @@ class Mailboxes(Protocol):
         ...
 
     async def exists(self, user_id: str, seq: int) -> bool:
-        """Say whether the mailbox holds this entry."""
+        """Return whether the mailbox holds this entry."""
         ...
 
     async def find_causes(

@@ -23,7 +23,7 @@ ID = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
 
 def verify(token: str) -> Principal:
     if token == "revoked":
-        raise RoostError("revoked", "The session was ended.")
+        raise RoostError("revoked", "The session has ended.")
     if token not in TOKENS:
         raise RoostError("unauthenticated", "not valid")
     return TOKENS[token]
