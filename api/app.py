@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api.collaborators import Collaborators
 from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
-from api.http.schemas import Problem
+from api.http.schemas.problems import Problem
 from api.routes import routers
 from roost.errors import RoostError
 

@@ -15,7 +15,7 @@ _DEVICE_KEYS_BYTES = 16 * 1024
 _ONE_KEY_BYTES = 4 * 1024
 
 
-def check_device_keys(keys: Mapping[str, Any], address: str, device: str) -> None:
+def validate_device_keys(keys: Mapping[str, Any], address: str, device: str) -> None:
     """Check the device keys of this user and device.
 
     Raises:
@@ -36,7 +36,7 @@ def signing_key_of(keys: Mapping[str, Any], device: str) -> bytes:
     return _public_key(keys, f"ed25519:{device}")
 
 
-def check_one_time_keys(keys: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
+def validate_one_time_keys(keys: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
     """Check one-time or fallback keys of this device."""
     if len(keys) > _KEYS_MAX:
         raise RoostError("too_large", f"A request may contain at most {_KEYS_MAX} keys.")

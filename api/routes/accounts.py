@@ -7,15 +7,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.dependencies import Caller, With, address_of_client
 from api.http.problems import responses
-from api.http.schemas import (
-    Account,
-    LogIn,
-    NewAccount,
-    Profile,
-    ProfileChange,
-    RefreshRequest,
-)
-from api.http.schemas import Granted as GrantedBody
+from api.http.schemas.accounts import Account, LogIn, NewAccount, Profile, ProfileChange, RefreshRequest
+from api.http.schemas.accounts import Granted as GrantedBody
 from api.identity.directory import folded
 from api.identity.sessions import Granted
 from roost.errors import RoostError

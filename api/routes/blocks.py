@@ -6,7 +6,7 @@ from actors.rpc import messages as m
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import BlockList
+from api.http.schemas.users import BlockList
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import ConversationInfo, ConversationList, History
+from api.http.schemas.mailboxes import ConversationInfo, ConversationList, History
 from api.mailbox.recent import recent
 from roost import wire
 from roost.ids import SEQ_LIMIT

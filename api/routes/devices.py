@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import DeviceInfo, DeviceList, PushToken
+from api.http.schemas.devices import DeviceInfo, DeviceList, PushToken
 from roost.errors import RoostError
 
 router = APIRouter(tags=["devices"])

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
+from api.http.schemas.devices import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
 from api.identity.directory import folded
-from api.identity.key_validation import check_device_keys, check_one_time_keys, signing_key_of
+from api.identity.key_validation import signing_key_of, validate_device_keys, validate_one_time_keys
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 from roost.ids import address_of, parse_address
@@ -29,12 +29,12 @@ async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> 
     one_time, fallback = body.one_time_keys or {}, body.fallback_keys or {}
     address = address_of(caller.username, collaborators.settings.server_name)
     if body.device_keys is not None:
-        check_device_keys(body.device_keys, address, caller.device)
+        validate_device_keys(body.device_keys, address, caller.device)
     if one_time or fallback:
         keys = body.device_keys or await _stored_keys(collaborators, caller)
         signing_key = signing_key_of(keys, caller.device)
-        check_one_time_keys(one_time, address, caller.device, signing_key)
-        check_one_time_keys(fallback, address, caller.device, signing_key)
+        validate_one_time_keys(one_time, address, caller.device, signing_key)
+        validate_one_time_keys(fallback, address, caller.device, signing_key)
     await _check_room(collaborators, caller, len(one_time))
     await _store(collaborators, caller, body)
     return KeyCounts(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from actors.rpc import messages as m
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import Page, ReadUpTo, TypingTo, UpTo
+from api.http.schemas.mailboxes import Page, ReadUpTo, TypingTo, UpTo
 from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import AcceptedMessage, MessageState, NewMessage
+from api.http.schemas.mailboxes import AcceptedMessage, MessageState, NewMessage
 from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Response
 
 from api.http.dependencies import With
-from api.http.schemas import Readiness
+from api.http.schemas.users import Readiness
 from roost.errors import RoostError
 
 router = APIRouter(tags=["system"])

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from actors.rpc import messages as m
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import PresenceInfo, UserInfo
+from api.http.schemas.users import PresenceInfo, UserInfo
 from roost.errors import RoostError
 
 router = APIRouter(tags=["users"])

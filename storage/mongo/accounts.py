@@ -72,11 +72,6 @@ class MongoAccounts:
         changes = [({"_id": row_id(*of)}, {"$max": {"floor": seq}}) for of, seq in floors.items()]
         await self._devices.bulk(changes, upsert=False)
 
-    async def rename_device(self, user_id: str, device: str, name: str) -> bool:
-        identity = row_id(user_id, device)
-        sealed = self._ring.seal("devices", identity, "name", name)
-        return await self._devices.update({"_id": identity}, {"$set": {"name": sealed}})
-
     async def remove_device(self, user_id: str, device: str) -> bool:
         identity = row_id(user_id, device)
         # The device goes last: if this is cut short, it is still there to be removed again.

@@ -48,10 +48,6 @@ class Accounts(Protocol):
         """
         ...
 
-    async def rename_device(self, user_id: str, device: str, name: str) -> bool:
-        """Set the device's name; False if there is no such device."""
-        ...
-
     async def remove_device(self, user_id: str, device: str) -> bool:
         """Remove the device with its keys, push token and cursor; False if it was not there."""
         ...
