@@ -1,32 +1,22 @@
-"""The gateway: the API as a role (`actors.service.Service`), with its listener.
-
-Several gateways share one port: each binds it with SO_REUSEPORT and the kernel spreads the
-connections.
-"""
+"""The gateway: the API as a role (`actors.service.Service`)."""
 
 import asyncio
-import contextlib
 import os
-import socket
-import ssl
-from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
 import structlog
-import uvicorn
-from msgspec import Struct
 
 from actors.service import Address, ClusterView, Service
 from api.app import create_app
 from api.collaborators import ApiSettings, Collaborators
 from api.exposition import gateway_exposition
 from api.identity.limits import DEFAULTS, Limit
+from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.settings import Settings
 from cluster.wiring import overseen, settings_of
-from roost import wire as frames
 from roost.clock import Clock, now_ms
 from roost.tasks import BackgroundTasks
 from storage.kafka_log import KafkaLogWriter
@@ -36,29 +26,7 @@ from storage.ports import Cache, LogWriter, Store
 from storage.redis_store import RedisStore
 from storage.topics import MAILBOX
 
-_BACKLOG = 2_048
-_KEEPALIVE_S = 20.0
-_UNREAD_MS = 30_000
-_SEND_BUFFER = 256 * 1024
-_STOP_S = 5
-
 log = structlog.get_logger(__name__)
-
-
-class Listen(Struct, frozen=True):
-    """Where to listen.
-
-    Attributes:
-        host: IP address.
-        port: TCP port, 0 for any.
-        certificate: File with the TLS certificate chain, None for no TLS.
-        key: File with its private key.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    certificate: str | None = None
-    key: str | None = None
 
 
 class Gateway:
@@ -89,7 +57,7 @@ class Gateway:
             limits=limits,
         )
         self._listen = listen
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._tasks = BackgroundTasks()
         self.address: Address | None = None
 
@@ -100,7 +68,7 @@ class Gateway:
         self._tasks.spawn(self.collaborators.streams.tick())
         listener = bind(self._listen.host, self._listen.port)
         self.address = listener.getsockname()[:2]
-        self._server = _Server(_config(create_app(self.collaborators), self._listen))
+        self._server = Server(create_app(self.collaborators), self._listen)
         self._tasks.spawn(self._server.serve([listener]))
         await self._server.ready()
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
@@ -156,7 +124,7 @@ class Gateway:
         await self.collaborators.streams.close()
         if self._server is not None:
             self._server.should_exit = True
-            await self._server.finished(_STOP_S + 1)
+            await self._server.finished(STOP_S + 1)
         await self._tasks.cancel()
         await self.collaborators.key_announcements.close()
         await self.collaborators.invalidation.close()
@@ -170,13 +138,13 @@ class Gateway:
 
     async def _finish_sends(self) -> list[str]:
         try:
-            async with asyncio.timeout(_STOP_S):
+            async with asyncio.timeout(STOP_S):
                 await self.collaborators.sender.close()
                 await self.collaborators.answers.close()
         except TimeoutError:
             log.warning("sends_unanswered_at_the_end", name=self.name)
             return [
-                f"gave up sends that the log did not answer within {_STOP_S} s: their senders repeat them."
+                f"gave up sends that the log did not answer within {STOP_S} s: their senders repeat them."
             ]
         return []
 
@@ -246,90 +214,3 @@ def _limits(settings: Settings) -> dict[str, Limit]:
         name: Limit(getattr(configured, name).rate, getattr(configured, name).burst, default.scope)
         for name, default in DEFAULTS.items()
     }
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Bind the shared port.
-
-    Raises:
-        OSError: Another process has it, or the address is not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # Both are inherited by accepted sockets. A bounded buffer bounds what a slow reader costs, and
-    # shows it early.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-    # The kernel gives up a peer that reads nothing for this long.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
-    return listener
-
-
-def _config(app: Any, listen: Listen) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="none",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=frames.MAX_FRAME,
-        ws_per_message_deflate=False,
-        ws_ping_interval=_KEEPALIVE_S,
-        ws_ping_timeout=_KEEPALIVE_S,
-        interface="asgi3",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=_STOP_S,
-        ssl_certfile=listen.certificate,
-        ssl_keyfile=listen.key,
-        ssl_version=ssl.PROTOCOL_TLS_SERVER,
-    )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn inside another program's process: it leaves the signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._finished = asyncio.Event()
-        self._ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready.set()
-
-    async def ready(self) -> None:
-        await self._ready.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().serve(sockets)
-        finally:
-            self._finished.set()
-
-    async def finished(self, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._finished.wait()
-        except TimeoutError:
-            log.warning("listener_did_not_finish_in_time")
-
-    def stop_accepting(self) -> None:
-        for server in getattr(self, "servers", ()):
-            server.close()

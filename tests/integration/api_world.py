@@ -17,8 +17,9 @@ from nacl.signing import SigningKey
 from actors.host import ActorHost
 from actors.service import ClusterView
 from api.collaborators import ApiSettings
-from api.gateway import Gateway, Listen
+from api.gateway import Gateway
 from api.identity.limits import Limit
+from api.listener import Listen
 from api.sending.admission import Bounds
 from cluster.consumers.router import Router
 from cluster.local.servers import Server, free_port, kfake, start
