@@ -1,1 +1,1 @@
-"""The front door: the HTTP routes, the WebSocket session and the gateway that serves them."""
+"""The client API: HTTP routes, WebSocket streams, and the gateway that serves them."""

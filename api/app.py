@@ -1,4 +1,4 @@
-"""The FastAPI application, made from its collaborators; nothing here lives at module level."""
+"""The FastAPI application, made from its collaborators; no state is kept at module level."""
 
 from typing import Any
 
@@ -7,45 +7,45 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from api.collaborators import Deps
-from api.http.middleware import App, Door
+from api.collaborators import Collaborators
+from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
-from api.http.schemas import Problem
+from api.http.schemas.problems import Problem
 from api.routes import routers
 from roost.errors import RoostError
 
-_ABOUT = """One-to-one encrypted messaging: the server carries, stores, wakes, reports, and can read nothing.
+_ABOUT = """End-to-end encrypted one-to-one messaging: the server relays and stores what it cannot read.
 
 Errors are `application/problem+json` (RFC 9457); `code` is the stable word to act on. Times are
 Unix milliseconds; binary values are unpadded standard base64. Live delivery is the WebSocket
 `GET /v1/stream` (subprotocols `roost.v1.json`, `roost.v1.msgpack`)."""
 
 
-def create_app(deps: Deps) -> App:
-    """Return the ASGI application: `fastapi_app` behind the door."""
-    return Door(fastapi_app(deps), deps.streams, deps.metrics)
+def create_app(collaborators: Collaborators) -> App:
+    """Return the ASGI application: `fastapi_app` behind the middleware."""
+    return Middleware(fastapi_app(collaborators), collaborators.streams, collaborators.metrics)
 
 
-def fastapi_app(deps: Deps) -> FastAPI:
+def fastapi_app(collaborators: Collaborators) -> FastAPI:
     """Return the routes with their error handlers and documents."""
     app = FastAPI(
         title="Roost",
-        version=deps.settings.version,
+        version=collaborators.settings.version,
         description=_ABOUT,
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.state.deps = deps
+    app.state.collaborators = collaborators
     for router in routers():
         app.include_router(router)
     app.add_exception_handler(RoostError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    if deps.settings.cors_origins:
+    if collaborators.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=list(deps.settings.cors_origins),
+            allow_origins=list(collaborators.settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["X-Request-Id", "Retry-After"],
@@ -82,8 +82,10 @@ async def _on_invalid(request: Request, exc: Exception) -> Response:
 
 
 async def _on_bug(request: Request, _exc: Exception) -> Response:
-    # The framework raises it again after this answer, and the door logs it.
-    error = RoostError("internal", "Something went wrong; the request_id finds it in our logs.")
+    # The framework raises it again after this answer, and the middleware logs it.
+    error = RoostError(
+        "internal", "Something went wrong; the server's logs have the reason under this request_id."
+    )
     return problem_response(error, request_id_of(request))
 
 

@@ -1,18 +1,23 @@
-"""What the front door is built from: one frozen struct, handed to `api.app.create_app`."""
+"""The objects that the API is built from: one frozen struct, handed to `api.app.create_app`."""
 
 from msgspec import Struct
 
 from api.host_links import HostLinks
+from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.directory import Directory
-from api.identity.key_announcements import Changes
+from api.identity.key_announcements import KeyAnnouncements
 from api.identity.limits import Limits
 from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
 from api.identity.sessions import Sessions
 from api.identity.tokens import Tokens
-from api.sending.accept import Sender
+from api.mailbox.signals import Signals
+from api.sending.acceptance import Acceptance
 from api.sending.admission import Bounds
+from api.sending.answers import Answers
+from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
+from api.sending.tracking import MessageTracker
 from api.stream.registry import Streams
 from roost.clock import Clock
 from storage.keyring import KeyRing
@@ -21,7 +26,7 @@ from telemetry.gateway_metrics import GatewayMetrics
 
 
 class ApiSettings(Struct, frozen=True):
-    """What an operator may set about the front door.
+    """What an operator may set about the API.
 
     Attributes:
         server_name: The name after the colon in users' addresses, and the tokens' issuer.
@@ -33,14 +38,14 @@ class ApiSettings(Struct, frozen=True):
     """
 
     server_name: str
-    access_ttl_s: int = 600
-    refresh_ttl_s: int = 60 * 24 * 3600
+    access_ttl_s: int
+    refresh_ttl_s: int
     cors_origins: tuple[str, ...] = ()
     version: str = "0.1.0"
     admission: Bounds = Bounds()
 
 
-class Deps(Struct, frozen=True):
+class Collaborators(Struct, frozen=True):
     """The collaborators of every route."""
 
     settings: ApiSettings
@@ -56,8 +61,13 @@ class Deps(Struct, frozen=True):
     tokens: Tokens
     revocations: Revocations
     sequencer: Sequencer
+    answers: Answers
+    acceptance: Acceptance
     sender: Sender
+    tracker: MessageTracker
     sessions: Sessions
-    changes: Changes
+    invalidation: CacheInvalidation
+    key_announcements: KeyAnnouncements
+    signals: Signals
     streams: Streams
     metrics: GatewayMetrics

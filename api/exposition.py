@@ -1,36 +1,36 @@
-"""What a gateway shows to Prometheus: its own metrics, with the values that its parts keep."""
+"""A gateway's metrics for Prometheus: its own, and the values that its parts keep."""
 
 from collections.abc import Mapping
 
-from api.collaborators import Deps
+from api.collaborators import Collaborators
 from telemetry import gateway_metrics as m
 from telemetry.metrics import GATEWAY, WRITER, exposition
 
 
-def gateway_exposition(deps: Deps) -> bytes:
+def gateway_exposition(collaborators: Collaborators) -> bytes:
     """Return all metrics of this gateway in Prometheus text format."""
-    return deps.metrics.text(_kept(deps)) + exposition(WRITER, GATEWAY)
+    return collaborators.metrics.text(_kept(collaborators)) + exposition(WRITER, GATEWAY)
 
 
-def _kept(deps: Deps) -> Mapping[m.Kept, float | Mapping[str, float]]:
-    sender, sequencer, gate = deps.sender, deps.sequencer, deps.sender.gate
+def _kept(collaborators: Collaborators) -> Mapping[m.Kept, float | Mapping[str, float]]:
+    sender, sequencer, gate = collaborators.sender, collaborators.sequencer, collaborators.sender.gate
     return {
-        m.STREAMS_OPEN: len(deps.streams),
-        m.STREAMS_OPENED: deps.streams.opened,
-        m.STREAMS_ENDED: deps.streams.ended,
-        m.STREAMS_REATTACHED: deps.hosts.attachments.reattached,
-        m.MESSAGES_ACCEPTED: sender.accepted,
+        m.STREAMS_OPEN: len(collaborators.streams),
+        m.STREAMS_OPENED: collaborators.streams.opened,
+        m.STREAMS_ENDED: collaborators.streams.ended,
+        m.STREAMS_REATTACHED: collaborators.hosts.attachments.reattached,
+        m.MESSAGES_ACCEPTED: collaborators.acceptance.accepted,
         m.SENDS_REFUSED: gate.admission.refused,
         m.SENDS_OPEN: gate.admission.inside,
         m.SENDS_OPEN_BYTES: gate.admission.size,
         m.SENDS_OLDEST: sender.oldest_s,
         m.ACCEPT_WAIT: gate.admission.accept_wait_s(),
         m.DELIVER_WAIT: gate.deliver_wait_s(),
-        m.ACCEPT_CACHE_FAILURES: sender.answers.failures,
-        m.COPIES_LOST: sender.lost_copies,
+        m.ACCEPT_CACHE_FAILURES: collaborators.answers.failures,
+        m.COPIES_LOST: collaborators.acceptance.lost_copies,
         m.LOG_APPEND_FAILURES: sequencer.failures,
         m.LOG_RESYNCS: sequencer.resyncs,
-        m.LIMITER_HITS: deps.limits.hits,
-        m.LIMITS_LOCAL: deps.limits.failed_to_local,
-        m.KEY_CHANGES_LOST: deps.changes.lost,
+        m.LIMITER_HITS: collaborators.limits.hits,
+        m.LIMITS_LOCAL: collaborators.limits.failed_to_local,
+        m.KEY_CHANGES_LOST: collaborators.key_announcements.lost,
     }

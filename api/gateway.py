@@ -1,34 +1,24 @@
-"""The gateway: the front door as a role (`actors.service.Service`), with its listener.
-
-Several gateways share one port: each binds it with SO_REUSEPORT and the kernel spreads the
-connections.
-"""
+"""The gateway: the API as a role (`actors.service.Service`)."""
 
 import asyncio
-import contextlib
 import os
-import socket
-import ssl
-from collections.abc import Coroutine, Iterator
 from importlib import metadata
 from typing import Any
 
 import structlog
-import uvicorn
-from msgspec import Struct
 
 from actors.service import Address, Service
 from api.app import create_app
-from api.collaborators import ApiSettings, Deps
+from api.collaborators import ApiSettings, Collaborators
 from api.exposition import gateway_exposition
-from api.identity.cache_invalidation import Hearing
 from api.identity.limits import DEFAULTS, Limit
+from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.settings import Settings
 from cluster.wiring import overseen, settings_of
-from roost import wire as frames
 from roost.clock import Clock, now_ms
+from roost.tasks import BackgroundTasks
 from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
@@ -37,29 +27,7 @@ from storage.records import ShardMap
 from storage.redis_store import RedisStore
 from storage.topics import MAILBOX
 
-_BACKLOG = 2_048
-_KEEPALIVE_S = 20.0
-_UNREAD_MS = 30_000
-_SEND_BUFFER = 256 * 1024
-_STOP_S = 5
-
 log = structlog.get_logger(__name__)
-
-
-class Listen(Struct, frozen=True):
-    """Where to listen.
-
-    Attributes:
-        host: IP address.
-        port: TCP port, 0 for any.
-        certificate: File with the TLS certificate chain, None for no TLS.
-        key: File with its private key.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    certificate: str | None = None
-    key: str | None = None
 
 
 class Gateway:
@@ -79,7 +47,7 @@ class Gateway:
         limits: dict[str, Limit] | None = None,
     ) -> None:
         self.name = name
-        self.deps: Deps = wire(
+        self.collaborators: Collaborators = wire(
             name,
             settings,
             store=store,
@@ -90,100 +58,96 @@ class Gateway:
             limits=limits,
         )
         self._listen = listen
-        self._hearing = Hearing(name, cache, self.deps.directory, self.deps.revocations, clock)
-        self._server: _Server | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._server: Server | None = None
+        self._tasks = BackgroundTasks()
         self.address: Address | None = None
 
     async def start(self) -> Address | None:
         """Listen for clients; links to hosts follow with the first map. Returns no link address."""
-        self._spawn(self._hearing.listen())
-        self._spawn(self._hearing.pulse())
-        self._spawn(self.deps.streams.tick())
+        self._tasks.spawn(self.collaborators.invalidation.listen())
+        self._tasks.spawn(self.collaborators.invalidation.pulse())
+        self._tasks.spawn(self.collaborators.streams.tick())
         listener = bind(self._listen.host, self._listen.port)
         self.address = listener.getsockname()[:2]
-        self._server = _Server(_config(create_app(self.deps), self._listen))
-        self._spawn(self._server.serve([listener]))
+        self._server = Server(create_app(self.collaborators), self._listen)
+        self._tasks.spawn(self._server.serve([listener]))
         await self._server.ready()
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
         return None
 
     async def apply(self, view: ShardMap) -> None:
         """Take the newest map."""
-        self.deps.sequencer.lease.renew()
-        current = self.deps.hosts.view
+        self.collaborators.sequencer.lease.renew()
+        current = self.collaborators.hosts.view
         if current is None or view.version >= current.version:
-            self.deps.log_writer.forget(view.begun_anew(current))
+            self.collaborators.log_writer.forget(view.begun_anew(current))
             if view.renumbered(current):
-                self.deps.log_writer.renumber()
-            self.deps.sequencer.adopt(view.bases, view.records)
-            self.deps.sender.answers.alone = view.gateways <= 1
-            self.deps.hosts.apply(view)
+                self.collaborators.log_writer.renumber()
+            self.collaborators.sequencer.adopt(view.bases, view.records)
+            self.collaborators.answers.alone = view.gateways <= 1
+            self.collaborators.hosts.apply(view)
 
     async def pause_writes(self) -> None:
         """Pause writes to the log until `resume_writes`."""
-        await self.deps.log_writer.pause()
+        await self.collaborators.log_writer.pause()
 
     async def resume_writes(self) -> None:
         """Let writes go on."""
-        self.deps.log_writer.resume()
+        self.collaborators.log_writer.resume()
 
     async def status(self) -> dict[str, Any]:
         """Return figures for ``roost status``."""
-        self.deps.sequencer.lease.renew()
-        linked, hosts = self.deps.hosts.linked_hosts()
+        self.collaborators.sequencer.lease.renew()
+        linked, hosts = self.collaborators.hosts.linked_hosts()
         return {
-            "users": len(self.deps.streams),
-            "streams": len(self.deps.streams),
-            "accepted": self.deps.sender.accepted,
+            "users": len(self.collaborators.streams),
+            "streams": len(self.collaborators.streams),
+            "accepted": self.collaborators.acceptance.accepted,
             "hosts": f"{linked}/{hosts}",
-            "appended": {MAILBOX: self.deps.log_writer.ends(MAILBOX)},
-            "batches": self.deps.log_writer.batches,
-            "version": self.deps.settings.version,
+            "appended": {MAILBOX: self.collaborators.log_writer.ends(MAILBOX)},
+            "batches": self.collaborators.log_writer.batches,
+            "version": self.collaborators.settings.version,
             "http": None if self.address is None else f"{self.address[0]}:{self.address[1]}",
         }
 
     async def metrics(self) -> bytes:
         """Return this gateway's metrics."""
-        return gateway_exposition(self.deps)
+        return gateway_exposition(self.collaborators)
 
     async def stop(self) -> list[str]:
-        """Take no more, say goodbye to the streams, finish what is under way, disconnect.
+        """Take no more, say goodbye to the streams, finish what is in progress, disconnect.
 
         Returns:
             What was given up: sends that have no answer, which their senders repeat.
         """
         if self._server is not None:
             self._server.stop_accepting()
-        await self.deps.streams.close()
+        await self.collaborators.streams.close()
         if self._server is not None:
             self._server.should_exit = True
-            await self._server.finished(_STOP_S + 1)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.deps.changes.close()
-        await self.deps.hosts.close()
+            await self._server.finished(STOP_S + 1)
+        await self._tasks.cancel()
+        await self.collaborators.key_announcements.close()
+        await self.collaborators.invalidation.close()
+        await self.collaborators.hosts.close()
         given_up = await self._finish_sends()
-        self.deps.passwords.close()
-        await self.deps.log_writer.close()
-        await self.deps.cache.close()
-        await self.deps.store.close()
+        self.collaborators.passwords.close()
+        await self.collaborators.log_writer.close()
+        await self.collaborators.cache.close()
+        await self.collaborators.store.close()
         return given_up
 
     async def _finish_sends(self) -> list[str]:
         try:
-            async with asyncio.timeout(_STOP_S):
-                await self.deps.sender.close()
+            async with asyncio.timeout(STOP_S):
+                await self.collaborators.sender.close()
+                await self.collaborators.answers.close()
         except TimeoutError:
             log.warning("sends_unanswered_at_the_end", name=self.name)
             return [
-                f"gave up sends that the log did not answer within {_STOP_S} s: their senders repeat them."
+                f"gave up sends that the log did not answer within {STOP_S} s: their senders repeat them."
             ]
         return []
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
 
 
 async def build(name: str, settings_json: str) -> Service:
@@ -251,90 +215,3 @@ def _limits(settings: Settings) -> dict[str, Limit]:
         name: Limit(getattr(configured, name).rate, getattr(configured, name).burst, default.scope)
         for name, default in DEFAULTS.items()
     }
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Bind the shared port.
-
-    Raises:
-        OSError: Somebody else has it, or the address is not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # Both are inherited by accepted sockets. A bounded buffer bounds what a slow reader costs, and
-    # shows it early.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-    # The kernel gives up a peer that reads nothing for this long.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
-    return listener
-
-
-def _config(app: Any, listen: Listen) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="none",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=frames.MAX_FRAME,
-        ws_per_message_deflate=False,
-        ws_ping_interval=_KEEPALIVE_S,
-        ws_ping_timeout=_KEEPALIVE_S,
-        interface="asgi3",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=_STOP_S,
-        ssl_certfile=listen.certificate,
-        ssl_keyfile=listen.key,
-        ssl_version=ssl.PROTOCOL_TLS_SERVER,
-    )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn inside somebody else's process: it leaves the signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._finished = asyncio.Event()
-        self._ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready.set()
-
-    async def ready(self) -> None:
-        await self._ready.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().serve(sockets)
-        finally:
-            self._finished.set()
-
-    async def finished(self, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._finished.wait()
-        except TimeoutError:
-            log.warning("listener_did_not_finish_in_time")
-
-    def stop_accepting(self) -> None:
-        for server in getattr(self, "servers", ()):
-            server.close()

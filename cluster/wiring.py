@@ -37,7 +37,7 @@ def overseen(
     Its metrics are shown, its process ends when another one has its place, and what was opened for it is
     closed when it has stopped.
     """
-    fence = fenced(service, name, store, lambda: os._exit(1))
+    fence = fenced(service, name, store.cluster, lambda: os._exit(1))
     return exported(closing(fence, store, *opened), settings, role, name)
 
 

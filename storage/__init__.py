@@ -1,1 +1,1 @@
-"""What lasts: the ports with their guarantees, and one adapter for each server."""
+"""Storage: ports with their guarantees, and one adapter for each server."""

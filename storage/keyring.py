@@ -1,4 +1,4 @@
-"""The key ring: one file with every secret of the installation, and what is done with them.
+"""The key ring: one file with every secret of the installation, and the operations on them.
 
 Sealed values are XChaCha20-Poly1305 with the key's id inside and ``collection|id|field`` as
 associated data, so a value moved to another row or field does not open. What must be found by
@@ -60,7 +60,7 @@ class Secrets(Struct, frozen=True):
         storage: Keys that seal fields.
         current: Id of the storage key that seals new values.
         tokens: Keys that verify access tokens; the last one signs.
-        index: Key of the blind index. It cannot be rotated without writing every index anew.
+        index: Key of the blind index. It cannot be rotated without rewriting every index.
         refresh: Key from which refresh tokens are derived.
         cluster: Secret that roles prove to each other on their links.
         version: Layout of this file.

@@ -1,4 +1,4 @@
-"""What is written to the log and kept in the stores: records, rows and documents as structs.
+"""Records of the log, and rows and documents of the stores, as structs.
 
 A record is one log value, in MessagePack, arrays instead of maps. Its sequence number is not in
 it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
@@ -250,7 +250,7 @@ class Device(Struct, frozen=True):
     floor: int = 0
 
 
-class Session(Struct, frozen=True):
+class TokenFamily(Struct, frozen=True):
     """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only."""
 
     family: str
@@ -264,7 +264,7 @@ class Session(Struct, frozen=True):
     ended_at_ms: int | None = None
 
 
-class Dead(Struct, frozen=True):
+class DeadLetter(Struct, frozen=True):
     """A record that could not be handled, with the reason; also written to ``mailbox.dead``."""
 
     topic: str
@@ -294,7 +294,7 @@ class LogState(Struct, frozen=True):
     before: tuple[tuple[int, int], ...] = ()
 
     def handled(self, seq: int) -> bool:
-        """Say whether the record with this number was handled: it is stored, or went nowhere for a reason.
+        """Return whether the record with this number was handled: it is stored, or went nowhere for a reason.
 
         It must not be seen which: a record that went nowhere is one whose sender is blocked.
         """
@@ -310,7 +310,7 @@ class StoredRoster(Struct, frozen=True):
     """Which roles there are to be.
 
     Attributes:
-        counts: Number of each role in the settings that this was made from; others make it anew.
+        counts: Number of each role in the settings that this was made from; others make a new one.
         names: Names of the roles, each of the form ``role-number``.
         cordoned: Ray's names of the cordoned machines: no role is to be there.
         coming: Names of those who come in the change that is being made.

@@ -1,4 +1,4 @@
-"""The Redis adapter: what is quick and may be lost at any time.
+"""The Redis adapter: fast state that may be lost at any time.
 
 Every key has a TTL. Commands stay within Redis 6.2. One Lua file per operation that is more than
 one command; ``schema.md`` lists the keys.

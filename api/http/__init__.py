@@ -1,1 +1,1 @@
-"""What all routes share: schemas, middleware, errors, dependencies."""
+"""HTTP concerns that all routes share: schemas, middleware, errors, dependencies."""

@@ -1,30 +1,28 @@
-"""What routes depend on: the collaborators, the caller, and names in their one spelling."""
+"""FastAPI dependencies of the routes: the collaborators, and the authenticated caller."""
 
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.collaborators import Deps
-from api.identity.directory import Person
+from api.collaborators import Collaborators
 from api.identity.limits import limited
 from api.identity.tokens import Principal
 from roost.errors import RoostError
-from roost.ids import fold_username
 
 _bearer = HTTPBearer(auto_error=False, description="An access token from `POST /v1/sessions`.")
 
 
-async def deps_of(request: Request) -> Deps:
+async def collaborators_of(request: Request) -> Collaborators:
     """Return the collaborators that the application was made with."""
-    return cast("Deps", request.app.state.deps)
+    return cast("Collaborators", request.app.state.collaborators)
 
 
-With = Annotated[Deps, Depends(deps_of)]
+With = Annotated[Collaborators, Depends(collaborators_of)]
 
 
 async def caller_of(
-    deps: With, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    collaborators: With, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
     """Return who calls.
 
@@ -32,10 +30,10 @@ async def caller_of(
         RoostError: ``unauthenticated``, ``revoked`` or ``rate_limited``.
     """
     if credentials is None:
-        raise RoostError("unauthenticated", "Send 'Authorization: Bearer ACCESS_TOKEN'.")
-    principal = deps.tokens.verify(credentials.credentials)
-    deps.revocations.check(principal.family)
-    wait = deps.limits.wait_s("requests", principal.device, deps.clock())
+        raise RoostError("unauthenticated", "Send an 'Authorization: Bearer ACCESS_TOKEN' header.")
+    principal = collaborators.tokens.verify(credentials.credentials)
+    collaborators.revocations.check(principal.family)
+    wait = collaborators.limits.wait_s("requests", principal.device, collaborators.clock())
     if wait > 0:
         raise limited("requests", wait)
     return principal
@@ -47,19 +45,3 @@ Caller = Annotated[Principal, Depends(caller_of)]
 def address_of_client(request: Request) -> str:
     """Return the IP address of the connection; headers that anybody can write are not asked."""
     return request.client.host if request.client is not None else "-"
-
-
-def folded(username: str) -> str:
-    """Return the one spelling; a name that cannot exist is an unknown user."""
-    try:
-        return fold_username(username)
-    except ValueError as exc:
-        raise RoostError("unknown_user", f"There is no user {username[:64]!r}.") from exc
-
-
-async def known(deps: Deps, username: str) -> Person:
-    """Return the user, or raise ``unknown_user``."""
-    person = await deps.directory.person(folded(username))
-    if person is None:
-        raise RoostError("unknown_user", f"There is no user {username[:64]!r}.")
-    return person

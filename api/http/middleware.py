@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, body limits, content types, and a last word for every error."""
+"""The outermost ASGI layer: request ids, body limits, content types, and an answer to every error."""
 
 import asyncio
 import secrets
@@ -21,7 +21,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STREAM_PATH = "/v1/stream"
-MEDIA_PATH = "/v1/media"
 BODY_MAX = 64 * 1024
 """Bytes of a body, where `LONGER` does not say otherwise."""
 
@@ -33,7 +32,7 @@ _KNOWN_METHODS = _WITH_BODY | {"GET", "HEAD", "DELETE", "OPTIONS"}
 log = structlog.get_logger(__name__)
 
 
-class Door:
+class Middleware:
     """An ASGI application around the application."""
 
     def __init__(self, app: App, streams: Streams, metrics: GatewayMetrics) -> None:
@@ -53,17 +52,17 @@ class Door:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, send, self._metrics)
         try:
-            if scope["path"].startswith(MEDIA_PATH):
-                await self._app(scope, receive, answer.send)
-            else:
-                body = await _read_body(scope, receive)
-                await self._app(scope, _Replay(body, receive), answer.send)
+            body = await _read_body(scope, receive)
+            await self._app(scope, _Replay(body, receive), answer.send)
         except RoostError as exc:
             await problem_response(exc, answer.request_id)(scope, receive, answer.send)
         except Exception:
             log.exception("request_failed", method=scope["method"], request_id=answer.request_id)
             if not answer.started:
-                error = RoostError("internal", "Something went wrong; the request_id finds it in our logs.")
+                error = RoostError(
+                    "internal",
+                    "Something went wrong; the server's logs have the reason under this request_id.",
+                )
                 await problem_response(error, answer.request_id)(scope, receive, answer.send)
 
 
@@ -101,7 +100,7 @@ class _Answer:
         self._metrics.seconds.observe(seconds)
         level = log.warning if self._status >= 500 else log.debug  # noqa: PLR2004
         level(
-            "request answered",
+            "request_answered",
             method=self._method,
             path=self._path,
             status=self._status,
@@ -146,7 +145,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
                     raise _too_large(limit)
                 more = message.get("more_body", False)
     except TimeoutError as exc:
-        raise RoostError("bad_request", "The body did not come to an end in time.") from exc
+        raise RoostError("bad_request", "The body did not arrive in time.") from exc
     if size and scope["method"] in _WITH_BODY:
         _check_type(headers.get(b"content-type", b""))
     return b"".join(chunks)
@@ -155,8 +154,8 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
 def _check_type(content_type: bytes) -> None:
     name = content_type.partition(b";")[0].strip().lower()
     if name != b"application/json":
-        raise RoostError("unsupported_media_type", "Send bodies as application/json.")
+        raise RoostError("unsupported_media_type", "Send the body as application/json.")
 
 
 def _too_large(limit: int) -> RoostError:
-    return RoostError("too_large", f"The body of this call is at most {limit} bytes.")
+    return RoostError("too_large", f"The body may be at most {limit} bytes.")

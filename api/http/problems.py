@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 ``application/problem+json``, and what OpenAPI says about it."""
+"""Errors as RFC 9457 ``application/problem+json``, and their description in OpenAPI."""
 
 import math
 from typing import Any
@@ -54,7 +54,7 @@ def from_validation(error: RequestValidationError) -> RoostError:
     """Tell malformed JSON from a field of the wrong form; values are never repeated, they may be secrets."""
     errors = error.errors()
     if any(each["type"] == "json_invalid" for each in errors):
-        return RoostError("bad_request", "The body is not JSON.")
+        return RoostError("bad_request", "The body is not valid JSON.")
     fields = [
         {"field": ".".join(str(part) for part in each["loc"]), "message": str(each["msg"])}
         for each in errors[:_ERRORS_SHOWN]
@@ -67,9 +67,9 @@ def from_http(error: HTTPException) -> RoostError:
     """Put the framework's own errors into the registry's words."""
     word = _BY_STATUS.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")  # noqa: PLR2004
     details = {
-        "not_found": "There is nothing at this address.",
-        "method_not_allowed": "The address does not take this method.",
-        "bad_request": "The body is not JSON.",
+        "not_found": "This address does not exist.",
+        "method_not_allowed": "This address does not support this method.",
+        "bad_request": "The body is not valid JSON.",
     }
     return RoostError(word, details.get(word, str(error.detail)))
 

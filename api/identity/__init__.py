@@ -1,1 +1,1 @@
-"""Users, devices and sessions: who somebody is, and what they may do."""
+"""Users, devices and sessions: authentication, limits, and the directory of users."""

@@ -1,4 +1,4 @@
-"""What gateways tell each other through Redis: ended sessions, changed users.
+"""Invalidation of what gateways remember: changed users and ended sessions, told through Redis.
 
 Redis says nothing when a subscription is dead, so each gateway also sends itself a pulse. While
 none comes back the directory trusts itself for one second only, and ended sessions are read from
@@ -6,61 +6,114 @@ the store again and again.
 """
 
 import asyncio
+from itertools import islice
 
 import structlog
 
+from actors.rpc import messages as m
+from api.host_links import HostLinks
 from api.identity.directory import Directory
 from api.identity.revocation import Revocations
 from roost.clock import Clock
 from roost.errors import RoostError, Unavailable
+from roost.tasks import BackgroundTasks, backoff, insist
 from storage.ports import Cache
 
 _PULSE_S = 0.5
-_DEAF_MS = 2_000
+_SILENT_MS = 2_000
+_REFRESH_S = 2.0
+_REFRESH_TRIES = 60
+_PAUSE_FIRST_S = 0.2
+_PAUSE_MAX_S = 10.0
+
+_SESSIONS = "revoked"
+_USERS = "directory"
 
 log = structlog.get_logger(__name__)
 
 
-class Hearing:
-    """The subscription of one gateway."""
+class CacheInvalidation:
+    """One gateway's end of the channels: it publishes, and takes what others publish."""
 
     def __init__(
-        self, name: str, cache: Cache, directory: Directory, revocations: Revocations, clock: Clock
+        self,
+        name: str,
+        cache: Cache,
+        directory: Directory,
+        revocations: Revocations,
+        hosts: HostLinks,
+        clock: Clock,
     ) -> None:
         self._channel = f"pulse.{name}"
         self._cache = cache
         self._directory = directory
         self._revocations = revocations
+        self._hosts = hosts
         self._clock = clock
         self._heard_ms = 0
+        self._tasks = BackgroundTasks()
+
+    async def user_changed(self, user: str) -> None:
+        """Make every gateway and the user's host read the user again.
+
+        A gateway that is not subscribed reads again by itself; a host that is away is asked until it answers.
+        """
+        self._directory.forget(user)
+        try:
+            await self._cache.publish(_USERS, user)
+        except Unavailable:
+            log.warning("change_not_published", user=user)
+        try:
+            await self._refresh(user)
+        except RoostError as exc:
+            log.warning("host_not_refreshed", user=user, reason=exc.detail)
+            pauses = islice(backoff(_PAUSE_FIRST_S, _PAUSE_MAX_S), _REFRESH_TRIES)
+            again = insist(lambda: self._refresh(user), "host_not_refreshed", on=RoostError, pauses=pauses)
+            self._tasks.spawn(again, "refresh of a host")
+
+    async def session_ended(self, family: str) -> None:
+        """Make every gateway refuse the session's access tokens."""
+        self._revocations.add(family)
+        try:
+            await self._cache.publish(_SESSIONS, family)
+        except Unavailable:
+            # The other gateways read the ended sessions from the store while they hear nothing.
+            log.warning("revocation_not_published", family=family)
 
     async def listen(self) -> None:
-        """Take what comes, for ever."""
-        channels = ("revoked", "directory", self._channel)
+        """Take what comes. Does not return."""
+        channels = (_SESSIONS, _USERS, self._channel)
         async for channel, message in self._cache.subscribe(channels, self._connected):
-            if channel == "revoked":
+            if channel == _SESSIONS:
                 self._revocations.add(message)
-            elif channel == "directory":
+            elif channel == _USERS:
                 self._directory.forget(message)
             else:
                 self._heard_ms = self._clock()
 
     async def pulse(self) -> None:
-        """Send the pulse, and act while it does not come back, for ever."""
+        """Send the pulse, and act while it does not come back. Does not return."""
         while True:
             await asyncio.sleep(_PULSE_S)
             try:
                 await self._cache.publish(self._channel, "")
             except Unavailable as exc:
                 log.debug("pulse_not_sent", error=exc.detail)
-            deaf = self._clock() - self._heard_ms > _DEAF_MS
-            if deaf == self._directory.subscribed:
-                log.info("deaf" if deaf else "hearing")
-                if not deaf:
+            subscribed = self._clock() - self._heard_ms <= _SILENT_MS
+            if subscribed != self._directory.subscribed:
+                log.info("cache_invalidation_restored" if subscribed else "cache_invalidation_lost")
+                if subscribed:
                     self._directory.clear()
-            self._directory.subscribed = not deaf
-            if deaf:
+            self._directory.subscribed = subscribed
+            if not subscribed:
                 await self._reload()
+
+    async def close(self) -> None:
+        """Give up hosts that are still to be asked: they read their users when they start."""
+        await self._tasks.cancel()
+
+    async def _refresh(self, user: str) -> None:
+        await self._hosts.ask(user, m.Refresh(0, user), _REFRESH_S)
 
     async def _connected(self) -> None:
         self._directory.clear()

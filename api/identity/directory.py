@@ -1,10 +1,11 @@
-"""Who is who: usernames, users and their devices, cached, and forgotten when they change.
+"""The directory: users and their devices by username, cached until they change.
 
 An entry is good until its user changes (Redis channel ``directory``), everything is forgotten
 when the subscription comes back, and while it is away an entry lives one second.
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from roost.clock import Clock
+from roost.errors import RoostError
+from roost.ids import fold_username
 from storage.ports import Store
 from storage.records import Device, User
 
@@ -87,13 +90,24 @@ class Directory:
         found |= zip(missing, loaded, strict=True)
         return {name: person for name, person in found.items() if person is not None}
 
-    async def name_of(self, user: str) -> str | None:
-        """Return a user's name by id."""
-        name = self._names.get(user)
-        if name is None:
-            users = await self._store.users_by_id([user])
-            return users[user].username if user in users else None
-        return name
+    async def known(self, username: str) -> Person:
+        """Return the user of this name, in any spelling.
+
+        Raises:
+            RoostError: ``unknown_user``.
+        """
+        person = await self.person(folded(username))
+        if person is None:
+            raise _unknown(username)
+        return person
+
+    async def ids_of(self, usernames: Iterable[str]) -> dict[str, str]:
+        """Return ``{username: user id}`` of those that exist, in any spelling."""
+        names = []
+        for name in usernames:
+            with contextlib.suppress(ValueError):  # a name that cannot exist
+                names.append(fold_username(name))
+        return {name: person.user for name, person in (await self.people(names)).items()}
 
     def forget(self, user: str) -> None:
         """Drop what is known of a user (by id), also what is being read this moment."""
@@ -121,10 +135,10 @@ class Directory:
 
     async def _load(self, username: str) -> Person | None:
         epoch = self._epoch
-        user = await self._store.user_by_name(username)
+        user = await self._store.accounts.user_by_name(username)
         if user is None:
             return None
-        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         found = person_of(user, devices)
         # A change that was announced while we read may not be in what we read.
         if epoch == self._epoch:
@@ -137,6 +151,18 @@ class Directory:
         if len(self._people) > self._kept:
             _, (oldest, _) = self._people.popitem(last=False)
             self._names.pop(oldest.user, None)
+
+
+def folded(username: str) -> str:
+    """Return the one spelling; a name that cannot exist is an unknown user."""
+    try:
+        return fold_username(username)
+    except ValueError as exc:
+        raise _unknown(username) from exc
+
+
+def _unknown(username: str) -> RoostError:
+    return RoostError("unknown_user", f"There is no user {username[:64]!r}.")
 
 
 def person_of(user: User, devices: list[Device]) -> Person:

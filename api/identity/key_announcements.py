@@ -1,34 +1,31 @@
-"""Making changes of devices and keys known.
-
-They go to every gateway, to the user's host, and into the mailboxes of everyone who has a
-conversation with the user.
-"""
+"""Announcements of changed keys, to everyone who has a conversation with their owner."""
 
 import asyncio
 import secrets
 from collections.abc import Sequence
+from itertools import islice
 from typing import Literal, Protocol
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from actors.rpc import messages as m
-from api.host_links import HostLinks
-from api.identity.directory import Directory
+from api.identity.cache_invalidation import CacheInvalidation
 from roost.clock import Clock
-from roost.errors import RoostError, Unavailable
+from roost.errors import Unavailable
 from roost.ids import uuid7
-from storage.ports import Cache, Store
+from roost.tasks import BackgroundTasks, backoff
+from storage.ports import Store
 from storage.records import KeysRecord, encode_record
 
 _BATCH = 500
 _TRIES = 60
-_PAUSE_FIRST_S = 0.2
 _PAUSE_MAX_S = 10.0
 _ROWS_S = 2.5
+"""Hosts write the row of a new conversation within a second or so."""
+
 _SENDERS = 1_000
-_REFRESH_S = 2.0
+_LAST_S = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -66,61 +63,38 @@ class _Announcement(Struct):
         )
 
 
-class Changes:
-    """Announces changes.
+class KeyAnnouncements:
+    """Announces changed keys until everyone concerned was told.
 
     Attributes:
         lost: Announcements that were given up.
     """
 
     def __init__(
-        self,
-        store: Store,
-        cache: Cache,
-        mailboxes: Mailboxes,
-        directory: Directory,
-        hosts: HostLinks,
-        clock: Clock,
+        self, store: Store, mailboxes: Mailboxes, invalidation: CacheInvalidation, clock: Clock
     ) -> None:
         self._store = store
-        self._cache = cache
         self._mailboxes = mailboxes
-        self._directory = directory
-        self._hosts = hosts
+        self._invalidation = invalidation
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._open: dict[str, _Announcement] = {}
         self.lost = 0
 
-    async def refresh(self, user: str) -> None:
-        """Make every gateway and the user's host read the user anew; what is away reads anew by itself."""
-        self._directory.forget(user)
-        try:
-            await self._cache.publish("directory", user)
-        except Unavailable:
-            log.warning("change_not_published", user=user)
-        try:
-            await self._hosts.ask(user, m.Refresh(0, user), _REFRESH_S)
-        except RoostError as exc:
-            log.warning("host_not_refreshed", user=user, error=exc.detail)
-            self._spawn(self._refresh_later(user))
-
-    async def keys(self, user: str, username: str, device: str, change: Change) -> None:
-        """Make a change of a device's keys known, also to those who talk with the user."""
-        await self.refresh(user)
+    async def announce(self, user: str, username: str, device: str, change: Change) -> None:
+        """Announce a change of a device's keys, to all gateways and to those who talk with the user."""
+        await self._invalidation.user_changed(user)
         cause = uuid7(self._clock(), secrets.token_bytes(10))
         announcement = _Announcement(user, username, device, change, cause)
         self._open[cause] = announcement
         await self._tell(announcement)
-        self._spawn(self._tell_late(announcement))
+        self._tasks.spawn(self._tell_late(announcement), "key announcement")
 
     async def close(self) -> None:
         """Say what is still to be said, once, and give up the rest."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         try:
-            async with asyncio.timeout(_REFRESH_S):
+            async with asyncio.timeout(_LAST_S):
                 await asyncio.gather(*(self._tell(each) for each in self._open.values()))
         except TimeoutError:
             log.warning("key_changes_unannounced_at_the_end", count=len(self._open))
@@ -142,9 +116,9 @@ class Changes:
     async def _receivers(self, announcement: "_Announcement") -> set[str]:
         user = announcement.user
         rows, senders, devices = await asyncio.gather(
-            self._store.conversations(user),
-            self._store.summary(user, _SENDERS),
-            self._store.devices_of([user]),
+            self._store.conversations.of_user(user),
+            self._store.mailboxes.summary(user, _SENDERS),
+            self._store.accounts.devices_of([user]),
         )
         receivers = {row.peer for row in rows} | senders.keys()
         if any(each.device != announcement.device for each in devices.get(user, [])):
@@ -152,30 +126,12 @@ class Changes:
         return receivers
 
     async def _tell_late(self, announcement: "_Announcement") -> None:
-        """Tell those whose conversation was not stored yet: hosts write its row within a second or so."""
-        pause = _ROWS_S
-        for _ in range(_TRIES):
+        """Tell those whose conversation was not stored yet, and those whose mailbox took nothing."""
+        for pause in islice(backoff(_ROWS_S, _PAUSE_MAX_S), _TRIES):
             await asyncio.sleep(pause)
             if await self._tell(announcement):
                 del self._open[announcement.cause]
                 return
-            pause = min(pause * 2, _PAUSE_MAX_S)
         self.lost += 1
         del self._open[announcement.cause]
         log.error("key_change_not_announced", user=announcement.user, device=announcement.device)
-
-    async def _refresh_later(self, user: str) -> None:
-        pause = _PAUSE_FIRST_S
-        for _ in range(_TRIES):
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _PAUSE_MAX_S)
-            try:
-                await self._hosts.ask(user, m.Refresh(0, user), _REFRESH_S)
-            except RoostError:
-                continue
-            return
-
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""What uploaded keys must look like, and whose signature must be under them."""
+"""Validation of uploaded keys: their form, their size and their signatures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _DEVICE_KEYS_BYTES = 16 * 1024
 _ONE_KEY_BYTES = 4 * 1024
 
 
-def check_device_keys(keys: Mapping[str, Any], address: str, device: str) -> None:
+def validate_device_keys(keys: Mapping[str, Any], address: str, device: str) -> None:
     """Check the device keys of this user and device.
 
     Raises:
@@ -23,10 +23,10 @@ def check_device_keys(keys: Mapping[str, Any], address: str, device: str) -> Non
     """
     _check_size(keys, _DEVICE_KEYS_BYTES)
     if keys.get("user_id") != address or keys.get("device_id") != device:
-        raise RoostError("invalid", f"device_keys: user_id is {address!r} and device_id {device!r}.")
+        raise RoostError("invalid", f"device_keys: user_id must be {address!r} and device_id {device!r}.")
     algorithms = keys.get("algorithms")
     if not isinstance(algorithms, list) or not all(isinstance(each, str) for each in algorithms):
-        raise RoostError("invalid", "device_keys: algorithms is a list of names.")
+        raise RoostError("invalid", "device_keys.algorithms must be a list of names.")
     _public_key(keys, f"curve25519:{device}")
     _check_signature(keys, address, device, signing_key_of(keys, device))
 
@@ -36,14 +36,14 @@ def signing_key_of(keys: Mapping[str, Any], device: str) -> bytes:
     return _public_key(keys, f"ed25519:{device}")
 
 
-def check_one_time_keys(keys: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
+def validate_one_time_keys(keys: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
     """Check one-time or fallback keys of this device."""
     if len(keys) > _KEYS_MAX:
-        raise RoostError("too_large", f"At most {_KEYS_MAX} keys at once.")
+        raise RoostError("too_large", f"A request may contain at most {_KEYS_MAX} keys.")
     for key_id, key in keys.items():
         algorithm, _, name = key_id.partition(":")
         if algorithm != _ALGORITHM or not name or len(key_id) > _KEY_ID_MAX:
-            raise RoostError("invalid", f"A one-time key's id is '{_ALGORITHM}:ID'.")
+            raise RoostError("invalid", f"A one-time key id must have the form '{_ALGORITHM}:ID'.")
         _check_size(key, _ONE_KEY_BYTES)
         _decode(key.get("key"), key_id)
         _check_signature(key, address, device, signing_key)
@@ -52,7 +52,7 @@ def check_one_time_keys(keys: Mapping[str, Any], address: str, device: str, sign
 def _public_key(keys: Mapping[str, Any], key_id: str) -> bytes:
     found = keys.get("keys")
     if not isinstance(found, Mapping):
-        raise RoostError("invalid", "device_keys: keys is an object.")
+        raise RoostError("invalid", "device_keys.keys must be an object.")
     return _decode(found.get(key_id), key_id)
 
 
@@ -63,7 +63,7 @@ def _decode(text: Any, key_id: str) -> bytes:
         raise RoostError("invalid", f"{key_id[:100]}: {exc}.") from exc
     # All-zero is a point of small order: every secret agreed with it is known to everybody.
     if len(key) != _KEY_BYTES or not any(key):
-        raise RoostError("invalid", f"{key_id[:100]}: a public key is {_KEY_BYTES} bytes in base64.")
+        raise RoostError("invalid", f"{key_id[:100]}: a public key must be {_KEY_BYTES} bytes in base64.")
     return key
 
 
@@ -72,11 +72,11 @@ def _check_signature(signed: Mapping[str, Any], address: str, device: str, signi
         verify_signed(dict(signed), address, f"ed25519:{device}", signing_key)
     except (ValueError, RecursionError) as exc:
         raise RoostError(
-            "invalid_signature", f"{exc}. Sign the canonical JSON with the device's key."
+            "invalid_signature", f"{exc}. Sign the canonical JSON with the device's Ed25519 key."
         ) from exc
 
 
 def _check_size(value: Any, limit: int) -> None:
     # The length of the text is close enough to the stored size, and bounds the depth of nesting too.
     if len(repr(value)) > limit:
-        raise RoostError("too_large", f"A signed key object is at most {limit} bytes.")
+        raise RoostError("too_large", f"A signed key object may be at most {limit} bytes.")

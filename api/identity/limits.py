@@ -1,8 +1,8 @@
-"""Named limiters: who may do what how often, and what happens while Redis is away.
+"""Named rate limiters, and what they do while Redis is away.
 
 Every limiter is a GCRA (a token bucket that stores one number). A *shared* one counts in Redis,
 over all gateways; while Redis is away it *fails to local*: the gateway counts for itself with the
-same numbers, so that an outage neither locks everybody out nor opens the door. A *local* one
+same numbers, so that an outage neither locks everyone out nor lets everyone in. A *local* one
 never asks Redis, because the call would cost more than what it guards: its bound holds per
 gateway and device, and a device has one stream.
 """
@@ -76,7 +76,7 @@ class Limits:
 
     Attributes:
         failed_to_local: How often a shared limiter had to count locally.
-        hits: How often each limiter, by name, made somebody wait.
+        hits: How often each limiter, by name, made a caller wait.
     """
 
     def __init__(self, cache: Cache, clock: Clock, limits: dict[str, Limit] | None = None) -> None:

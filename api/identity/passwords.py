@@ -41,7 +41,7 @@ class Passwords:
         return matches and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
-        """Say whether the hash was made with other parameters than today's."""
+        """Return whether the hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(stored)
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Passwords:
 
     async def _run(self, function: Callable[..., T], *args: str) -> T:
         if self._waiting >= _WAITING_MAX:
-            raise Unavailable("Too many log-ins are waiting; try again in a moment.", retry_after_s=2.0)
+            raise Unavailable("Too many log-ins are in progress; try again in a moment.", retry_after_s=2.0)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)

@@ -1,4 +1,4 @@
-"""Which sessions were ended: a local set, told by Redis, made whole from MongoDB.
+"""The set of ended sessions: local, updated through Redis, completed from MongoDB.
 
 An access token outlives the session it was made for by at most its own lifetime, so the set
 needs to hold only that much of the past.
@@ -26,13 +26,13 @@ class Revocations:
         self._listeners.append(listener)
 
     def ended(self, family: str) -> bool:
-        """Say whether the session was ended."""
+        """Return whether the session was ended."""
         return family in self._ended
 
     def check(self, family: str) -> None:
         """Raise ``revoked`` if the session was ended."""
         if family in self._ended:
-            raise RoostError("revoked", "The session of this access token was ended; log in again.")
+            raise RoostError("revoked", "The session of this access token has ended; log in again.")
 
     def add(self, family: str) -> None:
         """Take note of an ended session; idempotent."""
@@ -45,7 +45,7 @@ class Revocations:
     async def reload(self) -> None:
         """Read the truth: after a (re)connection, and now and then while there is none."""
         since = self._clock() - self._kept_ms
-        for family in await self._store.sessions_ended_since(since):
+        for family in await self._store.sessions.ended_since(since):
             self.add(family)
         for family in [family for family, at_ms in self._ended.items() if at_ms < since]:
             del self._ended[family]

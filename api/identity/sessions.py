@@ -12,16 +12,15 @@ import uuid
 import structlog
 from msgspec import Struct
 
-from api.identity.key_announcements import Changes
+from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.passwords import Passwords
-from api.identity.revocation import Revocations
 from api.identity.tokens import Principal, Tokens
 from roost.clock import Clock
-from roost.errors import RoostError, Unavailable
+from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, is_device_id
 from storage.keyring import KeyRing, first_refresh
-from storage.ports import Cache, Store
-from storage.records import NO_FLOOR, Device, Session, User
+from storage.ports import Store
+from storage.records import NO_FLOOR, Device, TokenFamily, User
 
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _DEVICE_LENGTH = 10
@@ -39,16 +38,14 @@ class Granted(Struct, frozen=True):
     principal: Principal
 
 
-class Parts(Struct, frozen=True):
+class SessionCollaborators(Struct, frozen=True):
     """What sessions need."""
 
     store: Store
-    cache: Cache
     keyring: KeyRing
     tokens: Tokens
     passwords: Passwords
-    revocations: Revocations
-    changes: Changes
+    invalidation: CacheInvalidation
     clock: Clock
     refresh_ttl_ms: int
 
@@ -56,7 +53,7 @@ class Parts(Struct, frozen=True):
 class Sessions:
     """Begins, prolongs and ends sessions."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: SessionCollaborators) -> None:
         self._parts = parts
         self._store = parts.store
 
@@ -74,9 +71,11 @@ class Sessions:
         """
         matches = await self._parts.passwords.verify(user.password_hash if user else None, password)
         if user is None or not matches:
-            raise RoostError("bad_credentials", "Username or password is wrong.")
+            raise RoostError("bad_credentials", "The username or password is wrong.")
         if self._parts.passwords.is_outdated(user.password_hash):
-            await self._store.set_password_hash(user.user_id, await self._parts.passwords.hash(password))
+            await self._store.accounts.set_password_hash(
+                user.user_id, await self._parts.passwords.hash(password)
+            )
         if device_id is None:
             device_id = await self._new_device(user, name)
         else:
@@ -93,13 +92,13 @@ class Sessions:
         try:
             following = self._parts.keyring.derive_refresh(token)
         except ValueError as exc:
-            raise RoostError("unauthenticated", "This is no refresh token.") from exc
+            raise RoostError("unauthenticated", "This is not a refresh token.") from exc
         session = await self._living(token)
         given, now = _hash(token), self._parts.clock()
-        if given == session.current and not await self._store.rotate_session(
+        if given == session.current and not await self._store.sessions.rotate(
             session.family, given, _hash(following), now
         ):
-            session = await self._living(token)  # somebody else used it in the same moment
+            session = await self._living(token)  # another request used it in the same moment
         elif given == session.current:
             return await self._grant(session, following)
         if given == session.previous and session.current == _hash(following):
@@ -107,61 +106,60 @@ class Sessions:
         log.warning("refresh_token_reused", family=session.family, user=session.user)
         await self.end(session.user, session.device)
         raise RoostError(
-            "token_reused", "This refresh token was used before; the session was ended. Log in again."
+            "token_reused", "This refresh token was already used, so the session was ended; log in again."
         )
 
     async def end(self, user: str, device: str | None) -> None:
         """End the sessions of a device (of all devices if None), here and on every gateway."""
-        for family in await self._store.end_sessions(user, device, self._parts.clock()):
-            self._parts.revocations.add(family)
-            try:
-                await self._parts.cache.publish("revoked", family)
-            except Unavailable:
-                # The other gateways read the ended sessions from the store while they hear nothing.
-                log.warning("revocation_not_published", family=family)
+        for family in await self._store.sessions.end(user, device, self._parts.clock()):
+            await self._parts.invalidation.session_ended(family)
 
-    async def _living(self, token: str) -> Session:
-        session = await self._store.session(token.split(".")[1])
+    async def _living(self, token: str) -> TokenFamily:
+        session = await self._store.sessions.get(token.split(".")[1])
         if session is None:
-            raise RoostError("unauthenticated", "This is no refresh token of ours.")
+            raise RoostError("unauthenticated", "This refresh token is not known to the server.")
         if session.ended_at_ms is not None:
-            raise RoostError("revoked", "The session was ended; log in again.")
+            raise RoostError("revoked", "The session has ended; log in again.")
         if session.expires_at_ms <= self._parts.clock():
             raise RoostError("unauthenticated", "The refresh token has expired; log in again.")
         return session
 
     async def _new_device(self, user: User, name: str) -> str:
-        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         if len(devices) >= _DEVICES_MAX:
-            raise RoostError("too_large", f"An account has at most {_DEVICES_MAX} devices; remove one first.")
-        latest = await self._store.latest(user.user_id, SEQ_LIMIT, 1)
+            raise RoostError(
+                "too_large", f"An account may have at most {_DEVICES_MAX} devices; remove one first."
+            )
+        latest = await self._store.mailboxes.latest(user.user_id, SEQ_LIMIT, 1)
         device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))
         from_seq = latest[0].seq if latest else 0
         now, floor = self._parts.clock(), NO_FLOOR if devices else 0
         device = Device(user.user_id, device_id, name, now, from_seq=from_seq, floor=floor)
-        await self._store.add_device(device)
-        await self._parts.changes.refresh(user.user_id)
+        await self._store.accounts.add_device(device)
+        await self._parts.invalidation.user_changed(user.user_id)
         return device_id
 
     async def _known_device(self, user: User, device_id: str) -> None:
-        devices = (await self._store.devices_of([user.user_id])).get(user.user_id, [])
+        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
         if not is_device_id(device_id) or all(device.device != device_id for device in devices):
-            raise RoostError("unknown_device", "This account has no such device; log in without device_id.")
+            raise RoostError(
+                "unknown_device", "This account has no such device; log in without device_id to add one."
+            )
         await self.end(user.user_id, device_id)
 
     async def _begin(self, user: User, device_id: str) -> Granted:
         family, now = str(uuid.uuid4()), self._parts.clock()
         token = first_refresh(family)
         expires = now + self._parts.refresh_ttl_ms
-        await self._store.add_session(
-            Session(family, user.user_id, device_id, _hash(token), None, now, now, expires)
+        await self._store.sessions.add(
+            TokenFamily(family, user.user_id, device_id, _hash(token), None, now, now, expires)
         )
         return self._granted(user, device_id, family, token)
 
-    async def _grant(self, session: Session, token: str) -> Granted:
-        user = (await self._store.users_by_id([session.user])).get(session.user)
+    async def _grant(self, session: TokenFamily, token: str) -> Granted:
+        user = (await self._store.accounts.users_by_id([session.user])).get(session.user)
         if user is None:
-            raise RoostError("revoked", "The account is gone.")
+            raise RoostError("revoked", "This account no longer exists.")
         return self._granted(user, session.device, session.family, token)
 
     def _granted(self, user: User, device: str, family: str, refresh_token: str) -> Granted:

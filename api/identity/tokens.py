@@ -96,11 +96,13 @@ class Tokens:
 
     def _verify(self, token: str, now_ms: int) -> Principal:
         if len(token) > _TOKEN_MAX:
-            raise RoostError("unauthenticated", "The access token is too long to be one of ours.")
+            raise RoostError("unauthenticated", "The access token is too long.")
         try:
             key = self._public.get(jwt.get_unverified_header(token).get("kid", ""))
             if key is None:
-                raise RoostError("unauthenticated", "The access token names a key that is not ours.")
+                raise RoostError(
+                    "unauthenticated", "The access token was not signed by a key of this server."
+                )
             claims = jwt.decode(
                 token,
                 key,

@@ -1,1 +1,1 @@
-"""Reading a mailbox: the store and what is still in memory at the host."""
+"""Views of mailboxes: the store together with what is still in memory at the host."""

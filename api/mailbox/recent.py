@@ -1,4 +1,4 @@
-"""What a reader is shown: what the store has, and what is in memory at the user's host only.
+"""Mailbox entries for readers: what the store has, and what is in memory at the user's host only.
 
 Hosts collect for up to a second before they store. The host is asked first and the store is read then: what
 is stored in between is in both, and what was in memory is in one of them.
@@ -30,11 +30,11 @@ class Recent(Struct, frozen=True):
 
     async def conversations(self, store: Store, user: str) -> dict[str, Conversation]:
         """Return the user's conversations by peer."""
-        return {row.peer: row for row in (*await store.conversations(user), *self.rows)}
+        return {row.peer: row for row in (*await store.conversations.of_user(user), *self.rows)}
 
     async def summary(self, store: Store, user: str, limit: int) -> _Senders:
         """Return ``{sender: [(seq, at_ms), ...]}``, newest first, of the last ``limit`` messages."""
-        stored = await store.summary(user, limit)
+        stored = await store.mailboxes.summary(user, limit)
         found = {(seq, at_ms, sender) for sender, pairs in stored.items() for seq, at_ms in pairs}
         found |= {(each.seq, each.at_ms, each.sender) for each in self.messages}
         senders: _Senders = {}
@@ -46,7 +46,7 @@ class Recent(Struct, frozen=True):
         self, store: Store, user: str, peer: str, below: int, limit: int
     ) -> list[MailboxDocument]:
         """Return the messages from a peer with ``seq < below``, newest first."""
-        stored = await store.history(user, peer, below, limit)
+        stored = await store.mailboxes.history(user, peer, below, limit)
         found = {each.seq: each for each in self.messages if each.sender == peer and each.seq < below}
         found |= {each.seq: each for each in stored}
         return [found[seq] for seq in sorted(found, reverse=True)[:limit]]
@@ -60,7 +60,7 @@ async def recent(hosts: HostLinks, user: str) -> Recent:
     """
     answer = await hosts.ask(user, m.Unstored(0, user))
     if not isinstance(answer, m.InMemory):
-        raise RoostError("internal", "The mailbox gave an answer of another kind.")
+        raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
     return Recent(list(_messages(user, answer.entries[::-1])), answer.rows)
 
 

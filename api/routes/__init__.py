@@ -1,4 +1,4 @@
-"""The HTTP calls, one file for each part of the contract."""
+"""The HTTP routes, one file for each part of the contract."""
 
 from fastapi import APIRouter
 

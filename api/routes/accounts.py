@@ -5,17 +5,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.dependencies import Caller, With, address_of_client, folded
+from api.http.dependencies import Caller, With, address_of_client
 from api.http.problems import responses
-from api.http.schemas import (
-    Account,
-    LogIn,
-    NewAccount,
-    Profile,
-    ProfileChange,
-    RefreshRequest,
-)
-from api.http.schemas import Granted as GrantedBody
+from api.http.schemas.accounts import Account, LogIn, NewAccount, Profile, ProfileChange, RefreshRequest
+from api.http.schemas.accounts import Granted as GrantedBody
+from api.identity.directory import folded
 from api.identity.sessions import Granted
 from roost.errors import RoostError
 from roost.ids import fold_username
@@ -25,25 +19,25 @@ router = APIRouter(tags=["accounts"])
 
 
 @router.post("/v1/accounts", status_code=201, responses=responses("username_taken", "rate_limited"))
-async def create_account(body: NewAccount, request: Request, deps: With) -> Account:
-    """Make an account."""
+async def create_account(body: NewAccount, request: Request, collaborators: With) -> Account:
+    """Create an account."""
     try:
         username = fold_username(body.username)
     except ValueError as exc:
         raise RoostError("invalid", f"body.username: {exc}.") from exc
-    await deps.limits.check("accounts_by_address", address_of_client(request))
-    if await deps.store.user_by_name(username) is not None:
+    await collaborators.limits.check("accounts_by_address", address_of_client(request))
+    if await collaborators.store.accounts.user_by_name(username) is not None:
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     user = User(
         user_id=str(uuid.uuid4()),
         username=username,
-        password_hash=await deps.passwords.hash(body.password),
+        password_hash=await collaborators.passwords.hash(body.password),
         display_name=body.display_name or username,
-        created_at_ms=deps.clock(),
+        created_at_ms=collaborators.clock(),
         phone=body.phone,
         email=body.email,
     )
-    if not await deps.store.add_user(user):
+    if not await collaborators.store.accounts.add_user(user):
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     return Account(user_id=user.user_id, username=username)
 
@@ -51,17 +45,17 @@ async def create_account(body: NewAccount, request: Request, deps: With) -> Acco
 @router.post(
     "/v1/sessions", status_code=201, responses=responses("bad_credentials", "unknown_device", "rate_limited")
 )
-async def log_in(body: LogIn, request: Request, deps: With) -> GrantedBody:
+async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedBody:
     """Log in, with a new device or a known one."""
     try:
         username = folded(body.username)
     except RoostError:
         username = ""
-    await deps.limits.check("logins_by_address", address_of_client(request))
-    await deps.limits.check("logins_by_user", username)
-    user = await deps.store.user_by_name(username) if username else None
+    await collaborators.limits.check("logins_by_address", address_of_client(request))
+    await collaborators.limits.check("logins_by_user", username)
+    user = await collaborators.store.accounts.user_by_name(username) if username else None
     name = body.device.name if body.device is not None else ""
-    granted = await deps.sessions.log_in(user, body.password, body.device_id, name)
+    granted = await collaborators.sessions.log_in(user, body.password, body.device_id, name)
     return _body(granted)
 
 
@@ -69,49 +63,49 @@ async def log_in(body: LogIn, request: Request, deps: With) -> GrantedBody:
     "/v1/sessions/refresh",
     responses=responses("unauthenticated", "token_reused", "revoked", "rate_limited"),
 )
-async def refresh(body: RefreshRequest, deps: With) -> GrantedBody:
-    """Rotate the refresh token; a lost reply is asked for again with the old one."""
+async def refresh(body: RefreshRequest, collaborators: With) -> GrantedBody:
+    """Rotate the refresh token. After a lost reply, repeat the call with the old token."""
     family = body.refresh_token.split(".")[1:2]
-    await deps.limits.check("refreshes", family[0] if family else "")
-    return _body(await deps.sessions.refresh(body.refresh_token))
+    await collaborators.limits.check("refreshes", family[0] if family else "")
+    return _body(await collaborators.sessions.refresh(body.refresh_token))
 
 
 @router.delete(
     "/v1/sessions/current", status_code=204, responses=responses("unauthenticated", "revoked", "rate_limited")
 )
-async def log_out(caller: Caller, deps: With) -> Response:
-    """End this device's session everywhere and drop its push token."""
-    await deps.sessions.end(caller.user, caller.device)
-    if await deps.store.drop_push_token(caller.user, caller.device, None):
-        await deps.changes.refresh(caller.user)
+async def log_out(caller: Caller, collaborators: With) -> Response:
+    """End this device's session on every gateway and remove its push token."""
+    await collaborators.sessions.end(caller.user, caller.device)
+    if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
+        await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
 
 
 @router.get("/.well-known/jwks.json")
-async def signing_keys(deps: With) -> dict[str, Any]:
-    """The keys that verify access tokens."""
-    return deps.keyring.public_jwks()
+async def signing_keys(collaborators: With) -> dict[str, Any]:
+    """Return the keys that verify access tokens."""
+    return collaborators.keyring.public_jwks()
 
 
 @router.get("/v1/me", responses=responses("unauthenticated", "revoked", "rate_limited"))
-async def my_profile(caller: Caller, deps: With) -> Profile:
-    """One's own profile and settings."""
-    user = (await deps.store.users_by_id([caller.user])).get(caller.user)
+async def my_profile(caller: Caller, collaborators: With) -> Profile:
+    """Return the caller's profile and settings."""
+    user = (await collaborators.store.accounts.users_by_id([caller.user])).get(caller.user)
     if user is None:
-        raise RoostError("revoked", "The account is gone.")
+        raise RoostError("revoked", "This account no longer exists.")
     return _profile(user, caller.device)
 
 
 @router.patch("/v1/me", responses=responses("unauthenticated", "revoked", "rate_limited"))
-async def change_profile(body: ProfileChange, caller: Caller, deps: With) -> Profile:
-    """Change one's profile and settings; omitted fields stay."""
+async def change_profile(body: ProfileChange, caller: Caller, collaborators: With) -> Profile:
+    """Change the caller's profile and settings; omitted fields are left unchanged."""
     changes = body.model_dump(exclude_none=True)
     if not changes:
-        return await my_profile(caller, deps)
-    user = await deps.store.update_profile(caller.user, changes)
+        return await my_profile(caller, collaborators)
+    user = await collaborators.store.accounts.update_profile(caller.user, changes)
     if user is None:
-        raise RoostError("revoked", "The account is gone.")
-    await deps.changes.refresh(caller.user)
+        raise RoostError("revoked", "This account no longer exists.")
+    await collaborators.invalidation.user_changed(caller.user)
     return _profile(user, caller.device)
 
 

@@ -1,12 +1,12 @@
-"""Blocks: a blocked sender's messages are answered as ever, and go nowhere."""
+"""Blocks: a blocked sender gets the usual answers, and nothing is delivered."""
 
 from fastapi import APIRouter, Response
 
 from actors.rpc import messages as m
-from api.collaborators import Deps
-from api.http.dependencies import Caller, With, known
+from api.collaborators import Collaborators
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import BlockList
+from api.http.schemas.users import BlockList
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 
@@ -15,29 +15,29 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 
 @router.get("/v1/blocks", responses=responses(*_MINE))
-async def list_blocks(caller: Caller, deps: With) -> BlockList:
-    """Whom one has blocked."""
-    blocks = (await deps.store.blocks_of([caller.user])).get(caller.user, [])
+async def list_blocks(caller: Caller, collaborators: With) -> BlockList:
+    """List the users whom the caller has blocked."""
+    blocks = (await collaborators.store.accounts.blocks_of([caller.user])).get(caller.user, [])
     return BlockList(blocks=sorted(block.peer_name for block in blocks if block.until_seq is None))
 
 
 @router.put("/v1/blocks/{username}", status_code=204, responses=responses(*_MINE, "unknown_user"))
-async def block(username: str, caller: Caller, deps: With) -> Response:
-    """Block a user: it holds for everything that comes after the answer."""
-    await _set(username, caller, deps, blocked=True)
+async def block(username: str, caller: Caller, collaborators: With) -> Response:
+    """Block a user. It applies to everything that arrives after the answer."""
+    await _set(username, caller, collaborators, blocked=True)
     return Response(status_code=204)
 
 
 @router.delete("/v1/blocks/{username}", status_code=204, responses=responses(*_MINE, "unknown_user"))
-async def unblock(username: str, caller: Caller, deps: With) -> Response:
-    """Lift a block."""
-    await _set(username, caller, deps, blocked=False)
+async def unblock(username: str, caller: Caller, collaborators: With) -> Response:
+    """Unblock a user."""
+    await _set(username, caller, collaborators, blocked=False)
     return Response(status_code=204)
 
 
-async def _set(username: str, caller: Principal, deps: Deps, *, blocked: bool) -> None:
-    person = await known(deps, username)
+async def _set(username: str, caller: Principal, collaborators: Collaborators, *, blocked: bool) -> None:
+    person = await collaborators.directory.known(username)
     if person.user == caller.user:
-        raise RoostError("invalid", "One cannot block oneself.")
+        raise RoostError("invalid", "You cannot block yourself.")
     question = m.SetBlock(0, caller.user, person.user, person.username, blocked)
-    await deps.hosts.ask(caller.user, question)
+    await collaborators.hosts.ask(caller.user, question)

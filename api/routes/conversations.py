@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response
 
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import ConversationInfo, ConversationList, History
+from api.http.schemas.mailboxes import ConversationInfo, ConversationList, History
 from api.mailbox.recent import recent
 from roost import wire
 from roost.ids import SEQ_LIMIT
@@ -19,12 +19,14 @@ _SUMMARY = 2_000
 
 
 @router.get("/v1/conversations", responses=responses(*_MINE))
-async def list_conversations(caller: Caller, deps: With) -> ConversationList:
-    """All conversations, newest first, with what is unread among the mailbox's last 2,000 messages."""
-    unstored = await recent(deps.hosts, caller.user)
-    rows = await unstored.conversations(deps.store, caller.user)
-    summary = await unstored.summary(deps.store, caller.user, _SUMMARY)
-    strangers = await deps.store.users_by_id([sender for sender in summary if sender not in rows])
+async def list_conversations(caller: Caller, collaborators: With) -> ConversationList:
+    """List conversations, newest first; unread counts cover the mailbox's last 2,000 messages."""
+    unstored = await recent(collaborators.hosts, caller.user)
+    rows = await unstored.conversations(collaborators.store, caller.user)
+    summary = await unstored.summary(collaborators.store, caller.user, _SUMMARY)
+    strangers = await collaborators.store.accounts.users_by_id(
+        [sender for sender in summary if sender not in rows]
+    )
     for user in strangers.values():
         rows[user.user_id] = Conversation(caller.user, user.user_id, user.username)
     listed = [_info(row, summary.get(row.peer, [])) for row in rows.values()]
@@ -40,23 +42,23 @@ async def list_conversations(caller: Caller, deps: With) -> ConversationList:
 async def history(
     username: str,
     caller: Caller,
-    deps: With,
+    collaborators: With,
     before: Annotated[int, Query(ge=0, le=SEQ_LIMIT)] = SEQ_LIMIT,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """Messages of the conversation that this device has a payload of, newest first.
+    """List the messages of a conversation that have a payload for this device, newest first.
 
-    What the user sent was encrypted for the peer's devices only, so the own half is on the
-    sending device and not here.
+    What the caller sent was encrypted for the peer's devices only: it is on the sending device, not
+    here.
     """
-    await deps.limits.check("lookups", caller.device)
-    peer = await known(deps, username)
-    unstored = await recent(deps.hosts, caller.user)
+    await collaborators.limits.check("lookups", caller.device)
+    peer = await collaborators.directory.known(username)
+    unstored = await recent(collaborators.hosts, caller.user)
     messages: list[dict[str, Any]] = []
     more = True
     while more and len(messages) < limit:
         wanted = limit - len(messages) + 1
-        documents = await unstored.history(deps.store, caller.user, peer.user, before, wanted)
+        documents = await unstored.history(collaborators.store, caller.user, peer.user, before, wanted)
         more = len(documents) == wanted
         documents = documents[: limit - len(messages)]
         if documents:

@@ -1,10 +1,10 @@
-"""One's own devices, and where to wake them."""
+"""The caller's devices and their push tokens."""
 
 from fastapi import APIRouter, Response
 
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import DeviceInfo, DeviceList, PushToken
+from api.http.schemas.devices import DeviceInfo, DeviceList, PushToken
 from roost.errors import RoostError
 
 router = APIRouter(tags=["devices"])
@@ -12,9 +12,9 @@ _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 
 @router.get("/v1/devices", responses=responses(*_MINE))
-async def list_devices(caller: Caller, deps: With) -> DeviceList:
-    """One's own devices, oldest first."""
-    devices = (await deps.store.devices_of([caller.user])).get(caller.user, [])
+async def list_devices(caller: Caller, collaborators: With) -> DeviceList:
+    """List the caller's devices, oldest first."""
+    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     return DeviceList(
         devices=[
             DeviceInfo(
@@ -31,33 +31,35 @@ async def list_devices(caller: Caller, deps: With) -> DeviceList:
 
 
 @router.delete("/v1/devices/{device_id}", status_code=204, responses=responses(*_MINE, "unknown_device"))
-async def remove_device(device_id: str, caller: Caller, deps: With) -> Response:
-    """Remove a device: its sessions end, its streams close, its keys are gone."""
-    devices = (await deps.store.devices_of([caller.user])).get(caller.user, [])
+async def remove_device(device_id: str, caller: Caller, collaborators: With) -> Response:
+    """Remove a device: its sessions end, its streams close, and its keys are deleted."""
+    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     device = next((device for device in devices if device.device == device_id), None)
     if device is None:
-        raise RoostError("unknown_device", "You have no such device.")
-    await deps.sessions.end(caller.user, device_id)
-    removed = await deps.store.remove_device(caller.user, device_id)
+        raise RoostError("unknown_device", "This account has no such device.")
+    await collaborators.sessions.end(caller.user, device_id)
+    removed = await collaborators.store.accounts.remove_device(caller.user, device_id)
     if removed and device.keys is not None:
-        await deps.changes.keys(caller.user, caller.username, device_id, "removed")
+        await collaborators.key_announcements.announce(caller.user, caller.username, device_id, "removed")
     else:
-        await deps.changes.refresh(caller.user)
+        await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
 
 
 @router.put("/v1/devices/current/push", status_code=204, responses=responses(*_MINE, "unknown_device"))
-async def set_push_token(body: PushToken, caller: Caller, deps: With) -> Response:
-    """Say where this device can be woken."""
-    if not await deps.store.set_push_token(caller.user, caller.device, body.provider, body.token):
+async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -> Response:
+    """Register this device's push token."""
+    if not await collaborators.store.accounts.set_push_token(
+        caller.user, caller.device, body.provider, body.token
+    ):
         raise RoostError("unknown_device", "This device was removed.")
-    await deps.changes.refresh(caller.user)
+    await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
 
 
 @router.delete("/v1/devices/current/push", status_code=204, responses=responses(*_MINE))
-async def drop_push_token(caller: Caller, deps: With) -> Response:
-    """Wake this device no more."""
-    if await deps.store.drop_push_token(caller.user, caller.device, None):
-        await deps.changes.refresh(caller.user)
+async def drop_push_token(caller: Caller, collaborators: With) -> Response:
+    """Remove this device's push token."""
+    if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
+        await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)

@@ -4,11 +4,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.collaborators import Deps
-from api.http.dependencies import Caller, With, folded
+from api.collaborators import Collaborators
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
-from api.identity.key_validation import check_device_keys, check_one_time_keys, signing_key_of
+from api.http.schemas.devices import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
+from api.identity.directory import folded
+from api.identity.key_validation import signing_key_of, validate_device_keys, validate_one_time_keys
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 from roost.ids import address_of, parse_address
@@ -23,28 +24,30 @@ _STORED_MAX = 1_000
     "/v1/keys/upload",
     responses=responses(*_MINE, "invalid_signature", "key_conflict", "unknown_device"),
 )
-async def upload_keys(body: KeysUpload, caller: Caller, deps: With) -> KeyCounts:
-    """Publish this device's keys; everything is checked before anything is stored."""
+async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> KeyCounts:
+    """Upload this device's keys; all are checked before any is stored."""
     one_time, fallback = body.one_time_keys or {}, body.fallback_keys or {}
-    address = address_of(caller.username, deps.settings.server_name)
+    address = address_of(caller.username, collaborators.settings.server_name)
     if body.device_keys is not None:
-        check_device_keys(body.device_keys, address, caller.device)
+        validate_device_keys(body.device_keys, address, caller.device)
     if one_time or fallback:
-        keys = body.device_keys or await _stored_keys(deps, caller)
+        keys = body.device_keys or await _stored_keys(collaborators, caller)
         signing_key = signing_key_of(keys, caller.device)
-        check_one_time_keys(one_time, address, caller.device, signing_key)
-        check_one_time_keys(fallback, address, caller.device, signing_key)
-    await _check_room(deps, caller, len(one_time))
-    await _store(deps, caller, body)
-    return KeyCounts(one_time_key_counts=await deps.store.one_time_key_counts(caller.user, caller.device))
+        validate_one_time_keys(one_time, address, caller.device, signing_key)
+        validate_one_time_keys(fallback, address, caller.device, signing_key)
+    await _check_room(collaborators, caller, len(one_time))
+    await _store(collaborators, caller, body)
+    return KeyCounts(
+        one_time_key_counts=await collaborators.store.keys.one_time_key_counts(caller.user, caller.device)
+    )
 
 
 @router.post("/v1/keys/query", responses=responses(*_MINE))
-async def query_keys(body: KeysQuery, caller: Caller, deps: With) -> KeysFound:
+async def query_keys(body: KeysQuery, caller: Caller, collaborators: With) -> KeysFound:
     """Return the keys of users' devices; unknown users and devices are left out."""
-    await deps.limits.check("lookups", caller.device)
-    ours, failures = _ours(deps, list(body.device_keys))
-    people = await deps.directory.people(ours.values())
+    await collaborators.limits.check("lookups", caller.device)
+    ours, failures = _ours(collaborators, list(body.device_keys))
+    people = await collaborators.directory.people(ours.values())
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for address, name in ours.items():
         if name not in people:
@@ -56,33 +59,35 @@ async def query_keys(body: KeysQuery, caller: Caller, deps: With) -> KeysFound:
 
 
 @router.post("/v1/keys/claim", responses=responses(*_MINE))
-async def claim_keys(body: KeysClaim, caller: Caller, deps: With) -> KeysClaimed:
-    """Take one key of each named device; a device without any is left out."""
-    ours, failures = _ours(deps, list(body.one_time_keys))
-    people = await deps.directory.people(ours.values())
+async def claim_keys(body: KeysClaim, caller: Caller, collaborators: With) -> KeysClaimed:
+    """Claim one key of each named device; devices without keys are left out."""
+    ours, failures = _ours(collaborators, list(body.one_time_keys))
+    people = await collaborators.directory.people(ours.values())
     claimed: dict[str, dict[str, dict[str, Any]]] = {}
     for address, name in ours.items():
         if name not in people:
             continue
         claimed[address] = {}
         for device, algorithm in body.one_time_keys[address].items():
-            await deps.limits.check("claims", f"{caller.user}|{people[name].user}")
-            key = await deps.store.claim_one_time_key(people[name].user, device, algorithm)
+            await collaborators.limits.check("claims", f"{caller.user}|{people[name].user}")
+            key = await collaborators.store.keys.claim_one_time_key(people[name].user, device, algorithm)
             if key is not None:
                 claimed[address][device] = {key[0]: key[1]}
     return KeysClaimed(one_time_keys=claimed, failures=failures)
 
 
-def _ours(deps: Deps, addresses: list[str]) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+def _ours(
+    collaborators: Collaborators, addresses: list[str]
+) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Return ``{address: username}`` of our own users, and the servers that are not us."""
     if len(addresses) > _USERS_MAX:
-        raise RoostError("too_large", f"At most {_USERS_MAX} users at once.")
+        raise RoostError("too_large", f"A request may name at most {_USERS_MAX} users.")
     ours: dict[str, str] = {}
     failures: dict[str, dict[str, Any]] = {}
     for address in addresses:
         try:
             name, server = parse_address(address)
-            if server == deps.settings.server_name:
+            if server == collaborators.settings.server_name:
                 ours[address] = folded(name)
             else:
                 failures[server] = {}
@@ -91,34 +96,38 @@ def _ours(deps: Deps, addresses: list[str]) -> tuple[dict[str, str], dict[str, d
     return ours, failures
 
 
-async def _stored_keys(deps: Deps, caller: Principal) -> dict[str, Any]:
-    devices = (await deps.store.devices_of([caller.user])).get(caller.user, [])
+async def _stored_keys(collaborators: Collaborators, caller: Principal) -> dict[str, Any]:
+    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
     keys = next((device.keys for device in devices if device.device == caller.device), None)
     if keys is None:
-        raise RoostError("invalid", "Upload this device's device_keys first, or together with the others.")
+        raise RoostError("invalid", "Upload this device's device_keys first, or in the same request.")
     return dict(keys)
 
 
-async def _check_room(deps: Deps, caller: Principal, more: int) -> None:
+async def _check_room(collaborators: Collaborators, caller: Principal, more: int) -> None:
     if more == 0:
         return
-    counts = await deps.store.one_time_key_counts(caller.user, caller.device)
+    counts = await collaborators.store.keys.one_time_key_counts(caller.user, caller.device)
     if sum(counts.values()) + more > _STORED_MAX:
-        raise RoostError("too_large", f"A device keeps at most {_STORED_MAX} one-time keys.")
+        raise RoostError("too_large", f"A device may store at most {_STORED_MAX} one-time keys.")
 
 
-async def _store(deps: Deps, caller: Principal, body: KeysUpload) -> None:
-    conflict = RoostError("key_conflict", "A key with this id is there with other bytes; make a new id.")
+async def _store(collaborators: Collaborators, caller: Principal, body: KeysUpload) -> None:
+    conflict = RoostError(
+        "key_conflict", "This key id was already uploaded with different bytes; use a new id."
+    )
     if body.device_keys is not None:
-        outcome = await deps.store.put_device_keys(caller.user, caller.device, body.device_keys)
+        outcome = await collaborators.store.keys.put_device_keys(caller.user, caller.device, body.device_keys)
         if outcome == "unknown":
             raise RoostError("unknown_device", "This device was removed.")
         if outcome == "conflict":
             raise conflict
         if outcome == "added":
-            await deps.changes.keys(caller.user, caller.username, caller.device, "added")
+            await collaborators.key_announcements.announce(
+                caller.user, caller.username, caller.device, "added"
+            )
     for keys, fallback in ((body.one_time_keys, False), (body.fallback_keys, True)):
-        if keys and not await deps.store.add_one_time_keys(
+        if keys and not await collaborators.store.keys.add_one_time_keys(
             caller.user, caller.device, keys, fallback=fallback
         ):
             raise conflict

@@ -1,4 +1,4 @@
-"""One's own mailbox: sync, acknowledge, mark as read, and typing."""
+"""The caller's mailbox: sync, acknowledgements, read marks, and typing."""
 
 import re
 from typing import Annotated
@@ -7,9 +7,9 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from actors.rpc import messages as m
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import Page, ReadUpTo, TypingTo, UpTo
+from api.http.schemas.mailboxes import Page, ReadUpTo, TypingTo, UpTo
 from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError
@@ -24,46 +24,48 @@ _DIGITS = re.compile(r"[0-9]{1,16}")
 @router.get("/v1/sync", response_model=Page, responses=responses(*_MINE, "cursor_invalid"))
 async def sync(
     caller: Caller,
-    deps: With,
-    cursor: Annotated[str | None, Query(description="Where to go on; omitted: from the stored one.")] = None,
+    collaborators: With,
+    cursor: Annotated[
+        str | None, Query(description="Where to continue; by default the device's stored cursor.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=wire.WINDOW)] = 100,
-    wait_s: Annotated[float, Query(ge=0, le=60, description="Long poll: wait for a first entry.")] = 0,
+    wait_s: Annotated[
+        float, Query(ge=0, le=60, description="Long poll: wait this long for a first entry.")
+    ] = 0,
 ) -> Response:
-    """Entries after the cursor, in `seq` order. Syncing does not acknowledge."""
+    """Return entries after the cursor, in `seq` order. Syncing does not acknowledge."""
     question = m.Sync(0, caller.user, caller.device, _position(cursor), limit, int(wait_s * 1000))
-    page = await deps.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
+    page = await collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
     if not isinstance(page, m.Page):
-        raise RoostError("internal", "The mailbox gave an answer of another kind.")
+        raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
     # The session may have been ended while the poll waited.
-    deps.revocations.check(caller.family)
+    collaborators.revocations.check(caller.family)
     entries = [wire.entry_to_json(entry) for entry in page.entries]
     body = {"cursor": page.cursor, "entries": entries, "more": page.more, "missed": page.missed}
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 @router.post("/v1/acks", status_code=204, responses=responses(*_MINE, "cursor_invalid"))
-async def acknowledge(body: UpTo, caller: Caller, deps: With) -> Response:
-    """Everything up to `seq` is safely on this device."""
-    await deps.hosts.ask(caller.user, m.AckUpTo(0, caller.user, caller.device, body.seq))
+async def acknowledge(body: UpTo, caller: Caller, collaborators: With) -> Response:
+    """Acknowledge everything up to `seq`: it is safely on this device."""
+    await collaborators.hosts.ask(caller.user, m.AckUpTo(0, caller.user, caller.device, body.seq))
     return Response(status_code=204)
 
 
 @router.post("/v1/reads", status_code=204, responses=responses(*_MINE, "cursor_invalid", "unknown_user"))
-async def mark_read(body: ReadUpTo, caller: Caller, deps: With) -> Response:
-    """The user has read everything from `peer` up to `seq`."""
-    peer = await known(deps, body.peer)
-    question = m.ReadUpTo(0, caller.user, caller.username, peer.user, peer.username, body.seq)
-    await deps.hosts.ask(caller.user, question)
+async def mark_read(body: ReadUpTo, caller: Caller, collaborators: With) -> Response:
+    """Mark everything from `peer` up to `seq` as read."""
+    await collaborators.signals.mark_read(caller, body.peer, body.seq)
     return Response(status_code=204)
 
 
 @router.post("/v1/typing", status_code=204, responses=responses(*_MINE, "unknown_user"))
-async def typing(body: TypingTo, caller: Caller, deps: With) -> Response:
-    """Tell `peer`, if online, that the user types; never stored."""
-    wait = deps.limits.wait_s("typing", caller.device, deps.clock())
+async def typing(body: TypingTo, caller: Caller, collaborators: With) -> Response:
+    """Show `peer`, if online, that the caller is typing; never stored."""
+    wait = collaborators.limits.wait_s("typing", caller.device, collaborators.clock())
     if wait > 0:
         raise limited("typing", wait)
-    await deps.streams.tell_typing(caller, body.peer, body.state)
+    await collaborators.signals.typing(caller, body.peer, body.state)
     return Response(status_code=204)
 
 
@@ -71,5 +73,5 @@ def _position(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if not _DIGITS.fullmatch(cursor) or int(cursor) >= SEQ_LIMIT:
-        raise RoostError("cursor_invalid", "A cursor is a seq of this mailbox, or 0.")
+        raise RoostError("cursor_invalid", "cursor is not a position in this mailbox.")
     return int(cursor)

@@ -1,4 +1,4 @@
-"""The page for people who open the server's address in a browser."""
+"""The page shown to people who open the server's address in a browser."""
 
 from functools import cache
 from importlib.resources import files

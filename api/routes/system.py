@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Response
 
 from api.http.dependencies import With
-from api.http.schemas import Readiness
+from api.http.schemas.users import Readiness
 from roost.errors import RoostError
 
 router = APIRouter(tags=["system"])
@@ -15,19 +15,21 @@ _PROBE_S = 2.0
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """The process runs."""
+    """Return ok while the process is running."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "A dependency is away."}})
-async def readyz(deps: With, response: Response) -> Readiness:
-    """Whether requests can be served, with one line for each dependency.
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "A dependency is unavailable."}})
+async def readyz(collaborators: With, response: Response) -> Readiness:
+    """Return whether requests can be served, with one line for each dependency.
 
-    Redis may be away: limits then count locally and repeats are looked up in the store.
+    It is ready without Redis: limits then count locally and repeats are looked up in the store.
     """
-    mongo, redis = await asyncio.gather(_probe(deps.store.ping()), _probe(deps.cache.ping()))
-    linked, total = deps.hosts.linked_hosts()
-    log = "ok" if deps.sequencer.shards else "no map yet"
+    mongo, redis = await asyncio.gather(
+        _probe(collaborators.store.ping()), _probe(collaborators.cache.ping())
+    )
+    linked, total = collaborators.hosts.linked_hosts()
+    log = "ok" if collaborators.sequencer.shards else "no shard map yet"
     checks = {"mongo": mongo, "redis": redis, "log": log, "hosts": f"{linked}/{total}"}
     ready = mongo == "ok" and log == "ok" and linked == total > 0
     response.status_code = 200 if ready else 503

@@ -1,11 +1,11 @@
-"""Other people: who they are, and whether they are there, as far as they let it be known."""
+"""Other users: profile and presence, as far as their settings show them."""
 
 from fastapi import APIRouter
 
 from actors.rpc import messages as m
-from api.http.dependencies import Caller, With, known
+from api.http.dependencies import Caller, With
 from api.http.problems import responses
-from api.http.schemas import PresenceInfo, UserInfo
+from api.http.schemas.users import PresenceInfo, UserInfo
 from roost.errors import RoostError
 
 router = APIRouter(tags=["users"])
@@ -13,20 +13,20 @@ _ERRORS = ("unauthenticated", "revoked", "rate_limited", "unknown_user")
 
 
 @router.get("/v1/users/{username}", responses=responses(*_ERRORS))
-async def user(username: str, caller: Caller, deps: With) -> UserInfo:
+async def user(username: str, caller: Caller, collaborators: With) -> UserInfo:
     """Find a user by exact name."""
-    await deps.limits.check("lookups", caller.device)
-    person = await known(deps, username)
+    await collaborators.limits.check("lookups", caller.device)
+    person = await collaborators.directory.known(username)
     return UserInfo(user_id=person.user, username=person.username, display_name=person.display_name)
 
 
 @router.get("/v1/users/{username}/presence", response_model_exclude_none=True, responses=responses(*_ERRORS))
-async def presence(username: str, caller: Caller, deps: With) -> PresenceInfo:
-    """Whether the user is online, and when they last were."""
-    await deps.limits.check("lookups", caller.device)
-    person = await known(deps, username)
-    answer = await deps.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
+async def presence(username: str, caller: Caller, collaborators: With) -> PresenceInfo:
+    """Return whether the user is online, or when they were last."""
+    await collaborators.limits.check("lookups", caller.device)
+    person = await collaborators.directory.known(username)
+    answer = await collaborators.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
     if not isinstance(answer, m.PresenceState):
-        raise RoostError("internal", "The user's host gave an answer of another kind.")
+        raise RoostError("internal", "The user's host gave an unexpected answer.")
     state = "online" if answer.online else "offline"
     return PresenceInfo(state=state, last_seen_ms=answer.last_seen_ms)

@@ -1,1 +1,1 @@
-"""The path of a send: checked, admitted, written to the log, numbered, answered."""
+"""The accept path: a send is admitted, checked, written to the log, numbered, and answered."""

@@ -1,4 +1,4 @@
-"""Admission: how much may wait between a socket and a mailbox, and who is refused when it is more. Pure.
+"""Admission control: bounds on what waits between a socket and a mailbox, and whom to refuse. Pure.
 
 Here live the bounds, what is known of every queue (`api.sending.flow` measures one), and the order in which
 devices are refused. Here must not live: asyncio, logging, a clock, randomness; times and luck come with the
@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from api.sending.backlog import Behind
+from api.sending.backlog import HostBacklogs
 from api.sending.flow import Flow
 from roost.errors import RoostError
 
@@ -72,7 +72,7 @@ class Bounds(Struct, frozen=True):
     unstored_size: int = 64 * 1024 * 1024
 
 
-class Refused(Struct, frozen=True):
+class Rejection(Struct, frozen=True):
     """A refusal.
 
     Attributes:
@@ -87,23 +87,23 @@ class Refused(Struct, frozen=True):
 
     def error(self) -> RoostError:
         """Return what the client is told."""
-        detail = "This device has too many messages without an answer; wait for those."
+        detail = "This device has too many unanswered messages; wait for their answers."
         if self.code != "rate_limited":
-            detail = "There is more to do than can be done just now; send it again after the time told."
+            detail = "The server is overloaded; send the message again after the time given."
         return RoostError(self.code, detail, retry_after_s=self.wait_s)
 
 
 class Admission:
-    """What is inside a gateway, what is known of the way behind it, and who may come in.
+    """What is inside a gateway, what is known of the hosts' backlogs, and who may come in.
 
     Attributes:
         bounds: The bounds.
         inside: Sends without an answer.
         size: Their bytes.
         refused: How many sends were refused since the start, by reason.
-        shedding_since_s: When refusing began, None while nobody is refused.
+        shedding_since_s: When refusing began, None while none is refused.
         shed: How many were refused since then.
-        behind: What is known of the way behind.
+        backlogs: What hosts have told of theirs.
     """
 
     def __init__(self, bounds: Bounds | None = None) -> None:
@@ -113,7 +113,7 @@ class Admission:
         self.refused: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.shedding_since_s: float | None = None
         self.shed = 0
-        self.behind = Behind()
+        self.backlogs = HostBacklogs()
         self._flow = Flow(_ASSUMED_PER_S, _FLOOR)
         self._left = 0
         self._late_s = (0.0, 0.0)
@@ -129,7 +129,7 @@ class Admission:
     def entered(self, device: str, size: int, shard: int | None = None) -> None:
         """A send came in."""
         if shard is not None:
-            self.behind.sent(shard)
+            self.backlogs.sent(shard)
         self.inside += 1
         self.size += size
         self._of_device[device] = self._of_device.get(device, 0) + 1
@@ -146,7 +146,7 @@ class Admission:
             del self._of_device[device]
 
     def look(self, now_s: float, late_s: float) -> bool:
-        """Measure; call every `LOOK_S` or so while anything is inside or somebody is refused.
+        """Measure; call every `LOOK_S` or so while anything is inside or is being refused.
 
         Args:
             now_s: The time.
@@ -173,8 +173,10 @@ class Admission:
 
     # --- who may come in ---
 
-    def refusal(self, device: str, size: int, shard: int | None, now_s: float, luck: float) -> Refused | None:
-        """Say whether a send is refused; those who wait for no answer are the first to be.
+    def refusal(
+        self, device: str, size: int, shard: int | None, now_s: float, luck: float
+    ) -> Rejection | None:
+        """Return whether a send is refused; those who wait for no answer are the first to be.
 
         Args:
             device: Who sends.
@@ -187,13 +189,13 @@ class Admission:
         if held is not None and held[0] > now_s:
             self.refused["held"] += 1
             self._refuses(now_s)
-            return Refused("held", held[1], _told(held[0] - now_s))
+            return Rejection("held", held[1], _told(held[0] - now_s))
         found = self._too_much(self._of_device.get(device, 0), size, shard, now_s)
         return None if found is None else self.refuse(device, *found, now_s, luck)
 
     def refuse(
         self, device: str, reason: Reason, wait_s: float, now_s: float, luck: float, count: int = 1
-    ) -> Refused:
+    ) -> Rejection:
         """Refuse a device: so many sends, and all others until the time that it is told is over."""
         self.refused[reason] += count
         self._refuses(now_s, count)
@@ -201,7 +203,7 @@ class Admission:
         # Who was in a round that the log did not take was told the least time already.
         told_s = _LEAST_S if reason == "log" else expected_s * (0.5 + luck)
         code = "rate_limited" if reason == "device" else "unavailable"
-        return Refused(reason, code, self._hold(device, told_s, code, now_s))
+        return Rejection(reason, code, self._hold(device, told_s, code, now_s))
 
     def limit(self, device: str, wait_s: float, now_s: float, luck: float) -> float:
         """A limiter stopped the device; returns how long it is to wait, for the same order's sake."""
@@ -248,10 +250,10 @@ class Admission:
             return "accept", wait_s
         if shard is None:
             return None
-        wait_s = self.behind.wait_s(shard, now_s)
+        wait_s = self.backlogs.wait_s(shard, now_s)
         if wait_s > bounds.deliver_s * share:
             return "deliver", wait_s
-        full = self.behind.is_full(shard, bounds.unstored, bounds.unstored_size, bounds.store_s, now_s)
+        full = self.backlogs.is_full(shard, bounds.unstored, bounds.unstored_size, bounds.store_s, now_s)
         return ("store", 0.0) if full else None
 
 

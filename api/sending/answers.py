@@ -1,10 +1,10 @@
-"""What sends were answered lately: in memory, and in Redis for other gateways and for the next life."""
+"""Recent answers to sends: in memory, and in Redis for other gateways and for this one's next start."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from api.sending.send_request import Outgoing
+from api.sending.send_request import SendRequest
 from roost.errors import Unavailable
 from storage.ports import Accepted, Cache
 
@@ -27,7 +27,7 @@ class Answers:
     same moment), the recipient's actor drops the repeat.
 
     Attributes:
-        alone: There is no other gateway, so nobody reads what this one writes but its own next life, and a
+        alone: There is no other gateway, so only this one's next start reads what it writes, and a
             send need not wait for it.
         failures: Times that Redis failed and sends went on without it.
     """
@@ -44,11 +44,21 @@ class Answers:
         """Return what this gateway knows."""
         return self._recent.get(key)
 
+    async def find(self, keys: Sequence[Key]) -> Accepted | None:
+        """Return the first answer to one of the keys, here or else in Redis; None while Redis is away."""
+        here = next((answer for key in keys if (answer := self.get(key)) is not None), None)
+        if here is not None:
+            return here
+        try:
+            return next((answer for answer in await self._cache.recall(keys) if answer is not None), None)
+        except Unavailable:
+            return None
+
     def forget(self, key: Key) -> None:
         """Forget an answer that holds no longer."""
         del self._recent[key]
 
-    async def recall(self, items: Iterable[Outgoing]) -> None:
+    async def recall(self, items: Iterable[SendRequest]) -> None:
         """Learn from Redis what was answered to those of the items that may have been sent before."""
         asked = [item for item in items if item.key not in self._recent and not _certainly_new(item)]
         if not asked:
@@ -66,7 +76,7 @@ class Answers:
                     item.ids.greatest or before.get(item.principal.device, ""), item.frame.id
                 )
 
-    async def _before(self, items: Sequence[Outgoing]) -> dict[str, str]:
+    async def _before(self, items: Sequence[SendRequest]) -> dict[str, str]:
         begun = {item.principal.device for item in items if item.ids and item.ids.greatest is None}
         return await self._cache.greatest_ids(sorted(begun)) if begun else {}
 
@@ -86,7 +96,7 @@ class Answers:
         await self._write()
 
     async def _write_on(self) -> None:
-        """Write what has come after a while, and what comes while a write is under way."""
+        """Write what has come after a while, and what comes meanwhile."""
         try:
             while self._unwritten:
                 await asyncio.sleep(_COMPANY_S)
@@ -108,8 +118,8 @@ class Answers:
             self._recent.popitem(last=False)
 
 
-def _certainly_new(item: Outgoing) -> bool:
-    """Say whether the id is above all that its device sent before; if so it is the greatest now."""
+def _certainly_new(item: SendRequest) -> bool:
+    """Return whether the id is above all that its device sent before; if so it is the greatest now."""
     ids = item.ids
     if ids is None or ids.greatest is None or item.frame.id <= ids.greatest:
         return False

@@ -1,4 +1,4 @@
-"""The way behind a gateway: how far the hosts are, and how long a new record would take to its actor. Pure.
+"""The hosts' backlogs, as they report them, and the wait that follows for a new record. Pure.
 
 A host tells of its shards while it has much to do. One process handles all of them, so they share one rate; a
 shard that stands still by itself, because its router is away for instance, has its own as well. What a host
@@ -82,7 +82,7 @@ class _Host(_Way):
         self.served = 1
 
 
-class Behind:
+class HostBacklogs:
     """What all hosts have said of late."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Behind:
 
     @property
     def quiet(self) -> bool:
-        """Whether nobody has said anything of late."""
+        """Whether no host has reported lately."""
         return not self._shards
 
     def heard(
@@ -134,7 +134,7 @@ class Behind:
             shard.host.ahead += 1
 
     def wait_s(self, number: int, now_s: float) -> float:
-        """Return how long a new record of the shard would take to its actor, 0 if nobody tells."""
+        """Return how long a new record of the shard would take to its actor, 0 without a report."""
         shard = self._shards.get(number)
         if shard is None or now_s - shard.heard_s > SILENT_S:
             return 0.0
@@ -145,7 +145,7 @@ class Behind:
         return max((self.wait_s(number, now_s) for number in self._shards), default=0.0)
 
     def is_full(self, number: int, unstored: int, size: int, age_s: float, now_s: float) -> bool:
-        """Say whether more of a shard is not stored than its share of what its host may hold, or longer."""
+        """Return whether a shard has more unstored than its share of its host's bounds, or older records."""
         shard = self._shards.get(number)
         if shard is None or now_s - shard.heard_s > SILENT_S:
             return False

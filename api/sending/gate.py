@@ -1,4 +1,4 @@
-"""The gate before the accept path: the shell around `api.sending.admission`, with clock, timer and log."""
+"""The gate of the accept path: the shell around `api.sending.admission`, with clock, timer and log."""
 
 import asyncio
 import random
@@ -10,10 +10,10 @@ import structlog
 
 from actors.rpc import messages as m
 from api.identity.directory import Directory
-from api.sending.admission import Admission, Reason, Refused
+from api.sending.admission import Admission, Reason, Rejection
 from api.sending.backlog import Backlog
 from api.sending.flow import LOOK_S
-from api.sending.send_request import Outgoing
+from api.sending.send_request import SendRequest
 from api.sending.sequence import Sequencer
 from roost.errors import RoostError
 from roost.ids import shard_of
@@ -41,10 +41,10 @@ class Gate:
         """Set who looks at its queue, with the time, as long as something is inside."""
         self._sweep = sweep
 
-    def let_in(self, item: Outgoing) -> RoostError | None:
+    def let_in(self, item: SendRequest) -> RoostError | None:
         """Let a send in, or return what it is refused with."""
         device, size, admission = item.principal.device, item.size, self.admission
-        shard = None if admission.behind.quiet else self._shard_of(item.frame.to)
+        shard = None if admission.backlogs.quiet else self._shard_of(item.frame.to)
         refused = admission.refusal(device, size, shard, item.arrived_s, _luck())
         if refused is not None:
             self._note(refused, began=admission.shed == 1)
@@ -71,18 +71,18 @@ class Gate:
         known = self._sequencer.shards
         shards = {n: _backlog(each) for n, each in message.shards.items() if n < known}
         ends = {number: self._sequencer.end_of(number) for number in shards}
-        self.admission.behind.heard(host, message.served, shards, ends, monotonic())
+        self.admission.backlogs.heard(host, message.served, shards, ends, monotonic())
 
     def deliver_wait_s(self) -> float:
         """Return how long a new record of the slowest shard would take to its actor."""
-        return self.admission.behind.longest_s(monotonic())
+        return self.admission.backlogs.longest_s(monotonic())
 
     def close(self) -> None:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _left(self, item: Outgoing) -> None:
+    def _left(self, item: SendRequest) -> None:
         self.admission.left(item.principal.device, item.size)
 
     def _shard_of(self, name: str) -> int | None:
@@ -90,7 +90,7 @@ class Gate:
         shards = self._sequencer.shards
         return None if person is None or not shards else shard_of(person.user, shards)
 
-    def _note(self, refused: Refused, *, began: bool) -> None:
+    def _note(self, refused: Rejection, *, began: bool) -> None:
         if began:
             inside = self.admission.inside
             log.warning("shedding_began", reason=refused.reason, inside=inside, wait_s=refused.wait_s)

@@ -1,4 +1,4 @@
-"""One send: what makes it well formed, what tells it from others, and the record that comes of it. Pure."""
+"""One send request: its validation, its identity, and the records made of it. Pure."""
 
 from collections.abc import Callable
 from hashlib import blake2b
@@ -32,8 +32,8 @@ class SentIds(Struct, eq=False):
     greatest: str | None = None
 
 
-class Outgoing(Struct, eq=False):
-    """One send under way; ``reply`` is called exactly once, and ``leave`` before it.
+class SendRequest(Struct, eq=False):
+    """One send in progress; ``reply`` is called exactly once, and ``leave`` before it.
 
     Attributes:
         refused: It was not accepted through no fault of its own: what came behind it must not be either.
@@ -49,7 +49,7 @@ class Outgoing(Struct, eq=False):
     person: Person | None = None
     answered: bool = False
     arrived_s: float = 0.0
-    leave: Callable[["Outgoing"], None] | None = None
+    leave: Callable[["SendRequest"], None] | None = None
     refused: bool = False
     size: int = 0
     ids: SentIds | None = None
@@ -83,7 +83,7 @@ def digest_of(to: str, suite: str, payloads: dict[str, bytes]) -> bytes:
     return digest.digest()
 
 
-def check(item: Outgoing, now_ms: int) -> bool:
+def check(item: SendRequest, now_ms: int) -> bool:
     """Refuse what no look-up could mend; folds the recipient's name and computes the digest."""
     try:
         item.made_ms = _check_form(item.frame, now_ms)
@@ -103,38 +103,40 @@ def _check_form(frame: wire.Send, now_ms: int) -> int:
     except ValueError as exc:
         raise RoostError("invalid", f"id: {exc}.") from exc
     if not now_ms - MESSAGE_ID_WINDOW_MS <= made <= now_ms + MESSAGE_ID_AHEAD_MS:
-        raise RoostError("id_expired", "The id's time is more than 7 days old or 5 minutes ahead of ours.")
+        raise RoostError(
+            "id_expired", "The time in the id is more than 7 days in the past or 5 minutes in the future."
+        )
     if not 0 < len(frame.suite) <= _SUITE_MAX:
-        raise RoostError("invalid", f"suite: 1 to {_SUITE_MAX} characters.")
+        raise RoostError("invalid", f"suite must have 1 to {_SUITE_MAX} characters.")
     if not 0 <= frame.sent_at_ms < SEQ_LIMIT:
-        raise RoostError("invalid", "sent_at_ms: Unix milliseconds.")
+        raise RoostError("invalid", "sent_at_ms must be in Unix milliseconds.")
     if frame.expires_in_s is not None and not 0 < frame.expires_in_s <= MESSAGE_ID_WINDOW_MS // 1000 * 4:
-        raise RoostError("invalid", "expires_in_s: 1 to 2,419,200 seconds.")
+        raise RoostError("invalid", "expires_in_s must be between 1 and 2,419,200 seconds.")
     if len(frame.payloads) > _DEVICES_MAX:
-        raise RoostError("too_large", f"A message has at most {_DEVICES_MAX} payloads.")
+        raise RoostError("too_large", f"A message may have at most {_DEVICES_MAX} payloads.")
     for device, payload in frame.payloads.items():
         if len(device) > _NAME_MAX:
-            raise RoostError("invalid", f"payloads: a device id has at most {_NAME_MAX} characters.")
+            raise RoostError("invalid", f"payloads: a device id may have at most {_NAME_MAX} characters.")
         if len(payload) > wire.MAX_PAYLOAD:
-            raise RoostError("too_large", f"A payload is at most {wire.MAX_PAYLOAD} bytes.")
+            raise RoostError("too_large", f"A payload may be at most {wire.MAX_PAYLOAD} bytes.")
     return made
 
 
-def matches_devices(item: Outgoing) -> bool:
+def matches_devices(item: SendRequest) -> bool:
     """Refuse what is not encrypted for exactly the recipient's devices; the recipient is looked up."""
     assert item.person is not None  # noqa: S101 -- looked up before
     named = item.frame.payloads.keys()
     if named == item.person.keyed and named:
         return True
     missing, extra = sorted(item.person.keyed - named), sorted(named - item.person.keyed)
-    detail = "Encrypt once for each device of the recipient; query the keys anew."
+    detail = "Encrypt once for each of the recipient's devices; query their keys again."
     if not item.person.keyed:
-        detail = "The recipient has no device with keys yet."
+        detail = "The recipient has not uploaded keys yet."
     item.answer(RoostError("device_mismatch", detail, missing=missing, extra=extra))
     return False
 
 
-def record_of(item: Outgoing, now_ms: int, version: int) -> bytes:
+def record_of(item: SendRequest, now_ms: int, version: int) -> bytes:
     """Return the record for the recipient's mailbox, encoded; the recipient is looked up."""
     frame, principal, person = item.frame, item.principal, item.person
     assert person is not None  # noqa: S101 -- looked up before
@@ -156,7 +158,7 @@ def record_of(item: Outgoing, now_ms: int, version: int) -> bytes:
     )
 
 
-def copy_of(item: Outgoing, answer: Accepted, version: int) -> bytes:
+def copy_of(item: SendRequest, answer: Accepted, version: int) -> bytes:
     """Return the record that tells the sender's other devices, encoded."""
     frame, principal, person = item.frame, item.principal, item.person
     assert person is not None  # noqa: S101 -- looked up before

@@ -1,4 +1,4 @@
-"""From offsets to sequence numbers: seq = base[shard] + offset, also when the log was recreated.
+"""Sequence numbers from log offsets: seq = base[shard] + offset, also after the log was recreated.
 
 An offset that is 0, or not above all that this gateway has seen on the shard, means that the log
 began anew: the bases are read again before any number of that shard is given out. A number that
@@ -111,9 +111,9 @@ class Sequencer:
             self.failures += 1
             if isinstance(offset, Unavailable):
                 return offset
-            return Unavailable("The log did not take the message; send it again.")
+            return Unavailable("The log did not accept the message; send it again.")
         if not vouched:
-            return Unavailable("The log is being renewed; send it again.")
+            return Unavailable("The log is being replaced; send the message again.")
         self._seen[shard] = max(self._seen[shard], offset)
         return self._bases[shard] + offset
 
@@ -147,12 +147,12 @@ class Sequencer:
         shard = shard_of(user, self.shards)
         if seq >= self._bases[shard] or (shard in states and states[shard].handled(seq)):
             return True
-        return await self._store.exists(user, seq)
+        return await self._store.mailboxes.exists(user, seq)
 
     async def resync(self) -> dict[int, LogState]:
         """Read the bases from the store, and return all that it says of the log."""
         self.resyncs += 1
-        states = await self._store.log_states()
+        states = await self._store.cluster.log_states()
         for shard, state in states.items():
             if shard < len(self._bases):
                 self._raise(shard, state.base)

@@ -1,1 +1,1 @@
-"""WebSocket streams: their rules, their sockets, and what they subscribe to."""
+"""WebSocket streams: rules, sockets, registry and presence subscriptions."""

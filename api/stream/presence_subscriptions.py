@@ -1,4 +1,4 @@
-"""Who follows whose presence on this gateway, and at which host that is asked for."""
+"""Presence subscriptions of this gateway's streams, and their registration at the hosts."""
 
 from collections import defaultdict
 from typing import Protocol
@@ -23,7 +23,7 @@ class Follower(Protocol):
         ...
 
 
-class Watching:
+class PresenceSubscriptions:
     """The subscriptions of all streams."""
 
     def __init__(self, hosts: HostLinks) -> None:

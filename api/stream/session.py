@@ -7,9 +7,10 @@ with which code. Here must not live: asyncio, logging, sockets, a clock; times c
 from collections.abc import Callable
 from typing import Any, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from api.identity.tokens import Principal
+from api.stream import actions as do
 from roost import wire
 from roost.codes import CODES
 from roost.errors import RoostError
@@ -34,67 +35,6 @@ _RECONNECT_MS = 1_000
 _ID_SHOWN = 64
 
 
-class Emit(Struct, frozen=True):
-    """Send this frame."""
-
-    frame: wire.ServerFrame
-
-
-class Shut(Struct, frozen=True):
-    """Close the socket, after what was emitted."""
-
-    code: int
-    reason: str
-
-
-class Open(Struct, frozen=True):
-    """Attach the stream at the host."""
-
-    principal: Principal
-    cursor: int | None
-    background: bool
-
-
-class Renew(Struct, frozen=True):
-    """The stream goes on with this token."""
-
-    principal: Principal
-
-
-class Submit(Struct, frozen=True):
-    """Accept this message; answer with `Session.answered` or `Session.refused`."""
-
-    frame: wire.Send
-
-
-class Acknowledge(Struct, frozen=True):
-    """The device holds everything up to ``seq``."""
-
-    seq: int
-
-
-class MarkRead(Struct, frozen=True):
-    """The user has read ``peer`` up to ``seq``."""
-
-    peer: str
-    seq: int
-
-
-class Type(Struct, frozen=True):
-    """Tell ``peer``."""
-
-    peer: str
-    state: Literal["typing", "paused"]
-
-
-class Follow(Struct, frozen=True):
-    """Follow the presence of exactly these users."""
-
-    users: list[str]
-
-
-Action = Emit | Shut | Open | Renew | Submit | Acknowledge | MarkRead | Type | Follow
-
 Verify = Callable[[str], Principal]
 """Returns who an access token speaks for; raises ``RoostError`` if it is not valid or revoked."""
 
@@ -102,7 +42,7 @@ Wait = Callable[[str, Principal, int], float]
 """Takes a token of the named limiter at a time: 0.0, or the seconds to wait."""
 
 
-class Session:
+class StreamSession:
     """One stream's rules.
 
     Attributes:
@@ -148,7 +88,7 @@ class Session:
         self._spread = spread_ms
         self._by_header = by_header
         self._warned = False
-        self._handlers: dict[type, Callable[[Any], list[Action]]] = {
+        self._handlers: dict[type, Callable[[Any], list[do.Action]]] = {
             wire.Send: self._send,
             wire.Ack: self._ack,
             wire.Read: self._read,
@@ -169,7 +109,7 @@ class Session:
 
     # --- from the client ---
 
-    def receive(self, data: bytes, now_ms: int) -> list[Action]:
+    def receive(self, data: bytes, now_ms: int) -> list[do.Action]:
         """Take one frame's bytes."""
         if self.closed:
             return []
@@ -184,98 +124,98 @@ class Session:
             return self._hello(frame)
         if self._by_header is not None:
             return self._open(self._by_header, None, background=False) + self._handlers[type(frame)](frame)
-        return self.end("bad_frame", "The first frame is a hello.")
+        return self.end("bad_frame", "The first frame must be a hello.")
 
-    def malformed(self, detail: str) -> list[Action]:
+    def malformed(self, detail: str) -> list[do.Action]:
         """Take note of a message of the wrong kind (text for binary or the reverse)."""
         return self.end("bad_frame", detail)
 
-    def _hello(self, frame: wire.Hello) -> list[Action]:
+    def _hello(self, frame: wire.Hello) -> list[do.Action]:
         try:
             principal = self._verify(frame.token) if frame.token is not None else self._by_header
         except RoostError as exc:
             return self.end(exc.code.word, exc.detail)
         if principal is None:
             return self.end(
-                "unauthenticated", "The hello has no token, and there was no Authorization header."
+                "unauthenticated", "There is no access token, in the hello or in an Authorization header."
             )
         if frame.cursor is not None and not 0 <= frame.cursor < SEQ_LIMIT:
-            return self.end("cursor_invalid", "A cursor is a seq of this mailbox, or 0.")
+            return self.end("cursor_invalid", "cursor is not a position in this mailbox.")
         return self._open(principal, frame.cursor, background=frame.background)
 
-    def _open(self, principal: Principal, cursor: int | None, *, background: bool) -> list[Action]:
+    def _open(self, principal: Principal, cursor: int | None, *, background: bool) -> list[do.Action]:
         self.principal = principal
         self.cursor = cursor
         self.background = background
         self.top = cursor or 0
-        return [Open(principal, cursor, background)]
+        return [do.Open(principal, cursor, background)]
 
-    def _second_hello(self, _frame: wire.Hello) -> list[Action]:
-        return self.end("bad_frame", "The stream has begun already; a hello comes once.")
+    def _second_hello(self, _frame: wire.Hello) -> list[do.Action]:
+        return self.end("bad_frame", "hello may be sent only once, as the first frame.")
 
-    def _send(self, frame: wire.Send) -> list[Action]:
+    def _send(self, frame: wire.Send) -> list[do.Action]:
         wait = self._take("sends")
         if wait > 0:
             error = RoostError("rate_limited", "Too many messages from this device.", retry_after_s=wait)
             return self.refused(frame.id, error)
-        return [Submit(frame)]
+        return [do.Submit(frame)]
 
-    def _ack(self, frame: wire.Ack) -> list[Action]:
+    def _ack(self, frame: wire.Ack) -> list[do.Action]:
         if not 0 <= frame.seq <= self.top:
-            return self._problem("ack", "cursor_invalid", "It acknowledges more than was sent.")
+            return self._problem("ack", "cursor_invalid", "seq is beyond what was sent on this stream.")
         if frame.seq <= self.acked:
             return []
         self.acked = frame.seq
-        return [Acknowledge(frame.seq)]
+        return [do.Acknowledge(frame.seq)]
 
-    def _read(self, frame: wire.Read) -> list[Action]:
+    def _read(self, frame: wire.Read) -> list[do.Action]:
         if not 0 <= frame.seq < SEQ_LIMIT:
-            return self._problem("read", "cursor_invalid", "It is no seq of this mailbox.")
+            return self._problem("read", "cursor_invalid", "seq is not a position in this mailbox.")
         wait = self._take("requests")
         if wait > 0:
             return self._problem("read", "rate_limited", "Too many frames from this device.", wait)
-        return [MarkRead(frame.peer, frame.seq)]
+        return [do.MarkRead(frame.peer, frame.seq)]
 
-    def _typing(self, frame: wire.Typing) -> list[Action]:
+    def _typing(self, frame: wire.Typing) -> list[do.Action]:
         wait = self._take("typing")
         if wait > 0:
             return self._problem("typing", "rate_limited", "Too many typing frames from this device.", wait)
-        return [Type(frame.peer, frame.state)]
+        return [do.Type(frame.peer, frame.state)]
 
-    def _subscribe(self, frame: wire.Subscribe) -> list[Action]:
+    def _subscribe(self, frame: wire.Subscribe) -> list[do.Action]:
         if len(frame.users) > MAX_SUBSCRIPTIONS:
             return self._problem(
                 "subscribe",
                 "too_large",
-                f"A stream follows at most {MAX_SUBSCRIPTIONS} users; nothing changed.",
+                f"A stream may subscribe to at most {MAX_SUBSCRIPTIONS} users; nothing was changed.",
             )
         wait = self._take("requests")
         if wait > 0:
             return self._problem("subscribe", "rate_limited", "Too many frames from this device.", wait)
-        return [Follow(frame.users)]
+        return [do.Follow(frame.users)]
 
-    def _ping(self, _frame: wire.Ping) -> list[Action]:
-        return [Emit(wire.Pong(self._now))]
+    def _ping(self, _frame: wire.Ping) -> list[do.Action]:
+        return [do.Emit(wire.Pong(self._now))]
 
-    def _auth(self, frame: wire.Auth) -> list[Action]:
+    def _auth(self, frame: wire.Auth) -> list[do.Action]:
         assert self.principal is not None  # noqa: S101 -- handlers run after the hello only
         try:
             renewed = self._verify(frame.token)
         except RoostError as exc:
             return self._problem("auth", exc.code.word, exc.detail)
         if (renewed.user, renewed.device) != (self.principal.user, self.principal.device):
-            return self.end("forbidden", "The token of another user or device.")
+            return self.end("forbidden", "The access token belongs to another user or device.")
         self.principal = renewed
         self._warned = False
-        return [Renew(renewed)]
+        return [do.Renew(renewed)]
 
     # --- from the accept path ---
 
-    def answered(self, message_id: str, seq: int, accepted_at_ms: int) -> list[Action]:
+    def answered(self, message_id: str, seq: int, accepted_at_ms: int) -> list[do.Action]:
         """The message is durable."""
-        return [] if self.closed else [Emit(wire.Accepted(message_id, seq, accepted_at_ms))]
+        return [] if self.closed else [do.Emit(wire.Accepted(message_id, seq, accepted_at_ms))]
 
-    def refused(self, message_id: str, error: RoostError) -> list[Action]:
+    def refused(self, message_id: str, error: RoostError) -> list[do.Action]:
         """The message was not accepted."""
         if self.closed:
             return []
@@ -287,24 +227,24 @@ class Session:
             missing=error.extra.get("missing"),
             extra=error.extra.get("extra"),
         )
-        return [Emit(frame)]
+        return [do.Emit(frame)]
 
-    def failed(self, frame: str, error: RoostError) -> list[Action]:
+    def failed(self, frame: str, error: RoostError) -> list[do.Action]:
         """A frame that is not a send was refused later on."""
         return self._problem(frame, error.code.word, error.detail, error.retry_after_s)
 
     # --- from the host ---
 
-    def attached(self, stored: int, now_ms: int) -> list[Action]:
+    def attached(self, stored: int, now_ms: int) -> list[do.Action]:
         """The host serves the stream; on a resume the client notices nothing."""
         if self.ready or self.closed or self.principal is None:
             return []
         self.ready = True
         begins = stored if self.cursor is None else self.cursor
         self.top = max(self.top, begins)
-        return [Emit(wire.Ready(self.principal.device, begins, now_ms))]
+        return [do.Emit(wire.Ready(self.principal.device, begins, now_ms))]
 
-    def deliver(self, entries: list[Raw], last: int) -> list[Action]:
+    def deliver(self, entries: list[Raw], last: int) -> list[do.Action]:
         """Entries came; those of before a resume are not repeated.
 
         Nothing comes before ``ready``: an attachment that was given up while its answer was on the way
@@ -313,36 +253,36 @@ class Session:
         if self.closed or not self.ready or last <= self.top:
             return []
         self.top = last
-        return [Emit(wire.Entries(entries))]
+        return [do.Emit(wire.Entries(entries))]
 
-    def drained(self, cursor: int) -> list[Action]:
+    def drained(self, cursor: int) -> list[do.Action]:
         """The backlog is through; told once."""
         if self.closed or not self.ready or self.drained_once:
             return []
         self.drained_once = True
         self.top = max(self.top, cursor)
-        return [Emit(wire.Drained(cursor))]
+        return [do.Emit(wire.Drained(cursor))]
 
-    def missed(self) -> list[Action]:
+    def missed(self) -> list[do.Action]:
         """Entries after the cursor were swept."""
-        return [] if self.closed or not self.ready else [Emit(wire.Missed())]
+        return [] if self.closed or not self.ready else [do.Emit(wire.Missed())]
 
-    def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> list[Action]:
-        """Somebody is typing."""
-        return [] if self.closed else [Emit(wire.Typing(sender_name, state))]
+    def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> list[do.Action]:
+        """A peer is typing."""
+        return [] if self.closed else [do.Emit(wire.Typing(sender_name, state))]
 
-    def presence(self, user: str, *, online: bool, last_seen_ms: int | None) -> list[Action]:
+    def presence(self, user: str, *, online: bool, last_seen_ms: int | None) -> list[do.Action]:
         """A followed user's presence."""
         state: Literal["online", "offline"] = "online" if online else "offline"
-        return [] if self.closed else [Emit(wire.Presence(user, state, last_seen_ms))]
+        return [] if self.closed else [do.Emit(wire.Presence(user, state, last_seen_ms))]
 
-    def revoked(self) -> list[Action]:
-        """The session was ended."""
-        return self.end("revoked", "The session was ended.")
+    def revoked(self) -> list[do.Action]:
+        """The session has ended."""
+        return self.end("revoked", "The session has ended.")
 
     # --- time, and the end ---
 
-    def tick(self, now_ms: int) -> list[Action]:
+    def tick(self, now_ms: int) -> list[do.Action]:
         """Let time pass."""
         self._now = now_ms
         if self.closed:
@@ -354,17 +294,17 @@ class Session:
             return self.end("unauthenticated", "The access token has expired.")
         if left <= EXPIRING_MS and not self._warned:
             self._warned = True
-            return [Emit(wire.TokenExpiring(left // 1000))]
+            return [do.Emit(wire.TokenExpiring(left // 1000))]
         return []
 
-    def _tick_before_hello(self, waited_ms: int) -> list[Action]:
+    def _tick_before_hello(self, waited_ms: int) -> list[do.Action]:
         if self._by_header is not None and waited_ms >= IMPLICIT_MS:
             return self._open(self._by_header, None, background=False)
         if waited_ms >= HELLO_MS:
-            return self.end("unauthenticated", "There was no hello within 10 s.")
+            return self.end("unauthenticated", "No hello was received within 10 s.")
         return []
 
-    def end(self, word: str, detail: str) -> list[Action]:
+    def end(self, word: str, detail: str) -> list[do.Action]:
         """Say why, and close with the registry's code; a word without one: by its retry advice."""
         if self.closed:
             return []
@@ -372,15 +312,15 @@ class Session:
         code = CODES[word]
         close = code.close or (_CLOSE_LATER if code.retry == "later" else _CLOSE_NEVER)
         after = _DISPLACED_MS if word == "displaced" else _RECONNECT_MS
-        last: list[Action] = [Emit(wire.Bye(word, after + self._spread)), Shut(close, detail)]
+        last: list[do.Action] = [do.Emit(wire.Bye(word, after + self._spread)), do.Shut(close, detail)]
         if code.close is None:
-            return [Emit(wire.Problem("hello", word, detail)), *last]
+            return [do.Emit(wire.Problem("hello", word, detail)), *last]
         return last
 
     def _problem(
         self, frame: str, word: str, detail: str, retry_after_s: float | None = None
-    ) -> list[Action]:
-        return [] if self.closed else [Emit(wire.Problem(frame, word, detail, retry_after_s))]
+    ) -> list[do.Action]:
+        return [] if self.closed else [do.Emit(wire.Problem(frame, word, detail, retry_after_s))]
 
     def _take(self, limiter: str) -> float:
         assert self.principal is not None  # noqa: S101 -- handlers run after the hello only

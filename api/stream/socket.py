@@ -5,8 +5,8 @@ entries of several deliveries become one frame. A client that does not read is l
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, Literal
 
 import structlog
 from msgspec import Raw
@@ -14,15 +14,16 @@ from msgspec import Raw
 from actors.rpc import messages as m
 from actors.rpc.link import Link
 from api.identity.tokens import Principal
-from api.sending.send_request import Outcome, Outgoing, SentIds
-from api.stream import session as rules
+from api.sending.send_request import Outcome, SendRequest, SentIds
+from api.stream import actions as do
+from api.stream.frames import closing, merged, message
+from api.stream.services import StreamServices
+from api.stream.session import StreamSession
 from roost import wire
 from roost.codes import CODES
 from roost.errors import RoostError
+from roost.tasks import BackgroundTasks
 from storage.ports import Accepted
-
-if TYPE_CHECKING:
-    from api.stream.registry import Streams
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -35,7 +36,6 @@ STUCK_MS = 15_000
 
 _PENDING_BYTES = 1024 * 1024
 _TASKS_MAX = 64
-_ENTRIES_BYTES = 256 * 1024
 _LAST_WORDS_S = 10.0
 
 _WORDS = {code.close: code.word for code in CODES.values()}
@@ -47,9 +47,26 @@ class Stream:
     """One socket; see `api.host_links.Streamed` and `api.stream.presence_subscriptions.Follower`."""
 
     def __init__(
-        self, streams: "Streams", codec: wire.Codec, by_header: Principal | None, receive: Receive, send: Send
+        self,
+        services: StreamServices,
+        codec: wire.Codec,
+        by_header: Principal | None,
+        receive: Receive,
+        send: Send,
+        authenticated: Callable[["Stream", Principal], None],
     ) -> None:
-        self._streams = streams
+        """Begin.
+
+        Args:
+            services: What the gateway does for its streams.
+            codec: How frames are written on this socket.
+            by_header: Who the ``Authorization`` header spoke for, if there was one.
+            receive: Gives the next ASGI message.
+            send: Takes an ASGI message.
+            authenticated: Told who speaks, at the hello and whenever the token is renewed.
+        """
+        self._services = services
+        self._authenticated = authenticated
         self._codec = codec
         self._receive = receive
         self._send = send
@@ -62,30 +79,30 @@ class Stream:
         self._pending_bytes = 0
         self._ids = SentIds()
         self._gone = False
-        self._shut: rules.Shut | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.session = rules.Session(
+        self._shut: do.Shut | None = None
+        self._tasks = BackgroundTasks()
+        self.session = StreamSession(
             codec,
-            streams.verify,
-            streams.wait,
-            now_ms=streams.clock(),
-            spread_ms=streams.spread(),
+            services.verify,
+            services.wait,
+            now_ms=services.clock(),
+            spread_ms=services.spread(),
             by_header=by_header,
         )
-        self.number = streams.hosts.attachments.number()
+        self.number = services.hosts.attachments.number()
         self.user = ""
         self.link: Link | None = None
         self.following: dict[str, str] = {}
         self._perform_by: dict[type, Callable[[Any], None]] = {
-            rules.Emit: lambda action: self._emit(action.frame),
-            rules.Submit: self._submit,
-            rules.Acknowledge: self._acknowledge,
-            rules.MarkRead: lambda action: self._spawn(self._mark_read(action)),
-            rules.Type: lambda action: self._spawn(self._type(action)),
-            rules.Follow: lambda action: self._spawn(self._follow(action)),
-            rules.Open: self._open,
-            rules.Renew: lambda action: streams.index(self, action.principal),
-            rules.Shut: self._set_shut,
+            do.Emit: lambda action: self._emit(action.frame),
+            do.Submit: self._submit,
+            do.Acknowledge: self._acknowledge,
+            do.MarkRead: lambda action: self._spawn(self._attempt("read", self._mark_read(action))),
+            do.Type: lambda action: self._spawn(self._attempt("typing", self._type(action))),
+            do.Follow: lambda action: self._spawn(self._attempt("subscribe", self._follow(action))),
+            do.Open: self._open,
+            do.Renew: lambda action: authenticated(self, action.principal),
+            do.Shut: self._set_shut,
         }
 
     # --- the two loops ---
@@ -102,13 +119,18 @@ class Stream:
             log.debug("stream_lost", error=repr(exc))
         finally:
             reader.cancel()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(reader, *self._tasks, return_exceptions=True)
-            self._streams.gone(self)
+            await asyncio.gather(reader, return_exceptions=True)  # it handles its own failures
+            await self._tasks.cancel()
 
     async def _read(self) -> None:
-        receive, session, streams = self._receive, self.session, self._streams
+        try:
+            await self._read_frames()
+        except Exception:
+            log.exception("stream_failed")
+            self.perform(self.session.end("internal", "Something went wrong; connect again."))
+
+    async def _read_frames(self) -> None:
+        receive, session, clock = self._receive, self.session, self._services.clock
         key, other = ("text", "bytes") if self._codec.text else ("bytes", "text")
         while True:
             message = await receive()
@@ -118,18 +140,18 @@ class Stream:
                 return
             data = message.get(key)
             if data is None:
-                self.perform(session.malformed(f"This subprotocol's frames are not sent as {other}."))
+                self.perform(session.malformed(f"Frames of this subprotocol must not be sent as {other}."))
             else:
                 frame = data.encode() if self._codec.text else data
-                self.perform(session.receive(frame, streams.clock()))
+                self.perform(session.receive(frame, clock()))
             while self._has_enough():
                 self._room = asyncio.get_running_loop().create_future()
                 await self._room
 
     def _has_enough(self) -> bool:
-        """Say whether the client is to wait, by its own TCP window, until what it asked for is answered."""
+        """Return whether to stop reading, so that the client waits until what it asked for is answered."""
         return (
-            self._pending >= self._streams.sender.gate.admission.bounds.device
+            self._pending >= self._services.sender.gate.admission.bounds.device
             or self._pending_bytes >= _PENDING_BYTES
             or len(self._tasks) >= _TASKS_MAX
         )
@@ -143,12 +165,12 @@ class Stream:
         while not self._gone:
             if self._out:
                 out, self._out = self._out, []
-                self._writing_ms = self._streams.clock()
+                self._writing_ms = self._services.clock()
                 for frame in merged(out):
-                    await send(_message(encode(frame), text=self._codec.text))
+                    await send(message(encode(frame), text=self._codec.text))
                 self._writing_ms = 0
             elif self._shut is not None:
-                await send(_close(self._shut))
+                await send(closing(self._shut))
                 return
             else:
                 self._wake = asyncio.get_running_loop().create_future()
@@ -158,7 +180,7 @@ class Stream:
         """Tell a client that does not read, if it begins to within a moment."""
         try:
             async with asyncio.timeout(_LAST_WORDS_S):
-                await self._send(_close(rules.Shut(4408, "The client does not read what it is sent.")))
+                await self._send(closing(do.Shut(4408, "The client does not read what is sent to it.")))
         except (TimeoutError, OSError) as exc:
             log.debug("slow_stream_dropped", error=repr(exc))
 
@@ -168,7 +190,7 @@ class Stream:
 
     # --- actions ---
 
-    def perform(self, actions: list[rules.Action]) -> None:
+    def perform(self, actions: list[do.Action]) -> None:
         """Do what the session decided."""
         for action in actions:
             self._perform_by[type(action)](action)
@@ -181,36 +203,36 @@ class Stream:
             self._give_up()
 
     def _give_up(self) -> None:
-        self._streams.ended["too_slow"] += 1
-        self.session.end("too_slow", "The client does not read what it is sent.")
+        self._services.ended["too_slow"] += 1
+        self.session.end("too_slow", "The client does not read what is sent to it.")
         self._out.clear()
         if self._patience is not None:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
-    def _set_shut(self, action: rules.Shut) -> None:
+    def _set_shut(self, action: do.Shut) -> None:
         self._shut = action
-        self._streams.ended[_WORDS.get(action.code, "other")] += 1
+        self._services.ended[_WORDS.get(action.code, "other")] += 1
         self._wake_writer()
 
-    def _open(self, action: rules.Open) -> None:
+    def _open(self, action: do.Open) -> None:
         self.user = action.principal.user
-        self._streams.index(self, action.principal)
-        self._streams.hosts.attachments.add(self)
+        self._authenticated(self, action.principal)
+        self._services.hosts.attachments.add(self)
 
-    def _acknowledge(self, action: rules.Acknowledge) -> None:
+    def _acknowledge(self, action: do.Acknowledge) -> None:
         # Without a link nothing is lost: `attach` carries the highest acknowledgement.
         if self.link is not None:
             self.link.send_soon(m.Ack(self.number, action.seq))
 
-    def _submit(self, action: rules.Submit) -> None:
+    def _submit(self, action: do.Submit) -> None:
         principal = self.session.principal
         assert principal is not None  # noqa: S101 -- the session submits after the hello only
-        item = Outgoing(principal, action.frame, lambda outcome: self._answer(message_id, size, outcome))
+        item = SendRequest(principal, action.frame, lambda outcome: self._answer(message_id, size, outcome))
         item.ids = self._ids
         message_id, size = action.frame.id, item.size
         self._pending += 1
         self._pending_bytes += size
-        self._streams.sender.submit(item)
+        self._services.sender.submit(item)
 
     def _answer(self, message_id: str, size: int, outcome: Outcome) -> None:
         self._pending -= 1
@@ -221,38 +243,34 @@ class Stream:
         else:
             self.perform(self.session.refused(message_id, outcome))
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.spawn(work).add_done_callback(lambda _: self._make_room())
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._make_room()
+    async def _attempt(self, frame: str, work: Awaitable[None]) -> None:
+        """Do what a frame asks for, and tell the client if it fails."""
+        try:
+            await work
+        except RoostError as exc:
+            self.perform(self.session.failed(frame, exc))
+        except Exception:
+            log.exception("frame_failed", frame=frame)
+            error = RoostError("internal", "Something went wrong; the frame may have had no effect.")
+            self.perform(self.session.failed(frame, error))
 
-    async def _mark_read(self, action: rules.MarkRead) -> None:
+    async def _mark_read(self, action: do.MarkRead) -> None:
+        await self._services.signals.mark_read(self._principal(), action.peer, action.seq)
+
+    async def _type(self, action: do.Type) -> None:
+        await self._services.signals.typing(self._principal(), action.peer, action.state)
+
+    async def _follow(self, action: do.Follow) -> None:
+        users = await self._services.directory.ids_of(action.users)
+        self._services.subscriptions.follow(self, users)
+
+    def _principal(self) -> Principal:
         principal = self.session.principal
-        assert principal is not None  # noqa: S101 -- after the hello only
-        try:
-            await self._streams.mark_read(principal, action.peer, action.seq)
-        except RoostError as exc:
-            self.perform(self.session.failed("read", exc))
-
-    async def _type(self, action: rules.Type) -> None:
-        principal = self.session.principal
-        assert principal is not None  # noqa: S101 -- after the hello only
-        try:
-            await self._streams.tell_typing(principal, action.peer, action.state)
-        except RoostError as exc:
-            self.perform(self.session.failed("typing", exc))
-
-    async def _follow(self, action: rules.Follow) -> None:
-        try:
-            users = await self._streams.find(action.users)
-        except RoostError as exc:
-            self.perform(self.session.failed("subscribe", exc))
-        else:
-            self._streams.watching.follow(self, users)
+        assert principal is not None  # noqa: S101 -- the session acts after the hello only
+        return principal
 
     # --- from the host ---
 
@@ -275,7 +293,7 @@ class Stream:
 
     def attached(self, cursor: int) -> None:
         """The host serves it."""
-        self.perform(self.session.attached(cursor, self._streams.clock()))
+        self.perform(self.session.attached(cursor, self._services.clock()))
 
     def deliver(self, entries: list[Raw], last: int) -> None:
         """Entries came."""
@@ -294,12 +312,16 @@ class Stream:
         self.perform(self.session.end(code, detail))
 
     def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> None:
-        """Somebody is typing."""
+        """A peer is typing."""
         self.perform(self.session.typing(sender_name, state))
 
     def presence(self, username: str, *, online: bool, last_seen_ms: int | None) -> None:
         """A followed user's presence."""
         self.perform(self.session.presence(username, online=online, last_seen_ms=last_seen_ms))
+
+    def revoked(self) -> None:
+        """The session has ended."""
+        self.perform(self.session.revoked())
 
     def tick(self, now_ms: int) -> None:
         """Let time pass."""
@@ -307,36 +329,3 @@ class Stream:
         if self._writing_ms and now_ms - self._writing_ms > STUCK_MS:
             self._writing_ms = 0
             self._give_up()
-
-
-def merged(frames: list[wire.ServerFrame]) -> Iterator[wire.ServerFrame]:
-    """Join neighbouring entries frames, and split them where one would get too long for a client."""
-    entries: list[Raw] = []
-    size = 0
-    for frame in frames:
-        if isinstance(frame, wire.Entries):
-            for entry in frame.entries:
-                length = memoryview(entry).nbytes
-                if entries and (size + length > _ENTRIES_BYTES or len(entries) >= wire.WINDOW):
-                    yield wire.Entries(entries)
-                    entries, size = [], 0
-                entries.append(entry)
-                size += length
-            continue
-        if entries:
-            yield wire.Entries(entries)
-            entries, size = [], 0
-        yield frame
-    if entries:
-        yield wire.Entries(entries)
-
-
-def _message(data: bytes, *, text: bool) -> dict[str, Any]:
-    if text:
-        return {"type": "websocket.send", "text": data.decode()}
-    return {"type": "websocket.send", "bytes": data}
-
-
-def _close(shut: rules.Shut) -> dict[str, Any]:
-    # A close frame carries at most 123 bytes of reason (RFC 6455, section 5.5).
-    return {"type": "websocket.close", "code": shut.code, "reason": shut.reason[:60]}

@@ -107,7 +107,7 @@ class Router:
         The group's own offset may outlive a log that was made again, and does not say which log it meant; it
         is committed for the tools that show lags, and not read.
         """
-        states = await self._store.log_states()
+        states = await self._store.cluster.log_states()
         for shard, base in lives.items():
             if shard not in states or states[shard].base != base:
                 raise Unavailable(f"The map and the store name different bases for shard {shard}.")
@@ -156,7 +156,7 @@ class Router:
         asked_s = self._lease.now_s()
         shards = self._consumer.shards
         try:
-            states = await self._store.log_states()
+            states = await self._store.cluster.log_states()
         except Unavailable:
             for each in shards.values():
                 each.reread()
@@ -175,4 +175,4 @@ class Router:
         for each, stored in finished:
             by_base.setdefault(each.life, {})[each.shard] = stored
         for base, stored_by_shard in by_base.items():
-            await self._store.raise_stored(base, stored_by_shard)
+            await self._store.cluster.raise_stored(base, stored_by_shard)

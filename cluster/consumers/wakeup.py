@@ -121,7 +121,7 @@ class Waker:
                 answer = await self._sender.send(token, urgent=push.urgent)
             verdict = judge(answer)
             if isinstance(verdict, Unregistered):
-                await self._store.drop_push_token(push.user, push.device, token)
+                await self._store.accounts.drop_push_token(push.user, push.device, token)
                 log.info("push_token_dropped", device=push.device)
             if not isinstance(verdict, Again):
                 return verdict
@@ -134,7 +134,7 @@ class Waker:
         return PushRefused(f"given up after {self._settings.attempts} tries: {reason}")
 
     async def _token(self, push: PushRecord) -> str | None:
-        devices = (await self._store.devices_of([push.user])).get(push.user, [])
+        devices = (await self._store.accounts.devices_of([push.user])).get(push.user, [])
         return next((each.push_token for each in devices if each.device == push.device), None)
 
     def _pause(self, tried: int, advised_s: float | None) -> float:

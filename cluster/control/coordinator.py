@@ -70,11 +70,11 @@ class Coordinator:
         cluster = settings.cluster
         patience = Patience(int(cluster.silence_s * 1000), int(cluster.grace_s * 1000))
         self._roles = roles = Roles(Membership(patience))
-        topics = LogTopics(store, admin, settings.first_shards, clock.now_ms)
-        self._map = MapPublisher(store, roles, topics, self._changed.set)
+        topics = LogTopics(store.cluster, admin, settings.first_shards, clock.now_ms)
+        self._map = MapPublisher(store.cluster, roles, topics, self._changed.set)
         self._log = LogLifecycle(topics, RolesAsLogClients(roles, self._map.redraw))
         self._monitor = LogMonitor(self._log, roles, settings.log, self._tasks)
-        self._roster = Roster(cluster.counts, store, roles, self._supervisor, machines)
+        self._roster = Roster(cluster.counts, store.cluster, roles, self._supervisor, machines)
         self._spares = Spares(cluster.spares, here.id, self._spare, self._roster.is_open, self._swapped)
         rollout = Rollout(roles, self._roster, self._map.redraw)
         plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
@@ -169,7 +169,7 @@ class Coordinator:
         self._tasks.spawn(self._spares.run(self._ready), "spares")
         if (keep := self._settings.log).keep_mb:
             now_s = asyncio.get_running_loop().time
-            trimmer = Trimmer(self._store, self._admin, keep.keep_mb * 2**20, keep.keep_s, now_s)
+            trimmer = Trimmer(self._store.cluster, self._admin, keep.keep_mb * 2**20, keep.keep_s, now_s)
             self._tasks.spawn(trimmer.run(), "trimming")
         while True:
             self._changed.clear()

@@ -189,7 +189,7 @@ class System:
         try:
             while True:
                 try:
-                    await topics.renumber(store, admin, now_ms)
+                    await topics.renumber(store.cluster, admin, now_ms)
                 except Unavailable as exc:
                     if asyncio.get_running_loop().time() > deadline:
                         raise

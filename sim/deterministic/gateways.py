@@ -7,9 +7,12 @@ from actors.rpc import messages as m
 from api.identity.directory import Person, person_of
 from api.identity.tokens import Principal
 from api.mailbox.progress import find_message, has_been_delivered
-from api.sending.accept import Sender
-from api.sending.admission import Reason
-from api.sending.send_request import Outgoing
+from api.sending.acceptance import Acceptance
+from api.sending.admission import Admission, Reason
+from api.sending.answers import Answers
+from api.sending.gate import Gate
+from api.sending.send_request import SendRequest
+from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.ids import shard_of
@@ -53,7 +56,7 @@ class PromptDirectory:
 class PromptSender(Sender):
     """The accept path; a send is a round of its own, done at once."""
 
-    def accept(self, item: Outgoing) -> None:
+    def accept(self, item: SendRequest) -> None:
         """Take one send through."""
         self._quick += 1
         finish(self._round([item]))
@@ -77,7 +80,9 @@ class Gateway:
         self._cache = cache
         self.sequencer = PromptSequencer(writer, cast("Any", store), ExpiredLease())
         directory = cast("Any", PromptDirectory(store))
-        self.sender = PromptSender(cast("Any", store), cast("Any", cache), self.sequencer, directory, clock)
+        self.answers = Answers(cast("Any", cache))
+        acceptance = Acceptance(cast("Any", store), self.answers, self.sequencer, directory, clock)
+        self.sender = PromptSender(Gate(Admission(), self.sequencer, directory), acceptance)
         self.hosts = StepLinks(name, clock)
 
     # --- the map and questions ---
@@ -112,7 +117,7 @@ class Gateway:
     ) -> None:
         """Say what became of a message, as ``GET /v1/messages/{id}`` (`api.routes.messages`)."""
         sent = (
-            self.sender.answers.get((who.device, message_id))
+            self.answers.get((who.device, message_id))
             or finish(self._cache.recall([(who.device, message_id)]))[0]
         )
         if self.hosts.view is None:
@@ -141,13 +146,21 @@ class Gateway:
         at_ms = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
         return Accepted(to, document.seq, at_ms, b"")
 
+    def _survives(self, to: str, seq: int) -> bool:
+        return finish(self.sequencer.survives(to, seq))
+
+    def _has_been_delivered(self, sender: str, to: str, message_id: str) -> bool:
+        store = cast("Any", self._store)
+        message = finish(find_message(store, sender, to, message_id))
+        return message is not None and finish(has_been_delivered(store, message))
+
     def _progress(self, sender: str, message_id: str, to: str, seq: int, marks: m.Marks) -> dict[str, Any]:
         state = "accepted"
         log = self._store.logs[self._shard(to)]
         if marks.delivered_seq >= seq:
             state = "read" if marks.read_seq >= seq else "delivered"
-        elif finish(has_been_delivered(cast("Any", self._store), sender, to, message_id)):
+        elif self._has_been_delivered(sender, to, message_id):
             state = "delivered"
-        elif log.handled(seq) or finish(self._store.exists(to, seq)):
+        elif log.handled(seq) or finish(self._store.mailboxes.exists(to, seq)):
             state = "stored"
         return {"id": message_id, "to": to, "seq": seq, "state": state}

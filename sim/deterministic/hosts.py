@@ -17,7 +17,7 @@ from sim.deterministic.invariants import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
 from sim.deterministic.turns import Fate, Task, Turn, finish
-from storage.records import Dead, ShardMap
+from storage.records import DeadLetter, ShardMap
 
 Watcher = Callable[[str, do.Effect], None]
 """Sees every effect of every actor: the user, and the effect."""
@@ -217,7 +217,7 @@ class Host(ActorHost):
 class HostStore(Slow):
     """MongoDB as a host sees it. No record of a run is one that cannot be handled."""
 
-    async def bury(self, letters: Sequence[Dead]) -> None:
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters."""
         raise Violation("poison", repr(letters))
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from actors.rpc import messages as m
 from api.identity.tokens import Principal
-from api.sending.send_request import Outcome, Outgoing
-from api.stream import session as rules
+from api.sending.send_request import Outcome, SendRequest
+from api.stream import actions as do
 from roost import wire
 from roost.codes import CODES
 from sim.deterministic.gateways import Gateway
@@ -31,7 +31,7 @@ class Polling:
     def __init__(self, gateway: Gateway, principal: Principal) -> None:
         self.gateway = gateway
         self.up: list[bytes] = []
-        self.down: list[bytes | rules.Shut] = []
+        self.down: list[bytes | do.Shut] = []
         self.left = self.ended = False
         self._who = principal
         self._cursor: int | None = None
@@ -68,7 +68,7 @@ class Polling:
     def _close(self, code: str) -> None:
         if not self.ended:
             self.ended = True
-            self.down.append(rules.Shut(CODES[code].close or _CLOSED, code))
+            self.down.append(do.Shut(CODES[code].close or _CLOSED, code))
 
     def _send(self, frame: wire.Send) -> None:
         def answer(outcome: Outcome) -> None:
@@ -78,7 +78,7 @@ class Polling:
                 after = outcome.retry_after_s
                 self._emit(wire.Rejected(frame.id, outcome.code.word, outcome.detail, after))
 
-        self.gateway.sender.accept(Outgoing(self._who, frame, answer))
+        self.gateway.sender.accept(SendRequest(self._who, frame, answer))
 
     def _ask(self, make: Any) -> None:
         def replied(answer: m.Answer | None) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from actors.rpc import messages as m
 from api.identity.tokens import Principal
-from api.sending.send_request import Outgoing
-from api.stream import session as rules
+from api.sending.send_request import SendRequest
+from api.stream import actions as do
 from api.stream.socket import Stream
 from roost import wire
 from roost.errors import RoostError, Unavailable
@@ -51,12 +51,13 @@ def _drive(work: Coroutine[Answer, m.Answer | None, None]) -> None:
     go_on(None)
 
 
-class Streams:
-    """What one stream uses of its gateway's `api.stream.registry.Streams`."""
+class Services:
+    """What one stream uses of its gateway's `api.stream.services.StreamServices`."""
 
     def __init__(self, gateway: "Gateway", principal: Principal) -> None:
         self._gateway, self._principal = gateway, principal
         self.hosts, self.clock, self.sender = gateway.hosts, gateway.clock, self
+        self.signals = self
         self.ended: Counter[str] = Counter()
 
     def verify(self, _token: str) -> Principal:
@@ -71,10 +72,7 @@ class Streams:
         """No chance here."""
         return 0
 
-    def index(self, _stream: Stream, _principal: Principal) -> None:
-        """No session ends here."""
-
-    def submit(self, item: Outgoing) -> None:
+    def submit(self, item: SendRequest) -> None:
         """Take a send through at once."""
         self._gateway.sender.accept(item)
 
@@ -101,10 +99,12 @@ class Socket(Stream):
 
     def __init__(self, gateway: "Gateway", principal: Principal) -> None:
         nobody = cast("Any", None)  # the loops that would receive and send are steps of the run
-        super().__init__(cast("Any", Streams(gateway, principal)), CODEC, None, nobody, nobody)
+        super().__init__(
+            cast("Any", Services(gateway, principal)), CODEC, None, nobody, nobody, lambda *_: None
+        )
         self.gateway = gateway
         self.up: list[bytes] = []
-        self.down: list[bytes | rules.Shut] = []
+        self.down: list[bytes | do.Shut] = []
         self.left = self.ended = False
 
     def read(self, fate: Fate) -> bool:
@@ -123,7 +123,7 @@ class Socket(Stream):
     def _emit(self, frame: wire.ServerFrame) -> None:
         self.down.append(CODEC.encode(frame))
 
-    def _set_shut(self, action: rules.Shut) -> None:
+    def _set_shut(self, action: do.Shut) -> None:
         super()._set_shut(action)
         self.down.append(action)
         self._leave()

@@ -22,6 +22,8 @@ class Store:
         self.cursors: dict[str, dict[str, int]] = {}
         self.blocks: dict[str, dict[str, Block]] = {}
         self.logs: dict[int, LogState] = {}
+        # One object serves every port of `storage.ports.Store`.
+        self.accounts = self.mailboxes = self.conversations = self.cluster = self
 
     # --- accounts ---
 
@@ -101,7 +103,7 @@ class Store:
         ]
         return {(each.sender_device, each.cause): each for each in found}
 
-    async def conversations_of(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
+    async def of_users(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
         """Return the rows."""
         return {user: list(self.rows.get(user, {}).values()) for user in user_ids}
 
@@ -110,7 +112,7 @@ class Store:
         rows = [row for row in self.rows.get(user_id, {}).values() if after < row.receipt_seq <= upto]
         return sorted(rows, key=lambda row: row.receipt_seq)
 
-    async def put_conversations(self, rows: Sequence[Conversation]) -> None:
+    async def put(self, rows: Sequence[Conversation]) -> None:
         """Merge the rows: of each number the greatest."""
         for row in rows:
             mine = self.rows.setdefault(row.user, {})
@@ -187,6 +189,7 @@ class Slow:
 
     def __init__(self, real: object) -> None:
         self._real = real
+        self.accounts = self.mailboxes = self.conversations = self.cluster = self
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._real, name)

@@ -1,4 +1,4 @@
-"""Creates, removes and trims topics, and returns only when every broker asked agrees that it is done."""
+"""The administrator of topics: each call returns once every broker asked agrees that it is done."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""What the three Kafka clients share: errors translated once, and no topic made by accident."""
+"""Shared by the Kafka clients: errors translated once, and no topic created by accident."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

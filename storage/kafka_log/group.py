@@ -1,6 +1,6 @@
-"""Commits offsets to a consumer group, apart from reading.
+"""Committed offsets of a consumer group, kept apart from reading.
 
-Apart, because aiokafka's group coordination dies for good when partitions are assigned anew while
+Apart, because aiokafka's group coordination dies for good when partitions are reassigned while
 it looks for the group's coordinator. Here what is assigned never changes: it serves only to let
 commits through, and nothing is ever fetched. Shards that were not there before get a new consumer.
 """

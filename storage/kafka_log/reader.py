@@ -1,4 +1,4 @@
-"""Reads shards that somebody else chose, and never skips: what is not there any more is said."""
+"""The log reader: reads the shards it is given and never skips; records that are gone are reported."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ _LONG_WAIT_MS: Final = 100
 is not let wait."""
 
 _STREAK_S: Final = 1.0
-"""A pause between two answers that is longer than this counts as one in which nobody answered."""
+"""A pause between two answers that is longer than this counts as one without answers."""
 
 GAP_PATIENCE_S: Final = 30.0
 """How long records that are missing between others are asked for again before they count as gone."""
@@ -71,7 +71,7 @@ class KafkaLogReader:
         self._answered = self._answering_since = self._now()
 
     async def begin_anew(self) -> None:
-        # A consumer of its own for each life of the log: what the one before has fetched, or has under way,
+        # A consumer of its own for each life of the log: what the one before has fetched, or is fetching,
         # cannot be taken for the new log's.
         fresh = await self._started()
         before, self._consumer = self._consumer, fresh
@@ -209,7 +209,7 @@ class KafkaLogReader:
                 raise away(exc) from exc
 
     def _topic_is_gone(self) -> bool:
-        """Say whether the brokers have not known the topic for a while."""
+        """Return whether the brokers have not known the topic for a while."""
         if self._consumer.partitions_for_topic(self._topic):
             self._gone_since = None
             return False

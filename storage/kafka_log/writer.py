@@ -1,4 +1,4 @@
-"""Appends to the log: one batch in flight per shard, so that nothing overtakes."""
+"""The log writer: one batch in flight per shard, so that nothing is overtaken."""
 
 import asyncio
 import contextlib
@@ -122,7 +122,7 @@ class KafkaLogWriter:
         call = _Call(len(items))
         for index, (shard, value) in enumerate(items):
             if len(value) > MAX_RECORD:
-                call.settle(index, RoostError("too_large", f"A record is at most {MAX_RECORD} bytes."))
+                call.settle(index, RoostError("too_large", f"A record may be at most {MAX_RECORD} bytes."))
                 continue
             self._queues.setdefault((topic, shard), deque()).append(_Item(value, call, index))
         self._work.set()
@@ -156,7 +156,7 @@ class KafkaLogWriter:
         self._ends = {place: end for place, end in self._ends.items() if place not in gone}
 
     def renumber(self) -> None:
-        self._refuse_waiting("There are more shards now; send it again.")
+        self._refuse_waiting("The number of shards has changed; send the message again.")
         # A producer knows the partitions that were there when it began.
         self._broken = True
 
@@ -334,7 +334,7 @@ def _fill(batch: Any, shard: _Shard, queue: deque[_Item]) -> list[_Item]:
         item = queue[0]
         if shard in item.call.failed:
             item.call.settle(
-                item.place, Unavailable("The log did not take a record that was before this one.")
+                item.place, Unavailable("The log did not accept an earlier record of this shard.")
             )
         elif not item.call.abandoned:
             if batch.append(key=None, value=item.value, timestamp=None) is None:

@@ -1,4 +1,4 @@
-"""The MongoDB adapter: everything that lasts, except the log and the blobs."""
+"""The MongoDB adapter: accounts, keys, mailboxes, conversations and the cluster's state."""
 
 from storage.mongo.store import READS, MongoStore
 

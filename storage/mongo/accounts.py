@@ -5,18 +5,26 @@ from typing import Any, Final
 
 import msgspec
 
+from storage.keyring import KeyRing
+from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
-from storage.mongo.part import Part, row_id
 from storage.records import Block, Device, User
 
 _PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts"})
 _NO_TOKEN: Final[Mapping[str, Any]] = {"$set": {"push_provider": None, "push_token": None}}
 
 
-class AccountsPart(Part):
-    """Implements the users, devices and blocks of ``storage.ports.Accounts``."""
+class MongoAccounts:
+    """Implements ``storage.ports.Accounts``."""
 
-    async def prepare_accounts(self) -> None:
+    def __init__(self, database: Database, keyring: KeyRing) -> None:
+        self._ring = keyring
+        self._users = database["users"]
+        self._devices = database["devices"]
+        self._blocks = database["blocks"]
+        self._one_time_keys, self._cursors = database["one_time_keys"], database["cursors"]
+
+    async def prepare(self) -> None:
         await self._users.index([("username", ASCENDING)], unique=True)
         await self._devices.index([("user", ASCENDING)])
         await self._blocks.index([("user", ASCENDING)])
@@ -63,11 +71,6 @@ class AccountsPart(Part):
     async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
         changes = [({"_id": row_id(*of)}, {"$max": {"floor": seq}}) for of, seq in floors.items()]
         await self._devices.bulk(changes, upsert=False)
-
-    async def rename_device(self, user_id: str, device: str, name: str) -> bool:
-        identity = row_id(user_id, device)
-        sealed = self._ring.seal("devices", identity, "name", name)
-        return await self._devices.update({"_id": identity}, {"$set": {"name": sealed}})
 
     async def remove_device(self, user_id: str, device: str) -> bool:
         identity = row_id(user_id, device)

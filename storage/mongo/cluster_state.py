@@ -1,4 +1,4 @@
-"""The log's state, the map and the dead records in MongoDB."""
+"""The log's state, the shard map, the roster and dead letters in MongoDB."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from storage.mongo.part import Part, row_id
-from storage.records import Dead, LogState, ShardMap, StoredRoster
+from storage.mongo.database import Database, row_id
+from storage.records import DeadLetter, LogState, ShardMap, StoredRoster
 
 _MAP: Final = "map"
 _PHASE: Final = "phase"
@@ -15,8 +15,13 @@ _GROWTH: Final = "growth"
 _ROSTER: Final = "roster"
 
 
-class ClusterStatePart(Part):
+class MongoClusterState:
     """Implements ``storage.ports.ClusterState``."""
+
+    def __init__(self, database: Database) -> None:
+        self._log = database["log"]
+        self._placement = database["placement"]
+        self._dead_letters = database["dead"]
 
     async def log_states(self) -> dict[int, LogState]:
         rows = await self._log.many({})
@@ -66,10 +71,10 @@ class ClusterStatePart(Part):
     async def put_growth(self, shards: int) -> None:
         await self._placement.update({"_id": _GROWTH}, {"$set": {"shards": shards}}, upsert=True)
 
-    async def bury(self, dead: Sequence[Dead]) -> None:
-        if dead:
-            await self._dead.insert_missing(
-                [{"_id": _grave(each), **msgspec.structs.asdict(each)} for each in dead]
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        if letters:
+            await self._dead_letters.insert_missing(
+                [{"_id": _letter_id(each), **msgspec.structs.asdict(each)} for each in letters]
             )
 
 
@@ -79,7 +84,7 @@ def _fields(state: LogState) -> dict[str, Any]:
     return fields
 
 
-def _grave(dead: Dead) -> str:
+def _letter_id(letter: DeadLetter) -> str:
     """Return the same id for a replay, and another where a recreated log gives the offset again."""
-    digest = hashlib.blake2b(dead.value, digest_size=8).hexdigest()
-    return row_id(dead.topic, str(dead.shard), str(dead.offset), digest)
+    digest = hashlib.blake2b(letter.value, digest_size=8).hexdigest()
+    return row_id(letter.topic, str(letter.shard), str(letter.offset), digest)

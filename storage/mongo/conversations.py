@@ -1,4 +1,4 @@
-"""What users know of their conversations, in MongoDB: appended, merged when read, folded now and then.
+"""Conversation rows in MongoDB: appended, merged when read, folded now and then.
 
 Receipts come about as often as messages. All rows of a user that changed in one write are one
 inserted *sheet*; the newest numbers of a pair are the greatest over all sheets, so writing twice
@@ -8,14 +8,15 @@ receipt, was the dearest part of a message.)
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from msgspec import structs
 
+from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING, Document
-from storage.mongo.part import Part
 from storage.records import Conversation
 
 _FOLD_AT: Final = 16
@@ -33,30 +34,34 @@ _NUMBERS: Final = len(Conversation.__struct_fields__) - 3
 _Rows = dict[str, Conversation]
 
 
-class ConversationsPart(Part):
-    """Implements the conversations of ``storage.ports.Mailboxes``."""
+class MongoConversations:
+    """Implements ``storage.ports.Conversations``."""
 
-    async def prepare_conversations(self) -> None:
-        await self._conversations.index([("u", ASCENDING)])
+    def __init__(self, database: Database) -> None:
+        self._sheets = database["conversations"]
+        self._appended: Counter[str] = Counter()  # sheets since the last fold, by user
 
-    async def conversations(self, user_id: str) -> list[Conversation]:
-        return (await self.conversations_of([user_id]))[user_id]
+    async def prepare(self) -> None:
+        await self._sheets.index([("u", ASCENDING)])
 
-    async def conversations_of(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
+    async def of_user(self, user_id: str) -> list[Conversation]:
+        return (await self.of_users([user_id]))[user_id]
+
+    async def of_users(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
         merged, _ = await self._merged(user_ids)
         return {user: list(rows.values()) for user, rows in merged.items()}
 
     async def receipts_after(self, user_id: str, after: int, upto: int) -> list[Conversation]:
-        rows = [row for row in await self.conversations(user_id) if after < row.receipt_seq <= upto]
+        rows = [row for row in await self.of_user(user_id) if after < row.receipt_seq <= upto]
         return sorted(rows, key=lambda row: row.receipt_seq)
 
-    async def put_conversations(self, rows: Sequence[Conversation]) -> None:
+    async def put(self, rows: Sequence[Conversation]) -> None:
         by_user: dict[str, list[Conversation]] = {}
         for row in rows:
             by_user.setdefault(row.user, []).append(row)
         sheets = [sheet for user, mine in by_user.items() for sheet in _sheets(user, mine)]
         if sheets:
-            await self._conversations.insert_missing(sheets)
+            await self._sheets.insert_missing(sheets)
         self._appended.update(by_user.keys())
         due = [user for user in by_user if self._appended[user] >= _FOLD_AT]
         some = due[: max(_FOLDED_TOGETHER, len(by_user) // _FOLDED_SHARE)]
@@ -66,12 +71,12 @@ class ConversationsPart(Part):
     async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
         """Return the rows of these users by peer, and the ids of their sheets.
 
-        Reading folds nothing: a new host loads many users at once, and somebody waits for them. It notes
+        Reading folds nothing: a new host loads many users at once, and their streams wait for them. It notes
         how many sheets each has, so that their writes fold what a host before has left.
         """
         merged: dict[str, _Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
-        for sheet in await self._conversations.many({"u": {"$in": list(users)}}):
+        for sheet in await self._sheets.many({"u": {"$in": list(users)}}):
             found[sheet["u"]].append(sheet["_id"])
             _merge(merged[sheet["u"]], sheet)
         for user, ids in found.items():
@@ -83,14 +88,14 @@ class ConversationsPart(Part):
         """Replace sheets by their sum: the sum first, so that at no time a number is missing."""
         merged, ids = await self._merged(users)
         sums = [sheet for user in users for sheet in _sheets(user, merged[user].values())]
-        await self._conversations.insert_missing(sums)
-        await self._conversations.delete({"_id": {"$in": [each for user in users for each in ids[user]]}})
+        await self._sheets.insert_missing(sums)
+        await self._sheets.delete({"_id": {"$in": [each for user in users for each in ids[user]]}})
         for user in users:
             self._appended[user] = -_patience(merged[user])
 
 
 def _patience(rows: _Rows) -> int:
-    """Return how many sheets more somebody with these rows may have: their sum is written at each fold."""
+    """Return how many sheets more a user with these rows may have: their sum is written at each fold."""
     return len(rows) // _ROWS_FOR_A_SHEET
 
 

@@ -1,4 +1,4 @@
-"""The one door to the MongoDB drivers: motor, and its successor ``pymongo.AsyncMongoClient``.
+"""The only use of the MongoDB drivers: motor, and its successor ``pymongo.AsyncMongoClient``.
 
 The client is made here, and every call goes through ``Collection``, where what the two drivers do
 differently ends and their exceptions become ``Unavailable``, once.

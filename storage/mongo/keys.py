@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
-from storage.mongo.part import Part, row_id
 
 _FREE: Final = "free"
 _FALLBACK: Final = "fallback"
@@ -22,10 +22,14 @@ _TOMBSTONE_S: Final = 90 * 24 * 3600
 """How long the id of a used key is remembered: longer than any client keeps an upload in hand."""
 
 
-class KeysPart(Part):
+class MongoKeys:
     """Implements ``storage.ports.Keys``."""
 
-    async def prepare_keys(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self._devices = database["devices"]
+        self._one_time_keys = database["one_time_keys"]
+
+    async def prepare(self) -> None:
         await self._one_time_keys.index(
             [("owner", ASCENDING), ("algorithm", ASCENDING), ("state", ASCENDING)]
         )
@@ -87,7 +91,7 @@ class KeysPart(Part):
         return _name_and_key(found) if found else None
 
     async def _conflict(self, documents: list[Document]) -> bool:
-        """Say whether one of the key ids is there with other bytes."""
+        """Return whether one of the key ids is there with other bytes."""
         digests = {document["_id"]: document["digest"] for document in documents}
         found = await self._one_time_keys.many({"_id": {"$in": list(digests)}}, ["digest"])
         return any(each["digest"] != digests[each["_id"]] for each in found)

@@ -9,8 +9,9 @@ from typing import Final
 
 from roost.ids import MESSAGE_ID_AHEAD_MS, SEQ_LIMIT, uuid7_ms
 from storage.mongo.buckets import buckets
+from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING
-from storage.mongo.part import Part
+from storage.mongo.places import Places
 from storage.mongo.walk import Walk
 from storage.records import Cursor, MailboxDocument
 
@@ -22,10 +23,15 @@ _EARLIER_MS: Final = 2 * MESSAGE_ID_AHEAD_MS
 """A message is accepted at most this long before the time in its id: the id may be ahead, and a clock."""
 
 
-class MailboxesPart(Part):
-    """Implements the entries and cursors of ``storage.ports.Mailboxes``."""
+class MongoMailboxes:
+    """Implements ``storage.ports.Mailboxes``."""
 
-    async def prepare_mailboxes(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self._mailbox = database["mailbox"]
+        self._cursors = database["cursors"]
+        self._places = Places()
+
+    async def prepare(self) -> None:
         await self._mailbox.index(_BY_LAST)
 
     async def insert(self, documents: Sequence[MailboxDocument]) -> None:

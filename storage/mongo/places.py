@@ -1,4 +1,4 @@
-"""Where entries are, and where none are, as far as this process has seen. Without I/O.
+"""Known positions and gaps of mailboxes, as far as this process has seen them. No I/O.
 
 What is remembered spares queries and is never needed: without it a read looks for itself.
 """
@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 _LIFE_BITS: Final = 32
-"""A log that begins anew is at least 2^32 numbers ahead, so each of its lives has a highest number."""
+"""A log that is recreated is at least 2^32 numbers ahead, so each of its lives has a highest number."""
 
 _USERS: Final = 10_000
 

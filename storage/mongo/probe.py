@@ -1,4 +1,4 @@
-"""Whether a MongoDB server that answers is of any use: one read, over a socket of its own, with no driver.
+"""A health probe of a MongoDB server: one read, over a socket of its own, without a driver.
 
 A driver would keep connections, monitor threads and retries for what is one question and one answer.
 """
@@ -17,7 +17,7 @@ _INTERNAL_ERROR: Final = 1
 
 
 async def refuses_reads(host: str, port: int, database: str, collection: str) -> bool:
-    """Say whether the server answers a read with an internal error.
+    """Return whether the server answers a read with an internal error.
 
     A storage engine that could not write, for want of room say, may refuse everything until it is started
     again. A server that is away, slow, or refuses for a reason of its own, is not meant.

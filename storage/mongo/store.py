@@ -1,22 +1,22 @@
-"""``MongoStore``: the parts of the adapter behind one client."""
+"""``MongoStore``: what lasts, by concern, in one database."""
 
-import asyncio
 from typing import Final
 
 from storage.keyring import KeyRing
-from storage.mongo import driver
-from storage.mongo.accounts import AccountsPart
-from storage.mongo.cluster_state import ClusterStatePart
-from storage.mongo.conversations import ConversationsPart
-from storage.mongo.keys import KeysPart
-from storage.mongo.mailboxes import MailboxesPart
-from storage.mongo.sessions import SessionsPart
+from storage.mongo.accounts import MongoAccounts
+from storage.mongo.cluster_state import MongoClusterState
+from storage.mongo.conversations import MongoConversations
+from storage.mongo.database import Database
+from storage.mongo.driver import Driver
+from storage.mongo.keys import MongoKeys
+from storage.mongo.mailboxes import MongoMailboxes
+from storage.mongo.sessions import MongoSessions
 
 READS: Final = 16
 """Reads in progress at once, unless the settings say otherwise."""
 
 
-class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, ConversationsPart, ClusterStatePart):
+class MongoStore:
     """Implements ``storage.ports.Store``.
 
     It belongs to the event loop in which it is made, and connects at its first call.
@@ -30,23 +30,25 @@ class MongoStore(AccountsPart, SessionsPart, KeysPart, MailboxesPart, Conversati
     """
 
     def __init__(
-        self, url: str, database: str, driver_name: driver.Driver, keyring: KeyRing, *, reads: int = READS
+        self, url: str, database: str, driver_name: Driver, keyring: KeyRing, *, reads: int = READS
     ) -> None:
-        self._client = driver.connect(url, driver_name)
-        super().__init__(self._client[database], keyring, asyncio.Semaphore(reads))
+        self._database = Database(url, database, driver_name, reads=reads)
+        self.accounts = MongoAccounts(self._database, keyring)
+        self.sessions = MongoSessions(self._database)
+        self.keys = MongoKeys(self._database)
+        self.mailboxes = MongoMailboxes(self._database)
+        self.conversations = MongoConversations(self._database)
+        self.cluster = MongoClusterState(self._database)
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
-        await self.prepare_accounts()
-        await self.prepare_sessions()
-        await self.prepare_keys()
-        await self.prepare_mailboxes()
-        await self.prepare_conversations()
+        for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations):
+            await each.prepare()
 
     async def ping(self) -> None:
         """Return if the server answers."""
-        await driver.ping(self._client)
+        await self._database.ping()
 
     async def close(self) -> None:
         """Disconnect."""
-        await driver.disconnect(self._client)
+        await self._database.close()

@@ -180,7 +180,7 @@ class Walk:
             await self._window(edge, high + SPAN)
 
     def _has_hole(self, low: int, high: int) -> bool:
-        """Say whether an entry between the bounds, or the first above, follows one that was not found."""
+        """Return whether an entry between the bounds, or the first above, follows one that was not found."""
         above = min((seq for seq in self._found if seq > high), default=None)
         last = () if above is None else (self._found[above],)
         before = low

@@ -10,12 +10,12 @@ from roost.errors import Unavailable
 from storage.keyring import KeyRing, SealBroken
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
-from storage.records import NO_FLOOR, Block, Device, Session, User
+from storage.records import NO_FLOOR, Block, Device, TokenFamily, User
 from tests.real_servers import proxied
 
 ALICE = User("u-alice", "alice", "hash", "Alice", 1, phone="+4670111222", email="alice@example.org")
 PHONE = Device("u-alice", "PHONEPHONE", "Alice's phone", 5, push_provider="fcm", push_token="push-secret")
-SESSION = Session("fam", "u-alice", "PHONEPHONE", b"t0", None, 1, 1, 4_000_000_000_000)
+SESSION = TokenFamily("fam", "u-alice", "PHONEPHONE", b"t0", None, 1, 1, 4_000_000_000_000)
 
 
 def raw(mongo_url: str, database: str, collection: str) -> list[dict[str, Any]]:
@@ -24,99 +24,96 @@ def raw(mongo_url: str, database: str, collection: str) -> list[dict[str, Any]]:
 
 
 async def test_account_comes_back_as_it_was_added(store: MongoStore) -> None:
-    assert await store.add_user(ALICE)
-    assert await store.user_by_name("alice") == ALICE
-    assert await store.user_by_name("alic") is None
-    assert await store.users_by_id(["u-alice", "u-nobody"]) == {"u-alice": ALICE}
+    assert await store.accounts.add_user(ALICE)
+    assert await store.accounts.user_by_name("alice") == ALICE
+    assert await store.accounts.user_by_name("alic") is None
+    assert await store.accounts.users_by_id(["u-alice", "u-nobody"]) == {"u-alice": ALICE}
 
 
 async def test_username_is_given_once(store: MongoStore) -> None:
     rivals = [msgspec.structs.replace(ALICE, user_id=f"u-{n}") for n in range(20)]
-    won = await asyncio.gather(*(store.add_user(rival) for rival in rivals))
+    won = await asyncio.gather(*(store.accounts.add_user(rival) for rival in rivals))
     assert sum(won) == 1
-    found = await store.user_by_name("alice")
+    found = await store.accounts.user_by_name("alice")
     assert found == rivals[won.index(True)]
-    assert await store.add_user(found), "the same account again is a repeat, not a rival"
+    assert await store.accounts.add_user(found), "the same account again is a repeat, not a rival"
 
 
 async def test_profile(store: MongoStore) -> None:
-    await store.add_user(ALICE)
-    changed = await store.update_profile("u-alice", {"last_seen": "nobody", "read_receipts": False})
+    await store.accounts.add_user(ALICE)
+    changed = await store.accounts.update_profile("u-alice", {"last_seen": "nobody", "read_receipts": False})
     assert changed == msgspec.structs.replace(ALICE, last_seen="nobody", read_receipts=False)
-    assert await store.update_profile("u-nobody", {"display_name": "x"}) is None
+    assert await store.accounts.update_profile("u-nobody", {"display_name": "x"}) is None
     with pytest.raises(ValueError, match="password_hash"):
-        await store.update_profile("u-alice", {"password_hash": "x"})
-    await store.touch_users({"u-alice": 9, "u-nobody": 9})
-    await store.touch_users({"u-alice": 4})
-    found = (await store.users_by_id(["u-alice", "u-nobody"])).values()
+        await store.accounts.update_profile("u-alice", {"password_hash": "x"})
+    await store.accounts.touch_users({"u-alice": 9, "u-nobody": 9})
+    await store.accounts.touch_users({"u-alice": 4})
+    found = (await store.accounts.users_by_id(["u-alice", "u-nobody"])).values()
     assert [user.last_seen_ms for user in found] == [9]
 
 
 async def test_devices(store: MongoStore) -> None:
     older = Device("u-alice", "LAPTOPLAPTOP", "Laptop", 2)
-    await store.add_device(PHONE)
-    await store.add_device(older)
-    await store.add_device(msgspec.structs.replace(PHONE, name="again"))
-    assert await store.devices_of(["u-alice", "u-bob"]) == {"u-alice": [older, PHONE], "u-bob": []}
-    assert await store.rename_device("u-alice", "PHONEPHONE", "New name")
-    assert not await store.rename_device("u-alice", "OTHEROTHER", "New name")
-    assert (await store.devices_of(["u-alice"]))["u-alice"][1].name == "New name"
-    assert await store.remove_device("u-alice", "PHONEPHONE")
-    assert not await store.remove_device("u-alice", "PHONEPHONE")
-    assert await store.devices_of(["u-alice"]) == {"u-alice": [older]}
+    await store.accounts.add_device(PHONE)
+    await store.accounts.add_device(older)
+    await store.accounts.add_device(msgspec.structs.replace(PHONE, name="again"))
+    assert await store.accounts.devices_of(["u-alice", "u-bob"]) == {"u-alice": [older, PHONE], "u-bob": []}
+    assert await store.accounts.remove_device("u-alice", "PHONEPHONE")
+    assert not await store.accounts.remove_device("u-alice", "PHONEPHONE")
+    assert await store.accounts.devices_of(["u-alice"]) == {"u-alice": [older]}
 
 
 async def test_a_floor_only_rises_and_needs_its_device(store: MongoStore) -> None:
-    await store.add_device(msgspec.structs.replace(PHONE, floor=NO_FLOOR))
+    await store.accounts.add_device(msgspec.structs.replace(PHONE, floor=NO_FLOOR))
     for seq, floor in ((0, 0), (7, 7), (5, 7)):
-        await store.raise_floors({("u-alice", "PHONEPHONE"): seq, ("u-alice", "OTHEROTHER"): 9})
-        assert [each.floor for each in (await store.devices_of(["u-alice"]))["u-alice"]] == [floor]
+        await store.accounts.raise_floors({("u-alice", "PHONEPHONE"): seq, ("u-alice", "OTHEROTHER"): 9})
+        assert [each.floor for each in (await store.accounts.devices_of(["u-alice"]))["u-alice"]] == [floor]
 
 
 async def test_push_token_is_dropped_only_if_it_is_still_that_one(store: MongoStore) -> None:
-    await store.add_device(PHONE)
-    assert await store.set_push_token("u-alice", "PHONEPHONE", "fcm", "newer")
-    assert not await store.drop_push_token("u-alice", "PHONEPHONE", "push-secret")
-    assert (await store.devices_of(["u-alice"]))["u-alice"][0].push_token == "newer"
-    assert await store.drop_push_token("u-alice", "PHONEPHONE", "newer")
-    assert not await store.drop_push_token("u-alice", "PHONEPHONE", None)
-    assert not await store.set_push_token("u-alice", "OTHEROTHER", "fcm", "x")
+    await store.accounts.add_device(PHONE)
+    assert await store.accounts.set_push_token("u-alice", "PHONEPHONE", "fcm", "newer")
+    assert not await store.accounts.drop_push_token("u-alice", "PHONEPHONE", "push-secret")
+    assert (await store.accounts.devices_of(["u-alice"]))["u-alice"][0].push_token == "newer"
+    assert await store.accounts.drop_push_token("u-alice", "PHONEPHONE", "newer")
+    assert not await store.accounts.drop_push_token("u-alice", "PHONEPHONE", None)
+    assert not await store.accounts.set_push_token("u-alice", "OTHEROTHER", "fcm", "x")
 
 
 async def test_of_concurrent_rotations_one_wins(store: MongoStore) -> None:
-    await store.add_session(SESSION)
+    await store.sessions.add(SESSION)
     following = [b"t1-%d" % n for n in range(20)]
-    won = await asyncio.gather(*(store.rotate_session("fam", b"t0", each, 7) for each in following))
+    won = await asyncio.gather(*(store.sessions.rotate("fam", b"t0", each, 7) for each in following))
     assert sum(won) == 1
-    found = await store.session("fam")
+    found = await store.sessions.get("fam")
     assert found is not None
     assert (found.current, found.previous, found.used_at_ms) == (following[won.index(True)], b"t0", 7)
 
 
 async def test_ended_session_cannot_be_rotated(store: MongoStore) -> None:
-    await store.add_session(SESSION)
-    await store.add_session(msgspec.structs.replace(SESSION, family="other", device="LAPTOPLAPTOP"))
-    assert await store.end_sessions("u-alice", "PHONEPHONE", 50) == ["fam"]
-    assert await store.end_sessions("u-alice", "PHONEPHONE", 60) == []
-    assert not await store.rotate_session("fam", b"t0", b"t1", 70)
-    assert await store.sessions_ended_since(50) == ["fam"]
-    assert await store.sessions_ended_since(51) == []
-    assert await store.end_sessions("u-alice", None, 80) == ["other"]
-    assert await store.session("no-such") is None
+    await store.sessions.add(SESSION)
+    await store.sessions.add(msgspec.structs.replace(SESSION, family="other", device="LAPTOPLAPTOP"))
+    assert await store.sessions.end("u-alice", "PHONEPHONE", 50) == ["fam"]
+    assert await store.sessions.end("u-alice", "PHONEPHONE", 60) == []
+    assert not await store.sessions.rotate("fam", b"t0", b"t1", 70)
+    assert await store.sessions.ended_since(50) == ["fam"]
+    assert await store.sessions.ended_since(51) == []
+    assert await store.sessions.end("u-alice", None, 80) == ["other"]
+    assert await store.sessions.get("no-such") is None
 
 
 async def test_blocks(store: MongoStore) -> None:
     block = Block("u-alice", "u-bob", "bob", 10)
-    await store.set_block(block)
-    assert await store.blocks_of(["u-alice", "u-bob"]) == {"u-alice": [block], "u-bob": []}
+    await store.accounts.set_block(block)
+    assert await store.accounts.blocks_of(["u-alice", "u-bob"]) == {"u-alice": [block], "u-bob": []}
     lifted = msgspec.structs.replace(block, until_seq=20)
-    await store.set_block(lifted)
-    assert await store.blocks_of(["u-alice"]) == {"u-alice": [lifted]}
+    await store.accounts.set_block(lifted)
+    assert await store.accounts.blocks_of(["u-alice"]) == {"u-alice": [lifted]}
 
 
 async def test_sealed_fields_hold_no_plaintext(store: MongoStore, mongo_url: str, database: str) -> None:
-    await store.add_user(ALICE)
-    await store.add_device(PHONE)
+    await store.accounts.add_user(ALICE)
+    await store.accounts.add_device(PHONE)
     stored = str(raw(mongo_url, database, "users") + raw(mongo_url, database, "devices"))
     assert "u-alice" in stored
     for secret in ("4670111222", "alice@example.org", "Alice's phone", "push-secret"):
@@ -128,8 +125,8 @@ async def test_damaged_sealed_value_is_refused(
     store: MongoStore, mongo_url: str, database: str, damage: str
 ) -> None:
     bob = User("u-bob", "bob", "hash", "Bob", 1, phone="+1555")
-    await store.add_user(ALICE)
-    await store.add_user(bob)
+    await store.accounts.add_user(ALICE)
+    await store.accounts.add_user(bob)
     rows = {row["_id"]: row["phone"] for row in raw(mongo_url, database, "users")}
     sealed = rows["u-bob"]
     value = {
@@ -140,8 +137,8 @@ async def test_damaged_sealed_value_is_refused(
     with MongoClient[dict[str, Any]](mongo_url) as client:
         client[database]["users"].update_one({"_id": "u-bob"}, {"$set": {"phone": value}})
     with pytest.raises(SealBroken):
-        await store.user_by_name("bob")
-    assert await store.user_by_name("alice") == ALICE
+        await store.accounts.user_by_name("bob")
+    assert await store.accounts.user_by_name("alice") == ALICE
 
 
 async def test_lost_reply_of_a_rotation(
@@ -150,14 +147,14 @@ async def test_lost_reply_of_a_rotation(
     port = int(mongo_url.rpartition(":")[2])
     async with proxied(port) as proxy:
         store = MongoStore(f"mongodb://127.0.0.1:{proxy.port}", database, driver_name, keyring)
-        await store.add_session(SESSION)
+        await store.sessions.add(SESSION)
         with proxy.lost_reply(), pytest.raises(Unavailable):
-            await store.rotate_session("fam", b"t0", b"t1", 7)
+            await store.sessions.rotate("fam", b"t0", b"t1", 7)
         assert proxy.lost
-        found = await store.session("fam")
+        found = await store.sessions.get("fam")
         assert found is not None
         assert found.current == b"t1", "it took effect: only its reply was lost"
-        assert not await store.rotate_session("fam", b"t0", b"t1", 8)
+        assert not await store.sessions.rotate("fam", b"t0", b"t1", 8)
         await store.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from api.identity.tokens import Principal
 from api.sending.answers import Answers
-from api.sending.send_request import Outgoing, SentIds
+from api.sending.send_request import SendRequest, SentIds
 from roost import wire
 from storage.ports import Accepted
 from storage.redis_store import RedisStore
@@ -16,9 +16,9 @@ ANSWER = Accepted("bob", 7, 1_700_000_000_000, b"digest")
 WHO = Principal("u-alice", "alice", "DEV", "family", 1, frozenset())
 
 
-def item(message_id: str, ids: SentIds | None) -> Outgoing:
+def item(message_id: str, ids: SentIds | None) -> SendRequest:
     frame = wire.Send(message_id, "bob", 1, "sealed.v1", {"PHONE": b"sealed"})
-    return Outgoing(WHO, frame, lambda _outcome: None, ids=ids)
+    return SendRequest(WHO, frame, lambda _outcome: None, ids=ids)
 
 
 async def reads(cache: RedisStore) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 
 from storage.mongo import MongoStore
-from storage.records import Dead, Device, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, Device, LogState, ShardMap, StoredRoster
 
 ALG = "signed_curve25519"
 
@@ -18,109 +18,114 @@ def one_time(*names: str, value: str = "v") -> dict[str, dict[str, Any]]:
 
 async def test_device_keys_are_uploaded_once(store: MongoStore) -> None:
     keys = {"keys": {"ed25519:D": "x"}, "signatures": {"@alice.x:example.org": {"$odd": "s"}}}
-    assert await store.put_device_keys("alice", "DEVICEDEVI", keys) == "unknown"
-    await store.add_device(Device("alice", "DEVICEDEVI", "n", 1))
+    assert await store.keys.put_device_keys("alice", "DEVICEDEVI", keys) == "unknown"
+    await store.accounts.add_device(Device("alice", "DEVICEDEVI", "n", 1))
     answers = await asyncio.gather(
-        *(store.put_device_keys("alice", "DEVICEDEVI", keys | {"n": n}) for n in range(10))
+        *(store.keys.put_device_keys("alice", "DEVICEDEVI", keys | {"n": n}) for n in range(10))
     )
     assert sorted(answers) == ["added"] + ["conflict"] * 9
     kept = keys | {"n": answers.index("added")}
     reordered = dict(reversed(kept.items()))
-    assert await store.put_device_keys("alice", "DEVICEDEVI", reordered) == "unchanged"
-    assert (await store.devices_of(["alice"]))["alice"][0].keys == kept
+    assert await store.keys.put_device_keys("alice", "DEVICEDEVI", reordered) == "unchanged"
+    assert (await store.accounts.devices_of(["alice"]))["alice"][0].keys == kept
 
 
 async def test_each_one_time_key_is_given_out_once(store: MongoStore) -> None:
     names = [f"K{n}" for n in range(15)]
-    assert await store.add_one_time_keys("alice", "DEV", one_time(*names), fallback=False)
-    assert await store.one_time_key_counts("alice", "DEV") == {ALG: 15}
-    taken = await asyncio.gather(*(store.claim_one_time_key("alice", "DEV", ALG) for _ in range(20)))
+    assert await store.keys.add_one_time_keys("alice", "DEV", one_time(*names), fallback=False)
+    assert await store.keys.one_time_key_counts("alice", "DEV") == {ALG: 15}
+    taken = await asyncio.gather(*(store.keys.claim_one_time_key("alice", "DEV", ALG) for _ in range(20)))
     given = [each for each in taken if each]
     assert sorted(name for name, _ in given) == sorted(one_time(*names))
     assert taken.count(None) == 5
     assert dict(given) == one_time(*names)
-    assert await store.one_time_key_counts("alice", "DEV") == {}
+    assert await store.keys.one_time_key_counts("alice", "DEV") == {}
 
 
 async def test_upload_repeated_after_a_claim_brings_no_key_back(store: MongoStore) -> None:
-    await store.add_one_time_keys("alice", "DEV", one_time("A", "B"), fallback=False)
-    taken = await store.claim_one_time_key("alice", "DEV", ALG)
+    await store.keys.add_one_time_keys("alice", "DEV", one_time("A", "B"), fallback=False)
+    taken = await store.keys.claim_one_time_key("alice", "DEV", ALG)
     assert taken
-    assert await store.add_one_time_keys("alice", "DEV", one_time("A", "B"), fallback=False)
-    again = await store.claim_one_time_key("alice", "DEV", ALG)
+    assert await store.keys.add_one_time_keys("alice", "DEV", one_time("A", "B"), fallback=False)
+    again = await store.keys.claim_one_time_key("alice", "DEV", ALG)
     assert again
     assert again[0] != taken[0]
-    assert await store.claim_one_time_key("alice", "DEV", ALG) is None
+    assert await store.keys.claim_one_time_key("alice", "DEV", ALG) is None
 
 
 async def test_key_id_with_other_bytes_is_refused_whole(store: MongoStore) -> None:
-    await store.add_one_time_keys("alice", "DEV", one_time("A"), fallback=False)
+    await store.keys.add_one_time_keys("alice", "DEV", one_time("A"), fallback=False)
     other = one_time("A", value="other") | one_time("B")
-    assert not await store.add_one_time_keys("alice", "DEV", other, fallback=False)
-    assert await store.one_time_key_counts("alice", "DEV") == {ALG: 1}
-    taken = await store.claim_one_time_key("alice", "DEV", ALG)
+    assert not await store.keys.add_one_time_keys("alice", "DEV", other, fallback=False)
+    assert await store.keys.one_time_key_counts("alice", "DEV") == {ALG: 1}
+    taken = await store.keys.claim_one_time_key("alice", "DEV", ALG)
     assert taken == (f"{ALG}:A", one_time("A")[f"{ALG}:A"])
-    assert not await store.add_one_time_keys("alice", "DEV", one_time("A", value="other"), fallback=False)
+    assert not await store.keys.add_one_time_keys(
+        "alice", "DEV", one_time("A", value="other"), fallback=False
+    )
 
 
 async def test_fallback_key_is_given_again_and_replaced(store: MongoStore) -> None:
-    assert await store.add_one_time_keys("alice", "DEV", one_time("F1"), fallback=True)
-    assert await store.one_time_key_counts("alice", "DEV") == {}
+    assert await store.keys.add_one_time_keys("alice", "DEV", one_time("F1"), fallback=True)
+    assert await store.keys.one_time_key_counts("alice", "DEV") == {}
     for _ in range(2):
-        assert await store.claim_one_time_key("alice", "DEV", ALG) == (
+        assert await store.keys.claim_one_time_key("alice", "DEV", ALG) == (
             f"{ALG}:F1",
             one_time("F1")[f"{ALG}:F1"],
         )
-    await store.add_one_time_keys("alice", "DEV", one_time("K"), fallback=False)
-    assert await store.add_one_time_keys("alice", "DEV", one_time("F2"), fallback=True)
-    claimed = [await store.claim_one_time_key("alice", "DEV", ALG) for _ in range(3)]
+    await store.keys.add_one_time_keys("alice", "DEV", one_time("K"), fallback=False)
+    assert await store.keys.add_one_time_keys("alice", "DEV", one_time("F2"), fallback=True)
+    claimed = [await store.keys.claim_one_time_key("alice", "DEV", ALG) for _ in range(3)]
     assert [each and each[0] for each in claimed] == [f"{ALG}:K", f"{ALG}:F2", f"{ALG}:F2"]
-    await store.add_device(Device("alice", "DEV", "n", 1))
-    await store.remove_device("alice", "DEV")
-    assert await store.claim_one_time_key("alice", "DEV", ALG) is None
+    await store.accounts.add_device(Device("alice", "DEV", "n", 1))
+    await store.accounts.remove_device("alice", "DEV")
+    assert await store.keys.claim_one_time_key("alice", "DEV", ALG) is None
 
 
 async def test_log_state(store: MongoStore) -> None:
-    assert await store.log_states() == {}
-    await store.put_log_states([LogState(0, 100, 5), LogState(1, 100, 7, 3, ((1, 5), (9, 12)))])
-    await store.raise_stored(100, {0: 9, 1: 6, 2: 50})
-    await store.raise_stored(99, {0: 1000})
-    assert await store.log_states() == {0: LogState(0, 100, 9), 1: LogState(1, 100, 7, 3, ((1, 5), (9, 12)))}
-    assert await store.phase() == ""
-    await store.put_phase("recreating")
-    assert await store.phase() == "recreating"
-    assert await store.growth() == 0
+    assert await store.cluster.log_states() == {}
+    await store.cluster.put_log_states([LogState(0, 100, 5), LogState(1, 100, 7, 3, ((1, 5), (9, 12)))])
+    await store.cluster.raise_stored(100, {0: 9, 1: 6, 2: 50})
+    await store.cluster.raise_stored(99, {0: 1000})
+    assert await store.cluster.log_states() == {
+        0: LogState(0, 100, 9),
+        1: LogState(1, 100, 7, 3, ((1, 5), (9, 12))),
+    }
+    assert await store.cluster.phase() == ""
+    await store.cluster.put_phase("recreating")
+    assert await store.cluster.phase() == "recreating"
+    assert await store.cluster.growth() == 0
     for shards in (8, 0):
-        await store.put_growth(shards)
-        assert await store.growth() == shards
-    assert await store.phase() == "recreating"
+        await store.cluster.put_growth(shards)
+        assert await store.cluster.growth() == shards
+    assert await store.cluster.phase() == "recreating"
 
 
 async def test_map_versions_follow_each_other(store: MongoStore) -> None:
-    assert await store.shard_map() is None
+    assert await store.cluster.shard_map() is None
     first = ShardMap(1, ("h1",), ("r1",), ("p1",))
-    assert await store.put_shard_map(first)
-    assert not await store.put_shard_map(first)
-    assert not await store.put_shard_map(msgspec.structs.replace(first, version=3))
+    assert await store.cluster.put_shard_map(first)
+    assert not await store.cluster.put_shard_map(first)
+    assert not await store.cluster.put_shard_map(msgspec.structs.replace(first, version=3))
     rivals = [ShardMap(2, (f"h{n}",), ("r1",), ("p1",), since=(2,)) for n in range(20)]
-    won = await asyncio.gather(*(store.put_shard_map(rival) for rival in rivals))
+    won = await asyncio.gather(*(store.cluster.put_shard_map(rival) for rival in rivals))
     assert sum(won) == 1
-    assert await store.shard_map() == rivals[won.index(True)]
+    assert await store.cluster.shard_map() == rivals[won.index(True)]
 
 
 async def test_the_roster_is_replaced_whole(store: MongoStore) -> None:
-    assert await store.roster() is None
+    assert await store.cluster.roster() is None
     for roster in (
         StoredRoster({"host": 1, "router": 1}, ("host-1", "router-1"), ("node",)),
         StoredRoster({"host": 2}, ("host-1", "host-2")),
     ):
-        await store.put_roster(roster)
-        assert await store.roster() == roster
+        await store.cluster.put_roster(roster)
+        assert await store.cluster.roster() == roster
 
 
 async def test_dead_records_are_kept_once(store: MongoStore) -> None:
-    dead = Dead("mailbox", 1, 2, "not a record", b"\x00", 3)
-    await store.bury([dead, msgspec.structs.replace(dead, value=b"of another log")])
-    await store.bury([dead])
-    await store.bury([])
-    assert len(await store._dead.many({})) == 2
+    dead = DeadLetter("mailbox", 1, 2, "not a record", b"\x00", 3)
+    await store.cluster.keep_dead_letters([dead, msgspec.structs.replace(dead, value=b"of another log")])
+    await store.cluster.keep_dead_letters([dead])
+    await store.cluster.keep_dead_letters([])
+    assert len(await store.cluster._dead_letters.many({})) == 2

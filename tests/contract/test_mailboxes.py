@@ -46,47 +46,47 @@ def seqs(found: Iterable[MailboxDocument]) -> list[int]:
 async def test_entry_comes_back_as_it_was_inserted(store: MongoStore) -> None:
     older = entry(5)
     newer = msgspec.structs.replace(entry(9), newest=made(99), prev=5)
-    await store.insert([newer, older])
-    assert await store.range("bob", 0, ALL, 10) == [older, newer]
+    await store.mailboxes.insert([newer, older])
+    assert await store.mailboxes.range("bob", 0, ALL, 10) == [older, newer]
 
 
 async def test_replay_changes_nothing(store: MongoStore) -> None:
     first = [entry(seq) for seq in (1, 2, 3)]
-    await store.insert(first)
+    await store.mailboxes.insert(first)
     replayed = [msgspec.structs.replace(each, record=b"other") for each in first]
-    await store.insert(replayed)
-    await store.insert([entry(4)])
-    assert await store.range("bob", 0, ALL, 10) == [*first, entry(4)]
-    await store.insert([])
+    await store.mailboxes.insert(replayed)
+    await store.mailboxes.insert([entry(4)])
+    assert await store.mailboxes.range("bob", 0, ALL, 10) == [*first, entry(4)]
+    await store.mailboxes.insert([])
 
 
 async def test_two_hosts_insert_the_same_at_once(store: MongoStore) -> None:
     batch = [entry(seq) for seq in range(1, 101)]
-    await asyncio.gather(*(store.insert(batch) for _ in range(4)))
-    assert await store.range("bob", 0, ALL, 1000) == batch
+    await asyncio.gather(*(store.mailboxes.insert(batch) for _ in range(4)))
+    assert await store.mailboxes.range("bob", 0, ALL, 1000) == batch
 
 
 async def test_bounds(store: MongoStore) -> None:
-    await store.insert([entry(seq) for seq in (1, 2, 3, 4, 5)] + [entry(3, user="eve")])
-    assert seqs(await store.range("bob", 1, 4, 10)) == [2, 3, 4]
-    assert seqs(await store.range("bob", 1, 4, 2)) == [2, 3]
-    assert seqs(await store.range("bob", 4, 4, 2)) == []
-    assert seqs(await store.latest("bob", 4, 10)) == [3, 2, 1]
-    assert seqs(await store.latest("bob", 4, 1)) == [3]
-    assert seqs(await store.latest("bob", 1, 1)) == []
-    assert await store.exists("bob", 3)
-    assert not await store.exists("bob", 6)
+    await store.mailboxes.insert([entry(seq) for seq in (1, 2, 3, 4, 5)] + [entry(3, user="eve")])
+    assert seqs(await store.mailboxes.range("bob", 1, 4, 10)) == [2, 3, 4]
+    assert seqs(await store.mailboxes.range("bob", 1, 4, 2)) == [2, 3]
+    assert seqs(await store.mailboxes.range("bob", 4, 4, 2)) == []
+    assert seqs(await store.mailboxes.latest("bob", 4, 10)) == [3, 2, 1]
+    assert seqs(await store.mailboxes.latest("bob", 4, 1)) == [3]
+    assert seqs(await store.mailboxes.latest("bob", 1, 1)) == []
+    assert await store.mailboxes.exists("bob", 3)
+    assert not await store.mailboxes.exists("bob", 6)
 
 
 @pytest.mark.parametrize("base", [0, 2**32, 2**52])
 async def test_entries_far_apart_are_all_found(store: MongoStore, base: int) -> None:
     far = [base + at for at in (1, 2, 4096, 4097, 70_000, 2**31)]
-    await store.insert([entry(seq) for seq in far])
-    assert seqs(await store.range("bob", 0, ALL, 100)) == far
-    assert seqs(await store.latest("bob", ALL, 100)) == far[::-1]
-    assert seqs(await store.latest("bob", far[-1], 2)) == [far[-2], far[-3]]
+    await store.mailboxes.insert([entry(seq) for seq in far])
+    assert seqs(await store.mailboxes.range("bob", 0, ALL, 100)) == far
+    assert seqs(await store.mailboxes.latest("bob", ALL, 100)) == far[::-1]
+    assert seqs(await store.mailboxes.latest("bob", far[-1], 2)) == [far[-2], far[-3]]
     paged: list[int] = []
-    while more := await store.range("bob", paged[-1] if paged else 0, ALL, 1):
+    while more := await store.mailboxes.range("bob", paged[-1] if paged else 0, ALL, 1):
         paged += seqs(more)
     assert paged == far
 
@@ -94,25 +94,25 @@ async def test_entries_far_apart_are_all_found(store: MongoStore, base: int) -> 
 async def test_newest_are_found_by_a_store_that_has_seen_nothing(
     store: MongoStore, mongo_url: str, database: str
 ) -> None:
-    await store.insert([entry(seq) for seq in (7, 2**40, 2**50)])
-    other = MongoStore(mongo_url, database, "pymongo", store._ring)
-    assert seqs(await other.latest("bob", ALL, 2)) == [2**50, 2**40]
-    await store.insert([entry(2**52)])
-    assert seqs(await other.latest("bob", ALL, 2)) == [2**52, 2**50]
+    await store.mailboxes.insert([entry(seq) for seq in (7, 2**40, 2**50)])
+    other = MongoStore(mongo_url, database, "pymongo", store.accounts._ring)
+    assert seqs(await other.mailboxes.latest("bob", ALL, 2)) == [2**50, 2**40]
+    await store.mailboxes.insert([entry(2**52)])
+    assert seqs(await other.mailboxes.latest("bob", ALL, 2)) == [2**52, 2**50]
     await other.close()
 
 
 async def test_a_replay_that_cuts_elsewhere_shows_each_entry_once(store: MongoStore) -> None:
     whole = mailbox(*range(1, 13))
-    await store.insert(whole[:5])
-    await store.insert(whole[5:9])
-    await store.insert(whole[2:4])
-    await store.insert(whole[3:12])
-    assert await store.range("bob", 0, ALL, 100) == whole
-    assert await store.latest("bob", ALL, 100) == whole[::-1]
-    assert seqs(await store.range("bob", 4, 7, 100)) == [5, 6, 7]
-    assert seqs(await store.latest("bob", 6, 2)) == [5, 4]
-    assert await asyncio.gather(*(store.exists("bob", seq) for seq in range(14))) == [
+    await store.mailboxes.insert(whole[:5])
+    await store.mailboxes.insert(whole[5:9])
+    await store.mailboxes.insert(whole[2:4])
+    await store.mailboxes.insert(whole[3:12])
+    assert await store.mailboxes.range("bob", 0, ALL, 100) == whole
+    assert await store.mailboxes.latest("bob", ALL, 100) == whole[::-1]
+    assert seqs(await store.mailboxes.range("bob", 4, 7, 100)) == [5, 6, 7]
+    assert seqs(await store.mailboxes.latest("bob", 6, 2)) == [5, 4]
+    assert await asyncio.gather(*(store.mailboxes.exists("bob", seq) for seq in range(14))) == [
         seq in range(1, 13) for seq in range(14)
     ]
 
@@ -120,67 +120,67 @@ async def test_a_replay_that_cuts_elsewhere_shows_each_entry_once(store: MongoSt
 async def test_buckets_that_end_alike_are_all_read(store: MongoStore) -> None:
     whole = mailbox(*range(1, 11))
     for first in (8, 6, 2, 0):
-        await store.insert(whole[first:9])
-    await store.insert(whole[9:])
+        await store.mailboxes.insert(whole[first:9])
+    await store.mailboxes.insert(whole[9:])
     for limit in range(1, 12):
-        assert await store.range("bob", 0, ALL, limit) == whole[:limit]
-        assert await store.range("bob", 8, ALL, limit) == whole[8 : 8 + limit]
-        assert await store.latest("bob", 10, limit) == whole[:9][: -limit - 1 : -1]
-        assert await store.latest("bob", ALL, limit) == whole[: -limit - 1 : -1]
+        assert await store.mailboxes.range("bob", 0, ALL, limit) == whole[:limit]
+        assert await store.mailboxes.range("bob", 8, ALL, limit) == whole[8 : 8 + limit]
+        assert await store.mailboxes.latest("bob", 10, limit) == whole[:9][: -limit - 1 : -1]
+        assert await store.mailboxes.latest("bob", ALL, limit) == whole[: -limit - 1 : -1]
 
 
 async def test_an_entry_that_is_only_in_a_bucket_that_ends_later_is_found(store: MongoStore) -> None:
     # A first life stored all of it in one bucket, and nothing was committed past 5: a second one came no
     # further than 8.
     whole = mailbox(*range(100, 100_100, 100))
-    await store.insert(whole[:60])
-    await store.insert(whole[4:8])
-    assert seqs(await store.range("bob", 0, ALL, 3)) == [100, 200, 300]
-    assert seqs(await store.range("bob", 0, 650, 100)) == [100, 200, 300, 400, 500, 600]
-    assert seqs(await store.latest("bob", 801, 8)) == [800, 700, 600, 500, 400, 300, 200, 100]
-    assert seqs(await store.latest("bob", 700, 4)) == [600, 500, 400, 300]
+    await store.mailboxes.insert(whole[:60])
+    await store.mailboxes.insert(whole[4:8])
+    assert seqs(await store.mailboxes.range("bob", 0, ALL, 3)) == [100, 200, 300]
+    assert seqs(await store.mailboxes.range("bob", 0, 650, 100)) == [100, 200, 300, 400, 500, 600]
+    assert seqs(await store.mailboxes.latest("bob", 801, 8)) == [800, 700, 600, 500, 400, 300, 200, 100]
+    assert seqs(await store.mailboxes.latest("bob", 700, 4)) == [600, 500, 400, 300]
 
 
 async def test_a_bucket_that_spans_far_beyond_the_edge_is_found(store: MongoStore) -> None:
     far = [100, 100 + SPAN - 1, 100 + SPAN]
-    await store.insert(mailbox(*far))
-    assert seqs(await store.range("bob", 0, 100, 10)) == [100]
-    assert seqs(await store.range("bob", 0, 100 + SPAN - 2, 10)) == [100]
-    assert seqs(await store.latest("bob", 101, 10)) == [100]
-    assert await store.exists("bob", 100 + SPAN - 1)
-    assert not await store.exists("bob", 101)
+    await store.mailboxes.insert(mailbox(*far))
+    assert seqs(await store.mailboxes.range("bob", 0, 100, 10)) == [100]
+    assert seqs(await store.mailboxes.range("bob", 0, 100 + SPAN - 2, 10)) == [100]
+    assert seqs(await store.mailboxes.latest("bob", 101, 10)) == [100]
+    assert await store.mailboxes.exists("bob", 100 + SPAN - 1)
+    assert not await store.mailboxes.exists("bob", 101)
 
 
 async def test_what_was_swept_hides_nothing_of_the_rest(store: MongoStore) -> None:
     whole = mailbox(*range(1, 301))
     for at in range(0, 300, 20):
-        await store.insert(whole[at : at + 20])
-    await store.sweep("bob", 150)
-    kept = seqs(await store.range("bob", 0, ALL, 1000))
+        await store.mailboxes.insert(whole[at : at + 20])
+    await store.mailboxes.sweep("bob", 150)
+    kept = seqs(await store.mailboxes.range("bob", 0, ALL, 1000))
     assert kept == list(range(141, 301))
-    assert seqs(await store.range("bob", 0, 160, 5)) == [141, 142, 143, 144, 145]
-    assert seqs(await store.latest("bob", 146, 100)) == [145, 144, 143, 142, 141]
+    assert seqs(await store.mailboxes.range("bob", 0, 160, 5)) == [141, 142, 143, 144, 145]
+    assert seqs(await store.mailboxes.latest("bob", 146, 100)) == [145, 144, 143, 142, 141]
 
 
 async def insert_by(size: int, store: MongoStore, entries: list[MailboxDocument]) -> None:
     """Insert buckets of a size, many in one write."""
     cut = [bucket for at in range(0, len(entries), size) for bucket in buckets(entries[at : at + size])]
     for at in range(0, len(cut), 500):
-        await store._mailbox.insert_missing(cut[at : at + 500])
+        await store.mailboxes._mailbox.insert_missing(cut[at : at + 500])
 
 
 @contextmanager
 def counted(store: MongoStore) -> Iterator[list[int]]:
     """Note of each query of the mailbox how many buckets are in its range: so many are looked at."""
     read: list[int] = []
-    many = store._mailbox.many
+    many = store.mailboxes._mailbox.many
 
     async def counting(where: Any, **options: Any) -> list[Any]:
         read.append(len(await many(where)))
         return await many(where, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store._mailbox, "many", counting)
+        patch.setattr(store.mailboxes._mailbox, "many", counting)
         yield read
 
 
@@ -191,14 +191,14 @@ async def test_a_page_of_a_long_mailbox_reads_little_of_it(store: MongoStore, be
     await insert_by(size, store, whole)
     middle, end = begin + 2_500, begin + 5_000
     with counted(store) as read:
-        assert await store.range("bob", 0, end, 100) == whole[:100]
-        assert await store.range("bob", middle, end, 100) == whole[2_501:2_601]
-        assert await store.latest("bob", end, 100) == whole[:-101:-1]
-        assert await store.latest("bob", middle, 100) == whole[2_499:2_399:-1]
+        assert await store.mailboxes.range("bob", 0, end, 100) == whole[:100]
+        assert await store.mailboxes.range("bob", middle, end, 100) == whole[2_501:2_601]
+        assert await store.mailboxes.latest("bob", end, 100) == whole[:-101:-1]
+        assert await store.mailboxes.latest("bob", middle, 100) == whole[2_499:2_399:-1]
         assert len(read) < 40
         assert sum(read) < 400 + 2_000 / size, f"of {5_000 // size} buckets: {read}"
         read.clear()
-        assert await store.range("bob", 0, end, 100) == whole[:100]
+        assert await store.mailboxes.range("bob", 0, end, 100) == whole[:100]
         assert len(read) <= 2, "where it begins is remembered"
         assert sum(read) <= 400 / size + 4
 
@@ -209,7 +209,7 @@ async def test_a_gap_between_two_lives_of_the_log_is_passed_over(store: MongoSto
     await insert_by(20, store, whole)
     with counted(store) as read:
         paged: list[int] = []
-        while more := await store.range("bob", paged[-1] if paged else 0, ALL, 100):
+        while more := await store.mailboxes.range("bob", paged[-1] if paged else 0, ALL, 100):
             paged += seqs(more)
         assert paged == [*old, *new]
         assert sum(read) < 215 * 5, f"of 215 buckets in 43 pages: {read}"
@@ -218,39 +218,39 @@ async def test_a_gap_between_two_lives_of_the_log_is_passed_over(store: MongoSto
 async def test_the_first_of_a_mailbox_with_gaps_are_found(store: MongoStore) -> None:
     far = [*range(50, 60), *range(9_000, 9_010), *range(70_000, 70_050), *range(2**40, 2**40 + 100)]
     for each in mailbox(*far):
-        await store.insert([each])
+        await store.mailboxes.insert([each])
     for _ in range(2):
-        assert seqs(await store.range("bob", 0, ALL, 5)) == far[:5]
-        assert seqs(await store.range("bob", 55, ALL, 12)) == far[6:18]
-        assert seqs(await store.range("bob", 60, ALL, 12)) == far[10:22]
-        assert seqs(await store.range("bob", 5_000, ALL, 200)) == far[10:]
-        assert seqs(await store.range("bob", 100_000, ALL, 200)) == far[70:]
+        assert seqs(await store.mailboxes.range("bob", 0, ALL, 5)) == far[:5]
+        assert seqs(await store.mailboxes.range("bob", 55, ALL, 12)) == far[6:18]
+        assert seqs(await store.mailboxes.range("bob", 60, ALL, 12)) == far[10:22]
+        assert seqs(await store.mailboxes.range("bob", 5_000, ALL, 200)) == far[10:]
+        assert seqs(await store.mailboxes.range("bob", 100_000, ALL, 200)) == far[70:]
 
 
 async def test_what_a_host_had_left_of_a_lost_log_is_seen_below_a_gap_a_minute_later(
     store: MongoStore,
 ) -> None:
     seconds = 0.0
-    store._places._now_s = lambda: seconds
+    store.mailboxes._places._now_s = lambda: seconds
     new = range(2**33, 2**33 + 1_000)
     await insert_by(20, store, mailbox(5, *new))
     for _ in range(2):
-        assert seqs(await store.range("bob", 6, ALL, 10)) == [*new[:10]]
+        assert seqs(await store.mailboxes.range("bob", 6, ALL, 10)) == [*new[:10]]
     with counted(store) as read:
-        await store.range("bob", 6, ALL, 10)
+        await store.mailboxes.range("bob", 6, ALL, 10)
         assert len(read) <= 2, "the gap is remembered"
-    await store.insert([msgspec.structs.replace(entry(9), prev=5)])
+    await store.mailboxes.insert([msgspec.structs.replace(entry(9), prev=5)])
     seconds = 61.0
     for _ in range(2):
-        assert seqs(await store.range("bob", 6, ALL, 10)) == [9, *new[:9]]
+        assert seqs(await store.mailboxes.range("bob", 6, ALL, 10)) == [9, *new[:9]]
 
 
 async def test_entries_from_before_there_were_buckets_are_read(store: MongoStore) -> None:
     old = {"_id": "bob|0000000000000005", "u": "bob", "s": 5, "p": 0, "k": "m", "f": "alice"}
     old |= {"d": "ALICEDEVICE", "i": made(5), "a": 50, "r": b"record 5"}
-    await store._mailbox.insert_missing([old])
-    await store.insert(mailbox(5, 6)[1:])
-    first, second = await store.range("bob", 0, ALL, 10)
+    await store.mailboxes._mailbox.insert_missing([old])
+    await store.mailboxes.insert(mailbox(5, 6)[1:])
+    first, second = await store.mailboxes.range("bob", 0, ALL, 10)
     assert msgspec.structs.replace(first, newest="") == entry(5)
     assert first.greatest > made(5), "what came before it is known by its time only"
     assert second.seq == 6
@@ -274,38 +274,45 @@ async def test_reads_are_complete_whatever_lives_cut_it(
     for start, cuts in lives:
         at = min(start, upto)
         for size in cuts:
-            await store.insert(whole[at : at + size])
+            await store.mailboxes.insert(whole[at : at + size])
             at += size
         upto = max(upto, min(at, len(whole)))
     stored = numbers[:upto]
     low, high, limit = bounds
-    assert seqs(await store.range(user, low, high, limit)) == [s for s in stored if low < s <= high][:limit]
-    assert seqs(await store.latest(user, high, limit)) == [s for s in stored[::-1] if s < high][:limit]
+    assert (
+        seqs(await store.mailboxes.range(user, low, high, limit))
+        == [s for s in stored if low < s <= high][:limit]
+    )
+    assert (
+        seqs(await store.mailboxes.latest(user, high, limit)) == [s for s in stored[::-1] if s < high][:limit]
+    )
     below = [s for s in stored if s < high]
-    assert seqs(await store.tail(user, low, high, ALL)) == ([s for s in below if s > low] or below[-1:])
-    end = seqs(await store.tail(user, low, high, limit))
+    assert seqs(await store.mailboxes.tail(user, low, high, ALL)) == (
+        [s for s in below if s > low] or below[-1:]
+    )
+    end = seqs(await store.mailboxes.tail(user, low, high, limit))
     assert end == below[len(below) - len(end) :]
     assert bool(end) == bool(below)
 
 
 async def test_the_end_of_a_mailbox_begins_after_what_was_swept(store: MongoStore) -> None:
     whole = mailbox(*range(1, 10))
-    await store.insert(whole[:3])
-    await store.insert(whole[3:5])
-    await store.insert(whole[2:3])  # a replay; of its bucket only the end is swept below
-    await store.insert(whole[5:])
-    assert seqs(await store.tail("bob", 0, 8, 100)) == [1, 2, 3, 4, 5, 6, 7]
-    await store.sweep("bob", 6)
-    assert seqs(await store.tail("bob", 0, 8, 100)) == [6, 7]
-    await store.insert(whole[:2])
-    assert seqs(await store.tail("bob", 0, 8, 100)) == [6, 7]
-    assert seqs(await store.tail("bob", 0, 3, 100)) == [1, 2]
-    assert seqs(await store.tail("bob", 7, 7, 100)) == [6]
-    assert await store.tail("nobody", 0, 8, 100) == []
+    await store.mailboxes.insert(whole[:3])
+    await store.mailboxes.insert(whole[3:5])
+    await store.mailboxes.insert(whole[2:3])  # a replay; of its bucket only the end is swept below
+    await store.mailboxes.insert(whole[5:])
+    assert seqs(await store.mailboxes.tail("bob", 0, 8, 100)) == [1, 2, 3, 4, 5, 6, 7]
+    await store.mailboxes.sweep("bob", 6)
+    assert seqs(await store.mailboxes.tail("bob", 0, 8, 100)) == [6, 7]
+    await store.mailboxes.insert(whole[:2])
+    assert seqs(await store.mailboxes.tail("bob", 0, 8, 100)) == [6, 7]
+    assert seqs(await store.mailboxes.tail("bob", 0, 3, 100)) == [1, 2]
+    assert seqs(await store.mailboxes.tail("bob", 7, 7, 100)) == [6]
+    assert await store.mailboxes.tail("nobody", 0, 8, 100) == []
 
 
 async def test_questions_about_senders(store: MongoStore) -> None:
-    await store.insert(
+    await store.mailboxes.insert(
         [
             entry(1),
             entry(2, sender="eve", cause=made(1)),
@@ -314,63 +321,66 @@ async def test_questions_about_senders(store: MongoStore) -> None:
             entry(5),
         ]
     )
-    assert seqs(await store.history("bob", "alice", ALL, 10)) == [5, 3, 1]
-    assert seqs(await store.history("bob", "alice", 5, 1)) == [3]
-    assert await store.summary("bob", 10) == {"alice": [(5, 50), (3, 30), (1, 10)], "eve": [(2, 20)]}
-    assert await store.summary("bob", 2) == {"alice": [(5, 50), (3, 30)]}
-    found = await store.find_causes("bob", [made(1), made(5), made(6), "no-id"], 5)
+    assert seqs(await store.mailboxes.history("bob", "alice", ALL, 10)) == [5, 3, 1]
+    assert seqs(await store.mailboxes.history("bob", "alice", 5, 1)) == [3]
+    assert await store.mailboxes.summary("bob", 10) == {
+        "alice": [(5, 50), (3, 30), (1, 10)],
+        "eve": [(2, 20)],
+    }
+    assert await store.mailboxes.summary("bob", 2) == {"alice": [(5, 50), (3, 30)]}
+    found = await store.mailboxes.find_causes("bob", [made(1), made(5), made(6), "no-id"], 5)
     assert {key: each.seq for key, each in found.items()} == {
         ("ALICEDEVICE", made(1)): 1,
         ("EVEDEVICE", made(1)): 2,
     }
-    assert await store.find_causes("bob", ["no-id"], ALL) == {}
+    assert await store.mailboxes.find_causes("bob", ["no-id"], ALL) == {}
 
 
 async def test_sweep(store: MongoStore) -> None:
     for each in [*mailbox(1, 2, 3, 4, 5), entry(1, user="eve")]:
-        await store.insert([each])
+        await store.mailboxes.insert([each])
     for _ in range(2):
-        await store.sweep("bob", 4)
-        assert seqs(await store.range("bob", 0, ALL, 10)) == [4, 5]
-    assert seqs(await store.range("eve", 0, ALL, 10)) == [1]
+        await store.mailboxes.sweep("bob", 4)
+        assert seqs(await store.mailboxes.range("bob", 0, ALL, 10)) == [4, 5]
+    assert seqs(await store.mailboxes.range("eve", 0, ALL, 10)) == [1]
 
 
 async def test_watermarks_never_fall(store: MongoStore) -> None:
     row = Conversation("alice", "bob", "bob", 10, 8, 100, 90, 50, 3)
     stale = Conversation("alice", "bob", "bob", 9, 9, 95, 95, 40, 0)
-    await store.put_conversations([row])
-    await store.put_conversations([stale])
+    await store.conversations.put([row])
+    await store.conversations.put([stale])
     merged = Conversation("alice", "bob", "bob", 10, 9, 100, 95, 50, 3)
-    assert await store.conversations("alice") == [merged]
-    assert await store.conversations_of(["alice", "bob"]) == {"alice": [merged], "bob": []}
-    await store.put_conversations([])
+    assert await store.conversations.of_user("alice") == [merged]
+    assert await store.conversations.of_users(["alice", "bob"]) == {"alice": [merged], "bob": []}
+    await store.conversations.put([])
 
 
 async def test_first_writers_of_a_row_meet(store: MongoStore) -> None:
     rows = [Conversation("alice", "bob", "bob", delivered_seq=seq) for seq in range(20)]
-    await asyncio.gather(*(store.put_conversations([row]) for row in rows))
-    assert [row.delivered_seq for row in await store.conversations("alice")] == [19]
+    await asyncio.gather(*(store.conversations.put([row]) for row in rows))
+    assert [row.delivered_seq for row in await store.conversations.of_user("alice")] == [19]
 
 
 async def test_sheets_are_folded_by_who_writes_and_left_alone_by_who_reads(
     store: MongoStore, mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
 ) -> None:
     async def sheets() -> int:
-        return len(await store._conversations.many({"u": "alice"}))
+        return len(await store.conversations._sheets.many({"u": "alice"}))
 
     for seq in range(1, 60):
-        await store.put_conversations([Conversation("alice", f"p{seq % 3}", "p", delivered_seq=seq)])
+        await store.conversations.put([Conversation("alice", f"p{seq % 3}", "p", delivered_seq=seq)])
     assert await sheets() <= 16
     left = [{"_id": f"alice|left{n}", "u": "alice", "r": [["p0", "p", n, *[0] * 7]]} for n in range(100, 140)]
-    await store._conversations.insert_missing(left)  # by a host that died before it folded them
+    await store.conversations._sheets.insert_missing(left)  # by a host that died before it folded them
     another = MongoStore(mongo_url, database, driver_name, keyring)
     newest = {"p0": 139, "p1": 58, "p2": 59}
     before = await sheets()
-    assert {row.peer: row.delivered_seq for row in await another.conversations("alice")} == newest
+    assert {row.peer: row.delivered_seq for row in await another.conversations.of_user("alice")} == newest
     assert await sheets() == before
-    await another.put_conversations([Conversation("alice", "p1", "p", delivered_seq=60)])
+    await another.conversations.put([Conversation("alice", "p1", "p", delivered_seq=60)])
     assert await sheets() == 1
-    found = await store.conversations_of(["alice"])
+    found = await store.conversations.of_users(["alice"])
     assert {row.peer: row.delivered_seq for row in found["alice"]} == newest | {"p1": 60}
     await another.close()
 
@@ -384,54 +394,54 @@ async def test_of_many_who_are_due_each_write_folds_a_part(
         return [Conversation(user, "p", "p", delivered_seq=seq) for user in users]
 
     for seq in range(1, 16):
-        await store.put_conversations(rows(seq))
+        await store.conversations.put(rows(seq))
     another = MongoStore(mongo_url, database, driver_name, keyring)
-    await another.conversations_of(users)
+    await another.conversations.of_users(users)
     folded = []
     for seq in range(16, 21):
-        await another.put_conversations(rows(seq))
-        folded.append(40 * seq - len(await store._conversations.many({})))
+        await another.conversations.put(rows(seq))
+        folded.append(40 * seq - len(await store.conversations._sheets.many({})))
     await another.close()
     # Of the first ten users 16 sheets of 17 go, of the next ten 17 of 18, and so on.
     assert folded == [0, 160, 160 + 170, 160 + 170 + 180, 160 + 170 + 180 + 190]
-    found = await store.conversations_of(users)
+    found = await store.conversations.of_users(users)
     assert all([row.delivered_seq for row in found[user]] == [20] for user in users)
 
 
 async def test_who_has_many_peers_is_folded_less_often(store: MongoStore) -> None:
-    await store.put_conversations(
+    await store.conversations.put(
         [Conversation("alice", f"p{n}", "p", delivered_seq=1) for n in range(320)]  # 20 sheets more
     )
     for seq in range(2, 17):
-        await store.put_conversations([Conversation("alice", "p0", "p", delivered_seq=seq)])
-    assert len(await store._conversations.many({"u": "alice"})) == 1  # at the sixteenth
+        await store.conversations.put([Conversation("alice", "p0", "p", delivered_seq=seq)])
+    assert len(await store.conversations._sheets.many({"u": "alice"})) == 1  # at the sixteenth
     for seq in range(17, 52):
-        await store.put_conversations([Conversation("alice", "p0", "p", delivered_seq=seq)])
-    assert len(await store._conversations.many({"u": "alice"})) == 36
-    await store.put_conversations([Conversation("alice", "p0", "p", delivered_seq=52)])
-    assert len(await store._conversations.many({"u": "alice"})) == 1
+        await store.conversations.put([Conversation("alice", "p0", "p", delivered_seq=seq)])
+    assert len(await store.conversations._sheets.many({"u": "alice"})) == 36
+    await store.conversations.put([Conversation("alice", "p0", "p", delivered_seq=52)])
+    assert len(await store.conversations._sheets.many({"u": "alice"})) == 1
 
 
 async def test_rows_of_the_releases_around_this_one_are_read(store: MongoStore) -> None:
     numbers = list(range(1, len(Conversation.__struct_fields__) - 2))
     for written in (numbers[:-2], [*numbers, 99]):
         sheet = {"_id": f"alice|{len(written)}", "u": "alice", "r": [["bob", "bob", *written]]}
-        await store._conversations.insert_missing([sheet])
-    assert await store.conversations("alice") == [Conversation("alice", "bob", "bob", *numbers)]
+        await store.conversations._sheets.insert_missing([sheet])
+    assert await store.conversations.of_user("alice") == [Conversation("alice", "bob", "bob", *numbers)]
 
 
 async def test_receipts_after(store: MongoStore) -> None:
     rows = [Conversation("alice", f"p{seq}", "p", receipt_seq=seq) for seq in (30, 10, 20, 0)]
-    await store.put_conversations(rows)
-    assert [row.receipt_seq for row in await store.receipts_after("alice", 10, 30)] == [20, 30]
-    assert await store.receipts_after("bob", 0, ALL) == []
+    await store.conversations.put(rows)
+    assert [row.receipt_seq for row in await store.conversations.receipts_after("alice", 10, 30)] == [20, 30]
+    assert await store.conversations.receipts_after("bob", 0, ALL) == []
 
 
 async def test_cursors_never_fall(store: MongoStore) -> None:
-    await store.put_cursors([Cursor("alice", "PHONEPHONE", 10), Cursor("alice", "LAPTOPLAPTOP", 4)])
-    await store.put_cursors([Cursor("alice", "PHONEPHONE", 9), Cursor("bob", "PHONEPHONE", 1)])
-    await store.put_cursors([Cursor("bob", "PHONEPHONE", 3), Cursor("bob", "PHONEPHONE", 2)])
+    await store.mailboxes.put_cursors([Cursor("alice", "PHONEPHONE", 10), Cursor("alice", "LAPTOPLAPTOP", 4)])
+    await store.mailboxes.put_cursors([Cursor("alice", "PHONEPHONE", 9), Cursor("bob", "PHONEPHONE", 1)])
+    await store.mailboxes.put_cursors([Cursor("bob", "PHONEPHONE", 3), Cursor("bob", "PHONEPHONE", 2)])
     cursors = {"alice": {"PHONEPHONE": 10, "LAPTOPLAPTOP": 4}, "bob": {"PHONEPHONE": 3}, "eve": {}}
-    assert await store.cursors_of(["alice", "bob", "eve"]) == cursors
-    await store.remove_device("alice", "PHONEPHONE")
-    assert await store.cursors_of(["alice"]) == {"alice": {"LAPTOPLAPTOP": 4}}
+    assert await store.mailboxes.cursors_of(["alice", "bob", "eve"]) == cursors
+    await store.accounts.remove_device("alice", "PHONEPHONE")
+    assert await store.mailboxes.cursors_of(["alice"]) == {"alice": {"LAPTOPLAPTOP": 4}}

@@ -17,8 +17,9 @@ from nacl.signing import SigningKey
 from actors.host import ActorHost, Stores
 from actors.rpc.connections import Connections
 from api.collaborators import ApiSettings
-from api.gateway import Gateway, Listen
+from api.gateway import Gateway
 from api.identity.limits import Limit
+from api.listener import Listen
 from api.sending.admission import Bounds
 from cluster.consumers.router import Router
 from cluster.local.servers import Server, free_port, kfake, start
@@ -233,7 +234,7 @@ async def running(
 ) -> AsyncIterator[World]:
     """Run the world with a database, a broker and keys of its own."""
     async with AsyncExitStack() as stack:
-        settings = ApiSettings(SERVER_NAME, admission=bounds or Bounds())
+        settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, admission=bounds or Bounds())
         yield await _built(stack, urls, gateways, limits, settings)
 
 
@@ -277,7 +278,7 @@ async def _built(
 
     own = store()
     await own.prepare()
-    await own.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
+    await own.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
     stores = Stores(store(url=urls.hosts_mongo), cache(), await writer())
     host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms)
     reader = KafkaLogReader(kafka, "mailbox", "routers")

@@ -132,7 +132,7 @@ async def test_a_flood_is_not_read_further_and_every_frame_of_it_is_answered(wor
     async with alice.hello() as a:
         with stopped(world):
             frames = await sends(a, bob, 3_000)
-            gate = world.gateways[0].deps.sender.gate.admission
+            gate = world.gateways[0].collaborators.sender.gate.admission
             assert gate.inside <= 64
             refused = await answers(a, 2_900)
             assert {each["code"] for each in refused} <= {"unavailable", "rate_limited"}
@@ -143,7 +143,7 @@ async def test_a_flood_is_not_read_further_and_every_frame_of_it_is_answered(wor
 
 
 async def test_nothing_is_left_behind(world: World) -> None:
-    admission = world.gateways[0].deps.sender.gate.admission
+    admission = world.gateways[0].collaborators.sender.gate.admission
     async with asyncio.timeout(20):
         while admission.inside or admission.shedding_since_s is not None:
             await asyncio.sleep(0.1)

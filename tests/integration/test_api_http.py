@@ -85,6 +85,12 @@ async def test_oversize_without_length_is_cut_off_while_it_streams(world: World)
     assert answer == (413, "too_large")
 
 
+@pytest.mark.parametrize("path", ["/v1/media", "/v1/media/nothing", "/v1/mediation", "/v1/nothing"])
+async def test_no_address_takes_an_endless_body(world: World, path: str) -> None:
+    data = b" " * 70_000
+    assert await refused(world, None, "POST", path, data=data, headers=JSON) == (413, "too_large")
+
+
 async def test_a_message_longer_than_a_frame(world: World, alice: Person) -> None:
     body = io.BytesIO(b'{"id": "' + b"A" * wire.MAX_FRAME)
     answer = await refused(world, alice, "POST", "/v1/messages", data=body, headers=JSON)
@@ -353,14 +359,14 @@ async def test_old_ids_are_looked_up_when_redis_has_forgotten(
     await bob.call("GET", f"/v1/sync?cursor={first[1]['seq'] - 1}&wait_s=10", expect=200)
     stored = False
     while not stored:
-        stored = await world.store.exists((await me(bob))["user_id"], first[1]["seq"])
-    world.gateways[0].deps.sender.answers._recent.clear()
+        stored = await world.store.mailboxes.exists((await me(bob))["user_id"], first[1]["seq"])
+    world.gateways[0].collaborators.answers._recent.clear()
     await flush(redis_url)
     again = await alice.send(bob, b"one", message_id=message_id)
     assert again == first
     status, problem = await alice.send(bob, b"two", message_id=new_id(60_000))
     assert status == 202, problem
-    world.gateways[0].deps.sender.answers._recent.clear()
+    world.gateways[0].collaborators.answers._recent.clear()
     await flush(redis_url)
     status, problem = await alice.send(bob, b"two", message_id=message_id)
     assert (status, problem["code"]) == (409, "id_reused")
@@ -383,7 +389,7 @@ async def test_a_gateway_without_a_map_says_so_when_asked_for_a_message(
 ) -> None:
     bob = await world.person()
     _, accepted = await alice.send(bob)
-    monkeypatch.setattr(world.gateways[0].deps.sequencer, "_bases", [])
+    monkeypatch.setattr(world.gateways[0].collaborators.sequencer, "_bases", [])
     status, problem = await alice.call("GET", f"/v1/messages/{accepted['id']}")
     assert (status, problem["code"]) == (503, "unavailable")
 
@@ -403,7 +409,7 @@ async def test_state_of_a_message(alice: Person, world: World) -> None:
     assert state["delivered_at_ms"] >= state["accepted_at_ms"]
     await bob.call("POST", "/v1/reads", {"peer": alice.username, "seq": accepted["seq"]}, expect=204)
     assert (await settled(alice, path, "read"))["read_at_ms"] > 0
-    world.gateways[0].deps.sender.answers._recent.clear()
+    world.gateways[0].collaborators.answers._recent.clear()
     hinted = await alice.call("GET", f"{path}?to={bob.username}", expect=200)
     assert hinted["state"] == "read"
 
@@ -453,9 +459,11 @@ async def test_what_is_in_memory_only_is_shown(mongo_url: str, redis_url: str) -
         assert ([each["seq"] for each in first["messages"]], first["more"]) == (seqs[:1:-1], True)
         rest = await dave.call("GET", f"{path}?before={seqs[2]}", expect=200)
         assert ([each["seq"] for each in rest["messages"]], rest["more"]) == (seqs[1::-1], False)
-        account = await world.store.user_by_name(dave.username)
+        account = await world.store.accounts.user_by_name(dave.username)
         assert account is not None
-        assert await world.store.range(account.user_id, 0, SEQ_LIMIT - 1, 10) == [], "it was in memory only"
+        assert await world.store.mailboxes.range(account.user_id, 0, SEQ_LIMIT - 1, 10) == [], (
+            "it was in memory only"
+        )
 
 
 async def test_a_block_does_not_show_when_the_numbers_begin_anew(mongo_url: str, redis_url: str) -> None:
@@ -466,8 +474,10 @@ async def test_a_block_does_not_show_when_the_numbers_begin_anew(mongo_url: str,
         paths = [f"/v1/messages/{accepted['id']}" for _, accepted in sent]
         for path in paths:
             await settled(carol, path, "stored")
-        states = await world.store.log_states()
-        await world.store.put_log_states([raised(state, state.stored, 0) for state in states.values()])
+        states = await world.store.cluster.log_states()
+        await world.store.cluster.put_log_states(
+            [raised(state, state.stored, 0) for state in states.values()]
+        )
         for path, (_, accepted), peer in zip(paths, sent, (dave, erin), strict=True):
             state = await carol.call("GET", path, expect=200)
             assert (state["state"], state["seq"]) == ("stored", accepted["seq"])

@@ -276,13 +276,13 @@ async def test_slow_reader_is_let_go(world: World) -> None:
     async with bob.hello() as socket:
         # Nothing is received here, so aiohttp stops reading too once its own queue is full.
         payloads = {f"{number:064}": "AAAA" for number in range(64)}
-        before = world.gateways[0].deps.streams.ended["too_slow"]
+        before = world.gateways[0].collaborators.streams.ended["too_slow"]
         for _ in range(100):
             for _ in range(300):
                 await socket.send_json({"type": "send", **message(bob, payloads=payloads)})
-            if world.gateways[0].deps.streams.ended["too_slow"] > before:
+            if world.gateways[0].collaborators.streams.ended["too_slow"] > before:
                 break
-        assert world.gateways[0].deps.streams.ended["too_slow"] == before + 1
+        assert world.gateways[0].collaborators.streams.ended["too_slow"] == before + 1
         assert (await closing(socket))[1] == 4408
 
 
@@ -292,12 +292,12 @@ async def test_streams_are_attached_again_after_a_host_restart(world: World) -> 
         await send(a, bob, b"before")
         before = (await until(b, "entries"))["entries"][-1]["seq"]
         for front in world.gateways:
-            for link in list(front.deps.hosts._connections.links.values()):
+            for link in list(front.collaborators.hosts._connections.links.values()):
                 link.close()
         message_id = await send(a, bob, b"after")
         (entry,) = (await until(b, "entries"))["entries"]
         assert (entry["id"], entry["prev"]) == (message_id, before)
-        assert world.gateways[1].deps.hosts.attachments.reattached >= 1
+        assert world.gateways[1].collaborators.hosts.attachments.reattached >= 1
 
 
 async def test_hold_keeps_sends_waiting(world: World) -> None:
@@ -318,8 +318,8 @@ async def test_a_raised_base_is_used_at_once(world: World) -> None:
     first = (await alice.send(bob))[1]["seq"]
     raised = tuple(base + 2**32 for base in world.view.bases)
     view: ShardMap = msgspec.structs.replace(world.view, version=2, bases=raised)
-    deps = world.gateways[0].deps
-    deps.sequencer.adopt(view.bases)
+    collaborators = world.gateways[0].collaborators
+    collaborators.sequencer.adopt(view.bases)
     second = (await alice.send(bob))[1]["seq"]
     assert second >= first + 2**32
 

@@ -198,7 +198,7 @@ async def test_topics_of_another_number_of_shards(planting: Planting) -> None:
 
 async def test_records_that_are_gone_before_they_were_stored(planting: Planting, mongo: str) -> None:
     store = MongoStore(mongo, planting.settings.mongo.database, "motor", KeyRing(fresh_secrets(now_ms())))
-    await store.put_log_states([LogState(shard, 1, -5) for shard in range(SHARDS)])
+    await store.cluster.put_log_states([LogState(shard, 1, -5) for shard in range(SHARDS)])
     await store.close()
     await planting.found("retention", "failed", "retention.ms", "kafka-configs")
 
@@ -215,7 +215,7 @@ async def test_a_store_of_one_server(planting: Planting, mongo_url: str) -> None
 
 async def test_a_database_of_another_number_of_shards(planting: Planting, mongo: str) -> None:
     store = MongoStore(mongo, planting.settings.mongo.database, "motor", KeyRing(fresh_secrets(now_ms())))
-    await store.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS + 3)])
+    await store.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS + 3)])
     await store.close()
     planting.set(shards=None)
     await planting.found("topics", "failed", "Use the Kafka cluster that this installation was made with")
@@ -223,7 +223,7 @@ async def test_a_database_of_another_number_of_shards(planting: Planting, mongo:
 
 async def test_a_number_of_shards_that_counted_once(planting: Planting, mongo: str) -> None:
     store = MongoStore(mongo, planting.settings.mongo.database, "motor", KeyRing(fresh_secrets(now_ms())))
-    await store.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
+    await store.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
     await store.close()
     planting.set(shards=SHARDS + 1)
     await planting.found("shards", "warning", "Take ROOST_SHARDS out", "roost scale shards=N")
@@ -291,7 +291,7 @@ async def test_a_damaged_key_ring(planting: Planting) -> None:
 async def test_another_key_ring_than_before(planting: Planting, mongo: str) -> None:
     ring = KeyRing.load(planting.settings.keyring_file)
     store = MongoStore(mongo, planting.settings.mongo.database, "motor", ring)
-    await store.add_device(Device("u", "d", "telephone", created_at_ms=now_ms(), from_seq=0))
+    await store.accounts.add_device(Device("u", "d", "telephone", created_at_ms=now_ms(), from_seq=0))
     await store.close()
     sealed = {each.check: each for each in await planting.find()}["sealed values"]
     assert (sealed.state, sealed.detail) == ("ok", "the key ring opens them")

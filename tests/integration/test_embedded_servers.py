@@ -135,14 +135,14 @@ async def test_killed_store_is_unavailable_and_loses_nothing(tmp_path: Path, key
     server = await start(spec)
     store = MongoStore(f"mongodb://{spec.address}", "roost", "pymongo", keyring)
     await store.prepare()
-    await store.put_cursors([Cursor("alice", "PHONEPHONE", 7)])
+    await store.mailboxes.put_cursors([Cursor("alice", "PHONEPHONE", 7)])
     server.kill()
     await server.wait()
     with pytest.raises(Unavailable):
-        await store.cursors_of(["alice"])
+        await store.mailboxes.cursors_of(["alice"])
     server = await start(spec)
     await _until_back(store, server)
-    assert await store.cursors_of(["alice"]) == {"alice": {"PHONEPHONE": 7}}
+    assert await store.mailboxes.cursors_of(["alice"]) == {"alice": {"PHONEPHONE": 7}}
     await store.close()
     await server.stop()
 

@@ -48,15 +48,15 @@ async def said(admin: KafkaLogAdmin, count: int) -> None:
 
 async def test_where_all_is_stored_the_numbers_are_new(store: MongoStore, admin: KafkaLogAdmin) -> None:
     await said(admin, 7)
-    await store.put_log_states([LogState(0, 1, 7), LogState(1, 1, 0)])
-    assert await renumber(store, admin, lambda: EARLY_MS)
-    assert await store.log_states() == {
+    await store.cluster.put_log_states([LogState(0, 1, 7), LogState(1, 1, 0)])
+    assert await renumber(store.cluster, admin, lambda: EARLY_MS)
+    assert await store.cluster.log_states() == {
         0: LogState(0, 8 + BASE_STEP, 7, before=((1, 8),)),
         1: LogState(1, 1 + BASE_STEP, 0),
     }
     late_ms = EARLY_MS + 10**9
-    assert await renumber(store, admin, lambda: late_ms)
-    assert {state.base for state in (await store.log_states()).values()} == {2**11 * 10**9}
+    assert await renumber(store.cluster, admin, lambda: late_ms)
+    assert {state.base for state in (await store.cluster.log_states()).values()} == {2**11 * 10**9}
 
 
 async def test_what_is_not_stored_keeps_the_number_that_was_told(
@@ -64,18 +64,18 @@ async def test_what_is_not_stored_keeps_the_number_that_was_told(
 ) -> None:
     await said(admin, 7)
     before = {0: LogState(0, 1, 6), 1: LogState(1, 1, 0)}
-    await store.put_log_states([*before.values()])
-    assert not await renumber(store, admin, lambda: EARLY_MS)
-    assert await store.log_states() == before
+    await store.cluster.put_log_states([*before.values()])
+    assert not await renumber(store.cluster, admin, lambda: EARLY_MS)
+    assert await store.cluster.log_states() == before
 
 
 async def test_what_the_coordinator_has_to_make_is_left_to_it(
     store: MongoStore, admin: KafkaLogAdmin
 ) -> None:
-    assert not await renumber(store, admin, lambda: EARLY_MS), "nothing is there"
-    await store.put_log_states([LogState(0, 1, 0), LogState(1, 1, 0)])
-    assert not await renumber(store, admin, lambda: EARLY_MS), "the folder of the log was removed"
+    assert not await renumber(store.cluster, admin, lambda: EARLY_MS), "nothing is there"
+    await store.cluster.put_log_states([LogState(0, 1, 0), LogState(1, 1, 0)])
+    assert not await renumber(store.cluster, admin, lambda: EARLY_MS), "the folder of the log was removed"
     await said(admin, 1)
-    await store.put_phase("recreating")
-    assert not await renumber(store, admin, lambda: EARLY_MS)
-    assert (await store.log_states())[0] == LogState(0, 1, 0)
+    await store.cluster.put_phase("recreating")
+    assert not await renumber(store.cluster, admin, lambda: EARLY_MS)
+    assert (await store.cluster.log_states())[0] == LogState(0, 1, 0)

@@ -59,9 +59,9 @@ class World:
             secrets.token_hex(6).upper(),
             f"token-{secrets.token_hex(6)}",
         )
-        await self.store.add_user(User(user, user, "", "", 0))
-        await self.store.add_device(Device(user, device, "phone", 0))
-        assert await self.store.set_push_token(user, device, "fcm", token)
+        await self.store.accounts.add_user(User(user, user, "", "", 0))
+        await self.store.accounts.add_device(Device(user, device, "phone", 0))
+        assert await self.store.accounts.set_push_token(user, device, "fcm", token)
         return user, device, token
 
     async def wake(self, user: str, device: str, shard: int = 0) -> None:
@@ -196,7 +196,7 @@ async def test_a_dead_token_is_dropped_and_only_that_one(world: World) -> None:
     await world.behave("unregistered")
     await world.wake(user, device)
     await caught_up(world)
-    [known] = (await world.store.devices_of([user]))[user]
+    [known] = (await world.store.accounts.devices_of([user]))[user]
     assert known.push_token is None
     assert await world.cache.claim_wakeup(device, 60, 1)  # nothing is pending
 

@@ -218,7 +218,7 @@ async def test_a_commit_that_a_renewal_overtakes_says_nothing_of_the_new_log(
     await renewed_and_used(world)
     go_on.set()
     await asyncio.sleep(INSIDE_S)
-    states = await world.store.log_states()
+    states = await world.store.cluster.log_states()
     assert {state.base for state in states.values()} == set(world.log.topics.bases)
     assert all(state.stored <= 3 for state in states.values()), states
 

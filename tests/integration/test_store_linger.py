@@ -54,7 +54,7 @@ class World:
             self.writer.entries.add(entry, Ticket(self.offsets, number))
 
     async def documents(self) -> int:
-        return len(await self.store._mailbox.many({"u": "bob", "s": {"$gt": -1}}))
+        return len(await self.store.mailboxes._mailbox.many({"u": "bob", "s": {"$gt": -1}}))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def test_neighbours_that_were_collected_are_one_document(world: World) -> 
         while world.offsets.stored < 4:
             await asyncio.sleep(0.01)
     assert await world.documents() == 1
-    assert [each.seq for each in await world.store.range("bob", -1, 10, 10)] == [0, 1, 2, 3]
+    assert [each.seq for each in await world.store.mailboxes.range("bob", -1, 10, 10)] == [0, 1, 2, 3]
 
 
 async def test_a_read_mark_is_answered_when_its_receipt_is_in_the_log_too(
@@ -100,7 +100,7 @@ async def test_a_read_mark_is_answered_when_its_receipt_is_in_the_log_too(
     world.writer.conversations.put(Conversation("bob", "alice", "alice", my_read_seq=7), None, "token")
     world.writer.receipts.add(ReceiptRecord("alice", "", "bob", "bob", 7, 7, 0), None, "token")
     async with asyncio.timeout(10):
-        while not await store.conversations("bob"):
+        while not await store.conversations.of_user("bob"):
             await asyncio.sleep(0.01)
     assert not world.answered, "the row is stored, and the peer would never hear of it"
     log.resume()

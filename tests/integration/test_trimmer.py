@@ -32,7 +32,7 @@ def broker(servers: Servers, tmp_path: Path) -> Iterator[Server]:
 async def store(mongo_url: str, database: str, keyring: KeyRing) -> AsyncIterator[MongoStore]:
     store = MongoStore(mongo_url, database, "motor", keyring)
     await store.prepare()
-    await store.put_log_states([LogState(shard, BASE, 0) for shard in (0, 1)])
+    await store.cluster.put_log_states([LogState(shard, BASE, 0) for shard in (0, 1)])
     yield store
     await store.close()
 
@@ -54,7 +54,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def trimmer(store: MongoStore, admin: KafkaLogAdmin, clock: Clock) -> Trimmer:
-    return Trimmer(store, admin, KEEP_BYTES, KEEP_S, clock)
+    return Trimmer(store.cluster, admin, KEEP_BYTES, KEEP_S, clock)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def write(writer: KafkaLogWriter, count: int, topic: str = MAILBOX, shard:
 async def test_small_and_young_nothing_goes(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
-    await store.raise_stored(BASE, {0: await write(writer, 100)})
+    await store.cluster.raise_stored(BASE, {0: await write(writer, 100)})
     for _ in range(5):
         await trimmer.look()
         clock.now += 20
@@ -94,7 +94,7 @@ async def test_what_is_not_stored_stays_however_much_it_is(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
     assert await write(writer, 3000) == 3000
-    await store.raise_stored(BASE, {0: 40})
+    await store.cluster.raise_stored(BASE, {0: 40})
     await trimmer.look()
     for _ in range(4):
         clock.now += KEEP_S
@@ -106,7 +106,9 @@ async def test_over_the_size_the_oldest_go_and_no_more_than_needed(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
     for _ in range(30):
-        await store.raise_stored(BASE, {0: await write(writer, 100), 1: await write(writer, 100, shard=1)})
+        await store.cluster.raise_stored(
+            BASE, {0: await write(writer, 100), 1: await write(writer, 100, shard=1)}
+        )
         await trimmer.look()
         clock.now += 20
     starts = await admin.starts(MAILBOX)
@@ -119,7 +121,7 @@ async def test_over_the_size_the_oldest_go_and_no_more_than_needed(
 async def test_what_was_stored_only_now_stays_for_whoever_begins_to_read_there(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
-    await store.raise_stored(BASE, {0: await write(writer, 2000)})
+    await store.cluster.raise_stored(BASE, {0: await write(writer, 2000)})
     await trimmer.look()
     clock.now += 5
     await trimmer.look()
@@ -132,10 +134,10 @@ async def test_what_was_stored_only_now_stays_for_whoever_begins_to_read_there(
 async def test_stored_records_go_with_age(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
-    await store.raise_stored(BASE, {0: await write(writer, 50)})
+    await store.cluster.raise_stored(BASE, {0: await write(writer, 50)})
     await trimmer.look()
     clock.now += KEEP_S - 1
-    await store.raise_stored(BASE, {0: await write(writer, 50)})
+    await store.cluster.raise_stored(BASE, {0: await write(writer, 50)})
     await trimmer.look()
     assert (await admin.starts(MAILBOX))[0] == 0
     clock.now += 1
@@ -165,13 +167,13 @@ async def test_wake_ups_stay_until_a_pusher_has_committed_them(
 async def test_what_was_noted_of_a_log_that_was_lost_says_nothing_about_the_next(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
-    await store.raise_stored(BASE, {0: await write(writer, 100)})
+    await store.cluster.raise_stored(BASE, {0: await write(writer, 100)})
     await trimmer.look()
     await writer.pause()
     await admin.delete(MAILBOX)
     await admin.create(MAILBOX, 2)
     writer.resume()
-    await store.put_log_states([LogState(shard, BASE + 2**32, 0) for shard in (0, 1)])
+    await store.cluster.put_log_states([LogState(shard, BASE + 2**32, 0) for shard in (0, 1)])
     await write(writer, 100)
     clock.now += KEEP_S
     await trimmer.look()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.sending.admission import REASONS, Admission, Bounds, Refused
+from api.sending.admission import REASONS, Admission, Bounds, Rejection
 from api.sending.backlog import Backlog
 from api.sending.flow import Flow
 
@@ -144,7 +144,7 @@ class Line:
         self.end = self.handled = 0
         self.waits: list[float] = []
         self.deliveries: list[float] = []
-        self.refusals: list[Refused] = []
+        self.refusals: list[Rejection] = []
         self.most = 0
         self._random = Random(7)
         self._credit = [0.0, 0.0]
@@ -187,7 +187,7 @@ class Line:
         if round(self.now_s / STEP_S) % 10 == 0:
             self.admission.look(self.now_s, 0.0)
             report = Backlog(self.handled, 0, 0, 0, 0.0)
-            self.admission.behind.heard("host-0", 1, {0: report}, {0: self.end}, self.now_s)
+            self.admission.backlogs.heard("host-0", 1, {0: report}, {0: self.end}, self.now_s)
 
 
 def p99(values: list[float]) -> float:
@@ -252,7 +252,7 @@ def test_while_many_are_refused_those_who_are_let_in_wait_less(accepts: float, h
 
 
 def heard(admission: Admission, shard: int, backlog: Backlog, now_s: float, end: int = 0) -> None:
-    admission.behind.heard("host-0", 4, {shard: backlog}, {shard: end}, now_s)
+    admission.backlogs.heard("host-0", 4, {shard: backlog}, {shard: end}, now_s)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_who_is_away_is_loaded_and_nobody_is_refused() -> None:
             n: Backlog(following, waiting, 0, 0, 0.1) for n, (following, waiting) in enumerate(shards)
         }
         ends = {n: backlog.following for n, backlog in backlogs.items()}
-        admission.behind.heard("host-0", 8, backlogs, ends, now_s)
+        admission.backlogs.heard("host-0", 8, backlogs, ends, now_s)
         for _ in range(800):
             assert admission.refusal(f"d{sent % 100}", 600, sent % 8, now_s + 0.05, 0.5) is None
             admission.entered(f"d{sent % 100}", 600, sent % 8)
@@ -303,7 +303,7 @@ def test_a_host_that_says_nothing_holds_nothing_up() -> None:
     admission = Admission()
     heard(admission, 2, Backlog(0, 4_000, 9_000, 0, 40.0), 10.0)
     assert admission.refusal("d", 600, 2, 12.1, 0.5) is None
-    assert admission.behind.wait_s(2, 12.1) == 0.0
+    assert admission.backlogs.wait_s(2, 12.1) == 0.0
 
 
 def test_numbers_of_another_log_say_nothing() -> None:
@@ -451,7 +451,7 @@ class Pipeline:
         self.now_s += count / 100
         self.admission.look(self.now_s, 0.0)
 
-    def _refused(self, device: str, number: int, refused: Refused) -> None:
+    def _refused(self, device: str, number: int, refused: Rejection) -> None:
         assert refused.reason in REASONS
         first, _ = self._again.get(device, (number, 0.0))
         self._again[device] = min(first, number), self.now_s + refused.wait_s

@@ -13,6 +13,7 @@ class Store:
     def __init__(self) -> None:
         self.answers = asyncio.Event()
         self.answers.set()
+        self.accounts = self
 
     async def user_by_name(self, username: str) -> User | None:
         await self.answers.wait()

@@ -24,7 +24,7 @@ def test_before_is_after_and_acknowledged_and_missing() -> None:
 
     async def report(stored: set[int], cursor: int) -> dict[str, Any]:
         store.documents["me"] = {seq: each for seq, each in world.documents.items() if seq in stored}
-        await store.put_cursors([Cursor("me", "P", cursor)])
+        await store.mailboxes.put_cursors([Cursor("me", "P", cursor)])
         return await handover.report(cast("Any", store))
 
     all_of_them = set(world.documents)

@@ -12,7 +12,7 @@ from cluster.log.lifecycle import LogLifecycle
 from cluster.log.numbers import BASE_STEP, FIRST_BASE
 from cluster.log.topics import LogMismatch, LogTopics
 from roost.errors import Unavailable
-from storage.records import Dead, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, LogState, ShardMap, StoredRoster
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000
@@ -92,7 +92,7 @@ class World:
     async def put_roster(self, roster: StoredRoster) -> None:
         raise NotImplementedError
 
-    async def bury(self, dead: Sequence[Dead]) -> None:
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         raise NotImplementedError
 
     # LogAdmin

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from api.mailbox.progress import has_been_delivered
+from api.mailbox.progress import find_message, has_been_delivered
 from sim.deterministic.stores import Store
 from sim.deterministic.turns import finish
 from storage.records import Block, Cursor, MailboxDocument, MessageRecord, encode_record
@@ -19,11 +19,12 @@ def known(
 ) -> bool:
     store = Store()
     if stored:
-        finish(store.insert([DOCUMENT]))
-    finish(store.put_cursors([Cursor("bob", device, seq) for device, seq in cursors]))
+        finish(store.mailboxes.insert([DOCUMENT]))
+    finish(store.mailboxes.put_cursors([Cursor("bob", device, seq) for device, seq in cursors]))
     if block is not None:
-        finish(store.set_block(block))
-    return finish(has_been_delivered(cast("Any", store), sender, "bob", ID))
+        finish(store.accounts.set_block(block))
+    message = finish(find_message(cast("Any", store), sender, "bob", ID))
+    return message is not None and finish(has_been_delivered(cast("Any", store), message))
 
 
 def test_a_device_that_it_was_encrypted_for_has_it() -> None:

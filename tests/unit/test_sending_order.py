@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from api.identity.directory import Person
 from api.identity.tokens import Principal
-from api.sending.accept import Sender
+from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission, Bounds
-from api.sending.send_request import Outcome, Outgoing
+from api.sending.answers import Answers
+from api.sending.gate import Gate
+from api.sending.send_request import Outcome, SendRequest
+from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
 from roost import wire
 from roost.errors import Unavailable
@@ -69,9 +72,13 @@ class World:
 
     def __init__(self, bounds: Bounds) -> None:
         self.log = Log()
-        parts: Any = (object(), Cache(), Sequencer(self.log, None), Directory())  # type: ignore[arg-type]
-        parts[2].adopt([1])
-        self.sender = Sender(*parts, lambda: NOW, Admission(bounds))
+        store: Any = object()
+        cache: Any = Cache()
+        directory: Any = Directory()
+        sequencer = Sequencer(self.log, store)  # type: ignore[arg-type]
+        sequencer.adopt([1])
+        acceptance = Acceptance(store, Answers(cache), sequencer, directory, lambda: NOW)
+        self.sender = Sender(Gate(Admission(bounds), sequencer, directory), acceptance)
         self.sent: dict[str, list[str]] = {device: [] for device in DEVICES}
         self.answers: dict[str, list[tuple[str, Outcome]]] = {device: [] for device in DEVICES}
         self._made = 0
@@ -96,7 +103,7 @@ class World:
         frame = wire.Send(message_id, "bob", NOW, "sealed.v1", {"PHONE00001": b"sealed"})
         principal = Principal(f"u-{device}", device, device, "family", NOW * 2, frozenset())
         self.sender.submit(
-            Outgoing(principal, frame, lambda outcome: self.answers[device].append((message_id, outcome)))
+            SendRequest(principal, frame, lambda outcome: self.answers[device].append((message_id, outcome)))
         )
 
     async def end(self) -> None:

@@ -33,6 +33,7 @@ class Log:
 
 class Store:
     def __init__(self) -> None:
+        self.mailboxes = self.cluster = self
         self.bases = [OLD] * SHARDS
         self.states: dict[int, LogState] = {}
         self.entries: set[int] = set()

@@ -31,6 +31,7 @@ class Away:
         self.failure: Exception | None = None
         self.may_end = asyncio.Event()
         self.may_end.set()
+        self.accounts = self.mailboxes = self.conversations = self.cluster = self
 
     def __getattr__(self, name: str) -> Any:
         async def call(*arguments: Any) -> Any:

@@ -34,14 +34,14 @@ class Handover:
         users = list(self._entries)
         for start in range(0, len(users), _AT_ONCE):
             some = users[start : start + _AT_ONCE]
-            cursors = await store.cursors_of(some)
-            devices = await store.devices_of(some)
+            cursors = await store.mailboxes.cursors_of(some)
+            devices = await store.accounts.devices_of(some)
             for user in some:
                 entries = self._entries[user]
                 upto = min(
                     (cursors[user].get(each.device, each.from_seq) for each in devices[user]), default=0
                 )
-                found = await store.range(user, entries[0] - 1, entries[-1], len(entries) + 1)
+                found = await store.mailboxes.range(user, entries[0] - 1, entries[-1], len(entries) + 1)
                 stored = {document.seq for document in found}
                 waiting = [seq for seq in entries if seq > upto]
                 counts["before"] += len(entries)

@@ -40,7 +40,7 @@ class Activation:
     async def account(self, user: str) -> tuple[User | None, tuple[Device, ...]]:
         """Return the user's account, None if there is none, and devices as they are in the store."""
         accounts, devices = await self._gather(
-            self._store.users_by_id([user]), self._store.devices_of([user])
+            self._store.accounts.users_by_id([user]), self._store.accounts.devices_of([user])
         )
         return accounts.get(user), tuple(devices.get(user, ()))
 
@@ -61,11 +61,11 @@ class Activation:
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         users = list(floors)
         accounts, devices, (cursors, tails), blocks, rows = await self._gather(
-            self._store.users_by_id(users),
-            self._store.devices_of(users),
+            self._store.accounts.users_by_id(users),
+            self._store.accounts.devices_of(users),
             self._cursors_and_tails(floors),
-            self._store.blocks_of(users),
-            self._store.conversations_of(users),
+            self._store.accounts.blocks_of(users),
+            self._store.conversations.of_users(users),
         )
         loaded: dict[str, ev.Loaded] = {}
         for user in users:
@@ -87,10 +87,10 @@ class Activation:
     async def _cursors_and_tails(
         self, floors: dict[str, int]
     ) -> tuple[dict[str, dict[str, int]], dict[str, list[MailboxDocument]]]:
-        cursors = await self._store.cursors_of(list(floors))
+        cursors = await self._store.mailboxes.cursors_of(list(floors))
         tails = await self._gather(
             *(
-                self._store.tail(user, tail_after(cursors.get(user, {}), floor), floor, RECENT)
+                self._store.mailboxes.tail(user, tail_after(cursors.get(user, {}), floor), floor, RECENT)
                 for user, floor in floors.items()
             )
         )
@@ -111,17 +111,17 @@ class Activation:
             if isinstance(one, ev.RepeatUnknown):
                 repeats.append((one.device, one.cause, await self._repeated_upto(user, one)))
             elif isinstance(one, ev.CursorUnknown):
-                cursors.append((one.seq, await self._store.exists(user, one.seq)))
+                cursors.append((one.seq, await self._store.mailboxes.exists(user, one.seq)))
             elif isinstance(one, ev.SendersUnknown):
-                stored = await self._store.range(user, one.after, one.upto, _MOST)
+                stored = await self._store.mailboxes.range(user, one.after, one.upto, _MOST)
                 items.append((one.after, one.upto, tuple(item_of(document) for document in stored)))
         return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
 
     async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
-        found = await self._store.find_causes(user, [unknown.cause], unknown.below)
+        found = await self._store.mailboxes.find_causes(user, [unknown.cause], unknown.below)
         if (unknown.device, unknown.cause) not in found:
             return 0
-        return (await self._store.history(user, unknown.sender, unknown.below, 1))[0].seq
+        return (await self._store.mailboxes.history(user, unknown.sender, unknown.below, 1))[0].seq
 
     # --- pages ------------------------------------------------------------------------------------
 
@@ -132,8 +132,8 @@ class Activation:
             The entries, how far they reach, and whether some of that range are gone.
         """
         documents, rows = await self._gather(
-            self._store.range(user, after, upto, limit),
-            self._store.receipts_after(user, after, upto),
+            self._store.mailboxes.range(user, after, upto, limit),
+            self._store.conversations.receipts_after(user, after, upto),
         )
         through = documents[-1].seq if len(documents) >= limit else upto
         items = [item_of(document) for document in documents]

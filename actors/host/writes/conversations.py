@@ -76,7 +76,7 @@ class ConversationQueue(WriteQueue):
             await self._write_floors()
         if not self._in_flight:  # else the last write failed: the same rows again
             self._in_flight, self._rows = self._rows, {}
-        await self._store.put_conversations([waiting.row for waiting in self._in_flight.values()])
+        await self._store.conversations.put([waiting.row for waiting in self._in_flight.values()])
         written, self._in_flight = self._in_flight, {}
         self._finished([ticket for waiting in written.values() for ticket in waiting.tickets])
         self._answers.durable(token for waiting in written.values() for token in waiting.tokens)
@@ -85,7 +85,7 @@ class ConversationQueue(WriteQueue):
 
     async def _write_floors(self) -> None:
         written = {key: structs.replace(waiting) for key, waiting in self._floors.items()}
-        await self._store.raise_floors({key: waiting.seq for key, waiting in written.items()})
+        await self._store.accounts.raise_floors({key: waiting.seq for key, waiting in written.items()})
         for key, waiting in written.items():
             if self._floors[key].seq == waiting.seq:
                 del self._floors[key]

@@ -11,7 +11,7 @@ from actors.host.writes.writer import Stores
 from actors.rpc import messages as msg
 from roost.clock import Clock
 from roost.tasks import insist
-from storage.records import Dead
+from storage.records import DeadLetter
 from storage.topics import MAILBOX, MAILBOX_DEAD
 from telemetry import metrics
 
@@ -29,15 +29,15 @@ class DeadLetters:
         """Keep the record at this offset, and count it as stored when that is done."""
         log.error("poison_record", shard=shard.number, offset=offset, reason=reason)
         metrics.POISON_RECORDS.inc()
-        letter = Dead(MAILBOX, shard.number, offset, reason, value, self._clock())
+        letter = DeadLetter(MAILBOX, shard.number, offset, reason, value, self._clock())
         self._runtime.spawn(self._keep(letter, Ticket(shard.offsets, offset)))
 
-    async def _keep(self, letter: Dead, ticket: Ticket) -> None:
-        for call in (partial(self._store.bury, [letter]), partial(self._append, letter)):
+    async def _keep(self, letter: DeadLetter, ticket: Ticket) -> None:
+        for call in (partial(self._store.cluster.keep_dead_letters, [letter]), partial(self._append, letter)):
             await insist(call, "dead_letter_postponed", sleep=self._runtime.sleep)
         self._finished([ticket])
 
-    async def _append(self, letter: Dead) -> None:
+    async def _append(self, letter: DeadLetter) -> None:
         [result] = await self._log.append(MAILBOX_DEAD, [(0, msg.encode(letter))])
         if isinstance(result, Exception):
             raise result

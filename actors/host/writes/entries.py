@@ -47,7 +47,7 @@ class EntryQueue(WriteQueue):
         while left > 0:
             batch = self._first(left)
             with metrics.STORE_WRITE_SECONDS.time():
-                await self._store.insert([document for document, _ in batch])
+                await self._store.mailboxes.insert([document for document, _ in batch])
             metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))
             if traces.tracer is not None:
                 for each, _ in batch:

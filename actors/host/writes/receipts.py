@@ -75,7 +75,8 @@ class CursorQueue(WriteQueue):
             return
         self._in_flight = marks
         try:
-            await self._store.put_cursors([Cursor(u, d, mark.seq) for (u, d), mark in marks.items()])
+            cursors = [Cursor(user, device, mark.seq) for (user, device), mark in marks.items()]
+            await self._store.mailboxes.put_cursors(cursors)
         except Exception:
             self.add(marks)
             raise

@@ -53,7 +53,7 @@ class UserStateQueue(WriteQueue):
         """Write all."""
         while self._blocks:
             effect = self._blocks[0]
-            await self._store.set_block(effect.block)
+            await self._store.accounts.set_block(effect.block)
             self._blocks.pop(0)
             self._answers.durable([effect.token])
         came, self._came = self._came, set()
@@ -68,4 +68,4 @@ class UserStateQueue(WriteQueue):
             # Redis holds nothing that is not elsewhere: a pending wake-up ends with its TTL.
             log.warning("cache_write_dropped", reason=exc.detail)
         if seen := {user: at_ms for user, (online, at_ms) in presence.items() if not online}:
-            await self._store.touch_users(seen)
+            await self._store.accounts.touch_users(seen)

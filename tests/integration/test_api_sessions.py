@@ -108,11 +108,11 @@ async def test_log_in_of_a_known_device_ends_its_earlier_session_only(world: Wor
 async def test_a_gateway_that_hears_nothing_reads_what_ended(world: World) -> None:
     alice = await world.person(keys=False)
     await alice.call("GET", "/v1/me", expect=200, gateway=1)
-    store = world.gateways[0].deps.store
-    (family,) = await store.end_sessions(
-        alice.tokens["user_id"], alice.device, world.gateways[0].deps.clock()
+    store = world.gateways[0].collaborators.store
+    (family,) = await store.sessions.end(
+        alice.tokens["user_id"], alice.device, world.gateways[0].collaborators.clock()
     )
-    revocations = world.gateways[1].deps.revocations
+    revocations = world.gateways[1].collaborators.revocations
     assert not revocations.ended(family)
     await revocations.reload()
     assert (await alice.call("GET", "/v1/me", gateway=1))[0] == 401

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from api.identity.tokens import Principal
-from api.stream import session as rules
-from api.stream.session import Session
-from api.stream.socket import merged
+from api.stream import actions as do
+from api.stream.frames import merged
+from api.stream.session import StreamSession
 from roost import wire
 from roost.errors import RoostError
 
@@ -23,7 +23,7 @@ ID = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
 
 def verify(token: str) -> Principal:
     if token == "revoked":
-        raise RoostError("revoked", "The session was ended.")
+        raise RoostError("revoked", "The session has ended.")
     if token not in TOKENS:
         raise RoostError("unauthenticated", "not valid")
     return TOKENS[token]
@@ -39,9 +39,9 @@ class Waits:
         return self.by_name.get(name, 0.0)
 
 
-def make(codec: str = wire.MSGPACK, by_header: Principal | None = None) -> tuple[Session, Waits]:
+def make(codec: str = wire.MSGPACK, by_header: Principal | None = None) -> tuple[StreamSession, Waits]:
     waits = Waits()
-    session = Session(wire.CODECS[codec], verify, waits, now_ms=NOW, spread_ms=7, by_header=by_header)
+    session = StreamSession(wire.CODECS[codec], verify, waits, now_ms=NOW, spread_ms=7, by_header=by_header)
     return session, waits
 
 
@@ -49,7 +49,7 @@ def pack(frame: wire.ClientFrame) -> bytes:
     return wire.CODECS[wire.MSGPACK].encode(frame)
 
 
-def live(cursor: int | None = None, stored: int = 40) -> tuple[Session, Waits]:
+def live(cursor: int | None = None, stored: int = 40) -> tuple[StreamSession, Waits]:
     session, waits = make()
     session.receive(pack(wire.Hello("good", cursor)), NOW)
     session.attached(stored, NOW)
@@ -60,18 +60,18 @@ def raw(seq: int) -> msgspec.Raw:
     return msgspec.Raw(msgspec.msgpack.encode({"type": "message", "seq": seq}))
 
 
-def closes(actions: list[rules.Action]) -> tuple[str, int]:
+def closes(actions: list[do.Action]) -> tuple[str, int]:
     """Return the words of the bye and the close code; nothing may come after them."""
     bye, shut = actions[-2:]
-    assert isinstance(bye, rules.Emit)
+    assert isinstance(bye, do.Emit)
     assert isinstance(bye.frame, wire.Bye)
-    assert isinstance(shut, rules.Shut)
+    assert isinstance(shut, do.Shut)
     return bye.frame.code, shut.code
 
 
-def problem(actions: list[rules.Action]) -> tuple[str, str]:
+def problem(actions: list[do.Action]) -> tuple[str, str]:
     (emit,) = actions
-    assert isinstance(emit, rules.Emit)
+    assert isinstance(emit, do.Emit)
     assert isinstance(emit.frame, wire.Problem)
     return emit.frame.frame, emit.frame.code
 
@@ -79,15 +79,15 @@ def problem(actions: list[rules.Action]) -> tuple[str, str]:
 def test_hello_attaches_at_the_cursor() -> None:
     session, _ = make()
     assert session.receive(pack(wire.Hello("good", 17, background=True)), NOW) == [
-        rules.Open(ALICE, 17, background=True)
+        do.Open(ALICE, 17, background=True)
     ]
-    assert session.attached(3, NOW + 5) == [rules.Emit(wire.Ready("ALICEPHONE", 17, NOW + 5))]
+    assert session.attached(3, NOW + 5) == [do.Emit(wire.Ready("ALICEPHONE", 17, NOW + 5))]
 
 
 def test_hello_without_cursor_begins_where_the_device_is() -> None:
     session, _ = make()
-    assert session.receive(pack(wire.Hello("good")), NOW) == [rules.Open(ALICE, None, background=False)]
-    assert session.attached(40, NOW) == [rules.Emit(wire.Ready("ALICEPHONE", 40, NOW))]
+    assert session.receive(pack(wire.Hello("good")), NOW) == [do.Open(ALICE, None, background=False)]
+    assert session.attached(40, NOW) == [do.Emit(wire.Ready("ALICEPHONE", 40, NOW))]
     assert session.top == 40
 
 
@@ -118,7 +118,7 @@ def test_first_frame(data: bytes, word: str, code: int) -> None:
     session, _ = make()
     actions = session.receive(data, NOW)
     if word == "opens":
-        assert isinstance(actions[0], rules.Open)
+        assert isinstance(actions[0], do.Open)
     else:
         assert closes(actions) == (word, code)
         assert session.receive(pack(wire.Hello("good")), NOW) == []
@@ -143,18 +143,18 @@ def test_no_hello_in_time() -> None:
 def test_header_stands_for_the_hello() -> None:
     session, _ = make(by_header=ALICE)
     assert session.tick(NOW + 1_999) == []
-    assert session.tick(NOW + 2_000) == [rules.Open(ALICE, None, background=False)]
+    assert session.tick(NOW + 2_000) == [do.Open(ALICE, None, background=False)]
 
 
 def test_header_and_hello() -> None:
     session, _ = make(by_header=ALICE)
-    assert session.receive(pack(wire.Hello(None, 9)), NOW) == [rules.Open(ALICE, 9, background=False)]
+    assert session.receive(pack(wire.Hello(None, 9)), NOW) == [do.Open(ALICE, 9, background=False)]
 
 
 def test_header_and_another_frame() -> None:
     session, _ = make(by_header=ALICE)
     actions = session.receive(pack(wire.Ping()), NOW)
-    assert actions == [rules.Open(ALICE, None, background=False), rules.Emit(wire.Pong(NOW))]
+    assert actions == [do.Open(ALICE, None, background=False), do.Emit(wire.Pong(NOW))]
 
 
 def test_second_hello() -> None:
@@ -165,11 +165,11 @@ def test_second_hello() -> None:
 def test_send_and_its_answers() -> None:
     session, _ = live()
     frame = wire.Send(ID, "bob", NOW, "sealed.v1", {"BOBSPHONE1": b"x"})
-    assert session.receive(pack(frame), NOW) == [rules.Submit(frame)]
-    assert session.answered(ID, 5, NOW) == [rules.Emit(wire.Accepted(ID, 5, NOW))]
+    assert session.receive(pack(frame), NOW) == [do.Submit(frame)]
+    assert session.answered(ID, 5, NOW) == [do.Emit(wire.Accepted(ID, 5, NOW))]
     error = RoostError("device_mismatch", "d", missing=["A"], extra=["B"])
     refusal = wire.Rejected(ID, "device_mismatch", "d", None, ["A"], ["B"])
-    assert session.refused(ID, error) == [rules.Emit(refusal)]
+    assert session.refused(ID, error) == [do.Emit(refusal)]
 
 
 def test_send_over_the_limit() -> None:
@@ -177,7 +177,7 @@ def test_send_over_the_limit() -> None:
     waits.by_name["sends"] = 1.5
     frame = wire.Send(ID, "bob", NOW, "sealed.v1", {})
     (emit,) = session.receive(pack(frame), NOW)
-    assert emit == rules.Emit(wire.Rejected(ID, "rate_limited", "Too many messages from this device.", 1.5))
+    assert emit == do.Emit(wire.Rejected(ID, "rate_limited", "Too many messages from this device.", 1.5))
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_other_limits(limiter: str, frame: wire.ClientFrame, word: tuple[str, st
 
 def test_acks() -> None:
     session, _ = live(cursor=10)
-    assert session.deliver([raw(11), raw(15)], 15) == [rules.Emit(wire.Entries([raw(11), raw(15)]))]
+    assert session.deliver([raw(11), raw(15)], 15) == [do.Emit(wire.Entries([raw(11), raw(15)]))]
     assert problem(session.receive(pack(wire.Ack(16)), NOW)) == ("ack", "cursor_invalid")
     assert problem(session.receive(pack(wire.Ack(-1)), NOW)) == ("ack", "cursor_invalid")
-    assert session.receive(pack(wire.Ack(15)), NOW) == [rules.Acknowledge(15)]
+    assert session.receive(pack(wire.Ack(15)), NOW) == [do.Acknowledge(15)]
     assert session.receive(pack(wire.Ack(11)), NOW) == []
     assert session.acked == 15
 
@@ -210,8 +210,8 @@ def test_nothing_comes_before_ready() -> None:
     assert session.deliver([raw(11)], 11) == []
     assert session.drained(11) == []
     assert session.missed() == []
-    assert session.attached(10, NOW) == [rules.Emit(wire.Ready(session.principal.device, 10, NOW))]
-    assert session.deliver([raw(11)], 11) == [rules.Emit(wire.Entries([raw(11)]))]
+    assert session.attached(10, NOW) == [do.Emit(wire.Ready(session.principal.device, 10, NOW))]
+    assert session.deliver([raw(11)], 11) == [do.Emit(wire.Entries([raw(11)]))]
 
 
 def test_resume_repeats_nothing() -> None:
@@ -219,18 +219,18 @@ def test_resume_repeats_nothing() -> None:
     session.deliver([raw(11)], 11)
     assert session.attached(3, NOW) == []
     assert session.deliver([raw(11)], 11) == []
-    assert session.deliver([raw(12)], 12) == [rules.Emit(wire.Entries([raw(12)]))]
-    assert session.drained(12) == [rules.Emit(wire.Drained(12))]
+    assert session.deliver([raw(12)], 12) == [do.Emit(wire.Entries([raw(12)]))]
+    assert session.drained(12) == [do.Emit(wire.Drained(12))]
     assert session.drained(12) == []
 
 
 def test_read_typing_subscribe_ping() -> None:
     session, _ = live()
-    assert session.receive(pack(wire.Read("bob", 4)), NOW) == [rules.MarkRead("bob", 4)]
+    assert session.receive(pack(wire.Read("bob", 4)), NOW) == [do.MarkRead("bob", 4)]
     assert problem(session.receive(pack(wire.Read("bob", -4)), NOW)) == ("read", "cursor_invalid")
-    assert session.receive(pack(wire.Typing("bob", "paused")), NOW) == [rules.Type("bob", "paused")]
-    assert session.receive(pack(wire.Ping()), NOW + 1) == [rules.Emit(wire.Pong(NOW + 1))]
-    assert session.receive(pack(wire.Subscribe(["bob"] * 1_000)), NOW) == [rules.Follow(["bob"] * 1_000)]
+    assert session.receive(pack(wire.Typing("bob", "paused")), NOW) == [do.Type("bob", "paused")]
+    assert session.receive(pack(wire.Ping()), NOW + 1) == [do.Emit(wire.Pong(NOW + 1))]
+    assert session.receive(pack(wire.Subscribe(["bob"] * 1_000)), NOW) == [do.Follow(["bob"] * 1_000)]
 
 
 def test_ten_thousand_subscriptions() -> None:
@@ -242,7 +242,7 @@ def test_ten_thousand_subscriptions() -> None:
 def test_token_runs_out() -> None:
     session, _ = live()
     assert session.tick(NOW + 539_999) == []
-    assert session.tick(NOW + 540_000) == [rules.Emit(wire.TokenExpiring(60))]
+    assert session.tick(NOW + 540_000) == [do.Emit(wire.TokenExpiring(60))]
     assert session.tick(NOW + 541_000) == []
     assert closes(session.tick(NOW + 600_000)) == ("unauthenticated", 4600)
 
@@ -250,9 +250,9 @@ def test_token_runs_out() -> None:
 def test_fresh_token() -> None:
     session, _ = live()
     session.tick(NOW + 540_000)
-    assert session.receive(pack(wire.Auth("fresh")), NOW) == [rules.Renew(TOKENS["fresh"])]
+    assert session.receive(pack(wire.Auth("fresh")), NOW) == [do.Renew(TOKENS["fresh"])]
     assert session.tick(NOW + 600_000) == []
-    assert session.tick(NOW + 1_140_000) == [rules.Emit(wire.TokenExpiring(60))]
+    assert session.tick(NOW + 1_140_000) == [do.Emit(wire.TokenExpiring(60))]
 
 
 @pytest.mark.parametrize("token", ["bob", "tablet"])
@@ -283,7 +283,7 @@ def test_ends(word: str, code: int, pause: int) -> None:
     session, _ = live()
     actions = session.end(word, "why")
     assert closes(actions) == (word, code)
-    assert rules.Emit(wire.Bye(word, pause)) in actions
+    assert do.Emit(wire.Bye(word, pause)) in actions
 
 
 def test_nothing_after_the_end() -> None:
@@ -305,10 +305,10 @@ def test_nothing_after_the_end() -> None:
 
 def test_host_events() -> None:
     session, _ = live()
-    assert session.missed() == [rules.Emit(wire.Missed())]
-    assert session.typing("bob", "typing") == [rules.Emit(wire.Typing("bob", "typing"))]
+    assert session.missed() == [do.Emit(wire.Missed())]
+    assert session.typing("bob", "typing") == [do.Emit(wire.Typing("bob", "typing"))]
     shown = session.presence("bob", online=False, last_seen_ms=3)
-    assert shown == [rules.Emit(wire.Presence("bob", "offline", 3))]
+    assert shown == [do.Emit(wire.Presence("bob", "offline", 3))]
     assert problem(session.failed("read", RoostError("unknown_user", "d"))) == ("read", "unknown_user")
 
 

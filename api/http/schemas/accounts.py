@@ -1,0 +1,103 @@
+"""Bodies of the calls about accounts, sessions and profiles."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, StringConstraints
+
+from api.http.schemas.base import EXAMPLE_DEVICE, EXAMPLE_PASSWORD, EXAMPLE_USER, Millis, Password, model
+
+
+class NewAccount(BaseModel):
+    """A new account."""
+
+    model_config = model(username="alice", password=EXAMPLE_PASSWORD, display_name="Alice")
+    username: Annotated[str, StringConstraints(max_length=64)]
+    password: Password
+    display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
+    phone: Annotated[str, StringConstraints(max_length=32)] | None = None
+    email: Annotated[str, StringConstraints(max_length=254)] | None = None
+
+
+class Account(BaseModel):
+    """An account."""
+
+    model_config = model(user_id=EXAMPLE_USER, username="alice")
+    user_id: str
+    username: str
+
+
+class NewDevice(BaseModel):
+    """A new device."""
+
+    model_config = model(name="Alice's phone")
+    name: Annotated[str, StringConstraints(max_length=100)] = ""
+
+
+class LogIn(BaseModel):
+    """A log-in with a new `device`, or with a known one by its `device_id`."""
+
+    model_config = model(username="alice", password=EXAMPLE_PASSWORD, device={"name": "phone"})
+    username: Annotated[str, StringConstraints(max_length=64)]
+    password: Annotated[str, StringConstraints(max_length=1024)]
+    device: NewDevice | None = None
+    device_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+
+class RefreshRequest(BaseModel):
+    """A request for new tokens."""
+
+    model_config = model(refresh_token="rr1.6e0a.sZk3")  # noqa: S106 -- an example
+    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class Granted(BaseModel):
+    """The tokens of a session."""
+
+    model_config = model(
+        access_token="eyJ...",  # noqa: S106 -- an example
+        token_type="Bearer",  # noqa: S106 -- its fixed value
+        expires_in=600,
+        refresh_token="rr1.6e0a.sZk3",  # noqa: S106 -- an example
+        user_id=EXAMPLE_USER,
+        username="alice",
+        device_id=EXAMPLE_DEVICE,
+    )
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str
+    user_id: str
+    username: str
+    device_id: str
+
+
+class Profile(BaseModel):
+    """Profile and settings."""
+
+    model_config = model(
+        user_id=EXAMPLE_USER,
+        username="alice",
+        device_id=EXAMPLE_DEVICE,
+        display_name="Alice",
+        last_seen="contacts",
+        read_receipts=True,
+        created_at_ms=1_795_000_000_000,
+    )
+    user_id: str
+    username: str
+    device_id: str
+    display_name: str
+    last_seen: Literal["everyone", "contacts", "nobody"]
+    read_receipts: bool
+    created_at_ms: Millis
+    phone: str | None = None
+    email: str | None = None
+
+
+class ProfileChange(BaseModel):
+    """Fields to change; omitted fields are left unchanged."""
+
+    model_config = model(display_name="Alice L.", last_seen="contacts")
+    display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
+    last_seen: Literal["everyone", "contacts", "nobody"] | None = None
+    read_receipts: bool | None = None

@@ -1,0 +1,136 @@
+"""The listener of a gateway: its socket, TLS, and uvicorn inside the gateway's process.
+
+Several gateways share one port: each binds it with SO_REUSEPORT and the kernel spreads the connections.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+from msgspec import Struct
+
+from roost import wire
+
+STOP_S = 5
+"""How long connections may take to end when the listener stops, in seconds."""
+
+_BACKLOG = 2_048
+_KEEPALIVE_S = 20.0
+_UNREAD_MS = 30_000
+_SEND_BUFFER = 256 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class Listen(Struct, frozen=True):
+    """Where to listen.
+
+    Attributes:
+        host: IP address.
+        port: TCP port, 0 for any.
+        certificate: File with the TLS certificate chain, None for no TLS.
+        key: File with its private key.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    certificate: str | None = None
+    key: str | None = None
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind the shared port.
+
+    Raises:
+        OSError: Another process has it, or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # Both are inherited by accepted sockets. A bounded buffer bounds what a slow reader costs, and
+    # shows it early.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    # The kernel gives up a peer that reads nothing for this long.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)  # noqa: FBT003 -- the standard library's signature
+    return listener
+
+
+def _config(app: Any, listen: Listen) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=wire.MAX_FRAME,
+        ws_per_message_deflate=False,
+        ws_ping_interval=_KEEPALIVE_S,
+        ws_ping_timeout=_KEEPALIVE_S,
+        interface="asgi3",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=STOP_S,
+        ssl_certfile=listen.certificate,
+        ssl_keyfile=listen.key,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn inside another program's process: it leaves the signals alone."""
+
+    def __init__(self, app: Any, listen: Listen) -> None:
+        super().__init__(_config(app, listen))
+        self._finished = asyncio.Event()
+        self._ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and say so to who waits in `ready`."""
+        await super().startup(sockets)
+        self._ready.set()
+
+    async def ready(self) -> None:
+        """Return once connections are taken."""
+        await self._ready.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals alone."""
+        yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until ``should_exit`` is set."""
+        try:
+            await super().serve(sockets)
+        finally:
+            self._finished.set()
+
+    async def finished(self, timeout_s: float) -> None:
+        """Return once the last connection is closed, or after the time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._finished.wait()
+        except TimeoutError:
+            log.warning("listener_did_not_finish_in_time")
+
+    def stop_accepting(self) -> None:
+        """Take no more connections; those that are open go on."""
+        for server in getattr(self, "servers", ()):
+            server.close()

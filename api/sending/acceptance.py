@@ -1,0 +1,134 @@
+"""Acceptance: from a well-formed send to a durable record and its number.
+
+A repeat of an earlier send gets the earlier answer (`api.sending.repeats`); everything else is checked
+against the recipient's devices and appended to the log.
+"""
+
+from collections.abc import Iterable, Sequence
+from time import monotonic
+
+import structlog
+
+from api.identity.directory import Directory
+from api.sending.answers import Answers
+from api.sending.repeats import Repeats, answer_known
+from api.sending.send_request import SendRequest, check, copy_of, matches_devices, record_of
+from api.sending.sequence import Sequencer
+from roost.clock import Clock
+from roost.errors import RoostError
+from storage.ports import Accepted, Store
+from telemetry import metrics, traces
+
+_CERTAIN_MS = 30_000
+_SENT_TRIES = 3
+
+log = structlog.get_logger(__name__)
+
+
+class Acceptance:
+    """The accept path of one gateway.
+
+    Attributes:
+        accepted: Messages accepted.
+        lost_copies: ``sent`` records that could not be written for the sender's own devices.
+    """
+
+    def __init__(
+        self, store: Store, answers: Answers, sequencer: Sequencer, directory: Directory, clock: Clock
+    ) -> None:
+        self._answers = answers
+        self._repeats = Repeats(answers, store, sequencer, directory)
+        self._sequencer = sequencer
+        self._directory = directory
+        self._clock = clock
+        self.accepted = 0
+        self.lost_copies = 0
+
+    async def divide(self, items: Sequence[SendRequest]) -> tuple[list[SendRequest], list[SendRequest]]:
+        """Answer the items that are malformed or known, and divide the others, in order.
+
+        Returns:
+            Those that can be accepted at once, and those whose device has one that must be looked up first.
+        """
+        now = self._clock()
+        fresh = await self._repeats.unknown([item for item in items if check(item, now)])
+        slow = _of_devices(fresh, (item for item in fresh if self._needs_lookup(item)))
+        held = set(map(id, slow))
+        return [item for item in fresh if id(item) not in held], slow
+
+    async def look_up(self, items: list[SendRequest]) -> list[SendRequest]:
+        """Load recipients, and ask the store for ids that Redis may have forgotten; return what remains."""
+        people = await self._directory.people(item.frame.to for item in items)
+        old: dict[str, list[SendRequest]] = {}
+        for item in items:
+            item.person = people.get(item.frame.to)
+            if item.person is None:
+                item.answer(RoostError("unknown_user", f"There is no user {item.frame.to!r}."))
+            elif self._is_old(item):
+                old.setdefault(item.person.user, []).append(item)
+        for user, group in old.items():
+            await self._repeats.answer_stored(user, group)
+        return [item for item in items if not item.answered]
+
+    async def accept(self, items: list[SendRequest]) -> None:
+        """Append what matches the recipients' devices, and answer every item."""
+        first: dict[tuple[str, str], SendRequest] = {}
+        repeats: list[SendRequest] = []
+        now = self._clock()
+        records: list[tuple[str, bytes]] = []
+        for item in items:
+            if item.key in first:
+                repeats.append(item)
+            elif matches_devices(item):
+                first[item.key] = item
+                record = record_of(item, now, self._sequencer.records)
+                records.append((item.person.user, record))  # type: ignore[union-attr]
+        if not records:
+            return
+        answers: dict[tuple[str, str], Accepted] = {}
+        for item, seq in zip(first.values(), await self._sequencer.append(records), strict=True):
+            if isinstance(seq, int):
+                answers[item.key] = Accepted(item.frame.to, seq, now, item.digest)
+            else:
+                item.answer(seq)
+        await self._answers.remember(answers)
+        now_s = monotonic()
+        for item in (*first.values(), *repeats):
+            if answer_known(item, answers.get(item.key)):
+                metrics.ACCEPT_SECONDS.observe(now_s - item.arrived_s)
+                if traces.tracer is not None:
+                    traces.tracer.end(traces.ACCEPT, item.key, item.frame.id, seq=answers[item.key].seq)
+        self.accepted += len(answers)
+        await self._copy([(item, answers[item.key]) for item in first.values() if item.key in answers])
+
+    async def _copy(self, sent: list[tuple[SendRequest, Accepted]]) -> None:
+        """Tell the sender's other devices, where there are any."""
+        names = {item.principal.username for item, _ in sent}
+        people = {name: self._directory.peek(name) for name in names}
+        if None in people.values():
+            people |= await self._directory.people(names)
+        records = []
+        for item, answer in sent:
+            person = people.get(item.principal.username)
+            if person is not None and person.devices - {item.principal.device}:
+                records.append((person.user, copy_of(item, answer, self._sequencer.records)))
+        for _ in range(_SENT_TRIES):
+            if not records:
+                return
+            seqs = await self._sequencer.append(records)
+            records = [each for each, seq in zip(records, seqs, strict=True) if not isinstance(seq, int)]
+        self.lost_copies += len(records)
+        if records:
+            log.warning("copies_lost", count=len(records))
+
+    def _needs_lookup(self, item: SendRequest) -> bool:
+        item.person = self._directory.peek(item.frame.to)
+        return item.person is None or self._is_old(item)
+
+    def _is_old(self, item: SendRequest) -> bool:
+        return self._clock() - item.made_ms > _CERTAIN_MS
+
+
+def _of_devices(items: Sequence[SendRequest], some: Iterable[SendRequest]) -> list[SendRequest]:
+    devices = {item.principal.device for item in some}
+    return [item for item in items if item.principal.device in devices] if devices else []

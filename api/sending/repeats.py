@@ -1,0 +1,63 @@
+"""Repeats of earlier sends: whoever sends an id again is told what it was told the first time."""
+
+from collections.abc import Sequence
+
+from api.identity.directory import Directory
+from api.sending.answers import Answers
+from api.sending.send_request import SendRequest, answer_of
+from api.sending.sequence import Sequencer
+from roost.errors import RoostError
+from roost.ids import SEQ_LIMIT, shard_of
+from storage.ports import Accepted, Store
+
+
+class Repeats:
+    """Finds what was answered earlier: in memory, in Redis, in the recipient's mailbox."""
+
+    def __init__(self, answers: Answers, store: Store, sequencer: Sequencer, directory: Directory) -> None:
+        self._answers = answers
+        self._store = store
+        self._sequencer = sequencer
+        self._directory = directory
+
+    async def unknown(self, items: Sequence[SendRequest]) -> list[SendRequest]:
+        """Answer the items that were answered lately; return those that remain, in order."""
+        await self._answers.recall(items)
+        await self._forget_lost(items)
+        return [item for item in items if not answer_known(item, self._answers.get(item.key))]
+
+    async def answer_stored(self, user: str, items: Sequence[SendRequest]) -> None:
+        """Answer the items that are in the recipient's mailbox already."""
+        stored = await self._store.mailboxes.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
+        for item in items:
+            document = stored.get(item.key)
+            if document is not None:
+                answer_known(item, answer_of(document, item.frame.to))
+
+    async def _forget_lost(self, items: Sequence[SendRequest]) -> None:
+        """Forget answers for messages that went down with an earlier log: they are to be accepted again."""
+        top = self._sequencer.top_base
+        for item in items:
+            known = self._answers.get(item.key)
+            if known is None or known.seq >= top:
+                continue
+            person = (await self._directory.people([item.frame.to])).get(item.frame.to)
+            if person is None or known.seq >= self._sequencer.base_of(
+                shard_of(person.user, self._sequencer.shards)
+            ):
+                continue
+            if not await self._sequencer.survives(person.user, known.seq):
+                self._answers.forget(item.key)
+
+
+def answer_known(item: SendRequest, known: Accepted | None) -> bool:
+    """Answer a send by what was answered before; says whether anything was."""
+    if known is None:
+        return False
+    same = known.digest == item.digest
+    item.answer(
+        known
+        if same
+        else RoostError("id_reused", "This id was already used for different content; use a new id.")
+    )
+    return True

@@ -1,0 +1,129 @@
+"""The sender's view of a message: whether it was accepted, is stored, was delivered or read."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from actors.rpc import messages as m
+from api.host_links import HostLinks
+from api.identity.directory import Directory
+from api.identity.tokens import Principal
+from api.mailbox.progress import find_message, has_been_delivered
+from api.sending.answers import Answers
+from api.sending.send_request import answer_of
+from api.sending.sequence import Sequencer
+from roost.errors import RoostError, Unavailable
+from roost.ids import shard_of
+from storage.ports import Accepted, Store
+from storage.records import MailboxDocument
+
+_PEERS_ASKED = 200
+_PEERS_AT_ONCE = 8
+
+
+class _Found(Struct, frozen=True):
+    """An accepted message: what its sender was answered, and its entry where that was read."""
+
+    answer: Accepted
+    entry: MailboxDocument | None = None
+
+
+class MessageTracker:
+    """Finds messages by the ids that their senders gave them."""
+
+    def __init__(
+        self, answers: Answers, store: Store, sequencer: Sequencer, directory: Directory, hosts: HostLinks
+    ) -> None:
+        self._answers = answers
+        self._store = store
+        self._sequencer = sequencer
+        self._directory = directory
+        self._hosts = hosts
+
+    async def state(self, sender: Principal, message_id: str, to: str | None) -> dict[str, Any]:
+        """Return the message's state, as ``GET /v1/messages/{id}`` answers it.
+
+        Args:
+            sender: Who sent it.
+            message_id: Its id.
+            to: The recipient's username, where known: it makes the look-up cheaper.
+
+        Raises:
+            RoostError: ``unknown_message``, ``unknown_user``.
+            Unavailable: The store or the sender's host does not answer, or there is no shard map yet.
+        """
+        reason = "No message with this id was accepted from this user."
+        # What was answered once may have gone down with the log, and the message been sent again since.
+        for look in (
+            partial(self._recall, sender, message_id),
+            partial(self._find, sender, message_id, to),
+        ):
+            found = await look()
+            if found is None:
+                continue
+            person = await self._directory.known(found.answer.to)
+            if await self._survives(person.user, found.answer.seq):
+                head = {"id": message_id, "to": found.answer.to, "seq": found.answer.seq}
+                return head | await self._progress(sender.user, person.user, message_id, found)
+            reason = "The message was lost with the log; send it again with the same id."
+        raise RoostError("unknown_message", reason)
+
+    async def _recall(self, sender: Principal, message_id: str) -> _Found | None:
+        """Look in what was answered lately, to any of the sender's devices."""
+        person = (await self._directory.people([sender.username])).get(sender.username)
+        devices = {sender.device, *(person.devices if person is not None else ())}
+        answer = await self._answers.find([(device, message_id) for device in sorted(devices)])
+        return None if answer is None else _Found(answer)
+
+    async def _find(self, sender: Principal, message_id: str, to: str | None) -> _Found | None:
+        """Look in the recipient's mailbox, or in those of all with whom there is a conversation."""
+        if to is not None:
+            person = await self._directory.known(to)
+            return await self._find_in(sender, message_id, person.user, person.username)
+        rows = await self._store.conversations.of_user(sender.user)
+        rows.sort(key=lambda row: row.receipt_seq, reverse=True)
+        for start in range(0, min(len(rows), _PEERS_ASKED), _PEERS_AT_ONCE):
+            some = rows[start : start + _PEERS_AT_ONCE]
+            found = await asyncio.gather(
+                *(self._find_in(sender, message_id, row.peer, row.peer_name) for row in some)
+            )
+            hit = next((each for each in found if each is not None), None)
+            if hit is not None:
+                return hit
+        return None
+
+    async def _find_in(self, sender: Principal, message_id: str, user: str, name: str) -> _Found | None:
+        entry = await find_message(self._store, sender.user, user, message_id)
+        answer = None if entry is None else answer_of(entry, name)
+        return None if answer is None else _Found(answer, entry)
+
+    async def _survives(self, to: str, seq: int) -> bool:
+        """Return whether the message is stored or in the log; numbers below the base are an earlier log's."""
+        if not self._sequencer.shards:
+            raise Unavailable("The cluster is starting; try again in a moment.")
+        return await self._sequencer.survives(to, seq)
+
+    async def _progress(self, sender: str, to: str, message_id: str, found: _Found) -> dict[str, Any]:
+        answer = await self._hosts.ask(sender, m.Watermarks(0, sender, to))
+        marks = answer if isinstance(answer, m.Marks) else m.Marks(0, 0, 0, 0)
+        seq = found.answer.seq
+        progress: dict[str, Any] = {"state": "accepted", "accepted_at_ms": found.answer.accepted_at_ms}
+        if marks.delivered_seq >= seq:
+            progress |= {"state": "delivered", "delivered_at_ms": marks.delivered_at_ms}
+            if marks.read_seq >= seq:
+                progress |= {"state": "read", "read_at_ms": marks.read_at_ms}
+            return progress
+        entry = found.entry or await find_message(self._store, sender, to, message_id)
+        if entry is not None and await has_been_delivered(self._store, entry):
+            progress["state"] = "delivered"
+        elif await self._is_stored(to, seq):
+            progress["state"] = "stored"
+        return progress
+
+    async def _is_stored(self, to: str, seq: int) -> bool:
+        """Return whether the record was handled. Not whether the entry exists: that would show a block."""
+        states = await self._store.cluster.log_states()
+        state = states.get(shard_of(to, self._sequencer.shards))
+        return (state is not None and state.handled(seq)) or await self._store.mailboxes.exists(to, seq)

@@ -1,0 +1,46 @@
+"""Outgoing WebSocket frames: entries joined into few frames, and frames as ASGI messages."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Raw
+
+from api.stream.actions import Shut
+from roost import wire
+
+_ENTRIES_BYTES = 256 * 1024
+
+
+def merged(frames: list[wire.ServerFrame]) -> Iterator[wire.ServerFrame]:
+    """Join neighbouring entries frames, and split them where one would get too long for a client."""
+    entries: list[Raw] = []
+    size = 0
+    for frame in frames:
+        if isinstance(frame, wire.Entries):
+            for entry in frame.entries:
+                length = memoryview(entry).nbytes
+                if entries and (size + length > _ENTRIES_BYTES or len(entries) >= wire.WINDOW):
+                    yield wire.Entries(entries)
+                    entries, size = [], 0
+                entries.append(entry)
+                size += length
+            continue
+        if entries:
+            yield wire.Entries(entries)
+            entries, size = [], 0
+        yield frame
+    if entries:
+        yield wire.Entries(entries)
+
+
+def message(data: bytes, *, text: bool) -> dict[str, Any]:
+    """Return the ASGI message that sends an encoded frame."""
+    if text:
+        return {"type": "websocket.send", "text": data.decode()}
+    return {"type": "websocket.send", "bytes": data}
+
+
+def closing(shut: Shut) -> dict[str, Any]:
+    """Return the ASGI message that closes the socket."""
+    # A close frame carries at most 123 bytes of reason (RFC 6455, section 5.5).
+    return {"type": "websocket.close", "code": shut.code, "reason": shut.reason[:60]}

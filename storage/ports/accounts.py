@@ -1,0 +1,132 @@
+"""Accounts, their sessions, and the public keys of their devices."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from storage.records import Block, Device, TokenFamily, User
+
+
+class Accounts(Protocol):
+    """Users, their devices and blocks."""
+
+    async def add_user(self, user: User) -> bool:
+        """Insert the account; False if the username is taken (nothing is written then). Atomic."""
+        ...
+
+    async def user_by_name(self, username: str) -> User | None:
+        """Return the account with exactly this (folded) username."""
+        ...
+
+    async def users_by_id(self, user_ids: Sequence[str]) -> dict[str, User]:
+        """Return the accounts that exist among these."""
+        ...
+
+    async def update_profile(self, user_id: str, changes: Mapping[str, Any]) -> User | None:
+        """Set ``display_name``, ``last_seen``, ``read_receipts`` and return the account after it."""
+        ...
+
+    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
+        """Replace the password hash (a re-hash at log-in)."""
+        ...
+
+    async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:
+        """Raise each user's ``last_seen_ms``; never lowers it."""
+        ...
+
+    async def add_device(self, device: Device) -> None:
+        """Insert the device; an existing one is left as it is."""
+        ...
+
+    async def devices_of(self, user_ids: Sequence[str]) -> dict[str, list[Device]]:
+        """Return each user's devices, oldest first; users without devices have an empty list."""
+        ...
+
+    async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
+        """Raise devices' floors: ``{(user, device): seq}``.
+
+        A lower one changes nothing, and neither does one of a device that is gone.
+        """
+        ...
+
+    async def remove_device(self, user_id: str, device: str) -> bool:
+        """Remove the device with its keys, push token and cursor; False if it was not there."""
+        ...
+
+    async def set_push_token(self, user_id: str, device: str, provider: str, token: str) -> bool:
+        """Store the sealed token; False if there is no such device."""
+        ...
+
+    async def drop_push_token(self, user_id: str, device: str, token: str | None) -> bool:
+        """Remove the push token; with ``token`` given, only if it is still that one (compare-and-set)."""
+        ...
+
+    async def set_block(self, block: Block) -> None:
+        """Insert or replace the block of (user, peer)."""
+        ...
+
+    async def blocks_of(self, user_ids: Sequence[str]) -> dict[str, list[Block]]:
+        """Return each user's blocks, lifted ones (``until_seq`` set) included."""
+        ...
+
+
+class Sessions(Protocol):
+    """Families of refresh tokens."""
+
+    async def add(self, session: TokenFamily) -> None:
+        """Insert a family of refresh tokens."""
+        ...
+
+    async def get(self, family: str) -> TokenFamily | None:
+        """Return the family, ended or not."""
+        ...
+
+    async def rotate(self, family: str, current: bytes, following: bytes, now_ms: int) -> bool:
+        """Make ``following`` current and ``current`` previous. Atomic.
+
+        False, and nothing changes, if the family has ended or ``current`` is not its current hash.
+        """
+        ...
+
+    async def end(self, user_id: str, device: str | None, now_ms: int) -> list[str]:
+        """End the living families of the device (of all devices if None); returns their ids."""
+        ...
+
+    async def ended_since(self, at_ms: int) -> list[str]:
+        """Return the ids of the families that ended at or after this time."""
+        ...
+
+
+class Keys(Protocol):
+    """Public keys of devices. The server checks signatures before it calls these."""
+
+    async def put_device_keys(self, user_id: str, device: str, keys: Mapping[str, Any]) -> str:
+        """Store the signed device keys. Atomic.
+
+        Returns:
+            'added', 'unchanged', 'conflict' if other bytes are there (nothing changes then), or
+            'unknown' if there is no such device.
+        """
+        ...
+
+    async def add_one_time_keys(
+        self, user_id: str, device: str, keys: Mapping[str, Mapping[str, Any]], *, fallback: bool
+    ) -> bool:
+        """Store ``{"signed_curve25519:ID": object}``; a repeat changes nothing, also after a claim.
+
+        False, and nothing is stored, if one of the ids was uploaded before with other bytes. A fallback
+        key replaces the earlier fallback key of its algorithm.
+        """
+        ...
+
+    async def one_time_key_counts(self, user_id: str, device: str) -> dict[str, int]:
+        """Return unclaimed one-time keys by algorithm (fallback keys do not count)."""
+        ...
+
+    async def claim_one_time_key(
+        self, user_id: str, device: str, algorithm: str
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Take one key: each one-time key once only, then the fallback key again and again.
+
+        A lost reply loses that key, never gives it twice.
+        """
+        ...

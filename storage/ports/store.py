@@ -1,0 +1,53 @@
+"""The document store: every port that MongoDB serves."""
+
+from typing import Protocol
+
+from storage.ports.accounts import Accounts, Keys, Sessions
+from storage.ports.cluster_state import ClusterState
+from storage.ports.mailboxes import Conversations, Mailboxes
+
+
+class Store(Protocol):
+    """Everything in MongoDB, behind one client."""
+
+    @property
+    def accounts(self) -> Accounts:
+        """Users, their devices and blocks."""
+        ...
+
+    @property
+    def sessions(self) -> Sessions:
+        """Families of refresh tokens."""
+        ...
+
+    @property
+    def keys(self) -> Keys:
+        """Public keys of devices."""
+        ...
+
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """Stored entries and cursors."""
+        ...
+
+    @property
+    def conversations(self) -> Conversations:
+        """Watermarks of each pair of users."""
+        ...
+
+    @property
+    def cluster(self) -> ClusterState:
+        """The log's state, the map and the roster."""
+        ...
+
+    async def prepare(self) -> None:
+        """Create collections and indexes. Idempotent, safe while others do the same."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the server answers."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...

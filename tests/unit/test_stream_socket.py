@@ -1,0 +1,100 @@
+"""The shell of a stream, when what it calls fails in a way that nobody expected."""
+
+import asyncio
+from collections import Counter
+from collections.abc import MutableMapping
+from typing import Any
+
+import msgspec
+from structlog.testing import capture_logs
+
+from api.identity.tokens import Principal
+from api.stream.socket import Stream
+from roost import wire
+from roost.codes import CODES
+
+NOW = 1_795_000_000_000
+ALICE = Principal("u-alice", "alice", "ALICEPHONE", "family-1", NOW + 600_000)
+
+
+class Services:
+    """A gateway's services, some of which are broken."""
+
+    def __init__(self, *, limiter: Exception | None = None) -> None:
+        self.hosts = self.attachments = self.signals = self.sender = self.gate = self.admission = self.bounds = self
+        self.device = 8
+        self.ended: Counter[str] = Counter()
+        self._limiter = limiter
+
+    def number(self) -> int:
+        return 1
+
+    def add(self, stream: Stream) -> None:
+        stream.attached(0)
+
+    def verify(self, _token: str) -> Principal:
+        return ALICE
+
+    def clock(self) -> int:
+        return NOW
+
+    def spread(self) -> int:
+        return 0
+
+    def wait(self, *_: Any) -> float:
+        if self._limiter is not None:
+            raise self._limiter
+        return 0.0
+
+    async def typing(self, *_: Any) -> None:
+        raise ZeroDivisionError
+
+
+class Client:
+    """A client's end: frames up, and what came down."""
+
+    def __init__(self, services: Any) -> None:
+        self.up: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self.down: list[dict[str, Any]] = []
+        self.code: int | None = None
+        stream = Stream(services, wire.CODECS[wire.JSON], None, self.up.get, self.take, lambda *_: None)
+        self.task = asyncio.create_task(stream.run())
+
+    async def take(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "websocket.close":
+            self.code = message["code"]
+        else:
+            self.down.append(msgspec.json.decode(message["text"]))
+
+    def send(self, *frames: dict[str, Any]) -> None:
+        for frame in frames:
+            self.up.put_nowait({"type": "websocket.receive", "text": msgspec.json.encode(frame).decode()})
+
+    async def has(self, kind: str) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            while not (found := [frame for frame in self.down if frame["type"] == kind]):
+                await asyncio.sleep(0)
+        return found[0]
+
+
+async def test_a_client_is_told_that_its_frame_failed_and_the_stream_goes_on() -> None:
+    client = Client(Services())
+    with capture_logs() as lines:
+        client.send({"type": "hello", "token": "good"}, {"type": "typing", "peer": "bob", "state": "typing"})
+        problem = await client.has("problem")
+        client.send({"type": "ping"})
+        await client.has("pong")
+        client.up.put_nowait({"type": "websocket.disconnect"})
+        await client.task
+    assert (problem["frame"], problem["code"]) == ("typing", "internal")
+    assert [(line["event"], line["log_level"]) for line in lines] == [("frame_failed", "error")]
+
+
+async def test_a_stream_that_cannot_go_on_is_closed() -> None:
+    client = Client(Services(limiter=KeyError("typing")))
+    with capture_logs() as lines:
+        client.send({"type": "hello", "token": "good"}, {"type": "typing", "peer": "bob", "state": "typing"})
+        async with asyncio.timeout(5):
+            await client.task
+    assert client.code == CODES["internal"].close
+    assert [(line["event"], line["log_level"]) for line in lines] == [("stream_failed", "error")]
