@@ -1,7 +1,7 @@
 """The composition root: each role is built here from the settings, on one screen.
 
 ``api.gateway`` builds the gateway. Everything opened for a role is closed once it has stopped
-(`cluster.closing`), whether or not the role has closed it before.
+(`cluster.role_shell.closing`), whether or not the role has closed it before.
 """
 
 import os
@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from actors.service import Service
-from cluster.closing import Closable, closing
-from cluster.control.fence import fenced
-from cluster.scrape_target import exported
+from cluster.role_shell.closing import Closable, closing
+from cluster.role_shell.fence import fenced
+from cluster.role_shell.scrape_target import exported
 from cluster.settings import Settings
 from roost.clock import now_ms
 from roost.errors import RoostError

@@ -143,11 +143,8 @@ async def _followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dic
     if "refused" in begun:
         return begun
     waiting = Waiting(_LONGEST_S)
-    title = (
-        f"scale shards={request['what']}"
-        if request["act"] == "grow"
-        else f"{request['act']} {request['what']}"
-    )
+    act, what = request["act"], request["what"]
+    title = {"grow": f"scale shards={what}", "upgrade": "upgrade"}.get(act, f"{act} {what}")
     operation: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
     while not waiting.over:
         await asyncio.sleep(_LOOK_EVERY_S)

@@ -7,8 +7,8 @@ import pytest
 import structlog
 
 from actors.service import Service
-from cluster import closing as module
-from cluster.closing import closing
+from cluster.role_shell import closing as module
+from cluster.role_shell.closing import closing
 from roost.errors import Unavailable
 
 

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from actors.service import INCARNATION, Address, Service
-from cluster.control import fence
-from cluster.control.fence import fenced
+from cluster.role_shell import fence
+from cluster.role_shell.fence import fenced
 from roost.errors import Unavailable
 from storage.ports import ClusterState
 from storage.records import LogState, ShardMap

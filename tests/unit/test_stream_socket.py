@@ -21,7 +21,8 @@ class Services:
     """A gateway's services, some of which are broken."""
 
     def __init__(self, *, limiter: Exception | None = None) -> None:
-        self.hosts = self.attachments = self.signals = self.sender = self.gate = self.admission = self.bounds = self
+        self.hosts = self.attachments = self.signals = self
+        self.sender = self.gate = self.admission = self.bounds = self
         self.device = 8
         self.ended: Counter[str] = Counter()
         self._limiter = limiter
