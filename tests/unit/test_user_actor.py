@@ -746,6 +746,26 @@ def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_a
     assert world.actor.devices["Q"].floor_known
 
 
+@pytest.mark.parametrize("reload", [False, True])
+def test_a_message_that_was_not_encrypted_for_a_device_is_not_its_to_acknowledge(*, reload: bool) -> None:
+    world = World(("P", "Q"))
+    world.append("alice", 1, phones=("P",))
+    world.append("alice", 2)
+    world.run()
+    if reload:
+        world.store_all()
+        world.commit()
+        world.crash()
+    world.attach("Q")
+    world.run()
+    world.ack("Q", BASE + 1)
+    assert world.told["alice"] == []
+    world.attach("P")
+    world.run()
+    world.ack("P", BASE)
+    assert world.told["alice"][-1] == (BASE + 1, 0)
+
+
 def test_a_replay_does_not_lower_a_floor_that_is_stored() -> None:
     world = World(("P", "Q"))
     world.devices = (world.devices[0], structs.replace(world.devices[1], floor=BASE + 5))
