@@ -1,4 +1,4 @@
-"""How long a role may go by its map without asking the store whether a log began anew."""
+"""The lease on a map: how long a role may go by it without asking the store whether a log was made again."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The links of one role to all hosts of the map: each is made at once, and again whenever it breaks.
 
-A link is to one life of a host. When the map names another life, or none, the link is closed.
+A link is to one incarnation of a host. When the map names another one, or none, the link is closed.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Connections:
         self.links: dict[str, Link] = {}
         self._me, self._secret = me, secret
         self._owner: Owner
-        self._lives: dict[str, tuple[Address, str]] = {}
+        self._hosts: dict[str, tuple[Address, str]] = {}
         self._names: dict[Link, str] = {}
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._tasks = BackgroundTasks()
@@ -77,13 +77,13 @@ class Connections:
         self._owner, self.received = owner, owner.received
 
     def apply(self, view: ShardMap) -> None:
-        """Take a map: part from lives of hosts that are over, connect to new ones."""
+        """Take a map: part from incarnations that are over, connect to new ones."""
         self.view = view
-        lives = {name: (at, view.incarnations.get(name, "")) for name, at in view.addresses.items()}
-        for name in [name for name, life in self._lives.items() if lives.get(name) != life]:
+        hosts = {name: (at, view.incarnations.get(name, "")) for name, at in view.addresses.items()}
+        for name in [name for name, known in self._hosts.items() if hosts.get(name) != known]:
             self._drop(name)
-        for name in [name for name in lives if name not in self._lives]:
-            self._lives[name] = lives[name]
+        for name in [name for name in hosts if name not in self._hosts]:
+            self._hosts[name] = hosts[name]
             self._dial(name)
 
     def link_for(self, user: str) -> Link | None:
@@ -96,7 +96,7 @@ class Connections:
 
     async def close(self) -> None:
         """Disconnect from all hosts."""
-        for name in list(self._lives):
+        for name in list(self._hosts):
             self._drop(name)
         await self._tasks.cancel()
 
@@ -113,7 +113,7 @@ class Connections:
         del self.links[name]
         log.warning("host_lost", host=name)
         self._owner.unlinked(name, link)
-        if name in self._lives:
+        if name in self._hosts:
             self._dial(name)
 
     # --- connecting ---
@@ -121,11 +121,11 @@ class Connections:
     def reached(self, name: str, link: Link) -> None:
         """Take a link to a host."""
         self.links[name], self._names[link] = link, name
-        log.info("host_linked", host=name, address=self._lives[name][0])
+        log.info("host_linked", host=name, address=self._hosts[name][0])
         self._owner.linked(name, link)
 
     def _dial(self, name: str) -> None:
-        self._dialing[name] = self._tasks.spawn(self._reach(name, self._lives[name][0]), f"dial {name}")
+        self._dialing[name] = self._tasks.spawn(self._reach(name, self._hosts[name][0]), f"dial {name}")
 
     async def _reach(self, name: str, address: Address) -> None:
         call = partial(self._connect, name, address)
@@ -142,7 +142,7 @@ class Connections:
 
     def _drop(self, name: str) -> None:
         """Count the link as closed at once: a host that hangs never reads what waits for it."""
-        del self._lives[name]
+        del self._hosts[name]
         if (task := self._dialing.pop(name, None)) is not None:
             task.cancel()
         if (link := self.links.get(name)) is not None:

@@ -1,6 +1,6 @@
 """The links of a gateway to the hosts: streams and questions follow the map, frames find their receivers.
 
-Nothing here lasts: what a host has to know is said to each of its lives.
+Nothing here lasts: what a host has to know is said over each new link.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class HostLinks:
         return self._connections.view
 
     def apply(self, view: ShardMap) -> None:
-        """Take the newest map: connect to new lives of hosts, move streams of moved shards."""
+        """Take the newest map: connect to hosts that are new, move streams of moved shards."""
         if self.view is not None and view.version < self.view.version:
             return
         if view.renumbered(self.view):  # a user's shard may be another one

@@ -32,15 +32,15 @@ log = structlog.get_logger()
 class Processor(Protocol[P]):
     """What handles the records of a consumer."""
 
-    def lives(self, view: ShardMap) -> dict[int, int]:
-        """Return the shards that a map gives to this consumer, each with the life of its log."""
+    def epochs(self, view: ShardMap) -> dict[int, int]:
+        """Return the shards that a map gives to this consumer, each with the epoch of its log."""
         ...
 
     def shut(self, gone: Sequence[P]) -> None:
         """These are given up; those that are ``lost`` are opened again, with another log."""
         ...
 
-    async def open(self, lives: Mapping[int, int]) -> Sequence[P]:
+    async def open(self, epochs: Mapping[int, int]) -> Sequence[P]:
         """Return the progress of shards that are new here: where to begin."""
         ...
 
@@ -142,21 +142,21 @@ class Consumer(Generic[P]):
 
     async def _take_map(self, view: ShardMap) -> None:
         """Read what the map says: give up shards, take over others, open those again whose log is another."""
-        mine = self._processor.lives(view)
+        mine = self._processor.epochs(view)
         self._taken = 0
         if view.renumbered(self._before):  # the reader does not know partitions that were added
             self._forget = True
             for each in self.shards.values():
                 each.rewind()
         self._before = view
-        gone = [each for shard, each in self.shards.items() if mine.get(shard) != each.life]
+        gone = [each for shard, each in self.shards.items() if mine.get(shard) != each.epoch]
         self._give_up(gone, mine)
         if self._forget:
             await self._reader.begin_anew()
             self._forget = False
             for each in self.shards.values():
                 each.reread()
-        fresh = {shard: life for shard, life in sorted(mine.items()) if shard not in self.shards}
+        fresh = {shard: epoch for shard, epoch in sorted(mine.items()) if shard not in self.shards}
         if fresh:
             self.shards |= {each.shard: each for each in await self._processor.open(fresh)}
         self._processor.place(view)

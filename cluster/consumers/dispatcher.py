@@ -68,7 +68,7 @@ class Dispatcher:
                 continue
             if end < each.next:
                 raise LogLost((each.shard,))
-            link.send(msg.Open(each.shard, each.life, each.next, end, each.since))
+            link.send(msg.Open(each.shard, each.epoch, each.next, end, each.since))
             each.opened = True
             if each.stash:
                 stash, each.stash = each.stash, []
@@ -133,7 +133,7 @@ class Dispatcher:
                 for shard, stored in message.offsets.items():
                     each = self._shards.get(shard)
                     if each is not None and self._links.get(each.host) is link:
-                        each.told(stored, message.bases.get(shard, each.life))
+                        each.told(stored, message.bases.get(shard, each.epoch))
             elif isinstance(message, msg.NotMine) and message.shard in self._shards:
                 self._shards[message.shard].rewind()
 

@@ -29,7 +29,7 @@ _COMMIT_EVERY_S: Final = 0.5
 class Pusher:
     """One member of the wake-up pool.
 
-    See `actors.service.Service`, and from `lives` on `cluster.consumers.consumer.Processor`.
+    See `actors.service.Service`, and from `epochs` on `cluster.consumers.consumer.Processor`.
     """
 
     def __init__(self, name: str, reader: LogReader, waker: Waker) -> None:
@@ -78,8 +78,8 @@ class Pusher:
 
     # --- shards come and go ---
 
-    def lives(self, view: ShardMap) -> dict[int, int]:
-        """Return our shards of a map, each with the life of its wake-ups."""
+    def epochs(self, view: ShardMap) -> dict[int, int]:
+        """Return our shards of a map, each with the epoch of its wake-ups."""
         known = dict(enumerate(view.pushes))
         return {shard: known.get(shard, 0) for shard, name in enumerate(view.pushers) if name == self.name}
 
@@ -87,17 +87,17 @@ class Pusher:
         """Start again with those that have another log; what is open of them is finished all the same."""
         self._restart |= {each.shard for each in gone if each.lost}
 
-    async def open(self, lives: Mapping[int, int]) -> Sequence[PushShard]:
+    async def open(self, epochs: Mapping[int, int]) -> Sequence[PushShard]:
         """Return where to begin: where the pool has got to, or at the start of a log that is another one."""
-        restarted = [shard for shard in lives if shard in self._restart]
+        restarted = [shard for shard in epochs if shard in self._restart]
         starts: dict[int, int | None] = {}
         if restarted:
             starts |= await self._reader.starts(restarted)
             log.warning("push_log_restarted", starts=starts)
-        if others := [shard for shard in lives if shard not in self._restart]:
+        if others := [shard for shard in epochs if shard not in self._restart]:
             starts |= await self._reader.committed(others)
-        self._restart.difference_update(lives)
-        return [_begun(shard, life, starts[shard] or 0) for shard, life in lives.items()]
+        self._restart.difference_update(epochs)
+        return [_begun(shard, epoch, starts[shard] or 0) for shard, epoch in epochs.items()]
 
     def place(self, view: ShardMap) -> None:
         """A wake-up has no place."""
@@ -139,9 +139,9 @@ class Pusher:
         """The group's offsets are all that a pusher writes down."""
 
 
-def _begun(shard: int, life: int, start: int) -> PushShard:
+def _begun(shard: int, epoch: int, start: int) -> PushShard:
     return PushShard(
-        shard=shard, life=life, next=start, finished=start, committed=start, offsets=Offsets(start)
+        shard=shard, epoch=epoch, next=start, finished=start, committed=start, offsets=Offsets(start)
     )
 
 

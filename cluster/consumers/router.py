@@ -35,7 +35,7 @@ COMMIT_EVERY_S: Final = 1.0
 class Router:
     """One member of the consumer pool.
 
-    See `actors.service.Service`, and from `lives` on `cluster.consumers.consumer.Processor`.
+    See `actors.service.Service`, and from `epochs` on `cluster.consumers.consumer.Processor`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Router:
         contact = await self._reader.contact()
         shards = self._consumer.shards
         return self._consumer.status() | {
-            "bases": {shard: each.life for shard, each in shards.items()},
+            "bases": {shard: each.epoch for shard, each in shards.items()},
             "lost": sorted(shard for shard, each in shards.items() if each.lost),
             "silent_s": contact.silent_s,
             "answering_s": contact.answering_s,
@@ -93,7 +93,7 @@ class Router:
 
     # --- shards come and go ---
 
-    def lives(self, view: ShardMap) -> dict[int, int]:
+    def epochs(self, view: ShardMap) -> dict[int, int]:
         """Return our shards of a map with their bases."""
         return {shard: view.bases[shard] for shard, name in enumerate(view.routers) if name == self.name}
 
@@ -101,19 +101,19 @@ class Router:
         """Tell the hosts that we read these no longer."""
         self._dispatcher.shut(gone)
 
-    async def open(self, lives: Mapping[int, int]) -> Sequence[HostedShard]:
+    async def open(self, epochs: Mapping[int, int]) -> Sequence[HostedShard]:
         """Return where to begin: at what the stores say is stored in this log.
 
         The group's own offset may outlive a log that was made again, and does not say which log it meant; it
         is committed for the tools that show lags, and not read.
         """
         states = await self._store.cluster.log_states()
-        for shard, base in lives.items():
+        for shard, base in epochs.items():
             if shard not in states or states[shard].base != base:
                 raise Unavailable(f"The map and the store name different bases for shard {shard}.")
         return [
-            HostedShard(shard=shard, life=base, next=states[shard].stored, finished=states[shard].stored)
-            for shard, base in lives.items()
+            HostedShard(shard=shard, epoch=base, next=states[shard].stored, finished=states[shard].stored)
+            for shard, base in epochs.items()
         ]
 
     def place(self, view: ShardMap) -> None:
@@ -162,7 +162,7 @@ class Router:
                 each.reread()
             raise
         self._lease.confirm(asked_s)
-        renewed = [s for s, each in shards.items() if s in states and states[s].base != each.life]
+        renewed = [s for s, each in shards.items() if s in states and states[s].base != each.epoch]
         for shard in renewed:
             records.pop(shard, None)
         if renewed:
@@ -173,6 +173,6 @@ class Router:
         """Write down what is stored, of which log."""
         by_base: dict[int, dict[int, int]] = {}
         for each, stored in finished:
-            by_base.setdefault(each.life, {})[each.shard] = stored
+            by_base.setdefault(each.epoch, {})[each.shard] = stored
         for base, stored_by_shard in by_base.items():
             await self._store.cluster.raise_stored(base, stored_by_shard)

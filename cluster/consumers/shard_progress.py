@@ -11,17 +11,17 @@ class ShardProgress(Struct, kw_only=True):
 
     Attributes:
         shard: Shard number.
-        life: Of the shard's log: another value means that the log began anew.
+        epoch: Of the shard's log: another value means that it was made again.
         next: The next offset to be handed on.
         finished: Everything below this offset is finished: it may be committed.
         committed: The offset committed last.
         seek: The reader has to go to ``next``.
         paused: Nothing of it is fetched for now.
-        lost: Its log is gone: nothing of it is read until the map shows another life.
+        lost: Its log is gone: nothing of it is read until the map shows another epoch.
     """
 
     shard: int
-    life: int
+    epoch: int
     next: int
     finished: int
     committed: int = -1
@@ -39,7 +39,7 @@ class ShardProgress(Struct, kw_only=True):
 
 
 class HostedShard(ShardProgress, kw_only=True):
-    """A shard of ``mailbox`` on its way to its host; ``life`` is its base.
+    """A shard of ``mailbox`` on its way to its host; ``epoch`` is its base.
 
     Attributes:
         host: Name of the host that owns the shard.
@@ -74,12 +74,12 @@ class HostedShard(ShardProgress, kw_only=True):
 
         What it says of a log with another base crossed our opening of this one.
         """
-        if self.opened and base == self.life:
+        if self.opened and base == self.epoch:
             self.finished = max(self.finished, stored)
 
 
 class PushShard(ShardProgress, kw_only=True):
-    """A shard of ``push``, whose wake-ups end in any order; ``life`` is its value in `ShardMap.pushes`.
+    """A shard of ``push``, whose wake-ups end in any order; ``epoch`` is its value in `ShardMap.pushes`.
 
     Attributes:
         offsets: Which wake-ups are in progress.
