@@ -12,7 +12,6 @@ from rich.table import Table
 
 from roost.cli import terminal
 from sim.capacity import BadGoal, Goal
-from sim.crew import WorkerFailed
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike
@@ -20,6 +19,7 @@ from sim.onscreen import OnScreen
 from sim.report.page import page
 from sim.scenarios import SCENARIOS, about
 from sim.simulation import Options, Outcome, simulate
+from sim.workers import WorkerFailed
 
 
 class Sim:

@@ -1,4 +1,4 @@
-"""What all people of one worker share: the server, the ledger, the figures for the screen."""
+"""The context of one worker: the server, the ledger and the figures for the screen."""
 
 import asyncio
 import secrets
@@ -101,8 +101,8 @@ class Board:
         return figures
 
 
-class Town:
-    """The shared things.
+class WorkerContext:
+    """The server, the ledger and the figures that all people of one worker share.
 
     Attributes:
         server: Base URL of the Roost that is tried.
