@@ -15,9 +15,9 @@ from typing import Any, Final
 import psutil
 from msgspec import Struct
 
+from roost.cli.launch import StoppedBadly
 from sim.capacity import Capacity, Goal, capacity
 from sim.conductor import Conductor, Run, Watcher, run_name
-from sim.faults.launch import StoppedBadly
 from sim.faults.schedule import Strike, schedule
 from sim.faults.system import CannotStrike, System, attached, system
 from sim.people.worker_context import Figures

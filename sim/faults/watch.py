@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from cluster.local import servers
+from sim.faults.launch import tied
 
 EVERY_S: Final = 0.25
 
@@ -54,7 +53,7 @@ class Watch:
         """Run the child, and another one when it ends: it goes down with Ray."""
         while True:
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(servers.TETHER), str(os.getpid()), "--"),
+                *tied(),
                 *(sys.executable, "-m", "roost", "status", "--json", "--every", str(EVERY_S)),
                 *("--data", str(self._data)),
                 stdout=asyncio.subprocess.PIPE,

@@ -22,7 +22,7 @@ from typing import Final
 
 import psutil
 
-from cluster.local.servers import TETHER
+from sim.faults.launch import tied
 
 ADDRESS: Final = "10.99.0.1"
 """The site's own, on the bridge."""
@@ -135,8 +135,7 @@ class Site(Place):
     """
 
     def __init__(self, folder: Path) -> None:
-        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), "--"]
-        pid, child = _hold(tether, "site", folder)
+        pid, child = _hold(tied(), "site", folder)
         super().__init__("site", ADDRESS, pid)
         self.folder, self.key = folder, folder / "key"
         self.hosts: dict[str, Host] = {}

@@ -35,7 +35,7 @@ def system(tmp_path: Path) -> Iterator[System]:
     try:
         yield running.start()
     finally:
-        running.end()
+        running.stop()
 
 
 def test_hosts_come_and_go_under_load(system: System, out: Path) -> None:

@@ -61,7 +61,7 @@ def test_nothing_is_left_after(number: signal.Signals, own_system: OwnSystem) ->
     ports = listening(processes)
     assert len(processes) >= 10, processes
     assert len(ports) >= 5, ports
-    system.send_signal(number)
+    system.child.send_signal(number)
     status = system.wait()
     assert status == (0 if number == signal.SIGINT else -number)
     took = assert_gone(system, ports)
@@ -117,7 +117,7 @@ def test_the_verbs_and_their_exit_codes(own_system: OwnSystem) -> None:
     system.start()
     again = roost("status", "--json", *data, cwd=folder)
     assert json.loads(again.stdout)["shards"] == status["shards"] == 2
-    assert "There are 2 shards: ROOST_SHARDS=8 counts at the first start only." in system.logs()
+    assert "There are 2 shards: ROOST_SHARDS=8 counts at the first start only." in system.tail()
     assert system.stop() == 0
 
 
