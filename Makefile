@@ -40,10 +40,10 @@ chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
 	@$(BIN)/roost chat --as $(or $(AS),alice)
 
 test: $(STAMP) ## Every test but the slowest, on real servers
-	@$(BIN)/pytest -m "not slow" --durations=25
+	@$(BIN)/pytest -m "not slow"
 
 slow-test: $(STAMP) ## The slowest tests: stops while parts hang, trimming of a log (about four minutes)
-	@$(BIN)/pytest -m slow --durations=5
+	@$(BIN)/pytest -m slow
 
 kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker and three
 	@command -v java >/dev/null && command -v mvn >/dev/null || \

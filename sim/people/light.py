@@ -68,8 +68,8 @@ class LightPhone(Phone):
         """Messages that are not known to be delivered."""
         return sum(len(lane.queue) + len(lane.unproven) for lane in self._lanes.values())
 
-    async def say(self, to: str, content: bytes) -> None:
-        """Write to somebody."""
+    async def say(self, to: str, content: bytes) -> str:
+        """Write to somebody, and return the message's id."""
         message_id = uuid7(now_ms(), self.context.random(10))
         self._note(Kind.INTENT, peer=to, id=message_id, digest=digest_of(content))
         self.context.board.wrote(message_id)
@@ -78,6 +78,7 @@ class LightPhone(Phone):
         if to not in self.context.devices:
             await self._find(to)
         self._next(lane)
+        return message_id
 
     async def read_all(self) -> None:
         """Mark as read what came since the last time."""

@@ -37,6 +37,8 @@ class Phone:
         device: Its id, once it is registered.
         away: The app is closed.
         unread: Highest seq by peer that was not marked as read.
+        marked: Highest seq by peer that was.
+        connections: How often it connected, or tried to.
     """
 
     def __init__(self, context: WorkerContext, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
@@ -44,6 +46,8 @@ class Phone:
         self.device = ""
         self.away = True
         self.unread: dict[str, int] = {}
+        self.marked: dict[str, int] = {}
+        self.connections = 0
         self._skew_ms = skew_ms
         self._keystore = sdk.MemoryKeystore()
         self._client: sdk.Client | None = None
@@ -99,12 +103,13 @@ class Phone:
 
     # --- acts -------------------------------------------------------------------------------------
 
-    async def say(self, to: str, content: bytes) -> None:
-        """Write to somebody."""
+    async def say(self, to: str, content: bytes) -> str:
+        """Write to somebody, and return the message's id."""
         item = self.client.compose(to, content)
         self._note(Kind.INTENT, peer=to, id=item.id, digest=digest_of(content))
         self.context.board.wrote(item.id)
         await self.client.submit(item)
+        return item.id
 
     async def read_all(self) -> None:
         """Mark as read what came since the last time."""
@@ -112,6 +117,7 @@ class Phone:
         for peer, seq in unread.items():
             self._note(Kind.READ, peer=peer, seq=seq)
             await self.client.mark_read(peer, seq)
+            self.marked[peer] = seq
 
     def break_(self, how: Breakage) -> None:
         """Let something happen to the phone."""
@@ -164,6 +170,8 @@ class Phone:
                 self._dying = False
                 self._note(Kind.CRASHED)
                 self.context.spawn(self._start_again())
+            case sdk.Refused() | sdk.Unsupported() | sdk.KeyChanged(change="changed" | "invalid"):
+                self.context.board.trouble(f"{self.user} was told {event}")
             case sdk.Disconnected(final=True):
                 self.context.board.trouble(f"{self.user} was signed out: {event.code}")
 
@@ -260,6 +268,7 @@ class Phone:
             inner = PollTransport(self.client.api, self.device, self._clock)
         else:
             inner = StreamTransport(self.context.http, self.context.server, MSGPACK)
+        self.connections += 1
         self._tap = Tap(inner, self._written, self._arrived, self._twice, self.context.keep)
         return self._tap
 

@@ -48,6 +48,12 @@ class System(RoostUp):
         self.folder.mkdir(parents=True, exist_ok=True)
         super().launch()
 
+    async def started(self) -> "System":
+        """Start it while the loop goes on, and return when it is ready."""
+        self.launch()
+        await asyncio.to_thread(self.until_ready)
+        return self
+
     # --- what it says -----------------------------------------------------------------------------
 
     @property

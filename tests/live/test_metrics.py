@@ -21,7 +21,7 @@ from prometheus_client.samples import Sample
 from roost import client as sdk
 from roost.errors import RoostError
 from tests.deployed import GIVEN_BY_PROMETHEUS, RUNBOOK, expressions, selectors
-from tests.live.crowd import Person
+from tests.live.app import App
 from tests.live.running import System
 from tests.live.waiting import until
 
@@ -53,13 +53,11 @@ class Pair:
 
     def __init__(self, system: System, http: aiohttp.ClientSession) -> None:
         self.system, self.http = system, http
-        self.ann = Person(system.http, "metric.ann", http)
-        self.ben = Person(system.http, "metric.ben", http)
+        self.ann = App(system.http, "metric.ann", http)
+        self.ben = App(system.http, "metric.ben", http)
 
     async def hears(self, text: str) -> None:
-        await until(
-            lambda: "" if text in self.ben.heard[self.ann.name] else f"{text} has not come", within=30
-        )
+        await self.ben.gets(lambda: text in self.ben.texts(), text)
 
     async def until_total(self, least: float, name: str, **labels: str) -> None:
         async def missing() -> str:

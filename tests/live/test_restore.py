@@ -11,8 +11,8 @@ import pytest
 from pymongo import MongoClient
 
 from roost import client as sdk
+from tests.live.app import PASSWORD
 from tests.live.conftest import Machine
-from tests.live.crowd import PASSWORD
 from tests.live.running import System
 from tests.live.stored import stored_messages
 from tests.live.waiting import until

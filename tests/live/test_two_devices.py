@@ -1,9 +1,8 @@
 """One user with two devices, and what their contacts are told and may do, on whichever gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, TypeVar
 
 import aiohttp
 import pytest
@@ -11,37 +10,10 @@ import pytest_asyncio
 
 from roost import client as sdk
 from roost.errors import RoostError
-from tests.live.crowd import PASSWORD
+from tests.live.app import App
 from tests.live.running import System
-from tests.live.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
-
-Kind = TypeVar("Kind", bound=sdk.Event)
-
-
-class Phone:
-    """A device and what its app was told."""
-
-    def __init__(self, told: list[sdk.Event]) -> None:
-        self.told = told
-        self.client: sdk.Client
-
-    @property
-    def device(self) -> str:
-        return self.client.profile.device_id
-
-    def all(self, kind: type[Kind]) -> list[Kind]:
-        return [event for event in self.told if isinstance(event, kind)]
-
-    def texts(self) -> list[str]:
-        return [event.text for event in self.all(sdk.MessageReceived)]
-
-    async def gets(self, found: Callable[[], Any], what: str, within: float = 30) -> None:
-        await until(lambda: "" if found() else f"{what} has not come; told: {self.told[-8:]}", within=within)
-
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        return await self.client.api.call(method, path, body)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -55,26 +27,20 @@ class Devices:
 
     def __init__(self, system: System, http: aiohttp.ClientSession) -> None:
         self.system, self.http = system, http
-        self.phones: list[Phone] = []
+        self.apps: list[App] = []
 
-    async def phone(self, name: str, *, new: bool = True) -> Phone:
+    async def phone(self, name: str, *, new: bool = True) -> App:
         """Register the user, or sign in on a further device."""
-        told: list[sdk.Event] = []
-        phone = Phone(told)
-        enter = sdk.Client.register if new else sdk.Client.login
-        options = sdk.Options(on_event=told.append)
-        phone.client = await enter(self.system.http, name, PASSWORD, http=self.http, options=options)
-        await phone.client.start()
-        self.phones.append(phone)
-        await phone.gets(lambda: phone.client.connected, "a connection")
-        return phone
+        app = await App(self.system.http, name, self.http).join(new=new)
+        self.apps.append(app)
+        return app
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def devices(system: System, http: aiohttp.ClientSession) -> AsyncIterator[Devices]:
     made = Devices(system, http)
     yield made
-    await asyncio.gather(*(phone.client.close() for phone in made.phones))
+    await asyncio.gather(*(phone.client.close() for phone in made.apps))
 
 
 async def test_both_devices_get_every_message_and_the_first_one_counts(devices: Devices) -> None:
@@ -123,7 +89,7 @@ async def test_a_removed_device_is_shut_out_on_every_gateway(devices: Devices) -
     assert [each["device_id"] for each in listed["devices"]] == [ann.device]
 
 
-def _revoked(phone: Phone) -> bool:
+def _revoked(phone: App) -> bool:
     return phone.all(sdk.Disconnected) == [sdk.Disconnected("revoked", final=True)]
 
 
@@ -144,7 +110,7 @@ async def test_a_contact_is_told_of_new_and_removed_devices(devices: Devices) ->
     assert tablet.texts() == ["to both"]
 
 
-def _changes(phone: Phone, kind: type[sdk.KeyChanged]) -> list[tuple[str, str]]:
+def _changes(phone: App, kind: type[sdk.KeyChanged]) -> list[tuple[str, str]]:
     return [(each.device, each.change) for each in phone.all(kind)]
 
 
@@ -193,7 +159,7 @@ async def test_presence_is_told_as_far_as_its_owner_allows(devices: Devices) -> 
     assert not [each for each in hidden if each.state == "online" or each.last_seen_ms is not None], hidden
 
 
-def _last_presence(phone: Phone) -> str:
+def _last_presence(phone: App) -> str:
     told = phone.all(sdk.Presence)
     return told[-1].state if told else ""
 
