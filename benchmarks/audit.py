@@ -1,4 +1,4 @@
-"""Read back what the store has of every load, over the public API."""
+"""The audit of a load: its messages read back from the store over the public API."""
 
 import asyncio
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""The scenarios: what each one does, and the default suite."""
+"""The scenarios and the default suite."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What a run is: one struct that decides all of it, given to every worker."""
+"""The specification of a run: one struct that decides all of it, given to every worker."""
 
 from msgspec import Struct
 

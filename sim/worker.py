@@ -119,7 +119,6 @@ class Worker:
         async def join(user: int, person: Person) -> None:
             async with gate:
                 await person.join(pushes=bool(self.spec.fcm) and user in woken)
-                self.context.board.figures.joined += 1
 
         await asyncio.gather(*(join(user, person) for user, person in self.people.items()))
         # No event is common to them.

@@ -1,4 +1,4 @@
-"""What a mailbox's events say of each message and of each device; nothing is judged here but order."""
+"""The facts of a mailbox: the state of each message and device from its events; only order is judged here."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Tells what happened to a message from end to end, in sentences."""
+"""The story of a message from end to end, in sentences."""
 
 from collections.abc import Iterable, Iterator
 

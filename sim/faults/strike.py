@@ -1,4 +1,4 @@
-"""Lets one fault happen, heals it, and waits until all is well again."""
+"""One fault: struck, healed, and over when all is well again."""
 
 import asyncio
 import contextlib

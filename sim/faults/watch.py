@@ -1,4 +1,4 @@
-"""What ``roost status`` says, again and again, from one child: each call of its own would take seconds."""
+"""The status of the system, followed by one child: a ``roost status`` each time would take seconds."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Phones for pure load: real accounts and frames, but payloads that nobody encrypted.
+"""Phones for pure load: real accounts and frames, but payloads without encryption.
 
 Sealing and opening is most of what a virtual user costs. A light phone sends the text as it is to every
 device of the peer, one message at a time per peer like the SDK, until each is known to be delivered.

@@ -22,7 +22,6 @@ class Figures(Struct):
 
     Attributes:
         phase: ``joining``, ``ready``, ``running``, ``settling``, ``auditing`` or ``done``.
-        joined: People who are registered.
         online: People whose phones all have a session.
         sent: Messages handed to the SDK.
         accepted: Messages that the server has.
@@ -39,7 +38,6 @@ class Figures(Struct):
     """
 
     phase: str = "joining"
-    joined: int = 0
     online: int = 0
     sent: int = 0
     accepted: int = 0

@@ -1,4 +1,4 @@
-"""How long messages suffered from a fault: measured on the messages, not on the servers."""
+"""The recovery from a fault, measured on the messages, not on the servers."""
 
 from bisect import bisect_left
 from collections import Counter

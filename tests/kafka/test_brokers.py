@@ -1,4 +1,4 @@
-"""What Apache Kafka promises and the embedded broker does not: it keeps the log, and drops repeats."""
+"""Promises of Apache Kafka that the embedded broker does not make: it keeps the log, and drops repeats."""
 
 import asyncio
 import itertools

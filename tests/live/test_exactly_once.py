@@ -1,4 +1,4 @@
-"""G1: what was sent is told to the recipient's app exactly once, in order, and the sender learns it."""
+"""G1: a message is told to the recipient's app exactly once, in order, and the sender learns it."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""How a system begins and ends, whichever way it ends, and what is left of it."""
+"""The life of a system: its start, its end in each way, and nothing left of it."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Tansu's log begins anew while people talk: on purpose, because it is full, and because its server died."""
+"""Tansu's log is made again while people talk: because it is full, and because its server died."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What operators look at, on a living system: one scrape target, and all that deploy/ and docs/ name."""
+"""Metrics and status of a running system: one scrape target, and all that deploy/ and docs/ name."""
 
 import asyncio
 import contextlib
