@@ -42,7 +42,7 @@ chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
 test: $(STAMP) ## Every test but the slowest, on real servers
 	@$(BIN)/pytest -m "not slow"
 
-slow-test: $(STAMP) ## The slowest tests: stops while parts hang, trimming of a log (about four minutes)
+slow-test: $(STAMP) ## The slowest tests: stops while parts hang, a lost or trimmed log, further faults (about ten minutes)
 	@$(BIN)/pytest -m slow
 
 kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker and three

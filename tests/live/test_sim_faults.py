@@ -17,7 +17,17 @@ pytestmark = pytest.mark.timeout(240)
 
 TOLD_BY_OTHERS = {
     *("pause-gateway", "pause-pusher", "pause-coordinator", "pause-redis"),
-    *("cut-redis", "slow-kafka", "slow-redis", "fcm-slow", "fcm-unavailable", "fcm-unregistered"),
+    *(
+        "pause-broker",
+        "cut-redis",
+        "slow-mongo",
+        "slow-kafka",
+        "slow-redis",
+        "fcm-slow",
+        "fcm-unavailable",
+        "fcm-unregistered",
+        "fcm-quota",
+    ),
 }
 RUNS = {
     "most": [name for name in PROFILES if name not in TOLD_BY_OTHERS],
