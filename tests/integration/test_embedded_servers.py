@@ -88,7 +88,7 @@ async def test_env_reaches_the_server(tmp_path: Path) -> None:
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from cluster import servers
+from cluster.local import servers
 async def main():
     server = await servers.start(servers.redis(servers.free_port(), Path(sys.argv[1])))
     print(server.pid, flush=True)
