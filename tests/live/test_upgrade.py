@@ -22,7 +22,7 @@ from tests.live.waiting import until
 
 pytestmark = [pytest.mark.timeout(280)]
 
-PACKAGES = ("roost", "storage", "actors", "cluster", "api")
+PACKAGES = ("roost", "telemetry", "storage", "actors", "cluster", "api")
 ROOT = Path(__file__).parents[2]
 RATE = 25.0
 VERSION_AT = 12
