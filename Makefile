@@ -39,8 +39,8 @@ up: $(STAMP) ## The whole system on this machine, until Ctrl-C
 chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
 	@$(BIN)/roost chat --as $(or $(AS),alice)
 
-test: $(STAMP) ## Every test but the slowest, on real servers
-	@$(BIN)/pytest -m "not slow"
+test: $(STAMP) ## Every test but the slowest, on real servers; TESTS=PATHS for some
+	@$(BIN)/pytest -m "not slow" $(TESTS)
 
 slow-test: $(STAMP) ## The slowest tests: stops while parts hang, a lost or trimmed log, further faults (about ten minutes)
 	@$(BIN)/pytest -m slow

@@ -15,7 +15,7 @@ from tests.live.crowd import Crowd, crowd
 from tests.live.running import System
 from tests.live.waiting import until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SMALL = 800
 RENEWALS = 2
@@ -64,7 +64,6 @@ async def test_a_full_log_is_made_anew_and_nobody_notices(
         assert grown < GROWTH_BYTES, f"the broker has grown by {grown / 1e6:.0f} MB"
 
 
-@pytest.mark.slow
 async def test_what_went_down_with_the_log_is_sent_again(
     small_log: System, tell: Callable[[str, float], None]
 ) -> None:

@@ -66,7 +66,13 @@ LIES = {
 """The lie for each violation, and whether it is told to phones without cryptography: others see through."""
 
 
-@pytest.mark.parametrize("kind", LIES)
+QUICK = ("lost", "phantom", "receipt_without_delivery")
+"""Each kind has unit tests of the checker; these show that the phones record what it needs."""
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in LIES]
+)
 async def test_a_lie_is_found_and_named(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
