@@ -70,7 +70,7 @@ class Conductor:
         system: Where.
         spec: What.
         strikes: Which faults, when.
-        watcher: Who looks on.
+        watcher: Shown the progress of the run.
         enough: Says whether the acts should end early.
     """
 
@@ -138,7 +138,7 @@ class Conductor:
                 self._striking = ""
 
     async def _quiet(self, workers: Workers) -> bool:
-        """Wait until nothing is under way any more; False if that took too long."""
+        """Wait until nothing is in flight; False if that took too long."""
         deadline = time.monotonic() + self.spec.settle_s
         while time.monotonic() < deadline:
             figures = workers.figures()

@@ -1,6 +1,6 @@
 """The ledger: an append-only store of what every virtual user saw, in the order it saw it.
 
-One SQLite file per worker process, so that nobody waits for anybody; all of them carry times of the one
+One SQLite file per worker process, so that no process waits for another; all of them carry times of the one
 monotonic clock of the machine. Here lives how events are written and read; what they mean together is
 `sim.checker`'s.
 """

@@ -34,7 +34,7 @@ _TAKEN_S: Final = 5.0
 """How long the holder of the port may take to read what a role says."""
 
 _GONE_S: Final = 60.0
-"""A socket that nobody has listened on for this long belongs to a role that will not come back."""
+"""A socket without a listener for this long belongs to a role that will not come back."""
 
 _WHOLE: Final = b"# EOF\n"
 """Ends what a role says: without it, the role died in the middle."""
@@ -86,7 +86,7 @@ class Exporter:
             self._waiting = asyncio.create_task(self._take_port(*self._address), name="metrics port")
 
     async def stop(self) -> None:
-        """Show nothing any more."""
+        """Stop showing anything."""
         if self._waiting is not None:
             self._waiting.cancel()
             await asyncio.gather(self._waiting, return_exceptions=True)
@@ -115,8 +115,8 @@ class Exporter:
     # --- the node -----------------------------------------------------------------------------------
 
     async def _take_port(self, host: str, port: int) -> None:
-        """Listen on the port as soon as no other role of this node does, and nobody else has it."""
-        while not self._locked():  # noqa: ASYNC110 -- a lock of another process wakes nobody here
+        """Listen on the port as soon as no other role of this node does, and no other process has it."""
+        while not self._locked():  # noqa: ASYNC110 -- a lock of another process wakes no task here
             await asyncio.sleep(_AGAIN_S)
         # Loading it takes 0.2 s of CPU: only in the role that needs it, and not in its loop.
         web = await asyncio.to_thread(import_module, "aiohttp.web")
@@ -221,7 +221,7 @@ def make_private(folder: Path) -> None:
     """Make the folder and its parent, if need be.
 
     Raises:
-        OSError: Somebody else made one of them, or may write there.
+        OSError: Another user made one of them, or may write there.
     """
     for each, forbidden in ((folder.parent, 0o022), (folder, 0o077)):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)

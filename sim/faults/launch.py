@@ -46,11 +46,11 @@ async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy
 
 
 async def _unheard(_rows: list[dict[str, Any]]) -> None:
-    """Nobody is told when a server comes or goes: who wants to know asks for the rows."""
+    """Servers that come and go are not reported: the rows are asked for."""
 
 
 async def _untold() -> None:
-    """Whoever gives the address of a log of his own has nobody to tell that it is gone."""
+    """A log that is given by address is not watched, so its end is not reported."""
 
 
 def behind(proxies: Mapping[str, Proxy]) -> tuple[list[str], dict[str, str]]:

@@ -32,7 +32,7 @@ class Proxy:
         self._loses_replies = False
         self._pairs: set[_Pair] = set()
         self._server: asyncio.Server | None = None
-        # Bound and never listening: while connections are refused, nobody else can take the port.
+        # Bound and never listening: while connections are refused, no other process can take the port.
         self._place = socket.socket()
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._place.bind((HOST, 0))
@@ -129,7 +129,7 @@ class _Pair:
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.far, host, int(port))
         except OSError:
-            self.cut()  # nobody listens there: the client is to see the same
+            self.cut()  # nothing listens there: the client is to see the same
 
     def cut(self) -> None:
         """End both connections at once, as a dead network does not even manage to say."""

@@ -69,7 +69,7 @@ class LightPhone(Phone):
         return sum(len(lane.queue) + len(lane.unproven) for lane in self._lanes.values())
 
     async def say(self, to: str, content: bytes) -> str:
-        """Write to somebody, and return the message's id."""
+        """Write to a user, and return the message's id."""
         message_id = uuid7(now_ms(), self.context.random(10))
         self._note(Kind.INTENT, peer=to, id=message_id, digest=digest_of(content))
         self.context.board.wrote(message_id)

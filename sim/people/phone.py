@@ -104,7 +104,7 @@ class Phone:
     # --- acts -------------------------------------------------------------------------------------
 
     async def say(self, to: str, content: bytes) -> str:
-        """Write to somebody, and return the message's id."""
+        """Write to a user, and return the message's id."""
         item = self.client.compose(to, content)
         self._note(Kind.INTENT, peer=to, id=item.id, digest=digest_of(content))
         self.context.board.wrote(item.id)
