@@ -49,7 +49,7 @@ async def _killed_in_the_middle(system: System, people: Crowd, role: str) -> tup
     return spare["pid"], (await _row(system, role, victim["name"]))["pid"]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 async def test_a_spare_takes_the_place_of_whoever_is_killed(system: System) -> None:
     taken = (await _row(system, "spare"))["taken"]
     async with crowd(system.http, "spared", PEOPLE, contacts=5, seed=SEED) as people:
