@@ -39,11 +39,11 @@ up: $(STAMP) ## The whole system on this machine, until Ctrl-C
 chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
 	@$(BIN)/roost chat --as $(or $(AS),alice)
 
-test: $(STAMP) ## Every test but the slowest, on real servers
-	@$(BIN)/pytest -m "not slow" --durations=25
+test: $(STAMP) ## Every test but the slowest, on real servers; TESTS=PATHS for some
+	@$(BIN)/pytest -m "not slow" $(TESTS)
 
-slow-test: $(STAMP) ## The slowest tests: stops while parts hang, trimming of a log (about four minutes)
-	@$(BIN)/pytest -m slow --durations=5
+slow-test: $(STAMP) ## The slowest tests: stops while parts hang, a lost or trimmed log, further faults (about ten minutes)
+	@$(BIN)/pytest -m slow
 
 kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker and three
 	@command -v java >/dev/null && command -v mvn >/dev/null || \

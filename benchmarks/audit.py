@@ -1,4 +1,4 @@
-"""Read back what the store has of every load, over the public API."""
+"""The audit of a load: its messages read back from the store over the public API."""
 
 import asyncio
 from http import HTTPStatus
@@ -44,7 +44,7 @@ async def _mailbox(http: aiohttp.ClientSession, person: Account, book: Book) -> 
 
 
 async def page_of(http: aiohttp.ClientSession, person: Account, cursor: int, limit: int) -> Any:
-    """Return a page of somebody's mailbox."""
+    """Return a page of an account's mailbox."""
     headers = {"Authorization": f"Bearer {person.token}"}
     query = {"cursor": str(cursor), "limit": str(limit)}
     while True:

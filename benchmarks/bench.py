@@ -19,7 +19,7 @@ from benchmarks.usage import Cost, Usage
 
 RING_CONTACTS = 10
 PAGE = 100
-"""Entries of a page of somebody's mailbox."""
+"""Entries of a page of a mailbox."""
 
 
 class Options(Struct, frozen=True):
@@ -65,7 +65,7 @@ class Bench:
         self._crowds: dict[str, list[Account]] = {}
 
     async def crowd(self, name: str, count: int) -> list[Account]:
-        """Return so many people who have talked to nobody outside this crowd; made when first asked for."""
+        """Return so many people who have not talked to others outside this crowd; made at the first call."""
         if name not in self._crowds:
             names = [f"{self._prefix}_{name}_{number}" for number in range(count)]
             self._crowds[name] = await self.system.sign_up(names)

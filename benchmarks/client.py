@@ -168,7 +168,7 @@ class Client(WSListener):  # type: ignore[misc] # picows ships no types
     # --- sending ----------------------------------------------------------------------------------
 
     def send(self, ledger: Ledger, number: int, pair: int, to: Account) -> None:
-        """Send a message of a ledger to somebody."""
+        """Send a message of a ledger to an account."""
         self._ledger = ledger
         message_id = self._ids.next(time.time_ns() // 1_000_000)
         frame = _encode(

@@ -1,4 +1,4 @@
-"""What became of every message of one load: pure, and small enough for a million of them.
+"""The fate of every message of one load: pure, and small enough for a million of them.
 
 A message is its number in the ledger. The number travels in the payload, which servers pass on
 untouched, so that a recipient, or a store that is read later, can name the message.

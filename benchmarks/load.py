@@ -100,7 +100,7 @@ class Load:
                 client.send_again(now_s)
 
     def send_one(self, due_ns: int, pair: int | None = None) -> None:
-        """Let somebody write to one of their contacts."""
+        """Let a user write to a contact."""
         if pair is None:
             pair = self._random.randrange(len(self.pairs))
         sender, recipient = self.pairs[pair]
@@ -134,7 +134,7 @@ class Load:
         return Span(begin, min(_now(), span.end_ns))
 
     async def press_unanswered(self, window: int, seconds: float) -> Span:
-        """Keep so many messages unanswered, whether or not somebody is there to get them."""
+        """Keep so many messages unanswered, whether or not the recipient is there."""
         begin = _now()
         span = Span(begin, begin + round(seconds * 1e9))
         while _now() < span.end_ns:

@@ -1,4 +1,4 @@
-"""When the messages of a fixed rate are due: pure.
+"""The times at which messages of a fixed rate are due: pure.
 
 An open loop: a message is due at its time whatever became of those before it, and its latency counts
 from then. A generator that was held up sends what it owes at once and hides nothing of the delay.

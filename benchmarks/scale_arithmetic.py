@@ -1,4 +1,4 @@
-"""What 1, 100 and 1,000 million users need, by multiplication: prints the tables of ``docs/scale.md``.
+"""The needs of 1, 100 and 1,000 million users, by multiplication: prints the tables of ``docs/scale.md``.
 
 Run as ``python -m benchmarks.scale_arithmetic``. Three kinds of numbers go in, each with its name here: what
 was *measured* on two cores, what is *assumed* about people, and what is *allowed* to one process or server.

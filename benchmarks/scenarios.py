@@ -1,4 +1,4 @@
-"""The scenarios: what each one does, and the default suite."""
+"""The scenarios and the default suite."""
 
 import asyncio
 import time
@@ -96,7 +96,7 @@ def _killed(role: str) -> Callable[[int], Scenario]:
 
 def _all_to_all(window: int) -> Scenario:
     async def run(bench: Bench) -> dict[str, Any]:
-        # New people each time: that nobody has written to the other before is a part of it.
+        # New people each time: that neither has written to the other before is a part of it.
         people = await bench.crowd(f"all{window}", bench.options.users)
         load = bench.load(people, everybody(len(people)))
         await load.join()
@@ -196,7 +196,7 @@ def _idle(*, online: bool) -> Callable[[Bench], Awaitable[dict[str, Any]]]:
 
 def _mailbox(entries: int) -> Scenario:
     async def run(bench: Bench) -> dict[str, Any]:
-        """Fill the mailbox of somebody who is away; then read pages of it."""
+        """Fill the mailbox of a user who is away; then read pages of it."""
         senders = await bench.crowd("ring", bench.options.users)
         (owner,) = await bench.crowd(f"box{entries}", 1)
         people = [*senders, owner]

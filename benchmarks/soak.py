@@ -2,7 +2,7 @@
 
     python -m benchmarks.soak [--messages 2000000] [--json FILE]
 
-The embedded broker keeps all it is given, so the system makes its log anew each time it is over
+The embedded broker keeps all it is given, so the system makes its log again each time it is over
 its limit. The run fails (exit 1) when a message is lost, doubled or reordered, or when the memory
 of a process in the last third of the run is more than half above that of the middle third.
 """

@@ -20,12 +20,9 @@ from benchmarks.audit import audit
 from benchmarks.client import Client
 from benchmarks.ledger import Book
 from benchmarks.usage import OTHERS
-from cluster.control.stop_report import bound_s
+from roost.cli.launch import RoostUp
 
-READY_S = 120.0
-STOP_S = bound_s(kept=False) + 60.0
 _NAMES = {"kafka": "broker", "mongo": "store"}
-_TAIL_LINES = 20
 
 _T = TypeVar("_T")
 
@@ -58,49 +55,30 @@ class System:
         self.http = ""
         self.ready_s = 0.0
         self._program = shlex.split(roost) if roost else [sys.executable, "-m", "roost"]
-        self._options = options
-        # The generator shows its first token only, and a run may be longer than that lives.
-        self._settings = {"ROOST_TOKENS__ACCESS_S": "21600"} | (settings or {})
-        self._process: asyncio.subprocess.Process | None = None
+        self._up = RoostUp(
+            self.data,
+            folder / "up.log",
+            options=options,
+            # The generator shows its first token only, and a run may be longer than that lives.
+            env={"ROOST_TOKENS__ACCESS_S": "21600"} | (settings or {}),
+            program=self._program,
+            on_death=signal.SIGKILL,
+        )
 
     async def start(self) -> None:
         """Start it, and return when it is ready.
 
         Raises:
-            RuntimeError: It ended, or was not ready in time; the end of its log is in the sentence.
+            Unavailable: It ended, or was not ready in time; the end of its log is in the sentence.
         """
         began = asyncio.get_running_loop().time()
-        up = (*self._program, "up", "--json", "--port", "0", "--data", str(self.data), *self._options)
-        with (self.folder / "up.log").open("a") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *up,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                cwd=self.folder,
-                env=os.environ | self._settings,  # noqa: TID251 -- the child's
-            )
-        assert self._process.stdout is not None
-        try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), READY_S)
-        except TimeoutError:
-            line = b""
-        if not line:
-            raise RuntimeError(f"{shlex.join(up)} did not become ready:\n{self.log()}")
-        self.http = json.loads(line)["http"]
+        self._up.launch()
+        self.http = (await asyncio.to_thread(self._up.until_ready))["http"]
         self.ready_s = asyncio.get_running_loop().time() - began
 
     async def stop(self) -> int:
         """Stop it in order and return its exit status; it is killed if it takes too long."""
-        if self._process is None:
-            return 0
-        process, self._process = self._process, None
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            return await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            return await process.wait()
+        return await asyncio.to_thread(self._up.stop)
 
     async def sign_up(self, names: list[str]) -> list[Account]:
         """Make so many accounts."""
@@ -115,9 +93,8 @@ class System:
 
     async def processes(self) -> dict[int, str]:
         """Return every process of the system with its role, as ``roost status --json`` says."""
-        assert self._process is not None
         roles = await self.rows()
-        parent = psutil.Process(self._process.pid)
+        parent = psutil.Process(self._up.child.pid)
         found = dict.fromkeys([parent.pid, *(each.pid for each in parent.children(recursive=True))], OTHERS)
         named = {row["pid"]: _NAMES.get(row["role"], row["role"]) for row in roles if row.get("pid")}
         return found | named
@@ -145,7 +122,7 @@ class System:
 
     def log(self) -> str:
         """Return the end of what ``roost up`` said."""
-        return "\n".join((self.folder / "up.log").read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+        return self._up.tail()
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What processes cost: CPU and memory by role, also of processes that come and go meanwhile."""
+"""The cost of processes: CPU and memory by role, also of processes that come and go meanwhile."""
 
 import asyncio
 import time

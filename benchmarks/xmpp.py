@@ -112,7 +112,7 @@ class XmppClient(asyncio.Protocol):
             self._transport.close()
 
     def send(self, ledger: Ledger, number: int, _pair: int, to: Account) -> None:
-        """Send a message of a ledger to somebody."""
+        """Send a message of a ledger to an account."""
         self._ledger = ledger
         stanza = (
             f"<message to='{to.username}@{DOMAIN}' type='chat' id='{number}'>"
@@ -140,7 +140,7 @@ class XmppClient(asyncio.Protocol):
         next(self._steps)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count an end that nobody asked for."""
+        """Count an unexpected end."""
         if not self._ready.done():
             self._ready.set_exception(ConnectionError(f"closed before it was ready: {exc}"))
         elif not self._leaving:

@@ -1,4 +1,4 @@
-"""How much is too much: the steps of a run judged one by one. Pure.
+"""The search for the capacity: the steps of a run judged one by one. Pure.
 
 A run climbs a staircase (`sim.scenarios.staircase`: messages a second; `sim.scenarios.growing`: users), and
 the answer is its last step before the latency goal or a promise was broken.

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from roost.cli import terminal
 from sim.capacity import BadGoal, Goal
-from sim.crew import WorkerFailed
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike
@@ -20,6 +19,7 @@ from sim.onscreen import OnScreen
 from sim.report.page import page
 from sim.scenarios import SCENARIOS, about
 from sim.simulation import Options, Outcome, simulate
+from sim.workers import WorkerFailed
 
 
 class Sim:
@@ -42,10 +42,10 @@ class Sim:
         add("--json", type=Path, metavar="FILE", help="write the figures; - is standard output")
         add("--workers", type=_positive, default=1, metavar="N", help="processes for the users (1)")
         add("--ray", action="store_true", help="workers are tasks of the system's Ray cluster")
-        add("--light", action="store_true", help="payloads that nobody encrypts, for pure load")
+        add("--light", action="store_true", help="payloads without encryption, for pure load")
         add("--devices", type=_share, default=0.1, metavar="X", help="share of users with two devices (0.1)")
         add("--polls", type=_share, default=0.05, metavar="X", help="share that long-polls over HTTP (0.05)")
-        add("--settle", type=float, default=60.0, metavar="S", help="wait so long for what is under way (60)")
+        add("--settle", type=float, default=60.0, metavar="S", help="wait so long for what is in flight (60)")
         add("--roles", type=_positive, metavar="N", help="hosts, routers and gateways of a started system")
         add("--ledger", type=Path, metavar="DIR", help="keep the ledgers there")
         add(

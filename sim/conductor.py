@@ -1,4 +1,4 @@
-"""One run from its first account to its verdict: starts the crew, strikes the system, ends it, checks.
+"""One run from its first account to its verdict: starts the workers, strikes the system, ends it, checks.
 
 The order of a run: system up, everybody joins, ``go``, acts and faults, everybody comes back online,
 quiet, ``end``, audit of the server's own store, checker. Nothing here knows the SDK.
@@ -14,7 +14,6 @@ from typing import Final
 from msgspec import Struct, field
 
 from sim.checker import Verdict, check
-from sim.crew import Crew, crew
 from sim.faults.schedule import Strike
 from sim.faults.strike import NotStruck, Struck, strike
 from sim.faults.system import System
@@ -22,6 +21,7 @@ from sim.ledger import Kind, Ledger, Ledgers, now_us
 from sim.people.worker_context import Figures
 from sim.report.figures import HARNESS, Usage
 from sim.spec import Spec
+from sim.workers import Workers, start_workers
 
 _GO_IN_S: Final = 0.5
 _LOOK_EVERY_S: Final = 0.25
@@ -70,7 +70,7 @@ class Conductor:
         system: Where.
         spec: What.
         strikes: Which faults, when.
-        watcher: Who looks on.
+        watcher: Shown the progress of the run.
         enough: Says whether the acts should end early.
     """
 
@@ -94,7 +94,7 @@ class Conductor:
         Raises:
             WorkerFailed: A worker ended before its time.
         """
-        async with crew(self.spec, ray) as workers:
+        async with start_workers(self.spec, ray) as workers:
             beside = [asyncio.create_task(self._watch(workers)), asyncio.create_task(self._sample())]
             try:
                 await self._play(workers)
@@ -106,7 +106,7 @@ class Conductor:
         self._run.verdict = await asyncio.to_thread(check, Ledgers(self._ledgers(workers)))
         return self._run
 
-    async def _play(self, workers: Crew) -> None:
+    async def _play(self, workers: Workers) -> None:
         await workers.until("ready")
         go = time.monotonic() + _GO_IN_S
         self._run.go_us = round(go * 1e6)
@@ -137,8 +137,8 @@ class Conductor:
                 ledger.record(Kind.FAULT, at_us=now_us(), user="", note=f"{plan.name}: ends")
                 self._striking = ""
 
-    async def _quiet(self, workers: Crew) -> bool:
-        """Wait until nothing is under way any more; False if that took too long."""
+    async def _quiet(self, workers: Workers) -> bool:
+        """Wait until nothing is in flight; False if that took too long."""
         deadline = time.monotonic() + self.spec.settle_s
         while time.monotonic() < deadline:
             figures = workers.figures()
@@ -147,7 +147,7 @@ class Conductor:
             await asyncio.sleep(_LOOK_EVERY_S)
         return False
 
-    async def _watch(self, workers: Crew) -> None:
+    async def _watch(self, workers: Workers) -> None:
         stopped = False
         while True:
             self._run.harness = workers.figures()
@@ -176,7 +176,7 @@ class Conductor:
     def _faults_path(self) -> Path:
         return Path(self.spec.folder) / "ledger-faults.db"
 
-    def _ledgers(self, workers: Crew) -> list[Path]:
+    def _ledgers(self, workers: Workers) -> list[Path]:
         return [*workers.ledgers, self._faults_path]
 
 

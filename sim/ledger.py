@@ -1,6 +1,6 @@
-"""What every virtual user saw, in the order it saw it: an append-only event store.
+"""The ledger: an append-only store of what every virtual user saw, in the order it saw it.
 
-One SQLite file per worker process, so that nobody waits for anybody; all of them carry times of the one
+One SQLite file per worker process, so that no process waits for another; all of them carry times of the one
 monotonic clock of the machine. Here lives how events are written and read; what they mean together is
 `sim.checker`'s.
 """
@@ -133,7 +133,6 @@ class Ledger:
         self._names: dict[str, int] = {name: n for n, name in self._db.execute("SELECT n, name FROM names")}
         self._fresh: list[tuple[int, str]] = []
         self._rows: list[tuple[int, int, int, int, int, str, int, int, int]] = []
-        self.recorded = 0
 
     def record(  # noqa: PLR0913 - the columns of an event; building a struct for each would cost more
         self,
@@ -172,7 +171,6 @@ class Ledger:
         with self._db:
             self._db.executemany("INSERT INTO names VALUES (?, ?)", self._fresh)
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._rows)
-        self.recorded += len(self._rows)
         self._fresh.clear()
         self._rows.clear()
 

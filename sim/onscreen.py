@@ -1,4 +1,4 @@
-"""Shows a run on the terminal while it goes on: from the workers' figures to the screen."""
+"""The watcher of a run on a terminal: from the workers' figures to the screen."""
 
 from collections.abc import Sequence
 from typing import Self

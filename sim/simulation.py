@@ -15,9 +15,9 @@ from typing import Any, Final
 import psutil
 from msgspec import Struct
 
+from roost.cli.launch import StoppedBadly
 from sim.capacity import Capacity, Goal, capacity
 from sim.conductor import Conductor, Run, Watcher, run_name
-from sim.faults.launch import StoppedBadly
 from sim.faults.schedule import Strike, schedule
 from sim.faults.system import CannotStrike, System, attached, system
 from sim.people.worker_context import Figures
@@ -107,7 +107,7 @@ async def _system(options: Options, strikes: Sequence[Strike]) -> AsyncIterator[
         async with attached(options.server, strikes, data=options.data) as found:
             yield found
         return
-    # With faults there must be somebody to take over.
+    # With faults there must be a second one to take over.
     count = options.roles or (2 if strikes else 1)
     more = [word for role in _ROLES for word in (f"--{role}", str(count))]
     async with system(strikes, options=more, data=options.data) as found:
@@ -180,7 +180,7 @@ def _remarks(run: Run) -> list[str]:
     ]
     if not run.settled:
         said.append(
-            "The run was cut off before everything had come to rest; what was under way is unverified."
+            "The run was cut off before everything had come to rest; what was in flight is unverified."
         )
     said += [f"A virtual user saw: {trouble}" for each in run.harness for trouble in each.troubles]
     return list(dict.fromkeys(said))

@@ -1,4 +1,4 @@
-"""What a run is: one struct that decides all of it, given to every worker."""
+"""The specification of a run: one struct that decides all of it, given to every worker."""
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ class Spec(Struct, frozen=True):
         devices: Share of users with a second device.
         polls: Share of users whose network lets no WebSocket through.
         skewed: Clocks of phones are wrong by hours.
-        settle_s: How long to wait at the end for what is under way.
+        settle_s: How long to wait at the end for what is in flight.
         light: Phones that encrypt nothing, for pure load.
     """
 

@@ -27,7 +27,7 @@ from sim.ledger import Kind, Ledger, now_us
 from sim.people.light import LightPhone
 from sim.people.person import Person
 from sim.people.phone import AppDied, Phone
-from sim.people.worker_context import Town
+from sim.people.worker_context import WorkerContext
 from sim.scenarios import SCENARIOS
 from sim.spec import Spec
 from sim.workload import Act, Leave, Say, Stage, plan
@@ -52,7 +52,7 @@ class Worker:
         self.spec, self.number = spec, number
         self._folder = Path(spec.folder)
         self._ledger = Ledger(self._folder / f"ledger-{number}.db")
-        self.town = Town(spec.server, http, self._ledger, now_ms)
+        self.context = WorkerContext(spec.server, http, self._ledger, now_ms)
         self.people: dict[int, Person] = {}
         self._acts: list[Act] = []
         self._stop_word = asyncio.Event()
@@ -85,7 +85,7 @@ class Worker:
             await asyncio.gather(
                 *(person.go(wakes=False) for person in self.people.values() if not person.away)
             )
-            await self.town.close()
+            await self.context.close()
             self._ledger.close()
             self._tell()
 
@@ -107,7 +107,7 @@ class Worker:
         devices = 2 if draw.random() < spec.devices else 1
         skew = clock_offset_ms(spec.seed, user) if spec.skewed else 0
         kind = LightPhone if spec.light else Phone
-        return Person(name, [kind(self.town, name, polls=polls, skew_ms=skew) for _ in range(devices)])
+        return Person(name, [kind(self.context, name, polls=polls, skew_ms=skew) for _ in range(devices)])
 
     def _name(self, user: int) -> str:
         return f"{self.spec.name}{user}"
@@ -119,7 +119,6 @@ class Worker:
         async def join(user: int, person: Person) -> None:
             async with gate:
                 await person.join(pushes=bool(self.spec.fcm) and user in woken)
-                self.town.board.figures.joined += 1
 
         await asyncio.gather(*(join(user, person) for user, person in self.people.items()))
         # No event is common to them.
@@ -136,7 +135,7 @@ class Worker:
                 return
             to = self._name(act.to) if isinstance(act, Say) else ""
             content = self._content(act) if isinstance(act, Say) else b""
-            self.town.spawn(self.people[act.user].do(act, to, content))
+            self.context.spawn(self.people[act.user].do(act, to, content))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(begin + self.spec.duration_s - time.monotonic()):
                 await self._stop_word.wait()
@@ -157,7 +156,7 @@ class Worker:
         while True:
             await asyncio.sleep(_PUSHES_EVERY_S)
             try:
-                async with self.town.http.get(
+                async with self.context.http.get(
                     f"{self.spec.fcm}/pushes", params={"after": str(seen)}
                 ) as answer:
                     pushes = await answer.json()
@@ -211,7 +210,7 @@ class Worker:
         return at
 
     def _phase(self, phase: str) -> None:
-        self.town.board.figures.phase = phase
+        self.context.board.figures.phase = phase
         self._tell()
 
     async def _keep_telling(self) -> None:
@@ -222,7 +221,7 @@ class Worker:
             self._tell()
 
     def _tell(self) -> None:
-        figures = self.town.board.now()
+        figures = self.context.board.now()
         figures.online = sum(person.connected for person in self.people.values())
         figures.waiting = sum(person.waiting for person in self.people.values() if figures.phase != "joining")
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -238,12 +237,12 @@ class Worker:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
-                self.town.board.trouble(f"{type(result).__name__}: {result}")
+                self.context.board.trouble(f"{type(result).__name__}: {result}")
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         if isinstance(context.get("exception"), AppDied):
             return  # the plan wanted it
-        self.town.board.trouble(f"{context.get('message')}: {context.get('exception')!r}")
+        self.context.board.trouble(f"{context.get('message')}: {context.get('exception')!r}")
         loop.default_exception_handler(context)
 
 

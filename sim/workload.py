@@ -1,4 +1,4 @@
-"""Who does what when: a plan of acts, drawn from one seed. Pure.
+"""The workload: a plan of acts, drawn from one seed. Pure.
 
 A scenario is a function from a `Stage` to acts. The same seed gives the same plan in every process,
 so each worker draws all of it and keeps what its own people do.

@@ -14,7 +14,7 @@ import aiohttp
 from rich.console import Console
 from rich.markup import escape
 
-from roost.cli.own_server import own_server
+from roost.cli.launch import own_server
 from roost.client import (
     Accepted,
     Client,

@@ -1,4 +1,4 @@
-"""Reconciles what all sides saw, and says whether the promise was kept.
+"""The checker: reconciles what all sides saw, and decides whether the promise was kept.
 
 Each mailbox is judged for itself (`sim.checker.mailbox`): nothing that happens to a message happens outside
 its recipient's mailbox. So memory is bounded by the largest mailbox.

@@ -1,4 +1,4 @@
-"""What a mailbox's events say of each message and of each device; nothing is judged here but order."""
+"""The facts of a mailbox: the state of each message and device from its events; only order is judged here."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ class Message:
 
     Attributes:
         order: Its place among the messages of the sender's device.
-        intent_us: When it was handed to the SDK; 0 if nobody ever did.
+        intent_us: When it was handed to the SDK; 0 if it never was.
         number: The lowest number under which it was seen in the mailbox; 0 if it was not.
         received_us: When an app of the recipient was first told for good; 0 if none was.
         read_us: When it was marked as read; 0 if it was not.
@@ -77,7 +77,7 @@ class Device:
         arrived: First number under which each message came over the wire.
         stored: First number under which the server's store holds each message.
         audited: The server's store was read for it.
-        settled: Nothing was under way for it when the run ended.
+        settled: Nothing was in flight for it when the run ended.
         unopened: What it could not open.
     """
 

@@ -88,7 +88,7 @@ class Mailbox:
         return device
 
     def _message(self, sender: str, event: Event) -> Message:
-        """Return the message that an event names, also one that nobody sent."""
+        """Return the message that an event names, also one that was never sent."""
         key = sender, event.id
         message = self._messages.get(key)
         if message is None:
@@ -178,10 +178,10 @@ class Mailbox:
             self._findings.name("reordered", message, message.intent_us, title)
 
     def _sent_like_this(self, message: Message, event: Event) -> bool:
-        """Find a message that nobody sent to this mailbox, or that was sent with another content.
+        """Find a message that was never sent to this mailbox, or that was sent with another content.
 
         Returns:
-            Whether somebody sent it.
+            Whether it was sent.
         """
         if message.order < 0:
             title = f"{self._what(message)} was never sent to {self.owner}."

@@ -56,7 +56,7 @@ class Receipts:
         self._told[event.user, event.kind].append(event)
 
     def judge(self, messages: Iterable[Message], devices: Iterable[Device]) -> None:
-        """Find receipts that were not true, or not any more.
+        """Find receipts that were not true, or no longer.
 
         Args:
             messages: All messages to the mailbox, with `Message.received_us` in its final state.

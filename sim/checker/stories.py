@@ -1,4 +1,4 @@
-"""Tells what happened to a message from end to end, in sentences."""
+"""The story of a message from end to end, in sentences."""
 
 from collections.abc import Iterable, Iterator
 
@@ -47,8 +47,8 @@ SENTENCES = {
 }
 
 ENDS = {
-    "settled": "The run ends for {user} ({device}): nothing is under way.",
-    "open": "The run ends for {user} ({device}): it is offline, or something is under way.",
+    "settled": "The run ends for {user} ({device}): nothing is in flight.",
+    "open": "The run ends for {user} ({device}): it is offline, or something is in flight.",
     "audited": "The server's store was read to its end for {user} ({device}).",
 }
 

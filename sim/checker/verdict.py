@@ -1,4 +1,4 @@
-"""What the checker says: counts, totals, durations, and the stories of what went wrong."""
+"""The verdict: counts, totals, durations, and the stories of what went wrong."""
 
 from array import array
 from collections import Counter

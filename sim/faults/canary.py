@@ -1,4 +1,4 @@
-"""Two accounts with nobody behind them: a message from one to the other shows whether the system works."""
+"""The canary: two accounts of its own; a message from one to the other shows whether the system works."""
 
 import asyncio
 import secrets

@@ -53,7 +53,7 @@ class Disk:
             try:
                 await self._resize(used)
             except NoDisk as exc:
-                failure = exc  # something was written in between, and does not fit any more
+                failure = exc  # something was written in between, and no longer fits
             else:
                 return
         raise failure

@@ -19,7 +19,7 @@ DISK: Final = "disk"
 
 
 class ProfileUnknown(ValueError):  # noqa: N818 -- named for what happened
-    """Nobody knows a fault of this name; the sentence lists those there are."""
+    """There is no fault of this name; the sentence lists those there are."""
 
 
 class Profile(Struct, frozen=True):
@@ -85,7 +85,7 @@ _FCM: Final = (
     (
         "unregistered",
         "says that every token it is handed is not registered",
-        "The token is dropped, no message is lost: the app gets it when it opens and registers anew.",
+        "The token is dropped, no message is lost: the app gets it when it opens and registers again.",
     ),
     ("slow", "takes seconds to answer a push", "Every wake-up comes, late; other pushes do not wait for it."),
 )
@@ -205,7 +205,7 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
 NOT_MIXED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "full-disk": "it needs root",
-        "fcm-unregistered": "phones that lost their token are not woken any more",
+        "fcm-unregistered": "phones that lost their token are no longer woken",
         "skewed-clocks": "it is there for the whole run, not for a while",
     }
 )

@@ -7,7 +7,9 @@ for each direction, so nothing overtakes.
 import asyncio
 import socket
 from collections import deque
-from typing import Final, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Self, cast
 
 HOST: Final = "127.0.0.1"
 
@@ -18,19 +20,31 @@ class Proxy:
     Attributes:
         address: ``host:port`` that it listens on, for as long as it is open.
         target: ``host:port`` that it passes connections on to.
+        refuses: Says of a client's port whether its new connections are refused.
+        lost: How many replies were lost.
     """
 
     def __init__(self, target: str = "") -> None:
         self.target = target
+        self.refuses: Callable[[int], bool] = lambda _port: False
+        self.lost = 0
         self._delay_s = 0.0
+        self._loses_replies = False
         self._pairs: set[_Pair] = set()
         self._server: asyncio.Server | None = None
-        # Bound and never listening: while connections are refused, nobody else can take the port.
+        # Bound and never listening: while connections are refused, no other process can take the port.
         self._place = socket.socket()
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._place.bind((HOST, 0))
         self._port: int = self._place.getsockname()[1]
         self.address = f"{HOST}:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
 
     @property
     def delay_s(self) -> float:
@@ -48,10 +62,24 @@ class Proxy:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        for pair in list(self._pairs):
-            pair.cut()
+        self.cut()
         if server is not None:
             await server.wait_closed()
+
+    def cut(self, which: Callable[[int], bool] = lambda _port: True) -> None:
+        """Cut every connection, or those of clients with certain ports; new ones are passed on."""
+        for pair in list(self._pairs):
+            if which(pair.client_port):
+                pair.cut()
+
+    @contextmanager
+    def lost_reply(self) -> Iterator[None]:
+        """Requests arrive and take effect, replies do not come back: the connection breaks instead."""
+        self._loses_replies = True
+        try:
+            yield
+        finally:
+            self._loses_replies = False
 
     def delay(self, round_trip_s: float) -> None:
         """Make every round trip this much longer, half of it in each direction."""
@@ -72,6 +100,10 @@ class Proxy:
         self._pairs.add(pair)
         return pair.near
 
+    def _loses(self) -> bool:
+        self.lost += self._loses_replies
+        return self._loses_replies
+
     def _gone(self, pair: "_Pair") -> None:
         self._pairs.discard(pair)
 
@@ -81,11 +113,15 @@ class _Pair:
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        self.client_port = 0
         self.near, self.far = _End(self), _End(self)
         self.near.other, self.far.other = self.far, self.near
         self._connecting: asyncio.Task[None] | None = None
 
     def connect(self) -> None:
+        if self.proxy.refuses(self.client_port):
+            self.cut()
+            return
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -93,7 +129,7 @@ class _Pair:
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.far, host, int(port))
         except OSError:
-            self.cut()  # nobody listens there: the client is to see the same
+            self.cut()  # nothing listens there: the client is to see the same
 
     def cut(self) -> None:
         """End both connections at once, as a dead network does not even manage to say."""
@@ -131,6 +167,7 @@ class _End(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self is self._pair.near:
             self.transport.pause_reading()  # until there is somewhere to put it
+            self._pair.client_port = self.transport.get_extra_info("peername")[1]
             self._pair.connect()
         elif self.other.transport is not None:
             early, self.other._early = self.other._early, []  # noqa: SLF001 -- of our own kind
@@ -139,6 +176,9 @@ class _End(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        if self is self._pair.far and self._pair.proxy._loses():  # noqa: SLF001 -- part of the proxy
+            self._pair.cut()
+            return
         self._later(data)
 
     def eof_received(self) -> bool:

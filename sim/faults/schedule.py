@@ -1,4 +1,4 @@
-"""When which fault strikes: drawn from the seed. Pure."""
+"""The schedule of the faults, drawn from the seed. Pure."""
 
 import random
 from collections.abc import Sequence

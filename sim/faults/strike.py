@@ -1,4 +1,4 @@
-"""Lets one fault happen, heals it, and waits until all is well again."""
+"""One fault: struck, healed, and over when all is well again."""
 
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ class _Hit(Struct):
 
     Attributes:
         name: Its name, for the report.
-        killed: The process that must not be there any more before all is well.
+        killed: The process that must be gone before all is well.
     """
 
     name: str
@@ -114,7 +114,7 @@ async def _pause(system: System, plan: Strike) -> AsyncIterator[_Hit]:
     try:
         yield _Hit(row["name"])
     finally:
-        with contextlib.suppress(ProcessLookupError):  # somebody replaced it meanwhile
+        with contextlib.suppress(ProcessLookupError):  # it was replaced meanwhile
             os.kill(row["pid"], signal.SIGCONT)
 
 

@@ -99,7 +99,7 @@ class System:
         return frozenset(need for need, there in found.items() if there)
 
     async def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of ``roost status`` of now, none while nobody answers; of our own servers, too."""
+        """Return the rows of ``roost status`` of now, none while it does not answer; with our own servers."""
         if self.watch is None:
             return []
         rows: list[dict[str, Any]] = (await self.watch.next())["roles"]
@@ -113,7 +113,7 @@ class System:
         """
         if self.watch is not None:
             rows = await self.rows()
-            roles = [row for row in rows if row["role"] != "spare"]  # nobody waits for one
+            roles = [row for row in rows if row["role"] != "spare"]  # nothing waits for one
             away = [row["name"] for row in roles if row["state"] != "running" or not row.get("pid")]
             if away or not rows:
                 return f"away: {', '.join(away) or 'the coordinator'}"

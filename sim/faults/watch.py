@@ -1,4 +1,4 @@
-"""What ``roost status`` says, again and again, from one child: each call of its own would take seconds."""
+"""The status of the system, followed by one child: a ``roost status`` each time would take seconds."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ class Watch:
     """Follows the status of the system with this data folder; inside a running event loop.
 
     Attributes:
-        latest: The last status; its ``roles`` are empty while nobody answers.
+        latest: The last status; its ``roles`` are empty while the system does not answer.
         rows: The roles of the last status that had any.
     """
 
@@ -34,7 +34,7 @@ class Watch:
 
     async def next(self) -> dict[str, Any]:
         """Return a status that was asked for after this call; one without roles if none comes."""
-        for _ in range(2):  # the first one may have been under way
+        for _ in range(2):  # the first one may have been on its way
             came = self._came
             try:
                 async with asyncio.timeout(_NEXT_S):

@@ -1,4 +1,4 @@
-"""Phones for pure load: real accounts and frames, but payloads that nobody encrypted.
+"""Phones for pure load: real accounts and frames, but payloads without encryption.
 
 Sealing and opening is most of what a virtual user costs. A light phone sends the text as it is to every
 device of the peer, one message at a time per peer like the SDK, until each is known to be delivered.
@@ -18,7 +18,7 @@ from roost.wire import MSGPACK, Accepted, Ack, Hello, MessageEntry, Read, Ready,
 from sim.ledger import Kind, digest_of
 from sim.people.phone import Phone
 from sim.people.tap import Tap
-from sim.people.worker_context import Town
+from sim.people.worker_context import WorkerContext
 
 _ACK_S = 0.02
 _AGAIN_S = 0.2
@@ -37,8 +37,8 @@ class _Lane:
 class LightPhone(Phone):
     """A device without cryptography, whose app never crashes."""
 
-    def __init__(self, town: Town, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
-        super().__init__(town, user, polls=polls, skew_ms=skew_ms)
+    def __init__(self, context: WorkerContext, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
+        super().__init__(context, user, polls=polls, skew_ms=skew_ms)
         self._lanes: dict[str, _Lane] = {}
         self._seen: set[str] = set()
         self._line: asyncio.Task[None] | None = None
@@ -49,7 +49,7 @@ class LightPhone(Phone):
         """Start the app."""
         self.away = False
         self._line = asyncio.create_task(self._stay())
-        self.town.keep(self._line)
+        self.context.keep(self._line)
 
     async def close(self) -> None:
         """End the app."""
@@ -68,16 +68,17 @@ class LightPhone(Phone):
         """Messages that are not known to be delivered."""
         return sum(len(lane.queue) + len(lane.unproven) for lane in self._lanes.values())
 
-    async def say(self, to: str, content: bytes) -> None:
-        """Write to somebody."""
-        message_id = uuid7(now_ms(), self.town.random(10))
+    async def say(self, to: str, content: bytes) -> str:
+        """Write to a user, and return the message's id."""
+        message_id = uuid7(now_ms(), self.context.random(10))
         self._note(Kind.INTENT, peer=to, id=message_id, digest=digest_of(content))
-        self.town.board.wrote(message_id)
+        self.context.board.wrote(message_id)
         lane = self._lanes.setdefault(to, _Lane())
         lane.queue.append(Send(message_id, to, now_ms(), _SUITE, {"": content}))
-        if to not in self.town.devices:
+        if to not in self.context.devices:
             await self._find(to)
         self._next(lane)
+        return message_id
 
     async def read_all(self) -> None:
         """Mark as read what came since the last time."""
@@ -96,8 +97,8 @@ class LightPhone(Phone):
 
     async def _one_connection(self) -> None:
         token = await self.client.api.fresh_token()
-        inner = StreamTransport(self.town.http, self.town.server, MSGPACK)
-        self._tap = Tap(inner, self._written, self._arrived, self._twice, self.town.keep)
+        inner = StreamTransport(self.context.http, self.context.server, MSGPACK)
+        self._tap = Tap(inner, self._written, self._arrived, self._twice, self.context.keep)
         try:
             await self._tap.open(Hello(token, self._cursor))
             while True:
@@ -140,7 +141,7 @@ class LightPhone(Phone):
             self._note(
                 Kind.RECEIVED, peer=entry.from_, id=entry.id, seq=entry.seq, digest=digest_of(entry.payload)
             )
-            self.town.board.received(entry.id)
+            self.context.board.received(entry.id)
             self.unread[entry.from_] = entry.seq
 
     def _accepted(self, frame: Accepted) -> None:
@@ -150,7 +151,7 @@ class LightPhone(Phone):
                 lane.flying = False
                 lane.unproven[frame.id] = frame.seq
                 self._note(Kind.ACCEPTED, peer=to, id=frame.id, seq=frame.seq)
-                self.town.board.accepted(frame.id)
+                self.context.board.accepted(frame.id)
                 self._next(lane)
                 return
 
@@ -161,7 +162,7 @@ class LightPhone(Phone):
                 if CODES[frame.code].retry == "never":
                     lane.queue.popleft()
                     self._note(Kind.FAILED, peer=to, id=frame.id, note=frame.code)
-                    self.town.board.failed()
+                    self.context.board.failed()
                 asyncio.get_running_loop().call_later(frame.retry_after_s or _AGAIN_S, self._next, lane)
                 return
 
@@ -169,7 +170,7 @@ class LightPhone(Phone):
         if not lane.queue or lane.flying or not self._ready:
             return
         frame = lane.queue[0]
-        devices = self.town.devices.get(frame.to)
+        devices = self.context.devices.get(frame.to)
         if devices:
             lane.flying = True
             content = next(iter(frame.payloads.values()))
@@ -180,7 +181,7 @@ class LightPhone(Phone):
         address = address_of(peer, self.client.profile.server_name)
         body: dict[str, dict[str, list[str]]] = {"device_keys": {address: []}}
         answer = await self._insist(lambda: self.client.api.call("POST", "/v1/keys/query", body))
-        self.town.devices[peer] = list(answer["device_keys"].get(address, {}))
+        self.context.devices[peer] = list(answer["device_keys"].get(address, {}))
 
     def _ack_soon(self) -> None:
         if not self._acking:

@@ -78,7 +78,7 @@ class Person:
                 self.phones[0].break_(act.how)
 
     async def keep_reading(self) -> None:
-        """Mark as read what came, now and then, for ever."""
+        """Mark as read what came, now and then, until cancelled."""
         while True:
             await asyncio.sleep(_READ_EVERY_S)
             await self.read_all()

@@ -15,7 +15,7 @@ from roost.errors import RoostError, Unavailable
 from roost.wire import MSGPACK, Ack, ClientFrame, MessageEntry, ReceiptEntry
 from sim.ledger import Kind, digest_of, now_us
 from sim.people.tap import Tap
-from sim.people.worker_context import Town
+from sim.people.worker_context import WorkerContext
 from sim.workload import Breakage
 
 PASSWORD = "a password for simulations"  # noqa: S105 - of people who do not exist
@@ -37,13 +37,17 @@ class Phone:
         device: Its id, once it is registered.
         away: The app is closed.
         unread: Highest seq by peer that was not marked as read.
+        marked: Highest seq by peer that was.
+        connections: How often it connected, or tried to.
     """
 
-    def __init__(self, town: Town, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
-        self.town, self.user, self.polls = town, user, polls
+    def __init__(self, context: WorkerContext, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
+        self.context, self.user, self.polls = context, user, polls
         self.device = ""
         self.away = True
         self.unread: dict[str, int] = {}
+        self.marked: dict[str, int] = {}
+        self.connections = 0
         self._skew_ms = skew_ms
         self._keystore = sdk.MemoryKeystore()
         self._client: sdk.Client | None = None
@@ -71,7 +75,7 @@ class Phone:
 
     async def open(self) -> None:
         """Start the app."""
-        self._client = sdk.Client.resume(self._keystore, http=self.town.http, options=self._options())
+        self._client = sdk.Client.resume(self._keystore, http=self.context.http, options=self._options())
         self.away = False
         await self._client.start()
 
@@ -99,12 +103,13 @@ class Phone:
 
     # --- acts -------------------------------------------------------------------------------------
 
-    async def say(self, to: str, content: bytes) -> None:
-        """Write to somebody."""
+    async def say(self, to: str, content: bytes) -> str:
+        """Write to a user, and return the message's id."""
         item = self.client.compose(to, content)
         self._note(Kind.INTENT, peer=to, id=item.id, digest=digest_of(content))
-        self.town.board.wrote(item.id)
+        self.context.board.wrote(item.id)
         await self.client.submit(item)
+        return item.id
 
     async def read_all(self) -> None:
         """Mark as read what came since the last time."""
@@ -112,6 +117,7 @@ class Phone:
         for peer, seq in unread.items():
             self._note(Kind.READ, peer=peer, seq=seq)
             await self.client.mark_read(peer, seq)
+            self.marked[peer] = seq
 
     def break_(self, how: Breakage) -> None:
         """Let something happen to the phone."""
@@ -150,28 +156,30 @@ class Phone:
                 self._received(event)
             case sdk.Accepted():
                 self._note(Kind.ACCEPTED, peer=event.peer, id=event.id, seq=event.seq)
-                self.town.board.accepted(event.id)
+                self.context.board.accepted(event.id)
             case sdk.Failed():
                 self._note(Kind.FAILED, peer=event.peer, id=event.id, note=event.code)
-                self.town.board.failed()
+                self.context.board.failed()
             case sdk.Undecryptable():
                 self._note(Kind.UNDECRYPTABLE, peer=event.peer, id=event.id, seq=event.seq, note=event.reason)
-                self.town.board.trouble(f"{self.user} cannot read {event.id}: {event.reason}")
+                self.context.board.trouble(f"{self.user} cannot read {event.id}: {event.reason}")
             case sdk.Missed():
                 self._note(Kind.MISSED, seq=event.upto)
-                self.town.board.trouble(f"{self.user} was told that entries up to {event.upto} are gone")
+                self.context.board.trouble(f"{self.user} was told that entries up to {event.upto} are gone")
             case sdk.Disconnected(code="internal", final=True) if self._dying:
                 self._dying = False
                 self._note(Kind.CRASHED)
-                self.town.spawn(self._start_again())
+                self.context.spawn(self._start_again())
+            case sdk.Refused() | sdk.Unsupported() | sdk.KeyChanged(change="changed" | "invalid"):
+                self.context.board.trouble(f"{self.user} was told {event}")
             case sdk.Disconnected(final=True):
-                self.town.board.trouble(f"{self.user} was signed out: {event.code}")
+                self.context.board.trouble(f"{self.user} was signed out: {event.code}")
 
     def _received(self, event: sdk.MessageReceived) -> None:
         self._note(
             Kind.RECEIVED, peer=event.peer, id=event.id, seq=event.seq, digest=digest_of(event.content)
         )
-        self.town.board.received(event.id)
+        self.context.board.received(event.id)
         if self._dying:
             raise AppDied
         self.unread[event.peer] = max(event.seq, self.unread.get(event.peer, 0))
@@ -215,7 +223,7 @@ class Phone:
         digest: int = 0,
         note: str = "",
     ) -> None:
-        self.town.ledger.record(
+        self.context.ledger.record(
             kind,
             at_us=now_us(),
             user=self.user,
@@ -228,7 +236,7 @@ class Phone:
         )
 
     async def _account(self) -> None:
-        api = Api(self.town.server, self.town.http, self.town.clock)
+        api = Api(self.context.server, self.context.http, self.context.clock)
         try:
             await account.register(api, self.user, PASSWORD)
         except RoostError as exc:
@@ -238,11 +246,11 @@ class Phone:
 
     async def _sign_in(self) -> sdk.Client:
         return await sdk.Client.login(
-            self.town.server,
+            self.context.server,
             self.user,
             PASSWORD,
             keystore=self._keystore,
-            http=self.town.http,
+            http=self.context.http,
             options=self._options(),
         )
 
@@ -252,15 +260,16 @@ class Phone:
         )
 
     def _clock(self) -> int:
-        return self.town.clock() + self._skew_ms
+        return self.context.clock() + self._skew_ms
 
     def _connect(self) -> Transport:
         inner: Transport
         if self.polls:
             inner = PollTransport(self.client.api, self.device, self._clock)
         else:
-            inner = StreamTransport(self.town.http, self.town.server, MSGPACK)
-        self._tap = Tap(inner, self._written, self._arrived, self._twice, self.town.keep)
+            inner = StreamTransport(self.context.http, self.context.server, MSGPACK)
+        self.connections += 1
+        self._tap = Tap(inner, self._written, self._arrived, self._twice, self.context.keep)
         return self._tap
 
     async def _insist(self, call: Callable[[], Any]) -> Any:

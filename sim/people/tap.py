@@ -11,7 +11,7 @@ from roost.client.transport import Transport, TransportClosed
 from roost.wire import ClientFrame, Hello, Send
 
 HELD_S = 8.0
-"""How long the server is left with a connection that nobody reads any more."""
+"""How long the server is left with a connection that is no longer read."""
 
 
 class Tap:

@@ -1,4 +1,4 @@
-"""What all people of one worker share: the server, the ledger, the figures for the screen."""
+"""The context of one worker: the server, the ledger and the figures for the screen."""
 
 import asyncio
 import secrets
@@ -22,7 +22,6 @@ class Figures(Struct):
 
     Attributes:
         phase: ``joining``, ``ready``, ``running``, ``settling``, ``auditing`` or ``done``.
-        joined: People who are registered.
         online: People whose phones all have a session.
         sent: Messages handed to the SDK.
         accepted: Messages that the server has.
@@ -39,7 +38,6 @@ class Figures(Struct):
     """
 
     phase: str = "joining"
-    joined: int = 0
     online: int = 0
     sent: int = 0
     accepted: int = 0
@@ -101,8 +99,8 @@ class Board:
         return figures
 
 
-class Town:
-    """The shared things.
+class WorkerContext:
+    """The server, the ledger and the figures that all people of one worker share.
 
     Attributes:
         server: Base URL of the Roost that is tried.

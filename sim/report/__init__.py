@@ -1,1 +1,1 @@
-"""Shows a run: a live screen while it goes on (`live`), then a page (`page`) and its figures (`figures`)."""
+"""The report of a run: a live screen while it goes on (`live`), then a page and its `figures`."""

@@ -1,4 +1,4 @@
-"""Draws lines over time as SVG: axes, bands for faults, labels at the lines' ends. No library, no script."""
+"""Plots of lines over time as SVG: axes, bands for faults, labels at the ends. No library, no script."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How long messages suffered from a fault: measured on the messages, not on the servers."""
+"""The recovery from a fault, measured on the messages, not on the servers."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -11,7 +11,7 @@ from sim.checker.verdict import Samples
 DEFINITION = (
     "Recovery is the time from the strike until the last slow message of a disturbed second was delivered."
     " A message is slow if it took longer than twice the p99 of the 30 s before the first strike of the run."
-    " A second is disturbed if more than 5% of the messages sent in it were slow; messages under way at the"
+    " A second is disturbed if more than 5% of the messages sent in it were slow; messages in flight at the"
     " strike belong to the first second. Three seconds that are not disturbed end the search, and so does the"
     " next fault."
 )
@@ -23,7 +23,7 @@ SLOW = 2
 SHARE = 0.05
 CALM_SECONDS = 3
 FEWEST = 20
-"""Messages needed before the first strike: with fewer, nobody knows what is normal."""
+"""Messages needed before the first strike: with fewer it is not known what is normal."""
 
 
 class Fault(Struct, frozen=True):
@@ -82,7 +82,7 @@ def _limit_us(ordered: list[tuple[int, int]], first_us: int) -> int | None:
 
 def _recovery_s(ordered: list[tuple[int, int]], limit_us: int, strike_us: int, until_us: int) -> float | None:
     sent, slow, last = Counter[int](), Counter[int](), Counter[int]()
-    # What had been under way for longer than this at the strike was slow before it.
+    # What had been in flight for longer than this at the strike was slow before it.
     since = bisect_left(ordered, (strike_us - limit_us,))
     for at, took in ordered[since : bisect_left(ordered, (until_us,))]:
         if at + took < strike_us:

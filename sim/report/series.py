@@ -1,4 +1,4 @@
-"""What a run looked like over its time: rates, durations and memory as lines of plots."""
+"""The series of a run over its time: rates, durations and memory as lines of plots."""
 
 from collections import Counter, defaultdict
 

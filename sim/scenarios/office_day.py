@@ -11,7 +11,7 @@ _LUNCH = (0.45, 0.6)
 
 
 def story(stage: Stage) -> Iterator[Act]:
-    """The rate rises and falls like a day; some are away at lunch and come back when somebody writes."""
+    """The rate rises and falls like a day; some are away at lunch and come back when a message comes."""
     begin, end = (part * stage.duration_s for part in _LUNCH)
     leaving = [
         stage.away(user, begin + stage.random.random() * (end - begin) / 2, end, wakes=True)

@@ -152,11 +152,8 @@ class Cluster:
         """Return what says who is missing until every role runs, on all of these hosts and on no other."""
         places = {self.site.hosts[name].address for name in hosts}
 
-        def missing(status: dict[str, Any]) -> str:
-            roles = [
-                row for row in status["roles"] if row["role"] != "spare"
-            ]  # it may be anywhere, or nowhere
-            away = [row["name"] for row in roles if row["state"] != "running" or row.get("detail")]
+        def missing(status: Mapping[str, Any]) -> str:
+            roles, away = _roles_and_away(status)
             used = {str(row["node"]) for row in roles}
             if away or used != places:
                 return f"away: {away}, on {sorted(used)}, wanted on {sorted(places)}"
@@ -164,15 +161,12 @@ class Cluster:
 
         return missing
 
-    def shares(self, *hosts: str) -> "Missing":
+    def shares(self, *hosts: str) -> Missing:
         """Return what says who is missing until every role runs, and each of these has shards."""
         places = {self.site.hosts[name].address for name in hosts}
 
-        def missing(status: dict[str, Any]) -> str:
-            roles = [
-                row for row in status["roles"] if row["role"] != "spare"
-            ]  # it may be anywhere, or nowhere
-            away = [row["name"] for row in roles if row["state"] != "running" or row.get("detail")]
+        def missing(status: Mapping[str, Any]) -> str:
+            roles, away = _roles_and_away(status)
             serving = {str(row["node"]) for row in roles if row["role"] == "host" and row["shards"]}
             if away or not places <= serving:
                 return f"away: {away}, shards on {sorted(serving)}, wanted on {sorted(places)}"
@@ -193,3 +187,9 @@ class Cluster:
             folder = Path(f"/proc/{host.pid}/root/root/roost/data/logs")
             if folder.is_dir():
                 shutil.copytree(folder, self._out / f"{name}-logs", dirs_exist_ok=True)
+
+
+def _roles_and_away(status: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Return the roles, and the names of those that do not run as they should."""
+    roles = [row for row in status["roles"] if row["role"] != "spare"]  # it may be anywhere, or nowhere
+    return roles, [row["name"] for row in roles if row["state"] != "running" or row.get("detail")]

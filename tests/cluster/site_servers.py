@@ -1,4 +1,4 @@
-"""What the system needs beside its nodes, at the site's address.
+"""The servers that the system needs beside its nodes, at the site's address.
 
 The log, the store, the cache, the push endpoint, a Redis for Ray's head, and a load balancer before the
 gateways.

@@ -7,11 +7,11 @@ import pytest
 from pymongo import MongoClient
 
 from roost.errors import Unavailable
+from sim.faults.proxy import Proxy
 from storage.keyring import KeyRing, SealBroken
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
 from storage.records import NO_FLOOR, Block, Device, TokenFamily, User
-from tests.real_servers import proxied
 
 ALICE = User("u-alice", "alice", "hash", "Alice", 1, phone="+4670111222", email="alice@example.org")
 PHONE = Device("u-alice", "PHONEPHONE", "Alice's phone", 5, push_provider="fcm", push_token="push-secret")
@@ -144,9 +144,8 @@ async def test_damaged_sealed_value_is_refused(
 async def test_lost_reply_of_a_rotation(
     mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
 ) -> None:
-    port = int(mongo_url.rpartition(":")[2])
-    async with proxied(port) as proxy:
-        store = MongoStore(f"mongodb://127.0.0.1:{proxy.port}", database, driver_name, keyring)
+    async with Proxy(mongo_url.removeprefix("mongodb://")) as proxy:
+        store = MongoStore(f"mongodb://{proxy.address}", database, driver_name, keyring)
         await store.sessions.add(SESSION)
         with proxy.lost_reply(), pytest.raises(Unavailable):
             await store.sessions.rotate("fam", b"t0", b"t1", 7)

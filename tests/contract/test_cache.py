@@ -7,9 +7,10 @@ import pytest
 
 from cluster.local import servers as specs
 from roost.errors import Unavailable
+from sim.faults.proxy import Proxy
 from storage.ports import Accepted
 from storage.redis_store import RedisStore
-from tests.real_servers import Servers, proxied
+from tests.real_servers import Servers
 
 ANSWER = Accepted("bob", 7, 1_700_000_000_000, b"digest")
 
@@ -150,8 +151,8 @@ async def test_what_is_published_once_connected_arrives(cache: RedisStore) -> No
 
 
 async def test_subscriber_comes_back_and_says_so(cache: RedisStore, redis_url: str, prefix: str) -> None:
-    async with asyncio.timeout(20), proxied(int(redis_url.rpartition(":")[2])) as proxy:
-        subscriber = RedisStore(f"redis://127.0.0.1:{proxy.port}", prefix)
+    async with asyncio.timeout(20), Proxy(redis_url.removeprefix("redis://").partition("/")[0]) as proxy:
+        subscriber = RedisStore(f"redis://{proxy.address}", prefix)
         async with listening(subscriber, cache) as listener:
             assert await listener.received.get() == ("revoked", "connected 1")
             proxy.cut()

@@ -14,10 +14,11 @@ import pytest
 from cluster.local import servers as specs
 from cluster.local.servers import Server, ServerSpec
 from roost.errors import Unavailable
+from sim.faults.proxy import Proxy
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.ports import LogLost
 from tests.contract.test_log import read, values
-from tests.real_servers import Servers, proxied
+from tests.real_servers import Servers
 
 SEGMENT = 8 * 2**20
 
@@ -133,9 +134,9 @@ async def test_what_was_confirmed_outlives_kill_9(servers: Servers, tmp_path: Pa
 
 async def test_a_batch_that_is_sent_again_is_in_the_log_once(servers: Servers, tmp_path: Path) -> None:
     port = specs.free_port()
-    async with proxied(port) as proxy:
-        broker = servers.start(specs.kfake(port, tmp_path, advertised=f"127.0.0.1:{proxy.port}"))
-        bootstrap = f"127.0.0.1:{proxy.port}"
+    async with Proxy(f"127.0.0.1:{port}") as proxy:
+        broker = servers.start(specs.kfake(port, tmp_path, advertised=proxy.address))
+        bootstrap = proxy.address
         admin, writer = KafkaLogAdmin(bootstrap), KafkaLogWriter(bootstrap, deadline_s=10)
         reader = KafkaLogReader(bootstrap, "mailbox", "routers")
         for client in (admin, writer, reader):

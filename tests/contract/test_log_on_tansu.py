@@ -8,9 +8,10 @@ import pytest
 
 from cluster.local import servers as specs
 from roost.errors import Unavailable
+from sim.faults.proxy import Proxy
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from tests.contract.test_log import read, values
-from tests.real_servers import Servers, proxied
+from tests.real_servers import Servers
 
 
 async def test_broker_that_crashed_is_unavailable_and_back(servers: Servers, tmp_path: Path) -> None:
@@ -54,11 +55,11 @@ async def _partitions(admin: KafkaLogAdmin) -> object:
 
 async def test_lost_reply_leaves_the_record_in_the_log(servers: Servers, tmp_path: Path) -> None:
     port = specs.free_port()
-    async with proxied(port) as proxy:
+    async with Proxy(f"127.0.0.1:{port}") as proxy:
         spec = specs.tansu(port, tmp_path)
-        led_through = [each.replace(str(port), str(proxy.port)) for each in spec.argv[3:5]]
+        led_through = [each.replace(f"127.0.0.1:{port}", proxy.address) for each in spec.argv[3:5]]
         servers.start(replace(spec, argv=(*spec.argv[:3], *led_through, *spec.argv[5:])))
-        bootstrap = f"127.0.0.1:{proxy.port}"
+        bootstrap = proxy.address
         admin, writer = KafkaLogAdmin(bootstrap), KafkaLogWriter(bootstrap, deadline_s=1)
         reader = KafkaLogReader(bootstrap, "mailbox", "routers", fetch_wait_ms=5)
         for client in (admin, writer, reader):

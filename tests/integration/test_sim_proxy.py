@@ -161,3 +161,31 @@ async def test_a_server_that_is_away_is_away_behind_the_proxy(proxy: Proxy, echo
     assert await outcome(reader) in (b"", "reset")
     writer.close()
     assert not proxy._pairs
+
+
+async def test_a_lost_reply_took_effect_and_breaks_the_connection(proxy: Proxy, echo: Echo) -> None:
+    reader, writer = await dial(proxy)
+    assert await asked((reader, writer), b"before") == b"BEFORE"
+    with proxy.lost_reply():
+        writer.write(b"lost")
+        assert await outcome(reader) in (b"", "reset")
+    assert proxy.lost == 1
+    await until(lambda: f"{echo.open} open" if echo.open else "", within=5)
+    again = await dial(proxy)
+    assert await asked(again, b"after") == b"AFTER"
+    for each in (writer, again[1]):
+        each.close()
+
+
+async def test_one_client_is_shut_out_and_others_are_not(proxy: Proxy) -> None:
+    first, second = await dial(proxy), await dial(proxy)
+    assert [await asked(each, b"in") for each in (first, second)] == [b"IN", b"IN"]
+    barred = first[1].get_extra_info("sockname")[1]
+    proxy.refuses = lambda port: port != second[1].get_extra_info("sockname")[1]
+    proxy.cut(lambda port: port == barred)
+    assert await outcome(first[0]) in (b"", "reset")
+    refused = await dial(proxy)
+    assert await outcome(refused[0]) in (b"", "reset")
+    assert await asked(second, b"still in") == b"STILL IN"
+    for each in (first[1], second[1], refused[1]):
+        each.close()

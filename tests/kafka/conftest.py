@@ -77,7 +77,7 @@ def make_roost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRoost]:
     make.made = made  # type: ignore[attr-defined]
     yield make
     for system in made:
-        system.end()
+        system.stop()
 
 
 def events(system: System, name: str) -> list[dict[str, Any]]:
@@ -98,5 +98,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     make = getattr(item, "funcargs", {}).get("make_roost")
     if report.failed and make is not None:  # type: ignore[attr-defined]
         for system in make.made:
-            report.sections.append((f"logs in {system.data}", system.logs()))  # type: ignore[attr-defined]
+            report.sections.append((f"logs in {system.data}", system.tail()))  # type: ignore[attr-defined]
     return report

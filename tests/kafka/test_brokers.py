@@ -1,4 +1,4 @@
-"""What Apache Kafka promises and the embedded broker does not: it keeps the log, and drops repeats."""
+"""Promises of Apache Kafka that the embedded broker does not make: it keeps the log, and drops repeats."""
 
 import asyncio
 import itertools
@@ -13,9 +13,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka import brokers
 from roost.errors import Unavailable
+from sim.faults.proxy import Proxy
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from tests.contract.test_log import lost_shards, read, values
-from tests.real_servers import Servers, proxied
+from tests.real_servers import Servers
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -70,11 +71,11 @@ async def test_a_topic_that_is_gone_is_said_to_be_lost(kafka_url: str, topic: st
 
 
 async def test_a_lost_reply_doubles_nothing(servers: Servers, tmp_path: Path, kafka_version: str) -> None:
-    async with proxied(0) as proxy:
-        shown = {1: f"127.0.0.1:{proxy.port}"}
+    async with Proxy() as proxy:
+        shown = {1: proxy.address}
         [spec] = brokers.prepare(tmp_path, version=kafka_version, advertised=shown)
         servers.start(spec)
-        proxy.target = spec.port
+        proxy.target = spec.address
         async with clients(shown[1], "mailbox", 1) as (_, writer, reader):
             assert await writer.append("mailbox", [(0, b"a")]) == [0]
             with proxy.lost_reply():

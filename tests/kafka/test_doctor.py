@@ -1,4 +1,4 @@
-"""What ``roost doctor`` learns from Apache Kafka, which tells more than the embedded broker."""
+"""``roost doctor`` on Apache Kafka, which tells more than the embedded broker."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
 
+from sim.faults.proxy import Proxy
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader
 from tests.kafka.conftest import Kafka, MakeKafka, MakeRoost, events
 from tests.kafka.test_brokers import retain
@@ -22,7 +24,6 @@ from tests.live.crowd import Crowd, crowd
 from tests.live.running import System, frozen
 from tests.live.test_scaling import verb
 from tests.live.waiting import until
-from tests.real_servers import Proxy, proxied
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
 
@@ -34,64 +35,39 @@ TAKEN_OVER_S = 3.0
 Tell = Callable[[str, float], None]
 
 
-class Turnstile(Proxy):
-    """A proxy before the broker that can shut out one process."""
+@asynccontextmanager
+async def shut_out(proxy: Proxy, pid: int) -> AsyncIterator[None]:
+    """Cut this process's connections to the broker, and refuse it new ones."""
 
-    def __init__(self) -> None:
-        super().__init__(0)
-        self._barred: int | None = None
+    def is_of(port: int) -> bool:
+        return port in {each.laddr[1] for each in psutil.Process(pid).net_connections("tcp")}
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if _port(writer) in self._barred_ports():
-            writer.transport.abort()
-            return
-        await super().serve(reader, writer)
-
-    @asynccontextmanager
-    async def shut_out(self, pid: int) -> AsyncIterator[None]:
-        """Cut this process's connections, and refuse it new ones."""
-        self._barred = pid
-        ports = self._barred_ports()
-        for writer in list(self._writers):
-            if _port(writer) in ports:
-                writer.transport.abort()
-        try:
-            yield
-        finally:
-            self._barred = None
-
-    def _barred_ports(self) -> set[int]:
-        if self._barred is None:
-            return set()
-        connections = psutil.Process(self._barred).net_connections("tcp")
-        return {each.laddr[1] for each in connections}
-
-
-def _port(writer: asyncio.StreamWriter) -> int:
-    peer: tuple[str, int] = writer.get_extra_info("peername") or ("", 0)
-    return peer[1]
+    proxy.refuses = is_of
+    proxy.cut(is_of)
+    try:
+        yield
+    finally:
+        proxy.refuses = lambda _port: False
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def turnstile() -> AsyncIterator[Turnstile]:
-    async with proxied(Turnstile()) as found:
-        assert isinstance(found, Turnstile)
-        yield found
+async def proxy() -> AsyncIterator[Proxy]:
+    async with Proxy() as before_the_broker:
+        yield before_the_broker
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def kafka(turnstile: Turnstile, make_kafka: MakeKafka) -> Kafka:
-    made = await asyncio.to_thread(make_kafka, advertised={1: f"127.0.0.1:{turnstile.port}"})
-    turnstile.target = made.specs[0].port
+async def kafka(proxy: Proxy, make_kafka: MakeKafka) -> Kafka:
+    made = await asyncio.to_thread(make_kafka, advertised={1: proxy.address})
+    proxy.target = made.specs[0].address
     return made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(kafka: Kafka, make_roost: MakeRoost) -> AsyncIterator[System]:
     made = make_roost(kafka.url, "--routers", "2")
-    # In another thread, since the turnstile stands still while this one waits.
-    yield await asyncio.to_thread(made.start)
-    await asyncio.to_thread(made.end)
+    yield await made.started()
+    await asyncio.to_thread(made.stop)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -151,12 +127,12 @@ async def killed(pid: int) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("how", ["killed", "stopped", "cut_off"])
 async def test_the_shards_of_a_router_that_is_gone_are_taken_over(
-    how: str, system: System, turnstile: Turnstile, people: Crowd, tell: Tell
+    how: str, system: System, proxy: Proxy, people: Crowd, tell: Tell
 ) -> None:
     faults: dict[str, Callable[[int], AbstractAsyncContextManager[None]]] = {
         "killed": killed,
         "stopped": frozen,
-        "cut_off": turnstile.shut_out,
+        "cut_off": partial(shut_out, proxy),
     }
     await until(lambda: _unbalanced(system), within=30, every=0.5)
     first, second = sorted(await system.roles("router"), key=lambda row: str(row["name"]))
@@ -265,7 +241,7 @@ async def accounted_again(people: Crowd) -> None:
         await people.say(*pair)
     # No look at the numbers: what is left of a trimmed log comes under others than its senders were told.
     await people.settle(within=60)
-    people.check(ordered=False)
+    people.check("reordered")
 
 
 async def _not_risen(system: System, before: dict[int, int], enough: Callable[[list[bool]], bool]) -> str:

@@ -33,7 +33,7 @@ class Machine:
     def own(self, *options: str, env: dict[str, str] | None = None) -> System:
         """Return a system that the test starts by itself; the shared one is stopped."""
         if self._shared is not None:
-            self._shared.end()
+            self._shared.stop()
             self._shared = None
         system = System(self._fresh(), *options, env=env)
         self._own.append(system)
@@ -42,13 +42,13 @@ class Machine:
     def end_own(self) -> None:
         """End the systems of one test."""
         while self._own:
-            self._own.pop().end()
+            self._own.pop().stop()
 
     def end(self) -> None:
         """End everything."""
         self.end_own()
         if self._shared is not None:
-            self._shared.end()
+            self._shared.stop()
 
     def _fresh(self) -> Path:
         self._count += 1
@@ -104,5 +104,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     machine = getattr(item, "funcargs", {}).get("machine")
     if report.failed and machine is not None:  # type: ignore[attr-defined]
         for system in machine.systems:
-            report.sections.append((f"logs in {system.data}", system.logs()))  # type: ignore[attr-defined]
+            report.sections.append((f"logs in {system.data}", system.tail()))  # type: ignore[attr-defined]
     return report

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -17,17 +15,16 @@ import aiohttp
 import psutil
 
 from cluster.local.servers import free_port
+from roost.cli.launch import RoostUp
 from tests.live.waiting import until
 
-READY_S: Final = 150.0
-STOP_S: Final = 150.0
 BACK_S: Final = 60.0
 
 _TAIL_LINES: Final = 25
 
 
-class System:
-    """``roost up --json`` with a data folder.
+class System(RoostUp):
+    """``roost up`` with a data folder, as tests see it.
 
     Args:
         folder: Where its data folder is made, or is already.
@@ -36,86 +33,29 @@ class System:
     """
 
     def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
-        self.folder, self.data = folder, folder / "data"
-        self.options = options
-        self.env = {"ROOST_TELEMETRY__METRICS_PORT": str(free_port())} | (env or {})
-        self.ready: dict[str, Any] = {}
-        self.further = ""
-        self._child: subprocess.Popen[str] | None = None
+        self.folder = folder
+        metrics = {"ROOST_TELEMETRY__METRICS_PORT": str(free_port())}
+        super().__init__(
+            folder / "data",
+            folder / "up.log",
+            options=options,
+            env=metrics | (env or {}),
+            on_death=signal.SIGKILL,
+        )
         self._seen: set[psutil.Process] = set()
-        self._said = folder / "up.log"
 
     # --- its life ---------------------------------------------------------------------------------
 
-    def launch(self) -> "subprocess.Popen[str]":
-        """Start it, without waiting."""
+    def launch(self) -> None:
+        """Start the process, without waiting."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        settings = [f"{name}={value}" for name, value in self.env.items()]
-        up = (sys.executable, "-m", "roost", "up", "--json", "--port", "0", "--data", str(self.data))
-        with self._said.open("a") as said:
-            self._child = subprocess.Popen(
-                ["env", *settings, *up, *self.options],
-                stdout=subprocess.PIPE,
-                stderr=said,
-                stdin=subprocess.DEVNULL,
-                text=True,
-                cwd=self.folder,
-                start_new_session=True,
-            )
-        return self._child
+        super().launch()
 
-    def start(self) -> "System":
-        """Start it, and return when it is ready."""
-        child = self.launch()
-        ends = time.monotonic() + READY_S
-        assert child.stdout is not None
-        while not select.select([child.stdout], [], [], 0.2)[0]:
-            assert time.monotonic() < ends, f"not ready after {READY_S:g} s\n{self.logs()}"
-        line = child.stdout.readline()
-        assert line, f"roost up ended with {child.wait(10)}\n{self.logs()}"
-        self.ready = json.loads(line)
+    async def started(self) -> "System":
+        """Start it while the loop goes on, and return when it is ready."""
+        self.launch()
+        await asyncio.to_thread(self.until_ready)
         return self
-
-    def send_signal(self, number: int) -> None:
-        """Send ``roost up`` a signal."""
-        assert self._child is not None
-        self._child.send_signal(number)
-
-    def wait(self, within: float = STOP_S) -> int:
-        """Return its exit status once it has ended; what else it had printed is in ``further``."""
-        assert self._child is not None
-        assert self._child.stdout is not None
-        status = self._child.wait(within)
-        self.further += self._child.stdout.read()
-        self._child.stdout.close()
-        self._child = None
-        return status
-
-    def stop(self) -> int:
-        """Stop it in order."""
-        self.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def end(self) -> None:
-        """Make sure that nothing runs, in order if that works."""
-        if self._child is None:
-            return
-        try:
-            self.stop()
-        except subprocess.TimeoutExpired:
-            self.send_signal(signal.SIGKILL)
-            self.wait()
-
-    @property
-    def running(self) -> bool:
-        """Whether the process is there."""
-        return self._child is not None and self._child.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """Process id of ``roost up``."""
-        assert self._child is not None
-        return self._child.pid
 
     # --- what it says -----------------------------------------------------------------------------
 
@@ -176,13 +116,13 @@ class System:
         marks = [str(self.data), *self._ray_folders()]
         found = {each for each in psutil.process_iter() if each.pid != os.getpid() and _shows(each, marks)}
         if self.running:
-            found.update(psutil.Process(self.pid).children(recursive=True))
+            found.update(psutil.Process(self.child.pid).children(recursive=True))
         self._seen |= found
         return [each for each in self._seen if _lives(each)]
 
-    def logs(self) -> str:
+    def tail(self) -> str:
         """Return the ends of all logs."""
-        files = [self._said, *sorted(self.data.glob("*.log")), *sorted(self.data.glob("logs/*"))]
+        files = [self.log, *sorted(self.data.glob("*.log")), *sorted(self.data.glob("logs/*"))]
         return "\n".join(f"--- {file.name}\n{_tail(file)}" for file in files if file.is_file())
 
     def _ray_folders(self) -> list[str]:

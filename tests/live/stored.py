@@ -1,4 +1,4 @@
-"""What a running system has stored, read from MongoDB itself."""
+"""The stored messages of a running system, read from MongoDB itself."""
 
 from typing import Any
 

@@ -36,7 +36,7 @@ async def accounted(people: Crowd, system: System) -> None:
     with MongoClient[dict[str, Any]](system.mongo) as mongo:
         misplaced = mongo["roost"]["dead"].count_documents({"reason": {"$regex": "not its recipient's"}})
         assert misplaced == 0
-    sent = Counter(people.ids.values())
+    sent = Counter(each for ids in people.sent.values() for each in ids)
 
     def unstored() -> str:
         stored = Counter(entry.cause for entry in stored_messages(system))
@@ -50,8 +50,8 @@ async def accounted(people: Crowd, system: System) -> None:
     for entry in stored_messages(system):
         by_user.setdefault(entry.user, []).append(entry.cause)
     places = {cause: place for causes in by_user.values() for place, cause in enumerate(causes)}
-    for texts in people.sent.values():
-        order = [places[people.ids[text]] for text in texts]
+    for ids in people.sent.values():
+        order = [places[each] for each in ids]
         assert order == sorted(order)
 
 
@@ -115,7 +115,7 @@ async def test_shards_are_added_while_people_talk(system: System, tell: Callable
             await talking
             await accounted(people, system)
             tell(f"{wanted} shards, slowest message", people.slowest(began - 1))
-        assert [person.name for person in people.people.values() if person.reconnects] == []
+        assert [phone.user for phone in people.people.values() if phone.connections > 1] == []
 
 
 async def test_a_coordinator_that_dies_while_shards_are_added_finishes_it(
@@ -150,7 +150,7 @@ async def test_where_not_everything_can_be_stored_nothing_is_changed(
         [host] = await system.roles("host")
         talking = asyncio.create_task(people.talk(100, RATE))
         async with frozen((await system.roles("mongo"))[0]["pid"]):
-            await until(lambda: "" if len(people.went) > 90 else "too little was said", within=30)
+            await until(lambda: "" if people.count > 90 else "too little was said", within=30)
             began = time.monotonic()
             status, said, complaints = await verb(system, "scale", "shards=4")
             tell("the store frozen, the verb gives up after", time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""How a system begins and ends, whichever way it ends, and what is left of it."""
+"""The life of a system: its start, its end in each way, and nothing left of it."""
 
 import json
 import signal
@@ -53,26 +53,6 @@ def assert_gone(system: System, ports: set[int]) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_after(number: signal.Signals, own_system: OwnSystem) -> None:
-    system = own_system()
-    system.start()
-    processes = system.processes()
-    ports = listening(processes)
-    assert len(processes) >= 10, processes
-    assert len(ports) >= 5, ports
-    system.send_signal(number)
-    status = system.wait()
-    assert status == (0 if number == signal.SIGINT else -number)
-    took = assert_gone(system, ports)
-    print(f"{number.name}: everything gone {took:.1f} s after the parent")  # noqa: T201 -- shown with -rP
-    if number == signal.SIGKILL:
-        assert roost("status", "--data", str(system.data), cwd=system.folder).returncode == 3
-        system.start()
-        assert system.stop() == 0
-    assert_gone(system, ports)
-
-
 def test_the_verbs_and_their_exit_codes(own_system: OwnSystem) -> None:
     system = own_system()
     folder = system.folder
@@ -107,18 +87,34 @@ def test_the_verbs_and_their_exit_codes(own_system: OwnSystem) -> None:
     assert again.returncode == 2
     assert "already running" in again.stderr
 
-    ports = listening(system.processes())
+    processes = system.processes()
+    ports = listening(processes)
+    assert len(processes) >= 10, processes
+    assert len(ports) >= 5, ports
     down = subprocess.Popen([sys.executable, "-m", "roost", "down", *data], cwd=folder)
     assert system.wait() == 0  # it is our child: `down` sees its end when we have
     assert down.wait(30) == 0
     assert_gone(system, ports)
 
+
+def test_nothing_is_left_after_a_kill_or_ctrl_c_and_the_data_is_there(own_system: OwnSystem) -> None:
+    system = own_system().start()
+    ports = listening(system.processes())
+    system.child.kill()
+    assert system.wait() == -signal.SIGKILL
+    assert_gone(system, ports)
+    data = ("--data", str(system.data))
+    assert roost("status", *data, cwd=system.folder).returncode == 3
+
     system.env |= {"ROOST_SHARDS": "8"}
     system.start()
-    again = roost("status", "--json", *data, cwd=folder)
-    assert json.loads(again.stdout)["shards"] == status["shards"] == 2
-    assert "There are 2 shards: ROOST_SHARDS=8 counts at the first start only." in system.logs()
-    assert system.stop() == 0
+    again = roost("status", "--json", *data, cwd=system.folder)
+    assert json.loads(again.stdout)["shards"] == 2
+    assert "There are 2 shards: ROOST_SHARDS=8 counts at the first start only." in system.tail()
+    ports = listening(system.processes())
+    system.child.send_signal(signal.SIGINT)
+    assert system.wait() == 0
+    assert_gone(system, ports)
 
 
 def test_a_port_that_is_taken_is_refused_at_once(own_system: OwnSystem, tmp_path: Path) -> None:

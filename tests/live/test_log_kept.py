@@ -12,7 +12,8 @@ from pymongo import AsyncMongoClient
 from cluster.local.servers import free_port
 from roost import client as sdk
 from storage.kafka_log import KafkaLogAdmin
-from tests.live.crowd import Person, crowd
+from tests.live.app import App
+from tests.live.crowd import crowd
 from tests.live.running import System
 from tests.live.waiting import until
 
@@ -39,25 +40,25 @@ async def test_what_was_accepted_and_not_stored_outlives_kill_9_of_everything(
 ) -> None:
     system = own_system("--port", str(free_port())).start()
     async with sdk.connections() as http:
-        ann, ben = Person(system.http, "ann", http), Person(system.http, "ben", http)
+        ann, ben = App(system.http, "ann", http), App(system.http, "ben", http)
         await ann.join()
         await ben.join()
         await ann.client.send("ben", "before")
-        await until(lambda: "" if ben.heard["ann"] else "ben has heard nothing", within=30)
+        await ben.gets(ben.texts, "the first message")
         bases = await _bases(system)
         await ben.leave()
         [store] = await system.roles("mongo")
         os.kill(store["pid"], signal.SIGSTOP)
         for number in range(COUNT):
             await ann.client.send("ben", f"kept {number}")
-        await until(lambda: "" if len(ann.accepted) > COUNT else f"{len(ann.accepted)} accepted", within=60)
+        await ann.gets(lambda: len(ann.all(sdk.Accepted)) > COUNT, "every answer", within=60)
         kill_all(system)
         await ann.leave()  # nobody is left who could send it again
         system.start()
-        assert FORGETS not in system.logs()
+        assert FORGETS not in system.tail()
         await ben.come_back()
-        await until(lambda: "" if len(ben.heard["ann"]) > COUNT else f"{ben.heard}", within=60)
-        assert ben.heard["ann"] == ["before", *(f"kept {number}" for number in range(COUNT))]
+        await ben.gets(lambda: len(ben.texts()) > COUNT, "every message", within=60)
+        assert ben.texts() == ["before", *(f"kept {number}" for number in range(COUNT))]
         assert await _bases(system) == bases, "the log was found, not made anew"
         await ben.leave()
 

@@ -1,4 +1,4 @@
-"""What operators look at, on a living system: one scrape target, and all that deploy/ and docs/ name."""
+"""Metrics and status of a running system: one scrape target, and all that deploy/ and docs/ name."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from prometheus_client.samples import Sample
 from roost import client as sdk
 from roost.errors import RoostError
 from tests.deployed import GIVEN_BY_PROMETHEUS, RUNBOOK, expressions, selectors
-from tests.live.crowd import Person
+from tests.live.app import App
 from tests.live.running import System
 from tests.live.waiting import until
 
@@ -48,18 +48,16 @@ async def total(system: System, name: str, **labels: str) -> float:
     return sum(each.value for each in found)
 
 
-class Town:
+class Pair:
     """Ann writes to Ben."""
 
     def __init__(self, system: System, http: aiohttp.ClientSession) -> None:
         self.system, self.http = system, http
-        self.ann = Person(system.http, "metric.ann", http)
-        self.ben = Person(system.http, "metric.ben", http)
+        self.ann = App(system.http, "metric.ann", http)
+        self.ben = App(system.http, "metric.ben", http)
 
     async def hears(self, text: str) -> None:
-        await until(
-            lambda: "" if text in self.ben.heard[self.ann.name] else f"{text} has not come", within=30
-        )
+        await self.ben.gets(lambda: text in self.ben.texts(), text)
 
     async def until_total(self, least: float, name: str, **labels: str) -> None:
         async def missing() -> str:
@@ -99,9 +97,9 @@ class Town:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def town(system: System) -> AsyncIterator[Town]:
+async def pair(system: System) -> AsyncIterator[Pair]:
     async with sdk.connections() as http:
-        made = Town(system, http)
+        made = Pair(system, http)
         await asyncio.gather(made.ann.join(), made.ben.join())
         for number in range(MESSAGES):
             await made.ann.client.send("metric.ben", f"hello {number}")
@@ -110,8 +108,8 @@ async def town(system: System) -> AsyncIterator[Town]:
         await made.ann.client.close()
 
 
-async def test_every_metric_that_rules_and_panels_name_is_there(town: Town) -> None:
-    there = await scrape(town.system)
+async def test_every_metric_that_rules_and_panels_name_is_there(pair: Pair) -> None:
+    there = await scrape(pair.system)
     wanted = {selector for expression in expressions() for selector in selectors(expression)}
     missing = [
         selector
@@ -123,10 +121,10 @@ async def test_every_metric_that_rules_and_panels_name_is_there(town: Town) -> N
     assert len(wanted) > 40
 
 
-async def test_every_metric_is_in_the_runbook_and_the_other_way_round(town: Town) -> None:
+async def test_every_metric_is_in_the_runbook_and_the_other_way_round(pair: Pair) -> None:
     suffixes = re.compile(r"_(bucket|sum|count)$")
     shown = {
-        suffixes.sub("", each.name) for each in await scrape(town.system) if each.name.startswith("roost_")
+        suffixes.sub("", each.name) for each in await scrape(pair.system) if each.name.startswith("roost_")
     }
     written = re.findall(r"^\| `(roost_\w+)`", RUNBOOK.read_text(), re.MULTILINE)
     assert sorted(written) == sorted(shown)
@@ -143,20 +141,20 @@ async def scraped(system: System) -> set[str]:
     return {row["name"] for row in await system.roles() if row["role"] not in UNSCRAPED}
 
 
-async def test_every_role_is_shown_under_its_name(town: Town) -> None:
-    shown, there = await shown_and_there(town.system)
+async def test_every_role_is_shown_under_its_name(pair: Pair) -> None:
+    shown, there = await shown_and_there(pair.system)
     assert shown == dict.fromkeys(there, 1)
-    resident = [each for each in await scrape(town.system) if each.name == "process_resident_memory_bytes"]
+    resident = [each for each in await scrape(pair.system) if each.name == "process_resident_memory_bytes"]
     assert {each.labels["name"] for each in resident} == there
     assert all(each.labels["role"] == each.labels["name"].split("-")[0] for each in resident)
 
 
-async def test_a_role_that_comes_is_shown_and_one_that_was_sent_away_is_not_missed(town: Town) -> None:
-    before = (await shown_and_there(town.system))[0]
+async def test_a_role_that_comes_is_shown_and_one_that_was_sent_away_is_not_missed(pair: Pair) -> None:
+    before = (await shown_and_there(pair.system))[0]
     pushers = sum(name.startswith("pusher") for name in before)
     for count, roles in ((pushers + 1, len(before) + 1), (pushers, len(before))):
-        await town.scale(f"pusher={count}")
-        shown, there = await shown_and_there(town.system)
+        await pair.scale(f"pusher={count}")
+        shown, there = await shown_and_there(pair.system)
         assert shown == dict.fromkeys(there, 1)
         assert len(shown) == roles
 
@@ -182,15 +180,15 @@ async def test_on_a_terminal_the_status_is_drawn_in_place_until_ctrl_c(system: S
     os.close(ours)
 
 
-async def test_messages_and_receipts_are_timed(system: System, town: Town) -> None:
-    await town.until_total(MESSAGES, "roost_delivery_seconds_count", entry="message")
-    await town.until_total(1, "roost_delivery_seconds_count", entry="receipt")
+async def test_messages_and_receipts_are_timed(system: System, pair: Pair) -> None:
+    await pair.until_total(MESSAGES, "roost_delivery_seconds_count", entry="message")
+    await pair.until_total(1, "roost_delivery_seconds_count", entry="receipt")
     count = await total(system, "roost_delivery_seconds_count", entry="message")
     assert 0 < await total(system, "roost_delivery_seconds_sum", entry="message") / count < 5
     assert await total(system, "roost_accept_seconds_count") >= MESSAGES
     assert await total(system, "roost_mailbox_drain_seconds_count") >= 2
     assert await total(system, "roost_messages_accepted_total") >= MESSAGES
-    await town.until_total(MESSAGES, "roost_store_batch_documents_sum")
+    await pair.until_total(MESSAGES, "roost_store_batch_documents_sum")
     lag = [each for each in await scrape(system) if each.name == "roost_log_lag_records"]
     shards = {str(number) for number in range((await system.status())["shards"])}
     assert {(each.labels["topic"], each.labels["shard"]) for each in lag} == {
@@ -198,53 +196,53 @@ async def test_messages_and_receipts_are_timed(system: System, town: Town) -> No
     }
 
 
-async def test_a_phone_that_was_woken_is_seen_to_come(system: System, town: Town) -> None:
+async def test_a_phone_that_was_woken_is_seen_to_come(system: System, pair: Pair) -> None:
     token = {"provider": "fcm", "token": "phone-of-metric-ben"}
-    await town.ben.call("PUT", "/v1/devices/current/push", token)
+    await pair.ben.call("PUT", "/v1/devices/current/push", token)
     fetched = await total(system, "roost_wakeup_fetched_seconds_count")
-    await town.ben.leave()
-    await town.ann.client.send("metric.ben", "wake up")
+    await pair.ben.leave()
+    await pair.ann.client.send("metric.ben", "wake up")
 
     async def missing() -> str:
         return "" if any(each["token"] == token["token"] for each in await system.pushes()) else "no push"
 
     await until(missing, within=30)
-    await town.ben.come_back()
-    await town.hears("wake up")
-    await town.until_total(fetched + 1, "roost_wakeup_fetched_seconds_count")
+    await pair.ben.come_back()
+    await pair.hears("wake up")
+    await pair.until_total(fetched + 1, "roost_wakeup_fetched_seconds_count")
     assert await total(system, "roost_wakeups_total", outcome="sent") >= 1
 
 
-async def test_a_limiter_that_stops_somebody_is_counted(system: System, town: Town) -> None:
+async def test_a_limiter_that_stops_somebody_is_counted(system: System, pair: Pair) -> None:
     before = await total(system, "roost_limiter_hits_total", limiter="typing")
     with pytest.raises(RoostError) as stopped:
-        await town.type_often()
+        await pair.type_often()
     assert stopped.value.code.word == "rate_limited"
     assert await total(system, "roost_limiter_hits_total", limiter="typing") > before
 
 
-async def test_a_device_that_dies_of_an_entry_again_and_again_is_seen(system: System, town: Town) -> None:
-    await town.ben.leave()
-    await town.ann.client.send("metric.ben", "poison to a bad client")
+async def test_a_device_that_dies_of_an_entry_again_and_again_is_seen(system: System, pair: Pair) -> None:
+    await pair.ben.leave()
+    await pair.ann.client.send("metric.ben", "poison to a bad client")
     loops = await total(system, "roost_redelivery_loops_total")
     displaced = await total(system, "roost_streams_ended_total", code="displaced")
     sockets = []
     for _ in range(LOOP):
-        sockets.append(await town.stream())
-        await town.entries(sockets[-1])
-    await town.until_total(loops + 1, "roost_redelivery_loops_total")
-    await town.until_total(displaced + LOOP - 1, "roost_streams_ended_total", code="displaced")
+        sockets.append(await pair.stream())
+        await pair.entries(sockets[-1])
+    await pair.until_total(loops + 1, "roost_redelivery_loops_total")
+    await pair.until_total(displaced + LOOP - 1, "roost_streams_ended_total", code="displaced")
     assert await total(system, "roost_redeliveries_total") >= LOOP - 1
     assert await total(system, "roost_entries_unacknowledged") >= 1
-    await town.until_total(0.5, "roost_entries_unacknowledged_oldest_seconds")
+    await pair.until_total(0.5, "roost_entries_unacknowledged_oldest_seconds")
     for socket in sockets:
         await socket.close()
-    await town.ben.come_back()
-    await town.hears("poison to a bad client")
-    await town.ben.leave()
+    await pair.ben.come_back()
+    await pair.hears("poison to a bad client")
+    await pair.ben.leave()
 
 
-async def test_when_the_role_that_holds_the_port_dies_another_takes_it(system: System, town: Town) -> None:
+async def test_when_the_role_that_holds_the_port_dies_another_takes_it(system: System, pair: Pair) -> None:
     port = int(system.ready["metrics"].split(":")[2].split("/")[0])
 
     def holder() -> int | None:
@@ -260,5 +258,5 @@ async def test_when_the_role_that_holds_the_port_dies_another_takes_it(system: S
     os.kill(first, signal.SIGKILL)
     took = await until(lambda: "" if holder() not in (None, first) else "nobody has the port", within=10)
     assert took < 5
-    await town.until_total(len(await scraped(system)), "roost_role_scraped")
+    await pair.until_total(len(await scraped(system)), "roost_role_scraped")
     assert await total(system, "roost_build_info") >= 1

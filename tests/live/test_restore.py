@@ -4,15 +4,16 @@ The tests run in their order, and each finds what the one before left.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
-import aiohttp
 import pytest
 from pymongo import MongoClient
 
+from cluster.local.servers import free_port
 from roost import client as sdk
+from tests.live.app import App
 from tests.live.conftest import Machine
-from tests.live.crowd import PASSWORD
 from tests.live.running import System
 from tests.live.stored import stored_messages
 from tests.live.waiting import until
@@ -32,82 +33,61 @@ class House:
 
     def __init__(self, system: System) -> None:
         self.system, self.copy = system, system.folder / "copy"
-        self.stores = {name: sdk.MemoryKeystore() for name in ("ann", "ben", "cat")}
         self.kept: list[int] = []
         self.gone: list[int] = []
+        self._apps: dict[str, App] = {}
 
     async def register(self) -> None:
         async with sdk.connections() as http:
-            for name, store in self.stores.items():
-                client = await sdk.Client.register(
-                    self.system.http, name, PASSWORD, keystore=store, http=http
-                )
-                await client.close()
+            for name in ("ann", "ben", "cat"):
+                self._apps[name] = await App(self.system.http, name, http).join()
+                await self._apps[name].leave()
 
-    def resumed(self, name: str, http: aiohttp.ClientSession, heard: list[sdk.Event]) -> sdk.Client:
-        profile = self.stores[name].load()
-        assert profile is not None
-        profile.server = self.system.http  # its port is another one after each start
-        return sdk.Client.resume(self.stores[name], http=http, options=sdk.Options(on_event=heard.append))
+    @asynccontextmanager
+    async def there(self, *names: str) -> AsyncIterator[list[App]]:
+        """Have somebody there, who has been told nothing yet."""
+        async with sdk.connections() as http:
+            apps = [self._apps[name] for name in names]
+            for app in apps:
+                app.http, app.told = http, []
+                await app.come_back()
+            try:
+                yield apps
+            finally:
+                for app in apps:
+                    await app.leave()
 
     async def said(self, text: str, to: str, count: int, *, missed: bool = False) -> list[int]:
         """Have ann say something; returns the numbers under which it came, once each, in order.
 
         With ``missed`` the clients know of entries that are not there any more, and are told so.
         """
-        heard: list[sdk.Event] = []
-        async with sdk.connections() as http:
-            ann, other = self.resumed("ann", http, heard), self.resumed(to, http, heard)
-            await ann.start()
-            await other.start()
+        async with self.there("ann", to) as (ann, other):
             for number in range(count):
-                await ann.send(to, f"{text} {number}")
-            await until(lambda: _waiting(ann), within=60)
-            await ann.close()
-            await other.close()
-        assert missed or not [event for event in heard if isinstance(event, sdk.Missed)]
-        return numbers(heard, text, count)
+                await ann.client.send(to, f"{text} {number}")
+            await ann.gets(lambda: not ann.client.profile.state.outbox, "every delivery", within=60)
+        assert missed or not [*ann.all(sdk.Missed), *other.all(sdk.Missed)]
+        return numbers(ann, other, text, count)
 
     async def left(self, text: str, to: str, count: int) -> None:
         """Have ann say something to somebody who is not there."""
-        async with sdk.connections() as http:
-            ann = self.resumed("ann", http, [])
-            await ann.start()
+        async with self.there("ann") as (ann,):
             for number in range(count):
-                await ann.send(to, f"{text} {number}")
-            await until(lambda: _unaccepted(ann), within=60)
-            await ann.close()
+                await ann.client.send(to, f"{text} {number}")
+            await ann.gets(lambda: len(ann.all(sdk.Accepted)) == count, "every answer", within=60)
 
     async def found(self, text: str, by: str, count: int) -> list[int]:
         """Have somebody come, who finds what was left; returns its numbers."""
-        heard: list[sdk.Event] = []
-        async with sdk.connections() as http:
-            client = self.resumed(by, http, heard)
-            await client.start()
-            await until(lambda: "" if len(messages(heard)) >= count else f"{messages(heard)}", within=60)
-            await client.close()
-        assert not [event for event in heard if isinstance(event, sdk.Missed)]
-        return numbers(heard, text, count)
+        async with self.there(by) as (app,):
+            await app.gets(lambda: len(app.texts()) >= count, "every message", within=60)
+        assert not app.all(sdk.Missed)
+        return numbers(app, app, text, count)
 
 
-def _waiting(client: sdk.Client) -> str:
-    waiting = len(client.profile.state.outbox)
-    return f"{waiting} are not delivered" if waiting else ""
-
-
-def _unaccepted(client: sdk.Client) -> str:
-    waiting = [item.id for item in client.profile.state.outbox.values() if item.seq is None]
-    return f"not accepted: {waiting}" if waiting else ""
-
-
-def messages(heard: list[sdk.Event]) -> list[sdk.MessageReceived]:
-    return [event for event in heard if isinstance(event, sdk.MessageReceived)]
-
-
-def numbers(heard: list[sdk.Event], text: str, count: int) -> list[int]:
-    assert not [event for event in heard if isinstance(event, sdk.Failed | sdk.Undecryptable)]
-    assert [event.text for event in messages(heard)] == [f"{text} {number}" for number in range(count)]
-    found = [event.seq for event in messages(heard)]
+def numbers(sender: App, other: App, text: str, count: int) -> list[int]:
+    assert not [*sender.all(sdk.Failed), *other.all(sdk.Undecryptable)]
+    assert other.texts() == [f"{text} {number}" for number in range(count)]
+    found = [event.seq for event in other.all(sdk.MessageReceived)]
     assert found == sorted(set(found))
     return found
 
@@ -119,7 +99,7 @@ def bases(system: System) -> dict[int, int]:
 
 @pytest.fixture(scope="module")
 def house(machine: Machine) -> Iterator[House]:
-    yield House(machine.own().start())
+    yield House(machine.own("--port", str(free_port())).start())
     machine.end_own()
 
 

@@ -51,10 +51,9 @@ async def owners(system: System) -> dict[str, int]:
     [
         (("scale", "host=4", "router=3", "gateway=3"), Counter(host=4, router=3, gateway=3, pusher=1)),
         (("drain", "host-1"), Counter(host=3, router=3, gateway=3, pusher=1)),
-        (("drain", "gateway-1"), Counter(host=3, router=3, gateway=2, pusher=1)),
         (("scale", "host=2", "router=2", "pusher=2"), Counter(host=2, router=2, gateway=2, pusher=2)),
     ],
-    ids=["up", "a host away", "a gateway away", "down"],
+    ids=["up", "a host away", "down"],
 )
 async def test_roles_come_and_go_under_traffic(
     system: System, people: Crowd, words: tuple[str, ...], left: Counter[str]

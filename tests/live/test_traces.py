@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from roost import client as sdk
 from telemetry.traces import ACCEPT, DELIVER, HAND_OVER, PUSH, STORE
-from tests.live.crowd import Person
+from tests.live.app import App
 from tests.live.running import System
 from tests.live.waiting import until
 
@@ -72,18 +72,17 @@ async def collecting() -> AsyncIterator[Collector]:
 
 async def test_a_message_is_one_trace_over_all_roles(own_system: Callable[..., System]) -> None:
     async with collecting() as collector, sdk.connections() as http:
-        system = own_system(env={"ROOST_TELEMETRY__TRACES_URL": collector.url})
-        await asyncio.to_thread(system.start)
-        ann, ben = Person(system.http, "trace.ann", http), Person(system.http, "trace.ben", http)
+        system = await own_system(env={"ROOST_TELEMETRY__TRACES_URL": collector.url}).started()
+        ann, ben = App(system.http, "trace.ann", http), App(system.http, "trace.ben", http)
         await asyncio.gather(ann.join(), ben.join())
         await ben.call("PUT", "/v1/devices/current/push", {"provider": "fcm", "token": "phone-of-trace-ben"})
         await ben.leave()
         await ann.client.send("trace.ben", "who sees this on its way?")
-        await until(lambda: "" if ann.accepted else "it was not accepted", within=30)
-        [message] = ann.accepted
+        await ann.gets(lambda: ann.all(sdk.Accepted), "the acceptance")
+        message = ann.all(sdk.Accepted)[0].id
         await until(lambda: _missing(collector, message), within=30)
         await ann.leave()
-        await asyncio.to_thread(system.end)
+        await asyncio.to_thread(system.stop)
 
     assert collector.steps(message) == WAY
     spans = {span.name: span for _, span in collector.spans[message.replace("-", "")]}

@@ -1,9 +1,8 @@
 """One user with two devices, and what their contacts are told and may do, on whichever gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, TypeVar
 
 import aiohttp
 import pytest
@@ -11,37 +10,10 @@ import pytest_asyncio
 
 from roost import client as sdk
 from roost.errors import RoostError
-from tests.live.crowd import PASSWORD
+from tests.live.app import App
 from tests.live.running import System
-from tests.live.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
-
-Kind = TypeVar("Kind", bound=sdk.Event)
-
-
-class Phone:
-    """A device and what its app was told."""
-
-    def __init__(self, told: list[sdk.Event]) -> None:
-        self.told = told
-        self.client: sdk.Client
-
-    @property
-    def device(self) -> str:
-        return self.client.profile.device_id
-
-    def all(self, kind: type[Kind]) -> list[Kind]:
-        return [event for event in self.told if isinstance(event, kind)]
-
-    def texts(self) -> list[str]:
-        return [event.text for event in self.all(sdk.MessageReceived)]
-
-    async def gets(self, found: Callable[[], Any], what: str, within: float = 30) -> None:
-        await until(lambda: "" if found() else f"{what} has not come; told: {self.told[-8:]}", within=within)
-
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        return await self.client.api.call(method, path, body)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,37 +22,31 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield shared
 
 
-class Town:
+class Devices:
     """Makes phones."""
 
     def __init__(self, system: System, http: aiohttp.ClientSession) -> None:
         self.system, self.http = system, http
-        self.phones: list[Phone] = []
+        self.apps: list[App] = []
 
-    async def phone(self, name: str, *, new: bool = True) -> Phone:
+    async def phone(self, name: str, *, new: bool = True) -> App:
         """Register the user, or sign in on a further device."""
-        told: list[sdk.Event] = []
-        phone = Phone(told)
-        enter = sdk.Client.register if new else sdk.Client.login
-        options = sdk.Options(on_event=told.append)
-        phone.client = await enter(self.system.http, name, PASSWORD, http=self.http, options=options)
-        await phone.client.start()
-        self.phones.append(phone)
-        await phone.gets(lambda: phone.client.connected, "a connection")
-        return phone
+        app = await App(self.system.http, name, self.http).join(new=new)
+        self.apps.append(app)
+        return app
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def town(system: System, http: aiohttp.ClientSession) -> AsyncIterator[Town]:
-    made = Town(system, http)
+async def devices(system: System, http: aiohttp.ClientSession) -> AsyncIterator[Devices]:
+    made = Devices(system, http)
     yield made
-    await asyncio.gather(*(phone.client.close() for phone in made.phones))
+    await asyncio.gather(*(phone.client.close() for phone in made.apps))
 
 
-async def test_both_devices_get_every_message_and_the_first_one_counts(town: Town) -> None:
-    ann = await town.phone("two_ann")
-    ben = await town.phone("two_ben")
-    tablet = await town.phone("two_ben", new=False)
+async def test_both_devices_get_every_message_and_the_first_one_counts(devices: Devices) -> None:
+    ann = await devices.phone("two_ann")
+    ben = await devices.phone("two_ben")
+    tablet = await devices.phone("two_ben", new=False)
     wanted = [f"to both, {number}" for number in range(10)]
     for text in wanted:
         await ann.client.send("two_ben", text)
@@ -95,10 +61,10 @@ async def test_both_devices_get_every_message_and_the_first_one_counts(town: Tow
     assert state["state"] == "delivered", state
 
 
-async def test_what_one_device_sends_shows_on_the_other(town: Town) -> None:
-    ann = await town.phone("sent_ann")
-    ben = await town.phone("sent_ben")
-    laptop = await town.phone("sent_ann", new=False)
+async def test_what_one_device_sends_shows_on_the_other(devices: Devices) -> None:
+    ann = await devices.phone("sent_ann")
+    ben = await devices.phone("sent_ben")
+    laptop = await devices.phone("sent_ann", new=False)
     message_id = await ann.client.send("sent_ben", "from the phone")
     await laptop.gets(lambda: laptop.all(sdk.SentElsewhere), "the copy")
     [copy] = laptop.all(sdk.SentElsewhere)
@@ -108,9 +74,9 @@ async def test_what_one_device_sends_shows_on_the_other(town: Town) -> None:
     await laptop.gets(lambda: laptop.all(sdk.Delivered), "the receipt")
 
 
-async def test_a_removed_device_is_shut_out_on_every_gateway(town: Town) -> None:
-    ann = await town.phone("gone_ann")
-    lost = [await town.phone("gone_ann", new=False) for _ in range(4)]
+async def test_a_removed_device_is_shut_out_on_every_gateway(devices: Devices) -> None:
+    ann = await devices.phone("gone_ann")
+    lost = [await devices.phone("gone_ann", new=False) for _ in range(4)]
     for phone in lost:
         await ann.call("DELETE", f"/v1/devices/{phone.device}")
     for phone in lost:
@@ -123,16 +89,16 @@ async def test_a_removed_device_is_shut_out_on_every_gateway(town: Town) -> None
     assert [each["device_id"] for each in listed["devices"]] == [ann.device]
 
 
-def _revoked(phone: Phone) -> bool:
+def _revoked(phone: App) -> bool:
     return phone.all(sdk.Disconnected) == [sdk.Disconnected("revoked", final=True)]
 
 
-async def test_a_contact_is_told_of_new_and_removed_devices(town: Town) -> None:
-    ann = await town.phone("keys_ann")
-    ben = await town.phone("keys_ben")
+async def test_a_contact_is_told_of_new_and_removed_devices(devices: Devices) -> None:
+    ann = await devices.phone("keys_ann")
+    ben = await devices.phone("keys_ben")
     await ann.client.send("keys_ben", "first")
     await ben.gets(lambda: ben.texts() == ["first"], "the message")
-    tablet = await town.phone("keys_ben", new=False)
+    tablet = await devices.phone("keys_ben", new=False)
     added = sdk.KeyChanged
     await ann.gets(lambda: (tablet.device, "added") in _changes(ann, added), "the new device")
     await ann.client.send("keys_ben", "to both")
@@ -144,13 +110,13 @@ async def test_a_contact_is_told_of_new_and_removed_devices(town: Town) -> None:
     assert tablet.texts() == ["to both"]
 
 
-def _changes(phone: Phone, kind: type[sdk.KeyChanged]) -> list[tuple[str, str]]:
+def _changes(phone: App, kind: type[sdk.KeyChanged]) -> list[tuple[str, str]]:
     return [(each.device, each.change) for each in phone.all(kind)]
 
 
-async def test_a_blocked_sender_cannot_tell(town: Town) -> None:
-    ann = await town.phone("block_ann")
-    ben = await town.phone("block_ben")
+async def test_a_blocked_sender_cannot_tell(devices: Devices) -> None:
+    ann = await devices.phone("block_ann")
+    ben = await devices.phone("block_ben")
     await ann.client.send("block_ben", "before")
     await ann.gets(lambda: ann.all(sdk.Delivered), "the delivery")
     delivered = ann.all(sdk.Delivered)[-1].seq
@@ -167,16 +133,16 @@ async def test_a_blocked_sender_cannot_tell(town: Town) -> None:
     assert not ann.all(sdk.Failed)
 
 
-async def test_presence_is_told_as_far_as_its_owner_allows(town: Town) -> None:
-    ann = await town.phone("seen_ann")
-    ben = await town.phone("seen_ben")
+async def test_presence_is_told_as_far_as_its_owner_allows(devices: Devices) -> None:
+    ann = await devices.phone("seen_ann")
+    ben = await devices.phone("seen_ben")
     ann.client.subscribe("seen_ben")
     await ann.gets(lambda: _last_presence(ann) == "online", "ben online")
     await ben.client.close()
     await ann.gets(lambda: _last_presence(ann) == "offline", "ben offline")
     assert ann.all(sdk.Presence)[-1].last_seen_ms is not None
 
-    shy = await town.phone("seen_shy")
+    shy = await devices.phone("seen_shy")
     await shy.call("PATCH", "/v1/me", {"last_seen": "nobody"})
     stranger = await ann.call("GET", "/v1/users/seen_shy/presence")
     assert "last_seen_ms" not in stranger
@@ -184,7 +150,7 @@ async def test_presence_is_told_as_far_as_its_owner_allows(town: Town) -> None:
     told = len(ann.all(sdk.Presence))
     ann.client.subscribe("seen_shy")
     await shy.client.close()
-    open_ = await town.phone("seen_open")
+    open_ = await devices.phone("seen_open")
     ann.client.subscribe("seen_shy", "seen_open")
     await open_.gets(
         lambda: any(each.peer == "seen_open" for each in ann.all(sdk.Presence)), "open's presence"
@@ -193,18 +159,18 @@ async def test_presence_is_told_as_far_as_its_owner_allows(town: Town) -> None:
     assert not [each for each in hidden if each.state == "online" or each.last_seen_ms is not None], hidden
 
 
-def _last_presence(phone: Phone) -> str:
+def _last_presence(phone: App) -> str:
     told = phone.all(sdk.Presence)
     return told[-1].state if told else ""
 
 
-async def test_typing_is_shown_and_not_kept(town: Town) -> None:
-    ann = await town.phone("type_ann")
-    ben = await town.phone("type_ben")
+async def test_typing_is_shown_and_not_kept(devices: Devices) -> None:
+    ann = await devices.phone("type_ann")
+    ben = await devices.phone("type_ben")
     ann.client.typing("type_ben")
     await ben.gets(lambda: sdk.Typing("type_ann", "typing") in ben.told, "typing")
     ann.client.typing("type_ben", "paused")
     await ben.gets(lambda: sdk.Typing("type_ann", "paused") in ben.told, "paused")
-    laptop = await town.phone("type_ben", new=False)
+    laptop = await devices.phone("type_ben", new=False)
     await laptop.gets(lambda: laptop.all(sdk.Synced), "the backlog")
     assert not laptop.all(sdk.Typing)

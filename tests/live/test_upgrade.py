@@ -22,7 +22,7 @@ from tests.live.waiting import until
 
 pytestmark = [pytest.mark.timeout(280)]
 
-PACKAGES = ("roost", "storage", "actors", "cluster", "api")
+PACKAGES = ("roost", "telemetry", "storage", "actors", "cluster", "api")
 ROOT = Path(__file__).parents[2]
 RATE = 25.0
 VERSION_AT = 12
@@ -84,8 +84,7 @@ async def test_every_role_is_renewed_under_traffic(own_system: Callable[..., Sys
     link = tmp_path / "installed"
     link.symlink_to(now)
     counts = ("--hosts", "2", "--routers", "2", "--gateways", "2")
-    system = own_system(*counts, env={"PYTHONPATH": str(link)})
-    await asyncio.to_thread(system.start)
+    system = await own_system(*counts, env={"PYTHONPATH": str(link)}).started()
     async with crowd(system.http, "renewed", 20, contacts=4, seed=20_261_124) as people:
         await people.talk(40, RATE)
         await people.settle(within=60)
@@ -105,7 +104,7 @@ async def test_every_role_is_renewed_under_traffic(own_system: Callable[..., Sys
         people.check()
         await people.check_watermarks()
 
-        versions = await stored_versions(system, len(people.ids))
+        versions = await stored_versions(system, people.count)
         assert versions[1, ""] > 40, "nothing was written while both releases ran"
         assert versions[2, "b"] >= 40, "the new release is not used"
         assert set(versions) == {(1, ""), (2, "b")}

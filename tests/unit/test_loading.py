@@ -14,6 +14,7 @@ SPARED = {
     "cluster.cli.lifecycle, cluster.local.system": "rich aiokafka pymongo redis aiohttp ray "
     "prometheus_client",
     "cluster.local.ray_head": "rich pydantic ray aiokafka",
+    "telemetry.exporter": "aiohttp",
 }
 
 

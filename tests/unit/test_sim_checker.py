@@ -544,10 +544,10 @@ The app of bob (bob-phone1) has taken everything up to 3; this is acknowledged.
 ann (ann-phone0) is told that bob has everything up to 3.
 bob (bob-phone0) marks what ann wrote as read up to 3.
 ann (ann-phone0) is told that bob has read up to 3.
-The run ends for bob (bob-phone0): nothing is under way.
+The run ends for bob (bob-phone0): nothing is in flight.
 The audit finds m000002 in the server's store for bob (bob-phone0), number 2.
 The server's store was read to its end for bob (bob-phone0).
-The run ends for bob (bob-phone1): nothing is under way.
+The run ends for bob (bob-phone1): nothing is in flight.
 The audit finds m000002 in the server's store for bob (bob-phone1), number 2.
 The server's store was read to its end for bob (bob-phone1).
 """

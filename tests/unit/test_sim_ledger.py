@@ -48,7 +48,6 @@ def test_a_batch_is_written_when_it_is_full(tmp_path: Path) -> None:
     ledger.flush()
     assert len(list(reader.events())) == BATCH_EVENTS + 1
     ledger.close()
-    assert ledger.recorded == BATCH_EVENTS + 1
 
 
 def test_what_was_flushed_survives_the_kill_of_its_process(tmp_path: Path) -> None:

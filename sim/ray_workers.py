@@ -1,6 +1,6 @@
 """The workers of a run as Ray tasks, in a process of their own: Ray may end whoever talks to it.
 
-    python -m sim.ray_crew FOLDER ADDRESS DATA
+    python -m sim.ray_workers FOLDER ADDRESS DATA
 
 FOLDER is that of the run, ADDRESS that of a Ray cluster, DATA the data folder with its token.
 """

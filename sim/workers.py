@@ -23,7 +23,7 @@ class WorkerFailed(RuntimeError):  # noqa: N818 -- named for what happened
     """A worker ended before its time; the sentence says what it left."""
 
 
-class Crew:
+class Workers:
     """All workers of one run, and the word to them.
 
     Args:
@@ -70,7 +70,7 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(spec: Spec, ray: tuple[str, Path] | None = None) -> AsyncIterator[Crew]:
+async def start_workers(spec: Spec, ray: tuple[str, Path] | None = None) -> AsyncIterator[Workers]:
     """Start the workers of a run; whoever still works at the end is stopped.
 
     Args:
@@ -78,7 +78,7 @@ async def crew(spec: Spec, ray: tuple[str, Path] | None = None) -> AsyncIterator
         ray: Address and data folder of the Ray cluster whose tasks they shall be; its nodes must see the
             folder of the run.
     """
-    found = Crew(spec)
+    found = Workers(spec)
     (found.folder / "spec.json").write_bytes(msgspec.json.encode(spec))
     if ray is not None:
         found.tasks = [asyncio.create_task(_in_ray(spec, *ray))]
@@ -99,7 +99,7 @@ async def _in_process(spec: Spec, number: int) -> None:
 
 
 async def _in_ray(spec: Spec, address: str, data: Path) -> None:
-    await _child(spec, "workers", "sim.ray_crew", spec.folder, address, str(data))
+    await _child(spec, "workers", "sim.ray_workers", spec.folder, address, str(data))
 
 
 async def _child(spec: Spec, name: str, module: str, *arguments: str) -> None:
