@@ -28,7 +28,7 @@ from roost.client import (
     Read,
     connections,
 )
-from roost.client.poll import send_body
+from roost.client.transport import send_body
 from roost.errors import RoostError, Unavailable
 from roost.wire import unpadded
 

@@ -3,8 +3,7 @@
 ``core`` and ``outbox`` are the rules, without I/O; ``engine`` and ``aio`` are their asyncio shell.
 """
 
-from roost.client.aio import MAX_CONTENT, Client, connections
-from roost.client.engine import Options
+from roost.client.client import MAX_CONTENT, Client, connections
 from roost.client.events import (
     Accepted,
     Connected,
@@ -25,6 +24,7 @@ from roost.client.events import (
     Unsupported,
 )
 from roost.client.keystore import FileKeystore, Keystore, MemoryKeystore
+from roost.client.shell.engine import Options
 
 __all__ = [
     "MAX_CONTENT",

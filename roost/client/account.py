@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from roost.client.http import Api
 from roost.client.keystore import Keystore
 from roost.client.state import Pin, Profile
+from roost.client.transport.http import Api
 from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
 from roost.ids import address_of, fold_username
 

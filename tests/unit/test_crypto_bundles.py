@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.client.directory import Directory
+from roost.client.core.directory import Directory
 from roost.client.state import Pin
 from roost.crypto.keys import DeviceSecrets, device_keys, public_half, signed_key
 from roost.signing import canonical_json, verify_device_keys, verify_signed, verify_signed_key

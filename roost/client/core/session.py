@@ -7,6 +7,7 @@ the time on the server's clock.
 """
 
 from roost.client import events
+from roost.client.core.outbox import Outbox
 from roost.client.effects import (
     Batch,
     Effect,
@@ -19,7 +20,6 @@ from roost.client.effects import (
     Tell,
     Write,
 )
-from roost.client.outbox import Outbox
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import MESSAGE_ID_WINDOW_MS, uuid7_ms

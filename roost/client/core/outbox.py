@@ -7,8 +7,7 @@ covers it, so that one that was lost with the server's log can be sent again.
 """
 
 from roost.client import events
-from roost.client.effects import Check, Effect, Seal, Tell, Write, known_state
-from roost.client.lane import (
+from roost.client.core.lane import (
     ANSWER_MS,
     CHECK_MS,
     JUMP,
@@ -18,6 +17,7 @@ from roost.client.lane import (
     backoff_ms,
     pause_ms,
 )
+from roost.client.effects import Check, Effect, Seal, Tell, Write, known_state
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import uuid7_ms

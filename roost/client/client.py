@@ -14,10 +14,10 @@ from typing import Literal, Self
 import aiohttp
 
 from roost.client import account, events
-from roost.client.engine import Engine, Options
-from roost.client.http import Api
 from roost.client.keystore import Keystore, MemoryKeystore
+from roost.client.shell.engine import Engine, Options
 from roost.client.state import OutboxItem, Profile
+from roost.client.transport.http import Api
 from roost.clock import now_ms
 from roost.crypto import SUITE
 from roost.ids import fold_username, uuid7

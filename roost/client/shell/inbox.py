@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from roost.client import events
-from roost.client.core import Session
-from roost.client.directory import Directory
+from roost.client.core.directory import Directory
+from roost.client.core.session import Session
 from roost.client.effects import Take
 from roost.crypto import SUITE, DeviceSecrets, Heading, Undecryptable, open_sealed
 from roost.ids import address_of

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from roost.client import events
-from roost.client.core import Session
-from roost.client.directory import Directory
+from roost.client.core.directory import Directory
+from roost.client.core.session import Session
 from roost.client.effects import Check, Effect, Renew, Requery, Resync, Seal, Take, Tell, Write
-from roost.client.errands import Errands
-from roost.client.http import Api
-from roost.client.inbox import ASKED_AT_MOST, Inbox
 from roost.client.keystore import Keystore
-from roost.client.poll import PollTransport
+from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
+from roost.client.shell.requests import Errands
 from roost.client.state import OutboxItem, Profile
-from roost.client.transport import StreamTransport, Transport, TransportClosed
+from roost.client.transport import PollTransport, StreamTransport, Transport, TransportClosed
+from roost.client.transport.http import Api
 from roost.clock import Clock, now_ms
 from roost.crypto import SUITE, DeviceSecrets, Heading, seal
 from roost.errors import RoostError

@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from roost.client.core.lane import pause_ms
 from roost.client.effects import Check
-from roost.client.http import Api
-from roost.client.lane import pause_ms
+from roost.client.transport.http import Api
 from roost.errors import RoostError
 from roost.ids import address_of
 
