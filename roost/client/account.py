@@ -1,4 +1,4 @@
-"""Getting an account, a session and published keys: what happens before a client can start."""
+"""Account, session and published keys: the steps before a client can start."""
 
 import base64
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _FALLBACK_ID = "AAAAAAAAAAA"
 
 
 async def register(api: Api, username: str, password: str, **profile: str) -> None:
-    """Make the account.
+    """Create the account.
 
     Raises:
         RoostError: ``username_taken``, or a field is malformed.
