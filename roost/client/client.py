@@ -186,7 +186,7 @@ class Client:
     async def sealed(self, item: OutboxItem) -> Send:
         """Return the frame that would carry a message, for the peer's devices as they are now."""
         for peer, bundles in (await self._engine.requests.query({item.to})).items():
-            self._engine.keys_came(peer, bundles)
+            self._engine.keys_arrived(peer, bundles)
         payloads = self._engine.sealer.payloads(item)
         return Send(item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s)
 

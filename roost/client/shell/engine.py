@@ -126,7 +126,7 @@ class Engine:
         """Tell the app of an event that is no mailbox entry."""
         self.queue.put(event, 0)
 
-    def keys_came(self, peer: str, bundles: Mapping[str, Any]) -> None:
+    def keys_arrived(self, peer: str, bundles: Mapping[str, Any]) -> None:
         """Learn a peer's devices, seal what waited for them, and open what did."""
         for change in self.directory.learn(peer, bundles):
             self.tell(change)
@@ -146,20 +146,20 @@ class Engine:
             self._process_inbox()
         self.flushed()
 
-    def keys_stayed_away(self, peers: set[str]) -> None:
+    def keys_unavailable(self, peers: set[str]) -> None:
         """Let the outbox try again later; the inbox keeps waiting."""
         for peer in peers:
             self._unsealable(self.sealer.release(peer))
 
-    def check_came(self, message_id: str, answer: dict[str, Any] | None) -> None:
+    def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
         """Tell the outbox what the server knows of a message."""
         self.apply(self.session.outbox.checked(message_id, answer, self.now_ms()))
 
-    def check_stayed_away(self, message_id: str) -> None:
+    def check_unanswered(self, message_id: str) -> None:
         """Tell the outbox that the check has no answer yet."""
         self.session.outbox.unchecked(message_id, self.now_ms())
 
-    def token_came(self, token: str) -> None:
+    def token_refreshed(self, token: str) -> None:
         """Show the fresh token on the open socket."""
         if self.session.open:
             self._outgoing.add(Auth(token))

@@ -19,23 +19,23 @@ _PARALLEL = 8
 class Requester(Protocol):
     """What the answers go to."""
 
-    def keys_came(self, peer: str, bundles: Mapping[str, Any]) -> None:
+    def keys_arrived(self, peer: str, bundles: Mapping[str, Any]) -> None:
         """A key query was answered for this peer."""
         ...
 
-    def keys_stayed_away(self, peers: set[str]) -> None:
+    def keys_unavailable(self, peers: set[str]) -> None:
         """A key query got no answer; it is repeated."""
         ...
 
-    def check_came(self, message_id: str, answer: dict[str, Any] | None) -> None:
+    def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
         """The server's view of a message; ``None``: it knows no such message."""
         ...
 
-    def check_stayed_away(self, message_id: str) -> None:
+    def check_unanswered(self, message_id: str) -> None:
         """A check got no answer."""
         ...
 
-    def token_came(self, token: str) -> None:
+    def token_refreshed(self, token: str) -> None:
         """There is a fresh access token."""
         ...
 
@@ -115,7 +115,7 @@ class Requests:
             api = self._api
             token = await (api.refresh(api.tokens.access) if self._forced else api.fresh_token())
             self._renew = self._forced = False
-            self._requester.token_came(token)
+            self._requester.token_refreshed(token)
 
     async def _ask_keys(self) -> None:
         peers, self._peers = self._peers, set()
@@ -125,10 +125,10 @@ class Requests:
             answer = await self.query(peers)
         except RoostError:
             self._peers |= peers
-            self._requester.keys_stayed_away(peers)
+            self._requester.keys_unavailable(peers)
             raise
         for peer, bundles in answer.items():
-            self._requester.keys_came(peer, bundles)
+            self._requester.keys_arrived(peer, bundles)
 
     async def _ask_checks(self) -> None:
         checks, self._checks = list(self._checks.values()), {}
@@ -140,8 +140,8 @@ class Requests:
             answer = await self._api.call("GET", f"/v1/messages/{check.id}", params={"to": check.to})
         except RoostError as exc:
             if exc.code.word == "unknown_message":
-                self._requester.check_came(check.id, None)
+                self._requester.check_answered(check.id, None)
             else:
-                self._requester.check_stayed_away(check.id)
+                self._requester.check_unanswered(check.id)
             return
-        self._requester.check_came(check.id, answer)
+        self._requester.check_answered(check.id, answer)
