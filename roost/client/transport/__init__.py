@@ -1,4 +1,4 @@
-"""How a client reaches its server: authenticated calls, the WebSocket, and long polling instead of it."""
+"""The ways to the server: authenticated calls, the WebSocket, and long polling in its place."""
 
 from roost.client.transport.poll import PollTransport, send_body
 from roost.client.transport.port import Transport, TransportClosed, decode_entries
