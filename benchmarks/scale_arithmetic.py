@@ -1,4 +1,4 @@
-"""The needs of 1, 100 and 1,000 million users, by multiplication: prints the tables of ``docs/scale.md``.
+"""The arithmetic to a billion users, by multiplication: prints the tables of ``docs/scale.md``.
 
 Run as ``python -m benchmarks.scale_arithmetic``. Three kinds of numbers go in, each with its name here: what
 was *measured* on two cores, what is *assumed* about people, and what is *allowed* to one process or server.
@@ -19,6 +19,7 @@ from storage.mongo.buckets import buckets
 from storage.records import MailboxDocument, MessageRecord, ReceiptRecord, encode_record
 
 SIZES: Final = (1_000_000, 100_000_000, 1_000_000_000)
+NAMES: Final = ("1 million", "100 million", "1 billion")
 DAY_S: Final = 86_400
 
 RESULTS: Final = "benchmarks/results/2026-11-28.json"
@@ -96,13 +97,13 @@ A, L = Assumed(), Allowed()
 
 Rows = tuple[tuple[str, ...], ...]
 
-_BUSY: Final = f"`{RESULTS}`, 1,000 outstanding"
-_CALM: Final = "the same, 100 messages a second, four roles"
+_BUSY: Final = "1,000 outstanding"
+_CALM: Final = "100 messages a second, four roles"
 _IDLE: Final = "[operations](operations.md#memory), of 2026-11-23"
 
 MEASURED: Final[Rows] = (
     (
-        "CPU of a message: gateway, router, host, coordinator and pusher",
+        "CPU of a message: gateway, router, host, coordinator with pusher",
         f"{M.gateway_us:g}, {M.router_us:g}, {M.host_us:g}, {M.others_us:g} us",
         _BUSY,
     ),
@@ -111,7 +112,7 @@ MEASURED: Final[Rows] = (
         f"{M.store_us:g}, {M.broker_us:g}, {M.redis_us:g} us",
         _BUSY,
     ),
-    ("receipt records for each message", f"{M.receipts:.2f}", "the same"),
+    ("receipt records for each message", f"{M.receipts:.2f}", _BUSY),
     (
         "CPU of the coordinator for each role, heartbeat 0.5 s",
         f"{M.coordinator_us_s / 1000:.1f} ms a second",
@@ -270,6 +271,11 @@ class Need(Struct, frozen=True):
         return max(1, ceil(self.peak / L.store_inserts_s), ceil(self.store_tb / L.store_tb))
 
     @property
+    def quota(self) -> float:
+        """Share of one FCM project's default quota."""
+        return self.wakeups / L.fcm_s
+
+    @property
     def cells(self) -> int:
         """Installations: what one coordinator looks after with a heartbeat of 2 s, and one Redis carries."""
         return max(1, ceil(self.roles / roles_of_a_coordinator(2.0)), ceil(self.peak / redis_messages_s()))
@@ -290,71 +296,58 @@ def redis_messages_s() -> int:
 
 
 def tables() -> str:
-    """Return all tables in Markdown."""
-    log_bytes, store_bytes = sizes_of_a_message()
-    needs = [Need(users) for users in SIZES]
-    head = "| | " + " | ".join(f"{users // 1_000_000:,} million" for users in SIZES) + " |"
+    """Return the tables in Markdown."""
+    needs = [Need(size) for size in SIZES]
 
-    def row(what: str, *values: str) -> str:
-        return f"| {what} | " + " | ".join(values) + " |"
+    def row(*cells: str) -> str:
+        return "| " + " | ".join(cells) + " |"
 
-    def rows(*lines: tuple[str, str, str]) -> list[str]:
-        return [row(what, *(f"{getattr(need, name):{form}}" for need in needs)) for what, name, form in lines]
+    def rows(*wanted: tuple[str, str, str]) -> list[str]:
+        return [
+            row(title, *(format(getattr(need, name), form) for need in needs)) for title, name, form in wanted
+        ]
 
-    lines = ["Measured:", "", "| what | figure | where |", "|---|---|---|"]
-    lines += [row(*each) for each in MEASURED]
-    lines += ["", "Assumed:", "", "| what | figure |", "|---|---|", *(row(*each) for each in ASSUMED)]
-    lines += ["", "Allowed:", "", "| to | figure |", "|---|---|", *(row(*each) for each in ALLOWED)]
-    lines += ["", "Load:", "", head, "|---|" + "---|" * len(SIZES)]
-    lines += rows(
-        ("users online at the peak", "online", ",.0f"),
-        ("messages a second, mean", "mean", ",.0f"),
-        ("messages a second, peak", "peak", ",.0f"),
-        ("wake-ups a second, peak", "wakeups", ",.0f"),
-        ("keep-alives a second", "pings", ",.0f"),
-    )
-    lines += ["", "Roles, each a process:", "", head, "|---|" + "---|" * len(SIZES)]
-    lines += rows(
-        ("gateways", "gateways", ",d"),
-        ("hosts", "hosts", ",d"),
-        ("routers", "routers", ",d"),
-        ("pushers", "pushers", ",d"),
-        ("cores", "cores", ",.0f"),
-        ("memory, GB", "memory_gb", ",.0f"),
-    )
-    lines += [
-        "",
-        f"Servers, at {log_bytes:,} bytes of log and {store_bytes:,} of store a message, without indexes:",
-        "",
-        head,
-        "|---|" + "---|" * len(SIZES),
+    inputs = [
+        row("input", "figure", "kind"),
+        "|---|---|---|",
+        *(row(what, figure, f"measured: {where}") for what, figure, where in MEASURED),
+        *(row(*each, "assumed") for each in ASSUMED),
+        *(row(*each, "allowed") for each in ALLOWED),
     ]
-    lines += rows(
-        ("into Kafka, MB/s at the peak, one copy", "log_mb_s", ",.1f"),
-        ("in Kafka, TB, all copies", "log_tb", ",.1f"),
-        ("in MongoDB, TB, one copy", "store_tb", ",.1f"),
-        ("shards of MongoDB, each three servers", "store_shards", ",d"),
-        ("installations (cells)", "cells", ",d"),
-    )
-    lines += [row("FCM's default quota, used", *(f"{need.wakeups / L.fcm_s:,.0%}" for need in needs))]
-    lines += [
-        row(
-            "messages a second of one shard, peak",
-            *(f"{need.peak / need.cells / L.shards:,.1f}" for need in needs),
+    log_bytes, store_bytes = sizes_of_a_message()
+    results = [
+        row("users", *NAMES),
+        "|---|" + "---|" * len(SIZES),
+        *rows(
+            ("online at the peak", "online", ",.0f"),
+            ("messages a second, mean", "mean", ",.0f"),
+            ("messages a second, peak", "peak", ",.0f"),
+            ("wake-ups a second, peak", "wakeups", ",.0f"),
+            ("keep-alives a second", "pings", ",.0f"),
+            ("gateways", "gateways", ",d"),
+            ("hosts", "hosts", ",d"),
+            ("routers", "routers", ",d"),
+            ("pushers", "pushers", ",d"),
+            ("cores of the roles", "cores", ",.0f"),
+            ("memory of the roles, GB", "memory_gb", ",.0f"),
+            (f"into Kafka at the peak, one copy, {log_bytes} bytes a message, MB/s", "log_mb_s", ",.1f"),
+            ("in Kafka, all copies, TB", "log_tb", ",.1f"),
+            (f"in MongoDB, one copy, {store_bytes} bytes a message, TB", "store_tb", ",.1f"),
+            ("shards of MongoDB, each three servers", "store_shards", ",d"),
+            ("FCM's default quota, used", "quota", ",.0%"),
+            ("installations (cells)", "cells", ",d"),
         ),
-        "",
-        "Limits of one installation:",
-        "",
-        "| what | limit | from |",
+    ]
+    limits = [
+        row("limit of one cell", "figure", "from"),
         "|---|---|---|",
         row(
             "roles, heartbeat 0.5 s", f"{roles_of_a_coordinator(0.5):,}", "the coordinator's core, half busy"
         ),
         row("roles, heartbeat 2 s", f"{roles_of_a_coordinator(2.0):,}", "the same"),
         row("messages a second", f"{redis_messages_s():,}", "one Redis, its core half busy"),
-        row("shards", f"{L.shards:,}", "`ROOST_SHARDS`"),
     ]
-    return "\n".join(lines)
+    return "\n".join([*inputs, "", *results, "", *limits])
 
 
 if __name__ == "__main__":

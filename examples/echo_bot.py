@@ -1,4 +1,4 @@
-"""A bot that answers every message with the same text; it stays itself over restarts.
+"""A bot that answers every message with the same text; it keeps its identity across restarts.
 
 python examples/echo_bot.py [--server http://127.0.0.1:8080] [--as echo] [--keys echo.json]
 """

@@ -1,1 +1,1 @@
-"""What others import: identifiers, wire frames, error codes, cryptography and the client SDK."""
+"""The shared vocabulary (ids, wire, codes, errors), the client's cryptography and SDK, the CLI."""

@@ -1,4 +1,4 @@
-"""The one place that reads the wall clock; everything else is handed a clock or a time."""
+"""The wall clock. Nothing else reads it: everything is handed a clock or a time."""
 
 import time
 from collections.abc import Callable

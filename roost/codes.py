@@ -1,4 +1,4 @@
-"""The registry of codes: every error word, its HTTP status, its WebSocket close code and what to do.
+"""The registry of codes: each error word with its HTTP status, WebSocket close code and retry advice.
 
 Exceptions, problem documents, close frames, the SDK's behaviour and ``docs/codes.md`` all
 derive from here. Close codes 4000-4499 mean "reconnect", 4500-4999 mean "do not".
@@ -37,30 +37,30 @@ def _registry(*codes: Code) -> dict[str, Code]:
 CODES: Final = _registry(
     Code("bad_request", 400, "never", "The request is malformed."),
     Code("bad_frame", 400, "never", "The frame is malformed.", close=4500),
-    Code("invalid", 422, "never", "A field does not have the form the contract asks for."),
+    Code("invalid", 422, "never", "A field is not well-formed."),
     Code("invalid_signature", 422, "never", "A signature over the uploaded keys does not verify."),
     Code("unauthenticated", 401, "after_fix", "There is no valid access token.", close=4600),
     Code("bad_credentials", 401, "never", "Username or password is wrong."),
     Code("token_reused", 401, "never", "This refresh token was used before; its session has been ended."),
     Code("revoked", 401, "never", "The session was ended.", close=4601),
     Code("forbidden", 403, "never", "The token does not allow this."),
-    Code("not_found", 404, "never", "There is nothing at this address."),
+    Code("not_found", 404, "never", "There is nothing at this path."),
     Code("unknown_user", 404, "never", "There is no such user."),
     Code("unknown_device", 404, "never", "There is no such device."),
     Code("unknown_message", 404, "never", "There is no such message from this user."),
-    Code("method_not_allowed", 405, "never", "The address does not take this method."),
+    Code("method_not_allowed", 405, "never", "This path does not support the method."),
     Code("username_taken", 409, "never", "The username is taken."),
     Code("device_mismatch", 409, "after_fix", "The payloads do not match the recipient's devices."),
-    Code("id_reused", 409, "never", "This message id was used with another content."),
+    Code("id_reused", 409, "never", "This message id was already used with different content."),
     Code("id_expired", 409, "after_fix", "The message id is too old or too far ahead of the server's clock."),
     Code("cursor_invalid", 409, "after_fix", "The cursor is not a position in this mailbox.", close=4410),
-    Code("key_conflict", 409, "never", "A key with this id was uploaded before with other bytes."),
-    Code("too_large", 413, "never", "It is larger than allowed."),
+    Code("key_conflict", 409, "never", "A key with this id was already uploaded with different bytes."),
+    Code("too_large", 413, "never", "The request is larger than allowed."),
     Code("unsupported_media_type", 415, "never", "The body's content type is not supported."),
     Code("rate_limited", 429, "later", "Too many requests.", close=4429),
     Code("internal", 500, "later", "Something went wrong on the server.", close=4011),
-    Code("unavailable", 503, "later", "A part of the system is away for a moment.", close=4001),
+    Code("unavailable", 503, "later", "A part of the system is temporarily unavailable.", close=4001),
     Code("going_away", 503, "later", "The server is stopping; another one takes over.", close=4000),
-    Code("too_slow", 408, "later", "The client does not read what it is sent.", close=4408),
+    Code("too_slow", 408, "later", "The client does not read what it is sent fast enough.", close=4408),
     Code("displaced", 409, "later", "A newer stream of the same device took over.", close=4409),
 )

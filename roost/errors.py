@@ -6,7 +6,7 @@ from roost.codes import CODES, Code
 
 
 class RoostError(Exception):
-    """Something that is answered in the contract's error form.
+    """An error that is answered as a problem document.
 
     Attributes:
         code: Entry of the registry.
@@ -24,7 +24,7 @@ class RoostError(Exception):
 
 
 class Unavailable(RoostError):  # noqa: N818 - the contract's word
-    """A dependency is away. Whether the last call to it took effect is unknown.
+    """A dependency cannot be reached; whether the last call took effect is unknown.
 
     Drivers' own exceptions become this one, in the adapter, with ``from exc``.
     """

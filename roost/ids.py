@@ -1,4 +1,4 @@
-"""Identifiers and what can be read from them: users, devices, messages, shards.
+"""Identifiers of users, devices, messages and shards, and what they encode.
 
 Pure functions only. Randomness and time are arguments.
 """
@@ -36,7 +36,7 @@ def fold_username(text: str) -> str:
 
 
 def is_device_id(text: str) -> bool:
-    """Say whether the text has the form of a device id (10-26 of ``A-Z 0-9``)."""
+    """Return whether the text is a well-formed device id (10-26 of ``A-Z 0-9``)."""
     return _DEVICE_ID.fullmatch(text) is not None
 
 
@@ -49,7 +49,7 @@ def parse_address(address: str) -> tuple[str, str]:
     """Split ``@username:server_name``.
 
     Raises:
-        ValueError: The text has another form.
+        ValueError: The text is not an address.
     """
     match = _ADDRESS.fullmatch(address)
     if match is None:
@@ -76,7 +76,7 @@ def uuid7_ms(message_id: str) -> int:
     """Return the Unix milliseconds inside a canonical lower-case UUIDv7.
 
     Raises:
-        ValueError: The text is no UUIDv7 in its canonical form.
+        ValueError: The text is not a UUIDv7 in canonical form.
     """
     if _UUID7.fullmatch(message_id) is None:
         raise ValueError("a message id is a UUIDv7 in lower-case canonical form")

@@ -1,4 +1,4 @@
-"""Loads libraries without what they would load only because it is installed, or may need some day."""
+"""Lean imports: load a library without its optional dependencies, or only on first use."""
 
 import sys
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from typing import Any
 
 @contextmanager
 def without(*packages: str) -> Iterator[None]:
-    """What is loaded inside the block finds these packages not installed, unless they are loaded already.
+    """Hide these packages from imports inside the block, unless they are loaded already.
 
     Args:
-        packages: Names of packages that the library can do without.
+        packages: Names of packages that the library does not need.
     """
     hidden = [name for name in packages if name not in sys.modules]
     # This is how Python itself marks a module that cannot be imported.
@@ -27,9 +27,9 @@ def without(*packages: str) -> Iterator[None]:
 
 
 def later(*packages: str) -> None:
-    """Have these packages, unless they are loaded already, loaded by the first use of anything in them.
+    """Load these packages only when something in them is first used.
 
-    For what a library imports as a whole at its top, and uses in functions that are not called here.
+    For packages that a library imports at its top and uses only in functions that are never called here.
     """
     for name in packages:
         if name not in sys.modules and (spec := find_spec(name)) is not None:

@@ -1,7 +1,7 @@
-"""Signed JSON objects: what is signed, and whether a signature holds.
+"""Verification of signed JSON objects.
 
-Client and server both check signatures, and only check them here: nothing in this module
-can sign, encrypt or decrypt. The form is that of the Matrix specification's "signing JSON",
+Client and server both verify signatures with it: nothing in this module can sign, encrypt or
+decrypt. The form is that of the Matrix specification's "signing JSON",
 so that key bundles of engines of that family verify unmodified.
 """
 
@@ -127,14 +127,3 @@ def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) 
     curve25519 = read_key(keys.get(f"curve25519:{device_id}"))
     verify_signed(bundle, address, f"ed25519:{device_id}", ed25519)
     return DeviceKeys(address, device_id, curve25519, ed25519)
-
-
-def verify_signed_key(obj: Mapping[str, Any], owner: DeviceKeys) -> bytes:
-    """Check a ``signed_curve25519`` one-time or fallback key and return its 32 bytes.
-
-    Raises:
-        ValueError: It is malformed or not signed by its owner's device key.
-    """
-    key = read_key(obj.get("key"))
-    verify_signed(obj, owner.address, f"ed25519:{owner.device_id}", owner.ed25519)
-    return key

@@ -37,7 +37,7 @@ _FORGETS: Final = (
 class Up:
     """``roost up``."""
 
-    help = "start the whole system on this machine; servers without a URL are started embedded"
+    help = "run the whole system on this machine; servers without a URL are started embedded"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare addresses, counts and ``--json``."""

@@ -13,7 +13,7 @@ from cluster.log.unfinished import Unfinished, describe
 from cluster.settings import Settings
 
 MOST: Final = 4_096
-"""Of one installation; `docs/scale.md` has the reasons."""
+"""Of one installation; `docs/growing.md` has the reasons."""
 
 
 CANNOT: Final = (

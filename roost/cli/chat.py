@@ -1,4 +1,4 @@
-"""``roost chat``: a small terminal client. Lines are sent; ``/to bob``, ``/trust bob``, ``/quit``."""
+"""``roost chat``: a terminal client. Lines are sent; ``/to bob``, ``/trust bob``, ``/quit``."""
 
 import asyncio
 import getpass
@@ -31,7 +31,7 @@ from roost.errors import RoostError
 from roost.ids import fold_username
 
 DATA = Path("~/.local/share/roost")
-"""Where keys are kept unless told otherwise."""
+"""The default folder for keys."""
 
 
 class Chat:
@@ -39,8 +39,8 @@ class Chat:
 
     Args:
         client: Signed in.
-        console: Where to show.
-        peer: Whom lines go to, if anybody yet.
+        console: The terminal.
+        peer: The recipient of lines, if there is one yet.
     """
 
     def __init__(self, client: Client, console: Console, peer: str | None) -> None:
@@ -83,11 +83,11 @@ class Chat:
         if word == "/to":
             self._peer = fold_username(rest.strip())
             self._client.subscribe(self._peer)
-            self._say("dim", f"talking to {self._peer}")
+            self._say("dim", f"chatting with {self._peer}")
         elif word == "/trust":
             self._client.trust(fold_username(rest.strip()))
         elif line and self._peer is None:
-            self._say("yellow", "nobody to talk to yet: /to NAME")
+            self._say("yellow", "no recipient yet: type /to NAME")
         elif line and self._peer is not None:
             self._sent[await self._client.send(self._peer, line)] = line
 
@@ -110,7 +110,7 @@ class Chat:
             case KeyChanged(peer=peer, device=device, change=change):
                 self._say("red", f"{peer}: device {device} {change}")
             case Undecryptable(peer=peer, detail=detail):
-                self._say("red", f"a message of {peer} cannot be shown: {detail}")
+                self._say("red", f"a message from {peer} cannot be shown: {detail}")
             case Typing(peer=peer, state="typing"):
                 self._say("dim", f"{peer} is typing …")
             case Presence(peer=peer, state=state):
@@ -118,7 +118,7 @@ class Chat:
             case Connected():
                 self._say("dim", "connected")
             case Disconnected(code=code, final=final):
-                self._say("yellow", f"disconnected ({code})" + (": sign in anew" if final else ""))
+                self._say("yellow", f"disconnected ({code})" + (": sign in again" if final else ""))
             case Missed():
                 self._say("yellow", "older messages are gone from the server")
             case SentElsewhere(peer=peer):
@@ -140,7 +140,7 @@ def _lines() -> "asyncio.Queue[str | None]":
     queue: asyncio.Queue[str | None] = asyncio.Queue()
 
     def read() -> None:
-        with suppress(EOFError, RuntimeError):  # The loop may end first; then nobody listens.
+        with suppress(EOFError, RuntimeError):  # The loop may end first.
             while True:
                 loop.call_soon_threadsafe(queue.put_nowait, input())
         with suppress(RuntimeError):

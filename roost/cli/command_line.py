@@ -1,10 +1,10 @@
 """The command line: ``roost VERB``.
 
-The verbs of a client are at home here. Those of a server are not, since this package imports
-no server: a distribution names them as entry points of the group ``roost.commands``, each an
-object (or a class without arguments) with the shape of ``Command``.
+The client's verbs are defined here. A server's verbs are not, since this package imports no server: a
+distribution names them as entry points of the group ``roost.commands``, each an object (or a class
+without arguments) that implements ``Command``.
 
-Exit codes: 0 done, 1 it did not hold, 2 bad usage, 3 a dependency is away.
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 a dependency is unavailable.
 """
 
 import argparse
@@ -34,9 +34,9 @@ class Command(Protocol):
         ...
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it, and return the exit code.
+        """Run the verb and return the exit code.
 
-        ``RoostError`` and ``Unavailable`` may be raised: they become a sentence on stderr and an exit code.
+        ``RoostError`` and ``Unavailable`` may be raised: they become a message on stderr and an exit code.
         """
         ...
 
@@ -44,16 +44,16 @@ class Command(Protocol):
 class Demo:
     """``roost demo``."""
 
-    help = "two people, one conversation, seven steps, against a running server or its own"
+    help = "run one conversation of two people through all seven steps"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--server``, ``--fcm`` and ``--json``."""
-        parser.add_argument("--server", metavar="URL", help="a running server; without it, one is started")
-        parser.add_argument("--fcm", metavar="URL", help="the embedded push endpoint of that server")
-        parser.add_argument("--json", action="store_true", help="print one object on stdout, nothing else")
+        parser.add_argument("--server", metavar="URL", help="use this server instead of starting one")
+        parser.add_argument("--fcm", metavar="URL", help="embedded push endpoint of that server")
+        parser.add_argument("--json", action="store_true", help="print only one JSON object on stdout")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Run the story."""
+        """Run the conversation."""
         from roost.cli.demo import run  # noqa: PLC0415 - what it needs is loaded only for this verb
 
         return run(args.server, args.fcm, as_json=args.json)
@@ -62,17 +62,17 @@ class Demo:
 class Chat:
     """``roost chat``."""
 
-    help = "a terminal client"
+    help = "chat in the terminal"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--server``, ``--as``, ``--to`` and ``--data``."""
-        parser.add_argument("--server", metavar="URL", default="http://127.0.0.1:8080")
+        parser.add_argument("--server", metavar="URL", default="http://127.0.0.1:8080", help="server address")
         parser.add_argument("--as", dest="user", metavar="NAME", required=True, help="your username")
-        parser.add_argument("--to", metavar="NAME", help="whom to talk to first")
-        parser.add_argument("--data", metavar="DIR", help="where keys are kept (~/.local/share/roost)")
+        parser.add_argument("--to", metavar="NAME", help="first recipient")
+        parser.add_argument("--data", metavar="DIR", help="folder for keys (default: ~/.local/share/roost)")
 
     def run(self, args: argparse.Namespace) -> int:
-        """Talk until the end of input."""
+        """Chat until the end of input."""
         from roost.cli.chat import run  # noqa: PLC0415 - what it needs is loaded only for this verb
 
         return run(args.server, args.user, args.to, args.data)
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="roost", description="A one-to-one messaging backend that can read no message."
+        prog="roost", description="A one-to-one messaging backend that cannot read messages."
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add(verbs, "demo", Demo())
@@ -130,7 +130,7 @@ def _add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str
 
 
 class _Broken:
-    """A verb whose distribution cannot be imported: it says so when it is used."""
+    """A verb whose distribution cannot be imported; it reports that when it is run."""
 
     help = "cannot be loaded"
 
@@ -141,7 +141,7 @@ class _Broken:
         """Declare nothing."""
 
     def run(self, _args: argparse.Namespace) -> int:
-        """Say why it cannot."""
+        """Report why it cannot be loaded."""
         return complain(self._sentence, DEPENDENCY_AWAY)
 
 

@@ -1,4 +1,4 @@
-"""``roost demo``: two people, one conversation, and each of the seven steps of a message."""
+"""``roost demo``: one conversation of two people that shows each of the seven steps of a message."""
 
 import asyncio
 import json
@@ -28,12 +28,12 @@ from roost.client import (
     Read,
     connections,
 )
-from roost.client.poll import send_body
+from roost.client.transport import send_body
 from roost.errors import RoostError, Unavailable
 from roost.wire import unpadded
 
 PATIENCE_S = 20.0
-"""How long each step may take before it counts as not held."""
+"""How long each step may take before it counts as failed."""
 
 E = TypeVar("E", bound=Event)
 _SHOWN_BYTES = 24
@@ -41,7 +41,7 @@ _SHOWN_BYTES = 24
 
 @dataclass
 class Step:
-    """One line of the story."""
+    """One line of the output."""
 
     title: str
     held: bool
@@ -50,12 +50,12 @@ class Step:
 
 
 class NotHeldError(Exception):
-    """A step did not happen; the sentence says what to look at."""
+    """A step did not happen; the message says what to look at."""
 
 
 @dataclass
 class Person:
-    """One of the two, with everything the client told and when."""
+    """One of the two people, with every event of their client and its time."""
 
     name: str
     server: str
@@ -118,7 +118,7 @@ class Person:
             except TimeoutError as exc:
                 raise NotHeldError(
                     f"{self.name} did not get {kind.__name__} within {PATIENCE_S:.0f} s: "
-                    "look at `roost status` and the server's log."
+                    "check `roost status` and the server's log."
                 ) from exc
 
 
@@ -136,10 +136,10 @@ class Story:
         self._token = f"demo-{tail}"
 
     async def tell(self) -> bool:
-        """Run all parts; stop at the first that does not hold."""
+        """Run all parts; stop at the first that fails."""
         parts: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("Both online", self._online),
-            ("The same request twice", self._duplicate),
+            ("The same request, sent twice", self._duplicate),
             ("A wrong device list", self._mismatch),
             ("Bob is away", self._away),
             ("Alice is away when Bob reads", self._read_away),
@@ -192,7 +192,7 @@ class Story:
         self._require("5 delivered to Bob's device", got.seq == accepted.seq, _ms(begin, at))
         self._require("6 decrypted and verified by Bob", got.text == text, _ms(begin, at), repr(got.text))
         at, delivered = await self.alice.event(Delivered, lambda event: event.seq >= accepted.seq)
-        self._note("7 Alice knows that it is delivered", _ms(begin, at), f"up to seq {delivered.seq}")
+        self._note("7 Alice sees that it is delivered", _ms(begin, at), f"up to seq {delivered.seq}")
 
     async def _stored(self, message_id: str) -> str:
         deadline = time.monotonic() + PATIENCE_S
@@ -210,7 +210,7 @@ class Story:
     async def _duplicate(self) -> None:
         begin = time.perf_counter()
         alice = self.alice.on
-        frame = await alice.sealed(alice.compose(self.bob.name, "Twice asked, once told"))
+        frame = await alice.sealed(alice.compose(self.bob.name, "Sent twice, shown once"))
         answers = [await alice.api.call("POST", "/v1/messages", send_body(frame)) for _ in range(2)]
         same = answers[0]["seq"] == answers[1]["seq"]
         self._require("the retry got the same answer", same, _ms(begin), f"seq {answers[0]['seq']}")
@@ -222,16 +222,16 @@ class Story:
     async def _mismatch(self) -> None:
         begin = time.perf_counter()
         alice = self.alice.on
-        body = send_body(await alice.sealed(alice.compose(self.bob.name, "To nobody's phone")))
-        body["payloads"] = {"NOBODYSPHONE": unpadded(b"x" * 64)}
+        body = send_body(await alice.sealed(alice.compose(self.bob.name, "To a phone that does not exist")))
+        body["payloads"] = {"UNKNOWNPHONE": unpadded(b"x" * 64)}
         try:
             await alice.api.call("POST", "/v1/messages", body)
         except RoostError as exc:
             lists = (exc.extra.get("missing"), exc.extra.get("extra"))
             device = self.bob.on.profile.device_id
-            held = exc.code.word == "device_mismatch" and lists == ([device], ["NOBODYSPHONE"])
+            held = exc.code.word == "device_mismatch" and lists == ([device], ["UNKNOWNPHONE"])
             detail = f"{exc.code.status} {exc.code.word}, missing {lists[0]}, extra {lists[1]}"
-            self._require("refused, with what is missing and what is extra", held, _ms(begin), detail)
+            self._require("refused, naming the missing and the extra devices", held, _ms(begin), detail)
             return
         self._note("a wrong device list was accepted", _ms(begin), held=False)
 
@@ -245,16 +245,23 @@ class Story:
         await self.alice.event(Accepted, lambda event: event.id == message_id)
         self._note("accepted while Bob is away", _ms(begin))
         if self._fcm is None:
-            self._console.print("  [yellow]the push is not looked at: give --fcm URL[/]")
+            self._console.print("  [yellow]the push is not checked: pass --fcm URL[/]")
         else:
             push = await self._push()
             leaks = [word for word in (self.alice.name, text, message_id) if word in json.dumps(push)]
-            self._require("Bob's phone is woken, told nothing", not leaks, _ms(begin), json.dumps(push)[:160])
+            self._require(
+                "Bob's phone is woken, told nothing",
+                not leaks,
+                _ms(begin),
+                json.dumps(push)[:160],
+            )
         await self.bob.come_back(over_http=True)
         at, got = await self.bob.event(MessageReceived, lambda event: event.id == message_id)
-        self._require("Bob synced over HTTP and read it", got.text == text, _ms(begin, at), repr(got.text))
+        self._require(
+            "Bob synced and decrypted it over HTTP", got.text == text, _ms(begin, at), repr(got.text)
+        )
         at, _ = await self.alice.event(Delivered, lambda event: event.seq >= got.seq)
-        self._note("Alice knows that it is delivered", _ms(begin, at))
+        self._note("Alice sees that it is delivered", _ms(begin, at))
 
     async def _push(self) -> Any:
         deadline = time.monotonic() + PATIENCE_S
@@ -265,7 +272,7 @@ class Story:
             if mine:
                 return mine[-1]
             await asyncio.sleep(0.1)
-        raise NotHeldError(f"No push came for Bob's phone at {self._fcm}: is a pusher running?")
+        raise NotHeldError(f"No push for Bob's phone arrived at {self._fcm}: is a pusher running?")
 
     async def _read_away(self) -> None:
         await self.alice.leave()
@@ -275,7 +282,7 @@ class Story:
         await asyncio.sleep(0.3)
         await self.alice.come_back()
         at, read = await self.alice.event(Read, lambda event: event.seq >= last)
-        self._note("back again, Alice sees that Bob has read", _ms(begin, at), f"up to seq {read.seq}")
+        self._note("Alice reconnects and sees that Bob has read it", _ms(begin, at), f"up to seq {read.seq}")
 
 
 def _ms(begin: float, end: float | None = None) -> float:
@@ -290,7 +297,7 @@ async def _tell(server: str, fcm: str | None, console: Console) -> Story:
 
 
 def run(server: str | None, fcm: str | None, *, as_json: bool = False) -> int:
-    """Tell the story and return the exit code: 0 only if every step held.
+    """Run the conversation and return the exit code: 0 only if every step succeeded.
 
     Raises:
         Unavailable: No server could be reached or started.
@@ -298,12 +305,12 @@ def run(server: str | None, fcm: str | None, *, as_json: bool = False) -> int:
     console = Console(stderr=as_json, highlight=False)
     with ExitStack() as stack:
         if server is None:
-            console.print("Starting a server of our own …")
+            console.print("Starting a server …")
             ready = stack.enter_context(own_server())
             server, fcm = ready["http"], ready.get("fcm")
         story = asyncio.run(_tell(server, fcm, console))
     held = bool(story.steps) and all(step.held for step in story.steps)
-    console.print("[green]All of it held.[/]" if held else "[red]It did not hold.[/]")
+    console.print("[green]All steps succeeded.[/]" if held else "[red]A step failed.[/]")
     if as_json:
         steps = [asdict(step) for step in story.steps]
         sys.stdout.write(json.dumps({"held": held, "server": server, "steps": steps}) + "\n")

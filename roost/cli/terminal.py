@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, sentences for people, and waits that people hear of."""
+"""The parts that all commands share: exit codes, messages on stderr, and waits that show progress."""
 
 import sys
 import time
@@ -14,26 +14,26 @@ SAY_EVERY_S: Final = 2.0
 
 
 def say(sentence: str) -> None:
-    """Tell people; stdout is for results."""
+    """Write a line to stderr; stdout is for results."""
     sys.stderr.write(sentence + "\n")
 
 
 def complain(sentence: str, code: int) -> int:
-    """Tell people what is wrong, and return the exit code."""
+    """Write what is wrong to stderr and return the exit code."""
     say(sentence)
     return code
 
 
 def stopped(given_up: Sequence[str]) -> int:
-    """Tell people how a stop went, and return the exit code."""
+    """Write how a stop went to stderr and return the exit code."""
     for sentence in given_up:
         say(sentence)
-    say("stopped, but not all is well: see above" if given_up else "stopped")
+    say("stopped, with problems: see above" if given_up else "stopped")
     return DID_NOT_HOLD if given_up else DONE
 
 
 class Waiting:
-    """A wait that people are told of every two seconds.
+    """A wait that reports its progress every two seconds.
 
     Args:
         longest_s: When to give up.
@@ -50,11 +50,11 @@ class Waiting:
 
     @property
     def over(self) -> bool:
-        """Whether it is time to give up."""
+        """Whether the longest time has passed."""
         return self.took_s > self._longest_s
 
     def say(self, sentence: str) -> None:
-        """Tell people, if they have heard nothing for a while."""
+        """Write a line, unless the last one was less than two seconds ago."""
         if time.monotonic() - self._said > SAY_EVERY_S:
             self._said = time.monotonic()
             say(f"{sentence} ({self.took_s:.0f} s)")

@@ -1,10 +1,9 @@
-"""The client SDK: encrypts, keeps what it sends until it is delivered, and tells what comes in.
+"""The client SDK: encrypts, keeps what it sends until it is delivered, and tells the app what arrives.
 
-``core`` and ``outbox`` are the rules, without I/O; ``engine`` and ``aio`` are their asyncio shell.
+``core`` is the rules, without I/O; ``shell`` performs them on asyncio; ``transport`` reaches the server.
 """
 
-from roost.client.aio import MAX_CONTENT, Client, connections
-from roost.client.engine import Options
+from roost.client.client import MAX_CONTENT, Client, connections
 from roost.client.events import (
     Accepted,
     Connected,
@@ -25,6 +24,7 @@ from roost.client.events import (
     Unsupported,
 )
 from roost.client.keystore import FileKeystore, Keystore, MemoryKeystore
+from roost.client.options import Options
 
 __all__ = [
     "MAX_CONTENT",

@@ -1,4 +1,4 @@
-"""Getting an account, a session and published keys: what happens before a client can start."""
+"""Account, session and published keys: the steps before a client can start."""
 
 import base64
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from roost.client.http import Api
 from roost.client.keystore import Keystore
 from roost.client.state import Pin, Profile
+from roost.client.transport.http import Api
 from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
 from roost.ids import address_of, fold_username
 
@@ -16,7 +16,7 @@ _FALLBACK_ID = "AAAAAAAAAAA"
 
 
 async def register(api: Api, username: str, password: str, **profile: str) -> None:
-    """Make the account.
+    """Create the account.
 
     Raises:
         RoostError: ``username_taken``, or a field is malformed.

@@ -1,4 +1,4 @@
-"""What the core asks its shell to do."""
+"""The effects of the core: what it asks the shell to do."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a client tells its app."""
+"""The events that a client reports to its app."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ class Event(Struct, frozen=True):
 
 
 class MessageReceived(Event, frozen=True):
-    """A message, decrypted and verified; each is told once.
+    """A message, decrypted and verified; each is reported once.
 
     Attributes:
         peer: Sender's username.
@@ -21,8 +21,8 @@ class MessageReceived(Event, frozen=True):
         id: The message's id.
         seq: Its number in this mailbox.
         content: Plaintext.
-        sent_at_ms: By the sender's word.
-        at_ms: When the server had it.
+        sent_at_ms: When it was sent, by the sender's clock.
+        at_ms: When the server accepted it.
     """
 
     peer: str
@@ -40,7 +40,7 @@ class MessageReceived(Event, frozen=True):
 
 
 class Undecryptable(Event, frozen=True):
-    """A message came that cannot be shown; ``reason`` is a word of ``roost.crypto.sealed.Reason``."""
+    """A message arrived that cannot be shown; ``reason`` is a word of ``roost.crypto.sealed.Reason``."""
 
     peer: str
     device: str
@@ -98,7 +98,7 @@ class KeyChanged(Event, frozen=True):
     Nothing is sent to a peer one of whose devices ``changed``, until the app calls ``trust(peer)``.
 
     Attributes:
-        peer: Whose.
+        peer: The devices' owner.
         device: Which device.
         change: What happened.
         fingerprint: The device's Ed25519 key in base64, for people to compare.

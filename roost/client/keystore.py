@@ -1,4 +1,4 @@
-"""Where a client keeps its profile: in memory, or in one file that only its user can read."""
+"""Keystores of a client's profile: in memory, or in one file that only its user can read."""
 
 import os
 from pathlib import Path

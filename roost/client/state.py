@@ -1,6 +1,6 @@
-"""What a client keeps: one struct that holds all of it, and is saved as one.
+"""The saved state of a client: one struct that holds all of it, and is saved as a whole.
 
-Only data lives here. ``core`` and ``outbox`` change it, ``keystore`` keeps it.
+Only data lives here. ``core`` changes it, ``keystore`` keeps it.
 """
 
 from msgspec import Struct, field
@@ -16,7 +16,7 @@ class OutboxItem(Struct):
         sent_at_ms: Unix milliseconds.
         content: Plaintext; needed again when the recipient's devices change.
         urgent: Whether it may wake the recipient.
-        expires_in_s: How long the server should keep trying, if not for ever.
+        expires_in_s: How long the server should keep trying; ``None``: without limit.
         payloads: Ciphertext by device. Kept, so that a repeat carries the same bytes.
         seq: Number in the recipient's mailbox, once accepted.
         accepted_at_ms: When it was accepted, by the server's clock.
@@ -62,7 +62,7 @@ class Tokens(Struct):
 
 
 class State(Struct):
-    """Where the conversation with the server stands.
+    """The position of the session with the server.
 
     Attributes:
         cursor: Everything up to here has been taken by the app. ``None``: never connected.
@@ -100,7 +100,7 @@ class Profile(Struct):
         published: The server has this device's keys.
         tokens: The session.
         peers: Pinned devices by username, then device id.
-        state: Where the conversation stands.
+        state: The position of the session.
     """
 
     server: str

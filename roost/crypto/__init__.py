@@ -1,4 +1,4 @@
-"""What only clients may do: hold private keys, sign, seal and open.
+"""The client's cryptography: private keys, signing, sealing and opening.
 
 No server package imports this one (the import contracts check it). ``keys`` makes device
 keys and signed bundles, ``padding`` hides lengths, ``sealed`` is the suite ``sealed.v1``.

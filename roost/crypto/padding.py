@@ -1,4 +1,4 @@
-"""Padding by Padmé: the length of a ciphertext tells the length of a message to within 12 %.
+"""Padmé padding: the length of a ciphertext reveals the length of a message only to within 12 %.
 
 Source: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication
 with PURBs" (2019), section 4. All lengths share a floor, so that short messages look alike.

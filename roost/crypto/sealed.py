@@ -1,4 +1,4 @@
-"""The suite ``sealed.v1``: one message, sealed to one device, signed by another.
+"""The suite ``sealed.v1``: a message sealed to one device and signed by another.
 
     payload  = sealed box to the recipient device's X25519 key of  pad(signed)
     signed   = signature (64) | body
@@ -7,7 +7,7 @@
 
 The heading repeats who, to whom (also the very key), which message and when, and the receiver
 compares all of it with the entry that the server delivered and with its own key. So what a
-server or a recipient could do with a payload they hold (hand it on to somebody else, deliver
+server or a recipient could do with a payload they hold (hand it on to a third person, deliver
 it under another name or number, mirror it to its sender, cut it) is refused, not shown.
 
 Not given: forward secrecy (the recipient's key is long-lived), and deniability (it is signed).
@@ -40,7 +40,7 @@ Reason = Literal[
 
 
 class Undecryptable(Exception):  # noqa: N818 - the word of the protocol
-    """A payload cannot be shown.
+    """A payload was refused.
 
     Attributes:
         reason: Which check refused it.
@@ -55,7 +55,7 @@ class Undecryptable(Exception):  # noqa: N818 - the word of the protocol
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What a message says of itself, under the sender's signature.
+    """The metadata of a message under the sender's signature.
 
     Attributes:
         sender: Address of the sender.
@@ -104,7 +104,7 @@ def seal(content: bytes, heading: Heading, secrets: DeviceSecrets, recipient_key
         recipient_key: The recipient device's X25519 key, 32 bytes.
 
     Raises:
-        ValueError: The recipient's key is not 32 bytes, or one that no honest device has.
+        ValueError: The recipient's key is not 32 bytes, or of small order.
     """
     head = heading.encoded(recipient_key)
     body = len(head).to_bytes(_LENGTH_BYTES, "big") + head + content

@@ -1,6 +1,6 @@
 """A phone of the run: the SDK's core, the shell around it, and an app that can be killed at any step.
 
-The shell does what `roost.client.engine` does: nothing leaves before it is saved, an
+The shell does what `roost.client.shell.engine` does: nothing leaves before it is saved, an
 acknowledgement leaves when the app has taken what it covers.
 """
 

@@ -1,4 +1,4 @@
-"""The other way to connect: plain HTTP, entries by long poll, each frame a request (`roost.client.poll`)."""
+"""The other way to connect: entries by long poll, each frame a request (`roost.client.transport.poll`)."""
 
 from typing import Any
 

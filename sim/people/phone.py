@@ -8,9 +8,8 @@ from typing import Any
 from roost import client as sdk
 from roost.client import account
 from roost.client.effects import Batch, Incoming
-from roost.client.http import Api
-from roost.client.poll import PollTransport
-from roost.client.transport import StreamTransport, Transport
+from roost.client.transport import PollTransport, StreamTransport, Transport
+from roost.client.transport.http import Api
 from roost.errors import RoostError, Unavailable
 from roost.wire import MSGPACK, Ack, ClientFrame, MessageEntry, ReceiptEntry
 from sim.ledger import Kind, digest_of, now_us

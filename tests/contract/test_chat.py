@@ -52,7 +52,7 @@ async def url() -> AsyncIterator[str]:
         (Typing("bob", "typing"), "bob is typing"),
         (Presence("bob", "offline"), "bob is offline"),
         (Connected(0), "connected"),
-        (Disconnected("revoked", final=True), "sign in anew"),
+        (Disconnected("revoked", final=True), "sign in again"),
         (Missed(0, 1), "older messages are gone"),
         (SentElsewhere("i", "bob", "D", 1, 0), "wrote to bob"),
         (Synced(0), ""),

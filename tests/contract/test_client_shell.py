@@ -29,8 +29,7 @@ from roost.client import (
     Undecryptable,
     connections,
 )
-from roost.client.poll import PollTransport
-from roost.client.transport import StreamTransport
+from roost.client.transport import PollTransport, StreamTransport
 from roost.clock import now_ms
 from roost.crypto.keys import DeviceSecrets, device_keys
 from roost.errors import RoostError, Unavailable

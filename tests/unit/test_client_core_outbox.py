@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from roost.client import events
 from roost.client.core import Session
+from roost.client.core.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS, backoff_ms, pause_ms
 from roost.client.effects import Batch, Check, Effect, Seal, Take, Tell, Write
-from roost.client.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS, backoff_ms, pause_ms
 from roost.client.state import OutboxItem, State
 from roost.ids import uuid7
 from roost.wire import Accepted, Ready, ReceiptEntry, Rejected, Send

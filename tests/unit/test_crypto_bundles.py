@@ -1,17 +1,16 @@
 """Signed objects: the Matrix form of signing, device bundles, one-time keys, pinning."""
 
 import copy
-import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.client.directory import Directory
+from roost.client.core.directory import Directory
 from roost.client.state import Pin
 from roost.crypto.keys import DeviceSecrets, device_keys, public_half, signed_key
-from roost.signing import canonical_json, verify_device_keys, verify_signed, verify_signed_key
+from roost.signing import canonical_json, verify_device_keys, verify_signed
 from roost.wire import unpadded
 
 BOB = DeviceSecrets.from_random(b"b" * 32 + b"B" * 32)
@@ -103,15 +102,13 @@ def test_what_is_unsigned_may_change() -> None:
 
 
 def test_one_time_and_fallback_keys_verify() -> None:
-    owner = BOB.public(ADDRESS, DEVICE)
     public = public_half(b"o" * 32)
     for fallback in (False, True):
         key = signed_key(public, ADDRESS, DEVICE, BOB, fallback=fallback)
-        assert verify_signed_key(key, owner) == public
-        assert key.get("fallback", False) is fallback
-        stolen = dataclasses.replace(owner, ed25519=MALLORY.ed25519_public)
+        assert (key["key"], key.get("fallback", False)) == (unpadded(public), fallback)
+        verify_signed(key, ADDRESS, f"ed25519:{DEVICE}", BOB.ed25519_public)
         with pytest.raises(ValueError, match="does not hold"):
-            verify_signed_key(key, stolen)
+            verify_signed(key, ADDRESS, f"ed25519:{DEVICE}", MALLORY.ed25519_public)
 
 
 @given(st.dictionaries(st.text(), st.integers(-(2**53) + 1, 2**53 - 1) | st.text() | st.booleans()))

@@ -61,6 +61,23 @@ def test_named_tests_exist(text: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("text", TEXTS, ids=name_of)
+def test_lines_wrap_at_120(text: Path) -> None:
+    long, code = [], False
+    for line in text.read_text().splitlines():
+        code ^= line.lstrip().startswith("```")
+        if len(line) > 120 and not code and not line.startswith(("|", "<")):
+            long.append(line)
+    assert not long
+
+
+def test_the_glossary_is_short() -> None:
+    lines = (ROOT / "docs" / "glossary.md").read_text().splitlines()
+    words = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+    words = [word for word in words if word != "word" and not word.startswith("---")]
+    assert len(set(words)) == len(words) <= 40
+
+
 def test_every_text_is_reached_from_the_readme() -> None:
     reached, waiting = set[Path](), [ROOT / "README.md"]
     while waiting:

@@ -1,4 +1,4 @@
-"""`docs/scale.md` against the scripts whose figures it shows, and these against another way to reckon."""
+"""The figures of `docs/scale.md` and `docs/growing.md` against the scripts that print them."""
 
 import json
 import math
@@ -22,19 +22,21 @@ def test_no_decision_moves_more_than_it_must() -> None:
         assert row["least"] < row["mean"] == row["users"] / row["hosts"] < row["most"]
 
 
-def block(name: str) -> str:
-    """Return what stands between the marks of this name in the text."""
-    text = (ROOT / "docs" / "scale.md").read_text()
+def block(page: str, name: str) -> str:
+    """Return what stands between the marks of this name in a page of the docs."""
+    text = (ROOT / "docs" / page).read_text()
     return text.split(f"<!-- {name} -->\n\n")[1].split(f"\n\n<!-- /{name} -->")[0]
 
 
 def test_the_text_shows_what_the_script_prints() -> None:
-    assert block("arithmetic") == scale_arithmetic.tables(), "run: python -m benchmarks.scale_arithmetic"
+    assert block("scale.md", "arithmetic") == scale_arithmetic.tables(), (
+        "run: python -m benchmarks.scale_arithmetic"
+    )
 
 
 def test_the_text_shows_the_simulation_that_is_kept() -> None:
     kept = ROOT / "benchmarks" / "results" / "2026-11-23-placement.json"
-    assert block("placement") == placement.text(json.loads(kept.read_text()))
+    assert block("growing.md", "placement") == placement.text(json.loads(kept.read_text()))
 
 
 @pytest.mark.parametrize("users", [1_000_000, 1_000_000_000])

@@ -1,4 +1,4 @@
-"""The HTTP half of the contract: calls, error documents, and the session's tokens."""
+"""Authenticated HTTP calls: problem documents become exceptions, and tokens are refreshed."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -101,7 +101,7 @@ class Api:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise Unavailable(
-                f"{self.server} does not answer ({type(exc).__name__}): is it running?"
+                f"{self.server} is not responding ({type(exc).__name__}): is it running?"
             ) from exc
         self._learn_time(answer.headers.get("Date"))
         return self._read(answer.status, answer.headers, content)
@@ -117,10 +117,10 @@ class Api:
         return self.tokens.expires_at_ms - int(self.tokens.lifetime_ms * (1 - _REFRESH_AT))
 
     async def refresh(self, used: str) -> str:
-        """Get new tokens, unless somebody else did since ``used`` was read; a lost reply is repeated.
+        """Get new tokens, unless another task did since ``used`` was read; a lost reply is repeated.
 
         Raises:
-            RoostError: The session is over (``token_reused``, ``revoked``, ...): sign in anew.
+            RoostError: The session is over (``token_reused``, ``revoked``, ...): sign in again.
             Unavailable: There was no answer.
         """
         async with self._refreshing:
@@ -151,7 +151,7 @@ class Api:
         try:
             return msgspec.json.decode(content) if content else None
         except msgspec.DecodeError as exc:
-            raise Unavailable(f"{self.server} does not speak the contract: is it a Roost server?") from exc
+            raise Unavailable(f"{self.server} did not answer in JSON: is it a Roost server?") from exc
 
 
 def _problem(status: int, headers: Mapping[str, str], content: bytes) -> RoostError:

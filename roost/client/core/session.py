@@ -1,12 +1,11 @@
 """The client's session with the server: frames in, effects out.
 
-What lives here: the cursor and the chain of entries, what was seen and what was acknowledged,
-read marks, and the outbox (its own module). What must not: I/O, tasks, the clock, randomness,
-cryptography. The shell (``aio``) performs the effects and reports back; ``now_ms`` is always
-the time on the server's clock.
+It holds the cursor and the chain of entries, what was seen and what was acknowledged, and read marks;
+the outbox is a module of its own.
 """
 
 from roost.client import events
+from roost.client.core.outbox import Outbox
 from roost.client.effects import (
     Batch,
     Effect,
@@ -19,7 +18,6 @@ from roost.client.effects import (
     Tell,
     Write,
 )
-from roost.client.outbox import Outbox
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import MESSAGE_ID_WINDOW_MS, uuid7_ms
@@ -131,7 +129,7 @@ class Session:
         return self._write_read(peer, seq, now_ms) if self.open else []
 
     def typing(self, frame: Typing) -> list[Effect]:
-        """The user types; of no use later, so dropped when there is no connection."""
+        """The user is typing; dropped when there is no connection, as it is of no use later."""
         return [Write(frame)] if self.open else []
 
     def subscribe(self, users: list[str]) -> list[Effect]:
@@ -140,7 +138,7 @@ class Session:
         return [Write(Subscribe(users))] if self.open else []
 
     def is_repeat(self, entry: MessageEntry) -> bool:
-        """Say whether the app has this message already."""
+        """Return whether the app already has this message."""
         key = _key(entry)
         return key in self._told or key in self.state.seen
 

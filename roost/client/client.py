@@ -1,10 +1,12 @@
 """The client that apps use: one device of one user, on asyncio.
 
-client = await Client.register("http://127.0.0.1:8080", "alice", "a password")
-await client.start()
-message_id = await client.send("bob", "hello")
-async for event in client.events():
-...
+Its life in five lines:
+
+    client = await Client.register("http://127.0.0.1:8080", "alice", "a password")
+    await client.start()
+    message_id = await client.send("bob", "hello")
+    async for event in client.events():
+        ...
 """
 
 import asyncio
@@ -14,10 +16,11 @@ from typing import Literal, Self
 import aiohttp
 
 from roost.client import account, events
-from roost.client.engine import Engine, Options
-from roost.client.http import Api
 from roost.client.keystore import Keystore, MemoryKeystore
+from roost.client.options import Options
+from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
+from roost.client.transport.http import Api
 from roost.clock import now_ms
 from roost.crypto import SUITE
 from roost.ids import fold_username, uuid7
@@ -36,8 +39,8 @@ class Client:
     """One device of one user.
 
     Make one with ``register``, ``login`` or ``resume``; ``start`` it; consume ``events()``
-    or give ``Options.on_event``: what is told is kept until it is taken, and the server sends no more
-    than a window of entries beyond it.
+    or give ``Options.on_event``. Events are kept until the app has taken them, and the server sends no more
+    than a window of entries beyond that.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Client:
         http: aiohttp.ClientSession | None = None,
         options: Options | None = None,
     ) -> Self:
-        """Make an account and sign in with its first device.
+        """Create an account and sign in with its first device.
 
         Raises:
             RoostError: For example ``username_taken``.
@@ -125,7 +128,7 @@ class Client:
         http: aiohttp.ClientSession | None = None,
         options: Options | None = None,
     ) -> Self:
-        """Continue with what the keystore has; call inside a running event loop.
+        """Continue as the device in the keystore; call inside a running event loop.
 
         Raises:
             ValueError: There is no profile in the keystore.
@@ -155,15 +158,15 @@ class Client:
     async def send(
         self, to: str, content: bytes | str, *, urgent: bool = True, expires_in_s: int | None = None
     ) -> str:
-        """Take a message into the outbox, safely, and return its id; it is sent as soon as can be.
+        """Put a message into the outbox, save it, and return its id; it is sent as soon as possible.
 
         Raises:
-            ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is no username.
+            ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is not a username.
         """
         return await self.submit(self.compose(to, content, urgent=urgent, expires_in_s=expires_in_s))
 
     async def submit(self, item: OutboxItem) -> str:
-        """Take a composed message into the outbox, safely, and return its id."""
+        """Put a composed message into the outbox, save it, and return its id."""
         self._engine.apply(self._engine.session.submit(item, self.now_ms()))
         self._engine.arm_tick()
         await asyncio.shield(self._engine.flushed())
@@ -182,9 +185,9 @@ class Client:
 
     async def sealed(self, item: OutboxItem) -> Send:
         """Return the frame that would carry a message, for the peer's devices as they are now."""
-        for peer, bundles in (await self._engine.errands.query({item.to})).items():
-            self._engine.keys_came(peer, bundles)
-        payloads = self._engine.payloads(item)
+        for peer, bundles in (await self._engine.requests.query({item.to})).items():
+            self._engine.keys_arrived(peer, bundles)
+        payloads = self._engine.sealer.payloads(item)
         return Send(item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s)
 
     async def mark_read(self, peer: str, seq: int) -> None:
@@ -197,36 +200,24 @@ class Client:
         self._engine.apply(self._engine.session.typing(Typing(peer, state)))
 
     def subscribe(self, *users: str) -> None:
-        """Get ``Presence`` events of these users, instead of those of before."""
+        """Subscribe to the presence of these users; replaces the previous subscription."""
         self._engine.apply(self._engine.session.subscribe(list(users)))
 
     def trust(self, peer: str) -> None:
-        """Accept the changed keys of ``peer``, which somebody has compared, and send what was held."""
+        """Accept the changed keys of ``peer``, once the user has compared them, and send what waits."""
         self._engine.directory.trust(peer)
         self._engine.apply(self._engine.session.outbox.hold(peer, self.now_ms(), held=False))
         self._engine.flushed()
 
-    async def events(self) -> AsyncIterator[events.Event]:
-        """Yield what happens, until the client is closed or its session is over.
+    def events(self) -> AsyncIterator[events.Event]:
+        """Return an iterator of what happens, until the client is closed or its session is over.
 
         An event counts as taken, and a message as acknowledged, when the next one is asked for.
         """
-        engine = self._engine
-        while True:
-            engine.idle = False
-            while engine.queue:
-                event, seq = engine.queue.popleft()
-                if event is not None:
-                    yield event
-                engine.taken(seq)
-            engine.idle = True
-            if self._closed or engine.over:
-                return
-            engine.news.clear()
-            await engine.news.wait()
+        return self._engine.queue.events()
 
     async def close(self) -> None:
-        """Save, disconnect and stop; what is in the outbox stays in the keystore."""
+        """Save, disconnect and stop; the outbox stays in the keystore."""
         if self._closed:
             return
         self._closed = True

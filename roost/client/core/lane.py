@@ -1,10 +1,12 @@
-"""One peer's messages in the outbox, in the order of sending. Pure data and rules."""
+"""The lanes of the outbox: the messages to one peer, in the order of sending. Pure data and rules."""
 
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from zlib import crc32
 
+from roost.client import events
+from roost.client.effects import Effect, Tell
 from roost.client.state import OutboxItem
 
 JUMP = 2**31
@@ -40,7 +42,7 @@ def backoff_ms(failures: int, told_s: float | None, seed: str) -> int:
 
     Args:
         failures: Refusals in a row, at least 1.
-        told_s: The time that the server named, in seconds: the least.
+        told_s: The server's ``retry_after_s``: the minimum.
         seed: What spreads clients that were refused together: the message's id, most of which is random.
     """
     ceiling = pause_ms(failures)
@@ -57,7 +59,7 @@ class Lane:
     Attributes:
         peer: Username.
         waiting: Not accepted, in order.
-        current: The one that is being sealed or is on its way; not in ``waiting``.
+        current: The one that is being sealed or in flight; not in ``waiting``.
         accepted: Accepted, not delivered, by ``seq``.
         checking: Ids that the server is being asked about; nothing is sent meanwhile.
         refresh: The next sealing needs fresh keys.
@@ -92,12 +94,12 @@ class Lane:
             insort(self.accepted, item, key=_seq)
 
     def may_send(self, now_ms: int) -> bool:
-        """Say whether the next message may go."""
+        """Return whether the next message may go."""
         blocked = self.held or self.checking or self.current is not None
         return bool(self.waiting) and not blocked and now_ms >= self.not_before_ms
 
     def back_to_front(self) -> None:
-        """What is on its way waits again, in its place."""
+        """What is in flight waits again, in its place."""
         if self.current is not None:
             item, self.current = self.current, None
             self.wait_again(item)
@@ -149,6 +151,43 @@ class Lane:
     def doubtful(self, watermark: int) -> list[OutboxItem]:
         """Return what a watermark covers only by number, out of a log that came later."""
         return [item for item in self.accepted if not item.safe and watermark - _seq(item) >= JUMP]
+
+
+class Lanes:
+    """The lanes of all peers.
+
+    Args:
+        items: Every item by id, as kept; removed here when it has failed or is delivered.
+    """
+
+    def __init__(self, items: dict[str, OutboxItem]) -> None:
+        self.by_peer: dict[str, Lane] = {}
+        self._items = items
+        for item in sorted(items.values(), key=lambda each: each.order):
+            self.of(item.to).restore(item)
+
+    def of(self, peer: str) -> Lane:
+        """Return the peer's lane, a new one if need be."""
+        lane = self.by_peer.get(peer)
+        if lane is None:
+            lane = self.by_peer[peer] = Lane(peer)
+        return lane
+
+    def with_current(self, message_id: str) -> Lane | None:
+        """Return the lane whose current message this is."""
+        item = self._items.get(message_id)
+        lane = self.by_peer.get(item.to) if item is not None else None
+        return lane if lane is not None and lane.current is item else None
+
+    def drop(self, lane: Lane, item: OutboxItem) -> None:
+        """Forget an item for good."""
+        lane.forget(item)
+        self._items.pop(item.id, None)
+
+    def fail(self, lane: Lane, item: OutboxItem, code: str, detail: str) -> list[Effect]:
+        """Forget an item that will not be sent, and tell the app."""
+        self.drop(lane, item)
+        return [Tell(events.Failed(item.id, item.to, code, detail))]
 
 
 def _seq(item: OutboxItem) -> int:

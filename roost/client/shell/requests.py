@@ -1,41 +1,41 @@
-"""What a client has to ask the server besides the stream: keys, the state of messages, fresh tokens.
+"""The requests of a client beside the stream: keys, the state of messages, fresh tokens.
 
-One task per client does it all, and merges what waits: any number of peers is one key query.
+One task per client makes them all and merges those that wait: any number of peers is one key query.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from roost.client.core.lane import pause_ms
 from roost.client.effects import Check
-from roost.client.http import Api
-from roost.client.lane import pause_ms
+from roost.client.transport.http import Api
 from roost.errors import RoostError
 from roost.ids import address_of
 
 _PARALLEL = 8
 
 
-class Host(Protocol):
-    """What the errands report to."""
+class Requester(Protocol):
+    """What the answers go to."""
 
-    def keys_came(self, peer: str, bundles: Mapping[str, Any]) -> None:
+    def keys_arrived(self, peer: str, bundles: Mapping[str, Any]) -> None:
         """A key query was answered for this peer."""
         ...
 
-    def keys_stayed_away(self, peers: set[str]) -> None:
+    def keys_unavailable(self, peers: set[str]) -> None:
         """A key query got no answer; it is repeated."""
         ...
 
-    def check_came(self, message_id: str, answer: dict[str, Any] | None) -> None:
-        """The server's view of a message; ``None``: it knows none such."""
+    def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
+        """The server's view of a message; ``None``: it knows no such message."""
         ...
 
-    def check_stayed_away(self, message_id: str) -> None:
+    def check_unanswered(self, message_id: str) -> None:
         """A check got no answer."""
         ...
 
-    def token_came(self, token: str) -> None:
+    def token_refreshed(self, token: str) -> None:
         """There is a fresh access token."""
         ...
 
@@ -44,19 +44,19 @@ class Host(Protocol):
         ...
 
 
-class Errands:
-    """The queue of questions, and the loop that asks them.
+class Requests:
+    """The queue of requests, and the loop that makes them.
 
     Args:
         api: Authenticated calls.
         server_name: For addresses.
-        host: Who wants to know.
+        requester: Gets the answers.
     """
 
-    def __init__(self, api: Api, server_name: str, host: Host) -> None:
+    def __init__(self, api: Api, server_name: str, requester: Requester) -> None:
         self._api = api
         self._server_name = server_name
-        self._host = host
+        self._requester = requester
         self._peers: set[str] = set()
         self._checks: dict[str, Check] = {}
         self._renew = self._forced = False
@@ -85,8 +85,8 @@ class Errands:
             await self._wake.wait()
             self._wake.clear()
             failed = False
-            for errand in (self._ask_token, self._ask_keys, self._ask_checks):
-                failed |= not await self._answered(errand)
+            for request in (self._ask_token, self._ask_keys, self._ask_checks):
+                failed |= not await self._answered(request)
             self._failures = self._failures + 1 if failed else 0
             if failed:
                 self._wake.set()
@@ -100,13 +100,13 @@ class Errands:
         found: Mapping[str, Mapping[str, Any]] = answer.get("device_keys", {})
         return {peer: found.get(address, {}) for address, peer in addresses.items()}
 
-    async def _answered(self, errand: Callable[[], Awaitable[None]]) -> bool:
+    async def _answered(self, request: Callable[[], Awaitable[None]]) -> bool:
         try:
-            await errand()
+            await request()
         except RoostError as exc:
             if exc.code.word in {"token_reused", "revoked", "bad_credentials"}:
                 self._renew = False
-                self._host.session_over(exc.code.word)
+                self._requester.session_over(exc.code.word)
             return False
         return True
 
@@ -115,7 +115,7 @@ class Errands:
             api = self._api
             token = await (api.refresh(api.tokens.access) if self._forced else api.fresh_token())
             self._renew = self._forced = False
-            self._host.token_came(token)
+            self._requester.token_refreshed(token)
 
     async def _ask_keys(self) -> None:
         peers, self._peers = self._peers, set()
@@ -125,10 +125,10 @@ class Errands:
             answer = await self.query(peers)
         except RoostError:
             self._peers |= peers
-            self._host.keys_stayed_away(peers)
+            self._requester.keys_unavailable(peers)
             raise
         for peer, bundles in answer.items():
-            self._host.keys_came(peer, bundles)
+            self._requester.keys_arrived(peer, bundles)
 
     async def _ask_checks(self) -> None:
         checks, self._checks = list(self._checks.values()), {}
@@ -140,8 +140,8 @@ class Errands:
             answer = await self._api.call("GET", f"/v1/messages/{check.id}", params={"to": check.to})
         except RoostError as exc:
             if exc.code.word == "unknown_message":
-                self._host.check_came(check.id, None)
+                self._requester.check_answered(check.id, None)
             else:
-                self._host.check_stayed_away(check.id)
+                self._requester.check_unanswered(check.id)
             return
-        self._host.check_came(check.id, answer)
+        self._requester.check_answered(check.id, answer)

@@ -1,4 +1,4 @@
-"""The receiver's half: entries are opened in order, and handed to the app in order.
+"""The inbox: entries are decrypted in order, and handed to the app in order.
 
 Pure but for the cryptography it calls. A message of a device that is not known yet holds up
 what came after it, until the sender's keys have been asked for.
@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from roost.client import events
-from roost.client.core import Session
-from roost.client.directory import Directory
+from roost.client.core.directory import Directory
+from roost.client.core.session import Session
 from roost.client.effects import Take
 from roost.crypto import SUITE, DeviceSecrets, Heading, Undecryptable, open_sealed
 from roost.ids import address_of
@@ -24,14 +24,14 @@ Deliver = Callable[[events.Event | None, int], None]
 
 
 class Inbox:
-    """What has arrived and was not handed on.
+    """Entries that have arrived and are not handed on yet.
 
     Args:
         session: Knows what the app has already.
         directory: Peers' keys.
         secrets: This device's keys.
-        address: This user's address.
-        server_name: For senders' addresses.
+        username: This user.
+        server_name: For addresses.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Inbox:
         session: Session,
         directory: Directory,
         secrets: DeviceSecrets,
-        address: str,
+        username: str,
         server_name: str,
     ) -> None:
         self._session = session
         self._directory = directory
         self._secrets = secrets
-        self._address = address
+        self._address = address_of(username, server_name)
         self._server_name = server_name
         self._queue: deque[Take] = deque()
         self._asked: tuple[str, str, int] = ("", "", 0)

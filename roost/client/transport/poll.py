@@ -1,4 +1,4 @@
-"""The transport for networks that let no WebSocket through: the same frames over plain HTTP.
+"""The HTTP transport, for networks that block WebSockets: the same frames as plain requests.
 
 Entries come by long poll, each client frame is a request of its own. Presence does not travel.
 """
@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from roost.client.effects import Incoming
-from roost.client.http import Api
-from roost.client.transport import LAST_WRITES_S, TransportClosed, decode_entries
+from roost.client.transport.http import Api
+from roost.client.transport.port import LAST_WRITES_S, TransportClosed, decode_entries
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.wire import (

@@ -1,92 +1,23 @@
-"""How frames travel: what the shell needs of a transport, and the WebSocket one."""
+"""The WebSocket transport."""
 
 import asyncio
 from collections import deque
-from typing import Any, Protocol
 
 import aiohttp
 import msgspec
 
-from roost.client.effects import Batch, Incoming, Opaque
+from roost.client.effects import Batch, Incoming
+from roost.client.transport.port import LAST_WRITES_S, TransportClosed, decode_entries
 from roost.codes import CODES
-from roost.wire import CODECS, Bye, ClientFrame, Codec, Entries, Entry, Hello
+from roost.wire import CODECS, Bye, ClientFrame, Entries, Hello
 
 _FIRST_FINAL = 4500
 _LAST_FINAL = 4999
 _UNAUTHORIZED = 401
 _CONNECT_S = 15.0
 _HEARTBEAT_S = 30.0
-
-LAST_WRITES_S = 1.0
-"""How long a transport that is closed may take for what it was given before."""
 _MAX_SERVER_FRAME = 64 * 1024 * 1024
 _WORDS = {code.close: code.word for code in CODES.values() if code.close is not None}
-
-
-class TransportClosed(Exception):  # noqa: N818 - an end, not always an error
-    """The connection is gone.
-
-    Attributes:
-        code: Word of the registry, or ``handshake``, ``unavailable``, ``resync``.
-        final: The close code says not to come back.
-        reconnect_after_ms: The server's advice.
-    """
-
-    def __init__(self, code: str, *, final: bool = False, reconnect_after_ms: int | None = None) -> None:
-        super().__init__(code)
-        self.code = code
-        self.final = final
-        self.reconnect_after_ms = reconnect_after_ms
-
-
-class Transport(Protocol):
-    """One connection, used once."""
-
-    async def open(self, hello: Hello) -> None:
-        """Connect and say hello.
-
-        Raises:
-            TransportClosed: It could not be done.
-        """
-        ...
-
-    def write(self, frames: list[ClientFrame]) -> None:
-        """Send frames in order, without waiting; what does not get through shows in ``read``."""
-        ...
-
-    async def read(self) -> list[Incoming]:
-        """Wait for frames.
-
-        Raises:
-            TransportClosed: The connection is gone.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Write what is due, soon, and release everything; may be called at any time, also twice."""
-        ...
-
-
-def decode_entries(codec: Codec, raws: list[msgspec.Raw]) -> Batch:
-    """Decode entries, keeping place and name of those whose type is unknown.
-
-    Raises:
-        ValueError: An entry has no place in the mailbox.
-    """
-    entries: list[Entry | Opaque] = []
-    for raw in raws:
-        try:
-            entries.append(codec.decode_entry(raw))
-        except ValueError:
-            entries.append(_opaque(codec, raw))
-    return Batch(entries)
-
-
-def _opaque(codec: Codec, raw: msgspec.Raw) -> Opaque:
-    fields: Any = msgspec.json.decode(raw) if codec.text else msgspec.msgpack.decode(raw)
-    if not isinstance(fields, dict) or "seq" not in fields:
-        raise ValueError("an entry without a number")
-    return Opaque(int(fields["seq"]), int(fields.get("prev", 0)), str(fields.get("type", "?")))
 
 
 class StreamTransport:

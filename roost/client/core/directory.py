@@ -1,4 +1,4 @@
-"""What is known of peers' devices: keys pinned at first sight, every bundle's signature checked.
+"""The pinned keys of peers' devices: trusted on first use, every bundle's signature verified.
 
 Pure. A key that changes for a known device is never taken over by itself: the peer is *in
 doubt*, nothing is sent to it, and ``trust`` is the user's word that the new key is right.
@@ -30,11 +30,11 @@ class Directory:
         self._peers = peers
 
     def knows(self, peer: str) -> bool:
-        """Say whether the peer's devices were asked for before."""
+        """Return whether the peer's devices were queried before."""
         return peer in self._peers
 
     def in_doubt(self, peer: str) -> bool:
-        """Say whether the server gives other keys for a device than were pinned."""
+        """Return whether the server gives other keys for a device than the pinned ones."""
         return any(pin.current and pin.offered for pin in self._peers.get(peer, {}).values())
 
     def device(self, peer: str, device_id: str) -> DeviceKeys | None:

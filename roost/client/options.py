@@ -1,0 +1,36 @@
+"""The options of a client."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from roost.client.events import Event
+from roost.client.transport import Transport
+from roost.clock import Clock, now_ms
+from roost.wire import MSGPACK
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a client behaves.
+
+    Attributes:
+        mode: ``stream``: WebSocket only; ``poll``: HTTP only; ``auto``: HTTP where WebSockets are blocked.
+        subprotocol: Encoding of the frames on the WebSocket.
+        background: Sync without being shown online.
+        device_name: Name of a new device.
+        on_event: Called with each event instead of ``events()``; when it returns, the event is taken.
+        transport: Factory of connections; for tests.
+        clock: This machine's clock.
+        random: Source of random bytes.
+    """
+
+    mode: Literal["auto", "stream", "poll"] = "auto"
+    subprotocol: str = MSGPACK
+    background: bool = False
+    device_name: str = "roost"
+    on_event: Callable[[Event], None] | None = None
+    transport: Callable[[], Transport] | None = None
+    clock: Clock = now_ms
+    random: Callable[[int], bytes] = secrets.token_bytes

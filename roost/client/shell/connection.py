@@ -1,0 +1,159 @@
+"""The connection to the server: opened, read, and opened again after a pause until the session is over."""
+
+import asyncio
+from typing import Protocol
+
+from roost.client import events
+from roost.client.core import Session
+from roost.client.effects import Effect
+from roost.client.options import Options
+from roost.client.shell.outgoing import Outgoing
+from roost.client.transport import PollTransport, StreamTransport, Transport, TransportClosed
+from roost.client.transport.http import Api
+from roost.errors import RoostError
+from roost.wire import Hello, Ready
+
+_FIRST_BACKOFF_S = 0.25
+_LONGEST_BACKOFF_S = 30.0
+_HANDSHAKES = 2
+_READY_S = 30.0
+_DISPLACED_MS = 5000
+_OVER = frozenset({"revoked", "token_reused", "bad_credentials"})
+
+
+class Owner(Protocol):
+    """What a connection reports to."""
+
+    def now_ms(self) -> int:
+        """Return the time on the server's clock."""
+        ...
+
+    def learn_clock(self, server_time_ms: int | None) -> None:
+        """Take over the server's time."""
+        ...
+
+    def apply(self, effects: list[Effect]) -> None:
+        """Perform the effects of a frame."""
+        ...
+
+    def tell(self, event: events.Event) -> None:
+        """Tell the app of an event."""
+        ...
+
+    def arm_renewal(self) -> None:
+        """Set the timer of the next token renewal."""
+        ...
+
+
+class Connection:
+    """One connection after another, over the stream or over HTTP.
+
+    Args:
+        session: The core that frames go to.
+        api: Tokens, and the HTTP transport's calls.
+        options: How to connect.
+        device_id: This device.
+        outgoing: Writes to the open connection.
+        owner: Performs what the core asks for.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        api: Api,
+        options: Options,
+        *,
+        device_id: str,
+        outgoing: Outgoing,
+        owner: Owner,
+    ) -> None:
+        self._session = session
+        self._api = api
+        self._options = options
+        self._device_id = device_id
+        self._outgoing = outgoing
+        self._owner = owner
+        self._restart = False
+        self._handshakes_failed = 0
+
+    def restart(self) -> None:
+        """Reconnect at once: entries are missing."""
+        self._restart = True
+
+    async def run(self) -> str:
+        """Stay connected; return the code word for which the session is over."""
+        failures = 0
+        while True:
+            closed, was_ready = await self._connect_once()
+            failures = 0 if was_ready else failures + 1
+            final = closed.final or closed.code in _OVER
+            if closed.code == "cursor_invalid":
+                self._session.lose_cursor()
+                final = False
+            if closed.code == "unauthenticated":
+                final = not await self._renewed()
+            if final:
+                return closed.code
+            self._owner.tell(events.Disconnected(closed.code, final=False))
+            await asyncio.sleep(self._pause_s(closed, failures))
+
+    async def _connect_once(self) -> tuple[TransportClosed, bool]:
+        was_ready = False
+        transport: Transport | None = None
+        try:
+            token = await self._api.fresh_token()
+            self._restart = False
+            transport = self._make_transport()
+            await transport.open(Hello(token, self._session.cursor, self._options.background))
+            self._outgoing.attach(transport)
+            while True:
+                async with asyncio.timeout(None if was_ready else _READY_S):
+                    frames = await transport.read()
+                for frame in frames:
+                    if isinstance(frame, Ready):
+                        was_ready = True
+                        self._handshakes_failed = 0
+                        self._owner.learn_clock(frame.server_time_ms)
+                    self._owner.apply(self._session.received(frame, self._owner.now_ms()))
+                if self._restart:
+                    return TransportClosed("resync", reconnect_after_ms=0), was_ready
+        except TransportClosed as exc:
+            self._handshakes_failed += exc.code == "handshake"
+            return exc, was_ready
+        except RoostError as exc:
+            return TransportClosed(exc.code.word), was_ready
+        except TimeoutError:
+            return TransportClosed("unavailable"), was_ready
+        finally:
+            self._outgoing.detach()
+            self._session.closed(self._owner.now_ms())
+            if transport is not None:
+                await transport.close()
+
+    def _make_transport(self) -> Transport:
+        if self._options.transport is not None:
+            return self._options.transport()
+        http_only = self._options.mode == "poll"
+        blocked = self._options.mode == "auto" and self._handshakes_failed >= _HANDSHAKES
+        if http_only or blocked:
+            self._handshakes_failed = 0
+            return PollTransport(self._api, self._device_id, self._options.clock)
+        return StreamTransport(self._api.http, self._api.server, self._options.subprotocol)
+
+    async def _renewed(self) -> bool:
+        try:
+            await self._api.refresh(self._api.tokens.access)
+        except RoostError as exc:
+            return exc.code.retry == "later"
+        self._owner.arm_renewal()
+        return True
+
+    def _pause_s(self, closed: TransportClosed, failures: int) -> float:
+        advised = closed.reconnect_after_ms
+        if advised is None and closed.code == "displaced":
+            advised = _DISPLACED_MS
+        if closed.code == "resync":
+            return 0.0
+        ceiling: float = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(failures, 10))
+        jitter = ceiling * int.from_bytes(self._options.random(2), "big") / 65536
+        return (advised or 0) / 1000 + jitter

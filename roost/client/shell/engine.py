@@ -1,0 +1,249 @@
+"""The engine of a client: performs the core's effects and reports back what came of them.
+
+A client has three tasks (connection, writer, requests), however many messages it carries.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from roost.client import events
+from roost.client.core import Session
+from roost.client.core.directory import Directory
+from roost.client.effects import Check, Effect, Renew, Requery, Resync, Seal, Take, Tell, Write
+from roost.client.keystore import Keystore
+from roost.client.options import Options
+from roost.client.shell.app_queue import AppQueue
+from roost.client.shell.connection import Connection
+from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
+from roost.client.shell.outgoing import Outgoing
+from roost.client.shell.requests import Requests
+from roost.client.shell.sealing import Sealer
+from roost.client.state import OutboxItem, Profile
+from roost.client.transport.http import Api
+from roost.crypto import SUITE, DeviceSecrets
+from roost.wire import Auth
+
+_BUSY_TICK_S = 0.2
+_IDLE_TICK_S = 5.0
+_ASK_AGAIN_S = 0.5
+
+
+class Engine:
+    """Runs one client's session.
+
+    Args:
+        profile: What the client keeps; changed in place.
+        keystore: Where it is kept.
+        api: Authenticated calls.
+        options: How to behave.
+    """
+
+    def __init__(self, profile: Profile, keystore: Keystore, api: Api, options: Options) -> None:
+        self.options = options
+        self.session = Session(profile.state, SUITE)
+        self.directory = Directory(profile.server_name, profile.peers)
+        secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
+        self.sealer = Sealer(profile, secrets, self.directory)
+        self.requests = Requests(api, profile.server_name, self)
+        self.queue = AppQueue(options.on_event, self._taken)
+        self._profile = profile
+        self._keystore = keystore
+        self._api = api
+        self._outgoing = Outgoing(self.session, self.save)
+        self._inbox = Inbox(self.session, self.directory, secrets, profile.username, profile.server_name)
+        self._connection = Connection(
+            self.session, api, options, device_id=profile.device_id, outgoing=self._outgoing, owner=self
+        )
+        self._over = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        api.keep = self.save
+        for peer in profile.peers:
+            self.session.outbox.hold(peer, 0, held=self.directory.in_doubt(peer))
+
+    def now_ms(self) -> int:
+        """Return the time on the server's clock, as far as it is known."""
+        return self.options.clock() + self._profile.state.clock_offset_ms
+
+    def learn_clock(self, server_time_ms: int | None) -> None:
+        """Take over the server's time."""
+        if server_time_ms is not None:
+            self._profile.state.clock_offset_ms = server_time_ms - self.options.clock()
+
+    def save(self) -> None:
+        """Keep the profile as it is now."""
+        self._keystore.save(self._profile)
+
+    def start(self) -> None:
+        """Start the tasks, once."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._connect()), asyncio.create_task(self.requests.run())]
+            for task in self._tasks:
+                task.add_done_callback(self._ended)
+            self._tick()
+            self.arm_renewal()
+
+    async def stop(self) -> None:
+        """Write what is due and end the tasks."""
+        if self._tasks:
+            self._outgoing.flush()
+        self._cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.save()
+        self.queue.end()
+
+    def flushed(self) -> asyncio.Future[None]:
+        """Return a future that is done once everything so far is saved and handed to the transport."""
+        return self._outgoing.flushed()
+
+    def apply(self, effects: list[Effect]) -> None:  # noqa: C901 - a line an effect
+        """Perform what the core asks for."""
+        for effect in effects:
+            match effect:
+                case Write(frame=frame):
+                    self._outgoing.add(frame)
+                case Take():
+                    self._inbox.add(effect)
+                case Tell(event=event):
+                    self.tell(event)
+                case Seal(item=item, refresh=refresh):
+                    self._seal(item, refresh=refresh)
+                case Check():
+                    self.requests.want_check(effect)
+                case Requery(peer=peer):
+                    if self.directory.knows(peer):
+                        self.requests.want_keys(peer)
+                case Resync():
+                    self._connection.restart()
+                case Renew():
+                    self.requests.want_token(force=True)
+        if effects:
+            self._process_inbox()
+            self.flushed()
+
+    def tell(self, event: events.Event) -> None:
+        """Tell the app of an event that is no mailbox entry."""
+        self.queue.put(event, 0)
+
+    def keys_arrived(self, peer: str, bundles: Mapping[str, Any]) -> None:
+        """Learn a peer's devices, seal what waited for them, and open what did."""
+        for change in self.directory.learn(peer, bundles):
+            self.tell(change)
+        doubt = self.directory.in_doubt(peer)
+        waiting = self.sealer.release(peer)
+        if doubt:
+            self._unsealable(waiting)
+        self.apply(self.session.outbox.hold(peer, self.now_ms(), held=doubt))
+        if not doubt:
+            for item in waiting:
+                self._seal_now(item)
+        asked = self._inbox.asked(peer)
+        if 0 < asked < ASKED_AT_MOST:
+            loop = asyncio.get_running_loop()
+            self._timers["keys"] = loop.call_later(_ASK_AGAIN_S * asked, self._ask_again, peer)
+        else:
+            self._process_inbox()
+        self.flushed()
+
+    def keys_unavailable(self, peers: set[str]) -> None:
+        """Let the outbox try again later; the inbox keeps waiting."""
+        for peer in peers:
+            self._unsealable(self.sealer.release(peer))
+
+    def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
+        """Tell the outbox what the server knows of a message."""
+        self.apply(self.session.outbox.checked(message_id, answer, self.now_ms()))
+
+    def check_unanswered(self, message_id: str) -> None:
+        """Tell the outbox that the check has no answer yet."""
+        self.session.outbox.unchecked(message_id, self.now_ms())
+
+    def token_refreshed(self, token: str) -> None:
+        """Show the fresh token on the open socket."""
+        if self.session.open:
+            self._outgoing.add(Auth(token))
+            self.flushed()
+        self.arm_renewal()
+
+    def session_over(self, code: str) -> None:
+        """Stop for good and tell the app once: this device has to sign in again."""
+        if not self._over:
+            self._over = True
+            self._cancel()
+            self.tell(events.Disconnected(code, final=True))
+            self.queue.end()
+
+    def arm_tick(self) -> None:
+        """Tick soon: there is something in the outbox."""
+        if self._over:
+            return
+        timer = self._timers.get("tick")
+        loop = asyncio.get_running_loop()
+        if timer is not None and timer.when() - loop.time() > _BUSY_TICK_S:
+            timer.cancel()
+            self._timers["tick"] = loop.call_later(_BUSY_TICK_S, self._tick)
+
+    def arm_renewal(self) -> None:
+        """Set the timer of the next token renewal."""
+        delay_s = max(1.0, (self._api.renew_at_ms() - self.options.clock()) / 1000)
+        timer = self._timers.get("renew")
+        if timer is not None:
+            timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers["renew"] = loop.call_later(delay_s, self.requests.want_token)
+
+    def _taken(self, seq: int) -> None:
+        if seq:
+            self.session.taken(seq, self.now_ms())
+            self.flushed()
+
+    async def _connect(self) -> None:
+        self.session_over(await self._connection.run())
+
+    def _cancel(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def _seal(self, item: OutboxItem, *, refresh: bool) -> None:
+        if refresh or not self.directory.recipients(item.to):
+            self.sealer.wait(item)
+            self.requests.want_keys(item.to)
+        else:
+            self._seal_now(item)
+
+    def _seal_now(self, item: OutboxItem) -> None:
+        try:
+            payloads = self.sealer.payloads(item)
+        except ValueError:
+            self.apply(self.session.outbox.unsealable(item.id, self.now_ms(), "device_mismatch"))
+            return
+        self.apply(self.session.outbox.sealed(item.id, payloads, self.now_ms()))
+
+    def _unsealable(self, items: list[OutboxItem]) -> None:
+        for item in items:
+            self.apply(self.session.outbox.unsealable(item.id, self.now_ms()))
+
+    def _process_inbox(self) -> None:
+        peer = self._inbox.process(self.queue.put)
+        if peer is not None and "keys" not in self._timers:
+            self.requests.want_keys(peer)
+
+    def _ask_again(self, peer: str) -> None:
+        del self._timers["keys"]
+        self.requests.want_keys(peer)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        exc = None if task.cancelled() else task.exception()
+        if exc is not None:
+            self.session_over("internal")
+            told = {"message": "a client of roost has stopped", "exception": exc, "task": task}
+            asyncio.get_running_loop().call_exception_handler(told)
+
+    def _tick(self) -> None:
+        self.apply(self.session.tick(self.now_ms()))
+        if not self._over:
+            pause = _BUSY_TICK_S if self.session.outbox.busy else _IDLE_TICK_S
+            self._timers["tick"] = asyncio.get_running_loop().call_later(pause, self._tick)

@@ -1,0 +1,186 @@
+"""The two encodings of frames and entries: JSON and MessagePack.
+
+Pure: bytes in, structs out, and back. Unknown fields are ignored; an unknown ``type`` is an error.
+"""
+
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from roost.wire.binary import from_base64, unpadded
+from roost.wire.entries import Entry, KeysEntry, MessageEntry, ReceiptEntry, SentEntry
+from roost.wire.frames import (
+    Ack,
+    Auth,
+    ClientFrame,
+    Entries,
+    Hello,
+    Ping,
+    Read,
+    Send,
+    ServerFrame,
+    Subscribe,
+    Typing,
+)
+
+JSON = "roost.v1.json"
+MSGPACK = "roost.v1.msgpack"
+
+
+class Codec(Protocol):
+    """The encoding of one socket.
+
+    Attributes:
+        text: Whether frames travel as text messages (JSON) or binary ones.
+    """
+
+    text: bool
+
+    def decode_client(self, data: bytes) -> ClientFrame:
+        """Decode a client frame.
+
+        Raises:
+            ValueError: Malformed data, an unknown type, or a field of the wrong form
+                (``msgspec.DecodeError`` is a ``ValueError``).
+        """
+        ...
+
+    def decode_server(self, data: bytes) -> ServerFrame:
+        """Decode a server frame; raises ``ValueError`` likewise."""
+        ...
+
+    def decode_entry(self, data: Raw) -> Entry:
+        """Decode one element of ``Entries.entries`` of a frame that this codec decoded."""
+        ...
+
+    def encode(self, frame: ClientFrame | ServerFrame) -> bytes:
+        """Encode a frame whose entries, if any, are MessagePack; they are translated where needed."""
+        ...
+
+
+class _SendText(Struct, tag="send", tag_field="type"):
+    id: str
+    to: str
+    sent_at_ms: int
+    suite: str
+    payloads: dict[str, str]
+    urgent: bool = True
+    expires_in_s: int | None = None
+
+
+class _MessageText(Struct, tag="message", tag_field="type"):
+    seq: int
+    prev: int
+    at_ms: int
+    id: str
+    from_: str = msgspec.field(name="from")
+    from_device: str
+    sent_at_ms: int
+    accepted_at_ms: int
+    suite: str
+    payload: str
+
+
+_encode_msgpack = msgspec.msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
+_plain_msgpack = msgspec.msgpack.Decoder().decode
+_entry_msgpack = msgspec.msgpack.Decoder(Entry).decode
+_client_msgpack = msgspec.msgpack.Decoder(ClientFrame).decode
+_server_msgpack = msgspec.msgpack.Decoder(ServerFrame).decode
+_client_json = msgspec.json.Decoder(Hello | _SendText | Ack | Read | Typing | Subscribe | Ping | Auth).decode
+_server_json = msgspec.json.Decoder(ServerFrame).decode
+_entry_json = msgspec.json.Decoder(_MessageText | ReceiptEntry | KeysEntry | SentEntry).decode
+
+
+def entry_to_json(entry: Raw | bytes) -> dict[str, Any]:
+    """Turn one MessagePack entry into the object that JSON clients get."""
+    fields: dict[str, Any] = _plain_msgpack(entry)
+    payload = fields.get("payload")
+    if isinstance(payload, bytes):
+        fields["payload"] = unpadded(payload)
+    return fields
+
+
+class MsgpackCodec:
+    """Frames in MessagePack; entries pass through untouched."""
+
+    text = False
+
+    def decode_client(self, data: bytes) -> ClientFrame:
+        """Decode a client frame."""
+        frame: ClientFrame = _client_msgpack(data)
+        return frame
+
+    def decode_server(self, data: bytes) -> ServerFrame:
+        """Decode a server frame; entries stay encoded."""
+        frame: ServerFrame = _server_msgpack(data)
+        return frame
+
+    def decode_entry(self, data: Raw) -> Entry:
+        """Decode one entry."""
+        entry: Entry = _entry_msgpack(data)
+        return entry
+
+    def encode(self, frame: ClientFrame | ServerFrame) -> bytes:
+        """Encode a frame."""
+        return _encode_msgpack(frame)
+
+
+class JsonCodec:
+    """Frames in JSON, binary values as unpadded base64."""
+
+    text = True
+
+    def decode_client(self, data: bytes) -> ClientFrame:
+        """Decode a client frame."""
+        frame: ClientFrame | _SendText = _client_json(data)
+        if isinstance(frame, _SendText):
+            payloads = {device: from_base64(text) for device, text in frame.payloads.items()}
+            return Send(
+                frame.id,
+                frame.to,
+                frame.sent_at_ms,
+                frame.suite,
+                payloads,
+                frame.urgent,
+                frame.expires_in_s,
+            )
+        return frame
+
+    def decode_server(self, data: bytes) -> ServerFrame:
+        """Decode a server frame; entries stay encoded."""
+        frame: ServerFrame = _server_json(data)
+        return frame
+
+    def decode_entry(self, data: Raw) -> Entry:
+        """Decode one entry."""
+        entry: Entry | _MessageText = _entry_json(data)
+        if isinstance(entry, _MessageText):
+            return MessageEntry(
+                seq=entry.seq,
+                prev=entry.prev,
+                at_ms=entry.at_ms,
+                id=entry.id,
+                from_=entry.from_,
+                from_device=entry.from_device,
+                sent_at_ms=entry.sent_at_ms,
+                accepted_at_ms=entry.accepted_at_ms,
+                suite=entry.suite,
+                payload=from_base64(entry.payload),
+            )
+        return entry
+
+    def encode(self, frame: ClientFrame | ServerFrame) -> bytes:
+        """Encode a frame."""
+        if isinstance(frame, Entries):
+            entries = [entry_to_json(entry) for entry in frame.entries]
+            return _encode_json({"type": "entries", "entries": entries})
+        if isinstance(frame, Send):
+            fields = msgspec.structs.asdict(frame)
+            fields["payloads"] = {device: unpadded(value) for device, value in frame.payloads.items()}
+            return _encode_json({"type": "send", **fields})
+        return _encode_json(frame)
+
+
+CODECS: dict[str, Codec] = {JSON: JsonCodec(), MSGPACK: MsgpackCodec()}

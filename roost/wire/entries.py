@@ -1,0 +1,58 @@
+"""The entries of a mailbox, as a device sees them."""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+
+class MessageEntry(Struct, tag="message", tag_field="type"):
+    """A message to this user; ``payload`` is this device's ciphertext."""
+
+    seq: int
+    prev: int
+    at_ms: int
+    id: str
+    from_: str = field(name="from")
+    from_device: str
+    sent_at_ms: int
+    accepted_at_ms: int
+    suite: str
+    payload: bytes
+
+
+class ReceiptEntry(Struct, tag="receipt", tag_field="type"):
+    """How far ``peer`` has received and read this user's messages (watermarks in the peer's ``seq``)."""
+
+    seq: int
+    prev: int
+    at_ms: int
+    peer: str
+    delivered_seq: int
+    read_seq: int
+
+
+class KeysEntry(Struct, tag="keys", tag_field="type"):
+    """The devices or keys of ``user`` have changed: query them again."""
+
+    seq: int
+    prev: int
+    at_ms: int
+    user: str
+    device: str
+    change: Literal["added", "removed", "changed"]
+
+
+class SentEntry(Struct, tag="sent", tag_field="type"):
+    """Another of this user's own devices has sent a message; ``to_seq`` is its number in that mailbox."""
+
+    seq: int
+    prev: int
+    at_ms: int
+    id: str
+    to: str
+    from_device: str
+    to_seq: int
+    sent_at_ms: int
+
+
+Entry = MessageEntry | ReceiptEntry | KeysEntry | SentEntry

@@ -1,0 +1,168 @@
+"""The frames of the WebSocket, client's and server's."""
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+WINDOW = 256
+"""Entries that may be in flight to one stream, not yet acknowledged."""
+
+MAX_PAYLOAD = 64 * 1024
+"""Bytes of one device's ciphertext."""
+
+MAX_FRAME = 2 * 1024 * 1024
+"""Bytes of one client frame or request body."""
+
+
+class Hello(Struct, tag="hello", tag_field="type"):
+    """The first client frame. ``cursor`` omitted: from the device's stored cursor."""
+
+    token: str | None = None
+    cursor: int | None = None
+    background: bool = False
+
+
+class Send(Struct, tag="send", tag_field="type"):
+    """A message to one user: one ciphertext for each of the recipient's devices."""
+
+    id: str
+    to: str
+    sent_at_ms: int
+    suite: str
+    payloads: dict[str, bytes]
+    urgent: bool = True
+    expires_in_s: int | None = None
+
+
+class Ack(Struct, tag="ack", tag_field="type"):
+    """Everything up to ``seq`` is safely on this device."""
+
+    seq: int
+
+
+class Read(Struct, tag="read", tag_field="type"):
+    """The user has read everything from ``peer`` up to ``seq``."""
+
+    peer: str
+    seq: int
+
+
+class Typing(Struct, tag="typing", tag_field="type"):
+    """From a client: I am typing to ``peer``. From the server: ``peer`` is typing to you."""
+
+    peer: str
+    state: Literal["typing", "paused"]
+
+
+class Subscribe(Struct, tag="subscribe", tag_field="type"):
+    """Ask for the presence of these users; replaces the earlier list."""
+
+    users: list[str]
+
+
+class Ping(Struct, tag="ping", tag_field="type"):
+    """Ask for a ``pong``."""
+
+
+class Auth(Struct, tag="auth", tag_field="type"):
+    """A fresh access token for the same device on the same socket."""
+
+    token: str
+
+
+ClientFrame = Hello | Send | Ack | Read | Typing | Subscribe | Ping | Auth
+
+
+class Ready(Struct, tag="ready", tag_field="type"):
+    """The stream is attached; the backlog after ``cursor`` follows."""
+
+    device_id: str
+    cursor: int
+    server_time_ms: int
+
+
+class Drained(Struct, tag="drained", tag_field="type"):
+    """The backlog has been sent; ``cursor`` is its end."""
+
+    cursor: int
+
+
+class Accepted(Struct, tag="accepted", tag_field="type"):
+    """The message is durable."""
+
+    id: str
+    seq: int
+    accepted_at_ms: int
+
+
+class Rejected(Struct, tag="rejected", tag_field="type", omit_defaults=True):
+    """The message was not accepted; ``code`` is a word of the registry."""
+
+    id: str
+    code: str
+    detail: str
+    retry_after_s: float | None = None
+    missing: list[str] | None = None
+    extra: list[str] | None = None
+
+
+class Entries(Struct, tag="entries", tag_field="type"):
+    """Mailbox entries in ``seq`` order. Each element is one encoded entry."""
+
+    entries: list[Raw]
+
+
+class Presence(Struct, tag="presence", tag_field="type", omit_defaults=True):
+    """A subscribed user's presence, as far as privacy allows."""
+
+    user: str
+    state: Literal["online", "offline"]
+    last_seen_ms: int | None = None
+
+
+class Pong(Struct, tag="pong", tag_field="type"):
+    """The answer to a ``ping``."""
+
+    server_time_ms: int
+
+
+class TokenExpiring(Struct, tag="token_expiring", tag_field="type"):
+    """Send ``auth`` with a fresh token within ``in_s`` seconds, or the stream is closed."""
+
+    in_s: int
+
+
+class Missed(Struct, tag="missed", tag_field="type"):
+    """Entries after the client's cursor are gone (swept); what is left follows."""
+
+
+class Bye(Struct, tag="bye", tag_field="type"):
+    """The last frame before the server closes; ``code`` is a word of the registry."""
+
+    code: str
+    reconnect_after_ms: int
+
+
+class Problem(Struct, tag="problem", tag_field="type", omit_defaults=True):
+    """A frame that was understood but refused, and that is not a ``send``."""
+
+    frame: str
+    code: str
+    detail: str
+    retry_after_s: float | None = None
+
+
+ServerFrame = (
+    Ready
+    | Drained
+    | Accepted
+    | Rejected
+    | Entries
+    | Typing
+    | Presence
+    | Pong
+    | TokenExpiring
+    | Missed
+    | Bye
+    | Problem
+)
