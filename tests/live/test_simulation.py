@@ -20,7 +20,7 @@ async def play(
     scenario: str = "steady",
     light: bool = False,
     users: int = 2,
-    duration_s: float = 1,
+    duration_s: float = 2,
     settle_s: float = 2,
 ) -> Run:
     spec = Spec(
