@@ -39,7 +39,7 @@ def test_the_rules_hold(copy: Path) -> None:
         ("api/app.py", "from roost.client import core", "The server is blind"),
         ("actors/user/view.py", "import cluster.control.shard_placement", "Layers go one way"),
         ("roost/wire/codecs.py", "import storage.records", "Layers go one way"),
-        ("actors/user/state.py", "import asyncio", "The kernel knows no server"),
+        ("actors/user/actor.py", "import asyncio", "The kernel knows no server"),
         ("cluster/control/shard_placement.py", "import ray", "The kernel knows no server"),
     ],
 )
