@@ -160,7 +160,7 @@ async def world(
     server, address = await serve(HOST, 0, host, msg.decode_to_host, secret=SECRET)
     router = Router("router-1", reader, store, Connections(("router", "router-1"), SECRET))
     found = World(admin, store, writer, router, host, address, None)  # type: ignore[arg-type] -- needs the world
-    found.log = LogLifecycle(LogTopics(store, admin, SHARDS, now_ms), found)
+    found.log = LogLifecycle(LogTopics(store.cluster, admin, SHARDS, now_ms), found)
     await found.log.open()
     await router.start()
     await found.publish()
