@@ -14,7 +14,7 @@ from api.mailbox.progress import find_message, has_been_delivered
 from api.sending.answers import Answers
 from api.sending.send_request import answer_of
 from api.sending.sequence import Sequencer
-from roost.errors import RoostError, Unavailable
+from roost.errors import RoostError
 from roost.ids import shard_of
 from storage.ports import Accepted, Store
 from storage.records import MailboxDocument
@@ -64,7 +64,7 @@ class MessageTracker:
             if found is None:
                 continue
             person = await self._directory.known(found.answer.to)
-            if await self._survives(person.user, found.answer.seq):
+            if await self._sequencer.survives(person.user, found.answer.seq):
                 head = {"id": message_id, "to": found.answer.to, "seq": found.answer.seq}
                 return head | await self._progress(sender.user, person.user, message_id, found)
             reason = "The message was lost with the log; send it again with the same id."
@@ -98,12 +98,6 @@ class MessageTracker:
         entry = await find_message(self._store, sender.user, user, message_id)
         answer = None if entry is None else answer_of(entry, name)
         return None if answer is None else _Found(answer, entry)
-
-    async def _survives(self, to: str, seq: int) -> bool:
-        """Return whether the message is stored or in the log; numbers below the base are an earlier log's."""
-        if not self._sequencer.shards:
-            raise Unavailable("The cluster is starting; try again in a moment.")
-        return await self._sequencer.survives(to, seq)
 
     async def _progress(self, sender: str, to: str, message_id: str, found: _Found) -> dict[str, Any]:
         answer = await self._hosts.ask(sender, m.Watermarks(0, sender, to))

@@ -146,9 +146,6 @@ class Gateway:
         at_ms = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
         return Accepted(to, document.seq, at_ms, b"")
 
-    def _survives(self, to: str, seq: int) -> bool:
-        return finish(self.sequencer.survives(to, seq))
-
     def _has_been_delivered(self, sender: str, to: str, message_id: str) -> bool:
         store = cast("Any", self._store)
         message = finish(find_message(store, sender, to, message_id))
