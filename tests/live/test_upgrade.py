@@ -95,7 +95,7 @@ async def test_every_role_is_renewed_under_traffic(own_system: Callable[..., Sys
         talking = asyncio.create_task(people.talk(100_000, RATE))
         status, said, complaints = await verb(system, "upgrade")
         assert status == 0, complaints
-        assert "coordinator renewed" in said
+        assert "coordinator restarted" in said
         assert not talking.done(), talking.exception()
         talking.cancel()
         await asyncio.gather(talking, return_exceptions=True)
