@@ -89,7 +89,10 @@ class UserActor:
         """Raise `InvariantError`, with a sentence, if something that always holds does not."""
         if self._past is None:
             self._past = invariants.Past()
-        invariants.check(self, self._past)
+        parts = invariants.Parts(
+            self.head, self.devices, self.peers, self.mailbox, self.marks, self.repeats, self.presence
+        )
+        invariants.check(parts, self._past)
 
     def release(self, stored: int) -> None:
         """Let go of all entries up to ``stored``, which are stored and not waited for."""

@@ -8,9 +8,9 @@ from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.delivery_watermark import DeliveryWatermark, Span
 from actors.user.devices import Devices
+from actors.user.errors import InvariantError
 from actors.user.events import Item
 from actors.user.head import Head
-from actors.user.invariants import InvariantError
 from actors.user.peers import Peers
 from actors.user.readers import Stream
 from actors.user.receipts import Receipts, SenderMarks

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
-from actors.user.invariants import InvariantError
+from actors.user.errors import InvariantError
 from storage.records import NO_FLOOR, Device
 
 WAKE_AGAIN_MS = 600_000

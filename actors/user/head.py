@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
+from actors.user.errors import InvariantError
 from actors.user.events import Item
-from actors.user.invariants import InvariantError
 from actors.user.view import is_stored_entry, receipt_of
 from storage.records import Conversation
 

@@ -5,18 +5,31 @@ several parts, or the past: numbers that never fall. Tests and deterministic run
 host does not.
 """
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from actors.user.delivery_marks import DeliveryMarks
+from actors.user.devices import Devices
+from actors.user.errors import InvariantError
+from actors.user.head import Head
+from actors.user.mailbox import Mailbox
+from actors.user.peers import Peers
+from actors.user.presence import Presence
+from actors.user.repeats import Repeats
 from storage.records import Conversation, MessageRecord
-
-if TYPE_CHECKING:
-    from actors.user.actor import UserActor
 
 _OF_ROW = ("delivered_seq", "read_seq", "my_read_seq", "receipt_seq", "repeat_seq", "repeated_upto")
 
 
-class InvariantError(AssertionError):
-    """Something that always holds does not."""
+class Parts(NamedTuple):
+    """What a user actor is made of."""
+
+    head: Head
+    devices: Devices
+    peers: Peers
+    mailbox: Mailbox
+    marks: DeliveryMarks
+    repeats: Repeats
+    presence: Presence
 
 
 class Past:
@@ -33,7 +46,7 @@ class Past:
         self.rows: dict[str, Conversation] = {}
 
 
-def check(actor: "UserActor", past: Past) -> None:
+def check(actor: Parts, past: Past) -> None:
     """Check an actor, and remember the numbers that may not fall until the next check.
 
     Raises:
@@ -50,7 +63,7 @@ def check(actor: "UserActor", past: Past) -> None:
     _check_rows(actor, past)
 
 
-def _check_numbers(actor: "UserActor", past: Past) -> None:
+def _check_numbers(actor: Parts, past: Past) -> None:
     """Nothing falls, and no device acknowledges what does not exist yet."""
     before, handled = past.numbers, actor.head.handled
     past.numbers = numbers = _numbers(actor)
@@ -64,7 +77,7 @@ def _check_numbers(actor: "UserActor", past: Past) -> None:
             raise InvariantError(f"{key[1]} has acknowledged {number}, and only {handled} was handled.")
 
 
-def _numbers(actor: "UserActor") -> dict[tuple[str, object, object], int]:
+def _numbers(actor: Parts) -> dict[tuple[str, object, object], int]:
     head = actor.head
     numbers: dict[tuple[str, object, object], int] = {
         ("evicted", "the head", None): head.evicted,
@@ -83,7 +96,7 @@ def _numbers(actor: "UserActor") -> dict[tuple[str, object, object], int]:
     return numbers
 
 
-def _check_rows(actor: "UserActor", past: Past) -> None:
+def _check_rows(actor: Parts, past: Past) -> None:
     """No watermark of a conversation falls. A row is replaced when it changes."""
     for peer, row in actor.peers.rows.items():
         before = past.rows.get(peer, row)
@@ -95,7 +108,7 @@ def _check_rows(actor: "UserActor", past: Past) -> None:
     past.rows = actor.peers.rows.copy()
 
 
-def _check_repeats(actor: "UserActor") -> None:
+def _check_repeats(actor: Parts) -> None:
     """A message that this actor made an entry is never taken for new."""
     for item in actor.head.after(actor.head.loaded_at):
         record = item.record
@@ -105,7 +118,7 @@ def _check_repeats(actor: "UserActor") -> None:
             raise InvariantError(f"Message {record.cause} is entry {item.seq}, and would be taken for new.")
 
 
-def _check_presence(actor: "UserActor") -> None:
+def _check_presence(actor: Parts) -> None:
     """A user is online with a stream in the foreground, and for a moment after the last."""
     presence, in_foreground = actor.presence, actor.mailbox.in_foreground
     leaving = presence.offline_at_ms is not None

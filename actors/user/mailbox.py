@@ -5,9 +5,9 @@ from typing import Any
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.devices import Devices
+from actors.user.errors import InvariantError
 from actors.user.events import Item
 from actors.user.head import Head
-from actors.user.invariants import InvariantError
 from actors.user.positions import Positions
 from actors.user.readers import Poll, Reader, Stream
 from roost.wire import WINDOW

@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user.errors import InvariantError
 from actors.user.head import Head
-from actors.user.invariants import InvariantError
 from storage.records import Block, Conversation, ReceiptRecord, User
 
 

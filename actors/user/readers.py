@@ -6,9 +6,9 @@ Here lives: where a reader stands, and what it takes next. Not here: where entri
 from collections import deque
 from collections.abc import Iterable
 
+from actors.user.errors import InvariantError
 from actors.user.events import Item, PageRead
 from actors.user.head import Head
-from actors.user.invariants import InvariantError
 from actors.user.view import to_wire
 from roost import wire
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from actors.user.invariants import InvariantError
+from actors.user.errors import InvariantError
 from storage.records import Conversation
 
 

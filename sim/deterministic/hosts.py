@@ -10,7 +10,7 @@ from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
-from actors.user.invariants import InvariantError
+from actors.user.errors import InvariantError
 from roost.clock import Clock
 from roost.errors import Unavailable
 from sim.deterministic.invariants import Violation

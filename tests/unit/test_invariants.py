@@ -7,7 +7,7 @@ from msgspec import structs
 
 from actors.user import UserActor
 from actors.user import events as ev
-from actors.user.invariants import InvariantError
+from actors.user.errors import InvariantError
 from actors.user.readers import Stream
 from storage.records import Block
 from tests.unit.mailbox_world import BASE, ME, World

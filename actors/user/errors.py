@@ -1,0 +1,5 @@
+"""Errors of the rules."""
+
+
+class InvariantError(AssertionError):
+    """Something that always holds does not."""
