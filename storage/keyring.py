@@ -218,7 +218,7 @@ def _jwk(key: TokenKey) -> dict[str, str]:
 def _decode(path: Path, content: bytes) -> Secrets:
     try:
         found = msgspec.json.decode(content, type=Secrets)
-    except msgspec.DecodeError as exc:
+    except ValueError as exc:
         raise KeyRingError(f"{path} is not a key ring ({exc}). Restore it from a backup.") from exc
     lengths = {len(key.key) for key in found.storage} | {len(key.seed) for key in found.tokens}
     lengths |= {len(found.index), len(found.refresh), len(found.cluster)}

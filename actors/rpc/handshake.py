@@ -68,7 +68,7 @@ class Handshake:
         """
         try:
             first = decode(body)
-        except msgspec.DecodeError as exc:
+        except ValueError as exc:
             raise HandshakeFailed(f"a greeting that cannot be decoded: {exc}") from exc
         answer: Greeting | None = None
         match first:

@@ -13,8 +13,6 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-import msgspec
-
 from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed, Welcome
 from actors.rpc.messages import encode
 
@@ -172,7 +170,7 @@ class Link(asyncio.Protocol):
             return
         try:
             messages = self._decode(body)
-        except msgspec.DecodeError as exc:
+        except ValueError as exc:
             self._abort(f"a frame that cannot be decoded: {exc}")
             return
         self._handler.received(self, messages)

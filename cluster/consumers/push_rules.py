@@ -67,7 +67,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         error: Any = msgspec.json.decode(body)["error"]
         text = str(error.get("message", ""))
         code = next((d["errorCode"] for d in error.get("details", ()) if "errorCode" in d), "")
-    except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         text, code = body[:200].decode(errors="replace"), ""
     return Answer(status, str(code), _seconds(headers.get("Retry-After")), text)
 

@@ -101,7 +101,7 @@ def stopped(data: Path, pid: int) -> Stopped | None:
     """Return how the stop of this process went, None if it did not say."""
     try:
         found = msgspec.json.decode(_stopped_in(data).read_bytes(), type=Stopped)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):
         return None
     return found if found.pid == pid else None
 
@@ -114,7 +114,7 @@ def read(data: Path) -> Running | None:
     """Return what runs with this data folder, None if nothing does (any more)."""
     try:
         running = msgspec.json.decode(path_in(data).read_bytes(), type=Running)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return running if running.process() is not None else None
 

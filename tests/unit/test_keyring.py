@@ -46,7 +46,7 @@ def test_readable_by_others_is_refused_with_the_fix(tmp_path: Path, mode: int) -
         make(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"storage": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"storage": 1}', b'{"current": "\x80"}'])
 def test_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "keyring.json"
     path.touch(0o600)

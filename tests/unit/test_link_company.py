@@ -1,4 +1,4 @@
-"""What nobody waits for goes over a link with what comes next, with many of its kind, or a moment later."""
+"""Frames of a link: what can wait goes with what comes next, and one that cannot be decoded ends the link."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +8,7 @@ import pytest
 
 from actors.rpc import link as links
 from actors.rpc import messages as msg
+from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed
 from actors.rpc.link import SOON_MANY, Link, connect, serve
 
 SECRET = b"secret"
@@ -91,3 +92,24 @@ async def test_a_link_that_is_closed_says_first_what_waits() -> None:
         link.send_soon(msg.Ack(1, 10))
         link.close()
         assert await frame(heard) == [1]
+
+
+@pytest.mark.parametrize("damage", [b"\xc1", b"\x80"], ids=["not MessagePack", "not UTF-8"])
+async def test_a_frame_that_cannot_be_decoded_ends_the_link(damage: bytes) -> None:
+    async with linked() as (link, heard):
+        link.send(msg.Ack(1, 10))
+        assert await frame(heard) == [1]
+        heard.came.clear()
+        typing = msg.encode([msg.Typing("to", "sender", "?", "typing")])
+        body = typing.replace(b"?", damage)
+        assert link._transport is not None
+        link._transport.write(len(body).to_bytes(4, "big") + body)
+        async with asyncio.timeout(5):
+            await heard.came.wait()
+        assert heard.frames == []
+
+
+def test_a_greeting_that_cannot_be_decoded_fails_the_handshake() -> None:
+    greeting = msg.encode(Greeting(1, 1, "gateway", "?", b"")).replace(b"?", b"\x80")
+    with pytest.raises(HandshakeFailed, match="decoded"):
+        Handshake(SECRET, None).take(greeting)

@@ -49,6 +49,7 @@ def fcm_error(status: int, word: str, code: str | None) -> bytes:
         (429, {"Retry-After": "7"}, fcm_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), Again(7.0)),
         (503, {}, fcm_error(503, "UNAVAILABLE", "UNAVAILABLE"), Again()),
         (500, {"Retry-After": "soon"}, b"[]", Again()),
+        (503, {}, b'{"error": "\x80"}', Again()),
     ],
 )
 def test_what_an_answer_means(status: int, headers: dict[str, str], body: bytes, verdict: Verdict) -> None:

@@ -150,14 +150,14 @@ class Api:
             raise _problem(status, headers, content)
         try:
             return msgspec.json.decode(content) if content else None
-        except msgspec.DecodeError as exc:
+        except ValueError as exc:
             raise Unavailable(f"{self.server} did not answer in JSON: is it a Roost server?") from exc
 
 
 def _problem(status: int, headers: Mapping[str, str], content: bytes) -> RoostError:
     try:
         document = msgspec.json.decode(content, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except ValueError:
         document = {}
     word = document.get("code")
     if word not in CODES:
