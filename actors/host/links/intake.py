@@ -1,5 +1,7 @@
 """Takes the records that routers bring, each into the inbox of its user."""
 
+import structlog
+
 from actors.host.links.links import Links
 from actors.host.links.ownership import ShardOwnership
 from actors.host.shards.shard import Shard
@@ -13,6 +15,8 @@ from roost.clock import Clock
 from roost.ids import shard_of
 from storage.records import decode_record
 from telemetry import metrics, traces
+
+log = structlog.get_logger()
 
 
 class Intake:
@@ -41,8 +45,30 @@ class Intake:
                 # must open it again, else it would go on sending to a host that does not listen.
                 self._links.refuse(link, part.shard)
                 continue
+            if self._has_gap(shard, part):
+                self._links.refuse(link, part.shard)
+                continue
             self._part(shard, part)
             shard.run_waiting()
+
+    @staticmethod
+    def _has_gap(shard: Shard, part: msg.Part) -> bool:
+        """Return whether records before some of these did not come: then the router is to read them again.
+
+        If they do not come then either, the log has none there, and what follows is taken.
+        """
+        offsets, following = part.offsets, shard.offsets.following
+        if offsets[0] <= following and offsets[-1] - offsets[0] == len(offsets) - 1:
+            return False
+        for offset in offsets:
+            if offset > following:
+                known = (following, offset) in shard.gaps
+                log.error("records_missing", shard=shard.number, offset=following, until=offset, taken=known)
+                shard.gaps.add((following, offset))
+                if not known:
+                    return True
+            following = max(following, offset + 1)
+        return False
 
     def _part(self, shard: Shard, part: msg.Part) -> None:
         began, size = shard.offsets.following, 0

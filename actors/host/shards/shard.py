@@ -22,6 +22,7 @@ class Shard:
             records are still being stored.
         waiting: What gateways asked before the shard had caught up, in order.
         backlog: What has come and is not done.
+        gaps: Records that did not come, each from an offset to before another.
     """
 
     def __init__(self, opened: Open, before: "Shard | None" = None) -> None:
@@ -34,6 +35,7 @@ class Shard:
         self.before = before
         self.waiting: list[Callable[[], None]] = []
         self.backlog = Backlog()
+        self.gaps: set[tuple[int, int]] = set()
 
     @property
     def stored_seq(self) -> int:

@@ -1,0 +1,79 @@
+"""Records that a router hands to a host: none may be missing between them."""
+
+from typing import Any
+
+from actors.rpc import messages as m
+from actors.rpc.messages import Open
+from roost.ids import uuid7
+from sim.deterministic.hosts import Host
+from sim.deterministic.links import End
+from sim.deterministic.world import Plan, World
+from storage.records import MessageRecord, encode_record
+
+
+def hello(number: int) -> bytes:
+    cause = uuid7(number, bytes(10))
+    payloads = {"ANN0000000": b"x"}
+    return encode_record(MessageRecord("ann", cause, "bob", "bob", "BOB0000000", number, 0, "s", payloads))
+
+
+class Nobody:
+    """The other side of a link, which only takes what is sent to it."""
+
+    def opened(self, link: Any) -> None: ...
+    def received(self, link: Any, messages: list[Any]) -> None: ...
+    def closed(self, link: Any) -> None: ...
+
+
+class OneShard:
+    """A host with one shard, which a router has opened at its first record."""
+
+    def __init__(self) -> None:
+        self.world = World(Plan(1, (1, 1)))
+        self.host: Host = self.world.hosts["h0"]
+        self.router = End(Nobody(), "router", "r9")
+        self.host.opened(self.router)
+        self.open()
+
+    def open(self) -> None:
+        self.host.received(self.router, [Open(0, 1, 0, 0)])
+        self.router.incoming.clear()  # its end sends to itself
+
+    def bring(self, *offsets: int) -> bool:
+        """Hand over records; returns whether the host asks for the shard to be read again."""
+        part = m.Part(0, list(offsets), [hello(offset) for offset in offsets])
+        self.host.received(self.router, [m.Batch([part])])
+        asked = any(isinstance(each, m.NotMine) for each in self.router.incoming)
+        self.router.incoming.clear()
+        return asked
+
+    def stored(self) -> list[int]:
+        """Return the numbers of what is stored, once nothing is left to do."""
+        while self.host.tasks or self.host.writes():
+            for kind in self.host.writes():
+                self.host.write(kind)
+            if self.host.tasks:
+                self.host.go_on(0, "done")
+        return [each.seq for each in self.world.store.mailbox("ann")]
+
+
+def test_records_that_did_not_come_are_asked_for_again() -> None:
+    it = OneShard()
+    assert not it.bring(0)
+    assert it.bring(2)
+    assert it.bring(3), "it was on its way before the router heard"
+    it.open()
+    assert not it.bring(0, 1, 2, 3)
+    assert it.stored() == [1, 2, 3, 4]
+
+
+def test_a_log_that_has_a_gap_goes_on() -> None:
+    it = OneShard()
+    assert not it.bring(0)
+    assert it.bring(2, 3)
+    it.open()
+    assert it.bring(0, 2, 5)
+    it.open()
+    assert not it.bring(0, 2, 5)
+    assert not it.bring(6)
+    assert it.stored() == [1, 3, 6, 7]
