@@ -1,7 +1,5 @@
 """Records that a router hands to a host: none may be missing between them."""
 
-from typing import Any
-
 from actors.rpc import messages as m
 from actors.rpc.messages import Open
 from roost.ids import uuid7
@@ -9,20 +7,13 @@ from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
 from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record
+from tests.unit.link_ends import Nobody
 
 
 def hello(number: int) -> bytes:
     cause = uuid7(number, bytes(10))
     payloads = {"ANN0000000": b"x"}
     return encode_record(MessageRecord("ann", cause, "bob", "bob", "BOB0000000", number, 0, "s", payloads))
-
-
-class Nobody:
-    """The other side of a link, which only takes what is sent to it."""
-
-    def opened(self, link: Any) -> None: ...
-    def received(self, link: Any, messages: list[Any]) -> None: ...
-    def closed(self, link: Any) -> None: ...
 
 
 class OneShard:

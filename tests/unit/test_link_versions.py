@@ -10,18 +10,11 @@ import pytest
 from actors.rpc import handshake
 from actors.rpc import messages as msg
 from actors.rpc.handshake import Greeting, Welcome
-from actors.rpc.link import Link, connect, serve
+from actors.rpc.link import connect, serve
 from actors.rpc.messages import PROTOCOL, encode
+from tests.unit.link_ends import Nobody
 
 SECRET = b"secret"
-
-
-class Nobody:
-    def opened(self, link: Link) -> None: ...
-
-    def received(self, link: Link, messages: list[object]) -> None: ...
-
-    def closed(self, link: Link) -> None: ...
 
 
 async def dial(newest: int, oldest: int) -> int:

@@ -20,20 +20,13 @@ from sim.deterministic.reaching import StepConnections
 from sim.deterministic.turns import finish
 from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record
+from tests.unit.link_ends import Nobody
 
 NEW_BASE = 2**32
 CAUSE = "01a3185c-5000-7000-8001-414e4e303030"
 HELLO = encode_record(
     MessageRecord("ann", CAUSE, "bob", "bob", "BOB0000000", 0, 0, "s", {"ANN0000000": b"x"})
 )
-
-
-class Nobody:
-    """The other side of a link, which only takes what is sent to it."""
-
-    def opened(self, link: Any) -> None: ...
-    def received(self, link: Any, messages: list[Any]) -> None: ...
-    def closed(self, link: Any) -> None: ...
 
 
 class OneShard:

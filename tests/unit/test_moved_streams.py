@@ -14,17 +14,10 @@ from sim.deterministic.reaching import StepLinks
 from sim.deterministic.turns import finish
 from sim.deterministic.world import Plan, World
 from storage.records import KeysRecord, ShardMap, encode_record
+from tests.unit.link_ends import Nobody
 
 DEVICE = "ANN0000000"
 ATTACH = m.Attach(7, "ann", "ann", DEVICE, 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link
-
-
-class Nobody:
-    """The other side of a link, which only takes what is sent to it."""
-
-    def opened(self, link: Any) -> None: ...
-    def received(self, link: Any, messages: list[Any]) -> None: ...
-    def closed(self, link: Any) -> None: ...
 
 
 class CatchingUp:

@@ -12,16 +12,9 @@ from sim.deterministic.links import End
 from sim.deterministic.reaching import StepLinks
 from sim.deterministic.world import Plan, World
 from storage.records import ShardMap
+from tests.unit.link_ends import Nobody
 
 ATTACH = m.Attach(7, "ann", "ann", "ANN0000000", 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link
-
-
-class Nobody:
-    """The other side of a link, which only takes what is sent to it."""
-
-    def opened(self, link: Any) -> None: ...
-    def received(self, link: Any, messages: list[Any]) -> None: ...
-    def closed(self, link: Any) -> None: ...
 
 
 class CameBack:
