@@ -1,4 +1,4 @@
-"""What every role is to the one who runs it: started, shown the map, asked how it is, stopped."""
+"""The interface of a role to the process that runs it: start, take the map, report health, stop."""
 
 import secrets
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Who listens where: a server without a password must not be within a stranger's reach."""
+"""Checks of listening addresses: no server without a password may be within a stranger's reach."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence

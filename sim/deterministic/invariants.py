@@ -1,4 +1,4 @@
-"""What must hold: everything that people meant, sent and were told, and the checks on it.
+"""The invariants: everything that people meant, sent and were told, and the checks on it.
 
 Cheap checks run with every step, the rest when the run has come to rest.
 """

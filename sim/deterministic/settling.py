@@ -1,4 +1,4 @@
-"""How a run comes to rest: no more faults, everything under way arrives, time passes."""
+"""The end of a run, when it comes to rest: no more faults, everything in flight arrives, time passes."""
 
 from typing import cast
 

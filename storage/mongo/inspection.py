@@ -1,4 +1,4 @@
-"""What a MongoDB deployment reports about itself and about our data."""
+"""Inspection of a MongoDB deployment: its reports about itself and about our data."""
 
 import contextlib
 import datetime as dt
