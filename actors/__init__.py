@@ -1,4 +1,4 @@
-"""What is alive: the user actor's pure rules, and the host that performs their effects."""
+"""The living part: the user actor's pure rules, and the host that performs their effects."""
 
 from roost.loading import later, without
 

@@ -1,4 +1,4 @@
-"""Which records of a shard are wholly in the stores. Pure."""
+"""Offsets of a shard whose records are fully stored. Pure."""
 
 
 class Offsets:

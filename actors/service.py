@@ -1,4 +1,4 @@
-"""What every role is to the one who runs it: started, shown the map, asked how it is, stopped."""
+"""The interface of a role to the process that runs it: start, take the map, report health, stop."""
 
 import secrets
 from importlib.metadata import version
@@ -17,13 +17,13 @@ RELEASE: Final = version("roost")
 MAP_LEASE_S: Final = 1.25
 """A role that was not visited for so long may have missed a map, and that a log is gone.
 
-Nobody writes to a new log before every role that answers has its base; who has not answered for
+No role writes to a new log before every role that answers has its base; who has not answered for
 `cluster.silence_s`, which is longer, is not waited for. Two heartbeats are shorter: the coordinator looks at
 a calm role as seldom.
 """
 
 ASK_AGAIN_S: Final = 0.25
-"""How long the store's word on the bases counts for a role that nobody visits: no log is made as fast."""
+"""How long the store's word on the bases counts for a role that is not visited: no log is made as fast."""
 
 Address = tuple[str, int]
 """IP address and TCP port."""
@@ -97,7 +97,7 @@ class Service(Protocol):
         ...
 
     async def stop(self) -> list[str]:
-        """Finish what is under way, bounded in time, and disconnect.
+        """Finish what is in progress, bounded in time, and disconnect.
 
         Returns:
             What was given up, a sentence each without its subject, which is the role's name.

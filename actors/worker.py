@@ -1,4 +1,4 @@
-"""What a process of Ray's runs on a machine where we started Ray: its own worker, which loads less.
+"""The entry point of Ray's worker processes where we started Ray: its own worker, which loads less.
 
 Ray runs this file by its path, with the arguments that its own takes.
 """

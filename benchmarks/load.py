@@ -172,7 +172,7 @@ class Load:
         return Span(pace.begin_ns + round(warm_up_s * 1e9), pace.end_ns)
 
     async def settle(self, within_s: float = 30.0) -> bool:
-        """Wait until everything was answered and what was accepted has arrived; say whether it did."""
+        """Wait until everything was answered and what was accepted has arrived; return whether it did."""
         ends = time.monotonic() + within_s
         while not self.settled:
             if time.monotonic() > ends:

@@ -282,7 +282,7 @@ class LogState(Struct, frozen=True):
         shard: Shard number.
         base: seq = base + offset, for this incarnation of the log.
         stored: Everything below this offset is in the stores (may lag by a second).
-        pushes: Rises whenever the shard's wake-ups begin anew, so that no offset is taken for another log's.
+        pushes: Rises whenever the shard's wake-ups start over, so that no offset is taken for another log's.
         before: Numbers of earlier lives of the log, and of the shard that this one's users came from, which
             were handled: ``begin <= seq < end``, newest last. The oldest are forgotten.
     """
@@ -342,7 +342,7 @@ class ShardMap(Struct, frozen=True):
         incarnations: The incarnation of every role that is to be there, by name: another value means that it
             restarted; '' before its first answer.
         records: The newest version of records that every role reads (`VERSION`).
-        pushes: The life of each shard's wake-ups: another value means that they began anew.
+        pushes: The life of each shard's wake-ups: another value means that they started over.
         since: Version of the map that gave each shard to the host that has it. Another value means that it
             was elsewhere meanwhile: what its host has of it in memory is out of date.
     """
@@ -376,7 +376,7 @@ class ShardMap(Struct, frozen=True):
         return {shard: since for shard, (owner, since) in known if owner == host}
 
     def begun_anew(self, before: "ShardMap | None") -> dict[str, list[int]]:
-        """Return, by topic, the shards whose log began anew since an earlier map."""
+        """Return, by topic, the shards whose log started over since an earlier map."""
         if before is None:
             return {}
         return {
@@ -385,7 +385,7 @@ class ShardMap(Struct, frozen=True):
         }
 
     def renumbered(self, before: "ShardMap | None") -> bool:
-        """Say whether there are more shards than in an earlier map: then each user's may be another one."""
+        """Return whether there are more shards than in an earlier map: then a user's may be another one."""
         return before is not None and self.shards != before.shards
 
     @property

@@ -1,4 +1,4 @@
-"""What a Redis server reports about itself. Changes nothing."""
+"""Inspection of a Redis server: its reports about itself. Changes nothing."""
 
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit

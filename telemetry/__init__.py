@@ -1,1 +1,1 @@
-"""What a process tells: metrics, traces and log lines, each declared once."""
+"""The telemetry of a process: metrics, traces and log lines, each declared once."""

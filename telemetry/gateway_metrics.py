@@ -1,7 +1,7 @@
 """A gateway's metrics, declared once, each with its help text; labels come from closed sets.
 
 Two are counted here, request by request. All others are kept by the part that knows them, and read from it
-when somebody looks (`api.exposition`).
+when they are scraped (`api.exposition`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,8 +53,8 @@ DELIVER_WAIT: Final = Kept(
 ACCEPT_CACHE_FAILURES: Final = Kept("roost_accept_cache_failures_total", "Sends that went on without Redis.")
 COPIES_LOST: Final = Kept("roost_copies_lost_total", "'sent' records for own devices given up.")
 LOG_APPEND_FAILURES: Final = Kept("roost_log_append_failures_total", "Records that the log did not take.")
-LOG_RESYNCS: Final = Kept("roost_log_resyncs_total", "Times the bases were read anew.")
-LIMITER_HITS: Final = Kept("roost_limiter_hits_total", "Times a limiter made somebody wait.", "limiter")
+LOG_RESYNCS: Final = Kept("roost_log_resyncs_total", "Times the bases were read again.")
+LIMITER_HITS: Final = Kept("roost_limiter_hits_total", "Times a limiter made a client wait.", "limiter")
 LIMITS_LOCAL: Final = Kept("roost_limits_local_total", "Shared limiters that counted locally.")
 KEY_CHANGES_LOST: Final = Kept("roost_key_changes_lost_total", "Announcements of key changes given up.")
 

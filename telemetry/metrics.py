@@ -2,7 +2,7 @@
 
 Names are ``roost_<noun>_<unit>_<suffix>``; seconds and bytes are the units. Labels come from closed sets,
 never from users; ``role`` and ``name`` are not among them, because `telemetry.exporter` adds those two. A
-role shows the registries of what it has, so that nobody counts what another role does.
+role shows the registries of what it has, so that none counts what another role does.
 """
 
 from importlib.metadata import version
@@ -84,7 +84,7 @@ STORE_WRITE_SECONDS: Final = Histogram(
     "roost_store_write_seconds", "Time that one write of documents took.", buckets=_SECONDS, registry=HOST
 )
 WRITES_WAITING: Final = Gauge(
-    "roost_writes_waiting", "Writes of this host that are queued or under way.", ["queue"], registry=HOST
+    "roost_writes_waiting", "Writes of this host that are queued or in progress.", ["queue"], registry=HOST
 )
 UNHANDLED: Final = Gauge(
     "roost_host_unhandled_records", "Records at this host that no actor has handled.", registry=HOST
@@ -184,7 +184,7 @@ ROLE_LIVES: Final = Counter(
 ROLES_AWAY: Final = Gauge("roost_roles_away", "Roles that do not answer.", ["kind"], registry=COORDINATOR)
 LOG_RECREATIONS: Final = Counter(
     "roost_log_recreations_total",
-    "Times the log was made anew: full (drained before) or lost.",
+    "Times the log was recreated: full (drained before) or lost.",
     ["reason"],
     registry=COORDINATOR,
 )

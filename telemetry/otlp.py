@@ -18,7 +18,7 @@ NO_TRACES = "ROOST_TELEMETRY__TRACES_URL is set; what it needs is not installed:
 
 
 def can_trace() -> bool:
-    """Say whether OpenTelemetry's SDK and exporter are installed."""
+    """Return whether OpenTelemetry's SDK and exporter are installed."""
     try:
         return find_spec("opentelemetry.sdk") is not None and find_spec(_EXPORTER) is not None
     except ModuleNotFoundError:  # a package above it is not there either

@@ -1,1 +1,1 @@
-"""How roles talk: links between processes, and the messages on them."""
+"""Communication between roles: links between processes, and the messages on them."""

@@ -216,7 +216,7 @@ async def connect(
     """Connect to a role and introduce ourselves as ``me`` (role, name).
 
     Raises:
-        ConnectionError: Nobody listens there, or the handshake failed.
+        ConnectionError: Nothing listens there, or the handshake failed.
         TimeoutError: No answer in time.
     """
     link = Link(handler, decode, secret, me)

@@ -100,7 +100,7 @@ class UserActor:
 
     @property
     def idle(self) -> bool:
-        """Whether the actor could be forgotten: nobody is attached and all it knows is in the stores."""
+        """Whether the actor could be forgotten: no device is attached and all it knows is in the stores."""
         return (
             not self.mailbox.attached
             and not self.presence.watchers

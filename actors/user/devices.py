@@ -78,7 +78,7 @@ class Devices(dict[str, DeviceState]):
 
     def _as_known(self, device: Device) -> Device:
         state = self[device.device]
-        # A message may tell of keys before who took them does, or instead of it. Nobody here looks into them.
+        # A message may tell of keys before who took them does, or instead of it. Nothing here reads them.
         keys = device.keys if device.keys is not None or not state.has_keys else {}
         floor = state.floor if state.floor_known else NO_FLOOR
         return structs.replace(device, keys=keys, floor=floor)

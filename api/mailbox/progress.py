@@ -1,7 +1,7 @@
 """A message's delivery as the recipient's cursors show it, where no receipt does.
 
 A receipt is a record of the sender's mailbox. It may go down with a log, after the recipient's cursor was
-raised: nobody would report it again, and the sender's device would wait for it for days.
+raised: nothing would report it again, and the sender's device would wait for it for days.
 """
 
 from roost.ids import SEQ_LIMIT

@@ -73,7 +73,7 @@ class Flow:
             self.rate, self._first = None, []
         elif seconds < LOOK_S:
             return
-        elif done or not inside or self._inside:  # else it began while nobody looked
+        elif done or not inside or self._inside:  # else it began while no one looked
             self._measure(now_s, done, seconds, busy=0 < inside >= done <= self._inside)
         self._at_s, self._left, self._inside, self._paused_s = now_s, left, inside, 0.0
 

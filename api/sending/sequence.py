@@ -1,7 +1,7 @@
 """Sequence numbers from log offsets: seq = base[shard] + offset, also after the log was recreated.
 
 An offset that is 0, or not above all that this gateway has seen on the shard, means that the log
-began anew: the bases are read again before any number of that shard is given out. A number that
+started over: the bases are read again before any number of that shard is given out. A number that
 cannot be vouched for is not given; its sender tries again with the same id.
 """
 
@@ -83,7 +83,7 @@ class Sequencer:
         before = {shard: (self._bases[shard], self._seen[shard]) for shard in shards}
         offsets = await self._log.append(MAILBOX, items)
         if self.lease.expired():
-            # The log may have begun anew and be longer by now than the one before was. Its base was stored
+            # The log may have started over and be longer by now than the one before was. Its base was stored
             # before it was made, so the store knows it.
             asked_s = self.lease.now_s()
             try:
@@ -98,8 +98,8 @@ class Sequencer:
                 lowest[shard] = min(lowest.get(shard, offset), offset)
         unsure = await self._settle(lowest, before) if lowest else frozenset[int]()
         risen = {shard for shard in before if self._bases[shard] != before[shard][0]}
-        # The base rose while this append was under way, and the offset does not look like a new log's: it
-        # is the old one's, whose number nobody must learn under the new base.
+        # The base rose while this append was in progress, and the offset does not look like a new log's: it
+        # is the old one's, whose number no one must learn under the new base.
         stale = [shard in risen and not fresh for shard, fresh in zip(shards, anew, strict=True)]
         return [
             self._seq(shard, offset, vouched=shard not in unsure and not old)
@@ -166,7 +166,7 @@ class Sequencer:
 def _began_anew(
     shards: Sequence[int], offsets: Sequence[int | Exception], before: Mapping[int, tuple[int, int]]
 ) -> list[bool]:
-    """Say of each offset whether it belongs to a log that began anew after ``before``.
+    """Return, for each offset, whether it belongs to a log that started over after ``before``.
 
     Offsets of one shard rise within a call, so one that is 0, or not above the one before it and all that was
     acknowledged earlier, is the first of a new log; those after it are the new log's, too.

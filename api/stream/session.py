@@ -248,7 +248,7 @@ class StreamSession:
         """Entries came; those of before a resume are not repeated.
 
         Nothing comes before ``ready``: an attachment that was given up while its answer was on the way
-        may still deliver, and the one that follows begins anew.
+        may still deliver, and the one that follows starts over.
         """
         if self.closed or not self.ready or last <= self.top:
             return []

@@ -1,4 +1,4 @@
-"""How far a consumer is with each shard it reads. Pure."""
+"""Progress of a consumer in each shard it reads. Pure."""
 
 from msgspec import Struct, field
 

@@ -242,7 +242,7 @@ class Coordinator:
         self._tasks.spawn(stored, "storing swapped processes")
 
     def _ready(self) -> bool:
-        """Say whether every role runs and has the newest map."""
+        """Return whether every role runs and has the newest map."""
         return self._map.published and self._roles.all_current
 
     def _row(self, supervisor: Supervisor) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class RolesAsLogClients:
         return {m.name: m.alive.incarnation if m.alive is not None else "" for m in members}
 
     async def caught_up(self, role: str) -> bool:
-        """Say whether every reader of the role has finished all that is in its log.
+        """Return whether every reader of the role has finished all that is in its log.
 
         Numbers count only from readers that read by the newest map: those of a reader that has not taken
         it yet may be of a log before this one, or of no shard at all. What a reader has seen of the log may
@@ -84,7 +84,7 @@ class RolesAsLogClients:
 
     async def publish(self) -> None:
         """Show everybody the new bases, and return when those who answer have them."""
-        # What those wrote who are gone was in the log before: nobody has to find it in this one.
+        # What those wrote who are gone was in the log before: no one has to find it in this one.
         self._roles.gone.clear()
         await self._redraw()
         deadline = asyncio.get_running_loop().time() + _PUBLISH_S

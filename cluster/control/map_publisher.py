@@ -61,7 +61,7 @@ class MapPublisher:
                 return
             drawn = self._drawn()
             if "" in drawn.hosts + drawn.routers + drawn.pushers:
-                return  # there is nobody yet for some of it
+                return  # there is no role yet for some of it
             if self.published and drawn == replace(self.newest, version=drawn.version):
                 return
             await self._publish(drawn)

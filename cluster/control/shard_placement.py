@@ -28,7 +28,7 @@ def place(current: Sequence[str], members: Sequence[str]) -> tuple[str, ...]:
 
     Args:
         current: The owner of each shard so far, '' where there is none; its length is the number of shards.
-        members: Who may own shards. If there is nobody, the owners stay what they are.
+        members: Who may own shards. If there are none, the owners stay what they are.
     """
     living = sorted(set(members), key=_by_number)
     if not living:
@@ -61,7 +61,7 @@ def reaching(routers: Sequence[str], contact: Mapping[str, tuple[float, float]])
         contact: For how many seconds the log has been silent to each, and for how many it has answered.
 
     Returns:
-        All of them if the log answers nobody steadily: then giving their shards to others helps nobody.
+        All of them if the log answers no one steadily: then giving their shards to others does not help.
     """
     reach = {name: contact.get(name, (0.0, 0.0)) for name in routers}
     if not any(silent < SILENT_S and answering >= STEADY_S for silent, answering in reach.values()):

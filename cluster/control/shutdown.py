@@ -124,7 +124,7 @@ class Shutdown:
         given_up = await self._tried(supervisor, lambda handle: handle.stop(STOP_S), STOP_S)
         if given_up is None:
             given_up = [f"did not stop in order within {STOP_S:g} s, and was ended."]
-        elif supervisor.role in WRITERS:  # what it has written, which nobody can ask it any more
+        elif supervisor.role in WRITERS:  # what it has written, which no one can ask it any more
             status = await self._tried(supervisor, lambda handle: handle.status(), ANSWER_S)
             self._said[supervisor.name] = status or self._said.get(supervisor.name, supervisor.figures)
         self._given_up += [f"{supervisor.name} {each}" for each in given_up]

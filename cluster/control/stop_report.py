@@ -11,7 +11,7 @@ ANSWER_S: Final = 5.0
 """How long one answer may take."""
 
 _ROUND_S: Final = 4 * STOP_S + 5 * ANSWER_S + 30.0
-"""What the stop may take besides the waiting: four roles, looks that nobody answers, a renewal to be over."""
+"""What the stop may take besides the waiting: four roles, looks that no one answers, a renewal to be over."""
 
 
 class StopLimits(NamedTuple):

@@ -1,4 +1,4 @@
-"""Who listens where: a server without a password must not be within a stranger's reach."""
+"""Checks of listening addresses: no server without a password may be within a stranger's reach."""
 
 import ipaddress
 from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ def judge_exposure(open_places: Iterable[tuple[str, str]]) -> Finding:
 
 
 def is_here(host: str) -> bool:
-    """Say whether this is an address of this machine."""
+    """Return whether this is an address of this machine."""
     bare = host.strip("[]")
     return bare in _LOCAL or any(
         each.address.partition("%")[0] == bare for card in psutil.net_if_addrs().values() for each in card
@@ -70,7 +70,7 @@ def who_listens(port: int) -> str:
             return f"{psutil.Process(pid).name()} (process {pid})"
         except psutil.Error:
             return f"process {pid}"
-    return "somebody else"
+    return "someone else"
 
 
 def judge_listen(settings: Settings) -> Finding | None:

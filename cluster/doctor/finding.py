@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The finding of a check: fine, a warning or a failure."""
 
 from typing import Final, Literal
 

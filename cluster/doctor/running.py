@@ -46,7 +46,7 @@ async def front_door(settings: Settings, running: Running | None, ring: KeyRing 
         return failed(
             "http port",
             f"the gateways at {url} work with another key ring than {settings.keyring_file}",
-            "Restore the key ring they were started with, or stop that system and start it anew.",
+            "Restore the key ring they were started with, or stop that system and start it again.",
         )
     ready = await _get(f"{url}/readyz")
     if ready is None or not ready.get("ready"):
@@ -128,7 +128,7 @@ async def reachable(url: str) -> Finding:
 
 
 async def _unreachable(host: str, port: int) -> str:
-    """Return why nobody accepts a connection there, '' if somebody does."""
+    """Return why no one accepts a connection there, '' if someone does."""
     try:
         async with asyncio.timeout(_ASK_S):
             _, writer = await asyncio.open_connection(host, port)

@@ -213,13 +213,13 @@ def judge_cache(found: CacheInspection, settings: Settings) -> Iterator[Finding]
         yield warning(
             "redis memory",
             f"{limited}: when it is full, writes fail and limits count for each gateway alone",
-            "Set maxmemory-policy to allkeys-lru: nothing in it is needed for ever.",
+            "Set maxmemory-policy to allkeys-lru: nothing in it is needed forever.",
         )
     elif found.evicted and settings.redis.url is not None:
         yield warning(
             "redis memory",
             f"{limited}; {found.evicted} keys were thrown out for want of memory",
-            "Raise maxmemory: with its key, a limit starts anew and a repeat is found the slow way.",
+            "Raise maxmemory: with its key, a limit starts over and a repeat is found the slow way.",
         )
     else:
         yield ok("redis memory", limited if found.max_bytes else "no limit")
@@ -237,7 +237,7 @@ def judge_clocks(ahead_ms: Mapping[str, int]) -> Finding:
         return failed("clock", f"against ours: {shown}", fix)
     if worst > _SKEW_WARNS_MS:
         return warning("clock", f"against ours: {shown}", fix)
-    return ok("clock", f"against ours: {shown}" if shown else "nobody to compare with")
+    return ok("clock", f"against ours: {shown}" if shown else "nothing to compare with")
 
 
 def _number(version: str) -> tuple[int, ...]:

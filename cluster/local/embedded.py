@@ -17,7 +17,7 @@ from cluster.local.servers import HOST, Maker, Server, ServerFailed, ServerSpec,
 from cluster.settings import Settings
 
 MAX_RECORDS: Final = 150_000
-"""Records after which a log that forgets is made anew: some 60 MB of them, in memory."""
+"""Records after which a log that forgets is recreated: some 60 MB of them, in memory."""
 
 MAX_BATCHES: Final = 10_000
 """Batches after which it is: Tansu answers slower the more of them a partition holds.
@@ -222,7 +222,7 @@ async def _ended(server: Server) -> int:
 
 
 async def _start(make: Maker, folder: Path) -> Server:
-    """Start a server on a free port, and on another one if somebody else was faster to take it."""
+    """Start a server on a free port, and on another one if someone else was faster to take it."""
     for _ in range(_PORTS_TRIED - 1):
         spec = await asyncio.to_thread(make, free_port(), folder)
         try:

@@ -1,7 +1,7 @@
 """A watchdog that restarts the GCS of Ray's head when it dies; the roles on the head machine live on.
 
 Run on the head machine beside Ray as ``python -m cluster.local.gcs_watchdog PORT``. Ray itself has one way
-to bring a dead GCS back: end all that it has on the machine, and start that anew. Here the GCS is started
+to bring a dead GCS back: end all that it has on the machine, and start that again. Here the GCS is started
 with the command and the variables that it had; it finds in its Redis what it knew, the others find it at
 its port.
 

@@ -29,7 +29,7 @@ _LINE: Final = 16 * 1024 * 1024
 
 
 def prepare_ray(data: Path) -> None:
-    """Tell Ray, before it is loaded, whom to trust and to phone nobody."""
+    """Tell Ray, before it is loaded, whom to trust, and not to phone home."""
     token = runfile.ray_token_in(data)
     if not token.exists():
         descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -43,13 +43,13 @@ def prepare_ray(data: Path) -> None:
             "RAY_worker_niceness": "0",  # Ray's 15 would let every other process go before the roles
             "RAY_enable_metrics_collection": "0",
             "RAY_enable_open_telemetry": "0",
-            # Nobody asks for either: every call of an actor would be told to Ray's head, and timed.
+            # No one asks for either: every call of an actor would be told to Ray's head, and timed.
             "RAY_task_events_report_interval_ms": "0",
             "RAY_event_stats": "0",
             # Despite its name: every daemon listens on loopback, on Linux, too. Roles on other machines join
             # a cluster that was made with `ray start`.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-            # How long Ray's processes look for a head that is gone; nobody starts this one again.
+            # How long Ray's processes look for a head that is gone; nothing starts this one again.
             "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
             # One at a time would be Ray's limit on a node that offers no cores.
             "RAY_worker_maximum_startup_concurrency": "4",
@@ -132,7 +132,7 @@ def main() -> None:
     from actors.ray_node import UnsuitableRayError  # noqa: PLC0415 -- likewise
 
     temp = short_temp(data)
-    shutil.rmtree(temp, ignore_errors=True)  # what a killed run left; nobody else uses this data folder
+    shutil.rmtree(temp, ignore_errors=True)  # what a killed run left; no one else uses this data folder
     temp.mkdir(parents=True)
     head = _Head(out)
     try:

@@ -156,7 +156,7 @@ async def _until_ready(server: Server) -> None:
     spec = server.spec
     try:
         async with asyncio.timeout(spec.ready_s):
-            # Whoever answers may be somebody else who took the port meanwhile.
+            # Whoever answers may be someone else who took the port meanwhile.
             while not (await spec.probe(spec.port) and _listens(server)):
                 if not server.running:
                     break
@@ -197,7 +197,7 @@ def free_port() -> int:
 
 
 async def accepts(port: int) -> bool:
-    """Say whether something accepts connections on this loopback port."""
+    """Return whether something accepts connections on this loopback port."""
     try:
         _, writer = await asyncio.open_connection(HOST, port)
     except OSError:
@@ -227,7 +227,7 @@ _API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 
 async def _answers_kafka(port: int) -> bool:
-    """Say whether a broker answers. kfake listens before it has read its log, and answers afterwards."""
+    """Return whether a broker answers. kfake listens before it has read its log, and answers afterwards."""
     try:
         reader, writer = await asyncio.open_connection(HOST, port)
     except OSError:

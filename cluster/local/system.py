@@ -125,7 +125,7 @@ class System:
             self.given_up.append("Ray did not end by itself, and was ended by force.")
         from cluster.folders import runtime_folder  # noqa: PLC0415 -- see `_load`
 
-        shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # nobody is left to show
+        shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # no one is left to show
         self.step = "stopping the servers"
         self.given_up += await self._embedded.stop()
         for sentence in self.given_up:
@@ -253,7 +253,7 @@ class System:
             died.cancel()
 
     async def _restart_ray(self) -> None:
-        """Begin anew with Ray and every role. The servers stay, and with them everything accepted."""
+        """Start Ray and every role from scratch. The servers stay, and with them everything accepted."""
         while True:
             log.error("ray_died")
             await self._head.end()
@@ -276,7 +276,7 @@ class System:
             log.warning("coordinator_away", reason=exc.detail)
 
     async def _tell_log_away(self) -> None:
-        """Have everybody held, if that comes about soon: a log that stays away helps nobody either."""
+        """Have every role held, if that comes about soon: a log that stays away helps no one either."""
         deadline = asyncio.get_running_loop().time() + _HELD_WITHIN_S
         while asyncio.get_running_loop().time() < deadline:
             try:
@@ -307,7 +307,7 @@ async def started(system: System) -> AsyncIterator[runfile.Running]:
 
 
 def free_metrics_address(telemetry: Telemetry) -> str | None:
-    """Return where the metrics of this node will be; None: nowhere, or not before somebody else lets go."""
+    """Return where the metrics of this node will be; None: nowhere, or not before someone else lets go."""
     from telemetry.exporter import PATH  # noqa: PLC0415 -- see `_load`
 
     host, port = telemetry.metrics_host, telemetry.metrics_port

@@ -1,7 +1,7 @@
 """The life of the log: opened at the start, remade when it is full (embedded) or lost, given more shards.
 
-Only the coordinator's process runs this, one change at a time. Whatever the topics go through, nobody writes
-from before it until everybody has the bases of after it.
+Only the coordinator's process runs this, one change at a time. Whatever the topics go through, no role writes
+from before it until every role has the bases of after it.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class LogClients(Protocol):
         ...
 
     async def caught_up(self, role: str) -> bool:
-        """Say whether every reader of the role has finished all that is in its log."""
+        """Return whether every reader of the role has finished all that is in its log."""
         ...
 
     async def end_logs(self, bases: Mapping[int, int]) -> None:
@@ -100,7 +100,7 @@ class LogLifecycle:
     async def grow(self, shards: int, tell: Callable[[str], None]) -> None:
         """Add shards after everything in the log was stored; what is in the present ones stays where it is.
 
-        Once it is written down it is finished, whatever happens: by the next coordinator if need be. Nobody
+        Once it is written down it is finished, whatever happens: by the next coordinator if need be. No role
         writes before, since the number of shards says where a user's records belong: a failure after that
         leaves all writes paused.
 
@@ -138,9 +138,9 @@ class LogLifecycle:
     async def lost(self, shards: Iterable[int] = ()) -> None:
         """The log, or these shards of it, starts over: raise the bases, make topics that are gone.
 
-        If it is there, nobody is paused: a gateway that sees offsets go backwards reads the base by itself.
+        If it is there, no role is paused: a gateway that sees offsets go backwards reads the base by itself.
         A shard whose first records are not there any more is read from what is left. Its base rises as well,
-        so that who sent something with a number below is told that nobody knows it, and sends it again.
+        so that who sent something with a number below is told that no one knows it, and sends it again.
         """
         async with self._lock:
             gone = await self.topics.are_gone()
@@ -181,7 +181,7 @@ class LogLifecycle:
             log.info("log_renewal_postponed", reason="a writer restarted meanwhile")
             return False
         await self.topics.begin_remaking()
-        # From here on nobody may write before the new topics are there: what went into the old ones
+        # From here on no role may write before the new topics are there: what went into the old ones
         # would be deleted. So this is tried until it is done, with all writes paused.
         await _insist(lambda: self.topics.remake(topics, "full"))
         self.topics.show()

@@ -101,7 +101,7 @@ class LogTopics:
         await self._store.put_phase("")
 
     async def are_gone(self) -> bool:
-        """Say whether the topic of the mailboxes is not there."""
+        """Return whether the topic of the mailboxes is not there."""
         return await self._admin.partitions(MAILBOX) is None
 
     async def lose(self, shards: Iterable[int], *, gone: bool) -> dict[int, int]:
@@ -210,7 +210,7 @@ async def renumber(store: ClusterState, admin: LogAdmin, clock: Clock) -> bool:
     """Raise the bases of an embedded log that was kept, if everything in it is stored; return whether it was.
 
     For the start, before any role lives. The data folder may be a copy that was put back, log and all: what
-    was given out after the copy was made is known to nobody here, but to clients, whose cursors it is. After
+    was given out after the copy was made is known to no one here, but to clients, whose cursors it is. After
     an orderly stop everything is stored. After a crash it may not be: then the numbers stay, which were told
     to the senders of what is not stored. A copy of a folder is made after an orderly stop.
     """

@@ -1,6 +1,6 @@
 """The trimmer: deletes the oldest records of the log, and never past what is stored.
 
-For a log that nobody else trims: the embedded broker's, which deletes nothing by itself. The coordinator
+For a log that nothing else trims: the embedded broker's, which deletes nothing by itself. The coordinator
 runs this. What may go is read from where readers would begin again: ``log.stored`` in MongoDB for the
 routers, the group's offsets for the pushers. It is remembered for a while before it is used, so that a
 reader that begins at this moment, from what was true a moment ago, still finds its place.

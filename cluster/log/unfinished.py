@@ -1,4 +1,4 @@
-"""What of a topic its readers have not finished, from what writers and readers say of themselves. Pure."""
+"""Records of a topic that its readers have not finished, by the reports of writers and readers. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple

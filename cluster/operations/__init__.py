@@ -1,1 +1,1 @@
-"""How many roles there are and on which machine: requests of operators, rollouts, the balance."""
+"""Number and placement of roles: requests of operators, rollouts, the balance between machines."""

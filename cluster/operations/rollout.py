@@ -98,7 +98,7 @@ class Rollout:
         return [each for of in given_up for each in of]
 
     async def _arrived(self, come: Sequence[str], leaving: Sequence[Supervisor]) -> None:
-        """Wait until everybody who comes answers and has the map; if somebody does not, nobody comes."""
+        """Wait until every role that comes answers and has the map; if one does not, none comes."""
         supervisors = [self._roles.supervisors[name] for name in come]
         try:
             async with asyncio.timeout(_COME_S):

@@ -145,7 +145,7 @@ class Roster:
         return [node for node in self.nodes if node.id not in self.stored.cordoned]
 
     def is_open(self, node_id: str) -> bool:
-        """Say whether roles may be on this machine."""
+        """Return whether roles may be on this machine."""
         return any(node.id == node_id for node in self.open_nodes())
 
     def node(self, target: str) -> Node | None:

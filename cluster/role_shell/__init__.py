@@ -1,1 +1,1 @@
-"""What surrounds every role: a fence, its metrics, and the closing of its connections."""
+"""The shell around every role: a fence, its metrics, and the closing of its connections."""

@@ -5,7 +5,7 @@ its place was given to another process, on another machine, so it asks the store
 
 * another process has its name, or none has it any more: the process ends;
 * there is a newer map: it takes that;
-* the store does not answer either: no shard is here or elsewhere until somebody answers, so that nobody is
+* the store does not answer either: no shard is here or elsewhere until someone answers, so that no one is
   shown a mailbox that goes on in another place.
 """
 
@@ -99,7 +99,7 @@ class Fence:
                 return
             states = await self._store.log_states()
             if await self._store.phase() == RECREATING or len(states) != len(stored.hosts):
-                raise Unavailable("The log is being made anew: its bases are there, and it is not.")
+                raise Unavailable("The log is being recreated: its bases are there, and it is not.")
             of_shards = [states[shard] for shard in sorted(states)]
             newer = replace(
                 stored,
@@ -112,7 +112,7 @@ class Fence:
         await self._certain()
 
     async def _certain(self) -> None:
-        """Somebody who knows was asked: what is in the shard_map counts."""
+        """Someone who knows was asked: what is in the shard_map counts."""
         self._known_s = _now_s()
         if self._in_doubt and self._map is not None:
             self._in_doubt = False

@@ -56,7 +56,7 @@ class Roles:
 
         async def stop(handle: RoleHandle) -> None:
             given_up.extend(await handle.stop(_STOP_S))
-            if supervisor.role in WRITERS:  # what it has written, which nobody can ask it any more
+            if supervisor.role in WRITERS:  # what it has written, which no one can ask it any more
                 self.gone.append(await handle.status())
 
         if self.running(supervisor) and not await self._tried(supervisor, stop):
@@ -85,7 +85,7 @@ class Roles:
         return [each for each in self.supervisors.values() if each.role in roles]
 
     def running(self, supervisor: Supervisor) -> bool:
-        """Say whether the role answers."""
+        """Return whether the role answers."""
         return self.membership.state(supervisor.name, now_ms()) == RUNNING
 
     @property

@@ -43,7 +43,7 @@ class Spare(Struct):
         name: ``spare-1`` and so on.
         handle: Its process, None before it is made.
         alive: What it said when it was ready; None: it is not.
-        taken: How many times it took somebody's place.
+        taken: How many times it took a role's place.
         renewed: It is known to run no older release than we do.
         failure: Why it is not ready, if that is known.
         news: Wakes who looks after it.
@@ -130,7 +130,7 @@ class Spares:
         return count
 
     def is_near(self, alive: Alive) -> bool:
-        """Say whether a process is on our machine, so that the kernel tells us of its end."""
+        """Return whether a process is on our machine, so that the kernel tells us of its end."""
         return alive.node_id == self._node_id
 
     def rows(self) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ class Spares:
         ]
 
     async def run(self, ready: Callable[[], bool]) -> None:
-        """Make the spares when everybody else is there, or cannot be, and look after them for ever."""
+        """Make the spares when every role is there, or cannot be, and look after them indefinitely."""
         for _ in range(_LOOKS):
             if ready():
                 break
@@ -168,7 +168,7 @@ class Spares:
                 spare.handle.kill()
 
     async def _is_there(self, spare: Spare) -> bool:
-        """Say whether it did not die with the dead role's machine; of ours the kernel has told us."""
+        """Return whether it did not die with the dead role's machine; of ours the kernel has told us."""
         handle, alive = spare.handle, spare.alive
         if handle is None or alive is None:
             return False
@@ -220,7 +220,7 @@ class Spares:
             return
 
     def _is_new_enough(self, spare: Spare, alive: Alive) -> bool:
-        """Say whether it runs our release: one that a coordinator before us left behind may not."""
+        """Return whether it runs our release: one that a coordinator before us left behind may not."""
         found, spare.renewed = spare.renewed, True
         return found or alive.release == RELEASE
 

@@ -106,7 +106,7 @@ class Supervisor:
 
     @property
     def left(self) -> bool:
-        """Whether nobody looks after the role any more."""
+        """Whether the role is no longer looked after."""
         return self._left
 
     def leave(self) -> None:
@@ -120,7 +120,7 @@ class Supervisor:
         self._wish += 1
 
     async def run(self) -> None:
-        """Look after the role for ever."""
+        """Look after the role until it is left."""
         try:
             while not self._left:
                 self._news.clear()
@@ -180,7 +180,7 @@ class Supervisor:
     async def _settle(self, alive: Alive) -> None:
         """Pause a new incarnation while the log is remade; else resume it, as it may have been paused.
 
-        Before we know the log's state, it is left as it is. Nobody is freed before it has the newest map: by
+        Before we know the log's state, it is left as it is. No role is freed before it has the newest map: by
         an older one it might write into a shard that is no longer its recipient's.
         """
         if self._paused is not None and self._settled != (alive.incarnation, self._wish):
@@ -207,7 +207,7 @@ class Supervisor:
         return True
 
     async def _ended(self) -> bool:
-        """Say whether it is certain that the last process has ended, or the one that was to begin."""
+        """Return whether it is certain that the last process has ended, or the one that was to begin."""
         if self._died.is_set() or self._handle is None:
             return self._died.is_set()
         return await exit_known(self.handle, self._pid, 0.0)
@@ -229,7 +229,7 @@ class Supervisor:
         return await asyncio.to_thread(self._spawn)
 
     async def _respawn_if_ended(self) -> None:
-        """Have the role made anew once its process has ended, or if it has not answered for long."""
+        """Have the role restarted once its process has ended, or if it has not answered for long."""
         now = asyncio.get_running_loop().time()
         ended = await self._ended()
         if self._away_since is None:
@@ -252,6 +252,6 @@ class Supervisor:
 
 
 def _is_calm(figures: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Say whether a role had nothing to do between two looks, and whether the log answers it."""
+    """Return whether a role had nothing to do between two looks, and whether the log answers it."""
     same = all(before.get(name) == figure for name, figure in figures.items() if name not in _CLOCKS)
     return same and figures.get("silent_s", 0.0) < _SILENT_S

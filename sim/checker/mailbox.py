@@ -239,7 +239,7 @@ class Mailbox:
         else:
             totals.failed += message.failed
         if not message.received_us and not (message.accepted_us and expected) and not message.failed:
-            title = f"{self._what(message)} to {self.owner}: nobody knows what became of it."
+            title = f"{self._what(message)} to {self.owner}: no one knows what became of it."
             self._findings.name(UNVERIFIED, message, message.intent_us, title)
 
     def _judge_delivery(self, message: Message, device: Device) -> None:

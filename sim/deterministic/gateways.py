@@ -37,7 +37,7 @@ class PromptSequencer(Sequencer):
 
 
 class PromptDirectory:
-    """Who is who, always read anew."""
+    """Who is who, read from the store each time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

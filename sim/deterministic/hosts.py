@@ -172,7 +172,7 @@ class Host(ActorHost):
     # --- what the run asks ---
 
     def has_all_of(self, shard: int, since: int) -> bool:
-        """Say whether the shard is here since this map, with all that was in its log."""
+        """Return whether the shard is here since this map, with all that was in its log."""
         known = self._shards.open.get(shard)
         return known is not None and known.ready and known.since == since
 

@@ -1,4 +1,4 @@
-"""What must hold: everything that people meant, sent and were told, and the checks on it.
+"""The invariants: everything that people meant, sent and were told, and the checks on it.
 
 Cheap checks run with every step, the rest when the run has come to rest.
 """
@@ -29,7 +29,7 @@ class Violation(Exception):  # noqa: N818 -- named for what was found
 
 
 class Message(Struct):
-    """A message that somebody meant to send.
+    """A message that someone meant to send.
 
     Attributes:
         order: Position among all messages of the sending device.
@@ -125,7 +125,7 @@ class Truth:
         if isinstance(record, MessageRecord):
             message = self.messages.get(record.cause)
             if message is None:
-                raise Violation("phantom", f"nobody sent {record}")
+                raise Violation("phantom", f"no one sent {record}")
             message.seqs.append(seq)
 
     def log_lost(self, users: list[str]) -> None:
@@ -144,7 +144,7 @@ class Truth:
             self._check_claims(effect.to, user, effect.delivered_seq, effect.read_seq)
 
     def is_blocked(self, message: Message) -> bool:
-        """Say whether some record of the message fell into a block."""
+        """Return whether some record of the message fell into a block."""
         return any(
             since <= seq and (until is None or seq < until)
             for since, until in self._blocked[message.to, message.sender]
@@ -155,7 +155,7 @@ class Truth:
         return all((message.to, seq) in self._gone for seq in message.seqs)
 
     def _came_late(self, message: Message) -> bool:
-        """Say whether it was stored when its log was gone, by a host that does not serve its shard any more.
+        """Return whether it was stored when its log was gone, by a host that no longer serves its shard.
 
         Who serves the shard now may have told devices of later entries by then: they never ask for it.
         """
@@ -163,7 +163,7 @@ class Truth:
         return self.parted and self._went_down(message) and any(seq in stored for seq in message.seqs)
 
     def is_open(self, message_id: str) -> bool:
-        """Say whether a message is to be delivered yet, or its sender is yet to be told that it was."""
+        """Return whether a message is to be delivered yet, or its sender is yet to be told that it was."""
         message = self.messages[message_id]
         if self._blocked[message.to, message.sender]:  # watermarks may stand still then
             return not message.kept_by and not self.is_blocked(message)
@@ -272,11 +272,11 @@ class Truth:
     # --- at rest ---
 
     def check_rest(self) -> None:
-        """Check what must hold when nothing is under way any more."""
+        """Check what must hold when nothing is in flight any more."""
         for message in self.messages.values():
             reached = message.kept_by or self.is_blocked(message) or self._came_late(message)
             if message.saved and not reached:
-                raise Violation("lost", f"nobody ever got {message}")
+                raise Violation("lost", f"no one ever got {message}")
         if unread := self.unread():
             raise Violation("lost", unread[0])
         for user in self._store.users:

@@ -148,7 +148,7 @@ class Links:
         return True
 
     def names(self) -> Sequence[str]:
-        """Return all directions of links that somebody believes to stand."""
+        """Return all directions of links that someone believes to stand."""
         return [name for name, end in self._ends.items() if end.alive]
 
     def close_all(self, role: str) -> None:

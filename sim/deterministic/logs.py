@@ -1,4 +1,4 @@
-"""The log: a list of records for each shard, which can be lost and made anew."""
+"""The log: a list of records for each shard, which can be lost and recreated."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -52,7 +52,7 @@ class PromptWriter:
         return self._log.append(topic, items, fate)
 
     async def pause(self) -> None:
-        """Nothing is ever under way here."""
+        """Nothing is ever in progress here."""
 
     def resume(self) -> None:
         """See `pause`."""
@@ -60,14 +60,14 @@ class PromptWriter:
     batches = 0
 
     def ends(self, _topic: str) -> dict[int, int]:
-        """Nobody renews a log here."""
+        """No one renews a log here."""
         return {}
 
     def forget(self, _begun_anew: Mapping[str, Iterable[int]]) -> None:
         """See `ends`."""
 
     def renumber(self) -> None:
-        """Nobody adds shards here."""
+        """No one adds shards here."""
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -149,7 +149,7 @@ class Reader:
         self._paused -= set(shards)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
-        """Nobody reads it."""
+        """No one reads it."""
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -34,7 +34,7 @@ class Phone:
     Attributes:
         socket: The connection, None while there is none.
         queue: Told by the core, not taken by the app yet.
-        checks: Questions about messages that are under way.
+        checks: Questions about messages that are in flight.
     """
 
     def __init__(self, user: str, device: str, truth: Truth, devices: Devices) -> None:

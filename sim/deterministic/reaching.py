@@ -20,7 +20,7 @@ Replied = Callable[[m.Answer | None], None]
 
 
 class Question(Struct, eq=False):
-    """What somebody wants to know of a host.
+    """What a gateway wants to know of a host.
 
     Attributes:
         user: Whose host is asked.
@@ -36,7 +36,7 @@ class Question(Struct, eq=False):
 
 
 class Call:
-    """A question under way, with what `api.host_links.Questions` uses of a future."""
+    """A question in flight, with what `api.host_links.Questions` uses of a future."""
 
     def __init__(self, question: Question, moved: Callable[[Question], None]) -> None:
         self.question = question
@@ -44,7 +44,7 @@ class Call:
         self._done = False
 
     def done(self) -> bool:
-        """Say whether there is an answer, or has to be asked again."""
+        """Return whether there is an answer, or it has to be asked again."""
         return self._done
 
     def set_result(self, answer: m.Answer) -> None:
@@ -59,7 +59,7 @@ class Call:
 
 
 class ExpiredLease(MapLease):
-    """Has roles ask the store each time: nobody here waits with writing until they have the map."""
+    """Has roles ask the store each time: no one here waits with writing until they have the map."""
 
     def __init__(self) -> None:
         super().__init__(lambda: 0.0)
@@ -148,7 +148,7 @@ class StepLinks(HostLinks):
         self._soon = False
 
     def serves(self, number: int, link: object) -> bool:
-        """Say whether this is a stream of this gateway, attached over this link."""
+        """Return whether this is a stream of this gateway, attached over this link."""
         return self.attachments.find(cast("Any", link), number) is not None
 
     def put(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
@@ -170,5 +170,5 @@ class StepLinks(HostLinks):
         self._steps.give_up(self._clock() - _PATIENCE_MS)
 
     def abandon(self) -> None:
-        """The gateway is gone: nobody gets an answer."""
+        """The gateway is gone: no one gets an answer."""
         self._steps.give_up(self._clock())

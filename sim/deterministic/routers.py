@@ -44,7 +44,7 @@ class Router(RealRouter):
 
     @property
     def behind(self) -> bool:
-        """Whether it has something to do that nobody will tell it of."""
+        """Whether it has something to do that no one will tell it of."""
         return not self._consumer.settled or any(
             not each.opened or each.unstored or each.committed < each.finished
             for each in self._consumer.shards.values()

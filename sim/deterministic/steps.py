@@ -303,7 +303,7 @@ def _draw_remake(world: World, rng: Random) -> tuple[Any, ...] | None:
 
 
 def remake(world: World, shard: int) -> bool:
-    """Make a lost log anew, once hosts have stored what they have of it."""
+    """Recreate a lost log, once hosts have stored what they have of it."""
     if world.log.shards[shard] is not None or world.is_owed(shard):
         return False
     world.remake_log(shard)
@@ -330,7 +330,7 @@ def _draw_ghost(world: World, rng: Random) -> tuple[Any, ...] | None:
 
 
 def ghost(world: World, index: int) -> bool:
-    """Let a write that a dead host had under way reach its store."""
+    """Let a write that a dead host had in flight reach its store."""
     if not world.ghosts:
         return False
     task = world.ghosts.pop(index % len(world.ghosts))

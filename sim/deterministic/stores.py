@@ -89,7 +89,7 @@ class Store:
         return [each for each in mine if each.seq < below][:limit]
 
     async def exists(self, user_id: str, seq: int) -> bool:
-        """Say whether there is such a document."""
+        """Return whether there is such a document."""
         return seq in self.documents.get(user_id, {})
 
     async def find_causes(

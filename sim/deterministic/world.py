@@ -191,7 +191,7 @@ class World:
         self.hosts[name] = Host(name, f"{name}.{self._lives}", servers, self.clock, self._effect, self._actor)
 
     def stop_host(self, name: str, landing: int) -> None:
-        """Kill a host: all its memory is gone; so many calls under way still reach the stores."""
+        """Kill a host: all its memory is gone; so many calls in flight still reach the stores."""
         host = self.hosts.pop(name)
         self.truth.parted = True
         self.ghosts += host.tasks[:landing]
@@ -278,9 +278,9 @@ class World:
         self.log.shards[shard] = None
 
     def is_owed(self, shard: int) -> bool:
-        """Have hosts end the log of a shard (`cluster.control.log_clients`); say whether one is not done.
+        """Have hosts end the log of a shard (`cluster.control.log_clients`); return whether one is not done.
 
-        Nobody waits for who is deaf, or for ever: here, not for who goes on with all of it in memory.
+        No one waits for who is deaf, or forever: here, not for who goes on with all of it in memory.
         """
         base, since = raised(self.store.logs[shard], 0, 0).base, self.view.since[shard]
         asked = [
@@ -293,7 +293,7 @@ class World:
         return bool(owing)
 
     def remake_log(self, shard: int) -> None:
-        """Raise the base and make the log anew (`cluster.log.lifecycle.LogLifecycle.lost`)."""
+        """Raise the base and recreate the log (`cluster.log.lifecycle.LogLifecycle.lost`)."""
         state = self.store.logs[shard]
         self.store.logs[shard] = raised(state, 0, 0)
         self.log.shards[shard] = []

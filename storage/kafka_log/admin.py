@@ -136,7 +136,7 @@ class KafkaLogAdmin:
     async def _until(self, topic: str, *, gone: bool, partitions: int = 1) -> None:
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                # The broker tells nobody when it is done: it has to be asked again.
+                # The broker tells no one when it is done: it has to be asked again.
                 while await self._there(topic) if gone else not await self._writable(topic, partitions):  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_EVERY_S)
         except TimeoutError as exc:

@@ -1,4 +1,4 @@
-"""What a Kafka cluster reports about itself and about our topics. Changes nothing."""
+"""Inspection of a Kafka cluster: its reports about itself and about our topics. Changes nothing."""
 
 from collections.abc import Sequence
 from typing import Any

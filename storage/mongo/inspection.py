@@ -1,4 +1,4 @@
-"""What a MongoDB deployment reports about itself and about our data."""
+"""Inspection of a MongoDB deployment: its reports about itself and about our data."""
 
 import contextlib
 import datetime as dt
@@ -79,7 +79,7 @@ async def _write(placement: Collection, now_ms: int) -> None:
 
 
 async def _open(url: str, database: str, driver: Driver) -> bool:
-    """Say whether it lets somebody read who brings no password."""
+    """Return whether it lets clients read without a password."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return True

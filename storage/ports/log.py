@@ -172,7 +172,7 @@ class LogAdmin(Protocol):
         Args:
             topic: One that is there.
             partitions: How many in all.
-            only_ask: Change nothing, and say whether it would be done.
+            only_ask: Change nothing, and return whether it would be done.
 
         Returns:
             False if this broker cannot add partitions.

@@ -1,4 +1,4 @@
-"""Which shards this host serves, by the map and by what routers and gateways know of newer ones."""
+"""Ownership: the shards this host serves, by its map and by the newer maps of routers and gateways."""
 
 from collections.abc import Callable
 

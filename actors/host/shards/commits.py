@@ -1,4 +1,4 @@
-"""How far shards are stored, as their routers are told, which commit it."""
+"""Commits: the progress of stored records, reported to the routers, which commit it to the log."""
 
 from collections.abc import Sequence
 
