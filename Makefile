@@ -102,8 +102,8 @@ plain: $(STAMP) ## Ten runs of three minutes of plain use: nothing may be lost (
 soak: $(STAMP) ## Two million messages with bounded memory (about ten minutes)
 	@$(BIN)/python -m benchmarks.soak
 
-lock: $(STAMP) ## Choose the newest allowed versions anew
-	@{ echo "# The versions that the tests run with. Made anew by: make lock"; $(BIN)/uv pip compile --quiet \
+lock: $(STAMP) ## Choose the newest allowed versions again
+	@{ echo "# The versions that the tests run with. Made by: make lock"; $(BIN)/uv pip compile --quiet \
 	  --no-header --no-annotate --upgrade --extra embedded --extra otel --group dev pyproject.toml; } > constraints.txt
 
 docs: $(STAMP) ## The generated references: settings, codes
