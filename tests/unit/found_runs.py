@@ -1116,4 +1116,67 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             task h1 0 done
         """),
     ),
+    "a cursor was an entry that only a host without the shard knew of, from someone blocked since": (
+        Plan(1, (1, 2)),
+        _steps("""
+            connect ANN0000000 g1 poll
+            net g1>h0 1
+            up ANN0000000 0 done
+            turn r0 1
+            net g1>h0 1
+            connect BOB0000000 g0 stream
+            turn r0 1
+            net r0>h0 2
+            up BOB0000000 0 done
+            net h0>g1 2
+            net g0>h0 6
+            say BOB0000000 ann
+            move 0
+            map g1
+            map r0
+            task h0 1 done
+            task h0 2 done
+            task h0 7 done
+            task h0 2 done
+            connect BOB0000001 g0 stream
+            task h0 5 done
+            turn r0 1
+            up BOB0000001 0 done
+            turn r0 1
+            map h1
+            net r0>h1 1
+            net g0>h0 6
+            task h0 6 done
+            say BOB0000001 ann
+            net h0>g0 2
+            move 0
+            net h0>g0 1
+            down BOB0000001 6
+            flush BOB0000001
+            up BOB0000001 0 done
+            block ann bob True g0
+            turn r0 1
+            net r0>h1 1
+            task h1 4 done
+            net g0>h0 1
+            task h1 2 done
+            task h0 3 done
+            task h1 2 done
+            task h0 0 done
+            place g1
+            down BOB0000000 1
+            task h0 5 done
+            task h1 1 done
+            net g1>h1 2
+            router r0
+            task h0 4 done
+            task h1 1 done
+            task h0 0 done
+            turn r0 2
+            flush BOB0000000
+            up BOB0000000 0 lost
+            task h0 7 done
+            task h1 6 done
+        """),
+    ),
 }
