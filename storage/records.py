@@ -2,6 +2,7 @@
 
 A record is one log value, in MessagePack, arrays instead of maps. Its sequence number is not in
 it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
+Long, because all that is written stands here, as `schema.md` beside it has it.
 """
 
 from collections.abc import Sequence
