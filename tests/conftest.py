@@ -1,8 +1,8 @@
-"""Servers for the whole session, and fresh names in them for each test."""
+"""Servers and systems for the whole session, and fresh names in them for each test."""
 
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from cluster.local.servers import Server
 from deploy.kafka import brokers
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
+from tests.live.running import System
+from tests.machine import Machine
 from tests.real_servers import Servers
 
 # Speed is measured in benchmarks/, and this machine may be busy: no example fails for being slow.
@@ -161,3 +163,56 @@ def prefix() -> str:
 @pytest.fixture(scope="session")
 def keyring() -> KeyRing:
     return KeyRing(fresh_secrets(now_ms=1_700_000_000_000))
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    carrying = Machine(tmp_path_factory.mktemp("live"))
+    yield carrying
+    carrying.end()
+
+
+@pytest.fixture(scope="module")
+def system(machine: Machine) -> System:
+    """Two routers, two hosts, two gateways, one pusher."""
+    return machine.shared()
+
+
+@pytest.fixture
+def own_system(machine: Machine) -> Iterator[Callable[..., System]]:
+    """Make a system of the test's own: ``own_system(*options, env={...})``, not started yet."""
+    yield machine.own
+    machine.end_own()
+
+
+@pytest.fixture
+def tell(
+    record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., None]:
+    """Show a figure of this run, and put it into the report."""
+
+    def told(what: str, seconds: float) -> None:
+        record_property(what, round(seconds, 2))
+        with capsys.disabled():
+            print(f"\n    {what}: {seconds:.1f} s", end="")  # noqa: T201 -- figures are for people
+
+    return told
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests of whole systems last, those that share one before the others, so that it is started once."""
+    whole = [item for item in items if item.nodeid.startswith(("tests/field/", "tests/live/"))]
+    rest = [item for item in items if item not in whole]
+    whole.sort(key=lambda item: "system" not in getattr(item, "fixturenames", ()))
+    items[:] = [*rest, *whole]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show the logs of the systems with a failure."""
+    report = yield
+    machine = getattr(item, "funcargs", {}).get("machine")
+    if report.failed and machine is not None:  # type: ignore[attr-defined]
+        for system in machine.systems:
+            report.sections.append((f"logs in {system.data}", system.tail()))  # type: ignore[attr-defined]
+    return report

@@ -9,11 +9,8 @@ import pytest
 
 from cluster.local.servers import Server, ServerSpec
 from deploy.kafka import brokers
-from tests.live.conftest import tell
 from tests.live.running import System
 from tests.real_servers import Servers
-
-__all__ = ["tell"]
 
 ENV = {
     "ROOST_KAFKA__FETCH_WAIT_MS": "500",

@@ -10,10 +10,10 @@ import psutil
 import pytest
 from pymongo import AsyncMongoClient
 
-from tests.live.conftest import Machine
 from tests.live.crowd import Crowd, crowd
 from tests.live.running import System
 from tests.live.waiting import until
+from tests.machine import Machine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -13,10 +13,10 @@ from pymongo import MongoClient
 from cluster.local.servers import free_port
 from roost import client as sdk
 from tests.live.app import App
-from tests.live.conftest import Machine
 from tests.live.running import System
 from tests.live.stored import stored_messages
 from tests.live.waiting import until
+from tests.machine import Machine
 
 pytestmark = pytest.mark.timeout(240)
 

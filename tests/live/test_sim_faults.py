@@ -11,7 +11,7 @@ import pytest
 
 from sim.faults.profiles import PROFILES
 from sim.simulation import Options, Outcome, simulate
-from tests.live.conftest import Machine
+from tests.machine import Machine
 
 pytestmark = pytest.mark.timeout(240)
 

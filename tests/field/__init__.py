@@ -1,0 +1,1 @@
+"""What breaks in people's hands: hostile clients, odd environments; one file for each kind."""
