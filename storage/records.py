@@ -371,6 +371,16 @@ class ShardMap(Struct, frozen=True):
         """Return the name of the host that serves the user."""
         return self.hosts[shard_of(user, self.shards)]
 
+    def serving(self, user: str) -> tuple[int, str, int, str]:
+        """Return what changes whenever a host has to load the user again.
+
+        Returns:
+            How many shards there are, the host of the user's, since when, and its incarnation.
+        """
+        shard = shard_of(user, self.shards)
+        host, since = self.hosts[shard], self.since[shard] if shard < len(self.since) else 0
+        return self.shards, host, since, self.incarnations.get(host, "")
+
     def since_of(self, host: str) -> dict[int, int]:
         """Return since when the host has its shards, as far as that is known."""
         known = enumerate(zip(self.hosts, self.since, strict=False))
