@@ -190,13 +190,19 @@ def merged(row: Conversation, other: Conversation) -> Conversation:
 
 
 class Block(Struct, frozen=True):
-    """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still)."""
+    """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still).
+
+    Attributes:
+        revision: Rises by one with every change of the pair's block. The write of a host that had lost the
+            user may come late: it replaces none with a greater one.
+    """
 
     user: str
     peer: str
     peer_name: str
     since_seq: int
     until_seq: int | None = None
+    revision: int = 1
 
 
 class Cursor(Struct, frozen=True):

@@ -62,8 +62,10 @@ class Store:
         """Nothing here depends on it."""
 
     async def set_block(self, block: Block) -> None:
-        """Write the block."""
-        self.blocks.setdefault(block.user, {})[block.peer] = block
+        """Write the block, unless there is one with a greater revision."""
+        mine = self.blocks.setdefault(block.user, {})
+        if block.peer not in mine or mine[block.peer].revision <= block.revision:
+            mine[block.peer] = block
 
     async def blocks_of(self, user_ids: Sequence[str]) -> dict[str, list[Block]]:
         """Return the blocks."""
