@@ -44,7 +44,7 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     limits: Mapping[str, Limit] | None = None,
 ) -> Collaborators:
     """Build everything that the routes and the socket need. Starts nothing."""
-    hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret))
+    hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret), store.cluster)
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
     answers = Answers(cache)

@@ -190,13 +190,19 @@ def merged(row: Conversation, other: Conversation) -> Conversation:
 
 
 class Block(Struct, frozen=True):
-    """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still)."""
+    """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still).
+
+    Attributes:
+        revision: Rises by one with every change of the pair's block. The write of a host that had lost the
+            user may come late: it replaces none with a greater one.
+    """
 
     user: str
     peer: str
     peer_name: str
     since_seq: int
     until_seq: int | None = None
+    revision: int = 1
 
 
 class Cursor(Struct, frozen=True):
@@ -370,6 +376,16 @@ class ShardMap(Struct, frozen=True):
     def host_of(self, user: str) -> str:
         """Return the name of the host that serves the user."""
         return self.hosts[shard_of(user, self.shards)]
+
+    def serving(self, user: str) -> tuple[int, str, int, str]:
+        """Return what changes whenever a host has to load the user again.
+
+        Returns:
+            How many shards there are, the host of the user's, since when, and its incarnation.
+        """
+        shard = shard_of(user, self.shards)
+        host, since = self.hosts[shard], self.since[shard] if shard < len(self.since) else 0
+        return self.shards, host, since, self.incarnations.get(host, "")
 
     def since_of(self, host: str) -> dict[int, int]:
         """Return since when the host has its shards, as far as that is known."""

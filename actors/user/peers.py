@@ -84,19 +84,26 @@ class Peers:
         return self.is_blocked(peer, self._head.handled + 1)
 
     def block(self, event: ev.BlockAsked) -> bool:
-        """Block or unblock from the next record on; returns whether that changes anything."""
+        """Block or unblock from the next record on; returns whether that changes anything.
+
+        What changes nothing is written as well where there is a block: the write that made it may not have
+        reached the store yet, and the answer says that it holds.
+        """
         known = self.blocks.get(event.peer)
-        following = self._head.handled + 1
-        if event.blocked and (known is None or known.until_seq is not None):
-            block = Block(self.user.user_id, event.peer, event.peer_name, following)
-        elif not event.blocked and known is not None and known.until_seq is None:
-            block = Block(self.user.user_id, event.peer, event.peer_name, known.since_seq, following)
-        else:
+        if known is None and not event.blocked:
             self._out.append(do.AnswerDone(event.token))
             return False
+        changes = known is None or event.blocked != (known.until_seq is None)
+        block = self._changed_block(event, known) if changes or known is None else known
         self.blocks[event.peer] = block
         self._out.append(do.PutBlock(block, event.token))
-        return True
+        return changes
+
+    def _changed_block(self, event: ev.BlockAsked, known: Block | None) -> Block:
+        following = self._head.handled + 1
+        since, until = (following, None) if known is None or event.blocked else (known.since_seq, following)
+        revision = 1 if known is None else known.revision + 1
+        return Block(self.user.user_id, event.peer, event.peer_name, since, until, revision)
 
     def may_see_presence(self, peer: str) -> bool:
         """Return whether a peer may see the presence: by the user's setting, and never when blocked."""

@@ -12,6 +12,8 @@ from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from api.host_links.attachments import Attachments
 from api.host_links.questions import ANSWER_S, SINCE_PROTOCOL, Questions
+from roost.errors import Unavailable
+from storage.ports import ClusterState
 from storage.records import ShardMap
 
 _PLACE_AGAIN_S: Final = 0.2
@@ -20,15 +22,22 @@ _PLACE_AGAIN_S: Final = 0.2
 class HostLinks:
     """All links of a gateway. See `actors.rpc.connections.Owner`.
 
+    Args:
+        connections: To the hosts of the map.
+        cluster: Where the newest map is.
+        questions: Asked over these connections; made here if not given.
+
     Attributes:
         attachments: The streams.
         questions: What is asked.
     """
 
-    def __init__(self, connections: Connections, questions: Questions | None = None) -> None:
+    def __init__(
+        self, connections: Connections, cluster: ClusterState, questions: Questions | None = None
+    ) -> None:
         self.attachments = Attachments(connections)
         self.questions = questions or Questions(connections)
-        self._connections = connections
+        self._connections, self._cluster = connections, cluster
         self._again: asyncio.TimerHandle | None = None
         self._presence: Callable[[m.PresenceTo], None] = lambda _: None
         self._linked: Callable[[str], None] = lambda _: None
@@ -88,6 +97,32 @@ class HostLinks:
     async def ask(self, user: str, question: m.Question, timeout_s: float = ANSWER_S) -> m.Answer:
         """Ask the user's host; see `Questions.ask`."""
         return await self.questions.ask(user, question, timeout_s)
+
+    async def change(self, user: str, question: m.Question, timeout_s: float = ANSWER_S) -> None:
+        """Ask the user's host to take a change, until the one that has the user by the stored map took it.
+
+        A host that has lost the user's shard and does not know it yet stores a change and answers as ever,
+        perhaps after the next host has loaded the user without it. So who answered is compared with the
+        stored map, which is there before any host loads users by it.
+
+        Raises:
+            RoostError: What the host refused with.
+            Unavailable: Not in time, and whether it took effect is unknown.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    if await self._changed(user, question, timeout_s):
+                        return
+                    await asyncio.sleep(_PLACE_AGAIN_S)  # the newest map is on its way to us
+        except TimeoutError as exc:
+            raise Unavailable("The user has just moved to another host; try again.") from exc
+
+    async def _changed(self, user: str, question: m.Question, timeout_s: float) -> bool:
+        asked_by = self.view
+        await self.questions.ask(user, question, timeout_s)
+        newest = await self._cluster.shard_map()
+        return asked_by is not None and newest is not None and asked_by.serving(user) == newest.serving(user)
 
     def tell(self, user: str, message: Any) -> bool:
         """Send a message to the user's host; False if there is no link to it."""

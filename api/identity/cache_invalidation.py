@@ -113,7 +113,7 @@ class CacheInvalidation:
         await self._tasks.cancel()
 
     async def _refresh(self, user: str) -> None:
-        await self._hosts.ask(user, m.Refresh(0, user), _REFRESH_S)
+        await self._hosts.change(user, m.Refresh(0, user), _REFRESH_S)
 
     async def _connected(self) -> None:
         self._directory.clear()

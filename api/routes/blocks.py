@@ -40,4 +40,4 @@ async def _set(username: str, caller: Principal, collaborators: Collaborators, *
     if person.user == caller.user:
         raise RoostError("invalid", "You cannot block yourself.")
     question = m.SetBlock(0, caller.user, person.user, person.username, blocked)
-    await collaborators.hosts.ask(caller.user, question)
+    await collaborators.hosts.change(caller.user, question)

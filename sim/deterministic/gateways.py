@@ -83,7 +83,7 @@ class Gateway:
         self.answers = Answers(cast("Any", cache))
         acceptance = Acceptance(cast("Any", store), self.answers, self.sequencer, directory, clock)
         self.sender = PromptSender(Gate(Admission(), self.sequencer, directory), acceptance)
-        self.hosts = StepLinks(name, clock)
+        self.hosts = StepLinks(name, store, clock)
 
     # --- the map and questions ---
 
@@ -101,6 +101,10 @@ class Gateway:
     def ask(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
         """Ask the user's host."""
         self.hosts.put(user, make, replied)
+
+    def change(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+        """Ask the user's host to take a change."""
+        self.hosts.put(user, make, replied, is_change=True)
 
     def _shard(self, user: str) -> int:
         return shard_of(user, self.hosts.view.shards) if self.hosts.view is not None else -1

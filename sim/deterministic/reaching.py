@@ -12,6 +12,9 @@ from actors.rpc.connections import Connections
 from api.host_links import HostLinks, Questions
 from roost.clock import Clock
 from roost.ids import shard_of
+from sim.deterministic.stores import Store
+from sim.deterministic.turns import finish
+from storage.records import ShardMap
 
 _PATIENCE_MS = 35_000
 
@@ -27,20 +30,26 @@ class Question(Struct, eq=False):
         make: Makes the question, with its number on the link.
         replied: Takes the answer.
         began_ms: When it was asked first.
+        is_change: It is asked until the host by the stored map has answered.
+        asked_by: The map by which it was asked last.
     """
 
     user: str
     make: Callable[[int], m.Question]
     replied: Replied
     began_ms: int
+    is_change: bool = False
+    asked_by: ShardMap | None = None
 
 
 class Call:
     """A question in flight, with what `api.host_links.Questions` uses of a future."""
 
-    def __init__(self, question: Question, moved: Callable[[Question], None]) -> None:
+    def __init__(
+        self, question: Question, moved: Callable[[Question], None], current: Callable[[Question], bool]
+    ) -> None:
         self.question = question
-        self._moved = moved
+        self._moved, self._current = moved, current
         self._done = False
 
     def done(self) -> bool:
@@ -50,7 +59,10 @@ class Call:
     def set_result(self, answer: m.Answer) -> None:
         """The host has answered."""
         self._done = True
-        self.question.replied(answer)
+        if self._current(self.question):
+            self.question.replied(answer)
+        else:
+            self._moved(self.question)
 
     def set_exception(self, _moved: Exception) -> None:
         """It has to be asked again, elsewhere or later."""
@@ -91,9 +103,9 @@ class StepConnections(Connections):
 class StepQuestions(Questions):
     """A gateway's questions; `turn` does what timers do in the product."""
 
-    def __init__(self, connections: Connections, clock: Clock) -> None:
+    def __init__(self, connections: Connections, store: Store, clock: Clock) -> None:
         super().__init__(connections)
-        self._clock = clock
+        self._store, self._clock = store, clock
         self._again: list[Question] = []
 
     def turn(self) -> bool:
@@ -117,9 +129,9 @@ class StepQuestions(Questions):
         for question in tired:
             question.replied(None)
 
-    def put(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+    def put(self, user: str, make: Callable[[int], m.Question], replied: Replied, *, is_change: bool) -> None:
         """Ask the user's host, again and elsewhere if need be, until the time is up; as `ask`."""
-        self._put(Question(user, make, replied, self._clock()))
+        self._put(Question(user, make, replied, self._clock(), is_change))
 
     def _put(self, question: Question) -> None:
         link, view = self._connections.link_for(question.user), self._connections.view
@@ -127,7 +139,8 @@ class StepQuestions(Questions):
             self._again.append(question)
             return
         number = next(self._numbers)
-        call = cast("Any", Call(question, self._ask_again))
+        call = cast("Any", Call(question, self._ask_again, self._current))
+        question.asked_by = view
         self._waiting[number] = (call, link, shard_of(question.user, view.shards))
         asked = question.make(number)
         if isinstance(asked, m.Sync):
@@ -137,23 +150,32 @@ class StepQuestions(Questions):
     def _ask_again(self, question: Question) -> None:
         self._again.append(question)
 
+    def _current(self, question: Question) -> bool:
+        """Return whether it was answered by a host that counts, as `HostLinks.change` sees to."""
+        asked_by, newest = question.asked_by, finish(self._store.shard_map())
+        if not question.is_change or asked_by is None or newest is None:
+            return True
+        return asked_by.serving(question.user) == newest.serving(question.user)
+
 
 class StepLinks(HostLinks):
     """All links of a gateway."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
+    def __init__(self, name: str, store: Store, clock: Clock) -> None:
         self.connections = StepConnections("gateway", name)
-        self._steps, self._clock = StepQuestions(self.connections, clock), clock
-        super().__init__(self.connections, self._steps)
+        self._steps, self._clock = StepQuestions(self.connections, store, clock), clock
+        super().__init__(self.connections, cast("Any", store), self._steps)
         self._soon = False
 
     def serves(self, number: int, link: object) -> bool:
         """Return whether this is a stream of this gateway, attached over this link."""
         return self.attachments.find(cast("Any", link), number) is not None
 
-    def put(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
-        """Ask the user's host."""
-        self._steps.put(user, make, replied)
+    def put(
+        self, user: str, make: Callable[[int], m.Question], replied: Replied, *, is_change: bool = False
+    ) -> None:
+        """Ask the user's host, as `ask`, or as `change`."""
+        self._steps.put(user, make, replied, is_change=is_change)
 
     def _place_soon(self) -> None:
         self._soon = True

@@ -349,7 +349,7 @@ def _block(world: World, user: str, peer: str, blocked: bool, gateway: str) -> N
     def replied(answer: m.Answer | None) -> None:
         world.unsure[user] -= answer is not None
 
-    world.gateways[gateway].ask(user, lambda call: m.SetBlock(call, user, peer, peer, blocked), replied)
+    world.gateways[gateway].change(user, lambda call: m.SetBlock(call, user, peer, peer, blocked), replied)
 
 
 def _draw_refresh(world: World, rng: Random) -> tuple[Any, ...] | None:

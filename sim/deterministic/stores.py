@@ -8,7 +8,17 @@ from msgspec import structs
 from roost.errors import Unavailable
 from sim.deterministic.turns import Turn
 from storage.ports import Accepted
-from storage.records import Block, Conversation, Cursor, Device, LogState, MailboxDocument, User, merged
+from storage.records import (
+    Block,
+    Conversation,
+    Cursor,
+    Device,
+    LogState,
+    MailboxDocument,
+    ShardMap,
+    User,
+    merged,
+)
 
 
 class Store:
@@ -22,6 +32,7 @@ class Store:
         self.cursors: dict[str, dict[str, int]] = {}
         self.blocks: dict[str, dict[str, Block]] = {}
         self.logs: dict[int, LogState] = {}
+        self.map: ShardMap | None = None
         # One object serves every port of `storage.ports.Store`.
         self.accounts = self.mailboxes = self.conversations = self.cluster = self
 
@@ -51,8 +62,10 @@ class Store:
         """Nothing here depends on it."""
 
     async def set_block(self, block: Block) -> None:
-        """Write the block."""
-        self.blocks.setdefault(block.user, {})[block.peer] = block
+        """Write the block, unless there is one with a greater revision."""
+        mine = self.blocks.setdefault(block.user, {})
+        if block.peer not in mine or mine[block.peer].revision <= block.revision:
+            mine[block.peer] = block
 
     async def blocks_of(self, user_ids: Sequence[str]) -> dict[str, list[Block]]:
         """Return the blocks."""
@@ -128,7 +141,11 @@ class Store:
             mine = self.cursors.setdefault(cursor.user, {})
             mine[cursor.device] = max(cursor.seq, mine.get(cursor.device, 0))
 
-    # --- the log's state ---
+    # --- the map and the log's state ---
+
+    async def shard_map(self) -> ShardMap | None:
+        """Return the newest."""
+        return self.map
 
     async def log_states(self) -> dict[int, LogState]:
         """Return each shard's."""

@@ -156,7 +156,7 @@ class World:
             if answer is not None:
                 self.refreshes.pop(device, None)
 
-        self.gateways[gateway].ask(user, lambda call: m.Refresh(call, user), replied)
+        self.gateways[gateway].change(user, lambda call: m.Refresh(call, user), replied)
         return True
 
     def _devices_of(self, user: str) -> list[str]:
@@ -242,6 +242,7 @@ class World:
             incarnations={name: host.life for name, host in self.hosts.items()},
             **changes,
         )
+        self.store.map = self.view
         for shard, host in enumerate(self.view.hosts):
             if before[shard] not in {"", host}:
                 self.truth.parted = True

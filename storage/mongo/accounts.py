@@ -98,8 +98,11 @@ class MongoAccounts:
         return await self._devices.update({"_id": identity, **witness}, _NO_TOKEN)
 
     async def set_block(self, block: Block) -> None:
-        row = msgspec.to_builtins(block)
-        await self._blocks.update({"_id": row_id(block.user, block.peer)}, {"$set": row}, upsert=True)
+        row = {"_id": row_id(block.user, block.peer), **msgspec.to_builtins(block)}
+        not_newer = {"_id": row["_id"], "revision": {"$lte": block.revision}}
+        if not await self._blocks.update(not_newer, {"$set": row}) and not await self._blocks.insert(row):
+            # There is a newer one; or an older one has been inserted meanwhile, and gives way.
+            await self._blocks.update(not_newer, {"$set": row})
 
     async def blocks_of(self, user_ids: Sequence[str]) -> dict[str, list[Block]]:
         blocks: dict[str, list[Block]] = {user: [] for user in user_ids}

@@ -61,7 +61,7 @@ class Accounts(Protocol):
         ...
 
     async def set_block(self, block: Block) -> None:
-        """Insert or replace the block of (user, peer)."""
+        """Insert the block of (user, peer), or replace one whose revision is not greater."""
         ...
 
     async def blocks_of(self, user_ids: Sequence[str]) -> dict[str, list[Block]]:

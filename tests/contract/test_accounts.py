@@ -106,8 +106,10 @@ async def test_blocks(store: MongoStore) -> None:
     block = Block("u-alice", "u-bob", "bob", 10)
     await store.accounts.set_block(block)
     assert await store.accounts.blocks_of(["u-alice", "u-bob"]) == {"u-alice": [block], "u-bob": []}
-    lifted = msgspec.structs.replace(block, until_seq=20)
+    lifted = msgspec.structs.replace(block, until_seq=20, revision=2)
     await store.accounts.set_block(lifted)
+    assert await store.accounts.blocks_of(["u-alice"]) == {"u-alice": [lifted]}
+    await store.accounts.set_block(block)  # from a host that had lost the user
     assert await store.accounts.blocks_of(["u-alice"]) == {"u-alice": [lifted]}
 
 

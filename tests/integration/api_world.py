@@ -304,6 +304,7 @@ async def _built(
     view = ShardMap(
         version=1, pushers=(), addresses={"host-0": address}, incarnations={"host-0": "a"}, **shards
     )
+    await own.cluster.put_shard_map(view)
     own_services: list[Any] = [router, *fronts]
     for service in own_services:
         stack.push_async_callback(service.stop)

@@ -1179,4 +1179,45 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             task h1 6 done
         """),
     ),
+    "a host that had lost the shard answered that a block holds": (
+        Plan(2, (2, 1, 1, 1, 1)),
+        _steps("""
+            connect EVE0000000 g0 stream
+            up EVE0000000 0 lost
+            net g0>h0 6
+            reroute 0
+            move 0
+            map g0
+            map g1
+            map h1
+            router r1
+            net g1>h1 6
+            turn r1 1
+            turn r1 1
+            net r1>h1 1
+            move 0
+            net g0>h0 2
+            block eve dan True g1
+            map g0
+            map r1
+            turn r1 6
+            net g1>h1 1
+            turn r1 1
+            net r1>h0 2
+            net g0>h0 2
+            task h1 0 done
+            task h1 1 done
+            task h1 5 done
+            task h1 5 done
+            task h1 3 done
+            task h1 4 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            write h1 rest
+            task h0 2 done
+            task h1 6 done
+        """),
+    ),
 }

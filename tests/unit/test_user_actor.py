@@ -507,7 +507,16 @@ def test_a_blocked_sender_goes_nowhere_and_learns_nothing() -> None:
     world.append("alice", 2)
     world.settle()
     assert len(world.phones["P"].app) == 2
-    assert world.actor.peers.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2)
+    assert world.actor.peers.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2, 2)
+
+
+def test_a_block_that_is_there_is_written_again_before_it_is_said_to_hold() -> None:
+    world = World()
+    first = world.feed(ev.BlockAsked("first", "alice", "alice", blocked=True))
+    again = world.feed(ev.BlockAsked("again", "alice", "alice", blocked=True))
+    [block] = [each.block for each in first if isinstance(each, do.PutBlock)]
+    assert again == [do.PutBlock(block, "again")]
+    assert world.feed(ev.BlockAsked("t", "bob", "bob", blocked=False)) == [do.AnswerDone("t")]
 
 
 def test_reading_is_told_unless_the_user_does_not_want_it() -> None:

@@ -155,7 +155,8 @@ def _with(loaded: ev.Loaded, pending: Pending) -> ev.Loaded:
     rows = {row.peer: row for row in loaded.rows}
     for row in pending.rows:  # who had the user meanwhile may have written more
         rows[row.peer] = merged(rows.get(row.peer, row), row)
-    blocks = {block.peer: block for block in (*loaded.blocks, *pending.blocks)}
+    in_order = sorted((*loaded.blocks, *pending.blocks), key=lambda block: block.revision)
+    blocks = {block.peer: block for block in in_order}
     return msgspec.structs.replace(
         loaded,
         cursors=loaded.cursors | cursors,
