@@ -24,7 +24,7 @@ from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
 from storage.ports import Cache, LogWriter, Store
 from storage.records import ShardMap
-from storage.redis_store import RedisStore
+from storage.redis.store import RedisStore
 from storage.topics import MAILBOX
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from api.sending.answers import Answers
 from api.sending.send_request import SendRequest, SentIds
 from roost import wire
 from storage.ports import Accepted
-from storage.redis_store import RedisStore
+from storage.redis.store import RedisStore
 
 ANSWER = Accepted("bob", 7, 1_700_000_000_000, b"digest")
 WHO = Principal("u-alice", "alice", "DEV", "family", 1, frozenset())

@@ -9,7 +9,7 @@ from cluster.local import servers as specs
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
 from storage.ports import Accepted
-from storage.redis_store import RedisStore
+from storage.redis.store import RedisStore
 from tests.real_servers import Servers
 
 ANSWER = Accepted("bob", 7, 1_700_000_000_000, b"digest")

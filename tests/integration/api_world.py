@@ -31,7 +31,7 @@ from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
 from storage.records import LogState, ShardMap
-from storage.redis_store import RedisStore
+from storage.redis.store import RedisStore
 
 SHARDS = 4
 SERVER_NAME = "example.org"

@@ -24,7 +24,7 @@ from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.records import Device, PushRecord, ShardMap, User, decode_push, encode_push
-from storage.redis_store import RedisStore
+from storage.redis.store import RedisStore
 from storage.topics import PUSH, PUSH_DEAD
 from tests.real_servers import Servers
 

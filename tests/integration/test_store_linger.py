@@ -15,7 +15,7 @@ from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.records import Conversation, MailboxDocument, ReceiptRecord
-from storage.redis_store import RedisStore
+from storage.redis.store import RedisStore
 from tests.conftest import LogServer
 from tests.real_servers import Servers
 

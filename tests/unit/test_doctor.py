@@ -12,7 +12,7 @@ from cluster.settings import Settings
 from storage.kafka_log.inspection import LogInspection, TopicInspection
 from storage.mongo.inspection import StoreInspection
 from storage.records import LogState
-from storage.redis_inspection import CacheInspection
+from storage.redis.inspection import CacheInspection
 
 SETTINGS = Settings.model_validate(
     {

@@ -9,7 +9,7 @@ import pytest
 from roost.loading import without
 
 SPARED = {
-    "actors.ray_actor, cluster.wiring, storage.redis_store": "rich opentelemetry cryptography.x509 urllib3 "
+    "actors.ray_actor, cluster.wiring, storage.redis.store": "rich opentelemetry cryptography.x509 urllib3 "
     "attrs jsonschema.validators yaml.loader",
     "cluster.cli.lifecycle, cluster.local.system": "rich aiokafka pymongo redis aiohttp ray "
     "prometheus_client",
