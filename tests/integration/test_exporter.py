@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from cluster.folders import runtime_folder
+from cluster.local.preflight import free_metrics_address
 from cluster.local.servers import free_port
-from cluster.local.system import free_metrics_address
 from cluster.settings import Telemetry
 from telemetry import exporter, metrics
 from telemetry.exporter import Exporter, Shown, make_private
