@@ -118,9 +118,9 @@ class RoleHandle:
             return bool(known) and known["State"] == "DEAD"
         return bool(known["State"] != "ALIVE" or known["Pid"] != pid)
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: ShardMap) -> None:
         """Hand over the map; raises as `beat` does."""
-        await self._call("apply", msgspec.msgpack.encode(view))
+        await self._call("apply", msgspec.msgpack.encode(shard_map))
 
     async def pause_writes(self) -> None:
         """Pause its writes to the log; raises as `beat` does."""

@@ -92,9 +92,9 @@ class RoleProcess:
         at = self._here()
         return Alive(INCARNATION, os.getpid(), at.address, at.id, self._address, RELEASE, VERSION)
 
-    async def apply(self, view: bytes) -> None:
+    async def apply(self, shard_map: bytes) -> None:
         """See `Service`."""
-        await (await self._begun()).apply(msgspec.msgpack.decode(view, type=ShardMap))
+        await (await self._begun()).apply(msgspec.msgpack.decode(shard_map, type=ShardMap))
 
     async def pause_writes(self) -> None:
         """See `Service`."""

@@ -76,7 +76,7 @@ class Service(Protocol):
         """Connect to what it needs and begin; returns where it listens for links."""
         ...
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: ShardMap) -> None:
         """Take the newest map. Idempotent; returns soon and adapts in the background."""
         ...
 

@@ -75,17 +75,17 @@ class Gateway:
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
         return None
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: ShardMap) -> None:
         """Take the newest map."""
         self.collaborators.sequencer.lease.renew()
-        current = self.collaborators.hosts.view
-        if current is None or view.version >= current.version:
-            self.collaborators.log_writer.forget(view.begun_anew(current))
-            if view.renumbered(current):
+        current = self.collaborators.hosts.shard_map
+        if current is None or shard_map.version >= current.version:
+            self.collaborators.log_writer.forget(shard_map.begun_anew(current))
+            if shard_map.renumbered(current):
                 self.collaborators.log_writer.renumber()
-            self.collaborators.sequencer.adopt(view.bases, view.records)
-            self.collaborators.answers.alone = view.gateways <= 1
-            self.collaborators.hosts.apply(view)
+            self.collaborators.sequencer.adopt(shard_map.bases, shard_map.records)
+            self.collaborators.answers.alone = shard_map.gateways <= 1
+            self.collaborators.hosts.apply(shard_map)
 
     async def pause_writes(self) -> None:
         """Pause writes to the log until `resume_writes`."""

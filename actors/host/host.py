@@ -146,16 +146,16 @@ class ActorHost:
         self._runtime.spawn(self._passivation.run())
         return address
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: ShardMap) -> None:
         """Take the newest map: let go of shards that others own now."""
-        before = self._shards.view
-        if before is not None and view.version < before.version:
+        before = self._shards.shard_map
+        if before is not None and shard_map.version < before.version:
             return
-        self._log.forget(view.begun_anew(before))
-        if view.renumbered(before):
+        self._log.forget(shard_map.begun_anew(before))
+        if shard_map.renumbered(before):
             self._ownership.give_up_all()
             self._log.renumber()
-        self._ownership.take(view)
+        self._ownership.take(shard_map)
 
     async def pause_writes(self) -> None:
         """Append nothing to the log until `resume_writes`."""

@@ -45,11 +45,11 @@ class Dispatcher:
             if link is not None and each.opened:
                 link.send(msg.Shut([each.shard]))
 
-    def place(self, view: ShardMap) -> None:
+    def place(self, shard_map: ShardMap) -> None:
         """Rewind shards that have another host by this map, or were elsewhere meanwhile."""
-        known_since = dict(enumerate(view.since))
+        known_since = dict(enumerate(shard_map.since))
         for each in self._shards.values():
-            host, since = view.hosts[each.shard], known_since.get(each.shard, 0)
+            host, since = shard_map.hosts[each.shard], known_since.get(each.shard, 0)
             if (each.host, each.since) != (host, since):
                 each.host, each.since = host, since
                 each.rewind()

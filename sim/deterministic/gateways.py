@@ -90,7 +90,7 @@ class Gateway:
     @property
     def version(self) -> int:
         """Version of the map it goes by."""
-        return self.hosts.view.version if self.hosts.view is not None else 0
+        return self.hosts.shard_map.version if self.hosts.shard_map is not None else 0
 
     def learn(self, view: ShardMap) -> None:
         """Take the map, as `api.gateway.Gateway.apply`."""
@@ -103,7 +103,7 @@ class Gateway:
         self.hosts.put(user, make, replied)
 
     def _shard(self, user: str) -> int:
-        return shard_of(user, self.hosts.view.shards) if self.hosts.view is not None else -1
+        return shard_of(user, self.hosts.shard_map.shards) if self.hosts.shard_map is not None else -1
 
     # --- questions over HTTP ---
 
@@ -120,7 +120,7 @@ class Gateway:
             self.answers.get((who.device, message_id))
             or finish(self._cache.recall([(who.device, message_id)]))[0]
         )
-        if self.hosts.view is None:
+        if self.hosts.shard_map is None:
             away()
             return
         if sent is None or not finish(self.sequencer.survives(to, sent.seq)):

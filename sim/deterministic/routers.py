@@ -40,7 +40,7 @@ class Router(RealRouter):
     @property
     def version(self) -> int:
         """Version of the map it goes by."""
-        return self._consumer.view.version if self._consumer.view is not None else 0
+        return self._consumer.shard_map.version if self._consumer.shard_map is not None else 0
 
     @property
     def behind(self) -> bool:

@@ -142,7 +142,7 @@ class World:
     host: ActorHost
     routers: list[Router]
     store: MongoStore
-    view: ShardMap
+    shard_map: ShardMap
     broker: Server
 
     @property
@@ -301,7 +301,7 @@ async def _built(
     stack.push_async_callback(host.stop)
     address = await host.start()
     shards: Any = {"hosts": ("host-0",) * SHARDS, "routers": ("router-0",) * SHARDS, "bases": (1,) * SHARDS}
-    view = ShardMap(
+    shard_map = ShardMap(
         version=1, pushers=(), addresses={"host-0": address}, incarnations={"host-0": "a"}, **shards
     )
     own_services: list[Any] = [router, *fronts]
@@ -309,6 +309,6 @@ async def _built(
         stack.push_async_callback(service.stop)
         await service.start()
     for service in (host, *own_services):
-        await service.apply(view)
+        await service.apply(shard_map)
     http = await stack.enter_async_context(aiohttp.ClientSession())
-    return World(http, fronts, host, [router], own, view, broker)
+    return World(http, fronts, host, [router], own, shard_map, broker)

@@ -22,12 +22,12 @@ async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
 
 async def moved_away_and_back(world: World) -> None:
     """Let the host lose its shards and get them again; nobody else sees the map in between."""
-    away = replace(world.view, version=world.view.version + 1, hosts=("host-1",) * SHARDS)
-    world.view = replace(world.view, version=world.view.version + 2)
+    away = replace(world.shard_map, version=world.shard_map.version + 1, hosts=("host-1",) * SHARDS)
+    world.shard_map = replace(world.shard_map, version=world.shard_map.version + 2)
     await world.host.apply(away)
-    await world.host.apply(world.view)
+    await world.host.apply(world.shard_map)
     for service in (*world.routers, *world.gateways):
-        await service.apply(world.view)
+        await service.apply(world.shard_map)
 
 
 async def test_a_poll_gets_what_comes_after_the_move(world: World) -> None:

@@ -316,10 +316,10 @@ async def test_hold_keeps_sends_waiting(world: World) -> None:
 async def test_a_raised_base_is_used_at_once(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     first = (await alice.send(bob))[1]["seq"]
-    raised = tuple(base + 2**32 for base in world.view.bases)
-    view: ShardMap = msgspec.structs.replace(world.view, version=2, bases=raised)
+    raised = tuple(base + 2**32 for base in world.shard_map.bases)
+    shard_map: ShardMap = msgspec.structs.replace(world.shard_map, version=2, bases=raised)
     collaborators = world.gateways[0].collaborators
-    collaborators.sequencer.adopt(view.bases)
+    collaborators.sequencer.adopt(shard_map.bases)
     second = (await alice.send(bob))[1]["seq"]
     assert second >= first + 2**32
 

@@ -29,7 +29,7 @@ from storage.topics import PUSH, PUSH_DEAD
 from tests.real_servers import Servers
 
 SHARDS = 2
-VIEW = ShardMap(
+MAP = ShardMap(
     1, ("host-1",) * SHARDS, ("router-1",) * SHARDS, ("pusher-1",) * SHARDS, (1,) * SHARDS, {}, {}
 )
 
@@ -128,7 +128,7 @@ async def world(
         )
         pusher = Pusher("pusher-1", reader, waker)
         await pusher.start()
-        await pusher.apply(VIEW)
+        await pusher.apply(MAP)
         return pusher
 
     writer = KafkaLogWriter(broker)
@@ -156,7 +156,7 @@ async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_b
     await admin.close()
     world.writer.resume()
     await world.wake(*second[:2])  # the new log is as long as what was read of the old one
-    await world.pusher.apply(replace(VIEW, version=2, pushes=(7,) * SHARDS))
+    await world.pusher.apply(replace(MAP, version=2, pushes=(7,) * SHARDS))
     await until(lambda: world.pushes(second[2]), bool)
 
 

@@ -79,7 +79,7 @@ class World:
     address: tuple[str, int]
     log: LogLifecycle
     version: int = 0
-    view: ShardMap | None = None
+    shard_map: ShardMap | None = None
     shards: int = SHARDS
 
     def incarnations(self) -> dict[str, str]:
@@ -103,12 +103,12 @@ class World:
         self.version += 1
         self.shards = shards = len(self.log.topics.bases)
         names = ("host-1",) * shards, ("router-1",) * shards, ("pusher-1",) * shards
-        view = ShardMap(
+        shard_map = ShardMap(
             self.version, *names, self.log.topics.bases, {"host-1": self.address}, {"host-1": "alive"}
         )
-        self.writer.forget(view.begun_anew(self.view))
-        self.view = view
-        await self.router.apply(view)
+        self.writer.forget(shard_map.begun_anew(self.shard_map))
+        self.shard_map = shard_map
+        await self.router.apply(shard_map)
 
     async def say(self, text: str, each: int = 1) -> None:
         values = [(shard, text.encode()) for shard in range(self.shards) for _ in range(each)]

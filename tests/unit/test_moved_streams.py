@@ -157,9 +157,9 @@ def test_what_is_under_way_to_an_earlier_attachment_is_not_taken_for_the_next_on
 
 def test_an_older_map_that_comes_late_moves_nothing() -> None:
     links, stream, host = linked()
-    assert links.view is not None
+    assert links.shard_map is not None
     links.apply(ShardMap(0, ("h1",), ("r0",), (), (1,), {"h1": ("", 0)}, {"h1": "h1.1"}))
-    assert links.view.hosts == ("h0",)
+    assert links.shard_map.hosts == ("h0",)
     assert cast("Any", stream.link) is host
     it = CatchingUp()
     newest = it.world.view
@@ -243,7 +243,7 @@ def test_a_host_that_has_not_heard_of_more_shards_refuses_them() -> None:
 def test_with_more_shards_a_gateway_attaches_everything_anew_also_where_the_host_stays() -> None:
     """The host may have refused the stream by a number that means nothing to who counts shards as before."""
     links, stream, host = linked()
-    before = links.view
+    before = links.shard_map
     assert before is not None
     links.received(cast("Any", host), [m.NotMine(1, 2)])
     assert cast("Any", stream.link) is host, "a number of more shards, which we do not know of yet"

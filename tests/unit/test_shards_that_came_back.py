@@ -105,7 +105,7 @@ def test_a_shard_that_stayed_goes_on_after_a_new_map(since: int) -> None:
     assert host.users == ["ann"]
 
 
-def view(version: int, *since: int) -> ShardMap:
+def map_of(version: int, *since: int) -> ShardMap:
     return ShardMap(
         version, ("h0", "h1"), ("r0",) * 2, (), (1, 1), {"h0": ("", 0)}, {"h0": "h0.1"}, since=since
     )
@@ -113,11 +113,11 @@ def view(version: int, *since: int) -> ShardMap:
 
 def test_a_gateway_says_it_before_anything_that_goes_by_the_map() -> None:
     links, host = cast("HostLinks", StepLinks("g9", lambda: 0)), End(Nobody(), "host", "h0.1")
-    links.apply(view(1, 1, 1))
+    links.apply(map_of(1, 1, 1))
     cast("StepLinks", links).connections.reached("h0", cast("Any", host))
-    links.apply(view(3, 3, 1))
+    links.apply(map_of(3, 3, 1))
     host.protocol = 1
-    links.apply(view(4, 4, 1))
+    links.apply(map_of(4, 4, 1))
     assert list(host.incoming) == [m.Since({0: 1}), m.Since({0: 3})]
 
 

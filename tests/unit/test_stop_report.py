@@ -8,7 +8,7 @@ from cluster.control.stop_report import bound_s, stop_limits, stop_report
 from cluster.log.unfinished import Unfinished, unfinished_in
 from storage.records import ShardMap
 
-VIEW = ShardMap(7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {})
+MAP = ShardMap(7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {})
 ONE = {"map": 7, "ends": {0: 10, 2: 5}, "stored": {0: 10, 2: 5}}
 TWO = {"map": 7, "ends": {1: 20}, "stored": {1: 20}}
 
@@ -32,13 +32,13 @@ TWO = {"map": 7, "ends": {1: 20}, "stored": {1: 20}}
 def test_what_is_left(
     readers: dict[str, dict[str, Any]], writers: list[dict[str, Any]], left: Unfinished
 ) -> None:
-    assert unfinished_in("router", VIEW, writers, readers) == left
+    assert unfinished_in("router", MAP, writers, readers) == left
 
 
 def test_wake_ups_count_by_their_own_topic_and_readers() -> None:
     reader = {"map": 7, "ends": dict.fromkeys(range(3), 4), "stored": {0: 4, 1: 3, 2: 4}}
     writer = {"appended": {"mailbox": {0: 99}, "push": {2: 5}}}
-    assert unfinished_in("pusher", VIEW, [writer], {"pusher-1": reader}) == Unfinished({1: 1, 2: 1}, {})
+    assert unfinished_in("pusher", MAP, [writer], {"pusher-1": reader}) == Unfinished({1: 1, 2: 1}, {})
 
 
 def test_a_good_end_needs_no_words() -> None:

@@ -15,7 +15,7 @@ from cluster.supervision.supervisor import Supervisor
 from storage.records import ShardMap
 
 
-def view(version: int, shards: int) -> ShardMap:
+def map_of(version: int, shards: int) -> ShardMap:
     names = ("host-1",) * shards
     return ShardMap(version, names, names, names, (1,) * shards, {}, {})
 
@@ -84,7 +84,7 @@ class Looked:
 async def looked() -> Looked:
     found = Looked()
     await found.visit()
-    found.roles.show(view(1, 2))
+    found.roles.show(map_of(1, 2))
     await found.visit()
     return found
 
@@ -92,7 +92,7 @@ async def looked() -> Looked:
 async def test_who_has_the_newest_map_is_let_go_at_once(looked: Looked) -> None:
     assert await looked.roles.pause_writes("gateway")
     assert looked.role.paused
-    looked.roles.show(view(2, 4))
+    looked.roles.show(map_of(2, 4))
     await looked.visit()
     assert looked.role.paused, "it has the map, and everybody else may not"
     await looked.roles.resume_writes()
@@ -103,7 +103,7 @@ async def test_nobody_writes_by_an_older_map_than_the_newest(looked: Looked) -> 
     """It slept while the map was shown: what it writes by the old one would be on shards of other users."""
     assert await looked.roles.pause_writes("gateway")
     looked.role.deaf = True
-    looked.roles.show(view(2, 4))
+    looked.roles.show(map_of(2, 4))
     with pytest.raises(RoleAway):
         await looked.visit()
     looked.role.deaf = False
@@ -121,7 +121,7 @@ async def test_a_coordinator_that_comes_lets_nobody_go_before_it_has_drawn_a_map
     await looked.roles.resume_writes()
     await looked.visit()
     assert looked.role.paused
-    looked.roles.show(view(2, 4))
+    looked.roles.show(map_of(2, 4))
     await looked.visit()
     assert (looked.role.paused, looked.role.wrote_by) == (False, [2])
 
