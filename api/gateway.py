@@ -80,7 +80,7 @@ class Gateway:
         self.collaborators.sequencer.lease.renew()
         current = self.collaborators.hosts.shard_map
         if current is None or shard_map.version >= current.version:
-            self.collaborators.log_writer.forget(shard_map.begun_anew(current))
+            self.collaborators.log_writer.forget(shard_map.recreated(current))
             if shard_map.renumbered(current):
                 self.collaborators.log_writer.renumber()
             self.collaborators.sequencer.adopt(shard_map.bases, shard_map.records)

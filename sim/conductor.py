@@ -1,6 +1,6 @@
 """One run from its first account to its verdict: starts the workers, strikes the system, ends it, checks.
 
-The order of a run: system up, everybody joins, ``go``, acts and faults, everybody comes back online,
+The order of a run: system up, everyone joins, ``go``, acts and faults, everyone comes back online,
 quiet, ``end``, audit of the server's own store, checker. Nothing here knows the SDK.
 """
 

@@ -37,7 +37,7 @@ class Workers:
         self._word: list[str] = []
 
     def say(self, word: str, at_s: float) -> None:
-        """Tell everybody: ``go``, ``stop`` acting, or ``end``, at this second of the monotonic clock."""
+        """Tell every worker: ``go``, ``stop`` acting, or ``end``, at this second of the monotonic clock."""
         self._word.append(f"{word} {at_s}")
         fresh = self.folder / "word.new"
         fresh.write_text("\n".join(self._word))

@@ -376,7 +376,7 @@ class ShardMap(Struct, frozen=True):
         known = enumerate(zip(self.hosts, self.since, strict=False))
         return {shard: since for shard, (owner, since) in known if owner == host}
 
-    def begun_anew(self, before: "ShardMap | None") -> dict[str, list[int]]:
+    def recreated(self, before: "ShardMap | None") -> dict[str, list[int]]:
         """Return, by topic, the shards whose log started over since an earlier map."""
         if before is None:
             return {}

@@ -151,7 +151,7 @@ class ActorHost:
         before = self._shards.shard_map
         if before is not None and shard_map.version < before.version:
             return
-        self._log.forget(shard_map.begun_anew(before))
+        self._log.forget(shard_map.recreated(before))
         if shard_map.renumbered(before):
             self._ownership.give_up_all()
             self._log.renumber()

@@ -152,7 +152,7 @@ class Consumer(Generic[P]):
         gone = [each for shard, each in self.shards.items() if mine.get(shard) != each.epoch]
         self._give_up(gone, mine)
         if self._forget:
-            await self._reader.begin_anew()
+            await self._reader.start_over()
             self._forget = False
             for each in self.shards.values():
                 each.reread()

@@ -55,7 +55,7 @@ class MapPublisher:
         self.newest = await self._store.shard_map() or self.newest
 
     async def redraw(self) -> None:
-        """Draw the map again; if anything of it changed, store it and show it to everybody."""
+        """Draw the map again; if anything of it changed, store it and show it to every role."""
         async with self._drawing:
             if not self.published and not self._membership.settled(now_ms()):
                 return

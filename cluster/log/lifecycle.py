@@ -57,12 +57,12 @@ class LogClients(Protocol):
         ...
 
     async def publish(self) -> None:
-        """Show everybody the new bases, and return when they have them."""
+        """Show every role the new bases, and return when they have them."""
         ...
 
     @property
     def shards(self) -> int:
-        """Number of shards of the map that everybody is shown."""
+        """Number of shards of the map that every role is shown."""
         ...
 
 
@@ -122,7 +122,7 @@ class LogLifecycle:
             tell(f"making {shards - self.topics.shards} shards")
             await _insist(lambda: self.topics.grow(shards))
             self.topics.show()
-            tell("showing everybody the new map")
+            tell("showing every role the new map")
             await _insist(self._shown)
             await self._resume()
 

@@ -41,7 +41,7 @@ class LogTopics:
     Attributes:
         shards: Number of shards.
         states: The state of every shard's log, by shard, as it is in the store.
-        bases: The base of each shard, for everybody to see. One whose topic is still being made is in the
+        bases: The base of each shard, for every role to see. One whose topic is still being made is in the
             store only: who read the old topic under it would hand its records on as new ones, and take its
             ends for the new log's.
         pushes: The life of each shard's wake-ups, likewise.
@@ -80,7 +80,7 @@ class LogTopics:
         self.show()
 
     def show(self) -> None:
-        """Have everybody see the bases that are stored: their topics are there."""
+        """Have every role see the bases that are stored: their topics are there."""
         self.bases = tuple(self.states[shard].base for shard in range(self.shards))
         self.pushes = tuple(self.states[shard].pushes for shard in range(self.shards))
 

@@ -77,7 +77,7 @@ def jars(version: str) -> Path:
         if done.returncode != 0:
             said = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
             raise KafkaMissing(f"Maven did not get Apache Kafka {version}:\n{said}")
-        with contextlib.suppress(FileExistsError):  # somebody else fetched it meanwhile
+        with contextlib.suppress(FileExistsError):  # another process fetched it meanwhile
             half.rename(folder)
     except subprocess.TimeoutExpired:
         raise KafkaMissing(f"Maven did not get Apache Kafka {version} within {_MAVEN_S} s.") from None
@@ -190,7 +190,7 @@ def _format(library: Path, folder: Path, files: Sequence[Path]) -> None:
 
 
 async def answers(port: int) -> bool:
-    """Say whether the broker on this port answers requests, which it does once the cluster knows it."""
+    """Return whether the broker on this port answers requests, which it does once the cluster knows it."""
     if not await accepts(port):
         return False
     client = AIOKafkaClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=2_000)

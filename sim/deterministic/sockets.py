@@ -98,9 +98,9 @@ class Socket(Stream):
     """
 
     def __init__(self, gateway: "Gateway", principal: Principal) -> None:
-        nobody = cast("Any", None)  # the loops that would receive and send are steps of the run
+        no_task = cast("Any", None)  # the loops that would receive and send are steps of the run
         super().__init__(
-            cast("Any", Services(gateway, principal)), CODEC, None, nobody, nobody, lambda *_: None
+            cast("Any", Services(gateway, principal)), CODEC, None, no_task, no_task, lambda *_: None
         )
         self.gateway = gateway
         self.up: list[bytes] = []

@@ -43,7 +43,7 @@ class Urls:
     mongo: str
     redis: str
     hosts_mongo: str = ""
-    """Where the host finds the store, if not where everybody does."""
+    """Where the host finds the store, if not where the other roles do."""
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Person:
         await self.call("POST", "/v1/keys/upload", {"device_keys": self.device_keys()}, expect=200)
 
     async def send(self, to: "Person", text: bytes = b"hi", *, message_id: str = "", gateway: int = 0) -> Any:
-        """Send to the one device of somebody; returns (status, body)."""
+        """Send to the one device of a user; returns (status, body)."""
         return await self.call("POST", "/v1/messages", message(to, text, message_id), gateway=gateway)
 
     async def log_in(self, device_id: str | None = None) -> "Person":
@@ -172,7 +172,7 @@ class World:
             return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
 
     async def person(self, *, keys: bool = True) -> Person:
-        """Register and log in somebody new."""
+        """Register and log in a new user."""
         person = Person(self, f"u{secrets.token_hex(6)}")
         account = {"username": person.username, "password": PASSWORD}
         status, answer = await self.call("POST", "/v1/accounts", account)

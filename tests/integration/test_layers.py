@@ -52,7 +52,7 @@ def test_a_broken_rule_is_seen(copy: Path, file: str, line: str, broken: str) ->
     assert "BROKEN" in result.stdout
 
 
-def test_nobody_else_brings_a_package_of_our_names() -> None:
+def test_no_other_distribution_has_a_package_of_our_names() -> None:
     found = packages_distributions()
     assert {name: set(found.get(name, [])) - {"roost"} for name in PACKAGES} == {n: set() for n in PACKAGES}
 

@@ -7,7 +7,7 @@ from storage.records import ShardMap
 
 
 class ShardTable:
-    """What everybody in a host goes by to find a shard.
+    """The table of shards, by which every part of a host finds one.
 
     Attributes:
         shard_map: The newest map.
