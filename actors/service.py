@@ -9,7 +9,7 @@ from msgspec import Struct
 from storage.records import ShardMap
 
 INCARNATION: Final = secrets.token_hex(8)
-"""This life of the process: another one of the same name has another."""
+"""Unique to this process: the next one of the same name has another."""
 
 RELEASE: Final = version("roost")
 """What this process runs. Read once: it is on the disk, and every heartbeat says it."""

@@ -240,7 +240,7 @@ class Actors(Group):
 
 
 class Log(Group):
-    """The life of the log."""
+    """The lifecycle of the log."""
 
     max_records: int = Field(
         0,
@@ -398,7 +398,7 @@ class Settings(BaseModel):
     limits: Limits = Field(Limits(), description="Rate limits.")
     admission: Admission = Field(Admission(), description="Admission control.")
     actors: Actors = Field(Actors(), description="User actors.")
-    log: Log = Field(Log(), description="The life of the log.")
+    log: Log = Field(Log(), description="The lifecycle of the log.")
     cluster: Cluster = Field(Cluster(), description="The processes.")
     tokens: Tokens = Field(Tokens(), description="Sessions.")
     telemetry: Telemetry = Field(Telemetry(), description="Metrics and traces.")

@@ -284,7 +284,7 @@ class LogState(Struct, frozen=True):
         base: seq = base + offset, for this incarnation of the log.
         stored: Everything below this offset is in the stores (may lag by a second).
         pushes: Rises whenever the shard's wake-ups start over, so that no offset is taken for another log's.
-        before: Numbers of earlier lives of the log, and of the shard that this one's users came from, which
+        before: Numbers of earlier logs, and of the shard that this one's users came from, which
             were handled: ``begin <= seq < end``, newest last. The oldest are forgotten.
     """
 
@@ -343,7 +343,7 @@ class ShardMap(Struct, frozen=True):
         incarnations: The incarnation of every role that is to be there, by name: another value means that it
             restarted; '' before its first answer.
         records: The newest version of records that every role reads (`VERSION`).
-        pushes: The life of each shard's wake-ups: another value means that they started over.
+        pushes: Identifies the log of each shard's wake-ups: another value means that they started over.
         since: Version of the map that gave each shard to the host that has it. Another value means that it
             was elsewhere meanwhile: what its host has of it in memory is out of date.
     """

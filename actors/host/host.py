@@ -184,7 +184,7 @@ class ActorHost:
         ``end_logs``: the logs of some shards are over; the answer says of which it still owes (`end_logs`).
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
         ``handover_report``: it has lost and stored everything, and says what became of the entries that no
-        device had acknowledged (`Handover.report`; a life that began after ``leaving`` had none).
+        device had acknowledged (`Handover.report`; an incarnation that began after ``leaving`` had none).
         """
         match message.get("act"):
             case "hurry":

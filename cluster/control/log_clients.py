@@ -1,4 +1,4 @@
-"""The roles as the log's life needs them; implements `cluster.log.lifecycle.LogClients`."""
+"""The roles as the log's lifecycle needs them; implements `cluster.log.lifecycle.LogClients`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""The life of the log: opened at the start, remade when it is full (embedded) or lost, given more shards.
+"""The lifecycle of the log: opened, recreated when it is full (embedded) or lost, given more shards.
 
 Only the coordinator's process runs this, one change at a time. Whatever the topics go through, no role writes
 from before it until every role has the bases of after it.
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 class LogClients(Protocol):
-    """The living roles, as the log's life needs them."""
+    """The living roles, as the log's lifecycle needs them."""
 
     def incarnations(self) -> dict[str, str]:
         """Return the incarnation of every writer, by name."""

@@ -163,7 +163,7 @@ class Supervisor:
             self._alive = alive
             if self._spares.is_near(alive):
                 self._watch.watch(alive.pid)
-            metrics.ROLE_LIVES.labels(self.role).inc()
+            metrics.ROLE_INCARNATIONS.labels(self.role).inc()
             self._changed()
         if self._paused:
             await self._settle(alive)  # before the map: nothing is to be written under it

@@ -68,7 +68,7 @@ def test_a_new_incarnation_is_recognized(roles: Membership) -> None:
     roles.failed("host-1")
     assert roles.heard("host-1", alive("b"), 3_000)
     assert roles.state("host-1", 3_000) == RUNNING
-    assert roles.members("host")[0].lives == 2
+    assert roles.members("host")[0].incarnations == 2
 
 
 def test_a_new_coordinator_gives_owners_time_to_answer(roles: Membership) -> None:

@@ -260,7 +260,7 @@ async def test_a_death_is_no_absence_when_there_is_a_spare() -> None:
     await life_of(membership, 2)
     assert supervisor.handle is heir
     assert supervisor.failure == ""
-    assert membership.members()[0].lives == 2
+    assert membership.members()[0].incarnations == 2
     task.cancel()
 
 
