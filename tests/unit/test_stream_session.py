@@ -88,7 +88,7 @@ def test_hello_without_cursor_begins_where_the_device_is() -> None:
     session, _ = make()
     assert session.receive(pack(wire.Hello("good")), NOW) == [do.Open(ALICE, None, background=False)]
     assert session.attached(40, NOW) == [do.Emit(wire.Ready("ALICEPHONE", 40, NOW))]
-    assert session.top == 40
+    assert session.position.top == 40
 
 
 FIRST_FRAMES = [
@@ -201,7 +201,7 @@ def test_acks() -> None:
     assert problem(session.receive(pack(wire.Ack(-1)), NOW)) == ("ack", "cursor_invalid")
     assert session.receive(pack(wire.Ack(15)), NOW) == [do.Acknowledge(15)]
     assert session.receive(pack(wire.Ack(11)), NOW) == []
-    assert session.acked == 15
+    assert session.position.acked == 15
 
 
 def test_nothing_comes_before_ready() -> None:
@@ -210,7 +210,7 @@ def test_nothing_comes_before_ready() -> None:
     assert session.deliver([raw(11)], 11) == []
     assert session.drained(11) == []
     assert session.missed() == []
-    assert session.attached(10, NOW) == [do.Emit(wire.Ready(session.principal.device, 10, NOW))]
+    assert session.attached(10, NOW) == [do.Emit(wire.Ready(session.login.principal.device, 10, NOW))]
     assert session.deliver([raw(11)], 11) == [do.Emit(wire.Entries([raw(11)]))]
 
 
