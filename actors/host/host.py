@@ -118,8 +118,14 @@ class ActorHost:
         self._ownership = ShardOwnership(name, shards, links, residents, writer, commits, self._dropped)
         self._reports = Reports(shards, links, clock, runtime)
         self._gateways = GatewayMessages(shards, links, residents, (streams, watches), loader, writer, clock)
-        intake = Intake(shards, self._ownership, links, residents, dead_letters, clock)
-        self._handlers: dict[type, Callable[[Link, Any], None]] = {
+        self._handlers = self._made_handlers(
+            Intake(shards, self._ownership, links, residents, dead_letters, clock)
+        )
+        self._server: asyncio.Server | None = None
+        self._handover: Handover | None = None
+
+    def _made_handlers(self, intake: Intake) -> dict[type, Callable[[Link, Any], None]]:
+        return {
             msg.Batch: intake.batch,
             msg.Open: self._ownership.open,
             msg.Shut: self._ownership.shut,
@@ -131,8 +137,6 @@ class ActorHost:
             msg.Watch: self._gateways.watch,
             msg.Unwatch: self._gateways.unwatch,
         }
-        self._server: asyncio.Server | None = None
-        self._handover: Handover | None = None
 
     # --- Service ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from nacl.signing import SigningKey
 
 from actors.host import ActorHost, Stores
 from actors.rpc.connections import Connections
-from api.collaborators import ApiSettings
+from api.collaborators import ApiSettings, Backends
 from api.gateway import Gateway
 from api.identity.limits import Limit
 from api.listener import Listen
@@ -289,12 +289,8 @@ async def _built(
             f"gateway-{number}",
             Listen(port=0),
             settings,
-            store=store(ours=False),
-            cache=cache(ours=False),
-            log_writer=await writer(ours=False),
-            keyring=keyring,
-            clock=now_ms,
-            limits=limits,
+            Backends(store(ours=False), cache(ours=False), await writer(ours=False), keyring, now_ms),
+            limits,
         )
         for number in range(gateways)
     ]
