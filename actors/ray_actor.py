@@ -19,7 +19,7 @@ from actors import ray_node
 from actors.role_process import NotBegun, RoleProcess
 from actors.service import RELEASE, Alive, Node
 from roost.errors import Unavailable
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 __all__ = [
     "NAMESPACE",

@@ -19,7 +19,8 @@ import structlog
 
 from actors.service import INCARNATION, RELEASE, Alive, Node, Service
 from roost.tasks import BackgroundTasks
-from storage.records import VERSION, ShardMap
+from storage.records import VERSION
+from storage.shard_map import ShardMap
 
 GROUP = "roost.roles"
 _SPARE_NICENESS = 15

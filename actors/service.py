@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 INCARNATION: Final = secrets.token_hex(8)
 """Unique to this process: the next one of the same name has another."""

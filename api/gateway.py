@@ -22,8 +22,8 @@ from roost.tasks import BackgroundTasks
 from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
-from storage.records import ShardMap
 from storage.redis.store import RedisStore
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX
 
 log = structlog.get_logger(__name__)

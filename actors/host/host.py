@@ -38,7 +38,7 @@ from actors.user import events as ev
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import TOPICS
 from telemetry import metrics
 

@@ -13,7 +13,7 @@ from cluster.consumers.shard_progress import ShardProgress
 from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks
 from storage.ports import LogLost, LogReader, LogRecord
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 POLL_MS: Final = 200
 """How long one poll waits for a first record; the next one follows at once."""

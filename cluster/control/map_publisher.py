@@ -12,7 +12,7 @@ from cluster.log.topics import LogTopics
 from cluster.supervision.membership import Membership
 from cluster.supervision.roles import Roles, now_ms
 from storage.ports import ClusterState
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from telemetry import metrics
 
 _OWNERS: Final = ("host", "router", "pusher")

@@ -16,7 +16,7 @@ from cluster.control.stop_report import ANSWER_S, STOP_S, stop_limits, stop_repo
 from cluster.log.unfinished import Unfinished, unfinished_in
 from cluster.supervision.roles import WRITERS, Roles
 from cluster.supervision.supervisor import Supervisor
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 _LOOK_EVERY_S: Final = 0.1
 

@@ -9,7 +9,7 @@ import structlog
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from cluster.supervision.membership import RUNNING, Membership
 from cluster.supervision.supervisor import Supervisor
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 WRITERS: Final = ("gateway", "host")
 

@@ -16,7 +16,7 @@ from actors.service import Alive
 from cluster.supervision.membership import Membership
 from cluster.supervision.process_exit import ExitWatch, exit_known
 from cluster.supervision.spares import Spares
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from telemetry import metrics
 
 log = structlog.get_logger()

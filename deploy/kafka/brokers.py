@@ -118,12 +118,7 @@ def prepare(
     files = []
     for number, (listener, controller) in enumerate(zip(listeners, controllers, strict=True), 1):
         shown = (advertised or {}).get(number, f"{HOST}:{listener}")
-        own = {
-            "node.id": str(number),
-            "listeners": f"CLIENTS://{HOST}:{listener},CONTROLLERS://{HOST}:{controller}",
-            "advertised.listeners": f"CLIENTS://{shown}",
-            "log.dirs": str((folder / f"broker-{number}").absolute()),
-        }
+        own = _own(number, listener, controller, shown, folder)
         file = folder / f"broker-{number}.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in (own | shared).items()))
         files.append(file)
@@ -140,6 +135,15 @@ def prepare(
         )
         for number, (listener, file) in enumerate(zip(listeners, files, strict=True), 1)
     ]
+
+
+def _own(number: int, listener: int, controller: int, shown: str, folder: Path) -> dict[str, str]:
+    return {
+        "node.id": str(number),
+        "listeners": f"CLIENTS://{HOST}:{listener},CONTROLLERS://{HOST}:{controller}",
+        "advertised.listeners": f"CLIENTS://{shown}",
+        "log.dirs": str((folder / f"broker-{number}").absolute()),
+    }
 
 
 def _shared(count: int) -> dict[str, str]:

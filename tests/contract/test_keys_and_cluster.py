@@ -4,7 +4,8 @@ from typing import Any
 import msgspec
 
 from storage.mongo import MongoStore
-from storage.records import DeadLetter, Device, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, Device, LogState, StoredRoster
+from storage.shard_map import ShardMap
 
 ALG = "signed_curve25519"
 

@@ -30,8 +30,9 @@ from roost.signing import canonical_json
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
-from storage.records import LogState, ShardMap
+from storage.records import LogState
 from storage.redis.store import RedisStore
+from storage.shard_map import ShardMap
 
 SHARDS = 4
 SERVER_NAME = "example.org"

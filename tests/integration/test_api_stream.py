@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from roost import wire
 from roost.clock import now_ms
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from tests.integration.api_world import Person, Urls, World, closing, message, new_id, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,7 +12,7 @@ from actors.rpc.connections import Connections
 from actors.rpc.link import Link, connect, serve
 from actors.service import Address
 from cluster.local.servers import HOST
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 SECRET = b"s" * 32
 ME = ("router", "router-1")

@@ -23,8 +23,9 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import Device, PushRecord, ShardMap, User, decode_push, encode_push
+from storage.records import Device, PushRecord, User, decode_push, encode_push
 from storage.redis.store import RedisStore
+from storage.shard_map import ShardMap
 from storage.topics import PUSH, PUSH_DEAD
 from tests.real_servers import Servers
 

@@ -20,7 +20,7 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH
 from tests.conftest import LogServer
 

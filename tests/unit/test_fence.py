@@ -13,7 +13,8 @@ from cluster.role_shell import fence
 from cluster.role_shell.fence import fenced
 from roost.errors import Unavailable
 from storage.ports import ClusterState
-from storage.records import LogState, ShardMap
+from storage.records import LogState
+from storage.shard_map import ShardMap
 from tests.live.waiting import until
 
 OWNED = ("host-1", "host-2")

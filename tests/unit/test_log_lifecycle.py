@@ -12,7 +12,8 @@ from cluster.log.lifecycle import LogLifecycle
 from cluster.log.numbers import BASE_STEP, FIRST_BASE
 from cluster.log.topics import LogMismatch, LogTopics
 from roost.errors import Unavailable
-from storage.records import DeadLetter, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, LogState, StoredRoster
+from storage.shard_map import ShardMap
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000

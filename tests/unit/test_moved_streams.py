@@ -13,7 +13,8 @@ from sim.deterministic.links import End
 from sim.deterministic.reaching import StepLinks
 from sim.deterministic.turns import finish
 from sim.deterministic.world import Plan, World
-from storage.records import KeysRecord, ShardMap, encode_record
+from storage.records import KeysRecord, encode_record
+from storage.shard_map import ShardMap
 from tests.unit.link_ends import Silent
 
 DEVICE = "ANN0000000"

@@ -11,7 +11,7 @@ from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
 from sim.deterministic.reaching import StepLinks
 from sim.deterministic.world import Plan, World
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from tests.unit.link_ends import Silent
 
 ATTACH = m.Attach(7, "ann", "ann", "ANN0000000", 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.control.stop_report import bound_s, stop_limits, stop_report
 from cluster.log.unfinished import Unfinished, unfinished_in
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 MAP = ShardMap(7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {})
 ONE = {"map": 7, "ends": {0: 10, 2: 5}, "stored": {0: 10, 2: 5}}

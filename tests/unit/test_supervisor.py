@@ -12,7 +12,7 @@ from cluster.supervision.membership import Membership, Patience
 from cluster.supervision.roles import Roles
 from cluster.supervision.spares import Spares
 from cluster.supervision.supervisor import Supervisor
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 
 def map_of(version: int, shards: int) -> ShardMap:

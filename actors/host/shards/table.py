@@ -3,7 +3,7 @@
 from actors.host.shards.shard import Shard
 from actors.rpc.link import Link
 from roost.ids import shard_of
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 
 class ShardTable:
