@@ -2,12 +2,12 @@
 
 import pytest
 
-from sim.capacity import BadGoal, Goal, capacity
 from sim.checker import Story, Verdict
+from sim.run.capacity import BadGoal, Goal, capacity
+from sim.run.spec import Spec
 from sim.scenarios import SCENARIOS, about
 from sim.scenarios.growing import online_at
 from sim.scenarios.staircase import GROWTH, STEPS
-from sim.spec import Spec
 from sim.workload import CONTACTS, Leave, Return, Say, Stage, plan
 
 USERS, RATE, DURATION = 50, 40.0, 20.0
