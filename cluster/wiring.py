@@ -23,7 +23,7 @@ from storage.topics import MAILBOX, PUSH, PUSHERS, ROUTERS
 from telemetry import logs, otlp
 
 if TYPE_CHECKING:
-    from storage.redis_store import RedisStore
+    from storage.redis.store import RedisStore
 
 FETCH_WAIT_MS = 500
 """How long a broker that answers early may hold an empty fetch."""
@@ -136,7 +136,7 @@ def load_all(settings_json: str) -> None:
         "cluster.consumers.router",
         "cluster.consumers.pusher",
         "cluster.consumers.fcm",
-        "storage.redis_store",
+        "storage.redis.store",
     ):
         import_module(module)
     driver.load(Settings.model_validate_json(settings_json).mongo.driver)
@@ -165,7 +165,7 @@ def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
 
 def open_cache(settings: Settings) -> "RedisStore":
     """Open Redis; it connects at its first call."""
-    from storage.redis_store import RedisStore  # noqa: PLC0415 -- a router and the coordinator need none
+    from storage.redis.store import RedisStore  # noqa: PLC0415 -- a router and the coordinator need none
 
     return RedisStore(_url("redis", settings.redis.url), settings.redis.prefix)
 

@@ -14,7 +14,7 @@ from actors.rpc.messages import decode_from_host
 from actors.service import Address
 from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks, backoff, insist
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 _LONGEST_PAUSE_S: Final = 1.0
 
@@ -55,7 +55,7 @@ class Connections:
         secret: The cluster's.
 
     Attributes:
-        view: The newest map, None before the first.
+        shard_map: The newest map, None before the first.
         links: The links that stand, by the name of their host.
         received: Called with each frame; the owner's own, since it is called for every one.
     """
@@ -63,7 +63,7 @@ class Connections:
     received: Received
 
     def __init__(self, me: tuple[str, str], secret: bytes) -> None:
-        self.view: ShardMap | None = None
+        self.shard_map: ShardMap | None = None
         self.links: dict[str, Link] = {}
         self._me, self._secret = me, secret
         self._owner: Owner
@@ -76,10 +76,10 @@ class Connections:
         """Set the owner, before the first map."""
         self._owner, self.received = owner, owner.received
 
-    def apply(self, view: ShardMap) -> None:
+    def apply(self, shard_map: ShardMap) -> None:
         """Take a map: part from incarnations that are over, connect to new ones."""
-        self.view = view
-        hosts = {name: (at, view.incarnations.get(name, "")) for name, at in view.addresses.items()}
+        self.shard_map = shard_map
+        hosts = {name: (at, shard_map.incarnations.get(name, "")) for name, at in shard_map.addresses.items()}
         for name in [name for name, known in self._hosts.items() if hosts.get(name) != known]:
             self._drop(name)
         for name in [name for name in hosts if name not in self._hosts]:
@@ -88,7 +88,7 @@ class Connections:
 
     def link_for(self, user: str) -> Link | None:
         """Return the link to the host that serves the user, None if there is none."""
-        return None if self.view is None else self.links.get(self.view.host_of(user))
+        return None if self.shard_map is None else self.links.get(self.shard_map.host_of(user))
 
     def name_of(self, link: Link) -> str:
         """Return the host's name, '' if the link is gone."""

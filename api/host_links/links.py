@@ -14,7 +14,7 @@ from api.host_links.attachments import Attachments
 from api.host_links.questions import ANSWER_S, SINCE_PROTOCOL, Questions
 from roost.errors import Unavailable
 from storage.ports import ClusterState
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 _PLACE_AGAIN_S: Final = 0.2
 
@@ -67,30 +67,30 @@ class HostLinks:
     # --- the map ---
 
     @property
-    def view(self) -> ShardMap | None:
+    def shard_map(self) -> ShardMap | None:
         """The newest map, None before the first."""
-        return self._connections.view
+        return self._connections.shard_map
 
-    def apply(self, view: ShardMap) -> None:
+    def apply(self, shard_map: ShardMap) -> None:
         """Take the newest map: connect to hosts that are new, move streams of moved shards."""
-        if self.view is not None and view.version < self.view.version:
+        if self.shard_map is not None and shard_map.version < self.shard_map.version:
             return
-        if view.renumbered(self.view):  # a user's shard may be another one
+        if shard_map.renumbered(self.shard_map):  # a user's shard may be another one
             self.questions.redirect()
             self.attachments.detach_all()
             self._place_soon()
-        self._connections.apply(view)
+        self._connections.apply(shard_map)
         for name, link in self._connections.links.items():
             self._tell_since(name, link)
         self.attachments.place()
 
     def host_of(self, user: str) -> str:
         """Return the name of the host that serves the user, '' before the first map."""
-        return "" if self.view is None else self.view.host_of(user)
+        return "" if self.shard_map is None else self.shard_map.host_of(user)
 
     def linked_hosts(self) -> tuple[int, int]:
         """Return how many hosts are linked, and how many there are."""
-        return len(self._connections.links), len(self.view.addresses) if self.view else 0
+        return len(self._connections.links), len(self.shard_map.addresses) if self.shard_map else 0
 
     # --- what the gateway says ---
 
@@ -119,7 +119,7 @@ class HostLinks:
             raise Unavailable("The user has just moved to another host; try again.") from exc
 
     async def _changed(self, user: str, question: m.Question, timeout_s: float) -> bool:
-        asked_by = self.view
+        asked_by = self.shard_map
         await self.questions.ask(user, question, timeout_s)
         newest = await self._cluster.shard_map()
         return asked_by is not None and newest is not None and asked_by.serving(user) == newest.serving(user)
@@ -159,7 +159,7 @@ class HostLinks:
 
     def _not_mine(self, link: Link, message: m.NotMine) -> None:
         self.questions.redirect(link, message.shard)
-        self.attachments.detach(link, message.shard, self.view.shards if self.view else 1)
+        self.attachments.detach(link, message.shard, self.shard_map.shards if self.shard_map else 1)
         # The new map is on its way to us, or ours is newer and on its way to the host.
         self._place_soon()
 
@@ -168,7 +168,7 @@ class HostLinks:
 
         It may not have the map yet, nor have heard that a shard went elsewhere and came back.
         """
-        shards = {} if self.view is None else self.view.since_of(name)
+        shards = {} if self.shard_map is None else self.shard_map.since_of(name)
         if shards and link.protocol >= SINCE_PROTOCOL:
             link.send(m.Since(shards))
 

@@ -73,10 +73,10 @@ class Questions:
     async def _ask(self, link: Link, user: str, question: m.Question) -> m.Answer:
         if isinstance(question, m.Unstored) and link.protocol < SINCE_PROTOCOL:
             return m.InMemory([], [])  # a host of the release before: its last second is not seen
-        assert self._connections.view is not None  # noqa: S101 -- there is a link, so there is a map
+        assert self._connections.shard_map is not None  # noqa: S101 -- there is a link, so there is a map
         number = next(self._numbers)
         future: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = (future, link, shard_of(user, self._connections.view.shards))
+        self._waiting[number] = (future, link, shard_of(user, self._connections.shard_map.shards))
         question.call = number
         link.send(question)
         try:

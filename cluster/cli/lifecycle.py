@@ -121,7 +121,8 @@ class Down:
 
 
 async def _up(settings: Settings, *, as_json: bool) -> int:
-    from cluster.local.system import StartRefused, System, started  # noqa: PLC0415 -- loads much
+    from cluster.local.preflight import StartRefused  # noqa: PLC0415 -- loads much
+    from cluster.local.system import System, started  # noqa: PLC0415 -- likewise
 
     system = System(settings)
     began = time.monotonic()

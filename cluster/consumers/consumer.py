@@ -13,7 +13,7 @@ from cluster.consumers.shard_progress import ShardProgress
 from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks
 from storage.ports import LogLost, LogReader, LogRecord
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 POLL_MS: Final = 200
 """How long one poll waits for a first record; the next one follows at once."""
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class Processor(Protocol[P]):
     """What handles the records of a consumer."""
 
-    def epochs(self, view: ShardMap) -> dict[int, int]:
+    def epochs(self, shard_map: ShardMap) -> dict[int, int]:
         """Return the shards that a map gives to this consumer, each with the epoch of its log."""
         ...
 
@@ -44,7 +44,7 @@ class Processor(Protocol[P]):
         """Return the progress of shards that are new here: where to begin."""
         ...
 
-    def place(self, view: ShardMap) -> None:
+    def place(self, shard_map: ShardMap) -> None:
         """Every shard of the map is open."""
         ...
 
@@ -76,14 +76,14 @@ class Consumer(Generic[P]):
 
     Attributes:
         shards: The progress of each shard that is read.
-        view: The newest map, None before the first.
+        shard_map: The newest map, None before the first.
     """
 
     def __init__(
         self, reader: LogReader, processor: Processor[P], *, limit: int, commit_every_s: float
     ) -> None:
         self.shards: dict[int, P] = {}
-        self.view: ShardMap | None = None
+        self.shard_map: ShardMap | None = None
         self._reader, self._processor = reader, processor
         self._limit, self._commit_every_s = limit, commit_every_s
         self._before: ShardMap | None = None
@@ -99,11 +99,11 @@ class Consumer(Generic[P]):
         self._loops.spawn(self._read())
         self._loops.spawn(self._commit())
 
-    def apply(self, view: ShardMap) -> bool:
+    def apply(self, shard_map: ShardMap) -> bool:
         """Take a map in the next turn; returns whether it is newer."""
-        newer = self.view is None or view.version > self.view.version
+        newer = self.shard_map is None or shard_map.version > self.shard_map.version
         if newer:
-            self.view = view
+            self.shard_map = shard_map
             self._changed.set()
         return newer
 
@@ -140,30 +140,30 @@ class Consumer(Generic[P]):
 
     # --- the map ---
 
-    async def _take_map(self, view: ShardMap) -> None:
+    async def _take_map(self, shard_map: ShardMap) -> None:
         """Read what the map says: give up shards, take over others, open those again whose log is another."""
-        mine = self._processor.epochs(view)
+        mine = self._processor.epochs(shard_map)
         self._taken = 0
-        if view.renumbered(self._before):  # the reader does not know partitions that were added
+        if shard_map.renumbered(self._before):  # the reader does not know partitions that were added
             self._forget = True
             for each in self.shards.values():
                 each.rewind()
-        self._before = view
+        self._before = shard_map
         gone = [each for shard, each in self.shards.items() if mine.get(shard) != each.epoch]
         self._give_up(gone, mine)
         if self._forget:
-            await self._reader.begin_anew()
+            await self._reader.start_over()
             self._forget = False
             for each in self.shards.values():
                 each.reread()
         fresh = {shard: epoch for shard, epoch in sorted(mine.items()) if shard not in self.shards}
         if fresh:
             self.shards |= {each.shard: each for each in await self._processor.open(fresh)}
-        self._processor.place(view)
-        self._taken = view.version
+        self._processor.place(shard_map)
+        self._taken = shard_map.version
         if gone or fresh:
             given_up = [each.shard for each in gone]
-            log.info("shards_assigned", taken=list(fresh), given_up=given_up, version=view.version)
+            log.info("shards_assigned", taken=list(fresh), given_up=given_up, version=shard_map.version)
 
     def _give_up(self, gone: Sequence[P], mine: Container[int]) -> None:
         for each in gone:
@@ -220,9 +220,9 @@ class Consumer(Generic[P]):
     async def turn(self) -> float:
         """Take the map if there is a newer one, and read once; returns how long to rest, in seconds."""
         try:
-            if self._changed.is_set() and self.view is not None:
+            if self._changed.is_set() and self.shard_map is not None:
                 self._changed.clear()
-                await self._take_map(self.view)
+                await self._take_map(self.shard_map)
             await self._seek()
             if not self.shards:
                 return 0.0

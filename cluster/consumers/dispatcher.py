@@ -12,7 +12,8 @@ from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from cluster.consumers.shard_progress import HostedShard
 from storage.ports import LogLost, LogReader, LogRecord
-from storage.records import ShardMap, decode_record
+from storage.records import decode_record
+from storage.shard_map import ShardMap
 from telemetry import metrics, traces
 
 UNSTORED_LIMIT: Final = 200_000
@@ -45,11 +46,11 @@ class Dispatcher:
             if link is not None and each.opened:
                 link.send(msg.Shut([each.shard]))
 
-    def place(self, view: ShardMap) -> None:
+    def place(self, shard_map: ShardMap) -> None:
         """Rewind shards that have another host by this map, or were elsewhere meanwhile."""
-        known_since = dict(enumerate(view.since))
+        known_since = dict(enumerate(shard_map.since))
         for each in self._shards.values():
-            host, since = view.hosts[each.shard], known_since.get(each.shard, 0)
+            host, since = shard_map.hosts[each.shard], known_since.get(each.shard, 0)
             if (each.host, each.since) != (host, since):
                 each.host, each.since = host, since
                 each.rewind()

@@ -15,7 +15,8 @@ from cluster.consumers.shard_progress import PushShard
 from cluster.consumers.wakeup import Waker
 from roost.tasks import BackgroundTasks
 from storage.ports import LogReader, LogRecord
-from storage.records import ShardMap, decode_push
+from storage.records import decode_push
+from storage.shard_map import ShardMap
 from storage.topics import PUSH
 from telemetry import metrics, traces
 
@@ -45,9 +46,9 @@ class Pusher:
         """Start reading as soon as there is a map."""
         self._consumer.start()
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: ShardMap) -> None:
         """Take the newest map."""
-        self._consumer.apply(view)
+        self._consumer.apply(shard_map)
 
     async def pause_writes(self) -> None:
         """A pusher writes nothing that would be lost with the log."""
@@ -78,10 +79,12 @@ class Pusher:
 
     # --- shards come and go ---
 
-    def epochs(self, view: ShardMap) -> dict[int, int]:
+    def epochs(self, shard_map: ShardMap) -> dict[int, int]:
         """Return our shards of a map, each with the epoch of its wake-ups."""
-        known = dict(enumerate(view.pushes))
-        return {shard: known.get(shard, 0) for shard, name in enumerate(view.pushers) if name == self.name}
+        known = dict(enumerate(shard_map.pushes))
+        return {
+            shard: known.get(shard, 0) for shard, name in enumerate(shard_map.pushers) if name == self.name
+        }
 
     def shut(self, gone: Sequence[PushShard]) -> None:
         """Start again with those that have another log; what is open of them is finished all the same."""
@@ -99,7 +102,7 @@ class Pusher:
         self._restart.difference_update(epochs)
         return [_begun(shard, epoch, starts[shard] or 0) for shard, epoch in epochs.items()]
 
-    def place(self, view: ShardMap) -> None:
+    def place(self, shard_map: ShardMap) -> None:
         """A wake-up has no place."""
 
     def lost(self, shards: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ from cluster.consumers.dispatcher import Dispatcher
 from cluster.consumers.shard_progress import HostedShard
 from roost.errors import Unavailable
 from storage.ports import LogReader, LogRecord, Store
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX
 from telemetry import metrics, traces
 
@@ -53,11 +53,11 @@ class Router:
         """Start reading as soon as there is a map."""
         self._consumer.start()
 
-    async def apply(self, view: ShardMap) -> None:
+    async def apply(self, shard_map: ShardMap) -> None:
         """Take the newest map."""
         self._lease.renew()
-        if self._consumer.apply(view):
-            self._hosts.apply(view)
+        if self._consumer.apply(shard_map):
+            self._hosts.apply(shard_map)
 
     async def pause_writes(self) -> None:
         """A router writes nothing that would be lost with the log."""
@@ -93,9 +93,11 @@ class Router:
 
     # --- shards come and go ---
 
-    def epochs(self, view: ShardMap) -> dict[int, int]:
+    def epochs(self, shard_map: ShardMap) -> dict[int, int]:
         """Return our shards of a map with their bases."""
-        return {shard: view.bases[shard] for shard, name in enumerate(view.routers) if name == self.name}
+        return {
+            shard: shard_map.bases[shard] for shard, name in enumerate(shard_map.routers) if name == self.name
+        }
 
     def shut(self, gone: Sequence[HostedShard]) -> None:
         """Tell the hosts that we read these no longer."""
@@ -116,9 +118,9 @@ class Router:
             for shard, base in epochs.items()
         ]
 
-    def place(self, view: ShardMap) -> None:
+    def place(self, shard_map: ShardMap) -> None:
         """Go on at the hosts of this map."""
-        self._dispatcher.place(view)
+        self._dispatcher.place(shard_map)
 
     def lost(self, shards: Sequence[int]) -> None:
         """Wait for the coordinator to make these logs again."""

@@ -10,7 +10,7 @@ from storage.kafka_log.inspection import LogInspection, TopicInspection
 from storage.keyring import KeyRing, SealBroken
 from storage.mongo.inspection import StoreInspection
 from storage.records import LogState
-from storage.redis_inspection import CacheInspection
+from storage.redis.inspection import CacheInspection
 from storage.topics import MAILBOX
 
 _OLDEST_MONGO: Final = (7, 0)

@@ -17,13 +17,13 @@ from cluster.local.servers import ServerFailed
 from cluster.settings import Settings, without_password
 from roost.clock import Clock, now_ms
 from roost.errors import Unavailable
-from storage import redis_inspection
 from storage.access_denied import AccessDenied
 from storage.kafka_log import inspection as log_inspection
 from storage.kafka_log.inspection import LogInspection
 from storage.mongo import inspection as store_inspection
 from storage.mongo.inspection import StoreInspection
-from storage.redis_inspection import CacheInspection
+from storage.redis import inspection as redis_inspection
+from storage.redis.inspection import CacheInspection
 from storage.topics import TOPICS
 
 _INSPECTION_S: Final = 12.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH
 
 READ_BY: Final = {"router": MAILBOX, "pusher": PUSH}

@@ -21,7 +21,8 @@ from sim.deterministic.reaching import ExpiredLease, Replied, StepLinks
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
-from storage.records import MessageRecord, ShardMap, decode_record
+from storage.records import MessageRecord, decode_record
+from storage.shard_map import ShardMap
 
 
 class PromptSequencer(Sequencer):
@@ -90,7 +91,7 @@ class Gateway:
     @property
     def version(self) -> int:
         """Version of the map it goes by."""
-        return self.hosts.view.version if self.hosts.view is not None else 0
+        return self.hosts.shard_map.version if self.hosts.shard_map is not None else 0
 
     def learn(self, view: ShardMap) -> None:
         """Take the map, as `api.gateway.Gateway.apply`."""
@@ -107,7 +108,7 @@ class Gateway:
         self.hosts.put(user, make, replied, is_change=True)
 
     def _shard(self, user: str) -> int:
-        return shard_of(user, self.hosts.view.shards) if self.hosts.view is not None else -1
+        return shard_of(user, self.hosts.shard_map.shards) if self.hosts.shard_map is not None else -1
 
     # --- questions over HTTP ---
 
@@ -124,7 +125,7 @@ class Gateway:
             self.answers.get((who.device, message_id))
             or finish(self._cache.recall([(who.device, message_id)]))[0]
         )
-        if self.hosts.view is None:
+        if self.hosts.shard_map is None:
             away()
             return
         if sent is None or not finish(self.sequencer.survives(to, sent.seq)):

@@ -14,7 +14,7 @@ from roost.clock import Clock
 from roost.ids import shard_of
 from sim.deterministic.stores import Store
 from sim.deterministic.turns import finish
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 _PATIENCE_MS = 35_000
 
@@ -89,11 +89,13 @@ class StepConnections(Connections):
 
     def lacking(self) -> list[tuple[str, str]]:
         """Return the hosts of the map that there is no link to, each with its life."""
-        view = self.view
+        shard_map = self.shard_map
         return (
             []
-            if view is None
-            else [(name, view.incarnations[name]) for name in view.addresses if name not in self.links]
+            if shard_map is None
+            else [
+                (name, shard_map.incarnations[name]) for name in shard_map.addresses if name not in self.links
+            ]
         )
 
     def _dial(self, name: str) -> None:
@@ -134,14 +136,14 @@ class StepQuestions(Questions):
         self._put(Question(user, make, replied, self._clock(), is_change))
 
     def _put(self, question: Question) -> None:
-        link, view = self._connections.link_for(question.user), self._connections.view
-        if link is None or view is None:
+        link, shard_map = self._connections.link_for(question.user), self._connections.shard_map
+        if link is None or shard_map is None:
             self._again.append(question)
             return
         number = next(self._numbers)
         call = cast("Any", Call(question, self._ask_again, self._current))
-        question.asked_by = view
-        self._waiting[number] = (call, link, shard_of(question.user, view.shards))
+        question.asked_by = shard_map
+        self._waiting[number] = (call, link, shard_of(question.user, shard_map.shards))
         asked = question.make(number)
         if isinstance(asked, m.Sync):
             asked.wait_ms = max(0, asked.wait_ms - (self._clock() - question.began_ms))

@@ -8,7 +8,7 @@ from sim.deterministic.logs import Reader
 from sim.deterministic.reaching import ExpiredLease, StepConnections
 from sim.deterministic.stores import Store
 from sim.deterministic.turns import finish
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 
 class Router(RealRouter):
@@ -40,7 +40,7 @@ class Router(RealRouter):
     @property
     def version(self) -> int:
         """Version of the map it goes by."""
-        return self._consumer.view.version if self._consumer.view is not None else 0
+        return self._consumer.shard_map.version if self._consumer.shard_map is not None else 0
 
     @property
     def behind(self) -> bool:

@@ -15,10 +15,10 @@ from storage.records import (
     Device,
     LogState,
     MailboxDocument,
-    ShardMap,
     User,
     merged,
 )
+from storage.shard_map import ShardMap
 
 
 class Store:

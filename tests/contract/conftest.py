@@ -5,7 +5,7 @@ import pytest
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
-from storage.redis_store import RedisStore
+from storage.redis.store import RedisStore
 
 
 @pytest.fixture(params=["motor", "pymongo"])

@@ -1,4 +1,4 @@
-"""The router on a real log and store while the log is made anew: nothing of the old one is believed."""
+"""The router on a real log and store while the log is recreated: nothing of the old one is believed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH
 from tests.conftest import LogServer
 
@@ -79,7 +79,7 @@ class World:
     address: tuple[str, int]
     log: LogLifecycle
     version: int = 0
-    view: ShardMap | None = None
+    shard_map: ShardMap | None = None
     shards: int = SHARDS
 
     def incarnations(self) -> dict[str, str]:
@@ -103,12 +103,12 @@ class World:
         self.version += 1
         self.shards = shards = len(self.log.topics.bases)
         names = ("host-1",) * shards, ("router-1",) * shards, ("pusher-1",) * shards
-        view = ShardMap(
+        shard_map = ShardMap(
             self.version, *names, self.log.topics.bases, {"host-1": self.address}, {"host-1": "alive"}
         )
-        self.writer.forget(view.begun_anew(self.view))
-        self.view = view
-        await self.router.apply(view)
+        self.writer.forget(shard_map.recreated(self.shard_map))
+        self.shard_map = shard_map
+        await self.router.apply(shard_map)
 
     async def say(self, text: str, each: int = 1) -> None:
         values = [(shard, text.encode()) for shard in range(self.shards) for _ in range(each)]
@@ -188,7 +188,7 @@ async def renewed_and_used(world: World) -> None:
     assert max(each.end for each in opened) <= 3
 
 
-async def test_a_map_drawn_while_the_log_is_made_anew_shows_nothing_of_the_old_one(world: World) -> None:
+async def test_a_map_made_while_the_log_is_recreated_shows_nothing_of_the_old_one(world: World) -> None:
     await world.say("old", each=EACH)
     await world.until_caught_up()
 
@@ -201,7 +201,7 @@ async def test_a_map_drawn_while_the_log_is_made_anew_shows_nothing_of_the_old_o
     await renewed_and_used(world)
 
 
-async def test_a_commit_that_a_renewal_overtakes_says_nothing_of_the_new_log(
+async def test_a_commit_overtaken_by_a_new_log_says_nothing_about_that_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit, committing, go_on = world.router._reader.commit, asyncio.Event(), asyncio.Event()

@@ -10,7 +10,7 @@ from actors.rpc.connections import Connections
 from api.host_links import HostLinks, Questions
 from api.host_links import links as host_links
 from roost.errors import Unavailable
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 USER = "0" * 26
 

@@ -10,9 +10,10 @@ from api.host_links import HostLinks
 from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
 from sim.deterministic.reaching import StepLinks
+from sim.deterministic.stores import Store
 from sim.deterministic.world import Plan, World
-from storage.records import ShardMap
-from tests.unit.link_ends import Nobody
+from storage.shard_map import ShardMap
+from tests.unit.link_ends import Silent
 
 ATTACH = m.Attach(7, "ann", "ann", "ANN0000000", 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link
 
@@ -23,7 +24,7 @@ class CameBack:
     def __init__(self) -> None:
         self.world = World(Plan(1, (1,)))
         self.host: Host = self.world.hosts["h0"]
-        self.gateway, self.router = End(Nobody(), "gateway", "g9"), End(Nobody(), "router", "r9")
+        self.gateway, self.router = End(Silent(), "gateway", "g9"), End(Silent(), "router", "r9")
         self.host.opened(self.gateway)
         self.host.opened(self.router)
         self.first = self.world.view.since[0]
@@ -62,7 +63,7 @@ def by_gateway(it: CameBack) -> None:
 
 
 @pytest.mark.parametrize("learns", [by_map, by_router, by_gateway])
-def test_it_begins_anew_whoever_says_it_first(learns: Any) -> None:
+def test_it_starts_over_whoever_reports_it_first(learns: Any) -> None:
     it = CameBack()
     assert it.host.users == ["ann"]
     learns(it)
@@ -81,7 +82,7 @@ def test_a_router_with_the_map_of_before_opens_nothing() -> None:
     assert ([type(each) for each in it.router.incoming], it.host.shards) == ([m.NotMine], [])
 
 
-def test_the_same_word_again_changes_nothing() -> None:
+def test_the_same_report_again_changes_nothing() -> None:
     it = CameBack()
     by_router(it)
     it.host.received(it.gateway, [ATTACH])
@@ -105,19 +106,19 @@ def test_a_shard_that_stayed_goes_on_after_a_new_map(since: int) -> None:
     assert host.users == ["ann"]
 
 
-def view(version: int, *since: int) -> ShardMap:
+def map_of(version: int, *since: int) -> ShardMap:
     return ShardMap(
         version, ("h0", "h1"), ("r0",) * 2, (), (1, 1), {"h0": ("", 0)}, {"h0": "h0.1"}, since=since
     )
 
 
-def test_a_gateway_says_it_before_anything_that_goes_by_the_map() -> None:
-    links, host = cast("HostLinks", StepLinks("g9", lambda: 0)), End(Nobody(), "host", "h0.1")
-    links.apply(view(1, 1, 1))
+def test_a_gateway_announces_a_map_before_anything_that_depends_on_it() -> None:
+    links, host = cast("HostLinks", StepLinks("g9", Store(), lambda: 0)), End(Silent(), "host", "h0.1")
+    links.apply(map_of(1, 1, 1))
     cast("StepLinks", links).connections.reached("h0", cast("Any", host))
-    links.apply(view(3, 3, 1))
+    links.apply(map_of(3, 3, 1))
     host.protocol = 1
-    links.apply(view(4, 4, 1))
+    links.apply(map_of(4, 4, 1))
     assert list(host.incoming) == [m.Since({0: 1}), m.Since({0: 3})]
 
 

@@ -1,4 +1,4 @@
-"""The shell of a stream, when what it calls fails in a way that nobody expected."""
+"""The shell of a stream, when what it calls fails unexpectedly."""
 
 import asyncio
 from collections import Counter
@@ -78,7 +78,7 @@ class Client:
         return found[0]
 
 
-async def test_a_client_is_told_that_its_frame_failed_and_the_stream_goes_on() -> None:
+async def test_a_failed_frame_is_answered_and_the_stream_continues() -> None:
     client = Client(Services())
     with capture_logs() as lines:
         client.send({"type": "hello", "token": "good"}, {"type": "typing", "peer": "bob", "state": "typing"})

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local import system
-from cluster.local.system import StartRefused, System
+from cluster.local import preflight
+from cluster.local.preflight import StartRefused
+from cluster.local.system import System
 from cluster.settings import Settings
 
 
@@ -16,11 +17,11 @@ from cluster.settings import Settings
         ({"cluster": {"dashboard_port": 8265}}, "pip install 'ray[default]'"),
     ],
 )
-async def test_what_is_not_installed_is_named_before_anything_starts(
+async def test_missing_packages_are_named_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], sentence: str
 ) -> None:
-    monkeypatch.setattr(system, "find_spec", lambda _: None)
-    monkeypatch.setattr(system.otlp, "can_trace", lambda: False)
+    monkeypatch.setattr(preflight, "find_spec", lambda _: None)
+    monkeypatch.setattr(preflight.otlp, "can_trace", lambda: False)
     loaded = Settings.load({"data": str(tmp_path / "data"), "http": {"port": 0}} | settings)
     with pytest.raises(StartRefused) as refused:
         await System(loaded).start()

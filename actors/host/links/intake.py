@@ -88,7 +88,7 @@ class Intake:
         except ValueError as exc:
             self._dead_letters.put(shard, offset, value, f"the record cannot be decoded: {exc}")
             return
-        if self._shards.view is not None and shard_of(record.to, self._shards.count) != shard.number:
+        if self._shards.shard_map is not None and shard_of(record.to, self._shards.count) != shard.number:
             why = "the record is on a shard that is not its recipient's"
             self._dead_letters.put(shard, offset, value, why)
             return

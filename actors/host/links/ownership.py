@@ -13,7 +13,7 @@ from actors.host.writes.writer import Writer
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 from roost.ids import shard_of
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 log = structlog.get_logger()
 
@@ -49,15 +49,15 @@ class ShardOwnership:
 
     # --- the map ----------------------------------------------------------------------------------
 
-    def take(self, view: ShardMap) -> None:
+    def take(self, shard_map: ShardMap) -> None:
         """Take the newest map: let go of shards that others own now."""
-        self._shards.take(view)
-        gone = [number for number in self._shards.open if view.hosts[number] != self._name]
+        self._shards.take(shard_map)
+        gone = [number for number in self._shards.open if shard_map.hosts[number] != self._name]
         for number in gone:
             self._give_up(number)
         if gone:
             self._writer.hurry()
-        self.learn_since(view.since_of(self._name))
+        self.learn_since(shard_map.since_of(self._name))
 
     def learn_since(self, shards: dict[int, int]) -> None:
         """Let go of shards that were elsewhere since we opened them, as a peer with a newer map knows.
@@ -128,15 +128,18 @@ class ShardOwnership:
 
     def _refuses(self, opened: msg.Open) -> bool:
         """Return whether the router's map is old: the shard is another's, was elsewhere, or has a new log."""
-        number, view = opened.shard, self._shards.view
-        if view is not None and _owner(view, number) != self._name:
+        number, shard_map = opened.shard, self._shards.shard_map
+        if shard_map is not None and _owner(shard_map, number) != self._name:
             return True
         if opened.since:
             self.learn_since({number: opened.since})
             if opened.since < self._since[number]:
                 return True
         known = self._shards.open.get(number)
-        bases = (view.bases[number] if view is not None else 0, known.base if known is not None else 0)
+        bases = (
+            shard_map.bases[number] if shard_map is not None else 0,
+            known.base if known is not None else 0,
+        )
         return opened.base < max(*bases, self._over.get(number, 0))
 
     # --- logs that are over -----------------------------------------------------------------------
@@ -159,5 +162,5 @@ class ShardOwnership:
         return shard.base < self._over.get(shard.number, 0)
 
 
-def _owner(view: ShardMap, shard: int) -> str:
-    return view.hosts[shard] if shard < view.shards else ""  # the router's map may have more
+def _owner(shard_map: ShardMap, shard: int) -> str:
+    return shard_map.hosts[shard] if shard < shard_map.shards else ""  # the router's map may have more

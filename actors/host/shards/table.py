@@ -3,14 +3,14 @@
 from actors.host.shards.shard import Shard
 from actors.rpc.link import Link
 from roost.ids import shard_of
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 
 class ShardTable:
-    """What everybody in a host goes by to find a shard.
+    """The table of shards, by which every part of a host finds one.
 
     Attributes:
-        view: The newest map.
+        shard_map: The newest map.
         count: How many shards there are by that map.
         records: The version of records to write: every role reads it.
         open: The shards that are here, by number.
@@ -18,28 +18,28 @@ class ShardTable:
     """
 
     def __init__(self) -> None:
-        self.view: ShardMap | None = None
+        self.shard_map: ShardMap | None = None
         self.count = 1
         self.records = 1
         self.open: dict[int, Shard] = {}
         self.routers: dict[int, Link] = {}
 
-    def take(self, view: ShardMap) -> None:
+    def take(self, shard_map: ShardMap) -> None:
         """Go by this map."""
-        self.view, self.count, self.records = view, view.shards, view.records
+        self.shard_map, self.count, self.records = shard_map, shard_map.shards, shard_map.records
 
     @property
     def version(self) -> int:
         """Version of the map, 0 without one."""
-        return 0 if self.view is None else self.view.version
+        return 0 if self.shard_map is None else self.shard_map.version
 
     def of(self, user: str) -> Shard | None:
         """Return the user's shard, None if it is not here."""
-        return None if self.view is None else self.open.get(shard_of(user, self.count))
+        return None if self.shard_map is None else self.open.get(shard_of(user, self.count))
 
     def number_of(self, user: str) -> int:
         """Return the number of the user's shard, -1 without a map."""
-        return -1 if self.view is None else shard_of(user, self.count)
+        return -1 if self.shard_map is None else shard_of(user, self.count)
 
     def forget_router(self, link: Link) -> None:
         """A router is gone: its shards have no reader."""

@@ -171,7 +171,7 @@ class RedisStore:
         return f"{self._prefix}g:{device}"
 
     def _script(self, name: str) -> AsyncScript:
-        text = resources.files("storage").joinpath("lua", f"{name}.lua").read_text()
+        text = resources.files("storage.redis").joinpath("lua", f"{name}.lua").read_text()
         script: AsyncScript = self._redis.register_script(text)
         return script
 
