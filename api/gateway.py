@@ -64,13 +64,13 @@ class Gateway:
 
     async def start(self) -> Address | None:
         """Listen for clients; links to hosts follow with the first map. Returns no link address."""
-        self._tasks.spawn(self.collaborators.invalidation.listen())
-        self._tasks.spawn(self.collaborators.invalidation.pulse())
-        self._tasks.spawn(self.collaborators.streams.tick())
+        self._tasks.spawn(self.collaborators.invalidation.listen(), essential=True)
+        self._tasks.spawn(self.collaborators.invalidation.pulse(), essential=True)
+        self._tasks.spawn(self.collaborators.streams.tick(), essential=True)
         listener = bind(self._listen.host, self._listen.port)
         self.address = listener.getsockname()[:2]
         self._server = Server(create_app(self.collaborators), self._listen)
-        self._tasks.spawn(self._server.serve([listener]))
+        self._tasks.spawn(self._server.serve([listener]), essential=True)
         await self._server.ready()
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
         return None

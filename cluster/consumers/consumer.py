@@ -96,8 +96,8 @@ class Consumer(Generic[P]):
 
     def start(self) -> None:
         """Start reading as soon as there is a map."""
-        self._loops.spawn(self._read())
-        self._loops.spawn(self._commit())
+        self._loops.spawn(self._read(), essential=True)
+        self._loops.spawn(self._commit(), essential=True)
 
     def apply(self, view: ShardMap) -> bool:
         """Take a map in the next turn; returns whether it is newer."""

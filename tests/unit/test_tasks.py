@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from roost.errors import Unavailable
-from roost.tasks import BackgroundTasks, backoff, insist
+from roost.tasks import BackgroundTasks, backoff, insist, on_essential_failure
 
 
 async def fail() -> None:
@@ -46,6 +46,31 @@ async def test_a_task_may_cancel_the_others() -> None:
     other = tasks.spawn(asyncio.Event().wait())
     await tasks.spawn(tasks.cancel())
     assert other.cancelled()
+
+
+async def test_only_an_essential_task_that_fails_is_told_of() -> None:
+    tasks, told = BackgroundTasks(), []
+    on_essential_failure(lambda task, failure: told.append((task, str(failure))))
+
+    async def done() -> None:
+        """End in order."""
+
+    with capture_logs() as lines:
+        tasks.spawn(fail())
+        tasks.spawn(fail(), "loop", essential=True)
+        tasks.spawn(done(), essential=True)
+        tasks.spawn(asyncio.Event().wait(), essential=True)
+        await asyncio.sleep(0)
+        await tasks.cancel()
+    assert told == [("loop", "unexpected")]
+    assert [line["task"] for line in lines] == ["fail"], "one failure is one event"
+    assert len(tasks) == 0
+
+
+async def test_other_faults_of_the_event_loop_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    on_essential_failure(lambda *_: pytest.fail("it is of no task"))
+    asyncio.get_running_loop().call_exception_handler({"message": "a callback failed"})
+    assert [record.getMessage() for record in caplog.records] == ["a callback failed"]
 
 
 def test_pauses_double_up_to_the_longest() -> None:
