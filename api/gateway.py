@@ -115,7 +115,7 @@ class Gateway:
         return gateway_exposition(self.collaborators)
 
     async def stop(self) -> list[str]:
-        """Take no more, say goodbye to the streams, finish what is in progress, disconnect.
+        """Take no more, say goodbye to the streams, finish what is in progress, part from the hosts.
 
         Returns:
             What was given up: sends that have no answer, which their senders repeat.
@@ -132,9 +132,6 @@ class Gateway:
         await self.collaborators.hosts.close()
         given_up = await self._finish_sends()
         self.collaborators.passwords.close()
-        await self.collaborators.log_writer.close()
-        await self.collaborators.cache.close()
-        await self.collaborators.store.close()
         return given_up
 
     async def _finish_sends(self) -> list[str]:
@@ -163,18 +160,19 @@ async def build(name: str, settings_json: str) -> Service:
     log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await log_writer.start()
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring)
+    cache = RedisStore(redis.url or "", redis.prefix)
     gateway = Gateway(
         name,
         _listen(settings),
         _api(settings),
         store=store,
-        cache=RedisStore(redis.url or "", redis.prefix),
+        cache=cache,
         log_writer=log_writer,
         keyring=keyring,
         clock=now_ms,
         limits=_limits(settings),
     )
-    return overseen(gateway, settings, "gateway", name, store)
+    return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
 
 
 def _listen(settings: Settings) -> Listen:

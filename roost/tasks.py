@@ -56,6 +56,11 @@ class BackgroundTasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def wait(self) -> None:
+        """Wait until every task has ended, and those that were started meanwhile."""
+        while tasks := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(tasks)
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:

@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 import structlog
 
-from cluster.consumers.consumer import close_all
 from cluster.consumers.push_rules import Again, Answer, PushRefused, Sent, Unregistered, judge, pause_s
 from cluster.settings import Fcm
 from roost.clock import Clock
@@ -35,10 +34,6 @@ class PushSender(Protocol):
 
     def renew(self) -> None:
         """Fetch a new credential before the next send."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnect."""
         ...
 
 
@@ -69,10 +64,6 @@ class Waker:
         """
         call = partial(self._wake, record, again=again)
         return await insist(call, "wakeup_postponed", pauses=self._pauses())
-
-    async def close(self) -> bool:
-        """Disconnect from everything; returns whether all of it worked."""
-        return await close_all(self._writer.close, self._sender.close, self._cache.close, self._store.close)
 
     def _pauses(self) -> Iterator[float]:
         while True:

@@ -28,7 +28,7 @@ NOWHERE = "127.0.0.1:1"
 @asynccontextmanager
 async def running(role: str) -> AsyncIterator[None]:
     """Run a role whose servers are away."""
-    keyring = KeyRing(fresh_secrets(now_ms))
+    keyring = KeyRing(fresh_secrets(now_ms()))
     store = MongoStore(f"mongodb://{NOWHERE}", "roost", "pymongo", keyring)
     cache, log_writer = RedisStore(f"redis://{NOWHERE}", "roost:"), KafkaLogWriter(NOWHERE)
     service: Any = (

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,20 +113,18 @@ async def world(
     settings = Fcm(credentials_file=credentials, endpoint=url, attempts=3, backoff_s=0.05, concurrency=8)
     group = f"pushers-{secrets.token_hex(4)}"
 
+    store, cache = MongoStore(mongo_url, database, "motor", keyring), RedisStore(redis_url, prefix)
+    opened = AsyncExitStack()
+
     async def make() -> Pusher:
         reader = KafkaLogReader(broker, PUSH, group)
         writer = KafkaLogWriter(broker)
         await reader.start()
         await writer.start()
-        waker = Waker(
-            writer,
-            MongoStore(mongo_url, database, "motor", keyring),
-            RedisStore(redis_url, prefix),
-            FcmSender(settings),
-            settings,
-            clock=now_ms,
-            random=lambda: 0.5,
-        )
+        sender = FcmSender(settings)
+        for each in (reader, writer, sender):
+            opened.push_async_callback(each.close)
+        waker = Waker(writer, store, cache, sender, settings, clock=now_ms, random=lambda: 0.5)
         pusher = Pusher("pusher-1", reader, waker)
         await pusher.start()
         await pusher.apply(VIEW)
@@ -133,12 +132,12 @@ async def world(
 
     writer = KafkaLogWriter(broker)
     await writer.start()
-    store, cache = MongoStore(mongo_url, database, "motor", keyring), RedisStore(redis_url, prefix)
     async with aiohttp.ClientSession() as http:
         found = World(url, credentials, http, writer, store, cache, make, await make(), broker)
         await found.behave("ok")
         yield found
         await found.pusher.stop()
+    await opened.aclose()
     await writer.close()
     await store.close()
     await cache.close()

@@ -166,6 +166,7 @@ async def world(
     await found.publish()
     yield found
     await router.stop()
+    await reader.close()
     server.close()
     await writer.close()
     await store.close()

@@ -41,6 +41,23 @@ async def test_cancelled_tasks_have_ended_and_say_nothing() -> None:
     assert (ended, lines, len(tasks)) == ([True], [], 0)
 
 
+async def test_waiting_is_for_those_that_come_meanwhile_as_well() -> None:
+    tasks, ended = BackgroundTasks(), []
+
+    async def second() -> None:
+        await asyncio.sleep(0)
+        ended.append("second")
+
+    async def first() -> None:
+        await asyncio.sleep(0)
+        tasks.spawn(second())
+        ended.append("first")
+
+    tasks.spawn(first())
+    await tasks.wait()
+    assert (ended, len(tasks)) == (["first", "second"], 0)
+
+
 async def test_a_task_may_cancel_the_others() -> None:
     tasks = BackgroundTasks()
     other = tasks.spawn(asyncio.Event().wait())
