@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from benchmarks.accounts import Account
 from benchmarks.audit import page_of
-from benchmarks.client import Manner
 from benchmarks.ledger import Book
 from benchmarks.load import Load, Span
 from benchmarks.pacing import ring
 from benchmarks.system import System
 from benchmarks.usage import Cost, Usage
+from sim.people.light_stream import Manner
 
 RING_CONTACTS = 10
 PAGE = 100

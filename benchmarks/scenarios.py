@@ -11,12 +11,12 @@ from msgspec import Struct
 from benchmarks.accounts import Account
 from benchmarks.audit import page_of
 from benchmarks.bench import PAGE, RING_CONTACTS, Bench
-from benchmarks.client import Manner
 from benchmarks.figures import figures, percentiles
 from benchmarks.load import Load, Span
 from benchmarks.pacing import everybody
 from benchmarks.strikes import ROLES, killed
 from benchmarks.usage import Cost
+from sim.people.light_stream import Manner
 
 _SETTLE_S = 60.0
 _CAPACITY_S = 6.0
