@@ -55,10 +55,10 @@ async def open_loop(bench: Bench, load: Load, rate: float) -> dict[str, Any]:
     return await _over(load, span, cost) | {"rate": rate}
 
 
-async def _over(load: Load, span: Span, cost: Cost, *, written: bool = False) -> dict[str, Any]:
+async def _over(load: Load, span: Span, cost: Cost) -> dict[str, Any]:
     began = time.monotonic()
     settled = await load.settle(_SETTLE_S)
-    found = figures(load, span, cost, written=written)
+    found = figures(load, span, cost)
     await load.leave()
     return found | {"settled": settled, "settled_after_s": round(time.monotonic() - began, 2)}
 

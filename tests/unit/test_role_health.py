@@ -24,12 +24,7 @@ from roost.tasks import BackgroundTasks, on_essential_failure
 from storage.kafka_log import KafkaLogWriter
 from storage.records import ShardMap
 from telemetry import metrics
-from tests.live.waiting import until as until_nothing_misses
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    await until_nothing_misses(lambda: "" if holds() else "it did not happen", within=5, every=0.001)
-
+from tests.live.waiting import until_found
 
 VIEW = ShardMap(1, ("host-1",), ("router-1",), ("",), (1,), {"host-1": ("127.0.0.1", 1)}, {})
 
@@ -127,9 +122,9 @@ async def test_the_supervisor_replaces_a_role_that_lost_an_essential_task(proces
     before = unhealthy._value.get()
     task = asyncio.create_task(supervisor.run())
     with capture_logs() as lines:
-        await until(lambda: supervisor.figures == {"users": 1})
+        await until_found(lambda: supervisor.figures == {"users": 1})
         processes.services[0].broken.set()
-        await until(lambda: len(processes.services) == 2 and not supervisor.failure)
+        await until_found(lambda: len(processes.services) == 2 and not supervisor.failure)
     task.cancel()
     assert len(processes.dead) == 1
     assert unhealthy._value.get() == before + 1
@@ -154,7 +149,7 @@ async def test_the_coordinator_which_has_no_supervisor_ends_its_process(processe
     await process.status()
     assert not ended
     processes.services[0].broken.set()
-    await until(lambda: bool(ended))
+    await until_found(lambda: bool(ended))
     with pytest.raises(Unhealthy, match="the loop failed"):
         await process.status()
 
@@ -232,7 +227,7 @@ async def test_a_loop_that_a_role_cannot_do_without_is_essential(
     begun = part(monkeypatch)
     if begun is not None:
         await begun
-    await until(lambda: bool(told))
+    await until_found(lambda: bool(told))
     assert told[0] == task
     for each in asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}:
         each.cancel()
