@@ -52,9 +52,10 @@ class Person(Struct, frozen=True):
 class Directory:
     """The cache. Loads of the same name are shared; what is asked for together is read together."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, kept: int = _KEPT) -> None:
         self._store = store
         self._clock = clock
+        self._kept = kept
         self._people: OrderedDict[str, tuple[Person, int]] = OrderedDict()
         self._names: dict[str, str] = {}
         self._loading: dict[str, asyncio.Task[Person | None]] = {}
@@ -147,7 +148,7 @@ class Directory:
     def _keep(self, person: Person) -> None:
         self._people[person.username] = (person, self._clock())
         self._names[person.user] = person.username
-        if len(self._people) > _KEPT:
+        if len(self._people) > self._kept:
             _, (oldest, _) = self._people.popitem(last=False)
             self._names.pop(oldest.user, None)
 

@@ -14,7 +14,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from roost.errors import Unavailable
 
 _WAITING_MAX = 200
-_THREADS = 2
 
 T = TypeVar("T")
 
@@ -22,9 +21,9 @@ T = TypeVar("T")
 class Passwords:
     """Hashes and verifies in its own bounded pool, so that log-ins cannot starve the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="argon2")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._waiting = 0
         self._dummy = self._hasher.hash("a password that nobody has")
 
