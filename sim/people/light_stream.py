@@ -182,7 +182,8 @@ class LightStream:
             self._counts.retry_after_s.append(pause_s)
             if self._manner.patient:
                 self.silent_until_s = max(self.silent_until_s, self._loop.time() + pause_s)
-        if self._manner.insists and CODES[frame.code].retry != "never":
+        code = CODES.get(frame.code)
+        if self._manner.insists and code is not None and code.retry == "later":
             self._counts.repeated += 1
             self._loop.call_later(pause_s or _AGAIN_S, self._insist, frame.id)
         elif (sent := self._answered(frame.id)) is not None:

@@ -135,8 +135,13 @@ async def test_a_refusal_for_now_is_insisted_on(
 
 @pytest.mark.parametrize(
     ("manner", "code"),
-    [(LANES, "too_large"), (Manner(one_in_flight=True, insists=False), "rate_limited")],
-    ids=["for good", "not insisted on"],
+    [
+        (LANES, "too_large"),
+        (LANES, "device_mismatch"),
+        (LANES, "a_word_of_a_later_version"),
+        (Manner(one_in_flight=True, insists=False), "rate_limited"),
+    ],
+    ids=["for good", "after a change only", "unknown", "not insisted on"],
 )
 async def test_what_is_given_up_lets_the_next_go(manner: Manner, code: str) -> None:
     app = App(manner)
