@@ -62,12 +62,22 @@ class Waker:
             record: Of ``push``.
             again: It may have been begun before: that its wake-up is marked as pending says nothing.
         """
-        call = partial(self._wake, record, again=again)
+        call = partial(self._wake_or_give_up, record, again=again)
         return await insist(call, "wakeup_postponed", pauses=self._pauses())
 
     def _pauses(self) -> Iterator[float]:
         while True:
             yield _RETRY_S + self._random()
+
+    async def _wake_or_give_up(self, record: LogRecord, *, again: bool) -> str:
+        """Wake the device; what fails as nothing should must not hold up its shard without end."""
+        try:
+            return await self._wake(record, again=again)
+        except Unavailable:
+            raise
+        except Exception as exc:
+            log.exception("wakeup_failed", offset=record.offset)
+            return await self._give_up(record, f"{type(exc).__name__}: {exc}")
 
     async def _wake(self, record: LogRecord, *, again: bool) -> str:
         try:

@@ -231,6 +231,24 @@ async def test_one_that_never_works_is_kept_for_the_operator(world: World, broke
     await reader.close()
 
 
+async def test_one_that_fails_unexpectedly_is_kept_as_well(
+    world: World, broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> bytes:
+        raise ArithmeticError("unexpected")
+
+    monkeypatch.setattr(FcmSender, "message", fail)
+    user, device, _ = await world.device()
+    await world.wake(user, device)
+    await caught_up(world)
+    reader = KafkaLogReader(broker, PUSH_DEAD, f"look-{secrets.token_hex(4)}")
+    await reader.start()
+    await reader.assign({0: 0})
+    found = await until_found(lambda: reader.poll(wait_ms=200, limit=10))
+    assert decode_push(found[0][0].value).device == device
+    await reader.close()
+
+
 async def test_what_was_open_when_it_died_is_sent_by_the_next(world: World) -> None:
     user, device, token = await world.device()
     await world.behave("quota", retry_after_s=30)
