@@ -67,6 +67,9 @@ class BackgroundTasks:
             log.error("background_task_failed", task=task.get_name(), exc_info=failure)
 
     def _essential_ended(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelling():  # whoever ends it can do without it
+            self._ended(task)
+            return
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             context = {"message": _ESSENTIAL_TASK_FAILED, "exception": failure, "task": task}

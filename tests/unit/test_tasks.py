@@ -84,6 +84,23 @@ async def test_only_an_essential_task_that_fails_is_told_of() -> None:
     assert len(tasks) == 0
 
 
+async def test_an_essential_task_that_fails_when_it_is_cancelled_is_an_ordinary_one() -> None:
+    tasks, told = BackgroundTasks(), []
+    on_essential_failure(lambda task, _: told.append(task))
+
+    async def run() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("while it ended")
+
+    tasks.spawn(run(), "loop", essential=True)
+    await asyncio.sleep(0)
+    with capture_logs() as lines:
+        await tasks.cancel()
+    assert (told, [line["task"] for line in lines]) == ([], ["loop"])
+
+
 async def test_other_faults_of_the_event_loop_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
     on_essential_failure(lambda *_: pytest.fail("it is of no task"))
     asyncio.get_running_loop().call_exception_handler({"message": "a callback failed"})
