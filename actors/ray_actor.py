@@ -16,7 +16,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import ray_node
-from actors.role_process import NotBegun, RoleProcess
+from actors.role_process import NotBegun, RoleProcess, Unhealthy
 from actors.service import RELEASE, Alive, Node
 from roost.errors import Unavailable
 from storage.shard_map import ShardMap
@@ -27,6 +27,7 @@ __all__ = [
     "RoleAway",
     "RoleFailed",
     "RoleHandle",
+    "RoleUnhealthy",
     "connect_ray",
     "find",
     "here",
@@ -52,6 +53,10 @@ class RoleAway(Unavailable):
 
 class RoleFailed(Exception):  # noqa: N818 -- named for what happened
     """The role answered with an exception; the message names it."""
+
+
+class RoleUnhealthy(RoleFailed):
+    """The role cannot go on in this process; the message says why."""
 
 
 class _RoleActor(RoleProcess):
@@ -102,6 +107,7 @@ class RoleHandle:
         Raises:
             RoleAway: The process is not there, or did not answer in time.
             RoleFailed: It could not start; another call tries again.
+            RoleUnhealthy: It started, and has lost an essential task since.
         """
         # A release that knows no spares takes no arguments; none of its processes sits elsewhere.
         me = () if self.process == self.name else (self.role, self.name)
@@ -160,6 +166,8 @@ class RoleHandle:
         except RayTaskError as exc:
             if isinstance(exc.cause, NotBegun):
                 raise RoleAway(f"{self.name} has not begun yet.") from exc
+            if isinstance(exc.cause, Unhealthy):
+                raise RoleUnhealthy(f"{self.name} is unhealthy: {exc.cause}") from exc
             raise RoleFailed(f"{self.name}.{method} failed: {exc.cause!r}") from exc
         except (RayActorError, GetTimeoutError, TimeoutError) as exc:
             raise RoleAway(f"{self.name} does not answer ({type(exc).__name__}).") from exc

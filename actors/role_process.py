@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from actors.service import INCARNATION, RELEASE, Alive, Node, Service
-from roost.tasks import BackgroundTasks
+from roost.tasks import BackgroundTasks, on_essential_failure
 from storage.records import VERSION
 from storage.shard_map import ShardMap
 
@@ -47,10 +47,16 @@ def builder_of(role: str) -> Builder:
     raise LookupError(f"No installed distribution offers the role {role!r} (entry points {GROUP!r}).")
 
 
+class Unhealthy(Exception):  # noqa: N818 -- named for what happened
+    """An essential task of the role has failed; the message names it. Another process is to be the role."""
+
+
 class RoleProcess:
     """A role in its process; each process is one incarnation of the service.
 
-    The first `beat` says which role that is: a spare can become any.
+    The first `beat` says which role that is: a spare can become any. A role that lost an essential task
+    (`roost.tasks`) answers its supervisor with `Unhealthy`; one that is eager has no supervisor, and ends its
+    process, which Ray starts again.
 
     Args:
         role: Which it was made for.
@@ -58,13 +64,22 @@ class RoleProcess:
         settings_json: For the builder.
         here: Tells the machine that this process is on.
         eager: Start the service without waiting for `beat`.
+        end: Ends this process.
     """
 
     def __init__(
-        self, role: str, name: str, settings_json: str, here: Callable[[], Node], *, eager: bool
+        self,
+        role: str,
+        name: str,
+        settings_json: str,
+        here: Callable[[], Node],
+        *,
+        eager: bool,
+        end: Callable[[], None] = lambda: os._exit(1),
     ) -> None:
         self._role, self._name, self._here = role, name, here
-        self._settings_json, self._eager = settings_json, eager
+        self._settings_json, self._eager, self._end = settings_json, eager, end
+        self._unhealthy = ""
         self._lock = asyncio.Lock()
         self._service: Service | None = None
         self._address: tuple[str, int] | None = None
@@ -85,9 +100,12 @@ class RoleProcess:
         Args:
             role: Which to be; '': the one that the process was made for.
             name: Its name.
+
+        Raises:
+            Unhealthy: The role has lost an essential task.
         """
         service = await self._started(role or self._role, name or self._name)
-        return msgspec.msgpack.encode((self._alive(), await service.status()))
+        return msgspec.msgpack.encode((self._alive(), await self._figures(service)))
 
     def _alive(self) -> Alive:
         at = self._here()
@@ -106,8 +124,8 @@ class RoleProcess:
         await (await self._begun()).resume_writes()
 
     async def status(self) -> bytes:
-        """See `Service`."""
-        return msgspec.msgpack.encode(await (await self._begun()).status())
+        """See `Service`; raises as `beat` does."""
+        return msgspec.msgpack.encode(await self._figures(await self._begun()))
 
     async def metrics(self) -> bytes:
         """See `Service`."""
@@ -122,6 +140,17 @@ class RoleProcess:
         """See `Service`; a service that never began gives up nothing."""
         return await self._service.stop() if self._service is not None else []
 
+    async def _figures(self, service: Service) -> dict[str, Any]:
+        if self._unhealthy:
+            raise Unhealthy(self._unhealthy)
+        return await service.status()
+
+    def _essential_task_failed(self, task: str, failure: BaseException) -> None:
+        log.error("essential_task_failed", task=task, exc_info=failure)
+        self._unhealthy = self._unhealthy or f"{task} failed: {failure!r}"
+        if self._eager:
+            self._end()
+
     async def _begun(self) -> Service:
         """Return the service; only a beat says which one it is, unless it is eager."""
         if self._eager:
@@ -134,6 +163,7 @@ class RoleProcess:
     async def _started(self, role: str, name: str) -> Service:
         async with self._lock:
             if self._service is None:
+                on_essential_failure(self._essential_task_failed)
                 service = await builder_of(role)(name, self._settings_json)
                 self._address = await service.start()
                 self._service = service

@@ -49,13 +49,13 @@ class Gateway:
 
     async def start(self) -> Address | None:
         """Listen for clients; links to hosts follow with the first map. Returns no link address."""
-        self._tasks.spawn(self.collaborators.invalidation.listen())
-        self._tasks.spawn(self.collaborators.invalidation.pulse())
-        self._tasks.spawn(self.collaborators.streams.tick())
+        self._tasks.spawn(self.collaborators.invalidation.listen(), essential=True)
+        self._tasks.spawn(self.collaborators.invalidation.pulse(), essential=True)
+        self._tasks.spawn(self.collaborators.streams.tick(), essential=True)
         listener = bind(self._listen.host, self._listen.port)
         self.address = listener.getsockname()[:2]
         self._server = Server(create_app(self.collaborators), self._listen)
-        self._tasks.spawn(self._server.serve([listener]))
+        self._tasks.spawn(self._server.serve([listener]), essential=True)
         await self._server.ready()
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())
         return None
@@ -100,7 +100,7 @@ class Gateway:
         return gateway_exposition(self.collaborators)
 
     async def stop(self) -> list[str]:
-        """Take no more, say goodbye to the streams, finish what is in progress, disconnect.
+        """Take no more, say goodbye to the streams, finish what is in progress, part from the hosts.
 
         Returns:
             What was given up: sends that have no answer, which their senders repeat.
@@ -117,9 +117,6 @@ class Gateway:
         await self.collaborators.hosts.close()
         given_up = await self._finish_sends()
         self.collaborators.passwords.close()
-        await self.collaborators.log_writer.close()
-        await self.collaborators.cache.close()
-        await self.collaborators.store.close()
         return given_up
 
     async def _finish_sends(self) -> list[str]:
@@ -148,9 +145,10 @@ async def build(name: str, settings_json: str) -> Service:
     log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await log_writer.start()
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring)
-    backends = Backends(store, RedisStore(redis.url or "", redis.prefix), log_writer, keyring, now_ms)
+    cache = RedisStore(redis.url or "", redis.prefix)
+    backends = Backends(store, cache, log_writer, keyring, now_ms)
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
-    return overseen(gateway, settings, "gateway", name, store)
+    return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
 
 
 def _listen(settings: Settings) -> Listen:

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from benchmarks.accounts import Account
 from benchmarks.audit import page_of
-from benchmarks.client import Manner
 from benchmarks.ledger import Book
 from benchmarks.load import Load, Span
 from benchmarks.pacing import ring
 from benchmarks.system import System
 from benchmarks.usage import Cost, Usage
+from sim.people.light_stream import Manner
 
 RING_CONTACTS = 10
 PAGE = 100
@@ -53,7 +53,7 @@ class Bench:
         cold: Mailboxes whose first page is to be timed after the restart, with the figures where that goes.
     """
 
-    def __init__(self, system: System, options: Options, prefix: str = "load") -> None:
+    def __init__(self, system: System, options: Options) -> None:
         self.system, self.options = system, options
         self.usage = Usage(system.processes)
         self.book = Book()
@@ -61,13 +61,12 @@ class Bench:
         self.people: list[Account] = []
         self.cold: list[tuple[dict[str, Any], Account]] = []
         self.capacity = options.capacity
-        self._prefix = prefix
         self._crowds: dict[str, list[Account]] = {}
 
     async def crowd(self, name: str, count: int) -> list[Account]:
         """Return so many people who have not talked to others outside this crowd; made at the first call."""
         if name not in self._crowds:
-            names = [f"{self._prefix}_{name}_{number}" for number in range(count)]
+            names = [f"load_{name}_{number}" for number in range(count)]
             self._crowds[name] = await self.system.sign_up(names)
             self.people += self._crowds[name]
         return self._crowds[name]

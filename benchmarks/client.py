@@ -1,25 +1,25 @@
-"""A light client: a real account, a real socket, MessagePack, the contract alone, and no encryption.
+"""A light client on the fastest socket there is: a real account, MessagePack, the contract alone.
 
-The load generator shares the cores with the server and takes as little of them as it can. It behaves as a
-phone does: it acknowledges what came in batches, cumulatively; a connection that breaks is opened again
-from its cursor, and what has no answer by then is sent again, byte for byte and in its old order.
+The load generator shares the cores with the server and takes as little of them as it can. How it behaves is
+`sim.people.light_stream`.
 """
 
 import asyncio
 import contextlib
 import secrets
 import time
-from collections import Counter, deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import msgspec
-from msgspec import Struct
+from msgspec import ValidationError, msgpack
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from benchmarks.accounts import Account
 from benchmarks.ledger import HEAD_BYTES, Book, Ledger, head
 from roost import wire
+from roost.client.effects import Opaque
+from roost.client.transport.port import decode_entries
+from roost.tasks import BackgroundTasks
+from sim.people.light_stream import Counts, LightStream, Manner, Sent
 
 BODY = 400
 """Bytes of a message's payload."""
@@ -28,46 +28,19 @@ CONNECT_S = 30.0
 AGAIN_S = 15.0
 """How long a client waits for an answer before it sends the same bytes again."""
 
-_ACK_S = 0.02
 _RECONNECT_S = 0.2
 _DISPLACED = 4409
 _FOR_GOOD = 4500
 """Close codes from here on say: do not come back."""
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_codec = wire.CODECS[wire.MSGPACK]
+_encode = msgpack.Encoder().encode
 
 
-class Manner(Struct, frozen=True):
-    """How clients behave.
+class _Numbered(Sent):
+    """A message, with its number in the ledger."""
 
-    Attributes:
-        one_in_flight: For each recipient only one message is on its way, as with the SDK; else all at once.
-        insists: What was refused for now is sent again after the time it was told; else it is given up.
-        patient: A device that was refused writes nothing until that time is over.
-    """
-
-    one_in_flight: bool = False
-    insists: bool = True
-    patient: bool = False
-
-
-class Counts:
-    """What all clients of a load saw beside the messages."""
-
-    def __init__(self) -> None:
-        self.receipts = self.acks = self.reconnects = self.repeated = self.withheld = 0
-        self.refusals: Counter[str] = Counter()
-        self.retry_after_s: list[float] = []
-        self.untimed = 0
-        self.problems: Counter[str] = Counter()
-
-
-class _Sent(Struct):
-    number: int
-    pair: int
-    frame: bytes
-    written_s: float
+    number: int = 0
 
 
 class Ids:
@@ -87,7 +60,7 @@ class Ids:
 
 
 class Client(WSListener):  # type: ignore[misc] # picows ships no types
-    """One device.
+    """One device; see `sim.people.light_stream.App`.
 
     Args:
         account: Whose.
@@ -100,185 +73,133 @@ class Client(WSListener):  # type: ignore[misc] # picows ships no types
     def __init__(
         self, account: Account, book: Book, counts: Counts, moved: Callable[[], None], manner: Manner
     ) -> None:
-        self.account, self.counts, self.manner = account, counts, manner
-        self.cursor: int | None = None
-        self.silent_until_s = 0.0
-        self._book, self._moved = book, moved
-        self._loop = asyncio.get_running_loop()
+        self.account = account
+        self._stream = LightStream(self, manner, counts)
+        self._book, self._counts, self._moved = book, counts, moved
         self._ids = Ids()
-        self._acking = self._leaving = False
+        self._leaving = False
         self._transport: WSTransport | None = None
-        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._ready: asyncio.Future[None]
         self._ledger: Ledger
-        self._waiting: dict[str, _Sent] = {}
-        self._lanes: dict[int, deque[tuple[str, _Sent]]] = {}
         self._body = secrets.token_bytes(BODY - HEAD_BYTES)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
+        self._coming_back: asyncio.Task[None] | None = None
 
-    # --- the line ---------------------------------------------------------------------------------
+    @property
+    def silent_until_s(self) -> float:
+        """It was told to write nothing before, on the event loop's clock."""
+        return self._stream.silent_until_s
+
+    # --- the connection -----------------------------------------------------------------------------
 
     async def connect(self, base: str) -> None:
         """Open the stream and wait for its ``ready``."""
         self._base = base
-        self._ready = self._loop.create_future()
+        self._ready = asyncio.get_running_loop().create_future()
         url = base.replace("http", "ws", 1) + "/v1/stream"
         headers = {"Sec-WebSocket-Protocol": wire.MSGPACK}
         transport, _ = await ws_connect(
             lambda: self, url, extra_headers=headers, websocket_handshake_timeout=CONNECT_S
         )
-        hello: dict[str, Any] = {"type": "hello", "token": self.account.token}
-        if self.cursor is not None:
-            hello["cursor"] = self.cursor
-        transport.send(WSMsgType.BINARY, _encode(hello))
+        transport.send(WSMsgType.BINARY, _encode(wire.Hello(self.account.token, self._stream.cursor)))
         await asyncio.wait_for(self._ready, CONNECT_S)
-        self._transport = transport
-        if "cursor" in hello:  # what was acknowledged last may have been lost with the connection
-            self._acknowledge()
-        for sent in list(self._waiting.values()):
-            self._write(sent)
 
     def leave(self) -> None:
         """Disconnect for good."""
         self._leaving = True
-        for task in self._tasks:
-            task.cancel()
+        if self._coming_back is not None:
+            self._coming_back.cancel()
         if self._transport is not None:
-            self._acknowledge()
+            self._stream.acknowledge()
             self._transport.disconnect()
             self._transport = None
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """Come back, unless it was told to leave."""
         self._transport = None
+        self._stream.lost()
         if not self._ready.done():
             self._ready.set_exception(ConnectionError("closed before it was ready"))
-        elif not self._leaving and not self._tasks:
-            task = self._loop.create_task(self._come_back())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        elif not self._leaving and (self._coming_back is None or self._coming_back.done()):
+            self._coming_back = self._tasks.spawn(self._come_back())
 
     async def _come_back(self) -> None:
-        self.counts.reconnects += 1
+        self._counts.reconnects += 1
         while not self._leaving and self._transport is None:
             with contextlib.suppress(OSError, TimeoutError, WSError):
                 await self.connect(self._base)
                 return
             await asyncio.sleep(_RECONNECT_S)
 
-    # --- sending ----------------------------------------------------------------------------------
-
-    def send(self, ledger: Ledger, number: int, pair: int, to: Account) -> None:
-        """Send a message of a ledger to an account."""
-        self._ledger = ledger
-        message_id = self._ids.next(time.time_ns() // 1_000_000)
-        frame = _encode(
-            {
-                "type": "send", "id": message_id, "to": to.username, "sent_at_ms": 0, "suite": "sealed.v1",
-                "payloads": {to.device: head(ledger.number, number) + self._body},
-            }
-        )  # fmt: skip
-        sent = _Sent(number, pair, frame, 0.0)
-        if self.manner.one_in_flight:
-            lane = self._lanes.setdefault(pair, deque())
-            lane.append((message_id, sent))
-            if len(lane) > 1:
-                return
-        self._waiting[message_id] = sent
-        self._write(sent)
-
-    def send_again(self, now_s: float) -> None:
-        """Send again what has waited too long for its answer."""
-        for sent in list(self._waiting.values()):
-            if 0 < sent.written_s < now_s - AGAIN_S:
-                self.counts.repeated += 1
-                self._write(sent)
-
-    def _write(self, sent: _Sent) -> None:
-        if self._transport is not None:
-            sent.written_s = self._loop.time()
-            self._ledger.write(sent.number, time.perf_counter_ns())
-            self._transport.send(WSMsgType.BINARY, sent.frame)
-
-    def _answered(self, message_id: str) -> _Sent | None:
-        """Take a message off the waiting ones, and let the next of its lane go."""
-        sent = self._waiting.pop(message_id, None)
-        if sent is not None and self.manner.one_in_flight:
-            lane = self._lanes[sent.pair]
-            lane.popleft()
-            if lane:
-                following, later = lane[0]
-                self._waiting[following] = later
-                self._write(later)
-        return sent
-
-    # --- what comes -------------------------------------------------------------------------------
-
-    def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame of the server."""
         if frame.msg_type == WSMsgType.CLOSE and not self._leaving:
             code = int(frame.get_close_code())
-            self.counts.problems[f"closed {code}"] += 1
+            self._counts.problems[f"closed {code}"] += 1
             self._leaving = code == _DISPLACED or code >= _FOR_GOOD
         if frame.msg_type != WSMsgType.BINARY:
             return
-        message = _decode(frame.get_payload_as_bytes())
-        kind = message["type"]
-        if kind == "entries":
-            self._entries(message["entries"])
-        elif kind == "accepted":
-            sent = self._answered(message["id"])
-            if sent is not None:
-                self._ledger.accept(sent.number, time.perf_counter_ns())
-                self._moved()
-        elif kind == "rejected":
-            self._rejected(message)
-        elif kind == "ready" and not self._ready.done():
-            self.cursor = message["cursor"] if self.cursor is None else self.cursor
-            self._ready.set_result(None)
-        elif kind in {"problem", "missed"}:
-            self.counts.problems[f"{kind} {message.get('code', '')}"] += 1
-
-    def _rejected(self, message: dict[str, Any]) -> None:
-        code, pause = message["code"], message.get("retry_after_s")
-        self.counts.refusals[code] += 1
-        if pause is not None:
-            self.counts.retry_after_s.append(pause)
-            if self.manner.patient:
-                self.silent_until_s = max(self.silent_until_s, self._loop.time() + pause)
-            if self.manner.insists:
-                self.counts.repeated += 1
-                self._loop.call_later(pause, self._insist, message["id"])
-                return
+        try:
+            message = _codec.decode_server(frame.get_payload_as_bytes())
+        except ValidationError:
+            self._counts.problems["unknown frame"] += 1
+            return
+        if isinstance(message, wire.Entries):
+            self._stream.take(decode_entries(_codec, message.entries))
+        elif isinstance(message, wire.Ready):
+            self._transport = transport
+            self._stream.take(message)
+            if not self._ready.done():
+                self._ready.set_result(None)
         else:
-            self.counts.untimed += 1
-        sent = self._answered(message["id"])
-        if sent is not None:
-            self._ledger.refuse(sent.number)
-            self._moved()
+            self._stream.take(message)
 
-    def _insist(self, message_id: str) -> None:
-        sent = self._waiting.get(message_id)
-        if sent is not None:
-            self._write(sent)
+    # --- messages -----------------------------------------------------------------------------------
 
-    def _entries(self, entries: list[dict[str, Any]]) -> None:
+    def send(self, ledger: Ledger, number: int, to: Account) -> None:
+        """Send a message of a ledger to an account."""
+        self._ledger = ledger
+        message_id = self._ids.next(time.time_ns() // 1_000_000)
+        payloads = {to.device: head(ledger.number, number) + self._body}
+        frame = wire.Send(message_id, to.username, 0, "sealed.v1", payloads)
+        self._stream.send(_Numbered(frame, number=number))
+
+    def send_again(self, now_s: float) -> None:
+        """Send again what has waited too long for its answer."""
+        self._stream.write_again(now_s - AGAIN_S)
+
+    def write(self, sent: _Numbered) -> bool:
+        """Write a message to the server."""
+        if self._transport is None:
+            return False
+        self._ledger.write(sent.number, time.perf_counter_ns())
+        self._transport.send(WSMsgType.BINARY, _encode(sent.frame))
+        return True
+
+    def acknowledge(self, seq: int) -> None:
+        """Write an acknowledgement."""
+        if self._transport is not None:
+            self._transport.send(WSMsgType.BINARY, _encode(wire.Ack(seq)))
+
+    def accepted(self, sent: _Numbered, _seq: int) -> None:
+        """Note when it was."""
+        self._ledger.accept(sent.number, time.perf_counter_ns())
+        self._moved()
+
+    def given_up(self, sent: _Numbered, _code: str) -> None:
+        """Note that it was."""
+        self._ledger.refuse(sent.number)
+        self._moved()
+
+    def arrived(self, entries: Sequence[wire.Entry | Opaque]) -> None:
+        """Note what came."""
         now = time.perf_counter_ns()
         for entry in entries:
-            if entry["type"] == "receipt":
-                self.counts.receipts += 1
-            elif entry["type"] == "message":
-                found = self._book.find(entry["payload"])
+            if isinstance(entry, wire.ReceiptEntry):
+                self._counts.receipts += 1
+            elif isinstance(entry, wire.MessageEntry):
+                found = self._book.find(entry.payload)
                 if found is not None:
                     ledger, number = found
-                    ledger.deliver(number, entry["from"], self.account.username, now)
-        self.cursor = entries[-1]["seq"]
+                    ledger.deliver(number, entry.from_, self.account.username, now)
         self._moved()
-        if not self._acking:
-            self._acking = True
-            self._loop.call_later(_ACK_S, self._acknowledge)
-
-    def _acknowledge(self) -> None:
-        self._acking = False
-        if self._transport is not None and self.cursor:
-            self.counts.acks += 1
-            self._transport.send(WSMsgType.BINARY, _encode({"type": "ack", "seq": self.cursor}))

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 
 from benchmarks.accounts import Account
-from benchmarks.client import Counts, Manner
 from benchmarks.ledger import Book
 from benchmarks.xmpp import DOMAIN, XmppClient, payload
 from cluster.local.servers import free_port
+from sim.people.light_stream import Counts, Manner
 
 PACKAGES = ("ejabberd", "erlang-p1-pgsql", "postgresql")
 _SCHEMA = Path("/usr/share/ejabberd/sql/pg.sql")

@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.accounts import Account
-from benchmarks.client import Client, Counts, Manner
+from benchmarks.client import Client
 from benchmarks.ledger import Book, Ledger
 from benchmarks.pacing import Pace
 from benchmarks.xmpp import XmppClient
+from sim.people.light_stream import Counts, Manner
 
 STANDSTILL_S = 60.0
 _CONNECT_AT_ONCE = 50
@@ -108,7 +109,7 @@ class Load:
         if client.silent_until_s and client.silent_until_s > asyncio.get_running_loop().time():
             self.counts.withheld += 1
             return
-        client.send(self.ledger, self.ledger.send(pair, due_ns), pair, self.people[recipient])
+        client.send(self.ledger, self.ledger.send(pair, due_ns), self.people[recipient])
 
     async def greet(self) -> None:
         """Let everyone write to each contact once, so that conversations exist."""

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench, Options
-from benchmarks.client import Manner
 from benchmarks.figures import figures, judged, keep
 from benchmarks.run import read_store, say
 from benchmarks.system import System, environment, run
+from sim.people.light_stream import Manner
 
 _SETTLE_S = 120.0
 _SAY_S = 30.0

@@ -11,12 +11,12 @@ from msgspec import Struct
 from benchmarks.accounts import Account
 from benchmarks.audit import page_of
 from benchmarks.bench import PAGE, RING_CONTACTS, Bench
-from benchmarks.client import Manner
 from benchmarks.figures import figures, percentiles
 from benchmarks.load import Load, Span
 from benchmarks.pacing import everyone
 from benchmarks.strikes import ROLES, killed
 from benchmarks.usage import Cost
+from sim.people.light_stream import Manner
 
 _SETTLE_S = 60.0
 _CAPACITY_S = 6.0
@@ -55,10 +55,10 @@ async def open_loop(bench: Bench, load: Load, rate: float) -> dict[str, Any]:
     return await _over(load, span, cost) | {"rate": rate}
 
 
-async def _over(load: Load, span: Span, cost: Cost, *, written: bool = False) -> dict[str, Any]:
+async def _over(load: Load, span: Span, cost: Cost) -> dict[str, Any]:
     began = time.monotonic()
     settled = await load.settle(_SETTLE_S)
-    found = figures(load, span, cost, written=written)
+    found = figures(load, span, cost)
     await load.leave()
     return found | {"settled": settled, "settled_after_s": round(time.monotonic() - began, 2)}
 

@@ -13,6 +13,7 @@ from benchmarks.load import Load, Span
 
 ROLES = ("host", "router", "gateway", "coordinator", "pusher")
 
+_KILLS = 3
 _SETTLE_S = 60.0
 _LONGEST_S = 600.0
 _REST_S = 10.0
@@ -22,13 +23,13 @@ _CALM_S = 2.0
 """After `roost status`, which takes a second of CPU."""
 
 
-def killed(role: str, rate: int, kills: int = 3) -> Callable[[Bench], Awaitable[dict[str, Any]]]:
+def killed(role: str, rate: int) -> Callable[[Bench], Awaitable[dict[str, Any]]]:
     """Return what sends at a fixed rate and kills -9 a process of the role some times meanwhile."""
 
     async def run(bench: Bench) -> dict[str, Any]:
         load = await bench.ring()
         struck: list[int] = []
-        span, cost = await bench.measured(_sending(load, rate, _strike(bench, role, kills, struck)))
+        span, cost = await bench.measured(_sending(load, rate, _strike(bench, role, struck)))
         settled = await load.settle(_SETTLE_S)
         found = figures(load, span, cost) | {"rate": rate, "settled": settled}
         found["kills"] = [_after(load, at_ns) for at_ns in struck]
@@ -48,9 +49,9 @@ async def _sending(load: Load, rate: int, meanwhile: Coroutine[Any, Any, None]) 
     return Span(began, time.perf_counter_ns())
 
 
-async def _strike(bench: Bench, role: str, kills: int, struck: list[int]) -> None:
+async def _strike(bench: Bench, role: str, struck: list[int]) -> None:
     """Kill whoever of the role has shards, if its members have such; note when."""
-    for _ in range(kills):
+    for _ in range(_KILLS):
         await asyncio.sleep(_REST_S)
         pid = await bench.system.serving(role)
         await asyncio.sleep(_CALM_S)

@@ -126,12 +126,10 @@ class System:
 
 
 @asynccontextmanager
-async def embedded(
-    *options: str, roost: str | None = None, settings: dict[str, str] | None = None
-) -> AsyncIterator[System]:
+async def embedded() -> AsyncIterator[System]:
     """Run an embedded system in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="roost-bench-") as folder:
-        system = System(Path(folder), roost=roost, options=options, settings=settings)
+        system = System(Path(folder))
         await system.start()
         try:
             yield system

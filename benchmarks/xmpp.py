@@ -13,8 +13,9 @@ from collections.abc import Callable, Generator
 from typing import cast
 
 from benchmarks.accounts import PASSWORD, Account
-from benchmarks.client import BODY, Counts, Manner
+from benchmarks.client import BODY
 from benchmarks.ledger import HEAD_BYTES, Book, Ledger, head
+from sim.people.light_stream import Counts, Manner
 
 DOMAIN = "localhost"
 READY_S = 30.0
@@ -111,7 +112,7 @@ class XmppClient(asyncio.Protocol):
             self._transport.write(b"</stream:stream>")
             self._transport.close()
 
-    def send(self, ledger: Ledger, number: int, _pair: int, to: Account) -> None:
+    def send(self, ledger: Ledger, number: int, to: Account) -> None:
         """Send a message of a ledger to an account."""
         self._ledger = ledger
         stanza = (

@@ -1,7 +1,7 @@
 """The composition root: each role is built here from the settings, on one screen.
 
-``api.gateway`` builds the gateway. Everything opened for a role is closed once it has stopped
-(`cluster.role_shell.closing`), whether or not the role has closed it before.
+``api.gateway`` builds the gateway. What is opened for a role here is closed by its shell once it has stopped
+(`cluster.role_shell.shell`), and not by the role.
 """
 
 import os
@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from actors.service import Service
-from cluster.role_shell.closing import Closable, closing
+from cluster.folders import runtime_folder
 from cluster.role_shell.fence import fenced
-from cluster.role_shell.scrape_target import exported
+from cluster.role_shell.shell import Closable, in_shell
 from cluster.settings import Settings
 from roost.clock import now_ms
 from roost.errors import RoostError
@@ -21,6 +21,7 @@ from storage.keyring import KeyRing
 from storage.mongo import READS, MongoStore, driver
 from storage.topics import MAILBOX, PUSH, PUSHERS, ROUTERS
 from telemetry import logs, otlp
+from telemetry.exporter import Exporter, Shown
 
 if TYPE_CHECKING:
     from storage.redis.store import RedisStore
@@ -38,7 +39,7 @@ def overseen(
     closed when it has stopped.
     """
     fence = fenced(service, name, store.cluster, lambda: os._exit(1))
-    return exported(closing(fence, store, *opened), settings, role, name)
+    return in_shell(fence, _exporter(service, settings, role, name), store, *opened)
 
 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:
@@ -100,16 +101,12 @@ async def build_pusher(name: str, settings_json: str) -> Service:
     store = open_store(settings, open_keyring(settings))
     reader = await open_reader(settings, PUSH, PUSHERS, at_least_ms=50)
     writer, cache = await open_writer(settings), open_cache(settings)
+    sender = FcmSender(settings.fcm)
     waker = Waker(
-        writer,
-        store,
-        cache,
-        FcmSender(settings.fcm),
-        settings.fcm,
-        clock=now_ms,
-        random=secrets.SystemRandom().random,
+        writer, store, cache, sender, settings.fcm, clock=now_ms, random=secrets.SystemRandom().random
     )
-    return overseen(Pusher(name, reader, waker), settings, "pusher", name, store, reader, writer, cache)
+    pusher = Pusher(name, reader, waker)
+    return overseen(pusher, settings, "pusher", name, store, reader, writer, cache, sender)
 
 
 async def build_coordinator(name: str, settings_json: str) -> Service:
@@ -126,7 +123,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         return spawn(role, each, settings_json, node_id=node_id, process=process, cpus=cpus)
 
     coordinator = Coordinator(settings, store, admin, spawned, nodes, here())
-    return exported(closing(coordinator, store, admin), settings, "coordinator", name)
+    return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin)
 
 
 def load_all(settings_json: str) -> None:
@@ -191,6 +188,12 @@ async def open_admin(settings: Settings) -> KafkaLogAdmin:
     admin = KafkaLogAdmin(_url("kafka", settings.kafka.url), replicas=settings.kafka.replicas)
     await admin.start()
     return admin
+
+
+def _exporter(service: Service, settings: Settings, role: str, name: str) -> Exporter:
+    telemetry = settings.telemetry
+    address = (telemetry.metrics_host, telemetry.metrics_port) if telemetry.metrics_port else None
+    return Exporter(Shown(role, name), service.metrics, runtime_folder(settings.data), address)
 
 
 def _listen_address(settings: Settings) -> str:

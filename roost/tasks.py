@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from roost.errors import Unavailable
 from roost.loading import without
 
 with without("rich"):  # it is for tracebacks in colour, which nothing here writes, and takes 0.13 s to load
     import structlog
+
+_ESSENTIAL_TASK_FAILED: Final = "An essential task failed."
 
 log = structlog.get_logger()
 
@@ -19,7 +21,9 @@ class BackgroundTasks:
     """The tasks that an object started and does not await.
 
     Each is kept until it ends, since an event loop alone may let it be garbage-collected. An exception that a
-    task does not handle is logged with the task's name; it ends that task and no other.
+    task does not handle is logged with the task's name; it ends that task and no other. If the task is
+    essential, the process cannot do its work without it: the event loop's exception handler is told instead
+    (`on_essential_failure`).
     """
 
     def __init__(self) -> None:
@@ -28,16 +32,21 @@ class BackgroundTasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def spawn(self, work: Coroutine[Any, Any, T], name: str = "") -> asyncio.Task[T]:
+    def spawn(
+        self, work: Coroutine[Any, Any, T], name: str = "", *, essential: bool = False
+    ) -> asyncio.Task[T]:
         """Start a task.
 
         Args:
             work: What it runs.
             name: Named so in the log if it fails; by default after the coroutine's function.
+            essential: A role whose task of this kind failed is unhealthy and gets replaced. For loops that
+                must run as long as the role does; not for work on one record or one client, whose fault
+                would end role after role.
         """
         task = asyncio.create_task(work, name=name or getattr(work, "__qualname__", "") or None)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._essential_ended if essential else self._ended)
         return task
 
     async def cancel(self) -> None:
@@ -47,10 +56,39 @@ class BackgroundTasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def wait(self) -> None:
+        """Wait until every task has ended, and those that were started meanwhile."""
+        while tasks := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(tasks)
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             log.error("background_task_failed", task=task.get_name(), exc_info=failure)
+
+    def _essential_ended(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelling():  # whoever ends it can do without it
+            self._ended(task)
+            return
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            context = {"message": _ESSENTIAL_TASK_FAILED, "exception": failure, "task": task}
+            task.get_loop().call_exception_handler(context)
+
+
+def on_essential_failure(told: Callable[[str, BaseException], None]) -> None:
+    """Be told of every essential task of the running event loop that fails: its name, and the exception.
+
+    Without this the event loop's default handler logs them.
+    """
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if context["message"] == _ESSENTIAL_TASK_FAILED:
+            told(context["task"].get_name(), context["exception"])
+        else:
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
 
 
 def backoff(first_s: float = 0.05, longest_s: float = 2.0) -> Iterator[float]:

@@ -20,6 +20,10 @@ Shape = Callable[[float], float]
 CONTACTS = 8
 """Whom a user knows, about."""
 
+_MEDIAN = 80
+_LONGEST = 8_000
+"""Bytes of a text."""
+
 Breakage = Literal["cut", "half_open", "crash", "repeat"]
 """What happens to a phone: its connection ends; its connection goes silent while the server still holds it;
 its app dies between having received a message and having taken it; its next sends go out twice."""
@@ -126,9 +130,9 @@ class Stage:
                     known[right].append(left)
         return known
 
-    def size(self, median: float = 80, sigma: float = 1.0, most: int = 8_000) -> int:
+    def size(self) -> int:
         """Draw the length of a text in bytes: log-normal, as people write."""
-        return max(1, min(most, round(self.random.lognormvariate(math.log(median), sigma))))
+        return max(1, min(_LONGEST, round(self.random.lognormvariate(math.log(_MEDIAN), 1.0))))
 
     def chat(
         self,

@@ -22,6 +22,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from roost.tasks import BackgroundTasks
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -71,7 +73,7 @@ class Exporter:
         self._servers: list[asyncio.Server] = []
         self._runner: web.AppRunner | None = None
         self._lock: TextIO | None = None
-        self._waiting: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
         self._refused: dict[Path, float] = {}
 
     async def start(self) -> None:
@@ -83,13 +85,11 @@ class Exporter:
         make_private(self._folder)
         self._servers.append(await asyncio.start_unix_server(self._say, self._socket))
         if self._address is not None:
-            self._waiting = asyncio.create_task(self._take_port(*self._address), name="metrics port")
+            self._tasks.spawn(self._take_port(*self._address), "metrics port")
 
     async def stop(self) -> None:
         """Stop showing anything."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.gather(self._waiting, return_exceptions=True)
+        await self._tasks.cancel()
         while self._servers:
             self._servers.pop().close()
         if self._runner is not None:

@@ -181,6 +181,12 @@ MAP_MOVES: Final = Counter(
 ROLE_INCARNATIONS: Final = Counter(
     "roost_role_incarnations_total", "Processes that started as a role.", ["kind"], registry=COORDINATOR
 )
+ROLES_UNHEALTHY: Final = Counter(
+    "roost_roles_unhealthy_total",
+    "Processes ended because an essential task of their role had failed.",
+    ["kind"],
+    registry=COORDINATOR,
+)
 ROLES_AWAY: Final = Gauge("roost_roles_away", "Roles that do not answer.", ["kind"], registry=COORDINATOR)
 LOG_RECREATIONS: Final = Counter(
     "roost_log_recreations_total",

@@ -146,8 +146,8 @@ class ActorHost:
         self._server, address = await serve(
             self._settings.listen, 0, self, msg.decode_to_host, secret=self._secret
         )
-        self._runtime.spawn(self._deadlines.run())
-        self._runtime.spawn(self._passivation.run())
+        self._runtime.spawn(self._deadlines.run(), essential=True)
+        self._runtime.spawn(self._passivation.run(), essential=True)
         return address
 
     async def apply(self, shard_map: ShardMap) -> None:

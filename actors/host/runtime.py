@@ -21,9 +21,9 @@ class Runtime:
         """Call after so many seconds; returns what cancels that."""
         return asyncio.get_running_loop().call_later(seconds, call).cancel
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a task beside. An exception that it does not handle is logged."""
-        self._tasks.spawn(work)
+    def spawn(self, work: Coroutine[Any, Any, None], *, essential: bool = False) -> None:
+        """Run a task beside; see `BackgroundTasks.spawn`."""
+        self._tasks.spawn(work, essential=essential)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -125,7 +125,8 @@ class Connections:
         self._owner.linked(name, link)
 
     def _dial(self, name: str) -> None:
-        self._dialing[name] = self._tasks.spawn(self._reach(name, self._hosts[name][0]), f"dial {name}")
+        reaching = self._reach(name, self._hosts[name][0])
+        self._dialing[name] = self._tasks.spawn(reaching, f"dial {name}", essential=True)
 
     async def _reach(self, name: str, address: Address) -> None:
         call = partial(self._connect, name, address)

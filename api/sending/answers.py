@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from api.sending.send_request import SendRequest
 from roost.errors import Unavailable
+from roost.tasks import BackgroundTasks
 from storage.ports import Accepted, Cache
 
 _RECENT = 100_000
@@ -36,7 +37,8 @@ class Answers:
         self._cache = cache
         self._recent: OrderedDict[Key, Accepted] = OrderedDict()
         self._unwritten: dict[Key, Accepted] = {}
-        self._writing: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
+        self._writing = False
         self.alone = False
         self.failures = 0
 
@@ -86,13 +88,13 @@ class Answers:
         self._unwritten.update(answers)
         if not self.alone:
             await self._write()
-        elif self._unwritten and self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write_on())
+        elif self._unwritten and not self._writing:
+            self._writing = True
+            self._tasks.spawn(self._write_on())
 
     async def close(self) -> None:
         """Write what is not written."""
-        if self._writing is not None:
-            await self._writing
+        await self._tasks.wait()
         await self._write()
 
     async def _write_on(self) -> None:
@@ -102,7 +104,7 @@ class Answers:
                 await asyncio.sleep(_COMPANY_S)
                 await self._write()
         finally:
-            self._writing = None
+            self._writing = False
 
     async def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, {}

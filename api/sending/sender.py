@@ -6,9 +6,8 @@ freely. An item that needs a look-up which can take long goes on in a round of i
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any
 
 import structlog
 
@@ -19,6 +18,7 @@ from api.sending.gate import Gate
 from api.sending.send_request import Outcome, SendRequest
 from roost import wire
 from roost.errors import RoostError, Unavailable
+from roost.tasks import BackgroundTasks
 from storage.ports import Accepted
 from telemetry import traces
 
@@ -47,7 +47,7 @@ class Sender:
         self._waiting: dict[str, deque[SendRequest]] = {}
         self._ready: OrderedDict[str, None] = OrderedDict()
         self._busy: set[str] = set()
-        self._rounds: set[asyncio.Task[None]] = set()
+        self._rounds = BackgroundTasks()
         self._quick = 0
         self._scheduled = False
         self._rest_s = 0.0
@@ -81,8 +81,7 @@ class Sender:
 
     async def close(self) -> None:
         """Wait for the rounds in progress."""
-        while self._rounds:
-            await asyncio.wait(set(self._rounds))
+        await self._rounds.wait()
         self.gate.close()
 
     @property
@@ -124,13 +123,8 @@ class Sender:
             items.extend(self._waiting.pop(device))
         self._quick += 1
         self._rest_s = min(_REST_S_AT_MOST, max(0, len(items) - _BUSY) * _REST_S_PER_ITEM)
-        self._spawn(self._round(items))
+        self._rounds.spawn(self._round(items))
         self._schedule()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._rounds.add(task)
-        task.add_done_callback(self._rounds.discard)
 
     async def _round(self, items: list[SendRequest]) -> None:
         slow: list[SendRequest] = []
@@ -144,7 +138,8 @@ class Sender:
             later = {item.principal.device for item in slow}
             self._finish([item for item in items if item.principal.device not in later])
         if slow:
-            self._spawn(self._slow_round([item for item in items if item.principal.device in later], slow))
+            of_slow = [item for item in items if item.principal.device in later]
+            self._rounds.spawn(self._slow_round(of_slow, slow))
 
     async def _slow_round(self, items: list[SendRequest], slow: list[SendRequest]) -> None:
         try:

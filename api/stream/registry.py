@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import structlog
+
 from api.identity.tokens import Principal
 from api.stream.services import StreamServices
 from api.stream.socket import Receive, Stream
@@ -12,6 +14,8 @@ from roost import wire
 from roost.errors import RoostError
 
 _GOODBYE_S = 2.0
+
+log = structlog.get_logger(__name__)
 
 
 class Streams:
@@ -66,7 +70,15 @@ class Streams:
             await asyncio.sleep(1.0)
             now = self._services.clock()
             for stream in list(self._all):
-                stream.tick(now)
+                self._tick(stream, now)
+
+    @staticmethod
+    def _tick(stream: Stream, now_ms: int) -> None:
+        try:
+            stream.tick(now_ms)
+        except Exception:  # time must go on for all others
+            log.exception("stream_failed", user=stream.user)
+            stream.end("internal", "Something went wrong on the server.")
 
     async def close(self) -> None:
         """Say goodbye to all clients, and wait a moment for it to get through."""

@@ -4,7 +4,7 @@ What becomes of a record, and when it is finished, is its processor's to say: th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
@@ -96,8 +96,8 @@ class Consumer(Generic[P]):
 
     def start(self) -> None:
         """Start reading as soon as there is a map."""
-        self._loops.spawn(self._read())
-        self._loops.spawn(self._commit())
+        self._loops.spawn(self._read(), essential=True)
+        self._loops.spawn(self._commit(), essential=True)
 
     def apply(self, shard_map: ShardMap) -> bool:
         """Take a map in the next turn; returns whether it is newer."""
@@ -134,9 +134,15 @@ class Consumer(Generic[P]):
         """Read and commit no more."""
         await self._loops.cancel()
 
-    async def close(self) -> bool:
-        """Commit what is finished, and disconnect; returns whether both worked."""
-        return await close_all(self.commit, self._reader.close)
+    async def stop(self) -> bool:
+        """Read no more, and commit what is finished; returns whether that worked."""
+        await self.stop_reading()
+        try:
+            await self.commit()
+        except Unavailable as exc:
+            log.warning("not_committed", reason=exc.detail)
+            return False
+        return True
 
     # --- the map ---
 
@@ -258,15 +264,3 @@ class Consumer(Generic[P]):
         await self._processor.committed(news)
         for each, finished in news:
             each.committed = max(each.committed, finished)
-
-
-async def close_all(*steps: Callable[[], Awaitable[None]]) -> bool:
-    """Take each step, whatever became of those before; returns whether all worked."""
-    worked = True
-    for step in steps:
-        try:
-            await step()
-        except Unavailable as exc:
-            worked = False
-            log.warning("not_closed", step=step.__qualname__, reason=exc.detail)
-    return worked

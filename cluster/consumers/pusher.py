@@ -67,14 +67,13 @@ class Pusher:
         return metrics.exposition(metrics.READER, metrics.WRITER, metrics.PUSHER)
 
     async def stop(self) -> list[str]:
-        """Commit what is finished and disconnect; returns what was given up.
+        """Commit what is finished; returns what was given up.
 
         What is open is read again by the pusher that comes next.
         """
         await self._consumer.stop_reading()
         await self._waking.cancel()
-        committed = await self._consumer.close()
-        await self._waker.close()
+        committed = await self._consumer.stop()
         return [] if committed else ["could not write down which wake-ups are sent: some may be sent again."]
 
     # --- shards come and go ---

@@ -10,7 +10,7 @@ import structlog
 
 from actors.map_lease import MapLease
 from actors.rpc.connections import Connections
-from cluster.consumers.consumer import Consumer, close_all
+from cluster.consumers.consumer import Consumer
 from cluster.consumers.dispatcher import Dispatcher
 from cluster.consumers.shard_progress import HostedShard
 from roost.errors import Unavailable
@@ -83,11 +83,9 @@ class Router:
         return metrics.exposition(metrics.READER, metrics.ROUTER)
 
     async def stop(self) -> list[str]:
-        """Commit what is stored and disconnect; returns what was given up."""
-        await self._consumer.stop_reading()
-        committed = await self._consumer.close()
+        """Commit what is stored, and part from the hosts; returns what was given up."""
+        committed = await self._consumer.stop()
         await self._hosts.close()
-        await close_all(self._store.close)
         again = "could not write down how far it is stored: the next start reads some records again."
         return [] if committed else [again]
 

@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 import structlog
 
-from cluster.consumers.consumer import close_all
 from cluster.consumers.push_rules import Again, Answer, PushRefused, Sent, Unregistered, judge, pause_s
 from cluster.settings import Fcm
 from roost.clock import Clock
@@ -37,10 +36,6 @@ class PushSender(Protocol):
         """Fetch a new credential before the next send."""
         ...
 
-    async def close(self) -> None:
-        """Disconnect."""
-        ...
-
 
 class Waker:
     """Wakes devices through a provider."""
@@ -67,16 +62,22 @@ class Waker:
             record: Of ``push``.
             again: It may have been begun before: that its wake-up is marked as pending says nothing.
         """
-        call = partial(self._wake, record, again=again)
+        call = partial(self._wake_or_give_up, record, again=again)
         return await insist(call, "wakeup_postponed", pauses=self._pauses())
-
-    async def close(self) -> bool:
-        """Disconnect from everything; returns whether all of it worked."""
-        return await close_all(self._writer.close, self._sender.close, self._cache.close, self._store.close)
 
     def _pauses(self) -> Iterator[float]:
         while True:
             yield _RETRY_S + self._random()
+
+    async def _wake_or_give_up(self, record: LogRecord, *, again: bool) -> str:
+        """Wake the device; what fails as nothing should must not hold up its shard without end."""
+        try:
+            return await self._wake(record, again=again)
+        except Unavailable:
+            raise
+        except Exception as exc:
+            log.exception("wakeup_failed", offset=record.offset)
+            return await self._give_up(record, f"{type(exc).__name__}: {exc}")
 
     async def _wake(self, record: LogRecord, *, again: bool) -> str:
         try:

@@ -85,7 +85,7 @@ class Coordinator:
 
     async def start(self) -> None:
         """Look after every role that is wanted, and decide."""
-        self._tasks.spawn(self._run(), "coordinator")
+        self._tasks.spawn(self._run(), "coordinator", essential=True)
 
     async def apply(self, shard_map: object) -> None:
         """The coordinator makes the map."""
@@ -165,12 +165,12 @@ class Coordinator:
         if not await self._open():
             return
         await self._roles.resume_writes()
-        self._tasks.spawn(self._balancer.run(), "balancer")
-        self._tasks.spawn(self._spares.run(self._ready), "spares")
+        self._tasks.spawn(self._balancer.run(), "balancer", essential=True)
+        self._tasks.spawn(self._spares.run(self._ready), "spares", essential=True)
         if (keep := self._settings.log).keep_mb:
             now_s = asyncio.get_running_loop().time
             trimmer = Trimmer(self._store.cluster, self._admin, keep.keep_mb * 2**20, keep.keep_s, now_s)
-            self._tasks.spawn(trimmer.run(), "trimming")
+            self._tasks.spawn(trimmer.run(), "trimming", essential=True)
         while True:
             self._changed.clear()
             try:

@@ -32,10 +32,10 @@ _GOOGLE: Final = "https://fcm.googleapis.com"
 _CREDENTIAL: Final = ("private_key", "client_email", "token_uri", "project_id")
 
 
-def versions(distribution: str = "roost") -> Finding:
+def versions() -> Finding:
     """Whether Python and every package are as this installation of ours asks."""
-    ours = metadata.metadata(distribution)
-    wrong = list(_wrong_packages(metadata.requires(distribution) or []))
+    ours = metadata.metadata("roost")
+    wrong = list(_wrong_packages(metadata.requires("roost") or []))
     python = platform.python_version()
     if python not in SpecifierSet(ours["Requires-Python"]):
         wrong.insert(0, f"Python {python} (wanted {ours['Requires-Python']})")
@@ -43,10 +43,10 @@ def versions(distribution: str = "roost") -> Finding:
         return failed(
             "versions",
             ", ".join(wrong),
-            f"Install what {distribution} {ours['Version']} asks for: pip install {distribution}"
-            f"=={ours['Version']}, with its constraints.txt.",
+            f"Install what roost {ours['Version']} asks for: pip install roost=={ours['Version']}, "
+            "with its constraints.txt.",
         )
-    return ok("versions", f"{distribution} {ours['Version']}, Python {python}, ray {metadata.version('ray')}")
+    return ok("versions", f"roost {ours['Version']}, Python {python}, ray {metadata.version('ray')}")
 
 
 def _wrong_packages(requirements: list[str]) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""The shell around every role: a fence, its metrics, and the closing of its connections."""
+"""What surrounds every role: a fence, its metrics on the scrape target, the closing of its connections."""

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from actors.service import INCARNATION, Address, Service
 from cluster.log.topics import RECREATING
 from roost.errors import Unavailable
+from roost.tasks import BackgroundTasks
 from storage.ports import ClusterState
 from storage.shard_map import ShardMap
 
@@ -46,7 +47,7 @@ class Fence:
         self._map: ShardMap | None = None
         self._known_s = 0.0
         self._in_doubt = False
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._service, name)
@@ -54,7 +55,7 @@ class Fence:
     async def start(self) -> Address | None:
         """Start the service, and watch."""
         address = await self._service.start()
-        self._watching = asyncio.create_task(self._watch(), name="fence")
+        self._tasks.spawn(self._watch(), "fence", essential=True)
         return address
 
     async def apply(self, shard_map: ShardMap) -> None:
@@ -71,9 +72,7 @@ class Fence:
 
     async def stop(self) -> list[str]:
         """Stop both."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._tasks.cancel()
         return await self._service.stop()
 
     async def _watch(self) -> None:

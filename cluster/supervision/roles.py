@@ -9,6 +9,7 @@ import structlog
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from cluster.supervision.membership import RUNNING, Membership
 from cluster.supervision.supervisor import Supervisor
+from roost.tasks import BackgroundTasks
 from storage.shard_map import ShardMap
 
 WRITERS: Final = ("gateway", "host")
@@ -34,6 +35,7 @@ class Roles:
         self.membership = membership
         self.gone: list[dict[str, Any]] = []
         self.shard_map: ShardMap | None = None
+        self._loops = BackgroundTasks()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._paused: dict[str, bool] = {}
 
@@ -45,8 +47,8 @@ class Roles:
             supervisor.expect_paused(paused=self._paused[supervisor.role])
         if self.shard_map is not None:
             supervisor.show(self.shard_map)
-        task = asyncio.create_task(supervisor.run(), name=f"supervisor of {supervisor.name}")
-        self._tasks[supervisor.name] = task
+        looking = self._loops.spawn(supervisor.run(), f"supervisor of {supervisor.name}", essential=True)
+        self._tasks[supervisor.name] = looking
 
     async def dismiss(self, supervisor: Supervisor) -> list[str]:
         """Stop a role that owns nothing any more, and look after it no more; returns what it gave up."""
@@ -70,9 +72,7 @@ class Roles:
 
     async def let_go(self) -> None:
         """Look after no role any more: all are about to be stopped."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._loops.cancel()
 
     def show(self, shard_map: ShardMap) -> None:
         """Hand the map to every role."""

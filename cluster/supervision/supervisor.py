@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
+from actors.ray_actor import RoleAway, RoleFailed, RoleHandle, RoleUnhealthy
 from actors.service import Alive
 from cluster.supervision.membership import Membership
 from cluster.supervision.process_exit import ExitWatch, exit_known
@@ -133,6 +133,9 @@ class Supervisor:
                         continue
                     self._fail(exc.detail)
                     await self._respawn_if_ended()
+                except RoleUnhealthy as exc:
+                    self._fail(str(exc))
+                    self._end_unhealthy(str(exc))
                 except RoleFailed as exc:
                     self._fail(str(exc))
                 await self._rest()
@@ -223,6 +226,12 @@ class Supervisor:
         self.failure = reason
         self._membership.failed(self.name)
         self._changed()
+
+    def _end_unhealthy(self, reason: str) -> None:
+        """End the process; what comes then is as after any other death of it."""
+        log.error("role_unhealthy", role_name=self.name, reason=reason)
+        metrics.ROLES_UNHEALTHY.labels(self.role).inc()
+        self.handle.kill()
 
     async def _made(self) -> RoleHandle:
         # In a thread, since Ray blocks for as long as its head is away.

@@ -16,6 +16,7 @@ from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.ids import shard_of
+from roost.tasks import BackgroundTasks
 from sim.deterministic.logs import PromptWriter
 from sim.deterministic.reaching import ExpiredLease, Replied, StepLinks
 from sim.deterministic.stores import Cache, Store
@@ -54,8 +55,20 @@ class PromptDirectory:
         return {name: person for name, person in found if person is not None}
 
 
+class PromptTasks(BackgroundTasks):
+    """Tasks that are over at once."""
+
+    def spawn(self, work: Any, name: str = "", *, essential: bool = False) -> Any:  # noqa: ARG002
+        """Run it to its end."""
+        finish(work)
+
+
 class PromptSender(Sender):
     """The accept path; a send is a round of its own, done at once."""
+
+    def __init__(self, gate: Gate, acceptance: Acceptance) -> None:
+        super().__init__(gate, acceptance)
+        self._rounds = PromptTasks()
 
     def accept(self, item: SendRequest) -> None:
         """Take one send through."""
@@ -67,9 +80,6 @@ class PromptSender(Sender):
 
     def _shed(self, device: str, reason: Reason) -> None:
         """Nothing waits here."""
-
-    def _spawn(self, work: Any) -> None:
-        finish(work)
 
 
 class Gateway:

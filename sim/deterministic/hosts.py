@@ -44,7 +44,7 @@ class StepRuntime(Runtime):
         """Reports to gateways are not part of the run."""
         return lambda: None
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None], *, essential: bool = False) -> None:  # noqa: ARG002
         """Run to the first call of a store."""
         task = Task(getattr(work, "__name__", "task"), work)
         if not task.over:

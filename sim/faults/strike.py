@@ -16,7 +16,7 @@ from sim.faults.schedule import Strike
 from sim.faults.system import System
 from sim.ledger import now_us
 
-WELL_WITHIN_S: Final = 60.0
+_WELL_WITHIN_S: Final = 60.0
 """How long the system has until all is well again."""
 
 _LOOK_EVERY_S: Final = 0.1
@@ -64,7 +64,7 @@ class _Hit(Struct):
     killed: int | None = None
 
 
-async def strike(system: System, plan: Strike, *, within_s: float = WELL_WITHIN_S) -> Struck:
+async def strike(system: System, plan: Strike) -> Struck:
     """Let it happen, heal it after its time, and wait until all is well; healed also when cancelled.
 
     Raises:
@@ -78,12 +78,12 @@ async def strike(system: System, plan: Strike, *, within_s: float = WELL_WITHIN_
         if plan.lasts_s:
             await asyncio.sleep(plan.lasts_s)
             ends = now_us()
-    note = await _well_again(system, hit, within_s)
+    note = await _well_again(system, hit)
     return Struck(plan.name, hit.name, begins, ends, None if note else now_us(), note)
 
 
-async def _well_again(system: System, hit: _Hit, within_s: float) -> str:
-    deadline = time.monotonic() + within_s
+async def _well_again(system: System, hit: _Hit) -> str:
+    deadline = time.monotonic() + _WELL_WITHIN_S
     while trouble := await _trouble(system, hit):
         if time.monotonic() > deadline:
             break

@@ -166,7 +166,6 @@ async def system(
     *,
     options: Sequence[str] = (),
     data: Path | None = None,
-    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[System]:
     """Run a system of our own that offers what the strikes need; it is stopped in order at the end.
 
@@ -174,7 +173,6 @@ async def system(
         strikes: What is to happen to it.
         options: More options of ``roost up``, for example ``--hosts 2``.
         data: Its data folder; None: a temporary one, removed at the end.
-        env: Variables for it.
 
     Raises:
         CannotStrike: This machine does not offer what the strikes need.
@@ -190,7 +188,7 @@ async def system(
         if "proxies" in needs:
             embedded, proxies = await stack.enter_async_context(proxied(folder))
             more, variables = behind(proxies)
-        ready = await stack.enter_async_context(up(folder, [*options, *more], variables | dict(env or {})))
+        ready = await stack.enter_async_context(up(folder, [*options, *more], variables))
         found = System(ready, folder)
         stack.push_async_callback(found.close)
         found.proxies, found.disk, found.servers = proxies, disk, embedded

@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 
 from roost.errors import RoostError, Unavailable
+from roost.tasks import BackgroundTasks
 from storage.kafka_log.client import MAX_RECORD, away, translated
 from telemetry import metrics
 
@@ -105,18 +106,18 @@ class KafkaLogWriter:
         self._ends: dict[_Shard, int] = {}
         self.batches = 0
         self._in_flight: dict[_Shard, list[_Item]] = {}
-        self._handing: set[asyncio.Task[None]] = set()
+        self._handing = BackgroundTasks()
+        self._loops = BackgroundTasks()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._paused = False
         self._broken = False
-        self._pump_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect. Raises ``Unavailable`` if no broker answers."""
         await self._connect()
-        self._pump_task = asyncio.create_task(self._pump(), name="log writer")
+        self._loops.spawn(self._pump(), "log writer", essential=True)
 
     async def append(self, topic: str, items: Sequence[tuple[int, bytes]]) -> list[int | Exception]:
         call = _Call(len(items))
@@ -164,12 +165,9 @@ class KafkaLogWriter:
         return {shard: end for (name, shard), end in self._ends.items() if name == topic}
 
     async def close(self) -> None:
-        if self._pump_task is not None:
+        if self._loops:
             await self._flush()
-            self._pump_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pump_task
-            self._pump_task = None
+            await self._loops.cancel()
         await self._disconnect()
         self._refuse_waiting("The log writer was closed.")
 
@@ -230,8 +228,7 @@ class KafkaLogWriter:
         if producer is None:
             return
         # aiokafka can only flush, which waits for the log; so its parts are ended here one by one.
-        for task in self._handing:
-            task.cancel()
+        await self._handing.cancel()
         producer._closed = True  # noqa: SLF001 -- see above
         sender = producer._sender.sender_task  # noqa: SLF001 -- likewise
         sender.cancel()
@@ -272,9 +269,7 @@ class KafkaLogWriter:
         if self._producer.client.cluster.partitions_for_topic(shard[0]):
             await handing
         else:  # it may take long to learn of the topic; the others need not wait for that
-            task = asyncio.create_task(handing)
-            self._handing.add(task)
-            task.add_done_callback(self._handing.discard)
+            self._handing.spawn(handing)
 
     async def _hand_over(self, shard: _Shard, items: list[_Item], batch: Any) -> None:
         began = monotonic()

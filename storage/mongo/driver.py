@@ -114,15 +114,11 @@ class Collection:
         self._collection = collection
         self._reads = reads or asyncio.Semaphore()
 
-    async def index(
-        self, keys: Sort, *, unique: bool = False, ttl_s: int | None = None, where: Filter | None = None
-    ) -> None:
+    async def index(self, keys: Sort, *, unique: bool = False, ttl_s: int | None = None) -> None:
         """Create the index if it is not there."""
         options: Document = {"unique": True} if unique else {}
         if ttl_s is not None:
             options["expireAfterSeconds"] = ttl_s
-        if where is not None:
-            options["partialFilterExpression"] = where
         with translated():
             await self._collection.create_indexes([IndexModel(list(keys), **options)])
 

@@ -3,7 +3,7 @@
 What is remembered spares queries and is never needed: without it a read looks for itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import monotonic
 from typing import Final
 
@@ -17,14 +17,9 @@ _BELIEVED_S: Final = 60.0
 
 
 class Places:
-    """The highest numbers seen, and one gap of each user.
+    """The highest numbers seen, and one gap of each user."""
 
-    Args:
-        now_s: Seconds that only rise.
-    """
-
-    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
-        self._now_s = now_s
+    def __init__(self) -> None:
         self._tops: dict[int, int] = {}
         self._gaps: dict[str, tuple[int, int, float]] = {}
 
@@ -49,11 +44,11 @@ class Places:
         another host still has of a log that was lost.
         """
         self._gaps.pop(user, None)
-        self._gaps[user] = (low, high, self._now_s() + _BELIEVED_S)
+        self._gaps[user] = (low, high, monotonic() + _BELIEVED_S)
         if len(self._gaps) > _USERS:
             del self._gaps[next(iter(self._gaps))]
 
     def skip(self, user: str, after: int) -> int:
         """Return how far above ``after`` no bucket of the user ends; ``after`` if that is not known."""
         low, high, until_s = self._gaps.get(user, (0, 0, 0.0))
-        return high if low <= after < high and self._now_s() < until_s else after
+        return high if low <= after < high and monotonic() < until_s else after

@@ -258,39 +258,37 @@ async def _built(
     for topic in ("mailbox", "push"):
         await admin.create(topic, SHARDS)
 
-    def store(*, ours: bool = True, url: str = "") -> MongoStore:
+    def store(url: str = "") -> MongoStore:
         made = MongoStore(url or urls.mongo, name, "motor", keyring)
-        if ours:
-            stack.push_async_callback(made.close)
+        stack.push_async_callback(made.close)
         return made
 
-    def cache(*, ours: bool = True) -> RedisStore:
+    def cache() -> RedisStore:
         made = RedisStore(urls.redis, f"{name}:")
-        if ours:
-            stack.push_async_callback(made.close)
+        stack.push_async_callback(made.close)
         return made
 
-    async def writer(*, ours: bool = True) -> KafkaLogWriter:
+    async def writer() -> KafkaLogWriter:
         made = KafkaLogWriter(kafka)
         await made.start()
-        if ours:
-            stack.push_async_callback(made.close)
+        stack.push_async_callback(made.close)
         return made
 
     own = store()
     await own.prepare()
     await own.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
-    stores = Stores(store(url=urls.hosts_mongo), cache(), await writer())
+    stores = Stores(store(urls.hosts_mongo), cache(), await writer())
     host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms)
     reader = KafkaLogReader(kafka, "mailbox", "routers")
     await reader.start()
+    stack.push_async_callback(reader.close)
     router = Router("router-0", reader, store(), Connections(("router", "router-0"), keyring.cluster_secret))
     fronts = [
         Gateway(
             f"gateway-{number}",
             Listen(port=0),
             settings,
-            Backends(store(ours=False), cache(ours=False), await writer(ours=False), keyring, now_ms),
+            Backends(store(), cache(), await writer(), keyring, now_ms),
             limits,
         )
         for number in range(gateways)

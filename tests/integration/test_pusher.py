@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from storage.records import Device, PushRecord, User, decode_push, encode_push
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 from storage.topics import PUSH, PUSH_DEAD
+from tests.live.waiting import until_found
 from tests.real_servers import Servers
 
 SHARDS = 2
@@ -70,14 +72,6 @@ class World:
         assert isinstance(offset, int)
 
 
-async def until(what: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 15.0) -> Any:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not wanted(found := await what()):
-        assert asyncio.get_running_loop().time() < deadline, f"the last state was {found!r}"
-        await asyncio.sleep(0.02)
-    return found
-
-
 @pytest.fixture(scope="module")
 def broker(log_url: str) -> str:
     return log_url
@@ -111,20 +105,18 @@ async def world(
     settings = Fcm(credentials_file=credentials, endpoint=url, attempts=3, backoff_s=0.05, concurrency=8)
     group = f"pushers-{secrets.token_hex(4)}"
 
+    store, cache = MongoStore(mongo_url, database, "motor", keyring), RedisStore(redis_url, prefix)
+    opened = AsyncExitStack()
+
     async def make() -> Pusher:
         reader = KafkaLogReader(broker, PUSH, group)
         writer = KafkaLogWriter(broker)
         await reader.start()
         await writer.start()
-        waker = Waker(
-            writer,
-            MongoStore(mongo_url, database, "motor", keyring),
-            RedisStore(redis_url, prefix),
-            FcmSender(settings),
-            settings,
-            clock=now_ms,
-            random=lambda: 0.5,
-        )
+        sender = FcmSender(settings)
+        for each in (reader, writer, sender):
+            opened.push_async_callback(each.close)
+        waker = Waker(writer, store, cache, sender, settings, clock=now_ms, random=lambda: 0.5)
         pusher = Pusher("pusher-1", reader, waker)
         await pusher.start()
         await pusher.apply(MAP)
@@ -132,12 +124,12 @@ async def world(
 
     writer = KafkaLogWriter(broker)
     await writer.start()
-    store, cache = MongoStore(mongo_url, database, "motor", keyring), RedisStore(redis_url, prefix)
     async with aiohttp.ClientSession() as http:
         found = World(url, credentials, http, writer, store, cache, make, await make(), broker)
         await found.behave("ok")
         yield found
         await found.pusher.stop()
+    await opened.aclose()
     await writer.close()
     await store.close()
     await cache.close()
@@ -146,7 +138,7 @@ async def world(
 async def test_a_wake_up_in_a_recreated_log_is_sent_whatever_its_offset(world: World) -> None:
     first, second = await world.device(), await world.device()
     await world.wake(*first[:2])
-    await until(lambda: world.pushes(first[2]), bool)
+    await until_found(lambda: world.pushes(first[2]), bool)
     admin = KafkaLogAdmin(world.broker)
     await admin.start()
     await world.writer.pause()  # as the coordinator has every writer held meanwhile
@@ -156,13 +148,13 @@ async def test_a_wake_up_in_a_recreated_log_is_sent_whatever_its_offset(world: W
     world.writer.resume()
     await world.wake(*second[:2])  # the new log is as long as what was read of the old one
     await world.pusher.apply(replace(MAP, version=2, pushes=(7,) * SHARDS))
-    await until(lambda: world.pushes(second[2]), bool)
+    await until_found(lambda: world.pushes(second[2]), bool)
 
 
 async def caught_up(world: World) -> dict[str, Any]:
     """Wait until everything is finished that was written, as the coordinator asks it."""
     written = {"appended": {PUSH: world.writer.ends(PUSH)}}
-    status: dict[str, Any] = await until(
+    status: dict[str, Any] = await until_found(
         world.pusher.status, lambda found: found["caught_up"] and not unread("pusher", [written], [found])
     )
     return status
@@ -171,7 +163,7 @@ async def caught_up(world: World) -> dict[str, Any]:
 async def test_a_wake_up_is_sent_and_says_nothing(world: World) -> None:
     user, device, token = await world.device()
     await world.wake(user, device)
-    [push] = await until(lambda: world.pushes(token), bool)
+    [push] = await until_found(lambda: world.pushes(token), bool)
     assert push["message"]["data"] == {"roost": "sync"}
     assert push["message"]["android"]["priority"] == "high"
     assert set(push["message"]) == {"token", "data", "android"}
@@ -181,13 +173,13 @@ async def test_a_wake_up_is_sent_and_says_nothing(world: World) -> None:
 async def test_one_pending_wake_up_is_enough(world: World) -> None:
     user, device, token = await world.device()
     await world.wake(user, device)
-    await until(lambda: world.pushes(token), bool)
+    await until_found(lambda: world.pushes(token), bool)
     await world.wake(user, device)
     await caught_up(world)
     assert len(await world.pushes(token)) == 1
     await world.cache.clear_wakeups([device])
     await world.wake(user, device)
-    await until(lambda: world.pushes(token), lambda found: len(found) == 2)
+    await until_found(lambda: world.pushes(token), lambda found: len(found) == 2)
 
 
 async def test_a_dead_token_is_dropped_and_only_that_one(world: World) -> None:
@@ -204,22 +196,22 @@ async def test_quota_is_waited_out(world: World) -> None:
     user, device, token = await world.device()
     await world.behave("quota", retry_after_s=1)
     await world.wake(user, device)
-    await until(world.pusher.status, lambda status: status["open"] == 1)
+    await until_found(world.pusher.status, lambda status: status["open"] == 1)
     await asyncio.sleep(0.2)  # let it be refused once: the point is what comes after
     await world.behave("ok")
-    await until(lambda: world.pushes(token), bool)
+    await until_found(lambda: world.pushes(token), bool)
 
 
 async def test_a_waiting_wake_up_delays_no_other(world: World) -> None:
     user, device, token = await world.device()
     await world.behave("quota", retry_after_s=30)
     await world.wake(user, device)
-    await until(world.pusher.status, lambda status: status["open"] == 1)
+    await until_found(world.pusher.status, lambda status: status["open"] == 1)
     await asyncio.sleep(1.5)  # until the push was refused; nothing shows it
     await world.behave("ok")
     other_user, other_device, other_token = await world.device()
     await world.wake(other_user, other_device)
-    await until(lambda: world.pushes(other_token), bool, seconds=5)
+    await until_found(lambda: world.pushes(other_token), bool, within=5)
     assert not await world.pushes(token)
     assert not (await world.pusher.status())["caught_up"]
 
@@ -233,7 +225,25 @@ async def test_a_wake_up_that_never_succeeds_is_kept_for_the_operator(world: Wor
     reader = KafkaLogReader(broker, PUSH_DEAD, f"look-{secrets.token_hex(4)}")
     await reader.start()
     await reader.assign({0: 0})
-    found = await until(lambda: reader.poll(wait_ms=200, limit=10), bool)
+    found = await until_found(lambda: reader.poll(wait_ms=200, limit=10), bool)
+    assert decode_push(found[0][0].value).device == device
+    await reader.close()
+
+
+async def test_one_that_fails_unexpectedly_is_kept_as_well(
+    world: World, broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> bytes:
+        raise ArithmeticError("unexpected")
+
+    monkeypatch.setattr(FcmSender, "message", fail)
+    user, device, _ = await world.device()
+    await world.wake(user, device)
+    await caught_up(world)
+    reader = KafkaLogReader(broker, PUSH_DEAD, f"look-{secrets.token_hex(4)}")
+    await reader.start()
+    await reader.assign({0: 0})
+    found = await until_found(lambda: reader.poll(wait_ms=200, limit=10))
     assert decode_push(found[0][0].value).device == device
     await reader.close()
 
@@ -242,20 +252,20 @@ async def test_unfinished_announcements_are_sent_by_the_next_incarnation(world: 
     user, device, token = await world.device()
     await world.behave("quota", retry_after_s=30)
     await world.wake(user, device)
-    await until(world.pusher.status, lambda status: status["open"] == 1)
+    await until_found(world.pusher.status, lambda status: status["open"] == 1)
     await asyncio.sleep(0.2)
     await world.pusher.stop()  # it leaves its mark in the cache, as a crash would
     await world.cache.claim_wakeup(device, 60, 1)
     await world.behave("ok")
     world.pusher = await world.make()
-    await until(lambda: world.pushes(token), bool)
+    await until_found(lambda: world.pushes(token), bool)
 
 
 async def test_a_recreated_push_log_is_read_from_its_start(world: World, broker: str) -> None:
     user, device, token = await world.device()
     await world.wake(user, device)
     await world.wake(user, device)
-    await until(lambda: world.pushes(token), bool)
+    await until_found(lambda: world.pushes(token), bool)
     await caught_up(world)
     sent = len(await world.pushes(token))
     await world.cache.clear_wakeups([device])
@@ -267,7 +277,7 @@ async def test_a_recreated_push_log_is_read_from_its_start(world: World, broker:
     await admin.close()
     world.writer.resume()
     await world.wake(user, device)
-    await until(lambda: world.pushes(token), lambda found: len(found) == sent + 1)
+    await until_found(lambda: world.pushes(token), lambda found: len(found) == sent + 1)
 
 
 async def test_the_endpoint_requires_its_own_credential(world: World) -> None:

@@ -23,6 +23,7 @@ from storage.mongo import MongoStore
 from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH
 from tests.conftest import LogServer
+from tests.live.waiting import until_found
 
 SHARDS = 8
 EACH = 300
@@ -124,22 +125,12 @@ class World:
 
     async def until_caught_up(self) -> None:
         written = {"appended": {MAILBOX: self.writer.ends(MAILBOX)}}
-        await until(
+        await until_found(
             self.router.status,
             lambda of: (
                 of["caught_up"] and of["map"] == self.version and not unread("router", [written], [of])
             ),
         )
-
-
-async def until(
-    what: Callable[[], Awaitable[Any]], wanted: Callable[[Any], bool], seconds: float = 20.0
-) -> Any:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not wanted(found := await what()):
-        assert asyncio.get_running_loop().time() < deadline, f"the last state was {found!r}"
-        await asyncio.sleep(0.02)
-    return found
 
 
 @pytest.fixture
@@ -166,6 +157,7 @@ async def world(
     await found.publish()
     yield found
     await router.stop()
+    await reader.close()
     server.close()
     await writer.close()
     await store.close()
@@ -181,7 +173,7 @@ async def renewed_and_used(world: World) -> None:
     new = world.log.topics.bases
     assert min(new) > max(old)
     await world.say("new", each=3)
-    await until(world.heard(new), lambda found: len(found) >= 3 * SHARDS)
+    await until_found(world.heard(new), lambda found: len(found) >= 3 * SHARDS)
     assert await world.heard(new)() == [b"new"] * 3 * SHARDS
     opened = [each for each in world.host.opened_as if each.base in new]
     assert {each.offset for each in opened} == {0}
@@ -239,7 +231,7 @@ async def test_added_shards_are_read_and_the_others_go_on_where_they_were(world:
     await world.until_caught_up()
     world.writer.renumber()
     await world.say("after", each=2)
-    await until(world.heard(bases), lambda found: found.count(b"after") >= 4 * SHARDS)
+    await until_found(world.heard(bases), lambda found: found.count(b"after") >= 4 * SHARDS)
     await world.until_caught_up()
     found = await world.heard(bases)()
     assert (found.count(b"before"), found.count(b"after")) == (3 * SHARDS, 4 * SHARDS)

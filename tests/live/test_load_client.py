@@ -2,12 +2,12 @@
 
 from benchmarks.accounts import sign_up
 from benchmarks.audit import audit
-from benchmarks.client import Manner
 from benchmarks.figures import figures, judged
 from benchmarks.ledger import Book
 from benchmarks.load import Load
 from benchmarks.pacing import ring
 from benchmarks.usage import Usage
+from sim.people.light_stream import Manner
 from tests.live.running import System
 
 PEOPLE = 12

@@ -1,9 +1,15 @@
 """Records that a router hands to a host: none may be missing between them."""
 
+from typing import Any
+
+import pytest
+
 from actors.rpc import messages as m
 from actors.rpc.messages import Open
+from actors.user import UserActor
 from roost.ids import uuid7
 from sim.deterministic.hosts import Host
+from sim.deterministic.invariants import Violation
 from sim.deterministic.links import End
 from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record
@@ -19,8 +25,8 @@ def hello(number: int) -> bytes:
 class OneShard:
     """A host with one shard, which a router has opened at its first record."""
 
-    def __init__(self) -> None:
-        self.world = World(Plan(1, (1, 1)))
+    def __init__(self, actor: type[UserActor] = UserActor) -> None:
+        self.world = World(Plan(1, (1, 1)), actor)
         self.host: Host = self.world.hosts["h0"]
         self.router = End(Silent(), "router", "r9")
         self.host.opened(self.router)
@@ -68,3 +74,17 @@ def test_a_log_that_has_a_gap_goes_on() -> None:
     assert not it.bring(0, 2, 5)
     assert not it.bring(6)
     assert it.stored() == [1, 3, 6, 7]
+
+
+class Unmade(UserActor):
+    """The actor of a user whose stored state makes none."""
+
+    def __init__(self, *_: Any) -> None:
+        raise ArithmeticError("the state is impossible")
+
+
+def test_what_comes_for_a_user_whose_state_makes_no_actor_is_a_dead_letter() -> None:
+    it = OneShard(Unmade)
+    it.bring(0)
+    with pytest.raises(Violation, match="the recipient cannot be loaded"):  # as a run calls every dead letter
+        it.stored()

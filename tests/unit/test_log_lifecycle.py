@@ -12,8 +12,7 @@ from cluster.log.lifecycle import LogLifecycle
 from cluster.log.numbers import BASE_STEP, FIRST_BASE
 from cluster.log.topics import LogMismatch, LogTopics
 from roost.errors import Unavailable
-from storage.records import DeadLetter, LogState, StoredRoster
-from storage.shard_map import ShardMap
+from storage.records import LogState
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000
@@ -56,7 +55,7 @@ class World:
             raise Crash
         self.steps += 1
 
-    # ClusterState
+    # ClusterState, as far as the log is concerned
     async def log_states(self) -> dict[int, LogState]:
         return dict(self.states)
 
@@ -77,24 +76,6 @@ class World:
     async def put_growth(self, shards: int) -> None:
         self.step()
         self.growing = shards
-
-    async def raise_stored(self, base: int, stored: Mapping[int, int]) -> None:
-        raise NotImplementedError
-
-    async def shard_map(self) -> ShardMap | None:
-        raise NotImplementedError
-
-    async def put_shard_map(self, shard_map: ShardMap) -> bool:
-        raise NotImplementedError
-
-    async def roster(self) -> StoredRoster | None:
-        raise NotImplementedError
-
-    async def put_roster(self, roster: StoredRoster) -> None:
-        raise NotImplementedError
-
-    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        raise NotImplementedError
 
     # LogAdmin
     async def partitions(self, topic: str) -> int | None:
@@ -126,9 +107,6 @@ class World:
         self.step()
         self.deleted_unpaused |= not {"gateway", "host"} <= self.paused
         self.topics.pop(topic, None)
-
-    async def close(self) -> None:
-        raise NotImplementedError
 
     # Roles
     def incarnations(self) -> dict[str, str]:

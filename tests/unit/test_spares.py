@@ -1,7 +1,6 @@
 """Who takes whose place: the rules, without a process."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from cluster.supervision.roles import Roles
 from cluster.supervision.spares import Spares
 from cluster.supervision.supervisor import Supervisor
 from storage.records import StoredRoster
+from tests.live.waiting import until_found
 
 PATIENCE = Patience(silence_ms=1_500, grace_ms=5_000)
 
@@ -127,22 +127,16 @@ async def test_a_spare_leaves_a_machine_that_is_drained_and_is_made_elsewhere(
     made = iter((there, too, elsewhere))
     spares = Spares(1, "here", lambda _: next(made), lambda node: node not in closed, lambda *_: None)
     task = asyncio.create_task(spares.run(lambda: True))
-    await until(lambda: spares.rows()[0]["pid"] == 1 if spares.rows() else False)
+    await until_found(lambda: spares.rows()[0]["pid"] == 1 if spares.rows() else False)
     assert await spares.leave("b") == 0
     closed.add("a")
     there.ended_after = 3
     assert await spares.leave("a") == 1
     assert there.dead
     assert there.ended_after == 0, "no role is told so before its process has ended"
-    await until(lambda: spares.rows()[0]["pid"] == 3)
+    await until_found(lambda: spares.rows()[0]["pid"] == 3)
     assert too.dead, "Ray had put it on the drained machine once more"
     task.cancel()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 # --- processes that are swapped -------------------------------------------------------------------

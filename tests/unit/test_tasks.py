@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from roost.errors import Unavailable
-from roost.tasks import BackgroundTasks, backoff, insist
+from roost.tasks import BackgroundTasks, backoff, insist, on_essential_failure
 
 
 async def fail() -> None:
@@ -41,11 +41,70 @@ async def test_cancelled_tasks_have_ended_and_say_nothing() -> None:
     assert (ended, lines, len(tasks)) == ([True], [], 0)
 
 
+async def test_waiting_is_for_those_that_come_meanwhile_as_well() -> None:
+    tasks, ended = BackgroundTasks(), []
+
+    async def second() -> None:
+        await asyncio.sleep(0)
+        ended.append("second")
+
+    async def first() -> None:
+        await asyncio.sleep(0)
+        tasks.spawn(second())
+        ended.append("first")
+
+    tasks.spawn(first())
+    await tasks.wait()
+    assert (ended, len(tasks)) == (["first", "second"], 0)
+
+
 async def test_a_task_may_cancel_the_others() -> None:
     tasks = BackgroundTasks()
     other = tasks.spawn(asyncio.Event().wait())
     await tasks.spawn(tasks.cancel())
     assert other.cancelled()
+
+
+async def test_only_an_essential_task_that_fails_is_told_of() -> None:
+    tasks, told = BackgroundTasks(), []
+    on_essential_failure(lambda task, failure: told.append((task, str(failure))))
+
+    async def done() -> None:
+        """End in order."""
+
+    with capture_logs() as lines:
+        tasks.spawn(fail())
+        tasks.spawn(fail(), "loop", essential=True)
+        tasks.spawn(done(), essential=True)
+        tasks.spawn(asyncio.Event().wait(), essential=True)
+        await asyncio.sleep(0)
+        await tasks.cancel()
+    assert told == [("loop", "unexpected")]
+    assert [line["task"] for line in lines] == ["fail"], "one failure is one event"
+    assert len(tasks) == 0
+
+
+async def test_an_essential_task_that_fails_when_it_is_cancelled_is_an_ordinary_one() -> None:
+    tasks, told = BackgroundTasks(), []
+    on_essential_failure(lambda task, _: told.append(task))
+
+    async def run() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("while it ended")
+
+    tasks.spawn(run(), "loop", essential=True)
+    await asyncio.sleep(0)
+    with capture_logs() as lines:
+        await tasks.cancel()
+    assert (told, [line["task"] for line in lines]) == ([], ["loop"])
+
+
+async def test_other_faults_of_the_event_loop_are_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    on_essential_failure(lambda *_: pytest.fail("it is of no task"))
+    asyncio.get_running_loop().call_exception_handler({"message": "a callback failed"})
+    assert [record.getMessage() for record in caplog.records] == ["a callback failed"]
 
 
 def test_pauses_double_up_to_a_maximum() -> None:

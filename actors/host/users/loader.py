@@ -118,10 +118,19 @@ class Loader:
             if self._residents.get(user) is not resident:
                 continue  # its shard went meanwhile, and may be here again
             if user in loaded:
-                resident.actor = self._make_actor(loaded[user])
+                resident.actor = self._made(user, loaded[user])
+            if resident.actor is not None:
                 self._residents.resume(user, resident)
             else:
                 self._give_up(user, resident)
+
+    def _made(self, user: str, loaded: ev.Loaded) -> UserActor | None:
+        """Make an actor; None if what is stored makes none, which holds up no other user of the look-up."""
+        try:
+            return self._make_actor(loaded)
+        except Exception:
+            log.exception("actor_not_made", user=user)
+            return None
 
     async def _look_up(self, wanted: dict[str, list[ev.Unknown]]) -> None:
         facts = await self._one_by_one(wanted, self._activation.facts)

@@ -1,11 +1,15 @@
 """Lets go of the actors that nothing has concerned for a while."""
 
+import structlog
+
 from actors.host.runtime import Runtime
 from actors.host.users.residents import Resident, Residents
 from actors.host.users.snapshots import Snapshots
 from actors.user import events as ev
 from roost.clock import Clock
 from telemetry import metrics
+
+log = structlog.get_logger()
 
 
 class Passivation:
@@ -41,11 +45,20 @@ class Passivation:
             limit = self._clock() - self._idle_ms
             snapshots: dict[str, ev.Loaded] = {}
             for user, resident in self._residents.items():
-                if resident.touched_ms <= limit and (snapshot := self.passivate(user, resident)) is not None:
+                if resident.touched_ms <= limit and (snapshot := self._tried(user, resident)) is not None:
                     snapshots[user] = snapshot
             if snapshots:
                 metrics.PASSIVATIONS.inc(len(snapshots))
                 await self._snapshots.put(snapshots)
+
+    def _tried(self, user: str, resident: Resident) -> ev.Loaded | None:
+        """Let go of an actor; one that cannot be let go must not keep all others here."""
+        try:
+            return self.passivate(user, resident)
+        except Exception:
+            log.exception("passivation_failed", user=user)
+            resident.touched_ms = self._clock()
+            return None
 
     def passivate(self, user: str, resident: Resident) -> ev.Loaded | None:
         """Let go of an actor if it is idle; returns its snapshot."""
@@ -55,5 +68,6 @@ class Passivation:
         actor.release(resident.shard.stored_seq)
         if not actor.idle:
             return None
+        snapshot = actor.snapshot()
         self._residents.remove(user)
-        return actor.snapshot()
+        return snapshot

@@ -93,7 +93,7 @@ class Writer:
     def start(self) -> None:
         """Start the queues' loops."""
         for queue in self.queues:
-            self._loops.spawn(queue.run(), f"writer-{queue.name}")
+            self._loops.spawn(queue.run(), f"writer-{queue.name}", essential=True)
 
     async def stop(self) -> list[str]:
         """Write what waits, bounded to five seconds, then stop; returns what was given up."""

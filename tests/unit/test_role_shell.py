@@ -1,4 +1,4 @@
-"""What a role was built from is closed once the role has stopped, whatever happens on the way."""
+"""A role is shown while it runs, and what it was built from is closed once it has stopped."""
 
 import asyncio
 from typing import Any, cast
@@ -7,8 +7,8 @@ import pytest
 import structlog
 
 from actors.service import Service
-from cluster.role_shell import closing as module
-from cluster.role_shell.closing import closing
+from cluster.role_shell import shell as module
+from cluster.role_shell.shell import in_shell
 from roost.errors import Unavailable
 
 
@@ -17,6 +17,11 @@ class Part:
 
     def __init__(self, name: str, done: list[str], failure: Exception | None = None) -> None:
         self.name, self.done, self.failure = name, done, failure
+
+    async def start(self) -> None:
+        self.done.append(f"{self.name} started")
+        if self.failure is not None:
+            raise self.failure
 
     async def stop(self) -> list[str]:
         self.done.append(f"{self.name} stopped")
@@ -32,9 +37,12 @@ class Part:
             raise self.failure
 
 
-def service(done: list[str], *opened: Part, failure: Exception | None = None) -> Service:
+def service(
+    done: list[str], *opened: Part, failure: Exception | None = None, unshown: Exception | None = None
+) -> Service:
     role: Any = Part("role", done, failure)
-    return closing(cast("Service", role), *opened)
+    exporter: Any = Part("exporter", done, unshown)
+    return in_shell(cast("Service", role), exporter, *opened)
 
 
 async def test_servers_are_closed_after_the_role_has_stopped() -> None:
@@ -42,14 +50,22 @@ async def test_servers_are_closed_after_the_role_has_stopped() -> None:
     role = service(done, Part("store", done), Part("cache", done))
     assert await role.stop() == ["gave up one write."]
     assert done[0] == "role stopped"
-    assert sorted(done[1:]) == ["cache closed", "store closed"]
+    assert sorted(done[1:]) == ["cache closed", "exporter stopped", "store closed"]
+
+
+async def test_a_role_that_cannot_be_shown_runs_all_the_same() -> None:
+    done: list[str] = []
+    with structlog.testing.capture_logs() as logs:
+        await service(done, unshown=OSError("no folder")).start()
+    assert done == ["role started", "exporter started"]
+    assert [(each["event"], each["reason"]) for each in logs] == [("metrics_not_shown", "no folder")]
 
 
 async def test_a_stop_that_fails_closes_them_all_the_same() -> None:
     done: list[str] = []
     with pytest.raises(ValueError, match="broken"):
         await service(done, Part("store", done), failure=ValueError("broken")).stop()
-    assert done == ["role stopped", "store closed"]
+    assert done == ["role stopped", "exporter stopped", "store closed"]
 
 
 @pytest.mark.parametrize("failure", [Unavailable("MongoDB is away."), TimeoutError()], ids=["away", "hangs"])
