@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from storage.redis_store import RedisStore
 
 from actors.host import ActorHost, Stores
 from actors.host.users.deadlines import Deadlines
 from actors.host.users.passivation import Passivation
-from api.collaborators import ApiSettings
+from api.collaborators import ApiSettings, Backends
 from api.gateway import Gateway
 from api.identity.cache_invalidation import CacheInvalidation
 from api.listener import Listen, Server
@@ -20,6 +19,7 @@ from roost.tasks import on_essential_failure
 from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
+from storage.redis.store import RedisStore
 from tests.live.waiting import until
 
 NOWHERE = "127.0.0.1:1"
@@ -38,11 +38,7 @@ async def running(role: str) -> AsyncIterator[None]:
             "gateway-1",
             Listen(port=0),
             ApiSettings("example.org", 600, 3600),
-            store=store,
-            cache=cache,
-            log_writer=log_writer,
-            keyring=keyring,
-            clock=now_ms,
+            Backends(store, cache, log_writer, keyring, now_ms),
         )
     )
     await service.start()

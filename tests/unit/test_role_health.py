@@ -22,7 +22,7 @@ from cluster.supervision.spares import Spares
 from cluster.supervision.supervisor import Supervisor
 from roost.tasks import BackgroundTasks, on_essential_failure
 from storage.kafka_log import KafkaLogWriter
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from telemetry import metrics
 from tests.live.waiting import until_found
 
