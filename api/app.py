@@ -5,7 +5,6 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from api.collaborators import Collaborators
 from api.http.middleware import App, Middleware
@@ -23,7 +22,12 @@ Unix milliseconds; binary values are unpadded standard base64. Live delivery is 
 
 def create_app(collaborators: Collaborators) -> App:
     """Return the ASGI application: `fastapi_app` behind the middleware."""
-    return Middleware(fastapi_app(collaborators), collaborators.streams, collaborators.metrics)
+    return Middleware(
+        fastapi_app(collaborators),
+        collaborators.streams,
+        collaborators.metrics,
+        collaborators.settings.cors_origins,
+    )
 
 
 def fastapi_app(collaborators: Collaborators) -> FastAPI:
@@ -42,14 +46,6 @@ def fastapi_app(collaborators: Collaborators) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    if collaborators.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(collaborators.settings.cors_origins),
-            allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["X-Request-Id", "Retry-After"],
-        )
     _describe(app)
     return app
 

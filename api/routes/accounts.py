@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.dependencies import Caller, With, address_of_client
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.accounts import Account, LogIn, NewAccount, Profile, ProfileChange, RefreshRequest
 from api.http.schemas.accounts import Granted as GrantedBody
 from api.identity.directory import folded
@@ -15,7 +16,7 @@ from roost.errors import RoostError
 from roost.ids import fold_username
 from storage.records import User
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(route_class=ApiRoute, tags=["accounts"])
 
 
 @router.post("/v1/accounts", status_code=201, responses=responses("username_taken", "rate_limited"))

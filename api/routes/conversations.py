@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Response
 
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.mailboxes import ConversationInfo, ConversationList, History
 from api.mailbox.recent import recent
 from roost import wire
 from roost.ids import SEQ_LIMIT
 from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record
 
-router = APIRouter(tags=["conversations"])
+router = APIRouter(route_class=ApiRoute, tags=["conversations"])
 _MINE = ("unauthenticated", "revoked", "rate_limited", "unavailable")
 _SUMMARY = 2_000
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.devices import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
 from api.identity.directory import folded
 from api.identity.key_validation import signing_key_of, validate_device_keys, validate_one_time_keys
@@ -14,7 +15,7 @@ from api.identity.tokens import Principal
 from roost.errors import RoostError
 from roost.ids import address_of, parse_address
 
-router = APIRouter(tags=["keys"])
+router = APIRouter(route_class=ApiRoute, tags=["keys"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
 _USERS_MAX = 250
 _STORED_MAX = 1_000

@@ -6,7 +6,9 @@ from importlib.resources import files
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-router = APIRouter(include_in_schema=False)
+from api.http.routing import ApiRoute
+
+router = APIRouter(route_class=ApiRoute, include_in_schema=False)
 
 
 @cache
