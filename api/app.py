@@ -10,7 +10,7 @@ from api.collaborators import Collaborators
 from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
 from api.http.schemas.problems import Problem
-from api.routes import routers
+from api.routes import pages, routers
 from roost.errors import RoostError
 
 _ABOUT = """End-to-end encrypted one-to-one messaging: the server relays and stores what it cannot read.
@@ -37,11 +37,14 @@ def fastapi_app(collaborators: Collaborators) -> FastAPI:
         version=collaborators.settings.version,
         description=_ABOUT,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.collaborators = collaborators
     for router in routers():
         app.include_router(router)
+    for path, served in pages.static_files().items():
+        app.mount(path, served)
     app.add_exception_handler(RoostError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
