@@ -48,7 +48,8 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
     answers = Answers(cache)
-    acceptance = Acceptance(store, answers, sequencer, directory, clock)
+    limiters = Limits(cache, clock, dict(limits or {}))
+    acceptance = Acceptance(store, answers, sequencer, directory, limiters, clock)
     gate = Gate(Admission(settings.admission), sequencer, directory)
     sender = Sender(gate, acceptance)
     hosts.on_backlogs(gate.heard)
@@ -57,7 +58,6 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     invalidation = CacheInvalidation(name, cache, directory, revocations, hosts, clock)
     key_announcements = KeyAnnouncements(store, sequencer, invalidation, clock)
     passwords = Passwords()
-    limiters = Limits(cache, clock, dict(limits or {}))
     parts = SessionCollaborators(
         store, keyring, tokens, passwords, invalidation, clock, settings.refresh_ttl_s * 1000
     )
@@ -83,7 +83,7 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
         answers=answers,
         acceptance=acceptance,
         sender=sender,
-        tracker=MessageTracker(answers, store, sequencer, directory, hosts),
+        tracker=MessageTracker(answers, store, sequencer, directory, limiters, hosts),
         sessions=Sessions(parts),
         invalidation=invalidation,
         key_announcements=key_announcements,

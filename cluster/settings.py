@@ -26,6 +26,13 @@ class SettingsInvalid(Exception):  # noqa: N818 -- named for what happened
     """A setting is unknown or has no allowed value; the sentences say which and why."""
 
 
+def url_host(host: str) -> str:
+    """Return the host of a URL for an IP address to listen on, which may mean all of this machine."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 -- compared
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
 class Group(BaseModel):
     """A group of settings."""
 
@@ -171,6 +178,9 @@ class Limits(Group):
     refreshes: Rate = _rate(0.5, 30, f"Token refreshes per session. {_SHARED}")
     claims: Rate = _rate(20.0, 1_000, f"Claims of one-time keys per user. {_SHARED}")
     lookups: Rate = _rate(50.0, 1_000, f"Lookups of users and keys per device. {_LOCAL}")
+    searches: Rate = _rate(
+        1.0, 200, f"Searches of one mailbox for messages that may be old, per device. {_LOCAL}"
+    )
     requests: Rate = _rate(200.0, 2_000, f"Requests per device. {_LOCAL}")
     sends: Rate = _rate(500.0, 5_000, f"Messages per device. {_LOCAL}")
     typing: Rate = _rate(2.0, 10, f"Typing notifications per device. {_LOCAL}")

@@ -9,6 +9,7 @@ from msgspec import Struct
 from actors.rpc import messages as m
 from api.host_links import HostLinks
 from api.identity.directory import Directory
+from api.identity.limits import Limits
 from api.identity.tokens import Principal
 from api.mailbox.progress import find_message, has_been_delivered
 from api.sending.answers import Answers
@@ -34,12 +35,19 @@ class MessageTracker:
     """Finds messages by the ids that their senders gave them."""
 
     def __init__(
-        self, answers: Answers, store: Store, sequencer: Sequencer, directory: Directory, hosts: HostLinks
+        self,
+        answers: Answers,
+        store: Store,
+        sequencer: Sequencer,
+        directory: Directory,
+        limits: Limits,
+        hosts: HostLinks,
     ) -> None:
         self._answers = answers
         self._store = store
         self._sequencer = sequencer
         self._directory = directory
+        self._limits = limits
         self._hosts = hosts
 
     async def state(self, sender: Principal, message_id: str, to: str | None) -> dict[str, Any]:
@@ -51,7 +59,8 @@ class MessageTracker:
             to: The recipient's username, where known: it makes the look-up cheaper.
 
         Raises:
-            RoostError: ``unknown_message``, ``unknown_user``.
+            RoostError: ``unknown_message``, ``unknown_user``, ``rate_limited`` if too many mailboxes would
+                have to be searched.
             Unavailable: The store or the sender's host does not answer, or there is no shard map yet.
         """
         reason = "No message with this id was accepted from this user."
@@ -66,7 +75,7 @@ class MessageTracker:
             person = await self._directory.known(found.answer.to)
             if await self._sequencer.survives(person.user, found.answer.seq):
                 head = {"id": message_id, "to": found.answer.to, "seq": found.answer.seq}
-                return head | await self._progress(sender.user, person.user, message_id, found)
+                return head | await self._progress(sender, person.user, message_id, found)
             reason = "The message was lost with the log; send it again with the same id."
         raise RoostError("unknown_message", reason)
 
@@ -95,12 +104,28 @@ class MessageTracker:
         return None
 
     async def _find_in(self, sender: Principal, message_id: str, user: str, name: str) -> _Found | None:
-        entry = await find_message(self._store, sender.user, user, message_id)
+        entry = await self._search(sender, user, message_id)
         answer = None if entry is None else answer_of(entry, name)
         return None if answer is None else _Found(answer, entry)
 
-    async def _progress(self, sender: str, to: str, message_id: str, found: _Found) -> dict[str, Any]:
-        answer = await self._hosts.ask(sender, m.Watermarks(0, sender, to))
+    async def _search(self, sender: Principal, to: str, message_id: str) -> MailboxDocument | None:
+        """Look through a mailbox, which may be long."""
+        self._limits.check_here("searches", sender.device)
+        return await find_message(self._store, sender.user, to, message_id)
+
+    async def _entry(
+        self, sender: Principal, to: str, message_id: str, found: _Found
+    ) -> MailboxDocument | None:
+        if found.entry is not None:
+            return found.entry
+        seq = found.answer.seq
+        for entry in await self._store.mailboxes.range(to, seq - 1, seq, 1):
+            if entry.sender == sender.user and entry.cause == message_id:
+                return entry
+        return await self._search(sender, to, message_id)  # a repeat's number is no entry's
+
+    async def _progress(self, sender: Principal, to: str, message_id: str, found: _Found) -> dict[str, Any]:
+        answer = await self._hosts.ask(sender.user, m.Watermarks(0, sender.user, to))
         marks = answer if isinstance(answer, m.Marks) else m.Marks(0, 0, 0, 0)
         seq = found.answer.seq
         progress: dict[str, Any] = {"state": "accepted", "accepted_at_ms": found.answer.accepted_at_ms}
@@ -109,7 +134,7 @@ class MessageTracker:
             if marks.read_seq >= seq:
                 progress |= {"state": "read", "read_at_ms": marks.read_at_ms}
             return progress
-        entry = found.entry or await find_message(self._store, sender, to, message_id)
+        entry = await self._entry(sender, to, message_id, found)
         if entry is not None and await has_been_delivered(self._store, entry):
             progress["state"] = "delivered"
         elif await self._is_stored(to, seq):

@@ -19,7 +19,7 @@ from cluster.local import runfile
 from cluster.local.embedded import Embedded
 from cluster.local.head import RayHead
 from cluster.log.unfinished import Unfinished
-from cluster.settings import Settings, Telemetry, without_password
+from cluster.settings import Settings, Telemetry, url_host, without_password
 from cluster.supervision.membership import waiting_for
 from roost.clock import now_ms
 from roost.errors import Unavailable
@@ -225,7 +225,7 @@ class System:
             pid=os.getpid(),
             started=psutil.Process().create_time(),
             ray=self._head.address,
-            http=f"{scheme}://{_reached_at(settings.http.host)}:{settings.http.port}",
+            http=f"{scheme}://{url_host(settings.http.host)}:{settings.http.port}",
             kafka=settings.kafka.url or "",
             mongo=without_password(settings.mongo.url) or "",
             redis=without_password(settings.redis.url) or "",
@@ -318,7 +318,7 @@ def free_metrics_address(telemetry: Telemetry) -> str | None:
     except OSError as exc:
         log.warning("metrics_port_taken", host=host, port=port, reason=str(exc))
         return None
-    return f"http://{_reached_at(host)}:{port}{PATH}"
+    return f"http://{url_host(host)}:{port}{PATH}"
 
 
 def _load() -> None:
@@ -329,8 +329,3 @@ def _load() -> None:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _reached_at(host: str) -> str:
-    """Return an address of this machine for one that means all of them."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 -- compared

@@ -13,7 +13,7 @@ from actors.host.writes.writer import Pending, Writer
 from actors.user import events as ev
 from actors.user.events import Item
 from actors.user.view import receipt_of
-from roost.wire import WINDOW
+from roost.wire import PAGE_BYTES, WINDOW
 from storage.ports import Store
 from storage.records import Device, MailboxDocument, User, decode_record, merged
 
@@ -135,11 +135,23 @@ class Activation:
             self._store.mailboxes.range(user, after, upto, limit),
             self._store.conversations.receipts_after(user, after, upto),
         )
-        through = documents[-1].seq if len(documents) >= limit else upto
+        whole = len(documents)
+        documents = _first(documents)
+        through = documents[-1].seq if len(documents) >= limit or len(documents) < whole else upto
         items = [item_of(document) for document in documents]
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
         return tuple(items), through, has_gap(documents, after)
+
+
+def _first(documents: list[MailboxDocument]) -> list[MailboxDocument]:
+    """Return the first of them that are a page's bytes: what a record has for other devices counts, too."""
+    size = 0
+    for number, document in enumerate(documents):
+        if size >= PAGE_BYTES:
+            return documents[:number]
+        size += len(document.record)
+    return documents
 
 
 def tail_after(cursors: dict[str, int], floor: int) -> int:
