@@ -45,12 +45,17 @@ def fastapi_app(collaborators: Collaborators) -> FastAPI:
         app.include_router(router)
     for path, served in pages.static_files().items():
         app.mount(path, served)
+    add_handlers(app)
+    _describe(app)
+    return app
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every error answered in the contract's form."""
     app.add_exception_handler(RoostError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    _describe(app)
-    return app
 
 
 def _describe(app: FastAPI) -> None:

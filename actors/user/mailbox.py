@@ -160,7 +160,8 @@ class Mailbox:
         self._devices.returned(event.device)
         self._serve_poll(poll, now_ms)
         self._set_timer(poll)
-        waiting = [each for each in self.polls.values() if each.device == event.device]
+        polls = [each for each in self.polls.values() if each.device == event.device]
+        waiting = [each for each in polls if each.until_ms > now_ms]
         if len(waiting) > POLLS_MAX:
             waiting[0].until_ms = now_ms
             self._serve_poll(waiting[0], now_ms)
