@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect
 from api.app import add_handlers
 from api.http import bodies
 from api.http.middleware import Middleware
-from api.http.problems import RoostError
 from api.http.routing import ApiRoute
+from roost.errors import RoostError
 from telemetry.gateway_metrics import GatewayMetrics
 
 ORIGIN = "https://chat.example.org"
