@@ -83,7 +83,7 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
         answers=answers,
         acceptance=acceptance,
         sender=sender,
-        tracker=MessageTracker(answers, store, sequencer, directory, limiters, hosts),
+        tracker=MessageTracker(answers, store, sequencer, directory, limiters, hosts, clock),
         sessions=Sessions(parts),
         invalidation=invalidation,
         key_announcements=key_announcements,

@@ -15,13 +15,15 @@ from api.mailbox.progress import find_message, has_been_delivered
 from api.sending.answers import Answers
 from api.sending.send_request import answer_of
 from api.sending.sequence import Sequencer
+from roost.clock import Clock
 from roost.errors import RoostError
-from roost.ids import shard_of
+from roost.ids import shard_of, uuid7_ms
 from storage.ports import Accepted, Store
 from storage.records import MailboxDocument
 
 _PEERS_ASKED = 200
 _PEERS_AT_ONCE = 8
+_RECENT_MS = 600_000
 
 
 class _Found(Struct, frozen=True):
@@ -42,6 +44,7 @@ class MessageTracker:
         directory: Directory,
         limits: Limits,
         hosts: HostLinks,
+        clock: Clock,
     ) -> None:
         self._answers = answers
         self._store = store
@@ -49,6 +52,7 @@ class MessageTracker:
         self._directory = directory
         self._limits = limits
         self._hosts = hosts
+        self._clock = clock
 
     async def state(self, sender: Principal, message_id: str, to: str | None) -> dict[str, Any]:
         """Return the message's state, as ``GET /v1/messages/{id}`` answers it.
@@ -104,25 +108,28 @@ class MessageTracker:
         return None
 
     async def _find_in(self, sender: Principal, message_id: str, user: str, name: str) -> _Found | None:
-        entry = await self._search(sender, user, message_id)
+        self._limits.check_here("searches", sender.device)  # the mailbox may be long
+        entry = await find_message(self._store, sender.user, user, message_id)
         answer = None if entry is None else answer_of(entry, name)
         return None if answer is None else _Found(answer, entry)
-
-    async def _search(self, sender: Principal, to: str, message_id: str) -> MailboxDocument | None:
-        """Look through a mailbox, which may be long."""
-        self._limits.check_here("searches", sender.device)
-        return await find_message(self._store, sender.user, to, message_id)
 
     async def _entry(
         self, sender: Principal, to: str, message_id: str, found: _Found
     ) -> MailboxDocument | None:
+        """Return the entry of a message whose answer is known.
+
+        It has the number that was answered, unless that is a repeat's, or the recipient drops what comes from
+        the sender. Then the mailbox is searched: which must not show, so both count as a search.
+        """
         if found.entry is not None:
             return found.entry
+        if self._clock() - uuid7_ms(message_id) > _RECENT_MS:
+            self._limits.check_here("searches", sender.device)
         seq = found.answer.seq
         for entry in await self._store.mailboxes.range(to, seq - 1, seq, 1):
             if entry.sender == sender.user and entry.cause == message_id:
                 return entry
-        return await self._search(sender, to, message_id)  # a repeat's number is no entry's
+        return await find_message(self._store, sender.user, to, message_id)
 
     async def _progress(self, sender: Principal, to: str, message_id: str, found: _Found) -> dict[str, Any]:
         answer = await self._hosts.ask(sender.user, m.Watermarks(0, sender.user, to))
