@@ -30,7 +30,7 @@ def url_host(host: str) -> str:
     """Return the host of a URL for an IP address to listen on, which may mean all of this machine."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 -- compared
         return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 
 class Group(BaseModel):
