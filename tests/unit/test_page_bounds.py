@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from actors.host.users.activation import _first
+from actors.host.users.page_sizes import PageSizes
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.mailbox import POLLS_MAX
@@ -58,17 +58,28 @@ def test_a_page_from_the_store_is_bounded_in_bytes() -> None:
     check_pages(all_pages(large(stored=True)))
 
 
-def test_a_host_keeps_no_more_of_what_it_read_than_a_page() -> None:
-    numbers = range(1, COUNT)
-    read = [MailboxDocument("me", seq, seq - 1, "m", "a", "A", "i", 0, b"x" * SIZE) for seq in numbers]
-    assert [each.seq for each in _first(read)] == list(range(1, 19))
-    assert _first(read[:3]) == read[:3]
-    assert _first([]) == []
+def document(seq: int, size: int = SIZE) -> MailboxDocument:
+    return MailboxDocument("me", seq, seq - 1, "m", "a", "A", "i", 0, b"x" * size)
 
 
-def test_one_page_has_one_entry_at_least() -> None:
-    one = MailboxDocument("me", 1, 0, "m", "a", "A", "i", 0, b"x" * 2 * wire.PAGE_BYTES)
-    assert _first([one, one]) == [one]
+def test_a_host_keeps_no_more_of_what_it_read_than_a_page_and_reads_no_more_the_next_time() -> None:
+    sizes = PageSizes()
+    read = [document(seq) for seq in range(1, COUNT)]
+    assert sizes.most("me", 256) == 256
+    assert sizes.first("me", read) == read[:18]
+    assert (sizes.most("me", 256), sizes.most("me", 7), sizes.most("you", 256)) == (18, 7, 256)
+    assert sizes.first("me", read[:3]) == read[:3]  # the end of the mailbox says nothing
+    assert sizes.most("me", 256) == 18
+    assert sizes.first("me", [document(seq, 10) for seq in range(18)])
+    assert sizes.most("me", 256) == 256
+    assert sizes.first("me", []) == []
+    whole = [document(seq, 10) for seq in range(wire.WINDOW)]
+    assert sizes.first("you", whole) == whole
+
+
+def test_a_page_has_one_entry_at_least() -> None:
+    one = document(1, 2 * wire.PAGE_BYTES)
+    assert PageSizes().first("me", [one, one]) == [one]
 
 
 def test_the_oldest_of_too_many_waiting_syncs_is_answered() -> None:
