@@ -283,6 +283,57 @@ async def test_pings_of_a_client_that_reads_nothing_cost_nothing(system: System)
         assert sum(each.memory_info().rss for each in gateways) - before < 8 * 1024 * 1024
 
 
+# --- 6: what one client makes the others pay for (more in tests/integration/test_api_costs.py) ---
+
+
+async def test_few_long_polls_of_one_device_wait(system: System) -> None:
+    tokens = await signed_in(system)
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(system.http, headers=bearer, connector=connector) as client:
+
+        async def poll() -> Any:
+            async with client.get("/v1/sync?wait_s=60") as answer:
+                return answer.status, await answer.json()
+
+        polls = [asyncio.create_task(poll()) for _ in range(30)]
+        ended: set[asyncio.Task[Any]] = set()
+        async with asyncio.timeout(_ANSWER_S):
+            while len(ended) < 26:
+                left = [each for each in polls if each not in ended]
+                ended |= (await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED))[0]
+        assert [(status, page["entries"]) for status, page in map(asyncio.Task.result, ended)] == [
+            (200, [])
+        ] * 26
+        for each in polls:
+            each.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+
+
+async def test_log_ins_of_one_address_do_not_hold_up_anothers(system: System) -> None:
+    ended: list[str] = []
+
+    async def log_in_from(address: str, count: int) -> None:
+        connector = aiohttp.TCPConnector(local_addr=(address, 0), limit=0)
+        async with aiohttp.ClientSession(system.http, connector=connector) as client:
+
+            async def once() -> None:
+                body = {"username": name(), "password": PASSWORD, "device": {"name": "x"}}
+                async with client.post("/v1/sessions", json=body) as answer:
+                    assert answer.status == 401, await answer.text()
+                ended.append(address)
+
+            await asyncio.gather(*(once() for _ in range(count)))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(log_in_from("127.0.0.2", 150))
+        async with asyncio.timeout(_ANSWER_S):
+            while not ended:  # the others are in line
+                await asyncio.sleep(0.01)
+        group.create_task(log_in_from("127.0.0.1", 1))
+    assert ended.index("127.0.0.1") < 100
+
+
 # --- 7: pages and tokens ------------------------------------------------------------------------
 
 
