@@ -5,13 +5,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from api.collaborators import Collaborators
 from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
 from api.http.schemas.problems import Problem
-from api.routes import routers
+from api.routes import pages, routers
 from roost.errors import RoostError
 
 _ABOUT = """End-to-end encrypted one-to-one messaging: the server relays and stores what it cannot read.
@@ -23,7 +22,12 @@ Unix milliseconds; binary values are unpadded standard base64. Live delivery is 
 
 def create_app(collaborators: Collaborators) -> App:
     """Return the ASGI application: `fastapi_app` behind the middleware."""
-    return Middleware(fastapi_app(collaborators), collaborators.streams, collaborators.metrics)
+    return Middleware(
+        fastapi_app(collaborators),
+        collaborators.streams,
+        collaborators.metrics,
+        collaborators.settings.cors_origins,
+    )
 
 
 def fastapi_app(collaborators: Collaborators) -> FastAPI:
@@ -33,25 +37,25 @@ def fastapi_app(collaborators: Collaborators) -> FastAPI:
         version=collaborators.settings.version,
         description=_ABOUT,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.collaborators = collaborators
     for router in routers():
         app.include_router(router)
+    for path, served in pages.static_files().items():
+        app.mount(path, served)
+    add_handlers(app)
+    _describe(app)
+    return app
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every error answered in the contract's form."""
     app.add_exception_handler(RoostError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    if collaborators.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(collaborators.settings.cors_origins),
-            allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["X-Request-Id", "Retry-After"],
-        )
-    _describe(app)
-    return app
 
 
 def _describe(app: FastAPI) -> None:

@@ -15,7 +15,7 @@ from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
 from api.wiring import wire
-from cluster.settings import Settings
+from cluster.settings import Settings, url_host
 from cluster.wiring import overseen, settings_of
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
@@ -92,7 +92,7 @@ class Gateway:
             "appended": {MAILBOX: self.collaborators.log_writer.ends(MAILBOX)},
             "batches": self.collaborators.log_writer.batches,
             "version": self.collaborators.settings.version,
-            "http": None if self.address is None else f"{self.address[0]}:{self.address[1]}",
+            "http": None if self.address is None else f"{url_host(self.address[0])}:{self.address[1]}",
         }
 
     async def metrics(self) -> bytes:

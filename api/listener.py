@@ -14,13 +14,16 @@ import structlog
 import uvicorn
 from msgspec import Struct
 
+from api.server.http_connection import HttpConnection
+from api.server.limits import LIMITS
+from api.server.websocket_connection import WebSocketConnection
 from roost import wire
 
 STOP_S = 5
 """How long connections may take to end when the listener stops, in seconds."""
 
 _BACKLOG = 2_048
-_KEEPALIVE_S = 20.0
+_PING_S = 20.0
 _UNREAD_MS = 30_000
 _SEND_BUFFER = 256 * 1024
 
@@ -72,12 +75,12 @@ def _config(app: Any, listen: Listen) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
-        ws="websockets-sansio",
+        http=HttpConnection,
+        ws=WebSocketConnection,
         ws_max_size=wire.MAX_FRAME,
         ws_per_message_deflate=False,
-        ws_ping_interval=_KEEPALIVE_S,
-        ws_ping_timeout=_KEEPALIVE_S,
+        ws_ping_interval=_PING_S,
+        ws_ping_timeout=_PING_S,
         interface="asgi3",
         lifespan="off",
         access_log=False,
@@ -86,6 +89,7 @@ def _config(app: Any, listen: Listen) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=LIMITS.idle_s,
         timeout_graceful_shutdown=STOP_S,
         ssl_certfile=listen.certificate,
         ssl_keyfile=listen.key,

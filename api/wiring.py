@@ -51,11 +51,11 @@ def wire(
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
     answers = Answers(cache)
-    acceptance = Acceptance(store, answers, sequencer, directory, clock)
+    limiters = Limits(cache, clock, dict(limits or {}))
+    acceptance = Acceptance(store, answers, sequencer, directory, limiters, clock)
     gate = Gate(Admission(settings.admission), sequencer, directory)
     sender = Sender(gate, acceptance)
     hosts.on_backlogs(gate.heard)
-    limiters = Limits(cache, clock, dict(limits or {}))
     who = _identity(name, settings, backends, directory, hosts, sequencer)
     signals = Signals(hosts, directory)
     subscriptions = PresenceSubscriptions(hosts)
@@ -79,7 +79,7 @@ def wire(
         answers=answers,
         acceptance=acceptance,
         sender=sender,
-        tracker=MessageTracker(answers, store, sequencer, directory, hosts),
+        tracker=MessageTracker(answers, store, sequencer, directory, limiters, hosts, clock),
         sessions=who.sessions,
         invalidation=who.invalidation,
         key_announcements=who.key_announcements,

@@ -56,11 +56,12 @@ CODES: Final = _registry(
     Code("cursor_invalid", 409, "after_fix", "The cursor is not a position in this mailbox.", close=4410),
     Code("key_conflict", 409, "never", "A key with this id was already uploaded with different bytes."),
     Code("too_large", 413, "never", "The request is larger than allowed."),
+    Code("headers_too_large", 431, "never", "The request has too many headers, or too long ones."),
     Code("unsupported_media_type", 415, "never", "The body's content type is not supported."),
     Code("rate_limited", 429, "later", "Too many requests.", close=4429),
     Code("internal", 500, "later", "Something went wrong on the server.", close=4011),
     Code("unavailable", 503, "later", "A part of the system is temporarily unavailable.", close=4001),
     Code("going_away", 503, "later", "The server is stopping; another one takes over.", close=4000),
-    Code("too_slow", 408, "later", "The client does not read what it is sent fast enough.", close=4408),
+    Code("too_slow", 408, "later", "The client reads or sends too slowly.", close=4408),
     Code("displaced", 409, "later", "A newer stream of the same device took over.", close=4409),
 )

@@ -13,6 +13,9 @@ from actors.user.readers import Poll, Reader, Stream
 from roost.wire import WINDOW
 from storage.records import MessageRecord
 
+POLLS_MAX = 4
+"""Syncs of one device that may wait at once; one more ends the wait of the oldest."""
+
 EXPECTED_MS = 5_000
 """So long after it was loaded an actor keeps what devices that were attached before will ask for."""
 
@@ -157,6 +160,11 @@ class Mailbox:
         self._devices.returned(event.device)
         self._serve_poll(poll, now_ms)
         self._set_timer(poll)
+        polls = [each for each in self.polls.values() if each.device == event.device]
+        waiting = [each for each in polls if each.until_ms > now_ms]
+        if len(waiting) > POLLS_MAX:
+            waiting[0].until_ms = now_ms
+            self._serve_poll(waiting[0], now_ms)
 
     def serve_polls(self, now_ms: int) -> None:
         """Answer the syncs that have something, or have waited long enough."""

@@ -4,13 +4,14 @@ Here lives: where a reader stands, and what it takes next. Not here: where entri
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from actors.user.errors import InvariantError
 from actors.user.events import Item, PageRead
 from actors.user.head import Head
 from actors.user.view import to_wire
 from roost import wire
+from storage.records import MessageRecord
 
 
 class Reader:
@@ -121,9 +122,10 @@ class Poll(Reader):
         limit: Entries wanted.
         until_ms: When to give up waiting.
         entries: What was collected.
+        size: Bytes of payloads looked at so far.
     """
 
-    __slots__ = ("entries", "limit", "token", "until_ms")
+    __slots__ = ("entries", "limit", "size", "token", "until_ms")
 
     def __init__(self, token: object, device: str, cursor: int, limit: int, until_ms: int) -> None:
         super().__init__(device, cursor)
@@ -131,16 +133,30 @@ class Poll(Reader):
         self.limit = limit
         self.until_ms = until_ms
         self.entries: list[wire.Entry] = []
+        self.size = 0
 
     @property
     def room(self) -> int:
-        """How many entries are still wanted."""
-        return self.limit - len(self.entries)
+        """How many entries are still wanted: none once they are large enough together."""
+        return self.limit - len(self.entries) if self.size < wire.PAGE_BYTES else 0
+
+    def take(self, items: Iterable[Item], room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
+        """Walk over the items until the page is full or large."""
+        return super().take(self._measured(items), room, now_ms)
+
+    def _measured(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            if self.size >= wire.PAGE_BYTES:
+                return
+            if isinstance(item.record, MessageRecord):
+                self.size += len(item.record.payloads.get(self.device, b""))
+            yield item
 
     def check(self, head: Head) -> None:
         """Raise `InvariantError` if the answer waits though there is one."""
         super().check(head)
         if not self.fetching and (self.entries or self.missed):
             raise InvariantError(f"A sync of {self.device} has {len(self.entries)} entries and no answer.")
-        if self.room < 0:
-            raise InvariantError(f"A sync of {self.device} has {-self.room} entries more than it asked for.")
+        if len(self.entries) > self.limit:
+            more = len(self.entries) - self.limit
+            raise InvariantError(f"A sync of {self.device} has {more} entries more than it asked for.")

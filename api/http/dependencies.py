@@ -3,14 +3,13 @@
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 
 from api.collaborators import Collaborators
 from api.identity.limits import limited
 from api.identity.tokens import Principal
 from roost.errors import RoostError
-
-_bearer = HTTPBearer(auto_error=False, description="An access token from `POST /v1/sessions`.")
 
 
 async def collaborators_of(request: Request) -> Collaborators:
@@ -21,24 +20,37 @@ async def collaborators_of(request: Request) -> Collaborators:
 With = Annotated[Collaborators, Depends(collaborators_of)]
 
 
-async def caller_of(
-    collaborators: With, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Principal:
-    """Return who calls.
+def authenticate(request: Request) -> None:
+    """Find out who calls, for `caller_of`.
 
     Raises:
         RoostError: ``unauthenticated``, ``revoked`` or ``rate_limited``.
     """
-    if credentials is None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
         raise RoostError("unauthenticated", "Send an 'Authorization: Bearer ACCESS_TOKEN' header.")
-    principal = collaborators.tokens.verify(credentials.credentials)
+    collaborators: Collaborators = request.app.state.collaborators
+    principal = collaborators.tokens.verify(token.strip())
     collaborators.revocations.check(principal.family)
     wait = collaborators.limits.wait_s("requests", principal.device, collaborators.clock())
     if wait > 0:
         raise limited("requests", wait)
-    return principal
+    request.scope["caller"] = principal
 
 
+class _CallerOf(SecurityBase):
+    """Hands out who calls, and says in the API document how callers show it."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearerModel(description="An access token from `POST /v1/sessions`.")
+        self.scheme_name = "HTTPBearer"
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return who calls: `api.http.routing.ApiRoute` has asked before it read the body."""
+        return cast("Principal", request.scope["caller"])
+
+
+caller_of = _CallerOf()
 Caller = Annotated[Principal, Depends(caller_of)]
 
 

@@ -1,16 +1,16 @@
-"""The outermost ASGI layer: request ids, body limits, content types, and an answer to every error."""
+"""The outermost ASGI layer: request ids, headers of every answer, CORS, and an answer to every error."""
 
-import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import structlog
+from starlette.middleware.cors import CORSMiddleware
 
+from api.http.bodies import check_length
 from api.http.problems import problem_response
 from api.stream.registry import Streams
-from roost import wire
 from roost.errors import RoostError
 from telemetry.gateway_metrics import GatewayMetrics
 
@@ -21,13 +21,11 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STREAM_PATH = "/v1/stream"
-BODY_MAX = 64 * 1024
-"""Bytes of a body, where `LONGER` does not say otherwise."""
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PRIVATE = "/v1/"
+"""What is below answers to its caller alone, and is not to be kept by anything on the way."""
 
-LONGER = {"/v1/messages": wire.MAX_FRAME, "/v1/keys/upload": wire.MAX_FRAME}
-_BODY_S = 30.0
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_KNOWN_METHODS = _WITH_BODY | {"GET", "HEAD", "DELETE", "OPTIONS"}
+_NOT_STORED = ((b"cache-control", b"no-store"),)
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +33,27 @@ log = structlog.get_logger(__name__)
 class Middleware:
     """An ASGI application around the application."""
 
-    def __init__(self, app: App, streams: Streams, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, app: App, streams: Streams, metrics: GatewayMetrics, origins: Sequence[str] = ()
+    ) -> None:
+        """Surround an application.
+
+        Args:
+            app: It.
+            streams: Serve `STREAM_PATH`.
+            metrics: Count requests.
+            origins: Web origins whose pages may call and read every answer, an error too.
+        """
         self._app = app
+        self._guarded: App = self._guard
+        if origins:
+            self._guarded = CORSMiddleware(
+                self._guard,
+                allow_origins=origins,
+                allow_methods=["*"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["X-Request-Id", "Retry-After", "Date"],
+            )
         self._streams = streams
         self._metrics = metrics
 
@@ -51,11 +68,18 @@ class Middleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, send, self._metrics)
+        if scope["method"] == "HEAD":  # as GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
+        scope["answer"] = answer
+        await self._guarded(scope, receive, answer.send)
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: _Answer = scope["answer"]
         try:
-            body = await _read_body(scope, receive)
-            await self._app(scope, _Replay(body, receive), answer.send)
+            check_length(scope)
+            await self._app(scope, receive, send)
         except RoostError as exc:
-            await problem_response(exc, answer.request_id)(scope, receive, answer.send)
+            await problem_response(exc, answer.request_id)(scope, receive, send)
         except Exception:
             log.exception("request_failed", method=scope["method"], request_id=answer.request_id)
             if not answer.started:
@@ -63,7 +87,7 @@ class Middleware:
                     "internal",
                     "Something went wrong; the server's logs have the reason under this request_id.",
                 )
-                await problem_response(error, answer.request_id)(scope, receive, answer.send)
+                await problem_response(error, answer.request_id)(scope, receive, send)
 
 
 class _Answer:
@@ -73,7 +97,7 @@ class _Answer:
         self.request_id = secrets.token_hex(8)
         self.started = False
         self._method = scope["method"] if scope["method"] in _KNOWN_METHODS else "OTHER"
-        self._path = scope["path"]
+        self._path: str = scope["path"]
         self._send = send
         self._metrics = metrics
         self._begun = time.perf_counter()
@@ -89,6 +113,7 @@ class _Answer:
                 *message.get("headers", ()),
                 (b"x-request-id", self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
+                *(_NOT_STORED if self._path.startswith(_PRIVATE) else ()),
             ]
         elif not message.get("more_body", False):
             self._done()
@@ -107,55 +132,3 @@ class _Answer:
             ms=round(seconds * 1000, 1),
             request_id=self.request_id,
         )
-
-
-class _Replay:
-    """Gives the body that was read, then what the connection says."""
-
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self._body: bytes | None = body
-        self._receive = receive
-
-    async def __call__(self) -> Message:
-        if self._body is None:
-            return await self._receive()
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
-
-
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
-    """Read the body up to its limit, before anything parses it.
-
-    Raises:
-        RoostError: ``too_large``, ``unsupported_media_type``, or ``bad_request`` if it never ends.
-    """
-    headers = dict(scope["headers"])
-    limit = LONGER.get(scope["path"], BODY_MAX)
-    if int(headers.get(b"content-length", b"0") or b"0") > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size, more = 0, True
-    try:
-        async with asyncio.timeout(_BODY_S):
-            while more:
-                message = await receive()
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > limit:
-                    raise _too_large(limit)
-                more = message.get("more_body", False)
-    except TimeoutError as exc:
-        raise RoostError("bad_request", "The body did not arrive in time.") from exc
-    if size and scope["method"] in _WITH_BODY:
-        _check_type(headers.get(b"content-type", b""))
-    return b"".join(chunks)
-
-
-def _check_type(content_type: bytes) -> None:
-    name = content_type.partition(b";")[0].strip().lower()
-    if name != b"application/json":
-        raise RoostError("unsupported_media_type", "Send the body as application/json.")
-
-
-def _too_large(limit: int) -> RoostError:
-    return RoostError("too_large", f"The body may be at most {limit} bytes.")

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Limit] = {
     "refreshes": Limit(0.5, 30),
     "claims": Limit(20.0, 1_000),
     "lookups": Limit(50.0, 1_000, "local"),
+    "searches": Limit(1.0, 200, "local"),
     "requests": Limit(200.0, 2_000, "local"),
     "sends": Limit(500.0, 5_000, "local"),
     "typing": Limit(2.0, 10, "local"),
@@ -92,6 +93,16 @@ class Limits:
         wait = self._local[name].take(key, now_ms)
         self.hits[name] += wait > 0
         return wait
+
+    def check_here(self, name: str, key: str) -> None:
+        """Take a token of a limiter in this process.
+
+        Raises:
+            RoostError: ``rate_limited``, with the pause that helps.
+        """
+        wait = self.wait_s(name, key, self._clock())
+        if wait > 0:
+            raise limited(name, wait)
 
     async def check(self, name: str, key: str) -> None:
         """Take a token.

@@ -11,9 +11,10 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from roost.errors import Unavailable
+from api.identity.turns import Turns
 
 _WAITING_MAX = 200
+_WAITING_IN_ALL = 2_000
 
 T = TypeVar("T")
 
@@ -24,20 +25,20 @@ class Passwords:
     def __init__(self, threads: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._waiting = 0
+        self._turns = Turns(threads, line=_WAITING_MAX, total=_WAITING_IN_ALL)
         self._dummy = self._hasher.hash("a password that no one has")
 
-    async def hash(self, password: str) -> str:
-        """Hash a new password.
+    async def hash(self, password: str, address: str) -> str:
+        """Hash a new password, in the turn of the client's address.
 
         Raises:
             Unavailable: Too many are waiting already.
         """
-        return await self._run(self._hasher.hash, password)
+        return await self._run(address, self._hasher.hash, password)
 
-    async def verify(self, stored: str | None, password: str) -> bool:
-        """Compare; ``None`` (no such user) takes as long and is always False."""
-        matches = await self._run(self._matches, stored or self._dummy, password)
+    async def verify(self, stored: str | None, password: str, address: str) -> bool:
+        """Compare; ``None`` (no such user) takes as long and is always False. As `hash` otherwise."""
+        matches = await self._run(address, self._matches, stored or self._dummy, password)
         return matches and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
@@ -54,11 +55,6 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, function: Callable[..., T], *args: str) -> T:
-        if self._waiting >= _WAITING_MAX:
-            raise Unavailable("Too many log-ins are in progress; try again in a moment.", retry_after_s=2.0)
-        self._waiting += 1
-        try:
+    async def _run(self, address: str, function: Callable[..., T], *args: str) -> T:
+        async with self._turns.of(address):
             return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
-        finally:
-            self._waiting -= 1

@@ -57,7 +57,9 @@ class Sessions:
         self._parts = parts
         self._store = parts.store
 
-    async def log_in(self, user: User | None, password: str, device_id: str | None, name: str) -> Granted:
+    async def log_in(
+        self, user: User | None, password: str, device_id: str | None, name: str, address: str
+    ) -> Granted:
         """Begin a session; for a known device its earlier one ends.
 
         Args:
@@ -65,16 +67,17 @@ class Sessions:
             password: As given.
             device_id: A device of the user, None for a new one.
             name: A new device's name.
+            address: The client's.
 
         Raises:
             RoostError: ``bad_credentials``, ``unknown_device``, ``too_large`` (too many devices).
         """
-        matches = await self._parts.passwords.verify(user.password_hash if user else None, password)
+        matches = await self._parts.passwords.verify(user.password_hash if user else None, password, address)
         if user is None or not matches:
             raise RoostError("bad_credentials", "The username or password is wrong.")
         if self._parts.passwords.is_outdated(user.password_hash):
             await self._store.accounts.set_password_hash(
-                user.user_id, await self._parts.passwords.hash(password)
+                user.user_id, await self._parts.passwords.hash(password, address)
             )
         if device_id is None:
             device_id = await self._new_device(user, name)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.dependencies import Caller, With, address_of_client
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.accounts import Account, LogIn, NewAccount, Profile, ProfileChange, RefreshRequest
 from api.http.schemas.accounts import Granted as GrantedBody
 from api.identity.directory import folded
@@ -15,7 +16,7 @@ from roost.errors import RoostError
 from roost.ids import fold_username
 from storage.records import User
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(route_class=ApiRoute, tags=["accounts"])
 
 
 @router.post("/v1/accounts", status_code=201, responses=responses("username_taken", "rate_limited"))
@@ -25,13 +26,14 @@ async def create_account(body: NewAccount, request: Request, collaborators: With
         username = fold_username(body.username)
     except ValueError as exc:
         raise RoostError("invalid", f"body.username: {exc}.") from exc
-    await collaborators.limits.check("accounts_by_address", address_of_client(request))
+    address = address_of_client(request)
+    await collaborators.limits.check("accounts_by_address", address)
     if await collaborators.store.accounts.user_by_name(username) is not None:
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     user = User(
         user_id=str(uuid.uuid4()),
         username=username,
-        password_hash=await collaborators.passwords.hash(body.password),
+        password_hash=await collaborators.passwords.hash(body.password, address),
         display_name=body.display_name or username,
         created_at_ms=collaborators.clock(),
         phone=body.phone,
@@ -51,11 +53,12 @@ async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedB
         username = folded(body.username)
     except RoostError:
         username = ""
-    await collaborators.limits.check("logins_by_address", address_of_client(request))
+    address = address_of_client(request)
+    await collaborators.limits.check("logins_by_address", address)
     await collaborators.limits.check("logins_by_user", username)
     user = await collaborators.store.accounts.user_by_name(username) if username else None
     name = body.device.name if body.device is not None else ""
-    granted = await collaborators.sessions.log_in(user, body.password, body.device_id, name)
+    granted = await collaborators.sessions.log_in(user, body.password, body.device_id, name, address)
     return _body(granted)
 
 

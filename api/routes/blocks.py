@@ -6,11 +6,12 @@ from actors.rpc import messages as m
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.users import BlockList
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 
-router = APIRouter(tags=["blocks"])
+router = APIRouter(route_class=ApiRoute, tags=["blocks"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 

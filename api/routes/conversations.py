@@ -5,17 +5,21 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response
 
+from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.mailboxes import ConversationInfo, ConversationList, History
+from api.identity.tokens import Principal
 from api.mailbox.recent import recent
 from roost import wire
 from roost.ids import SEQ_LIMIT
 from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record
 
-router = APIRouter(tags=["conversations"])
+router = APIRouter(route_class=ApiRoute, tags=["conversations"])
 _MINE = ("unauthenticated", "revoked", "rate_limited", "unavailable")
 _SUMMARY = 2_000
+_BATCH = 256
 
 
 @router.get("/v1/conversations", responses=responses(*_MINE))
@@ -54,17 +58,45 @@ async def history(
     await collaborators.limits.check("lookups", caller.device)
     peer = await collaborators.directory.known(username)
     unstored = await recent(collaborators.hosts, caller.user)
-    messages: list[dict[str, Any]] = []
-    more = True
-    while more and len(messages) < limit:
-        wanted = limit - len(messages) + 1
+    page = _HistoryPage(caller.device, limit)
+    more, wanted = True, limit + 1
+    while more and not page.full:
         documents = await unstored.history(collaborators.store, caller.user, peer.user, before, wanted)
-        more = len(documents) == wanted
-        documents = documents[: limit - len(messages)]
-        if documents:
-            before = documents[-1].seq
-        messages += [entry for each in documents if (entry := _entry(each, caller.device)) is not None]
-    return Response(msgspec.json.encode({"messages": messages, "more": more}), media_type="application/json")
+        more = page.take(documents) or len(documents) == wanted
+        if more and not page.full:
+            before, wanted = documents[-1].seq, min(_BATCH, wanted * 2)
+            more = before > await _first_seq(collaborators, caller)
+    body = {"messages": page.messages, "more": more}
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+class _HistoryPage:
+    """Messages of one page; full by their number or their size."""
+
+    def __init__(self, device: str, limit: int) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self._device, self._limit, self._size = device, limit, 0
+
+    @property
+    def full(self) -> bool:
+        return len(self.messages) >= self._limit or self._size >= wire.PAGE_BYTES
+
+    def take(self, documents: list[MailboxDocument]) -> bool:
+        """Take what the device can read; returns whether there was no room for all."""
+        for each in documents:
+            if self.full:
+                return True
+            entry = _entry(each, self._device)
+            if entry is not None:
+                self.messages.append(entry)
+                self._size += len(entry["payload"])
+        return False
+
+
+async def _first_seq(collaborators: Collaborators, caller: Principal) -> int:
+    """Return up to where nothing is for the caller's device: it was not there yet."""
+    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
+    return next((each.from_seq for each in devices if each.device == caller.device), SEQ_LIMIT)
 
 
 def _info(row: Conversation, received: list[tuple[int, int]]) -> ConversationInfo:

@@ -4,10 +4,11 @@ from fastapi import APIRouter, Response
 
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.devices import DeviceInfo, DeviceList, PushToken
 from roost.errors import RoostError
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(route_class=ApiRoute, tags=["devices"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 

@@ -1,5 +1,6 @@
 """Public keys of devices, in the shapes of the Matrix client-server API."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter
@@ -7,14 +8,15 @@ from fastapi import APIRouter
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.devices import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
-from api.identity.directory import folded
+from api.identity.directory import Person, folded
 from api.identity.key_validation import signing_key_of, validate_device_keys, validate_one_time_keys
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 from roost.ids import address_of, parse_address
 
-router = APIRouter(tags=["keys"])
+router = APIRouter(route_class=ApiRoute, tags=["keys"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
 _USERS_MAX = 250
 _STORED_MAX = 1_000
@@ -63,17 +65,31 @@ async def claim_keys(body: KeysClaim, caller: Caller, collaborators: With) -> Ke
     """Claim one key of each named device; devices without keys are left out."""
     ours, failures = _ours(collaborators, list(body.one_time_keys))
     people = await collaborators.directory.people(ours.values())
+    named = {name: body.one_time_keys[address].keys() for address, name in ours.items() if name in people}
+    devices = await _devices(collaborators, {people[name]: devices for name, devices in named.items()})
     claimed: dict[str, dict[str, dict[str, Any]]] = {}
     for address, name in ours.items():
         if name not in people:
             continue
         claimed[address] = {}
         for device, algorithm in body.one_time_keys[address].items():
+            if device not in devices[people[name].user]:
+                continue
             await collaborators.limits.check("claims", f"{caller.user}|{people[name].user}")
             key = await collaborators.store.keys.claim_one_time_key(people[name].user, device, algorithm)
             if key is not None:
                 claimed[address][device] = {key[0]: key[1]}
     return KeysClaimed(one_time_keys=claimed, failures=failures)
+
+
+async def _devices(collaborators: Collaborators, named: dict[Person, Iterable[str]]) -> dict[str, set[str]]:
+    """Return the devices of these users, by user id: read again where one is named that is not known."""
+    found = {person.user: set(person.devices) for person in named}
+    unknown = [person.user for person, devices in named.items() if not person.devices.issuperset(devices)]
+    if unknown:
+        for user, devices in (await collaborators.store.accounts.devices_of(unknown)).items():
+            found[user] |= {each.device for each in devices}
+    return found
 
 
 def _ours(

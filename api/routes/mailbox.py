@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query, Response
 from actors.rpc import messages as m
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.mailboxes import Page, ReadUpTo, TypingTo, UpTo
 from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT
 
-router = APIRouter(tags=["mailbox"])
+router = APIRouter(route_class=ApiRoute, tags=["mailbox"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
 _ANSWER_S = 8.0
 _DIGITS = re.compile(r"[0-9]{1,16}")

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Response
 
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.mailboxes import AcceptedMessage, MessageState, NewMessage
 from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError
 from roost.ids import uuid7_ms
 
-router = APIRouter(tags=["messages"])
+router = APIRouter(route_class=ApiRoute, tags=["messages"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
 
 

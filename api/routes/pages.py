@@ -1,20 +1,43 @@
-"""The page shown to people who open the server's address in a browser."""
+"""The pages shown to people who open the server's address in a browser, and the files they load."""
 
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""Nothing of another host, nothing inline, and not within another page."""
 
-@cache
-def _index() -> str:
-    return files("api").joinpath("web/index.html").read_text(encoding="utf-8")
+
+def static_files() -> dict[str, StaticFiles]:
+    """Return by their addresses the files that pages load: Swagger UI's, and our own."""
+    return {
+        "/static/swagger": StaticFiles(packages=[("fastapi_offline", "static")]),
+        "/static": StaticFiles(packages=[("api", "web/static")]),
+    }
 
 
 @router.get("/", response_class=HTMLResponse)
-async def index() -> str:
+async def index() -> HTMLResponse:
     """What this server is, whether it is well, and where to go next."""
-    return _index()
+    return _page("index.html")
+
+
+@router.get("/docs", response_class=HTMLResponse)
+async def docs() -> HTMLResponse:
+    """The API, to read and to try."""
+    return _page("docs.html")
+
+
+@cache
+def _page(name: str) -> HTMLResponse:
+    return HTMLResponse(files("api").joinpath("web", name).read_text(encoding="utf-8"), headers=_HEADERS)

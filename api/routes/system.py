@@ -6,10 +6,11 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Response
 
 from api.http.dependencies import With
+from api.http.routing import ApiRoute
 from api.http.schemas.users import Readiness
 from roost.errors import RoostError
 
-router = APIRouter(tags=["system"])
+router = APIRouter(route_class=ApiRoute, tags=["system"])
 _PROBE_S = 2.0
 
 

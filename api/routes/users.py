@@ -5,10 +5,11 @@ from fastapi import APIRouter
 from actors.rpc import messages as m
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
+from api.http.routing import ApiRoute
 from api.http.schemas.users import PresenceInfo, UserInfo
 from roost.errors import RoostError
 
-router = APIRouter(tags=["users"])
+router = APIRouter(route_class=ApiRoute, tags=["users"])
 _ERRORS = ("unauthenticated", "revoked", "rate_limited", "unknown_user")
 
 

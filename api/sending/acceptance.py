@@ -10,6 +10,7 @@ from time import monotonic
 import structlog
 
 from api.identity.directory import Directory
+from api.identity.limits import Limits
 from api.sending.answers import Answers
 from api.sending.repeats import Repeats, answer_known
 from api.sending.send_request import SendRequest, check, copy_of, matches_devices, record_of
@@ -34,12 +35,19 @@ class Acceptance:
     """
 
     def __init__(
-        self, store: Store, answers: Answers, sequencer: Sequencer, directory: Directory, clock: Clock
+        self,
+        store: Store,
+        answers: Answers,
+        sequencer: Sequencer,
+        directory: Directory,
+        limits: Limits,
+        clock: Clock,
     ) -> None:
         self._answers = answers
         self._repeats = Repeats(answers, store, sequencer, directory)
         self._sequencer = sequencer
         self._directory = directory
+        self._limits = limits
         self._clock = clock
         self.accepted = 0
         self.lost_copies = 0
@@ -66,9 +74,20 @@ class Acceptance:
                 item.answer(RoostError("unknown_user", f"There is no user {item.frame.to!r}."))
             elif self._is_old(item):
                 old.setdefault(item.person.user, []).append(item)
+        self._limit_searches(old, items)
         for user, group in old.items():
-            await self._repeats.answer_stored(user, group)
+            await self._repeats.answer_stored(user, [item for item in group if not item.answered])
         return [item for item in items if not item.answered]
+
+    def _limit_searches(self, old: dict[str, list[SendRequest]], items: list[SendRequest]) -> None:
+        """Refuse all of a device that has mailboxes searched too often: each of them may be long."""
+        for device in [d for group in old.values() for d in {item.principal.device for item in group}]:
+            try:
+                self._limits.check_here("searches", device)
+            except RoostError as exc:
+                for item in items:
+                    if item.principal.device == device:
+                        item.answer(exc)
 
     async def accept(self, items: list[SendRequest]) -> None:
         """Append what matches the recipients' devices, and answer every item."""

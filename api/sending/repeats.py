@@ -28,6 +28,8 @@ class Repeats:
 
     async def answer_stored(self, user: str, items: Sequence[SendRequest]) -> None:
         """Answer the items that are in the recipient's mailbox already."""
+        if not items:
+            return
         stored = await self._store.mailboxes.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
         for item in items:
             document = stored.get(item.key)

@@ -9,18 +9,21 @@ from msgspec import Struct
 from actors.rpc import messages as m
 from api.host_links import HostLinks
 from api.identity.directory import Directory
+from api.identity.limits import Limits
 from api.identity.tokens import Principal
 from api.mailbox.progress import find_message, has_been_delivered
 from api.sending.answers import Answers
 from api.sending.send_request import answer_of
 from api.sending.sequence import Sequencer
+from roost.clock import Clock
 from roost.errors import RoostError
-from roost.ids import shard_of
+from roost.ids import shard_of, uuid7_ms
 from storage.ports import Accepted, Store
 from storage.records import MailboxDocument
 
 _PEERS_ASKED = 200
 _PEERS_AT_ONCE = 8
+_RECENT_MS = 600_000
 
 
 class _Found(Struct, frozen=True):
@@ -34,13 +37,22 @@ class MessageTracker:
     """Finds messages by the ids that their senders gave them."""
 
     def __init__(
-        self, answers: Answers, store: Store, sequencer: Sequencer, directory: Directory, hosts: HostLinks
+        self,
+        answers: Answers,
+        store: Store,
+        sequencer: Sequencer,
+        directory: Directory,
+        limits: Limits,
+        hosts: HostLinks,
+        clock: Clock,
     ) -> None:
         self._answers = answers
         self._store = store
         self._sequencer = sequencer
         self._directory = directory
+        self._limits = limits
         self._hosts = hosts
+        self._clock = clock
 
     async def state(self, sender: Principal, message_id: str, to: str | None) -> dict[str, Any]:
         """Return the message's state, as ``GET /v1/messages/{id}`` answers it.
@@ -51,7 +63,8 @@ class MessageTracker:
             to: The recipient's username, where known: it makes the look-up cheaper.
 
         Raises:
-            RoostError: ``unknown_message``, ``unknown_user``.
+            RoostError: ``unknown_message``, ``unknown_user``, ``rate_limited`` if too many mailboxes would
+                have to be searched.
             Unavailable: The store or the sender's host does not answer, or there is no shard map yet.
         """
         reason = "No message with this id was accepted from this user."
@@ -66,7 +79,7 @@ class MessageTracker:
             person = await self._directory.known(found.answer.to)
             if await self._sequencer.survives(person.user, found.answer.seq):
                 head = {"id": message_id, "to": found.answer.to, "seq": found.answer.seq}
-                return head | await self._progress(sender.user, person.user, message_id, found)
+                return head | await self._progress(sender, person.user, message_id, found)
             reason = "The message was lost with the log; send it again with the same id."
         raise RoostError("unknown_message", reason)
 
@@ -95,12 +108,31 @@ class MessageTracker:
         return None
 
     async def _find_in(self, sender: Principal, message_id: str, user: str, name: str) -> _Found | None:
+        self._limits.check_here("searches", sender.device)  # the mailbox may be long
         entry = await find_message(self._store, sender.user, user, message_id)
         answer = None if entry is None else answer_of(entry, name)
         return None if answer is None else _Found(answer, entry)
 
-    async def _progress(self, sender: str, to: str, message_id: str, found: _Found) -> dict[str, Any]:
-        answer = await self._hosts.ask(sender, m.Watermarks(0, sender, to))
+    async def _entry(
+        self, sender: Principal, to: str, message_id: str, found: _Found
+    ) -> MailboxDocument | None:
+        """Return the entry of a message whose answer is known.
+
+        It has the number that was answered, unless that is a repeat's, or the recipient drops what comes from
+        the sender. Then the mailbox is searched: which must not show, so both count as a search.
+        """
+        if found.entry is not None:
+            return found.entry
+        if self._clock() - uuid7_ms(message_id) > _RECENT_MS:
+            self._limits.check_here("searches", sender.device)
+        seq = found.answer.seq
+        for entry in await self._store.mailboxes.range(to, seq - 1, seq, 1):
+            if entry.sender == sender.user and entry.cause == message_id:
+                return entry
+        return await find_message(self._store, sender.user, to, message_id)
+
+    async def _progress(self, sender: Principal, to: str, message_id: str, found: _Found) -> dict[str, Any]:
+        answer = await self._hosts.ask(sender.user, m.Watermarks(0, sender.user, to))
         marks = answer if isinstance(answer, m.Marks) else m.Marks(0, 0, 0, 0)
         seq = found.answer.seq
         progress: dict[str, Any] = {"state": "accepted", "accepted_at_ms": found.answer.accepted_at_ms}
@@ -109,7 +141,7 @@ class MessageTracker:
             if marks.read_seq >= seq:
                 progress |= {"state": "read", "read_at_ms": marks.read_at_ms}
             return progress
-        entry = found.entry or await find_message(self._store, sender, to, message_id)
+        entry = await self._entry(sender, to, message_id, found)
         if entry is not None and await has_been_delivered(self._store, entry):
             progress["state"] = "delivered"
         elif await self._is_stored(to, seq):

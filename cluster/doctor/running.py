@@ -15,7 +15,7 @@ from cluster.doctor.exposure import who_listens
 from cluster.doctor.finding import Finding, failed, ok
 from cluster.doctor.here import place_of
 from cluster.local.runfile import Running
-from cluster.settings import Settings
+from cluster.settings import Settings, url_host
 from storage.keyring import KeyRing
 
 _ASK_S: Final = 3.0
@@ -145,8 +145,7 @@ def _split(address: str) -> tuple[str, int]:
 
 def _url(settings: Settings) -> str:
     scheme = "http" if settings.tls.certificate is None else "https"
-    host = "127.0.0.1" if settings.http.host in ("0.0.0.0", "::") else settings.http.host  # noqa: S104
-    return f"{scheme}://{host}:{settings.http.port}"
+    return f"{scheme}://{url_host(settings.http.host)}:{settings.http.port}"
 
 
 def _free(settings: Settings) -> bool:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import structlog
 
-from cluster.settings import Settings, Telemetry
+from cluster.settings import Settings, Telemetry, url_host
 from telemetry import otlp
 
 log = structlog.get_logger()
@@ -46,12 +46,7 @@ def free_metrics_address(telemetry: Telemetry) -> str | None:
     except OSError as exc:
         log.warning("metrics_port_taken", host=host, port=port, reason=str(exc))
         return None
-    return f"http://{reached_at(host)}:{port}{PATH}"
-
-
-def reached_at(host: str) -> str:
-    """Return an address of this machine for one that means all of them."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 -- compared
+    return f"http://{url_host(host)}:{port}{PATH}"
 
 
 def _free_port(host: str, port: int) -> int:

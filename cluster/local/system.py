@@ -16,7 +16,7 @@ from cluster.local import kept_log, preflight, runfile
 from cluster.local.coordinator import LocalCoordinator
 from cluster.local.embedded import Embedded
 from cluster.local.preflight import StartRefused
-from cluster.settings import Settings, without_password
+from cluster.settings import Settings, url_host, without_password
 from cluster.supervision.membership import waiting_for
 from roost.clock import now_ms
 from roost.errors import Unavailable
@@ -133,7 +133,7 @@ class System:
             pid=os.getpid(),
             started=psutil.Process().create_time(),
             ray=self._coordinator.address,
-            http=f"{scheme}://{preflight.reached_at(settings.http.host)}:{settings.http.port}",
+            http=f"{scheme}://{url_host(settings.http.host)}:{settings.http.port}",
             kafka=settings.kafka.url or "",
             mongo=without_password(settings.mongo.url) or "",
             redis=without_password(settings.redis.url) or "",

@@ -7,7 +7,7 @@ setting is a field of a group in `clients`, `servers` or `roles`; `sources` alon
 from cluster.settings.clients import Rate
 from cluster.settings.group import Group
 from cluster.settings.roles import Cluster, Log, Telemetry
-from cluster.settings.servers import Fcm, Kafka, without_password
+from cluster.settings.servers import Fcm, Kafka, url_host, without_password
 from cluster.settings.settings import Settings
 from cluster.settings.sources import FILE, PREFIX, SettingsInvalid
 
@@ -23,5 +23,6 @@ __all__ = [
     "Settings",
     "SettingsInvalid",
     "Telemetry",
+    "url_host",
     "without_password",
 ]

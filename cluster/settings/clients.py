@@ -60,6 +60,9 @@ class Limits(Group):
     refreshes: Rate = _rate(0.5, 30, f"Token refreshes per session. {_SHARED}")
     claims: Rate = _rate(20.0, 1_000, f"Claims of one-time keys per user. {_SHARED}")
     lookups: Rate = _rate(50.0, 1_000, f"Lookups of users and keys per device. {_LOCAL}")
+    searches: Rate = _rate(
+        1.0, 200, f"Searches of one mailbox for messages that may be old, per device. {_LOCAL}"
+    )
     requests: Rate = _rate(200.0, 2_000, f"Requests per device. {_LOCAL}")
     sends: Rate = _rate(500.0, 5_000, f"Messages per device. {_LOCAL}")
     typing: Rate = _rate(2.0, 10, f"Typing notifications per device. {_LOCAL}")

@@ -105,6 +105,13 @@ class KeyRingFile(Group):
     file: Path | None = Field(None, description="Key ring file. None: `keyring.json` in the data folder.")
 
 
+def url_host(host: str) -> str:
+    """Return the host of a URL for an IP address to listen on, which may mean all of this machine."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 -- compared
+        return "127.0.0.1"
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
+
+
 def without_password(url: str | None) -> str | None:
     """Return the URL with its password replaced by stars."""
     parts = urlsplit(url or "")

@@ -6,6 +6,7 @@ from roost.wire.entries import Entry, KeysEntry, MessageEntry, ReceiptEntry, Sen
 from roost.wire.frames import (
     MAX_FRAME,
     MAX_PAYLOAD,
+    PAGE_BYTES,
     WINDOW,
     Accepted,
     Ack,
@@ -36,6 +37,7 @@ __all__ = [
     "MAX_FRAME",
     "MAX_PAYLOAD",
     "MSGPACK",
+    "PAGE_BYTES",
     "WINDOW",
     "Accepted",
     "Ack",

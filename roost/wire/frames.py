@@ -7,6 +7,9 @@ from msgspec import Raw, Struct
 WINDOW = 256
 """Entries that may be in flight to one stream, not yet acknowledged."""
 
+PAGE_BYTES = 1024 * 1024
+"""A page of entries ends with the one that takes its payloads to this, whatever was asked for."""
+
 MAX_PAYLOAD = 64 * 1024
 """Bytes of one device's ciphertext."""
 

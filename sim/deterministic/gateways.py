@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from actors.rpc import messages as m
 from api.identity.directory import Person, person_of
+from api.identity.limits import Limit, Limits
 from api.identity.tokens import Principal
 from api.mailbox.progress import find_message, has_been_delivered
 from api.sending.acceptance import Acceptance
@@ -92,7 +93,8 @@ class Gateway:
         self.sequencer = PromptSequencer(writer, cast("Any", store), ExpiredLease())
         directory = cast("Any", PromptDirectory(store))
         self.answers = Answers(cast("Any", cache))
-        acceptance = Acceptance(cast("Any", store), self.answers, self.sequencer, directory, clock)
+        limits = Limits(cast("Any", cache), clock, {"searches": Limit(1_000_000.0, 1_000_000, "local")})
+        acceptance = Acceptance(cast("Any", store), self.answers, self.sequencer, directory, limits, clock)
         self.sender = PromptSender(Gate(Admission(), self.sequencer, directory), acceptance)
         self.hosts = StepLinks(name, store, clock)
 

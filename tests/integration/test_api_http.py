@@ -5,6 +5,7 @@ Long, because every wrong request stands here.
 
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -576,3 +577,21 @@ async def test_the_page_for_people(world: World) -> None:
     status, page = await world.call("GET", "/")
     assert status == 200
     assert b"readyz" in page
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_pages_load_nothing_from_elsewhere(world: World, method: str, path: str) -> None:
+    async with world.http.request(method, world.addresses[0] + path) as answer:
+        assert answer.status == 200
+        policy = answer.headers["Content-Security-Policy"]
+        page = await answer.text()
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert (method == "HEAD") == (page == "")
+    assert "<style" not in page
+    assert "<script>" not in page
+    for loaded in re.findall(r"(?:src|href)=\"([^\"]+)\"", page):
+        assert "//" not in loaded
+        status, _ = await world.call("GET", f"/{loaded}")
+        assert status == 200, loaded

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.identity.directory import Person
+from api.identity.limits import Limits
 from api.identity.tokens import Principal
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission, Bounds
@@ -77,7 +78,9 @@ class World:
         directory: Any = Directory()
         sequencer = Sequencer(self.log, store)  # type: ignore[arg-type]
         sequencer.adopt([1])
-        acceptance = Acceptance(store, Answers(cache), sequencer, directory, lambda: NOW)
+        acceptance = Acceptance(
+            store, Answers(cache), sequencer, directory, Limits(cache, lambda: NOW), lambda: NOW
+        )
         self.sender = Sender(Gate(Admission(bounds), sequencer, directory), acceptance)
         self.sent: dict[str, list[str]] = {device: [] for device in DEVICES}
         self.answers: dict[str, list[tuple[str, Outcome]]] = {device: [] for device in DEVICES}

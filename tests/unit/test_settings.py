@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from cluster.cli.config import reference, shown
-from cluster.settings import Settings, SettingsInvalid, without_password
+from cluster.settings import Settings, SettingsInvalid, url_host, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +90,20 @@ def test_passwords_are_not_shown() -> None:
     assert without_password("mongodb://u:secret@h:1/x") == "mongodb://u:***@h:1/x"
     settings = Settings.load({"redis": {"url": "redis://:secret@h:1"}})
     assert "secret" not in str(shown(settings))
+
+
+@pytest.mark.parametrize(
+    ("listened_on", "in_a_url"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("localhost", "localhost"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "127.0.0.1"),
+        ("::1", "[::1]"),
+        ("2001:db8::7", "[2001:db8::7]"),
+        ("fe80::1%eth0", "[fe80::1%25eth0]"),
+    ],
+)
+def test_an_address_in_a_url(listened_on: str, in_a_url: str) -> None:
+    assert url_host(listened_on) == in_a_url

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from actors.host.runtime import Runtime
+from actors.host.users.page_sizes import PageSizes
 from actors.host.users.snapshots import Snapshots
 from actors.host.writes.writer import Pending, Writer
 from actors.user import events as ev
@@ -36,6 +37,7 @@ class Activation:
     def __init__(self, store: Store, snapshots: Snapshots, writer: Writer, runtime: Runtime) -> None:
         self._store, self._snapshots, self._writer = store, snapshots, writer
         self._gather = runtime.gather
+        self._sizes = PageSizes()
 
     async def account(self, user: str) -> tuple[User | None, tuple[Device, ...]]:
         """Return the user's account, None if there is none, and devices as they are in the store."""
@@ -131,15 +133,17 @@ class Activation:
         Returns:
             The entries, how far they reach, and whether some of that range are gone.
         """
+        limit = self._sizes.most(user, limit)
         documents, rows = await self._gather(
             self._store.mailboxes.range(user, after, upto, limit),
             self._store.conversations.receipts_after(user, after, upto),
         )
-        through = documents[-1].seq if len(documents) >= limit else upto
-        items = [item_of(document) for document in documents]
+        page = self._sizes.first(user, documents)
+        through = page[-1].seq if len(documents) >= limit or len(page) < len(documents) else upto
+        items = [item_of(document) for document in page]
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
-        return tuple(items), through, has_gap(documents, after)
+        return tuple(items), through, has_gap(page, after)
 
 
 def tail_after(cursors: dict[str, int], floor: int) -> int:

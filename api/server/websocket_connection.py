@@ -1,0 +1,43 @@
+"""One client's WebSocket connection: uvicorn's, with bounds on what a client makes it keep."""
+
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+_FRAGMENTS: Final = 4_096
+"""So many fragments of a message are kept as they came; each costs more than its bytes."""
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    """Reads messages from one socket and hands them to the application."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self._pong = b""
+
+    def handle_ping(self) -> None:
+        """Answer a ping; while the client reads nothing, only the last one (RFC 6455, 5.5.3).
+
+        "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous
+        Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
+        Ping frame."
+        """
+        pongs = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(pongs))
+        elif pongs:
+            self._pong = pongs[-1]
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        pong, self._pong = self._pong, b""
+        if pong and not self.close_sent:
+            self.transport.write(pong)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment; the parser bounds their bytes, and not their number."""
+        super().handle_cont(event)
+        if len(self.frames) >= _FRAGMENTS:
+            self.frames = [b"".join(self.frames)]
