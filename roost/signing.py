@@ -110,6 +110,18 @@ def verify_signed(obj: Mapping[str, Any], signer_address: str, key_id: str, publ
         raise ValueError(f"the signature of {signer_address} with {key_id} does not hold") from exc
 
 
+def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> None:
+    """Check an Ed25519 signature over bytes.
+
+    Raises:
+        ValueError: It does not hold, or has not 64 bytes.
+    """
+    try:
+        VerifyKey(public_key).verify(message, signature)
+    except BadSignatureError as exc:
+        raise ValueError("the signature does not hold") from exc
+
+
 def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) -> DeviceKeys:
     """Check a ``device_keys`` object: that it is of this device, and signed by its own key.
 

@@ -252,7 +252,11 @@ class Device(Struct, frozen=True):
 
 
 class TokenFamily(Struct, frozen=True):
-    """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only."""
+    """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only.
+
+    Attributes:
+        signed: A refresh also needs a signature of the device, so that a copied token is of no use.
+    """
 
     family: str
     user: str
@@ -263,6 +267,7 @@ class TokenFamily(Struct, frozen=True):
     used_at_ms: int
     expires_at_ms: int
     ended_at_ms: int | None = None
+    signed: bool = False
 
 
 class DeadLetter(Struct, frozen=True):

@@ -2,7 +2,9 @@
 
 A session is a family of refresh tokens. Each token's successor is derived from it, so that a
 client whose reply got lost asks again and gets the very same one. A token older than the last
-two can only be a copy: the family ends, for the thief and the owner alike.
+two can only be a copy: the family ends, for the thief and the owner alike. Who copies a token and uses
+it in step with its owner looks like a client whose replies get lost: against that a session can demand
+that the device sign each refresh.
 """
 
 import hashlib
@@ -13,11 +15,14 @@ import structlog
 from msgspec import Struct
 
 from api.identity.cache_invalidation import CacheInvalidation
+from api.identity.key_validation import signing_key_of
 from api.identity.passwords import Passwords
 from api.identity.tokens import Principal, Tokens
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, is_device_id
+from roost.signing import verify_bytes
+from roost.wire import from_base64
 from storage.keyring import KeyRing, first_refresh
 from storage.ports import Store
 from storage.records import NO_FLOOR, Device, TokenFamily, User
@@ -25,6 +30,7 @@ from storage.records import NO_FLOOR, Device, TokenFamily, User
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _DEVICE_LENGTH = 10
 _DEVICES_MAX = 50
+_SIGNED = b"roost.refresh.v1\x00"
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +63,9 @@ class Sessions:
         self._parts = parts
         self._store = parts.store
 
-    async def log_in(self, user: User | None, password: str, device_id: str | None, name: str) -> Granted:
+    async def log_in(
+        self, user: User | None, password: str, device_id: str | None, name: str, *, signed: bool = False
+    ) -> Granted:
         """Begin a session; for a known device its earlier one ends.
 
         Args:
@@ -65,6 +73,7 @@ class Sessions:
             password: As given.
             device_id: A device of the user, None for a new one.
             name: A new device's name.
+            signed: Refreshes are to need a signature of the device.
 
         Raises:
             RoostError: ``bad_credentials``, ``unknown_device``, ``too_large`` (too many devices).
@@ -80,23 +89,30 @@ class Sessions:
             device_id = await self._new_device(user, name)
         else:
             await self._known_device(user, device_id)
-        return await self._begin(user, device_id)
+        return await self._begin(user, device_id, signed=signed)
 
-    async def refresh(self, token: str) -> Granted:
+    async def refresh(self, token: str, signature: str | None = None) -> Granted:
         """Give the next tokens.
 
+        Args:
+            token: The current refresh token, or the one before while the current one is unused.
+            signature: The device's, in base64.
+
         Raises:
-            RoostError: ``unauthenticated`` for what was never a token, ``revoked`` for an ended
-                session, ``token_reused`` for an old one, which ends the session.
+            RoostError: ``unauthenticated`` for what was never a token, ``revoked`` for an ended session,
+                ``invalid_signature`` where the session wants one, ``token_reused`` for an old one, which
+                ends the session.
         """
         try:
             following = self._parts.keyring.derive_refresh(token)
         except ValueError as exc:
             raise RoostError("unauthenticated", "This is not a refresh token.") from exc
         session = await self._living(token)
+        if session.signed:
+            await self._check_signature(session, token, signature)
         given, now = _hash(token), self._parts.clock()
         if given == session.current and not await self._store.sessions.rotate(
-            session.family, given, _hash(following), now
+            session.family, given, _hash(following), now, now + self._parts.refresh_ttl_ms
         ):
             session = await self._living(token)  # another request used it in the same moment
         elif given == session.current:
@@ -147,12 +163,26 @@ class Sessions:
             )
         await self.end(user.user_id, device_id)
 
-    async def _begin(self, user: User, device_id: str) -> Granted:
+    async def _check_signature(self, session: TokenFamily, token: str, signature: str | None) -> None:
+        """Check that the device itself asks: a token can be copied without the device's key."""
+        devices = (await self._store.accounts.devices_of([session.user])).get(session.user, [])
+        keys = next((each.keys for each in devices if each.device == session.device), None)
+        wanted = "This session is refreshed with a signature of its device"
+        if keys is None or signature is None:
+            why = "there is none" if signature is None else "the device has uploaded no keys"
+            raise RoostError("invalid_signature", f"{wanted}: {why}.")
+        try:
+            signed = _SIGNED + token.encode()
+            verify_bytes(signed, from_base64(signature), signing_key_of(keys, session.device))
+        except ValueError as exc:
+            raise RoostError("invalid_signature", f"{wanted}: {exc}.") from exc
+
+    async def _begin(self, user: User, device_id: str, *, signed: bool) -> Granted:
         family, now = str(uuid.uuid4()), self._parts.clock()
         token = first_refresh(family)
         expires = now + self._parts.refresh_ttl_ms
         await self._store.sessions.add(
-            TokenFamily(family, user.user_id, device_id, _hash(token), None, now, now, expires)
+            TokenFamily(family, user.user_id, device_id, _hash(token), None, now, now, expires, signed=signed)
         )
         return self._granted(user, device_id, family, token)
 

@@ -55,19 +55,25 @@ async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedB
     await collaborators.limits.check("logins_by_user", username)
     user = await collaborators.store.accounts.user_by_name(username) if username else None
     name = body.device.name if body.device is not None else ""
-    granted = await collaborators.sessions.log_in(user, body.password, body.device_id, name)
+    granted = await collaborators.sessions.log_in(
+        user, body.password, body.device_id, name, signed=body.signed_refresh
+    )
     return _body(granted)
 
 
 @router.post(
     "/v1/sessions/refresh",
-    responses=responses("unauthenticated", "token_reused", "revoked", "rate_limited"),
+    responses=responses("unauthenticated", "token_reused", "revoked", "invalid_signature", "rate_limited"),
 )
 async def refresh(body: RefreshRequest, collaborators: With) -> GrantedBody:
-    """Rotate the refresh token. After a lost reply, repeat the call with the old token."""
+    """Rotate the refresh token. After a lost reply, repeat the call with the old token.
+
+    A session that was begun with `signed_refresh` needs `signature`, in base64: Ed25519 of the device over
+    `roost.refresh.v1`, a zero byte and the refresh token.
+    """
     family = body.refresh_token.split(".")[1:2]
     await collaborators.limits.check("refreshes", family[0] if family else "")
-    return _body(await collaborators.sessions.refresh(body.refresh_token))
+    return _body(await collaborators.sessions.refresh(body.refresh_token, body.signature))
 
 
 @router.delete(

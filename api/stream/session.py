@@ -68,7 +68,7 @@ class StreamSession:
         *,
         now_ms: int,
         spread_ms: int,
-        by_header: Principal | None = None,
+        by_header: str | None = None,
     ) -> None:
         """Begin.
 
@@ -78,7 +78,7 @@ class StreamSession:
             wait: Takes from limiters.
             now_ms: Unix milliseconds.
             spread_ms: Random number, 0-1,000: spreads the reconnects of many clients.
-            by_header: Who the ``Authorization`` header spoke for, if there was one.
+            by_header: The access token of the ``Authorization`` header, if there was one.
         """
         self._decode = codec.decode_client
         self._verify = verify
@@ -123,7 +123,8 @@ class StreamSession:
         if isinstance(frame, wire.Hello):
             return self._hello(frame)
         if self._by_header is not None:
-            return self._open(self._by_header, None, background=False) + self._handlers[type(frame)](frame)
+            opened = self._open(self._by_header, None, background=False)
+            return opened if self.closed else opened + self._handlers[type(frame)](frame)
         return self.end("bad_frame", "The first frame must be a hello.")
 
     def malformed(self, detail: str) -> list[do.Action]:
@@ -131,20 +132,21 @@ class StreamSession:
         return self.end("bad_frame", detail)
 
     def _hello(self, frame: wire.Hello) -> list[do.Action]:
-        try:
-            principal = self._verify(frame.token) if frame.token is not None else self._by_header
-        except RoostError as exc:
-            return self.end(exc.code.word, exc.detail)
-        if principal is None:
+        token = frame.token if frame.token is not None else self._by_header
+        if token is None:
             return self.end(
                 "unauthenticated", "There is no access token, in the hello or in an Authorization header."
             )
         if frame.cursor is not None and not 0 <= frame.cursor < SEQ_LIMIT:
             return self.end("cursor_invalid", "cursor is not a position in this mailbox.")
-        return self._open(principal, frame.cursor, background=frame.background)
+        return self._open(token, frame.cursor, background=frame.background)
 
-    def _open(self, principal: Principal, cursor: int | None, *, background: bool) -> list[do.Action]:
-        self.principal = principal
+    def _open(self, token: str, cursor: int | None, *, background: bool) -> list[do.Action]:
+        # A header's token, too, is verified now: its session may have ended since the socket was accepted.
+        try:
+            self.principal = principal = self._verify(token)
+        except RoostError as exc:
+            return self.end(exc.code.word, exc.detail)
         self.cursor = cursor
         self.background = background
         self.top = cursor or 0

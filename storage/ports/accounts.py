@@ -80,8 +80,10 @@ class Sessions(Protocol):
         """Return the family, ended or not."""
         ...
 
-    async def rotate(self, family: str, current: bytes, following: bytes, now_ms: int) -> bool:
-        """Make ``following`` current and ``current`` previous. Atomic.
+    async def rotate(
+        self, family: str, current: bytes, following: bytes, now_ms: int, expires_at_ms: int
+    ) -> bool:
+        """Make ``following`` current and ``current`` previous, and move the end of the family. Atomic.
 
         False, and nothing changes, if the family has ended or ``current`` is not its current hash.
         """

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from nacl.signing import SigningKey
 
-from tests.integration.api_world import PASSWORD, Urls, World, running
+from roost import wire
+from tests.integration.api_world import PASSWORD, Person, Urls, World, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -77,6 +79,63 @@ async def test_twenty_at_once_get_the_same(world: World) -> None:
     answers = await asyncio.gather(*(refresh(world, token, number % 2) for number in range(20)))
     assert {status for status, _ in answers} == {200}
     assert len({body["refresh_token"] for _, body in answers}) == 1
+
+
+async def test_a_used_session_does_not_end(world: World) -> None:
+    """Each refresh moves the end: who comes back within the time of the setting needs no password."""
+    alice = await world.person(keys=False)
+    token = alice.tokens["refresh_token"]
+    sessions = world.store.sessions
+    begun = await sessions.get(token.split(".")[1])
+    assert begun is not None
+    for gateway in (0, 1):
+        _, granted = await refresh(world, token, gateway)
+        token = granted["refresh_token"]
+        moved = await sessions.get(begun.family)
+        assert moved is not None
+        assert moved.expires_at_ms - moved.used_at_ms == begun.expires_at_ms - begun.created_at_ms
+        assert moved.expires_at_ms > begun.expires_at_ms
+    first = await refresh(world, token)
+    once = await sessions.get(begun.family)
+    again = await refresh(world, token)
+    assert first[1]["refresh_token"] == again[1]["refresh_token"]
+    assert await sessions.get(begun.family) == once, "a reply that is given again moves nothing"
+
+
+async def signed_session(alice: Person) -> Person:
+    body = {"username": alice.username, "password": PASSWORD, "device_id": alice.device}
+    status, tokens = await alice.world.call("POST", "/v1/sessions", body | {"signed_refresh": True})
+    assert status == 201, tokens
+    return Person(alice.world, alice.username, tokens, alice.signing)
+
+
+@pytest.mark.parametrize("thief", ["unsigned", "wrong key", "other token", "not base64", "short"])
+async def test_a_copied_token_is_of_no_use_where_refreshes_are_signed(world: World, thief: str) -> None:
+    alice = await signed_session(await world.person())
+    token = alice.tokens["refresh_token"]
+    for _ in range(3):
+        words = b"roost.refresh.v1\x00" + token.encode()
+        good = wire.unpadded(alice.signing.sign(words).signature)
+        copied = {
+            "unsigned": None,
+            "wrong key": wire.unpadded(SigningKey.generate().sign(words).signature),
+            "other token": wire.unpadded(alice.signing.sign(words + b"x").signature),
+            "not base64": "?",
+            "short": good[:40],
+        }[thief]
+        body = {"refresh_token": token, "signature": copied}
+        status, problem = await world.call("POST", "/v1/sessions/refresh", body)
+        assert (status, problem["code"]) == (422, "invalid_signature")
+        status, granted = await world.call("POST", "/v1/sessions/refresh", body | {"signature": good})
+        assert status == 200, granted
+        token = granted["refresh_token"]
+
+
+async def test_a_device_without_keys_cannot_sign(world: World) -> None:
+    alice = await signed_session(await world.person(keys=False))
+    body = {"refresh_token": alice.tokens["refresh_token"], "signature": wire.unpadded(bytes(64))}
+    status, problem = await world.call("POST", "/v1/sessions/refresh", body)
+    assert (status, problem["code"]) == (422, "invalid_signature")
 
 
 @pytest.mark.parametrize("token", ["x", "rr1.a", "rr1..", "rr1.nofamily.secret", "rr2.a.b", "a.b.c.d"])

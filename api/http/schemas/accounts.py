@@ -41,13 +41,15 @@ class LogIn(BaseModel):
     password: Annotated[str, StringConstraints(max_length=1024)]
     device: NewDevice | None = None
     device_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+    signed_refresh: bool = False
 
 
 class RefreshRequest(BaseModel):
-    """A request for new tokens."""
+    """A request for new tokens; signed by the device if the session was begun so."""
 
     model_config = model(refresh_token="rr1.6e0a.sZk3")  # noqa: S106 -- an example
     refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    signature: Annotated[str, StringConstraints(max_length=128)] | None = None
 
 
 class Granted(BaseModel):
