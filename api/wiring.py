@@ -17,6 +17,7 @@ from api.mailbox.signals import Signals
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission
 from api.sending.answers import Answers
+from api.sending.contacts import Contacts
 from api.sending.gate import Gate
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
@@ -49,6 +50,8 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     sequencer = Sequencer(log_writer, store)
     answers = Answers(cache)
     acceptance = Acceptance(store, answers, sequencer, directory, clock)
+    contacts = Contacts(hosts)
+    acceptance.on_accepted(contacts.wrote)
     gate = Gate(Admission(settings.admission), sequencer, directory)
     sender = Sender(gate, acceptance)
     hosts.on_backlogs(gate.heard)
@@ -82,6 +85,7 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
         sequencer=sequencer,
         answers=answers,
         acceptance=acceptance,
+        contacts=contacts,
         sender=sender,
         tracker=MessageTracker(answers, store, sequencer, directory, hosts),
         sessions=Sessions(parts),

@@ -5,7 +5,8 @@ it: that is the log's offset plus the shard's base. The ciphertext inside is nev
 Long, because all that is written stands here, as `schema.md` beside it has it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
@@ -168,6 +169,8 @@ class Conversation(Struct):
         repeat_seq: Number of the peer's last repeat, which was dropped (own seq); 0 if none. The peer may
             know its message by no other number.
         repeated_upto: The peer's last entry before that (own seq).
+        contact: 1 if the peer is a contact: ``user`` wrote to it, or accepted it.
+        heard: 1 if the peer wrote to ``user``.
     """
 
     user: str
@@ -181,6 +184,8 @@ class Conversation(Struct):
     my_read_seq: int = 0
     repeat_seq: int = 0
     repeated_upto: int = 0
+    contact: int = 0
+    heard: int = 0
 
 
 def merged(row: Conversation, other: Conversation) -> Conversation:
@@ -197,6 +202,38 @@ class Block(Struct, frozen=True):
     peer_name: str
     since_seq: int
     until_seq: int | None = None
+
+
+class Stub(Struct, frozen=True):
+    """What is kept of a message that went nowhere: enough to answer its sender as before.
+
+    Attributes:
+        user: Recipient's user id.
+        sender: Sender's user id.
+        sender_device: Sender's device id.
+        cause: The message id.
+        seq: The number that the sender was answered.
+        accepted_at_ms: The gateway's time.
+        digest: `digest_of` the message.
+    """
+
+    user: str
+    sender: str
+    sender_device: str
+    cause: str
+    seq: int
+    accepted_at_ms: int
+    digest: bytes
+
+
+def digest_of(to: str, suite: str, payloads: Mapping[str, bytes]) -> bytes:
+    """Return what tells one content from another: BLAKE2b-8 over the recipient's name, suite and payloads."""
+    digest = blake2b(f"{to}|{suite}".encode(), digest_size=8)
+    for device in sorted(payloads):
+        payload = payloads[device]
+        digest.update(f"|{device}|{len(payload)}|".encode())
+        digest.update(payload)
+    return digest.digest()
 
 
 class Cursor(Struct, frozen=True):
@@ -221,6 +258,8 @@ class User(Struct, frozen=True):
     read_receipts: bool = True
     last_seen_ms: int = 0
     scopes: tuple[str, ...] = ()
+    delivery_receipts: Literal["everyone", "contacts"] = "everyone"
+    requests: bool = False
 
 
 NO_FLOOR: Final = -1

@@ -161,6 +161,13 @@ class BlockAsked(_Question, frozen=True):
     blocked: bool
 
 
+class ContactMade(_Question, frozen=True):
+    """The user wrote to ``peer``, or accepted it."""
+
+    peer: str
+    peer_name: str
+
+
 class Watched(_OfWatcher, frozen=True):
     """``watcher`` wants this user's presence."""
 
@@ -207,6 +214,7 @@ Event = (
     | PageRead
     | SyncAsked
     | BlockAsked
+    | ContactMade
     | Watched
     | Unwatched
     | PresenceAsked

@@ -17,7 +17,10 @@ from actors.user.presence import Presence
 from actors.user.repeats import Repeats
 from storage.records import Conversation, MessageRecord
 
-_OF_ROW = ("delivered_seq", "read_seq", "my_read_seq", "receipt_seq", "repeat_seq", "repeated_upto")
+_OF_ROW = (
+    "delivered_seq", "read_seq", "my_read_seq", "receipt_seq", "repeat_seq", "repeated_upto",
+    "contact", "heard",
+)  # fmt: skip
 
 
 class Parts(NamedTuple):

@@ -58,6 +58,8 @@ class Records:
         if isinstance(record, MessageRecord):
             if self._message(seq, record, event.value):
                 message = record
+        elif isinstance(record, KeysRecord) and self._peers.is_blocked(record.user, seq):
+            pass  # whose devices change is of no interest to one who blocks them
         elif isinstance(record, ReceiptRecord):
             receipt = self._peers.received(seq, record)
             if receipt is not None:
@@ -69,6 +71,7 @@ class Records:
 
     def _message(self, seq: int, record: MessageRecord, value: bytes) -> bool:
         if self._peers.is_blocked(record.sender, seq):
+            self._out.append(do.KeepStub(seq, record))
             return False
         repeat = self._is_repeat(record)
         upto = self._repeats.take_fact(record.sender_device, record.cause)
@@ -77,8 +80,7 @@ class Records:
             return False
         self._keep(seq, record, value)
         acknowledged = self._devices.arrived(seq, record.payloads)
-        if record.sender not in self._peers.rows:
-            self._peers.put(self._peers.row(record.sender, record.sender_name), seq)
+        self._peers.wrote(record.sender, record.sender_name, seq)
         self._marks.arrived(seq, record, acknowledged=acknowledged)
         return True
 

@@ -135,6 +135,8 @@ def _profile(user: User, device: str) -> Profile:
         display_name=user.display_name,
         last_seen=user.last_seen,
         read_receipts=user.read_receipts,
+        delivery_receipts=user.delivery_receipts,
+        requests=user.requests,
         created_at_ms=user.created_at_ms,
         phone=user.phone,
         email=user.email,

@@ -9,6 +9,7 @@ from api.sending.sequence import Sequencer
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, shard_of
 from storage.ports import Accepted, Store
+from storage.records import MailboxDocument, Stub
 
 
 class Repeats:
@@ -27,8 +28,11 @@ class Repeats:
         return [item for item in items if not answer_known(item, self._answers.get(item.key))]
 
     async def answer_stored(self, user: str, items: Sequence[SendRequest]) -> None:
-        """Answer the items that are in the recipient's mailbox already."""
-        stored = await self._store.mailboxes.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
+        """Answer the items that are in the recipient's mailbox already, or went nowhere before."""
+        stored: dict[tuple[str, str], MailboxDocument | Stub] = {}
+        stored |= await self._store.mailboxes.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
+        if missing := [item.frame.id for item in items if item.key not in stored]:
+            stored = {**await self._store.mailboxes.find_stubs(user, missing), **stored}
         for item in items:
             document = stored.get(item.key)
             if document is not None:

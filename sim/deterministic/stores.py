@@ -8,7 +8,17 @@ from msgspec import structs
 from roost.errors import Unavailable
 from sim.deterministic.turns import Turn
 from storage.ports import Accepted
-from storage.records import Block, Conversation, Cursor, Device, LogState, MailboxDocument, User, merged
+from storage.records import (
+    Block,
+    Conversation,
+    Cursor,
+    Device,
+    LogState,
+    MailboxDocument,
+    Stub,
+    User,
+    merged,
+)
 
 
 class Store:
@@ -21,6 +31,7 @@ class Store:
         self.rows: dict[str, dict[str, Conversation]] = {}
         self.cursors: dict[str, dict[str, int]] = {}
         self.blocks: dict[str, dict[str, Block]] = {}
+        self.stubs: dict[tuple[str, str, str], Stub] = {}
         self.logs: dict[int, LogState] = {}
         # One object serves every port of `storage.ports.Store`.
         self.accounts = self.mailboxes = self.conversations = self.cluster = self
@@ -102,6 +113,19 @@ class Store:
             if e.seq < below and e.kind == "m" and e.cause in causes
         ]
         return {(each.sender_device, each.cause): each for each in found}
+
+    async def put_stubs(self, stubs: Sequence[Stub]) -> None:
+        """Keep what is missing."""
+        for stub in stubs:
+            self.stubs.setdefault((stub.user, stub.sender_device, stub.cause), stub)
+
+    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[tuple[str, str], Stub]:
+        """Return what is kept of these messages to the user."""
+        return {
+            (device, cause): stub
+            for (user, device, cause), stub in self.stubs.items()
+            if user == user_id and cause in causes
+        }
 
     async def of_users(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
         """Return the rows."""

@@ -22,7 +22,7 @@ class Accounts(Protocol):
         ...
 
     async def update_profile(self, user_id: str, changes: Mapping[str, Any]) -> User | None:
-        """Set ``display_name``, ``last_seen``, ``read_receipts`` and return the account after it."""
+        """Set the display name and settings, and return the account after it."""
         ...
 
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:

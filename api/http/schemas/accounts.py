@@ -83,6 +83,8 @@ class Profile(BaseModel):
         display_name="Alice",
         last_seen="contacts",
         read_receipts=True,
+        delivery_receipts="everyone",
+        requests=False,
         created_at_ms=1_795_000_000_000,
     )
     user_id: str
@@ -91,6 +93,8 @@ class Profile(BaseModel):
     display_name: str
     last_seen: Literal["everyone", "contacts", "nobody"]
     read_receipts: bool
+    delivery_receipts: Literal["everyone", "contacts"]
+    requests: bool
     created_at_ms: Millis
     phone: str | None = None
     email: str | None = None
@@ -103,3 +107,5 @@ class ProfileChange(BaseModel):
     display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
     last_seen: Literal["everyone", "contacts", "nobody"] | None = None
     read_receipts: bool | None = None
+    delivery_receipts: Literal["everyone", "contacts"] | None = None
+    requests: bool | None = None
