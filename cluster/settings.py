@@ -170,6 +170,11 @@ class Limits(Group):
     logins_by_user: Rate = _rate(0.2, 20, f"Logins per username. {_SHARED}")
     refreshes: Rate = _rate(0.5, 30, f"Token refreshes per session. {_SHARED}")
     claims: Rate = _rate(20.0, 1_000, f"Claims of one-time keys per user. {_SHARED}")
+    one_time_keys: Rate = _rate(
+        10 / 86_400,
+        10,
+        f"One-time keys per asking user and owner's device; then the fallback key is given. {_SHARED}",
+    )
     lookups: Rate = _rate(50.0, 1_000, f"Lookups of users and keys per device. {_LOCAL}")
     requests: Rate = _rate(200.0, 2_000, f"Requests per device. {_LOCAL}")
     sends: Rate = _rate(500.0, 5_000, f"Messages per device. {_LOCAL}")

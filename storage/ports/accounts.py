@@ -125,9 +125,11 @@ class Keys(Protocol):
         ...
 
     async def claim_one_time_key(
-        self, user_id: str, device: str, algorithm: str
+        self, user_id: str, device: str, algorithm: str, *, fallback: bool = False
     ) -> tuple[str, dict[str, Any]] | None:
         """Take one key: each one-time key once only, then the fallback key again and again.
+
+        With ``fallback`` the one-time keys are spared.
 
         A lost reply loses that key, never gives it twice.
         """
