@@ -34,9 +34,11 @@ class Limit(Struct, frozen=True):
 
 
 DEFAULTS: dict[str, Limit] = {
-    "accounts_by_address": Limit(50.0, 3_000),
-    "logins_by_address": Limit(50.0, 3_000),
+    "accounts_by_address": Limit(0.1, 60),
+    "logins_by_address": Limit(1.0, 200),
+    "this_machine": Limit(50.0, 3_000),
     "logins_by_user": Limit(0.2, 20),
+    "logins_by_device": Limit(0.1, 20),
     "refreshes": Limit(0.5, 30),
     "claims": Limit(20.0, 1_000),
     "one_time_keys": Limit(10 / 86_400, 10),

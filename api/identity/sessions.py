@@ -20,7 +20,7 @@ from api.identity.passwords import Passwords
 from api.identity.tokens import Principal, Tokens
 from roost.clock import Clock
 from roost.errors import RoostError
-from roost.ids import SEQ_LIMIT, is_device_id
+from roost.ids import SEQ_LIMIT
 from roost.signing import verify_bytes
 from roost.wire import from_base64
 from storage.keyring import KeyRing, first_refresh
@@ -91,6 +91,14 @@ class Sessions:
             await self._known_device(user, device_id)
         return await self._begin(user, device_id, signed=signed)
 
+    async def is_known(self, user: User | None, device_id: str | None) -> bool:
+        """Return whether this is a device of the user. It takes as long if there is no such user."""
+        if device_id is None:
+            return False
+        owner = user.user_id if user is not None else ""
+        devices = (await self._store.accounts.devices_of([owner])).get(owner, [])
+        return any(device.device == device_id for device in devices)
+
     async def refresh(self, token: str, signature: str | None = None) -> Granted:
         """Give the next tokens.
 
@@ -156,8 +164,7 @@ class Sessions:
         return device_id
 
     async def _known_device(self, user: User, device_id: str) -> None:
-        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
-        if not is_device_id(device_id) or all(device.device != device_id for device in devices):
+        if not await self.is_known(user, device_id):
             raise RoostError(
                 "unknown_device", "This account has no such device; log in without device_id to add one."
             )

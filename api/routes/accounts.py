@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.dependencies import Caller, With, address_of_client
+from api.http.dependencies import Caller, With, check_address, network_of
 from api.http.problems import responses
 from api.http.schemas.accounts import Account, LogIn, NewAccount, Profile, ProfileChange, RefreshRequest
 from api.http.schemas.accounts import Granted as GrantedBody
@@ -25,7 +25,8 @@ async def create_account(body: NewAccount, request: Request, collaborators: With
         username = fold_username(body.username)
     except ValueError as exc:
         raise RoostError("invalid", f"body.username: {exc}.") from exc
-    await collaborators.limits.check("accounts_by_address", address_of_client(request))
+    await check_address(collaborators, "accounts_by_address", request)
+    collaborators.passwords.check_new(body.password, username)
     if await collaborators.store.accounts.user_by_name(username) is not None:
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     user = User(
@@ -51,9 +52,14 @@ async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedB
         username = folded(body.username)
     except RoostError:
         username = ""
-    await collaborators.limits.check("logins_by_address", address_of_client(request))
-    await collaborators.limits.check("logins_by_user", username)
+    await check_address(collaborators, "logins_by_address", request)
     user = await collaborators.store.accounts.user_by_name(username) if username else None
+    if await collaborators.sessions.is_known(user, body.device_id):
+        # Who guesses from elsewhere must not lock out somebody on their own device.
+        device = f"{username}|{body.device_id}|{network_of(request)}"
+        await collaborators.limits.check("logins_by_device", device)
+    else:
+        await collaborators.limits.check("logins_by_user", username)
     name = body.device.name if body.device is not None else ""
     granted = await collaborators.sessions.log_in(
         user, body.password, body.device_id, name, signed=body.signed_refresh

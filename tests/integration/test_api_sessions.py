@@ -192,3 +192,44 @@ async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
             assert (await alice.send(alice))[0] == 202
         status, problem = await alice.send(alice)
         assert (status, problem["code"]) == (429, "rate_limited")
+
+
+async def test_guesses_do_not_lock_out_a_known_device(mongo_url: str, redis_url: str) -> None:
+    """Who guesses does so without a device, or from elsewhere; the owner comes with a device of their own."""
+    from api.identity.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit
+
+    limits = {"logins_by_user": Limit(0.01, 3), "logins_by_device": Limit(0.01, 3)}
+    async with running(Urls(mongo_url, redis_url), limits=limits) as narrow:
+        alice, mallory = await narrow.person(), await narrow.person()
+        guesses = [
+            {},
+            {"device_id": "NOSUCHDEVICE"},
+            {"device_id": mallory.device},
+            {"device": {"name": "x"}},
+        ]
+        for guess in guesses * 2:
+            status, code = await log_in(narrow, username=alice.username, password="wrong", **guess)
+        assert (status, code) == (429, "rate_limited")
+        assert (await log_in(narrow, username=alice.username, device={"name": "new"}))[0] == 429
+        back = await alice.log_in(alice.device)
+        assert back.device == alice.device
+        known = {"username": alice.username, "device_id": alice.device, "password": "wrong"}
+        seen = [await log_in(narrow, **known) for _ in range(4)]
+        assert seen[0] == (401, "bad_credentials")
+        assert seen[-1] == (429, "rate_limited"), "nor may one guess without end with a device's public id"
+
+
+async def test_common_passwords_and_odd_names(world: World) -> None:
+    for body in (
+        {"username": "someone.new", "password": "password"},
+        {"username": "someone.new", "password": "SomeOne.New"},
+        {"username": "someone.new", "password": PASSWORD, "display_name": "a\nb"},
+        {"username": "someone.new", "password": PASSWORD, "display_name": "\u202egpj"},
+    ):
+        status, problem = await world.call("POST", "/v1/accounts", body)
+        assert (status, problem["code"]) == (422, "invalid"), body
+    alice = await world.person(keys=False)
+    changed = await alice.call("PATCH", "/v1/me", {"display_name": "  A\u0301lice  L "}, expect=200)
+    assert changed["display_name"] == "\u00c1lice L"
+    status, code = await log_in(world, username=alice.username, device={"name": "\u200b"})
+    assert (status, code) == (422, "invalid")

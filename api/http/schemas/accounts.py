@@ -2,9 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints
 
-from api.http.schemas.base import EXAMPLE_DEVICE, EXAMPLE_PASSWORD, EXAMPLE_USER, Millis, Password, model
+from api.http.schemas.base import (
+    EXAMPLE_DEVICE,
+    EXAMPLE_PASSWORD,
+    EXAMPLE_USER,
+    Millis,
+    Nickname,
+    Password,
+    model,
+    one_line,
+)
 
 
 class NewAccount(BaseModel):
@@ -13,9 +22,9 @@ class NewAccount(BaseModel):
     model_config = model(username="alice", password=EXAMPLE_PASSWORD, display_name="Alice")
     username: Annotated[str, StringConstraints(max_length=64)]
     password: Password
-    display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
-    phone: Annotated[str, StringConstraints(max_length=32)] | None = None
-    email: Annotated[str, StringConstraints(max_length=254)] | None = None
+    display_name: Nickname | None = None
+    phone: Annotated[str, StringConstraints(max_length=32), AfterValidator(one_line)] | None = None
+    email: Annotated[str, StringConstraints(max_length=254), AfterValidator(one_line)] | None = None
 
 
 class Account(BaseModel):
@@ -30,7 +39,7 @@ class NewDevice(BaseModel):
     """A new device."""
 
     model_config = model(name="Alice's phone")
-    name: Annotated[str, StringConstraints(max_length=100)] = ""
+    name: Nickname = ""
 
 
 class LogIn(BaseModel):
@@ -104,7 +113,7 @@ class ProfileChange(BaseModel):
     """Fields to change; omitted fields are left unchanged."""
 
     model_config = model(display_name="Alice L.", last_seen="contacts")
-    display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
+    display_name: Nickname | None = None
     last_seen: Literal["everyone", "contacts", "nobody"] | None = None
     read_receipts: bool | None = None
     delivery_receipts: Literal["everyone", "contacts"] | None = None
