@@ -23,6 +23,10 @@ the map says that every role reads it (``ShardMap.records``). A record says whic
 """
 
 
+MessageKey = tuple[str, str, str]
+"""What tells messages apart: sender's user id and device id, and the message id."""
+
+
 class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
     """A message on its way to ``to``.
 
@@ -53,6 +57,11 @@ class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
     urgent: bool = True
     expires_at_ms: int | None = None
     version: int = VERSION
+
+    @property
+    def source(self) -> str:
+        """The sender's device, told from every other user's."""
+        return self.sender + self.sender_device
 
 
 class ReceiptRecord(Struct, array_like=True, tag="r", frozen=True):

@@ -235,6 +235,11 @@ class RepeatUnknown(Struct, frozen=True):
     cause: str
     below: int
 
+    @property
+    def source(self) -> str:
+        """See `storage.records.MessageRecord.source`."""
+        return self.sender + self.device
+
 
 class CursorUnknown(Struct, frozen=True):
     """Whether this is a position of the mailbox has not been looked up."""

@@ -117,7 +117,7 @@ def _check_repeats(actor: Parts) -> None:
         record = item.record
         if not isinstance(record, MessageRecord):
             continue
-        if actor.repeats.is_repeat(record.sender_device, record.cause) is False:
+        if actor.repeats.is_repeat(record.source, record.cause) is False:
             raise InvariantError(f"Message {record.cause} is entry {item.seq}, and would be taken for new.")
 
 

@@ -74,7 +74,7 @@ class Records:
             self._out.append(do.KeepStub(seq, record))
             return False
         repeat = self._is_repeat(record)
-        upto = self._repeats.take_fact(record.sender_device, record.cause)
+        upto = self._repeats.take_fact(record.source, record.cause)
         if repeat:
             self._marks.repeated(seq, record, upto)
             return False
@@ -86,7 +86,7 @@ class Records:
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
         """Return whether the mailbox holds this message already; None: it has to be looked up."""
-        known = self._repeats.is_repeat(record.sender_device, record.cause)
+        known = self._repeats.is_repeat(record.source, record.cause)
         if known is None and any(
             _same_message(item.record, record) for item in self._head.after(self._head.loaded_at)
         ):
@@ -98,7 +98,7 @@ class Records:
         own = False
         if isinstance(record, MessageRecord):
             sender, device = record.sender, record.sender_device
-            self._repeats.add(device, record.cause)
+            self._repeats.add(record.source, record.cause)
             own = self._repeats.newest == record.cause
         document = MailboxDocument(
             self._peers.user.user_id, seq, self._head.tail, _TAGS[type(record)], sender, device,
@@ -109,8 +109,4 @@ class Records:
 
 
 def _same_message(known: Record, record: MessageRecord) -> bool:
-    return (
-        isinstance(known, MessageRecord)
-        and known.cause == record.cause
-        and known.sender_device == record.sender_device
-    )
+    return isinstance(known, MessageRecord) and known.cause == record.cause and known.source == record.source

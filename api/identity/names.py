@@ -10,7 +10,7 @@ from functools import cache
 from itertools import pairwise
 
 from precis_i18n import get_profile
-from precis_i18n.baseclass import BaseClass
+from precis_i18n.profile import Profile
 
 _SELECTOR, _JOINER = "\N{VARIATION SELECTOR-16}", "\N{ZERO WIDTH JOINER}"
 _KEYS = frozenset("0123456789#*")
@@ -47,5 +47,5 @@ def _joins(before: str, char: str) -> bool:
 
 
 @cache
-def _profile() -> BaseClass:
+def _profile() -> Profile:
     return get_profile("NicknameCasePreserved")

@@ -28,7 +28,9 @@ from storage.ports import Store
 from storage.records import NO_FLOOR, Device, TokenFamily, User
 
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_DEVICE_LENGTH = 10
+_DEVICE_LENGTH = 16
+"""80 bits: what belongs to a device can be kept by its id alone, and two never meet."""
+
 _DEVICES_MAX = 50
 _SIGNED = b"roost.refresh.v1\x00"
 

@@ -15,6 +15,7 @@ from storage.records import (
     Device,
     LogState,
     MailboxDocument,
+    MessageKey,
     Stub,
     User,
     merged,
@@ -31,7 +32,7 @@ class Store:
         self.rows: dict[str, dict[str, Conversation]] = {}
         self.cursors: dict[str, dict[str, int]] = {}
         self.blocks: dict[str, dict[str, Block]] = {}
-        self.stubs: dict[tuple[str, str, str], Stub] = {}
+        self.stubs: dict[tuple[str, str, str, str], Stub] = {}
         self.logs: dict[int, LogState] = {}
         # One object serves every port of `storage.ports.Store`.
         self.accounts = self.mailboxes = self.conversations = self.cluster = self
@@ -105,25 +106,25 @@ class Store:
 
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
-    ) -> dict[tuple[str, str], MailboxDocument]:
+    ) -> dict[MessageKey, MailboxDocument]:
         """Return the oldest message of each id."""
         found = [
             e
             for e in reversed(self.mailbox(user_id))
             if e.seq < below and e.kind == "m" and e.cause in causes
         ]
-        return {(each.sender_device, each.cause): each for each in found}
+        return {(each.sender, each.sender_device, each.cause): each for each in found}
 
     async def put_stubs(self, stubs: Sequence[Stub]) -> None:
         """Keep what is missing."""
         for stub in stubs:
-            self.stubs.setdefault((stub.user, stub.sender_device, stub.cause), stub)
+            self.stubs.setdefault((stub.user, stub.sender, stub.sender_device, stub.cause), stub)
 
-    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[tuple[str, str], Stub]:
+    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[MessageKey, Stub]:
         """Return what is kept of these messages to the user."""
         return {
-            (device, cause): stub
-            for (user, device, cause), stub in self.stubs.items()
+            (sender, device, cause): stub
+            for (user, sender, device, cause), stub in self.stubs.items()
             if user == user_id and cause in causes
         }
 

@@ -16,7 +16,7 @@ from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
 from storage.mongo.places import Places
 from storage.mongo.walk import Walk
-from storage.records import Cursor, MailboxDocument, Stub
+from storage.records import Cursor, MailboxDocument, MessageKey, Stub
 
 _BY_LAST: Final = [("u", ASCENDING), ("s", ASCENDING)]
 _MESSAGE: Final = "m"
@@ -60,7 +60,7 @@ class MongoMailboxes:
 
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
-    ) -> dict[tuple[str, str], MailboxDocument]:
+    ) -> dict[MessageKey, MailboxDocument]:
         times = {cause: ms for cause in causes if (ms := _made_ms(cause)) is not None}
         if not times:
             return {}
@@ -69,16 +69,16 @@ class MongoMailboxes:
             below, _ALL, lambda each: each.kind == _MESSAGE and each.cause in times, since_ms
         )
         # Newest first, so that of two entries with one id the older one is what remains.
-        return {(each.sender_device, each.cause): each for each in found}
+        return {(each.sender, each.sender_device, each.cause): each for each in found}
 
     async def put_stubs(self, stubs: Sequence[Stub]) -> None:
         if stubs:
             await self._stubs.insert_missing([_stub_document(each) for each in stubs])
 
-    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[tuple[str, str], Stub]:
+    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[MessageKey, Stub]:
         found = await self._stubs.many({"u": user_id, "cause": {"$in": list(causes)}})
         stubs = [msgspec.convert(each | {"user": each["u"]}, Stub) for each in found]
-        return {(each.sender_device, each.cause): each for each in stubs}
+        return {(each.sender, each.sender_device, each.cause): each for each in stubs}
 
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
         return await self._walk(user_id).down(

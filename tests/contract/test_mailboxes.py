@@ -330,8 +330,8 @@ async def test_questions_about_senders(store: MongoStore) -> None:
     assert await store.mailboxes.summary("bob", 2) == {"alice": [(5, 50), (3, 30)]}
     found = await store.mailboxes.find_causes("bob", [made(1), made(5), made(6), "no-id"], 5)
     assert {key: each.seq for key, each in found.items()} == {
-        ("ALICEDEVICE", made(1)): 1,
-        ("EVEDEVICE", made(1)): 2,
+        ("alice", "ALICEDEVICE", made(1)): 1,
+        ("eve", "EVEDEVICE", made(1)): 2,
     }
     assert await store.mailboxes.find_causes("bob", ["no-id"], ALL) == {}
 
@@ -343,8 +343,8 @@ async def test_stubs(store: MongoStore) -> None:
     await store.mailboxes.put_stubs([msgspec.structs.replace(first, seq=90), first])
     await store.mailboxes.put_stubs([])
     assert await store.mailboxes.find_stubs("bob", [made(7), made(8)]) == {
-        ("A", made(7)): first,
-        ("B", made(7)): other,
+        ("alice", "A", made(7)): first,
+        ("alice", "B", made(7)): other,
     }
     assert await store.mailboxes.find_stubs("carol", [made(7)]) == {}
     assert await store.mailboxes.find_stubs("bob", []) == {}

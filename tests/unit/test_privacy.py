@@ -139,3 +139,18 @@ def test_of_a_message_to_one_who_blocks_a_stub_is_kept() -> None:
     assert not world.wakes
     assert not world.told["alice"]
     assert world.actor.peers.blocks["alice"] == Block("me", "alice", "alice", BASE)
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_devices_of_two_users_may_have_one_id(*, reloaded: bool) -> None:
+    """A message of the one is no repeat of the other's, whatever its id; a repeat of either is one."""
+    world = World()
+    world.append("alice", 1)
+    world.log.append(structs.replace(world.log[0], sender="bob", sender_name="bob"))
+    world.settle()
+    if reloaded:
+        world.commit()
+        world.load()
+    world.log.extend(world.log[:2])
+    world.settle()
+    assert [each.sender for each in world.documents.values()] == ["alice", "bob"]
