@@ -196,6 +196,11 @@ class Conversation(Struct):
     contact: int = 0
     heard: int = 0
 
+    @property
+    def with_contact(self) -> bool:
+        """Whether the user wrote to the peer, which a receipt of it shows, too, or accepted it."""
+        return bool(self.contact or self.delivered_seq)
+
 
 def merged(row: Conversation, other: Conversation) -> Conversation:
     """Return of each number of two rows of a pair the greater: none ever sinks."""
@@ -269,6 +274,11 @@ class User(Struct, frozen=True):
     scopes: tuple[str, ...] = ()
     delivery_receipts: Literal["everyone", "contacts"] = "everyone"
     requests: bool = False
+
+    @property
+    def tells_strangers(self) -> bool:
+        """Whether those who are no contacts learn what was delivered and read."""
+        return self.delivery_receipts == "everyone" and not self.requests
 
 
 NO_FLOOR: Final = -1

@@ -114,12 +114,9 @@ class Peers:
         return True
 
     def is_contact(self, peer: str) -> bool:
-        """Return whether the user has a part in the conversation: wrote to the peer, or accepted it.
-
-        Who is told how far the peer has received wrote to it, whatever was noted.
-        """
+        """Return whether the user has a part in the conversation: wrote to the peer, or accepted it."""
         row = self.rows.get(peer)
-        return row is not None and bool(row.contact or row.delivered_seq)
+        return row is not None and row.with_contact
 
     def may_see_presence(self, peer: str) -> bool:
         """Return whether a peer may see the presence: by the user's settings, and never when blocked."""
@@ -132,8 +129,7 @@ class Peers:
         """Return whether a peer may learn that the user has received something: never when blocked."""
         if self.is_blocked_now(peer):
             return False
-        everyone = self.user.delivery_receipts == "everyone" and not self.user.requests
-        return everyone or self.is_contact(peer)
+        return self.user.tells_strangers or self.is_contact(peer)
 
     def may_show_typing(self, peer: str) -> bool:
         """Return whether the user sees that a peer is typing."""

@@ -39,7 +39,7 @@ async def has_been_delivered(store: Store, message: MailboxDocument) -> bool:
     if any(block.peer == message.sender and block.until_seq is None for block in blocks):
         return False
     account = (await store.accounts.users_by_id([message.user])).get(message.user)
-    if account is None or (account.delivery_receipts == "everyone" and not account.requests):
+    if account is None or account.tells_strangers:
         return account is not None
     rows = (await store.conversations.of_users([message.user]))[message.user]
-    return any(row.peer == message.sender and (row.contact or row.delivered_seq) for row in rows)
+    return any(row.peer == message.sender and row.with_contact for row in rows)
