@@ -15,6 +15,7 @@ from api.mailbox.signals import Signals
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Bounds
 from api.sending.answers import Answers
+from api.sending.contacts import Contacts
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
 from api.sending.tracking import MessageTracker
@@ -73,6 +74,7 @@ class Collaborators(Struct, frozen=True):
     sequencer: Sequencer
     answers: Answers
     acceptance: Acceptance
+    contacts: Contacts
     sender: Sender
     tracker: MessageTracker
     sessions: Sessions

@@ -113,6 +113,7 @@ class Gateway:
             await self._server.finished(STOP_S + 1)
         await self._tasks.cancel()
         await self.collaborators.key_announcements.close()
+        await self.collaborators.contacts.close()
         await self.collaborators.invalidation.close()
         await self.collaborators.hosts.close()
         given_up = await self._finish_sends()

@@ -18,6 +18,7 @@ from api.mailbox.signals import Signals
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission
 from api.sending.answers import Answers
+from api.sending.contacts import Contacts
 from api.sending.gate import Gate
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
@@ -53,6 +54,8 @@ def wire(
     answers = Answers(cache)
     limiters = Limits(cache, clock, dict(limits or {}))
     acceptance = Acceptance(store, answers, sequencer, directory, limiters, clock)
+    contacts = Contacts(hosts)
+    acceptance.on_accepted(contacts.wrote)
     gate = Gate(Admission(settings.admission), sequencer, directory)
     sender = Sender(gate, acceptance)
     hosts.on_backlogs(gate.heard)
@@ -78,6 +81,7 @@ def wire(
         sequencer=sequencer,
         answers=answers,
         acceptance=acceptance,
+        contacts=contacts,
         sender=sender,
         tracker=MessageTracker(answers, store, sequencer, directory, limiters, hosts, clock),
         sessions=who.sessions,

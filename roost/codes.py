@@ -38,7 +38,7 @@ CODES: Final = _registry(
     Code("bad_request", 400, "never", "The request is malformed."),
     Code("bad_frame", 400, "never", "The frame is malformed.", close=4500),
     Code("invalid", 422, "never", "A field is not well-formed."),
-    Code("invalid_signature", 422, "never", "A signature over the uploaded keys does not verify."),
+    Code("invalid_signature", 422, "never", "A signature does not verify."),
     Code("unauthenticated", 401, "after_fix", "There is no valid access token.", close=4600),
     Code("bad_credentials", 401, "never", "Username or password is wrong."),
     Code("token_reused", 401, "never", "This refresh token was used before; its session has been ended."),

@@ -18,7 +18,6 @@ SEQ_LIMIT = 2**53
 """Sequence numbers stay below this, so that a JavaScript number holds them exactly."""
 
 _USERNAME = re.compile(r"[a-z0-9_.]{3,32}")
-_DEVICE_ID = re.compile(r"[A-Z0-9]{10,26}")
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _ADDRESS = re.compile(r"@([a-z0-9_.]{3,32}):([A-Za-z0-9.:\-\[\]]{1,255})")
 
@@ -33,11 +32,6 @@ def fold_username(text: str) -> str:
     if not _USERNAME.fullmatch(folded):
         raise ValueError("a username is 3-32 characters of a-z, 0-9, '_' and '.'")
     return folded
-
-
-def is_device_id(text: str) -> bool:
-    """Return whether the text is a well-formed device id (10-26 of ``A-Z 0-9``)."""
-    return _DEVICE_ID.fullmatch(text) is not None
 
 
 def address_of(username: str, server_name: str) -> str:

@@ -20,6 +20,15 @@ KEY_BYTES = 32
 
 _UNSIGNED_MEMBERS = frozenset({"signatures", "unsigned"})
 _INTEGER_LIMIT = 2**53
+_P = 2**255 - 19
+_WEAK = frozenset(
+    point.to_bytes(KEY_BYTES, "little")
+    for point in (
+        *(0, 1, _P - 1, _P, _P + 1),
+        0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
+        0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,15 @@ class DeviceKeys:
     device_id: str
     curve25519: bytes
     ed25519: bytes
+
+
+def is_weak(key: bytes) -> bool:
+    """Return whether an X25519 public key is a point of small order: what is agreed with it is known to all.
+
+    The last bit of a key does not count. Source: the list in libsodium's ``x25519_ref10.c``, which is that of
+    cr.yp.to/ecdh.html.
+    """
+    return key[:-1] + bytes([key[-1] & 0x7F]) in _WEAK
 
 
 def _refuse_inexact(value: Any) -> None:
@@ -110,11 +128,24 @@ def verify_signed(obj: Mapping[str, Any], signer_address: str, key_id: str, publ
         raise ValueError(f"the signature of {signer_address} with {key_id} does not hold") from exc
 
 
+def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> None:
+    """Check an Ed25519 signature over bytes.
+
+    Raises:
+        ValueError: It does not hold, or has not 64 bytes.
+    """
+    try:
+        VerifyKey(public_key).verify(message, signature)
+    except BadSignatureError as exc:
+        raise ValueError("the signature does not hold") from exc
+
+
 def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) -> DeviceKeys:
     """Check a ``device_keys`` object: that it is of this device, and signed by its own key.
 
     Raises:
-        ValueError: It names another user or device, lacks a key, or its signature does not hold.
+        ValueError: It names another user or device, lacks a key, has a weak one, or its signature does not
+            hold.
     """
     if not isinstance(bundle, Mapping):
         raise ValueError("a bundle is an object")  # noqa: TRY004
@@ -125,5 +156,7 @@ def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) 
         raise ValueError("a bundle has a list of algorithms and an object of keys")  # noqa: TRY004
     ed25519 = read_key(keys.get(f"ed25519:{device_id}"))
     curve25519 = read_key(keys.get(f"curve25519:{device_id}"))
+    if is_weak(curve25519):
+        raise ValueError("the bundle's curve25519 key is of small order")
     verify_signed(bundle, address, f"ed25519:{device_id}", ed25519)
     return DeviceKeys(address, device_id, curve25519, ed25519)

@@ -5,6 +5,8 @@ it: that is the log's offset plus the shard's base. The ciphertext inside is nev
 `schema.md` beside it has the fields of the stores.
 """
 
+from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
@@ -17,6 +19,10 @@ The rule by which two releases run side by side: a field is only ever added at t
 that either release reads what the other writes; a new kind of record, or a new meaning, is written only when
 the map says that every role reads it (`ShardMap.records`). A record says which version wrote it.
 """
+
+
+MessageKey = tuple[str, str, str]
+"""What tells messages apart: sender's user id and device id, and the message id."""
 
 
 class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
@@ -49,6 +55,11 @@ class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
     urgent: bool = True
     expires_at_ms: int | None = None
     version: int = VERSION
+
+    @property
+    def source(self) -> str:
+        """The sender's device, told from every other user's."""
+        return self.sender + self.sender_device
 
 
 class ReceiptRecord(Struct, array_like=True, tag="r", frozen=True):
@@ -165,6 +176,8 @@ class Conversation(Struct):
         repeat_seq: Number of the peer's last repeat, which was dropped (own seq); 0 if none. The peer may
             know its message by no other number.
         repeated_upto: The peer's last entry before that (own seq).
+        contact: 1 if the peer is a contact: ``user`` wrote to it, or accepted it.
+        heard: 1 if the peer wrote to ``user``.
     """
 
     user: str
@@ -178,6 +191,13 @@ class Conversation(Struct):
     my_read_seq: int = 0
     repeat_seq: int = 0
     repeated_upto: int = 0
+    contact: int = 0
+    heard: int = 0
+
+    @property
+    def with_contact(self) -> bool:
+        """Whether the user wrote to the peer, which a receipt of it shows, too, or accepted it."""
+        return bool(self.contact or self.delivered_seq)
 
 
 def merged(row: Conversation, other: Conversation) -> Conversation:
@@ -202,6 +222,38 @@ class Block(Struct, frozen=True):
     revision: int = 1
 
 
+class Stub(Struct, frozen=True):
+    """What is kept of a message that went nowhere: enough to answer its sender as before.
+
+    Attributes:
+        user: Recipient's user id.
+        sender: Sender's user id.
+        sender_device: Sender's device id.
+        cause: The message id.
+        seq: The number that the sender was answered.
+        accepted_at_ms: The gateway's time.
+        digest: `digest_of` the message.
+    """
+
+    user: str
+    sender: str
+    sender_device: str
+    cause: str
+    seq: int
+    accepted_at_ms: int
+    digest: bytes
+
+
+def digest_of(to: str, suite: str, payloads: Mapping[str, bytes]) -> bytes:
+    """Return what tells one content from another: BLAKE2b-8 over the recipient's name, suite and payloads."""
+    digest = blake2b(f"{to}|{suite}".encode(), digest_size=8)
+    for device in sorted(payloads):
+        payload = payloads[device]
+        digest.update(f"|{device}|{len(payload)}|".encode())
+        digest.update(payload)
+    return digest.digest()
+
+
 class Cursor(Struct, frozen=True):
     """Everything up to ``seq`` is safely on this device."""
 
@@ -224,6 +276,13 @@ class User(Struct, frozen=True):
     read_receipts: bool = True
     last_seen_ms: int = 0
     scopes: tuple[str, ...] = ()
+    delivery_receipts: Literal["everyone", "contacts"] = "everyone"
+    requests: bool = False
+
+    @property
+    def tells_strangers(self) -> bool:
+        """Whether those who are no contacts learn what was delivered and read."""
+        return self.delivery_receipts == "everyone" and not self.requests
 
 
 NO_FLOOR: Final = -1
@@ -255,7 +314,11 @@ class Device(Struct, frozen=True):
 
 
 class TokenFamily(Struct, frozen=True):
-    """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only."""
+    """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only.
+
+    Attributes:
+        signed: A refresh also needs a signature of the device, so that a copied token is of no use.
+    """
 
     family: str
     user: str
@@ -266,6 +329,7 @@ class TokenFamily(Struct, frozen=True):
     used_at_ms: int
     expires_at_ms: int
     ended_at_ms: int | None = None
+    signed: bool = False
 
 
 class DeadLetter(Struct, frozen=True):

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from msgspec import Struct
@@ -124,18 +124,24 @@ class ActorHost:
         self._server: asyncio.Server | None = None
         self._handover: Handover | None = None
 
-    def _made_handlers(self, intake: Intake) -> dict[type, Callable[[Link, Any], None]]:
+    def _made_handlers(self, intake: Intake) -> dict[str, dict[type, Callable[[Link, Any], None]]]:
+        questions: tuple[type, ...] = get_args(msg.Question)
         return {
-            msg.Batch: intake.batch,
-            msg.Open: self._ownership.open,
-            msg.Shut: self._ownership.shut,
-            msg.Since: lambda _, said: self._ownership.learn_since(said.shards),
-            msg.Attach: self._gateways.attach,
-            msg.Detach: self._gateways.detach,
-            msg.Ack: self._gateways.ack,
-            msg.Typing: self._gateways.typing,
-            msg.Watch: self._gateways.watch,
-            msg.Unwatch: self._gateways.unwatch,
+            "router": {
+                msg.Batch: intake.batch,
+                msg.Open: self._ownership.open,
+                msg.Shut: self._ownership.shut,
+            },
+            "gateway": {
+                msg.Since: lambda _, said: self._ownership.learn_since(said.shards),
+                msg.Attach: self._gateways.attach,
+                msg.Detach: self._gateways.detach,
+                msg.Ack: self._gateways.ack,
+                msg.Typing: self._gateways.typing,
+                msg.Watch: self._gateways.watch,
+                msg.Unwatch: self._gateways.unwatch,
+                **dict.fromkeys(questions, self._gateways.question),
+            },
         }
 
     # --- Service ----------------------------------------------------------------------------------
@@ -238,18 +244,21 @@ class ActorHost:
 
     def opened(self, link: Link) -> None:
         """A router or gateway is there."""
+        if link.role not in self._handlers:
+            link.refuse(f"a greeting of the role {link.role!r}, which has no business with a host")
+            return
         log.info("link_opened", peer_role=link.role, peer=link.name)
         self._links.opened(link)
 
     def received(self, link: Link, messages: list[Any]) -> None:
         """Turn messages into events; what a router brings is reported on."""
-        handlers = self._handlers
+        handlers = self._handlers[link.role]
         for message in messages:
             handler = handlers.get(type(message))
-            if handler is not None:
-                handler(link, message)
-            else:
-                self._gateways.question(link, message)
+            if handler is None:
+                link.refuse(f"a {type(message).__name__}, which is not for a {link.role} to send")
+                return
+            handler(link, message)
         if link.role == "router":
             self._reports.soon()
 

@@ -13,11 +13,19 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
+import structlog
+
 from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed, Welcome
 from actors.rpc.messages import encode
 
 MAX_LINK_FRAME = 256 * 1024 * 1024
 """Bytes; a longer frame ends the link, since no role sends one."""
+
+MAX_GREETING = 4 * 1024
+"""Bytes; who has proved nothing yet may not make us hold more."""
+
+GREETING_S = 5.0
+"""Who connects has to greet within this time."""
 
 HIGH_WATER = 8 * 1024 * 1024
 """Bytes waiting in the socket above which `Link.congested` is true."""
@@ -29,6 +37,8 @@ SOON_MANY = 16
 """So many messages are company enough."""
 
 _LENGTH = struct.Struct(">I")
+
+log = structlog.get_logger()
 
 
 class Handler(Protocol):
@@ -72,7 +82,8 @@ class Link(asyncio.Protocol):
         self._outgoing: list[Any] = []
         self._flushing = False
         self._later: asyncio.TimerHandle | None = None
-        self._open = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._open = self._broken = False
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.role = ""
         self.name = ""
@@ -115,6 +126,10 @@ class Link(asyncio.Protocol):
             self._flush()
             self._transport.close()
 
+    def refuse(self, why: str) -> None:
+        """Break off: the other side sent what it may not."""
+        self._abort(why)
+
     def _flush(self) -> None:
         self._flushing = False
         if self._later is not None:
@@ -132,14 +147,18 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         if (opening := self._handshake.opening()) is not None:
             self._write(opening)
+            # `connect` has a time limit of its own.
+            self._deadline = self._loop.call_later(GREETING_S, self._abort, "no greeting in time")
 
     def data_received(self, data: bytes) -> None:
         """Take frames off the buffer as they become whole."""
+        if self._broken:
+            return  # what comes until the connection is gone
         self._buffer += data
         start, size = 0, len(self._buffer)
         while size - start >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer, start)
-            if length > MAX_LINK_FRAME:
+            if length > (MAX_LINK_FRAME if self._open else MAX_GREETING):
                 self._abort(f"a frame of {length} bytes")
                 return
             if size - start < _LENGTH.size + length:
@@ -153,7 +172,8 @@ class Link(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Tell the handler once, whatever the reason."""
         was_open, self._open = self._open, False
-        self._transport = None
+        self._transport, self._broken = None, True
+        self._greeted()
         if not self.opened.done():
             self.opened.set_exception(ConnectionError("the link was closed during the handshake"))
             self.opened.exception()
@@ -163,7 +183,7 @@ class Link(asyncio.Protocol):
     # --- frames and handshake ---
 
     def _frame(self, body: bytes) -> None:
-        if self._transport is None:
+        if self._broken:
             return
         if not self._open:
             self._begin(body)
@@ -187,9 +207,15 @@ class Link(asyncio.Protocol):
         self.role, self.name = self._handshake.role, self._handshake.name
         self.protocol = self._handshake.protocol
         self._open = True
+        self._greeted()
         if not self.opened.done():
             self.opened.set_result(None)
         self._handler.opened(self)
+
+    def _greeted(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _write(self, first: Welcome | Greeting) -> None:
         body = encode(first)
@@ -197,10 +223,13 @@ class Link(asyncio.Protocol):
             self._transport.write(_LENGTH.pack(len(body)) + body)
 
     def _abort(self, why: str) -> None:
+        self._broken = True
         if not self.opened.done():
             self.opened.set_exception(ConnectionError(f"the other side sent {why}"))
             self.opened.exception()
         if self._transport is not None:
+            peer = self._transport.get_extra_info("peername")
+            log.warning("link_refused", address=peer, peer_role=self.role, peer=self.name, sent=why)
             self._transport.abort()
 
 

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from storage.records import Conversation
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Version of what goes over links. A version differs from the one before by what follows the rule of
 `storage.records`, or by messages that are sent only on a link whose ends both speak it (`Link.protocol`)."""
 
@@ -210,6 +210,15 @@ class SetBlock(Struct, array_like=True, tag="set_block"):
     blocked: bool
 
 
+class AddContact(Struct, array_like=True, tag="add_contact"):
+    """The user wrote to ``peer``, or accepted it (protocol 4); answered when durable."""
+
+    call: int
+    user: str
+    peer: str
+    peer_name: str
+
+
 class PresenceOf(Struct, array_like=True, tag="presence_of"):
     """What ``watcher`` may see of ``user``'s presence; answered by `PresenceState`."""
 
@@ -384,7 +393,7 @@ class Reply(Struct, array_like=True, tag="reply"):
     answer: Answer
 
 
-Question = Sync | AckUpTo | ReadUpTo | SetBlock | PresenceOf | Watermarks | Refresh | Unstored
+Question = Sync | AckUpTo | ReadUpTo | SetBlock | AddContact | PresenceOf | Watermarks | Refresh | Unstored
 ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
 FromHost = (
     NotMine

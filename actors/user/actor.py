@@ -196,7 +196,7 @@ class UserActor:
             self.mailbox.serve(stream, now_ms)
 
     def _typing(self, event: ev.TypingHeard, _now_ms: int) -> None:
-        if self.peers.is_blocked_now(event.sender):
+        if not self.peers.may_show_typing(event.sender):
             return
         for stream in self.mailbox.streams.values():
             if not stream.background:
@@ -204,6 +204,13 @@ class UserActor:
 
     def _block(self, event: ev.BlockAsked, _now_ms: int) -> None:
         if self.peers.block(event):
+            self.presence.tell(event.peer)
+
+    def _contact(self, event: ev.ContactMade, _now_ms: int) -> None:
+        withheld = not self.peers.may_see_receipts(event.peer)
+        if self.peers.add_contact(event):
+            if withheld:
+                self.marks.contact_made(event.peer)
             self.presence.tell(event.peer)
 
     def _time(self, _event: ev.TimePassed, now_ms: int) -> None:
@@ -227,6 +234,9 @@ class UserActor:
         ev.SyncAsked: lambda self, event: self._positions.lacks(event.device, event.cursor),
         ev.Acked: _ack_lacks,
         ev.ReadMarked: lambda self, _: self.marks.lacks(),
+        ev.ContactMade: lambda self, event: (
+            [] if self.peers.may_see_receipts(event.peer) else self.marks.lacks()
+        ),
     }
     _HANDLERS: ClassVar[dict[type, Callable[["UserActor", Any, int], None]]] = {
         ev.RecordArrived: _record,
@@ -238,6 +248,7 @@ class UserActor:
         ev.PageRead: lambda self, event, now_ms: self.mailbox.page(event, now_ms),
         ev.SyncAsked: lambda self, event, now_ms: self.mailbox.sync(event, now_ms),
         ev.BlockAsked: _block,
+        ev.ContactMade: _contact,
         ev.Watched: lambda self, event, _: self.presence.watch(event.watcher),
         ev.Unwatched: lambda self, event, _: self.presence.unwatch(event.watcher),
         ev.PresenceAsked: lambda self, event, _: self.presence.answer(event),

@@ -151,9 +151,21 @@ class DeliveryMarks:
         elif token is not None and not told:
             self._out.append(do.AnswerDone(token))
 
+    def contact_made(self, peer: str) -> None:
+        """A stranger became a contact: tell it how far its messages were delivered and read."""
+        row = self._peers.rows[peer]
+        if not row.heard:
+            return
+        upto = self._watermark.of(peer)
+        self._receipts.delivered(peer, upto)
+        if self._peers.user.read_receipts:
+            self._receipts.read(peer, min(row.my_read_seq, upto))
+        marks = self._receipts.of(peer)
+        self._tell(peer, marks if marks.delivered else None)
+
     def _tell(self, peer: str, marks: SenderMarks | None, token: object = None) -> bool:
-        """Tell a peer, unless it is blocked; returns whether it is told."""
-        if marks is None or self._peers.is_blocked_now(peer):
+        """Tell a peer, if it may know; returns whether it is told."""
+        if marks is None or not self._peers.may_see_receipts(peer):
             return False
         self._out.append(do.EmitReceipt(peer, marks.delivered, marks.read, token))
         return True

@@ -9,13 +9,20 @@ from typing import Literal
 from msgspec import Struct
 
 from roost import wire
-from storage.records import Block, Conversation, MailboxDocument
+from storage.records import Block, Conversation, MailboxDocument, MessageRecord
 
 
 class Store(Struct, frozen=True):
     """Insert the entry. Durable."""
 
     document: MailboxDocument
+
+
+class KeepStub(Struct, frozen=True):
+    """Keep what answers the sender of a message that goes nowhere. Durable."""
+
+    seq: int
+    record: MessageRecord
 
 
 class PutRow(Struct, frozen=True):
@@ -190,6 +197,7 @@ class SetTimer(Struct, frozen=True):
 
 Effect = (
     Store
+    | KeepStub
     | PutRow
     | Wake
     | PutFloor

@@ -161,6 +161,13 @@ class BlockAsked(_Question, frozen=True):
     blocked: bool
 
 
+class ContactMade(_Question, frozen=True):
+    """The user wrote to ``peer``, or accepted it."""
+
+    peer: str
+    peer_name: str
+
+
 class Watched(_OfWatcher, frozen=True):
     """``watcher`` wants this user's presence."""
 
@@ -207,6 +214,7 @@ Event = (
     | PageRead
     | SyncAsked
     | BlockAsked
+    | ContactMade
     | Watched
     | Unwatched
     | PresenceAsked
@@ -226,6 +234,11 @@ class RepeatUnknown(Struct, frozen=True):
     device: str
     cause: str
     below: int
+
+    @property
+    def source(self) -> str:
+        """See `storage.records.MessageRecord.source`."""
+        return self.sender + self.device
 
 
 class CursorUnknown(Struct, frozen=True):

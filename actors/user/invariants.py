@@ -17,7 +17,10 @@ from actors.user.presence import Presence
 from actors.user.repeats import Repeats
 from storage.records import Conversation, MessageRecord
 
-_OF_ROW = ("delivered_seq", "read_seq", "my_read_seq", "receipt_seq", "repeat_seq", "repeated_upto")
+_OF_ROW = (
+    "delivered_seq", "read_seq", "my_read_seq", "receipt_seq", "repeat_seq", "repeated_upto",
+    "contact", "heard",
+)  # fmt: skip
 
 
 class Parts(NamedTuple):
@@ -114,7 +117,7 @@ def _check_repeats(actor: Parts) -> None:
         record = item.record
         if not isinstance(record, MessageRecord):
             continue
-        if actor.repeats.is_repeat(record.sender_device, record.cause) is False:
+        if actor.repeats.is_repeat(record.source, record.cause) is False:
             raise InvariantError(f"Message {record.cause} is entry {item.seq}, and would be taken for new.")
 
 

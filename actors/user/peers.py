@@ -42,6 +42,21 @@ class Peers:
         self.rows[row.peer] = row
         self._out.append(do.PutRow(row, seq, token))
 
+    def wrote(self, peer: str, name: str, seq: int) -> None:
+        """A peer's message became an entry: there is a conversation, and the peer has a part in it."""
+        row = self.rows.get(peer)
+        if row is None or not row.heard:
+            self.put(replace(self.row(peer, name), heard=1), seq)
+
+    def add_contact(self, event: ev.ContactMade) -> bool:
+        """The user wrote to a peer, or accepted it; returns whether it was a stranger until now."""
+        row = self.row(event.peer, event.peer_name)
+        if row.contact:
+            self._out.append(do.AnswerDone(event.token))
+            return False
+        self.put(replace(row, contact=1), 0, event.token)
+        return True
+
     def received(self, seq: int, record: ReceiptRecord) -> ReceiptRecord | None:
         """A receipt came: raise what is known of the peer's watermarks.
 
@@ -105,12 +120,27 @@ class Peers:
         revision = 1 if known is None else known.revision + 1
         return Block(self.user.user_id, event.peer, event.peer_name, since, until, revision)
 
+    def is_contact(self, peer: str) -> bool:
+        """Return whether the user has a part in the conversation: wrote to the peer, or accepted it."""
+        row = self.rows.get(peer)
+        return row is not None and row.with_contact
+
     def may_see_presence(self, peer: str) -> bool:
-        """Return whether a peer may see the presence: by the user's setting, and never when blocked."""
+        """Return whether a peer may see the presence: by the user's settings, and never when blocked."""
         setting = self.user.last_seen
         if setting == "nobody" or self.is_blocked_now(peer):
             return False
-        return setting == "everyone" or peer in self.rows
+        return (setting == "everyone" and not self.user.requests) or self.is_contact(peer)
+
+    def may_see_receipts(self, peer: str) -> bool:
+        """Return whether a peer may learn that the user has received something: never when blocked."""
+        if self.is_blocked_now(peer):
+            return False
+        return self.user.tells_strangers or self.is_contact(peer)
+
+    def may_show_typing(self, peer: str) -> bool:
+        """Return whether the user sees that a peer is typing."""
+        return not self.is_blocked_now(peer) and (not self.user.requests or self.is_contact(peer))
 
     def check(self) -> None:
         """Raise `InvariantError` if a row or block contradicts itself."""

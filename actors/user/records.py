@@ -58,6 +58,8 @@ class Records:
         if isinstance(record, MessageRecord):
             if self._message(seq, record, event.value):
                 message = record
+        elif isinstance(record, KeysRecord) and self._peers.is_blocked(record.user, seq):
+            pass  # whose devices change is of no interest to one who blocks them
         elif isinstance(record, ReceiptRecord):
             receipt = self._peers.received(seq, record)
             if receipt is not None:
@@ -69,22 +71,22 @@ class Records:
 
     def _message(self, seq: int, record: MessageRecord, value: bytes) -> bool:
         if self._peers.is_blocked(record.sender, seq):
+            self._out.append(do.KeepStub(seq, record))
             return False
         repeat = self._is_repeat(record)
-        upto = self._repeats.take_fact(record.sender_device, record.cause)
+        upto = self._repeats.take_fact(record.source, record.cause)
         if repeat:
             self._marks.repeated(seq, record, upto)
             return False
         self._keep(seq, record, value)
         acknowledged = self._devices.arrived(seq, record.payloads)
-        if record.sender not in self._peers.rows:
-            self._peers.put(self._peers.row(record.sender, record.sender_name), seq)
+        self._peers.wrote(record.sender, record.sender_name, seq)
         self._marks.arrived(seq, record, acknowledged=acknowledged)
         return True
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
         """Return whether the mailbox holds this message already; None: it has to be looked up."""
-        known = self._repeats.is_repeat(record.sender_device, record.cause)
+        known = self._repeats.is_repeat(record.source, record.cause)
         if known is None and any(
             _same_message(item.record, record) for item in self._head.after(self._head.loaded_at)
         ):
@@ -96,7 +98,7 @@ class Records:
         own = False
         if isinstance(record, MessageRecord):
             sender, device = record.sender, record.sender_device
-            self._repeats.add(device, record.cause)
+            self._repeats.add(record.source, record.cause)
             own = self._repeats.newest == record.cause
         document = MailboxDocument(
             self._peers.user.user_id, seq, self._head.tail, _TAGS[type(record)], sender, device,
@@ -107,8 +109,4 @@ class Records:
 
 
 def _same_message(known: Record, record: MessageRecord) -> bool:
-    return (
-        isinstance(known, MessageRecord)
-        and known.cause == record.cause
-        and known.sender_device == record.sender_device
-    )
+    return isinstance(known, MessageRecord) and known.cause == record.cause and known.source == record.source

@@ -45,7 +45,12 @@ class Repeats:
         self._facts: dict[tuple[str, str], int] = {}
 
     def is_repeat(self, device: str, message_id: str) -> bool | None:
-        """Return whether the mailbox holds this message of this sender's device; None: look it up."""
+        """Return whether the mailbox holds this message of this sender's device; None: look it up.
+
+        Args:
+            device: `storage.records.MessageRecord.source`: two users may have devices of the same id.
+            message_id: The message's id.
+        """
         seen = self._devices.get(device)
         if seen is not None:
             known = seen.is_repeat(message_id)

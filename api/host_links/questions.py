@@ -19,6 +19,9 @@ ANSWER_S: Final = 5.0
 SINCE_PROTOCOL: Final = 3
 """Hosts understand `Since` and `Unstored` from this protocol on."""
 
+CONTACT_PROTOCOL: Final = 4
+"""Hosts understand `AddContact` from this protocol on."""
+
 _AGAIN_S: Final = 0.1
 _LIMIT: Final = 50_000
 
@@ -73,6 +76,8 @@ class Questions:
     async def _ask(self, link: Link, user: str, question: m.Question) -> m.Answer:
         if isinstance(question, m.Unstored) and link.protocol < SINCE_PROTOCOL:
             return m.InMemory([], [])  # a host of the release before: its last second is not seen
+        if isinstance(question, m.AddContact) and link.protocol < CONTACT_PROTOCOL:
+            raise Unavailable("The host serving this user does not know contacts yet; try again later.")
         assert self._connections.shard_map is not None  # noqa: S101 -- there is a link, so there is a map
         number = next(self._numbers)
         future: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()

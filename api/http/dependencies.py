@@ -1,5 +1,6 @@
 """FastAPI dependencies of the routes: the collaborators, and the authenticated caller."""
 
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -54,6 +55,33 @@ caller_of = _CallerOf()
 Caller = Annotated[Principal, Depends(caller_of)]
 
 
-def address_of_client(request: Request) -> str:
-    """Return the IP address of the connection; headers that anybody can write are not asked."""
-    return request.client.host if request.client is not None else "-"
+def network_of(request: Request) -> str:
+    """Return whose connection it is: the IPv4 address, or the IPv6 network of 64 bits, which one party has.
+
+    Headers that anybody can write are not asked.
+    """
+    address = _address_of(request)
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address) >> 64 << 64, 64)))
+    return str(address or "-")
+
+
+async def check_address(collaborators: Collaborators, limiter: str, request: Request) -> None:
+    """Take a token of the limiter for where the connection is from; this machine has one of its own.
+
+    Raises:
+        RoostError: ``rate_limited``.
+    """
+    address = _address_of(request)
+    if address is not None and address.is_loopback:
+        await collaborators.limits.check("this_machine", limiter)
+    else:
+        await collaborators.limits.check(limiter, network_of(request))
+
+
+def _address_of(request: Request) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(request.client.host) if request.client is not None else None
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,4 +1,7 @@
-"""Announcements of changed keys, to everyone who has a conversation with their owner."""
+"""Announcements of changed keys, to everyone who has written to their owner.
+
+Who was only written to is not told: a stranger would fill the mailboxes of all that never answered.
+"""
 
 import asyncio
 import secrets
@@ -82,7 +85,7 @@ class KeyAnnouncements:
         self.lost = 0
 
     async def announce(self, user: str, username: str, device: str, change: Change) -> None:
-        """Announce a change of a device's keys, to all gateways and to those who talk with the user."""
+        """Announce a change of a device's keys, to all gateways and to those who wrote to the user."""
         await self._invalidation.user_changed(user)
         cause = uuid7(self._clock(), secrets.token_bytes(10))
         announcement = _Announcement(user, username, device, change, cause)
@@ -120,7 +123,7 @@ class KeyAnnouncements:
             self._store.mailboxes.summary(user, _SENDERS),
             self._store.accounts.devices_of([user]),
         )
-        receivers = {row.peer for row in rows} | senders.keys()
+        receivers = {row.peer for row in rows if row.heard} | senders.keys()
         if any(each.device != announcement.device for each in devices.get(user, [])):
             receivers.add(user)
         return receivers

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from roost.errors import RoostError
-from roost.signing import verify_signed
+from roost.signing import is_weak, verify_signed
 from roost.wire import from_base64
 
 _KEY_BYTES = 32
@@ -27,7 +27,7 @@ def validate_device_keys(keys: Mapping[str, Any], address: str, device: str) -> 
     algorithms = keys.get("algorithms")
     if not isinstance(algorithms, list) or not all(isinstance(each, str) for each in algorithms):
         raise RoostError("invalid", "device_keys.algorithms must be a list of names.")
-    _public_key(keys, f"curve25519:{device}")
+    _check_strength(_public_key(keys, f"curve25519:{device}"))
     _check_signature(keys, address, device, signing_key_of(keys, device))
 
 
@@ -45,8 +45,20 @@ def validate_one_time_keys(keys: Mapping[str, Any], address: str, device: str, s
         if algorithm != _ALGORITHM or not name or len(key_id) > _KEY_ID_MAX:
             raise RoostError("invalid", f"A one-time key id must have the form '{_ALGORITHM}:ID'.")
         _check_size(key, _ONE_KEY_BYTES)
-        _decode(key.get("key"), key_id)
+        _check_strength(_decode(key.get("key"), key_id))
         _check_signature(key, address, device, signing_key)
+
+
+def validate_fallback_keys(keys: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
+    """Check a fallback key of this device: there is one of each algorithm, so one of two would be lost."""
+    if len(keys) > 1:
+        raise RoostError("invalid", "A device has one fallback key of an algorithm; upload the newest only.")
+    validate_one_time_keys(keys, address, device, signing_key)
+
+
+def _check_strength(key: bytes) -> None:
+    if is_weak(key):
+        raise RoostError("invalid", "A Curve25519 key of small order protects nothing; make another one.")
 
 
 def _public_key(keys: Mapping[str, Any], key_id: str) -> bytes:
@@ -61,8 +73,7 @@ def _decode(text: Any, key_id: str) -> bytes:
         key = from_base64(text) if isinstance(text, str) else b""
     except ValueError as exc:
         raise RoostError("invalid", f"{key_id[:100]}: {exc}.") from exc
-    # All-zero is a point of small order: every secret agreed with it is public.
-    if len(key) != _KEY_BYTES or not any(key):
+    if len(key) != _KEY_BYTES:
         raise RoostError("invalid", f"{key_id[:100]}: a public key must be {_KEY_BYTES} bytes in base64.")
     return key
 

@@ -34,11 +34,14 @@ class Limit(Struct, frozen=True):
 
 
 DEFAULTS: dict[str, Limit] = {
-    "accounts_by_address": Limit(50.0, 3_000),
-    "logins_by_address": Limit(50.0, 3_000),
+    "accounts_by_address": Limit(0.1, 60),
+    "logins_by_address": Limit(1.0, 200),
+    "this_machine": Limit(50.0, 3_000),
     "logins_by_user": Limit(0.2, 20),
+    "logins_by_device": Limit(0.1, 20),
     "refreshes": Limit(0.5, 30),
     "claims": Limit(20.0, 1_000),
+    "one_time_keys": Limit(10 / 86_400, 10),
     "lookups": Limit(50.0, 1_000, "local"),
     "searches": Limit(1.0, 200, "local"),
     "requests": Limit(200.0, 2_000, "local"),
@@ -110,18 +113,22 @@ class Limits:
         Raises:
             RoostError: ``rate_limited``, with the pause that helps.
         """
-        limit = self._limits[name]
-        if limit.scope == "local":
-            wait = self.wait_s(name, key, self._clock())
-        else:
-            try:
-                wait = await self._cache.take(name, key, rate=limit.rate, burst=limit.burst)
-                self.hits[name] += wait > 0
-            except Unavailable:
-                self.failed_to_local += 1
-                wait = self.wait_s(name, key, self._clock())
+        wait = await self.wait(name, key)
         if wait > 0:
             raise limited(name, wait)
+
+    async def wait(self, name: str, key: str) -> float:
+        """Take a token: 0.0, or the seconds until there is one."""
+        limit = self._limits[name]
+        if limit.scope == "local":
+            return self.wait_s(name, key, self._clock())
+        try:
+            wait = await self._cache.take(name, key, rate=limit.rate, burst=limit.burst)
+            self.hits[name] += wait > 0
+        except Unavailable:
+            self.failed_to_local += 1
+            wait = self.wait_s(name, key, self._clock())
+        return wait
 
 
 def limited(name: str, wait_s: float) -> RoostError:

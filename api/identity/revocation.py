@@ -21,6 +21,9 @@ class Revocations:
         self._ended: dict[str, int] = {}
         self._listeners: list[Callable[[str], None]] = []
 
+    def __len__(self) -> int:
+        return len(self._ended)
+
     def listen(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(family)`` once for each session that ends from now on."""
         self._listeners.append(listener)
@@ -38,7 +41,9 @@ class Revocations:
         """Take note of an ended session; idempotent."""
         if family in self._ended:
             return
-        self._ended[family] = self._clock()
+        now = self._clock()
+        self._forget(now - self._kept_ms)
+        self._ended[family] = now
         for listener in self._listeners:
             listener(family)
 
@@ -47,5 +52,12 @@ class Revocations:
         since = self._clock() - self._kept_ms
         for family in await self._store.sessions.ended_since(since):
             self.add(family)
-        for family in [family for family, at_ms in self._ended.items() if at_ms < since]:
+        self._forget(since)
+
+    def _forget(self, since_ms: int) -> None:
+        """Forget the sessions whose last access token has expired; they are in the order of their end."""
+        while self._ended:
+            family, at_ms = next(iter(self._ended.items()))
+            if at_ms >= since_ms:
+                return
             del self._ended[family]

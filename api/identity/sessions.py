@@ -2,7 +2,9 @@
 
 A session is a family of refresh tokens. Each token's successor is derived from it, so that a
 client whose reply got lost asks again and gets the very same one. A token older than the last
-two can only be a copy: the family ends, for the thief and the owner alike.
+two can only be a copy: the family ends, for the thief and the owner alike. Who copies a token and uses
+it in step with its owner looks like a client whose replies get lost: against that a session can demand
+that the device sign each refresh.
 """
 
 import hashlib
@@ -13,18 +15,24 @@ import structlog
 from msgspec import Struct
 
 from api.identity.cache_invalidation import CacheInvalidation
+from api.identity.key_validation import signing_key_of
 from api.identity.passwords import Passwords
 from api.identity.tokens import Principal, Tokens
 from roost.clock import Clock
 from roost.errors import RoostError
-from roost.ids import SEQ_LIMIT, is_device_id
+from roost.ids import SEQ_LIMIT
+from roost.signing import verify_bytes
+from roost.wire import from_base64
 from storage.keyring import KeyRing, first_refresh
 from storage.ports import Store
 from storage.records import NO_FLOOR, Device, TokenFamily, User
 
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_DEVICE_LENGTH = 10
+_DEVICE_LENGTH = 16
+"""80 bits: what belongs to a device can be kept by its id alone, and two never meet."""
+
 _DEVICES_MAX = 50
+_SIGNED = b"roost.refresh.v1\x00"
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +66,14 @@ class Sessions:
         self._store = parts.store
 
     async def log_in(
-        self, user: User | None, password: str, device_id: str | None, name: str, address: str
+        self,
+        user: User | None,
+        password: str,
+        device_id: str | None,
+        name: str,
+        address: str,
+        *,
+        signed: bool = False,
     ) -> Granted:
         """Begin a session; for a known device its earlier one ends.
 
@@ -68,6 +83,7 @@ class Sessions:
             device_id: A device of the user, None for a new one.
             name: A new device's name.
             address: The client's.
+            signed: Refreshes are to need a signature of the device.
 
         Raises:
             RoostError: ``bad_credentials``, ``unknown_device``, ``too_large`` (too many devices).
@@ -83,23 +99,38 @@ class Sessions:
             device_id = await self._new_device(user, name)
         else:
             await self._known_device(user, device_id)
-        return await self._begin(user, device_id)
+        return await self._begin(user, device_id, signed=signed)
 
-    async def refresh(self, token: str) -> Granted:
+    async def is_known(self, user: User | None, device_id: str | None) -> bool:
+        """Return whether this is a device of the user. It takes as long if there is no such user."""
+        if device_id is None:
+            return False
+        owner = user.user_id if user is not None else ""
+        devices = (await self._store.accounts.devices_of([owner])).get(owner, [])
+        return any(device.device == device_id for device in devices)
+
+    async def refresh(self, token: str, signature: str | None = None) -> Granted:
         """Give the next tokens.
 
+        Args:
+            token: The current refresh token, or the one before while the current one is unused.
+            signature: The device's, in base64.
+
         Raises:
-            RoostError: ``unauthenticated`` for what was never a token, ``revoked`` for an ended
-                session, ``token_reused`` for an old one, which ends the session.
+            RoostError: ``unauthenticated`` for what was never a token, ``revoked`` for an ended session,
+                ``invalid_signature`` where the session wants one, ``token_reused`` for an old one, which
+                ends the session.
         """
         try:
             following = self._parts.keyring.derive_refresh(token)
         except ValueError as exc:
             raise RoostError("unauthenticated", "This is not a refresh token.") from exc
         session = await self._living(token)
+        if session.signed:
+            await self._check_signature(session, token, signature)
         given, now = _hash(token), self._parts.clock()
         if given == session.current and not await self._store.sessions.rotate(
-            session.family, given, _hash(following), now
+            session.family, given, _hash(following), now, now + self._parts.refresh_ttl_ms
         ):
             session = await self._living(token)  # another request used it in the same moment
         elif given == session.current:
@@ -143,19 +174,32 @@ class Sessions:
         return device_id
 
     async def _known_device(self, user: User, device_id: str) -> None:
-        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
-        if not is_device_id(device_id) or all(device.device != device_id for device in devices):
+        if not await self.is_known(user, device_id):
             raise RoostError(
                 "unknown_device", "This account has no such device; log in without device_id to add one."
             )
         await self.end(user.user_id, device_id)
 
-    async def _begin(self, user: User, device_id: str) -> Granted:
+    async def _check_signature(self, session: TokenFamily, token: str, signature: str | None) -> None:
+        """Check that the device itself asks: a token can be copied without the device's key."""
+        devices = (await self._store.accounts.devices_of([session.user])).get(session.user, [])
+        keys = next((each.keys for each in devices if each.device == session.device), None)
+        wanted = "This session is refreshed with a signature of its device"
+        if keys is None or signature is None:
+            why = "there is none" if signature is None else "the device has uploaded no keys"
+            raise RoostError("invalid_signature", f"{wanted}: {why}.")
+        try:
+            signed = _SIGNED + token.encode()
+            verify_bytes(signed, from_base64(signature), signing_key_of(keys, session.device))
+        except ValueError as exc:
+            raise RoostError("invalid_signature", f"{wanted}: {exc}.") from exc
+
+    async def _begin(self, user: User, device_id: str, *, signed: bool) -> Granted:
         family, now = str(uuid.uuid4()), self._parts.clock()
         token = first_refresh(family)
         expires = now + self._parts.refresh_ttl_ms
         await self._store.sessions.add(
-            TokenFamily(family, user.user_id, device_id, _hash(token), None, now, now, expires)
+            TokenFamily(family, user.user_id, device_id, _hash(token), None, now, now, expires, signed=signed)
         )
         return self._granted(user, device_id, family, token)
 

@@ -6,7 +6,7 @@ raised: nothing would report it again, and the sender's device would wait for it
 
 from roost.ids import SEQ_LIMIT
 from storage.ports import Store
-from storage.records import MailboxDocument, MessageRecord, decode_record
+from storage.records import MailboxDocument, MessageRecord, Stub, decode_record
 
 
 async def find_message(store: Store, sender: str, to: str, message_id: str) -> MailboxDocument | None:
@@ -15,10 +15,16 @@ async def find_message(store: Store, sender: str, to: str, message_id: str) -> M
     return next((each for each in stored.values() if each.sender == sender), None)
 
 
+async def find_stub(store: Store, sender: str, to: str, message_id: str) -> Stub | None:
+    """Return what is kept of a sender's message that went nowhere."""
+    stubs = await store.mailboxes.find_stubs(to, [message_id])
+    return next((each for each in stubs.values() if each.sender == sender), None)
+
+
 async def has_been_delivered(store: Store, message: MailboxDocument) -> bool:
     """Return whether a device that the message was encrypted for has acknowledged it.
 
-    Of a recipient who blocks the sender nothing is said.
+    Nothing is said of a recipient who blocks the sender, or tells contacts only and has not written to it.
 
     Raises:
         Unavailable: The store is away.
@@ -30,4 +36,10 @@ async def has_been_delivered(store: Store, message: MailboxDocument) -> bool:
     if not any(cursors.get(device, 0) >= message.seq for device in record.payloads):
         return False
     blocks = (await store.accounts.blocks_of([message.user])).get(message.user, [])
-    return not any(block.peer == message.sender and block.until_seq is None for block in blocks)
+    if any(block.peer == message.sender and block.until_seq is None for block in blocks):
+        return False
+    account = (await store.accounts.users_by_id([message.user])).get(message.user)
+    if account is None or account.tells_strangers:
+        return account is not None
+    rows = (await store.conversations.of_users([message.user]))[message.user]
+    return any(row.peer == message.sender and row.with_contact for row in rows)

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.http.dependencies import Caller, With, address_of_client
+from api.http.dependencies import Caller, With, check_address, network_of
 from api.http.problems import responses
 from api.http.routing import ApiRoute
 from api.http.schemas.accounts import Account, LogIn, NewAccount, Profile, ProfileChange, RefreshRequest
@@ -26,14 +26,14 @@ async def create_account(body: NewAccount, request: Request, collaborators: With
         username = fold_username(body.username)
     except ValueError as exc:
         raise RoostError("invalid", f"body.username: {exc}.") from exc
-    address = address_of_client(request)
-    await collaborators.limits.check("accounts_by_address", address)
+    await check_address(collaborators, "accounts_by_address", request)
+    collaborators.passwords.check_new(body.password, username)
     if await collaborators.store.accounts.user_by_name(username) is not None:
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     user = User(
         user_id=str(uuid.uuid4()),
         username=username,
-        password_hash=await collaborators.passwords.hash(body.password, address),
+        password_hash=await collaborators.passwords.hash(body.password, network_of(request)),
         display_name=body.display_name or username,
         created_at_ms=collaborators.clock(),
         phone=body.phone,
@@ -53,24 +53,34 @@ async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedB
         username = folded(body.username)
     except RoostError:
         username = ""
-    address = address_of_client(request)
-    await collaborators.limits.check("logins_by_address", address)
-    await collaborators.limits.check("logins_by_user", username)
+    await check_address(collaborators, "logins_by_address", request)
     user = await collaborators.store.accounts.user_by_name(username) if username else None
+    if await collaborators.sessions.is_known(user, body.device_id):
+        # Who guesses from elsewhere must not lock out somebody on their own device.
+        device = f"{username}|{body.device_id}|{network_of(request)}"
+        await collaborators.limits.check("logins_by_device", device)
+    else:
+        await collaborators.limits.check("logins_by_user", username)
     name = body.device.name if body.device is not None else ""
-    granted = await collaborators.sessions.log_in(user, body.password, body.device_id, name, address)
+    granted = await collaborators.sessions.log_in(
+        user, body.password, body.device_id, name, network_of(request), signed=body.signed_refresh
+    )
     return _body(granted)
 
 
 @router.post(
     "/v1/sessions/refresh",
-    responses=responses("unauthenticated", "token_reused", "revoked", "rate_limited"),
+    responses=responses("unauthenticated", "token_reused", "revoked", "invalid_signature", "rate_limited"),
 )
 async def refresh(body: RefreshRequest, collaborators: With) -> GrantedBody:
-    """Rotate the refresh token. After a lost reply, repeat the call with the old token."""
+    """Rotate the refresh token. After a lost reply, repeat the call with the old token.
+
+    A session that was begun with `signed_refresh` needs `signature`, in base64: Ed25519 of the device over
+    `roost.refresh.v1`, a zero byte and the refresh token.
+    """
     family = body.refresh_token.split(".")[1:2]
     await collaborators.limits.check("refreshes", family[0] if family else "")
-    return _body(await collaborators.sessions.refresh(body.refresh_token))
+    return _body(await collaborators.sessions.refresh(body.refresh_token, body.signature))
 
 
 @router.delete(
@@ -132,6 +142,8 @@ def _profile(user: User, device: str) -> Profile:
         display_name=user.display_name,
         last_seen=user.last_seen,
         read_receipts=user.read_receipts,
+        delivery_receipts=user.delivery_receipts,
+        requests=user.requests,
         created_at_ms=user.created_at_ms,
         phone=user.phone,
         email=user.email,

@@ -38,6 +38,18 @@ async def list_conversations(caller: Caller, collaborators: With) -> Conversatio
     return ConversationList(conversations=listed)
 
 
+@router.put(
+    "/v1/conversations/{username}/accepted",
+    status_code=204,
+    responses=responses(*_MINE, "unknown_user"),
+)
+async def accept(username: str, caller: Caller, collaborators: With) -> Response:
+    """Accept a stranger's conversation, as a first message to them would: they become a contact."""
+    peer = await collaborators.directory.known(username)
+    await collaborators.contacts.add(caller.user, peer)
+    return Response(status_code=204)
+
+
 @router.get(
     "/v1/conversations/{username}/messages",
     response_model=History,

@@ -11,7 +11,12 @@ from api.http.problems import responses
 from api.http.routing import ApiRoute
 from api.http.schemas.devices import KeyCounts, KeysClaim, KeysClaimed, KeysFound, KeysQuery, KeysUpload
 from api.identity.directory import Person, folded
-from api.identity.key_validation import signing_key_of, validate_device_keys, validate_one_time_keys
+from api.identity.key_validation import (
+    signing_key_of,
+    validate_device_keys,
+    validate_fallback_keys,
+    validate_one_time_keys,
+)
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 from roost.ids import address_of, parse_address
@@ -36,7 +41,7 @@ async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> 
         keys = body.device_keys or await _stored_keys(collaborators, caller)
         signing_key = signing_key_of(keys, caller.device)
         validate_one_time_keys(one_time, address, caller.device, signing_key)
-        validate_one_time_keys(fallback, address, caller.device, signing_key)
+        validate_fallback_keys(fallback, address, caller.device, signing_key)
     await _check_room(collaborators, caller, len(one_time))
     await _store(collaborators, caller, body)
     return KeyCounts(
@@ -62,7 +67,10 @@ async def query_keys(body: KeysQuery, caller: Caller, collaborators: With) -> Ke
 
 @router.post("/v1/keys/claim", responses=responses(*_MINE))
 async def claim_keys(body: KeysClaim, caller: Caller, collaborators: With) -> KeysClaimed:
-    """Claim one key of each named device; devices without keys are left out."""
+    """Claim one key of each named device; devices without keys are left out.
+
+    Of one device's one-time keys an asker gets few within a day, and then its fallback key.
+    """
     ours, failures = _ours(collaborators, list(body.one_time_keys))
     people = await collaborators.directory.people(ours.values())
     named = {name: body.one_time_keys[address].keys() for address, name in ours.items() if name in people}
@@ -76,7 +84,11 @@ async def claim_keys(body: KeysClaim, caller: Caller, collaborators: With) -> Ke
             if device not in devices[people[name].user]:
                 continue
             await collaborators.limits.check("claims", f"{caller.user}|{people[name].user}")
-            key = await collaborators.store.keys.claim_one_time_key(people[name].user, device, algorithm)
+            pair = f"{caller.user}|{people[name].user}|{device}"
+            spare = await collaborators.limits.wait("one_time_keys", pair) > 0
+            key = await collaborators.store.keys.claim_one_time_key(
+                people[name].user, device, algorithm, fallback=spare
+            )
             if key is not None:
                 claimed[address][device] = {key[0]: key[1]}
     return KeysClaimed(one_time_keys=claimed, failures=failures)

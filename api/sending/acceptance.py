@@ -4,7 +4,7 @@ A repeat of an earlier send gets the earlier answer (`api.sending.repeats`); eve
 against the recipient's devices and appended to the log.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 import structlog
@@ -49,8 +49,13 @@ class Acceptance:
         self._directory = directory
         self._limits = limits
         self._clock = clock
+        self._wrote: Callable[[Iterable[SendRequest]], None] = lambda _: None
         self.accepted = 0
         self.lost_copies = 0
+
+    def on_accepted(self, wrote: Callable[[Iterable[SendRequest]], None]) -> None:
+        """Set who is told of the messages of each round."""
+        self._wrote = wrote
 
     async def divide(self, items: Sequence[SendRequest]) -> tuple[list[SendRequest], list[SendRequest]]:
         """Answer the items that are malformed or known, and divide the others, in order.
@@ -118,7 +123,9 @@ class Acceptance:
                 if traces.tracer is not None:
                     traces.tracer.end(traces.ACCEPT, item.key, item.frame.id, seq=answers[item.key].seq)
         self.accepted += len(answers)
-        await self._copy([(item, answers[item.key]) for item in first.values() if item.key in answers])
+        sent = [(item, answers[item.key]) for item in first.values() if item.key in answers]
+        self._wrote(item for item, _ in sent)
+        await self._copy(sent)
 
     async def _copy(self, sent: list[tuple[SendRequest, Accepted]]) -> None:
         """Tell the sender's other devices, where there are any."""

@@ -9,6 +9,7 @@ from api.sending.sequence import Sequencer
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, shard_of
 from storage.ports import Accepted, Store
+from storage.records import MailboxDocument, MessageKey, Stub
 
 
 class Repeats:
@@ -27,12 +28,15 @@ class Repeats:
         return [item for item in items if not answer_known(item, self._answers.get(item.key))]
 
     async def answer_stored(self, user: str, items: Sequence[SendRequest]) -> None:
-        """Answer the items that are in the recipient's mailbox already."""
+        """Answer the items that are in the recipient's mailbox already, or went nowhere before."""
         if not items:
             return
-        stored = await self._store.mailboxes.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
+        stored: dict[MessageKey, MailboxDocument | Stub] = {}
+        stored |= await self._store.mailboxes.find_causes(user, [item.frame.id for item in items], SEQ_LIMIT)
+        if missing := [item.frame.id for item in items if _stored_key(item) not in stored]:
+            stored = {**await self._store.mailboxes.find_stubs(user, missing), **stored}
         for item in items:
-            document = stored.get(item.key)
+            document = stored.get(_stored_key(item))
             if document is not None:
                 answer_known(item, answer_of(document, item.frame.to))
 
@@ -50,6 +54,10 @@ class Repeats:
                 continue
             if not await self._sequencer.survives(person.user, known.seq):
                 self._answers.forget(item.key)
+
+
+def _stored_key(item: SendRequest) -> MessageKey:
+    return item.principal.user, item.principal.device, item.frame.id
 
 
 def answer_known(item: SendRequest, known: Accepted | None) -> bool:

@@ -1,7 +1,6 @@
 """One send request: its validation, its identity, and the records made of it. Pure."""
 
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Final
 
 from msgspec import Struct
@@ -12,7 +11,15 @@ from roost import wire
 from roost.errors import RoostError
 from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, fold_username, uuid7_ms
 from storage.ports import Accepted
-from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
+from storage.records import (
+    MailboxDocument,
+    MessageRecord,
+    SentRecord,
+    Stub,
+    decode_record,
+    digest_of,
+    encode_record,
+)
 
 _SUITE_MAX: Final = 32
 _DEVICES_MAX: Final = 64
@@ -71,16 +78,6 @@ class SendRequest(Struct, eq=False):
             if self.leave is not None:
                 self.leave(self)
             self.reply(outcome)
-
-
-def digest_of(to: str, suite: str, payloads: dict[str, bytes]) -> bytes:
-    """Return what tells one content from another: BLAKE2b-8 over recipient, suite and payloads."""
-    digest = blake2b(f"{to}|{suite}".encode(), digest_size=8)
-    for device in sorted(payloads):
-        payload = payloads[device]
-        digest.update(f"|{device}|{len(payload)}|".encode())
-        digest.update(payload)
-    return digest.digest()
 
 
 def check(item: SendRequest, now_ms: int) -> bool:
@@ -177,8 +174,10 @@ def copy_of(item: SendRequest, answer: Accepted, version: int) -> bytes:
     )
 
 
-def answer_of(document: MailboxDocument, to: str) -> Accepted | None:
+def answer_of(document: MailboxDocument | Stub, to: str) -> Accepted | None:
     """Return what the sender of a stored message was answered; None if it is no message."""
+    if isinstance(document, Stub):
+        return Accepted(to, document.seq, document.accepted_at_ms, document.digest)
     record = decode_record(document.record)
     if not isinstance(record, MessageRecord):
         return None

@@ -11,7 +11,7 @@ from api.host_links import HostLinks
 from api.identity.directory import Directory
 from api.identity.limits import Limits
 from api.identity.tokens import Principal
-from api.mailbox.progress import find_message, has_been_delivered
+from api.mailbox.progress import find_message, find_stub, has_been_delivered
 from api.sending.answers import Answers
 from api.sending.send_request import answer_of
 from api.sending.sequence import Sequencer
@@ -27,10 +27,15 @@ _RECENT_MS = 600_000
 
 
 class _Found(Struct, frozen=True):
-    """An accepted message: what its sender was answered, and its entry where that was read."""
+    """An accepted message: what its sender was answered, and its entry where that was read.
+
+    Attributes:
+        stored: It was found in the store, so it cannot have gone down with a log.
+    """
 
     answer: Accepted
     entry: MailboxDocument | None = None
+    stored: bool = False
 
 
 class MessageTracker:
@@ -77,7 +82,7 @@ class MessageTracker:
             if found is None:
                 continue
             person = await self._directory.known(found.answer.to)
-            if await self._sequencer.survives(person.user, found.answer.seq):
+            if found.stored or await self._sequencer.survives(person.user, found.answer.seq):
                 head = {"id": message_id, "to": found.answer.to, "seq": found.answer.seq}
                 return head | await self._progress(sender, person.user, message_id, found)
             reason = "The message was lost with the log; send it again with the same id."
@@ -110,8 +115,9 @@ class MessageTracker:
     async def _find_in(self, sender: Principal, message_id: str, user: str, name: str) -> _Found | None:
         self._limits.check_here("searches", sender.device)  # the mailbox may be long
         entry = await find_message(self._store, sender.user, user, message_id)
-        answer = None if entry is None else answer_of(entry, name)
-        return None if answer is None else _Found(answer, entry)
+        kept = entry or await find_stub(self._store, sender.user, user, message_id)
+        answer = None if kept is None else answer_of(kept, name)
+        return None if answer is None else _Found(answer, entry, stored=True)
 
     async def _entry(
         self, sender: Principal, to: str, message_id: str, found: _Found

@@ -25,7 +25,8 @@ class Login:
     Args:
         verify: Checks tokens.
         now_ms: Unix milliseconds.
-        by_header: Who the ``Authorization`` header spoke for, if there was one.
+        by_header: The access token of the ``Authorization`` header, if there was one. It is verified when it
+            is used: its session may have ended since the socket was accepted.
 
     Attributes:
         principal: Who speaks, None before the hello.
@@ -33,7 +34,7 @@ class Login:
 
     __slots__ = ("_by_header", "_opened_ms", "_verify", "_warned", "principal")
 
-    def __init__(self, verify: Verify, *, now_ms: int, by_header: Principal | None) -> None:
+    def __init__(self, verify: Verify, *, now_ms: int, by_header: str | None) -> None:
         self.principal: Principal | None = None
         self._verify, self._by_header = verify, by_header
         self._opened_ms = now_ms
@@ -45,16 +46,20 @@ class Login:
         Raises:
             RoostError: There is no token, or not a good one.
         """
-        principal = self._verify(frame.token) if frame.token is not None else self._by_header
-        if principal is None:
+        token = frame.token if frame.token is not None else self._by_header
+        if token is None:
             raise RoostError(
                 "unauthenticated", "There is no access token, in the hello or in an Authorization header."
             )
-        return self.accept(principal)
+        return self.accept(self._verify(token))
 
     def without_hello(self) -> Principal | None:
-        """Return who speaks by the header alone, None if there was none."""
-        return None if self._by_header is None else self.accept(self._by_header)
+        """Return who speaks by the header alone, None if there was none.
+
+        Raises:
+            RoostError: Its token is good no longer.
+        """
+        return None if self._by_header is None else self.accept(self._verify(self._by_header))
 
     def accept(self, principal: Principal) -> Principal:
         """Have this one speak from now on."""
@@ -75,11 +80,11 @@ class Login:
         """Return who speaks by the header alone, once the time for a hello is over.
 
         Raises:
-            RoostError: That time is over, and there was no header.
+            RoostError: That time is over, and there was no header, or its token is good no longer.
         """
         waited_ms = now_ms - self._opened_ms
         if self._by_header is not None:
-            return self.accept(self._by_header) if waited_ms >= IMPLICIT_MS else None
+            return self.without_hello() if waited_ms >= IMPLICIT_MS else None
         if waited_ms >= HELLO_MS:
             raise RoostError("unauthenticated", "No hello was received within 10 s.")
         return None

@@ -92,7 +92,8 @@ class Streams:
         except TimeoutError:
             return  # what is left is closed with the listener
 
-    def _header(self, headers: list[tuple[bytes, bytes]]) -> tuple[Principal | None, RoostError | None]:
+    def _header(self, headers: list[tuple[bytes, bytes]]) -> tuple[str | None, RoostError | None]:
+        """Return the access token of the ``Authorization`` header, and what is wrong with it."""
         value = next((value for name, value in headers if name == b"authorization"), None)
         if value is None:
             return None, None
@@ -102,9 +103,10 @@ class Streams:
                 "unauthenticated", "The Authorization header must be 'Bearer ACCESS_TOKEN'."
             )
         try:
-            return self._services.verify(token.strip()), None
+            self._services.verify(token.strip())
         except RoostError as exc:
             return None, exc
+        return token.strip(), None
 
     def _index(self, stream: Stream, principal: Principal) -> None:
         """Know the stream by its session, which may be another one than before."""

@@ -53,7 +53,7 @@ class StreamSession:
         *,
         now_ms: int,
         spread_ms: int,
-        by_header: Principal | None = None,
+        by_header: str | None = None,
     ) -> None:
         """Begin.
 
@@ -63,7 +63,7 @@ class StreamSession:
             wait: Takes from limiters.
             now_ms: Unix milliseconds.
             spread_ms: Random number, 0-1,000: spreads the reconnects of many clients.
-            by_header: Who the ``Authorization`` header spoke for, if there was one.
+            by_header: The access token of the ``Authorization`` header, if there was one.
         """
         self.login = Login(verify, now_ms=now_ms, by_header=by_header)
         self.position = Position()
@@ -99,10 +99,8 @@ class StreamSession:
             return self._handlers[type(frame)](frame)
         if isinstance(frame, wire.Hello):
             return self._hello(frame)
-        principal = self.login.without_hello()
-        if principal is not None:
-            return self._open(principal, None, background=False) + self._handlers[type(frame)](frame)
-        return self.end("bad_frame", "The first frame must be a hello.")
+        opened = self._without_hello()
+        return opened if self.closed else opened + self._handlers[type(frame)](frame)
 
     def malformed(self, detail: str) -> list[do.Action]:
         """Take note of a message of the wrong kind (text for binary or the reverse)."""
@@ -116,6 +114,15 @@ class StreamSession:
         if frame.cursor is not None and not 0 <= frame.cursor < SEQ_LIMIT:
             return self.end("cursor_invalid", "cursor is not a position in this mailbox.")
         return self._open(principal, frame.cursor, background=frame.background)
+
+    def _without_hello(self) -> list[do.Action]:
+        try:
+            principal = self.login.without_hello()
+        except RoostError as exc:
+            return self.end(exc.code.word, exc.detail)
+        if principal is None:
+            return self.end("bad_frame", "The first frame must be a hello.")
+        return self._open(principal, None, background=False)
 
     def _open(self, principal: Principal, cursor: int | None, *, background: bool) -> list[do.Action]:
         self.background = background

@@ -39,7 +39,7 @@ class Stream:
         self,
         services: StreamServices,
         codec: wire.Codec,
-        by_header: Principal | None,
+        by_header: str | None,
         receive: Receive,
         send: Send,
         authenticated: Callable[["Stream", Principal], None],
@@ -49,7 +49,7 @@ class Stream:
         Args:
             services: What the gateway does for its streams.
             codec: How frames are written on this socket.
-            by_header: Who the ``Authorization`` header spoke for, if there was one.
+            by_header: The access token of the ``Authorization`` header, if there was one.
             receive: Gives the next ASGI message.
             send: Takes an ASGI message.
             authenticated: Told who speaks, at the hello and whenever the token is renewed.

@@ -54,11 +54,27 @@ _LOCAL = "Counted by each gateway on its own."
 class Limits(Group):
     """Rate limits."""
 
-    accounts_by_address: Rate = _rate(50.0, 3_000, f"New accounts per client address. {_SHARED}")
-    logins_by_address: Rate = _rate(50.0, 3_000, f"Logins per client address. {_SHARED}")
-    logins_by_user: Rate = _rate(0.2, 20, f"Logins per username. {_SHARED}")
+    accounts_by_address: Rate = _rate(
+        0.1, 60, f"New accounts per client address (IPv6: network of 64 bits). {_SHARED}"
+    )
+    logins_by_address: Rate = _rate(
+        1.0, 200, f"Logins per client address (IPv6: network of 64 bits). {_SHARED}"
+    )
+    this_machine: Rate = _rate(
+        50.0,
+        3_000,
+        "New accounts, and logins, from the loopback address, as of a proxy on the same machine, "
+        f"instead of the two above. {_SHARED}",
+    )
+    logins_by_user: Rate = _rate(0.2, 20, f"Logins per username, except those of known devices. {_SHARED}")
+    logins_by_device: Rate = _rate(0.1, 20, f"Logins per known device and client address. {_SHARED}")
     refreshes: Rate = _rate(0.5, 30, f"Token refreshes per session. {_SHARED}")
     claims: Rate = _rate(20.0, 1_000, f"Claims of one-time keys per user. {_SHARED}")
+    one_time_keys: Rate = _rate(
+        10 / 86_400,
+        10,
+        f"One-time keys per asking user and owner's device; then the fallback key is given. {_SHARED}",
+    )
     lookups: Rate = _rate(50.0, 1_000, f"Lookups of users and keys per device. {_LOCAL}")
     searches: Rate = _rate(
         1.0, 200, f"Searches of one mailbox for messages that may be old, per device. {_LOCAL}"

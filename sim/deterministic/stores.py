@@ -15,6 +15,8 @@ from storage.records import (
     Device,
     LogState,
     MailboxDocument,
+    MessageKey,
+    Stub,
     User,
     merged,
 )
@@ -31,6 +33,7 @@ class Store:
         self.rows: dict[str, dict[str, Conversation]] = {}
         self.cursors: dict[str, dict[str, int]] = {}
         self.blocks: dict[str, dict[str, Block]] = {}
+        self.stubs: dict[tuple[str, str, str, str], Stub] = {}
         self.logs: dict[int, LogState] = {}
         self.map: ShardMap | None = None
         # One object serves every port of `storage.ports.Store`.
@@ -107,14 +110,27 @@ class Store:
 
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
-    ) -> dict[tuple[str, str], MailboxDocument]:
+    ) -> dict[MessageKey, MailboxDocument]:
         """Return the oldest message of each id."""
         found = [
             e
             for e in reversed(self.mailbox(user_id))
             if e.seq < below and e.kind == "m" and e.cause in causes
         ]
-        return {(each.sender_device, each.cause): each for each in found}
+        return {(each.sender, each.sender_device, each.cause): each for each in found}
+
+    async def put_stubs(self, stubs: Sequence[Stub]) -> None:
+        """Keep what is missing."""
+        for stub in stubs:
+            self.stubs.setdefault((stub.user, stub.sender, stub.sender_device, stub.cause), stub)
+
+    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[MessageKey, Stub]:
+        """Return what is kept of these messages to the user."""
+        return {
+            (sender, device, cause): stub
+            for (user, sender, device, cause), stub in self.stubs.items()
+            if user == user_id and cause in causes
+        }
 
     async def of_users(self, user_ids: Sequence[str]) -> dict[str, list[Conversation]]:
         """Return the rows."""

@@ -10,7 +10,7 @@ from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
 from storage.records import Block, Device, User
 
-_PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts"})
+_PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts", "delivery_receipts", "requests"})
 _NO_TOKEN: Final[Mapping[str, Any]] = {"$set": {"push_provider": None, "push_token": None}}
 
 

@@ -71,12 +71,14 @@ class MongoKeys:
         return counts
 
     async def claim_one_time_key(
-        self, user_id: str, device: str, algorithm: str
+        self, user_id: str, device: str, algorithm: str, *, fallback: bool = False
     ) -> tuple[str, dict[str, Any]] | None:
         kind = {"owner": row_id(user_id, device), "algorithm": algorithm}
         # Chosen first and then taken by its `_id`: the embedded surrogate scans the collection for
         # an update that is found in any other way. Who loses a race takes another one.
-        while free := await self._one_time_keys.many(kind | {"state": _FREE}, ["_id"], limit=_CHOICE):
+        while not fallback and (
+            free := await self._one_time_keys.many(kind | {"state": _FREE}, ["_id"], limit=_CHOICE)
+        ):
             if taken := await self._take(secrets.choice(free)["_id"]):
                 return taken
         found = await self._one_time_keys.one(kind | {"state": _FALLBACK})

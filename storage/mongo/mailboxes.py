@@ -4,16 +4,19 @@
 that a replay changes nothing, and (u, s) for every read (`storage.mongo.walk`).
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
-from roost.ids import MESSAGE_ID_AHEAD_MS, SEQ_LIMIT, uuid7_ms
+import msgspec
+
+from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, uuid7_ms
 from storage.mongo.buckets import buckets
-from storage.mongo.database import Database
-from storage.mongo.driver import ASCENDING
+from storage.mongo.database import Database, row_id
+from storage.mongo.driver import ASCENDING, Document
 from storage.mongo.places import Places
 from storage.mongo.walk import Walk
-from storage.records import Cursor, MailboxDocument
+from storage.records import Cursor, MailboxDocument, MessageKey, Stub
 
 _BY_LAST: Final = [("u", ASCENDING), ("s", ASCENDING)]
 _MESSAGE: Final = "m"
@@ -29,10 +32,13 @@ class MongoMailboxes:
     def __init__(self, database: Database) -> None:
         self._mailbox = database["mailbox"]
         self._cursors = database["cursors"]
+        self._stubs = database["stubs"]
         self._places = Places()
 
     async def prepare(self) -> None:
         await self._mailbox.index(_BY_LAST)
+        await self._stubs.index([("u", ASCENDING), ("cause", ASCENDING)])
+        await self._stubs.index([("expires_at", ASCENDING)], ttl_s=0)
 
     async def insert(self, documents: Sequence[MailboxDocument]) -> None:
         if documents:
@@ -54,7 +60,7 @@ class MongoMailboxes:
 
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
-    ) -> dict[tuple[str, str], MailboxDocument]:
+    ) -> dict[MessageKey, MailboxDocument]:
         times = {cause: ms for cause in causes if (ms := _made_ms(cause)) is not None}
         if not times:
             return {}
@@ -63,7 +69,16 @@ class MongoMailboxes:
             below, _ALL, lambda each: each.kind == _MESSAGE and each.cause in times, since_ms
         )
         # Newest first, so that of two entries with one id the older one is what remains.
-        return {(each.sender_device, each.cause): each for each in found}
+        return {(each.sender, each.sender_device, each.cause): each for each in found}
+
+    async def put_stubs(self, stubs: Sequence[Stub]) -> None:
+        if stubs:
+            await self._stubs.insert_missing([_stub_document(each) for each in stubs])
+
+    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[MessageKey, Stub]:
+        found = await self._stubs.many({"u": user_id, "cause": {"$in": list(causes)}})
+        stubs = [msgspec.convert(each | {"user": each["u"]}, Stub) for each in found]
+        return {(each.sender, each.sender_device, each.cause): each for each in stubs}
 
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
         return await self._walk(user_id).down(
@@ -96,6 +111,15 @@ class MongoMailboxes:
 
     def _walk(self, user_id: str) -> Walk:
         return Walk(self._mailbox, user_id, self._places)
+
+
+def _stub_document(stub: Stub) -> Document:
+    document: Document = msgspec.structs.asdict(stub)
+    document["u"] = document.pop("user")
+    document["_id"] = row_id(stub.user, stub.sender, stub.sender_device, stub.cause)
+    until_ms = stub.accepted_at_ms + MESSAGE_ID_WINDOW_MS + MESSAGE_ID_AHEAD_MS
+    document["expires_at"] = dt.datetime.fromtimestamp(until_ms / 1000, dt.UTC)
+    return document
 
 
 def _made_ms(message_id: str) -> int | None:

@@ -23,7 +23,7 @@ class MongoSessions:
     async def add(self, session: TokenFamily) -> None:
         document = msgspec.structs.asdict(session)
         document["_id"] = document.pop("family")
-        document["expires_at"] = dt.datetime.fromtimestamp(session.expires_at_ms / 1000, dt.UTC)
+        document["expires_at"] = _date(session.expires_at_ms)
         await self._families.insert(document)
 
     async def get(self, family: str) -> TokenFamily | None:
@@ -33,9 +33,17 @@ class MongoSessions:
         found["family"] = found.pop("_id")
         return msgspec.convert(found, TokenFamily)
 
-    async def rotate(self, family: str, current: bytes, following: bytes, now_ms: int) -> bool:
+    async def rotate(
+        self, family: str, current: bytes, following: bytes, now_ms: int, expires_at_ms: int
+    ) -> bool:
         witness = {"_id": family, "current": current, "ended_at_ms": None}
-        change = {"current": following, "previous": current, "used_at_ms": now_ms}
+        change = {
+            "current": following,
+            "previous": current,
+            "used_at_ms": now_ms,
+            "expires_at_ms": expires_at_ms,
+            "expires_at": _date(expires_at_ms),
+        }
         return await self._families.update(witness, {"$set": change})
 
     async def end(self, user_id: str, device: str | None, now_ms: int) -> list[str]:
@@ -51,3 +59,7 @@ class MongoSessions:
         return [
             found["_id"] for found in await self._families.many({"ended_at_ms": {"$gte": at_ms}}, ["_id"])
         ]
+
+
+def _date(at_ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)

@@ -22,7 +22,7 @@ class Accounts(Protocol):
         ...
 
     async def update_profile(self, user_id: str, changes: Mapping[str, Any]) -> User | None:
-        """Set ``display_name``, ``last_seen``, ``read_receipts`` and return the account after it."""
+        """Set the display name and settings, and return the account after it."""
         ...
 
     async def set_password_hash(self, user_id: str, password_hash: str) -> None:
@@ -80,8 +80,10 @@ class Sessions(Protocol):
         """Return the family, ended or not."""
         ...
 
-    async def rotate(self, family: str, current: bytes, following: bytes, now_ms: int) -> bool:
-        """Make ``following`` current and ``current`` previous. Atomic.
+    async def rotate(
+        self, family: str, current: bytes, following: bytes, now_ms: int, expires_at_ms: int
+    ) -> bool:
+        """Make ``following`` current and ``current`` previous, and move the end of the family. Atomic.
 
         False, and nothing changes, if the family has ended or ``current`` is not its current hash.
         """
@@ -123,9 +125,11 @@ class Keys(Protocol):
         ...
 
     async def claim_one_time_key(
-        self, user_id: str, device: str, algorithm: str
+        self, user_id: str, device: str, algorithm: str, *, fallback: bool = False
     ) -> tuple[str, dict[str, Any]] | None:
         """Take one key: each one-time key once only, then the fallback key again and again.
+
+        With ``fallback`` the one-time keys are spared.
 
         A lost reply loses that key, never gives it twice.
         """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from storage.records import Conversation, Cursor, MailboxDocument
+from storage.records import Conversation, Cursor, MailboxDocument, MessageKey, Stub
 
 
 class Mailboxes(Protocol):
@@ -43,12 +43,20 @@ class Mailboxes(Protocol):
 
     async def find_causes(
         self, user_id: str, causes: Sequence[str], below: int
-    ) -> dict[tuple[str, str], MailboxDocument]:
-        """Return the messages among these ids with ``seq < below``, by (sender's device, id).
+    ) -> dict[MessageKey, MailboxDocument]:
+        """Return the messages among these ids with ``seq < below``.
 
         What was accepted ten minutes before the time in an id, or earlier, is not looked at: an id is at
         most five minutes ahead of the server's clock.
         """
+        ...
+
+    async def put_stubs(self, stubs: Sequence[Stub]) -> None:
+        """Keep these for as long as an id is good; one that is there already is left as it is."""
+        ...
+
+    async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[MessageKey, Stub]:
+        """Return what is kept of messages to the user that went nowhere."""
         ...
 
     async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:

@@ -16,6 +16,7 @@ from storage.records import NO_FLOOR, Block, Device, TokenFamily, User
 ALICE = User("u-alice", "alice", "hash", "Alice", 1, phone="+4670111222", email="alice@example.org")
 PHONE = Device("u-alice", "PHONEPHONE", "Alice's phone", 5, push_provider="fcm", push_token="push-secret")
 SESSION = TokenFamily("fam", "u-alice", "PHONEPHONE", b"t0", None, 1, 1, 4_000_000_000_000)
+MOVED = SESSION.expires_at_ms + 100
 
 
 def raw(mongo_url: str, database: str, collection: str) -> list[dict[str, Any]]:
@@ -83,11 +84,12 @@ async def test_push_token_is_dropped_only_if_it_is_still_that_one(store: MongoSt
 async def test_of_concurrent_rotations_one_wins(store: MongoStore) -> None:
     await store.sessions.add(SESSION)
     following = [b"t1-%d" % n for n in range(20)]
-    won = await asyncio.gather(*(store.sessions.rotate("fam", b"t0", each, 7) for each in following))
+    won = await asyncio.gather(*(store.sessions.rotate("fam", b"t0", each, 7, MOVED) for each in following))
     assert sum(won) == 1
     found = await store.sessions.get("fam")
     assert found is not None
-    assert (found.current, found.previous, found.used_at_ms) == (following[won.index(True)], b"t0", 7)
+    assert (found.current, found.previous) == (following[won.index(True)], b"t0")
+    assert (found.used_at_ms, found.expires_at_ms) == (7, MOVED)
 
 
 async def test_ended_session_cannot_be_rotated(store: MongoStore) -> None:
@@ -95,7 +97,7 @@ async def test_ended_session_cannot_be_rotated(store: MongoStore) -> None:
     await store.sessions.add(msgspec.structs.replace(SESSION, family="other", device="LAPTOPLAPTOP"))
     assert await store.sessions.end("u-alice", "PHONEPHONE", 50) == ["fam"]
     assert await store.sessions.end("u-alice", "PHONEPHONE", 60) == []
-    assert not await store.sessions.rotate("fam", b"t0", b"t1", 70)
+    assert not await store.sessions.rotate("fam", b"t0", b"t1", 70, MOVED)
     assert await store.sessions.ended_since(50) == ["fam"]
     assert await store.sessions.ended_since(51) == []
     assert await store.sessions.end("u-alice", None, 80) == ["other"]
@@ -150,12 +152,12 @@ async def test_lost_reply_of_a_rotation(
         store = MongoStore(f"mongodb://{proxy.address}", database, driver_name, keyring)
         await store.sessions.add(SESSION)
         with proxy.lost_reply(), pytest.raises(Unavailable):
-            await store.sessions.rotate("fam", b"t0", b"t1", 7)
+            await store.sessions.rotate("fam", b"t0", b"t1", 7, MOVED)
         assert proxy.lost
         found = await store.sessions.get("fam")
         assert found is not None
         assert found.current == b"t1", "it took effect: only its reply was lost"
-        assert not await store.sessions.rotate("fam", b"t0", b"t1", 8)
+        assert not await store.sessions.rotate("fam", b"t0", b"t1", 8, MOVED)
         await store.close()
 
 

@@ -75,6 +75,8 @@ async def test_fallback_key_is_given_again_and_replaced(store: MongoStore) -> No
             one_time("F1")[f"{ALG}:F1"],
         )
     await store.keys.add_one_time_keys("alice", "DEV", one_time("K"), fallback=False)
+    spared = await store.keys.claim_one_time_key("alice", "DEV", ALG, fallback=True)
+    assert spared == (f"{ALG}:F1", one_time("F1")[f"{ALG}:F1"])
     assert await store.keys.add_one_time_keys("alice", "DEV", one_time("F2"), fallback=True)
     claimed = [await store.keys.claim_one_time_key("alice", "DEV", ALG) for _ in range(3)]
     assert [each and each[0] for each in claimed] == [f"{ALG}:K", f"{ALG}:F2", f"{ALG}:F2"]

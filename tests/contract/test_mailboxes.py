@@ -14,7 +14,7 @@ from storage.keyring import KeyRing
 from storage.mongo import MongoStore
 from storage.mongo.buckets import SPAN, buckets
 from storage.mongo.driver import Driver
-from storage.records import Conversation, Cursor, MailboxDocument
+from storage.records import Conversation, Cursor, MailboxDocument, Stub
 
 ALL = 2**53
 
@@ -330,10 +330,25 @@ async def test_questions_about_senders(store: MongoStore) -> None:
     assert await store.mailboxes.summary("bob", 2) == {"alice": [(5, 50), (3, 30)]}
     found = await store.mailboxes.find_causes("bob", [made(1), made(5), made(6), "no-id"], 5)
     assert {key: each.seq for key, each in found.items()} == {
-        ("ALICEDEVICE", made(1)): 1,
-        ("EVEDEVICE", made(1)): 2,
+        ("alice", "ALICEDEVICE", made(1)): 1,
+        ("eve", "EVEDEVICE", made(1)): 2,
     }
     assert await store.mailboxes.find_causes("bob", ["no-id"], ALL) == {}
+
+
+async def test_stubs(store: MongoStore) -> None:
+    now = 4_000_000_000_000
+    first, other = [Stub("bob", "alice", device, made(7), 70, now, b"digest") for device in ("A", "B")]
+    await store.mailboxes.put_stubs([first, other])
+    await store.mailboxes.put_stubs([msgspec.structs.replace(first, seq=90), first])
+    await store.mailboxes.put_stubs([])
+    assert await store.mailboxes.find_stubs("bob", [made(7), made(8)]) == {
+        ("alice", "A", made(7)): first,
+        ("alice", "B", made(7)): other,
+    }
+    assert await store.mailboxes.find_stubs("carol", [made(7)]) == {}
+    assert await store.mailboxes.find_stubs("bob", []) == {}
+    assert await store.mailboxes.range("bob", 0, ALL, 10) == []
 
 
 async def test_sweep(store: MongoStore) -> None:

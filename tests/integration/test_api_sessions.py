@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from nacl.signing import SigningKey
 
-from tests.integration.api_world import PASSWORD, Urls, World, running
+from roost import wire
+from tests.integration.api_world import PASSWORD, Person, Urls, World, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,6 +81,63 @@ async def test_twenty_at_once_get_the_same(world: World) -> None:
     assert len({body["refresh_token"] for _, body in answers}) == 1
 
 
+async def test_a_used_session_does_not_end(world: World) -> None:
+    """Each refresh moves the end: who comes back within the time of the setting needs no password."""
+    alice = await world.person(keys=False)
+    token = alice.tokens["refresh_token"]
+    sessions = world.store.sessions
+    begun = await sessions.get(token.split(".")[1])
+    assert begun is not None
+    for gateway in (0, 1):
+        _, granted = await refresh(world, token, gateway)
+        token = granted["refresh_token"]
+        moved = await sessions.get(begun.family)
+        assert moved is not None
+        assert moved.expires_at_ms - moved.used_at_ms == begun.expires_at_ms - begun.created_at_ms
+        assert moved.expires_at_ms > begun.expires_at_ms
+    first = await refresh(world, token)
+    once = await sessions.get(begun.family)
+    again = await refresh(world, token)
+    assert first[1]["refresh_token"] == again[1]["refresh_token"]
+    assert await sessions.get(begun.family) == once, "a reply that is given again moves nothing"
+
+
+async def signed_session(alice: Person) -> Person:
+    body = {"username": alice.username, "password": PASSWORD, "device_id": alice.device}
+    status, tokens = await alice.world.call("POST", "/v1/sessions", body | {"signed_refresh": True})
+    assert status == 201, tokens
+    return Person(alice.world, alice.username, tokens, alice.signing)
+
+
+@pytest.mark.parametrize("thief", ["unsigned", "wrong key", "other token", "not base64", "short"])
+async def test_a_copied_token_is_of_no_use_where_refreshes_are_signed(world: World, thief: str) -> None:
+    alice = await signed_session(await world.person())
+    token = alice.tokens["refresh_token"]
+    for _ in range(3):
+        words = b"roost.refresh.v1\x00" + token.encode()
+        good = wire.unpadded(alice.signing.sign(words).signature)
+        copied = {
+            "unsigned": None,
+            "wrong key": wire.unpadded(SigningKey.generate().sign(words).signature),
+            "other token": wire.unpadded(alice.signing.sign(words + b"x").signature),
+            "not base64": "?",
+            "short": good[:40],
+        }[thief]
+        body = {"refresh_token": token, "signature": copied}
+        status, problem = await world.call("POST", "/v1/sessions/refresh", body)
+        assert (status, problem["code"]) == (422, "invalid_signature")
+        status, granted = await world.call("POST", "/v1/sessions/refresh", body | {"signature": good})
+        assert status == 200, granted
+        token = granted["refresh_token"]
+
+
+async def test_a_device_without_keys_cannot_sign(world: World) -> None:
+    alice = await signed_session(await world.person(keys=False))
+    body = {"refresh_token": alice.tokens["refresh_token"], "signature": wire.unpadded(bytes(64))}
+    status, problem = await world.call("POST", "/v1/sessions/refresh", body)
+    assert (status, problem["code"]) == (422, "invalid_signature")
+
+
 @pytest.mark.parametrize("token", ["x", "rr1.a", "rr1..", "rr1.nofamily.secret", "rr2.a.b", "a.b.c.d"])
 async def test_not_a_refresh_token(world: World, token: str) -> None:
     status, problem = await refresh(world, token)
@@ -133,3 +192,44 @@ async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
             assert (await alice.send(alice))[0] == 202
         status, problem = await alice.send(alice)
         assert (status, problem["code"]) == (429, "rate_limited")
+
+
+async def test_guesses_do_not_lock_out_a_known_device(mongo_url: str, redis_url: str) -> None:
+    """Who guesses does so without a device, or from elsewhere; the owner comes with a device of their own."""
+    from api.identity.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit
+
+    limits = {"logins_by_user": Limit(0.01, 3), "logins_by_device": Limit(0.01, 3)}
+    async with running(Urls(mongo_url, redis_url), limits=limits) as narrow:
+        alice, mallory = await narrow.person(), await narrow.person()
+        guesses = [
+            {},
+            {"device_id": "NOSUCHDEVICE"},
+            {"device_id": mallory.device},
+            {"device": {"name": "x"}},
+        ]
+        for guess in guesses * 2:
+            status, code = await log_in(narrow, username=alice.username, password="wrong", **guess)
+        assert (status, code) == (429, "rate_limited")
+        assert (await log_in(narrow, username=alice.username, device={"name": "new"}))[0] == 429
+        back = await alice.log_in(alice.device)
+        assert back.device == alice.device
+        known = {"username": alice.username, "device_id": alice.device, "password": "wrong"}
+        seen = [await log_in(narrow, **known) for _ in range(4)]
+        assert seen[0] == (401, "bad_credentials")
+        assert seen[-1] == (429, "rate_limited"), "nor may one guess without end with a device's public id"
+
+
+async def test_common_passwords_and_odd_names(world: World) -> None:
+    for body in (
+        {"username": "someone.new", "password": "password"},
+        {"username": "someone.new", "password": "SomeOne.New"},
+        {"username": "someone.new", "password": PASSWORD, "display_name": "a\nb"},
+        {"username": "someone.new", "password": PASSWORD, "display_name": "\u202egpj"},
+    ):
+        status, problem = await world.call("POST", "/v1/accounts", body)
+        assert (status, problem["code"]) == (422, "invalid"), body
+    alice = await world.person(keys=False)
+    changed = await alice.call("PATCH", "/v1/me", {"display_name": "  A\u0301lice  L "}, expect=200)
+    assert changed["display_name"] == "\u00c1lice L"
+    status, code = await log_in(world, username=alice.username, device={"name": "\u200b"})
+    assert (status, code) == (422, "invalid")

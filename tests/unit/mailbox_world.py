@@ -184,7 +184,7 @@ class World:
             if isinstance(one, ev.RepeatUnknown):
                 below = [d for d in self.documents.values() if d.sender == one.sender and d.seq < one.below]
                 known = any((d.sender_device, d.cause) == (one.device, one.cause) for d in below)
-                repeats.append((one.device, one.cause, max(d.seq for d in below) if known else 0))
+                repeats.append((one.source, one.cause, max(d.seq for d in below) if known else 0))
             elif isinstance(one, ev.CursorUnknown):
                 cursors.append((one.seq, one.seq in self.documents))
             elif isinstance(one, ev.SendersUnknown):

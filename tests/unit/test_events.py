@@ -24,6 +24,7 @@ CAUSES = [
     (ev.PageRead("t", (), 9, missed=False), "call t"),
     (ev.SyncAsked("t", "P", None, 10, 0), "call t"),
     (ev.BlockAsked("t", "ann", "ann", blocked=True), "call t"),
+    (ev.ContactMade("t", "ann", "ann"), "call t"),
     (ev.Watched("ann"), "watcher ann"),
     (ev.Unwatched("ann"), "watcher ann"),
     (ev.PresenceAsked("t", "ann"), "call t"),

@@ -77,14 +77,6 @@ def test_a_bad_address_is_refused(text: str) -> None:
         ids.parse_address(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "good"),
-    [("ABCDEFGHIJ", True), ("A" * 26, True), ("A" * 27, False), ("A" * 9, False), ("abcdefghij", False)],
-)
-def test_device_ids(text: str, good: bool) -> None:  # noqa: FBT001
-    assert ids.is_device_id(text) is good
-
-
 def test_shards_are_stable() -> None:
     # Stored data depends on these: a change of the function needs a migration.
     assert [ids.shard_of(f"user-{number}", 16) for number in range(6)] == SHARDS_OF_SIX

@@ -35,7 +35,8 @@ class World:
             self.asked.set()
         if isinstance(answer, Exception):
             raise answer
-        return [Conversation(user, peer, peer) for peer in answer]
+        stranger = Conversation(user, "who never answered", "stranger", delivered_seq=7)
+        return [stranger, *(Conversation(user, peer, peer, heard=1) for peer in answer)]
 
     async def summary(self, _user: str, _limit: int) -> dict[str, Any]:
         return {}

@@ -3,21 +3,34 @@
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from api.mailbox.progress import find_message, has_been_delivered
 from sim.deterministic.stores import Store
 from sim.deterministic.turns import finish
-from storage.records import Block, Cursor, MailboxDocument, MessageRecord, encode_record
+from storage.records import Block, Conversation, Cursor, MailboxDocument, MessageRecord, User, encode_record
 
 ID = "01a3185c-5000-7000-8001-414e4e303030"
 RECORD = encode_record(MessageRecord("bob", ID, "ann", "ann", "A", 0, 0, "s", {"OLD": b"x"}))
 DOCUMENT = MailboxDocument("bob", 7, 0, "m", "ann", "A", ID, 0, RECORD)
 
 
+BOB = User("bob", "bob", "", "", 0)
+
+
 def known(
-    *cursors: tuple[str, int], block: Block | None = None, sender: str = "ann", stored: bool = True
+    *cursors: tuple[str, int],
+    block: Block | None = None,
+    sender: str = "ann",
+    stored: bool = True,
+    account: User | None = BOB,
+    row: Conversation | None = None,
 ) -> bool:
     store = Store()
+    if account is not None:
+        store.users["bob"] = account
+    if row is not None:
+        finish(store.conversations.put([row]))
     if stored:
         finish(store.mailboxes.insert([DOCUMENT]))
     finish(store.mailboxes.put_cursors([Cursor("bob", device, seq) for device, seq in cursors]))
@@ -46,3 +59,17 @@ def test_a_blocked_user_learns_nothing() -> None:
     assert not known(("OLD", 7), block=Block("bob", "ann", "ann", 9))
     assert known(("OLD", 7), block=Block("bob", "ann", "ann", 8, 9))
     assert known(("OLD", 7), block=Block("bob", "eve", "eve", 8))
+
+
+@pytest.mark.parametrize("settings", [{"delivery_receipts": "contacts"}, {"requests": True}])
+def test_a_stranger_learns_nothing_where_only_contacts_may(settings: dict[str, Any]) -> None:
+    account = structs.replace(BOB, **settings)
+    assert not known(("OLD", 7), account=account)
+    assert not known(("OLD", 7), account=account, row=Conversation("bob", "ann", "ann", heard=1))
+    assert not known(("OLD", 7), account=account, row=Conversation("bob", "eve", "eve", contact=1))
+    assert known(("OLD", 7), account=account, row=Conversation("bob", "ann", "ann", contact=1))
+    assert known(("OLD", 7), account=account, row=Conversation("bob", "ann", "ann", delivered_seq=3))
+
+
+def test_of_an_account_that_is_gone_nothing_is_said() -> None:
+    assert not known(("OLD", 7), account=None)

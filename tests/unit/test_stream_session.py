@@ -39,7 +39,7 @@ class Waits:
         return self.by_name.get(name, 0.0)
 
 
-def make(codec: str = wire.MSGPACK, by_header: Principal | None = None) -> tuple[StreamSession, Waits]:
+def make(codec: str = wire.MSGPACK, by_header: str | None = None) -> tuple[StreamSession, Waits]:
     waits = Waits()
     session = StreamSession(wire.CODECS[codec], verify, waits, now_ms=NOW, spread_ms=7, by_header=by_header)
     return session, waits
@@ -141,20 +141,32 @@ def test_a_late_hello() -> None:
 
 
 def test_header_stands_for_the_hello() -> None:
-    session, _ = make(by_header=ALICE)
+    session, _ = make(by_header="good")
     assert session.tick(NOW + 1_999) == []
     assert session.tick(NOW + 2_000) == [do.Open(ALICE, None, background=False)]
 
 
 def test_header_and_hello() -> None:
-    session, _ = make(by_header=ALICE)
+    session, _ = make(by_header="good")
     assert session.receive(pack(wire.Hello(None, 9)), NOW) == [do.Open(ALICE, 9, background=False)]
 
 
 def test_header_and_another_frame() -> None:
-    session, _ = make(by_header=ALICE)
+    session, _ = make(by_header="good")
     actions = session.receive(pack(wire.Ping()), NOW)
     assert actions == [do.Open(ALICE, None, background=False), do.Emit(wire.Pong(NOW))]
+
+
+@pytest.mark.parametrize(
+    "data", [None, pack(wire.Hello(None, 9)), pack(wire.Ping()), pack(wire.Ack(1)), pack(wire.Subscribe([]))]
+)
+@pytest.mark.parametrize("token", ["revoked", "expired"])
+def test_a_header_is_verified_when_the_stream_opens(data: bytes | None, token: str) -> None:
+    """The session may have ended while the socket was silent; see `api.stream.registry`."""
+    session, _ = make(by_header=token)
+    actions = session.tick(NOW + 2_000) if data is None else session.receive(data, NOW)
+    assert closes(actions) == {"revoked": ("revoked", 4601), "expired": ("unauthenticated", 4600)}[token]
+    assert session.login.principal is None
 
 
 def test_second_hello() -> None:

@@ -111,7 +111,7 @@ class Activation:
         items: list[tuple[int, int, tuple[Item, ...]]] = []
         for one in unknown:
             if isinstance(one, ev.RepeatUnknown):
-                repeats.append((one.device, one.cause, await self._repeated_upto(user, one)))
+                repeats.append((one.source, one.cause, await self._repeated_upto(user, one)))
             elif isinstance(one, ev.CursorUnknown):
                 cursors.append((one.seq, await self._store.mailboxes.exists(user, one.seq)))
             elif isinstance(one, ev.SendersUnknown):
@@ -121,7 +121,7 @@ class Activation:
 
     async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
         found = await self._store.mailboxes.find_causes(user, [unknown.cause], unknown.below)
-        if (unknown.device, unknown.cause) not in found:
+        if (unknown.sender, unknown.device, unknown.cause) not in found:
             return 0
         return (await self._store.mailboxes.history(user, unknown.sender, unknown.below, 1))[0].seq
 

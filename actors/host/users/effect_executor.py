@@ -16,7 +16,7 @@ from actors.rpc import messages as msg
 from actors.user import effects as do
 from roost import wire
 from roost.clock import Clock
-from storage.records import PushRecord, ReceiptRecord, User
+from storage.records import PushRecord, ReceiptRecord, Stub, User, digest_of
 from telemetry import metrics
 
 Perform = Callable[[User, Any, Shard, Any], None]
@@ -47,6 +47,7 @@ class EffectExecutor:
         self._clock = clock
         self._perform: dict[type, Perform] = {
             do.Store: self._store,
+            do.KeepStub: self._stub,
             do.PutRow: self._row,
             do.Wake: self._wake,
             do.PutFloor: self._floor,
@@ -84,6 +85,16 @@ class EffectExecutor:
     def _store(self, _user: User, effect: do.Store, shard: Shard, offset: int) -> None:
         shard.offsets.hold(offset)
         self._writer.entries.add(effect.document, Ticket(shard.offsets, offset))
+
+    def _stub(self, user: User, effect: do.KeepStub, shard: Shard, offset: int) -> None:
+        record = effect.record
+        digest = digest_of(user.username, record.suite, record.payloads)
+        stub = Stub(
+            user.user_id, record.sender, record.sender_device, record.cause, effect.seq,
+            record.accepted_at_ms, digest,
+        )  # fmt: skip
+        shard.offsets.hold(offset)
+        self._writer.stubs.add(stub, Ticket(shard.offsets, offset))
 
     def _row(self, _user: User, effect: do.PutRow, shard: Shard, offset: int | None) -> None:
         self._writer.conversations.put(effect.row, self._ticket(shard, offset), effect.token)

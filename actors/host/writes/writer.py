@@ -14,6 +14,7 @@ from actors.host.writes.conversations import ConversationQueue
 from actors.host.writes.entries import EntryQueue
 from actors.host.writes.queue import Answers, WriteQueue
 from actors.host.writes.receipts import CursorQueue, ReceiptQueue
+from actors.host.writes.stubs import StubQueue
 from actors.host.writes.user_state import UserStateQueue
 from actors.host.writes.wakeups import WakeupQueue
 from roost.clock import Clock
@@ -49,7 +50,7 @@ class Pending(Struct):
 
 
 class Writer:
-    """The six queues between the actors' effects and the stores.
+    """The queues between the actors' effects and the stores.
 
     Args:
         stores: Written to.
@@ -60,7 +61,7 @@ class Writer:
         linger_s: Entries are collected this long, in seconds.
 
     Attributes:
-        queues: All six.
+        queues: All of them.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Writer:
         store, cache, log_writer = stores
         answers, appender = Answers(answer), Appender(log_writer, shards)
         self.entries = EntryQueue(store, finished, linger_s)
+        self.stubs = StubQueue(store, finished)
         self.conversations = ConversationQueue(store, finished, answers)
         self.cursors = CursorQueue(store, answers)
         self.receipts = ReceiptQueue(appender, self.cursors, finished, answers)
@@ -82,6 +84,7 @@ class Writer:
         self.wakeups = WakeupQueue(appender, finished)
         self.queues: tuple[WriteQueue, ...] = (
             self.entries,
+            self.stubs,
             self.conversations,
             self.receipts,
             self.cursors,
@@ -101,7 +104,7 @@ class Writer:
         given_up: list[str] = []
         try:
             async with asyncio.timeout(_STOP_S):
-                while self.waiting:  # noqa: ASYNC110 - six queues, none of which tells when it is empty
+                while self.waiting:  # noqa: ASYNC110 - many queues, none of which tells when it is empty
                     await asyncio.sleep(0.01)
         except TimeoutError:
             left = {queue.name: queue.waiting for queue in self.queues if queue.waiting}

@@ -2,9 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints
 
-from api.http.schemas.base import EXAMPLE_DEVICE, EXAMPLE_PASSWORD, EXAMPLE_USER, Millis, Password, model
+from api.http.schemas.base import (
+    EXAMPLE_DEVICE,
+    EXAMPLE_PASSWORD,
+    EXAMPLE_USER,
+    Millis,
+    Nickname,
+    Password,
+    model,
+    one_line,
+)
 
 
 class NewAccount(BaseModel):
@@ -13,9 +22,9 @@ class NewAccount(BaseModel):
     model_config = model(username="alice", password=EXAMPLE_PASSWORD, display_name="Alice")
     username: Annotated[str, StringConstraints(max_length=64)]
     password: Password
-    display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
-    phone: Annotated[str, StringConstraints(max_length=32)] | None = None
-    email: Annotated[str, StringConstraints(max_length=254)] | None = None
+    display_name: Nickname | None = None
+    phone: Annotated[str, StringConstraints(max_length=32), AfterValidator(one_line)] | None = None
+    email: Annotated[str, StringConstraints(max_length=254), AfterValidator(one_line)] | None = None
 
 
 class Account(BaseModel):
@@ -30,7 +39,7 @@ class NewDevice(BaseModel):
     """A new device."""
 
     model_config = model(name="Alice's phone")
-    name: Annotated[str, StringConstraints(max_length=100)] = ""
+    name: Nickname = ""
 
 
 class LogIn(BaseModel):
@@ -41,13 +50,15 @@ class LogIn(BaseModel):
     password: Annotated[str, StringConstraints(max_length=1024)]
     device: NewDevice | None = None
     device_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+    signed_refresh: bool = False
 
 
 class RefreshRequest(BaseModel):
-    """A request for new tokens."""
+    """A request for new tokens; signed by the device if the session was begun so."""
 
     model_config = model(refresh_token="rr1.6e0a.sZk3")  # noqa: S106 -- an example
     refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    signature: Annotated[str, StringConstraints(max_length=128)] | None = None
 
 
 class Granted(BaseModel):
@@ -81,6 +92,8 @@ class Profile(BaseModel):
         display_name="Alice",
         last_seen="contacts",
         read_receipts=True,
+        delivery_receipts="everyone",
+        requests=False,
         created_at_ms=1_795_000_000_000,
     )
     user_id: str
@@ -89,6 +102,8 @@ class Profile(BaseModel):
     display_name: str
     last_seen: Literal["everyone", "contacts", "nobody"]
     read_receipts: bool
+    delivery_receipts: Literal["everyone", "contacts"]
+    requests: bool
     created_at_ms: Millis
     phone: str | None = None
     email: str | None = None
@@ -98,6 +113,8 @@ class ProfileChange(BaseModel):
     """Fields to change; omitted fields are left unchanged."""
 
     model_config = model(display_name="Alice L.", last_seen="contacts")
-    display_name: Annotated[str, StringConstraints(max_length=100)] | None = None
+    display_name: Nickname | None = None
     last_seen: Literal["everyone", "contacts", "nobody"] | None = None
     read_receipts: bool | None = None
+    delivery_receipts: Literal["everyone", "contacts"] | None = None
+    requests: bool | None = None

@@ -1,0 +1,191 @@
+"""What a link takes from a side that has proved nothing, and what from one that has."""
+
+import asyncio
+import hmac
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from actors.host import ActorHost, Stores
+from actors.rpc import handshake, link
+from actors.rpc import messages as msg
+from actors.rpc.handshake import Greeting, Welcome
+from actors.rpc.link import MAX_GREETING, Link, connect, serve
+from tests.unit.link_ends import Silent
+
+SECRET = b"secret"
+pytestmark = pytest.mark.asyncio
+
+Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def framed(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+def greeting(nonce: bytes, role: str = "gateway", secret: bytes = SECRET) -> bytes:
+    proof = hmac.digest(secret, b"|".join([nonce, role.encode(), b"me"]), "sha256")
+    return framed(msg.encode(Greeting(msg.PROTOCOL, msg.PROTOCOL, role, "me", proof)))
+
+
+@asynccontextmanager
+async def listening(handler: Any = None) -> AsyncIterator[tuple[str, int]]:
+    server, address = await serve("127.0.0.1", 0, handler or Silent(), msg.decode_to_host, secret=SECRET)
+    yield address
+    server.close()
+
+
+async def welcomed(address: tuple[str, int]) -> tuple[Side, bytes]:
+    """Connect as anybody can; returns the connection and the nonce."""
+    reader, writer = await asyncio.open_connection(*address)
+    (length,) = struct.unpack(">I", await reader.readexactly(4))
+    first = handshake.decode(await reader.readexactly(length))
+    assert isinstance(first, Welcome)
+    return (reader, writer), first.nonce
+
+
+async def is_cut_off(side: Side) -> bool:
+    """Return whether the other side closes, within a second."""
+    reader, writer = side
+    try:
+        async with asyncio.timeout(1):
+            gone = await reader.read() == b""
+    except ConnectionError:
+        gone = True
+    except TimeoutError:
+        gone = False
+    writer.close()
+    return gone
+
+
+@pytest.mark.parametrize("length", [MAX_GREETING + 1, 64 * 1024, 256 * 1024 * 1024, 2**32 - 1])
+async def test_a_stranger_cannot_make_us_hold_a_long_frame(length: int) -> None:
+    async with listening() as address:
+        side, _ = await welcomed(address)
+        side[1].write(struct.pack(">I", length))
+        assert await is_cut_off(side)
+
+
+@pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x00\x00\x20half a greeting"])
+async def test_who_does_not_greet_is_cut_off(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "GREETING_S", 0.1)
+    async with listening() as address:
+        side, _ = await welcomed(address)
+        side[1].write(said)
+        assert await is_cut_off(side)
+
+
+async def test_who_greeted_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "GREETING_S", 0.1)
+    async with listening() as address:
+        side, nonce = await welcomed(address)
+        side[1].write(greeting(nonce))
+        assert not await is_cut_off(side)
+
+
+async def test_a_link_takes_long_frames_once_the_other_side_has_proved_itself() -> None:
+    class Hearing(Silent):
+        heard = asyncio.Event()
+
+        def received(self, link: Any, messages: list[Any]) -> None:  # noqa: ARG002 -- the port's
+            self.heard.set()
+
+    hearing = Hearing()
+    async with listening(hearing) as address:
+        made = await connect(address, Silent(), msg.decode_from_host, secret=SECRET, me=("router", "r"))
+        made.send(msg.Batch([msg.Part(0, [1], [bytes(100 * MAX_GREETING)])]))
+        await asyncio.wait_for(hearing.heard.wait(), 5)
+        made.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (lambda nonce: greeting(nonce, secret=b"guessed"), "wrong proof"),
+        (lambda nonce: greeting(nonce[::-1]), "wrong proof"),
+        (lambda _: framed(b"\xc1"), "cannot be decoded"),
+        (lambda nonce: framed(msg.encode(Welcome(1, 1, nonce))), "not its turn"),
+        (lambda _: struct.pack(">I", 2**31), "a frame of 2147483648 bytes"),
+    ],
+)
+async def test_a_failed_proof_is_logged(sent: Callable[[bytes], bytes], why: str) -> None:
+    with capture_logs() as lines:
+        async with listening() as address:
+            side, nonce = await welcomed(address)
+            side[1].write(sent(nonce))
+            assert await is_cut_off(side)
+    (line,) = [each for each in lines if each["event"] == "link_refused"]
+    assert why in line["sent"]
+    assert line["address"][0] == "127.0.0.1"
+    assert SECRET.decode() not in str(line)
+
+
+class Peer:
+    """The other end of a link of a host, as the host sees it."""
+
+    def __init__(self, role: str) -> None:
+        self.role, self.name, self.refused = role, "me", ""
+
+    def send(self, _message: Any) -> None: ...
+
+    def refuse(self, why: str) -> None:
+        self.refused = why
+
+
+BY_ROLE = {
+    "router": [msg.Open(0, 1, 0, 0), msg.Batch([]), msg.Shut([0])],
+    "gateway": [
+        msg.Since({}),
+        msg.Attach(1, "u", "u", "D", None, 0, False, False),  # noqa: FBT003 -- as on the wire
+        msg.Detach(1),
+        msg.Ack(1, 1),
+        msg.Typing("u", "v", "v", "typing"),
+        msg.Watch("u", []),
+        msg.Unwatch("u", []),
+        msg.Sync(1, "u", "D", None, 1, 0),
+        msg.AckUpTo(1, "u", "D", 1),
+        msg.ReadUpTo(1, "u", "u", "v", "v", 1),
+        msg.SetBlock(1, "u", "v", "v", True),  # noqa: FBT003 -- as on the wire
+        msg.AddContact(1, "u", "v", "v"),
+        msg.PresenceOf(1, "v", "u"),
+        msg.Watermarks(1, "u", "v"),
+        msg.Refresh(1, "u"),
+        msg.Unstored(1, "u"),
+    ],
+}
+
+
+def host() -> ActorHost:
+    stores = Stores(cast("Any", None), cast("Any", None), cast("Any", None))
+    return ActorHost("host-0", stores, SECRET, lambda: 0)
+
+
+@pytest.mark.parametrize(
+    ("sender", "message"), [(role, each) for role, some in BY_ROLE.items() for each in some]
+)
+async def test_a_role_may_send_what_is_its_own(sender: str, message: Any) -> None:
+    (other,) = BY_ROLE.keys() - {sender}
+    right, wrong = Peer(sender), Peer(other)
+    host().received(cast("Link", right), [message])
+    assert right.refused == ""
+    host().received(cast("Link", wrong), [message, message])
+    assert wrong.refused == f"a {type(message).__name__}, which is not for a {other} to send"
+
+
+async def test_every_message_to_a_host_belongs_to_one_role() -> None:
+    kinds = {type(each) for some in BY_ROLE.values() for each in some}
+    decoder = msgspec.inspect.type_info(list[msg.ToHost])
+    known = {each.cls for each in decoder.item_type.types}  # type: ignore[attr-defined]
+    assert kinds == known
+
+
+@pytest.mark.parametrize("role", ["pusher", "coordinator", "host", ""])
+async def test_other_roles_have_no_business_with_a_host(role: str) -> None:
+    peer = Peer(role)
+    host().opened(cast("Link", peer))
+    assert "no business" in peer.refused
