@@ -22,7 +22,6 @@ USERS_MAX = 250
 """Users that one query or claim may name."""
 
 
-
 @router.post(
     "/v1/keys/upload",
     responses=responses(*_MINE, "invalid_signature", "key_conflict", "unknown_device"),

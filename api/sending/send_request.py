@@ -15,7 +15,6 @@ from storage.ports import Accepted
 from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
 
 _SUITE_MAX: Final = 32
-_DEVICES_MAX: Final = 64
 _NAME_MAX: Final = 64
 _BESIDES: Final = 512
 
@@ -112,8 +111,8 @@ def _check_form(frame: wire.Send, now_ms: int) -> int:
         raise RoostError("invalid", "sent_at_ms must be in Unix milliseconds.")
     if frame.expires_in_s is not None and not 0 < frame.expires_in_s <= MESSAGE_ID_WINDOW_MS // 1000 * 4:
         raise RoostError("invalid", "expires_in_s must be between 1 and 2,419,200 seconds.")
-    if len(frame.payloads) > _DEVICES_MAX:
-        raise RoostError("too_large", f"A message may have at most {_DEVICES_MAX} payloads.")
+    if len(frame.payloads) > wire.MAX_DEVICES:
+        raise RoostError("too_large", f"A message may have at most {wire.MAX_DEVICES} payloads.")
     for device, payload in frame.payloads.items():
         if len(device) > _NAME_MAX:
             raise RoostError("invalid", f"payloads: a device id may have at most {_NAME_MAX} characters.")

@@ -4,6 +4,7 @@ from roost.wire.binary import from_base64, unpadded
 from roost.wire.codecs import CODECS, JSON, MSGPACK, Codec, JsonCodec, MsgpackCodec, entry_to_json
 from roost.wire.entries import Entry, KeysEntry, MessageEntry, ReceiptEntry, SentEntry
 from roost.wire.frames import (
+    MAX_DEVICES,
     MAX_FRAME,
     MAX_PAYLOAD,
     WINDOW,
@@ -28,11 +29,13 @@ from roost.wire.frames import (
     Subscribe,
     TokenExpiring,
     Typing,
+    send_size,
 )
 
 __all__ = [
     "CODECS",
     "JSON",
+    "MAX_DEVICES",
     "MAX_FRAME",
     "MAX_PAYLOAD",
     "MSGPACK",
@@ -68,5 +71,6 @@ __all__ = [
     "Typing",
     "entry_to_json",
     "from_base64",
+    "send_size",
     "unpadded",
 ]
