@@ -21,7 +21,6 @@ from roost.client.options import Options
 from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
 from roost.client.transport.http import Api
-from roost.clock import now_ms
 from roost.crypto import SUITE
 from roost.ids import fold_username, uuid7
 from roost.wire import Send, Typing
@@ -49,6 +48,7 @@ class Client:
         self.profile = profile
         self.api = api
         self._engine = Engine(profile, keystore, api, options)
+        self._keystore = keystore
         self._owns_http = owns_http
         self._closed = False
 
@@ -67,19 +67,9 @@ class Client:
 
         Raises:
             RoostError: For example ``username_taken``.
+            KeystoreInUse: Another client uses the keystore.
         """
-        shared = http or connections()
-        try:
-            await account.register(Api(server, shared, now_ms), username, password)
-            client = await cls.login(
-                server, username, password, keystore=keystore, http=shared, options=options
-            )
-        except BaseException:
-            if http is None:
-                await shared.close()
-            raise
-        client._owns_http = http is None  # noqa: SLF001 - our own class
-        return client
+        return await cls._enter(server, username, password, keystore, http, options, new=True)
 
     @classmethod
     async def login(
@@ -96,13 +86,31 @@ class Client:
 
         Raises:
             RoostError: For example ``bad_credentials``.
+            KeystoreInUse: Another client uses the keystore.
             ValueError: The keystore belongs to another user or server.
         """
+        return await cls._enter(server, username, password, keystore, http, options, new=False)
+
+    @classmethod
+    async def _enter(
+        cls,
+        server: str,
+        username: str,
+        password: str,
+        keystore: Keystore | None,
+        http: aiohttp.ClientSession | None,
+        options: Options | None,
+        *,
+        new: bool,
+    ) -> Self:
         options = options or Options()
         keystore = keystore or MemoryKeystore()
+        keystore.lock()
         shared = http or connections()
-        api = Api(server, shared, options.clock)
         try:
+            api = Api(server, shared, options.clock, elapsed=options.elapsed)
+            if new:
+                await account.register(api, username, password)
             profile = await account.sign_in(
                 api,
                 username,
@@ -113,12 +121,12 @@ class Client:
             )
             await account.publish_keys(api, profile, keystore)
         except BaseException:
+            keystore.unlock()
             if http is None:
                 await shared.close()
             raise
-        client = cls(profile, keystore, api, options, owns_http=http is None)
-        client._engine.learn_clock(api.server_time_ms)
-        return client
+        profile.state.clock_offset_ms = api.time.offset_ms
+        return cls(profile, keystore, api, options, owns_http=http is None)
 
     @classmethod
     def resume(
@@ -131,14 +139,18 @@ class Client:
         """Continue as the device in the keystore; call inside a running event loop.
 
         Raises:
+            KeystoreInUse: Another client uses the keystore.
             ValueError: There is no profile in the keystore.
         """
         options = options or Options()
-        profile = keystore.load()
-        if profile is None:
-            raise ValueError("the keystore is empty: sign in first")
+        keystore.lock()
+        try:
+            profile = _loaded(keystore)
+        except BaseException:
+            keystore.unlock()
+            raise
         shared = http or connections()
-        api = Api(profile.server, shared, options.clock, profile.tokens)
+        api = Api(profile.server, shared, options.clock, profile.tokens, elapsed=options.elapsed)
         return cls(profile, keystore, api, options, owns_http=http is None)
 
     @property
@@ -221,9 +233,12 @@ class Client:
         if self._closed:
             return
         self._closed = True
-        await self._engine.stop()
-        if self._owns_http:
-            await self.api.http.close()
+        try:
+            await self._engine.stop()
+        finally:
+            self._keystore.unlock()
+            if self._owns_http:
+                await self.api.http.close()
 
     async def logout(self) -> None:
         """End the session on the server, then close.
@@ -239,3 +254,10 @@ class Client:
     def now_ms(self) -> int:
         """Return the time on the server's clock, as far as it is known."""
         return self._engine.now_ms()
+
+
+def _loaded(keystore: Keystore) -> Profile:
+    profile = keystore.load()
+    if profile is None:
+        raise ValueError("the keystore is empty: sign in first")
+    return profile

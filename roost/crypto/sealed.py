@@ -91,9 +91,7 @@ class Heading:
 
     def difference(self, found: "_SignedHeading", recipient_key: bytes) -> list[str]:
         """Return the names of the members in which a found heading differs from this one."""
-        expected, there = (
-            msgspec.to_builtins(each) for each in (self._signed(recipient_key), found)
-        )
+        expected, there = (msgspec.to_builtins(each) for each in (self._signed(recipient_key), found))
         return [name for name in expected if there[name] != expected[name]]
 
 

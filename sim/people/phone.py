@@ -264,7 +264,7 @@ class Phone:
     def _connect(self) -> Transport:
         inner: Transport
         if self.polls:
-            inner = PollTransport(self.client.api, self.device, self._clock)
+            inner = PollTransport(self.client.api, self.device)
         else:
             inner = StreamTransport(self.context.http, self.context.server, MSGPACK)
         self.connections += 1

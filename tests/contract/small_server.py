@@ -69,7 +69,7 @@ class SmallServer:
     def problem(self, word: str, **extra: Any) -> web.Response:
         code = CODES[word]
         body = {"code": word, "status": code.status, "detail": code.title, **extra}
-        return web.json_response(body, status=code.status)
+        return web.json_response(body, status=code.status, content_type="application/problem+json")
 
     def who(self, request: web.Request) -> str:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -84,4 +84,4 @@ async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.Monk
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)
     await bob.close()
-    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]  # noqa: ASYNC240
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".lock"}  # noqa: ASYNC240

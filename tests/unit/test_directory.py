@@ -27,7 +27,7 @@ class Store:
         return User(f"id of {username}", username, "", username, 0)
 
     async def devices_of(self, users: list[str]) -> dict[str, list[Device]]:
-        return {user: self.devices for user in users}
+        return dict.fromkeys(users, self.devices)
 
 
 class World:

@@ -13,7 +13,7 @@ from roost.wire import CODECS, Bye, ClientFrame, Entries, Hello
 
 _FIRST_FINAL = 4500
 _LAST_FINAL = 4999
-_UNAUTHORIZED = 401
+_TOO_BIG = 1009
 _CONNECT_S = 15.0
 _HEARTBEAT_S = 30.0
 _MAX_SERVER_FRAME = 64 * 1024 * 1024
@@ -53,9 +53,9 @@ class StreamTransport:
                     max_msg_size=_MAX_SERVER_FRAME,
                 )
         except aiohttp.WSServerHandshakeError as exc:
-            code = "unauthenticated" if exc.status == _UNAUTHORIZED else "handshake"
-            raise TransportClosed(code) from exc
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            # The token goes with the hello: whatever status this is, it says nothing about the session.
+            raise TransportClosed("handshake") from exc
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise TransportClosed("unavailable") from exc
         self.write([hello])
         self._writer = asyncio.create_task(self._write_all(self._socket))
@@ -94,7 +94,7 @@ class StreamTransport:
             frame = self._codec.decode_server(data)
         except msgspec.ValidationError:
             return []  # A frame of a later version: unknown types are ignored, like unknown fields.
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise TransportClosed("bad_frame", reconnect_after_ms=5000) from exc
         if isinstance(frame, Bye):
             self._bye = frame
@@ -124,6 +124,8 @@ class StreamTransport:
                 return
 
     def _closed(self, close_code: int | None) -> TransportClosed:
+        if close_code == _TOO_BIG:
+            return TransportClosed("too_large")
         after_ms = self._bye.reconnect_after_ms if self._bye is not None else None
         word = self._bye.code if self._bye is not None else _WORDS.get(close_code or 0, "unavailable")
         final = close_code is not None and _FIRST_FINAL <= close_code <= _LAST_FINAL
