@@ -25,9 +25,6 @@ IMPLICIT_MS = 2_000
 EXPIRING_MS = 60_000
 """How long before its token's end a client is told."""
 
-MAX_SUBSCRIPTIONS = 1_000
-"""Users whose presence one stream may follow."""
-
 _CLOSE_LATER = 4001
 _CLOSE_NEVER = 4500
 _DISPLACED_MS = 30_000
@@ -183,11 +180,11 @@ class StreamSession:
         return [do.Type(frame.peer, frame.state)]
 
     def _subscribe(self, frame: wire.Subscribe) -> list[do.Action]:
-        if len(frame.users) > MAX_SUBSCRIPTIONS:
+        if len(frame.users) > wire.MAX_SUBSCRIPTIONS:
             return self._problem(
                 "subscribe",
                 "too_large",
-                f"A stream may subscribe to at most {MAX_SUBSCRIPTIONS} users; nothing was changed.",
+                f"A stream may subscribe to at most {wire.MAX_SUBSCRIPTIONS} users; nothing was changed.",
             )
         wait = self._take("requests")
         if wait > 0:

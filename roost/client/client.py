@@ -22,8 +22,8 @@ from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
 from roost.client.transport.http import Api
 from roost.crypto import SUITE
-from roost.ids import fold_username, uuid7
-from roost.wire import Send, Typing
+from roost.ids import SEQ_LIMIT, fold_username, uuid7
+from roost.wire import MAX_EXPIRY_S, MAX_SUBSCRIPTIONS, Send, Typing
 
 MAX_CONTENT = 60 * 1024
 """Bytes of one message's plaintext; sealed and padded it stays below the server's limit."""
@@ -191,6 +191,8 @@ class Client:
         data = content.encode() if isinstance(content, str) else content
         if len(data) > MAX_CONTENT:
             raise ValueError(f"a message has at most {MAX_CONTENT} bytes: send media by reference")
+        if expires_in_s is not None and not 0 < expires_in_s <= MAX_EXPIRY_S:
+            raise ValueError(f"a message expires after 1 to {MAX_EXPIRY_S} seconds")
         at_ms = self.now_ms()
         message_id = uuid7(at_ms, self._engine.options.random(10))
         return OutboxItem(0, message_id, fold_username(to), at_ms, data, urgent, expires_in_s)
@@ -203,20 +205,32 @@ class Client:
         return Send(item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s)
 
     async def mark_read(self, peer: str, seq: int) -> None:
-        """Tell ``peer`` that everything up to ``seq`` of this mailbox has been read."""
-        self._engine.apply(self._engine.session.read(peer, seq, self.now_ms()))
+        """Tell ``peer`` that everything up to ``seq`` of this mailbox has been read.
+
+        Raises:
+            ValueError: ``peer`` is not a username, or ``seq`` not a number of a mailbox.
+        """
+        if not 0 <= seq < SEQ_LIMIT:
+            raise ValueError("a number of a mailbox is from 0 to 2**53 - 1")
+        self._engine.apply(self._engine.session.read(fold_username(peer), seq, self.now_ms()))
         await asyncio.shield(self._engine.flushed())
 
     def typing(self, peer: str, state: Literal["typing", "paused"] = "typing") -> None:
         """Show ``peer`` that this user types; lost if there is no connection."""
-        self._engine.apply(self._engine.session.typing(Typing(peer, state)))
+        self._engine.apply(self._engine.session.typing(Typing(fold_username(peer), state)))
 
     def subscribe(self, *users: str) -> None:
-        """Subscribe to the presence of these users; replaces the previous subscription."""
-        self._engine.apply(self._engine.session.subscribe(list(users)))
+        """Subscribe to the presence of these users; replaces the previous subscription.
+
+        Raises:
+            ValueError: There are more than ``MAX_SUBSCRIPTIONS``, or one is not a username.
+        """
+        if len(users) > MAX_SUBSCRIPTIONS:
+            raise ValueError(f"the presence of at most {MAX_SUBSCRIPTIONS} users can be followed")
+        self._engine.apply(self._engine.session.subscribe([fold_username(user) for user in users]))
 
     def trust(self, peer: str) -> None:
-        """Accept the changed keys of ``peer``, once the user has compared them, and send what waits."""
+        """Accept the changed keys and added devices of ``peer``, once they are compared; send what waits."""
         self._engine.directory.trust(peer)
         self._engine.apply(self._engine.session.outbox.hold(peer, self.now_ms(), held=False))
         self._engine.flushed()

@@ -5,8 +5,10 @@ from roost.wire.codecs import CODECS, JSON, MSGPACK, Codec, JsonCodec, MsgpackCo
 from roost.wire.entries import Entry, KeysEntry, MessageEntry, ReceiptEntry, SentEntry
 from roost.wire.frames import (
     MAX_DEVICES,
+    MAX_EXPIRY_S,
     MAX_FRAME,
     MAX_PAYLOAD,
+    MAX_SUBSCRIPTIONS,
     WINDOW,
     Accepted,
     Ack,
@@ -36,8 +38,10 @@ __all__ = [
     "CODECS",
     "JSON",
     "MAX_DEVICES",
+    "MAX_EXPIRY_S",
     "MAX_FRAME",
     "MAX_PAYLOAD",
+    "MAX_SUBSCRIPTIONS",
     "MSGPACK",
     "WINDOW",
     "Accepted",

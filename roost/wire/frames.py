@@ -17,6 +17,12 @@ MAX_FRAME = 2 * 1024 * 1024
 """Bytes of one client frame or request body; ``MAX_DEVICES`` full payloads in base64 are less."""
 
 
+MAX_SUBSCRIPTIONS = 1_000
+"""Users whose presence one stream may follow."""
+
+MAX_EXPIRY_S = 28 * 24 * 3600
+"""The longest that a message may ask to be delivered for."""
+
 _SEND_BESIDES = 512
 _NAMED = 6
 """Quotes, colon and comma around a payload and its device."""

@@ -87,7 +87,7 @@ class Confirmations:
     def unchecked(self, lane: Lane, item: OutboxItem, now_ms: int) -> None:
         """A check got no answer: every accepted message is in question, and is asked about later."""
         lane.checking.discard(item.id)
-        lane.recheck = True
+        lane.recheck, lane.expired = True, ""
         lane.not_before_ms = lane.check_at_ms = now_ms + pause_ms(lane.failures)
 
     def _check_before(self, lane: Lane, seq: int, now_ms: int) -> list[Effect]:

@@ -74,7 +74,7 @@ class Lane:
         failures: Retries of the present message.
         mismatches: How often its device list was wrong.
         reissues: How often it got a new id.
-        expired: The id of the message that is refused for its time, if one is.
+        expired: The id of the message that is refused for its time, until it has another one.
         not_before_ms: Pause until then.
         flown_at_ms: When the present message was last written.
         check_at_ms: When the server is asked next.
@@ -105,7 +105,7 @@ class Lane:
 
     def may_send(self, now_ms: int) -> bool:
         """Return whether the next message may go."""
-        blocked = self.held or self.checking or self.current is not None
+        blocked = self.held or self.checking or self.expired or self.current is not None
         return bool(self.waiting) and not blocked and now_ms >= self.not_before_ms
 
     def back_to_front(self) -> None:

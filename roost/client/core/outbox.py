@@ -78,6 +78,7 @@ class Outbox:
         for lane in self.lanes.values():
             lane.back_to_front()
             lane.checking.clear()
+            lane.expired = ""
 
     def sealed(self, message_id: str, payloads: dict[str, bytes], now_ms: int) -> list[Effect]:
         """The shell has encrypted the message that it was asked to."""

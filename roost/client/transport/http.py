@@ -6,6 +6,7 @@ of it (a proxy, an ingress, the login page of a hotel) and says nothing about th
 """
 
 import asyncio
+import io
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -160,15 +161,14 @@ class Api:
             headers["Authorization"] = f"Bearer {token}"
         data = msgspec.json.encode(body) if body is not None else None
         options = {
-            "data": data,
             "params": params,
             "headers": headers,
             "timeout": aiohttp.ClientTimeout(total=timeout_s),
         }
-        answer = await self._request(method, self.base + path, options)
+        answer = await self._request(method, self.base + path, data, options)
         moved = _moved(answer, path)
         if moved is not None:
-            answer = await self._request(method, moved + path, options)
+            answer = await self._request(method, moved + path, data, options)
         try:
             value = self._read(answer, shape, len(data or b""))
         except NotRoost:
@@ -211,10 +211,15 @@ class Api:
         self.tokens.expires_at_ms = self._clock() + lifetime_ms
         self.keep()
 
-    async def _request(self, method: str, url: str, options: dict[str, Any]) -> _Answer:
+    async def _request(
+        self, method: str, url: str, data: bytes | None, options: dict[str, Any]
+    ) -> _Answer:
+        body = None if data is None else io.BytesIO(data)  # which is sent in parts
         try:
             # A redirect would be followed with GET, whatever the method was.
-            async with self.http.request(method, url, allow_redirects=False, **options) as answer:
+            async with self.http.request(
+                method, url, data=body, allow_redirects=False, **options
+            ) as answer:
                 return _Answer(answer.url, answer.status, answer.headers, await answer.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise Unavailable(
@@ -249,12 +254,10 @@ class Api:
             said = f"a redirect to {answer.headers.get('Location', 'nowhere')}"
         if answer.status == _TOO_LARGE and sent > LARGE:
             return RoostError("too_large", f"Something before {self.server} takes no {sent} bytes ({said}).")
+        error = NotRoost(f"{self.server} did not answer like a Roost server ({said}): is this its address?")
         advice = answer.headers.get("Retry-After", "")
-        retry_s = min(float(advice), _LONGEST_ADVICE_S) if advice.isdigit() else 1.0
-        return NotRoost(
-            f"{self.server} did not answer like a Roost server ({said}): is this its address?",
-            retry_after_s=retry_s,
-        )
+        error.retry_after_s = min(float(advice), _LONGEST_ADVICE_S) if advice.isdecimal() else None
+        return error
 
 
 def _moved(answer: _Answer, path: str) -> str | None:

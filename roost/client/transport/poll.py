@@ -70,7 +70,7 @@ class PollTransport:
         self._slots = asyncio.Semaphore(_PARALLEL)
         self._tasks: set[asyncio.Task[None]] = set()
         self._posts: set[asyncio.Task[None]] = set()
-        self._failure: TransportClosed | None = None
+        self._failure: BaseException | None = None
 
     async def open(self, hello: Hello) -> None:
         """Fetch the first page, which also tells the stored cursor, and start polling."""
@@ -123,9 +123,14 @@ class PollTransport:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(self._posts.discard)
+        task.add_done_callback(self._ended)
         return task
 
-    def _fail(self, failure: TransportClosed) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._fail(failure)  # a fault of this program: whoever reads is told
+
+    def _fail(self, failure: BaseException) -> None:
         self._failure = self._failure or failure
         self._wake.set()
 

@@ -16,7 +16,9 @@ _LAST_FINAL = 4999
 _TOO_BIG = 1009
 _CONNECT_S = 15.0
 _HEARTBEAT_S = 30.0
-_MAX_SERVER_FRAME = 64 * 1024 * 1024
+MAX_SERVER_FRAME = 64 * 1024 * 1024
+"""Bytes of one frame of the server that are read."""
+
 _WORDS = {code.close: code.word for code in CODES.values() if code.close is not None}
 
 
@@ -50,7 +52,7 @@ class StreamTransport:
                     protocols=(self._subprotocol,),
                     compress=0,
                     heartbeat=_HEARTBEAT_S,
-                    max_msg_size=_MAX_SERVER_FRAME,
+                    max_msg_size=MAX_SERVER_FRAME,
                 )
         except aiohttp.WSServerHandshakeError as exc:
             # The token goes with the hello: whatever status this is, it says nothing about the session.
@@ -72,6 +74,8 @@ class StreamTransport:
         while True:
             message = await self._socket.receive()
             if message.type not in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+                if self._writer is not None and self._writer.done():
+                    self._writer.result()  # a fault of this program: whoever reads is told
                 raise self._closed(self._socket.close_code)
             data = message.data.encode() if isinstance(message.data, str) else message.data
             frames = self._decode(data)
@@ -122,6 +126,9 @@ class StreamTransport:
             except (aiohttp.ClientError, OSError):
                 await socket.close()
                 return
+            except Exception:
+                await socket.close()
+                raise
 
     def _closed(self, close_code: int | None) -> TransportClosed:
         if close_code == _TOO_BIG:
