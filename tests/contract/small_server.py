@@ -47,6 +47,8 @@ class SmallServer:
         self.push_tokens: dict[str, str] = {}
         self.pushes: list[dict[str, Any]] = []
         self.forgetful = False
+        self.odd: set[str] = set()
+        self.queries: list[int] = []
         self.talkative = False
 
     def app(self) -> web.Application:
@@ -120,6 +122,9 @@ class SmallServer:
     async def query(self, request: web.Request) -> web.Response:
         self.who(request)
         asked = (await request.json())["device_keys"]
+        self.queries.append(len(asked))
+        if any(address[1:].split(":")[0] in self.odd for address in asked):
+            return self.problem("internal")
         found = {address: self.bundles[address[1:].split(":")[0]] for address in asked}
         return web.json_response({"device_keys": found, "failures": {}})
 

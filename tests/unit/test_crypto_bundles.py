@@ -193,6 +193,25 @@ def test_a_changed_key_is_told_once_and_never_used_unasked() -> None:
     assert known.recipients("bob") == {DEVICE: MALLORY.curve25519_public}
 
 
+@pytest.mark.parametrize("hold", [True, False])
+def test_an_added_device_is_told_and_held_if_the_app_wants_it(hold: bool) -> None:  # noqa: FBT001
+    known = Directory("here", {}, hold_new=hold)
+    bundles = {DEVICE: bundle(), "NEWPHONE01": bundle(MALLORY, "NEWPHONE01")}
+    assert known.learn("bob", {DEVICE: bundles[DEVICE]}) == []
+    assert not known.in_doubt("bob"), "what is there at first sight is trusted"
+    (event,) = known.learn("bob", bundles)
+    assert (event.device, event.change, event.held) == ("NEWPHONE01", "added", hold)
+    assert known.in_doubt("bob") == hold
+    assert known.learn("bob", bundles) == []
+    assert [each.change for each in known.learn("bob", {DEVICE: bundles[DEVICE]})] == ["removed"]
+    assert not known.in_doubt("bob"), "nothing would be sealed to it"
+    (again,) = known.learn("bob", bundles)
+    assert (again.change, again.held) == ("added", hold)
+    known.trust("bob")
+    assert not known.in_doubt("bob")
+    assert set(known.recipients("bob")) == set(bundles)
+
+
 def test_a_change_that_is_taken_back_ends_the_doubt() -> None:
     known, _ = directory()
     known.learn("bob", {DEVICE: bundle()})

@@ -98,7 +98,10 @@ FULL = bytes(MAX_PAYLOAD)
 
 PAIRS: dict[str, tuple[Callable[[], int], int]] = {
     "content, sealed -> payload": (lambda: len(longest_payload()), MAX_PAYLOAD),
-    "payloads for all devices -> frame in JSON": (lambda: len(CODECS[JSON].encode(largest_send())), MAX_FRAME),
+    "payloads for all devices -> frame in JSON": (
+        lambda: len(CODECS[JSON].encode(largest_send())),
+        MAX_FRAME,
+    ),
     "payloads for all devices -> frame in MessagePack": (
         lambda: len(CODECS[MSGPACK].encode(largest_send())),
         MAX_FRAME,
@@ -163,4 +166,4 @@ def test_the_sdks_measure_is_never_below_the_truth(codec: str, size: int) -> Non
 
 
 def test_the_suite_is_one_that_the_server_takes() -> None:
-    assert len(SUITE) <= 32  # noqa: PLR2004
+    assert len(SUITE) <= 32

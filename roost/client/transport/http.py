@@ -211,15 +211,11 @@ class Api:
         self.tokens.expires_at_ms = self._clock() + lifetime_ms
         self.keep()
 
-    async def _request(
-        self, method: str, url: str, data: bytes | None, options: dict[str, Any]
-    ) -> _Answer:
+    async def _request(self, method: str, url: str, data: bytes | None, options: dict[str, Any]) -> _Answer:
         body = None if data is None else io.BytesIO(data)  # which is sent in parts
         try:
             # A redirect would be followed with GET, whatever the method was.
-            async with self.http.request(
-                method, url, data=body, allow_redirects=False, **options
-            ) as answer:
+            async with self.http.request(method, url, data=body, allow_redirects=False, **options) as answer:
                 return _Answer(answer.url, answer.status, answer.headers, await answer.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise Unavailable(
