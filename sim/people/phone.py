@@ -169,7 +169,12 @@ class Phone:
                 self._dying = False
                 self._note(Kind.CRASHED)
                 self.context.spawn(self._start_again())
-            case sdk.Refused() | sdk.Unsupported() | sdk.KeyChanged(change="changed" | "invalid"):
+            case (
+                sdk.Refused()
+                | sdk.Unsupported()
+                | sdk.IdChanged()
+                | sdk.KeyChanged(change="changed" | "invalid")
+            ):
                 self.context.board.trouble(f"{self.user} was told {event}")
             case sdk.Disconnected(final=True):
                 self.context.board.trouble(f"{self.user} was signed out: {event.code}")
