@@ -78,8 +78,8 @@ def _opaque(codec: Codec, raw: msgspec.Raw) -> Opaque:
     decode = msgspec.json.decode if codec.text else msgspec.msgpack.decode
     try:
         place = decode(raw, type=_Place)
-    except RecursionError as exc:
-        raise ValueError("an entry that cannot be read") from exc
+    except (ValueError, RecursionError) as exc:
+        raise ValueError("an entry without a number, or one that cannot be read") from exc
     return Opaque(place.seq, place.prev, place.type)
 
 
