@@ -47,6 +47,8 @@ class SmallServer:
         self.push_tokens: dict[str, str] = {}
         self.pushes: list[dict[str, Any]] = []
         self.forgetful = False
+        self.ahead_ms = 0
+        self.poison = ""
         self.odd: set[str] = set()
         self.queries: list[int] = []
         self.talkative = False
@@ -267,6 +269,8 @@ class SmallServer:
         self, user: str, socket: web.WebSocketResponse, codec: wire.Codec, frame: wire.ClientFrame
     ) -> None:
         match frame:
+            case wire.Send(id=message_id) if message_id == self.poison:
+                await socket.close(code=1011)
             case wire.Send():
                 answer = await self.accept(user, frame)
                 if self.lose_replies:
@@ -280,6 +284,8 @@ class SmallServer:
                 await self.read(user, peer, seq)
             case wire.Auth():
                 self.auths += 1
+            case wire.Ping():
+                await self.frame(socket, codec, wire.Pong(now_ms() + self.ahead_ms))
 
     async def drop(self, user: str, code: int = WSCloseCode.GOING_AWAY) -> None:
         for socket, _ in list(self.mailboxes[user].streams):

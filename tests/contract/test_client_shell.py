@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import secrets
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,7 @@ from roost.client import (
     connections,
 )
 from roost.client.transport import PollTransport, StreamTransport
+from roost.clock import now_ms
 from roost.crypto.keys import DeviceSecrets, device_keys
 from roost.errors import RoostError, Unavailable
 from roost.wire import JSON, MSGPACK, Ack, Hello
@@ -443,3 +445,32 @@ async def test_no_argument_of_an_app_can_break_the_connection(world: World) -> N
         with pytest.raises(ValueError, match=r"."):
             await alice.mark_read(peer, seq)
     assert not [event for event in world.told["alice"] if isinstance(event, Disconnected)]
+
+
+async def test_the_time_is_learnt_again_when_the_clock_jumps(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roost.client.shell.engine._IDLE_TICK_S", 0.02)
+    jump = [0]
+    alice = await world.person("alice", clock=lambda: now_ms() + jump[0])
+    world.server.ahead_ms = 30_000  # as if the machine had slept, and its other clock with it
+    jump[0] = 30_000
+    await world.until(lambda: alice.now_ms() - now_ms() > 29_000, "the server's time")
+
+
+async def test_a_session_that_ends_at_once_again_and_again_comes_back_slower(world: World) -> None:
+    def longest(count: int) -> bytes:
+        return b"\xff\xff" if count == 2 else secrets.token_bytes(count)
+
+    alice = await world.person("alice", random=longest)
+    await world.person("bob")
+    item = alice.compose("bob", "poison")
+    world.server.poison = item.id
+    began = asyncio.get_running_loop().time()
+    await alice.submit(item)
+    await world.until(
+        lambda: sum(isinstance(event, Disconnected) for event in world.told["alice"]) >= 3, "three ends"
+    )
+    assert asyncio.get_running_loop().time() - began > 1.4  # half a second and a whole one
+    world.server.poison = ""
+    await world.until(lambda: world.texts("bob") == ["poison"], "the message in the end")

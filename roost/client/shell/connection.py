@@ -24,8 +24,11 @@ _LONGEST_BACKOFF_S = 30.0
 _HANDSHAKES = 2
 _READY_S = 30.0
 _DISPLACED_MS = 5000
-_STABLE_S = 10.0
-"""A connection that lasts so long is a good one: the next pause is the shortest again."""
+_STABLE_S = 1.0
+"""A session that lasts so long is a good one: the next pause is the shortest again.
+
+One that ends at once may end for what this client sends, and would do so several times a second.
+"""
 
 
 class Owner(Protocol):
