@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from roost.client.keystore import Keystore
 from roost.client.state import Pin, Profile
-from roost.client.transport.http import Api, NotRoost, SessionAnswer
+from roost.client.transport.answers import NotRoost, SessionAnswer
+from roost.client.transport.http import Api
 from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
 from roost.ids import address_of, fold_username
 

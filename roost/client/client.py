@@ -20,6 +20,7 @@ from roost.client.keystore import Keystore, MemoryKeystore
 from roost.client.options import Options
 from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
+from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
 from roost.crypto import SUITE
 from roost.ids import SEQ_LIMIT, fold_username, uuid7
@@ -261,7 +262,7 @@ class Client:
             RoostError: The server did not confirm it; the client is closed all the same.
         """
         try:
-            await self.api.call("DELETE", "/v1/sessions/current")
+            await self.api.call("DELETE", "/v1/sessions/current", shape=Empty)
         finally:
             await self.close()
 

@@ -1,14 +1,12 @@
 """Clients that others try to end: strangers, what stands in front of the server, clocks, sizes, programs."""
 
 import asyncio
-import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from nacl.public import PublicKey, SealedBox
 
@@ -16,111 +14,15 @@ from roost import client as sdk
 from roost.client.transport import send_body
 from roost.clock import now_ms
 from roost.crypto import DeviceSecrets
-from roost.crypto.keys import device_keys, public_half, signed_key
+from roost.crypto.keys import public_half, signed_key
 from roost.crypto.padding import pad
 from roost.errors import Unavailable
 from roost.ids import address_of
 from roost.wire import MAX_DEVICES, Send, unpadded
-from tests.field.front import Front, Weather
+from tests.field.front import Weather
+from tests.field.people import Person, World
 from tests.live.app import PASSWORD
 from tests.live.running import System
-from tests.live.waiting import until
-
-SHOWN = 8
-
-
-def calm(count: int) -> bytes:
-    """Random bytes, but for the pauses between connections: those are the shortest."""
-    return bytes(2) if count == 2 else secrets.token_bytes(count)
-
-
-class Person:
-    """A user's device with all that its app was told."""
-
-    def __init__(self, server: str, http: aiohttp.ClientSession, name: str, **options: Any) -> None:
-        self.server, self.http, self.name = server, http, name
-        self.told: list[sdk.Event] = []
-        self.keystore: sdk.Keystore = sdk.MemoryKeystore()
-        self.options = sdk.Options(on_event=self.told.append, random=calm, **options)
-        self.client: sdk.Client
-
-    async def join(self, *, new: bool = True) -> "Person":
-        enter = sdk.Client.register if new else sdk.Client.login
-        made = await enter(
-            self.server, self.name, PASSWORD, keystore=self.keystore, http=self.http, options=self.options
-        )
-        return await self.begin(made)
-
-    async def again(self) -> "Person":
-        await self.client.close()
-        return await self.begin(sdk.Client.resume(self.keystore, http=self.http, options=self.options))
-
-    async def begin(self, client: sdk.Client) -> "Person":
-        self.client = client
-        await client.start()
-        await self.hears(lambda: client.connected, "a connection")
-        return self
-
-    async def hears(self, found: Callable[[], Any], what: str, within: float = 20) -> None:
-        await until(lambda: "" if found() else f"no {what}; told: {self.told[-SHOWN:]}", within=within)
-
-    def all(self, kind: type[sdk.Event]) -> list[Any]:
-        return [event for event in self.told if isinstance(event, kind)]
-
-    @property
-    def texts(self) -> list[str]:
-        return [event.text for event in self.all(sdk.MessageReceived)]
-
-    async def writes(self, to: "Person", text: str) -> str:
-        message_id = await self.client.send(to.name, text)
-        await to.hears(lambda: text in to.texts, text)
-        return message_id
-
-    async def device(self) -> "RawDevice":
-        """Sign in on a further device, by hand."""
-        body = {"username": self.name, "password": PASSWORD, "device": {"name": "raw"}}
-        answer = await self.client.api.bare("POST", "/v1/sessions", body)
-        return RawDevice(self, answer["device_id"], answer["access_token"])
-
-
-class RawDevice:
-    """A device without an SDK."""
-
-    def __init__(self, owner: Person, device: str, token: str) -> None:
-        self.device, self.token = device, token
-        self.secrets = DeviceSecrets.from_random(secrets.token_bytes(64))
-        self.address = address_of(owner.name, owner.client.profile.server_name)
-        self._owner = owner
-
-    def keys(self) -> dict[str, Any]:
-        return device_keys(self.address, self.device, self.secrets)
-
-    async def call(self, path: str, body: Any) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        url, data = self._owner.client.api.server + path, json.dumps(body)  # half surrogates and all
-        async with self._owner.http.post(url, data=data, headers=headers) as answer:
-            return answer.status, await answer.json(content_type=None)
-
-    async def publish(self, **odd: Any) -> None:
-        status, answer = await self.call("/v1/keys/upload", {"device_keys": self.keys() | odd})
-        assert status == 200, answer
-
-
-class World:
-    """People of one test, closed at its end."""
-
-    def __init__(self, server: str, http: aiohttp.ClientSession, stack: AsyncExitStack) -> None:
-        self.server, self.http, self.stack = server, http, stack
-
-    async def person(self, server: str | None = None, **options: Any) -> Person:
-        name = f"c{secrets.token_hex(5)}"
-        person = await Person(server or self.server, self.http, name, **options).join()
-        # The client may be another by then.
-        self.stack.push_async_callback(lambda: person.client.close())  # noqa: PLW0108
-        return person
-
-    async def front(self, target: str | None = None, **options: Any) -> Front:
-        return await self.stack.enter_async_context(Front(target or self.server, **options).running())
 
 
 @pytest.fixture
@@ -234,6 +136,7 @@ async def test_keys_of_another_form_are_refused(world: World) -> None:
 
 # --- what stands in front of the server -------------------------------------------------------------
 
+SIDES = 4
 JSON_TYPE = {"Content-Type": "application/json"}
 PROBLEM = {"Content-Type": "application/problem+json"}
 
@@ -268,42 +171,52 @@ WEATHER = {
 @pytest.mark.parametrize("renew", [True, False], ids=["to be renewed", "fresh"])
 async def test_only_the_server_ends_a_session(world: World, renew: bool) -> None:  # noqa: FBT001
     """With a token that is to be renewed only that is asked for, with a fresh one the stream is."""
-    front, bob = await world.front(), await world.person()
-    alice = await world.person(front.url)
-    for name, weather in WEATHER.items():
-        front.answered, front.weather = 0, weather
-        if renew:
-            alice.client.profile.tokens.expires_at_ms = 0
-        await front.cut()
-        message_id = await alice.client.send(bob.name, name)
-        await alice.hears(lambda: front.answered >= 4, f"requests in {name}")
-        front.weather = None
-        await bob.hears(lambda n=name: n in bob.texts, name)
-        assert message_id not in [failed.id for failed in alice.all(sdk.Failed)]
-    assert [end for end in alice.all(sdk.Disconnected) if end.final] == []
+    bob = await world.person()
 
+    async def connect_in(names: list[str]) -> None:
+        front = await world.front()
+        alice = await world.person(front.url)
+        for name in names:
+            front.answered, front.weather = 0, WEATHER[name]
+            if renew:
+                alice.client.profile.tokens.expires_at_ms = 0
+            await front.cut()
+            await alice.client.send(bob.name, name)
+            await alice.hears(lambda: front.answered >= 4, f"requests in {name}")
+            front.weather = None
+            await bob.hears(lambda n=name: n in bob.texts, name)
+        assert alice.all(sdk.Failed) == [end for end in alice.all(sdk.Disconnected) if end.final] == []
 
-async def written_through(world: World, names: list[str]) -> None:
-    """Write a message in each of these weathers, of which only writing gets to know."""
-    front, bob = await world.front(), await world.person()
-    alice = await world.person(front.url, mode="poll")
-    await alice.writes(bob, "hello")
-    for name in names:
-        weather, front.answered = WEATHER[name], 0
-        front.weather = Weather(weather.status, weather.body, weather.headers, only=("POST",))
-        alice.client._engine.requests.want_keys(bob.name)
-        await alice.client.send(bob.name, name)
-        await alice.hears(lambda: front.answered >= 2, f"requests in {name}")
-        front.weather = None
-        await bob.hears(lambda n=name: n in bob.texts, name)
-    assert bob.texts == ["hello", *names]
-    assert alice.all(sdk.Failed) == alice.all(sdk.KeyChanged) == []
-    assert [end for end in alice.all(sdk.Disconnected) if end.final] == []
+    await side_by_side(connect_in)
 
 
 async def test_only_the_server_ends_a_message(world: World) -> None:
+    """Polls get through, and nothing that is posted."""
+    bob = await world.person()
+
+    async def write_in(names: list[str]) -> None:
+        front = await world.front()
+        alice = await world.person(front.url, mode="poll")
+        await alice.writes(bob, f"before {names[0]}")
+        for name in names:
+            weather, front.answered = WEATHER[name], 0
+            front.weather = Weather(weather.status, weather.body, weather.headers, only=("POST",))
+            alice.client._engine.requests.want_keys(bob.name)
+            await alice.client.send(bob.name, name)
+            await alice.hears(lambda: front.answered >= 2, f"requests in {name}")
+            front.weather = None
+            await bob.hears(lambda n=name: n in bob.texts, name)
+        assert alice.all(sdk.Failed) == alice.all(sdk.KeyChanged) == []
+        assert [end for end in alice.all(sdk.Disconnected) if end.final] == []
+
+    await side_by_side(write_in)
+    assert len(bob.texts) == len(WEATHER) + SIDES
+
+
+async def side_by_side(each: Callable[[list[str]], Awaitable[None]]) -> None:
+    """Share the weathers out."""
     names = list(WEATHER)
-    await asyncio.gather(*(written_through(world, names[start::4]) for start in range(4)))
+    await asyncio.gather(*(each(names[start::SIDES]) for start in range(SIDES)))
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -19,7 +19,7 @@ from roost.client.core.lane import KEEP_MS
 from roost.client.shell.inbox import HELD_AT_MOST
 from roost.client.shell.requests import PEERS_AT_ONCE
 from roost.client.transport import send_body
-from roost.client.transport.http import LARGE
+from roost.client.transport.answers import LARGE
 from roost.client.transport.stream import MAX_SERVER_FRAME
 from roost.crypto import SUITE, DeviceSecrets, Heading, seal
 from roost.ids import MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, address_of, uuid7

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from roost.client.effects import Incoming
-from roost.client.transport.http import Api, Empty
+from roost.client.transport.answers import Empty
+from roost.client.transport.http import Api
 from roost.client.transport.port import LAST_WRITES_S, SESSION_OVER, TransportClosed, decode_entries
 from roost.errors import RoostError
 from roost.wire import (
