@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
@@ -17,6 +19,9 @@ from roost.wire import from_base64
 
 KEY_BYTES = 32
 """Bytes of an X25519 or Ed25519 public key."""
+
+MAX_BUNDLE = 4 * 1024
+"""Bytes of one signed object (a device's bundle, a one-time key) in JSON."""
 
 _UNSIGNED_MEMBERS = frozenset({"signatures", "unsigned"})
 _INTEGER_LIMIT = 2**53
@@ -55,6 +60,36 @@ def is_weak(key: bytes) -> bool:
     cr.yp.to/ecdh.html.
     """
     return key[:-1] + bytes([key[-1] & 0x7F]) in _WEAK
+
+
+class DeviceBundle(Struct, frozen=True):
+    """A ``device_keys`` object: what is known, stored and signed of it."""
+
+    user_id: str
+    device_id: str
+    algorithms: list[str]
+    keys: dict[str, str]
+    signatures: dict[str, dict[str, str]]
+
+
+class SignedKey(Struct, frozen=True):
+    """A one-time or fallback key, likewise."""
+
+    key: str
+    signatures: dict[str, dict[str, str]]
+    fallback: bool | UnsetType = UNSET
+
+
+def known_members(obj: Any, kind: type[DeviceBundle | SignedKey]) -> dict[str, Any]:
+    """Return the members of a signed object that there should be; whatever else is in it is left out.
+
+    Raises:
+        ValueError: A member is missing or of another type, or what is left is longer than ``MAX_BUNDLE``.
+    """
+    known: dict[str, Any] = msgspec.to_builtins(msgspec.convert(obj, kind))
+    if len(msgspec.json.encode(known)) > MAX_BUNDLE:
+        raise ValueError(f"a signed object has at most {MAX_BUNDLE} bytes")
+    return known
 
 
 def _refuse_inexact(value: Any) -> None:
@@ -140,23 +175,19 @@ def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> None:
         raise ValueError("the signature does not hold") from exc
 
 
-def verify_device_keys(bundle: Mapping[str, Any], address: str, device_id: str) -> DeviceKeys:
+def verify_device_keys(bundle: Any, address: str, device_id: str) -> DeviceKeys:
     """Check a ``device_keys`` object: that it is of this device, and signed by its own key.
 
     Raises:
-        ValueError: It names another user or device, lacks a key, has a weak one, or its signature does not
-            hold.
+        ValueError: It is no bundle, is too long, names another user or device, lacks a key, has a weak one,
+            or its signature does not hold.
     """
-    if not isinstance(bundle, Mapping):
-        raise ValueError("a bundle is an object")  # noqa: TRY004
-    if bundle.get("user_id") != address or bundle.get("device_id") != device_id:
+    known = known_members(bundle, DeviceBundle)
+    if known["user_id"] != address or known["device_id"] != device_id:
         raise ValueError(f"the bundle is not that of {address}, device {device_id}")
-    keys = bundle.get("keys")
-    if not isinstance(keys, Mapping) or not isinstance(bundle.get("algorithms"), list):
-        raise ValueError("a bundle has a list of algorithms and an object of keys")  # noqa: TRY004
-    ed25519 = read_key(keys.get(f"ed25519:{device_id}"))
-    curve25519 = read_key(keys.get(f"curve25519:{device_id}"))
+    ed25519 = read_key(known["keys"].get(f"ed25519:{device_id}"))
+    curve25519 = read_key(known["keys"].get(f"curve25519:{device_id}"))
     if is_weak(curve25519):
         raise ValueError("the bundle's curve25519 key is of small order")
-    verify_signed(bundle, address, f"ed25519:{device_id}", ed25519)
+    verify_signed(known, address, f"ed25519:{device_id}", ed25519)
     return DeviceKeys(address, device_id, curve25519, ed25519)

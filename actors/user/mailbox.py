@@ -16,6 +16,9 @@ from storage.records import MessageRecord
 POLLS_MAX = 4
 """Syncs of one device that may wait at once; one more ends the wait of the oldest."""
 
+POLL_MS = 60_000
+"""The longest that a sync waits for a first entry."""
+
 EXPECTED_MS = 5_000
 """So long after it was loaded an actor keeps what devices that were attached before will ask for."""
 
@@ -179,7 +182,9 @@ class Mailbox:
             return
         taken = poll.take(self._head.after(poll.position), poll.room, now_ms)
         poll.entries.extend(entry for _, entry in taken)
-        if poll.entries or poll.missed or poll.until_ms <= now_ms:
+        # Further ahead than any poll waits: the clock was set back.
+        waits = 0 < poll.until_ms - now_ms <= POLL_MS
+        if poll.entries or poll.missed or not waits:
             del self.polls[poll.token]
             more = poll.position < self._head.last
             self._out.append(do.AnswerPage(poll.token, poll.sent, tuple(poll.entries), more, poll.missed))

@@ -48,7 +48,8 @@ class Presence:
 
     def time_passed(self, now_ms: int) -> None:
         """Go offline if the absence was long enough."""
-        if self.offline_at_ms is not None and now_ms >= self.offline_at_ms:
+        # Further ahead than the debounce: the clock was set back, and the wait is over all the same.
+        if self.offline_at_ms is not None and not 0 < self.offline_at_ms - now_ms <= DEBOUNCE_MS:
             self.offline_at_ms, self.online = None, False
             self._announce(self.last_seen_ms)
 

@@ -99,7 +99,8 @@ class CacheInvalidation:
                 await self._cache.publish(self._channel, "")
             except Unavailable as exc:
                 log.debug("pulse_not_sent", error=exc.detail)
-            subscribed = self._clock() - self._heard_ms <= _SILENT_MS
+            # Below zero the clock was set back: no one knows how long there was silence.
+            subscribed = 0 <= self._clock() - self._heard_ms <= _SILENT_MS
             if subscribed != self._directory.subscribed:
                 log.info("cache_invalidation_restored" if subscribed else "cache_invalidation_lost")
                 if subscribed:

@@ -11,17 +11,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import fold_username
+from roost.signing import DeviceBundle, known_members
 from storage.ports import Store
 from storage.records import Device, User
 
 _KEPT = 50_000
 _BLIND_MS = 1_000
 _LONG_MS = 10 * 60 * 1000
+
+log = structlog.get_logger(__name__)
 
 
 class Person(Struct, frozen=True):
@@ -125,7 +129,8 @@ class Directory:
         self._loading.clear()
 
     def _fresh(self, at_ms: int) -> bool:
-        return self._clock() - at_ms < (_LONG_MS if self.subscribed else _BLIND_MS)
+        # Below zero the clock was set back: nothing tells then how old the entry is.
+        return 0 <= self._clock() - at_ms < (_LONG_MS if self.subscribed else _BLIND_MS)
 
     def _loaded(self, username: str, done: asyncio.Task[Person | None]) -> None:
         if self._loading.get(username) is done:
@@ -167,7 +172,21 @@ def _unknown(username: str) -> RoostError:
 
 def person_of(user: User, devices: list[Device]) -> Person:
     """Reduce an account and its devices to what sending needs."""
-    keys = {device.device: device.keys for device in devices if device.keys is not None}
+    keys = {device.device: known for device in devices if (known := _bundle_of(device)) is not None}
     everything = frozenset(device.device for device in devices)
     bundles = msgspec.json.encode(keys)
     return Person(user.user_id, user.username, user.display_name, frozenset(keys), everything, bundles)
+
+
+def _bundle_of(device: Device) -> dict[str, Any] | None:
+    """Return what others get of a device's keys; None if it has none, or none that they could use.
+
+    What was stored is read with the rules of today: one odd device must not fail a query for many users.
+    """
+    if device.keys is None:
+        return None
+    try:
+        return known_members(device.keys, DeviceBundle)
+    except ValueError as exc:
+        log.warning("device_keys_unusable", device=device.device, why=str(exc))
+        return None

@@ -4,31 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from roost.errors import RoostError
-from roost.signing import is_weak, verify_signed
+from roost.signing import DeviceBundle, SignedKey, is_weak, known_members, verify_signed
 from roost.wire import from_base64
 
 _KEY_BYTES = 32
 _ALGORITHM = "signed_curve25519"
 _KEY_ID_MAX = 100
-_KEYS_MAX = 250
-_DEVICE_KEYS_BYTES = 16 * 1024
-_ONE_KEY_BYTES = 4 * 1024
+KEYS_MAX = 250
+"""Keys of one kind in one upload."""
 
 
-def validate_device_keys(keys: Mapping[str, Any], address: str, device: str) -> None:
-    """Check the device keys of this user and device.
+def validate_device_keys(keys: Mapping[str, Any], address: str, device: str) -> dict[str, Any]:
+    """Check the device keys of this user and device, and return what is stored of them.
 
     Raises:
         RoostError: ``invalid``, or ``invalid_signature``.
     """
-    _check_size(keys, _DEVICE_KEYS_BYTES)
-    if keys.get("user_id") != address or keys.get("device_id") != device:
+    known = _known(keys, DeviceBundle, "device_keys")
+    if known["user_id"] != address or known["device_id"] != device:
         raise RoostError("invalid", f"device_keys: user_id must be {address!r} and device_id {device!r}.")
-    algorithms = keys.get("algorithms")
-    if not isinstance(algorithms, list) or not all(isinstance(each, str) for each in algorithms):
-        raise RoostError("invalid", "device_keys.algorithms must be a list of names.")
-    _check_strength(_public_key(keys, f"curve25519:{device}"))
-    _check_signature(keys, address, device, signing_key_of(keys, device))
+    _check_strength(_public_key(known, f"curve25519:{device}"))
+    return _signed(known, address, device, signing_key_of(known, device))
 
 
 def signing_key_of(keys: Mapping[str, Any], device: str) -> bytes:
@@ -36,24 +32,30 @@ def signing_key_of(keys: Mapping[str, Any], device: str) -> bytes:
     return _public_key(keys, f"ed25519:{device}")
 
 
-def validate_one_time_keys(keys: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
-    """Check one-time or fallback keys of this device."""
-    if len(keys) > _KEYS_MAX:
-        raise RoostError("too_large", f"A request may contain at most {_KEYS_MAX} keys.")
+def validate_one_time_keys(
+    keys: Mapping[str, Any], address: str, device: str, signing_key: bytes
+) -> dict[str, dict[str, Any]]:
+    """Check one-time or fallback keys of this device, and return what is stored of them."""
+    if len(keys) > KEYS_MAX:
+        raise RoostError("too_large", f"A request may contain at most {KEYS_MAX} keys.")
+    checked: dict[str, dict[str, Any]] = {}
     for key_id, key in keys.items():
         algorithm, _, name = key_id.partition(":")
         if algorithm != _ALGORITHM or not name or len(key_id) > _KEY_ID_MAX:
             raise RoostError("invalid", f"A one-time key id must have the form '{_ALGORITHM}:ID'.")
-        _check_size(key, _ONE_KEY_BYTES)
-        _check_strength(_decode(key.get("key"), key_id))
-        _check_signature(key, address, device, signing_key)
+        known = _known(key, SignedKey, key_id)
+        _check_strength(_decode(known["key"], key_id))
+        checked[key_id] = _signed(known, address, device, signing_key)
+    return checked
 
 
-def validate_fallback_keys(keys: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
+def validate_fallback_keys(
+    keys: Mapping[str, Any], address: str, device: str, signing_key: bytes
+) -> dict[str, dict[str, Any]]:
     """Check a fallback key of this device: there is one of each algorithm, so one of two would be lost."""
     if len(keys) > 1:
         raise RoostError("invalid", "A device has one fallback key of an algorithm; upload the newest only.")
-    validate_one_time_keys(keys, address, device, signing_key)
+    return validate_one_time_keys(keys, address, device, signing_key)
 
 
 def _check_strength(key: bytes) -> None:
@@ -78,16 +80,22 @@ def _decode(text: Any, key_id: str) -> bytes:
     return key
 
 
-def _check_signature(signed: Mapping[str, Any], address: str, device: str, signing_key: bytes) -> None:
+def _known(value: Any, kind: type[DeviceBundle | SignedKey], name: str) -> dict[str, Any]:
     try:
-        verify_signed(dict(signed), address, f"ed25519:{device}", signing_key)
-    except (ValueError, RecursionError) as exc:
+        return known_members(value, kind)
+    except ValueError as exc:
+        raise RoostError("invalid", f"{name[:100]}: {exc}.") from exc
+
+
+def _signed(known: dict[str, Any], address: str, device: str, signing_key: bytes) -> dict[str, Any]:
+    """Check the device's signature, and leave out every other one: no one has checked those."""
+    key_id = f"ed25519:{device}"
+    try:
+        verify_signed(known, address, key_id, signing_key)
+    except ValueError as exc:
         raise RoostError(
-            "invalid_signature", f"{exc}. Sign the canonical JSON with the device's Ed25519 key."
+            "invalid_signature",
+            f"{exc}. Sign the canonical JSON, without members that the API does not name, with the device's "
+            "Ed25519 key.",
         ) from exc
-
-
-def _check_size(value: Any, limit: int) -> None:
-    # The length of the text is close enough to the stored size, and bounds the depth of nesting too.
-    if len(repr(value)) > limit:
-        raise RoostError("too_large", f"A signed key object may be at most {limit} bytes.")
+    return known | {"signatures": {address: {key_id: known["signatures"][address][key_id]}}}

@@ -62,9 +62,10 @@ class Gcra:
 
     def take(self, key: str, now_ms: int) -> float:
         """Take one token: 0.0 if there was one, else the seconds until there is."""
-        arrival = self._arrivals.get(key, 0.0)
-        arrival = max(arrival, now_ms)
-        arrival += self._interval
+        kept = self._arrivals.get(key, 0.0)
+        if kept > now_ms + self._tolerance:  # more than a burst ahead: the clock was set back
+            kept = self._arrivals[key] = now_ms + self._tolerance
+        arrival = max(kept, now_ms) + self._interval
         ahead = arrival - now_ms - self._tolerance
         if ahead > 0:
             return ahead / 1000.0

@@ -22,7 +22,7 @@ from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT
 from roost.signing import verify_bytes
-from roost.wire import from_base64
+from roost.wire import MAX_DEVICES, from_base64
 from storage.keyring import KeyRing, first_refresh
 from storage.ports import Store
 from storage.records import NO_FLOOR, Device, TokenFamily, User
@@ -31,7 +31,6 @@ _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _DEVICE_LENGTH = 16
 """80 bits: what belongs to a device can be kept by its id alone, and two never meet."""
 
-_DEVICES_MAX = 50
 _SIGNED = b"roost.refresh.v1\x00"
 
 log = structlog.get_logger(__name__)
@@ -160,9 +159,9 @@ class Sessions:
 
     async def _new_device(self, user: User, name: str) -> str:
         devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
-        if len(devices) >= _DEVICES_MAX:
+        if len(devices) >= MAX_DEVICES:
             raise RoostError(
-                "too_large", f"An account may have at most {_DEVICES_MAX} devices; remove one first."
+                "too_large", f"An account may have at most {MAX_DEVICES} devices; remove one first."
             )
         latest = await self._store.mailboxes.latest(user.user_id, SEQ_LIMIT, 1)
         device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))

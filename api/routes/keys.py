@@ -23,8 +23,10 @@ from roost.ids import address_of, parse_address
 
 router = APIRouter(route_class=ApiRoute, tags=["keys"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
-_USERS_MAX = 250
 _STORED_MAX = 1_000
+
+USERS_MAX = 250
+"""Users that one query or claim may name."""
 
 
 @router.post(
@@ -36,12 +38,12 @@ async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> 
     one_time, fallback = body.one_time_keys or {}, body.fallback_keys or {}
     address = address_of(caller.username, collaborators.settings.server_name)
     if body.device_keys is not None:
-        validate_device_keys(body.device_keys, address, caller.device)
+        body.device_keys = validate_device_keys(body.device_keys, address, caller.device)
     if one_time or fallback:
         keys = body.device_keys or await _stored_keys(collaborators, caller)
         signing_key = signing_key_of(keys, caller.device)
-        validate_one_time_keys(one_time, address, caller.device, signing_key)
-        validate_fallback_keys(fallback, address, caller.device, signing_key)
+        body.one_time_keys = validate_one_time_keys(one_time, address, caller.device, signing_key)
+        body.fallback_keys = validate_fallback_keys(fallback, address, caller.device, signing_key)
     await _check_room(collaborators, caller, len(one_time))
     await _store(collaborators, caller, body)
     return KeyCounts(
@@ -108,8 +110,8 @@ def _ours(
     collaborators: Collaborators, addresses: list[str]
 ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Return ``{address: username}`` of our own users, and the servers that are not us."""
-    if len(addresses) > _USERS_MAX:
-        raise RoostError("too_large", f"A request may name at most {_USERS_MAX} users.")
+    if len(addresses) > USERS_MAX:
+        raise RoostError("too_large", f"A request may name at most {USERS_MAX} users.")
     ours: dict[str, str] = {}
     failures: dict[str, dict[str, Any]] = {}
     for address in addresses:

@@ -22,7 +22,6 @@ from storage.records import (
 )
 
 _SUITE_MAX: Final = 32
-_DEVICES_MAX: Final = 64
 _NAME_MAX: Final = 64
 _BESIDES: Final = 512
 
@@ -107,10 +106,10 @@ def _check_form(frame: wire.Send, now_ms: int) -> int:
         raise RoostError("invalid", f"suite must have 1 to {_SUITE_MAX} characters.")
     if not 0 <= frame.sent_at_ms < SEQ_LIMIT:
         raise RoostError("invalid", "sent_at_ms must be in Unix milliseconds.")
-    if frame.expires_in_s is not None and not 0 < frame.expires_in_s <= MESSAGE_ID_WINDOW_MS // 1000 * 4:
+    if frame.expires_in_s is not None and not 0 < frame.expires_in_s <= wire.MAX_EXPIRY_S:
         raise RoostError("invalid", "expires_in_s must be between 1 and 2,419,200 seconds.")
-    if len(frame.payloads) > _DEVICES_MAX:
-        raise RoostError("too_large", f"A message may have at most {_DEVICES_MAX} payloads.")
+    if len(frame.payloads) > wire.MAX_DEVICES:
+        raise RoostError("too_large", f"A message may have at most {wire.MAX_DEVICES} payloads.")
     for device, payload in frame.payloads.items():
         if len(device) > _NAME_MAX:
             raise RoostError("invalid", f"payloads: a device id may have at most {_NAME_MAX} characters.")

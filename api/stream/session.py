@@ -19,9 +19,6 @@ from roost.codes import CODES
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT
 
-MAX_SUBSCRIPTIONS = 1_000
-"""Users whose presence one stream may follow."""
-
 _CLOSE_LATER = 4001
 _CLOSE_NEVER = 4500
 _DISPLACED_MS = 30_000
@@ -163,11 +160,11 @@ class StreamSession:
         return [do.Type(frame.peer, frame.state)]
 
     def _subscribe(self, frame: wire.Subscribe) -> list[do.Action]:
-        if len(frame.users) > MAX_SUBSCRIPTIONS:
+        if len(frame.users) > wire.MAX_SUBSCRIPTIONS:
             return self._problem(
                 "subscribe",
                 "too_large",
-                f"A stream may subscribe to at most {MAX_SUBSCRIPTIONS} users; nothing was changed.",
+                f"A stream may subscribe to at most {wire.MAX_SUBSCRIPTIONS} users; nothing was changed.",
             )
         wait = self._take("requests")
         if wait > 0:

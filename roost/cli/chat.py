@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from roost.cli.terminal import BAD_USAGE, DONE, complain
 from roost.client import (
     Client,
     Connected,
@@ -18,7 +19,9 @@ from roost.client import (
     Event,
     Failed,
     FileKeystore,
+    IdChanged,
     KeyChanged,
+    KeystoreInUse,
     MessageReceived,
     Missed,
     Presence,
@@ -107,8 +110,14 @@ class Chat:
                 self._say(
                     "bold red", f"THE KEY OF {peer} HAS CHANGED to {key}. Compare it, then /trust {peer}."
                 )
+            case KeyChanged(peer=peer, device=device, change="added", fingerprint=key):
+                self._say(
+                    "bold red", f"{peer} HAS A NEW DEVICE, {device}, with the key {key}. It can read you."
+                )
             case KeyChanged(peer=peer, device=device, change=change):
                 self._say("red", f"{peer}: device {device} {change}")
+            case IdChanged(new_id=new_id):
+                self._sent[new_id] = self._sent.pop(event.id, "")
             case Undecryptable(peer=peer, detail=detail):
                 self._say("red", f"a message from {peer} cannot be shown: {detail}")
             case Typing(peer=peer, state="typing"):
@@ -178,6 +187,10 @@ def run(server: str, user: str, peer: str | None, data: str | None) -> int:
         RoostError: Signing in was refused.
     """
     folder = Path(data) if data is not None else DATA.expanduser()
-    with suppress(KeyboardInterrupt):
+    try:
         asyncio.run(_chat(server.rstrip("/"), fold_username(user), peer and fold_username(peer), folder))
-    return 0
+    except KeyboardInterrupt:
+        return DONE
+    except KeystoreInUse as exc:
+        return complain(f"{exc}.", BAD_USAGE)
+    return DONE

@@ -11,6 +11,7 @@ from roost.client.events import (
     Disconnected,
     Event,
     Failed,
+    IdChanged,
     KeyChanged,
     MessageReceived,
     Missed,
@@ -23,7 +24,7 @@ from roost.client.events import (
     Undecryptable,
     Unsupported,
 )
-from roost.client.keystore import FileKeystore, Keystore, MemoryKeystore
+from roost.client.keystore import FileKeystore, Keystore, KeystoreInUse, MemoryKeystore
 from roost.client.options import Options
 
 __all__ = [
@@ -36,8 +37,10 @@ __all__ = [
     "Event",
     "Failed",
     "FileKeystore",
+    "IdChanged",
     "KeyChanged",
     "Keystore",
+    "KeystoreInUse",
     "MemoryKeystore",
     "MessageReceived",
     "Missed",

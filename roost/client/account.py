@@ -5,14 +5,24 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from roost.client.keystore import Keystore
 from roost.client.state import Pin, Profile
+from roost.client.transport.answers import NotRoost, SessionAnswer
 from roost.client.transport.http import Api
 from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
 from roost.ids import address_of, fold_username
 
 _FALLBACK_ID = "AAAAAAAAAAA"
+
+
+class _Account(Struct):
+    username: str
+
+
+class _Uploaded(Struct):
+    one_time_key_counts: dict[str, int]
 
 
 async def register(api: Api, username: str, password: str, **profile: str) -> None:
@@ -22,7 +32,7 @@ async def register(api: Api, username: str, password: str, **profile: str) -> No
         RoostError: ``username_taken``, or a field is malformed.
     """
     body = {"username": fold_username(username), "password": password, **profile}
-    await api.bare("POST", "/v1/accounts", body)
+    await api.bare("POST", "/v1/accounts", body, shape=_Account)
 
 
 async def sign_in(
@@ -45,7 +55,7 @@ async def sign_in(
         raise ValueError("the keystore holds the profile of another user or server: use another one")
     body: dict[str, Any] = {"username": username, "password": password}
     body |= {"device_id": known.device_id} if known is not None else {"device": {"name": device_name}}
-    answer = await api.bare("POST", "/v1/sessions", body)
+    answer = await api.bare("POST", "/v1/sessions", body, shape=SessionAnswer)
     profile = known or _new_profile(api.server, answer, random)
     api.tokens = profile.tokens
     api.adopt(answer)
@@ -65,19 +75,19 @@ async def publish_keys(api: Api, profile: Profile, keystore: Keystore) -> None:
         "device_keys": device_keys(address, profile.device_id, secrets),
         "fallback_keys": {f"{ONE_TIME_KEY}:{_FALLBACK_ID}": key},
     }
-    await api.call("POST", "/v1/keys/upload", body)
+    await api.call("POST", "/v1/keys/upload", body, shape=_Uploaded)
     profile.published = True
     keystore.save(profile)
 
 
-def _new_profile(server: str, answer: dict[str, Any], random: Callable[[int], bytes]) -> Profile:
+def _new_profile(server: str, answer: SessionAnswer, random: Callable[[int], bytes]) -> Profile:
     secrets = DeviceSecrets.from_random(random(64))
     profile = Profile(
         server=server,
-        server_name=answer.get("server_name") or _issuer(answer["access_token"]),
-        username=answer["username"],
-        user_id=answer["user_id"],
-        device_id=answer["device_id"],
+        server_name=_issuer(server, answer.access_token),
+        username=answer.username,
+        user_id=answer.user_id,
+        device_id=answer.device_id,
         curve25519=secrets.curve25519,
         ed25519=secrets.ed25519,
         fallback=random(32),
@@ -88,8 +98,15 @@ def _new_profile(server: str, answer: dict[str, Any], random: Callable[[int], by
     return profile
 
 
-def _issuer(token: str) -> str:
+class _Claims(Struct):
+    iss: str
+
+
+def _issuer(server: str, token: str) -> str:
     # The issuer of a token is the server's name; it is only read, the server is who checks it.
-    claims = token.split(".")[1]
-    decoded = msgspec.json.decode(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-    return str(decoded["iss"])
+    try:
+        claims = token.split(".")[1]
+        text = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
+        return msgspec.json.decode(text, type=_Claims).iss
+    except (IndexError, ValueError) as exc:
+        raise NotRoost(f"{server} gave a token that is none: is this its address?") from exc

@@ -20,11 +20,11 @@ from roost.client.keystore import Keystore, MemoryKeystore
 from roost.client.options import Options
 from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
+from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
-from roost.clock import now_ms
 from roost.crypto import SUITE
-from roost.ids import fold_username, uuid7
-from roost.wire import Send, Typing
+from roost.ids import SEQ_LIMIT, fold_username, uuid7
+from roost.wire import MAX_EXPIRY_S, MAX_SUBSCRIPTIONS, Send, Typing
 
 MAX_CONTENT = 60 * 1024
 """Bytes of one message's plaintext; sealed and padded it stays below the server's limit."""
@@ -49,6 +49,7 @@ class Client:
         self.profile = profile
         self.api = api
         self._engine = Engine(profile, keystore, api, options)
+        self._keystore = keystore
         self._owns_http = owns_http
         self._closed = False
 
@@ -67,19 +68,9 @@ class Client:
 
         Raises:
             RoostError: For example ``username_taken``.
+            KeystoreInUse: Another client uses the keystore.
         """
-        shared = http or connections()
-        try:
-            await account.register(Api(server, shared, now_ms), username, password)
-            client = await cls.login(
-                server, username, password, keystore=keystore, http=shared, options=options
-            )
-        except BaseException:
-            if http is None:
-                await shared.close()
-            raise
-        client._owns_http = http is None  # noqa: SLF001 - our own class
-        return client
+        return await cls._enter(server, username, password, keystore, http, options, new=True)
 
     @classmethod
     async def login(
@@ -96,13 +87,31 @@ class Client:
 
         Raises:
             RoostError: For example ``bad_credentials``.
+            KeystoreInUse: Another client uses the keystore.
             ValueError: The keystore belongs to another user or server.
         """
+        return await cls._enter(server, username, password, keystore, http, options, new=False)
+
+    @classmethod
+    async def _enter(
+        cls,
+        server: str,
+        username: str,
+        password: str,
+        keystore: Keystore | None,
+        http: aiohttp.ClientSession | None,
+        options: Options | None,
+        *,
+        new: bool,
+    ) -> Self:
         options = options or Options()
         keystore = keystore or MemoryKeystore()
+        keystore.lock()
         shared = http or connections()
-        api = Api(server, shared, options.clock)
         try:
+            api = Api(server, shared, options.clock, elapsed=options.elapsed)
+            if new:
+                await account.register(api, username, password)
             profile = await account.sign_in(
                 api,
                 username,
@@ -113,12 +122,12 @@ class Client:
             )
             await account.publish_keys(api, profile, keystore)
         except BaseException:
+            keystore.unlock()
             if http is None:
                 await shared.close()
             raise
-        client = cls(profile, keystore, api, options, owns_http=http is None)
-        client._engine.learn_clock(api.server_time_ms)
-        return client
+        profile.state.clock_offset_ms = api.time.offset_ms
+        return cls(profile, keystore, api, options, owns_http=http is None)
 
     @classmethod
     def resume(
@@ -131,14 +140,18 @@ class Client:
         """Continue as the device in the keystore; call inside a running event loop.
 
         Raises:
+            KeystoreInUse: Another client uses the keystore.
             ValueError: There is no profile in the keystore.
         """
         options = options or Options()
-        profile = keystore.load()
-        if profile is None:
-            raise ValueError("the keystore is empty: sign in first")
+        keystore.lock()
+        try:
+            profile = _loaded(keystore)
+        except BaseException:
+            keystore.unlock()
+            raise
         shared = http or connections()
-        api = Api(profile.server, shared, options.clock, profile.tokens)
+        api = Api(profile.server, shared, options.clock, profile.tokens, elapsed=options.elapsed)
         return cls(profile, keystore, api, options, owns_http=http is None)
 
     @property
@@ -179,6 +192,8 @@ class Client:
         data = content.encode() if isinstance(content, str) else content
         if len(data) > MAX_CONTENT:
             raise ValueError(f"a message has at most {MAX_CONTENT} bytes: send media by reference")
+        if expires_in_s is not None and not 0 < expires_in_s <= MAX_EXPIRY_S:
+            raise ValueError(f"a message expires after 1 to {MAX_EXPIRY_S} seconds")
         at_ms = self.now_ms()
         message_id = uuid7(at_ms, self._engine.options.random(10))
         return OutboxItem(0, message_id, fold_username(to), at_ms, data, urgent, expires_in_s)
@@ -191,20 +206,32 @@ class Client:
         return Send(item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s)
 
     async def mark_read(self, peer: str, seq: int) -> None:
-        """Tell ``peer`` that everything up to ``seq`` of this mailbox has been read."""
-        self._engine.apply(self._engine.session.read(peer, seq, self.now_ms()))
+        """Tell ``peer`` that everything up to ``seq`` of this mailbox has been read.
+
+        Raises:
+            ValueError: ``peer`` is not a username, or ``seq`` not a number of a mailbox.
+        """
+        if not 0 <= seq < SEQ_LIMIT:
+            raise ValueError("a number of a mailbox is from 0 to 2**53 - 1")
+        self._engine.apply(self._engine.session.read(fold_username(peer), seq, self.now_ms()))
         await asyncio.shield(self._engine.flushed())
 
     def typing(self, peer: str, state: Literal["typing", "paused"] = "typing") -> None:
         """Show ``peer`` that this user types; lost if there is no connection."""
-        self._engine.apply(self._engine.session.typing(Typing(peer, state)))
+        self._engine.apply(self._engine.session.typing(Typing(fold_username(peer), state)))
 
     def subscribe(self, *users: str) -> None:
-        """Subscribe to the presence of these users; replaces the previous subscription."""
-        self._engine.apply(self._engine.session.subscribe(list(users)))
+        """Subscribe to the presence of these users; replaces the previous subscription.
+
+        Raises:
+            ValueError: There are more than ``MAX_SUBSCRIPTIONS``, or one is not a username.
+        """
+        if len(users) > MAX_SUBSCRIPTIONS:
+            raise ValueError(f"the presence of at most {MAX_SUBSCRIPTIONS} users can be followed")
+        self._engine.apply(self._engine.session.subscribe([fold_username(user) for user in users]))
 
     def trust(self, peer: str) -> None:
-        """Accept the changed keys of ``peer``, once the user has compared them, and send what waits."""
+        """Accept the changed keys and added devices of ``peer``, once they are compared; send what waits."""
         self._engine.directory.trust(peer)
         self._engine.apply(self._engine.session.outbox.hold(peer, self.now_ms(), held=False))
         self._engine.flushed()
@@ -221,9 +248,12 @@ class Client:
         if self._closed:
             return
         self._closed = True
-        await self._engine.stop()
-        if self._owns_http:
-            await self.api.http.close()
+        try:
+            await self._engine.stop()
+        finally:
+            self._keystore.unlock()
+            if self._owns_http:
+                await self.api.http.close()
 
     async def logout(self) -> None:
         """End the session on the server, then close.
@@ -232,10 +262,17 @@ class Client:
             RoostError: The server did not confirm it; the client is closed all the same.
         """
         try:
-            await self.api.call("DELETE", "/v1/sessions/current")
+            await self.api.call("DELETE", "/v1/sessions/current", shape=Empty)
         finally:
             await self.close()
 
     def now_ms(self) -> int:
         """Return the time on the server's clock, as far as it is known."""
         return self._engine.now_ms()
+
+
+def _loaded(keystore: Keystore) -> Profile:
+    profile = keystore.load()
+    if profile is None:
+        raise ValueError("the keystore is empty: sign in first")
+    return profile

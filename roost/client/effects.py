@@ -45,6 +45,12 @@ class Seal(Struct):
     refresh: bool
 
 
+class Reissue(Struct):
+    """The message was never accepted, and its id is refused for its time: answer with ``reissued``."""
+
+    item: OutboxItem
+
+
 class Check(Struct):
     """Ask the server for its view of this message and answer with ``checked``."""
 
@@ -86,7 +92,7 @@ class Renew(Struct):
     """The access token is about to expire: refresh it and send ``auth``."""
 
 
-Effect = Write | Seal | Check | Requery | Take | Tell | Resync | Renew
+Effect = Write | Seal | Reissue | Check | Requery | Take | Tell | Resync | Renew
 
 
 def known_state(answer: dict[str, Any] | None) -> str | None:

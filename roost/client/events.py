@@ -82,6 +82,14 @@ class Failed(Event, frozen=True):
     detail: str
 
 
+class IdChanged(Event, frozen=True):
+    """A message that was not accepted is sent under another id: the old one was made with a wrong clock."""
+
+    id: str
+    new_id: str
+    peer: str
+
+
 class SentElsewhere(Event, frozen=True):
     """Another of this user's devices has sent a message."""
 
@@ -93,21 +101,25 @@ class SentElsewhere(Event, frozen=True):
 
 
 class KeyChanged(Event, frozen=True):
-    """The devices or keys of ``peer`` are not those of before.
+    """The devices or keys of ``peer`` are not those of before: show it where the user cannot miss it.
 
-    Nothing is sent to a peer one of whose devices ``changed``, until the app calls ``trust(peer)``.
+    Nothing is sent to a peer one of whose devices ``changed``, until the app calls ``trust(peer)``. An
+    ``added`` device is sealed to from now on, and may be one that the server made up: with
+    ``Options.hold_new_devices`` nothing is sent before ``trust(peer)`` here, too.
 
     Attributes:
         peer: The devices' owner.
         device: Which device.
         change: What happened.
         fingerprint: The device's Ed25519 key in base64, for people to compare.
+        held: Nothing is sent to the peer until ``trust(peer)``.
     """
 
     peer: str
     device: str
     change: KeyChange
     fingerprint: str = ""
+    held: bool = False
 
 
 class Typing(Event, frozen=True):

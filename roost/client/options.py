@@ -7,7 +7,7 @@ from typing import Literal
 
 from roost.client.events import Event
 from roost.client.transport import Transport
-from roost.clock import Clock, now_ms
+from roost.clock import Clock, elapsed_ms, now_ms
 from roost.wire import MSGPACK
 
 
@@ -23,6 +23,9 @@ class Options:
         on_event: Called with each event instead of ``events()``; when it returns, the event is taken.
         transport: Factory of connections; for tests.
         clock: This machine's clock.
+        elapsed: Milliseconds since some moment in the past, on a clock that no one sets.
+        hold_new_devices: Send nothing to a peer with a device that was added since the first sight, until
+            ``Client.trust``.
         random: Source of random bytes.
     """
 
@@ -33,4 +36,6 @@ class Options:
     on_event: Callable[[Event], None] | None = None
     transport: Callable[[], Transport] | None = None
     clock: Clock = now_ms
+    elapsed: Clock = elapsed_ms
+    hold_new_devices: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes

@@ -44,12 +44,14 @@ class Pin(Struct):
         ed25519: Its Ed25519 key.
         current: It is still one of the peer's devices (a removed one's late messages still verify).
         offered: Other keys that the server now gives for this very device, not trusted.
+        confirmed: It was there at first sight, or the user has accepted it, or the app does not ask for that.
     """
 
     curve25519: bytes
     ed25519: bytes
     current: bool = True
     offered: tuple[bytes, bytes] | None = None
+    confirmed: bool = True
 
 
 class Tokens(Struct):

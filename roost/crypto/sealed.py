@@ -13,10 +13,11 @@ it under another name or number, mirror it to its sender, cut it) is refused, no
 Not given: forward secrecy (the recipient's key is long-lived), and deniability (it is signed).
 """
 
-import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+import msgspec
+from msgspec import Struct, field
 from nacl.exceptions import BadSignatureError, CryptoError
 from nacl.public import PublicKey, SealedBox
 from nacl.signing import VerifyKey
@@ -32,6 +33,9 @@ SUITE = "sealed.v1"
 _DOMAIN = b"roost.sealed.v1\0"
 _SIGNATURE_BYTES = 64
 _LENGTH_BYTES = 2
+_HEADING_MAX = 1024
+"""Bytes of a heading; the longest there can be, with names of full length, has less than 800."""
+
 
 Reason = Literal[
     "unknown_suite", "unknown_device", "not_for_this_key", "malformed", "bad_signature", "wrong_heading"
@@ -73,25 +77,36 @@ class Heading:
 
     def encoded(self, recipient_key: bytes) -> bytes:
         """Return the heading's bytes for one recipient device."""
-        return canonical_json(self._fields(recipient_key))
+        return canonical_json(msgspec.to_builtins(self._signed(recipient_key)))
 
-    def _fields(self, recipient_key: bytes) -> dict[str, Any]:
-        return {
-            "from": self.sender,
-            "from_device": self.sender_device,
-            "to": self.recipient,
-            "to_key": unpadded(recipient_key),
-            "id": self.message_id,
-            "sent_at_ms": self.sent_at_ms,
-        }
+    def _signed(self, recipient_key: bytes) -> "_SignedHeading":
+        return _SignedHeading(
+            self.sender,
+            self.sender_device,
+            self.recipient,
+            unpadded(recipient_key),
+            self.message_id,
+            self.sent_at_ms,
+        )
 
-    def difference(self, found: dict[str, Any], recipient_key: bytes) -> list[str]:
+    def difference(self, found: "_SignedHeading", recipient_key: bytes) -> list[str]:
         """Return the names of the members in which a found heading differs from this one."""
-        return [
-            name
-            for name, value in self._fields(recipient_key).items()
-            if type(found.get(name)) is not type(value) or found[name] != value
-        ]
+        expected, there = (msgspec.to_builtins(each) for each in (self._signed(recipient_key), found))
+        return [name for name in expected if there[name] != expected[name]]
+
+
+class _SignedHeading(Struct, frozen=True):
+    """A heading as it is signed; other members are ignored."""
+
+    from_: str = field(name="from")
+    from_device: str
+    to: str
+    to_key: str
+    id: str
+    sent_at_ms: int
+
+
+_decode_heading = msgspec.json.Decoder(_SignedHeading).decode
 
 
 def seal(content: bytes, heading: Heading, secrets: DeviceSecrets, recipient_key: bytes) -> bytes:
@@ -156,12 +171,12 @@ def _unwrap(payload: bytes, secrets: DeviceSecrets) -> tuple[bytes, bytes]:
     return plain[:_SIGNATURE_BYTES], plain[_SIGNATURE_BYTES:]
 
 
-def _split(body: bytes) -> tuple[dict[str, Any], bytes]:
+def _split(body: bytes) -> tuple[_SignedHeading, bytes]:
     end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
-    try:
-        heading = json.loads(body[_LENGTH_BYTES:end])
-    except ValueError as exc:
-        raise Undecryptable("malformed", "The message has no heading.") from exc
-    if end > len(body) or not isinstance(heading, dict):
+    if end > min(len(body), _LENGTH_BYTES + _HEADING_MAX):
         raise Undecryptable("malformed", "The message has no heading.")
+    try:
+        heading = _decode_heading(body[_LENGTH_BYTES:end])
+    except (ValueError, RecursionError) as exc:
+        raise Undecryptable("malformed", "The message has no heading.") from exc
     return heading, body[end:]

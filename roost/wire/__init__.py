@@ -4,8 +4,11 @@ from roost.wire.binary import from_base64, unpadded
 from roost.wire.codecs import CODECS, JSON, MSGPACK, Codec, JsonCodec, MsgpackCodec, entry_to_json
 from roost.wire.entries import Entry, KeysEntry, MessageEntry, ReceiptEntry, SentEntry
 from roost.wire.frames import (
+    MAX_DEVICES,
+    MAX_EXPIRY_S,
     MAX_FRAME,
     MAX_PAYLOAD,
+    MAX_SUBSCRIPTIONS,
     PAGE_BYTES,
     WINDOW,
     Accepted,
@@ -29,13 +32,17 @@ from roost.wire.frames import (
     Subscribe,
     TokenExpiring,
     Typing,
+    send_size,
 )
 
 __all__ = [
     "CODECS",
     "JSON",
+    "MAX_DEVICES",
+    "MAX_EXPIRY_S",
     "MAX_FRAME",
     "MAX_PAYLOAD",
+    "MAX_SUBSCRIPTIONS",
     "MSGPACK",
     "PAGE_BYTES",
     "WINDOW",
@@ -70,5 +77,6 @@ __all__ = [
     "Typing",
     "entry_to_json",
     "from_base64",
+    "send_size",
     "unpadded",
 ]

@@ -13,8 +13,22 @@ PAGE_BYTES = 1024 * 1024
 MAX_PAYLOAD = 64 * 1024
 """Bytes of one device's ciphertext."""
 
+MAX_DEVICES = 20
+"""Devices of one account with which it can be written to, so payloads of one message."""
+
 MAX_FRAME = 2 * 1024 * 1024
-"""Bytes of one client frame or request body."""
+"""Bytes of one client frame or request body; ``MAX_DEVICES`` full payloads in base64 are less."""
+
+
+MAX_SUBSCRIPTIONS = 1_000
+"""Users whose presence one stream may follow."""
+
+MAX_EXPIRY_S = 28 * 24 * 3600
+"""The longest that a message may ask to be delivered for."""
+
+_SEND_BESIDES = 512
+_NAMED = 6
+"""Quotes, colon and comma around a payload and its device."""
 
 
 class Hello(Struct, tag="hello", tag_field="type"):
@@ -35,6 +49,13 @@ class Send(Struct, tag="send", tag_field="type"):
     payloads: dict[str, bytes]
     urgent: bool = True
     expires_in_s: int | None = None
+
+
+def send_size(payloads: dict[str, bytes]) -> int:
+    """Return what a ``send`` with these payloads takes at most, in bytes, whatever the encoding."""
+    return _SEND_BESIDES + sum(
+        len(name) + _NAMED + (len(each) + 2) // 3 * 4 for name, each in payloads.items()
+    )
 
 
 class Ack(Struct, tag="ack", tag_field="type"):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from hashlib import blake2b
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from msgspec import Struct, structs
 
@@ -12,6 +12,7 @@ from actors.user import effects as do
 from api.identity.tokens import Principal
 from cluster.log.numbers import FIRST_BASE, raised
 from roost.ids import shard_of, uuid7
+from roost.signing import DeviceBundle
 from sim.deterministic.gateways import Gateway
 from sim.deterministic.hosts import Host
 from sim.deterministic.invariants import Truth
@@ -25,6 +26,9 @@ from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import Task, finish
 from storage.records import NO_FLOOR, Device, KeysRecord, LogState, User, encode_record
 from storage.shard_map import ShardMap
+
+KEYS: Final[dict[str, object]] = structs.asdict(DeviceBundle("", "", [], {}, {}))
+"""Of a device that can be sent to; nothing is encrypted here."""
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 HOSTS = ("h0", "h1")
@@ -106,7 +110,7 @@ class World:
         tops = [document.seq for document in self.store.mailbox(user)]
         floor = NO_FLOOR if mine else 0
         mine.append(
-            Device(user, name, name, 0, {} if keys else None, from_seq=max(tops, default=0), floor=floor)
+            Device(user, name, name, 0, KEYS if keys else None, from_seq=max(tops, default=0), floor=floor)
         )
         self.truth.owner[name] = user
         self.phones[name] = Phone(user, name, self.truth, self._devices_of)
@@ -131,7 +135,7 @@ class World:
             return False
         user = self.truth.owner[device]
         self.store.devices[user] = [
-            structs.replace(each, keys={}) if each.device == device else each
+            structs.replace(each, keys=KEYS) if each.device == device else each
             for each in self.store.devices[user]
         ]
         self._announce(user, device, gateway)

@@ -169,7 +169,12 @@ class Phone:
                 self._dying = False
                 self._note(Kind.CRASHED)
                 self.context.spawn(self._start_again())
-            case sdk.Refused() | sdk.Unsupported() | sdk.KeyChanged(change="changed" | "invalid"):
+            case (
+                sdk.Refused()
+                | sdk.Unsupported()
+                | sdk.IdChanged()
+                | sdk.KeyChanged(change="changed" | "invalid")
+            ):
                 self.context.board.trouble(f"{self.user} was told {event}")
             case sdk.Disconnected(final=True):
                 self.context.board.trouble(f"{self.user} was signed out: {event.code}")
@@ -264,7 +269,7 @@ class Phone:
     def _connect(self) -> Transport:
         inner: Transport
         if self.polls:
-            inner = PollTransport(self.client.api, self.device, self._clock)
+            inner = PollTransport(self.client.api, self.device)
         else:
             inner = StreamTransport(self.context.http, self.context.server, MSGPACK)
         self.connections += 1

@@ -47,6 +47,10 @@ class SmallServer:
         self.push_tokens: dict[str, str] = {}
         self.pushes: list[dict[str, Any]] = []
         self.forgetful = False
+        self.ahead_ms = 0
+        self.poison = ""
+        self.odd: set[str] = set()
+        self.queries: list[int] = []
         self.talkative = False
 
     def app(self) -> web.Application:
@@ -69,7 +73,7 @@ class SmallServer:
     def problem(self, word: str, **extra: Any) -> web.Response:
         code = CODES[word]
         body = {"code": word, "status": code.status, "detail": code.title, **extra}
-        return web.json_response(body, status=code.status)
+        return web.json_response(body, status=code.status, content_type="application/problem+json")
 
     def who(self, request: web.Request) -> str:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -120,6 +124,9 @@ class SmallServer:
     async def query(self, request: web.Request) -> web.Response:
         self.who(request)
         asked = (await request.json())["device_keys"]
+        self.queries.append(len(asked))
+        if any(address[1:].split(":")[0] in self.odd for address in asked):
+            return self.problem("internal")
         found = {address: self.bundles[address[1:].split(":")[0]] for address in asked}
         return web.json_response({"device_keys": found, "failures": {}})
 
@@ -262,6 +269,8 @@ class SmallServer:
         self, user: str, socket: web.WebSocketResponse, codec: wire.Codec, frame: wire.ClientFrame
     ) -> None:
         match frame:
+            case wire.Send(id=message_id) if message_id == self.poison:
+                await socket.close(code=1011)
             case wire.Send():
                 answer = await self.accept(user, frame)
                 if self.lose_replies:
@@ -275,6 +284,8 @@ class SmallServer:
                 await self.read(user, peer, seq)
             case wire.Auth():
                 self.auths += 1
+            case wire.Ping():
+                await self.frame(socket, codec, wire.Pong(now_ms() + self.ahead_ms))
 
     async def drop(self, user: str, code: int = WSCloseCode.GOING_AWAY) -> None:
         for socket, _ in list(self.mailboxes[user].streams):

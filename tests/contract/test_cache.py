@@ -160,3 +160,11 @@ async def test_subscriber_comes_back_and_says_so(cache: RedisStore, redis_url: s
             await cache.publish("keys", "alice")
             assert await listener.received.get() == ("keys", "alice")
         await subscriber.close()
+
+
+async def test_a_limiter_from_before_the_clock_was_set_back_locks_no_one_out(cache: RedisStore) -> None:
+    hour_ahead = (await cache._redis.time())[0] + 3600
+    await cache._redis.set(f"{cache._prefix}l:sends:alice", hour_ahead * 1_000_000)
+    assert await cache.take("sends", "alice", rate=20, burst=3) <= 0.05
+    await asyncio.sleep(0.06)
+    assert await cache.take("sends", "alice", rate=20, burst=3) == 0

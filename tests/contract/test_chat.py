@@ -1,6 +1,7 @@
 """The terminal client: what it shows, and a conversation through its own loop."""
 
 import asyncio
+import hashlib
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from aiohttp import web
 from rich.console import Console
 
 from roost.cli import chat
+from roost.cli.terminal import BAD_USAGE
 from roost.client import (
     Client,
     Connected,
@@ -17,6 +19,8 @@ from roost.client import (
     Disconnected,
     Event,
     Failed,
+    FileKeystore,
+    IdChanged,
     KeyChanged,
     MessageReceived,
     Missed,
@@ -47,7 +51,9 @@ async def url() -> AsyncIterator[str]:
         (Read("bob", 1), "bob has read"),
         (Failed("i", "bob", "too_large", "Too large."), "not sent"),
         (KeyChanged("bob", "D", "changed", "KEY"), "THE KEY OF bob HAS CHANGED to KEY"),
-        (KeyChanged("bob", "D", "added"), "device D added"),
+        (KeyChanged("bob", "D", "added", "KEY"), "bob HAS A NEW DEVICE, D, with the key KEY"),
+        (KeyChanged("bob", "D", "removed"), "device D removed"),
+        (IdChanged("i", "j", "bob"), ""),
         (Undecryptable("bob", "D", "i", 1, "malformed", "Bad."), "cannot be shown: Bad."),
         (Typing("bob", "typing"), "bob is typing"),
         (Presence("bob", "offline"), "bob is offline"),
@@ -84,4 +90,15 @@ async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.Monk
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)
     await bob.close()
-    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]  # noqa: ASYNC240
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".lock"}  # noqa: ASYNC240
+
+
+async def test_a_second_chat_of_the_same_user_is_refused_with_a_sentence(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = hashlib.sha256(url.encode()).hexdigest()[:8]
+    keystore = FileKeystore(tmp_path / f"alice-{name}.json")
+    first = await Client.register(url, "alice", "a password", keystore=keystore)
+    assert await asyncio.to_thread(chat.run, url, "alice", None, str(tmp_path)) == BAD_USAGE
+    assert "is in use by another client" in capsys.readouterr().err
+    await first.close()

@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import secrets
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +24,7 @@ from roost.client import (
     FileKeystore,
     KeyChanged,
     Keystore,
+    KeystoreInUse,
     MemoryKeystore,
     MessageReceived,
     Options,
@@ -141,7 +144,7 @@ async def test_unsent_messages_survive_a_restart(world: World, tmp_path: Path) -
     await again.start()
     assert (await world.event("bob", MessageReceived)).id == message_id
     assert stat.S_IMODE(keystore.path.stat().st_mode) == 0o600
-    assert [path.name for path in keystore.path.parent.iterdir()] == ["alice.json"]
+    assert {path.name for path in keystore.path.parent.iterdir()} == {"alice.json", "alice.json.lock"}
 
 
 async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(world: World) -> None:
@@ -170,7 +173,7 @@ async def test_a_closing_transport_writes_its_buffer_first(world: World, kind: s
     transport = (
         StreamTransport(world.http, world.url, MSGPACK)
         if kind == "stream"
-        else PollTransport(bob.api, bob.profile.device_id, now_ms)
+        else PollTransport(bob.api, bob.profile.device_id)
     )
     await transport.open(Hello(bob.profile.tokens.access, 0))
     await transport.read()
@@ -241,7 +244,7 @@ async def test_a_device_that_the_server_shows_late_is_waited_for(world: World) -
     hidden = world.server.bundles.pop("alice")
     await alice.send("bob", "new here")
     inbox = bob._engine._inbox
-    await world.until(lambda: inbox._asked[2] > 0, "first question")
+    await world.until(lambda: inbox.waits_for("alice"), "first question")
     world.server.bundles["alice"] = hidden
     assert (await world.event("bob", MessageReceived)).text == "new here"
     assert not [event for event in world.told["bob"] if isinstance(event, Undecryptable)]
@@ -355,3 +358,119 @@ async def test_an_app_whose_callback_fails_is_told(world: World) -> None:
     await client.start()
     await world.until(lambda: bool(heard), "report")
     assert isinstance(heard[0]["exception"], ZeroDivisionError)
+
+
+async def test_a_query_that_fails_for_one_peer_holds_up_that_one(world: World) -> None:
+    alice, bob, mallory = [await world.person(name) for name in ("alice", "bob", "mallory")]
+    others = [f"other{number}" for number in range(20)]
+    for name in others:
+        await world.person(name)
+    world.server.odd = {"mallory"}
+    await mallory.send("bob", "waits")
+    await alice.send("bob", "passes")
+    await world.until(lambda: world.texts("bob") == ["passes"], "alice's message")
+    for name in ("mallory", *others, "alice"):
+        await bob.send(name, f"to {name}")
+    await world.until(lambda: all(world.texts(name) for name in others), "the others' messages")
+    assert world.texts("alice") == ["to alice"]
+    assert world.texts("mallory") == []
+    world.server.odd.clear()
+    await world.until(lambda: world.texts("mallory") == ["to mallory"], "mallory's message")
+    await world.until(lambda: world.texts("bob") == ["passes", "waits"], "what waited")
+    assert not [event for event in world.told["bob"] if isinstance(event, Undecryptable | Failed)]
+
+
+async def test_what_waited_for_keys_comes_again_after_a_restart_and_nothing_else(world: World) -> None:
+    alice, mallory = await world.person("alice"), await world.person("mallory")
+    keystore = MemoryKeystore()
+    bob = await world.person("bob", keystore)
+    world.server.odd = {"mallory"}
+    await mallory.send("bob", "waits")
+    await alice.send("bob", "passes")
+    await world.until(lambda: world.texts("bob") == ["passes"], "alice's message")
+    await bob.close()
+    world.server.odd.clear()
+    options = Options(on_event=world.told["bob"].append)
+    again = Client.resume(keystore, http=world.http, options=options)
+    world.clients.append(again)
+    await again.start()
+    await world.until(lambda: world.texts("bob") == ["passes", "waits"], "what waited")
+    await world.until(lambda: world.server.mailboxes["bob"].acked == 6, "the acknowledgement of both")
+
+
+@pytest.mark.parametrize("in_process", [True, False], ids=["this process", "another"])
+async def test_a_keystore_serves_one_client(world: World, tmp_path: Path, in_process: bool) -> None:  # noqa: FBT001
+    path = tmp_path / "alice.json"
+    alice = await world.person("alice", FileKeystore(path))
+    if in_process:
+        for keystore in (FileKeystore(path), FileKeystore(tmp_path / "." / "alice.json")):
+            with pytest.raises(KeystoreInUse, match="in use by another client"):
+                Client.resume(keystore, http=world.http)
+    else:
+        program = (
+            f"from roost.client import *; from pathlib import Path; FileKeystore(Path({str(path)!r})).lock()"
+        )
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program), stderr=asyncio.subprocess.PIPE
+        )
+        said = (await child.communicate())[1].decode()
+        assert "KeystoreInUse" in said
+    await alice.close()
+    Client.resume(FileKeystore(path), http=world.http)._keystore.unlock()
+
+
+async def test_a_keystore_is_free_again_after_a_log_in_that_failed(world: World) -> None:
+    keystore = MemoryKeystore()
+    for _ in range(2):
+        with pytest.raises(RoostError, match="wrong"):
+            await Client.login(world.url, "alice", "not it", keystore=keystore, http=world.http)
+    keystore.lock()
+    with pytest.raises(KeystoreInUse):
+        await Client.register(world.url, "alice", "a password", keystore=keystore, http=world.http)
+    assert world.server.users == {}, "no account is made for a keystore that is in use"
+
+
+async def test_no_argument_of_an_app_can_break_the_connection(world: World) -> None:
+    alice = await world.person("alice")
+    for call in (
+        lambda: alice.compose("bob", "x", expires_in_s=-1),
+        lambda: alice.compose("bob", "\ud800"),
+        lambda: alice.subscribe(*["bob"] * 1001),
+        lambda: alice.subscribe("No Name"),
+        lambda: alice.typing("No Name"),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            call()
+    for peer, seq in (("bob", -1), ("bob", 2**70), ("No Name", 1)):
+        with pytest.raises(ValueError, match=r"."):
+            await alice.mark_read(peer, seq)
+    assert not [event for event in world.told["alice"] if isinstance(event, Disconnected)]
+
+
+async def test_the_time_is_learnt_again_when_the_clock_jumps(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roost.client.shell.engine._IDLE_TICK_S", 0.02)
+    jump = [0]
+    alice = await world.person("alice", clock=lambda: now_ms() + jump[0])
+    world.server.ahead_ms = 30_000  # as if the machine had slept, and its other clock with it
+    jump[0] = 30_000
+    await world.until(lambda: alice.now_ms() - now_ms() > 29_000, "the server's time")
+
+
+async def test_a_session_that_ends_at_once_again_and_again_comes_back_slower(world: World) -> None:
+    def longest(count: int) -> bytes:
+        return b"\xff\xff" if count == 2 else secrets.token_bytes(count)
+
+    alice = await world.person("alice", random=longest)
+    await world.person("bob")
+    item = alice.compose("bob", "poison")
+    world.server.poison = item.id
+    began = asyncio.get_running_loop().time()
+    await alice.submit(item)
+    await world.until(
+        lambda: sum(isinstance(event, Disconnected) for event in world.told["alice"]) >= 3, "three ends"
+    )
+    assert asyncio.get_running_loop().time() - began > 1.4  # half a second and a whole one
+    world.server.poison = ""
+    await world.until(lambda: world.texts("bob") == ["poison"], "the message in the end")

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from roost.client import events
 from roost.client.core import Session
-from roost.client.core.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS, backoff_ms, pause_ms
-from roost.client.effects import Batch, Check, Effect, Seal, Take, Tell, Write
+from roost.client.core.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS, MAX_REISSUES, backoff_ms, pause_ms
+from roost.client.core.outbox import SMALL
+from roost.client.effects import Batch, Check, Effect, Reissue, Seal, Take, Tell, Write
 from roost.client.state import OutboxItem, State
 from roost.ids import uuid7
 from roost.wire import Accepted, Ready, ReceiptEntry, Rejected, Send
@@ -32,6 +33,7 @@ class World:
         self.outgoing: list[Send] = []
         self.seals: list[Seal] = []
         self.checks: list[Check] = []
+        self.reissues: list[OutboxItem] = []
         self.base = 0
         self.logs: dict[str, dict[str, int]] = {peer: {} for peer in PEERS}
         self.ever: dict[str, list[str]] = {peer: [] for peer in PEERS}
@@ -49,6 +51,8 @@ class World:
                     self.seals.append(effect)
                 case Check():
                     self.checks.append(effect)
+                case Reissue(item=item):
+                    self.reissues.append(item)
                 case Tell(event=event):
                     self.told.append(event)
                 case Take(seq=seq, events=told):
@@ -522,3 +526,82 @@ def test_sealing_that_fails_is_retried_later() -> None:
     assert world.seals[0].item.id == message_id
     world.perform(world.session.outbox.unsealable(message_id, world.now, "device_mismatch"))
     assert isinstance(world.told[-1], events.Failed)
+
+
+def refused_for_its_time() -> tuple[World, OutboxItem]:
+    world = World()
+    world.connect()
+    world.submit("bob")
+    world.submit("bob")
+    world.seal_one(stale=False)
+    frame = world.outgoing.pop(0)
+    world.perform(world.session.received(Rejected(frame.id, "id_expired", "ahead"), world.now))
+    assert [check.id for check in world.checks] == [frame.id]
+    return world, world.session.state.outbox[frame.id]
+
+
+def test_an_id_that_is_refused_for_its_time_is_replaced_if_it_was_never_accepted() -> None:
+    world, item = refused_for_its_time()
+    old, new = item.id, uuid7(world.now, b"\xff" * 10)
+    world.perform(world.session.outbox.checked(old, None, world.now))
+    assert world.reissues == [item]
+    world.pass_time(60_000)
+    assert world.outgoing == world.seals == [], "nothing leaves under the old id"
+    world.perform(world.session.outbox.reissued(item, new, world.now))
+    assert world.told[-1] == events.IdChanged(old, new, "bob")
+    world.seal_one(stale=False)
+    assert world.outgoing.pop(0).id == new
+    assert world.seals == [], "and in its old place"
+    world.perform(world.session.received(Accepted(new, 1, world.now), world.now))
+    assert list(world.session.state.outbox)[-1] == new
+    assert len(world.seals) == 1
+
+
+def test_an_id_that_is_refused_for_its_time_is_kept_if_it_was_accepted_before() -> None:
+    world, item = refused_for_its_time()
+    world.perform(world.session.outbox.checked(item.id, {"seq": 7, "state": "stored"}, world.now))
+    assert events.Accepted(item.id, "bob", 7) in world.told
+    assert world.reissues == []
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_without_an_answer_the_same_id_is_tried_again(connected: bool) -> None:  # noqa: FBT001
+    world, item = refused_for_its_time()
+    if connected:
+        world.session.outbox.unchecked(item.id, world.now)
+    else:
+        world.disconnect()
+        world.connect()
+    world.pass_time(1_000)
+    assert world.outgoing[0].id == item.id
+
+
+def test_clocks_that_never_agree_fail_the_message() -> None:
+    world, item = refused_for_its_time()
+    for number in range(MAX_REISSUES):
+        world.perform(world.session.outbox.checked(item.id, None, world.now))
+        world.perform(world.session.outbox.reissued(item, uuid7(world.now, bytes([number]) * 10), world.now))
+        world.seal_one(stale=False)
+        frame = world.outgoing.pop(0)
+        world.perform(world.session.received(Rejected(frame.id, "id_expired", "ahead"), world.now))
+    failed = world.told[-1]
+    assert isinstance(failed, events.Failed)
+    assert (failed.id, failed.code) == (item.id, "id_expired")
+
+
+@pytest.mark.parametrize(("size", "fails"), [(SMALL // 2, False), (SMALL * 2, True)])
+def test_a_connection_that_closes_for_a_frames_size_costs_the_largest_message(
+    size: int,
+    fails: bool,  # noqa: FBT001
+) -> None:
+    world = World()
+    world.connect()
+    ids = [world.submit(peer) for peer in PEERS]
+    for message_id, payload in zip(ids, (bytes(size), b"small"), strict=True):
+        world.perform(world.session.outbox.sealed(message_id, {world.device: payload}, world.now))
+    world.perform(world.session.outbox.refuse_largest(world.now))
+    world.disconnect()
+    failed = [(event.id, event.code) for event in world.told if isinstance(event, events.Failed)]
+    assert failed == ([(ids[0], "too_large")] if fails else [])
+    world.connect()
+    assert {frame.id for frame in world.outgoing} == set(ids[1:] if fails else ids)

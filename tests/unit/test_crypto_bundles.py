@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.identity.key_validation import validate_device_keys, validate_one_time_keys
 from roost.client.core.directory import Directory
 from roost.client.state import Pin
 from roost.crypto.keys import DeviceSecrets, device_keys, public_half, signed_key
+from roost.errors import RoostError
 from roost.signing import canonical_json, verify_device_keys, verify_signed
 from roost.wire import unpadded
 
@@ -77,7 +79,9 @@ def changed(path: list[str], value: Any) -> dict[str, Any]:
         (["signatures", ADDRESS], []),
         (["signatures", ADDRESS, f"ed25519:{DEVICE}"], unpadded(bytes(64))),
         (["signatures", ADDRESS, f"ed25519:{DEVICE}"], unpadded(bytes(12))),
-        (["added"], "later"),
+        (["algorithms"], ["\ud800"]),
+        (["keys", "other:KEY"], "x" * 4096),
+        (["signatures", ADDRESS, "other:KEY"], "x" * 4096),
     ],
 )
 def test_a_changed_bundle_is_refused(path: list[str], value: Any) -> None:
@@ -85,20 +89,44 @@ def test_a_changed_bundle_is_refused(path: list[str], value: Any) -> None:
         verify_device_keys(changed(path, value), ADDRESS, DEVICE)
 
 
-def test_deep_nesting_is_refused_not_fatal() -> None:
+def nested(depth: int) -> dict[str, Any]:
     deep: dict[str, Any] = {}
-    for _ in range(100_000):
+    for _ in range(depth):
         deep = {"x": deep}
-    try:
-        with pytest.raises((ValueError, RecursionError)):
-            verify_device_keys({**bundle(), "deep": deep}, ADDRESS, DEVICE)
-    finally:
-        while deep:
-            deep = deep.pop("x")
+    return deep
 
 
-def test_unsigned_fields_may_change() -> None:
-    verify_device_keys({**bundle(), "unsigned": {"device_display_name": "phone"}}, ADDRESS, DEVICE)
+@pytest.mark.parametrize(
+    "added",
+    [
+        {"unsigned": {"device_display_name": "phone"}},
+        {"unsigned": [nested(900)]},
+        {"unsigned": "\ud800"},
+        {"later": "x" * 10_000},
+    ],
+    ids=["name", "deep", "surrogate", "long"],
+)
+def test_what_is_not_signed_is_left_out(added: dict[str, Any]) -> None:
+    assert verify_device_keys(bundle() | added, ADDRESS, DEVICE) == BOB.public(ADDRESS, DEVICE)
+    assert validate_device_keys(bundle() | added, ADDRESS, DEVICE) == bundle()
+    key = signed_key(public_half(b"o" * 32), ADDRESS, DEVICE, BOB)
+    made = {"signed_curve25519:A": key | added}
+    assert validate_one_time_keys(made, ADDRESS, DEVICE, BOB.ed25519_public) == {"signed_curve25519:A": key}
+
+
+@pytest.mark.parametrize("of", [{"key": 7}, {"key": ["x"]}, {"signatures": None}, {"fallback": "\ud800"}])
+def test_a_one_time_key_of_another_form_is_invalid(of: dict[str, Any]) -> None:
+    key = signed_key(public_half(b"o" * 32), ADDRESS, DEVICE, BOB) | of
+    with pytest.raises(RoostError) as caught:
+        validate_one_time_keys({"signed_curve25519:A": key}, ADDRESS, DEVICE, BOB.ed25519_public)
+    assert caught.value.code.word == "invalid"
+
+
+def test_signatures_of_others_are_not_kept() -> None:
+    made = bundle()
+    made["signatures"]["@mallory:here"] = {"ed25519:X": "x" * 1000}
+    made["signatures"][ADDRESS]["ed25519:OTHER"] = "y"
+    assert validate_device_keys(made, ADDRESS, DEVICE) == bundle()
 
 
 def test_one_time_and_fallback_keys_verify() -> None:
@@ -163,6 +191,25 @@ def test_a_changed_key_is_told_once_and_never_used_unasked() -> None:
     known.trust("bob")
     assert not known.in_doubt("bob")
     assert known.recipients("bob") == {DEVICE: MALLORY.curve25519_public}
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_an_added_device_is_told_and_held_if_the_app_wants_it(hold: bool) -> None:  # noqa: FBT001
+    known = Directory("here", {}, hold_new=hold)
+    bundles = {DEVICE: bundle(), "NEWPHONE01": bundle(MALLORY, "NEWPHONE01")}
+    assert known.learn("bob", {DEVICE: bundles[DEVICE]}) == []
+    assert not known.in_doubt("bob"), "what is there at first sight is trusted"
+    (event,) = known.learn("bob", bundles)
+    assert (event.device, event.change, event.held) == ("NEWPHONE01", "added", hold)
+    assert known.in_doubt("bob") == hold
+    assert known.learn("bob", bundles) == []
+    assert [each.change for each in known.learn("bob", {DEVICE: bundles[DEVICE]})] == ["removed"]
+    assert not known.in_doubt("bob"), "nothing would be sealed to it"
+    (again,) = known.learn("bob", bundles)
+    assert (again.change, again.held) == ("added", hold)
+    known.trust("bob")
+    assert not known.in_doubt("bob")
+    assert set(known.recipients("bob")) == set(bundles)
 
 
 def test_a_reverted_change_needs_no_more_trust() -> None:

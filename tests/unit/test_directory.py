@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from api.identity.directory import Directory
 from storage.records import Device, User
 
@@ -14,15 +16,18 @@ class Store:
         self.answers = asyncio.Event()
         self.answers.set()
         self.accounts = self
+        self.devices: list[Device] = []
+        self.reads = 0
 
     async def user_by_name(self, username: str) -> User | None:
+        self.reads += 1
         await self.answers.wait()
         if username == "nobody":
             return None
         return User(f"id of {username}", username, "", username, 0)
 
     async def devices_of(self, users: list[str]) -> dict[str, list[Device]]:
-        return {user: [] for user in users}
+        return dict.fromkeys(users, self.devices)
 
 
 class World:
@@ -49,3 +54,41 @@ async def test_a_user_evicted_during_another_load_still_exists() -> None:
     world.directory.forget("id of ann")
     world.store.answers.set()
     assert set(await asking) == {"ann", "ben"}
+
+
+@pytest.mark.parametrize(("passed_ms", "reads"), [(500, 1), (1_500, 2), (-3_600_000, 2)])
+async def test_without_news_an_entry_lives_a_second_whatever_the_clock_does(
+    passed_ms: int, reads: int
+) -> None:
+    world = World()
+    await world.directory.people(["ann"])
+    world.now_ms += passed_ms
+    await world.directory.people(["ann"])
+    assert world.store.reads == reads
+
+
+def nested(depth: int) -> Any:
+    deep: Any = []
+    for _ in range(depth):
+        deep = [deep]
+    return deep
+
+
+@pytest.mark.parametrize(
+    ("odd", "kept"),
+    [
+        ({"unsigned": nested(400)}, True),
+        ({"more": "\ud800"}, True),
+        ({"keys": nested(400)}, False),
+        ({"algorithms": ["\ud800"]}, False),
+        ({"signatures": {"x": {"y": "z" * 5_000}}}, False),
+    ],
+)
+async def test_odd_keys_that_were_stored_hold_up_no_one(odd: dict[str, Any], kept: bool) -> None:  # noqa: FBT001
+    world = World()
+    plain = {"user_id": "@ann:x", "device_id": "D", "algorithms": ["a"], "keys": {"k": "v"}, "signatures": {}}
+    stored = [("GOOD", plain), ("ODD", plain | odd)]
+    world.store.devices = [Device("", name, name, 0, keys=keys) for name, keys in stored]
+    person = (await world.directory.people(["ann"]))["ann"]
+    assert person.keys() == dict.fromkeys(["GOOD", "ODD"] if kept else ["GOOD"], plain)
+    assert person.keyed == person.keys().keys()

@@ -1,5 +1,6 @@
 """GCRA in memory."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,15 @@ def test_the_advised_wait_is_enough(burst: int) -> None:
         assert gcra.take("a", NOW) == 0.0
     wait = gcra.take("a", NOW)
     assert gcra.take("a", NOW + int(wait * 1000) + 1) == 0.0
+
+
+@pytest.mark.parametrize("jump_ms", [-3_600_000, -1, 3_600_000])
+def test_a_clock_that_jumps_locks_no_one_out(jump_ms: int) -> None:
+    gcra = Gcra(Limit(rate=2.0, burst=3))
+    for _ in range(3):
+        assert gcra.take("a", NOW) == 0.0
+    assert gcra.take("a", NOW + jump_ms) <= 0.5
+    assert gcra.take("a", NOW + jump_ms + 501) == 0.0
 
 
 def test_memory_is_bounded() -> None:

@@ -456,6 +456,15 @@ def test_a_sync_gives_up_in_time() -> None:
     assert effects == [do.AnswerPage("t", 0, (), more=False, missed=False)]
 
 
+def test_a_sync_gives_up_though_the_clock_is_set_back() -> None:
+    world = World()
+    world.feed(ev.SyncAsked("t", "P", None, 10, world.now + 1000))
+    world.run()
+    world.now -= 500_000
+    effects = world.feed(ev.TimePassed())
+    assert effects == [do.AnswerPage("t", 0, (), more=False, missed=False)]
+
+
 def test_a_sync_says_when_there_is_more() -> None:
     world = World()
     for number in range(1, 6):
@@ -594,6 +603,16 @@ def test_presence_is_announced_after_a_pause_and_only_to_those_who_may_know() ->
     world.actor.peers.user = type(ME)("me", "me", "", "", 0, last_seen="contacts")
     effects = world.feed(ev.PresenceAsked("t", "bob"))
     assert effects == [do.AnswerPresence("t", online=False, last_seen_ms=None)]
+
+
+@pytest.mark.parametrize("jump_ms", [-500_000, 500_000])
+def test_who_left_goes_offline_though_the_clock_jumps(jump_ms: int) -> None:
+    world = World()
+    world.attach("P")
+    world.detach("P")
+    world.now += jump_ms
+    world.feed(ev.TimePassed())
+    assert not world.actor.presence.online
 
 
 def test_a_short_absence_is_not_announced() -> None:

@@ -6,7 +6,7 @@ from, the server is asked about: a message may have gone down with the server's 
 
 from roost.client import events
 from roost.client.core.lane import CHECK_MS, JUMP, Lane, Lanes, pause_ms
-from roost.client.effects import Check, Effect, Tell, known_state
+from roost.client.effects import Check, Effect, Reissue, Tell, known_state
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 
@@ -87,7 +87,7 @@ class Confirmations:
     def unchecked(self, lane: Lane, item: OutboxItem, now_ms: int) -> None:
         """A check got no answer: every accepted message is in question, and is asked about later."""
         lane.checking.discard(item.id)
-        lane.recheck = True
+        lane.recheck, lane.expired = True, ""
         lane.not_before_ms = lane.check_at_ms = now_ms + pause_ms(lane.failures)
 
     def _check_before(self, lane: Lane, seq: int, now_ms: int) -> list[Effect]:
@@ -115,6 +115,8 @@ class Confirmations:
 
     def _refill(self, lane: Lane, item: OutboxItem, now_ms: int) -> list[Effect]:
         if item.seq is None:
+            if lane.expired == item.id:
+                return [Reissue(item)]
             return self._lanes.fail(lane, item, ID_REUSED, CODES[ID_REUSED].title)
         was_seq = item.seq
         lane.accepted.remove(item)

@@ -1,7 +1,8 @@
 """The pinned keys of peers' devices: trusted on first use, every bundle's signature verified.
 
 Pure. A key that changes for a known device is never taken over by itself: the peer is *in
-doubt*, nothing is sent to it, and ``trust`` is the user's word that the new key is right.
+doubt*, nothing is sent to it, and ``trust`` is the user's word that the new key is right. A device that is
+added to a known peer puts it in doubt only if the app wants that.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from roost.ids import address_of
 from roost.signing import DeviceKeys, verify_device_keys
 from roost.wire import unpadded
 
-Bundles = Mapping[str, Mapping[str, Any]]
+Bundles = Mapping[str, Any]
 """The bundles of one user by device, as ``POST /v1/keys/query`` answers them."""
 
 
@@ -23,19 +24,22 @@ class Directory:
     Args:
         server_name: For addresses.
         peers: What was kept; changed in place.
+        hold_new: A device that is added to a known peer has to be confirmed.
     """
 
-    def __init__(self, server_name: str, peers: dict[str, dict[str, Pin]]) -> None:
+    def __init__(self, server_name: str, peers: dict[str, dict[str, Pin]], *, hold_new: bool = False) -> None:
         self._server_name = server_name
         self._peers = peers
+        self._hold_new = hold_new
 
     def knows(self, peer: str) -> bool:
         """Return whether the peer's devices were queried before."""
         return peer in self._peers
 
     def in_doubt(self, peer: str) -> bool:
-        """Return whether the server gives other keys for a device than the pinned ones."""
-        return any(pin.current and pin.offered for pin in self._peers.get(peer, {}).values())
+        """Return whether a device has other keys than the pinned ones, or is to be confirmed."""
+        pins = self._peers.get(peer, {}).values()
+        return any(pin.current and (pin.offered is not None or not pin.confirmed) for pin in pins)
 
     def device(self, peer: str, device_id: str) -> DeviceKeys | None:
         """Return the pinned keys of one device, also of a removed one."""
@@ -56,7 +60,7 @@ class Directory:
         pins = self._peers.setdefault(peer, {})
         changes: list[KeyChanged] = []
         for device_id, bundle in bundles.items():
-            change = self._learn_device(peer, device_id, bundle, pins)
+            change = self._learn_device(peer, device_id, bundle, pins, first=first)
             if change is not None and not (first and change.change == "added"):
                 changes.append(change)
         for device_id, pin in pins.items():
@@ -68,12 +72,13 @@ class Directory:
     def trust(self, peer: str) -> None:
         """Take over the keys that the server offers for this peer: the user has compared them."""
         for pin in self._peers.get(peer, {}).values():
+            pin.confirmed = True
             if pin.offered is not None:
                 pin.curve25519, pin.ed25519 = pin.offered
                 pin.offered = None
 
     def _learn_device(
-        self, peer: str, device_id: str, bundle: Mapping[str, Any], pins: dict[str, Pin]
+        self, peer: str, device_id: str, bundle: Any, pins: dict[str, Pin], *, first: bool
     ) -> KeyChanged | None:
         try:
             keys = verify_device_keys(bundle, address_of(peer, self._server_name), device_id)
@@ -81,18 +86,19 @@ class Directory:
             return KeyChanged(peer, device_id, "invalid")
         pin = pins.get(device_id)
         if pin is None:
-            pins[device_id] = Pin(keys.curve25519, keys.ed25519)
-            return _changed(peer, keys, "added")
+            confirmed = first or not self._hold_new
+            pins[device_id] = Pin(keys.curve25519, keys.ed25519, confirmed=confirmed)
+            return _changed(peer, keys, "added", held=not confirmed)
         was_current, pin.current = pin.current, True
         found = (keys.curve25519, keys.ed25519)
         if found == (pin.curve25519, pin.ed25519):
             pin.offered = None
-            return None if was_current else _changed(peer, keys, "added")
+            return None if was_current else _changed(peer, keys, "added", held=not pin.confirmed)
         if pin.offered == found:
             return None
         pin.offered = found
-        return _changed(peer, keys, "changed")
+        return _changed(peer, keys, "changed", held=True)
 
 
-def _changed(peer: str, keys: DeviceKeys, change: KeyChange) -> KeyChanged:
-    return KeyChanged(peer, keys.device_id, change, unpadded(keys.ed25519))
+def _changed(peer: str, keys: DeviceKeys, change: KeyChange, *, held: bool) -> KeyChanged:
+    return KeyChanged(peer, keys.device_id, change, unpadded(keys.ed25519), held)

@@ -25,8 +25,14 @@ ANSWER_MS = 15_000
 CHECK_MS = 60_000
 """How often the server is asked about the newest message that was accepted, but not delivered."""
 
+LONGEST_ADVICE_S = 3600.0
+"""A server that tells a longer pause is not obeyed."""
+
 MAX_MISMATCHES = 8
 """Fresh key queries for one message, before the recipient's device list counts as broken."""
+
+MAX_REISSUES = 3
+"""New ids for one message, before the clocks count as hopeless."""
 
 _FIRST_PAUSE_MS = 200
 _LONGEST_PAUSE_MS = 30_000
@@ -49,7 +55,7 @@ def backoff_ms(failures: int, told_s: float | None, seed: str) -> int:
     chance = crc32(f"{seed}{failures}".encode()) / 2**32
     if told_s is None:
         return int(ceiling * (0.5 + chance / 2))
-    return int(told_s * 1000 + ceiling * chance)
+    return int(min(told_s, LONGEST_ADVICE_S) * 1000 + ceiling * chance)
 
 
 @dataclass(slots=True)
@@ -67,6 +73,8 @@ class Lane:
         recheck: A check got no answer, so that every accepted message is in question.
         failures: Retries of the present message.
         mismatches: How often its device list was wrong.
+        reissues: How often it got a new id.
+        expired: The id of the message that is refused for its time, until it has another one.
         not_before_ms: Pause until then.
         flown_at_ms: When the present message was last written.
         check_at_ms: When the server is asked next.
@@ -82,6 +90,8 @@ class Lane:
     recheck: bool = False
     failures: int = 0
     mismatches: int = 0
+    reissues: int = 0
+    expired: str = ""
     not_before_ms: int = 0
     flown_at_ms: int = 0
     check_at_ms: int = 0
@@ -95,7 +105,7 @@ class Lane:
 
     def may_send(self, now_ms: int) -> bool:
         """Return whether the next message may go."""
-        blocked = self.held or self.checking or self.current is not None
+        blocked = self.held or self.checking or self.expired or self.current is not None
         return bool(self.waiting) and not blocked and now_ms >= self.not_before_ms
 
     def back_to_front(self) -> None:
@@ -122,7 +132,8 @@ class Lane:
         elif item in self.accepted:
             self.accepted.remove(item)
         self.checking.discard(item.id)
-        self.failures = self.mismatches = self.not_before_ms = 0
+        self.failures = self.mismatches = self.reissues = self.not_before_ms = 0
+        self.expired = ""
 
     def accept(self, item: OutboxItem, now_ms: int) -> None:
         """Note an item that has its ``seq``."""

@@ -8,12 +8,24 @@ lost with the server's log can be sent again.
 
 from roost.client import events
 from roost.client.core.confirmations import ID_REUSED, Confirmations
-from roost.client.core.lane import ANSWER_MS, KEEP_MS, MAX_MISMATCHES, Lane, Lanes, backoff_ms
-from roost.client.effects import Effect, Seal, Write
+from roost.client.core.lane import (
+    ANSWER_MS,
+    KEEP_MS,
+    LONGEST_ADVICE_S,
+    MAX_MISMATCHES,
+    MAX_REISSUES,
+    Lane,
+    Lanes,
+    backoff_ms,
+)
+from roost.client.effects import Effect, Seal, Tell, Write
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import uuid7_ms
-from roost.wire import Accepted, Rejected, Send
+from roost.wire import Accepted, Rejected, Send, send_size
+
+SMALL = 16 * 1024
+"""Bytes of a message up to which a connection was not closed for its size."""
 
 
 class Outbox:
@@ -66,6 +78,7 @@ class Outbox:
         for lane in self.lanes.values():
             lane.back_to_front()
             lane.checking.clear()
+            lane.expired = ""
 
     def sealed(self, message_id: str, payloads: dict[str, bytes], now_ms: int) -> list[Effect]:
         """The shell has encrypted the message that it was asked to."""
@@ -84,6 +97,28 @@ class Outbox:
             return self._lanes.fail(lane, lane.current, code, CODES[code].title) + self._pump(lane, now_ms)
         self._retry(lane, now_ms, None)
         return []
+
+    def reissued(self, item: OutboxItem, message_id: str, now_ms: int) -> list[Effect]:
+        """The shell has made a new id for a message that was refused for the time in its old one."""
+        lane = self._lanes.of(item.to)
+        if self._items.pop(item.id, None) is None:
+            return []
+        changed = events.IdChanged(item.id, message_id, item.to)
+        item.id, item.sent_at_ms, item.payloads = message_id, now_ms, None
+        self._items[message_id] = item
+        lane.reissues, lane.expired = lane.reissues + 1, ""
+        return [Tell(changed), *self._pump(lane, now_ms)]
+
+    def refuse_largest(self, now_ms: int) -> list[Effect]:
+        """A connection was closed for a frame's size: the largest message in flight is not repeated."""
+        in_flight = [lane for lane in self.lanes.values() if lane.current and lane.current.payloads]
+        if not in_flight:
+            return []
+        lane = max(in_flight, key=_flying_bytes)
+        if lane.current is None or _flying_bytes(lane) <= SMALL:
+            return []
+        detail = "It is larger, sealed for all of the recipient's devices, than what is taken at once."
+        return self._lanes.fail(lane, lane.current, "too_large", detail) + self._pump(lane, now_ms)
 
     def hold(self, peer: str, now_ms: int, *, held: bool) -> list[Effect]:
         """Stop sending to a peer whose keys are in doubt, or go on."""
@@ -117,9 +152,15 @@ class Outbox:
         if frame.code == ID_REUSED:
             lane.back_to_front()
             return self._confirmations.check(lane, [item], now_ms)
+        if frame.code == "id_expired" and lane.reissues < MAX_REISSUES:
+            # Perhaps it was accepted while a clock was another one, and only the reply was lost.
+            lane.back_to_front()
+            lane.expired = item.id
+            return self._confirmations.check(lane, [item], now_ms)
         if frame.code == "unauthenticated" or (code is not None and code.retry == "later"):
             # The server's pause is for the device, whoever the message was for.
-            self._quiet_until_ms = max(self._quiet_until_ms, now_ms + int((frame.retry_after_s or 0) * 1000))
+            told_s = min(frame.retry_after_s or 0.0, LONGEST_ADVICE_S)
+            self._quiet_until_ms = max(self._quiet_until_ms, now_ms + int(told_s * 1000))
             self._retry(lane, now_ms, frame.retry_after_s)
             return []
         return self._lanes.fail(lane, item, frame.code, frame.detail) + self._pump(lane, now_ms)
@@ -197,3 +238,7 @@ class Outbox:
             )
             effects += self._lanes.fail(lane, lane.accepted[0], "id_expired", detail)
         return effects
+
+
+def _flying_bytes(lane: Lane) -> int:
+    return send_size(lane.current.payloads or {}) if lane.current is not None else 0

@@ -4,6 +4,8 @@ It holds the cursor and the chain of entries, what was seen and what was acknowl
 the outbox is a module of its own.
 """
 
+from itertools import takewhile
+
 from roost.client import events
 from roost.client.core.outbox import Outbox
 from roost.client.effects import (
@@ -68,6 +70,8 @@ class Session:
         self._subscribed: list[str] = []
         self._seen_since_prune = 0
         self._told: dict[str, int] = {}
+        self._took = state.cursor or 0
+        self._held: dict[int, int] = {}
         self._lost_cursor = False
 
     def submit(self, item: OutboxItem, now_ms: int) -> list[Effect]:
@@ -146,29 +150,40 @@ class Session:
         """The message was opened and is being told to the app: a repeat of it will not be."""
         self._told[_key(entry)] = entry.seq
 
+    def hold(self, entry: MessageEntry) -> None:
+        """The message waits for its sender's keys; those of others pass it, and the cursor does not."""
+        self._held[entry.seq] = entry.prev
+
     def taken(self, seq: int, now_ms: int) -> None:
-        """The app has safely taken everything up to ``seq``.
+        """The app has safely taken everything up to ``seq`` that is not held, or one that was held.
 
         Only now are ids kept as seen: a message that was told to an app which then crashed is told again.
         """
-        if seq <= (self.state.cursor or 0):
+        was_held = self._held.pop(seq, None) is not None
+        if seq <= self._took and not was_held:
             return
         # A number from before the cursor was lost is no place in the mailbox as it is now.
         if seq <= (self.cursor or 0):
-            self.state.cursor = seq
-        while self._told:
-            key, at = next(iter(self._told.items()))
-            if at > seq:
-                break
-            del self._told[key]
-            self.state.seen[key] = at
+            self._took = max(self._took, seq)
+            # What is held comes again after a restart, and what passed it is known as seen.
+            upto = min(self._took, self._held[min(self._held)]) if self._held else self._took
+            self.state.cursor = max(self.state.cursor or 0, upto)
+        for key in self._told_upto(seq):
+            self.state.seen[key] = self._told.pop(key)
             self._seen_since_prune += 1
         if self._seen_since_prune >= _PRUNE_EVERY:
             self._prune(now_ms)
 
+    def _told_upto(self, seq: int) -> list[str]:
+        if self._held:
+            return [key for key, at in self._told.items() if at <= seq and at not in self._held]
+        return [key for key, _ in takewhile(lambda each: each[1] <= seq, self._told.items())]
+
     def lose_cursor(self) -> None:
         """The server does not know this cursor: go on from the one it has stored for the device."""
         self.cursor = self.state.cursor = None
+        self._took = 0
+        self._held.clear()
         self._lost_cursor = True
 
     def ack_due(self) -> Ack | None:
@@ -192,7 +207,7 @@ class Session:
     def _ready(self, frame: Ready, now_ms: int) -> list[Effect]:
         self.open = True
         if self.cursor is None:
-            self.cursor = self.state.cursor = frame.cursor
+            self.cursor = self.state.cursor = self._took = frame.cursor
         # ``ready`` says where the stream begins, not what is acknowledged: the app may have yet to take some
         # of what is before, and what was acknowledged on an earlier connection may have been lost on the way.
         self._acked = 0

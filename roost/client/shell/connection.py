@@ -8,17 +8,27 @@ from roost.client.core import Session
 from roost.client.effects import Effect
 from roost.client.options import Options
 from roost.client.shell.outgoing import Outgoing
-from roost.client.transport import PollTransport, StreamTransport, Transport, TransportClosed
+from roost.client.transport import (
+    SESSION_OVER,
+    PollTransport,
+    StreamTransport,
+    Transport,
+    TransportClosed,
+)
 from roost.client.transport.http import Api
 from roost.errors import RoostError
-from roost.wire import Hello, Ready
+from roost.wire import Hello, Pong, Ready
 
 _FIRST_BACKOFF_S = 0.25
 _LONGEST_BACKOFF_S = 30.0
 _HANDSHAKES = 2
 _READY_S = 30.0
 _DISPLACED_MS = 5000
-_OVER = frozenset({"revoked", "token_reused", "bad_credentials"})
+_STABLE_S = 1.0
+"""A session that lasts so long is a good one: the next pause is the shortest again.
+
+One that ends at once may end for what this client sends, and would do so several times a second.
+"""
 
 
 class Owner(Protocol):
@@ -26,10 +36,6 @@ class Owner(Protocol):
 
     def now_ms(self) -> int:
         """Return the time on the server's clock."""
-        ...
-
-    def learn_clock(self, server_time_ms: int | None) -> None:
-        """Take over the server's time."""
         ...
 
     def apply(self, effects: list[Effect]) -> None:
@@ -75,6 +81,7 @@ class Connection:
         self._owner = owner
         self._restart = False
         self._handshakes_failed = 0
+        self._ready_at_s: float | None = None
 
     def restart(self) -> None:
         """Reconnect at once: entries are missing."""
@@ -84,9 +91,9 @@ class Connection:
         """Stay connected; return the code word for which the session is over."""
         failures = 0
         while True:
-            closed, was_ready = await self._connect_once()
-            failures = 0 if was_ready else failures + 1
-            final = closed.final or closed.code in _OVER
+            closed, lasted_s = await self._connect_once()
+            failures = 0 if lasted_s >= _STABLE_S else failures + 1
+            final = closed.final or closed.code in SESSION_OVER
             if closed.code == "cursor_invalid":
                 self._session.lose_cursor()
                 final = False
@@ -97,8 +104,9 @@ class Connection:
             self._owner.tell(events.Disconnected(closed.code, final=False))
             await asyncio.sleep(self._pause_s(closed, failures))
 
-    async def _connect_once(self) -> tuple[TransportClosed, bool]:
-        was_ready = False
+    async def _connect_once(self) -> tuple[TransportClosed, float]:
+        """Connect, and return how it ended and for how many seconds the session was up."""
+        self._ready_at_s = None
         transport: Transport | None = None
         try:
             token = await self._api.fresh_token()
@@ -106,29 +114,39 @@ class Connection:
             transport = self._make_transport()
             await transport.open(Hello(token, self._session.cursor, self._options.background))
             self._outgoing.attach(transport)
-            while True:
-                async with asyncio.timeout(None if was_ready else _READY_S):
-                    frames = await transport.read()
-                for frame in frames:
-                    if isinstance(frame, Ready):
-                        was_ready = True
-                        self._handshakes_failed = 0
-                        self._owner.learn_clock(frame.server_time_ms)
-                    self._owner.apply(self._session.received(frame, self._owner.now_ms()))
-                if self._restart:
-                    return TransportClosed("resync", reconnect_after_ms=0), was_ready
+            closed = await self._read(transport)
         except TransportClosed as exc:
             self._handshakes_failed += exc.code == "handshake"
-            return exc, was_ready
+            if exc.code == "too_large":
+                self._owner.apply(self._session.outbox.refuse_largest(self._owner.now_ms()))
+            closed = exc
         except RoostError as exc:
-            return TransportClosed(exc.code.word), was_ready
+            closed = TransportClosed(exc.code.word)
         except TimeoutError:
-            return TransportClosed("unavailable"), was_ready
+            closed = TransportClosed("unavailable")
         finally:
             self._outgoing.detach()
             self._session.closed(self._owner.now_ms())
             if transport is not None:
                 await transport.close()
+        return closed, 0.0 if self._ready_at_s is None else self._loop_s() - self._ready_at_s
+
+    async def _read(self, transport: Transport) -> TransportClosed:
+        """Handle frames until a fresh start is wanted; a connection that is gone is an exception."""
+        while not self._restart:
+            async with asyncio.timeout(_READY_S if self._ready_at_s is None else None):
+                frames = await transport.read()
+            for frame in frames:
+                if isinstance(frame, Ready | Pong):
+                    self._api.time.learn(frame.server_time_ms)
+                if isinstance(frame, Ready):
+                    self._ready_at_s, self._handshakes_failed = self._loop_s(), 0
+                self._owner.apply(self._session.received(frame, self._owner.now_ms()))
+        return TransportClosed("resync", reconnect_after_ms=0)
+
+    @staticmethod
+    def _loop_s() -> float:
+        return asyncio.get_running_loop().time()
 
     def _make_transport(self) -> Transport:
         if self._options.transport is not None:
@@ -137,8 +155,8 @@ class Connection:
         blocked = self._options.mode == "auto" and self._handshakes_failed >= _HANDSHAKES
         if http_only or blocked:
             self._handshakes_failed = 0
-            return PollTransport(self._api, self._device_id, self._options.clock)
-        return StreamTransport(self._api.http, self._api.server, self._options.subprotocol)
+            return PollTransport(self._api, self._device_id)
+        return StreamTransport(self._api.http, self._api.base, self._options.subprotocol)
 
     async def _renewed(self) -> bool:
         try:

@@ -10,7 +10,8 @@ from typing import Any
 from roost.client import events
 from roost.client.core import Session
 from roost.client.core.directory import Directory
-from roost.client.effects import Check, Effect, Renew, Requery, Resync, Seal, Take, Tell, Write
+from roost.client.core.lane import pause_ms
+from roost.client.effects import Check, Effect, Reissue, Renew, Requery, Resync, Seal, Take, Tell, Write
 from roost.client.keystore import Keystore
 from roost.client.options import Options
 from roost.client.shell.app_queue import AppQueue
@@ -22,11 +23,15 @@ from roost.client.shell.sealing import Sealer
 from roost.client.state import OutboxItem, Profile
 from roost.client.transport.http import Api
 from roost.crypto import SUITE, DeviceSecrets
-from roost.wire import Auth
+from roost.ids import uuid7
+from roost.wire import MAX_FRAME, Auth, Ping, send_size
 
 _BUSY_TICK_S = 0.2
 _IDLE_TICK_S = 5.0
 _ASK_AGAIN_S = 0.5
+
+REFUSED_AT_MOST = 8
+"""Refused queries, some 50 s, after which messages of a sender without keys are no longer kept waiting."""
 
 
 class Engine:
@@ -42,7 +47,7 @@ class Engine:
     def __init__(self, profile: Profile, keystore: Keystore, api: Api, options: Options) -> None:
         self.options = options
         self.session = Session(profile.state, SUITE)
-        self.directory = Directory(profile.server_name, profile.peers)
+        self.directory = Directory(profile.server_name, profile.peers, hold_new=options.hold_new_devices)
         secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self.sealer = Sealer(profile, secrets, self.directory)
         self.requests = Requests(api, profile.server_name, self)
@@ -56,23 +61,22 @@ class Engine:
             self.session, api, options, device_id=profile.device_id, outgoing=self._outgoing, owner=self
         )
         self._over = False
+        self._asking: set[str] = set()
+        self._refused: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}
         api.keep = self.save
+        api.time.assume(profile.state.clock_offset_ms)
         for peer in profile.peers:
             self.session.outbox.hold(peer, 0, held=self.directory.in_doubt(peer))
 
     def now_ms(self) -> int:
         """Return the time on the server's clock, as far as it is known."""
-        return self.options.clock() + self._profile.state.clock_offset_ms
-
-    def learn_clock(self, server_time_ms: int | None) -> None:
-        """Take over the server's time."""
-        if server_time_ms is not None:
-            self._profile.state.clock_offset_ms = server_time_ms - self.options.clock()
+        return self._api.time.now_ms()
 
     def save(self) -> None:
         """Keep the profile as it is now."""
+        self._profile.state.clock_offset_ms = self._api.time.offset_ms
         self._keystore.save(self._profile)
 
     def start(self) -> None:
@@ -118,6 +122,9 @@ class Engine:
                     self._connection.restart()
                 case Renew():
                     self.requests.want_token(force=True)
+                case Reissue(item=item):
+                    message_id = uuid7(self.now_ms(), self.options.random(10))
+                    self.apply(self.session.outbox.reissued(item, message_id, self.now_ms()))
         if effects:
             self._process_inbox()
             self.flushed()
@@ -138,12 +145,23 @@ class Engine:
         if not doubt:
             for item in waiting:
                 self._seal_now(item)
+        self._refused.pop(peer, None)
         asked = self._inbox.asked(peer)
         if 0 < asked < ASKED_AT_MOST:
-            loop = asyncio.get_running_loop()
-            self._timers["keys"] = loop.call_later(_ASK_AGAIN_S * asked, self._ask_again, peer)
+            self._ask_later(peer, _ASK_AGAIN_S * asked)
         else:
-            self._process_inbox()
+            self._release(peer)
+        self.flushed()
+
+    def keys_refused(self, peer: str) -> None:
+        """Let this peer's messages wait, both ways, and ask for its keys alone again later."""
+        self._unsealable(self.sealer.release(peer))
+        times = self._refused[peer] = self._refused.get(peer, 0) + 1
+        if times >= REFUSED_AT_MOST:
+            self._inbox.give_up(peer)
+            self._release(peer)
+        if self.directory.knows(peer) or self._inbox.waits_for(peer):
+            self._ask_later(peer, pause_ms(times) / 1000)
         self.flushed()
 
     def keys_unavailable(self, peers: set[str]) -> None:
@@ -220,6 +238,9 @@ class Engine:
         except ValueError:
             self.apply(self.session.outbox.unsealable(item.id, self.now_ms(), "device_mismatch"))
             return
+        if send_size(payloads) > MAX_FRAME:
+            self.apply(self.session.outbox.unsealable(item.id, self.now_ms(), "too_large"))
+            return
         self.apply(self.session.outbox.sealed(item.id, payloads, self.now_ms()))
 
     def _unsealable(self, items: list[OutboxItem]) -> None:
@@ -227,12 +248,24 @@ class Engine:
             self.apply(self.session.outbox.unsealable(item.id, self.now_ms()))
 
     def _process_inbox(self) -> None:
-        peer = self._inbox.process(self.queue.put)
-        if peer is not None and "keys" not in self._timers:
+        for peer in self._inbox.process(self.queue.put) - self._asking:
+            self._asking.add(peer)
             self.requests.want_keys(peer)
 
+    def _release(self, peer: str) -> None:
+        self._asking.discard(peer)
+        self._inbox.release(peer, self.queue.put)
+        self._process_inbox()
+
+    def _ask_later(self, peer: str, delay_s: float) -> None:
+        self._asking.add(peer)
+        loop = asyncio.get_running_loop()
+        name = f"keys {peer}"
+        if name not in self._timers:
+            self._timers[name] = loop.call_later(delay_s, self._ask_again, peer)
+
     def _ask_again(self, peer: str) -> None:
-        del self._timers["keys"]
+        del self._timers[f"keys {peer}"]
         self.requests.want_keys(peer)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -243,6 +276,8 @@ class Engine:
             asyncio.get_running_loop().call_exception_handler(told)
 
     def _tick(self) -> None:
+        if self._api.time.jumped() and self.session.open:
+            self.apply([Write(Ping())])
         self.apply(self.session.tick(self.now_ms()))
         if not self._over:
             pause = _BUSY_TICK_S if self.session.outbox.busy else _IDLE_TICK_S

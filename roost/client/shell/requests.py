@@ -1,19 +1,38 @@
 """The requests of a client beside the stream: keys, the state of messages, fresh tokens.
 
-One task per client makes them all and merges those that wait: any number of peers is one key query.
+One task per client makes them all and merges those that wait: up to a hundred peers are one key query. A
+query that the server cannot answer is split, until it is known who of its peers is to blame.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from msgspec import Struct, structs
+
 from roost.client.core.lane import pause_ms
 from roost.client.effects import Check
+from roost.client.transport import SESSION_OVER
 from roost.client.transport.http import Api
-from roost.errors import RoostError
+from roost.errors import RoostError, Unavailable
 from roost.ids import address_of
 
+PEERS_AT_ONCE = 100
+"""Peers in one key query; the server takes more, if their addresses fit its body limit."""
+
 _PARALLEL = 8
+
+
+class _MessageState(Struct):
+    id: str
+    seq: int
+    state: str
+
+
+class _KeysFound(Struct):
+    device_keys: dict[str, dict[str, Any]]
+    failures: dict[str, Any]
 
 
 class Requester(Protocol):
@@ -25,6 +44,10 @@ class Requester(Protocol):
 
     def keys_unavailable(self, peers: set[str]) -> None:
         """A key query got no answer; it is repeated."""
+        ...
+
+    def keys_refused(self, peer: str) -> None:
+        """The server answered a query for this peer alone, and not with keys; it is not repeated."""
         ...
 
     def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
@@ -96,15 +119,16 @@ class Requests:
         """Return the bundles of these users by username; a user that is unknown has none."""
         addresses = {address_of(peer, self._server_name): peer for peer in peers}
         body: dict[str, Any] = {"device_keys": {address: [] for address in addresses}}
-        answer = await self._api.call("POST", "/v1/keys/query", body)
-        found: Mapping[str, Mapping[str, Any]] = answer.get("device_keys", {})
-        return {peer: found.get(address, {}) for address, peer in addresses.items()}
+        found = await self._api.call("POST", "/v1/keys/query", body, shape=_KeysFound)
+        if self._server_name in found.failures:
+            raise Unavailable(f"{self._server_name} does not take itself for this server.")
+        return {peer: found.device_keys.get(address, {}) for address, peer in addresses.items()}
 
     async def _answered(self, request: Callable[[], Awaitable[None]]) -> bool:
         try:
             await request()
         except RoostError as exc:
-            if exc.code.word in {"token_reused", "revoked", "bad_credentials"}:
+            if exc.code.word in SESSION_OVER:
                 self._renew = False
                 self._requester.session_over(exc.code.word)
             return False
@@ -118,17 +142,25 @@ class Requests:
             self._requester.token_refreshed(token)
 
     async def _ask_keys(self) -> None:
-        peers, self._peers = self._peers, set()
-        if not peers:
-            return
-        try:
-            answer = await self.query(peers)
-        except RoostError:
-            self._peers |= peers
-            self._requester.keys_unavailable(peers)
-            raise
-        for peer, bundles in answer.items():
-            self._requester.keys_arrived(peer, bundles)
+        wanted, self._peers = sorted(self._peers), set()
+        groups = deque(wanted[at : at + PEERS_AT_ONCE] for at in range(0, len(wanted), PEERS_AT_ONCE))
+        while groups:
+            some = groups.popleft()
+            try:
+                answer = await self.query(set(some))
+            except RoostError as exc:
+                if not _concerns_peers(exc):
+                    rest = set(some).union(*groups)
+                    self._peers |= rest
+                    self._requester.keys_unavailable(rest)
+                    raise
+                if len(some) == 1:
+                    self._requester.keys_refused(some[0])
+                else:
+                    groups.extendleft([some[len(some) // 2 :], some[: len(some) // 2]])
+                continue
+            for peer, bundles in answer.items():
+                self._requester.keys_arrived(peer, bundles)
 
     async def _ask_checks(self) -> None:
         checks, self._checks = list(self._checks.values()), {}
@@ -137,11 +169,19 @@ class Requests:
 
     async def _ask_check(self, check: Check) -> None:
         try:
-            answer = await self._api.call("GET", f"/v1/messages/{check.id}", params={"to": check.to})
+            params = {"to": check.to}
+            answer = await self._api.call(
+                "GET", f"/v1/messages/{check.id}", params=params, shape=_MessageState
+            )
         except RoostError as exc:
             if exc.code.word == "unknown_message":
                 self._requester.check_answered(check.id, None)
             else:
                 self._requester.check_unanswered(check.id)
             return
-        self._requester.check_answered(check.id, answer)
+        self._requester.check_answered(check.id, structs.asdict(answer))
+
+
+def _concerns_peers(exc: RoostError) -> bool:
+    """Return whether an error may be due to what was asked, not to the server's state or the session's."""
+    return exc.code.word == "internal" or (exc.code.retry == "never" and exc.code.word not in SESSION_OVER)

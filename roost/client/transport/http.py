@@ -1,6 +1,7 @@
 """Authenticated HTTP calls: problem documents become exceptions, and tokens are refreshed."""
 
 import asyncio
+import io
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -9,15 +10,12 @@ import aiohttp
 import msgspec
 
 from roost.client.state import Tokens
-from roost.clock import Clock
-from roost.codes import CODES
+from roost.client.transport.answers import Answer, NotRoost, SessionAnswer
+from roost.client.transport.server_time import ServerTime
+from roost.clock import Clock, elapsed_ms
 from roost.errors import RoostError, Unavailable
 
-_UNAUTHENTICATED = 401
-_FIRST_ERROR = 400
-_SERVER_ERROR = 500
 _REFRESH_AT = 0.8
-_MEMBERS = frozenset({"type", "title", "status", "code", "detail", "retry_after_s", "request_id"})
 
 
 class Api:
@@ -29,6 +27,11 @@ class Api:
         clock: This machine's clock.
         tokens: The session; replaced in place when it is refreshed.
         keep: Called after the tokens have changed, before they are used.
+        elapsed: This machine's clock that no one sets.
+
+    Attributes:
+        base: Where the server is: ``server``, or where that redirects to.
+        time: The time on the server's clock.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class Api:
         clock: Clock,
         tokens: Tokens | None = None,
         keep: Callable[[], None] = lambda: None,
+        *,
+        elapsed: Clock = elapsed_ms,
     ) -> None:
-        self.server = server.rstrip("/")
+        self.server = self.base = server.rstrip("/")
         self.http = http
         self.tokens = tokens or Tokens()
         self.keep = keep
-        self.server_time_ms: int | None = None
+        self.time = ServerTime(clock, elapsed)
         self._clock = clock
         self._refreshing = asyncio.Lock()
 
@@ -55,24 +60,37 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
+        shape: Any = Any,
     ) -> Any:
         """Call with the access token, refreshed first if it is about to end, and once more on a 401.
+
+        Args:
+            method: HTTP method.
+            path: Path at the server.
+            body: What is sent as JSON; ``None``: nothing.
+            params: The query.
+            timeout_s: How long it may take.
+            shape: Type of the answer, ``Empty`` if there is none: another answer is not this server's.
 
         Returns:
             The decoded JSON answer, ``None`` if it is empty.
 
         Raises:
             RoostError: The server answered with a problem document.
-            Unavailable: There was no answer.
+            Unavailable: There was no answer, or not one of a Roost server.
         """
         token = await self.fresh_token()
         try:
-            return await self.bare(method, path, body, params=params, timeout_s=timeout_s, token=token)
+            return await self.bare(
+                method, path, body, params=params, timeout_s=timeout_s, token=token, shape=shape
+            )
         except RoostError as exc:
             if exc.code.word != "unauthenticated":
                 raise
         token = await self.refresh(token)
-        return await self.bare(method, path, body, params=params, timeout_s=timeout_s, token=token)
+        return await self.bare(
+            method, path, body, params=params, timeout_s=timeout_s, token=token, shape=shape
+        )
 
     async def bare(
         self,
@@ -83,28 +101,31 @@ class Api:
         params: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
         token: str | None = None,
+        shape: Any = Any,
     ) -> Any:
         """Call with this token or none; raises as ``call`` does."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         data = msgspec.json.encode(body) if body is not None else None
+        options = {
+            "params": params,
+            "headers": headers,
+            "timeout": aiohttp.ClientTimeout(total=timeout_s),
+        }
+        answer = await self._request(method, self.base + path, data, options)
+        moved = answer.moved(path)
+        if moved is not None:
+            answer = await self._request(method, moved + path, data, options)
         try:
-            async with self.http.request(
-                method,
-                self.server + path,
-                data=data,
-                params=params,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
-            ) as answer:
-                content = await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            raise Unavailable(
-                f"{self.server} is not responding ({type(exc).__name__}): is it running?"
-            ) from exc
-        self._learn_time(answer.headers.get("Date"))
-        return self._read(answer.status, answer.headers, content)
+            value = answer.read(shape, len(data or b""), self.server)
+        except NotRoost:
+            raise
+        except RoostError:
+            self._answered_at(moved, answer)
+            raise
+        self._answered_at(moved, answer)
+        return value
 
     async def fresh_token(self) -> str:
         """Return an access token that is good for a while, refreshing it if most of its life is over."""
@@ -121,58 +142,37 @@ class Api:
 
         Raises:
             RoostError: The session is over (``token_reused``, ``revoked``, ...): sign in again.
-            Unavailable: There was no answer.
+            Unavailable: There was no answer, or not one of a Roost server.
         """
         async with self._refreshing:
             if self.tokens.access == used:
                 body = {"refresh_token": self.tokens.refresh}
-                self.adopt(await self.bare("POST", "/v1/sessions/refresh", body))
+                self.adopt(await self.bare("POST", "/v1/sessions/refresh", body, shape=SessionAnswer))
             return self.tokens.access
 
-    def adopt(self, answer: Mapping[str, Any]) -> None:
+    def adopt(self, answer: SessionAnswer) -> None:
         """Take over the tokens of a session answer and have them kept."""
-        lifetime_ms = int(answer["expires_in"]) * 1000
-        self.tokens.access = answer["access_token"]
-        self.tokens.refresh = answer["refresh_token"]
+        lifetime_ms = answer.expires_in * 1000
+        self.tokens.access = answer.access_token
+        self.tokens.refresh = answer.refresh_token
         self.tokens.lifetime_ms = lifetime_ms
         self.tokens.expires_at_ms = self._clock() + lifetime_ms
         self.keep()
 
-    def _learn_time(self, date: str | None) -> None:
-        if date is not None:
-            try:
-                self.server_time_ms = int(parsedate_to_datetime(date).timestamp() * 1000)
-            except ValueError:
-                self.server_time_ms = None
-
-    def _read(self, status: int, headers: Mapping[str, str], content: bytes) -> Any:
-        if status >= _FIRST_ERROR:
-            raise _problem(status, headers, content)
+    async def _request(self, method: str, url: str, data: bytes | None, options: dict[str, Any]) -> Answer:
+        body = None if data is None else io.BytesIO(data)  # which is sent in parts
         try:
-            return msgspec.json.decode(content) if content else None
-        except ValueError as exc:
-            raise Unavailable(f"{self.server} did not answer in JSON: is it a Roost server?") from exc
+            # A redirect would be followed with GET, whatever the method was.
+            async with self.http.request(method, url, data=body, allow_redirects=False, **options) as answer:
+                return Answer(answer.url, answer.status, answer.headers, await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+            raise Unavailable(
+                f"{self.server} is not responding ({type(exc).__name__}): is it running?"
+            ) from exc
 
-
-def _problem(status: int, headers: Mapping[str, str], content: bytes) -> RoostError:
-    try:
-        document = msgspec.json.decode(content, type=dict[str, Any])
-    except ValueError:
-        document = {}
-    word = document.get("code")
-    if word not in CODES:
-        word = _word_of(status)
-    retry = document.get("retry_after_s")
-    if retry is None and headers.get("Retry-After", "").isdigit():
-        retry = float(headers["Retry-After"])
-    extra = {name: value for name, value in document.items() if name not in _MEMBERS}
-    detail = document.get("detail") or f"The server answered {status}."
-    return RoostError(word, detail, retry_after_s=retry, **extra)
-
-
-def _word_of(status: int) -> str:
-    if status == _UNAUTHENTICATED:
-        return "unauthenticated"
-    if status >= _SERVER_ERROR:
-        return "unavailable"
-    return next((code.word for code in CODES.values() if code.status == status), "bad_request")
+    def _answered_at(self, moved: str | None, answer: Answer) -> None:
+        self.base = moved or self.base
+        try:
+            self.time.learn_date(int(parsedate_to_datetime(answer.headers["Date"]).timestamp() * 1000))
+        except (KeyError, ValueError):
+            return  # without a date there is nothing to learn

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from roost.client.effects import Incoming
+from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
-from roost.client.transport.port import LAST_WRITES_S, TransportClosed, decode_entries
-from roost.clock import Clock
+from roost.client.transport.port import LAST_WRITES_S, SESSION_OVER, TransportClosed, decode_entries
 from roost.errors import RoostError
 from roost.wire import (
     CODECS,
@@ -44,23 +44,25 @@ class _Page(msgspec.Struct):
     missed: bool = False
 
 
+class _Sent(msgspec.Struct):
+    id: str
+    seq: int
+    accepted_at_ms: int
+
+
 class PollTransport:
     """Frames over ``/v1/sync`` and its neighbours.
 
     Args:
         api: Authenticated calls.
         device_id: This device.
-        clock: This machine's clock.
         wait_s: How long a poll waits for news, 0-60 seconds.
         lifetime_s: After this long the transport ends, so that the shell may try the stream again.
     """
 
-    def __init__(
-        self, api: Api, device_id: str, clock: Clock, *, wait_s: int = 25, lifetime_s: float = 300.0
-    ) -> None:
+    def __init__(self, api: Api, device_id: str, *, wait_s: int = 25, lifetime_s: float = 300.0) -> None:
         self._api = api
         self._device_id = device_id
-        self._clock = clock
         self._wait_s = wait_s
         self._lifetime_s = lifetime_s
         self._cursor: int | None = None
@@ -69,7 +71,7 @@ class PollTransport:
         self._slots = asyncio.Semaphore(_PARALLEL)
         self._tasks: set[asyncio.Task[None]] = set()
         self._posts: set[asyncio.Task[None]] = set()
-        self._failure: TransportClosed | None = None
+        self._failure: BaseException | None = None
 
     async def open(self, hello: Hello) -> None:
         """Fetch the first page, which also tells the stored cursor, and start polling."""
@@ -85,8 +87,7 @@ class PollTransport:
         if start is None:
             batch = decode_entries(_CODEC, page.entries)
             start = batch.entries[0].prev if batch.entries else page.cursor
-        server_ms = self._api.server_time_ms or self._clock()
-        self._incoming.append(Ready(self._device_id, start, server_ms))
+        self._incoming.append(Ready(self._device_id, start, self._api.time.now_ms()))
         self._deliver(page)
         if not page.more:
             self._incoming.append(Drained(page.cursor))
@@ -123,9 +124,14 @@ class PollTransport:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(self._posts.discard)
+        task.add_done_callback(self._ended)
         return task
 
-    def _fail(self, failure: TransportClosed) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._fail(failure)  # a fault of this program: whoever reads is told
+
+    def _fail(self, failure: BaseException) -> None:
         self._failure = self._failure or failure
         self._wake.set()
 
@@ -144,8 +150,10 @@ class PollTransport:
         params = {"limit": "256", "wait_s": str(wait_s)}
         if self._cursor is not None:
             params["cursor"] = str(self._cursor)
-        answer = await self._api.call("GET", "/v1/sync", params=params, timeout_s=wait_s + 30)
-        return msgspec.json.decode(msgspec.json.encode(answer), type=_Page)
+        page: _Page = await self._api.call(
+            "GET", "/v1/sync", params=params, timeout_s=wait_s + 30, shape=_Page
+        )
+        return page
 
     async def _poll(self, *, drained: bool) -> None:
         ends = asyncio.get_running_loop().time() + self._lifetime_s
@@ -175,10 +183,8 @@ class PollTransport:
 
     async def _post_send(self, frame: Send) -> Accepted | Rejected:
         try:
-            answer = await self._api.call("POST", "/v1/messages", send_body(frame))
-            return Accepted(answer["id"], answer["seq"], answer["accepted_at_ms"])
-        except (KeyError, TypeError):
-            return Rejected(frame.id, "unavailable", "The answer is not that of the contract.")
+            answer = await self._api.call("POST", "/v1/messages", send_body(frame), shape=_Sent)
+            return Accepted(answer.id, answer.seq, answer.accepted_at_ms)
         except RoostError as exc:
             missing, extra = exc.extra.get("missing"), exc.extra.get("extra")
             return Rejected(frame.id, exc.code.word, exc.detail, exc.retry_after_s, missing, extra)
@@ -186,11 +192,11 @@ class PollTransport:
     async def _post_other(self, frame: ClientFrame) -> None:
         match frame:
             case Ack(seq=seq):
-                await self._api.call("POST", "/v1/acks", {"seq": seq})
+                await self._api.call("POST", "/v1/acks", {"seq": seq}, shape=Empty)
             case Read(peer=peer, seq=seq):
-                await self._api.call("POST", "/v1/reads", {"peer": peer, "seq": seq})
+                await self._api.call("POST", "/v1/reads", {"peer": peer, "seq": seq}, shape=Empty)
             case Typing(peer=peer, state=state):
-                await self._api.call("POST", "/v1/typing", {"peer": peer, "state": state})
+                await self._api.call("POST", "/v1/typing", {"peer": peer, "state": state}, shape=Empty)
             case _:
                 return
 
@@ -212,5 +218,5 @@ def send_body(frame: Send) -> dict[str, object]:
 
 def _closed(exc: RoostError) -> TransportClosed:
     after_ms = None if exc.retry_after_s is None else int(exc.retry_after_s * 1000)
-    over = exc.code.word in {"revoked", "token_reused", "forbidden"}
+    over = exc.code.word in SESSION_OVER | {"forbidden"}
     return TransportClosed(exc.code.word, final=over, reconnect_after_ms=after_ms)

@@ -1,6 +1,6 @@
 """The port of a transport: frames out, frames in, and how its connection ends."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -9,6 +9,10 @@ from roost.wire import ClientFrame, Codec, Entry, Hello
 
 LAST_WRITES_S = 1.0
 """How long a closing transport may take to write what it was given."""
+
+
+SESSION_OVER = frozenset({"revoked", "token_reused", "bad_credentials"})
+"""Words after which a device has to sign in again."""
 
 
 class TransportClosed(Exception):  # noqa: N818 - an end, not always an error
@@ -65,13 +69,23 @@ def decode_entries(codec: Codec, raws: list[msgspec.Raw]) -> Batch:
     for raw in raws:
         try:
             entries.append(codec.decode_entry(raw))
-        except ValueError:
+        except (ValueError, RecursionError):
             entries.append(_opaque(codec, raw))
     return Batch(entries)
 
 
 def _opaque(codec: Codec, raw: msgspec.Raw) -> Opaque:
-    fields: Any = msgspec.json.decode(raw) if codec.text else msgspec.msgpack.decode(raw)
-    if not isinstance(fields, dict) or "seq" not in fields:
-        raise ValueError("an entry without a number")
-    return Opaque(int(fields["seq"]), int(fields.get("prev", 0)), str(fields.get("type", "?")))
+    decode = msgspec.json.decode if codec.text else msgspec.msgpack.decode
+    try:
+        place = decode(raw, type=_Place)
+    except (ValueError, RecursionError) as exc:
+        raise ValueError("an entry without a number, or one that cannot be read") from exc
+    return Opaque(place.seq, place.prev, place.type)
+
+
+class _Place(msgspec.Struct):
+    """What is known of every entry, whatever its type."""
+
+    seq: int
+    prev: int = 0
+    type: str = "?"

@@ -13,10 +13,12 @@ from roost.wire import CODECS, Bye, ClientFrame, Entries, Hello
 
 _FIRST_FINAL = 4500
 _LAST_FINAL = 4999
-_UNAUTHORIZED = 401
+_TOO_BIG = 1009
 _CONNECT_S = 15.0
 _HEARTBEAT_S = 30.0
-_MAX_SERVER_FRAME = 64 * 1024 * 1024
+MAX_SERVER_FRAME = 64 * 1024 * 1024
+"""Bytes of one frame of the server that are read."""
+
 _WORDS = {code.close: code.word for code in CODES.values() if code.close is not None}
 
 
@@ -50,12 +52,12 @@ class StreamTransport:
                     protocols=(self._subprotocol,),
                     compress=0,
                     heartbeat=_HEARTBEAT_S,
-                    max_msg_size=_MAX_SERVER_FRAME,
+                    max_msg_size=MAX_SERVER_FRAME,
                 )
         except aiohttp.WSServerHandshakeError as exc:
-            code = "unauthenticated" if exc.status == _UNAUTHORIZED else "handshake"
-            raise TransportClosed(code) from exc
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            # The token goes with the hello: whatever status this is, it says nothing about the session.
+            raise TransportClosed("handshake") from exc
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise TransportClosed("unavailable") from exc
         self.write([hello])
         self._writer = asyncio.create_task(self._write_all(self._socket))
@@ -72,6 +74,8 @@ class StreamTransport:
         while True:
             message = await self._socket.receive()
             if message.type not in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+                if self._writer is not None and self._writer.done():
+                    self._writer.result()  # a fault of this program: whoever reads is told
                 raise self._closed(self._socket.close_code)
             data = message.data.encode() if isinstance(message.data, str) else message.data
             frames = self._decode(data)
@@ -94,7 +98,7 @@ class StreamTransport:
             frame = self._codec.decode_server(data)
         except msgspec.ValidationError:
             return []  # A frame of a later version: unknown types are ignored, like unknown fields.
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise TransportClosed("bad_frame", reconnect_after_ms=5000) from exc
         if isinstance(frame, Bye):
             self._bye = frame
@@ -122,8 +126,13 @@ class StreamTransport:
             except (aiohttp.ClientError, OSError):
                 await socket.close()
                 return
+            except Exception:
+                await socket.close()
+                raise
 
     def _closed(self, close_code: int | None) -> TransportClosed:
+        if close_code == _TOO_BIG:
+            return TransportClosed("too_large")
         after_ms = self._bye.reconnect_after_ms if self._bye is not None else None
         word = self._bye.code if self._bye is not None else _WORDS.get(close_code or 0, "unavailable")
         final = close_code is not None and _FIRST_FINAL <= close_code <= _LAST_FINAL

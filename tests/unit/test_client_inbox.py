@@ -1,0 +1,212 @@
+"""The inbox: whose messages wait for keys, who passes them, and what becomes of odd ones."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from roost.client import events
+from roost.client.core import Session
+from roost.client.core.directory import Directory
+from roost.client.effects import Batch, Take
+from roost.client.shell import inbox as inboxes
+from roost.client.shell.inbox import ASKED_AT_MOST, HELD_AT_MOST, Inbox
+from roost.client.state import Pin, State
+from roost.crypto import DeviceSecrets, Heading, seal
+from roost.crypto.keys import device_keys
+from roost.ids import uuid7
+from roost.wire import MessageEntry, Ready
+
+NOW = 1_790_000_000_000
+BOB = DeviceSecrets.from_random(b"b" * 64)
+PEERS = {name: DeviceSecrets.from_random(name[0].encode() * 64) for name in ("alice", "carol", "stranger")}
+
+
+def phone_of(name: str) -> str:
+    return f"{name.upper()}PHONE"
+
+
+class World:
+    """Bob's inbox; his app takes what it is told at once, unless it is busy."""
+
+    def __init__(self, state: State | None = None, peers: dict[str, dict[str, Pin]] | None = None) -> None:
+        self.state = state or State(cursor=0)
+        self.peers = peers if peers is not None else {}
+        self.session = Session(self.state)
+        self.directory = Directory("here", self.peers)
+        self.inbox = Inbox(self.session, self.directory, BOB, "bob", "here")
+        self.told: list[events.Event] = []
+        self.queue: list[tuple[events.Event | None, int]] = []
+        self.busy = False
+        self.seq = self.session.cursor or 0
+        self.session.received(Ready("BOBPHONE", self.seq, NOW), NOW)
+
+    def knows(self, *names: str) -> None:
+        for name in names:
+            bundle = device_keys(f"@{name}:here", phone_of(name), PEERS[name])
+            self.directory.learn(name, {phone_of(name): bundle})
+
+    def comes(self, sender: str, **odd: Any) -> set[str]:
+        seq, prev = self.seq + 10, self.seq
+        self.seq = seq
+        made = uuid7(NOW, seq.to_bytes(10, "big"))
+        heading = Heading(f"@{sender}:here", phone_of(sender), "@bob:here", made, NOW)
+        text = f"{sender} {seq}".encode()
+        sealed = seal(text, heading, PEERS[sender], BOB.curve25519_public)
+        entry = MessageEntry(seq, prev, NOW, made, sender, phone_of(sender), NOW, NOW, "sealed.v1", sealed)
+        return self.receive([msgspec.structs.replace(entry, **odd)])
+
+    def receive(self, entries: list[MessageEntry]) -> set[str]:
+        for effect in self.session.received(Batch(list(entries)), NOW):
+            assert isinstance(effect, Take)
+            self.inbox.add(effect)
+        return self.inbox.process(self.deliver)
+
+    def release(self, peer: str) -> None:
+        self.inbox.release(peer, self.deliver)
+
+    def deliver(self, event: events.Event | None, seq: int) -> None:
+        self.queue.append((event, seq))
+        if not self.busy:
+            self.take()
+
+    def take(self, count: int = 1_000) -> None:
+        for event, seq in self.queue[:count]:
+            if event is not None:
+                self.told.append(event)
+            self.session.taken(seq, NOW)
+        del self.queue[:count]
+
+    def restart(self) -> "World":
+        again = World(msgspec.json.decode(msgspec.json.encode(self.state), type=State), self.peers)
+        again.seq = self.seq
+        return again
+
+    @property
+    def texts(self) -> list[str]:
+        return [event.text for event in self.told if isinstance(event, events.MessageReceived)]
+
+
+def test_messages_without_keys_wait_by_themselves() -> None:
+    world = World()
+    world.knows("alice")
+    world.comes("alice")
+    assert world.comes("stranger") == {"stranger"}
+    world.comes("alice")
+    world.comes("stranger")
+    world.comes("alice")
+    assert world.texts == ["alice 10", "alice 30", "alice 50"]
+    assert world.state.cursor == 10, "what waits is not acknowledged"
+    world.knows("stranger")
+    world.release("stranger")
+    assert world.texts[3:] == ["stranger 20", "stranger 40"]
+    assert world.state.cursor == 50
+
+
+def test_the_cursor_follows_what_is_released_one_by_one() -> None:
+    world = World()
+    world.comes("stranger")
+    world.comes("carol")
+    assert world.comes("alice") == {"stranger", "carol", "alice"}
+    assert world.state.cursor == 0
+    for name, cursor in (("carol", 0), ("stranger", 20), ("alice", 30)):
+        world.knows(name)
+        world.release(name)
+        assert world.state.cursor == cursor
+
+
+@pytest.mark.parametrize("taken", range(5))
+def test_after_a_crash_each_is_told_once(taken: int) -> None:
+    world = World()
+    world.knows("alice")
+    entries = [("stranger", 10), ("alice", 20), ("stranger", 30), ("alice", 40)]
+    for name, seq in entries:
+        world.busy = seq == 40
+        world.comes(name)
+    world.knows("stranger")
+    world.release("stranger")
+    world.comes("alice")
+    world.take(taken)
+    again = world.restart()
+    again.seq = again.session.cursor or 0
+    for name, seq in [*entries, ("alice", 50)]:
+        if seq > again.seq:
+            again.seq = seq - 10
+            again.comes(name)
+    everything = ["alice 20", "alice 40", "stranger 10", "stranger 30", "alice 50"]
+    assert sorted(world.texts + again.texts) == sorted(everything)
+    assert world.texts == everything[: 1 + taken]
+    assert again.state.cursor == 50
+
+
+def test_whose_keys_stay_away_is_undecryptable_in_the_end() -> None:
+    world = World()
+    world.knows("alice")
+    world.comes("stranger")
+    for times in range(1, ASKED_AT_MOST + 1):
+        assert world.inbox.asked("stranger") == times
+        world.release("stranger")
+    [event] = world.told
+    assert isinstance(event, events.Undecryptable)
+    assert (event.reason, world.state.cursor) == ("unknown_device", 10)
+    assert not world.inbox.waits_for("stranger")
+    assert world.comes("stranger") == {"stranger"}, "the next one is asked for again"
+    world.inbox.give_up("stranger")
+    world.release("stranger")
+    assert len(world.told) == 2
+
+
+def test_so_many_may_wait_and_no_more() -> None:
+    world = World()
+    for _ in range(HELD_AT_MOST + 1):
+        world.comes("stranger")
+    assert [type(event) for event in world.told] == [events.Undecryptable]
+    assert world.state.cursor == 0
+
+
+def test_a_lost_cursor_forgets_what_waited() -> None:
+    world = World()
+    world.knows("alice")
+    world.comes("stranger")
+    world.session.lose_cursor()
+    world.session.received(Ready("BOBPHONE", 500, NOW), NOW)
+    world.seq = 500
+    world.comes("alice")
+    assert world.state.cursor == 510
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "another suite": {"suite": "sealed.v9"},
+    "an id that is none": {"id": "7"},
+    "no payload": {"payload": b""},
+    "a name that is none": {"from_device": "\0"},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_an_odd_entry_is_an_event_and_the_next_one_is_read(odd: dict[str, Any]) -> None:
+    world = World()
+    world.knows("alice")
+    world.peers["alice"]["\0"] = world.peers["alice"][phone_of("alice")]
+    world.comes("alice", **odd)
+    world.comes("alice")
+    assert [type(event) for event in world.told] == [events.Undecryptable, events.MessageReceived]
+
+
+@pytest.mark.parametrize("error", [RecursionError(), MemoryError(), KeyError("x"), AssertionError()])
+def test_whatever_opening_raises_the_next_one_is_read(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    world = World()
+    world.knows("alice")
+
+    def fail(*_: object) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inboxes, "open_sealed", fail)
+        world.comes("alice")
+    world.comes("alice")
+    assert world.texts == ["alice 20"]
+    assert isinstance(world.told[0], events.Undecryptable)
+    assert world.told[0].reason == "malformed"
