@@ -1,10 +1,8 @@
 """A whole system as a child process, and the faults that happen to its processes."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +13,8 @@ import aiohttp
 import psutil
 
 from cluster.local.servers import free_port
-from roost.cli.launch import RoostUp
+from roost.cli.launch import STOP_S, RoostUp
+from tests.live.asking import Asking
 from tests.live.waiting import until
 
 BACK_S: Final = 60.0
@@ -42,6 +41,7 @@ class System(RoostUp):
             env=metrics | (env or {}),
             on_death=signal.SIGKILL,
         )
+        self._asking = Asking(self.data)
         self._seen: set[psutil.Process] = set()
 
     # --- its life ---------------------------------------------------------------------------------
@@ -50,6 +50,12 @@ class System(RoostUp):
         """Start the process, without waiting."""
         self.folder.mkdir(parents=True, exist_ok=True)
         super().launch()
+
+    def wait(self, within: float = STOP_S) -> int:
+        """Return its exit status once it has ended."""
+        status = super().wait(within)
+        self._asking.close()
+        return status
 
     async def started(self) -> "System":
         """Start it while the loop goes on, and return when it is ready."""
@@ -85,17 +91,8 @@ class System(RoostUp):
         return str(self.ready["fcm"])
 
     async def status(self) -> dict[str, Any]:
-        """Return what ``roost status --json`` says."""
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "roost", "status", "--json", "--data", str(self.data)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await child.communicate()
-        if child.returncode != 0:
-            return {"roles": [], "failure": err.decode()}
-        found: dict[str, Any] = json.loads(out)
-        return found
+        """Return what ``roost status --json`` says; where there is no answer, no roles and why."""
+        return await self._asking.status()
 
     async def roles(self, role: str | None = None) -> list[dict[str, Any]]:
         """Return the rows of ``roost status``, of one role or of all."""
