@@ -13,9 +13,9 @@ import pytest
 from pymongo import MongoClient
 
 from tests.live.crowd import Crowd, crowd
+from tests.live.house import kill_all
 from tests.live.running import System, frozen
 from tests.live.stored import stored_messages
-from tests.live.test_log_kept import kill_all
 from tests.live.test_scaling import verb
 from tests.live.waiting import until
 
