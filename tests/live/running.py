@@ -98,6 +98,17 @@ class System(RoostUp):
         """Return the rows of ``roost status``, of one role or of all."""
         return [row for row in (await self.status())["roles"] if role in (None, row["role"])]
 
+    async def spare(self) -> dict[str, Any]:
+        """Return the row of the spare once it is ready."""
+        rows: list[dict[str, Any]] = []
+
+        async def absent() -> str:
+            rows[:] = [row for row in await self.roles("spare") if row["state"] == "running"]
+            return "" if rows else f"no spare is ready: {await self.status()}"
+
+        await until(absent, within=BACK_S)
+        return rows[0]
+
     async def pushes(self) -> list[dict[str, Any]]:
         """Return what the push endpoint received."""
         async with aiohttp.ClientSession() as http, http.get(f"{self.fcm}/pushes") as answer:
@@ -134,7 +145,8 @@ class System(RoostUp):
         """``kill -9`` one process of the role; on leaving, wait until another runs in its place.
 
         Yields:
-            The row of the one that was killed; ``back_s`` is in it afterwards.
+            The row of the one that was killed; ``back_s`` and ``heir``, the process that runs in its place,
+            are in it afterwards.
         """
         await until(lambda: self._without(role), within=10)  # a new coordinator is told of servers soon
         row = (await self.roles(role))[0]
@@ -151,6 +163,7 @@ class System(RoostUp):
         status = await self.status()
         for now in status["roles"]:
             if now["name"] == row["name"] and now["state"] == "running" and now["pid"] != row["pid"]:
+                row["heir"] = now["pid"]
                 return ""
         return f"{row['name']} is not back: {status}"
 
