@@ -174,6 +174,8 @@ async def test_what_was_accepted_and_not_stored_outlives_kill_9_of_everything(ho
     system.start()
     assert FORGETS not in system.tail()
     house.gone += await house.found("kept", "ben", COUNT)
+    async with house.there("ann") as (ann,):
+        await ann.gets(lambda: not ann.client.profile.state.outbox, "every delivery")
     assert bases(system) == before, "the log was found, not made anew"
 
 
