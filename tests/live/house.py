@@ -1,5 +1,6 @@
 """Three people and the system they live with, which is stopped, killed and started again around them."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -105,7 +106,8 @@ def kill_all(system: System) -> None:
     for each in doomed:
         os.kill(each.pid, signal.SIGSTOP)  # so that nobody sees another's end and does something about it
     for each in doomed:
-        os.kill(each.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended with its parent
+            os.kill(each.pid, signal.SIGKILL)
     system.wait()
     psutil.wait_procs(doomed, timeout=20)
     assert not [each for each in system.processes() if each in doomed]
