@@ -11,7 +11,7 @@ BROKER := broker/main.go broker/go.mod broker/go.sum broker/build.py
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 
-.PHONY: help setup demo up chat test slow-test kafka-test cluster-test node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
+.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,22 +42,34 @@ chat: $(STAMP) ## A terminal client for a running system: make chat AS=alice
 test: $(STAMP) ## Every test but the slowest, on real servers; TESTS=PATHS for some
 	@$(BIN)/pytest -m "not slow" $(TESTS)
 
+parts-test: $(STAMP) ## Of these: each part on a real server
+	@$(BIN)/pytest -m "not slow" tests/contract tests/integration tests/fuzz
+
+system-test: $(STAMP) ## Of these: the whole system
+	@$(BIN)/pytest -m "not slow" tests/field tests/live
+
 slow-test: $(STAMP) ## The slowest tests: stops while parts hang, a lost or trimmed log, further faults (about ten minutes)
 	@$(BIN)/pytest -m slow
 
-kafka-test: $(STAMP) ## The log's tests and faults on Apache Kafka, one broker and three
-	@command -v java >/dev/null && command -v mvn >/dev/null || \
-	  { echo "Installing Java and Maven"; apt-get update -qq && apt-get install -y -qq default-jre-headless maven; }
-	@$(BIN)/python deploy/kafka/brokers.py --fetch --version $(KAFKA_VERSION)
+kafka-test: kafka-ready ## The log's tests and faults on Apache Kafka, one broker and three
 	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/integration/test_pusher.py tests/kafka
 
-cluster-test: $(STAMP) ## Three hosts made by ray up: killed, cut off, drained, added (Linux, root)
-	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
-	@export PATH="$$PATH:/usr/sbin:/sbin"; for each in sshd:openssh-server ssh:openssh-client rsync:rsync \
-	  ip:iproute2 haproxy:haproxy; do command -v "$${each%:*}" >/dev/null || missing="$$missing $${each#*:}"; done; \
-	  test -z "$$missing" || { echo "Installing$$missing"; apt-get update -qq && apt-get install -y -qq \
-	  --no-install-recommends $$missing >/dev/null; }
+kafka-ready: $(STAMP)
+	@$(call debian,java:default-jre-headless mvn:maven)
+	@$(BIN)/python deploy/kafka/brokers.py --fetch --version $(KAFKA_VERSION)
+
+cluster-test: cluster-ready ## Three hosts made by ray up: killed, cut off, drained, added (Linux, root)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest -s -v tests/cluster
+
+cluster-ready: $(STAMP)
+	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
+	@$(call debian,sshd:openssh-server ssh:openssh-client rsync:rsync ip:iproute2 haproxy:haproxy)
+
+# Install the packages whose command is missing, each as COMMAND:PACKAGE; one such call at a time.
+debian = export PATH="$$PATH:/usr/sbin:/sbin"; for each in $(1); do \
+	  command -v "$${each%:*}" >/dev/null || missing="$$missing $${each\#*:}"; done; \
+	  test -z "$$missing" || { echo "Installing$$missing"; flock $(STAMP) sh -c \
+	  "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing" >/dev/null; }
 
 node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node
 	@mkdir -p -m 700 node

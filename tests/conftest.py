@@ -200,11 +200,16 @@ def tell(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests of whole systems last, those that share one before the others, so that it is started once."""
+    """Put tests of whole systems last, those that share one before the others: each is started once."""
     whole = [item for item in items if item.nodeid.startswith(("tests/field/", "tests/live/"))]
     rest = [item for item in items if item not in whole]
-    whole.sort(key=lambda item: "system" not in getattr(item, "fixturenames", ()))
+    whole.sort(key=_shares)
     items[:] = [*rest, *whole]
+
+
+def _shares(item: pytest.Item) -> int:
+    fixtures = getattr(item, "fixturenames", ())
+    return 0 if "system" in fixtures else 1 if "watched" in fixtures else 2
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""The system that tests share, and those that a test starts for itself: one at a time."""
+"""The systems that tests share, and those that a test starts for itself: one at a time."""
 
 from pathlib import Path
 from typing import Final
@@ -30,12 +30,16 @@ class Machine:
 
     def own(self, *options: str, env: dict[str, str] | None = None) -> System:
         """Return a system that the test starts by itself; the shared one is stopped."""
-        if self._shared is not None:
-            self._shared.stop()
-            self._shared = None
+        self._end_shared()
         system = System(self._fresh(), *options, env=env)
         self._own.append(system)
         return system
+
+    def watched(self, *options: str, env: dict[str, str]) -> System:
+        """Return a system that takes the place of the shared one, not started yet."""
+        self._end_shared()
+        self._shared = System(self._fresh(), *options, env=env)
+        return self._shared
 
     def end_own(self) -> None:
         """End the systems of one test."""
@@ -45,8 +49,12 @@ class Machine:
     def end(self) -> None:
         """End everything."""
         self.end_own()
-        if self._shared is not None:
-            self._shared.stop()
+        self._end_shared()
+
+    def _end_shared(self) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.stop()
 
     def _fresh(self) -> Path:
         self._count += 1

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 from rich.console import Console, Group, RenderableType
@@ -58,7 +59,7 @@ class Status:
             while True:
                 try:
                     async with asyncio.timeout(_FOLLOWED_S):
-                        status = _shown(await find_it().status())
+                        status = await ask(find_it)
                 except (Unavailable, TimeoutError) as exc:
                     status = _nothing(str(exc) or "no answer")
                 view.show(status)
@@ -108,7 +109,12 @@ async def ask_coordinator(settings: Settings) -> dict[str, Any]:
         Unavailable: It does not run, or does not answer.
     """
     with coordinator(settings) as find_it:
-        return _shown(await find_it().status())
+        return await ask(find_it)
+
+
+async def ask(find_it: Callable[[], Any]) -> dict[str, Any]:
+    """Return the status from inside the Ray cluster; raises as `ask_coordinator` does."""
+    return _shown(await find_it().status())
 
 
 def _shown(status: dict[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,25 @@ async def test_deaf_server_is_stopped_by_force(tmp_path: Path) -> None:
     assert await server.stop() == -signal.SIGKILL
 
 
+LATE = """
+import signal, socket, threading
+ended, accepting = threading.Event(), socket.create_server(("127.0.0.1", PORT))
+def accept():
+    while not ended.is_set():
+        accepting.accept()
+signal.signal(signal.SIGTERM, lambda *_: (ended.set(), accepting.close()))
+threading.Thread(target=accept).start()
+ended.wait()
+"""
+
+
+async def test_server_that_waits_for_one_more_client_is_stopped_in_order(tmp_path: Path) -> None:
+    port = specs.free_port()
+    spec = script(tmp_path, LATE.replace("PORT", str(port)), stop_s=5)
+    server = await start(replace(spec, port=port, stops_late=True))
+    assert await server.stop() == 0
+
+
 async def test_env_reaches_the_server(tmp_path: Path) -> None:
     spec = replace(
         script(tmp_path, "import os; print(os.environ['X'], os.environ['PATH'] != ''); exit(1)"),
@@ -147,8 +166,11 @@ async def test_killed_store_is_unavailable_and_loses_nothing(tmp_path: Path, key
     await server.stop()
 
 
-async def test_a_store_that_refuses_every_read_is_ended(tmp_path: Path) -> None:
+async def test_a_store_that_refuses_every_read_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As SecantusDB does after a write that found no room, for as long as it runs."""
+    monkeypatch.setattr(embedded, "_LOOK_EVERY_S", 0.1)
     asked: list[int] = []
 
     async def unhealthy(port: int) -> bool:
@@ -196,9 +218,9 @@ async def test_another_process_on_the_port_is_not_mistaken_for_the_server(tmp_pa
     async with await asyncio.start_server(lambda _reader, writer: writer.close(), specs.HOST, 0) as other:
         taken = other.sockets[0].getsockname()[1]
         with pytest.raises(ServerFailed, match="exited"):
-            await start(specs.mongo(taken, tmp_path))
+            await start(specs.redis(taken, tmp_path))
         ports = [taken, specs.free_port()]
-        server = await embedded._start(lambda _port, folder: specs.mongo(ports.pop(0), folder), tmp_path)
+        server = await embedded._start(lambda _port, folder: specs.redis(ports.pop(0), folder), tmp_path)
         assert ports == []
         assert server.spec.port != taken
         await server.stop()
@@ -233,7 +255,8 @@ async def test_only_a_log_in_memory_is_reported_lost_after_a_crash(tmp_path: Pat
     for which, told in (("kfake", []), ("tansu", ["away", "lost"])):
         said: list[str] = []
         settings = Settings(data=tmp_path / which, kafka=Kafka(embedded=which))
-        parts = embedded.Embedded(settings, _unheard, _noted(said, "away"), _noted(said, "lost"))
+        heard = (_unheard, _noted(said, "away"), _noted(said, "lost"))
+        parts = embedded.Embedded(settings, *heard, makers=[specs.broker(which, sync=True)])
         given = await parts.start()
         assert (parts.forgets, given.kafka.idempotent) == (bool(told), False if told else None)
         assert bool(given.log.max_records) == bool(told) != bool(given.log.keep_mb)

@@ -107,7 +107,7 @@ async def test_a_topic_with_another_number_of_partitions_is_refused(
 async def test_a_killed_broker_comes_back_and_nothing_is_lost(
     system: System, kafka: Kafka, people: Crowd, tell: Tell
 ) -> None:
-    talking = asyncio.create_task(people.talk(300, RATE))
+    talking = asyncio.create_task(people.talk(200, RATE))
     await asyncio.sleep(1)
     struck = time.monotonic()
     await asyncio.to_thread(kafka.kill)
@@ -126,7 +126,7 @@ async def killed(pid: int) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped", "cut_off"])
-async def test_the_shards_of_a_router_that_is_gone_are_taken_over(
+async def test_the_shards_of_a_router_that_is_gone_are_taken_over_until_it_is_back(
     how: str, system: System, proxy: Proxy, people: Crowd, tell: Tell
 ) -> None:
     faults: dict[str, Callable[[int], AbstractAsyncContextManager[None]]] = {
@@ -134,10 +134,10 @@ async def test_the_shards_of_a_router_that_is_gone_are_taken_over(
         "stopped": frozen,
         "cut_off": partial(shut_out, proxy),
     }
-    await until(lambda: _unbalanced(system), within=30, every=0.5)
+    await until(lambda: _unbalanced(system), within=30)
     first, second = sorted(await system.roles("router"), key=lambda row: str(row["name"]))
-    before = len(_taken(system, second["name"]))
-    talking = asyncio.create_task(people.talk(250, RATE))
+    before, given = len(_taken(system, second["name"])), len(_taken(system, first["name"]))
+    talking = asyncio.create_task(people.talk(150, RATE))
     await asyncio.sleep(0.5)
     struck = time.monotonic()
     async with faults[how](first["pid"]):
@@ -153,6 +153,9 @@ async def test_the_shards_of_a_router_that_is_gone_are_taken_over(
     await accounted(people)
     tell(f"router {how}, slowest message", people.slowest(struck - 1))
     assert took < TAKEN_OVER_S
+    back = await until(lambda: _unbalanced(system), within=30)
+    tell(f"router {how} and back, with shards again after", back)
+    assert len(_taken(system, first["name"])) > given
 
 
 def _taken(system: System, router: str) -> list[list[int]]:

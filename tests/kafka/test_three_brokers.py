@@ -23,8 +23,8 @@ pytestmark = pytest.mark.timeout(200)
 
 RATE = 500.0
 USERS = 100
-CALM_S = 7.0
-LASTS_S = 20.0
+CALM_S = 5.0
+LASTS_S = 16.0
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """A whole system as a child process, and the faults that happen to its processes."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +13,8 @@ import aiohttp
 import psutil
 
 from cluster.local.servers import free_port
-from roost.cli.launch import RoostUp
+from roost.cli.launch import STOP_S, RoostUp
+from tests.live.asking import Asking
 from tests.live.waiting import until
 
 BACK_S: Final = 60.0
@@ -42,6 +41,7 @@ class System(RoostUp):
             env=metrics | (env or {}),
             on_death=signal.SIGKILL,
         )
+        self._asking = Asking(self.data)
         self._seen: set[psutil.Process] = set()
 
     # --- its life ---------------------------------------------------------------------------------
@@ -50,6 +50,12 @@ class System(RoostUp):
         """Start the process, without waiting."""
         self.folder.mkdir(parents=True, exist_ok=True)
         super().launch()
+
+    def wait(self, within: float = STOP_S) -> int:
+        """Return its exit status once it has ended."""
+        status = super().wait(within)
+        self._asking.close()
+        return status
 
     async def started(self) -> "System":
         """Start it while the loop goes on, and return when it is ready."""
@@ -85,21 +91,23 @@ class System(RoostUp):
         return str(self.ready["fcm"])
 
     async def status(self) -> dict[str, Any]:
-        """Return what ``roost status --json`` says."""
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "roost", "status", "--json", "--data", str(self.data)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await child.communicate()
-        if child.returncode != 0:
-            return {"roles": [], "failure": err.decode()}
-        found: dict[str, Any] = json.loads(out)
-        return found
+        """Return what ``roost status --json`` says; where there is no answer, no roles and why."""
+        return await self._asking.status()
 
     async def roles(self, role: str | None = None) -> list[dict[str, Any]]:
         """Return the rows of ``roost status``, of one role or of all."""
         return [row for row in (await self.status())["roles"] if role in (None, row["role"])]
+
+    async def spare(self) -> dict[str, Any]:
+        """Return the row of the spare once it is ready."""
+        rows: list[dict[str, Any]] = []
+
+        async def absent() -> str:
+            rows[:] = [row for row in await self.roles("spare") if row["state"] == "running"]
+            return "" if rows else f"no spare is ready: {await self.status()}"
+
+        await until(absent, within=BACK_S)
+        return rows[0]
 
     async def pushes(self) -> list[dict[str, Any]]:
         """Return what the push endpoint received."""
@@ -137,7 +145,8 @@ class System(RoostUp):
         """``kill -9`` one process of the role; on leaving, wait until another runs in its place.
 
         Yields:
-            The row of the one that was killed; ``back_s`` is in it afterwards.
+            The row of the one that was killed; ``back_s`` and ``heir``, the process that runs in its place,
+            are in it afterwards.
         """
         await until(lambda: self._without(role), within=10)  # a new coordinator is told of servers soon
         row = (await self.roles(role))[0]
@@ -154,6 +163,7 @@ class System(RoostUp):
         status = await self.status()
         for now in status["roles"]:
             if now["name"] == row["name"] and now["state"] == "running" and now["pid"] != row["pid"]:
+                row["heir"] = now["pid"]
                 return ""
         return f"{row['name']} is not back: {status}"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -35,9 +35,8 @@ class Tapped(StreamTransport):
         super().write(frames)
 
 
-async def test_a_session_at_debug_level_leaves_no_secret_behind(own_system: Callable[..., System]) -> None:
-    system = own_system(env={"ROOST_LOG_LEVEL": "debug"})
-    system.start()
+async def test_a_session_at_debug_level_leaves_no_secret_behind(watched: System) -> None:
+    system = watched
     secrets, payloads = await _session(system)
     assert len(payloads) >= 5
     stored = await _everything_in_mongo(system) + await _everything_in_redis(system)
@@ -48,7 +47,6 @@ async def test_a_session_at_debug_level_leaves_no_secret_behind(own_system: Call
     ]
     assert pushes
     _assert_absent(secrets, "the pushes", pushes)
-    assert system.stop() == 0
     logs = [file.read_bytes() for file in [*system.data.rglob("*.log"), system.folder / "up.log"]]
     assert b'"debug"' in b"".join(logs), "nothing was logged at debug level"
     _assert_absent(secrets | _ciphertexts(payloads), "the logs", logs)

@@ -19,6 +19,7 @@ async def test_a_running_system_is_struck_and_well_again(
     system: System, tell: Callable[[str, float], None]
 ) -> None:
     plans = [KILLED, BUSY]
+    spare = await system.spare()
     before = {row["name"]: row["pid"] for row in await system.roles() if row["role"] != "spare"}
     async with attached(system.http, plans, data=system.data) as struck:
         assert await struck.trouble() == ""
@@ -28,6 +29,7 @@ async def test_a_running_system_is_struck_and_well_again(
     victim = max(name for name in before if name.startswith("router"))
     assert [each.target for each in results] == [victim, "fcm"]
     assert {name for name in before if before[name] != after[name]} == {victim}
+    assert after[victim] == spare["pid"], "it came back as another process than the spare's"
     for result, plan in zip(results, plans, strict=True):
         assert result.recovery_s is not None, result
         assert result.ends_us - result.begins_us >= plan.lasts_s * 1_000_000

@@ -20,30 +20,32 @@ RATE = 100.0
 async def test_a_killed_pusher_forgets_no_wake_up(system: System, tell: Callable[..., None]) -> None:
     async with crowd(system.http, "hardy", PEOPLE, contacts=6, seed=20_260_242) as people:
         names = list(people.people)
-        sleepers, early, late = names[:8], names[10:18], names[20]
+        early, late, sender = names[:4], names[4:8], names[20]
+        sleepers = early + late
         for name in sleepers:
             await people.people[name].expect_pushes(f"phone-of-{name}")
-        await asyncio.gather(*(people.people[name].close() for name in sleepers))
 
         async def unwoken() -> str:
             pushed = {each["token"] for each in await system.pushes()}
             return ", ".join(name for name in sleepers if f"phone-of-{name}" not in pushed)
 
+        await asyncio.gather(*(people.people[name].close() for name in early))
         talking = asyncio.create_task(people.talk(MESSAGES, RATE))
-        for place, name in enumerate(sleepers):
-            await people.say(early[place], name)
-            if place == len(sleepers) // 2:
-                async with system.killed("pusher") as row:
-                    struck_ms = now_ms()
-                    for each in sleepers[place + 1 :]:
-                        await people.say(late, each)
+        for name in early:
+            await people.say(sender, name)
+        await asyncio.gather(*(people.people[name].close() for name in late))
+        async with system.killed("pusher") as row:
+            struck_ms = now_ms()
+            for name in late:
+                await people.say(sender, name)
         tell("pusher back, as status says", row["back_s"])
         await talking
         await until(unwoken, within=60)
         pushes = await system.pushes()
         woken = {each["token"]: each["at_ms"] for each in pushes}
-        last = max(woken[f"phone-of-{name}"] for name in sleepers)
+        last = max(woken[f"phone-of-{name}"] for name in late)
         tell("pusher killed, last phone woken", (last - struck_ms) / 1000)
+        assert last > struck_ms, "all were woken before it died"
         await asyncio.gather(*(people.people[name].open() for name in sleepers))
         await people.settle(within=90)
         people.check()

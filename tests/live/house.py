@@ -1,26 +1,18 @@
-"""A system is stopped and started again, and an older copy of its data is put back.
+"""Three people and the system they live with, which is stopped, killed and started again around them."""
 
-The tests run in their order, and each finds what the one before left.
-"""
-
+import contextlib
+import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+import signal
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
+import psutil
 from pymongo import MongoClient
 
-from cluster.local.servers import free_port
 from roost import client as sdk
 from tests.live.app import App
 from tests.live.running import System
-from tests.live.stored import stored_messages
-from tests.live.waiting import until
-from tests.machine import Machine
-
-pytestmark = pytest.mark.timeout(240)
-
-STEP = 2**32
 
 
 class House:
@@ -32,10 +24,20 @@ class House:
     """
 
     def __init__(self, system: System) -> None:
-        self.system, self.copy = system, system.folder / "copy"
+        self.system = system
         self.kept: list[int] = []
         self.gone: list[int] = []
+        self._copy = system.folder / "copy"
         self._apps: dict[str, App] = {}
+
+    def make_a_copy(self) -> None:
+        """Copy the data folder of the stopped system."""
+        shutil.copytree(self.system.data, self._copy)
+
+    def put_the_copy_back(self) -> None:
+        """Have the data folder be as it was."""
+        shutil.rmtree(self.system.data)
+        shutil.copytree(self._copy, self.system.data)
 
     async def register(self) -> None:
         async with sdk.connections() as http:
@@ -93,47 +95,19 @@ def numbers(sender: App, other: App, text: str, count: int) -> list[int]:
 
 
 def bases(system: System) -> dict[int, int]:
+    """Return the base of each shard's numbers."""
     with MongoClient[dict[str, int]](system.mongo) as mongo:
         return {state["_id"]: state["base"] for state in mongo["roost"]["log"].find()}
 
 
-@pytest.fixture(scope="module")
-def house(machine: Machine) -> Iterator[House]:
-    yield House(machine.own("--port", str(free_port())).start())
-    machine.end_own()
-
-
-async def test_a_second_start_goes_on_where_the_first_one_was_stopped(house: House) -> None:
-    system = house.system
-    await house.register()
-    house.kept = await house.said("before the night", "ben", 20)
-    await house.left("while you were away", "cat", 10)
-    before = bases(system)
-    assert system.stop() == 0
-    assert system.further == "", "`--json` prints one line only"
-    shutil.copytree(system.data, house.copy)
-
-    system.start()
-    raised = bases(system)
-    assert all(raised[shard] >= base + STEP for shard, base in before.items()), (before, raised)
-    house.kept += await house.found("while you were away", "cat", 10)
-    house.gone = await house.said("after the night", "ben", 5)
-    assert min(house.gone) > max(house.kept)
-
-
-async def test_a_copy_that_is_put_back_has_what_it_had_and_gives_no_number_again(house: House) -> None:
-    system = house.system
-    assert system.stop() == 0
-    shutil.rmtree(system.data)
-    shutil.copytree(house.copy, system.data)
-
-    system.start()
-    further = await house.said("further", "ben", 5, missed=True)
-    assert min(further) > max(house.gone)
-    everything = sorted([*house.kept, *further])
-
-    def missing() -> str:
-        found = [entry.seq for entry in stored_messages(system)]
-        return "" if found == everything else f"stored are {found}, and not {everything}"
-
-    await until(missing, within=10)
+def kill_all(system: System) -> None:
+    """``kill -9`` of everything at once, as when the machine loses its power."""
+    doomed = system.processes()
+    for each in doomed:
+        os.kill(each.pid, signal.SIGSTOP)  # so that nobody sees another's end and does something about it
+    for each in doomed:
+        with contextlib.suppress(ProcessLookupError):  # it ended with its parent
+            os.kill(each.pid, signal.SIGKILL)
+    system.wait()
+    psutil.wait_procs(doomed, timeout=20)
+    assert not [each for each in system.processes() if each in doomed]
