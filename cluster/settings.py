@@ -7,13 +7,16 @@ Long, because every setting stands here, with what it is for.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from roost.ids import is_server_name
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -21,9 +24,49 @@ if TYPE_CHECKING:
 PREFIX = "ROOST_"
 FILE = "roost.toml"
 
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:,@\[\]]+)(:\d{1,5})?")
+
 
 class SettingsInvalid(Exception):  # noqa: N818 -- named for what happened
     """A setting is unknown or has no allowed value; the sentences say which and why."""
+
+
+def _brokers(text: str) -> str:
+    if not all(_BROKER.fullmatch(each) for each in text.split(",")):
+        raise ValueError(
+            f"{_without_name(text)!r} is not of the form host:port[,host:port], without a scheme"
+        )
+    return text
+
+
+def _without_name(url: str) -> str:
+    """Return the URL without the name and the password in it, however badly it is formed."""
+    return url.rpartition("@")[2]
+
+
+def _url_of(*schemes: str) -> AfterValidator:
+    """Return what refuses a URL of another scheme, or without a host."""
+
+    def fits(text: str) -> str:
+        scheme, found, rest = text.partition("://")
+        if not found or scheme not in schemes or not rest.strip("/"):
+            wanted = " or ".join(f"{each}://" for each in schemes)
+            raise ValueError(f"{_without_name(text)!r} is no address that begins with {wanted}")
+        return text
+
+    return AfterValidator(fits)
+
+
+def _server_name(text: str) -> str:
+    if not is_server_name(text):
+        raise ValueError(
+            f"{text!r} is not 1-255 letters, digits, dots and hyphens, such as chat.example.org; "
+            "write a name in another script in its xn-- form"
+        )
+    return text
+
+
+_HttpUrl = Annotated[str, _url_of("http", "https")]
 
 
 class Group(BaseModel):
@@ -50,11 +93,17 @@ class Tls(Group):
     certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
     key: Path | None = Field(None, description="PEM file with its private key.")
 
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("there is a key, and no certificate: set both, or neither")
+        return self
+
 
 class Kafka(Group):
     """The log."""
 
-    url: str | None = Field(
+    url: Annotated[str, AfterValidator(_brokers)] | None = Field(
         None, description="`host:port[,host:port]` of the brokers. None: an embedded broker is started."
     )
     embedded: Literal["auto", "kfake", "tansu"] = Field(
@@ -89,7 +138,7 @@ class Kafka(Group):
 class Mongo(Group):
     """The store."""
 
-    url: str | None = Field(
+    url: Annotated[str, _url_of("mongodb", "mongodb+srv")] | None = Field(
         None, description="`mongodb://...`. None: an embedded server is started in the data folder."
     )
     database: str = Field("roost", description="Database name.")
@@ -107,7 +156,7 @@ class Mongo(Group):
 class Redis(Group):
     """The cache. Nothing in it is needed after a restart."""
 
-    url: str | None = Field(
+    url: Annotated[str, _url_of("redis", "rediss", "unix")] | None = Field(
         None, description="`redis://...`. None: an embedded server without persistence is started."
     )
     prefix: str = Field("roost:", description="Prefix of every key and channel.")
@@ -121,7 +170,7 @@ class Fcm(Group):
         description="Google service-account file. None: an embedded endpoint is started that shows "
         "the pushes it receives.",
     )
-    endpoint: str | None = Field(None, description="Base URL of the HTTP v1 API. None: Google's.")
+    endpoint: _HttpUrl | None = Field(None, description="Base URL of the HTTP v1 API. None: Google's.")
     project: str | None = Field(None, description="Project ID. None: the one in the credentials file.")
     ttl_s: int = Field(
         4 * 7 * 24 * 3600, ge=0, le=2_419_200, description="Seconds that FCM keeps an undelivered wake-up."
@@ -349,7 +398,7 @@ class Telemetry(Group):
         description="TCP port on which one role of each node serves the metrics of all of them; while the "
         "port is taken, roles retry every second. 0: no metrics.",
     )
-    traces_url: str | None = Field(
+    traces_url: _HttpUrl | None = Field(
         None,
         description="OTLP/HTTP endpoint that spans are sent to, for example "
         "`http://127.0.0.1:4318/v1/traces`; needs the extra `otel`. None: no traces.",
@@ -373,8 +422,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    server_name: str = Field(
-        "localhost", description="Name after the colon in user addresses. Never change it."
+    server_name: Annotated[str, AfterValidator(_server_name)] = Field(
+        "localhost", description="Name after the colon in user addresses. It cannot be changed later."
     )
     data: Path = Field(
         Path("data"), description="Folder for this node's data: key ring, embedded servers, logs."
@@ -510,7 +559,7 @@ def _sentences(error: ValidationError) -> str:
         if each["type"] == "extra_forbidden":
             lines.append(f"The setting {key} is unknown. See `roost config --markdown` for all settings.")
         else:
-            lines.append(f"The setting {key} is invalid: {each['msg']}.")
+            lines.append(f"The setting {key} is invalid: {each['msg'].removeprefix('Value error, ')}.")
     return "\n".join(lines)
 
 

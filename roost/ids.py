@@ -20,7 +20,8 @@ SEQ_LIMIT = 2**53
 _USERNAME = re.compile(r"[a-z0-9_.]{3,32}")
 _DEVICE_ID = re.compile(r"[A-Z0-9]{10,26}")
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_ADDRESS = re.compile(r"@([a-z0-9_.]{3,32}):([A-Za-z0-9.:\-\[\]]{1,255})")
+_SERVER_NAME = r"[A-Za-z0-9.:\-\[\]]{1,255}"
+_ADDRESS = re.compile(rf"@([a-z0-9_.]{{3,32}}):({_SERVER_NAME})")
 
 
 def fold_username(text: str) -> str:
@@ -38,6 +39,11 @@ def fold_username(text: str) -> str:
 def is_device_id(text: str) -> bool:
     """Return whether the text is a well-formed device id (10-26 of ``A-Z 0-9``)."""
     return _DEVICE_ID.fullmatch(text) is not None
+
+
+def is_server_name(text: str) -> bool:
+    """Return whether an address may end in this: a host's name or IP address, with a port or without."""
+    return re.fullmatch(_SERVER_NAME, text) is not None
 
 
 def address_of(username: str, server_name: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,14 +26,15 @@ class RayHead:
         data: The data folder.
         cluster: How many processes to start before anyone asks for them (one for each role there will be),
             and where Ray's dashboard is.
+        held: Descriptors that are kept open until the last process of Ray's has ended.
 
     Attributes:
         address: Of the Ray cluster, once started.
     """
 
-    def __init__(self, data: Path, cluster: Cluster) -> None:
+    def __init__(self, data: Path, cluster: Cluster, held: Sequence[int] = ()) -> None:
         self.address = ""
-        self._data, self._cluster = data, cluster
+        self._data, self._cluster, self._held = data, cluster, held
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -54,6 +56,7 @@ class RayHead:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
+                pass_fds=self._held,
                 start_new_session=True,  # Ctrl-C is for us; Ray is ended in order
                 limit=_LINE,
             )
@@ -105,7 +108,7 @@ class RayHead:
         assert self._process is not None  # noqa: S101 -- started
         return await self._process.wait()
 
-    async def end(self) -> bool:
+    async def end(self, within_s: float = _END_S) -> bool:
         """End Ray; returns whether that took force, because it took too long. Idempotent."""
         forced = False
         if self._process is None:
@@ -113,7 +116,7 @@ class RayHead:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            async with asyncio.timeout(_END_S):
+            async with asyncio.timeout(within_s):
                 await self._process.wait()
         except TimeoutError:
             forced = True

@@ -19,7 +19,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -125,8 +125,12 @@ class Server:
             self._process.send_signal(number)
 
 
-async def start(spec: ServerSpec) -> Server:
+async def start(spec: ServerSpec, held: Sequence[int] = ()) -> Server:
     """Start the server and return once it answers.
+
+    Args:
+        spec: What to run.
+        held: Descriptors that it keeps open as long as it runs.
 
     Raises:
         ServerFailed: It exited, or did not answer in time; it is not running any more then.
@@ -140,6 +144,7 @@ async def start(spec: ServerSpec) -> Server:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=held,
             start_new_session=True,  # Ctrl-C is for us; the servers are stopped in order
         )
     server = Server(spec, process)
@@ -190,10 +195,28 @@ def _tail(log: Path) -> str:
 
 def free_port() -> int:
     """Return a loopback port that nothing listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
+    with reserved_port() as reserved:
+        port: int = reserved.getsockname()[1]
         return port
+
+
+def reserved_port(host: str = HOST, port: int = 0) -> socket.socket:
+    """Return a socket that keeps this port for us, or any free one, without listening there.
+
+    Who binds it with SO_REUSEADDR, as every server does, may listen; the kernel gives it to no one who asks
+    for any port, nor to an outgoing connection.
+
+    Raises:
+        OSError: Someone listens there, or the address is not ours.
+    """
+    reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((host, port))
+    except OSError:
+        reserved.close()
+        raise
+    return reserved
 
 
 async def accepts(port: int) -> bool:

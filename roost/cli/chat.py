@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from roost.cli.terminal import BadUsage
 from roost.client import (
     Client,
     Connected,
@@ -29,7 +30,6 @@ from roost.client import (
     Typing,
     Undecryptable,
 )
-from roost.cli.terminal import BadUsage
 from roost.errors import RoostError
 from roost.ids import fold_username
 

@@ -1,4 +1,4 @@
-"""Standard streams that can be used whoever started the program: closed, on an ASCII terminal, or abandoned."""
+"""Standard streams that can be used whoever started the program, though closed, abandoned or for ASCII only."""
 
 import io
 import os
