@@ -19,7 +19,7 @@ def make_private(folder: Path) -> None:
 
 
 def make_closed(folder: Path) -> None:
-    """Make the folder, or close one of this user's to others: whatever modes are inside, no one else gets there.
+    """Make the folder, or close one of this user's: whatever modes are inside, no one else gets there.
 
     Raises:
         OSError: Another user made it, or it is no folder.

@@ -6,7 +6,6 @@ if it was a log that forgets everything, its callbacks are told.
 
 import asyncio
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ import structlog
 from cluster.local import servers
 from cluster.local.servers import HOST, Maker, Server, ServerFailed, ServerSpec, reserved_port
 from cluster.settings import Settings
+from roost.own_packages import program
 
 MAX_RECORDS: Final = 150_000
 """Records after which a log that forgets is recreated: some 60 MB of them, in memory."""
@@ -234,5 +234,5 @@ async def _ended(server: Server) -> int:
 def fcm(port: int, folder: Path) -> ServerSpec:
     """Describe the embedded FCM endpoint."""
     account = ("--account", str(folder / _ACCOUNT))
-    argv = (sys.executable, "-m", "cluster.local.fcm_endpoint", "--port", str(port), *account)
+    argv = (*program("cluster.local.fcm_endpoint"), "--port", str(port), *account)
     return ServerSpec("fcm", argv, port, servers.accepts, folder / "logs" / "fcm.log")

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from cluster.control import stop_report
 from cluster.settings import Cluster
 from roost.child_supervision import tied
 from roost.errors import Unavailable
+from roost.own_packages import program
 
 _START_S: Final = 60.0
 _ASK_S: Final = 5.0
@@ -51,12 +51,13 @@ class RayHead:
         with log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *tied(reap=True),
-                *(sys.executable, "-m", "cluster.local.ray_head", str(self._data)),
+                *(*program("cluster.local.ray_head"), str(self._data)),
                 *map(str, (self._cluster.roles, self._cluster.dashboard_port)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 pass_fds=self._held,
+                cwd=log.parent,  # Ray has its workers import from it: no folder of anyone's code
                 start_new_session=True,  # Ctrl-C is for us; Ray is ended in order
                 limit=_LINE,
             )

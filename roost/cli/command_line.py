@@ -23,6 +23,7 @@ from roost.cli import standard_streams
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, BadUsage, complain
 from roost.errors import RoostError, Unavailable
 from roost.ids import fold_username
+from roost.own_packages import prefer_own
 
 _GROUP = "roost.commands"
 _INTERRUPTS: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -119,6 +120,7 @@ def _username(text: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
     standard_streams.make_usable()
+    prefer_own()
     try:
         with _interrupted_by_signals():
             code = _run(list(sys.argv[1:] if argv is None else argv))

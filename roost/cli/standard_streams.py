@@ -1,4 +1,4 @@
-"""Standard streams that can be used whoever started the program, though closed, abandoned or for ASCII only."""
+"""Standard streams that can be used whoever started the program: closed, abandoned or of ASCII only."""
 
 import io
 import os

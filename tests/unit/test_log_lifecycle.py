@@ -92,6 +92,9 @@ class World:
     async def put_roster(self, roster: StoredRoster) -> None:
         raise NotImplementedError
 
+    async def claim_server_name(self, name: str) -> str:
+        raise NotImplementedError
+
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         raise NotImplementedError
 
