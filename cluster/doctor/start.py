@@ -37,13 +37,7 @@ class Refusal(NamedTuple):
 
 def wrong_here(settings: Settings) -> Refusal | None:
     """Return what is wrong on this machine: the folder, the secrets, the files that the settings name."""
-    ring, _ = here.key_ring(settings)
-    for finding in (
-        here.folder(settings),
-        ring,
-        *here.unusable_certificate(settings),
-        *_credential(settings),
-    ):
+    for finding in _findings(settings):
         if finding.state == FAILED:
             return Refusal(f"{finding.detail.rstrip('.')}. {finding.fix}", BAD_USAGE)
     temp = short_temp(settings.data).parent
@@ -58,7 +52,10 @@ def wrong_here(settings: Settings) -> Refusal | None:
     return None
 
 
-def _credential(settings: Settings) -> Iterator[Finding]:
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield here.folder(settings)
+    yield here.key_ring(settings)[0]
+    yield from here.unusable_certificate(settings)
     if settings.fcm.credentials_file is not None:
         yield here.push_credential(settings)[0]
 

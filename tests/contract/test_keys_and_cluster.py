@@ -108,7 +108,7 @@ async def test_data_belongs_to_the_first_server_name(store: MongoStore) -> None:
     for name in ("chat.example.org", "other.example.org", "chat.example.org"):
         assert await store.cluster.claim_server_name(name) == "chat.example.org"
     await server_name.check(store.cluster, "chat.example.org")
-    with pytest.raises(ServerNameMismatch, match=r"belongs to the server name chat\.example\.org, and .* other"):
+    with pytest.raises(ServerNameMismatch, match=r"belongs to the server name chat\.example\.org"):
         await server_name.check(store.cluster, "other.example.org")
 
 
