@@ -75,13 +75,13 @@ class Up:
             settings = Settings.load(_changes(args))
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
+        os.umask(_OURS_ALONE)
         if settings.cluster.address is not None:
             from cluster.cli import join  # noqa: PLC0415 -- what it loads takes longer than the rest
 
             return asyncio.run(join.up(settings, as_json=args.json))
         from cluster.doctor import start  # noqa: PLC0415 -- likewise
 
-        os.umask(_OURS_ALONE)
         if (refusal := start.wrong_here(settings)) is not None:
             return complain(*refusal)
         settings.data.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,8 @@ def write(stream: TextIO, text: str) -> bool:
     A terminal that was closed, or a pipe whose reader is gone, must not fail the work that was to be told of.
     """
     try:
-        stream.write(text)
+        if text:  # on a terminal that is gone, even nothing cannot be written
+            stream.write(text)
         stream.flush()
     except OSError:
         abandon(stream)
