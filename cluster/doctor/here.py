@@ -76,6 +76,8 @@ def folder(settings: Settings) -> Finding:
             f"{data} cannot be written: {exc.strerror}",
             f"Make it writable for user {os.getuid()}, or choose another folder with --data or ROOST_DATA.",
         )
+    if data.exists() and stat.S_IMODE(data.stat().st_mode) & 0o077:
+        return warning("data folder", f"other users can look into {data}", f"Run: chmod 700 {data}")
     return ok("data folder", f"{data} can be written")
 
 

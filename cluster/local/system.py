@@ -13,6 +13,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
+from cluster.folders import runtime_folder, short_temp
 from cluster.local import kept_log, preflight, runfile
 from cluster.local.coordinator import LocalCoordinator
 from cluster.local.embedded import Embedded
@@ -121,9 +122,8 @@ class System:
         )
         self.step = "stopping Ray"
         self.given_up += await self._coordinator.end_ray(at_once=not self._ready)
-        from cluster.folders import runtime_folder  # noqa: PLC0415 -- see `_load`
-
-        shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # no one is left to show
+        for sockets in (runtime_folder(self.settings.data), short_temp(self.settings.data)):
+            shutil.rmtree(sockets, ignore_errors=True)  # no one is left to listen there
         self.step = "stopping the servers"
         self.given_up += await self._embedded.stop()
         if self._door is not None:
