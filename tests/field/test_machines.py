@@ -57,8 +57,6 @@ ROWS: Final = (
         f"{UP} --mongo localhost:27017",
         "'localhost:27017' is no address that begins with mongodb://",
     ),
-    Row("a scheme too many", f"{UP} --kafka tcp://h:9092", "'tcp://h:9092' is not of the form host:port"),
-    Row("another scheme", f"{UP} --redis http://h:1", "begins with redis:// or rediss:// or unix://"),
     Row(
         "certificate away",
         UP,
@@ -66,7 +64,6 @@ ROWS: Final = (
         env={"TLS__CERTIFICATE": "{tmp}/away.pem"},
     ),
     Row("certificate of noise", UP, "{tmp}/noise and no key cannot", env={"TLS__CERTIFICATE": "{tmp}/noise"}),
-    Row("key without certificate", UP, "there is a key, and no certificate", env={"TLS__KEY": "{tmp}/noise"}),
     Row("credential of noise", UP, "{tmp}/noise is not JSON", env={"FCM__CREDENTIALS_FILE": "{tmp}/noise"}),
     Row(
         "credential without a key", UP, "is not a key in PEM", env={"FCM__CREDENTIALS_FILE": "{tmp}/account"}
@@ -77,7 +74,6 @@ ROWS: Final = (
     Row("data folder: too long", "up --data {tmp}/" + "x" * 300, "cannot be written: File name too long"),
     Row("key ring: empty", UP, "is not a key ring", env={"KEYRING__FILE": "{tmp}/empty"}),
     Row("key ring: open", UP, "chmod 600 {tmp}/open", env={"KEYRING__FILE": "{tmp}/open"}),
-    Row("name with an underscore", UP, "'my_host' is not 1-255 letters", env={"SERVER_NAME": "my_host"}),
     Row("an address of elsewhere", UP, "192.0.2.1:0 is not available", env={"HTTP__HOST": "192.0.2.1"}),
     Row(
         "links of elsewhere",
@@ -96,19 +92,20 @@ ROWS: Final = (
     Row("chat: no terminal", "chat --as alice --data {tmp}/chat", "There is no terminal to ask"),
     Row("demo: no address", "demo --server nowhere", "'nowhere' is no address of a server"),
     Row("sim: a report into nowhere", "sim --report {tmp}/none/r.html", "r.html cannot be written"),
-    Row("sim: a report onto a folder", "sim --report {tmp}", "{tmp} cannot be written"),
     Row("stdout is closed", "config >&-", "", 0),
     Row("stderr is closed", "config 2>&-", "", 0),
     Row("all three are closed", "config <&- >&- 2>&-", "", 0),
-    Row("stderr is closed, and there is something to say", "down --data {tmp}/none 2>&-", "", 1),
+    Row("stderr is closed, and there is something to say", "chat --as alice --data {tmp}/noise 2>&-", "", 2),
     Row("who reads stdout is gone", "config | true; exit ${{PIPESTATUS[0]}}", "", 1),
     Row("the disk of stdout is full", "config >/dev/full", "No space left", 1),
-    Row("the disk of stderr is full", "down --data {tmp}/none 2>/dev/full", "", 1),
+    Row("the disk of stderr is full", "chat --as alice --data {tmp}/noise 2>/dev/full", "", 2),
 )
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[tuple[int, str]]]]:
+def answers(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Future[tuple[int, str]]]]:
     """Every row's exit code and words; some at the same time."""
     tmp = tmp_path_factory.mktemp("rows")
     (tmp / "noise").write_text("{")
@@ -131,6 +128,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futu
         yield {
             row.case: pool.submit(_carried_out, row, words | {"row": f"row-{number}"})
             for number, row in enumerate(ROWS)
+            if any(f"[{row.case}]" in item.name for item in request.session.items)
         }
         other.shutdown(socket.SHUT_RDWR)
         hangs_up.result()
