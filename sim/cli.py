@@ -186,7 +186,7 @@ def _show_lists(console: Console) -> None:
 def _file(text: str) -> Path:
     """Return where to write, which is too late to find out after a long run."""
     path = Path(text)
-    if text != "-" and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+    if text != "-" and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
         raise argparse.ArgumentTypeError(f"{text} cannot be written: give a file in a folder that can be")
     return path
 
