@@ -19,7 +19,7 @@ from actors import ray_node
 from actors.role_process import NotBegun, RoleProcess
 from actors.service import RELEASE, Alive, Node
 from roost.errors import Unavailable
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 __all__ = [
     "NAMESPACE",
@@ -95,7 +95,7 @@ class RoleHandle:
         return msgspec.msgpack.decode(await self._call("warm", loader), type=Alive)
 
     async def beat(self) -> tuple[Alive, dict[str, Any]]:
-        """Start the role if this life of its process has not done so; return who is there, and its figures.
+        """Start the role if its process has not done so; return who is there, and its figures.
 
         One call, since each costs some 2 ms of CPU over both sides. Idempotent.
 

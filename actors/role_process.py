@@ -19,7 +19,8 @@ import structlog
 
 from actors.service import INCARNATION, RELEASE, Alive, Node, Service
 from roost.tasks import BackgroundTasks
-from storage.records import VERSION, ShardMap
+from storage.records import VERSION
+from storage.shard_map import ShardMap
 
 GROUP = "roost.roles"
 _SPARE_NICENESS = 15
@@ -31,7 +32,7 @@ Builder = Callable[[str, str], Awaitable[Service]]
 
 
 class NotBegun(Exception):  # noqa: N818 -- named for what happened
-    """This life of the process has not begun to be a role."""
+    """This process has not become a role yet."""
 
 
 def builder_of(role: str) -> Builder:
@@ -47,9 +48,9 @@ def builder_of(role: str) -> Builder:
 
 
 class RoleProcess:
-    """A role in its process. One life of the process is one incarnation of the service.
+    """A role in its process; each process is one incarnation of the service.
 
-    Which role that is, is said by the first `beat` of that life: a spare can become any.
+    The first `beat` says which role that is: a spare can become any.
 
     Args:
         role: Which it was made for.
@@ -79,7 +80,7 @@ class RoleProcess:
         return msgspec.msgpack.encode(self._alive())
 
     async def beat(self, role: str = "", name: str = "") -> bytes:
-        """Start the service on the first call of this life; say who is here, and its figures.
+        """Start the service on the first call; return who is here, and its figures.
 
         Args:
             role: Which to be; '': the one that the process was made for.
@@ -122,7 +123,7 @@ class RoleProcess:
         return await self._service.stop() if self._service is not None else []
 
     async def _begun(self) -> Service:
-        """Return the service; only a beat says which one a life begins, and only one who is eager knows."""
+        """Return the service; only a beat says which one it is, unless it is eager."""
         if self._eager:
             return await self._started(self._role, self._name)
         async with self._lock:

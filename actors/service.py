@@ -6,10 +6,10 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 INCARNATION: Final = secrets.token_hex(8)
-"""This life of the process: another one of the same name has another."""
+"""Unique to this process: the next one of the same name has another."""
 
 RELEASE: Final = version("roost")
 """What this process runs. Read once: it is on the disk, and every heartbeat says it."""

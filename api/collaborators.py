@@ -45,6 +45,16 @@ class ApiSettings(Struct, frozen=True):
     admission: Bounds = Bounds()
 
 
+class Backends(Struct, frozen=True):
+    """The servers underneath, the secrets and the clock: all that the API takes from outside."""
+
+    store: Store
+    cache: Cache
+    log_writer: LogWriter
+    keyring: KeyRing
+    clock: Clock
+
+
 class Collaborators(Struct, frozen=True):
     """The collaborators of every route."""
 

@@ -9,7 +9,7 @@ import structlog
 
 from actors.service import Address, Service
 from api.app import create_app
-from api.collaborators import ApiSettings, Collaborators
+from api.collaborators import ApiSettings, Backends, Collaborators
 from api.exposition import gateway_exposition
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
@@ -17,14 +17,13 @@ from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.settings import Settings
 from cluster.wiring import overseen, settings_of
-from roost.clock import Clock, now_ms
+from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
 from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
-from storage.ports import Cache, LogWriter, Store
-from storage.records import ShardMap
 from storage.redis.store import RedisStore
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX
 
 log = structlog.get_logger(__name__)
@@ -33,30 +32,16 @@ log = structlog.get_logger(__name__)
 class Gateway:
     """The role. Plain: no Ray in here."""
 
-    def __init__(  # noqa: PLR0913 -- the servers underneath, by name
+    def __init__(
         self,
         name: str,
         listen: Listen,
         settings: ApiSettings,
-        *,
-        store: Store,
-        cache: Cache,
-        log_writer: LogWriter,
-        keyring: KeyRing,
-        clock: Clock,
+        backends: Backends,
         limits: dict[str, Limit] | None = None,
     ) -> None:
         self.name = name
-        self.collaborators: Collaborators = wire(
-            name,
-            settings,
-            store=store,
-            cache=cache,
-            log_writer=log_writer,
-            keyring=keyring,
-            clock=clock,
-            limits=limits,
-        )
+        self.collaborators: Collaborators = wire(name, settings, backends, limits)
         self._listen = listen
         self._server: Server | None = None
         self._tasks = BackgroundTasks()
@@ -80,7 +65,7 @@ class Gateway:
         self.collaborators.sequencer.lease.renew()
         current = self.collaborators.hosts.shard_map
         if current is None or shard_map.version >= current.version:
-            self.collaborators.log_writer.forget(shard_map.begun_anew(current))
+            self.collaborators.log_writer.forget(shard_map.recreated(current))
             if shard_map.renumbered(current):
                 self.collaborators.log_writer.renumber()
             self.collaborators.sequencer.adopt(shard_map.bases, shard_map.records)
@@ -163,17 +148,8 @@ async def build(name: str, settings_json: str) -> Service:
     log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await log_writer.start()
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring)
-    gateway = Gateway(
-        name,
-        _listen(settings),
-        _api(settings),
-        store=store,
-        cache=RedisStore(redis.url or "", redis.prefix),
-        log_writer=log_writer,
-        keyring=keyring,
-        clock=now_ms,
-        limits=_limits(settings),
-    )
+    backends = Backends(store, RedisStore(redis.url or "", redis.prefix), log_writer, keyring, now_ms)
+    gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
     return overseen(gateway, settings, "gateway", name, store)
 
 

@@ -1,9 +1,10 @@
 """The composition root of the API: what is built, from what, in what order."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from actors.rpc.connections import Connections
-from api.collaborators import ApiSettings, Collaborators
+from api.collaborators import ApiSettings, Backends, Collaborators
 from api.host_links import HostLinks
 from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.directory import Directory
@@ -24,26 +25,28 @@ from api.sending.tracking import MessageTracker
 from api.stream.presence_subscriptions import PresenceSubscriptions
 from api.stream.registry import Streams
 from api.stream.services import StreamServices
-from roost.clock import Clock
-from storage.keyring import KeyRing
-from storage.ports import Cache, LogWriter, Store
 from telemetry.gateway_metrics import GatewayMetrics
 
 _AFTER_EXPIRY_MS = 60_000
 
 
-def wire(  # noqa: PLR0913 -- the servers underneath, by name
-    name: str,
-    settings: ApiSettings,
-    *,
-    store: Store,
-    cache: Cache,
-    log_writer: LogWriter,
-    keyring: KeyRing,
-    clock: Clock,
-    limits: Mapping[str, Limit] | None = None,
+class _Identity(NamedTuple):
+    """Who may do what."""
+
+    tokens: Tokens
+    revocations: Revocations
+    invalidation: CacheInvalidation
+    key_announcements: KeyAnnouncements
+    passwords: Passwords
+    sessions: Sessions
+
+
+def wire(
+    name: str, settings: ApiSettings, backends: Backends, limits: Mapping[str, Limit] | None = None
 ) -> Collaborators:
     """Build everything that the routes and the socket need. Starts nothing."""
+    store, cache, log_writer = backends.store, backends.cache, backends.log_writer
+    keyring, clock = backends.keyring, backends.clock
     hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret))
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
@@ -52,19 +55,12 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
     gate = Gate(Admission(settings.admission), sequencer, directory)
     sender = Sender(gate, acceptance)
     hosts.on_backlogs(gate.heard)
-    tokens = Tokens(keyring, settings.server_name, settings.access_ttl_s, clock)
-    revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)
-    invalidation = CacheInvalidation(name, cache, directory, revocations, hosts, clock)
-    key_announcements = KeyAnnouncements(store, sequencer, invalidation, clock)
-    passwords = Passwords()
     limiters = Limits(cache, clock, dict(limits or {}))
-    parts = SessionCollaborators(
-        store, keyring, tokens, passwords, invalidation, clock, settings.refresh_ttl_s * 1000
-    )
+    who = _identity(name, settings, backends, directory, hosts, sequencer)
     signals = Signals(hosts, directory)
     subscriptions = PresenceSubscriptions(hosts)
     services = StreamServices(
-        tokens, revocations, limiters, sender, hosts, directory, signals, subscriptions, clock
+        who.tokens, who.revocations, limiters, sender, hosts, directory, signals, subscriptions, clock
     )
     return Collaborators(
         settings=settings,
@@ -76,18 +72,44 @@ def wire(  # noqa: PLR0913 -- the servers underneath, by name
         hosts=hosts,
         directory=directory,
         limits=limiters,
-        passwords=passwords,
-        tokens=tokens,
-        revocations=revocations,
+        passwords=who.passwords,
+        tokens=who.tokens,
+        revocations=who.revocations,
         sequencer=sequencer,
         answers=answers,
         acceptance=acceptance,
         sender=sender,
         tracker=MessageTracker(answers, store, sequencer, directory, hosts),
-        sessions=Sessions(parts),
-        invalidation=invalidation,
-        key_announcements=key_announcements,
+        sessions=who.sessions,
+        invalidation=who.invalidation,
+        key_announcements=who.key_announcements,
         signals=signals,
         streams=Streams(services),
         metrics=GatewayMetrics(),
+    )
+
+
+def _identity(
+    name: str,
+    settings: ApiSettings,
+    backends: Backends,
+    directory: Directory,
+    hosts: HostLinks,
+    sequencer: Sequencer,
+) -> _Identity:
+    store, keyring, clock = backends.store, backends.keyring, backends.clock
+    tokens = Tokens(keyring, settings.server_name, settings.access_ttl_s, clock)
+    revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)
+    invalidation = CacheInvalidation(name, backends.cache, directory, revocations, hosts, clock)
+    passwords = Passwords()
+    parts = SessionCollaborators(
+        store, keyring, tokens, passwords, invalidation, clock, settings.refresh_ttl_s * 1000
+    )
+    return _Identity(
+        tokens,
+        revocations,
+        invalidation,
+        KeyAnnouncements(store, sequencer, invalidation, clock),
+        passwords,
+        Sessions(parts),
     )

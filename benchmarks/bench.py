@@ -49,7 +49,7 @@ class Bench:
 
     Attributes:
         loads: All loads so far; their ledgers are judged when the run is over.
-        people: Everybody who has an account.
+        people: Everyone who has an account.
         cold: Mailboxes whose first page is to be timed after the restart, with the figures where that goes.
     """
 

@@ -32,7 +32,7 @@ async def by_role(system: System) -> dict[str, float]:
 
 
 async def measure(users: int) -> dict[str, Any]:
-    """Start a system, look, connect everybody, look again."""
+    """Start a system, look, connect everyone, look again."""
     async with embedded() as system:
         await asyncio.sleep(_SETTLE_S)
         idle = await by_role(system)

@@ -73,7 +73,7 @@ class Load:
         self._progress, self._progress_s = (0, 0, 0), time.monotonic()
 
     async def join(self, places: Sequence[int] | None = None) -> None:
-        """Connect everybody, or those at some places."""
+        """Connect everyone, or those at some places."""
         chosen = self.clients if places is None else [self.clients[place] for place in places]
         for first in range(0, len(chosen), _CONNECT_AT_ONCE):
             await asyncio.gather(
@@ -83,7 +83,7 @@ class Load:
             self._watch = asyncio.create_task(self._look_after())
 
     async def leave(self) -> None:
-        """Disconnect everybody."""
+        """Disconnect everyone."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -111,7 +111,7 @@ class Load:
         client.send(self.ledger, self.ledger.send(pair, due_ns), pair, self.people[recipient])
 
     async def greet(self) -> None:
-        """Let everybody write to each contact once, so that conversations exist."""
+        """Let everyone write to each contact once, so that conversations exist."""
         for pair in range(len(self.pairs)):
             while self.ledger.outstanding >= _GREETINGS_AT_ONCE:
                 await self.movement()

@@ -54,7 +54,7 @@ class Pace(Struct, frozen=True):
 
 
 def ring(people: int, contacts: int) -> list[tuple[int, int]]:
-    """Return who writes to whom when everybody has so many contacts, who write back.
+    """Return who writes to whom when everyone has so many contacts, who write back.
 
     People stand in a circle, and the contacts are the nearest on both sides; with an odd number of
     contacts the last is the one opposite, which needs an even number of people.
@@ -70,6 +70,6 @@ def ring(people: int, contacts: int) -> list[tuple[int, int]]:
     return [(one, (one + step) % people) for one in range(people) for step in steps]
 
 
-def everybody(people: int) -> list[tuple[int, int]]:
-    """Return who writes to whom when everybody writes to everybody."""
+def everyone(people: int) -> list[tuple[int, int]]:
+    """Return who writes to whom when everyone writes to everyone."""
     return [(one, other) for one in range(people) for other in range(people) if one != other]

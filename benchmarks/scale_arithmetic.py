@@ -297,57 +297,62 @@ def redis_messages_s() -> int:
 
 def tables() -> str:
     """Return the tables in Markdown."""
+    return "\n".join([*_inputs(), "", *_results(), "", *_limits()])
+
+
+def _inputs() -> list[str]:
+    return [
+        _row("input", "figure", "kind"),
+        "|---|---|---|",
+        *(_row(what, figure, f"measured: {where}") for what, figure, where in MEASURED),
+        *(_row(*each, "assumed") for each in ASSUMED),
+        *(_row(*each, "allowed") for each in ALLOWED),
+    ]
+
+
+def _results() -> list[str]:
     needs = [Need(size) for size in SIZES]
-
-    def row(*cells: str) -> str:
-        return "| " + " | ".join(cells) + " |"
-
-    def rows(*wanted: tuple[str, str, str]) -> list[str]:
-        return [
-            row(title, *(format(getattr(need, name), form) for need in needs)) for title, name, form in wanted
-        ]
-
-    inputs = [
-        row("input", "figure", "kind"),
-        "|---|---|---|",
-        *(row(what, figure, f"measured: {where}") for what, figure, where in MEASURED),
-        *(row(*each, "assumed") for each in ASSUMED),
-        *(row(*each, "allowed") for each in ALLOWED),
-    ]
     log_bytes, store_bytes = sizes_of_a_message()
-    results = [
-        row("users", *NAMES),
+    rows = (
+        ("online at the peak", "online", ",.0f"),
+        ("messages a second, mean", "mean", ",.0f"),
+        ("messages a second, peak", "peak", ",.0f"),
+        ("wake-ups a second, peak", "wakeups", ",.0f"),
+        ("keep-alives a second", "pings", ",.0f"),
+        ("gateways", "gateways", ",d"),
+        ("hosts", "hosts", ",d"),
+        ("routers", "routers", ",d"),
+        ("pushers", "pushers", ",d"),
+        ("cores of the roles", "cores", ",.0f"),
+        ("memory of the roles, GB", "memory_gb", ",.0f"),
+        (f"into Kafka at the peak, one copy, {log_bytes} bytes a message, MB/s", "log_mb_s", ",.1f"),
+        ("in Kafka, all copies, TB", "log_tb", ",.1f"),
+        (f"in MongoDB, one copy, {store_bytes} bytes a message, TB", "store_tb", ",.1f"),
+        ("shards of MongoDB, each three servers", "store_shards", ",d"),
+        ("FCM's default quota, used", "quota", ",.0%"),
+        ("installations (cells)", "cells", ",d"),
+    )
+    return [
+        _row("users", *NAMES),
         "|---|" + "---|" * len(SIZES),
-        *rows(
-            ("online at the peak", "online", ",.0f"),
-            ("messages a second, mean", "mean", ",.0f"),
-            ("messages a second, peak", "peak", ",.0f"),
-            ("wake-ups a second, peak", "wakeups", ",.0f"),
-            ("keep-alives a second", "pings", ",.0f"),
-            ("gateways", "gateways", ",d"),
-            ("hosts", "hosts", ",d"),
-            ("routers", "routers", ",d"),
-            ("pushers", "pushers", ",d"),
-            ("cores of the roles", "cores", ",.0f"),
-            ("memory of the roles, GB", "memory_gb", ",.0f"),
-            (f"into Kafka at the peak, one copy, {log_bytes} bytes a message, MB/s", "log_mb_s", ",.1f"),
-            ("in Kafka, all copies, TB", "log_tb", ",.1f"),
-            (f"in MongoDB, one copy, {store_bytes} bytes a message, TB", "store_tb", ",.1f"),
-            ("shards of MongoDB, each three servers", "store_shards", ",d"),
-            ("FCM's default quota, used", "quota", ",.0%"),
-            ("installations (cells)", "cells", ",d"),
-        ),
+        *(_row(title, *(format(getattr(need, name), form) for need in needs)) for title, name, form in rows),
     ]
-    limits = [
-        row("limit of one cell", "figure", "from"),
+
+
+def _limits() -> list[str]:
+    return [
+        _row("limit of one cell", "figure", "from"),
         "|---|---|---|",
-        row(
+        _row(
             "roles, heartbeat 0.5 s", f"{roles_of_a_coordinator(0.5):,}", "the coordinator's core, half busy"
         ),
-        row("roles, heartbeat 2 s", f"{roles_of_a_coordinator(2.0):,}", "the same"),
-        row("messages a second", f"{redis_messages_s():,}", "one Redis, its core half busy"),
+        _row("roles, heartbeat 2 s", f"{roles_of_a_coordinator(2.0):,}", "the same"),
+        _row("messages a second", f"{redis_messages_s():,}", "one Redis, its core half busy"),
     ]
-    return "\n".join([*inputs, "", *results, "", *limits])
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from benchmarks.bench import PAGE, RING_CONTACTS, Bench
 from benchmarks.client import Manner
 from benchmarks.figures import figures, percentiles
 from benchmarks.load import Load, Span
-from benchmarks.pacing import everybody
+from benchmarks.pacing import everyone
 from benchmarks.strikes import ROLES, killed
 from benchmarks.usage import Cost
 
@@ -98,7 +98,7 @@ def _all_to_all(window: int) -> Scenario:
     async def run(bench: Bench) -> dict[str, Any]:
         # New people each time: that neither has written to the other before is a part of it.
         people = await bench.crowd(f"all{window}", bench.options.users)
-        load = bench.load(people, everybody(len(people)))
+        load = bench.load(people, everyone(len(people)))
         await load.join()
         await bench.usage.discover()
         return await closed(bench, load, window)

@@ -13,15 +13,15 @@ from rich.table import Table
 
 from roost.cli import terminal
 from roost.cli.command_line import http_url
-from sim.capacity import BadGoal, Goal
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike
 from sim.onscreen import OnScreen
 from sim.report.page import page
+from sim.run.capacity import BadGoal, Goal
+from sim.run.simulation import Options, Outcome, simulate
+from sim.run.workers import WorkerFailed
 from sim.scenarios import SCENARIOS, about
-from sim.simulation import Options, Outcome, simulate
-from sim.workers import WorkerFailed
 
 
 class Sim:

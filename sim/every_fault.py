@@ -18,7 +18,7 @@ from rich.table import Table
 from roost.cli import terminal
 from sim.checker import VIOLATIONS
 from sim.faults.profiles import MIXED, PROFILES
-from sim.simulation import Options, simulate
+from sim.run.simulation import Options, simulate
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from sim.faults.strike import Struck
 from sim.ledger import now_us
 from sim.people.worker_context import Figures
 from sim.report.live import Progress, Screen
-from sim.simulation import Options
+from sim.run.simulation import Options
 
 
 class OnScreen:

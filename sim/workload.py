@@ -85,7 +85,7 @@ class Stage:
         self._contacts: list[list[int]] = []
         self._weights = list(accumulate(1 / rank for rank in range(1, CONTACTS + 1)))
 
-    def everybody(self) -> range:
+    def everyone(self) -> range:
         """Return all users."""
         return range(self.users)
 
@@ -115,9 +115,9 @@ class Stage:
         return known[bisect_left(weights, self.random.random() * weights[-1])]
 
     def _acquaintances(self) -> list[list[int]]:
-        """Draw who knows whom: mutual, everybody has about as many; all sit round some tables in turn."""
-        known: list[list[int]] = [[] for _ in self.everybody()]
-        around = list(self.everybody())
+        """Draw who knows whom: mutual, everyone has about as many; all sit round some tables in turn."""
+        known: list[list[int]] = [[] for _ in self.everyone()]
+        around = list(self.everyone())
         for _ in range(CONTACTS // 2):
             self.random.shuffle(around)
             for left, right in zip(around, [*around[1:], around[0]], strict=True):
@@ -144,13 +144,13 @@ class Stage:
 
         Args:
             shape: How the rate goes over the run.
-            speakers: Who writes; everybody by default.
+            speakers: Who writes; everyone by default.
             to: Whom a user writes to; one of the contacts by default.
             share: Part of the stage's rate.
             begin_s: From here.
             end_s: To here; the end of the run by default.
         """
-        who = self.everybody() if speakers is None else speakers
+        who = self.everyone() if speakers is None else speakers
         for at in self.times(self.rate * share, shape, begin_s, end_s):
             user = self.random.choice(who)
             other = self.contact(user) if to is None else to(user)

@@ -2,23 +2,20 @@
 
 A record is one log value, in MessagePack, arrays instead of maps. Its sequence number is not in
 it: that is the log's offset plus the shard's base. The ciphertext inside is never looked at.
-Long, because all that is written stands here, as `schema.md` beside it has it.
+`schema.md` beside it has the fields of the stores.
 """
 
-from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct, structs
-
-from roost.ids import shard_of
 
 VERSION = 1
 """Version of the records that this release reads and, once every role does, writes.
 
 The rule by which two releases run side by side: a field is only ever added at the end and with a default, so
 that either release reads what the other writes; a new kind of record, or a new meaning, is written only when
-the map says that every role reads it (``ShardMap.records``). A record says which version wrote it.
+the map says that every role reads it (`ShardMap.records`). A record says which version wrote it.
 """
 
 
@@ -284,7 +281,7 @@ class LogState(Struct, frozen=True):
         base: seq = base + offset, for this incarnation of the log.
         stored: Everything below this offset is in the stores (may lag by a second).
         pushes: Rises whenever the shard's wake-ups start over, so that no offset is taken for another log's.
-        before: Numbers of earlier lives of the log, and of the shard that this one's users came from, which
+        before: Numbers of earlier logs, and of the shard that this one's users came from, which
             were handled: ``begin <= seq < end``, newest last. The oldest are forgotten.
     """
 
@@ -325,81 +322,3 @@ class StoredRoster(Struct, frozen=True):
     coming: tuple[str, ...] = ()
     going: tuple[str, ...] = ()
     processes: dict[str, str] = {}
-
-
-class ShardMap(Struct, frozen=True):
-    """Who serves what: the coordinator's map, which every role gets whole whenever any of it changes.
-
-    Index is the shard, value the name of the host, router or pusher. MongoDB has it without ``bases`` and
-    ``pushes``, which are each shard's `LogState` there.
-
-    Attributes:
-        version: Rises by one with every change; an older map is ignored.
-        hosts: Name of the host of each shard.
-        routers: Name of the router that reads each shard of ``mailbox``.
-        pushers: Name of the pusher that reads each shard of ``push``.
-        bases: Base of each shard: seq = base + offset.
-        addresses: IP address and port where each living host listens for links, by name.
-        incarnations: The incarnation of every role that is to be there, by name: another value means that it
-            restarted; '' before its first answer.
-        records: The newest version of records that every role reads (`VERSION`).
-        pushes: The life of each shard's wake-ups: another value means that they started over.
-        since: Version of the map that gave each shard to the host that has it. Another value means that it
-            was elsewhere meanwhile: what its host has of it in memory is out of date.
-    """
-
-    version: int
-    hosts: tuple[str, ...]
-    routers: tuple[str, ...]
-    pushers: tuple[str, ...]
-    bases: tuple[int, ...] = ()
-    addresses: dict[str, tuple[str, int]] = {}
-    incarnations: dict[str, str] = {}
-    records: int = 1
-    pushes: tuple[int, ...] = ()
-    since: tuple[int, ...] = ()
-
-    def since_with(self, hosts: Sequence[str], version: int) -> tuple[int, ...]:
-        """Return ``since`` of a later map with these hosts; 0 where a map did not say it yet."""
-        before = dict(enumerate(self.hosts))
-        known = dict(enumerate(self.since))
-        return tuple(
-            known.get(shard, 0) if before.get(shard) == host else version for shard, host in enumerate(hosts)
-        )
-
-    def host_of(self, user: str) -> str:
-        """Return the name of the host that serves the user."""
-        return self.hosts[shard_of(user, self.shards)]
-
-    def since_of(self, host: str) -> dict[int, int]:
-        """Return since when the host has its shards, as far as that is known."""
-        known = enumerate(zip(self.hosts, self.since, strict=False))
-        return {shard: since for shard, (owner, since) in known if owner == host}
-
-    def begun_anew(self, before: "ShardMap | None") -> dict[str, list[int]]:
-        """Return, by topic, the shards whose log started over since an earlier map."""
-        if before is None:
-            return {}
-        return {
-            "mailbox": _changed(before.bases, self.bases),
-            "push": _changed(before.pushes, self.pushes),
-        }
-
-    def renumbered(self, before: "ShardMap | None") -> bool:
-        """Return whether there are more shards than in an earlier map: then a user's may be another one."""
-        return before is not None and self.shards != before.shards
-
-    @property
-    def gateways(self) -> int:
-        """Number of gateways that there are, or are about to be."""
-        return sum(name.startswith("gateway") for name in self.incarnations)
-
-    @property
-    def shards(self) -> int:
-        """Number of shards, which is also the number of partitions."""
-        return len(self.hosts)
-
-
-def _changed(before: tuple[int, ...], now: tuple[int, ...]) -> list[int]:
-    pairs = zip(before, now, strict=False)  # there may be more shards than before
-    return [shard for shard, (old, new) in enumerate(pairs) if old != new]

@@ -178,8 +178,8 @@ MAP_VERSION: Final = Gauge("roost_map_version", "Version of the map in force.", 
 MAP_MOVES: Final = Counter(
     "roost_map_moves_total", "Shards that changed their place.", ["kind"], registry=COORDINATOR
 )
-ROLE_LIVES: Final = Counter(
-    "roost_role_lives_total", "Processes that came to life.", ["kind"], registry=COORDINATOR
+ROLE_INCARNATIONS: Final = Counter(
+    "roost_role_incarnations_total", "Processes that started as a role.", ["kind"], registry=COORDINATOR
 )
 ROLES_AWAY: Final = Gauge("roost_roles_away", "Roles that do not answer.", ["kind"], registry=COORDINATOR)
 LOG_RECREATIONS: Final = Counter(

@@ -38,7 +38,7 @@ from actors.user import events as ev
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import TOPICS
 from telemetry import metrics
 
@@ -118,8 +118,14 @@ class ActorHost:
         self._ownership = ShardOwnership(name, shards, links, residents, writer, commits, self._dropped)
         self._reports = Reports(shards, links, clock, runtime)
         self._gateways = GatewayMessages(shards, links, residents, (streams, watches), loader, writer, clock)
-        intake = Intake(shards, self._ownership, links, residents, dead_letters, clock)
-        self._handlers: dict[type, Callable[[Link, Any], None]] = {
+        self._handlers = self._made_handlers(
+            Intake(shards, self._ownership, links, residents, dead_letters, clock)
+        )
+        self._server: asyncio.Server | None = None
+        self._handover: Handover | None = None
+
+    def _made_handlers(self, intake: Intake) -> dict[type, Callable[[Link, Any], None]]:
+        return {
             msg.Batch: intake.batch,
             msg.Open: self._ownership.open,
             msg.Shut: self._ownership.shut,
@@ -131,8 +137,6 @@ class ActorHost:
             msg.Watch: self._gateways.watch,
             msg.Unwatch: self._gateways.unwatch,
         }
-        self._server: asyncio.Server | None = None
-        self._handover: Handover | None = None
 
     # --- Service ----------------------------------------------------------------------------------
 
@@ -151,7 +155,7 @@ class ActorHost:
         before = self._shards.shard_map
         if before is not None and shard_map.version < before.version:
             return
-        self._log.forget(shard_map.begun_anew(before))
+        self._log.forget(shard_map.recreated(before))
         if shard_map.renumbered(before):
             self._ownership.give_up_all()
             self._log.renumber()
@@ -184,7 +188,7 @@ class ActorHost:
         ``end_logs``: the logs of some shards are over; the answer says of which it still owes (`end_logs`).
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
         ``handover_report``: it has lost and stored everything, and says what became of the entries that no
-        device had acknowledged (`Handover.report`; a life that began after ``leaving`` had none).
+        device had acknowledged (`Handover.report`; an incarnation that began after ``leaving`` had none).
         """
         match message.get("act"):
             case "hurry":

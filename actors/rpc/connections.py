@@ -14,7 +14,7 @@ from actors.rpc.messages import decode_from_host
 from actors.service import Address
 from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks, backoff, insist
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 _LONGEST_PAUSE_S: Final = 1.0
 

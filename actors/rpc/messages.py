@@ -103,7 +103,7 @@ class Attach(Struct, array_like=True, tag="attach"):
     """A device's stream starts, or (``resume``) comes back after the host or the map changed.
 
     Attributes:
-        stream: Number of the stream, unique in this gateway's life.
+        stream: Number of the stream, unique in this incarnation of the gateway.
         user: User id.
         username: Username, as others see it.
         device: Device id.

@@ -68,7 +68,7 @@ class DeliveryMarks:
     # --- records ----------------------------------------------------------------------------------
 
     def arrived(self, seq: int, record: MessageRecord, *, acknowledged: bool) -> None:
-        """A message became an entry, which a device may have acknowledged to an earlier life of the actor."""
+        """A message became an entry, which a device may have acknowledged before the actor was loaded."""
         self._receipts.arrived(record.sender, seq)
         if acknowledged:
             upto = min(seq, self._watermark.of(record.sender))

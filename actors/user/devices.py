@@ -91,7 +91,7 @@ class Devices(dict[str, DeviceState]):
         """A message became an entry: raise the floors of devices it was not encrypted for.
 
         Returns:
-            Whether a device has acknowledged it before, to an earlier life of the actor.
+            Whether a device acknowledged it before the actor was loaded.
         """
         acknowledged = False
         for device, state in self.items():

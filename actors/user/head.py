@@ -25,7 +25,7 @@ class Head:
     Attributes:
         evicted: Entries up to here must be read from the stores.
         handled: The last record that was handled, entry or not.
-        loaded_at: The same when the actor was loaded: records up to here were handled by earlier lives.
+        loaded_at: The same when the actor was loaded: records up to here were handled before.
         stored: Everything up to here is in the stores, as far as the actor was told.
         tail: seq of the last entry that became a document: the next one's ``prev``.
     """

@@ -3,7 +3,7 @@
 Invariant: a repeat is never taken for new. The other way round costs no more than a query: a new message may
 have to be looked up before it is known to be new.
 
-Message ids carry their time. What a mailbox held when its actor came to life has ids up to a *horizon*, the
+Message ids carry their time. What a mailbox held when its actor was loaded has ids up to a *horizon*, the
 greatest of them, whoever sent them; what came since is remembered for a while, by sender's device. So an id
 above the horizon is new unless it is remembered, and only one at or below it has to be looked up:
 

@@ -17,7 +17,7 @@ class Streamed(Protocol):
     """A local stream, as the links see it.
 
     Attributes:
-        number: Of its attachment, set with each one; unique in this gateway's life.
+        number: Of its attachment, set with each one; unique in this incarnation of the gateway.
         user: User id.
         link: Where it is attached, None while it is not.
     """

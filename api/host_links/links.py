@@ -12,7 +12,7 @@ from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from api.host_links.attachments import Attachments
 from api.host_links.questions import ANSWER_S, SINCE_PROTOCOL, Questions
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 _PLACE_AGAIN_S: Final = 0.2
 

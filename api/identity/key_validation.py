@@ -61,7 +61,7 @@ def _decode(text: Any, key_id: str) -> bytes:
         key = from_base64(text) if isinstance(text, str) else b""
     except ValueError as exc:
         raise RoostError("invalid", f"{key_id[:100]}: {exc}.") from exc
-    # All-zero is a point of small order: every secret agreed with it is known to everybody.
+    # All-zero is a point of small order: every secret agreed with it is public.
     if len(key) != _KEY_BYTES or not any(key):
         raise RoostError("invalid", f"{key_id[:100]}: a public key must be {_KEY_BYTES} bytes in base64.")
     return key

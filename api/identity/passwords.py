@@ -25,7 +25,7 @@ class Passwords:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._waiting = 0
-        self._dummy = self._hasher.hash("a password that nobody has")
+        self._dummy = self._hasher.hash("a password that no one has")
 
     async def hash(self, password: str) -> str:
         """Hash a new password.

@@ -64,7 +64,7 @@ class Sequencer:
         return max(self._bases, default=0)
 
     def adopt(self, bases: Sequence[int], records: int = 1) -> None:
-        """Take the bases of a new map, which never sink, and the version of records that everybody reads."""
+        """Take the bases of a new map, which never sink, and the version of records that every role reads."""
         self.records = records
         more = bases[len(self._bases) :]
         self._bases += more
@@ -91,16 +91,16 @@ class Sequencer:
             except Unavailable as exc:
                 return [exc for _ in records]
             self.lease.confirm(asked_s)
-        anew = _began_anew(shards, offsets, before)
+        over = _started_over(shards, offsets, before)
         lowest: dict[int, int] = {}
-        for shard, offset, fresh in zip(shards, offsets, anew, strict=True):
+        for shard, offset, fresh in zip(shards, offsets, over, strict=True):
             if isinstance(offset, int) and fresh:
                 lowest[shard] = min(lowest.get(shard, offset), offset)
         unsure = await self._settle(lowest, before) if lowest else frozenset[int]()
         risen = {shard for shard in before if self._bases[shard] != before[shard][0]}
         # The base rose while this append was in progress, and the offset does not look like a new log's: it
         # is the old one's, whose number no one must learn under the new base.
-        stale = [shard in risen and not fresh for shard, fresh in zip(shards, anew, strict=True)]
+        stale = [shard in risen and not fresh for shard, fresh in zip(shards, over, strict=True)]
         return [
             self._seq(shard, offset, vouched=shard not in unsure and not old)
             for shard, offset, old in zip(shards, offsets, stale, strict=True)
@@ -163,7 +163,7 @@ class Sequencer:
             self._bases[shard], self._seen[shard] = base, _NONE
 
 
-def _began_anew(
+def _started_over(
     shards: Sequence[int], offsets: Sequence[int | Exception], before: Mapping[int, tuple[int, int]]
 ) -> list[bool]:
     """Return, for each offset, whether it belongs to a log that started over after ``before``.

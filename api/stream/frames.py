@@ -1,4 +1,4 @@
-"""Outgoing WebSocket frames: entries joined into few frames, and frames as ASGI messages."""
+"""Outgoing WebSocket frames: refusals, entries joined into few frames, and frames as ASGI messages."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +7,10 @@ from msgspec import Raw
 
 from api.stream.actions import Shut
 from roost import wire
+from roost.errors import RoostError
 
 _ENTRIES_BYTES = 256 * 1024
+_ID_SHOWN = 64
 
 
 def merged(frames: list[wire.ServerFrame]) -> Iterator[wire.ServerFrame]:
@@ -31,6 +33,18 @@ def merged(frames: list[wire.ServerFrame]) -> Iterator[wire.ServerFrame]:
         yield frame
     if entries:
         yield wire.Entries(entries)
+
+
+def rejected(message_id: str, error: RoostError) -> wire.Rejected:
+    """Return the frame that refuses a message."""
+    return wire.Rejected(
+        id=message_id[:_ID_SHOWN],
+        code=error.code.word,
+        detail=error.detail,
+        retry_after_s=error.retry_after_s,
+        missing=error.extra.get("missing"),
+        extra=error.extra.get("extra"),
+    )
 
 
 def message(data: bytes, *, text: bool) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from api.identity.tokens import Principal
 from api.stream.services import StreamServices
-from api.stream.socket import Receive, Send, Stream
+from api.stream.socket import Receive, Stream
+from api.stream.writer import Send
 from roost import wire
 from roost.errors import RoostError
 

@@ -1,7 +1,7 @@
 """The rules of one WebSocket stream: client frames and host events in, actions out.
 
-Here live the hello-first rule, the life of the token, what may be acknowledged, what is refused
-with which code. Here must not live: asyncio, logging, sockets, a clock; times come with events.
+Here live what a frame leads to, what is refused with which code, and how a stream ends; `login` has who
+speaks, `position` what may be acknowledged. Not here: asyncio, logging, sockets, a clock.
 """
 
 from collections.abc import Callable
@@ -11,19 +11,13 @@ from msgspec import Raw
 
 from api.identity.tokens import Principal
 from api.stream import actions as do
+from api.stream.frames import rejected
+from api.stream.login import Login, Verify
+from api.stream.position import Position
 from roost import wire
 from roost.codes import CODES
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT
-
-HELLO_MS = 10_000
-"""Time for the first frame."""
-
-IMPLICIT_MS = 2_000
-"""A client that authenticated by header and sends no hello is attached after this."""
-
-EXPIRING_MS = 60_000
-"""How long before its token's end a client is told."""
 
 MAX_SUBSCRIPTIONS = 1_000
 """Users whose presence one stream may follow."""
@@ -32,11 +26,6 @@ _CLOSE_LATER = 4001
 _CLOSE_NEVER = 4500
 _DISPLACED_MS = 30_000
 _RECONNECT_MS = 1_000
-_ID_SHOWN = 64
-
-
-Verify = Callable[[str], Principal]
-"""Returns who an access token speaks for; raises ``RoostError`` if it is not valid or revoked."""
 
 Wait = Callable[[str, Principal, int], float]
 """Takes a token of the named limiter at a time: 0.0, or the seconds to wait."""
@@ -46,18 +35,14 @@ class StreamSession:
     """One stream's rules.
 
     Attributes:
-        principal: Who speaks, None before the hello.
-        closed: Nothing is accepted or emitted any more.
-        top: Highest seq that went down, or the cursor it began with: what may be acknowledged.
-        acked: Highest seq acknowledged on this stream.
+        login: Who speaks.
+        position: What went down, and what was acknowledged.
         background: Sync without showing the user online.
-        cursor: Where the client asked to begin, None: the device's stored position.
-        ready: The client has had its ``ready``.
+        closed: Nothing is accepted or emitted.
     """
 
     __slots__ = (
-        "_by_header", "_decode", "_handlers", "_now", "_opened_ms", "_spread", "_verify", "_wait", "_warned",
-        "acked", "background", "closed", "cursor", "drained_once", "principal", "ready", "top",
+        "_decode", "_handlers", "_now", "_spread", "_wait", "background", "closed", "login", "position",
     )  # fmt: skip
 
     def __init__(
@@ -80,14 +65,14 @@ class StreamSession:
             spread_ms: Random number, 0-1,000: spreads the reconnects of many clients.
             by_header: Who the ``Authorization`` header spoke for, if there was one.
         """
+        self.login = Login(verify, now_ms=now_ms, by_header=by_header)
+        self.position = Position()
+        self.background = False
+        self.closed = False
         self._decode = codec.decode_client
-        self._verify = verify
         self._wait = wait
-        self._opened_ms = now_ms
         self._now = now_ms
         self._spread = spread_ms
-        self._by_header = by_header
-        self._warned = False
         self._handlers: dict[type, Callable[[Any], list[do.Action]]] = {
             wire.Send: self._send,
             wire.Ack: self._ack,
@@ -98,14 +83,6 @@ class StreamSession:
             wire.Auth: self._auth,
             wire.Hello: self._second_hello,
         }
-        self.principal: Principal | None = None
-        self.closed = False
-        self.ready = False
-        self.drained_once = False
-        self.background = False
-        self.cursor: int | None = None
-        self.top = 0
-        self.acked = 0
 
     # --- from the client ---
 
@@ -118,12 +95,13 @@ class StreamSession:
             frame = self._decode(data)
         except (ValueError, RecursionError) as exc:
             return self.end("bad_frame", f"The frame cannot be read: {exc}.")
-        if self.principal is not None:
+        if self.login.principal is not None:
             return self._handlers[type(frame)](frame)
         if isinstance(frame, wire.Hello):
             return self._hello(frame)
-        if self._by_header is not None:
-            return self._open(self._by_header, None, background=False) + self._handlers[type(frame)](frame)
+        principal = self.login.without_hello()
+        if principal is not None:
+            return self._open(principal, None, background=False) + self._handlers[type(frame)](frame)
         return self.end("bad_frame", "The first frame must be a hello.")
 
     def malformed(self, detail: str) -> list[do.Action]:
@@ -132,22 +110,16 @@ class StreamSession:
 
     def _hello(self, frame: wire.Hello) -> list[do.Action]:
         try:
-            principal = self._verify(frame.token) if frame.token is not None else self._by_header
+            principal = self.login.hello(frame)
         except RoostError as exc:
             return self.end(exc.code.word, exc.detail)
-        if principal is None:
-            return self.end(
-                "unauthenticated", "There is no access token, in the hello or in an Authorization header."
-            )
         if frame.cursor is not None and not 0 <= frame.cursor < SEQ_LIMIT:
             return self.end("cursor_invalid", "cursor is not a position in this mailbox.")
         return self._open(principal, frame.cursor, background=frame.background)
 
     def _open(self, principal: Principal, cursor: int | None, *, background: bool) -> list[do.Action]:
-        self.principal = principal
-        self.cursor = cursor
         self.background = background
-        self.top = cursor or 0
+        self.position.begin(cursor)
         return [do.Open(principal, cursor, background)]
 
     def _second_hello(self, _frame: wire.Hello) -> list[do.Action]:
@@ -161,11 +133,12 @@ class StreamSession:
         return [do.Submit(frame)]
 
     def _ack(self, frame: wire.Ack) -> list[do.Action]:
-        if not 0 <= frame.seq <= self.top:
+        position = self.position
+        if not 0 <= frame.seq <= position.top:
             return self._problem("ack", "cursor_invalid", "seq is beyond what was sent on this stream.")
-        if frame.seq <= self.acked:
+        if frame.seq <= position.acked:
             return []
-        self.acked = frame.seq
+        position.acked = frame.seq
         return [do.Acknowledge(frame.seq)]
 
     def _read(self, frame: wire.Read) -> list[do.Action]:
@@ -198,16 +171,13 @@ class StreamSession:
         return [do.Emit(wire.Pong(self._now))]
 
     def _auth(self, frame: wire.Auth) -> list[do.Action]:
-        assert self.principal is not None  # noqa: S101 -- handlers run after the hello only
         try:
-            renewed = self._verify(frame.token)
+            renewed = self.login.renewed(frame.token)
         except RoostError as exc:
             return self._problem("auth", exc.code.word, exc.detail)
-        if (renewed.user, renewed.device) != (self.principal.user, self.principal.device):
+        if not self.login.is_same(renewed):
             return self.end("forbidden", "The access token belongs to another user or device.")
-        self.principal = renewed
-        self._warned = False
-        return [do.Renew(renewed)]
+        return [do.Renew(self.login.accept(renewed))]
 
     # --- from the accept path ---
 
@@ -217,17 +187,7 @@ class StreamSession:
 
     def refused(self, message_id: str, error: RoostError) -> list[do.Action]:
         """The message was not accepted."""
-        if self.closed:
-            return []
-        frame = wire.Rejected(
-            id=message_id[:_ID_SHOWN],
-            code=error.code.word,
-            detail=error.detail,
-            retry_after_s=error.retry_after_s,
-            missing=error.extra.get("missing"),
-            extra=error.extra.get("extra"),
-        )
-        return [do.Emit(frame)]
+        return [] if self.closed else [do.Emit(rejected(message_id, error))]
 
     def failed(self, frame: str, error: RoostError) -> list[do.Action]:
         """A frame that is not a send was refused later on."""
@@ -237,35 +197,27 @@ class StreamSession:
 
     def attached(self, stored: int, now_ms: int) -> list[do.Action]:
         """The host serves the stream; on a resume the client notices nothing."""
-        if self.ready or self.closed or self.principal is None:
+        principal = self.login.principal
+        if self.closed or principal is None:
             return []
-        self.ready = True
-        begins = stored if self.cursor is None else self.cursor
-        self.top = max(self.top, begins)
-        return [do.Emit(wire.Ready(self.principal.device, begins, now_ms))]
+        begins = self.position.attached(stored)
+        return [] if begins is None else [do.Emit(wire.Ready(principal.device, begins, now_ms))]
 
     def deliver(self, entries: list[Raw], last: int) -> list[do.Action]:
-        """Entries came; those of before a resume are not repeated.
-
-        Nothing comes before ``ready``: an attachment that was given up while its answer was on the way
-        may still deliver, and the one that follows starts over.
-        """
-        if self.closed or not self.ready or last <= self.top:
+        """Entries came; those of before a resume are not repeated."""
+        if self.closed or not self.position.delivered(last):
             return []
-        self.top = last
         return [do.Emit(wire.Entries(entries))]
 
     def drained(self, cursor: int) -> list[do.Action]:
         """The backlog is through; told once."""
-        if self.closed or not self.ready or self.drained_once:
+        if self.closed or not self.position.drained(cursor):
             return []
-        self.drained_once = True
-        self.top = max(self.top, cursor)
         return [do.Emit(wire.Drained(cursor))]
 
     def missed(self) -> list[do.Action]:
         """Entries after the cursor were swept."""
-        return [] if self.closed or not self.ready else [do.Emit(wire.Missed())]
+        return [] if self.closed or not self.position.ready else [do.Emit(wire.Missed())]
 
     def typing(self, sender_name: str, state: Literal["typing", "paused"]) -> list[do.Action]:
         """A peer is typing."""
@@ -287,22 +239,15 @@ class StreamSession:
         self._now = now_ms
         if self.closed:
             return []
-        if self.principal is None:
-            return self._tick_before_hello(now_ms - self._opened_ms)
-        left = self.principal.expires_ms - now_ms
-        if left <= 0:
-            return self.end("unauthenticated", "The access token has expired.")
-        if left <= EXPIRING_MS and not self._warned:
-            self._warned = True
-            return [do.Emit(wire.TokenExpiring(left // 1000))]
-        return []
-
-    def _tick_before_hello(self, waited_ms: int) -> list[do.Action]:
-        if self._by_header is not None and waited_ms >= IMPLICIT_MS:
-            return self._open(self._by_header, None, background=False)
-        if waited_ms >= HELLO_MS:
-            return self.end("unauthenticated", "No hello was received within 10 s.")
-        return []
+        login = self.login
+        try:
+            if login.principal is None:
+                principal = login.overdue(now_ms)
+                return [] if principal is None else self._open(principal, None, background=False)
+            left_s = login.expiring(login.principal, now_ms)
+        except RoostError as exc:
+            return self.end(exc.code.word, exc.detail)
+        return [] if left_s is None else [do.Emit(wire.TokenExpiring(left_s))]
 
     def end(self, word: str, detail: str) -> list[do.Action]:
         """Say why, and close with the registry's code; a word without one: by its retry advice."""
@@ -323,5 +268,6 @@ class StreamSession:
         return [] if self.closed else [do.Emit(wire.Problem(frame, word, detail, retry_after_s))]
 
     def _take(self, limiter: str) -> float:
-        assert self.principal is not None  # noqa: S101 -- handlers run after the hello only
-        return self._wait(limiter, self.principal, self._now)
+        principal = self.login.principal
+        assert principal is not None  # noqa: S101 -- handlers run after the hello only
+        return self._wait(limiter, principal, self._now)

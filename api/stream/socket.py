@@ -1,12 +1,8 @@
-"""The shell of one WebSocket stream: reads frames, performs the session's actions, writes frames.
-
-One reader task and one writer per socket. What is ready when the writer wakes goes out together:
-entries of several deliveries become one frame. A client that does not read is let go.
-"""
+"""The shell of one WebSocket stream: reads frames, performs the session's actions, hears its host."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, ClassVar, Literal
 
 import structlog
 from msgspec import Raw
@@ -14,29 +10,15 @@ from msgspec import Raw
 from actors.rpc import messages as m
 from actors.rpc.link import Link
 from api.identity.tokens import Principal
-from api.sending.send_request import Outcome, SendRequest, SentIds
 from api.stream import actions as do
-from api.stream.frames import closing, merged, message
+from api.stream.requests import Requests
 from api.stream.services import StreamServices
 from api.stream.session import StreamSession
+from api.stream.writer import FrameWriter, Send
 from roost import wire
 from roost.codes import CODES
-from roost.errors import RoostError
-from roost.tasks import BackgroundTasks
-from storage.ports import Accepted
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-FRAMES_MAX = 4_000
-"""Frames that may wait for a client to read."""
-
-STUCK_MS = 15_000
-"""How long a client may leave what was written unread."""
-
-_PENDING_BYTES = 1024 * 1024
-_TASKS_MAX = 64
-_LAST_WORDS_S = 10.0
 
 _WORDS = {code.close: code.word for code in CODES.values()}
 
@@ -44,7 +26,14 @@ log = structlog.get_logger(__name__)
 
 
 class Stream:
-    """One socket; see `api.host_links.Streamed` and `api.stream.presence_subscriptions.Follower`."""
+    """One socket; see `api.host_links.Streamed` and `api.stream.presence_subscriptions.Follower`.
+
+    Attributes:
+        session: Its rules.
+    """
+
+    writer_class: ClassVar[type[FrameWriter]] = FrameWriter
+    requests_class: ClassVar[type[Requests]] = Requests
 
     def __init__(
         self,
@@ -65,22 +54,8 @@ class Stream:
             send: Takes an ASGI message.
             authenticated: Told who speaks, at the hello and whenever the token is renewed.
         """
-        self._services = services
+        self._services, self._codec, self._receive = services, codec, receive
         self._authenticated = authenticated
-        self._codec = codec
-        self._receive = receive
-        self._send = send
-        self._out: list[wire.ServerFrame] = []
-        self._wake: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
-        self._patience: asyncio.Timeout | None = None
-        self._writing_ms = 0
-        self._pending = 0
-        self._pending_bytes = 0
-        self._ids = SentIds()
-        self._gone = False
-        self._shut: do.Shut | None = None
-        self._tasks = BackgroundTasks()
         self.session = StreamSession(
             codec,
             services.verify,
@@ -89,38 +64,30 @@ class Stream:
             spread_ms=services.spread(),
             by_header=by_header,
         )
+        self._writer = self.writer_class(codec, send, services.clock)
+        self._requests = self.requests_class(services, self.session, self.perform)
+        self._perform_by = self._performers()
         self.number = services.hosts.attachments.number()
         self.user = ""
         self.link: Link | None = None
         self.following: dict[str, str] = {}
-        self._perform_by: dict[type, Callable[[Any], None]] = {
-            do.Emit: lambda action: self._emit(action.frame),
-            do.Submit: self._submit,
-            do.Acknowledge: self._acknowledge,
-            do.MarkRead: lambda action: self._spawn(self._attempt("read", self._mark_read(action))),
-            do.Type: lambda action: self._spawn(self._attempt("typing", self._type(action))),
-            do.Follow: lambda action: self._spawn(self._attempt("subscribe", self._follow(action))),
-            do.Open: self._open,
-            do.Renew: lambda action: authenticated(self, action.principal),
-            do.Shut: self._set_shut,
-        }
-
-    # --- the two loops ---
 
     async def run(self) -> None:
         """Serve the socket until either side ends it."""
         reader = asyncio.create_task(self._read())
         try:
-            async with asyncio.timeout(None) as self._patience:
-                await self._write()
-        except TimeoutError:
-            await self._close_unread()
+            if not await self._writer.run():
+                self._services.ended["too_slow"] += 1
+                self.session.end("too_slow", "The client does not read what is sent to it.")
+                await self._writer.close_unread()
         except OSError as exc:
             log.debug("stream_lost", error=repr(exc))
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)  # it handles its own failures
-            await self._tasks.cancel()
+            await self._requests.cancel()
+
+    # --- from the client ---
 
     async def _read(self) -> None:
         try:
@@ -130,13 +97,12 @@ class Stream:
             self.perform(self.session.end("internal", "Something went wrong; connect again."))
 
     async def _read_frames(self) -> None:
-        receive, session, clock = self._receive, self.session, self._services.clock
+        receive, session, requests, clock = self._receive, self.session, self._requests, self._services.clock
         key, other = ("text", "bytes") if self._codec.text else ("bytes", "text")
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                self._gone = True
-                self._wake_writer()
+                self._writer.client_gone()
                 return
             data = message.get(key)
             if data is None:
@@ -144,75 +110,33 @@ class Stream:
             else:
                 frame = data.encode() if self._codec.text else data
                 self.perform(session.receive(frame, clock()))
-            while self._has_enough():
-                self._room = asyncio.get_running_loop().create_future()
-                await self._room
+            if requests.full():
+                await requests.room()
 
-    def _has_enough(self) -> bool:
-        """Return whether to stop reading, so that the client waits until what it asked for is answered."""
-        return (
-            self._pending >= self._services.sender.gate.admission.bounds.device
-            or self._pending_bytes >= _PENDING_BYTES
-            or len(self._tasks) >= _TASKS_MAX
-        )
-
-    def _make_room(self) -> None:
-        if self._room is not None and not self._room.done() and not self._has_enough():
-            self._room.set_result(None)
-
-    async def _write(self) -> None:
-        send, encode = self._send, self._codec.encode
-        while not self._gone:
-            if self._out:
-                out, self._out = self._out, []
-                self._writing_ms = self._services.clock()
-                for frame in merged(out):
-                    await send(message(encode(frame), text=self._codec.text))
-                self._writing_ms = 0
-            elif self._shut is not None:
-                await send(closing(self._shut))
-                return
-            else:
-                self._wake = asyncio.get_running_loop().create_future()
-                await self._wake
-
-    async def _close_unread(self) -> None:
-        """Tell a client that does not read, if it begins to within a moment."""
-        try:
-            async with asyncio.timeout(_LAST_WORDS_S):
-                await self._send(closing(do.Shut(4408, "The client does not read what is sent to it.")))
-        except (TimeoutError, OSError) as exc:
-            log.debug("slow_stream_dropped", error=repr(exc))
-
-    def _wake_writer(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    # --- actions ---
+    # --- what the session decided ---
 
     def perform(self, actions: list[do.Action]) -> None:
         """Do what the session decided."""
         for action in actions:
             self._perform_by[type(action)](action)
 
-    def _emit(self, frame: wire.ServerFrame) -> None:
-        self._out.append(frame)
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-        if len(self._out) > FRAMES_MAX:
-            self._give_up()
+    def _performers(self) -> dict[type, Callable[[Any], None]]:
+        attempt = self._requests.attempt
+        return {
+            do.Emit: self._writer.emit,
+            do.Submit: self._requests.submit,
+            do.Acknowledge: self._acknowledge,
+            do.MarkRead: lambda action: attempt("read", self._mark_read(action)),
+            do.Type: lambda action: attempt("typing", self._type(action)),
+            do.Follow: lambda action: attempt("subscribe", self._follow(action)),
+            do.Open: self._open,
+            do.Renew: lambda action: self._authenticated(self, action.principal),
+            do.Shut: self._shut,
+        }
 
-    def _give_up(self) -> None:
-        self._services.ended["too_slow"] += 1
-        self.session.end("too_slow", "The client does not read what is sent to it.")
-        self._out.clear()
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time())
-
-    def _set_shut(self, action: do.Shut) -> None:
-        self._shut = action
+    def _shut(self, action: do.Shut) -> None:
         self._services.ended[_WORDS.get(action.code, "other")] += 1
-        self._wake_writer()
+        self._writer.shut(action)
 
     def _open(self, action: do.Open) -> None:
         self.user = action.principal.user
@@ -223,39 +147,6 @@ class Stream:
         # Without a link nothing is lost: `attach` carries the highest acknowledgement.
         if self.link is not None:
             self.link.send_soon(m.Ack(self.number, action.seq))
-
-    def _submit(self, action: do.Submit) -> None:
-        principal = self.session.principal
-        assert principal is not None  # noqa: S101 -- the session submits after the hello only
-        item = SendRequest(principal, action.frame, lambda outcome: self._answer(message_id, size, outcome))
-        item.ids = self._ids
-        message_id, size = action.frame.id, item.size
-        self._pending += 1
-        self._pending_bytes += size
-        self._services.sender.submit(item)
-
-    def _answer(self, message_id: str, size: int, outcome: Outcome) -> None:
-        self._pending -= 1
-        self._pending_bytes -= size
-        self._make_room()
-        if isinstance(outcome, Accepted):
-            self.perform(self.session.answered(message_id, outcome.seq, outcome.accepted_at_ms))
-        else:
-            self.perform(self.session.refused(message_id, outcome))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.spawn(work).add_done_callback(lambda _: self._make_room())
-
-    async def _attempt(self, frame: str, work: Awaitable[None]) -> None:
-        """Do what a frame asks for, and tell the client if it fails."""
-        try:
-            await work
-        except RoostError as exc:
-            self.perform(self.session.failed(frame, exc))
-        except Exception:
-            log.exception("frame_failed", frame=frame)
-            error = RoostError("internal", "Something went wrong; the frame may have had no effect.")
-            self.perform(self.session.failed(frame, error))
 
     async def _mark_read(self, action: do.MarkRead) -> None:
         await self._services.signals.mark_read(self._principal(), action.peer, action.seq)
@@ -268,7 +159,7 @@ class Stream:
         self._services.subscriptions.follow(self, users)
 
     def _principal(self) -> Principal:
-        principal = self.session.principal
+        principal = self.session.login.principal
         assert principal is not None  # noqa: S101 -- the session acts after the hello only
         return principal
 
@@ -276,19 +167,18 @@ class Stream:
 
     def attach(self) -> m.Attach | None:
         """Return how to attach: as new, or where the socket stands."""
-        rule, principal = self.session, self.session.principal
-        if principal is None or rule.closed:
+        session, principal, position = self.session, self.session.login.principal, self.session.position
+        if principal is None or session.closed:
             return None
-        cursor = rule.top if rule.ready else rule.cursor
         return m.Attach(
             self.number,
             principal.user,
             principal.username,
             principal.device,
-            cursor,
-            rule.acked,
-            rule.background,
-            rule.ready,
+            position.resume_from,
+            position.acked,
+            session.background,
+            position.ready,
         )
 
     def attached(self, cursor: int) -> None:
@@ -315,6 +205,8 @@ class Stream:
         """A peer is typing."""
         self.perform(self.session.typing(sender_name, state))
 
+    # --- from the gateway ---
+
     def presence(self, username: str, *, online: bool, last_seen_ms: int | None) -> None:
         """A followed user's presence."""
         self.perform(self.session.presence(username, online=online, last_seen_ms=last_seen_ms))
@@ -326,6 +218,4 @@ class Stream:
     def tick(self, now_ms: int) -> None:
         """Let time pass."""
         self.perform(self.session.tick(now_ms))
-        if self._writing_ms and now_ms - self._writing_ms > STUCK_MS:
-            self._writing_ms = 0
-            self._give_up()
+        self._writer.tick(now_ms)

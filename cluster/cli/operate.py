@@ -93,7 +93,7 @@ class Upgrade:
 
 
 async def _coordinator_renewed(handle: Any) -> str:
-    """Have the coordinator begin a new life; returns a line for people."""
+    """Restart the coordinator; returns a line for people."""
     from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
 
     await handle.tell({"act": "restart"})

@@ -13,7 +13,7 @@ from cluster.consumers.shard_progress import ShardProgress
 from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks
 from storage.ports import LogLost, LogReader, LogRecord
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 POLL_MS: Final = 200
 """How long one poll waits for a first record; the next one follows at once."""
@@ -152,7 +152,7 @@ class Consumer(Generic[P]):
         gone = [each for shard, each in self.shards.items() if mine.get(shard) != each.epoch]
         self._give_up(gone, mine)
         if self._forget:
-            await self._reader.begin_anew()
+            await self._reader.start_over()
             self._forget = False
             for each in self.shards.values():
                 each.reread()

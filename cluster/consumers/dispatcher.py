@@ -12,7 +12,8 @@ from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from cluster.consumers.shard_progress import HostedShard
 from storage.ports import LogLost, LogReader, LogRecord
-from storage.records import ShardMap, decode_record
+from storage.records import decode_record
+from storage.shard_map import ShardMap
 from telemetry import metrics, traces
 
 UNSTORED_LIMIT: Final = 200_000

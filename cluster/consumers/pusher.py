@@ -15,7 +15,8 @@ from cluster.consumers.shard_progress import PushShard
 from cluster.consumers.wakeup import Waker
 from roost.tasks import BackgroundTasks
 from storage.ports import LogReader, LogRecord
-from storage.records import ShardMap, decode_push
+from storage.records import decode_push
+from storage.shard_map import ShardMap
 from storage.topics import PUSH
 from telemetry import metrics, traces
 

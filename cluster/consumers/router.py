@@ -15,7 +15,7 @@ from cluster.consumers.dispatcher import Dispatcher
 from cluster.consumers.shard_progress import HostedShard
 from roost.errors import Unavailable
 from storage.ports import LogReader, LogRecord, Store
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX
 from telemetry import metrics, traces
 

@@ -1,4 +1,4 @@
-"""The roles as the log's life needs them; implements `cluster.log.lifecycle.LogClients`."""
+"""The roles as the log's lifecycle needs them; implements `cluster.log.lifecycle.LogClients`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,7 +30,7 @@ class RolesAsLogClients:
 
     Args:
         roles: All of them.
-        redraw: Draws the map again, and shows it to everybody if it changed.
+        redraw: Draws the map again, and shows it to every role if it changed.
     """
 
     def __init__(self, roles: Roles, redraw: Callable[[], Awaitable[None]]) -> None:
@@ -39,7 +39,7 @@ class RolesAsLogClients:
 
     @property
     def shards(self) -> int:
-        """Number of shards of the map that everybody is shown."""
+        """Number of shards of the map that every role is shown."""
         return 0 if self._roles.shard_map is None else self._roles.shard_map.shards
 
     def incarnations(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ class RolesAsLogClients:
             await asyncio.sleep(_LOOK_EVERY_S if left else 0)
 
     async def publish(self) -> None:
-        """Show everybody the new bases, and return when those who answer have them."""
+        """Show every role the new bases, and return when those who answer have them."""
         # What those wrote who are gone was in the log before: no one has to find it in this one.
         self._roles.gone.clear()
         await self._redraw()

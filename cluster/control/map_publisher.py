@@ -12,7 +12,7 @@ from cluster.log.topics import LogTopics
 from cluster.supervision.membership import Membership
 from cluster.supervision.roles import Roles, now_ms
 from storage.ports import ClusterState
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from telemetry import metrics
 
 _OWNERS: Final = ("host", "router", "pusher")
@@ -55,7 +55,7 @@ class MapPublisher:
         self.newest = await self._store.shard_map() or self.newest
 
     async def redraw(self) -> None:
-        """Draw the map again; if anything of it changed, store it and show it to everybody."""
+        """Draw the map again; if anything of it changed, store it and show it to every role."""
         async with self._drawing:
             if not self.published and not self._membership.settled(now_ms()):
                 return

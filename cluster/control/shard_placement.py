@@ -1,4 +1,4 @@
-"""Placement of shards on roles: balanced, stable, the same for everybody who computes it. Pure.
+"""Placement of shards on roles: balanced, stable, the same wherever it is computed. Pure.
 
 Every member has either the floor or the ceiling of shards / members, and a shard leaves a living member
 only where that demands it. Shards that are free are dealt one by one to the members that have room, in the
@@ -104,7 +104,7 @@ def _turn(shard: int, members: int) -> int:
 
 
 def _dealt(room: dict[str, int]) -> Iterator[str]:
-    """Yield each member as often as it has room: one for everybody, then again for those who have more."""
+    """Yield each member as often as it has room: one each, then again for those who have more."""
     waiting = [member for member, more in room.items() if more > 0]
     while waiting:
         yield from waiting

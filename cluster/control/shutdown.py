@@ -16,7 +16,7 @@ from cluster.control.stop_report import ANSWER_S, STOP_S, stop_limits, stop_repo
 from cluster.log.unfinished import Unfinished, unfinished_in
 from cluster.supervision.roles import WRITERS, Roles
 from cluster.supervision.supervisor import Supervisor
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 _LOOK_EVERY_S: Final = 0.1
 
@@ -27,7 +27,7 @@ class Shutdown:
     """Stops the roles, once.
 
     Args:
-        roles: Everybody.
+        roles: All of them.
         shard_map: The newest map; None: there was none yet, so that nothing can have been accepted.
         kept: The log keeps what is not stored, for the next start.
     """
@@ -42,7 +42,7 @@ class Shutdown:
         self._deadline = asyncio.get_running_loop().time() + self._limits.longest_s
 
     async def run(self) -> list[str]:
-        """Stop everybody in order; returns what was given up, a sentence each."""
+        """Stop every role in order; returns what was given up, a sentence each."""
         await self._stop("gateway")
         left = await self._until_finished("router")
         self._paused = True

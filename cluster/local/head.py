@@ -20,7 +20,7 @@ _LINE: Final = 16 * 1024 * 1024
 
 
 class RayHead:
-    """One life of the head process. It dies with us, and every process of Ray's with it.
+    """One head process. It dies with us, and every process of Ray's with it.
 
     Args:
         data: The data folder.

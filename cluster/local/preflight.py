@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import structlog
 
 from cluster.local.servers import reserved_port
-from cluster.settings import Http, Settings, Telemetry
+from cluster.settings import Settings, Telemetry
 from telemetry import otlp
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ def check(settings: Settings) -> socket.socket:
     Raises:
         StartRefused: That port is taken, an address is not one of this machine, something is not installed.
     """
-    door = _door(settings.http)
+    door = _door(settings.http.host, settings.http.port)
     try:
         _check_others(settings)
     except StartRefused:
@@ -67,13 +67,13 @@ def reached_at(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 -- compared
 
 
-def _door(http: Http) -> socket.socket:
+def _door(host: str, port: int) -> socket.socket:
     """Find out now what every gateway would find out later."""
     try:
-        return reserved_port(http.host, http.port)
+        return reserved_port(host, port)
     except OSError as exc:
         raise StartRefused(
-            f"{http.host}:{http.port} is not available ({exc.strerror}). "
+            f"{host}:{port} is not available ({exc.strerror}). "
             "Choose another port with --port, or another address with ROOST_HTTP__HOST."
         ) from exc
 

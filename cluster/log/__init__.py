@@ -1,1 +1,1 @@
-"""The life of the log: its topics and numbers, made, remade, grown and trimmed."""
+"""The lifecycle of the log: its topics and numbers, created, recreated, grown and trimmed."""

@@ -1,4 +1,4 @@
-"""The life of the log: opened at the start, remade when it is full (embedded) or lost, given more shards.
+"""The lifecycle of the log: opened, recreated when it is full (embedded) or lost, given more shards.
 
 Only the coordinator's process runs this, one change at a time. Whatever the topics go through, no role writes
 from before it until every role has the bases of after it.
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 class LogClients(Protocol):
-    """The living roles, as the log's life needs them."""
+    """The living roles, as the log's lifecycle needs them."""
 
     def incarnations(self) -> dict[str, str]:
         """Return the incarnation of every writer, by name."""
@@ -57,12 +57,12 @@ class LogClients(Protocol):
         ...
 
     async def publish(self) -> None:
-        """Show everybody the new bases, and return when they have them."""
+        """Show every role the new bases, and return when they have them."""
         ...
 
     @property
     def shards(self) -> int:
-        """Number of shards of the map that everybody is shown."""
+        """Number of shards of the map that every role is shown."""
         ...
 
 
@@ -122,7 +122,7 @@ class LogLifecycle:
             tell(f"making {shards - self.topics.shards} shards")
             await _insist(lambda: self.topics.grow(shards))
             self.topics.show()
-            tell("showing everybody the new map")
+            tell("showing every role the new map")
             await _insist(self._shown)
             await self._resume()
 

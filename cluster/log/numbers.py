@@ -21,8 +21,8 @@ _NUMBERS_EACH_MS: Final = 2**11
 _CLOCK_LIMIT: Final = 2**52
 """A clock that says more is wrong, and is not followed: numbers must stay below 2**53."""
 
-_LIVES_KNOWN: Final = 64
-"""Earlier lives of a log of which is kept how far they went."""
+_LOGS_KNOWN: Final = 64
+"""Earlier logs of a shard whose ends are remembered."""
 
 
 def raised(state: LogState, start: int, now_ms: int) -> LogState:
@@ -30,7 +30,7 @@ def raised(state: LogState, start: int, now_ms: int) -> LogState:
     by_clock = (now_ms - _CLOCK_BEGAN_MS) * _NUMBERS_EACH_MS
     past = state.base + state.stored + BASE_STEP
     base = max(past, by_clock) if by_clock < _CLOCK_LIMIT else past
-    return LogState(state.shard, base, start, state.pushes, state.spans()[-_LIVES_KNOWN:])
+    return LogState(state.shard, base, start, state.pushes, state.spans()[-_LOGS_KNOWN:])
 
 
 def added(states: Mapping[int, LogState], shards: int, now_ms: int) -> list[LogState]:
@@ -46,4 +46,4 @@ def added(states: Mapping[int, LogState], shards: int, now_ms: int) -> list[LogS
     missing = (shard for shard in range(shards) if shard not in states)
     if not present:
         return [LogState(shard, base, 0) for shard in missing]
-    return [LogState(s, base, 0, before=states[s % present].spans()[-_LIVES_KNOWN:]) for s in missing]
+    return [LogState(s, base, 0, before=states[s % present].spans()[-_LOGS_KNOWN:]) for s in missing]

@@ -41,10 +41,10 @@ class LogTopics:
     Attributes:
         shards: Number of shards.
         states: The state of every shard's log, by shard, as it is in the store.
-        bases: The base of each shard, for everybody to see. One whose topic is still being made is in the
+        bases: The base of each shard, for every role to see. One whose topic is still being made is in the
             store only: who read the old topic under it would hand its records on as new ones, and take its
             ends for the new log's.
-        pushes: The life of each shard's wake-ups, likewise.
+        pushes: The log of each shard's wake-ups, likewise.
         dropped: Records that the log forgot before they were known to be stored, by shard.
     """
 
@@ -80,7 +80,7 @@ class LogTopics:
         self.show()
 
     def show(self) -> None:
-        """Have everybody see the bases that are stored: their topics are there."""
+        """Have every role see the bases that are stored: their topics are there."""
         self.bases = tuple(self.states[shard].base for shard in range(self.shards))
         self.pushes = tuple(self.states[shard].pushes for shard in range(self.shards))
 
@@ -209,10 +209,9 @@ class LogTopics:
 async def renumber(store: ClusterState, admin: LogAdmin, clock: Clock) -> bool:
     """Raise the bases of an embedded log that was kept, if everything in it is stored; return whether it was.
 
-    For the start, before any role lives. The data folder may be a copy that was put back, log and all: what
-    was given out after the copy was made is known to no one here, but to clients, whose cursors it is. After
-    an orderly stop everything is stored. After a crash it may not be: then the numbers stay, which were told
-    to the senders of what is not stored. A copy of a folder is made after an orderly stop.
+    For the start, before there is any role. The data folder may be a restored copy, log and all. What was
+    given out after the copy was made is then known to clients only, by their cursors. After an orderly stop
+    everything is stored. After a crash it may not be: then the numbers stay, since senders were told them.
     """
     states = await store.log_states()
     if not states or await store.phase() or await admin.partitions(MAILBOX) != len(states):

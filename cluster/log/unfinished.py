@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH
 
 READ_BY: Final = {"router": MAILBOX, "pusher": PUSH}
@@ -86,6 +86,6 @@ def describe(role: str, unfinished: Unfinished) -> list[str]:
         shards = ", ".join(map(str, sorted(unfinished.unknown)))
         readers = ", ".join(sorted(set(unfinished.unknown.values())))
         sentences.append(
-            f"How many {what} of the shards {shards} are not {done} is not known: {readers} did not say."
+            f"It is not known how many {what} of the shards {shards} are not {done}: {readers} did not say."
         )
     return sentences

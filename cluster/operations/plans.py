@@ -123,7 +123,7 @@ class Plans:
         return plan
 
     def _unready(self) -> str:
-        """Return why shards cannot be added now: everybody must be there, and run this release."""
+        """Return why shards cannot be added now: every role must be there and run this release."""
         away = [each.name for each in self._roles.supervisors.values() if not self._roles.running(each)]
         if away:
             return f"Nothing was changed: {', '.join(away)} does not run. See `roost status`, and ask again."

@@ -109,7 +109,7 @@ class Rollout:
             await asyncio.gather(*(self._roles.dismiss(supervisor) for supervisor in supervisors))
             await self._stay(leaving, gone=come)
             raise OperationRefused(
-                f"Not everybody came within {_COME_S:g} s, so nothing was changed: {reasons}."
+                f"Not every role started within {_COME_S:g} s, so nothing was changed: {reasons}."
             ) from None
 
     async def _handed_over(self, leaving: Sequence[Supervisor]) -> None:

@@ -20,7 +20,7 @@ from actors.service import INCARNATION, Address, Service
 from cluster.log.topics import RECREATING
 from roost.errors import Unavailable
 from storage.ports import ClusterState
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 SILENCE_S: Final = 2.0
 """Without a visit for this long the store is asked."""

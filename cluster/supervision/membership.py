@@ -43,7 +43,7 @@ class Member(Struct):
         alive: Its last answer, None before the first.
         heard_ms: When that came.
         failed: The last call failed, after that answer.
-        lives: Different incarnations seen.
+        incarnations: How many were seen.
         may_own: It may be given shards; False before it is admitted and once it is to leave.
     """
 
@@ -53,7 +53,7 @@ class Member(Struct):
     alive: Alive | None = None
     heard_ms: int = 0
     failed: bool = False
-    lives: int = 0
+    incarnations: int = 0
     may_own: bool = True
 
 
@@ -83,7 +83,7 @@ class Membership:
         member = self._members[name]
         fresh = member.alive is None or member.alive.incarnation != alive.incarnation
         member.alive, member.heard_ms, member.failed = alive, now_ms, False
-        member.lives += fresh
+        member.incarnations += fresh
         return fresh
 
     def failed(self, name: str) -> None:

@@ -9,7 +9,7 @@ import structlog
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from cluster.supervision.membership import RUNNING, Membership
 from cluster.supervision.supervisor import Supervisor
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 WRITERS: Final = ("gateway", "host")
 
@@ -26,7 +26,7 @@ class Roles:
         supervisors: By name.
         membership: Which roles answer.
         gone: The last status of each writer that was dismissed since the log began.
-        shard_map: The map that everybody is shown, None before the first.
+        shard_map: The map that every role is shown, None before the first.
     """
 
     def __init__(self, membership: Membership) -> None:
@@ -75,7 +75,7 @@ class Roles:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def show(self, shard_map: ShardMap) -> None:
-        """Hand the map to everybody."""
+        """Hand the map to every role."""
         self.shard_map = shard_map
         for supervisor in self.supervisors.values():
             supervisor.show(shard_map)

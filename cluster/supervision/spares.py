@@ -23,7 +23,7 @@ SPARE: Final = "spare"
 _LOADER: Final = "cluster.wiring:load_all"
 
 _STORM_S: Final = 5.0
-"""After the start, and after a spare was taken, everybody else has the processor for so long."""
+"""After the start, and after a spare was taken, the other processes have the processor for so long."""
 
 _VISIT_EVERY_S: Final = 30.0
 _AGAIN_S: Final = 1.0

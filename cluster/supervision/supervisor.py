@@ -16,7 +16,7 @@ from actors.service import Alive
 from cluster.supervision.membership import Membership
 from cluster.supervision.process_exit import ExitWatch, exit_known
 from cluster.supervision.spares import Spares
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from telemetry import metrics
 
 log = structlog.get_logger()
@@ -163,7 +163,7 @@ class Supervisor:
             self._alive = alive
             if self._spares.is_near(alive):
                 self._watch.watch(alive.pid)
-            metrics.ROLE_LIVES.labels(self.role).inc()
+            metrics.ROLE_INCARNATIONS.labels(self.role).inc()
             self._changed()
         if self._paused:
             await self._settle(alive)  # before the map: nothing is to be written under it

@@ -77,7 +77,7 @@ def jars(version: str) -> Path:
         if done.returncode != 0:
             said = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
             raise KafkaMissing(f"Maven did not get Apache Kafka {version}:\n{said}")
-        with contextlib.suppress(FileExistsError):  # somebody else fetched it meanwhile
+        with contextlib.suppress(FileExistsError):  # another process fetched it meanwhile
             half.rename(folder)
     except subprocess.TimeoutExpired:
         raise KafkaMissing(f"Maven did not get Apache Kafka {version} within {_MAVEN_S} s.") from None
@@ -118,12 +118,7 @@ def prepare(
     files = []
     for number, (listener, controller) in enumerate(zip(listeners, controllers, strict=True), 1):
         shown = (advertised or {}).get(number, f"{HOST}:{listener}")
-        own = {
-            "node.id": str(number),
-            "listeners": f"CLIENTS://{HOST}:{listener},CONTROLLERS://{HOST}:{controller}",
-            "advertised.listeners": f"CLIENTS://{shown}",
-            "log.dirs": str((folder / f"broker-{number}").absolute()),
-        }
+        own = _own(number, listener, controller, shown, folder)
         file = folder / f"broker-{number}.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in (own | shared).items()))
         files.append(file)
@@ -140,6 +135,15 @@ def prepare(
         )
         for number, (listener, file) in enumerate(zip(listeners, files, strict=True), 1)
     ]
+
+
+def _own(number: int, listener: int, controller: int, shown: str, folder: Path) -> dict[str, str]:
+    return {
+        "node.id": str(number),
+        "listeners": f"CLIENTS://{HOST}:{listener},CONTROLLERS://{HOST}:{controller}",
+        "advertised.listeners": f"CLIENTS://{shown}",
+        "log.dirs": str((folder / f"broker-{number}").absolute()),
+    }
 
 
 def _shared(count: int) -> dict[str, str]:
@@ -190,7 +194,7 @@ def _format(library: Path, folder: Path, files: Sequence[Path]) -> None:
 
 
 async def answers(port: int) -> bool:
-    """Say whether the broker on this port answers requests, which it does once the cluster knows it."""
+    """Return whether the broker on this port answers requests, which it does once the cluster knows it."""
     if not await accepts(port):
         return False
     client = AIOKafkaClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=2_000)

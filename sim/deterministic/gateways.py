@@ -21,7 +21,8 @@ from sim.deterministic.reaching import ExpiredLease, Replied, StepLinks
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
-from storage.records import MessageRecord, ShardMap, decode_record
+from storage.records import MessageRecord, decode_record
+from storage.shard_map import ShardMap
 
 
 class PromptSequencer(Sequencer):

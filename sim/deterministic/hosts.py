@@ -17,7 +17,8 @@ from sim.deterministic.invariants import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
 from sim.deterministic.turns import Fate, Task, Turn, finish
-from storage.records import DeadLetter, ShardMap
+from storage.records import DeadLetter
+from storage.shard_map import ShardMap
 
 Watcher = Callable[[str, do.Effect], None]
 """Sees every effect of every actor: the user, and the effect."""

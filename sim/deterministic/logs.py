@@ -63,7 +63,7 @@ class PromptWriter:
         """No one renews a log here."""
         return {}
 
-    def forget(self, _begun_anew: Mapping[str, Iterable[int]]) -> None:
+    def forget(self, _recreated: Mapping[str, Iterable[int]]) -> None:
         """See `ends`."""
 
     def renumber(self) -> None:
@@ -101,7 +101,7 @@ class Reader:
         self._at = {shard: self._at.get(shard, offset) for shard, offset in shards.items()}
         self._known_end = {s: end for s, end in self._known_end.items() if s in self._at}
 
-    async def begin_anew(self) -> None:
+    async def start_over(self) -> None:
         """Forget all of it."""
         self._at, self._known_end = {}, {}
         self._paused.clear()

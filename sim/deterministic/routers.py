@@ -8,7 +8,7 @@ from sim.deterministic.logs import Reader
 from sim.deterministic.reaching import ExpiredLease, StepConnections
 from sim.deterministic.stores import Store
 from sim.deterministic.turns import finish
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 
 class Router(RealRouter):

@@ -8,7 +8,9 @@ from actors.rpc import messages as m
 from api.identity.tokens import Principal
 from api.sending.send_request import SendRequest
 from api.stream import actions as do
+from api.stream.requests import Requests
 from api.stream.socket import Stream
+from api.stream.writer import FrameWriter
 from roost import wire
 from roost.errors import RoostError, Unavailable
 from sim.deterministic.turns import Fate
@@ -87,6 +89,32 @@ class Services:
             raise RoostError(found.code, found.detail)
 
 
+class Down(FrameWriter):
+    """What goes down a socket.
+
+    Attributes:
+        frames: Server's frames that the client has not read; at the end why it was closed.
+    """
+
+    def __init__(self, *_: Any) -> None:
+        self.frames: list[bytes | do.Shut] = []
+
+    def emit(self, action: do.Emit) -> None:
+        """Let the frame wait for the client."""
+        self.frames.append(CODEC.encode(action.frame))
+
+    def shut(self, action: do.Shut) -> None:
+        """Let the close wait for the client."""
+        self.frames.append(action)
+
+
+class SteppedRequests(Requests):
+    """Requests that run as far as they can at once."""
+
+    def _spawn(self, work: Any) -> None:
+        _drive(work)
+
+
 class Socket(Stream):
     """One WebSocket.
 
@@ -97,14 +125,17 @@ class Socket(Stream):
         ended: Nothing more comes of it.
     """
 
+    writer_class = Down
+    requests_class = SteppedRequests
+
     def __init__(self, gateway: "Gateway", principal: Principal) -> None:
-        nobody = cast("Any", None)  # the loops that would receive and send are steps of the run
+        no_task = cast("Any", None)  # the loops that would receive and send are steps of the run
         super().__init__(
-            cast("Any", Services(gateway, principal)), CODEC, None, nobody, nobody, lambda *_: None
+            cast("Any", Services(gateway, principal)), CODEC, None, no_task, no_task, lambda *_: None
         )
         self.gateway = gateway
         self.up: list[bytes] = []
-        self.down: list[bytes | do.Shut] = []
+        self.down = cast("Down", self._writer).frames
         self.left = self.ended = False
 
     def read(self, fate: Fate) -> bool:
@@ -120,17 +151,10 @@ class Socket(Stream):
         self.gateway.writer.fate = "done"
         return True
 
-    def _emit(self, frame: wire.ServerFrame) -> None:
-        self.down.append(CODEC.encode(frame))
-
-    def _set_shut(self, action: do.Shut) -> None:
-        super()._set_shut(action)
-        self.down.append(action)
+    def _shut(self, action: do.Shut) -> None:
+        super()._shut(action)
         self._leave()
 
     def _leave(self) -> None:
         self.ended = True
         self.gateway.hosts.attachments.remove(self)
-
-    def _spawn(self, work: Any) -> None:
-        _drive(work)

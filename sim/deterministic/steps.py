@@ -247,7 +247,7 @@ def _draw_tick(_: World, rng: Random) -> tuple[Any, ...]:
 
 
 def tick(world: World, ms: int) -> None:
-    """Let time pass for everybody."""
+    """Let time pass everywhere."""
     world.now_ms += ms
     for phone in world.phones.values():
         phone.tick(world.now_ms)

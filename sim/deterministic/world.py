@@ -23,7 +23,8 @@ from sim.deterministic.routers import Router
 from sim.deterministic.sockets import Socket
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import Task, finish
-from storage.records import NO_FLOOR, Device, KeysRecord, LogState, ShardMap, User, encode_record
+from storage.records import NO_FLOOR, Device, KeysRecord, LogState, User, encode_record
+from storage.shard_map import ShardMap
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 HOSTS = ("h0", "h1")

@@ -55,7 +55,7 @@ _NOTHING_LOST: Final = "Nothing accepted is lost, doubled or reordered"
 _SERVERS: Final = {"broker": "kafka", "mongo": "mongo", "redis": "redis"}
 
 _KILLED: Final = {
-    "host": f"{_NOTHING_LOST}; another host, or its next life, replays its shards from the log.",
+    "host": f"{_NOTHING_LOST}; another host, or its next incarnation, replays its shards from the log.",
     "router": f"{_NOTHING_LOST}; its shards are read again from what was stored.",
     "gateway": f"{_NOTHING_LOST}; clients connect again and repeat what had no answer.",
     "pusher": "No wake-up is forgotten; one may come twice.",

@@ -105,7 +105,7 @@ class WorkerContext:
     Attributes:
         server: Base URL of the Roost that is tried.
         http: Connections.
-        ledger: Where everybody writes.
+        ledger: Where everyone writes.
         board: Figures for the screen.
         clock: Unix milliseconds.
         random: Random bytes.

@@ -10,7 +10,7 @@ _SHARE_OF_TIME = 0.15
 
 
 def story(stage: Stage) -> Iterator[Act]:
-    """A quiet chat in which everybody writes at once, a few times, at five times the rate."""
+    """A quiet chat in which everyone writes at once, a few times, at five times the rate."""
     yield from stage.chat(shape=_shape)
 
 

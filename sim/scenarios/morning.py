@@ -10,9 +10,9 @@ _WITHIN_S = 1.0
 
 
 def story(stage: Stage) -> Iterator[Act]:
-    """Nearly everybody is away while the others write to them, then all come online within a second."""
+    """Nearly everyone is away while the others write to them, then all come online within a second."""
     asleep = stage.some(_ASLEEP)
-    awake = sorted(set(stage.everybody()) - set(asleep)) or list(stage.everybody())
+    awake = sorted(set(stage.everyone()) - set(asleep)) or list(stage.everyone())
     dawn = stage.duration_s * _WAKE_AT
     waking = [Return(dawn + stage.random.random() * _WITHIN_S, user) for user in asleep]
     yield from together(

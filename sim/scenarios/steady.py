@@ -6,5 +6,5 @@ from sim.workload import Act, Stage
 
 
 def story(stage: Stage) -> Iterator[Act]:
-    """Everybody is online and writes at an even rate, most of it to few contacts."""
+    """Everyone is online and writes at an even rate, most of it to few contacts."""
     yield from stage.chat()

@@ -70,8 +70,8 @@ class KafkaLogReader:
         self._consumer = await self._started()
         self._answered = self._answering_since = self._now()
 
-    async def begin_anew(self) -> None:
-        # A consumer of its own for each life of the log: what the one before has fetched, or is fetching,
+    async def start_over(self) -> None:
+        # Each log has a consumer of its own: what the one before has fetched, or is fetching,
         # cannot be taken for the new log's.
         fresh = await self._started()
         before, self._consumer = self._consumer, fresh

@@ -151,8 +151,8 @@ class KafkaLogWriter:
         self._broken |= bool(self._idempotent)
         self._work.set()
 
-    def forget(self, begun_anew: Mapping[str, Iterable[int]]) -> None:
-        gone = {(topic, shard) for topic, shards in begun_anew.items() for shard in shards}
+    def forget(self, recreated: Mapping[str, Iterable[int]]) -> None:
+        gone = {(topic, shard) for topic, shards in recreated.items() for shard in shards}
         self._ends = {place: end for place, end in self._ends.items() if place not in gone}
 
     def renumber(self) -> None:

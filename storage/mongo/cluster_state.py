@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from storage.mongo.database import Database, row_id
-from storage.records import DeadLetter, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, LogState, StoredRoster
+from storage.shard_map import ShardMap
 
 _MAP: Final = "map"
 _PHASE: Final = "phase"

@@ -25,7 +25,7 @@ _FOLDED_TOGETHER: Final = 8
 
 _FOLDED_SHARE: Final = 4
 """One in so many of a write's users is folded at most, or one step: after a restart all of them are due at
-once, and everybody waits for the store. It is more than become due from one write to the next."""
+once, and all wait for the store. It is more than become due from one write to the next."""
 
 _ROWS_FOR_A_SHEET: Final = 16
 _ROWS_OF_A_SHEET: Final = 2_000

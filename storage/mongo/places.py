@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final
 
-_LIFE_BITS: Final = 32
-"""A log that is recreated is at least 2^32 numbers ahead, so each of its lives has a highest number."""
+_LOG_BITS: Final = 32
+"""A log that is recreated is at least 2^32 numbers ahead, so each log has a highest number."""
 
 _USERS: Final = 10_000
 
@@ -31,12 +31,12 @@ class Places:
     def seen(self, numbers: Iterable[int]) -> None:
         """There are entries with these numbers."""
         for seq in numbers:
-            life = seq >> _LIFE_BITS
-            if seq > self._tops.get(life, -1):
-                self._tops[life] = seq
+            number = seq >> _LOG_BITS
+            if seq > self._tops.get(number, -1):
+                self._tops[number] = seq
 
     def end_below(self, seq: int) -> int:
-        """Return the end of the last life of the log that ended up to ``seq``, 0 if none is known.
+        """Return the end of the last log that ended up to ``seq``, 0 if none is known.
 
         Nothing is likely to be between the two, whoever's mailbox it is.
         """

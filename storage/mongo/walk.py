@@ -14,7 +14,7 @@ above the edge downwards nothing may be missing. If something is, one more windo
 since no bucket spans more than `SPAN`. What is missing then was swept.
 
 Above a cursor there may be a wide gap: all that others got before this user's first entry, or the numbers
-between two lives of the log. A window that is wide enough to end behind it may hold the whole mailbox. So its
+between two logs. A window that is wide enough to end behind it may hold the whole mailbox. So its
 end is looked for from the newest entry downwards, with probes that hold a few buckets. Then one window shows
 that the gap is one::
 
@@ -167,7 +167,7 @@ class Walk:
         return read, width
 
     async def _window_below(self, high: int, width: int, most: int) -> _Read:
-        """Read a window that ends at ``high``, and not far beyond what is known to be the end of a life."""
+        """Read a window that ends at ``high``, and not far beyond what is what is known of earlier logs."""
         low = max(0, high - width, self._places.end_below(high) - _DOWN)
         return await self._window(low, high, most, newest=True)
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from storage.records import DeadLetter, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, LogState, StoredRoster
+from storage.shard_map import ShardMap
 
 
 class ClusterState(Protocol):

@@ -75,7 +75,7 @@ class LogWriter(Protocol):
         """Return per shard the offset after the last record that was confirmed to us, unless we forgot it."""
         ...
 
-    def forget(self, begun_anew: Mapping[str, Iterable[int]]) -> None:
+    def forget(self, recreated: Mapping[str, Iterable[int]]) -> None:
         """Forget the ends of these shards, by topic: their log was recreated."""
         ...
 
@@ -95,7 +95,7 @@ class LogReader(Protocol):
         """Read exactly these shards, each from the given offset; shards already read keep their position."""
         ...
 
-    async def begin_anew(self) -> None:
+    async def start_over(self) -> None:
         """Forget every position and end, and read nothing until the next ``assign``: the log was recreated.
 
         No record and no number of the log before is given out afterwards. If it raises ``Unavailable``,

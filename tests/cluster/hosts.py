@@ -117,7 +117,7 @@ class Host(Place):
         return _lives(psutil.Process(self.pid)) if psutil.pid_exists(self.pid) else False
 
     def cut_off(self) -> None:
-        """Take it off the network. What is under way is lost, and nobody is told."""
+        """Take it off the network. What is in flight is lost, and no one is told."""
         self._site.outside("ip", "link", "set", self._port, "down")
 
     def let_back(self) -> None:

@@ -15,7 +15,7 @@ from tests.cluster.telling import tell
 pytestmark = pytest.mark.timeout(240)
 
 AWAY_S = 16
-"""How long Ray's head is away before somebody begins to start it again."""
+"""How long Ray's head is away before it is started again."""
 
 SHARE_S = 120.0
 """A machine that joined has a host after this long: roles move one by one, with a calm before each."""

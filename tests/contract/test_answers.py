@@ -36,7 +36,7 @@ def answers(cache: RedisStore) -> Answers:
     return Answers(cache)
 
 
-async def test_only_the_first_id_of_a_stream_is_looked_for(cache: RedisStore, answers: Answers) -> None:
+async def test_only_the_first_id_of_a_stream_is_looked_up(cache: RedisStore, answers: Answers) -> None:
     ids = SentIds()
     await answers.recall([item("id-5", ids)])
     before = await reads(cache)
@@ -87,7 +87,9 @@ async def test_the_only_gateway_writes_many_answers_at_once(cache: RedisStore, a
     assert 0 < await calls(cache, "evalsha") - before < 10, "each of them could wait for the next ones"
 
 
-async def test_no_longer_alone_it_leaves_nothing_behind(cache: RedisStore, answers: Answers) -> None:
+async def test_a_gateway_that_is_no_longer_alone_writes_what_it_deferred(
+    cache: RedisStore, answers: Answers
+) -> None:
     answers.alone = True
     await answers.remember({("DEV", "id-1"): ANSWER})
     answers.alone = False

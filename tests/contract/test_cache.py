@@ -35,7 +35,7 @@ async def test_the_greatest_id_of_a_device_only_rises(cache: RedisStore) -> None
     assert await cache.greatest_ids(["DEV", "OTHER", "THIRD"]) == {"DEV": "id-7", "OTHER": "id-1"}
 
 
-async def test_every_key_dies(cache: RedisStore) -> None:
+async def test_every_key_expires(cache: RedisStore) -> None:
     await cache.remember({("DEV", "id"): ANSWER})
     await cache.put_presence({"alice": (True, 5)})
     await cache.put_snapshots({"alice": b"state"})
@@ -79,7 +79,7 @@ async def test_wakeup_is_pending_once(cache: RedisStore) -> None:
     assert await cache.claim_wakeup("d", 60, 1)
 
 
-async def test_flushed_cache_goes_on(cache: RedisStore) -> None:
+async def test_a_flushed_cache_keeps_working(cache: RedisStore) -> None:
     await cache.remember({("DEV", "id"): ANSWER})
     await cache._redis.script_flush()
     for key in [key async for key in cache._redis.scan_iter(match=f"{cache._prefix}*")]:
@@ -140,7 +140,7 @@ async def _run(listener: Listener, subscriber: RedisStore) -> None:
             listener.received.put_nowait(message)
 
 
-async def test_what_is_published_once_connected_arrives(cache: RedisStore) -> None:
+async def test_messages_published_after_connecting_arrive(cache: RedisStore) -> None:
     async with asyncio.timeout(10), listening(cache, cache) as listener:
         assert await listener.received.get() == ("revoked", "connected 1")
         await cache.publish("keys", "alice")

@@ -59,7 +59,7 @@ async def url() -> AsyncIterator[str]:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
 )
-async def test_what_is_shown(url: str, event: Event, shown: str) -> None:
+async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     client = await Client.register(url, "alice", "a password")
     out = io.StringIO()
     chat.Chat(client, Console(file=out, width=200), None).show(event)

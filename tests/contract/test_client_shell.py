@@ -128,7 +128,7 @@ async def test_order_and_once_through_drops_and_lost_replies(world: World) -> No
     assert {each.code for each in world.told["alice"] if isinstance(each, Disconnected)} == {"going_away"}
 
 
-async def test_what_was_not_sent_survives_a_restart(world: World, tmp_path: Path) -> None:
+async def test_unsent_messages_survive_a_restart(world: World, tmp_path: Path) -> None:
     keystore = FileKeystore(tmp_path / "keys" / "alice.json")
     alice = await world.person("alice", keystore)
     await alice.close()
@@ -161,7 +161,7 @@ async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(world: Wo
 
 
 @pytest.mark.parametrize("kind", ["stream", "poll"])
-async def test_a_transport_that_is_closed_writes_first_what_it_was_given(world: World, kind: str) -> None:
+async def test_a_closing_transport_writes_its_buffer_first(world: World, kind: str) -> None:
     alice = await world.person("alice")
     bob = await world.person("bob")
     await alice.send("bob", "hello")
@@ -225,7 +225,7 @@ async def test_a_forged_entry_is_told_not_shown(world: World) -> None:
     assert world.texts("bob") == ["one", "two"]
 
 
-async def test_a_sender_without_keys_is_undecryptable_and_holds_nobody_up(world: World) -> None:
+async def test_a_sender_without_keys_is_undecryptable_and_delays_no_one(world: World) -> None:
     alice = await world.person("alice")
     await world.person("bob")
     ghost = {"id": alice.compose("bob", "").id, "from": "ghost", "from_device": "GHOST00001"}
@@ -285,7 +285,7 @@ async def test_a_session_that_is_over_is_final(world: World) -> None:
     await world.event("alice", Disconnected, lambda event: event.final)
 
 
-async def test_where_no_websocket_gets_through_http_does(world: World) -> None:
+async def test_http_works_where_no_websocket_does(world: World) -> None:
     world.server.no_streams = True
     alice = await world.person("alice")
     await world.person("bob")

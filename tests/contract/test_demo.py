@@ -45,7 +45,7 @@ async def test_it_sees_a_message_that_comes_twice(server: tuple[SmallServer, str
     assert [step.title for step in made.steps if not step.held] == ["the retry got the same answer"]
 
 
-async def test_it_sees_a_push_that_tells(server: tuple[SmallServer, str]) -> None:
+async def test_it_notices_a_push_with_content(server: tuple[SmallServer, str]) -> None:
     server[0].talkative = True
     _, made, _ = await story(server[1])
     assert [step.title for step in made.steps if not step.held] == ["Bob's phone is woken, told nothing"]

@@ -7,7 +7,8 @@ import pytest
 from cluster.control import server_name
 from cluster.control.server_name import ServerNameMismatch
 from storage.mongo import MongoStore
-from storage.records import DeadLetter, Device, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, Device, LogState, StoredRoster
+from storage.shard_map import ShardMap
 
 ALG = "signed_curve25519"
 
@@ -45,7 +46,7 @@ async def test_each_one_time_key_is_given_out_once(store: MongoStore) -> None:
     assert await store.keys.one_time_key_counts("alice", "DEV") == {}
 
 
-async def test_upload_repeated_after_a_claim_brings_no_key_back(store: MongoStore) -> None:
+async def test_an_upload_repeated_after_a_claim_restores_no_key(store: MongoStore) -> None:
     await store.keys.add_one_time_keys("alice", "DEV", one_time("A", "B"), fallback=False)
     taken = await store.keys.claim_one_time_key("alice", "DEV", ALG)
     assert taken

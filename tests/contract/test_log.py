@@ -89,7 +89,7 @@ async def test_partitions_are_added_and_those_that_were_there_go_on(
     writer.renumber()
     shards = range(2 * SHARDS)
     assert await writer.append(mailbox, [(shard, b"after") for shard in shards]) == [1] + [0] * 7
-    await reader.begin_anew()
+    await reader.start_over()
     await reader.assign({shard: int(shard == 0) for shard in shards})
     assert values(await read(reader, 2 * SHARDS)) == {shard: [b"after"] for shard in shards}
     await reader.commit(dict.fromkeys(shards, 1))
@@ -98,7 +98,7 @@ async def test_partitions_are_added_and_those_that_were_there_go_on(
         await admin.grow(mailbox, SHARDS)
 
 
-async def test_what_waits_is_refused_when_shards_are_numbered_anew(
+async def test_waiting_appends_are_refused_when_shards_are_added(
     writer: KafkaLogWriter, mailbox: str
 ) -> None:
     await writer.pause()
@@ -232,7 +232,9 @@ async def test_end_is_known_for_idle_shards(
     assert (reader.end(0), reader.end(1)) == (112, 0)
 
 
-async def test_paused_shard_waits(writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str) -> None:
+async def test_a_paused_shard_is_not_read(
+    writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
+) -> None:
     await reader.assign({0: 0, 1: 0})
     reader.pause([0])
     await writer.append(mailbox, [(0, b"a"), (1, b"b")])
@@ -277,7 +279,7 @@ async def lost_shards(reader: KafkaLogReader, count: int) -> set[int]:
     return found
 
 
-async def test_a_reader_that_begins_anew_gives_out_nothing_of_the_log_before(
+async def test_a_reader_that_starts_over_returns_nothing_of_the_previous_log(
     writer: KafkaLogWriter, reader: KafkaLogReader, admin: KafkaLogAdmin, mailbox: str
 ) -> None:
     await reader.assign(dict.fromkeys(range(SHARDS), 0))
@@ -287,7 +289,7 @@ async def test_a_reader_that_begins_anew_gives_out_nothing_of_the_log_before(
     await writer.pause()
     await admin.delete(mailbox)
     await admin.create(mailbox, SHARDS)
-    await reader.begin_anew()
+    await reader.start_over()
     assert [reader.end(shard) for shard in range(SHARDS)] == [None] * SHARDS
     assert await reader.poll(wait_ms=50, limit=500) == {}
     await reader.assign(dict.fromkeys(range(SHARDS), 0))
@@ -316,7 +318,7 @@ async def test_a_new_log_that_has_grown_past_our_position_is_still_another_one(
     assert await lost_shards(reader, 1) == {0}
 
 
-async def test_a_lost_shard_is_told_while_others_have_records(
+async def test_a_lost_shard_is_reported_although_others_have_records(
     writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
 ) -> None:
     await writer.append(mailbox, [(0, b"a")])
@@ -349,7 +351,7 @@ async def test_a_reader_knows_for_how_long_no_broker_has_answered(reader: KafkaL
     assert reader._answered > long_ago + 30, "an answer to a fetch is one, too"
 
 
-async def test_unknown_topic_holds_up_nobody(
+async def test_an_unknown_topic_delays_no_one(
     writer: KafkaLogWriter, admin: KafkaLogAdmin, mailbox: str
 ) -> None:
     unknown = asyncio.create_task(writer.append(f"{mailbox}-none", [(0, b"x")]))
@@ -362,7 +364,7 @@ async def test_unknown_topic_holds_up_nobody(
     assert await admin.partitions(f"{mailbox}-none") is None
 
 
-async def test_nobody_answers() -> None:
+async def test_no_broker_answers() -> None:
     nowhere = "127.0.0.1:1"
     admin, reader = KafkaLogAdmin(nowhere), KafkaLogReader(nowhere, "mailbox", "routers")
     for client in (admin, reader, KafkaLogWriter(nowhere)):

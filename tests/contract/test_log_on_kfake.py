@@ -107,7 +107,7 @@ async def all_of(reader: KafkaLogReader, ends: dict[int, int]) -> dict[int, dict
 
 
 @pytest.mark.parametrize("sync", [True, False])
-async def test_what_was_confirmed_outlives_kill_9(servers: Servers, tmp_path: Path, *, sync: bool) -> None:
+async def test_confirmed_records_survive_kill_9(servers: Servers, tmp_path: Path, *, sync: bool) -> None:
     """Also with the setting that spares the disk: then only the machine's own crash costs something."""
     spec = specs.kfake(specs.free_port(), tmp_path, sync=sync)
     broker = servers.start(spec)
@@ -157,7 +157,7 @@ async def test_a_batch_that_is_sent_again_is_in_the_log_once(servers: Servers, t
         servers.kill(broker)
 
 
-async def test_what_is_trimmed_is_gone_and_the_rest_is_there(
+async def test_trimmed_records_are_gone_and_the_rest_remains(
     admin: KafkaLogAdmin, writer: KafkaLogWriter, reader: KafkaLogReader
 ) -> None:
     await append(writer, [b"%d" % n for n in range(10)])

@@ -37,7 +37,7 @@ async def test_broker_that_crashed_is_unavailable_and_back(servers: Servers, tmp
     async with asyncio.timeout(10):
         while (found := await _partitions(admin)) is Unavailable:
             await asyncio.sleep(0.05)
-    assert found is None, "nobody but us makes the topic anew"
+    assert found is None, "no one but us recreates the topic"
     await admin.create("mailbox", 1)
     async with asyncio.timeout(20):
         while await writer.append("mailbox", [(0, b"c")]) != [0]:
@@ -80,10 +80,10 @@ async def test_lost_reply_leaves_the_record_in_the_log(servers: Servers, tmp_pat
             await client.close()
 
 
-async def test_nothing_is_written_behind_a_pause_into_a_log_that_came_back_empty(
+async def test_nothing_is_written_during_a_pause_into_a_log_that_came_back_empty(
     servers: Servers, tmp_path: Path
 ) -> None:
-    """A broker that makes a topic confirms and loses what is written meanwhile: so nobody may write then."""
+    """A broker that makes a topic confirms and loses what is written meanwhile: so no one may write then."""
     spec = specs.tansu(specs.free_port(), tmp_path)
     broker = servers.start(spec)
     writer = KafkaLogWriter(spec.address, idempotent=False, deadline_s=20)

@@ -102,7 +102,7 @@ async def test_newest_are_found_by_a_store_that_has_seen_nothing(
     await other.close()
 
 
-async def test_a_replay_that_cuts_elsewhere_shows_each_entry_once(store: MongoStore) -> None:
+async def test_a_replay_into_other_buckets_shows_each_entry_once(store: MongoStore) -> None:
     whole = mailbox(*range(1, 13))
     await store.mailboxes.insert(whole[:5])
     await store.mailboxes.insert(whole[5:9])
@@ -129,7 +129,7 @@ async def test_buckets_that_end_alike_are_all_read(store: MongoStore) -> None:
         assert await store.mailboxes.latest("bob", ALL, limit) == whole[: -limit - 1 : -1]
 
 
-async def test_an_entry_that_is_only_in_a_bucket_that_ends_later_is_found(store: MongoStore) -> None:
+async def test_an_entry_in_a_bucket_that_ends_later_is_found(store: MongoStore) -> None:
     # A first life stored all of it in one bucket, and nothing was committed past 5: a second one came no
     # further than 8.
     whole = mailbox(*range(100, 100_100, 100))
@@ -141,7 +141,7 @@ async def test_an_entry_that_is_only_in_a_bucket_that_ends_later_is_found(store:
     assert seqs(await store.mailboxes.latest("bob", 700, 4)) == [600, 500, 400, 300]
 
 
-async def test_a_bucket_that_spans_far_beyond_the_edge_is_found(store: MongoStore) -> None:
+async def test_a_bucket_reaching_far_past_the_window_is_found(store: MongoStore) -> None:
     far = [100, 100 + SPAN - 1, 100 + SPAN]
     await store.mailboxes.insert(mailbox(*far))
     assert seqs(await store.mailboxes.range("bob", 0, 100, 10)) == [100]
@@ -151,7 +151,7 @@ async def test_a_bucket_that_spans_far_beyond_the_edge_is_found(store: MongoStor
     assert not await store.mailboxes.exists("bob", 101)
 
 
-async def test_what_was_swept_hides_nothing_of_the_rest(store: MongoStore) -> None:
+async def test_swept_entries_hide_none_of_the_rest(store: MongoStore) -> None:
     whole = mailbox(*range(1, 301))
     for at in range(0, 300, 20):
         await store.mailboxes.insert(whole[at : at + 20])
@@ -186,7 +186,7 @@ def counted(store: MongoStore) -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("begin", [1, 3_000, 2**45])
 @pytest.mark.parametrize("size", [1, 10])
-async def test_a_page_of_a_long_mailbox_reads_little_of_it(store: MongoStore, begin: int, size: int) -> None:
+async def test_reading_one_page_of_a_long_mailbox_is_cheap(store: MongoStore, begin: int, size: int) -> None:
     whole = mailbox(*range(begin, begin + 5_000))
     await insert_by(size, store, whole)
     middle, end = begin + 2_500, begin + 5_000
@@ -203,7 +203,7 @@ async def test_a_page_of_a_long_mailbox_reads_little_of_it(store: MongoStore, be
         assert sum(read) <= 400 / size + 4
 
 
-async def test_a_gap_between_two_lives_of_the_log_is_passed_over(store: MongoStore) -> None:
+async def test_a_gap_left_by_a_recreated_log_is_skipped(store: MongoStore) -> None:
     old, new = range(10, 310), range(2**33 + 40_000, 2**33 + 44_000)
     whole = mailbox(*old, *new)
     await insert_by(20, store, whole)
@@ -227,7 +227,7 @@ async def test_the_first_of_a_mailbox_with_gaps_are_found(store: MongoStore) -> 
         assert seqs(await store.mailboxes.range("bob", 100_000, ALL, 200)) == far[70:]
 
 
-async def test_what_a_host_had_left_of_a_lost_log_is_seen_below_a_gap_a_minute_later(
+async def test_entries_of_a_lost_log_stored_late_are_seen_after_a_minute(
     store: MongoStore,
 ) -> None:
     seconds = 0.0
@@ -295,7 +295,7 @@ async def test_reads_are_complete_whatever_lives_cut_it(
     assert bool(end) == bool(below)
 
 
-async def test_the_end_of_a_mailbox_begins_after_what_was_swept(store: MongoStore) -> None:
+async def test_the_end_of_a_mailbox_starts_after_what_was_swept(store: MongoStore) -> None:
     whole = mailbox(*range(1, 10))
     await store.mailboxes.insert(whole[:3])
     await store.mailboxes.insert(whole[3:5])
@@ -362,7 +362,7 @@ async def test_first_writers_of_a_row_meet(store: MongoStore) -> None:
     assert [row.delivered_seq for row in await store.conversations.of_user("alice")] == [19]
 
 
-async def test_sheets_are_folded_by_who_writes_and_left_alone_by_who_reads(
+async def test_sheets_are_folded_by_writes_and_left_alone_by_reads(
     store: MongoStore, mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
 ) -> None:
     async def sheets() -> int:
@@ -385,7 +385,7 @@ async def test_sheets_are_folded_by_who_writes_and_left_alone_by_who_reads(
     await another.close()
 
 
-async def test_of_many_who_are_due_each_write_folds_a_part(
+async def test_when_many_rows_are_due_each_write_folds_a_part(
     store: MongoStore, mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
 ) -> None:
     users = [f"user-{number}" for number in range(40)]
@@ -408,7 +408,7 @@ async def test_of_many_who_are_due_each_write_folds_a_part(
     assert all([row.delivered_seq for row in found[user]] == [20] for user in users)
 
 
-async def test_who_has_many_peers_is_folded_less_often(store: MongoStore) -> None:
+async def test_users_with_many_peers_are_folded_less_often(store: MongoStore) -> None:
     await store.conversations.put(
         [Conversation("alice", f"p{n}", "p", delivered_seq=1) for n in range(320)]  # 20 sheets more
     )

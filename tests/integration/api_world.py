@@ -16,7 +16,7 @@ from nacl.signing import SigningKey
 
 from actors.host import ActorHost, Stores
 from actors.rpc.connections import Connections
-from api.collaborators import ApiSettings
+from api.collaborators import ApiSettings, Backends
 from api.gateway import Gateway
 from api.identity.limits import Limit
 from api.listener import Listen
@@ -30,8 +30,9 @@ from roost.signing import canonical_json
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
-from storage.records import LogState, ShardMap
+from storage.records import LogState
 from storage.redis.store import RedisStore
+from storage.shard_map import ShardMap
 
 SHARDS = 4
 SERVER_NAME = "example.org"
@@ -43,7 +44,7 @@ class Urls:
     mongo: str
     redis: str
     hosts_mongo: str = ""
-    """Where the host finds the store, if not where everybody does."""
+    """Where the host finds the store, if not where the other roles do."""
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Person:
         await self.call("POST", "/v1/keys/upload", {"device_keys": self.device_keys()}, expect=200)
 
     async def send(self, to: "Person", text: bytes = b"hi", *, message_id: str = "", gateway: int = 0) -> Any:
-        """Send to the one device of somebody; returns (status, body)."""
+        """Send to the one device of a user; returns (status, body)."""
         return await self.call("POST", "/v1/messages", message(to, text, message_id), gateway=gateway)
 
     async def log_in(self, device_id: str | None = None) -> "Person":
@@ -172,7 +173,7 @@ class World:
             return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
 
     async def person(self, *, keys: bool = True) -> Person:
-        """Register and log in somebody new."""
+        """Register and log in a new user."""
         person = Person(self, f"u{secrets.token_hex(6)}")
         account = {"username": person.username, "password": PASSWORD}
         status, answer = await self.call("POST", "/v1/accounts", account)
@@ -289,12 +290,8 @@ async def _built(
             f"gateway-{number}",
             Listen(port=0),
             settings,
-            store=store(ours=False),
-            cache=cache(ours=False),
-            log_writer=await writer(ours=False),
-            keyring=keyring,
-            clock=now_ms,
-            limits=limits,
+            Backends(store(ours=False), cache(ours=False), await writer(ours=False), keyring, now_ms),
+            limits,
         )
         for number in range(gateways)
     ]

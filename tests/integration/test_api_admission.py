@@ -57,7 +57,7 @@ async def sends(socket: aiohttp.ClientWebSocketResponse, to: Person, count: int)
     return frames
 
 
-async def test_when_the_log_stands_still_sends_are_told_when_to_come_again(world: World) -> None:
+async def test_sends_are_told_when_to_retry_while_the_log_stands_still(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     async with alice.hello() as a, bob.hello() as b:
         await sends(a, bob, 1)
@@ -168,7 +168,7 @@ async def slowed(mongo_url: str, redis_url: str, bounds: Bounds) -> AsyncIterato
 
 
 async def other_shard(world: World, bob: Person) -> Person:
-    """Return somebody whose shard is another than this one's."""
+    """Return a user whose shard is another than this one's."""
     user = bob.tokens["user_id"]
     while True:
         carol = await world.person()
@@ -176,7 +176,7 @@ async def other_shard(world: World, bob: Person) -> Person:
             return carol
 
 
-async def test_a_shard_whose_records_are_not_stored_takes_no_more_and_others_do(
+async def test_a_shard_with_too_many_unstored_records_accepts_no_more_and_others_do(
     mongo_url: str, redis_url: str
 ) -> None:
     async with slowed(mongo_url, redis_url, Bounds(unstored=400)) as (world, proxy):

@@ -290,7 +290,7 @@ async def test_key_ids_are_used_once(world: World) -> None:
     assert await refused(world, carol, "POST", "/v1/keys/upload", body=body) == (409, "key_conflict")
 
 
-async def test_one_time_keys_of_somebody_else(world: World, alice: Person) -> None:
+async def test_one_time_keys_of_another_user(world: World, alice: Person) -> None:
     carol = await world.person()
     body = {"one_time_keys": alice.one_time_keys("AAAA")}
     assert await refused(world, carol, "POST", "/v1/keys/upload", body=body) == (422, "invalid_signature")
@@ -443,7 +443,7 @@ async def test_conversations_and_history(world: World) -> None:
     assert not rest["more"]
 
 
-async def test_what_is_in_memory_only_is_shown(mongo_url: str, redis_url: str) -> None:
+async def test_entries_only_in_memory_are_shown(mongo_url: str, redis_url: str) -> None:
     async with running(Urls(mongo_url, redis_url)) as world:
         world.host._writer.entries.linger_s = 300.0  # nothing is stored as long as this test takes
         carol, dave = await world.person(), await world.person()
@@ -466,7 +466,7 @@ async def test_what_is_in_memory_only_is_shown(mongo_url: str, redis_url: str) -
         )
 
 
-async def test_a_block_does_not_show_when_the_numbers_begin_anew(mongo_url: str, redis_url: str) -> None:
+async def test_a_block_does_not_show_after_the_numbers_start_over(mongo_url: str, redis_url: str) -> None:
     async with running(Urls(mongo_url, redis_url)) as world:
         carol, dave, erin = [await world.person() for _ in range(3)]
         await dave.call("PUT", f"/v1/blocks/{carol.username}", expect=204)

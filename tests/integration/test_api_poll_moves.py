@@ -21,7 +21,7 @@ async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
 
 
 async def moved_away_and_back(world: World) -> None:
-    """Let the host lose its shards and get them again; nobody else sees the map in between."""
+    """Let the host lose its shards and get them again; no other role sees the map in between."""
     away = replace(world.shard_map, version=world.shard_map.version + 1, hosts=("host-1",) * SHARDS)
     world.shard_map = replace(world.shard_map, version=world.shard_map.version + 2)
     await world.host.apply(away)
@@ -30,7 +30,7 @@ async def moved_away_and_back(world: World) -> None:
         await service.apply(world.shard_map)
 
 
-async def test_a_poll_gets_what_comes_after_the_move(world: World) -> None:
+async def test_a_poll_gets_entries_that_arrive_after_the_move(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     polling = asyncio.create_task(bob.call("GET", "/v1/sync?wait_s=30", expect=200))
     await asyncio.sleep(0.3)
@@ -42,7 +42,7 @@ async def test_a_poll_gets_what_comes_after_the_move(world: World) -> None:
     assert [entry["id"] for entry in page["entries"]] == [sent["id"]]
 
 
-async def test_a_poll_that_moved_ends_in_its_time(world: World) -> None:
+async def test_a_poll_that_moved_ends_on_time(world: World) -> None:
     bob = await world.person()
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -48,7 +48,7 @@ async def test_shape(world: World) -> None:
     assert (alice.tokens["token_type"], alice.tokens["expires_in"]) == ("Bearer", 600)
 
 
-async def test_a_lost_reply_is_given_again(world: World) -> None:
+async def test_a_lost_reply_is_sent_again(world: World) -> None:
     alice = await world.person(keys=False)
     first = await refresh(world, alice.tokens["refresh_token"])
     again = await refresh(world, alice.tokens["refresh_token"], gateway=1)
@@ -80,7 +80,7 @@ async def test_twenty_at_once_get_the_same(world: World) -> None:
 
 
 @pytest.mark.parametrize("token", ["x", "rr1.a", "rr1..", "rr1.nofamily.secret", "rr2.a.b", "a.b.c.d"])
-async def test_what_is_no_refresh_token(world: World, token: str) -> None:
+async def test_not_a_refresh_token(world: World, token: str) -> None:
     status, problem = await refresh(world, token)
     assert (status, problem["code"]) == (401, "unauthenticated")
 
@@ -105,7 +105,7 @@ async def test_log_in_of_a_known_device_ends_its_earlier_session_only(world: Wor
     await tablet.call("GET", "/v1/me", expect=200)
 
 
-async def test_a_gateway_that_hears_nothing_reads_what_ended(world: World) -> None:
+async def test_a_gateway_without_the_subscription_reads_ended_sessions_from_the_store(world: World) -> None:
     alice = await world.person(keys=False)
     await alice.call("GET", "/v1/me", expect=200, gateway=1)
     store = world.gateways[0].collaborators.store

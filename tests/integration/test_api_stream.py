@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from roost import wire
 from roost.clock import now_ms
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from tests.integration.api_world import Person, Urls, World, closing, message, new_id, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -271,7 +271,7 @@ async def test_backlog_then_drained(world: World) -> None:
         assert (await until(socket, "drained"))["cursor"] == seqs[2]
 
 
-async def test_slow_reader_is_let_go(world: World) -> None:
+async def test_a_slow_reader_is_disconnected(world: World) -> None:
     bob = await world.person()
     async with bob.hello() as socket:
         # Nothing is received here, so aiohttp stops reading too once its own queue is full.
@@ -300,7 +300,7 @@ async def test_streams_are_attached_again_after_a_host_restart(world: World) -> 
         assert world.gateways[1].collaborators.hosts.attachments.reattached >= 1
 
 
-async def test_hold_keeps_sends_waiting(world: World) -> None:
+async def test_a_paused_gateway_keeps_sends_waiting(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     async with alice.hello() as a:
         await world.gateways[0].pause_writes()

@@ -51,7 +51,7 @@ def line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-def test_what_a_command_leaves_behind_ends_with_it() -> None:
+def test_processes_left_behind_by_a_command_end_with_it() -> None:
     done = subprocess.run(
         [
             *tied("X=1", reap=True),
@@ -110,7 +110,7 @@ def test_what_is_told_to_end_again_and_again_leaves_nothing_behind() -> None:
     assert all(gone(each.pid) for each in below)
 
 
-def test_a_child_may_be_told_to_stop_in_order() -> None:
+def test_a_child_can_be_asked_to_stop_gracefully() -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(int(signal.SIGTERM)), "tied", sys.executable, "-c", POLITE],
         stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ from actors.rpc.connections import Connections
 from actors.rpc.link import Link, connect, serve
 from actors.service import Address
 from cluster.local.servers import HOST
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 SECRET = b"s" * 32
 ME = ("router", "router-1")
@@ -126,7 +126,7 @@ async def test_a_host_that_hangs_does_not_collect_connections(world: World) -> N
     await until(lambda: world.callers, [])
 
 
-async def test_a_link_that_breaks_is_made_again_and_its_owner_is_told(world: World) -> None:
+async def test_a_broken_link_is_replaced_and_its_owner_is_told(world: World) -> None:
     host, address = await world.host()
     world.show(a=(address, "1"))
     await until(lambda: len(host.links), 1)
@@ -137,7 +137,7 @@ async def test_a_link_that_breaks_is_made_again_and_its_owner_is_told(world: Wor
     assert host.links != [first]
 
 
-async def test_there_is_one_link_to_the_life_that_the_map_names(world: World) -> None:
+async def test_there_is_one_link_to_the_incarnation_on_the_map(world: World) -> None:
     (old, before), (new, now) = await world.host(), await world.host()
     world.show(a=(before, "1"))
     await until(lambda: world.owner.told, ["+a"])
@@ -163,7 +163,7 @@ async def test_a_host_that_is_away_is_reached_when_it_is_back(world: World) -> N
     await until(lambda: world.owner.told, ["+b", "+a"])
 
 
-async def test_what_a_host_says_comes_to_the_owner(world: World) -> None:
+async def test_a_hosts_message_reaches_the_owner(world: World) -> None:
     host, address = await world.host()
     world.show(a=(address, "1"))
     await until(lambda: len(host.links), 1)

@@ -186,7 +186,7 @@ def test_a_machine_where_nothing_runs_yet_is_found_healthy(
 # --- the planted faults ---------------------------------------------------------------------------
 
 
-async def test_a_broker_that_is_not_there(planting: Planting) -> None:
+async def test_a_missing_broker(planting: Planting) -> None:
     planting.use("kafka", url=f"{HOST}:{free_port()}")
     await planting.found("kafka", "failed", "Start it", "ROOST_KAFKA__URL")
 
@@ -203,7 +203,7 @@ async def test_records_that_are_gone_before_they_were_stored(planting: Planting,
     await planting.found("retention", "failed", "retention.ms", "kafka-configs")
 
 
-async def test_a_store_that_is_not_there(planting: Planting) -> None:
+async def test_a_missing_store(planting: Planting) -> None:
     planting.use("mongo", url=f"mongodb://{HOST}:{free_port()}")
     await planting.found("mongo", "failed", "Start it", "ROOST_MONGO__URL")
 
@@ -221,7 +221,7 @@ async def test_a_database_of_another_number_of_shards(planting: Planting, mongo:
     await planting.found("topics", "failed", "Use the Kafka cluster that this installation was made with")
 
 
-async def test_a_number_of_shards_that_counted_once(planting: Planting, mongo: str) -> None:
+async def test_the_first_shard_count_is_ignored_later(planting: Planting, mongo: str) -> None:
     store = MongoStore(mongo, planting.settings.mongo.database, "motor", KeyRing(fresh_secrets(now_ms())))
     await store.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
     await store.close()
@@ -246,7 +246,7 @@ async def test_a_cache_that_refuses_writes_when_it_is_full(
     await planting.found("redis memory", "warning", "maxmemory-policy", "allkeys-lru")
 
 
-async def test_a_server_that_anybody_reaches(planting: Planting, redis_with: Callable[..., str]) -> None:
+async def test_a_server_open_to_everyone(planting: Planting, redis_with: Callable[..., str]) -> None:
     # It listens on every address for a moment, and lets strangers do nothing of consequence meanwhile.
     harmless = "default on nopass ~* &* +@all -@dangerous +info +config|get"
     address = redis_with("--bind", "0.0.0.0", "--protected-mode", "no", "--user", *harmless.split())
@@ -262,7 +262,7 @@ async def test_a_certificate_with_another_key(planting: Planting) -> None:
 
 
 @pytest.mark.parametrize(("days", "state"), [(-1, "failed"), (3, "warning")])
-async def test_a_certificate_that_ends(planting: Planting, days: int, state: str) -> None:
+async def test_a_certificate_that_expires(planting: Planting, days: int, state: str) -> None:
     certify(planting, days=days)
     await planting.found("certificate", state, "Renew")
 
@@ -311,7 +311,7 @@ async def test_a_push_endpoint_out_of_reach(planting: Planting) -> None:
     await planting.found("push endpoint", "failed", "firewall", "ROOST_FCM__ENDPOINT")
 
 
-async def test_a_port_that_somebody_else_has(planting: Planting) -> None:
+async def test_a_port_in_use_by_another_process(planting: Planting) -> None:
     with socket.create_server((HOST, 0)) as other:
         planting.use("http", port=other.getsockname()[1])
         await planting.found("http port", "failed", "ROOST_HTTP__PORT")
@@ -356,8 +356,8 @@ def test_a_cluster_without_what_a_cluster_needs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    nobody = f"{HOST}:{free_port()}"
-    assert command_line.main(["doctor", "--json", "--address", nobody, "--port", str(free_port())]) == 1
+    unused = f"{HOST}:{free_port()}"
+    assert command_line.main(["doctor", "--json", "--address", unused, "--port", str(free_port())]) == 1
     wrong = {
         each["check"]: each["fix"] for each in json.loads(capsys.readouterr().out) if each["state"] != "ok"
     }
@@ -374,7 +374,7 @@ def test_bad_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command_line.main(["doctor"]) == 2
 
 
-def test_what_failed_shows_in_the_exit_code_and_the_last_line(
+def test_failures_show_in_the_exit_code_and_the_last_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

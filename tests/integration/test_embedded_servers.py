@@ -193,7 +193,7 @@ async def _until_back(store: MongoStore, server: Server) -> None:
                 assert server.running, server.spec.log.read_text()
 
 
-async def test_a_port_that_somebody_else_took_is_not_mistaken_for_the_server(tmp_path: Path) -> None:
+async def test_another_process_on_the_port_is_not_mistaken_for_the_server(tmp_path: Path) -> None:
     async with await asyncio.start_server(lambda _reader, writer: writer.close(), specs.HOST, 0) as other:
         taken = other.sockets[0].getsockname()[1]
         with pytest.raises(ServerFailed, match="exited"):
@@ -216,13 +216,11 @@ def test_set_up_has_built_the_broker() -> None:
     assert (Path(sys.executable).parent / "roost-broker").exists(), "run: make setup"
 
 
-def test_where_the_broker_was_not_built_tansu_takes_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tansu_replaces_a_broker_that_was_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = specs.free_port()
     assert not specs.broker("auto", sync=True)(port, tmp_path).forgets
     assert specs.broker("tansu", sync=True)(port, tmp_path).forgets
-    monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-nobody-built")
+    monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-was-not-built")
     assert specs.broker("auto", sync=True)(port, tmp_path).forgets
     with pytest.raises(ServerFailed, match="python broker/build"):
         specs.broker("kfake", sync=True)(port, tmp_path)
@@ -233,12 +231,12 @@ async def test_tansu_is_not_started_over_a_log_that_it_cannot_read(
 ) -> None:
     server = await start(specs.broker("auto", sync=True)(specs.free_port(), tmp_path))
     await server.stop()
-    monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-nobody-built")
+    monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-was-not-built")
     with pytest.raises(ServerFailed, match="perhaps what was accepted and is not stored"):
         specs.broker("auto", sync=True)(specs.free_port(), tmp_path)
 
 
-async def test_a_log_that_forgets_is_said_to_be_lost_and_one_that_keeps_is_not(tmp_path: Path) -> None:
+async def test_only_a_log_in_memory_is_reported_lost_after_a_crash(tmp_path: Path) -> None:
     for which, told in (("kfake", []), ("tansu", ["away", "lost"])):
         said: list[str] = []
         settings = Settings(data=tmp_path / which, kafka=Kafka(embedded=which))
@@ -257,7 +255,7 @@ async def test_a_log_that_forgets_is_said_to_be_lost_and_one_that_keeps_is_not(t
 
 
 async def _unheard(_rows: list[dict[str, object]]) -> None:
-    """Nobody looks at the rows."""
+    """The rows are not looked at."""
 
 
 def _noted(said: list[str], word: str) -> Callable[[], Awaitable[None]]:

@@ -66,13 +66,13 @@ async def scrape(port: int, path: str = "/metrics", method: str = "GET") -> tupl
 
 
 async def scraped(port: int, within: float = 5.0) -> Values:
-    """Return the values by metric and role name, as soon as somebody answers."""
+    """Return the values by metric and role name, as soon as there is an answer."""
     ends = asyncio.get_running_loop().time() + within
     while True:
         try:
             status, text = await scrape(port)
         except aiohttp.ClientConnectionError:
-            assert asyncio.get_running_loop().time() < ends, "nobody has the port"
+            assert asyncio.get_running_loop().time() < ends, "no role has the port"
             await asyncio.sleep(0.05)
             continue
         assert status == 200
@@ -98,7 +98,7 @@ async def test_all_roles_are_in_one_answer(folder: Path, port: int) -> None:
     assert 'roost_users{name="host_1",role="host"} 3.0' in text
 
 
-async def test_what_a_real_registry_says_comes_through_whole(folder: Path, port: int) -> None:
+async def test_a_real_registrys_exposition_arrives_whole(folder: Path, port: int) -> None:
     own = metrics.exposition(metrics.HOST, metrics.WRITER)
     async with showing(folder, port, host_1=saying(own.decode())):
         await scraped(port)
@@ -144,7 +144,7 @@ async def test_a_port_that_another_system_has_is_no_failure(folder: Path, port: 
         assert (await scraped(port))["roost_users", "host_1"] == 1
 
 
-async def test_a_role_that_does_not_answer_is_shown_as_such(
+async def test_an_unresponsive_role_is_shown_as_such(
     folder: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hangs() -> bytes:
@@ -167,7 +167,7 @@ async def test_a_role_that_does_not_answer_is_shown_as_such(
     assert "metrics_failed" in [each["event"] for each in logged]
 
 
-async def test_half_an_answer_is_none(folder: Path, port: int) -> None:
+async def test_half_an_answer_counts_as_none(folder: Path, port: int) -> None:
     async def dies_midway(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(users(7).encode())
         writer.close()
@@ -192,7 +192,7 @@ async def test_a_role_that_never_comes_back_is_forgotten(
         assert ("roost_role_scraped", "host_2") not in await scraped(port)
 
 
-async def test_a_new_life_takes_the_socket_of_the_one_before(folder: Path, port: int) -> None:
+async def test_a_new_incarnation_takes_over_the_previous_ones_socket(folder: Path, port: int) -> None:
     make_private(folder)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(folder / "host.host_1.sock"))
@@ -227,7 +227,7 @@ def test_the_folder_is_this_users_alone(folder: Path) -> None:
         make_private(folder)
 
 
-def test_a_folder_that_somebody_prepared_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_prepared_by_someone_else_is_refused(folder: Path, tmp_path: Path) -> None:
     folder.symlink_to(tmp_path)
     with pytest.raises(PermissionError):
         make_private(folder)

@@ -76,7 +76,7 @@ def test_it_starts_a_gcs_that_died_and_ends_when_ray_is_stopped(machine: Machine
     assert not again.is_running()
 
 
-def test_without_a_redis_there_is_nothing_to_guard(machine: Machine) -> None:
+def test_without_redis_there_is_no_gcs_watchdog(machine: Machine) -> None:
     machine.daemon("gcs_server", f"--gcs_server_port={PORT}")
     machine.daemon("raylet", f"--gcs-address=10.0.0.1:{PORT}")
     watchdog = machine.watchdog()

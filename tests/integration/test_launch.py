@@ -30,20 +30,20 @@ def test_the_ready_line_is_found_and_the_stop_is_in_order(tmp_path: Path) -> Non
     assert system.stop() == 0, "it was stopped already"
 
 
-def test_what_it_prints_after_the_ready_line_is_kept(tmp_path: Path) -> None:
+def test_output_after_the_ready_line_is_kept(tmp_path: Path) -> None:
     system = up(tmp_path, f"{READY}; print('more')").start()
     assert system.wait() == 0
     assert system.further == "more\n"
 
 
-def test_one_that_ends_before_it_is_ready_is_told_with_its_log(tmp_path: Path) -> None:
+def test_a_server_that_exits_before_it_is_ready_is_reported_with_its_log(tmp_path: Path) -> None:
     system = up(tmp_path, "raise SystemExit('no port is free')")
     with pytest.raises(Unavailable, match="no port is free"):
         system.start()
     assert system.stop() == 1
 
 
-def test_a_stop_out_of_order_is_told(tmp_path: Path) -> None:
+def test_a_disorderly_stop_is_reported(tmp_path: Path) -> None:
     system = up(tmp_path, STOPS.format(status=1, ready=READY)).start()
     with pytest.raises(StoppedBadly, match="did not stop in order"):
         system.stop_in_order()

@@ -46,7 +46,7 @@ async def said(admin: KafkaLogAdmin, count: int) -> None:
     assert await admin.ends(MAILBOX) == {0: count, 1: 0}
 
 
-async def test_where_all_is_stored_the_numbers_are_new(store: MongoStore, admin: KafkaLogAdmin) -> None:
+async def test_numbers_are_new_where_everything_is_stored(store: MongoStore, admin: KafkaLogAdmin) -> None:
     await said(admin, 7)
     await store.cluster.put_log_states([LogState(0, 1, 7), LogState(1, 1, 0)])
     assert await renumber(store.cluster, admin, lambda: EARLY_MS)
@@ -59,9 +59,7 @@ async def test_where_all_is_stored_the_numbers_are_new(store: MongoStore, admin:
     assert {state.base for state in (await store.cluster.log_states()).values()} == {2**11 * 10**9}
 
 
-async def test_what_is_not_stored_keeps_the_number_that_was_told(
-    store: MongoStore, admin: KafkaLogAdmin
-) -> None:
+async def test_unstored_messages_keep_their_number(store: MongoStore, admin: KafkaLogAdmin) -> None:
     await said(admin, 7)
     before = {0: LogState(0, 1, 6), 1: LogState(1, 1, 0)}
     await store.cluster.put_log_states([*before.values()])
@@ -69,9 +67,7 @@ async def test_what_is_not_stored_keeps_the_number_that_was_told(
     assert await store.cluster.log_states() == before
 
 
-async def test_what_the_coordinator_has_to_make_is_left_to_it(
-    store: MongoStore, admin: KafkaLogAdmin
-) -> None:
+async def test_creating_the_log_is_left_to_the_coordinator(store: MongoStore, admin: KafkaLogAdmin) -> None:
     assert not await renumber(store.cluster, admin, lambda: EARLY_MS), "nothing is there"
     await store.cluster.put_log_states([LogState(0, 1, 0), LogState(1, 1, 0)])
     assert not await renumber(store.cluster, admin, lambda: EARLY_MS), "the folder of the log was removed"

@@ -29,7 +29,7 @@ async def test_a_killed_process_is_seen(child: "subprocess.Popen[bytes]") -> Non
     await asyncio.wait_for(ended.wait(), WITHIN_S)
 
 
-async def test_one_that_is_gone_already_is_seen(child: "subprocess.Popen[bytes]") -> None:
+async def test_a_process_that_is_already_gone_is_noticed(child: "subprocess.Popen[bytes]") -> None:
     child.kill()
     child.wait()
     ended = asyncio.Event()
@@ -37,7 +37,7 @@ async def test_one_that_is_gone_already_is_seen(child: "subprocess.Popen[bytes]"
     assert ended.is_set()
 
 
-async def test_who_is_watched_no_more_is_not_told_of(child: "subprocess.Popen[bytes]") -> None:
+async def test_an_ended_subscription_gets_no_presence(child: "subprocess.Popen[bytes]") -> None:
     second = subprocess.Popen(["sleep", "60"])
     told: list[str] = []
     watch = ExitWatch(lambda: told.append("ended"))

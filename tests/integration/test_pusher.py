@@ -23,15 +23,14 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import Device, PushRecord, ShardMap, User, decode_push, encode_push
+from storage.records import Device, PushRecord, User, decode_push, encode_push
 from storage.redis.store import RedisStore
+from storage.shard_map import ShardMap
 from storage.topics import PUSH, PUSH_DEAD
 from tests.real_servers import Servers
 
 SHARDS = 2
-MAP = ShardMap(
-    1, ("host-1",) * SHARDS, ("router-1",) * SHARDS, ("pusher-1",) * SHARDS, (1,) * SHARDS, {}, {}
-)
+MAP = ShardMap(1, ("host-1",) * SHARDS, ("router-1",) * SHARDS, ("pusher-1",) * SHARDS, (1,) * SHARDS, {}, {})
 
 
 @dataclass
@@ -144,7 +143,7 @@ async def world(
     await cache.close()
 
 
-async def test_a_wake_up_of_a_log_that_began_anew_is_sent_however_long_that_is_by_now(world: World) -> None:
+async def test_a_wake_up_in_a_recreated_log_is_sent_whatever_its_offset(world: World) -> None:
     first, second = await world.device(), await world.device()
     await world.wake(*first[:2])
     await until(lambda: world.pushes(first[2]), bool)
@@ -211,7 +210,7 @@ async def test_quota_is_waited_out(world: World) -> None:
     await until(lambda: world.pushes(token), bool)
 
 
-async def test_one_that_waits_holds_up_nobody_else(world: World) -> None:
+async def test_a_waiting_wake_up_delays_no_other(world: World) -> None:
     user, device, token = await world.device()
     await world.behave("quota", retry_after_s=30)
     await world.wake(user, device)
@@ -225,7 +224,7 @@ async def test_one_that_waits_holds_up_nobody_else(world: World) -> None:
     assert not (await world.pusher.status())["caught_up"]
 
 
-async def test_one_that_never_works_is_kept_for_the_operator(world: World, broker: str) -> None:
+async def test_a_wake_up_that_never_succeeds_is_kept_for_the_operator(world: World, broker: str) -> None:
     user, device, _ = await world.device()
     await world.behave("unavailable")
     await world.wake(user, device)
@@ -239,7 +238,7 @@ async def test_one_that_never_works_is_kept_for_the_operator(world: World, broke
     await reader.close()
 
 
-async def test_what_was_open_when_it_died_is_sent_by_the_next(world: World) -> None:
+async def test_unfinished_announcements_are_sent_by_the_next_incarnation(world: World) -> None:
     user, device, token = await world.device()
     await world.behave("quota", retry_after_s=30)
     await world.wake(user, device)
@@ -252,7 +251,7 @@ async def test_what_was_open_when_it_died_is_sent_by_the_next(world: World) -> N
     await until(lambda: world.pushes(token), bool)
 
 
-async def test_a_push_log_that_began_anew_is_read_from_its_start(world: World, broker: str) -> None:
+async def test_a_recreated_push_log_is_read_from_its_start(world: World, broker: str) -> None:
     user, device, token = await world.device()
     await world.wake(user, device)
     await world.wake(user, device)
@@ -271,7 +270,7 @@ async def test_a_push_log_that_began_anew_is_read_from_its_start(world: World, b
     await until(lambda: world.pushes(token), lambda found: len(found) == sent + 1)
 
 
-async def test_the_endpoint_wants_a_credential_of_its_own(world: World) -> None:
+async def test_the_endpoint_requires_its_own_credential(world: World) -> None:
     body = {"message": {"token": "t"}}
     headers = {"Authorization": "Bearer guessed"}
     async with world.http.post(

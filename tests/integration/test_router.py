@@ -1,4 +1,4 @@
-"""The router on a real log and store while the log is made anew: nothing of the old one is believed."""
+"""The router on a real log and store while the log is recreated: nothing of the old one is believed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH
 from tests.conftest import LogServer
 
@@ -106,7 +106,7 @@ class World:
         shard_map = ShardMap(
             self.version, *names, self.log.topics.bases, {"host-1": self.address}, {"host-1": "alive"}
         )
-        self.writer.forget(shard_map.begun_anew(self.shard_map))
+        self.writer.forget(shard_map.recreated(self.shard_map))
         self.shard_map = shard_map
         await self.router.apply(shard_map)
 
@@ -188,7 +188,7 @@ async def renewed_and_used(world: World) -> None:
     assert max(each.end for each in opened) <= 3
 
 
-async def test_a_map_drawn_while_the_log_is_made_anew_shows_nothing_of_the_old_one(world: World) -> None:
+async def test_a_map_made_while_the_log_is_recreated_shows_nothing_of_the_old_one(world: World) -> None:
     await world.say("old", each=EACH)
     await world.until_caught_up()
 
@@ -201,7 +201,7 @@ async def test_a_map_drawn_while_the_log_is_made_anew_shows_nothing_of_the_old_o
     await renewed_and_used(world)
 
 
-async def test_a_commit_that_a_renewal_overtakes_says_nothing_of_the_new_log(
+async def test_a_commit_overtaken_by_a_new_log_says_nothing_about_that_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit, committing, go_on = world.router._reader.commit, asyncio.Event(), asyncio.Event()

@@ -78,7 +78,7 @@ async def outcome(reader: asyncio.StreamReader) -> bytes | str:
         return "reset"
 
 
-async def test_what_is_said_before_the_other_end_is_there_is_passed_on(
+async def test_bytes_sent_before_the_other_end_connects_are_forwarded(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once = proxies._Pair.connect
@@ -177,7 +177,7 @@ async def test_a_lost_reply_took_effect_and_breaks_the_connection(proxy: Proxy, 
         each.close()
 
 
-async def test_one_client_is_shut_out_and_others_are_not(proxy: Proxy) -> None:
+async def test_one_client_is_limited_and_others_are_not(proxy: Proxy) -> None:
     first, second = await dial(proxy), await dial(proxy)
     assert [await asked(each, b"in") for each in (first, second)] == [b"IN", b"IN"]
     barred = first[1].get_extra_info("sockname")[1]

@@ -122,7 +122,7 @@ async def test_a_stop_writes_what_is_collected(world: World) -> None:
 
 
 @pytest.mark.parametrize("world", [0.0], indirect=True)
-async def test_without_a_linger_each_write_takes_what_is_there(world: World) -> None:
+async def test_each_write_takes_what_is_there_without_a_linger(world: World) -> None:
     world.enter(0)
     async with asyncio.timeout(10):
         while world.offsets.stored < 1:

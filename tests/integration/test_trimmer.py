@@ -80,7 +80,7 @@ async def write(writer: KafkaLogWriter, count: int, topic: str = MAILBOX, shard:
     return answers[-1] + 1
 
 
-async def test_small_and_young_nothing_goes(
+async def test_a_small_young_log_is_not_trimmed(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
     await store.cluster.raise_stored(BASE, {0: await write(writer, 100)})
@@ -90,7 +90,7 @@ async def test_small_and_young_nothing_goes(
     assert await admin.starts(MAILBOX) == {0: 0, 1: 0}
 
 
-async def test_what_is_not_stored_stays_however_much_it_is(
+async def test_unstored_records_are_never_trimmed(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
     assert await write(writer, 3000) == 3000
@@ -118,7 +118,7 @@ async def test_over_the_size_the_oldest_go_and_no_more_than_needed(
     assert sum((await admin.sizes(MAILBOX)).values()) < KEEP_BYTES * 1.25
 
 
-async def test_what_was_stored_only_now_stays_for_whoever_begins_to_read_there(
+async def test_recently_stored_records_stay_for_readers_that_start_there(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
     await store.cluster.raise_stored(BASE, {0: await write(writer, 2000)})
@@ -131,7 +131,7 @@ async def test_what_was_stored_only_now_stays_for_whoever_begins_to_read_there(
     assert (await admin.starts(MAILBOX))[0] == 1999, "the newest record always stays"
 
 
-async def test_stored_records_go_with_age(
+async def test_old_stored_records_are_deleted(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
     await store.cluster.raise_stored(BASE, {0: await write(writer, 50)})
@@ -164,7 +164,7 @@ async def test_wake_ups_stay_until_a_pusher_has_committed_them(
     assert (await admin.starts(PUSH))[0] == 1499
 
 
-async def test_what_was_noted_of_a_log_that_was_lost_says_nothing_about_the_next(
+async def test_positions_noted_in_a_lost_log_do_not_count_for_the_next(
     trimmer: Trimmer, store: MongoStore, admin: KafkaLogAdmin, writer: KafkaLogWriter, clock: Clock
 ) -> None:
     await store.cluster.raise_stored(BASE, {0: await write(writer, 100)})

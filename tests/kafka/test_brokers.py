@@ -67,7 +67,7 @@ async def test_a_topic_that_is_gone_is_said_to_be_lost(kafka_url: str, topic: st
         await writer.pause()
         await admin.delete(topic)
         assert await lost_shards(reader, 3) == {0, 1, 2}
-        assert await admin.partitions(topic) is None, "nobody but us makes the topic anew"
+        assert await admin.partitions(topic) is None, "no one but us recreates the topic"
 
 
 async def test_a_lost_reply_doubles_nothing(servers: Servers, tmp_path: Path, kafka_version: str) -> None:

@@ -142,7 +142,7 @@ async def test_the_shards_of_a_router_that_is_gone_are_taken_over(
     struck = time.monotonic()
     async with faults[how](first["pid"]):
         took = await until(
-            lambda: "" if len(_taken(system, second["name"])) > before else "nobody took the shards",
+            lambda: "" if len(_taken(system, second["name"])) > before else "no role took the shards",
             within=10,
             every=0.02,
         )
@@ -200,7 +200,7 @@ async def test_what_the_retention_removed_before_it_was_read_is_said_and_sent_ag
 
         await until(not_removed, within=20, every=0.2)
         await retain(kafka.url, "mailbox", ms=3_600_000)
-    await until(lambda: "" if events(system, "log_dropped_records") else "nobody said it", within=30)
+    await until(lambda: "" if events(system, "log_dropped_records") else "it was not logged", within=30)
     await until(lambda: _not_risen(system, bases, any), within=30, every=0.2)
     await accounted_again(people)
     dropped = events(system, "log_dropped_records")
@@ -210,9 +210,9 @@ async def test_what_the_retention_removed_before_it_was_read_is_said_and_sent_ag
     await admin.close()
 
 
-@pytest.mark.parametrize("by_somebody", [False, True])
-async def test_a_deleted_log_is_made_anew_and_what_it_held_is_sent_again(
-    by_somebody: bool,  # noqa: FBT001 -- a parameter
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_a_deleted_log_is_recreated_and_its_messages_are_sent_again(
+    by_hand: bool,  # noqa: FBT001 -- a parameter
     system: System,
     kafka: Kafka,
     people: Crowd,
@@ -225,10 +225,10 @@ async def test_a_deleted_log_is_made_anew_and_what_it_held_is_sent_again(
     await asyncio.sleep(1)
     struck = time.monotonic()
     await admin.delete("mailbox")
-    if by_somebody:
+    if by_hand:
         await admin.create("mailbox", 8)
     await until(lambda: _not_risen(system, bases, any), within=40, every=0.2)
-    tell(f"log deleted{' and made anew' if by_somebody else ''}, bases raised", time.monotonic() - struck)
+    tell(f"log deleted{' and recreated' if by_hand else ''}, bases raised", time.monotonic() - struck)
     await talking
     await accounted_again(people)
     assert await admin.partitions("mailbox") == 8

@@ -9,11 +9,11 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from sim.conductor import Conductor, run_name
 from sim.faults.system import attached
 from sim.ledger import now_us
 from sim.report.recovery import Fault, recoveries
-from sim.spec import Spec
+from sim.run.conductor import Conductor, run_name
+from sim.run.spec import Spec
 from tests.contract.test_log import read, values
 from tests.kafka.conftest import Kafka, MakeKafka, MakeRoost, events
 from tests.kafka.test_brokers import clients, leaders

@@ -60,7 +60,7 @@ class App:
         return [event for event in self.told if isinstance(event, kind)]
 
     def texts(self, by: str | None = None) -> list[str]:
-        """Return the messages that came, of everybody or of one user."""
+        """Return the messages that came, of everyone or of one user."""
         return [each.text for each in self.all(sdk.MessageReceived) if by in (None, each.peer)]
 
     async def gets(self, found: Callable[[], Any], what: str, within: float = 30) -> None:

@@ -49,7 +49,7 @@ class Crowd:
         self._contacts: dict[str, list[str]] = {}
 
     async def join(self, names: list[str], contacts: int) -> None:
-        """Register everybody, and decide who talks to whom."""
+        """Register everyone, and decide who talks to whom."""
         self.people = {name: Phone(self.context, name) for name in names}
         await _few_at_once(_joined(phone) for phone in self.people.values())
         for name in names:
@@ -57,7 +57,7 @@ class Crowd:
             self._contacts[name] = self._random.sample(others, min(contacts, len(others)))
 
     async def send_one(self) -> None:
-        """Let somebody who is there say something to one of the contacts."""
+        """Let someone who is there say something to one of the contacts."""
         sender = self._random.choice([name for name, phone in self.people.items() if not phone.away])
         await self.say(sender, self._random.choice(self._contacts[sender]))
 
@@ -87,7 +87,7 @@ class Crowd:
                 phone.break_("cut" if how == "cut" else "half_open")
 
     async def keep_reading(self) -> None:
-        """Until cancelled: everybody reads what comes."""
+        """Until cancelled: everyone reads what comes."""
         while True:
             await asyncio.sleep(_READ_EVERY_S)
             for phone in self.people.values():

@@ -29,7 +29,7 @@ SURE_S = 0.3
 
 
 async def accounted(people: Crowd, system: System) -> None:
-    """Everybody heard everything once and in order, and the store holds the same."""
+    """Everyone heard everything once and in order, and the store holds the same."""
     await people.settle(within=90)
     people.check()
     await people.check_watermarks()

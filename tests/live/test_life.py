@@ -77,7 +77,7 @@ def test_the_verbs_and_their_exit_codes(own_system: OwnSystem) -> None:
     shown = roost("status", "--json", *data, cwd=folder)
     assert shown.returncode == 0
     status = json.loads(shown.stdout)
-    rows = [row for row in status["roles"] if row["role"] != "spare"]  # made later, and nobody waits for it
+    rows = [row for row in status["roles"] if row["role"] != "spare"]  # made later, and not waited for
     assert {row["role"] for row in rows} == {
         *("coordinator", "gateway", "router", "host", "pusher", "kafka", "mongo", "redis", "fcm")
     }

@@ -27,7 +27,7 @@ def kill_all(system: System) -> None:
     """``kill -9`` of everything at once, as when the machine loses its power."""
     doomed = system.processes()
     for each in doomed:
-        os.kill(each.pid, signal.SIGSTOP)  # so that nobody sees another's end and does something about it
+        os.kill(each.pid, signal.SIGSTOP)  # so that no process sees another's end and acts on it
     for each in doomed:
         os.kill(each.pid, signal.SIGKILL)
     system.wait()
@@ -53,13 +53,13 @@ async def test_what_was_accepted_and_not_stored_outlives_kill_9_of_everything(
             await ann.client.send("ben", f"kept {number}")
         await ann.gets(lambda: len(ann.all(sdk.Accepted)) > COUNT, "every answer", within=60)
         kill_all(system)
-        await ann.leave()  # nobody is left who could send it again
+        await ann.leave()  # no one is left who could send it again
         system.start()
         assert FORGETS not in system.tail()
         await ben.come_back()
         await ben.gets(lambda: len(ben.texts()) > COUNT, "every message", within=60)
         assert ben.texts() == ["before", *(f"kept {number}" for number in range(COUNT))]
-        assert await _bases(system) == bases, "the log was found, not made anew"
+        assert await _bases(system) == bases, "the log was found, not recreated"
         await ben.leave()
 
 

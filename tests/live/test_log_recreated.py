@@ -33,7 +33,7 @@ def small_log(machine: Machine) -> Iterator[System]:
     machine.end_own()
 
 
-async def test_a_full_log_is_made_anew_and_nobody_notices(
+async def test_a_full_log_is_recreated_without_anyone_noticing(
     small_log: System, tell: Callable[[str, float], None]
 ) -> None:
     assert "keeps nothing across a crash of its own" in small_log.tail()

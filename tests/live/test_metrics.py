@@ -213,7 +213,7 @@ async def test_a_phone_that_was_woken_is_seen_to_come(system: System, pair: Pair
     assert await total(system, "roost_wakeups_total", outcome="sent") >= 1
 
 
-async def test_a_limiter_that_stops_somebody_is_counted(system: System, pair: Pair) -> None:
+async def test_a_refusal_by_a_limiter_is_counted(system: System, pair: Pair) -> None:
     before = await total(system, "roost_limiter_hits_total", limiter="typing")
     with pytest.raises(RoostError) as stopped:
         await pair.type_often()
@@ -256,7 +256,7 @@ async def test_when_the_role_that_holds_the_port_dies_another_takes_it(system: S
     first = holder()
     assert first in {row["pid"] for row in await system.roles()}
     os.kill(first, signal.SIGKILL)
-    took = await until(lambda: "" if holder() not in (None, first) else "nobody has the port", within=10)
+    took = await until(lambda: "" if holder() not in (None, first) else "no role has the port", within=10)
     assert took < 5
     await pair.until_total(len(await scraped(system)), "roost_role_scraped")
     assert await total(system, "roost_build_info") >= 1

@@ -45,7 +45,7 @@ class House:
 
     @asynccontextmanager
     async def there(self, *names: str) -> AsyncIterator[list[App]]:
-        """Have somebody there, who has been told nothing yet."""
+        """Connect someone who has been told nothing yet."""
         async with sdk.connections() as http:
             apps = [self._apps[name] for name in names]
             for app in apps:
@@ -70,14 +70,14 @@ class House:
         return numbers(ann, other, text, count)
 
     async def left(self, text: str, to: str, count: int) -> None:
-        """Have ann say something to somebody who is not there."""
+        """Have ann say something to someone who is away."""
         async with self.there("ann") as (ann,):
             for number in range(count):
                 await ann.client.send(to, f"{text} {number}")
             await ann.gets(lambda: len(ann.all(sdk.Accepted)) == count, "every answer", within=60)
 
     async def found(self, text: str, by: str, count: int) -> list[int]:
-        """Have somebody come, who finds what was left; returns its numbers."""
+        """Have someone come who finds what was left; returns its numbers."""
         async with self.there(by) as (app,):
             await app.gets(lambda: len(app.texts()) >= count, "every message", within=60)
         assert not app.all(sdk.Missed)

@@ -1,4 +1,4 @@
-"""Roles come and go while people talk: nothing is lost, doubled or reordered, and nobody sees an error."""
+"""Roles come and go while people talk: nothing is lost, doubled or reordered, and no one sees an error."""
 
 import asyncio
 import os
@@ -98,12 +98,12 @@ async def test_a_change_outlives_its_coordinator(system: System, people: Crowd) 
 
 
 async def settled(system: System, *, no: bool = False) -> str:
-    """Say why it is not so that nobody is coming, leaving or away; with ``no`` why it is."""
+    """Return why some role is coming, leaving or away; with ``no``, that none is."""
     rows = await system.roles()
     away = [row["name"] for row in rows if row["state"] != "running" or row.get("detail")]
     if no:
-        return "" if rows and away else "nobody is coming or leaving"
-    return f"not settled: {away or 'nobody answers'}" if away or not rows else ""
+        return "" if rows and away else "no role is coming or leaving"
+    return f"not settled: {away or 'no answer'}" if away or not rows else ""
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def test_a_session_at_debug_level_leaves_no_secret_behind(own_system: Call
 
 
 async def _session(system: System) -> tuple[dict[str, bytes], list[bytes]]:
-    """Live a session with everything in it that is nobody's business."""
+    """Run a session with every kind of secret in it."""
     secrets = {
         "password": PASSWORD.encode(),
         "plaintext": PLAINTEXT.encode(),

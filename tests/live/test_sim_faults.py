@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from sim.faults.profiles import PROFILES
-from sim.simulation import Options, Outcome, simulate
+from sim.run.simulation import Options, Outcome, simulate
 from tests.machine import Machine
 
 pytestmark = pytest.mark.timeout(240)

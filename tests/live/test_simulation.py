@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sim.conductor import Conductor, Run, run_name
 from sim.faults.system import attached
-from sim.spec import Spec
+from sim.run.conductor import Conductor, Run, run_name
+from sim.run.spec import Spec
 from tests.live import liars
 from tests.live.running import System
 

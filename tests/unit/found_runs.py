@@ -17,7 +17,7 @@ def _part(word: str) -> Any:
 
 
 FOUND: dict[str, tuple[Plan, list[Step]]] = {
-    "a record that waited while its log began anew was finished in the new log": (
+    "a record that waited while its log started over was finished in the new log": (
         Plan(1, (1, 1, 1)),
         _steps("""
             turn r0 6
@@ -279,7 +279,7 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             lose 0
         """),
     ),
-    "a stream ended after a host's no that was older than its yes, and was served for ever": (
+    "a stream ended after a host's no that was older than its yes, and was served forever": (
         Plan(1, (2, 2, 1, 1, 1)),
         _steps("""
             turn r0 1
@@ -464,7 +464,7 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             up ANN0000000 0 done
         """),
     ),
-    "the records of a log that was made anew were handed on under the base of the one before": (
+    "the records of a log that was recreated were handed on under the base of the one before": (
         Plan(1, (1, 2)),
         _steps("""
             turn r0 2
@@ -710,7 +710,7 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             move 0
         """),
     ),
-    "a receipt went down with its log, and nobody said it again": (
+    "a receipt went down with its log, and was never sent again": (
         Plan(1, (1, 2, 1, 2)),
         _steps("""
             turn r0 6
@@ -845,7 +845,7 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             net r0>h0 1
         """),
     ),
-    "nobody asked for what was accepted before a message that has another number now": (
+    "the sender did not ask about what was accepted before a message that has another number now": (
         Plan(1, (1, 2, 2, 1, 1)),
         _steps("""
             turn r0 6

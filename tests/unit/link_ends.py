@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class Nobody:
+class Silent:
     """A side that only takes what is sent to it."""
 
     def opened(self, link: Any) -> None: ...

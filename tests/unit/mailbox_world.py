@@ -261,7 +261,7 @@ class World:
         self.committed = self.offsets.stored
 
     def read_page(self, index: int) -> None:
-        """Answer one of the reads that are under way."""
+        """Answer one of the reads in progress."""
         if not self.pages:
             return
         page = self.pages.pop(index % len(self.pages))

@@ -28,7 +28,7 @@ class Queue:
             self.flow.look(self.now_s, self.left, inside)
 
 
-def test_what_is_ahead_divided_by_what_leaves() -> None:
+def test_the_expected_wait_is_queue_length_over_rate() -> None:
     queue = Queue()
     assert queue.flow.wait_s(100) == 0.0
     assert queue.flow.wait_s(1_000) == 0.2
@@ -36,7 +36,7 @@ def test_what_is_ahead_divided_by_what_leaves() -> None:
     assert queue.flow.wait_s(1_000) == pytest.approx(0.5, rel=0.05)
 
 
-def test_an_idle_queue_says_nothing_of_what_could_leave() -> None:
+def test_an_idle_queue_says_nothing_about_its_rate() -> None:
     queue = Queue()
     queue.run(100, 3, inside=1)
     assert queue.flow.rate is None
@@ -61,7 +61,7 @@ def test_a_queue_that_is_faster_again_is_believed_at_once() -> None:
     assert queue.flow.wait_s(1_000) < 0.3
 
 
-def test_a_pause_is_not_taken_for_a_rate_of_nothing() -> None:
+def test_a_pause_is_not_taken_for_a_rate_of_zero() -> None:
     """What was measured: people who were away are loaded, all at once, while 8,000 records a second come."""
     flow = Flow(5_000.0, 1_000, pauses=True)
     flow.look(0.000, 0, 396)
@@ -84,7 +84,7 @@ def test_a_pause_is_expected_to_last_as_long_again(rate: int | None) -> None:
     assert queue.flow.wait_s(1_000) < 0.5
 
 
-def test_the_first_moment_of_a_queue_is_no_rate_of_nothing() -> None:
+def test_the_first_moment_of_a_queue_is_not_a_rate_of_zero() -> None:
     flow = Flow(4_000.0, 400)
     flow.look(0.0, 0, 500)
     flow.look(0.1, 0, 1_000)
@@ -103,7 +103,7 @@ def test_a_burst_after_idleness_meets_no_pause() -> None:
     assert flow.wait_s(2_000) < 0.6
 
 
-def test_the_first_few_after_a_pause_say_little() -> None:
+def test_the_first_few_after_a_pause_are_weak_evidence() -> None:
     flow = Flow(5_000.0, 1_000, pauses=True)
     flow.look(0.0, 0, 400)
     flow.look(0.1, 0, 1_200)
@@ -114,7 +114,7 @@ def test_the_first_few_after_a_pause_say_little() -> None:
     assert flow.wait_s(1_200) > 0.7, "but it is slow"
 
 
-def test_the_first_few_of_a_queue_say_little() -> None:
+def test_the_first_few_of_a_queue_are_weak_evidence() -> None:
     flow = Flow(5_000.0, 1_000, pauses=True)
     flow.look(0.0, 0, 400)
     flow.look(0.1, 20, 1_300)
@@ -198,7 +198,7 @@ def p99(values: list[float]) -> float:
 @pytest.mark.parametrize(
     ("accepts", "handles"), [(2_000, 50_000), (50_000, 2_000), (500, 50_000), (50_000, 800)]
 )
-def test_a_storm_is_shed_and_over_when_it_is_over(accepts: float, handles: float, times: int) -> None:
+def test_an_overload_is_shed_and_ends_when_it_ends(accepts: float, handles: float, times: int) -> None:
     line, can = Line(accepts, handles), min(accepts, handles)
     line.run(2, can * 0.5)
     assert not line.refusals
@@ -217,7 +217,7 @@ def test_a_storm_is_shed_and_over_when_it_is_over(accepts: float, handles: float
     assert line.admission.shedding_since_s is None
 
 
-def test_a_sudden_storm_of_sixteen_times_is_bounded_too() -> None:
+def test_a_sudden_sixteenfold_overload_is_bounded_too() -> None:
     line = Line(50_000, 2_000)
     line.run(5, 32_000)
     assert line.most < 8_000
@@ -237,7 +237,7 @@ def test_a_thousand_that_wait_for_their_answers_are_never_refused() -> None:
 
 
 @pytest.mark.parametrize(("accepts", "handles"), [(5_000, 50_000), (9_000, 9_000)])
-def test_while_many_are_refused_those_who_are_let_in_wait_less(accepts: float, handles: float) -> None:
+def test_admitted_messages_wait_less_while_many_are_refused(accepts: float, handles: float) -> None:
     line = Line(accepts, handles)
     line.run(5, accepts * 3)
     line.waits.clear()
@@ -275,7 +275,7 @@ def test_a_shard_that_is_behind_refuses_and_the_others_do_not(backlog: Backlog) 
     assert admission.refusal("e", 600, None, 10.5, 0.5) is None
 
 
-def test_who_is_away_is_loaded_and_nobody_is_refused() -> None:
+def test_inactive_users_are_loaded_without_refusals() -> None:
     """Eight shards of 100 people who are away, as told by their host, 0.1 s apart; then all are loaded."""
     told = (
         ((42, 41), (47, 46), (86, 85), (44, 43), (51, 50), (52, 51), (42, 41), (40, 39)),
@@ -299,20 +299,20 @@ def test_who_is_away_is_loaded_and_nobody_is_refused() -> None:
         admission.look(now_s + 0.1, 0.0)
 
 
-def test_a_host_that_says_nothing_holds_nothing_up() -> None:
+def test_a_silent_host_delays_nothing() -> None:
     admission = Admission()
     heard(admission, 2, Backlog(0, 4_000, 9_000, 0, 40.0), 10.0)
     assert admission.refusal("d", 600, 2, 12.1, 0.5) is None
     assert admission.backlogs.wait_s(2, 12.1) == 0.0
 
 
-def test_numbers_of_another_log_say_nothing() -> None:
+def test_numbers_of_another_log_count_for_nothing() -> None:
     admission = Admission()
     heard(admission, 2, Backlog(100, 0, 0, 0, 0.0), 10.0, end=2**32 + 5)
     assert admission.refusal("d", 600, 2, 10.1, 0.5) is None
 
 
-def test_what_is_inside_is_bounded_in_number_and_bytes() -> None:
+def test_admitted_messages_are_bounded_in_number_and_bytes() -> None:
     admission = Admission(Bounds(sends=300, size=100_000))
     for number in range(300):
         assert admission.refusal(f"d{number}", 100, None, 0.0, 0.5) is None
@@ -350,7 +350,7 @@ def test_a_process_that_lags_takes_less_and_one_that_stalled_once_does_not() -> 
     assert admission.refusal("e", 100, None, 1.7, 0.5) is None
 
 
-def test_one_device_has_so_many_without_an_answer_and_no_more() -> None:
+def test_unanswered_messages_per_device_are_bounded() -> None:
     admission = Admission(Bounds(device=3))
     for _ in range(3):
         assert admission.refusal("mad", 100, None, 0.0, 0.5) is None
@@ -360,7 +360,7 @@ def test_one_device_has_so_many_without_an_answer_and_no_more() -> None:
     assert refused.error().code.word == "rate_limited"
 
 
-def test_who_comes_back_when_it_was_told_to_is_not_early() -> None:
+def test_a_client_returning_when_told_is_not_early() -> None:
     admission = Admission(Bounds(sends=1))
     admission.entered("other", 1)
     refused = admission.refusal("d", 1, None, 100.0, 0.123)
@@ -373,7 +373,7 @@ def test_who_comes_back_when_it_was_told_to_is_not_early() -> None:
     assert admission.refusal("d", 1, None, 100.0 + refused.wait_s, 0.9) is None
 
 
-def test_those_who_are_refused_together_come_back_apart() -> None:
+def test_devices_refused_together_return_at_different_times() -> None:
     admission = Admission(Bounds(sends=1))
     admission.entered("other", 1)
     random = Random(3)
@@ -396,7 +396,7 @@ def test_a_limiter_holds_the_device_so_that_nothing_passes_behind() -> None:
     assert refused.wait_s == pytest.approx(0.49, abs=0.002)
 
 
-def test_the_end_of_shedding_is_told_once() -> None:
+def test_the_end_of_shedding_is_reported_once() -> None:
     admission = Admission(Bounds(sends=1))
     admission.entered("other", 1)
     assert not admission.look(10.0, 0.0)

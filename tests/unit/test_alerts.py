@@ -28,7 +28,7 @@ by_name = pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert
 
 
 @by_name
-def test_an_alert_says_what_it_is_and_where_the_help_is(rule: Rule) -> None:
+def test_an_alert_says_what_it_is_and_links_to_its_runbook(rule: Rule) -> None:
     assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
     assert rule["labels"].keys() == {"severity"}
     assert rule["labels"]["severity"] in SEVERITIES

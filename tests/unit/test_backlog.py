@@ -66,7 +66,7 @@ def test_batches_go_when_they_are_wholly_stored() -> None:
     assert (backlog.size, backlog.age_ms(NOW + 1_000)) == (0, 0)
 
 
-async def test_a_shard_with_much_to_do_is_told_of_and_once_when_it_is_done() -> None:
+async def test_a_busy_shard_is_reported_and_once_more_when_it_is_done() -> None:
     gateway = Gateway()
     host = Host(gateway)
     host.came(1, 40)
@@ -81,7 +81,7 @@ async def test_a_shard_with_much_to_do_is_told_of_and_once_when_it_is_done() -> 
     assert len(gateway.told) == 2
 
 
-async def test_a_host_with_little_to_do_says_nothing() -> None:
+async def test_a_host_with_little_to_do_sends_no_reports() -> None:
     gateway = Gateway()
     host = Host(gateway)
     host.came(0, 5)
@@ -92,7 +92,7 @@ async def test_a_host_with_little_to_do_says_nothing() -> None:
     assert gateway.told == []
 
 
-async def test_what_is_not_stored_for_long_is_told_of() -> None:
+async def test_records_unstored_for_long_are_reported() -> None:
     gateway = Gateway()
     host = Host(gateway)
     host.came(0, 1)
@@ -101,7 +101,7 @@ async def test_what_is_not_stored_for_long_is_told_of() -> None:
     assert [told.shards[0].age_ms for told in gateway.told] == [2_500]
 
 
-async def test_a_gateway_of_the_release_before_and_one_that_does_not_read_are_told_nothing() -> None:
+async def test_an_older_gateway_and_one_that_does_not_read_get_no_reports() -> None:
     old, stuck, fine = Gateway(protocol=1), Gateway(congested=True), Gateway()
     host = Host(old, stuck, fine)
     host.came(1, 40)

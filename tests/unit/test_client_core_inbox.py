@@ -142,7 +142,7 @@ def test_each_message_is_taken_once_and_in_order(numbers: list[int], steps: list
     assert phone.session.ack_due() == (Ack(mailbox.entries[-1].seq) if mailbox.entries else None)
 
 
-def test_an_omission_leads_to_a_fresh_start_and_then_to_a_word_about_it() -> None:
+def test_an_omission_leads_to_a_fresh_start_and_is_then_reported() -> None:
     session = attached()
     assert takes(session.received(Batch([message(1, 0)]), NOW)) == [1]
     gap = Batch([message(9, 7)])
@@ -156,21 +156,21 @@ def test_an_omission_leads_to_a_fresh_start_and_then_to_a_word_about_it() -> Non
     assert taken == Take(9, entry=gap.entries[0])  # type: ignore[arg-type]
 
 
-def test_what_the_server_says_is_gone_is_told_at_once() -> None:
+def test_entries_reported_gone_are_announced_at_once() -> None:
     session = attached()
     session.received(Missed(), NOW)
     effects = session.received(Batch([message(9, 7)]), NOW)
     assert effects[0] == Take(0, events=(events.Missed(0, 7),))
 
 
-def test_what_the_server_says_is_gone_excuses_one_gap_only() -> None:
+def test_entries_reported_gone_excuse_one_gap_only() -> None:
     session = attached()
     session.received(Missed(), NOW)
     session.received(Batch([message(9, 7)]), NOW)
     assert session.received(Batch([message(20, 15)]), NOW) == [Resync()]
 
 
-def test_acks_are_cumulative_and_said_once() -> None:
+def test_acks_are_cumulative_and_sent_once() -> None:
     session = attached()
     session.received(Batch([message(1, 0), message(2, 1), message(3, 2)]), NOW)
     assert session.ack_due() is None
@@ -180,7 +180,7 @@ def test_acks_are_cumulative_and_said_once() -> None:
     assert session.ack_due() is None
 
 
-def test_a_lost_ack_is_said_again_after_a_reconnect() -> None:
+def test_a_lost_ack_is_repeated_after_a_reconnect() -> None:
     session = attached()
     session.received(Batch([message(1, 0)]), NOW)
     session.taken(1, NOW)
@@ -191,7 +191,7 @@ def test_a_lost_ack_is_said_again_after_a_reconnect() -> None:
     assert session.ack_due() == Ack(1)
 
 
-def test_what_the_app_takes_after_a_reconnect_is_acknowledged() -> None:
+def test_entries_taken_after_a_reconnect_are_acknowledged() -> None:
     session = attached()
     session.received(Batch([message(1, 0), message(2, 1)]), NOW)
     session.taken(1, NOW)
@@ -222,7 +222,7 @@ def test_the_first_cursor_is_the_servers() -> None:
     assert session.cursor == session.state.cursor == 42
 
 
-def test_a_cursor_that_the_server_refuses_is_given_up_aloud() -> None:
+def test_a_cursor_refused_by_the_server_is_given_up_and_reported() -> None:
     session = attached(5)
     session.closed(NOW)
     session.lose_cursor()

@@ -258,7 +258,7 @@ def test_a_repeat_carries_the_same_bytes() -> None:
     assert world.outgoing == [first, first]
 
 
-def test_a_wrong_device_list_seals_anew_under_the_same_id() -> None:
+def test_a_wrong_device_list_seals_again_under_the_same_id() -> None:
     world = flown()
     message_id = world.outgoing[0].id
     world.device = "TABLET0001"
@@ -277,7 +277,7 @@ def test_a_device_list_that_stays_wrong_fails_the_message() -> None:
 
 
 @pytest.mark.parametrize("code", ["unknown_user", "too_large", "a_later_word"])
-def test_what_can_never_be_accepted_fails_and_the_next_one_goes(code: str) -> None:
+def test_an_unacceptable_message_fails_and_the_next_one_is_sent(code: str) -> None:
     world = flown()
     second = world.submit("bob")
     frame = world.outgoing.pop()
@@ -286,7 +286,7 @@ def test_what_can_never_be_accepted_fails_and_the_next_one_goes(code: str) -> No
     assert world.seals[0].item.id == second
 
 
-def test_busy_waits_as_long_as_it_was_told_and_a_little_by_chance() -> None:
+def test_a_refused_client_waits_as_told_plus_jitter() -> None:
     world = flown()
     world.serve_one("busy")
     world.pass_time(499)
@@ -295,7 +295,7 @@ def test_busy_waits_as_long_as_it_was_told_and_a_little_by_chance() -> None:
     assert len(world.outgoing) == 1
 
 
-def test_every_lane_waits_when_the_device_was_told_to() -> None:
+def test_every_lane_waits_when_the_device_was_told_to_wait() -> None:
     world = flown()
     world.serve_one("busy")
     world.submit("carol")
@@ -306,7 +306,7 @@ def test_every_lane_waits_when_the_device_was_told_to() -> None:
     assert [seal.item.to for seal in world.seals] == ["carol"]
 
 
-def test_refused_again_and_again_it_waits_longer_and_is_never_given_up() -> None:
+def test_a_message_refused_repeatedly_waits_longer_and_is_never_given_up() -> None:
     world = flown()
     first, second = world.submitted["bob"][0], world.submit("bob")
     waits = []
@@ -328,7 +328,7 @@ def test_refused_again_and_again_it_waits_longer_and_is_never_given_up() -> None
     assert not [event for event in world.told if isinstance(event, events.Failed)]
 
 
-def test_clients_that_were_refused_together_come_back_apart() -> None:
+def test_clients_refused_together_return_at_different_times() -> None:
     waits = [backoff_ms(3, 1.0, uuid7(1_000, number.to_bytes(10, "big"))) for number in range(200)]
     assert min(waits) >= 1_000
     assert max(waits) <= 1_000 + pause_ms(3)
@@ -346,7 +346,7 @@ def test_an_id_that_was_used_is_asked_about() -> None:
     assert events.Accepted(frame.id, "bob", 7) in world.told
 
 
-def test_an_id_that_somebody_else_used_fails() -> None:
+def test_an_id_used_by_someone_else_fails() -> None:
     world = flown()
     frame = world.outgoing.pop()
     world.perform(world.session.received(Rejected(frame.id, "id_reused", "other"), world.now))
@@ -370,7 +370,7 @@ def test_a_jump_of_the_numbers_asks_at_once() -> None:
     assert world.seals[0].item.id == third
 
 
-def test_a_watermark_of_a_later_log_releases_nothing_unasked() -> None:
+def test_a_watermark_of_a_later_log_confirms_nothing_without_asking() -> None:
     world = accepted()
     world.logs["bob"].clear()
     entry = ReceiptEntry(1, 0, world.now, "bob", JUMP + 5, 0)
@@ -381,7 +381,7 @@ def test_a_watermark_of_a_later_log_releases_nothing_unasked() -> None:
     assert [frame.id for frame in world.outgoing] == world.submitted["bob"]
 
 
-def test_a_watermark_just_below_a_whole_base_releases_nothing_unasked() -> None:
+def test_a_watermark_just_below_a_base_confirms_nothing_without_asking() -> None:
     world = accepted()
     # The message had number 1 and was not stored, so the next log begins at 2^32: less than that above it.
     entry = ReceiptEntry(1, 0, world.now, "bob", 2**32, 0)
@@ -416,7 +416,7 @@ def test_watermarks_only_rise() -> None:
     assert len(world.told) == told
 
 
-def test_a_watermark_that_the_app_did_not_take_is_told_again_after_a_crash() -> None:
+def test_a_watermark_the_app_missed_is_reported_again_after_a_crash() -> None:
     world = accepted()
     seq = world.session.state.outbox[world.submitted["bob"][0]].seq or 0
     receipt = ReceiptEntry(1, 0, START_MS, "bob", seq, seq)
@@ -427,7 +427,7 @@ def test_a_watermark_that_the_app_did_not_take_is_told_again_after_a_crash() -> 
     assert [type(event) for event in world.told[-2:]] == [events.Delivered, events.Read]
 
 
-def test_what_was_read_is_told_without_knowing_the_message() -> None:
+def test_a_read_mark_is_reported_without_knowing_the_message() -> None:
     world = World()
     world.connect()
     world.perform(world.session.received(Batch([ReceiptEntry(1, 0, 5, "bob", 9, 8)]), world.now))
@@ -462,7 +462,7 @@ def test_a_number_that_went_down_with_the_log_is_not_covered_by_a_watermark_abov
     ]
 
 
-def test_what_was_accepted_before_a_message_that_has_another_number_is_asked_about() -> None:
+def test_messages_accepted_before_a_renumbered_one_are_asked_about() -> None:
     world = accepted()
     before = world.submitted["bob"][0]
     message_id = world.submit("bob")
@@ -512,7 +512,7 @@ def test_nothing_is_sent_to_a_peer_in_doubt_until_it_is_trusted() -> None:
     assert len(world.seals) == 1
 
 
-def test_what_cannot_be_sealed_now_is_tried_later() -> None:
+def test_sealing_that_fails_is_retried_later() -> None:
     world = World()
     world.connect()
     message_id = world.submit("bob")

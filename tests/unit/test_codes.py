@@ -20,7 +20,7 @@ def test_each_code_is_well_formed(code: Code) -> None:
 @pytest.mark.parametrize(
     "code", [code for code in ALL if code.close and code.retry != "after_fix"], ids=lambda code: code.word
 )
-def test_a_close_codes_range_says_whether_to_come_back(code: Code) -> None:
+def test_a_close_codes_range_says_whether_to_reconnect(code: Code) -> None:
     assert code.close is not None
     assert 4000 <= code.close <= 4999
     assert (code.close < 4500) is (code.retry == "later")

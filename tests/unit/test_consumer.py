@@ -42,7 +42,7 @@ class Sending:
         self.router.connections.closed(self.router.connections.links["h0"])
 
 
-def test_a_shard_that_is_rewound_while_the_reader_is_sent_elsewhere_is_read_again(
+def test_a_shard_rewound_during_another_seek_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The reader would stay where it was sent, and the host would take what follows for all there is."""
@@ -66,7 +66,7 @@ def test_a_shard_that_is_rewound_while_the_reader_is_sent_elsewhere_is_read_agai
     assert (opened.offset, batch.parts[0].offsets) == (0, [0, 1])
 
 
-def test_a_reader_that_cannot_be_sent_elsewhere_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_rewind_of_the_reader_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     it = Sending()
     assign = it.router._mine.assign
 
@@ -84,7 +84,7 @@ def test_a_reader_that_cannot_be_sent_elsewhere_is_sent_again(monkeypatch: pytes
     assert [type(each) for each in it.sent()] == [m.Open, m.Batch]
 
 
-def test_a_shard_that_is_given_up_is_shut_at_its_host_and_read_no_longer() -> None:
+def test_a_released_shard_is_closed_at_its_host_and_no_longer_read() -> None:
     it = Sending()
     it.world.show(routers=("r1",))
     it.router.learn(it.world.view)

@@ -23,7 +23,7 @@ def test_an_acknowledgement_that_covers_it_ends_the_row() -> None:
     first.acked(("nobody", "x"), 9)
 
 
-def test_no_more_devices_than_fit_are_known() -> None:
+def test_memory_of_devices_is_bounded() -> None:
     first = CrashLoops(kept=2)
     for user in ("a", "b", "a", "c"):
         first.sent((user, "phone"), 1)

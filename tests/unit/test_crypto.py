@@ -29,13 +29,13 @@ def reason(payload: bytes, heading: Heading = HEADING, **others: object) -> str:
 
 
 def resealed(payload: bytes, by: DeviceSecrets, to: DeviceSecrets) -> bytes:
-    """What a recipient can do with a message it holds: seal the signed plaintext to somebody else."""
+    """What a recipient can do with a message it holds: seal the signed plaintext to someone else."""
     plain = SealedBox(by.private_key).decrypt(payload)
     return bytes(SealedBox(PublicKey(to.curve25519_public)).encrypt(plain))
 
 
 @given(st.binary(max_size=3000))
-def test_what_is_sealed_opens(content: bytes) -> None:
+def test_sealed_messages_open(content: bytes) -> None:
     assert open_sealed(sealed(content), HEADING, BOB, ALICE_KEYS) == content
 
 
@@ -169,7 +169,7 @@ def test_lengths_fall_into_few_buckets() -> None:
 
 
 @given(st.binary(max_size=2000))
-def test_padding_comes_off(data: bytes) -> None:
+def test_padding_is_removed(data: bytes) -> None:
     assert unpad(pad(data)) == data
 
 

@@ -41,7 +41,7 @@ def test_canonical_json(obj: dict[str, Any], expected: str) -> None:
 
 
 @pytest.mark.parametrize("value", [1.5, 2**53, -(2**53), [1.0], {"x": float("nan")}, "\ud800"])
-def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
+def test_values_without_canonical_form_are_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         canonical_json({"a": value})
 
@@ -97,7 +97,7 @@ def test_deep_nesting_is_refused_not_fatal() -> None:
             deep = deep.pop("x")
 
 
-def test_what_is_unsigned_may_change() -> None:
+def test_unsigned_fields_may_change() -> None:
     verify_device_keys({**bundle(), "unsigned": {"device_display_name": "phone"}}, ADDRESS, DEVICE)
 
 
@@ -126,7 +126,7 @@ def directory() -> tuple[Directory, dict[str, dict[str, Pin]]]:
     return Directory("here", pins), pins
 
 
-def test_first_use_pins_in_silence() -> None:
+def test_first_use_pins_silently() -> None:
     known, _ = directory()
     assert known.learn("bob", {DEVICE: bundle()}) == []
     assert known.recipients("bob") == {DEVICE: BOB.curve25519_public}
@@ -165,7 +165,7 @@ def test_a_changed_key_is_told_once_and_never_used_unasked() -> None:
     assert known.recipients("bob") == {DEVICE: MALLORY.curve25519_public}
 
 
-def test_a_change_that_is_taken_back_ends_the_doubt() -> None:
+def test_a_reverted_change_needs_no_more_trust() -> None:
     known, _ = directory()
     known.learn("bob", {DEVICE: bundle()})
     known.learn("bob", {DEVICE: bundle(MALLORY)})

@@ -215,7 +215,7 @@ def test_the_key_ring_is_where_the_setting_says_and_for_its_owner_only(kind: str
 
 
 def selected(selector: Object, kind: str) -> bool:
-    """Say whether a selector takes our pods of this kind; KubeRay gives them their type."""
+    """Return whether a selector takes our pods of this kind; KubeRay gives them their type."""
     labels = pods()[kind]["metadata"]["labels"] | {"ray.io/node-type": kind}
     return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
 
@@ -268,7 +268,7 @@ def test_network_policies_cover_every_port(kind: str) -> None:
     [main] = pods()[kind]["spec"]["containers"]
     for port in main["ports"]:
         number = port["containerPort"]
-        assert [who for who, low, high in admitted(kind) if low <= number <= high], f"nobody reaches {port}"
+        assert [who for who, low, high in admitted(kind) if low <= number <= high], f"nothing reaches {port}"
     # Nobody but our own pods (and KubeRay's operator, to the head) reaches Ray or the links.
     for who, low, high in admitted(kind):
         if "podSelector" in who:
@@ -310,7 +310,7 @@ def test_ports_of_ray_are_the_same_everywhere() -> None:
 # --- compose and the image ------------------------------------------------------------------------
 
 
-def test_compose_shows_strangers_nothing() -> None:
+def test_compose_exposes_nothing_to_strangers() -> None:
     services = compose()["services"]
     assert set(services) == {"kafka", "mongo", "redis", "roost"}
     assert compose()["networks"]["servers"] == {"internal": True}

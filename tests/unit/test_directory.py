@@ -8,7 +8,7 @@ from storage.records import Device, User
 
 
 class Store:
-    """Knows everybody; its answers wait for `answers`."""
+    """Knows everyone; its answers wait for `answers`."""
 
     def __init__(self) -> None:
         self.answers = asyncio.Event()
@@ -33,13 +33,13 @@ class World:
         self.directory = Directory(store, lambda: self.now_ms)
 
 
-async def test_those_who_exist_are_found() -> None:
+async def test_existing_users_are_found() -> None:
     world = World()
     people = await world.directory.people(["ann", "nobody", "ben", "ann"])
     assert {name: person.user for name, person in people.items()} == {"ann": "id of ann", "ben": "id of ben"}
 
 
-async def test_who_is_forgotten_while_another_is_loaded_still_exists() -> None:
+async def test_a_user_evicted_during_another_load_still_exists() -> None:
     world = World()
     await world.directory.people(["ann"])
     world.store.answers.clear()

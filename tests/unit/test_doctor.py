@@ -68,7 +68,7 @@ def test_three_brokers_in_order_are_well() -> None:
         (log(topic(partitions=3)), "topics", "failed", "was made with"),
     ],
 )
-def test_what_is_wrong_with_a_cluster_of_brokers(
+def test_faults_of_a_broker_cluster_are_found(
     found: LogInspection, check: str, state: str, word: str
 ) -> None:
     states = {0: LogState(0, 1, 5), 1: LogState(1, 1, 5)}
@@ -113,7 +113,7 @@ def test_caches(found: CacheInspection, expected: list[tuple[str, str]]) -> None
     assert [(check, state) for check, state, _ in findings] == expected
 
 
-def test_what_listens_at_a_public_address_without_a_password_is_exposed() -> None:
+def test_servers_on_public_addresses_without_a_password_are_exposed() -> None:
     places = [("redis", "10.1.2.3:6379"), ("mongo", "8.8.8.8:27017"), ("kafka", "[2606:4700::1]:9092")]
     found = judge_exposure(places)
     assert (found.check, found.state) == ("exposed ports", "failed")
@@ -124,7 +124,7 @@ def test_what_listens_at_a_public_address_without_a_password_is_exposed() -> Non
     assert "RAY_AUTH_MODE=token" in judge_exposure([("ray", "8.8.8.8:6379")]).fix
 
 
-def test_an_address_has_the_port_that_it_says() -> None:
+def test_an_address_keeps_its_port() -> None:
     assert place_of("http://127.0.0.1:0") == ("127.0.0.1", 0)
     assert place_of("https://fcm.googleapis.com") == ("fcm.googleapis.com", 443)
     assert place_of("http://[::1]:8080/x") == ("::1", 8080)

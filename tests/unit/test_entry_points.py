@@ -18,7 +18,7 @@ def test_no_verb_and_no_role_got_lost() -> None:
 
 
 @pytest.mark.parametrize("where", [*VERBS.values(), *ROLES.values()])
-def test_what_is_named_is_there(where: str) -> None:
+def test_named_objects_exist(where: str) -> None:
     module, _, name = where.partition(":")
     assert callable(
         getattr(getattr(import_module(module), name), "run", getattr(import_module(module), name))

@@ -1,4 +1,4 @@
-"""A role that nobody visits asks the store whether it still has its place."""
+"""A role that is no longer visited asks the store whether it has been replaced."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,8 @@ from cluster.role_shell import fence
 from cluster.role_shell.fence import fenced
 from roost.errors import Unavailable
 from storage.ports import ClusterState
-from storage.records import LogState, ShardMap
+from storage.records import LogState
+from storage.shard_map import ShardMap
 from tests.live.waiting import until
 
 OWNED = ("host-1", "host-2")
@@ -84,7 +85,7 @@ def newer(**lives: str) -> ShardMap:
     return ShardMap(4, *names, addresses=addresses, incarnations=named, since=(4, 2))
 
 
-async def test_who_is_visited_asks_nobody(world: World, role: Service) -> None:
+async def test_a_role_with_heartbeats_does_not_ask_the_store(world: World, role: Service) -> None:
     for _ in range(20):
         await asyncio.sleep(0.01)
         assert await role.status() == {"shards": 1}
@@ -92,7 +93,7 @@ async def test_who_is_visited_asks_nobody(world: World, role: Service) -> None:
 
 
 @pytest.mark.parametrize("life", [{"host_1": "another"}, {}], ids=["replaced", "struck"])
-async def test_whose_place_is_taken_ends(world: World, role: Service, life: dict[str, str]) -> None:
+async def test_a_replaced_role_ends(world: World, role: Service, life: dict[str, str]) -> None:
     del role
     world.stored = newer(host_2="b", **life)
     await until(lambda: "" if world.ended else "still there", within=5)
@@ -100,7 +101,7 @@ async def test_whose_place_is_taken_ends(world: World, role: Service, life: dict
 
 
 @pytest.mark.parametrize("life", [INCARNATION, ""], ids=["known", "not heard yet"])
-async def test_who_has_its_place_takes_the_newer_map(world: World, role: Service, life: str) -> None:
+async def test_a_role_still_on_the_map_adopts_the_newer_one(world: World, role: Service, life: str) -> None:
     del role
     world.stored = newer(host_1=life, host_2="b")
     await until(lambda: "" if len(world.maps) > 1 else "no map", within=5)
@@ -112,7 +113,7 @@ async def test_who_has_its_place_takes_the_newer_map(world: World, role: Service
     assert (len(world.maps), world.ended) == (2, 0)
 
 
-async def test_a_map_is_not_taken_while_the_log_is_made_anew(world: World, role: Service) -> None:
+async def test_a_map_is_not_adopted_while_the_log_is_recreated(world: World, role: Service) -> None:
     """The store has the new bases by then, and the old log is still there to be read under them."""
     del role
     world.phase_now = "recreating"
@@ -134,7 +135,7 @@ async def test_a_map_is_not_taken_while_there_are_rows_of_more_shards(world: Wor
     await until(lambda: "" if world.maps[-1].version == 4 else "no map", within=5)
 
 
-async def test_who_cannot_know_owns_nothing_until_it_does(world: World, role: Service) -> None:
+async def test_a_role_in_doubt_owns_nothing_until_the_doubt_ends(world: World, role: Service) -> None:
     world.away = True
     await until(lambda: "" if len(world.maps) > 1 else "no doubt", within=5)
     assert (world.maps[-1].version, world.maps[-1].hosts) == (3, ("", ""))
@@ -146,7 +147,7 @@ async def test_who_cannot_know_owns_nothing_until_it_does(world: World, role: Se
     assert world.ended == 0
 
 
-async def test_an_old_map_in_the_store_is_no_news(world: World, role: Service) -> None:
+async def test_an_old_map_in_the_store_changes_nothing(world: World, role: Service) -> None:
     del role
     world.stored = ShardMap(3, ("host-2",) * 2, ("",) * 2, ("",) * 2)
     await until(lambda: "" if world.asked > 3 else "nothing is asked", within=5)

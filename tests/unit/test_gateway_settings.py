@@ -8,7 +8,7 @@ from api.sending.admission import Bounds
 from cluster.settings import Settings
 
 
-def test_lives_of_tokens_come_from_the_settings() -> None:
+def test_token_lifetimes_come_from_the_settings() -> None:
     settings = Settings.load({"tokens": {"access_s": 61, "refresh_s": 62}})
     assert (_api(settings).access_ttl_s, _api(settings).refresh_ttl_s) == (61, 62)
     with pytest.raises(TypeError):

@@ -53,7 +53,7 @@ def test_a_new_shard_begins_where_its_users_were_and_few_move(numbers: tuple[int
         assert moves(more, place(more, names)) == 0
 
 
-def test_at_the_beginning_nobody_has_any() -> None:
+def test_without_owners_new_shards_have_none_either() -> None:
     assert stretched((), 3) == ("", "", "")
 
 
@@ -81,7 +81,7 @@ def test_a_first_start_has_two_shards_or_two_for_each(counts: tuple[int, int, in
         ),
     ],
 )
-def test_who_starts_the_system_is_told_what_does_not_fit(
+def test_settings_that_do_not_fit_the_shards_are_reported(
     settings: dict[str, object], shards: int, said: list[str]
 ) -> None:
     told = shards_told(Settings.model_validate(settings), shards)
@@ -89,5 +89,5 @@ def test_who_starts_the_system_is_told_what_does_not_fit(
     assert all(part in sentence for part, sentence in zip(said, told, strict=True))
 
 
-def test_the_number_with_which_everybody_has_one() -> None:
+def test_the_shard_count_that_gives_each_role_one() -> None:
     assert (more_for(3, 2), more_for(5, 3), more_for(2, 8), more_for(5000, 4096)) == (4, 6, 8, 0)

@@ -1,4 +1,4 @@
-"""A host that leaves accounts for every entry that nobody had acknowledged."""
+"""A host that leaves accounts for every entry that had not been acknowledged."""
 
 import asyncio
 from typing import Any, cast
@@ -9,7 +9,7 @@ from storage.records import Cursor, Device
 from tests.unit.mailbox_world import BASE, World
 
 
-def test_before_is_after_and_acknowledged_and_missing() -> None:
+def test_every_entry_of_a_handover_is_accounted_for() -> None:
     world = World()
     for number in range(1, 6):
         world.append("alice", number)
@@ -34,7 +34,7 @@ def test_before_is_after_and_acknowledged_and_missing() -> None:
     assert asyncio.run(report(one_lost, BASE + 1)) == expected | {"after": 2, "acknowledged": 1, "missing": 1}
 
 
-def test_who_has_acknowledged_everything_leaves_nothing() -> None:
+def test_an_acknowledged_mailbox_leaves_nothing_to_hand_over() -> None:
     world = World()
     world.append("alice", 1)
     world.attach("P")

@@ -36,7 +36,7 @@ def test_later_ids_sort_later(at_ms: int, one: bytes, other: bytes) -> None:
         "0199a0c4-506c-7000-8000-0000000000011",
     ],
 )
-def test_what_is_no_message_id_is_refused(text: str) -> None:
+def test_a_bad_message_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         ids.uuid7_ms(text)
 
@@ -55,7 +55,7 @@ def test_a_username_has_one_spelling(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["ab", "a" * 33, "a b", "al\n", "alice\n", "@alice", "älice", "alice:x", "ali/ce"]
 )
-def test_what_is_no_username_is_refused(text: str) -> None:
+def test_a_bad_username_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="username"):
         ids.fold_username(text)
 
@@ -72,7 +72,7 @@ def test_an_address_splits_into_its_parts(server: str) -> None:
 @pytest.mark.parametrize(
     "text", ["alice:here", "@alice", "@al:here", "@alice:", "@ALICE:here", "@alice:he re"]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_a_bad_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="address"):
         ids.parse_address(text)
 

@@ -7,7 +7,7 @@ from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
 from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record
-from tests.unit.link_ends import Nobody
+from tests.unit.link_ends import Silent
 
 
 def hello(number: int) -> bytes:
@@ -22,7 +22,7 @@ class OneShard:
     def __init__(self) -> None:
         self.world = World(Plan(1, (1, 1)))
         self.host: Host = self.world.hosts["h0"]
-        self.router = End(Nobody(), "router", "r9")
+        self.router = End(Silent(), "router", "r9")
         self.host.opened(self.router)
         self.open()
 

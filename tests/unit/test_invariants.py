@@ -168,7 +168,9 @@ def stay_online(actor: UserActor) -> None:
         (stay_online, "No stream is in the foreground, and the user stays online."),
     ],
 )
-def test_a_broken_invariant_is_told_in_a_sentence(broken: Callable[[UserActor], None], sentence: str) -> None:
+def test_a_broken_invariant_is_reported_in_a_sentence(
+    broken: Callable[[UserActor], None], sentence: str
+) -> None:
     actor = reading().actor
     actor.check()
     broken(actor)
@@ -187,7 +189,7 @@ def test_a_sync_that_has_an_answer_does_not_wait() -> None:
         world.actor.check()
 
 
-def test_a_device_that_comes_again_counts_again() -> None:
+def test_a_returning_device_counts_again() -> None:
     world = reading()
     world.feed(ev.Refreshed(None, ME, world.devices[1:]))
     world.feed(ev.Refreshed(None, ME, world.devices))

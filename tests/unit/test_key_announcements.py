@@ -63,13 +63,13 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_announcements, "_ROWS_S", 0.0)
 
 
-async def test_who_is_stored_late_is_told_late_and_nobody_twice() -> None:
+async def test_late_contacts_are_told_late_and_no_one_twice() -> None:
     world = World(["ben"], Unavailable("The store is away."), ["ben", "cat"])
     await world.announced()
     assert (world.changed, world.told) == (["u-ann"], ["ben", "cat"])
 
 
-async def test_what_was_not_told_when_the_gateway_stops_is_told_then(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pending_announcements_are_sent_when_the_gateway_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_announcements, "_ROWS_S", 60.0)
     world = World(Unavailable("The store is away."), ["ben"])
     await world.announcements.announce("u-ann", "ann", "PHONE", "added")

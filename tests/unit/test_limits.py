@@ -29,7 +29,7 @@ def test_never_more_than_burst_and_rate(steps: list[int]) -> None:
 
 
 @given(st.integers(1, 20))
-def test_the_told_wait_is_enough(burst: int) -> None:
+def test_the_advised_wait_is_enough(burst: int) -> None:
     gcra = Gcra(Limit(rate=3.0, burst=burst))
     for _ in range(burst):
         assert gcra.take("a", NOW) == 0.0

@@ -53,7 +53,7 @@ async def frame(heard: Heard) -> list[int]:
     return heard.frames.pop(0)
 
 
-async def test_what_can_wait_is_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deferred_messages_share_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "SOON_S", 0.5)
     async with linked() as (link, heard):
         link.send_soon(msg.Ack(1, 10))
@@ -70,7 +70,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_it_goes_with_what_is_sent_next_and_before_it() -> None:
+async def test_a_deferred_frame_goes_out_with_the_next_one_and_before_it() -> None:
     async with linked() as (link, heard):
         link.send_soon(msg.Ack(1, 10))
         await asyncio.sleep(0.01)
@@ -79,7 +79,7 @@ async def test_it_goes_with_what_is_sent_next_and_before_it() -> None:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_many_are_company_enough() -> None:
+async def test_a_large_batch_does_not_wait() -> None:
     async with linked() as (link, heard):
         for number in range(SOON_MANY + 1):
             link.send_soon(msg.Ack(number, 1))
@@ -87,7 +87,7 @@ async def test_many_are_company_enough() -> None:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_link_that_is_closed_says_first_what_waits() -> None:
+async def test_a_closing_link_sends_what_is_queued_first() -> None:
     async with linked() as (link, heard):
         link.send_soon(msg.Ack(1, 10))
         link.close()

@@ -12,7 +12,7 @@ from actors.rpc import messages as msg
 from actors.rpc.handshake import Greeting, Welcome
 from actors.rpc.link import connect, serve
 from actors.rpc.messages import PROTOCOL, encode
-from tests.unit.link_ends import Nobody
+from tests.unit.link_ends import Silent
 
 SECRET = b"secret"
 
@@ -32,7 +32,7 @@ async def dial(newest: int, oldest: int) -> int:
     server = await asyncio.start_server(welcome, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
     try:
-        link = await connect(address, Nobody(), msg.decode_to_host, secret=SECRET, me=("router", "router-1"))
+        link = await connect(address, Silent(), msg.decode_to_host, secret=SECRET, me=("router", "router-1"))
         link.close()
         return link.protocol
     finally:
@@ -41,19 +41,19 @@ async def dial(newest: int, oldest: int) -> int:
 
 
 @pytest.mark.asyncio
-async def test_a_newer_release_is_spoken_to_in_our_version() -> None:
+async def test_a_newer_release_is_addressed_in_our_version() -> None:
     assert await dial(PROTOCOL + 1, PROTOCOL) == PROTOCOL
 
 
 @pytest.mark.asyncio
-async def test_a_release_too_far_ahead_is_refused_with_the_reason() -> None:
+async def test_a_release_too_new_to_talk_to_is_refused_with_the_reason() -> None:
     with pytest.raises(ConnectionError, match="upgrade one release at a time"):
         await dial(PROTOCOL + 2, PROTOCOL + 1)
 
 
 @pytest.mark.asyncio
 async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    server, address = await serve("127.0.0.1", 0, Nobody(), msg.decode_to_host, secret=SECRET)
+    server, address = await serve("127.0.0.1", 0, Silent(), msg.decode_to_host, secret=SECRET)
     monkeypatch.setattr(handshake, "OLDEST_PROTOCOL", PROTOCOL)
     reader, writer = await asyncio.open_connection(*address)
     (length,) = struct.unpack(">I", await reader.readexactly(4))

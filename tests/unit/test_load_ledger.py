@@ -38,7 +38,7 @@ def broken(ledger: Ledger) -> dict[str, int]:
     return {kind: count for kind, count in ledger.violations().items() if count}
 
 
-def test_what_arrives_once_in_order_and_is_kept_breaks_nothing(ledger: Ledger) -> None:
+def test_a_correct_history_has_no_violation(ledger: Ledger) -> None:
     numbers = sent(ledger, 5)
     arrive(ledger, numbers)
     kept(ledger, numbers)
@@ -80,7 +80,7 @@ def test_pairs_have_orders_of_their_own(ledger: Ledger) -> None:
     assert ledger.violations() == CLEAN
 
 
-def test_what_was_refused_and_sent_again_has_a_new_place(ledger: Ledger) -> None:
+def test_a_refused_message_sent_again_has_a_new_place(ledger: Ledger) -> None:
     first, second = ledger.send(THERE, 0), ledger.send(THERE, 1)
     for number in (first, second, first):
         ledger.write(number, 10)
@@ -89,7 +89,7 @@ def test_what_was_refused_and_sent_again_has_a_new_place(ledger: Ledger) -> None
 
 
 @pytest.mark.parametrize(("number", "sender", "recipient"), [(7, A, B), (0, B, A), (0, A, "carla")])
-def test_what_nobody_sent_to_there_is_a_phantom(
+def test_a_delivery_without_a_send_is_a_phantom(
     ledger: Ledger, number: int, sender: str, recipient: str
 ) -> None:
     arrive(ledger, sent(ledger, 1))
@@ -119,7 +119,7 @@ def test_stored_in_another_order_than_delivered(ledger: Ledger) -> None:
     assert broken(ledger) == {"stored_reordered": 1}
 
 
-def test_what_was_given_up_is_not_outstanding_and_counts_once_if_it_comes_all_the_same(
+def test_a_message_given_up_is_not_outstanding_and_counts_once_if_it_arrives_after_all(
     ledger: Ledger,
 ) -> None:
     number = ledger.send(THERE, 0)
@@ -151,7 +151,7 @@ def test_a_payload_names_its_ledger_and_its_number() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"short", b"x" * 400, head(9, 1)])
-def test_a_payload_of_nobody_is_a_phantom(payload: bytes) -> None:
+def test_an_unknown_payload_is_a_phantom(payload: bytes) -> None:
     book = Book()
     book.open([(A, B)])
     assert book.find(payload) is None

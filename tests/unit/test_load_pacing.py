@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.pacing import Pace, everybody, ring
+from benchmarks.pacing import Pace, everyone, ring
 
 S = 1_000_000_000
 
@@ -18,14 +18,14 @@ def test_messages_are_due_at_even_times() -> None:
     assert pace.end_ns == 7 * S
 
 
-def test_a_generator_that_was_held_up_owes_all_that_was_due_with_its_times() -> None:
+def test_a_delayed_generator_sends_everything_due_with_its_original_times() -> None:
     pace = Pace(0, rate=100, seconds=10)
     owed = pace.owed(3 * S)
     assert owed == 301
     assert max(3 * S - pace.due_ns(number) for number in range(owed)) == 3 * S
 
 
-def test_nothing_is_owed_before_the_beginning_nor_beyond_the_end() -> None:
+def test_nothing_is_due_before_the_start_or_after_the_end() -> None:
     pace = Pace(10 * S, rate=100, seconds=1)
     assert pace.owed(10 * S - 1) == 0
     assert pace.owed(10 * S) == 1
@@ -37,7 +37,7 @@ def test_nothing_is_owed_before_the_beginning_nor_beyond_the_end() -> None:
     begin_ns=st.integers(0, 10**15),
     later_ns=st.integers(0, 100 * S),
 )
-def test_what_is_owed_is_exactly_what_is_due(rate: float, begin_ns: int, later_ns: int) -> None:
+def test_exactly_the_due_messages_are_sent(rate: float, begin_ns: int, later_ns: int) -> None:
     pace = Pace(begin_ns, rate, seconds=1000)
     now = begin_ns + later_ns
     owed = pace.owed(now)
@@ -66,5 +66,5 @@ def test_a_ring_that_does_not_exist(people: int, contacts: int) -> None:
         ring(people, contacts)
 
 
-def test_everybody_writes_to_everybody_else() -> None:
-    assert sorted(everybody(3)) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+def test_everyone_writes_to_everyone_else() -> None:
+    assert sorted(everyone(3)) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]

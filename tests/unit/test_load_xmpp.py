@@ -25,7 +25,7 @@ def test_elements_are_split() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 50])
-def test_cuts_make_no_difference(size: int) -> None:
+def test_chunk_boundaries_make_no_difference(size: int) -> None:
     found, rest = [], b""
     for at in range(0, len(STREAM), size):
         stanzas, rest = split(rest + STREAM[at : at + size])
@@ -49,5 +49,5 @@ def test_a_body_is_as_long_as_a_payload_and_names_the_message() -> None:
     assert payload(text.encode()) == head(3, 12345)
 
 
-def test_a_body_of_somebody_else_names_nothing() -> None:
+def test_a_body_from_another_client_names_no_message() -> None:
     assert payload(b"hello") == b""

@@ -25,7 +25,7 @@ def test_a_package_is_hidden_inside_the_block_only() -> None:
     assert import_module("colorsys").rgb_to_hsv(0, 0, 0) == (0, 0, 0)
 
 
-def test_what_is_loaded_already_stays() -> None:
+def test_loaded_packages_stay_loaded() -> None:
     before = import_module("colorsys")
     with without("colorsys"):
         assert import_module("colorsys") is before
@@ -33,14 +33,14 @@ def test_what_is_loaded_already_stays() -> None:
 
 
 @pytest.mark.parametrize("loaded", SPARED)
-def test_what_a_process_spares_itself(loaded: str) -> None:
+def test_a_process_loads_only_what_it_needs(loaded: str) -> None:
     """Each of these costs 0.05 to 0.7 s of CPU in a process that does not use it."""
     code = f"import sys, {loaded}; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(SPARED[loaded].split()) & set(found.stdout.split())
 
 
-def test_a_package_is_loaded_by_its_first_use() -> None:
+def test_a_package_is_loaded_on_first_use() -> None:
     code = (
         "import sys\n"
         "from roost.loading import later\n"

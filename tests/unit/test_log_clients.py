@@ -29,13 +29,11 @@ READ = {"caught_up": True, "stored": {0: 10, 1: 20}}
         ([{"users": 3}], {}),
     ],
 )
-def test_what_was_written_and_not_read_is_named(
-    writers: list[dict[str, object]], missing: dict[int, int]
-) -> None:
+def test_unread_messages_are_named(writers: list[dict[str, object]], missing: dict[int, int]) -> None:
     assert unread("router", writers, [READ]) == missing
 
 
-def test_readers_count_together() -> None:
+def test_readers_are_counted_together() -> None:
     writers = [{"appended": {"push": {0: 5, 1: 7}}}]
     assert unread("pusher", writers, [{"stored": {0: 5}}, {"stored": {1: 7}}]) == {}
     assert unread("pusher", writers, [{"stored": {0: 5}}]) == {1: 7}
@@ -71,14 +69,14 @@ def clients_of(*hosts: Debtor, running: bool = True) -> RolesAsLogClients:
 async def nothing() -> None: ...
 
 
-async def test_a_log_is_over_when_every_host_has_stored_what_it_had() -> None:
+async def test_a_log_has_ended_once_every_host_has_stored_its_records() -> None:
     hosts = Debtor("host-1", 3), Debtor("host-2", 1)
     await clients_of(*hosts).end_logs({0: 9})
     assert [each.owes for each in hosts] == [-1, -1]
 
 
 @pytest.mark.parametrize("failure", [RoleAway("away"), None])
-async def test_nobody_waits_for_ever_for_a_host_that_owes(
+async def test_waiting_for_a_hosts_unstored_records_is_bounded(
     monkeypatch: pytest.MonkeyPatch, failure: Exception | None
 ) -> None:
     monkeypatch.setattr(log_clients, "_END_S", 0.1)
@@ -87,7 +85,7 @@ async def test_nobody_waits_for_ever_for_a_host_that_owes(
     assert [each["by"] for each in logs] == [["host-1"]]
 
 
-async def test_nobody_waits_for_a_host_that_is_silent_or_cannot_be_asked() -> None:
+async def test_a_silent_or_older_host_is_not_waited_for() -> None:
     silent, older = Debtor("host-1", 5), Debtor("host-2", 5, RoleFailed("takes no message"))
     await clients_of(silent, running=False).end_logs({0: 9})
     assert silent.owes == 5

@@ -12,7 +12,8 @@ from cluster.log.lifecycle import LogLifecycle
 from cluster.log.numbers import BASE_STEP, FIRST_BASE
 from cluster.log.topics import LogMismatch, LogTopics
 from roost.errors import Unavailable
-from storage.records import DeadLetter, LogState, ShardMap, StoredRoster
+from storage.records import DeadLetter, LogState, StoredRoster
+from storage.shard_map import ShardMap
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000
@@ -195,7 +196,7 @@ async def test_a_second_start_changes_nothing() -> None:
     assert world.states == before
 
 
-async def test_a_log_that_is_gone_begins_beyond_everything_stored() -> None:
+async def test_a_replaced_log_starts_above_everything_stored() -> None:
     world = await installed()
     world.topics.clear()
     log = lifecycle(world)
@@ -206,7 +207,7 @@ async def test_a_log_that_is_gone_begins_beyond_everything_stored() -> None:
 
 
 @pytest.mark.parametrize("starts", [1, 3])
-async def test_a_copy_of_the_store_that_is_put_back_gives_no_number_again(starts: int) -> None:
+async def test_a_restored_copy_of_the_store_gives_out_no_number_twice(starts: int) -> None:
     world = await installed()
     world.now_ms = IN_2026
     copy = dict(world.states)
@@ -260,7 +261,7 @@ async def test_at_a_later_start_what_is_stored_counts(setting: int) -> None:
     assert (log.topics.shards, len(log.topics.bases), world.states) == (SHARDS, SHARDS, before)
 
 
-async def test_renewal_holds_writers_until_the_new_log_is_there() -> None:
+async def test_a_renewal_pauses_writers_until_the_new_log_exists() -> None:
     world = await installed()
     log = lifecycle(world)
     await log.open()
@@ -272,7 +273,7 @@ async def test_renewal_holds_writers_until_the_new_log_is_there() -> None:
 
 
 @pytest.mark.parametrize("gone", [False, True])
-async def test_nobody_is_shown_a_base_before_its_log_is_there(
+async def test_no_role_sees_a_base_before_its_log_exists(
     *, gone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A router that took the new base early would read the old topic's records and ends under it."""
@@ -317,7 +318,7 @@ async def test_a_lost_shard_raises_its_own_base_only() -> None:
     assert log.topics.bases[1] == FIRST_BASE + 101 + BASE_STEP
 
 
-async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -> None:
+async def test_hosts_finish_a_lost_log_before_any_role_sees_the_next_base() -> None:
     world = await installed()
     log = lifecycle(world)
     await log.open()
@@ -326,7 +327,9 @@ async def test_hosts_end_a_lost_log_before_anybody_sees_the_base_of_the_next() -
     assert world.shown_then == (FIRST_BASE,) * SHARDS
 
 
-async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_and_it_is_said() -> None:
+async def test_a_log_that_dropped_unstored_records_is_read_from_what_remains_and_the_loss_is_reported() -> (
+    None
+):
     world = await installed()
     log = lifecycle(world)
     await log.open()
@@ -342,7 +345,7 @@ async def test_a_log_that_dropped_what_was_not_stored_is_read_from_what_is_left_
     assert log.topics.dropped == {1: 170 - 101}
 
 
-async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there() -> None:
+async def test_no_role_writes_between_the_loss_of_the_log_and_its_replacement() -> None:
     world = await installed()
     log = lifecycle(world)
     await log.open()
@@ -357,7 +360,7 @@ async def test_nobody_writes_from_the_loss_of_the_log_until_the_new_one_is_there
     assert log.topics.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
 
 
-async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_at_any_step_of_a_renewal_is_recovered_from(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it ends, the next coordinator finds or makes a whole log, with no number given twice."""
     monkeypatch.setattr(log_lifecycle, "_DRAIN_S", 60.0)  # a busy machine must not end a renewal early
     steps_of_all = 0
@@ -385,7 +388,7 @@ async def test_a_crash_at_any_step_of_a_renewal_is_made_good(monkeypatch: pytest
     assert steps_of_all > 8
 
 
-async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_disappears_midway_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     world = await installed()
     log = lifecycle(world)
     await log.open()
@@ -411,7 +414,7 @@ async def test_a_server_that_is_away_in_the_middle_is_waited_for(monkeypatch: py
 
 
 def whole(world: World, shards: int) -> bool:
-    """Say whether there are so many shards, and nothing is half done."""
+    """Return whether there are so many shards, and nothing is half done."""
     topics = {"mailbox": shards, "push": shards, "mailbox.dead": 1, "push.dead": 1}
     return (sorted(world.states), world.topics, world.growing) == (list(range(shards)), topics, 0)
 
@@ -453,7 +456,7 @@ async def test_a_crash_at_any_step_of_a_growth_leaves_it_before_or_finished(
             steps_of_all = crash_at
             break
         begun = world.growing or len(world.states) > SHARDS
-        assert not begun or world.paused or world.map_shards == 2 * SHARDS, "nobody writes by the old number"
+        assert not begun or world.paused or world.map_shards == 2 * SHARDS, "no role writes by the old number"
         world.crash_at = None
         following = lifecycle(world)
         await following.open()
@@ -466,7 +469,7 @@ async def test_a_crash_at_any_step_of_a_growth_leaves_it_before_or_finished(
     assert outcomes == {SHARDS, 2 * SHARDS}
 
 
-async def test_a_failure_after_the_decision_lets_nobody_write_by_the_old_number(
+async def test_a_failure_after_the_decision_resumes_no_writer_with_the_old_shard_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not even if the coordinator is told to stop: the next one finishes it."""
@@ -485,7 +488,7 @@ async def test_a_failure_after_the_decision_lets_nobody_write_by_the_old_number(
     assert (world.paused, log.paused) == ({"gateway", "host"}, True)
 
 
-async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_writer_resumes_before_the_new_map_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.log.lifecycle._LOOK_EVERY_S", 0.0)
     world = await installed()
     log = lifecycle(world)
@@ -495,7 +498,7 @@ async def test_nobody_goes_on_before_the_new_map_is_drawn(monkeypatch: pytest.Mo
     assert world.released_by == 2 * SHARDS
 
 
-async def test_what_is_not_stored_is_said_and_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unstored_records_are_reported_and_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_lifecycle, "_GROWTH_DRAIN_S", 0.05)
     world = await installed()
     log = lifecycle(world)
@@ -527,7 +530,7 @@ async def test_shards_are_added_when_the_store_says_that_all_is_stored(
     assert whole(world, 2 * SHARDS)
 
 
-async def test_a_broker_that_adds_no_partitions_is_found_out_before_anybody_is_paused() -> None:
+async def test_a_broker_that_cannot_add_partitions_is_detected_before_any_role_is_paused() -> None:
     world = await installed()
     log = lifecycle(world)
     await log.open()

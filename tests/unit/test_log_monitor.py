@@ -60,7 +60,7 @@ async def test_a_loss_right_after_a_renewal_is_acted_upon(reports: Reports) -> N
     assert (reports.log.topics.bases[0], reports.log.topics.bases[2]) == (renewed[0], renewed[2])
 
 
-async def test_what_was_said_of_the_log_before_counts_no_more(reports: Reports) -> None:
+async def test_reports_about_the_previous_log_no_longer_count(reports: Reports) -> None:
     old = reports.log.topics.bases
     reports.say(old, lost=(1,))
     await reports.look()
@@ -74,7 +74,7 @@ async def test_what_was_said_of_the_log_before_counts_no_more(reports: Reports) 
     assert reports.log.topics.bases == raised, "neither lost again, nor full by the ends of an earlier log"
 
 
-async def test_a_renewal_that_did_not_come_about_is_not_tried_again_at_once(reports: Reports) -> None:
+async def test_a_failed_renewal_is_not_retried_at_once(reports: Reports) -> None:
     reports.world.restart_while_draining = True
     before = reports.log.topics.bases
     reports.say(before, end=50)

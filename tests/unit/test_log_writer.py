@@ -24,7 +24,7 @@ def queued(call: _Call, count: int) -> deque[_Item]:
     return deque(_Item(b"%d" % number, call, number) for number in range(count))
 
 
-async def test_what_does_not_fit_waits_for_the_next_batch() -> None:
+async def test_a_record_that_does_not_fit_waits_for_the_next_batch() -> None:
     call = _Call(5)
     queue = queued(call, 5)
     assert [item.place for item in _fill(Batch(3), SHARD, queue)] == [0, 1, 2]
@@ -35,11 +35,11 @@ async def test_nothing_is_taken_behind_what_the_log_did_not_take() -> None:
     """A device's messages to one user are in one call at a time; in their order, or not at all."""
     first, second = _Call(3), _Call(1)
     queue = queued(first, 3)
-    queue.append(_Item(b"of somebody else", second, 0))
+    queue.append(_Item(b"of someone else", second, 0))
     assert [item.place for item in _fill(Batch(1), SHARD, queue)] == [0]
     first.settle(0, Unavailable("It is away."))
     first.failed.add(SHARD)
-    assert [item.value for item in _fill(Batch(9), SHARD, queue)] == [b"of somebody else"]
+    assert [item.value for item in _fill(Batch(9), SHARD, queue)] == [b"of someone else"]
     assert first.done.done()
     assert all(isinstance(each, Unavailable) for each in first.outcomes)
 

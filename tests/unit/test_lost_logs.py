@@ -1,4 +1,4 @@
-"""A log that is lost and made anew: what of the one before still counts, and who may be mistaken about it."""
+"""A log that is lost and recreated: what still counts of the previous one, and what roles do not know yet."""
 
 import asyncio
 from typing import Any, cast
@@ -20,7 +20,7 @@ from sim.deterministic.reaching import StepConnections
 from sim.deterministic.turns import finish
 from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record
-from tests.unit.link_ends import Nobody
+from tests.unit.link_ends import Silent
 
 NEW_BASE = 2**32
 CAUSE = "01a3185c-5000-7000-8001-414e4e303030"
@@ -35,7 +35,7 @@ class OneShard:
     def __init__(self) -> None:
         self.world = World(Plan(1, (1, 1)))
         self.host: Host = self.world.hosts["h0"]
-        self.router = End(Nobody(), "router", "r9")
+        self.router = End(Silent(), "router", "r9")
         self.host.opened(self.router)
         self.host.received(self.router, [Open(0, 1, 0, 0)])
 
@@ -57,7 +57,7 @@ class OneShard:
         return [each.offsets[0] for each in told]
 
 
-def test_a_repeat_is_stored_once_what_it_repeats_is() -> None:
+def test_a_repeat_counts_as_stored_once_its_original_is() -> None:
     it = OneShard()
     it.bring(HELLO)
     it.run()
@@ -71,7 +71,7 @@ def test_a_repeat_is_stored_once_what_it_repeats_is() -> None:
     assert [each.seq for each in it.world.store.mailbox("ann")] == [1]
 
 
-def test_who_waits_for_the_log_before_does_not_hold_up_whom_it_waits_for() -> None:
+def test_waiting_for_the_previous_log_does_not_block_its_writes() -> None:
     it = OneShard()
     to_bob = MessageRecord("bob", CAUSE, "ann", "ann", "ANN0000000", 0, 0, "s", {"BOB0000000": b"x"})
     it.host.received(
@@ -91,7 +91,7 @@ def test_who_waits_for_the_log_before_does_not_hold_up_whom_it_waits_for() -> No
     assert [each.seq for each in it.world.store.mailbox("bob")] == [NEW_BASE]
 
 
-def test_nobody_is_loaded_while_the_log_before_is_being_stored() -> None:
+def test_no_actor_is_loaded_while_the_previous_log_is_being_stored() -> None:
     """What the store has yet to learn of that log is part of what an actor is loaded with."""
     it = OneShard()
     to_bob = MessageRecord("bob", CAUSE, "ann", "ann", "ANN0000000", 0, 0, "s", {"BOB0000000": b"x"})
@@ -106,7 +106,7 @@ def test_nobody_is_loaded_while_the_log_before_is_being_stored() -> None:
     assert [user for user, _ in it.host.actors()] == ["ann", "bob"]
 
 
-def test_who_stayed_when_the_log_began_again_goes_with_the_shard() -> None:
+def test_users_kept_across_a_recreated_log_leave_with_their_shard() -> None:
     it = OneShard()
     it.bring(HELLO)
     it.run()
@@ -131,7 +131,7 @@ def test_a_shard_is_not_opened_under_the_base_of_a_log_before(*, by_map: bool) -
     assert [type(each) for each in it.router.incoming] == [m.NotMine]
 
 
-def test_records_of_a_log_that_the_router_s_map_does_not_know_go_nowhere() -> None:
+def test_records_of_a_log_unknown_to_the_routers_map_go_nowhere() -> None:
     world = World(Plan(1, (1, 1)))
     router = world.routers["r0"]
     for _ in range(2):
@@ -149,7 +149,7 @@ def test_records_of_a_log_that_the_router_s_map_does_not_know_go_nowhere() -> No
     assert "r0>h0" in world.links.busy()
 
 
-def test_what_is_stored_of_the_log_before_says_nothing_of_the_one_that_was_opened_since() -> None:
+def test_records_stored_of_an_earlier_log_do_not_count_for_the_new_one() -> None:
     """The two words cross: the record at the same place of the new log would be passed over."""
     world = World(Plan(1, (1, 1)))
     router, host = world.routers["r0"], world.hosts["h0"]
@@ -177,7 +177,7 @@ def test_what_is_stored_of_the_log_before_says_nothing_of_the_one_that_was_opene
     assert (state.base, state.stored) == (world.view.bases[0], 0)
 
 
-def test_a_host_says_that_it_owes_what_it_took_of_a_log_that_is_over() -> None:
+def test_a_host_reports_what_it_still_has_to_store_of_an_earlier_log() -> None:
     it = OneShard()
     it.bring(HELLO)
     assert it.host.end_logs({0: NEW_BASE}) == [0], "its actor is being loaded"
@@ -188,13 +188,13 @@ def test_a_host_says_that_it_owes_what_it_took_of_a_log_that_is_over() -> None:
     assert it.host.end_logs({0: NEW_BASE}) == []
 
 
-async def test_a_host_that_is_asked_what_it_owes_collects_no_longer() -> None:
+async def test_a_host_asked_for_unstored_records_writes_at_once() -> None:
     world = World(Plan(1, (1, 1)))
     stores = Stores(*cast("tuple[Any, Any, Any]", (world.store, world.cache, PromptWriter(world.log))))
     host = ActorHost("h0", stores, b"", world.clock, HostSettings(store_linger_s=60))
     await host.start()
     await host.apply(world.view)
-    router = cast("Any", End(Nobody(), "router", "r9"))
+    router = cast("Any", End(Silent(), "router", "r9"))
     host.opened(router)
     host.received(router, [Open(0, 1, 0, 1), m.Batch([m.Part(0, [0], [HELLO])])])
     message = m.encode({"act": "end_logs", "bases": [(0, NEW_BASE)]})
@@ -208,7 +208,7 @@ async def test_a_host_that_is_asked_what_it_owes_collects_no_longer() -> None:
     assert await host.stop() == []
 
 
-def test_a_host_that_lost_the_shard_owes_what_it_had_taken_before() -> None:
+def test_a_host_that_lost_the_shard_still_has_to_store_what_it_took() -> None:
     it = OneShard()
     it.bring(HELLO)
     it.run()
@@ -220,7 +220,7 @@ def test_a_host_that_lost_the_shard_owes_what_it_had_taken_before() -> None:
     assert it.host.end_logs({0: NEW_BASE}) == []
 
 
-def test_nothing_more_is_taken_of_a_log_that_is_over() -> None:
+def test_nothing_more_is_accepted_from_a_log_that_ended() -> None:
     it = OneShard()
     assert it.host.end_logs({0: NEW_BASE}) == []
     it.bring(HELLO)
@@ -234,11 +234,11 @@ def test_nothing_more_is_taken_of_a_log_that_is_over() -> None:
 
 
 @pytest.mark.parametrize("caught_up", [True, False])
-def test_a_shard_that_had_not_caught_up_with_the_log_before_begins_anew(*, caught_up: bool) -> None:
+def test_a_shard_that_had_not_caught_up_with_the_previous_log_starts_over(*, caught_up: bool) -> None:
     """Another host may have stored what had not come here yet: an actor in memory would not know it."""
     it = OneShard()
     it.host.received(it.router, [Open(0, 1, 0, 1 if caught_up else 2)])
-    it.host.received(it.router, [Open(0, 1, 1, 1 if caught_up else 2)])  # a higher start: opened anew
+    it.host.received(it.router, [Open(0, 1, 1, 1 if caught_up else 2)])  # a higher start: opened again
     it.host.post("ann", ev.TimePassed())
     it.run()
     assert it.host.users == ["ann"]
@@ -247,7 +247,7 @@ def test_a_shard_that_had_not_caught_up_with_the_log_before_begins_anew(*, caugh
 
 
 @pytest.mark.parametrize("by_map", [True, False])
-def test_a_router_that_is_not_visited_or_does_not_turn_is_in_doubt(*, by_map: bool) -> None:
+def test_a_router_without_heartbeats_or_polls_is_in_doubt(*, by_map: bool) -> None:
     world = World(Plan(1, (1,)))
     now_s = 100.0
     lease = MapLease(lambda: now_s)

@@ -17,7 +17,7 @@ def roles() -> Membership:
     return membership
 
 
-def test_first_answers_settle_it(roles: Membership) -> None:
+def test_the_first_answers_decide(roles: Membership) -> None:
     assert not roles.settled(1_000)
     for name in ("host-1", "host-2", "router-1"):
         assert roles.heard(name, alive(), 900)
@@ -27,7 +27,7 @@ def test_first_answers_settle_it(roles: Membership) -> None:
     assert roles.settled(1_000)
 
 
-def test_one_that_never_comes_does_not_hold_up_the_first_map(roles: Membership) -> None:
+def test_a_role_that_never_starts_does_not_delay_the_first_map(roles: Membership) -> None:
     assert not roles.settled(15_000)
     assert roles.settled(15_001)
 
@@ -62,13 +62,13 @@ def test_a_host_that_hangs_keeps_them_for_twice_the_silence(roles: Membership) -
     assert roles.serving("host", ["host-1"], 4_001) == []
 
 
-def test_a_new_life_is_told_apart(roles: Membership) -> None:
+def test_a_new_incarnation_is_recognized(roles: Membership) -> None:
     assert roles.heard("host-1", alive("a"), 1_000)
     assert not roles.heard("host-1", alive("a"), 1_500)
     roles.failed("host-1")
     assert roles.heard("host-1", alive("b"), 3_000)
     assert roles.state("host-1", 3_000) == RUNNING
-    assert roles.members("host")[0].lives == 2
+    assert roles.members("host")[0].incarnations == 2
 
 
 def test_a_new_coordinator_gives_owners_time_to_answer(roles: Membership) -> None:
@@ -76,7 +76,7 @@ def test_a_new_coordinator_gives_owners_time_to_answer(roles: Membership) -> Non
     assert roles.serving("router", ["router-2"], 5_001) == []
 
 
-def test_who_comes_or_leaves_owns_nothing(roles: Membership) -> None:
+def test_roles_that_come_or_leave_own_nothing(roles: Membership) -> None:
     roles.expect("host", "host-3", 1_000, may_own=False)
     for name in ("host-1", "host-2", "host-3"):
         roles.heard(name, alive(), 1_000)

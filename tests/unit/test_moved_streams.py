@@ -13,8 +13,9 @@ from sim.deterministic.links import End
 from sim.deterministic.reaching import StepLinks
 from sim.deterministic.turns import finish
 from sim.deterministic.world import Plan, World
-from storage.records import KeysRecord, ShardMap, encode_record
-from tests.unit.link_ends import Nobody
+from storage.records import KeysRecord, encode_record
+from storage.shard_map import ShardMap
+from tests.unit.link_ends import Silent
 
 DEVICE = "ANN0000000"
 ATTACH = m.Attach(7, "ann", "ann", DEVICE, 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link
@@ -26,7 +27,7 @@ class CatchingUp:
     def __init__(self) -> None:
         self.world = World(Plan(1, (1,)))
         self.host: Host = self.world.hosts["h0"]
-        self.gateway, self.router = End(Nobody(), "gateway", "g9"), End(Nobody(), "router", "r9")
+        self.gateway, self.router = End(Silent(), "gateway", "g9"), End(Silent(), "router", "r9")
         self.host.opened(self.gateway)
         self.host.received(self.router, [Open(0, 1, 0, 1)])
 
@@ -70,7 +71,7 @@ def test_a_gateway_that_goes_while_its_streams_wait_leaves_none() -> None:
     assert not any(actor.presence.watchers for _, actor in it.host.actors())
 
 
-def test_an_end_and_a_new_beginning_while_it_waits_are_one_stream() -> None:
+def test_a_reattached_stream_that_waits_is_served_once() -> None:
     it = CatchingUp()
     it.host.received(it.gateway, [ATTACH, m.Detach(7), ATTACH])
     it.catch_up()
@@ -85,7 +86,7 @@ def test_an_acknowledgement_on_a_stream_that_waits_counts() -> None:
     assert it.world.store.cursors["ann"] == {DEVICE: 1}
 
 
-def test_what_is_watched_no_longer_when_it_waited_is_not_watched() -> None:
+def test_a_subscription_ended_while_it_waited_is_not_made() -> None:
     it = CatchingUp()
     it.host.received(it.gateway, [m.Watch("bob", ["ann"]), m.Unwatch("bob", ["ann"])])
     it.catch_up()
@@ -101,10 +102,10 @@ def test_a_shard_that_leaves_takes_the_streams_that_wait_for_it() -> None:
     assert [type(message) for message in it.told()] == [m.NotMine]
 
 
-def test_every_router_hears_that_a_host_let_go_of_a_shard() -> None:
+def test_every_router_is_told_that_a_host_released_a_shard() -> None:
     """The one that opened it last need not be the one that will read it when it comes back."""
     it = CatchingUp()
-    earlier = End(Nobody(), "router", "r8")
+    earlier = End(Silent(), "router", "r8")
     for link in (earlier, it.router):
         it.host.opened(link)
     it.world.show(hosts=("h1",))
@@ -128,7 +129,7 @@ class Local:
 
 
 def linked() -> tuple[StepLinks, Local, End]:
-    links, stream, host = StepLinks("g9", lambda: 0), cast("Any", Local()), End(Nobody(), "host", "h0.1")
+    links, stream, host = StepLinks("g9", lambda: 0), cast("Any", Local()), End(Silent(), "host", "h0.1")
     links.apply(ShardMap(1, ("h0",), ("r0",), (), (1,), {"h0": ("", 0)}, {"h0": "h0.1"}))
     links.connections.reached("h0", cast("Any", host))
     links.attachments.add(stream)
@@ -143,7 +144,7 @@ def test_a_stream_that_ends_after_the_host_said_no_is_ended_at_the_host() -> Non
     assert [type(message) for message in host.incoming] == [m.Attach, m.Detach]
 
 
-def test_what_is_under_way_to_an_earlier_attachment_is_not_taken_for_the_next_one_s() -> None:
+def test_frames_for_an_earlier_attachment_are_not_taken_for_the_next_ones() -> None:
     links, stream, host = linked()
     links.received(cast("Any", host), [m.NotMine(0, 1)])
     links.turn()
@@ -155,7 +156,7 @@ def test_what_is_under_way_to_an_earlier_attachment_is_not_taken_for_the_next_on
     assert stream.last == 3
 
 
-def test_an_older_map_that_comes_late_moves_nothing() -> None:
+def test_an_older_map_arriving_late_moves_nothing() -> None:
     links, stream, host = linked()
     assert links.shard_map is not None
     links.apply(ShardMap(0, ("h1",), ("r0",), (), (1,), {"h1": ("", 0)}, {"h1": "h1.1"}))
@@ -170,7 +171,7 @@ def test_an_older_map_that_comes_late_moves_nothing() -> None:
     assert it.host.version == it.world.view.version
 
 
-def test_a_log_made_anew_twice_waits_for_the_first_one() -> None:
+def test_a_log_recreated_twice_waits_for_the_first_one() -> None:
     first = Shard(Open(0, 1, 0, 0))
     first.offsets.begin(0)
     first.offsets.hold(0)
@@ -185,7 +186,7 @@ def test_a_log_made_anew_twice_waits_for_the_first_one() -> None:
     assert third.stored_seq == 2**33 - 1
 
 
-def test_a_link_to_a_host_s_next_life_opens_the_shards_anew_whenever_the_old_one_ends() -> None:
+def test_a_link_to_a_hosts_next_incarnation_opens_its_shards_whenever_the_old_link_ends() -> None:
     world = World(Plan(1, (1,)))
     router = world.routers["r0"]
     for _ in range(2):
@@ -216,7 +217,7 @@ def grown(world: World) -> ShardMap:
     return world.view
 
 
-def test_with_more_shards_a_host_lets_go_of_all_and_says_so_to_everybody() -> None:
+def test_added_shards_make_a_host_release_everything_and_say_so() -> None:
     it = CatchingUp()
     it.host.opened(it.router)
     it.host.received(it.gateway, [ATTACH])
@@ -233,14 +234,14 @@ def test_with_more_shards_a_host_lets_go_of_all_and_says_so_to_everybody() -> No
     assert len(it.host.streams()) == 1
 
 
-def test_a_host_that_has_not_heard_of_more_shards_refuses_them() -> None:
+def test_a_host_without_the_newest_map_refuses_added_shards() -> None:
     it = CatchingUp()
     it.host.received(it.router, [Open(1, 2**32, 0, 0)])
     assert [message.shard for message in it.router.incoming if isinstance(message, m.NotMine)] == [1]
     assert list(it.host.shards) == [0]
 
 
-def test_with_more_shards_a_gateway_attaches_everything_anew_also_where_the_host_stays() -> None:
+def test_added_shards_make_a_gateway_reattach_every_stream() -> None:
     """The host may have refused the stream by a number that means nothing to who counts shards as before."""
     links, stream, host = linked()
     before = links.shard_map

@@ -41,7 +41,7 @@ def spread(placements: dict[str, Placement], there: list[Node], role: str) -> in
 
 
 @given(role_counts, st.integers(1, 6))
-def test_each_kind_is_spread_and_nobody_has_to_move_afterwards(counts: dict[str, int], count: int) -> None:
+def test_each_kind_is_spread_and_needs_no_further_move(counts: dict[str, int], count: int) -> None:
     there = nodes(count)
     placements = placed(counts, there)
     assert all(spread(placements, there, role) <= 1 for role in ROLES)
@@ -61,7 +61,7 @@ def test_a_new_machine_gets_its_share_and_moves_end(counts: dict[str, int], coun
 
 
 @given(role_counts, st.integers(2, 6))
-def test_who_is_on_a_machine_that_goes_moves_and_nobody_else_must(counts: dict[str, int], count: int) -> None:
+def test_only_roles_on_a_leaving_machine_must_move(counts: dict[str, int], count: int) -> None:
     there = nodes(count)
     placements = placed(counts, there)
     settled(placements, there)

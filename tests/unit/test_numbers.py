@@ -21,7 +21,7 @@ def test_a_first_start_has_nothing_before() -> None:
     assert added({}, 2, 0) == [LogState(0, FIRST_BASE, 0), LogState(1, FIRST_BASE, 0)]
 
 
-def test_what_was_handled_is_known_through_many_lives_and_the_oldest_are_forgotten() -> None:
+def test_handled_numbers_are_known_through_many_logs_and_the_oldest_are_forgotten() -> None:
     state = LogState(0, FIRST_BASE, 10)
     assert (state.handled(FIRST_BASE + 9), state.handled(FIRST_BASE + 10)) == (True, False)
     lives = []

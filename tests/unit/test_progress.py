@@ -33,16 +33,16 @@ def test_a_device_that_it_was_encrypted_for_has_it() -> None:
 
 
 @pytest.mark.parametrize("cursors", [(), (("OLD", 6),), (("OLD", 6), ("NEW", 900))])
-def test_no_such_device_has_it(cursors: tuple[tuple[str, int], ...]) -> None:
+def test_other_cursors_do_not_mean_delivery(cursors: tuple[tuple[str, int], ...]) -> None:
     assert not known(*cursors)
 
 
-def test_it_is_not_in_the_mailbox_or_somebody_else_s() -> None:
+def test_a_message_outside_the_mailbox_or_of_another_sender_has_no_progress() -> None:
     assert not known(("OLD", 7), stored=False)
     assert not known(("OLD", 7), sender="eve")
 
 
-def test_who_is_blocked_learns_nothing() -> None:
+def test_a_blocked_user_learns_nothing() -> None:
     assert not known(("OLD", 7), block=Block("bob", "ann", "ann", 9))
     assert known(("OLD", 7), block=Block("bob", "ann", "ann", 8, 9))
     assert known(("OLD", 7), block=Block("bob", "eve", "eve", 8))

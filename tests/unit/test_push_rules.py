@@ -52,16 +52,18 @@ def fcm_error(status: int, word: str, code: str | None) -> bytes:
         (503, {}, b'{"error": "\x80"}', Again()),
     ],
 )
-def test_what_an_answer_means(status: int, headers: dict[str, str], body: bytes, verdict: Verdict) -> None:
+def test_the_meaning_of_each_answer(
+    status: int, headers: dict[str, str], body: bytes, verdict: Verdict
+) -> None:
     assert judge(read_answer(status, headers, body)) == verdict
 
 
-def test_no_answer_means_again() -> None:
+def test_no_answer_means_send_again() -> None:
     assert judge(Answer(0, text="ClientConnectorError")) == Again()
 
 
 @given(st.binary(), st.integers(100, 599))
-def test_nothing_that_comes_back_breaks_it(body: bytes, status: int) -> None:
+def test_no_server_response_breaks_it(body: bytes, status: int) -> None:
     judge(read_answer(status, {}, body))
 
 
@@ -73,6 +75,6 @@ def test_a_pause_is_never_shorter_than_advised_and_never_without_bound(
     assert (advised or 0.0) <= pause <= (advised or 0.0) + 60.0
 
 
-def test_pauses_double_up_to_the_longest() -> None:
+def test_pauses_double_up_to_a_maximum() -> None:
     assert [pause_s(tried, 1.0, 60.0, None, 1.0) for tried in (1, 2, 3, 7, 8)] == [1.0, 2.0, 4.0, 60.0, 60.0]
     assert pause_s(5, 1.0, 60.0, None, 0.0) == 0.0

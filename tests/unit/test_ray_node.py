@@ -14,7 +14,7 @@ from actors import ray_node
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_ray_that_is_installed_will_do() -> None:
+def test_the_installed_ray_is_supported() -> None:
     ray_node.check()
 
 
@@ -42,7 +42,7 @@ def test_another_version_does_not_start(
         (_raylet, "persist_port", "_raylet lacks persist_port"),
     ],
 )
-def test_a_part_that_is_gone_is_named(
+def test_a_missing_part_is_named(
     owner: object, name: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delattr(owner, name)
@@ -50,12 +50,12 @@ def test_a_part_that_is_gone_is_named(
         ray_node.start(tmp_path, 1)
 
 
-def test_options_of_a_command_are_changed() -> None:
+def test_options_of_a_command_can_be_changed() -> None:
     command = ["/bin/raylet", "--agents=python agent.py --x=1", "--port=7"]
     changed = ray_node.changed_command(command, {"--agents=": " "})
     assert changed == ["/bin/raylet", "--agents= ", "--port=7"]
 
 
-def test_an_option_that_is_gone_is_named() -> None:
+def test_a_removed_option_is_named() -> None:
     with pytest.raises(ray_node.UnsuitableRayError, match="takes no --agents="):
         ray_node.changed_command(["/bin/raylet", "--port=7"], {"--agents=": " "})

@@ -48,7 +48,7 @@ def test_memory_is_bounded_in_an_endless_burst() -> None:
 
 
 @given(st.lists(st.integers(1, 60_000), max_size=300))
-def test_no_repeat_is_ever_taken_for_new(times: list[int]) -> None:
+def test_no_repeat_is_ever_mistaken_for_new(times: list[int]) -> None:
     seen, added = Seen(""), set()
     for ms in times:
         message_id = make(ms)
@@ -60,7 +60,7 @@ def test_no_repeat_is_ever_taken_for_new(times: list[int]) -> None:
             added.add(message_id)
 
 
-def test_whoever_writes_for_the_first_time_is_new_without_a_look_up() -> None:
+def test_a_first_message_is_new_without_a_look_up() -> None:
     repeats = Repeats(make(1000))
     for number in range(50):
         assert repeats.is_repeat(f"DEVICE{number}", make(1001, number)) is False
@@ -70,7 +70,7 @@ def test_whoever_writes_for_the_first_time_is_new_without_a_look_up() -> None:
     assert repeats.newest == make(1001, 49)
 
 
-def test_what_came_since_does_not_raise_the_horizon_of_others() -> None:
+def test_newer_messages_do_not_raise_other_senders_horizon() -> None:
     repeats = Repeats(make(1000))
     repeats.add("AHEADDEVICE", make(300_000))
     assert repeats.is_repeat("OTHERDEVICE", make(1001)) is False
@@ -80,7 +80,7 @@ DEVICES = st.sampled_from(["A", "B", "C"])
 
 
 @given(st.lists(st.tuples(DEVICES, st.integers(1, 60_000)), max_size=200), st.integers(0, 200))
-def test_no_repeat_is_taken_for_new_over_two_lives(sent: list[tuple[str, int]], crash: int) -> None:
+def test_no_repeat_is_mistaken_for_new_after_a_reload(sent: list[tuple[str, int]], crash: int) -> None:
     repeats, kept = Repeats(""), set()
     for number, (device, ms) in enumerate(sent):
         if number == crash:

@@ -52,7 +52,7 @@ class Site:
         ({"undrain": "10.0.0.7"}, "There is no role and no machine '10.0.0.7'"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_at_once(request_: dict[str, Any], sentence: str) -> None:
+async def test_senseless_options_are_refused_at_once(request_: dict[str, Any], sentence: str) -> None:
     with pytest.raises(OperationRefused) as refused:
         Site().operations.submit(request_)
     assert sentence in refused.value.detail
@@ -74,7 +74,7 @@ async def test_one_request_at_a_time_and_each_is_followed_by_its_number() -> Non
     assert site.operations.progress(first).lines == ["done.", idle]
 
 
-async def test_an_operation_that_fails_says_why_and_is_over() -> None:
+async def test_a_failed_operation_says_why_and_ends() -> None:
     site = Site()
     site.failure = Unavailable("MongoDB is away.")
     site.may.set()
@@ -83,6 +83,6 @@ async def test_an_operation_that_fails_says_why_and_is_over() -> None:
     assert site.operations.progress(number) == Operation([], done=True, failure="MongoDB is away.")
 
 
-async def test_who_asks_after_a_restart_is_told_so() -> None:
+async def test_asking_after_a_restart_says_so() -> None:
     with pytest.raises(OperationRefused, match="restarted"):
         Site().operations.progress(0)

@@ -40,7 +40,7 @@ def test_the_text_shows_the_simulation_that_is_kept() -> None:
 
 
 @pytest.mark.parametrize("users", [1_000_000, 1_000_000_000])
-def test_the_arithmetic_by_another_way(users: int) -> None:
+def test_the_arithmetic_agrees_with_a_second_derivation(users: int) -> None:
     need = scale_arithmetic.Need(users)
     # A user is online a quarter of the peak, and sends 40 messages a day, three times as many at the peak.
     assert need.peak == pytest.approx(users * 40 * 3 / 86_400)

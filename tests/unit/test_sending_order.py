@@ -27,7 +27,7 @@ DEVICES = ("a", "b", "c")
 
 
 class Directory:
-    """Knows everybody by heart."""
+    """Knows every user."""
 
     def peek(self, username: str) -> Person:
         if username == "bob":
@@ -124,7 +124,7 @@ class World:
     ),
     st.integers(1, 60),
 )
-def test_a_beginning_of_what_each_device_sent_is_accepted(
+def test_each_device_has_a_prefix_of_its_messages_accepted(
     steps: list[tuple[str, str, int]], room: int
 ) -> None:
     async def run() -> None:

@@ -87,7 +87,7 @@ async def test_two_records_of_one_shard_on_both_sides_of_the_renewal() -> None:
     assert await world.append((0, 3)) == [NEW + 3]
 
 
-async def test_what_was_held_gets_the_new_numbers() -> None:
+async def test_paused_messages_get_the_new_numbers() -> None:
     world = World()
     await world.append((0, 499))
     world.log.meanwhile = world.renew
@@ -103,10 +103,10 @@ async def test_an_offset_that_went_back_is_explained_by_the_store() -> None:
 
 
 @pytest.mark.parametrize("offsets", [(0,), (0, 1), (0, 1, 2)])
-async def test_a_topic_that_was_made_anew_by_hand_gives_no_number_twice(
+async def test_a_topic_recreated_by_hand_gives_out_no_number_twice(
     offsets: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody has noticed yet, so no base has risen; the old log held as many records as the new one."""
+    """No role has noticed yet, so no base has risen; the old log held as many records as the new one."""
     monkeypatch.setattr(sequence, "_RESYNC_PAUSE_S", 0.0)
     world = World()
     assert await world.append(*((0, offset) for offset in offsets)) == [OLD + each for each in offsets]
@@ -115,7 +115,7 @@ async def test_a_topic_that_was_made_anew_by_hand_gives_no_number_twice(
     assert await world.append((0, len(offsets))) == [NEW + len(offsets)]
 
 
-async def test_the_same_offset_twice_is_another_log_s() -> None:
+async def test_the_same_offset_twice_means_another_log() -> None:
     world = World()
     assert await world.append((0, 5)) == [OLD + 5]
     world.log.meanwhile = world.renew
@@ -129,8 +129,8 @@ async def test_the_first_record_of_a_log_has_a_number() -> None:
     assert world.sequencer.end_of(0) == OLD + 2
 
 
-@pytest.mark.parametrize("how", ["begun anew", "grown"])
-async def test_what_was_handled_survives_whether_it_went_anywhere_or_not(how: str) -> None:
+@pytest.mark.parametrize("how", ["started over", "grown"])
+async def test_handled_messages_survive_whether_delivered_or_dropped(how: str) -> None:
     """Else a blocked sender, whose message is in no mailbox, could tell that it is."""
     world = World()
     before = {shard: LogState(shard, OLD, 100) for shard in range(SHARDS)}
@@ -161,7 +161,7 @@ async def test_added_shards_have_numbers_of_their_own() -> None:
     assert world.sequencer.end_of(0) == OLD + 6, "what is known of the others stays"
 
 
-async def test_a_gateway_that_was_not_visited_asks_which_log_it_wrote_to() -> None:
+async def test_a_gateway_without_heartbeats_asks_which_log_it_wrote_to() -> None:
     """The new log is longer by now than what this gateway saw of the old one, and no map has come."""
     world = World()
     world.sequencer.lease.renew()

@@ -26,7 +26,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
     assert settings.http.port == 82
 
 
-def test_half_of_a_limit_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_field_of_a_limit_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROOST_LIMITS__SENDS__RATE", "7")
     sends = Settings.load().limits.sends
     assert (sends.rate, sends.burst) == (7.0, 5_000)
@@ -100,7 +100,7 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
         Settings.load()
 
 
-def test_they_travel_as_json_without_reading_the_environment_again(
+def test_settings_travel_as_json_without_reading_the_environment_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings = Settings.load({"data": "here", "fcm": {"credentials_file": "fcm.json"}})
@@ -111,7 +111,7 @@ def test_they_travel_as_json_without_reading_the_environment_again(
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
 
-def test_they_cannot_be_changed_in_place() -> None:
+def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValidationError):
         Settings.load().kafka.url = "other"  # type: ignore[misc]
     assert Settings.load().changed({"kafka": {"url": "x:1"}}).kafka.url == "x:1"

@@ -24,7 +24,7 @@ def balanced(owners: tuple[str, ...], living: list[str]) -> bool:
 
 
 @given(shards, members)
-def test_everybody_gets_the_floor_or_the_ceiling(count: int, living: list[str]) -> None:
+def test_every_member_gets_the_floor_or_the_ceiling(count: int, living: list[str]) -> None:
     assert balanced(place([""] * count, living), living)
 
 
@@ -51,7 +51,7 @@ def test_a_change_moves_no_more_shards_than_it_must(
 
 
 @given(shards, st.lists(members, min_size=2, max_size=8))
-def test_so_it_is_after_any_history(count: int, history: list[list[str]]) -> None:
+def test_the_rules_hold_after_any_history(count: int, history: list[list[str]]) -> None:
     owners: tuple[str, ...] = ("",) * count
     for living in history:
         following = place(owners, living)
@@ -62,9 +62,7 @@ def test_so_it_is_after_any_history(count: int, history: list[list[str]]) -> Non
 
 
 @given(shards, members, st.data())
-def test_who_leaves_gives_away_its_shards_and_nobody_else_does(
-    count: int, living: list[str], data: st.DataObject
-) -> None:
+def test_only_a_leaving_member_gives_up_shards(count: int, living: list[str], data: st.DataObject) -> None:
     before = place([""] * count, [*living, "host-0"])
     gone = data.draw(st.sampled_from([*living, "host-0"]))
     remaining = [member for member in [*living, "host-0"] if member != gone]
@@ -73,7 +71,7 @@ def test_who_leaves_gives_away_its_shards_and_nobody_else_does(
 
 
 @given(shards, members)
-def test_who_comes_takes_its_share_and_nobody_else_gets_any(count: int, living: list[str]) -> None:
+def test_a_new_member_takes_its_share_and_no_other_gains(count: int, living: list[str]) -> None:
     before = place([""] * count, living)
     after = place(before, [*living, "host-0"])
     assert all(new in (old, "host-0") for old, new in zip(before, after, strict=True))
@@ -101,13 +99,13 @@ def test_without_members_the_owners_stay() -> None:
     assert place(("a", "b", ""), []) == ("a", "b", "")
 
 
-def test_a_router_that_the_log_does_not_answer_is_left_out_while_it_answers_another() -> None:
+def test_a_router_is_left_out_when_the_log_answers_only_others() -> None:
     routers = ["router-1", "router-2"]
     assert reaching(routers, {"router-1": (1.5, 0.0), "router-2": (0.2, 60.0)}) == ["router-2"]
     assert reaching(routers, {"router-1": (1.4, 60.0), "router-2": (0.2, 60.0)}) == routers
 
 
-def test_nobody_is_left_out_while_the_log_is_away_or_just_back() -> None:
+def test_no_router_is_left_out_while_the_log_is_away_or_just_back() -> None:
     routers = ["router-1", "router-2"]
     assert reaching(routers, {"router-1": (9.0, 0.0), "router-2": (9.0, 0.0)}) == routers
     assert reaching(routers, {"router-1": (9.0, 0.0), "router-2": (0.1, 1.4)}) == routers

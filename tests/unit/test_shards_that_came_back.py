@@ -11,8 +11,8 @@ from sim.deterministic.hosts import Host
 from sim.deterministic.links import End
 from sim.deterministic.reaching import StepLinks
 from sim.deterministic.world import Plan, World
-from storage.records import ShardMap
-from tests.unit.link_ends import Nobody
+from storage.shard_map import ShardMap
+from tests.unit.link_ends import Silent
 
 ATTACH = m.Attach(7, "ann", "ann", "ANN0000000", 0, 0, False, False)  # noqa: FBT003 -- as it comes over the link
 
@@ -23,7 +23,7 @@ class CameBack:
     def __init__(self) -> None:
         self.world = World(Plan(1, (1,)))
         self.host: Host = self.world.hosts["h0"]
-        self.gateway, self.router = End(Nobody(), "gateway", "g9"), End(Nobody(), "router", "r9")
+        self.gateway, self.router = End(Silent(), "gateway", "g9"), End(Silent(), "router", "r9")
         self.host.opened(self.gateway)
         self.host.opened(self.router)
         self.first = self.world.view.since[0]
@@ -62,7 +62,7 @@ def by_gateway(it: CameBack) -> None:
 
 
 @pytest.mark.parametrize("learns", [by_map, by_router, by_gateway])
-def test_it_begins_anew_whoever_says_it_first(learns: Any) -> None:
+def test_it_starts_over_whoever_reports_it_first(learns: Any) -> None:
     it = CameBack()
     assert it.host.users == ["ann"]
     learns(it)
@@ -81,7 +81,7 @@ def test_a_router_with_the_map_of_before_opens_nothing() -> None:
     assert ([type(each) for each in it.router.incoming], it.host.shards) == ([m.NotMine], [])
 
 
-def test_the_same_word_again_changes_nothing() -> None:
+def test_the_same_report_again_changes_nothing() -> None:
     it = CameBack()
     by_router(it)
     it.host.received(it.gateway, [ATTACH])
@@ -111,8 +111,8 @@ def map_of(version: int, *since: int) -> ShardMap:
     )
 
 
-def test_a_gateway_says_it_before_anything_that_goes_by_the_map() -> None:
-    links, host = cast("HostLinks", StepLinks("g9", lambda: 0)), End(Nobody(), "host", "h0.1")
+def test_a_gateway_announces_a_map_before_anything_that_depends_on_it() -> None:
+    links, host = cast("HostLinks", StepLinks("g9", lambda: 0)), End(Silent(), "host", "h0.1")
     links.apply(map_of(1, 1, 1))
     cast("StepLinks", links).connections.reached("h0", cast("Any", host))
     links.apply(map_of(3, 3, 1))

@@ -175,7 +175,7 @@ LEGAL = {name: value for name, value in globals().items() if name.startswith("le
 
 @pytest.mark.parametrize("audited", [True, False], ids=["audited", "not_audited"])
 @pytest.mark.parametrize("name", LEGAL)
-def test_what_is_legal_holds(name: str, audited: bool) -> None:  # noqa: FBT001
+def test_legal_histories_pass(name: str, audited: bool) -> None:  # noqa: FBT001
     world = World()
     LEGAL[name](world)
     world.end(audited=audited)
@@ -202,7 +202,7 @@ def test_totals_and_durations() -> None:
     assert verdict.send_accept.percentiles().p99 == 0.1
 
 
-def test_a_receipt_that_says_nothing_is_not_counted() -> None:
+def test_a_receipt_without_news_is_not_counted() -> None:
     world = World()
     legal_unread_receipt(world)
     assert judged(world.events).totals.receipts == 0
@@ -223,7 +223,7 @@ def test_the_lowest_number_is_the_messages() -> None:
 
 
 @pytest.mark.parametrize("numbers", [(1, 9), (9, 1)])
-def test_of_two_numbers_told_to_the_sender_the_lower_counts(numbers: tuple[int, int]) -> None:
+def test_the_lower_of_two_numbers_given_to_the_sender_counts(numbers: tuple[int, int]) -> None:
     world = World()
     ann = world.join("ann")
     world.join("bob")
@@ -235,7 +235,7 @@ def test_of_two_numbers_told_to_the_sender_the_lower_counts(numbers: tuple[int, 
     assert judged(world.events).broken == {"receipt_without_delivery": 1}
 
 
-def test_a_number_seen_later_and_higher_is_not_the_messages() -> None:
+def test_a_higher_number_seen_later_is_not_the_messages() -> None:
     events = conversation().events
     place = at(events, Kind.STORED, 3)
     events.insert(place + 1, events[place]._replace(seq=90))
@@ -298,7 +298,7 @@ OPEN = {name: value for name, value in globals().items() if name.startswith("ope
 
 @pytest.mark.parametrize("audited", [True, False], ids=["audited", "not_audited"])
 @pytest.mark.parametrize("name", OPEN)
-def test_what_the_run_was_too_short_for_is_unverified(name: str, audited: bool) -> None:  # noqa: FBT001
+def test_promises_the_run_was_too_short_for_are_unverified(name: str, audited: bool) -> None:  # noqa: FBT001
     world = World()
     OPEN[name](world)
     world.end(audited=audited and name != "open_half_an_audit")
@@ -467,7 +467,7 @@ def kind_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ILLEGAL)
-def test_each_way_to_break_the_promise_is_named_and_told(name: str) -> None:
+def test_each_way_to_break_the_promise_is_named_and_explained(name: str) -> None:
     events = conversation().events
     ILLEGAL[name](events)
     verdict = judged(events)
@@ -484,7 +484,7 @@ def test_each_kind_of_violation_is_among_these() -> None:
     assert {kind_of(name) for name in ILLEGAL} == set(VIOLATIONS)
 
 
-def test_the_store_that_lost_what_nobody_got_is_named_twice() -> None:
+def test_an_undelivered_message_lost_by_the_store_is_two_violations() -> None:
     events = conversation().events
     lost = events[at(events, Kind.INTENT, 1)].id
     events[:] = [e for e in events if e.id != lost or e.kind in {Kind.INTENT, Kind.ACCEPTED}]
@@ -492,7 +492,7 @@ def test_the_store_that_lost_what_nobody_got_is_named_twice() -> None:
     assert verdict.broken == {"lost": 1, "acked_not_stored": 1, "receipt_without_delivery": 1}
 
 
-def test_what_the_store_lost_before_its_device_came_is_lost() -> None:
+def test_messages_lost_by_the_store_before_their_device_came_are_lost() -> None:
     world = World()
     ann = world.join("ann")
     world.join("bob")

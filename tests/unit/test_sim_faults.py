@@ -80,7 +80,7 @@ def test_another_seed_gives_other_strikes() -> None:
     assert {each[0].name for each in drawn} == {"kill-host", "pause-mongo"}
 
 
-def test_a_long_run_is_struck_again_and_again() -> None:
+def test_a_long_run_has_repeated_strikes() -> None:
     assert len(schedule("kill-host", 1, 60)) == 3
     assert len(schedule("kill-host", 1, 600)) == 48
     assert len(schedule("kill-host", 1, 20)) == 1

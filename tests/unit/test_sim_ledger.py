@@ -50,7 +50,7 @@ def test_a_batch_is_written_when_it_is_full(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_what_was_flushed_survives_the_kill_of_its_process(tmp_path: Path) -> None:
+def test_flushed_events_survive_the_death_of_their_process(tmp_path: Path) -> None:
     program = (
         "import sys; from sim.ledger import Ledger, Kind; ledger = Ledger(sys.argv[1])\n"
         "ledger.record(Kind.TAKEN, at_us=1, user='ann', seq=1); ledger.flush()\n"
@@ -67,7 +67,7 @@ def test_what_was_flushed_survives_the_kill_of_its_process(tmp_path: Path) -> No
     assert [event.seq for event in Ledgers([path]).events()] == [1]
 
 
-def test_what_could_not_be_written_is_kept(tmp_path: Path) -> None:
+def test_failed_writes_are_kept(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "a")
     ledger.record(Kind.TAKEN, at_us=1, user="ann", seq=1)
     with sqlite3.connect(tmp_path / "a", isolation_level=None) as other:
@@ -99,7 +99,7 @@ def test_events_of_one_microsecond_keep_their_order(tmp_path: Path) -> None:
     assert dict(Ledgers([written(tmp_path / "a", *events)]).mailboxes()) == {"bob": events}
 
 
-def test_kinds_are_picked_in_the_order_of_time(tmp_path: Path) -> None:
+def test_kinds_are_picked_in_time_order(tmp_path: Path) -> None:
     late = Event(9, Kind.FAULT, "", note="host: ends")
     early = Event(3, Kind.FAULT, "", note="host: begins")
     ledgers = Ledgers([written(tmp_path / "a", late), written(tmp_path / "b", MESSAGE, early)])
@@ -111,7 +111,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         list(Ledgers([tmp_path / "none"]).events())
 
 
-def test_a_digest_is_signed_and_tells_one_bit() -> None:
+def test_digests_are_signed_and_differ_for_each_byte() -> None:
     digests = {digest_of(bytes([value])) for value in range(64)}
     assert len(digests) == 64
     assert min(digests) < 0 < max(digests)

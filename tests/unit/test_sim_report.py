@@ -134,7 +134,7 @@ def strike(at_s: float) -> Fault:
     return Fault("kill", "host", int(at_s * SECOND), int(at_s * SECOND))
 
 
-def test_a_fault_that_nobody_felt_takes_no_time() -> None:
+def test_a_fault_without_effect_has_no_recovery_time() -> None:
     assert recoveries(samples((0, 20, 10)), [strike(10)], 20 * SECOND) == [0.0]
 
 
@@ -144,19 +144,19 @@ def test_recovery_ends_with_the_last_slow_delivery() -> None:
     assert found == [pytest.approx(3.96)]
 
 
-def test_what_was_under_way_at_the_strike_counts() -> None:
+def test_messages_in_flight_at_the_strike_count() -> None:
     slow = samples((0, 9.9, 10), (9.98, 10, 2_000), (10.9, 20, 10))
-    # Not under way for longer than normal: it was sent 20 ms before the strike, twice the p99 is 20 ms.
+    # In flight no longer than normal: it was sent 20 ms before the strike, twice the p99 is 20 ms.
     assert recoveries(slow, [strike(10)], 20 * SECOND) == [pytest.approx(1.98)]
 
 
-def test_one_slow_message_in_a_hundred_is_no_disturbance() -> None:
+def test_one_slow_message_in_a_hundred_is_not_a_disturbance() -> None:
     found = samples((0, 10, 10), (10, 20, 10))
     found.add(11 * SECOND, 4 * SECOND)
     assert recoveries(found, [strike(10)], 20 * SECOND) == [0.0]
 
 
-def test_a_recovery_that_was_not_seen_is_not_told() -> None:
+def test_an_unobserved_recovery_is_not_reported() -> None:
     assert recoveries(samples((0, 10, 10), (10, 20, 1_000)), [strike(10)], 20 * SECOND) == [None]
 
 
@@ -165,7 +165,7 @@ def test_the_next_fault_ends_the_search() -> None:
     assert recoveries(sent, [strike(16), strike(10)], 30 * SECOND) == [pytest.approx(1.88), None]
 
 
-def test_without_messages_before_the_strike_nobody_knows() -> None:
+def test_without_messages_before_the_strike_recovery_is_unknown() -> None:
     assert recoveries(samples((1, 20, 10)), [strike(1)], 20 * SECOND) == [None]
     assert recoveries(samples((1, 20, 10)), [strike(1.3)], 20 * SECOND) == [None]
     assert recoveries(samples((0, 20, 10)), [], 20 * SECOND) == []
@@ -263,7 +263,7 @@ def test_the_page_carries_the_figures(verdict: Verdict) -> None:
     assert json.loads(unescape(raw)) == found
 
 
-def test_nothing_that_came_from_elsewhere_is_taken_for_markup(tmp_path: Path) -> None:
+def test_foreign_text_is_never_treated_as_markup(tmp_path: Path) -> None:
     evil = "<script>alert('&')</script>"
     events = [
         Event(STARTED_US, Kind.DEVICE, "bob", evil),
@@ -292,7 +292,7 @@ def plotted(*points: tuple[float, float | None], logarithmic: bool = False) -> s
     return svg(Plot("t", "d", "ms", [Line("p50", "s1", list(points))], [], 10, logarithmic), "n", 400, 200)
 
 
-def test_a_gap_in_a_line_is_not_drawn_over() -> None:
+def test_a_gap_in_a_line_stays_a_gap() -> None:
     path = plotted((0, 1), (1, 2), (2, None), (3, 1), (4, 1)).split(' d="')[1].split('"')[0]
     assert path.count("M") == 2
     assert path.count("L") == 2

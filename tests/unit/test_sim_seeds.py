@@ -27,7 +27,7 @@ def test_the_rules_hold(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("plan", "steps"), FOUND.values(), ids=FOUND.keys())
-def test_what_was_found_stays_mended(plan: Plan, steps: list[Step]) -> None:
+def test_found_bugs_stay_fixed(plan: Plan, steps: list[Step]) -> None:
     assert replay(0, plan, steps).violation is None
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from sim.capacity import BadGoal, Goal, capacity
 from sim.checker import Story, Verdict
+from sim.run.capacity import BadGoal, Goal, capacity
+from sim.run.spec import Spec
 from sim.scenarios import SCENARIOS, about
 from sim.scenarios.growing import online_at
 from sim.scenarios.staircase import GROWTH, STEPS
-from sim.spec import Spec
 from sim.workload import CONTACTS, Leave, Return, Say, Stage, plan
 
 USERS, RATE, DURATION = 50, 40.0, 20.0
@@ -35,7 +35,7 @@ def test_acts_are_in_order_and_of_users_that_exist(name: str, users: int) -> Non
     assert about(SCENARIOS[name]).endswith((".", "?"))
 
 
-def test_everybody_knows_somebody_and_is_known_by_them() -> None:
+def test_everyone_has_contacts_and_contacts_are_mutual() -> None:
     stage = Stage(200, RATE, DURATION, 4)
     stage.contact(0)
     for user, known in enumerate(stage._contacts):
@@ -57,7 +57,7 @@ def test_most_messages_go_to_few() -> None:
     assert drawn_for_one.count(first) > 4 * drawn_for_one.count(last) > 0
 
 
-def test_who_is_away_comes_back() -> None:
+def test_roles_that_are_away_come_back() -> None:
     for name in ("morning", "long-offline", "office-day"):
         acts = plan(SCENARIOS[name], Stage(USERS, RATE, DURATION, 7))
         gone = {act.user for act in acts if isinstance(act, Leave)}
@@ -69,7 +69,7 @@ def test_who_is_away_comes_back() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "p99", "p99=", "p98=250ms", "p99=-1ms", "p99=0", "p99=1.2.3", "250ms"])
-def test_a_goal_that_cannot_be_read_says_how_it_is_written(text: str) -> None:
+def test_an_unreadable_goal_is_answered_with_the_format(text: str) -> None:
     with pytest.raises(BadGoal, match="p99=250ms"):
         Goal.parse(text)
 
@@ -96,14 +96,14 @@ def test_the_last_step_within_the_goal_is_the_answer() -> None:
     assert "The latency goal broke first" in answer.sentence
 
 
-def test_the_end_of_the_staircase_is_said() -> None:
+def test_the_end_of_the_staircase_is_reported() -> None:
     answer = capacity(*climbed(*[5] * STEPS, scenario="growing"), 0, Goal("p99", 250))
     assert (answer.reached, answer.first) == (STEPS, "end")
     assert [step.users for step in answer.steps] == [online_at(step, 100) for step in range(STEPS)]
     assert "raise --rate or --users" in answer.sentence
 
 
-def test_a_first_step_that_does_not_hold_is_said() -> None:
+def test_a_first_step_beyond_the_goal_is_reported() -> None:
     answer = capacity(*climbed(300, 5), 0, Goal("p99", 250))
     assert (answer.reached, answer.first) == (0, "latency")
     assert answer.sentence == "Not even the first step held p99=250ms: lower --rate or --users."

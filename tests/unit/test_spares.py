@@ -70,7 +70,7 @@ async def test_each_spare_takes_one_place() -> None:
         (alive(7, node_id="drained"), ("drained",)),
     ],
 )
-async def test_who_may_not_takes_no_place(life: Alive | None, closed: tuple[str, ...]) -> None:
+async def test_an_ineligible_spare_takes_no_place(life: Alive | None, closed: tuple[str, ...]) -> None:
     spares, swaps = spares_of(life, closed=closed)
     assert await spares.take(HOST, alive(1)) is None
     assert swaps == []
@@ -105,10 +105,10 @@ async def test_a_spare_that_died_with_the_machine_of_the_dead_takes_no_place() -
     heir = await spares.take(HOST, alive(1, node_id="far"))
     assert heir is not None
     assert swaps == [("host-1", "spare-2")]
-    assert spares._spares[0].alive is None, "it is made anew at once"
+    assert spares._spares[0].alive is None, "a new one is made at once"
 
 
-async def test_of_two_who_die_together_one_gets_the_only_spare() -> None:
+async def test_when_two_roles_die_one_gets_the_only_spare() -> None:
     spares, swaps = spares_of(alive(7, node_id="far"))
     spares._spares[0].handle = Elsewhere(alive(7, node_id="far"))
     heirs = await asyncio.gather(spares.take(HOST, alive(1)), spares.take(ROUTER, alive(2)))
@@ -133,7 +133,7 @@ async def test_a_spare_leaves_a_machine_that_is_drained_and_is_made_elsewhere(
     there.ended_after = 3
     assert await spares.leave("a") == 1
     assert there.dead
-    assert there.ended_after == 0, "nobody is told so before its process has ended"
+    assert there.ended_after == 0, "no role is told so before its process has ended"
     await until(lambda: spares.rows()[0]["pid"] == 3)
     assert too.dead, "Ray had put it on the drained machine once more"
     task.cancel()
@@ -260,7 +260,7 @@ async def test_a_death_is_no_absence_when_there_is_a_spare() -> None:
     await life_of(membership, 2)
     assert supervisor.handle is heir
     assert supervisor.failure == ""
-    assert membership.members()[0].lives == 2
+    assert membership.members()[0].incarnations == 2
     task.cancel()
 
 
@@ -275,7 +275,7 @@ async def test_the_end_of_the_process_cuts_short_a_call_that_hangs() -> None:
     task.cancel()
 
 
-async def test_who_does_not_answer_and_may_live_keeps_its_place() -> None:
+async def test_an_unresponsive_role_that_may_live_keeps_its_place() -> None:
     first, heir = Process(alive(1, node_id="far")), Process(alive(2, node_id="far"), process="spare-1")
     supervisor, _, task = await supervised(first, heir)
 

@@ -47,7 +47,7 @@ def shown(*statuses: dict[str, Any], terminal: bool, **options: bool) -> str:
     return out.getvalue()
 
 
-def test_a_row_says_everything_of_a_role_on_one_line() -> None:
+def test_a_row_has_all_about_a_role_on_one_line() -> None:
     head, host, router, whole = shown(STATUS, terminal=False).splitlines()
     assert head.split() == ["name", "node", "pid", "state", "shards", "users", "lag", "detail"]
     assert host.split() == ["host-1", "10.0.0.7", "4711", "running", "8", "1234"]
@@ -81,6 +81,6 @@ def test_machines_get_one_object_a_line(terminal: bool) -> None:  # noqa: FBT001
     assert [json.loads(line) for line in text.splitlines()] == [STATUS, STATUS]
 
 
-def test_a_coordinator_that_is_away_is_said() -> None:
+def test_a_missing_coordinator_is_reported() -> None:
     away = {"roles": [], "shards": 0, "map_version": 0, "nodes": [], "detail": "no answer"}
     assert "is not responding: no answer" in shown(away, terminal=False)

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.control.stop_report import bound_s, stop_limits, stop_report
 from cluster.log.unfinished import Unfinished, unfinished_in
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 MAP = ShardMap(7, ("host-1",) * 3, ("router-1", "router-2", "router-1"), ("pusher-1",) * 3, (1,) * 3, {}, {})
 ONE = {"map": 7, "ends": {0: 10, 2: 5}, "stored": {0: 10, 2: 5}}
@@ -29,7 +29,7 @@ TWO = {"map": 7, "ends": {1: 20}, "stored": {1: 20}}
     ],
     ids=["nothing", "written", "read", "silent", "old map", "no end yet"],
 )
-def test_what_is_left(
+def test_unfinished_records_are_counted_by_shard(
     readers: dict[str, dict[str, Any]], writers: list[dict[str, Any]], left: Unfinished
 ) -> None:
     assert unfinished_in("router", MAP, writers, readers) == left
@@ -41,25 +41,25 @@ def test_wake_ups_count_by_their_own_topic_and_readers() -> None:
     assert unfinished_in("pusher", MAP, [writer], {"pusher-1": reader}) == Unfinished({1: 1, 2: 1}, {})
 
 
-def test_a_good_end_needs_no_words() -> None:
+def test_a_clean_stop_reports_nothing() -> None:
     assert stop_report("router", Unfinished({}, {}), kept=False) == []
 
 
 @pytest.mark.parametrize(
     ("kept", "fate"), [(True, "are stored when Roost is started again"), (False, "are lost")]
 )
-def test_an_operator_learns_how_many_of_which_shards_and_where_they_are(*, kept: bool, fate: str) -> None:
+def test_dead_letters_are_counted_and_located_for_the_operator(*, kept: bool, fate: str) -> None:
     [counted, unknown] = stop_report(
         "router", Unfinished({3: 2, 1: 40}, {0: "router-2", 5: "router-2"}), kept=kept
     )
     assert counted.startswith("42 accepted records are not stored (40 of shard 1, 2 of shard 3). ")
     assert unknown.startswith(
-        "How many accepted records of the shards 0, 5 are not stored is not known: router-2 "
+        "It is not known how many accepted records of the shards 0, 5 are not stored: router-2 "
     )
     assert fate in counted
     assert fate in unknown
 
 
-def test_more_patience_where_the_log_keeps_nothing() -> None:
+def test_a_stop_waits_longer_where_the_log_keeps_nothing() -> None:
     assert stop_limits(kept=False) > stop_limits(kept=True)
     assert bound_s(kept=False) > stop_limits(kept=False).longest_s

@@ -88,7 +88,7 @@ def test_hello_without_cursor_begins_where_the_device_is() -> None:
     session, _ = make()
     assert session.receive(pack(wire.Hello("good")), NOW) == [do.Open(ALICE, None, background=False)]
     assert session.attached(40, NOW) == [do.Emit(wire.Ready("ALICEPHONE", 40, NOW))]
-    assert session.top == 40
+    assert session.position.top == 40
 
 
 FIRST_FRAMES = [
@@ -124,7 +124,7 @@ def test_first_frame(data: bytes, word: str, code: int) -> None:
         assert session.receive(pack(wire.Hello("good")), NOW) == []
 
 
-def test_json_text_that_is_no_text() -> None:
+def test_invalid_json_text() -> None:
     session, _ = make(wire.JSON)
     assert closes(session.receive(b'"\xff"', NOW)) == ("bad_frame", 4500)
 
@@ -134,7 +134,7 @@ def test_wrong_kind_of_message() -> None:
     assert closes(session.malformed("text")) == ("bad_frame", 4500)
 
 
-def test_no_hello_in_time() -> None:
+def test_a_late_hello() -> None:
     session, _ = make()
     assert session.tick(NOW + 9_999) == []
     assert closes(session.tick(NOW + 10_000)) == ("unauthenticated", 4600)
@@ -201,7 +201,7 @@ def test_acks() -> None:
     assert problem(session.receive(pack(wire.Ack(-1)), NOW)) == ("ack", "cursor_invalid")
     assert session.receive(pack(wire.Ack(15)), NOW) == [do.Acknowledge(15)]
     assert session.receive(pack(wire.Ack(11)), NOW) == []
-    assert session.acked == 15
+    assert session.position.acked == 15
 
 
 def test_nothing_comes_before_ready() -> None:
@@ -210,7 +210,7 @@ def test_nothing_comes_before_ready() -> None:
     assert session.deliver([raw(11)], 11) == []
     assert session.drained(11) == []
     assert session.missed() == []
-    assert session.attached(10, NOW) == [do.Emit(wire.Ready(session.principal.device, 10, NOW))]
+    assert session.attached(10, NOW) == [do.Emit(wire.Ready(session.login.principal.device, 10, NOW))]
     assert session.deliver([raw(11)], 11) == [do.Emit(wire.Entries([raw(11)]))]
 
 
@@ -239,7 +239,7 @@ def test_ten_thousand_subscriptions() -> None:
     assert problem(session.receive(pack(wire.Subscribe(users)), NOW)) == ("subscribe", "too_large")
 
 
-def test_token_runs_out() -> None:
+def test_an_expired_token() -> None:
     session, _ = live()
     assert session.tick(NOW + 539_999) == []
     assert session.tick(NOW + 540_000) == [do.Emit(wire.TokenExpiring(60))]
@@ -256,7 +256,7 @@ def test_fresh_token() -> None:
 
 
 @pytest.mark.parametrize("token", ["bob", "tablet"])
-def test_token_of_somebody_else(token: str) -> None:
+def test_a_token_of_another_user(token: str) -> None:
     session, _ = live()
     assert closes(session.receive(pack(wire.Auth(token)), NOW)) == ("forbidden", 4500)
 

@@ -12,7 +12,7 @@ from cluster.supervision.membership import Membership, Patience
 from cluster.supervision.roles import Roles
 from cluster.supervision.spares import Spares
 from cluster.supervision.supervisor import Supervisor
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 
 def map_of(version: int, shards: int) -> ShardMap:
@@ -20,7 +20,7 @@ def map_of(version: int, shards: int) -> ShardMap:
     return ShardMap(version, names, names, names, (1,) * shards, {}, {})
 
 
-def nobody(*_: str) -> Any:
+def unused(*_: str) -> Any:
     raise AssertionError("there is no spare here")
 
 
@@ -71,7 +71,7 @@ class Looked:
             membership=membership,
             heartbeat_s=0.01,
             changed=lambda: None,
-            spares=Spares(0, machine, nobody, lambda _node: False, nobody),
+            spares=Spares(0, machine, unused, lambda _node: False, unused),
         )
         membership.expect("gateway", "gateway-1", 0, may_own=True)
         self.roles.supervisors["gateway-1"] = self.supervisor
@@ -89,17 +89,17 @@ async def looked() -> Looked:
     return found
 
 
-async def test_who_has_the_newest_map_is_let_go_at_once(looked: Looked) -> None:
+async def test_a_role_with_the_newest_map_resumes_at_once(looked: Looked) -> None:
     assert await looked.roles.pause_writes("gateway")
     assert looked.role.paused
     looked.roles.show(map_of(2, 4))
     await looked.visit()
-    assert looked.role.paused, "it has the map, and everybody else may not"
+    assert looked.role.paused, "it has the map, and others may not yet"
     await looked.roles.resume_writes()
     assert (looked.role.paused, looked.role.wrote_by) == (False, [2])
 
 
-async def test_nobody_writes_by_an_older_map_than_the_newest(looked: Looked) -> None:
+async def test_no_role_writes_with_an_outdated_map(looked: Looked) -> None:
     """It slept while the map was shown: what it writes by the old one would be on shards of other users."""
     assert await looked.roles.pause_writes("gateway")
     looked.role.deaf = True
@@ -113,8 +113,8 @@ async def test_nobody_writes_by_an_older_map_than_the_newest(looked: Looked) -> 
     assert (looked.role.paused, looked.role.wrote_by) == (False, [2])
 
 
-async def test_a_coordinator_that_comes_lets_nobody_go_before_it_has_drawn_a_map() -> None:
-    """The one before may have died while it added shards, with everybody paused."""
+async def test_a_new_coordinator_resumes_no_role_before_it_has_made_a_map() -> None:
+    """The one before may have died while it added shards, with every role paused."""
     looked = Looked()
     looked.role.paused = True
     await looked.visit()
@@ -126,7 +126,7 @@ async def test_a_coordinator_that_comes_lets_nobody_go_before_it_has_drawn_a_map
     assert (looked.role.paused, looked.role.wrote_by) == (False, [2])
 
 
-async def test_a_new_life_is_held_before_it_gets_a_map(looked: Looked) -> None:
+async def test_a_new_incarnation_is_paused_before_it_gets_a_map(looked: Looked) -> None:
     assert await looked.roles.pause_writes("gateway")
     looked.role.life, looked.role.paused, looked.role.version = "b", False, 0
     paused_by: list[int] = []
@@ -141,7 +141,7 @@ async def test_a_new_life_is_held_before_it_gets_a_map(looked: Looked) -> None:
     assert (paused_by, looked.role.paused, looked.role.version) == ([0], True, 1)
 
 
-async def test_a_second_hold_while_the_first_release_is_under_way_is_undone_as_well(looked: Looked) -> None:
+async def test_a_second_pause_during_the_first_resume_is_undone_as_well(looked: Looked) -> None:
     going = asyncio.Event()
     release = looked.role.resume_writes
 
@@ -164,7 +164,7 @@ async def test_a_second_hold_while_the_first_release_is_under_way_is_undone_as_w
     assert not looked.role.paused
 
 
-async def test_a_calm_role_whose_end_is_seen_is_looked_at_half_as_often() -> None:
+async def test_an_idle_role_whose_exit_would_be_seen_is_checked_half_as_often() -> None:
     looked = Looked("node")
     await looked.visit()
     looked.role.figures = {"accepted": 1, "silent_s": 0.1}
@@ -181,7 +181,7 @@ async def test_a_calm_role_whose_end_is_seen_is_looked_at_half_as_often() -> Non
     assert looked.supervisor.pause_s == 0.01
 
 
-async def test_a_calm_role_of_another_machine_is_looked_at_as_ever(looked: Looked) -> None:
+async def test_an_idle_role_on_another_machine_is_checked_at_the_usual_rate(looked: Looked) -> None:
     await looked.visit()
     await looked.visit()
     assert looked.supervisor.pause_s == 0.01, "the end of its process would be seen by a look only"

@@ -17,7 +17,7 @@ from cluster.settings import Settings
         ({"cluster": {"dashboard_port": 8265}}, "pip install 'ray[default]'"),
     ],
 )
-async def test_what_is_not_installed_is_named_before_anything_starts(
+async def test_missing_packages_are_named_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], sentence: str
 ) -> None:
     monkeypatch.setattr(preflight, "find_spec", lambda _: None)

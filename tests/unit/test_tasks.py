@@ -48,7 +48,7 @@ async def test_a_task_may_cancel_the_others() -> None:
     assert other.cancelled()
 
 
-def test_pauses_double_up_to_the_longest() -> None:
+def test_pauses_double_up_to_a_maximum() -> None:
     assert list(islice(backoff(0.5, 3.0), 5)) == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 

@@ -22,7 +22,7 @@ class Full:
         self.file.close()
 
 
-def test_a_line_without_room_harms_nobody_and_is_told_of_later(tmp_path: Path) -> None:
+def test_a_dropped_log_line_does_no_harm_and_is_reported_later(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "log")
     print('{"event": "first"}', file=log, flush=True)
     disk = Full(log._file)

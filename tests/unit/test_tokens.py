@@ -127,7 +127,7 @@ def part(value: Any) -> str:
     ],
     ids=range(10),
 )  # fmt: skip
-def test_what_is_no_token(tokens: Tokens, token: str) -> None:
+def test_not_a_token(tokens: Tokens, token: str) -> None:
     assert refusal(tokens, token) == "unauthenticated"
 
 

@@ -1,4 +1,4 @@
-"""Steps of a message: timed by whoever does them, chosen alike by all, and of no cost when nobody asks."""
+"""Steps of a message: timed where they happen, sampled alike by every role, free when no collector is set."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def test_a_step_ends_once_and_only_if_it_began() -> None:
 
 
 @pytest.mark.parametrize("cause", ["", "nonsense", "keys:ABC"])
-def test_what_is_no_message_has_no_trace(cause: str) -> None:
+def test_only_messages_have_traces(cause: str) -> None:
     sent: list[Span] = []
     Tracer(sent.append).span("push", cause, 0)
     assert sent == []
@@ -66,7 +66,7 @@ def test_every_role_chooses_the_same_share() -> None:
     assert root_of(1) == root_of(1) != root_of(2)
 
 
-def test_what_never_ends_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_that_never_end_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traces, "_OPEN", 3)
     sent: list[Span] = []
     tracer = Tracer(sent.append)
@@ -77,7 +77,7 @@ def test_what_never_ends_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.attributes["number"] for each in sent] == [2, 3, 4]
 
 
-def test_without_a_collector_nobody_loads_an_exporter() -> None:
+def test_no_exporter_is_loaded_without_a_collector() -> None:
     # The SDK itself is no sign: redis loads it where it is installed.
     roles = (
         "import sys, api.gateway, actors.host, cluster.consumers.router, cluster.consumers.pusher, "

@@ -142,7 +142,7 @@ Recalled.TestCase.settings = Mailbox.TestCase.settings
 TestRecalled = Recalled.TestCase
 
 
-def test_who_was_attached_a_moment_ago_costs_no_look_up() -> None:
+def test_a_recently_attached_device_costs_no_look_up() -> None:
     world = World(recalled=3)
     world.attach("P")
     for number in (1, 2, 3, 4):
@@ -164,7 +164,7 @@ def test_who_was_attached_a_moment_ago_costs_no_look_up() -> None:
     assert world.phones["P"].app == [record.cause for record in world.log if record.cause]
 
 
-def test_what_a_life_before_handled_is_looked_at_for_a_floor_though_it_is_in_memory() -> None:
+def test_messages_handled_before_a_reload_are_checked_for_a_devices_floor() -> None:
     """One of these may not have been encrypted for the phone, which came at about the same time."""
     world = World(recalled=3)
     for number in (1, 2, 3, 4):
@@ -180,7 +180,7 @@ def test_what_a_life_before_handled_is_looked_at_for_a_floor_though_it_is_in_mem
     assert world.actor.lacks(ev.Acked("P", BASE + 3, None)) == [ev.SendersUnknown(BASE + 1, BASE + 3)]
 
 
-def test_what_nobody_comes_for_is_let_go() -> None:
+def test_an_unclaimed_mailbox_end_is_dropped() -> None:
     world = World(recalled=3)
     for number in (1, 2, 3, 4):
         world.append("alice", number)
@@ -196,7 +196,7 @@ def test_what_nobody_comes_for_is_let_go() -> None:
     assert len(world.actor.head) == 0
 
 
-def test_a_repeat_of_what_is_in_memory_and_was_not_acknowledged_tells_nothing_yet() -> None:
+def test_a_repeat_of_an_unacknowledged_message_causes_no_receipt_yet() -> None:
     """The sender's newest entry is looked up: what is in memory is of a life before, and was not counted."""
     world = World(recalled=3)
     for number in (1, 2, 3):
@@ -261,7 +261,7 @@ def test_a_repeat_before_a_crash_is_covered_after_it(*, acked: bool, read: bool)
     assert world.told["alice"][-1] == (BASE + 2, (BASE + 2) * read)
 
 
-def test_a_repeat_is_not_done_before_its_receipt_is() -> None:
+def test_a_repeat_is_finished_only_with_its_receipt() -> None:
     world = World()
     world.append("alice", 1)
     world.attach("P")
@@ -300,7 +300,7 @@ def test_a_repeat_is_found_in_the_store_after_a_reload() -> None:
     assert len(world.phones["P"].app) == 2
 
 
-def test_an_out_of_order_id_is_remembered_over_a_reload() -> None:
+def test_an_out_of_order_id_survives_a_reload() -> None:
     world = World()
     for number in (5, 3):
         world.append("alice", number)
@@ -314,7 +314,7 @@ def test_an_out_of_order_id_is_remembered_over_a_reload() -> None:
 
 
 @pytest.mark.parametrize("crash", [False, True])
-def test_the_first_answer_of_a_peer_needs_no_look_up(*, crash: bool) -> None:
+def test_a_peers_first_reply_needs_no_look_up(*, crash: bool) -> None:
     world = World()
     world.append("alice", 1)
     world.run()
@@ -331,7 +331,7 @@ def test_the_first_answer_of_a_peer_needs_no_look_up(*, crash: bool) -> None:
     assert world.actor.lacks(arrived) == []
 
 
-def test_what_was_written_before_the_mailboxs_newest_is_looked_up_once_after_a_reload() -> None:
+def test_ids_below_the_mailboxs_newest_are_looked_up_once_after_a_reload() -> None:
     world = World()
     world.append("alice", 7)
     world.run()
@@ -362,7 +362,7 @@ def test_the_window_bounds_what_is_in_flight() -> None:
     assert len(world.phones["P"].app) == wire.WINDOW + 49
 
 
-def test_a_stored_entry_above_the_floor_does_not_hide_one_that_is_not_stored() -> None:
+def test_a_stored_entry_above_the_floor_does_not_hide_an_unstored_one() -> None:
     world = World()
     world.append("alice", 1)
     world.append("alice", 2)
@@ -395,7 +395,7 @@ def test_a_foreign_or_future_cursor_is_refused(cursor: int) -> None:
 
 
 @pytest.mark.parametrize("crash", [False, True])
-def test_a_cursor_at_a_receipt_that_was_merged_since_is_still_good(*, crash: bool) -> None:
+def test_a_cursor_at_a_receipt_merged_since_is_still_valid(*, crash: bool) -> None:
     world = World()
     world.attach("P")
     world.append_receipt("alice", 1, 0)
@@ -486,7 +486,7 @@ def test_one_wakeup_is_pending_per_device() -> None:
     assert len(world.wakes) == 3
 
 
-def test_nobody_is_woken_while_a_device_is_attached() -> None:
+def test_no_device_is_woken_while_one_is_attached() -> None:
     world = World(("P", "Q"), pushable=True)
     world.attach("P")
     world.append("alice", 1)
@@ -494,7 +494,7 @@ def test_nobody_is_woken_while_a_device_is_attached() -> None:
     assert world.wakes == []
 
 
-def test_a_blocked_sender_goes_nowhere_and_learns_nothing() -> None:
+def test_a_blocked_senders_message_is_dropped_without_a_trace() -> None:
     world = World()
     world.attach("P")
     world.feed(ev.BlockAsked("t", "alice", "alice", blocked=True))
@@ -510,7 +510,7 @@ def test_a_blocked_sender_goes_nowhere_and_learns_nothing() -> None:
     assert world.actor.peers.blocks["alice"] == Block("me", "alice", "alice", BASE, BASE + 2)
 
 
-def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
+def test_read_receipts_are_sent_unless_the_user_turned_them_off() -> None:
     world = World()
     world.append("alice", 1)
     world.attach("P")
@@ -524,7 +524,7 @@ def test_reading_is_told_unless_the_user_does_not_want_it() -> None:
     assert world.told["alice"] == [(BASE, BASE)]
 
 
-def test_a_read_mark_is_told_again_when_it_is_repeated_to_another_host() -> None:
+def test_a_read_mark_repeated_to_another_host_is_reported_again() -> None:
     """The host before stored the row and died before its receipt was in the log: the reader asks again."""
     world = World()
     world.append("alice", 1)
@@ -641,7 +641,7 @@ def test_an_added_device_acknowledges_nothing_that_was_encrypted_before_it_was_k
     assert world.actor.devices["Q"].floor == world.last_of("alice")
 
 
-def test_a_snapshot_makes_the_same_actor_anew() -> None:
+def test_a_snapshot_restores_the_same_actor() -> None:
     world = World()
     world.append("alice", 1)
     world.settle()
@@ -720,9 +720,7 @@ def test_a_device_without_keys_claims_nothing_of_that_time_after_a_reload() -> N
 
 
 @pytest.mark.parametrize("reload", [False, True])
-def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_acknowledge(
-    *, reload: bool
-) -> None:
+def test_a_device_acknowledges_nothing_stored_before_the_actor_knew_it(*, reload: bool) -> None:
     world = World(phones=("P",))
     world.append("alice", 1)
     world.catch_up()
@@ -741,7 +739,7 @@ def test_entries_that_were_stored_before_an_actor_knew_a_device_are_not_its_to_a
     world.run()
     world.ack("Q", BASE + 1)
     assert world.told["alice"] == []
-    assert world.devices[1].floor == BASE  # written down: nobody looks again
+    assert world.devices[1].floor == BASE  # written down: it is not looked up again
     world.load()
     assert world.actor.devices["Q"].floor_known
 
@@ -804,7 +802,7 @@ def test_a_device_without_keys_costs_no_write_and_later_claims_nothing_of_that_t
     assert world.told["alice"][-1] == (BASE + 3, 0)
 
 
-def test_a_message_for_a_device_tells_that_it_has_keys_and_a_snapshot_keeps_that() -> None:
+def test_a_message_shows_that_its_device_has_keys_and_a_snapshot_keeps_that() -> None:
     world = World(phones=("P",))
     world.devices += (Device("me", "Q", "", 0, from_seq=0, floor=NO_FLOOR),)
     world.phones["Q"] = Phone("Q")

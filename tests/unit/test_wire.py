@@ -120,7 +120,7 @@ def test_base64_with_and_without_padding(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["A", "====", "A-_A", "AA AA", "é"])
-def test_other_text_is_no_base64(text: str) -> None:
+def test_other_text_is_not_base64(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         wire.from_base64(text)
 

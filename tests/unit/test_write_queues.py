@@ -103,7 +103,7 @@ async def test_receipts_and_cursors_that_failed_wait_again(world: World, failure
     assert [each.seq for each in world.away.calls[-1][1]] == [9]
 
 
-async def test_what_is_in_flight_waits_and_is_pending(world: World) -> None:
+async def test_messages_in_flight_wait_and_are_pending(world: World) -> None:
     writer = world.writer
     writer.receipts.add(RECEIPT, None)
     writer.receipts.add_cursor("bob", "phone", 7, None)
@@ -180,7 +180,7 @@ async def test_a_loop_writes_what_is_added_whatever_fails(failures: int) -> None
     loop.cancel()
 
 
-async def test_what_is_collected_is_written_at_once_when_it_is_hurried() -> None:
+async def test_collected_entries_are_written_at_once_when_hurried() -> None:
     queue = Counting(0, 600.0)
     loop = asyncio.create_task(queue.run())
     queue.add()

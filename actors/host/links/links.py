@@ -6,7 +6,7 @@ from actors.rpc.link import Link
 
 
 class Links:
-    """Everybody who is linked to this host.
+    """The roles that are linked to this host.
 
     Attributes:
         gateways: Their links.

@@ -13,7 +13,7 @@ from actors.host.writes.writer import Writer
 from actors.rpc import messages as msg
 from actors.rpc.link import Link
 from roost.ids import shard_of
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 log = structlog.get_logger()
 

@@ -3,11 +3,11 @@
 from actors.host.shards.shard import Shard
 from actors.rpc.link import Link
 from roost.ids import shard_of
-from storage.records import ShardMap
+from storage.shard_map import ShardMap
 
 
 class ShardTable:
-    """What everybody in a host goes by to find a shard.
+    """The table of shards, by which every part of a host finds one.
 
     Attributes:
         shard_map: The newest map.

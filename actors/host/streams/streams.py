@@ -23,7 +23,7 @@ class StreamInfo(Struct):
     """A stream as this host names it.
 
     Attributes:
-        number: Unique in this host's life.
+        number: Unique in this incarnation of the host.
         key: How its gateway names it.
         user: User id.
         device: Device id.

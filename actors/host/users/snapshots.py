@@ -13,11 +13,11 @@ log = structlog.get_logger()
 
 
 class Snapshot(msgspec.Struct, array_like=True, frozen=True):
-    """A passivated actor in Redis; good only for the host life that wrote it, and as long as it is awaited.
+    """A passivated actor in Redis; good only for the incarnation that wrote it, and as long as it is awaited.
 
     Attributes:
-        incarnation: The host's life.
-        number: Number of the passivation in that life.
+        incarnation: The host's.
+        number: Number of the passivation in that incarnation.
         loaded: The actor's state.
     """
 
@@ -31,11 +31,11 @@ _decode = msgspec.msgpack.Decoder(Snapshot).decode
 
 
 class Snapshots:
-    """The snapshots of one life of a host; without Redis there are none.
+    """The snapshots of one incarnation of a host; without Redis there are none.
 
     Args:
         cache: Redis.
-        incarnation: This life of the host.
+        incarnation: The host's own.
     """
 
     def __init__(self, cache: Cache, incarnation: str) -> None:

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from sim.checker import UNVERIFIED, Verdict
 from sim.checker.verdict import percentiles
+from sim.run.spec import Spec
 from sim.scenarios.growing import online_at
 from sim.scenarios.staircase import GROWTH, STEPS, step_of
-from sim.spec import Spec
 
 GOALS = ("p50", "p95", "p99")
 

@@ -1,6 +1,6 @@
 """The workers of a run as Ray tasks, in a process of their own: Ray may end whoever talks to it.
 
-    python -m sim.ray_workers FOLDER ADDRESS DATA
+    python -m sim.run.ray_workers FOLDER ADDRESS DATA
 
 FOLDER is that of the run, ADDRESS that of a Ray cluster, DATA the data folder with its token.
 """
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from cluster.local.ray_head import prepare_ray
-from sim.worker import read_spec, work
+from sim.run.worker import read_spec, work
 
 
 def play(folder: str, number: int) -> None:

@@ -1,6 +1,6 @@
 """One worker: its share of the people, acting out the plan.
 
-    python -m sim.worker FOLDER NUMBER
+    python -m sim.run.worker FOLDER NUMBER
 
 Everything between a worker and whoever started it goes through files in the folder of the run:
 ``spec.json`` in, ``word`` in (``go AT``, ``stop AT``, ``end AT``, seconds of the monotonic clock),
@@ -28,8 +28,8 @@ from sim.people.light import LightPhone
 from sim.people.person import Person
 from sim.people.phone import AppDied, Phone
 from sim.people.worker_context import WorkerContext
+from sim.run.spec import Spec
 from sim.scenarios import SCENARIOS
-from sim.spec import Spec
 from sim.workload import Act, Leave, Say, Stage, plan
 
 _TELL_EVERY_S: Final = 1.0

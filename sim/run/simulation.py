@@ -16,14 +16,14 @@ import psutil
 from msgspec import Struct
 
 from roost.cli.launch import StoppedBadly
-from sim.capacity import Capacity, Goal, capacity
-from sim.conductor import Conductor, Run, Watcher, run_name
 from sim.faults.schedule import Strike, schedule
 from sim.faults.system import CannotStrike, System, attached, system
 from sim.people.worker_context import Figures
 from sim.report.figures import RunInfo, figures
 from sim.report.recovery import Fault
-from sim.spec import Spec
+from sim.run.capacity import Capacity, Goal, capacity
+from sim.run.conductor import Conductor, Run, Watcher, run_name
+from sim.run.spec import Spec
 
 _ROLES: Final = ("hosts", "routers", "gateways")
 _TOO_SLOW: Final = 4.0

@@ -10,8 +10,8 @@ import msgspec
 
 from roost.own_packages import program
 from sim.people.worker_context import Figures
-from sim.spec import Spec
-from sim.worker import work
+from sim.run.spec import Spec
+from sim.run.worker import work
 
 _LOOK_EVERY_S: Final = 0.2
 _STOP_S: Final = 20.0
@@ -37,7 +37,7 @@ class Workers:
         self._word: list[str] = []
 
     def say(self, word: str, at_s: float) -> None:
-        """Tell everybody: ``go``, ``stop`` acting, or ``end``, at this second of the monotonic clock."""
+        """Tell every worker: ``go``, ``stop`` acting, or ``end``, at this second of the monotonic clock."""
         self._word.append(f"{word} {at_s}")
         fresh = self.folder / "word.new"
         fresh.write_text("\n".join(self._word))
@@ -95,11 +95,11 @@ async def start_workers(spec: Spec, ray: tuple[str, Path] | None = None) -> Asyn
 
 
 async def _in_process(spec: Spec, number: int) -> None:
-    await _child(spec, f"worker-{number}", "sim.worker", spec.folder, str(number))
+    await _child(spec, f"worker-{number}", "sim.run.worker", spec.folder, str(number))
 
 
 async def _in_ray(spec: Spec, address: str, data: Path) -> None:
-    await _child(spec, "workers", "sim.ray_workers", spec.folder, address, str(data))
+    await _child(spec, "workers", "sim.run.ray_workers", spec.folder, address, str(data))
 
 
 async def _child(spec: Spec, name: str, module: str, *arguments: str) -> None:

@@ -1,6 +1,6 @@
 """One run from its first account to its verdict: starts the workers, strikes the system, ends it, checks.
 
-The order of a run: system up, everybody joins, ``go``, acts and faults, everybody comes back online,
+The order of a run: system up, everyone joins, ``go``, acts and faults, everyone comes back online,
 quiet, ``end``, audit of the server's own store, checker. Nothing here knows the SDK.
 """
 
@@ -20,8 +20,8 @@ from sim.faults.system import System
 from sim.ledger import Kind, Ledger, Ledgers, now_us
 from sim.people.worker_context import Figures
 from sim.report.figures import HARNESS, Usage
-from sim.spec import Spec
-from sim.workers import Workers, start_workers
+from sim.run.spec import Spec
+from sim.run.workers import Workers, start_workers
 
 _GO_IN_S: Final = 0.5
 _LOOK_EVERY_S: Final = 0.25

@@ -1,0 +1,117 @@
+"""Settings of what clients meet: addresses, encryption, sessions, rate limits, admission control."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from cluster.settings.group import Group
+
+
+class Http(Group):
+    """Where clients connect."""
+
+    host: str = Field("127.0.0.1", description="IP address that gateways listen on.")
+    port: int = Field(
+        8080, ge=0, le=65535, description="TCP port shared by all gateways of a node. 0: any free port."
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Web origins allowed to call the API from a browser."
+    )
+
+
+class Tls(Group):
+    """Encryption of client connections. Without a certificate, a proxy in front must provide it."""
+
+    certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
+    key: Path | None = Field(None, description="PEM file with its private key.")
+
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("there is a key, and no certificate: set both, or neither")
+        return self
+
+
+class Tokens(Group):
+    """Sessions."""
+
+    access_s: int = Field(600, ge=10, description="Lifetime of an access token, in seconds.")
+    refresh_s: int = Field(
+        30 * 24 * 3600, ge=60, description="Lifetime of an unused refresh token, in seconds."
+    )
+
+
+class Rate(Group):
+    """A token bucket."""
+
+    rate: float = Field(gt=0, description="Tokens per second.")
+    burst: int = Field(gt=0, description="Largest burst, in tokens.")
+
+
+def _rate(rate: float, burst: int, what: str) -> Any:
+    return Field(Rate(rate=rate, burst=burst), description=what)
+
+
+_SHARED = "Counted across all gateways; while Redis is unavailable, each gateway counts by itself."
+_LOCAL = "Counted by each gateway on its own."
+
+
+class Limits(Group):
+    """Rate limits."""
+
+    accounts_by_address: Rate = _rate(50.0, 3_000, f"New accounts per client address. {_SHARED}")
+    logins_by_address: Rate = _rate(50.0, 3_000, f"Logins per client address. {_SHARED}")
+    logins_by_user: Rate = _rate(0.2, 20, f"Logins per username. {_SHARED}")
+    refreshes: Rate = _rate(0.5, 30, f"Token refreshes per session. {_SHARED}")
+    claims: Rate = _rate(20.0, 1_000, f"Claims of one-time keys per user. {_SHARED}")
+    lookups: Rate = _rate(50.0, 1_000, f"Lookups of users and keys per device. {_LOCAL}")
+    requests: Rate = _rate(200.0, 2_000, f"Requests per device. {_LOCAL}")
+    sends: Rate = _rate(500.0, 5_000, f"Messages per device. {_LOCAL}")
+    typing: Rate = _rate(2.0, 10, f"Typing notifications per device. {_LOCAL}")
+
+
+class Admission(Group):
+    """Admission control: what exceeds a limit is refused, with the time to wait."""
+
+    accept_ms: int = Field(
+        400,
+        ge=10,
+        description="Longest expected time from socket to log for a new message to be admitted, in "
+        "milliseconds.",
+    )
+    queue_ms: int = Field(
+        500,
+        ge=10,
+        description="Longest time that an admitted message waits for its turn before it is refused, in "
+        "milliseconds.",
+    )
+    deliver_ms: int = Field(
+        800,
+        ge=10,
+        description="Longest expected time from log to user actor for a new message to be admitted, in "
+        "milliseconds. Applies per shard.",
+    )
+    store_s: float = Field(
+        30.0,
+        gt=0,
+        description="Longest time that a record may wait at its host to be stored, in seconds. "
+        "Applies per shard.",
+    )
+    sends: int = Field(8_000, ge=1, description="Maximum unanswered messages per gateway.")
+    sends_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=2_097_152,
+        description="Maximum size of the unanswered messages per gateway, in bytes.",
+    )
+    device: int = Field(
+        512,
+        ge=1,
+        description="Maximum unanswered messages per device; at the limit its stream is not read.",
+    )
+    unstored: int = Field(
+        100_000, ge=1, description="Maximum records per host that are not stored yet, shared by its shards."
+    )
+    unstored_bytes: int = Field(
+        64 * 1024 * 1024, ge=1_048_576, description="Maximum size of these records per host, in bytes."
+    )

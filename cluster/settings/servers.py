@@ -1,0 +1,114 @@
+"""Settings of the servers underneath: the log, the store, the cache, pushes, and the key ring's file."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field
+
+from cluster.settings.addresses import Brokers, HttpUrl, MongoUrl, RedisUrl
+from cluster.settings.group import Group
+
+
+class Kafka(Group):
+    """The log."""
+
+    url: Brokers | None = Field(
+        None, description="`host:port[,host:port]` of the brokers. None: an embedded broker is started."
+    )
+    embedded: Literal["auto", "kfake", "tansu"] = Field(
+        "auto",
+        description="Embedded broker: `kfake`, whose log survives a crash of the broker, `tansu`, whose "
+        "log does not, or `auto`: kfake where it is built, else Tansu.",
+    )
+    sync: bool = Field(
+        True,  # noqa: FBT003 -- a default
+        description="Whether the embedded kfake syncs each batch to disk before acknowledging it. "
+        "`false`: a power failure may lose the newest batches; a crash of every Roost process does not.",
+    )
+    replicas: int = Field(
+        1, ge=1, description="Replication factor of the topics that Roost creates; 3 on a Kafka cluster."
+    )
+    fetch_wait_ms: int = Field(
+        0,
+        ge=0,
+        description="Milliseconds that a broker may hold an empty fetch; it answers as soon as there are "
+        "records. 0: 500, or 5 on the embedded Tansu, which always waits the full time.",
+    )
+    idempotent: bool | None = Field(
+        None,
+        description="Whether producers are idempotent. None: if the broker supports it; the embedded "
+        "Tansu does not.",
+    )
+    linger_ms: float = Field(
+        0.0, ge=0, description="Milliseconds that a producer waits for more records before sending a batch."
+    )
+
+
+class Mongo(Group):
+    """The store."""
+
+    url: MongoUrl | None = Field(
+        None, description="`mongodb://...`. None: an embedded server is started in the data folder."
+    )
+    database: str = Field("roost", description="Database name.")
+    driver: Literal["motor", "pymongo"] = Field(
+        "motor", description="`motor`, or `pymongo` for its successor `AsyncMongoClient`."
+    )
+    reads: int = Field(
+        0,
+        ge=0,
+        description="Maximum concurrent reads per role; further reads wait. 0: 16, or 2 with the embedded "
+        "store, which stalls when many reads meet its writes.",
+    )
+
+
+class Redis(Group):
+    """The cache. Nothing in it is needed after a restart."""
+
+    url: RedisUrl | None = Field(
+        None, description="`redis://...`. None: an embedded server without persistence is started."
+    )
+    prefix: str = Field("roost:", description="Prefix of every key and channel.")
+
+
+class Fcm(Group):
+    """Wake-ups through Firebase Cloud Messaging."""
+
+    credentials_file: Path | None = Field(
+        None,
+        description="Google service-account file. None: an embedded endpoint is started that shows "
+        "the pushes it receives.",
+    )
+    endpoint: HttpUrl | None = Field(None, description="Base URL of the HTTP v1 API. None: Google's.")
+    project: str | None = Field(None, description="Project ID. None: the one in the credentials file.")
+    ttl_s: int = Field(
+        4 * 7 * 24 * 3600, ge=0, le=2_419_200, description="Seconds that FCM keeps an undelivered wake-up."
+    )
+    attempts: int = Field(
+        20,
+        ge=1,
+        description="Attempts to send a wake-up before it goes to the topic `push.dead`; the default "
+        "takes about seven minutes, pauses included.",
+    )
+    concurrency: int = Field(64, ge=1, description="Wake-ups that one pusher sends concurrently.")
+    backoff_s: float = Field(
+        1.0,
+        gt=0,
+        description="First pause between attempts, in seconds; doubled each time, with full jitter.",
+    )
+    backoff_max_s: float = Field(60.0, gt=0, description="Longest pause between attempts, in seconds.")
+
+
+class KeyRingFile(Group):
+    """The secrets of the installation."""
+
+    file: Path | None = Field(None, description="Key ring file. None: `keyring.json` in the data folder.")
+
+
+def without_password(url: str | None) -> str | None:
+    """Return the URL with its password replaced by stars."""
+    parts = urlsplit(url or "")
+    if url is None or parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))

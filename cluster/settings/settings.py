@@ -1,0 +1,97 @@
+"""All settings, one frozen value: read once, then handed from process to process as JSON."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cluster.settings.addresses import ServerName
+from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
+from cluster.settings.roles import Actors, Cluster, Log, Telemetry
+from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
+from cluster.settings.sources import read
+
+
+class Settings(BaseModel):
+    """All settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server_name: ServerName = Field(
+        "localhost", description="Name after the colon in user addresses. It cannot be changed later."
+    )
+    data: Path = Field(
+        Path("data"), description="Folder for this node's data: key ring, embedded servers, logs."
+    )
+    shards: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="Number of shards, that is of partitions of `mailbox` and `push`, at the first start; "
+        "add more later with `roost scale shards=N`. None: 2, or with several hosts, routers or pushers "
+        "the power of two that gives each at least two.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
+    http: Http = Field(Http(), description="Where clients connect.")
+    tls: Tls = Field(Tls(), description="Encryption of client connections.")
+    kafka: Kafka = Field(Kafka(), description="The log.")
+    mongo: Mongo = Field(Mongo(), description="The store.")
+    redis: Redis = Field(Redis(), description="The cache.")
+    fcm: Fcm = Field(Fcm(), description="Wake-ups.")
+    keyring: KeyRingFile = Field(KeyRingFile(), description="The secrets.")
+    limits: Limits = Field(Limits(), description="Rate limits.")
+    admission: Admission = Field(Admission(), description="Admission control.")
+    actors: Actors = Field(Actors(), description="User actors.")
+    log: Log = Field(Log(), description="The lifecycle of the log.")
+    cluster: Cluster = Field(Cluster(), description="The processes.")
+    tokens: Tokens = Field(Tokens(), description="Sessions.")
+    telemetry: Telemetry = Field(Telemetry(), description="Metrics and traces.")
+
+    @classmethod
+    def load(cls, changes: Mapping[str, Any] | None = None, file: Path | None = None) -> Self:
+        """Read ``changes``, then the environment, then the file; the first that has a key wins.
+
+        Args:
+            changes: Nested values, as a command line gives them.
+            file: The TOML file; None: ``roost.toml`` in the current folder, if there is one.
+
+        Raises:
+            SettingsInvalid: A key is unknown, or a value is not allowed.
+        """
+        return read(cls, changes or {}, file).anchored()
+
+    def anchored(self) -> Self:
+        """Return the same with absolute paths, so that they mean the same in every process."""
+        fixed: dict[str, Any] = {"data": self.data.expanduser().absolute()}
+        for name, field in (
+            ("tls", "certificate"),
+            ("tls", "key"),
+            ("fcm", "credentials_file"),
+            ("keyring", "file"),
+        ):
+            group = fixed.get(name, getattr(self, name))
+            path: Path | None = getattr(group, field)
+            if path is not None:
+                fixed[name] = group.model_copy(update={field: path.expanduser().absolute()})
+        return self.model_copy(update=fixed)
+
+    def changed(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Return a copy with values of groups replaced, ``{group: {field: value}}``."""
+        groups = {
+            name: getattr(self, name).model_copy(update=dict(values)) for name, values in changes.items()
+        }
+        return self.model_copy(update=groups)
+
+    @property
+    def first_shards(self) -> int:
+        """How many shards a new installation begins with."""
+        if self.shards is not None:
+            return self.shards
+        most = max(self.cluster.hosts, self.cluster.routers, self.cluster.pushers)
+        return min(1 << (2 * most - 1).bit_length(), 4096)
+
+    @property
+    def keyring_file(self) -> Path:
+        """Where the key ring is."""
+        return self.keyring.file or self.data / "keyring.json"
