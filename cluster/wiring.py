@@ -44,6 +44,7 @@ def overseen(
 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:
     """Return the settings handed to a role, with its process's log set up by them."""
+    os.umask(0o077)  # on a machine whose Ray others started, too
     settings = Settings.model_validate_json(settings_json)
     logs.configure(settings.log_level, role, name, settings.data / "logs")
     if settings.telemetry.traces_url is not None:

@@ -14,6 +14,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,15 +57,21 @@ def _reap(parent: int, settings: list[str], command: list[str]) -> int:
     _control(_PR_SET_CHILD_SUBREAPER, 1)
     _control(_PR_SET_PDEATHSIG, signal.SIGTERM)
     child = os.spawnv(os.P_NOWAIT, sys.executable, [*tied(*settings), *command])  # noqa: S606 -- likewise
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
+    signal.signal(signal.SIGTERM, lambda *_: _kill(child))
     if os.getppid() != parent:
-        os.kill(child, signal.SIGKILL)  # the parent died before the request above
+        _kill(child)  # the parent died before the request above
     ended, status = os.wait()
     while ended != child:  # an orphan that ended by itself
         ended, status = os.wait()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one more must not break off what follows
     _end_descendants()
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
+
+
+def _kill(child: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended by itself meanwhile
+        os.kill(child, signal.SIGKILL)
 
 
 def _control(option: int, value: int) -> None:

@@ -19,7 +19,8 @@ SEQ_LIMIT = 2**53
 
 _USERNAME = re.compile(r"[a-z0-9_.]{3,32}")
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_ADDRESS = re.compile(r"@([a-z0-9_.]{3,32}):([A-Za-z0-9.:\-\[\]]{1,255})")
+_SERVER_NAME = r"[A-Za-z0-9.:\-\[\]]{1,255}"
+_ADDRESS = re.compile(rf"@([a-z0-9_.]{{3,32}}):({_SERVER_NAME})")
 
 
 def fold_username(text: str) -> str:
@@ -32,6 +33,11 @@ def fold_username(text: str) -> str:
     if not _USERNAME.fullmatch(folded):
         raise ValueError("a username is 3-32 characters of a-z, 0-9, '_' and '.'")
     return folded
+
+
+def is_server_name(text: str) -> bool:
+    """Return whether an address may end in this: a host's name or IP address, with a port or without."""
+    return re.fullmatch(_SERVER_NAME, text) is not None
 
 
 def address_of(username: str, server_name: str) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roost.cli import terminal
+from roost.cli.command_line import http_url
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike
@@ -30,7 +32,12 @@ class Sim:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options."""
         add = parser.add_argument
-        add("--server", metavar="URL", help="a running Roost; without it, one is started for the run")
+        add(
+            "--server",
+            metavar="URL",
+            type=http_url,
+            help="a running Roost; without it, one is started for the run",
+        )
         add("--data", metavar="DIR", type=Path, help="its data folder; lets faults find its processes")
         add("--users", type=_positive, default=200, metavar="N", help="virtual users (200)")
         add("--rate", type=float, default=50.0, metavar="R", help="messages a second (50)")
@@ -38,8 +45,8 @@ class Sim:
         add("--seed", type=int, default=1, metavar="K", help="decides who does what when, and the faults (1)")
         add("--scenario", choices=sorted(SCENARIOS), default="steady", help="the story (steady)")
         add("--faults", default="", metavar="PROFILE", help="names with commas between, or mixed; see --list")
-        add("--report", type=Path, metavar="FILE.html", help="write the report, one page")
-        add("--json", type=Path, metavar="FILE", help="write the figures; - is standard output")
+        add("--report", type=_file, metavar="FILE.html", help="write the report, one page")
+        add("--json", type=_file, metavar="FILE", help="write the figures; - is standard output")
         add("--workers", type=_positive, default=1, metavar="N", help="processes for the users (1)")
         add("--ray", action="store_true", help="workers are tasks of the system's Ray cluster")
         add("--light", action="store_true", help="payloads without encryption, for pure load")
@@ -174,6 +181,14 @@ def _show_lists(console: Console) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
+
+
+def _file(text: str) -> Path:
+    """Return where to write, which is too late to find out after a long run."""
+    path = Path(text)
+    if text != "-" and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: give a file in a folder that can be")
+    return path
 
 
 def _positive(text: str) -> int:

@@ -7,10 +7,7 @@ system: a role that cannot be shown runs all the same.
 """
 
 import asyncio
-import errno
 import fcntl
-import os
-import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from roost.private_folders import make_private
 from roost.tasks import BackgroundTasks
 
 if TYPE_CHECKING:
@@ -215,16 +213,3 @@ class _Families(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._families
-
-
-def make_private(folder: Path) -> None:
-    """Make the folder and its parent, if need be.
-
-    Raises:
-        OSError: Another user made one of them, or may write there.
-    """
-    for each, forbidden in ((folder.parent, 0o022), (folder, 0o077)):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = each.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & forbidden:
-            raise PermissionError(errno.EPERM, "It is not this user's alone; remove it", str(each))

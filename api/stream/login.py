@@ -1,4 +1,4 @@
-"""Who speaks on one stream, and until when: the first frame, the token and its renewal. Pure."""
+"""The login of one stream: its first frame, the access token and its renewal. Pure."""
 
 from collections.abc import Callable
 

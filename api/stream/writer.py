@@ -107,6 +107,7 @@ class FrameWriter:
         self._out.clear()
         if self._patience is not None:
             self._patience.reschedule(asyncio.get_running_loop().time())
+            self._patience = None  # it can be used up once
 
     def _wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():

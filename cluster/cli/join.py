@@ -16,8 +16,10 @@ from cluster.control import stop_report
 from cluster.log.growth import shards_told
 from cluster.settings import Settings
 from cluster.supervision.membership import waiting_for
+from roost.cli import standard_streams
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, DONE, Waiting, complain, say, stopped
 from roost.errors import Unavailable
+from storage.keyring import KeyRingError
 
 _READY_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.5
@@ -27,8 +29,11 @@ async def up(settings: Settings, *, as_json: bool) -> int:
     """Start the roles on the cluster, or find them there; return the exit code once all run."""
     if lacks := _lacks(settings):
         return complain("\n".join(lacks), BAD_USAGE)
-    settings.data.mkdir(parents=True, exist_ok=True)
-    wiring.make_keyring(settings)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        wiring.make_keyring(settings)
+    except (KeyRingError, OSError) as exc:
+        return complain(f"The data folder {settings.data} cannot be used: {exc}", BAD_USAGE)
     began = time.monotonic()
     try:
         with coordinator(settings):
@@ -107,12 +112,12 @@ def _announce(settings: Settings, status: dict[str, Any], took_s: float, *, as_j
             "ray": settings.cluster.address,
             "server_name": settings.server_name,
         }
-        sys.stdout.write(json.dumps(ready) + "\n")
+        announced = json.dumps(ready) + "\n"
     else:
-        sys.stdout.write(
+        announced = (
             f"Roost is ready after {took_s:.1f} s on {len(status['nodes'])} machines.\n"
             f"  gateways   {', '.join(urls)}\n"
             f"Look at it with: roost status --address {settings.cluster.address}\n"
             f"Stop it with:    roost down --address {settings.cluster.address}\n"
         )
-    sys.stdout.flush()
+    standard_streams.write(sys.stdout, announced)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -15,16 +16,26 @@ import psutil
 
 from cluster.cli.verbs import find_by, found_by
 from cluster.control import stop_report
-from cluster.local import runfile
+from cluster.local import data_lock, runfile
 from cluster.local.servers import ServerFailed
 from cluster.log.growth import shards_told
 from cluster.settings import Settings, SettingsInvalid
+from roost.cli import standard_streams
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, SAY_EVERY_S, complain, say, stopped
 from roost.errors import Unavailable
 from telemetry import logs
 
 _DOWN_S: Final = stop_report.bound_s(kept=False) + 60.0
 """The roles' stop, then Ray's and the servers'."""
+
+_OURS_ALONE: Final = 0o077
+"""Whatever is made from now on, by us and by every process that we start, is for this user alone."""
+
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Ctrl-C, ``kill``, a terminal that was closed, Ctrl-\\."""
+
+_IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
+"""Sent to daemons out of habit, to have them reopen their logs; by default they would end us at once."""
 
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 _FORGETS: Final = (
@@ -64,19 +75,22 @@ class Up:
             settings = Settings.load(_changes(args))
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
+        os.umask(_OURS_ALONE)
         if settings.cluster.address is not None:
             from cluster.cli import join  # noqa: PLC0415 -- what it loads takes longer than the rest
 
             return asyncio.run(join.up(settings, as_json=args.json))
-        running = runfile.read(settings.data)
-        if running is not None:
-            return complain(
-                f"Roost is already running: process {running.pid} uses the data folder {running.data}.",
-                BAD_USAGE,
-            )
+        from cluster.doctor import start  # noqa: PLC0415 -- likewise
+
+        if (refusal := start.wrong_here(settings)) is not None:
+            return complain(*refusal)
         settings.data.mkdir(parents=True, exist_ok=True)
-        logs.configure(settings.log_level, "up", "up", settings.data / "logs")
-        return asyncio.run(_up(settings, as_json=args.json))
+        try:
+            with data_lock.locked(settings.data) as lock:
+                logs.configure(settings.log_level, "up", "up", settings.data / "logs")
+                return asyncio.run(_up(settings, lock, as_json=args.json))
+        except data_lock.FolderInUse as exc:
+            return complain(str(exc), BAD_USAGE)
 
 
 class Down:
@@ -99,8 +113,7 @@ class Down:
 
             return asyncio.run(join.down(settings))
         data = settings.data
-        running = runfile.read(data)
-        process = running.process() if running is not None else None
+        process = data_lock.holder(data)  # also of one that is still starting
         if process is None:
             return complain(f"No running system uses the data folder {data}.", DID_NOT_HOLD)
         say(f"stopping process {process.pid}")
@@ -120,19 +133,22 @@ class Down:
         return stopped(ended.given_up)
 
 
-async def _up(settings: Settings, *, as_json: bool) -> int:
-    from cluster.local.preflight import StartRefused  # noqa: PLC0415 -- loads much
+async def _up(settings: Settings, lock: int, *, as_json: bool) -> int:
+    from cluster.doctor import start  # noqa: PLC0415 -- loads much
+    from cluster.local.preflight import StartRefused  # noqa: PLC0415 -- likewise
     from cluster.local.system import System, started  # noqa: PLC0415 -- likewise
 
-    system = System(settings)
+    system = System(settings, lock)
     began = time.monotonic()
     try:
         starting = asyncio.current_task()
         assert starting is not None  # noqa: S101 -- asyncio.run made one
         _on_signal(starting.cancel)
+        if (refusal := await start.away(settings)) is not None:
+            return complain(*refusal)
         async with _progress(system), started(system) as running:
             stop = asyncio.Event()
-            _on_signal(stop.set)  # again, since Ray has put its own handler there meanwhile
+            _on_signal(stop.set)
             if system.forgets:
                 say(_FORGETS)
             for sentence in shards_told(settings, system.shards):
@@ -152,15 +168,21 @@ async def _up(settings: Settings, *, as_json: bool) -> int:
 
 
 def _on_signal(call: Callable[[], object]) -> None:
-    """Run the call at the first Ctrl-C or SIGTERM; more of them change nothing."""
+    """Run the call at the first signal that asks for an end; more of them change nothing."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _once, call)
+    for number in _ENDS:
+        # After `nohup` the end of the terminal is ignored, and stays so.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, _once, call)
+    for number in _IGNORED:
+        loop.add_signal_handler(
+            number, say, f"{number.name} means nothing to Roost; SIGTERM stops it in order"
+        )
 
 
 def _once(call: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDS:
         loop.add_signal_handler(number, lambda: None)
     call()
 
@@ -191,9 +213,9 @@ def _announce(running: runfile.Running, took_s: float, *, as_json: bool) -> None
     fields: dict[str, Any] = msgspec.to_builtins(running)
     if as_json:
         ready = {"ready": True} | {k: v for k, v in fields.items() if k not in ("pid", "started")}
-        sys.stdout.write(json.dumps(ready) + "\n")
+        announced = json.dumps(ready) + "\n"
     else:
-        sys.stdout.write(
+        announced = (
             f"Roost is ready after {took_s:.1f} s.\n"
             f"  page       {running.http}/\n"
             f"  API docs   {running.http}/docs\n"
@@ -206,7 +228,8 @@ def _announce(running: runfile.Running, took_s: float, *, as_json: bool) -> None
             f"  data       {running.data}\n"
             f"Stop it with Ctrl-C or: roost down --data {running.data}\n"
         )
-    sys.stdout.flush()
+    if not standard_streams.write(sys.stdout, announced):
+        say("ready; who was to read that on stdout is gone")
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:

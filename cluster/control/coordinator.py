@@ -16,9 +16,11 @@ import structlog
 
 from actors.ray_actor import RELEASE, RoleHandle
 from actors.service import Node
+from cluster.control import server_name
 from cluster.control.log_clients import RolesAsLogClients
 from cluster.control.log_monitor import LogMonitor
 from cluster.control.map_publisher import MapPublisher
+from cluster.control.server_name import ServerNameMismatch
 from cluster.control.shutdown import Shutdown
 from cluster.log.lifecycle import LogLifecycle
 from cluster.log.topics import LogMismatch, LogTopics
@@ -188,15 +190,16 @@ class Coordinator:
 
         async def opened() -> None:
             await self._store.prepare()
+            await server_name.check(self._store.cluster, self._settings.server_name)
             await self._map.load()
             await self._log.open()
             await self._roster.open(self._map.owners)
 
         try:
             await insist(opened, "start_postponed", pauses=itertools.repeat(_RETRY_S))
-        except LogMismatch as exc:
+        except (LogMismatch, ServerNameMismatch) as exc:
             self._refused = str(exc)
-            log.error("log_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
+            log.error("start_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
             return False
         return True
 

@@ -16,6 +16,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -74,6 +76,8 @@ def folder(settings: Settings) -> Finding:
             f"{data} cannot be written: {exc.strerror}",
             f"Make it writable for user {os.getuid()}, or choose another folder with --data or ROOST_DATA.",
         )
+    if data.exists() and stat.S_IMODE(data.stat().st_mode) & 0o077:
+        return warning("data folder", f"other users can look into {data}", f"Run: chmod 700 {data}")
     return ok("data folder", f"{data} can be written")
 
 
@@ -151,12 +155,27 @@ def certificate(settings: Settings, now: dt.datetime) -> Finding:
             f"none, and the API listens on {settings.http.host}",
             "Set ROOST_TLS__CERTIFICATE and ROOST_TLS__KEY, or let a proxy in front do TLS.",
         )
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
-        found = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
-    except (OSError, ValueError) as exc:
-        return failed("certificate", *_unusable(settings, exc))
+    for finding in unusable_certificate(settings):
+        return finding
+    found = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
     return _judge_certificate(found, settings, now)
+
+
+def unusable_certificate(settings: Settings) -> Iterator[Finding]:
+    """Yield what keeps every gateway from starting, if anything does."""
+    tls = settings.tls
+    if tls.certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, _no_password)
+        x509.load_pem_x509_certificate(tls.certificate.read_bytes())
+    except (OSError, ValueError) as exc:
+        yield failed("certificate", *_unusable(settings, exc))
+
+
+def _no_password() -> str:
+    """Refuse to ask for one at a terminal, which OpenSSL does otherwise."""
+    raise ValueError("the private key is encrypted: decrypt it, with mode 0600")
 
 
 def _judge_certificate(found: x509.Certificate, settings: Settings, now: dt.datetime) -> Finding:
@@ -228,15 +247,18 @@ def _wrong_credential(path: Path | None) -> str:
         return "none, and a cluster has no embedded endpoint"
     try:
         found: Any = json.loads(path.read_bytes())
-    except OSError as exc:
-        return f"{path} cannot be read: {exc.strerror}"
-    except ValueError:
-        return f"{path} is not JSON"
+    except (OSError, ValueError) as exc:
+        return f"{path} {f'cannot be read: {exc.strerror}' if isinstance(exc, OSError) else 'is not JSON'}"
     kind = found.get("type") if isinstance(found, dict) else type(found).__name__
     if kind != "service_account":
         return f"{path} is of type {kind}, not service_account"
-    missing = [each for each in _CREDENTIAL if not found.get(each)]
-    return f"{path} has no {', '.join(missing)}" if missing else ""
+    if missing := [each for each in _CREDENTIAL if not found.get(each)]:
+        return f"{path} has no {', '.join(missing)}"
+    try:
+        serialization.load_pem_private_key(str(found["private_key"]).encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return f"the private_key in {path} is not a key in PEM"
+    return ""
 
 
 def place_of(url: str) -> tuple[str, int]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import ssl
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, Final
@@ -16,6 +15,7 @@ from cluster.doctor.finding import Finding, failed, ok
 from cluster.doctor.here import place_of
 from cluster.local.runfile import Running
 from cluster.settings import Settings, url_host
+from roost.own_packages import program
 from storage.keyring import KeyRing
 
 _ASK_S: Final = 3.0
@@ -65,7 +65,7 @@ async def roles(settings: Settings, address: str | None) -> list[Finding]:
         return [failed("roles", f"no Ray cluster at {address}: {reason}", fix)]
     where = ("--data", str(settings.data)) if address is None else ("--address", address)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "roost", "status", "--json", *where),
+        *(*program("roost"), "status", "--json", *where),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -50,14 +50,13 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     urls = _urls(settings, found)
     ring_found, ring = here.key_ring(settings)
     credential, endpoint = here.push_credential(settings)
-    log, store, cache, door, roles, push = await asyncio.gather(
-        _ask("kafka", urls["kafka"], lambda url: log_inspection.inspect(url, TOPICS)),
-        _ask("mongo", urls["mongo"], lambda url: _store(url, settings, clock)),
-        _ask("redis", urls["redis"], lambda url: redis_inspection.inspect(url, clock)),
+    asked, door, roles, push = await asyncio.gather(
+        ask_servers(settings, urls, clock),
         running.front_door(settings, found, ring),
         _crew(settings, found, address),
         _push(endpoint),
     )
+    log, store, cache = asked.get("kafka"), asked.get("mongo"), asked.get("redis")
     now = dt.datetime.fromtimestamp(clock() / 1000, dt.UTC)
     findings = [here.versions(), here.folder(settings), here.room(settings), here.open_files()]
     findings += [ring_found, here.certificate(settings, now), credential, *push, door]
@@ -76,27 +75,32 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     return [*findings, *([links] if links is not None else []), *roles]
 
 
-def _urls(settings: Settings, found: Running | None) -> dict[str, str | None]:
-    """Return the address of each server: the operator's own, or that of the running embedded one."""
-    return {
+async def ask_servers(settings: Settings, urls: Mapping[str, str], clock: Clock = now_ms) -> dict[str, Any]:
+    """Return the inspection of each of these servers, by its name; ``Unavailable`` where there is none."""
+    mongo = settings.mongo
+    questions: dict[str, Callable[[str], Awaitable[Any]]] = {
+        "kafka": lambda url: log_inspection.inspect(url, TOPICS),
+        "mongo": lambda url: store_inspection.inspect(url, mongo.database, mongo.driver, clock),
+        "redis": lambda url: redis_inspection.inspect(url, clock),
+    }
+    answers = await asyncio.gather(*(_answer(name, questions[name](url)) for name, url in urls.items()))
+    return dict(zip(urls, answers, strict=True))
+
+
+def _urls(settings: Settings, found: Running | None) -> dict[str, str]:
+    """Return the addresses of servers: the operator's own, and those of running embedded ones."""
+    urls = {
         name: getattr(settings, name).url or (getattr(found, name) if found is not None else None)
         for name in _MAKERS
     }
+    return {name: url for name, url in urls.items() if url is not None}
 
 
-async def _store(url: str, settings: Settings, clock: Clock) -> StoreInspection:
-    return await store_inspection.inspect(url, settings.mongo.database, settings.mongo.driver, clock)
-
-
-async def _ask(
-    name: str, url: str | None, inspect: Callable[[str], Awaitable[S]]
-) -> "S | Unavailable | None":
-    """Return the inspection, why there is none, or None for a server that is not running and is embedded."""
-    if url is None:
-        return None
+async def _answer(name: str, inspection: Awaitable[S]) -> "S | Unavailable":
+    """Return the inspection, or why there is none."""
     try:
         async with asyncio.timeout(_INSPECTION_S):
-            return await inspect(url)
+            return await inspection
     except Unavailable as exc:
         return exc
     except TimeoutError:
@@ -147,15 +151,15 @@ async def _push(endpoint: str) -> list[Finding]:
 
 
 def _open(
-    urls: dict[str, str | None], log: Any, store: Any, cache: Any, found: Running | None, address: str | None
+    urls: Mapping[str, str], log: Any, store: Any, cache: Any, found: Running | None, address: str | None
 ) -> Iterator[tuple[str, str]]:
     """Yield name and place of everything that serves who brings no password."""
     if isinstance(log, LogInspection):  # Kafka is reached without one, or not at all
         yield from (("kafka", place) for place in log.brokers)
     if isinstance(store, StoreInspection) and store.open:
-        yield from (("mongo", place) for place in _places(urls["mongo"], 27017))
+        yield from (("mongo", place) for place in _places(urls.get("mongo"), 27017))
     if isinstance(cache, CacheInspection) and cache.open:
-        yield from (("redis", place) for place in _places(urls["redis"], 6379))
+        yield from (("redis", place) for place in _places(urls.get("redis"), 6379))
     yield from rays_place(found.ray if found is not None else address)
 
 

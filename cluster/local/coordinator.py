@@ -1,6 +1,7 @@
 """The coordinator as `roost up` sees it, through Ray's head: it outlives both, which are started again."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -25,11 +26,12 @@ class LocalCoordinator:
 
     Args:
         settings: Their data folder and their number of roles do not change.
+        held: Descriptors that are kept open until the last process of Ray's has ended.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._data, self._cluster = settings.data, settings.cluster
-        self._head = RayHead(self._data, self._cluster)
+    def __init__(self, settings: Settings, held: Sequence[int] = ()) -> None:
+        self._data, self._cluster, self._held = settings.data, settings.cluster, held
+        self._head = RayHead(self._data, self._cluster, held)
         self._settings_json: str | None = None
 
     @property
@@ -67,7 +69,7 @@ class LocalCoordinator:
         while True:
             log.error("ray_died")
             await self._head.end()
-            self._head = RayHead(self._data, self._cluster)
+            self._head = RayHead(self._data, self._cluster, self._held)
             try:
                 await self._head.start()
                 await self._head.spawn(self._settings_json)
@@ -111,19 +113,25 @@ class LocalCoordinator:
 
     # --- the stop -------------------------------------------------------------------------------
 
-    async def stop_roles(self, shards: int, *, kept: bool) -> list[str]:
+    async def stop_roles(self, shards: int, *, kept: bool, within_s: float | None = None) -> list[str]:
         """Stop the roles in order, and return what was given up, a sentence each.
 
         Args:
             shards: How many there are.
             kept: The log keeps what is not stored.
+            within_s: How long that may take; None: as long as it answers.
         """
         if self._settings_json is None:
             return []  # none was started
         stopping = asyncio.create_task(self._head.stop_roles(kept=kept))
         try:
-            await self._while_it_answers(stopping)
+            async with asyncio.timeout(within_s):
+                await self._while_it_answers(stopping)
             return await stopping
+        except TimeoutError:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+            return ["The roles were ended before they had stopped in order."]
         except Unavailable as exc:
             log.error("stop_incomplete", reason=exc.detail)  # noqa: TRY400 -- a sentence
             unknown = Unfinished({}, dict.fromkeys(range(shards), "the coordinator"))
@@ -132,8 +140,11 @@ class LocalCoordinator:
                 *stop_report.stop_report("router", unknown, kept=kept),
             ]
 
-    async def end_ray(self) -> list[str]:
-        """End Ray; returns a sentence if that took force."""
+    async def end_ray(self, *, at_once: bool = False) -> list[str]:
+        """End Ray; returns a sentence if that took force, and that was not wanted."""
+        if at_once:
+            await self._head.end(within_s=0)
+            return []
         forced = await self._head.end()
         return ["Ray did not end by itself, and was ended by force."] if forced else []
 

@@ -5,7 +5,7 @@ if it was a log that forgets everything, its callbacks are told.
 """
 
 import asyncio
-import sys
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,9 @@ from typing import Any, Final
 import structlog
 
 from cluster.local import servers
-from cluster.local.servers import HOST, Maker, Server, ServerFailed, ServerSpec, accepts, free_port
+from cluster.local.servers import HOST, Maker, Server, ServerFailed, ServerSpec, reserved_port
 from cluster.settings import Settings
+from roost.own_packages import program
 
 MAX_RECORDS: Final = 150_000
 """Records after which a log that forgets is recreated: some 60 MB of them, in memory."""
@@ -36,7 +37,6 @@ FETCH_WAIT_MS: Final = 5
 """Tansu answers a fetch only when its wait ends."""
 
 _ACCOUNT: Final = "fcm-embedded.json"
-_PORTS_TRIED: Final = 5
 _AGAIN_S: Final = 0.5
 _AGAIN_MAX_S: Final = 10.0
 _LOOK_EVERY_S: Final = 1.0
@@ -55,6 +55,7 @@ class Embedded:
         log_away: Awaited before the log's server is started again, if it will have forgotten everything.
         log_lost: Awaited after that.
         makers: What to start, in place of what the settings give no address for.
+        held: Descriptors that every server keeps open as long as it runs.
     """
 
     def __init__(
@@ -63,11 +64,14 @@ class Embedded:
         changed: Callable[[list[dict[str, Any]]], Awaitable[None]],
         log_away: Callable[[], Awaitable[None]],
         log_lost: Callable[[], Awaitable[None]],
+        *,
         makers: Sequence[Maker] | None = None,
+        held: Sequence[int] = (),
     ) -> None:
         self._settings, self._changed = settings, changed
         self._log_away, self._log_lost = log_away, log_lost
-        self._makers = makers
+        self._makers, self._held = makers, held
+        self._ports: list[socket.socket] = []
         self._servers: dict[str, Server] = {}
         self._restarts: dict[str, int] = {}
         self._watchers: list[asyncio.Task[None]] = []
@@ -84,11 +88,9 @@ class Embedded:
         """
         folder = self._settings.data
         folder.mkdir(parents=True, exist_ok=True)
-        making = (_start(make, folder) for make in self._makers or self._wanted())
-        started = await asyncio.gather(*making, return_exceptions=True)
-        self._servers = {each.spec.name: each for each in started if isinstance(each, Server)}
-        for failure in started:
-            if isinstance(failure, BaseException):
+        making = (self._start(make, folder) for make in self._makers or self._wanted())
+        for failure in await asyncio.gather(*making, return_exceptions=True):
+            if failure is not None:
                 await self.stop()
                 raise failure
         return self._addressed()
@@ -136,11 +138,19 @@ class Embedded:
         await asyncio.gather(*(server.stop() for server in early))
         if "mongo" in self._servers:
             await self._servers["mongo"].stop()
+        while self._ports:
+            self._ports.pop().close()
         return [
             f"The embedded {name} server did not stop within {server.spec.stop_s:g} s, and was killed."
             for name, server in self._servers.items()
             if server.forced
         ]
+
+    async def _start(self, make: Maker, folder: Path) -> None:
+        """Start a server on a port that is ours from now on, also while it is started again."""
+        self._ports.append(port := reserved_port())
+        spec = await asyncio.to_thread(make, port.getsockname()[1], folder)
+        self._servers[spec.name] = await servers.start(spec, self._held)
 
     def _wanted(self) -> list[Maker]:
         given = self._settings
@@ -191,7 +201,7 @@ class Embedded:
             if forgets:
                 await self._log_away()
             try:
-                self._servers[name] = await servers.start(self._servers[name].spec)
+                self._servers[name] = await servers.start(self._servers[name].spec, self._held)
             except ServerFailed as exc:
                 log.error("server_not_restarted", server=name, reason=str(exc))  # noqa: TRY400 -- a sentence
                 await asyncio.sleep(pause)
@@ -221,21 +231,8 @@ async def _ended(server: Server) -> int:
         ending.cancel()
 
 
-async def _start(make: Maker, folder: Path) -> Server:
-    """Start a server on a free port, and on another one if someone else was faster to take it."""
-    for _ in range(_PORTS_TRIED - 1):
-        spec = await asyncio.to_thread(make, free_port(), folder)
-        try:
-            return await servers.start(spec)
-        except ServerFailed as exc:
-            if not await accepts(spec.port):
-                raise
-            log.warning("port_taken", server=spec.name, port=spec.port, reason=str(exc)[:200])
-    return await servers.start(await asyncio.to_thread(make, free_port(), folder))
-
-
 def fcm(port: int, folder: Path) -> ServerSpec:
     """Describe the embedded FCM endpoint."""
     account = ("--account", str(folder / _ACCOUNT))
-    argv = (sys.executable, "-m", "cluster.local.fcm_endpoint", "--port", str(port), *account)
+    argv = (*program("cluster.local.fcm_endpoint"), "--port", str(port), *account)
     return ServerSpec("fcm", argv, port, servers.accepts, folder / "logs" / "fcm.log")

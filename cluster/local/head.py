@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from cluster.control import stop_report
 from cluster.settings import Cluster
 from roost.child_supervision import tied
 from roost.errors import Unavailable
+from roost.own_packages import program
 
 _START_S: Final = 60.0
 _ASK_S: Final = 5.0
@@ -25,14 +26,15 @@ class RayHead:
         data: The data folder.
         cluster: How many processes to start before anyone asks for them (one for each role there will be),
             and where Ray's dashboard is.
+        held: Descriptors that are kept open until the last process of Ray's has ended.
 
     Attributes:
         address: Of the Ray cluster, once started.
     """
 
-    def __init__(self, data: Path, cluster: Cluster) -> None:
+    def __init__(self, data: Path, cluster: Cluster, held: Sequence[int] = ()) -> None:
         self.address = ""
-        self._data, self._cluster = data, cluster
+        self._data, self._cluster, self._held = data, cluster, held
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -49,11 +51,13 @@ class RayHead:
         with log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *tied(reap=True),
-                *(sys.executable, "-m", "cluster.local.ray_head", str(self._data)),
+                *(*program("cluster.local.ray_head"), str(self._data)),
                 *map(str, (self._cluster.roles, self._cluster.dashboard_port)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
+                pass_fds=self._held,
+                cwd=log.parent,  # Ray has its workers import from it: no folder of anyone's code
                 start_new_session=True,  # Ctrl-C is for us; Ray is ended in order
                 limit=_LINE,
             )
@@ -105,7 +109,7 @@ class RayHead:
         assert self._process is not None  # noqa: S101 -- started
         return await self._process.wait()
 
-    async def end(self) -> bool:
+    async def end(self, within_s: float = _END_S) -> bool:
         """End Ray; returns whether that took force, because it took too long. Idempotent."""
         forced = False
         if self._process is None:
@@ -113,7 +117,7 @@ class RayHead:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            async with asyncio.timeout(_END_S):
+            async with asyncio.timeout(within_s):
                 await self._process.wait()
         except TimeoutError:
             forced = True

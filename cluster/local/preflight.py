@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import structlog
 
+from cluster.local.servers import reserved_port
 from cluster.settings import Settings, Telemetry, url_host
 from telemetry import otlp
 
@@ -15,13 +16,26 @@ class StartRefused(Exception):  # noqa: N818 -- named for what happened
     """The system cannot run with these settings; the sentence says what to change."""
 
 
-def check(settings: Settings) -> Settings:
-    """Return the settings with the port that clients will connect to.
+def check(settings: Settings) -> socket.socket:
+    """Return a socket that keeps the port that clients will connect to, for every gateway.
 
     Raises:
-        StartRefused: That port is taken, or something is not installed.
+        StartRefused: That port is taken, an address is not one of this machine, something is not installed.
     """
-    changed = settings.changed({"http": {"port": _free_port(settings.http.host, settings.http.port)}})
+    door = _door(settings.http.host, settings.http.port)
+    try:
+        _check_others(settings)
+    except StartRefused:
+        door.close()
+        raise
+    return door
+
+
+def _check_others(settings: Settings) -> None:
+    if settings.cluster.listen != "node":
+        _check_address("ROOST_CLUSTER__LISTEN", settings.cluster.listen)
+    if settings.telemetry.metrics_port:
+        _check_address("ROOST_TELEMETRY__METRICS_HOST", settings.telemetry.metrics_host)
     if settings.telemetry.traces_url is not None and not otlp.can_trace():
         raise StartRefused(
             "ROOST_TELEMETRY__TRACES_URL is set: install what it needs, pip install 'roost[otel]'."
@@ -31,7 +45,6 @@ def check(settings: Settings) -> Settings:
             "ROOST_CLUSTER__DASHBOARD_PORT is set: install what Ray's dashboard needs, "
             "pip install 'ray[default]'."
         )
-    return changed
 
 
 def free_metrics_address(telemetry: Telemetry) -> str | None:
@@ -49,18 +62,22 @@ def free_metrics_address(telemetry: Telemetry) -> str | None:
     return f"http://{url_host(host)}:{port}{PATH}"
 
 
-def _free_port(host: str, port: int) -> int:
+def _door(host: str, port: int) -> socket.socket:
     """Find out now what every gateway would find out later."""
-    with socket.socket(_family(host)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as exc:
-            raise StartRefused(
-                f"{host}:{port} is not available ({exc.strerror}). Choose another port with --port."
-            ) from exc
-        found: int = probe.getsockname()[1]
-        return found
+    try:
+        return reserved_port(host, port)
+    except OSError as exc:
+        raise StartRefused(
+            f"{host}:{port} is not available ({exc.strerror}). "
+            "Choose another port with --port, or another address with ROOST_HTTP__HOST."
+        ) from exc
+
+
+def _check_address(setting: str, host: str) -> None:
+    try:
+        reserved_port(host).close()
+    except OSError as exc:
+        raise StartRefused(f"{setting}={host} is no address of this machine ({exc.strerror}).") from exc
 
 
 def _family(host: str) -> socket.AddressFamily:

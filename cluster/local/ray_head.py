@@ -19,6 +19,7 @@ from typing import Any, Final, TextIO
 from cluster.folders import short_temp
 from cluster.local import runfile
 from cluster.local.environment import set_for_libraries
+from roost.private_folders import make_closed
 
 COORDINATOR: Final = "coordinator"
 PRELOADED: Final = "actors.ray_actor,cluster.wiring"
@@ -31,10 +32,13 @@ _LINE: Final = 16 * 1024 * 1024
 def prepare_ray(data: Path) -> None:
     """Tell Ray, before it is loaded, whom to trust, and not to phone home."""
     token = runfile.ray_token_in(data)
-    if not token.exists():
-        descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    if not token.exists() or not token.stat().st_size:  # a full disk may have left it empty
+        draft = token.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
+        draft.replace(token)
     set_for_libraries(
         {
             "RAY_AUTH_MODE": "token",
@@ -132,8 +136,9 @@ def main() -> None:
     from actors.ray_node import UnsuitableRayError  # noqa: PLC0415 -- likewise
 
     temp = short_temp(data)
+    make_closed(temp.parent)  # Ray opens its own folder to everybody
     shutil.rmtree(temp, ignore_errors=True)  # what a killed run left; no one else uses this data folder
-    temp.mkdir(parents=True)
+    temp.mkdir()
     head = _Head(out)
     try:
         head.say({"address": start_ray(temp, workers, dashboard_port=dashboard_port)})

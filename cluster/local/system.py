@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
+from cluster.folders import runtime_folder, short_temp
 from cluster.local import kept_log, preflight, runfile
 from cluster.local.coordinator import LocalCoordinator
 from cluster.local.embedded import Embedded
@@ -25,6 +27,9 @@ from storage.keyring import KeyRing
 _READY_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
 _TELL_EVERY_S: Final = 3.0
+_HURRIED_S: Final = 3.0
+"""How long roles may take to stop that were never all there."""
+
 
 log = structlog.get_logger()
 
@@ -37,15 +42,24 @@ class System:
         settings: With the addresses of embedded servers once they run.
         given_up: What the stop had to give up, a sentence each; nothing if all is well.
         shards: How many there were when it was ready.
+
+    Args:
+        settings: What has no address in them is started.
+        lock: Descriptor of the data folder's lock, which every child keeps open.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lock: int | None = None) -> None:
+        held = () if lock is None else (lock,)
         self.step = "starting"
         self.settings = settings
         self.given_up: list[str] = []
         self.shards = 0
-        self._coordinator = told = LocalCoordinator(settings)
-        self._embedded = Embedded(settings, told.tell_servers, told.tell_log_away, told.tell_log_lost)
+        self._coordinator = told = LocalCoordinator(settings, held)
+        self._embedded = Embedded(
+            settings, told.tell_servers, told.tell_log_away, told.tell_log_lost, held=held
+        )
+        self._door: socket.socket | None = None
+        self._ready = False
         self._minder: asyncio.Task[None] | None = None
         self._metrics: str | None = None
 
@@ -57,7 +71,8 @@ class System:
             Unavailable: Something did not come up in time.
             ServerFailed: An embedded server did not come up.
         """
-        self.settings = preflight.check(self.settings)
+        self._door = preflight.check(self.settings)
+        self.settings = self.settings.changed({"http": {"port": self._door.getsockname()[1]}})
         self._embedded.use(self.settings)
         self.step = "starting the servers and Ray"
         KeyRing.load_or_create(self.settings.keyring_file, now_ms)
@@ -67,8 +82,11 @@ class System:
             self.settings, _ = await asyncio.gather(self._embedded.start(), to_thread(_load))
             if self._embedded.has_log and not self._embedded.forgets:
                 await kept_log.renumber(self.settings, _READY_S)
-        finally:
             await ray
+        except BaseException:
+            ray.cancel()
+            await asyncio.gather(ray, return_exceptions=True)
+            raise
         self._metrics = preflight.free_metrics_address(self.settings.telemetry)
         self._embedded.watch()
         self.step = "starting the roles"
@@ -76,7 +94,7 @@ class System:
         await self._until_ready()
         await self._coordinator.tell_servers(self._embedded.rows())  # so that the first status has them
         self._minder = asyncio.create_task(self._mind())
-        self.step = ""
+        self.step, self._ready = "", True
         return self._running()
 
     @property
@@ -91,20 +109,25 @@ class System:
     async def stop(self) -> None:
         """Stop in order: the roles, with everything in the log stored; then Ray; then the servers.
 
-        What does not come about is in `given_up`, and in a file for ``roost down``.
+        A system that was never ready is stopped within seconds: its log keeps what it had before. What does
+        not come about is in `given_up`, and in a file for ``roost down``.
         """
         if self._minder is not None:
             self._minder.cancel()
             await asyncio.gather(self._minder, return_exceptions=True)
         self.step = "storing what is in the log, stopping the roles"
-        self.given_up += await self._coordinator.stop_roles(self.shards, kept=not self.forgets)
+        within_s = None if self._ready else _HURRIED_S
+        self.given_up += await self._coordinator.stop_roles(
+            self.shards, kept=not self.forgets, within_s=within_s
+        )
         self.step = "stopping Ray"
-        self.given_up += await self._coordinator.end_ray()
-        from cluster.folders import runtime_folder  # noqa: PLC0415 -- see `_load`
-
-        shutil.rmtree(runtime_folder(self.settings.data), ignore_errors=True)  # no one is left to show
+        self.given_up += await self._coordinator.end_ray(at_once=not self._ready)
+        for sockets in (runtime_folder(self.settings.data), short_temp(self.settings.data)):
+            shutil.rmtree(sockets, ignore_errors=True)  # no one is left to listen there
         self.step = "stopping the servers"
         self.given_up += await self._embedded.stop()
+        if self._door is not None:
+            self._door.close()
         for sentence in self.given_up:
             log.error("given_up", what=sentence)
         runfile.end(self.settings.data, self.given_up)

@@ -86,6 +86,6 @@ def describe(role: str, unfinished: Unfinished) -> list[str]:
         shards = ", ".join(map(str, sorted(unfinished.unknown)))
         readers = ", ".join(sorted(set(unfinished.unknown.values())))
         sentences.append(
-            f"How many {what} of the shards {shards} are not {done} is not known: {readers} did not say."
+            f"It is not known how many {what} of the shards {shards} are not {done}: {readers} did not say."
         )
     return sentences

@@ -1,9 +1,9 @@
 """Settings of what clients meet: addresses, encryption, sessions, rate limits, admission control."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cluster.settings.group import Group
 
@@ -25,6 +25,12 @@ class Tls(Group):
 
     certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
     key: Path | None = Field(None, description="PEM file with its private key.")
+
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("there is a key, and no certificate: set both, or neither")
+        return self
 
 
 class Tokens(Group):

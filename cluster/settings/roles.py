@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from cluster.settings.addresses import HttpUrl
 from cluster.settings.group import Group
 
 
@@ -132,7 +133,7 @@ class Telemetry(Group):
         description="TCP port on which one role of each node serves the metrics of all of them; while the "
         "port is taken, roles retry every second. 0: no metrics.",
     )
-    traces_url: str | None = Field(
+    traces_url: HttpUrl | None = Field(
         None,
         description="OTLP/HTTP endpoint that spans are sent to, for example "
         "`http://127.0.0.1:4318/v1/traces`; needs the extra `otel`. None: no traces.",

@@ -6,13 +6,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 
+from cluster.settings.addresses import Brokers, HttpUrl, MongoUrl, RedisUrl
 from cluster.settings.group import Group
 
 
 class Kafka(Group):
     """The log."""
 
-    url: str | None = Field(
+    url: Brokers | None = Field(
         None, description="`host:port[,host:port]` of the brokers. None: an embedded broker is started."
     )
     embedded: Literal["auto", "kfake", "tansu"] = Field(
@@ -47,7 +48,7 @@ class Kafka(Group):
 class Mongo(Group):
     """The store."""
 
-    url: str | None = Field(
+    url: MongoUrl | None = Field(
         None, description="`mongodb://...`. None: an embedded server is started in the data folder."
     )
     database: str = Field("roost", description="Database name.")
@@ -65,7 +66,7 @@ class Mongo(Group):
 class Redis(Group):
     """The cache. Nothing in it is needed after a restart."""
 
-    url: str | None = Field(
+    url: RedisUrl | None = Field(
         None, description="`redis://...`. None: an embedded server without persistence is started."
     )
     prefix: str = Field("roost:", description="Prefix of every key and channel.")
@@ -79,7 +80,7 @@ class Fcm(Group):
         description="Google service-account file. None: an embedded endpoint is started that shows "
         "the pushes it receives.",
     )
-    endpoint: str | None = Field(None, description="Base URL of the HTTP v1 API. None: Google's.")
+    endpoint: HttpUrl | None = Field(None, description="Base URL of the HTTP v1 API. None: Google's.")
     project: str | None = Field(None, description="Project ID. None: the one in the credentials file.")
     ttl_s: int = Field(
         4 * 7 * 24 * 3600, ge=0, le=2_419_200, description="Seconds that FCM keeps an undelivered wake-up."

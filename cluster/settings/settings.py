@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
@@ -17,8 +18,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    server_name: str = Field(
-        "localhost", description="Name after the colon in user addresses. Never change it."
+    server_name: ServerName = Field(
+        "localhost", description="Name after the colon in user addresses. It cannot be changed later."
     )
     data: Path = Field(
         Path("data"), description="Folder for this node's data: key ring, embedded servers, logs."

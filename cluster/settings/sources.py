@@ -83,5 +83,5 @@ def _sentences(error: ValidationError) -> str:
         if each["type"] == "extra_forbidden":
             lines.append(f"The setting {key} is unknown. See `roost config --markdown` for all settings.")
         else:
-            lines.append(f"The setting {key} is invalid: {each['msg']}.")
+            lines.append(f"The setting {key} is invalid: {each['msg'].removeprefix('Value error, ')}.")
     return "\n".join(lines)

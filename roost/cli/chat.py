@@ -4,13 +4,15 @@ import asyncio
 import getpass
 import hashlib
 import threading
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-from roost.cli.terminal import BAD_USAGE, DONE, complain
+from roost.cli.terminal import BAD_USAGE, DONE, BadUsage, complain
 from roost.client import (
     Client,
     Connected,
@@ -35,6 +37,10 @@ from roost.ids import fold_username
 
 DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
+
+_LINE_ENDS = ("\n", "\u2028", "\u2029")
+_OVERRIDES = ("\u202d", "\u202e")
+"""They turn around what stands after them, whatever its script; no script needs them (UAX #9)."""
 
 
 class Chat:
@@ -98,7 +104,7 @@ class Chat:
         """Print what an event means for the person at the terminal."""
         match event:
             case MessageReceived():
-                self._console.print(f"[bold cyan]{escape(event.peer)}[/] {escape(_plain(event.text))}")
+                self._show_message(event.peer, event.text)
             case Delivered(ids=ids):
                 for message_id in ids:
                     self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
@@ -135,13 +141,36 @@ class Chat:
             case _:
                 return
 
+    def _show_message(self, peer: str, text: str) -> None:
+        """Print a message in a column of its own: no line of it can pass for a message of someone else."""
+        line = Table.grid(padding=(0, 1))
+        line.add_column(no_wrap=True)
+        line.add_column(overflow="fold")
+        line.add_row(Text(_on_one_line(peer), "bold cyan"), Text(plain(text)))
+        self._console.print(line)
+
     def _say(self, style: str, text: str) -> None:
-        self._console.print(f"[{style}]{escape(_plain(text))}[/]")
+        self._console.print(Text(_on_one_line(text), style))
 
 
-def _plain(text: str) -> str:
-    # Text of others must not move the cursor or change colours of this terminal.
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+def plain(text: str) -> str:
+    """Return the text without what would move the cursor or change colours of this terminal.
+
+    Nothing that a script or an emoji is made of is touched: joiners, wide and narrow blanks, tabs, marks.
+    """
+    return "".join(map(_plain, text))
+
+
+def _plain(char: str) -> str:
+    if char in _LINE_ENDS:
+        return "\n"
+    if char == "\t":
+        return char
+    return "�" if char in _OVERRIDES or unicodedata.category(char) in ("Cc", "Cs") else char
+
+
+def _on_one_line(text: str) -> str:
+    return plain(text).replace("\n", " ")
 
 
 def _lines() -> "asyncio.Queue[str | None]":
@@ -149,7 +178,7 @@ def _lines() -> "asyncio.Queue[str | None]":
     queue: asyncio.Queue[str | None] = asyncio.Queue()
 
     def read() -> None:
-        with suppress(EOFError, RuntimeError):  # The loop may end first.
+        with suppress(EOFError, OSError, RuntimeError):  # The terminal, or the loop, may end first.
             while True:
                 loop.call_soon_threadsafe(queue.put_nowait, input())
         with suppress(RuntimeError):
@@ -159,10 +188,33 @@ def _lines() -> "asyncio.Queue[str | None]":
     return queue
 
 
+def _found(keystore: FileKeystore) -> bool:
+    try:
+        keystore.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return keystore.load() is not None
+    except ValueError as exc:
+        raise BadUsage(
+            f"{keystore.path} is not a keystore of Roost ({exc}). Restore it from a backup; or move it away, "
+            "and sign in as a new device."
+        ) from exc
+    except OSError as exc:
+        raise BadUsage(
+            f"The keys cannot be kept in {keystore.path.parent}: {exc.strerror}. "
+            "Choose another folder with --data."
+        ) from exc
+
+
+def _password(prompt: str) -> str:
+    try:
+        return getpass.getpass(prompt)
+    except EOFError as exc:
+        raise BadUsage("There is no terminal to ask for the password: run it in one.") from exc
+
+
 async def _open(server: str, username: str, keystore: FileKeystore) -> Client:
-    if keystore.load() is not None:
+    if _found(keystore):
         return Client.resume(keystore)
-    password = getpass.getpass(f"Password for {username} (a new name makes an account): ")
+    password = _password(f"Password for {username} (a new name makes an account): ")
     try:
         return await Client.register(server, username, password, keystore=keystore)
     except RoostError as exc:
@@ -184,13 +236,16 @@ def run(server: str, user: str, peer: str | None, data: str | None) -> int:
     """Chat until the end of input; return the exit code.
 
     Raises:
+        BadUsage: Its keys can be neither read nor kept, or there is no one to ask for the password.
         RoostError: Signing in was refused.
     """
-    folder = Path(data) if data is not None else DATA.expanduser()
     try:
-        asyncio.run(_chat(server.rstrip("/"), fold_username(user), peer and fold_username(peer), folder))
-    except KeyboardInterrupt:
-        return DONE
+        folder = Path(data) if data is not None else DATA.expanduser()
+    except RuntimeError as exc:
+        raise BadUsage("There is no home folder to keep the keys in: choose a folder with --data.") from exc
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_chat(server, user, peer, folder))
     except KeystoreInUse as exc:
         return complain(f"{exc}.", BAD_USAGE)
     return DONE

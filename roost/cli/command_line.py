@@ -9,15 +9,25 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 a dependency is unavailable.
 
 import argparse
 import asyncio
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from types import FrameType
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
-from roost.cli.terminal import DEPENDENCY_AWAY, DID_NOT_HOLD, complain
+from roost.cli import standard_streams
+from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, BadUsage, complain
 from roost.errors import RoostError, Unavailable
+from roost.ids import fold_username
+from roost.own_packages import prefer_own
 
 _GROUP = "roost.commands"
+_INTERRUPTS: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a verb as Ctrl-C does: of ``kill``, and of a terminal that was closed."""
 
 
 class Command(Protocol):
@@ -36,7 +46,8 @@ class Command(Protocol):
     def run(self, args: argparse.Namespace) -> int:
         """Run the verb and return the exit code.
 
-        ``RoostError`` and ``Unavailable`` may be raised: they become a message on stderr and an exit code.
+        ``BadUsage``, ``RoostError`` and ``Unavailable`` may be raised: they become a message on stderr and
+        an exit code.
         """
         ...
 
@@ -48,8 +59,12 @@ class Demo:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--server``, ``--fcm`` and ``--json``."""
-        parser.add_argument("--server", metavar="URL", help="use this server instead of starting one")
-        parser.add_argument("--fcm", metavar="URL", help="embedded push endpoint of that server")
+        parser.add_argument(
+            "--server", metavar="URL", type=http_url, help="use this server instead of starting one"
+        )
+        parser.add_argument(
+            "--fcm", metavar="URL", type=http_url, help="embedded push endpoint of that server"
+        )
         parser.add_argument("--json", action="store_true", help="print only one JSON object on stdout")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -66,10 +81,11 @@ class Chat:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare ``--server``, ``--as``, ``--to`` and ``--data``."""
-        parser.add_argument("--server", metavar="URL", default="http://127.0.0.1:8080", help="server address")
-        parser.add_argument("--as", dest="user", metavar="NAME", required=True, help="your username")
-        parser.add_argument("--to", metavar="NAME", help="first recipient")
-        parser.add_argument("--data", metavar="DIR", help="folder for keys (default: ~/.local/share/roost)")
+        add = parser.add_argument
+        add("--server", metavar="URL", type=http_url, default="http://127.0.0.1:8080", help="server address")
+        add("--as", dest="user", metavar="NAME", type=_username, required=True, help="your username")
+        add("--to", metavar="NAME", type=_username, help="first recipient")
+        add("--data", metavar="DIR", help="folder for keys (default: ~/.local/share/roost)")
 
     def run(self, args: argparse.Namespace) -> int:
         """Chat until the end of input."""
@@ -78,22 +94,88 @@ class Chat:
         return run(args.server, args.user, args.to, args.data)
 
 
+def http_url(text: str) -> str:
+    """Return the base URL of a server, for ``argparse``.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of a server, such as http://127.0.0.1:8080")
+    return text.rstrip("/")
+
+
+def _username(text: str) -> str:
+    try:
+        return fold_username(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no username: {exc}") from exc
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    standard_streams.make_usable()
+    prefer_own()
     try:
-        parser = _parser(arguments)
-        args, unknown = parser.parse_known_args(arguments)
-        if unknown and not isinstance(args.command, _Broken):
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        code: int = args.command.run(args)
+        with _interrupted_by_signals():
+            code = _run(list(sys.argv[1:] if argv is None else argv))
     except Unavailable as exc:
-        return complain(exc.detail, DEPENDENCY_AWAY)
+        code = complain(exc.detail, DEPENDENCY_AWAY)
+    except BadUsage as exc:
+        code = complain(str(exc), BAD_USAGE)
     except RoostError as exc:
-        return complain(f"{exc.detail} ({exc.code.word})", DID_NOT_HOLD)
+        code = complain(f"{exc.detail} ({exc.code.word})", DID_NOT_HOLD)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return complain("Interrupted.", DID_NOT_HOLD)
+        code = complain("Interrupted.", DID_NOT_HOLD)
+    except BrokenPipeError:
+        code = DID_NOT_HOLD  # who read the result is gone
+    except OSError as exc:
+        code = complain(f"The operating system refuses it: {exc}.", DID_NOT_HOLD)
+    # Here, and not when Python ends: that would say so with an exit code of its own.
+    written = standard_streams.write(sys.stdout, "")
+    standard_streams.write(sys.stderr, "")
+    return code if written else code or DID_NOT_HOLD
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = _parser(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown and not isinstance(args.command, _Broken):
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    code: int = args.command.run(args)
     return code
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP interrupt the verb, so that whatever it started is ended in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # One that is ignored stays so: that is what `nohup` is for.
+    before = {each: signal.getsignal(each) for each in _INTERRUPTS}
+    taken = [each for each, handler in before.items() if handler is not signal.SIG_IGN]
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in taken:
+            signal.signal(each, signal.SIG_IGN)  # the end in order is not interrupted in its turn
+        as_ctrl_c = signal.getsignal(signal.SIGINT)  # asyncio's own while a loop runs
+        if not callable(as_ctrl_c):
+            raise KeyboardInterrupt
+        as_ctrl_c(number, frame)
+
+    for each in taken:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, before[each])
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

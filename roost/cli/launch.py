@@ -12,7 +12,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
+from roost import own_packages
 from roost.child_supervision import tied
 from roost.errors import RoostError, Unavailable
 
@@ -60,7 +60,7 @@ class RoostUp:
         *,
         options: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        program: Sequence[str] = (sys.executable, "-m", "roost"),
+        program: Sequence[str] = own_packages.program("roost"),
         on_death: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.data, self.log = data, log

@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from roost.cli import standard_streams
+
 DONE: Final = 0
 DID_NOT_HOLD: Final = 1
 BAD_USAGE: Final = 2
@@ -13,9 +15,13 @@ DEPENDENCY_AWAY: Final = 3
 SAY_EVERY_S: Final = 2.0
 
 
+class BadUsage(Exception):  # noqa: N818 -- named for what happened
+    """The command cannot be carried out as it was given; the sentence says what to change."""
+
+
 def say(sentence: str) -> None:
-    """Write a line to stderr; stdout is for results."""
-    sys.stderr.write(sentence + "\n")
+    """Write a line to stderr, as long as it can be read there; stdout is for results."""
+    standard_streams.write(sys.stderr, sentence + "\n")
 
 
 def complain(sentence: str, code: int) -> int:

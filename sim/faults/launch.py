@@ -27,7 +27,7 @@ async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy
     """Start the servers underneath, each with a proxy in front."""
     proxies = {name: Proxy() for name in ("kafka", "mongo", "redis")}
     makers = (partial(servers.kfake, advertised=proxies["kafka"].address), servers.mongo, servers.redis)
-    embedded = Embedded(Settings.load({"data": folder}), _unheard, _untold, _untold, makers)
+    embedded = Embedded(Settings.load({"data": folder}), _unheard, _untold, _untold, makers=makers)
     log = LogFile(folder / "servers.log")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(cast("TextIO", log)))
     try:

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 from roost.child_supervision import tied
+from roost.own_packages import program
 
 EVERY_S: Final = 0.25
 
@@ -54,7 +54,7 @@ class Watch:
         while True:
             child = await asyncio.create_subprocess_exec(
                 *tied(),
-                *(sys.executable, "-m", "roost", "status", "--json", "--every", str(EVERY_S)),
+                *(*program("roost"), "status", "--json", "--every", str(EVERY_S)),
                 *("--data", str(self._data)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,

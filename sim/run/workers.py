@@ -1,7 +1,6 @@
 """The workers of a run, wherever they are: in this process, in processes of their own, or in Ray tasks."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from roost.own_packages import program
 from sim.people.worker_context import Figures
 from sim.run.spec import Spec
 from sim.run.worker import work
@@ -106,9 +106,7 @@ async def _child(spec: Spec, name: str, module: str, *arguments: str) -> None:
     """Run a module until it ends; stopped with us."""
     path = Path(spec.folder) / f"{name}.log"
     with path.open("wb") as log:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, *arguments, stdout=log, stderr=log
-        )
+        child = await asyncio.create_subprocess_exec(*program(module), *arguments, stdout=log, stderr=log)
         try:
             code = await child.wait()
         except asyncio.CancelledError:

@@ -14,6 +14,7 @@ _MAP: Final = "map"
 _PHASE: Final = "phase"
 _GROWTH: Final = "growth"
 _ROSTER: Final = "roster"
+_SERVER: Final = "server"
 
 
 class MongoClusterState:
@@ -71,6 +72,12 @@ class MongoClusterState:
 
     async def put_growth(self, shards: int) -> None:
         await self._placement.update({"_id": _GROWTH}, {"$set": {"shards": shards}}, upsert=True)
+
+    async def claim_server_name(self, name: str) -> str:
+        if await self._placement.insert({"_id": _SERVER, "name": name}):
+            return name
+        found = await self._placement.one({"_id": _SERVER})
+        return str(found["name"]) if found else name
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         if letters:

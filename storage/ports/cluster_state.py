@@ -54,6 +54,10 @@ class ClusterState(Protocol):
         """Record that so many shards are about to be made; 0: they are there."""
         ...
 
+    async def claim_server_name(self, name: str) -> str:
+        """Return the server name that this data belongs to: the first that was ever claimed. Atomic."""
+        ...
+
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep records that could not be handled."""
         ...

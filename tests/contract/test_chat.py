@@ -74,6 +74,49 @@ async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     assert "\x1b" not in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "あ\u3000い",  # Japanese: a full-width blank
+        "Bonjour\u202f!",  # French: a narrow blank that does not break
+        "می\u200cخواهم",  # noqa: RUF001 -- Persian: ZWNJ
+        "👨\u200d👩\u200d👧",  # a family: ZWJ
+        "क्\u200dष",  # Devanagari: ZWJ
+        "e\u0301 \ufe0f \U000e0067",  # a mark, a variation, a tag of a flag
+        "\u2067שלום\u2069",  # noqa: RUF001 -- isolates, for text in two directions
+        "a\tb",
+    ],
+)
+def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
+    assert chat.plain(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x00\x07\x1b[2J\x7f\x9b", "\ufffd\ufffd\ufffd[2J\ufffd\ufffd"),
+        ("a\rb", "a\ufffdb"),
+        ("photo_\u202egnp.exe", "photo_\ufffdgnp.exe"),
+        ("a\u2028b\u2029c\nd", "a\nb\nc\nd"),
+    ],
+)
+def test_control_characters_are_replaced(text: str, shown: str) -> None:
+    assert chat.plain(text) == shown
+
+
+@pytest.mark.parametrize("gap", ["\n", "\u2028", "\r\n", " " * 60, "x" * 35])
+async def test_no_line_of_a_message_passes_for_one_of_somebody_else(url: str, gap: str) -> None:
+    client = await Client.register(url, "alice", "a password")
+    out = io.StringIO()
+    event = MessageReceived("bob", "D", "i", 1, f"hi{gap}carol you are fired".encode(), 0, 0)
+    chat.Chat(client, Console(file=out, width=40), None).show(event)
+    await client.close()
+    first, *others = out.getvalue().splitlines()
+    assert first.startswith("bob hi")
+    assert others
+    assert all(line.startswith("    ") for line in others)
+
+
 async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bob = await Client.register(url, "bob", "a password")
     await bob.start()

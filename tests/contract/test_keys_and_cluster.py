@@ -2,7 +2,10 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
+from cluster.control import server_name
+from cluster.control.server_name import ServerNameMismatch
 from storage.mongo import MongoStore
 from storage.records import DeadLetter, Device, LogState, StoredRoster
 from storage.shard_map import ShardMap
@@ -102,6 +105,14 @@ async def test_log_state(store: MongoStore) -> None:
         await store.cluster.put_growth(shards)
         assert await store.cluster.growth() == shards
     assert await store.cluster.phase() == "recreating"
+
+
+async def test_data_belongs_to_the_first_server_name(store: MongoStore) -> None:
+    for name in ("chat.example.org", "other.example.org", "chat.example.org"):
+        assert await store.cluster.claim_server_name(name) == "chat.example.org"
+    await server_name.check(store.cluster, "chat.example.org")
+    with pytest.raises(ServerNameMismatch, match=r"belongs to the server name chat\.example\.org"):
+        await server_name.check(store.cluster, "other.example.org")
 
 
 async def test_map_versions_follow_each_other(store: MongoStore) -> None:

@@ -88,6 +88,28 @@ def test_a_killed_parent_takes_its_child_along(mode: str) -> None:
     parent.stdout.close()
 
 
+def test_what_is_told_to_end_again_and_again_leaves_nothing_behind() -> None:
+    """The kernel may tell it of more than one death above it: it must not break off in the middle."""
+    many = (
+        "import subprocess, time; [subprocess.Popen(['sleep', '60']) for _ in range(20)]; print(flush=True)"
+    )
+    with subprocess.Popen(
+        [*tied(reap=True), sys.executable, "-c", f"{many}; time.sleep(60)"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as reaper:
+        line(reaper)
+        below = psutil.Process(reaper.pid).children(recursive=True)
+        assert len(below) == 21
+        while reaper.poll() is None:
+            reaper.send_signal(signal.SIGTERM)
+        assert reaper.stderr is not None
+        assert reaper.stderr.read() == ""
+        assert reaper.returncode == 128 + signal.SIGKILL
+    assert all(gone(each.pid) for each in below)
+
+
 def test_a_child_can_be_asked_to_stop_gracefully() -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(int(signal.SIGTERM)), "tied", sys.executable, "-c", POLITE],

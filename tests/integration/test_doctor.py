@@ -87,7 +87,7 @@ class Planting:
 @pytest.fixture
 def planting(tmp_path: Path, kafka: str, mongo: str, redis_url: str) -> Planting:
     data = tmp_path / "data"
-    data.mkdir()
+    data.mkdir(mode=0o700)
     KeyRing(fresh_secrets(now_ms())).save(data / "keyring.json")
     write_service_account(tmp_path / "fcm.json", f"http://{kafka}")
     values: dict[str, Any] = {

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -218,12 +219,18 @@ async def test_another_process_on_the_port_is_not_mistaken_for_the_server(tmp_pa
     async with await asyncio.start_server(lambda _reader, writer: writer.close(), specs.HOST, 0) as other:
         taken = other.sockets[0].getsockname()[1]
         with pytest.raises(ServerFailed, match="exited"):
-            await start(specs.redis(taken, tmp_path))
-        ports = [taken, specs.free_port()]
-        server = await embedded._start(lambda _port, folder: specs.redis(ports.pop(0), folder), tmp_path)
-        assert ports == []
-        assert server.spec.port != taken
+            await start(specs.mongo(taken, tmp_path))
+
+
+async def test_a_reserved_port_is_for_the_server_alone(tmp_path: Path) -> None:
+    with specs.reserved_port() as reserved:
+        port = reserved.getsockname()[1]
+        with pytest.raises(OSError, match="in use"), socket.socket() as other:
+            other.bind((specs.HOST, port))
+        server = await start(specs.redis(port, tmp_path))
         await server.stop()
+        with pytest.raises(OSError, match="in use"), socket.socket() as other:
+            other.bind((specs.HOST, port))
 
 
 def test_set_up_has_built_the_broker() -> None:

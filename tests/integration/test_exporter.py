@@ -19,8 +19,9 @@ from cluster.folders import runtime_folder
 from cluster.local.preflight import free_metrics_address
 from cluster.local.servers import free_port
 from cluster.settings import Telemetry
+from roost.private_folders import make_private
 from telemetry import exporter, metrics
-from telemetry.exporter import Exporter, Shown, make_private
+from telemetry.exporter import Exporter, Shown
 
 Collect = Callable[[], Awaitable[bytes]]
 Values = dict[tuple[str, str], float]

@@ -98,4 +98,4 @@ async def test_a_stop_while_the_coordinator_hangs(own_system: OwnSystem, tell: C
     system = own_system(env={"ROOST_KAFKA__EMBEDDED": "tansu"}).start()
     _, words = await stopped_while_frozen(system, ("coordinator",), tell)
     assert "The roles did not stop in order: " in words
-    assert "is not known: the coordinator did not say. The embedded log keeps nothing" in words
+    assert "are not stored: the coordinator did not say. The embedded log keeps nothing" in words

@@ -1,11 +1,13 @@
 """The command line: verbs of other distributions, and exit codes."""
 
 import argparse
+import signal
 from typing import Any
 
 import pytest
 
 from roost.cli import command_line
+from roost.cli.terminal import BadUsage
 from roost.errors import RoostError, Unavailable
 
 
@@ -14,7 +16,8 @@ class Verb:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--code", type=int, default=0)
-        parser.add_argument("--fail", choices=["away", "refused", "interrupt"])
+        parser.add_argument("--fail")
+        parser.add_argument("--signal", type=int)
 
     def run(self, args: argparse.Namespace) -> int:
         if args.fail == "away":
@@ -23,6 +26,12 @@ class Verb:
             raise RoostError("forbidden", "The token is no admin's.")
         if args.fail == "interrupt":
             raise KeyboardInterrupt
+        if args.fail == "usage":
+            raise BadUsage("The folder is a file: choose another.")
+        if args.fail == "system":
+            raise OSError(28, "No space left on device")
+        if args.signal:
+            signal.raise_signal(args.signal)
         return int(args.code)
 
 
@@ -53,7 +62,13 @@ def test_a_verb_of_a_server_runs_as_object_or_class(verb: str) -> None:
 
 @pytest.mark.parametrize(
     ("fail", "code", "said"),
-    [("away", 3, "start it."), ("refused", 1, "no admin's. (forbidden)"), ("interrupt", 1, "Interrupted")],
+    [
+        ("away", 3, "start it."),
+        ("refused", 1, "no admin's. (forbidden)"),
+        ("interrupt", 1, "Interrupted"),
+        ("usage", 2, "choose another."),
+        ("system", 1, "No space left on device"),
+    ],
 )
 def test_errors_become_a_sentence_and_a_code(
     fail: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
@@ -62,6 +77,34 @@ def test_errors_become_a_sentence_and_a_code(
     shown = capsys.readouterr()
     assert said in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_interrupts_a_verb(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(number)
+    assert command_line.main(["serve", "--signal", str(int(number))]) == 1
+    assert capsys.readouterr().err == "Interrupted.\n"
+    assert signal.getsignal(number) is before
+
+
+def test_after_nohup_the_end_of_the_terminal_changes_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert command_line.main(["serve", "--signal", str(int(signal.SIGHUP))]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("url", ["localhost:80", "http://", "ftp://h", "http://h:port", "http://h:0", ""])
+def test_what_is_no_address_of_a_server(url: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no address of a server"):
+        command_line.http_url(url)
+
+
+@pytest.mark.parametrize("url", ["http://h", "https://h:443/base", "http://[::1]:8080"])
+def test_what_is_one(url: str) -> None:
+    assert command_line.http_url(url) == url
+    assert command_line.http_url(url + "/") == url
 
 
 def test_a_verb_that_cannot_be_loaded_says_why(capsys: pytest.CaptureFixture[str]) -> None:

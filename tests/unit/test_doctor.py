@@ -2,12 +2,12 @@
 
 import pytest
 
+from cluster.cli.doctor import shown
 from cluster.doctor import servers
 from cluster.doctor.exposure import judge_exposure
 from cluster.doctor.finding import Finding, ok
 from cluster.doctor.here import place_of
 from cluster.doctor.running import judge_roles
-from cluster.doctor.verb import shown
 from cluster.settings import Settings
 from storage.kafka_log.inspection import LogInspection, TopicInspection
 from storage.mongo.inspection import StoreInspection

@@ -40,6 +40,27 @@ def test_one_field_of_a_limit_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) 
         ("ROOST_SHARDS", "many", "The setting shards is invalid:"),
         ("ROOST_SHARDS", "0", "The setting shards is invalid:"),
         ("ROOST_MONGO__DRIVER", "odbc", "The setting mongo.driver is invalid:"),
+        (
+            "ROOST_SERVER_NAME",
+            "my_host",
+            "The setting server_name is invalid: 'my_host' is not 1-255 letters",
+        ),
+        ("ROOST_SERVER_NAME", "", "'' is not 1-255 letters"),
+        ("ROOST_SERVER_NAME", "chat example", "'chat example' is not"),
+        ("ROOST_SERVER_NAME", "почта.example", "in its xn-- form"),
+        ("ROOST_KAFKA__URL", "kafka://k:9092", "'kafka://k:9092' is not of the form host:port"),
+        ("ROOST_KAFKA__URL", "k:9092,", "is not of the form host:port"),
+        ("ROOST_KAFKA__URL", "", "is not of the form host:port"),
+        (
+            "ROOST_MONGO__URL",
+            "localhost:27017",
+            "'localhost:27017' is no address that begins with mongodb://",
+        ),
+        ("ROOST_MONGO__URL", "mongodb://", "'mongodb://' is no address"),
+        ("ROOST_REDIS__URL", "alice:secret@r:6379", "'r:6379' is no address that begins with redis://"),
+        ("ROOST_FCM__ENDPOINT", "fcm.example", "'fcm.example' is no address that begins with http://"),
+        ("ROOST_TELEMETRY__TRACES_URL", "grpc://t:1", "'grpc://t:1' is no address that begins with http://"),
+        ("ROOST_TLS__KEY", "/key.pem", "there is a key, and no certificate"),
     ],
 )
 def test_a_bad_variable_is_refused_with_a_sentence(
@@ -48,6 +69,23 @@ def test_a_bad_variable_is_refused_with_a_sentence(
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsInvalid, match=sentence.replace(".", r"\.")):
         Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ROOST_SERVER_NAME", "chat.example.org:8448"),
+        ("ROOST_SERVER_NAME", "[2001:db8::1]"),
+        ("ROOST_SERVER_NAME", "xn--80a1acny.example"),
+        ("ROOST_KAFKA__URL", "k1:9092,[::1]:9093,k3"),
+        ("ROOST_MONGO__URL", "mongodb+srv://u:p@cluster.example/?tls=true"),
+        ("ROOST_REDIS__URL", "unix:///run/redis.sock"),
+    ],
+)
+def test_a_good_address_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    settings = Settings.load()
+    assert value in (settings.server_name, settings.kafka.url, settings.mongo.url, settings.redis.url)
 
 
 def test_an_unknown_key_of_the_file_is_refused(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_dead_letters_are_counted_and_located_for_the_operator(*, kept: bool, fa
     )
     assert counted.startswith("42 accepted records are not stored (40 of shard 1, 2 of shard 3). ")
     assert unknown.startswith(
-        "How many accepted records of the shards 0, 5 are not stored is not known: router-2 "
+        "It is not known how many accepted records of the shards 0, 5 are not stored: router-2 "
     )
     assert fate in counted
     assert fate in unknown

@@ -6,12 +6,16 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import msgspec
+import pytest
 from structlog.testing import capture_logs
 
 from api.identity.tokens import Principal
+from api.sending.send_request import SendRequest
 from api.stream.socket import Stream
+from api.stream.writer import FRAMES_MAX, STUCK_MS
 from roost import wire
 from roost.codes import CODES
+from roost.errors import Unavailable
 
 NOW = 1_795_000_000_000
 ALICE = Principal("u-alice", "alice", "ALICEPHONE", "family-1", NOW + 600_000)
@@ -25,6 +29,7 @@ class Services:
         self.sender = self.gate = self.admission = self.bounds = self
         self.device = 8
         self.ended: Counter[str] = Counter()
+        self.submitted: list[SendRequest] = []
         self._limiter = limiter
 
     def number(self) -> int:
@@ -47,6 +52,9 @@ class Services:
             raise self._limiter
         return 0.0
 
+    def submit(self, item: SendRequest) -> None:
+        self.submitted.append(item)
+
     async def typing(self, *_: Any) -> None:
         raise ZeroDivisionError
 
@@ -58,10 +66,13 @@ class Client:
         self.up: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self.down: list[dict[str, Any]] = []
         self.code: int | None = None
-        stream = Stream(services, wire.CODECS[wire.JSON], None, self.up.get, self.take, lambda *_: None)
-        self.task = asyncio.create_task(stream.run())
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.stream = Stream(services, wire.CODECS[wire.JSON], None, self.up.get, self.take, lambda *_: None)
+        self.task = asyncio.create_task(self.stream.run())
 
     async def take(self, message: MutableMapping[str, Any]) -> None:
+        await self.reads.wait()
         if message["type"] == "websocket.close":
             self.code = message["code"]
         else:
@@ -99,3 +110,48 @@ async def test_a_stream_that_cannot_go_on_is_closed() -> None:
             await client.task
     assert client.code == CODES["internal"].close
     assert [(line["event"], line["log_level"]) for line in lines] == [("stream_failed", "error")]
+
+
+async def test_a_socket_is_read_no_further_while_too_many_messages_wait_for_their_answer() -> None:
+    services = Services()
+    client = Client(services)
+    client.send({"type": "hello", "token": "good"})
+    for number in range(20):
+        message = {"to": "bob", "suite": "s", "payloads": {}, "sent_at_ms": NOW}
+        client.send({"type": "send", "id": f"m{number}"} | message)
+    await client.has("ready")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(services.submitted) == services.device
+    for item in services.submitted[:3]:
+        item.answer(Unavailable("The log is away."))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(services.submitted) == services.device + 3
+    client.up.put_nowait({"type": "websocket.disconnect"})
+    client.task.cancel()
+    await asyncio.gather(client.task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("frames", [1, FRAMES_MAX + 2])
+async def test_a_client_that_does_not_read_is_given_up(frames: int) -> None:
+    services = Services()
+    client = Client(services)
+    client.send({"type": "hello", "token": "good"})
+    await client.has("ready")
+    client.reads.clear()
+    for number in range(frames):
+        client.stream.typing(f"user{number}", "typing")
+        await asyncio.sleep(0)
+    client.stream.tick(NOW + STUCK_MS)
+    await asyncio.sleep(0)
+    assert bool(services.ended) == (frames > 1), "not before its time, unless too many frames wait"
+    client.stream.tick(NOW + STUCK_MS + 1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    client.reads.set()
+    async with asyncio.timeout(5):
+        await client.task
+    assert client.code == CODES["too_slow"].close
+    assert services.ended == {"too_slow": 1}
+    assert client.stream.attach() is None

@@ -1,0 +1,118 @@
+"""The checks that a system does not start without: what they find would keep it from ever being ready.
+
+They change nothing, and take a moment; only servers of one's own are waited for, some seconds at most.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from cluster.doctor import here
+from cluster.doctor.finding import FAILED, Finding
+from cluster.folders import short_temp
+from cluster.settings import Settings, without_password
+from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY
+from roost.errors import Unavailable
+from roost.private_folders import make_closed
+from storage.access_denied import AccessDenied
+
+_CONNECT_S: Final = 5.0
+_PORTS: Final = {"kafka": 9092, "mongo": 27017, "redis": 6379}
+
+
+class Refusal(NamedTuple):
+    """Why nothing is started.
+
+    Attributes:
+        sentence: What is wrong, and what to do about it.
+        code: The exit code: bad usage, or a dependency that is away.
+    """
+
+    sentence: str
+    code: int
+
+
+def wrong_here(settings: Settings) -> Refusal | None:
+    """Return what is wrong on this machine: the folder, the secrets, the files that the settings name."""
+    for finding in _findings(settings):
+        if finding.state == FAILED:
+            return Refusal(f"{finding.detail.rstrip('.')}. {finding.fix}", BAD_USAGE)
+    temp = short_temp(settings.data).parent
+    try:
+        make_closed(temp)
+    except OSError as exc:
+        return Refusal(
+            f"The folder {exc.filename or temp} for sockets cannot be used: {exc.strerror}; or set TMPDIR to "
+            "a folder of this user, with a short path.",
+            BAD_USAGE,
+        )
+    return None
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield here.folder(settings)
+    yield here.key_ring(settings)[0]
+    yield from here.unusable_certificate(settings)
+    if settings.fcm.credentials_file is not None:
+        yield here.push_credential(settings)[0]
+
+
+async def away(settings: Settings) -> Refusal | None:
+    """Return which server of one's own does not answer, or not to us."""
+    urls: dict[str, str] = {name: url for name in _PORTS if (url := getattr(settings, name).url) is not None}
+    if not urls:
+        return None
+    from cluster.doctor import visit  # noqa: PLC0415 -- loads every driver
+
+    for silent in await asyncio.gather(*(_silent(name, url) for name, url in urls.items())):
+        if silent is not None:
+            return silent
+    for name, found in (await visit.ask_servers(settings, urls)).items():
+        if isinstance(found, Unavailable):
+            code = BAD_USAGE if isinstance(found, AccessDenied) else DEPENDENCY_AWAY
+            return Refusal(f"{name} at {without_password(urls[name])}: {found.detail} {_fix(name)}", code)
+    return None
+
+
+async def _silent(name: str, url: str) -> Refusal | None:
+    """Return that nothing listens at any of its addresses, which takes less time to find out than to ask."""
+    reasons = [await _not_reached(*place) for place in _places(url, _PORTS[name])]
+    if not reasons or None in reasons:
+        return None
+    shown = without_password(url)
+    return Refusal(
+        f"There is no {name} at {shown} ({', '.join(filter(None, reasons))}). {_fix(name)}", DEPENDENCY_AWAY
+    )
+
+
+def _fix(name: str) -> str:
+    return f"Start it, let this machine reach it, or correct ROOST_{name.upper()}__URL (or --{name})."
+
+
+async def _not_reached(host: str, port: int) -> str | None:
+    """Return why nothing is there, None if something is."""
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return f"no answer within {_CONNECT_S:g} s"
+    except OSError as exc:
+        # A name that is not known has an error number of its own, below zero.
+        return os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc.strerror or exc)
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return None
+
+
+def _places(url: str, port: int) -> Iterator[tuple[str, int]]:
+    """Yield host and port of each address; nothing for one that only its driver resolves."""
+    scheme, _, rest = url.rpartition("://")
+    if scheme in ("unix", "mongodb+srv"):
+        return
+    for place in rest.partition("/")[0].partition("?")[0].rpartition("@")[2].split(","):
+        parts = urlsplit(f"//{place}")
+        yield parts.hostname or "", port if parts.port is None else parts.port

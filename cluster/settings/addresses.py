@@ -1,0 +1,51 @@
+"""Types of settings that are addresses: what can be no address is refused before anything starts."""
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+from roost.ids import is_server_name
+
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/:,@\[\]]+)(:\d{1,5})?")
+
+
+def _brokers(text: str) -> str:
+    if not all(_BROKER.fullmatch(each) for each in text.split(",")):
+        shown = _without_name(text)
+        raise ValueError(f"{shown!r} is not of the form host:port[,host:port], without a scheme")
+    return text
+
+
+def _without_name(url: str) -> str:
+    """Return the URL without the name and the password in it, however badly it is formed."""
+    return url.rpartition("@")[2]
+
+
+def _url_of(*schemes: str) -> AfterValidator:
+    """Return what refuses a URL of another scheme, or without a host."""
+
+    def fits(text: str) -> str:
+        scheme, found, rest = text.partition("://")
+        if not found or scheme not in schemes or not rest.strip("/"):
+            wanted = " or ".join(f"{each}://" for each in schemes)
+            raise ValueError(f"{_without_name(text)!r} is no address that begins with {wanted}")
+        return text
+
+    return AfterValidator(fits)
+
+
+def _server_name(text: str) -> str:
+    if not is_server_name(text):
+        raise ValueError(
+            f"{text!r} is not 1-255 letters, digits, dots and hyphens, such as chat.example.org; "
+            "write a name in another script in its xn-- form"
+        )
+    return text
+
+
+Brokers = Annotated[str, AfterValidator(_brokers)]
+MongoUrl = Annotated[str, _url_of("mongodb", "mongodb+srv")]
+RedisUrl = Annotated[str, _url_of("redis", "rediss", "unix")]
+HttpUrl = Annotated[str, _url_of("http", "https")]
+ServerName = Annotated[str, AfterValidator(_server_name)]
