@@ -248,6 +248,14 @@ async def test_a_strangers_body_is_not_awaited(system: System, path: str, token:
         assert (told.status, told.json["code"]) == (401, "unauthenticated")
 
 
+async def test_what_follows_a_body_is_no_header(system: System) -> None:
+    token = (await signed_in(system))["access_token"]
+    said = in_chunks("/v1/acks", '{"seq": 0}', end=f"0\r\nAuthorization: Bearer {token}\r\n\r\n")
+    async with line(system) as talk:
+        await talk.say("".join(said))
+        assert (await talk.hear()).status == 401
+
+
 async def test_an_expectation_is_not_met_for_a_stranger(system: System) -> None:
     async with line(system) as talk:
         await talk.say(post("/v1/messages", "", "Expect: 100-continue\r\n", length=60_000))
