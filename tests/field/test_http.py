@@ -283,12 +283,12 @@ async def test_pings_of_a_client_that_reads_nothing_cost_nothing(system: System)
         pings = (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 8_000
         talk.writer.transport.pause_reading()  # type: ignore[attr-defined]
         try:
-            async with asyncio.timeout(8):
-                for _ in range(24):
+            async with asyncio.timeout(5):
+                for _ in range(16):
                     await talk.say(pings)
         except (ConnectionError, TimeoutError):
             pass  # it may be closed, or not be read
-        assert sum(each.memory_info().rss for each in gateways) - before < 8 * 1024 * 1024
+        assert sum(each.memory_info().rss for each in gateways) - before < 6 * 1024 * 1024
 
 
 # --- 6: what one client makes the others pay for (more in tests/integration/test_api_costs.py) ---
@@ -334,12 +334,12 @@ async def test_log_ins_of_one_address_do_not_hold_up_anothers(system: System) ->
             await asyncio.gather(*(once() for _ in range(count)))
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(log_in_from("127.0.0.2", 150))
+        group.create_task(log_in_from("127.0.0.2", 60))
         async with asyncio.timeout(_ANSWER_S):
             while not ended:  # the others are in line
                 await asyncio.sleep(0.01)
         group.create_task(log_in_from("127.0.0.1", 1))
-    assert ended.index("127.0.0.1") < 100
+    assert ended.index("127.0.0.1") < 45
 
 
 # --- 7: pages and tokens ------------------------------------------------------------------------
