@@ -71,13 +71,14 @@ async def history(
     peer = await collaborators.directory.known(username)
     unstored = await recent(collaborators.hosts, caller.user)
     page = _HistoryPage(caller.device, limit)
-    more, wanted = True, limit + 1
+    more, wanted, first = True, limit + 1, None
     while more and not page.full:
         documents = await unstored.history(collaborators.store, caller.user, peer.user, before, wanted)
         more = page.take(documents) or len(documents) == wanted
         if more and not page.full:
             before, wanted = documents[-1].seq, min(_BATCH, wanted * 2)
-            more = before > await _first_seq(collaborators, caller)
+            first = await _first_seq(collaborators, caller) if first is None else first
+            more = before > first
     body = {"messages": page.messages, "more": more}
     return Response(msgspec.json.encode(body), media_type="application/json")
 

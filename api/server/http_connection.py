@@ -17,6 +17,7 @@ from api.server.limits import LIMITS, ConnectionLimits
 from roost.errors import RoostError
 
 _CONNECT = b"CONNECT"
+_CHUNKING = 8
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(*args, **how)
         self._head_since: float | None = None
         self._head_bytes = 0
+        self._around_body = 0
         self._unread_since: float | None = None
         self._unread_bytes = 0
         self._watch: asyncio.TimerHandle | None = None
@@ -75,6 +77,8 @@ class HttpConnection(HttpToolsProtocol):
             self._unread_bytes += len(data)
         elif self.cycle is None or self.cycle.response_complete:
             self._begin_head(len(data))  # perhaps only the empty lines before it, which the parser skips
+        else:
+            self._around_body += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
@@ -93,6 +97,8 @@ class HttpConnection(HttpToolsProtocol):
             self._look_in(self.limits.head_s)
         elif self._unread_since is not None and self._unread_bytes > self.limits.unread_bytes:
             self.transport.close()
+        elif self._around_body > self.limits.head_bytes and self._is_answering() and self.cycle.more_body:
+            self._refuse(self._too_large())  # headers behind the last chunk
 
     # --- the parser's calls ---
 
@@ -104,7 +110,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check the head, and begin to serve the request."""
-        size, self._head_since = self._head_bytes, None
+        size, self._head_since, self._around_body = self._head_bytes, None, 0
         if size > self.limits.head_bytes or len(self.headers) > self.limits.headers:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.limits.head_bytes or len(self.headers) > self.limits.headers:
@@ -112,6 +118,13 @@ class HttpConnection(HttpToolsProtocol):
                 raise self._refusal
         if not self._offers_something_else():
             super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            self.headers = []  # those behind the last chunk are none of the request
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; what surrounds it may be some times as much, in small chunks."""
+        super().on_body(body)
+        self._around_body = max(0, self._around_body - _CHUNKING * len(body))
 
     def on_message_complete(self) -> None:
         """End the request; the connection may be idle now, if the answer went out before."""

@@ -5,7 +5,7 @@ import http.client
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -185,7 +185,7 @@ async def test_an_offer_of_another_protocol_costs_no_body(system: System, said: 
 
 # --- 3: requests that break off -----------------------------------------------------------------
 
-BROKEN: Final = {
+BROKEN: Final[dict[str, Callable[[str], tuple[str, ...]]]] = {
     "a length too large": lambda body: (post("/v1/accounts", body, length=len(body) + 50),),
     "no last chunk": lambda body: in_chunks("/v1/accounts", body, end=""),
     "within the last chunk": lambda body: in_chunks("/v1/accounts", body, end="5\r\n  "),
@@ -199,18 +199,19 @@ BROKEN: Final = {
 
 
 @pytest.mark.parametrize("ended", ["closed", "reset"])
-@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
-async def test_a_request_that_breaks_off_is_not_carried_out(system: System, said: Any, ended: str) -> None:
-    username = name()
-    async with line(system) as talk:
-        await talk.say(*said(account(username)))
-        await asyncio.sleep(0.1)
-        if ended == "closed":
-            talk.writer.write_eof()
-            await talk.ends()
-        else:
-            talk.writer.transport.abort()
-    assert not await exists(system, username)
+async def test_a_request_that_breaks_off_is_not_carried_out(system: System, ended: str) -> None:
+    usernames = {case: name() for case in BROKEN}
+    for case, said in BROKEN.items():
+        async with line(system) as talk:
+            await talk.say(*said(account(usernames[case])))
+            await asyncio.sleep(0.1)
+            if ended == "closed":
+                talk.writer.write_eof()
+                await talk.ends()
+            else:
+                talk.writer.transport.abort()
+    await asyncio.gather(*(signed_in(system) for _ in range(8)))  # both gateways do these after the others
+    assert [case for case, username in usernames.items() if await exists(system, username)] == []
 
 
 # --- 4: heads without bounds, and bodies of strangers -------------------------------------------
@@ -248,6 +249,14 @@ async def test_a_strangers_body_is_not_awaited(system: System, path: str, token:
         assert (told.status, told.json["code"]) == (401, "unauthenticated")
 
 
+async def test_what_follows_a_body_is_no_header(system: System) -> None:
+    token = (await signed_in(system))["access_token"]
+    said = in_chunks("/v1/acks", '{"seq": 0}', end=f"0\r\nAuthorization: Bearer {token}\r\n\r\n")
+    async with line(system) as talk:
+        await talk.say("".join(said))
+        assert (await talk.hear()).status == 401
+
+
 async def test_an_expectation_is_not_met_for_a_stranger(system: System) -> None:
     async with line(system) as talk:
         await talk.say(post("/v1/messages", "", "Expect: 100-continue\r\n", length=60_000))
@@ -275,12 +284,12 @@ async def test_pings_of_a_client_that_reads_nothing_cost_nothing(system: System)
         pings = (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 8_000
         talk.writer.transport.pause_reading()  # type: ignore[attr-defined]
         try:
-            async with asyncio.timeout(8):
-                for _ in range(24):
+            async with asyncio.timeout(5):
+                for _ in range(16):
                     await talk.say(pings)
         except (ConnectionError, TimeoutError):
             pass  # it may be closed, or not be read
-        assert sum(each.memory_info().rss for each in gateways) - before < 8 * 1024 * 1024
+        assert sum(each.memory_info().rss for each in gateways) - before < 6 * 1024 * 1024
 
 
 # --- 6: what one client makes the others pay for (more in tests/integration/test_api_costs.py) ---
@@ -326,12 +335,12 @@ async def test_log_ins_of_one_address_do_not_hold_up_anothers(system: System) ->
             await asyncio.gather(*(once() for _ in range(count)))
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(log_in_from("127.0.0.2", 150))
+        group.create_task(log_in_from("127.0.0.2", 60))
         async with asyncio.timeout(_ANSWER_S):
             while not ended:  # the others are in line
                 await asyncio.sleep(0.01)
         group.create_task(log_in_from("127.0.0.1", 1))
-    assert ended.index("127.0.0.1") < 100
+    assert ended.index("127.0.0.1") < 45
 
 
 # --- 7: pages and tokens ------------------------------------------------------------------------

@@ -203,6 +203,31 @@ async def test_a_large_head_is_refused(connect: Any, parts: list[bytes]) -> None
     assert told.count(b"HTTP/1.1 ") == 1 + parts[0].startswith(post(2))
 
 
+LARGE_TRAILERS = {
+    "many": [b"".join(b"x-%d: y\r\n" % n for n in range(2_000))] * 2,
+    "one, endless": [b"x: ", b"x" * 20_000, b"x" * 20_000],
+}
+
+
+@pytest.mark.parametrize("parts", LARGE_TRAILERS.values(), ids=LARGE_TRAILERS)
+async def test_what_follows_the_last_chunk_has_bounds(
+    application: Application, connect: Any, parts: list[bytes]
+) -> None:
+    async with connect() as talk:
+        await talk.say(POST + CHUNKED + b"\r\n2\r\n{}\r\n", b"0\r\n", *parts)
+        assert (await talk.problem()) == (431, "headers_too_large")
+        await talk.closed()
+    assert application.asked == []
+
+
+async def test_small_chunks_and_trailers_pass(application: Application, connect: Any) -> None:
+    async with connect() as talk:
+        for _ in range(2):
+            await talk.say(POST + CHUNKED + b"\r\n", *[b"1\r\nx\r\n" * 10_000] * 5, b"0\r\nx: y\r\n\r\n")
+            assert await talk.answer() == (200, b"x" * 50_000)
+    assert len(application.asked) == 2
+
+
 async def test_heads_and_bodies_of_good_size_pass(connect: Any) -> None:
     headers = b"".join(b"x-%d: %s\r\n" % (number, b"x" * 300) for number in range(90))
     async with connect() as talk:
