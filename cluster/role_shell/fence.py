@@ -33,16 +33,21 @@ LOOK_EVERY_S: Final = 1.0
 log = structlog.get_logger()
 
 
-def fenced(service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> Service:
+def fenced(
+    service: Service, name: str, store: ClusterState, end: Callable[[], None], incarnation: str = INCARNATION
+) -> Service:
     """Return the same service, which calls ``end`` when another process has its place."""
-    return cast("Service", Fence(service, name, store, end))
+    return cast("Service", Fence(service, name, store, end, incarnation))
 
 
 class Fence:
     """Knows when its role was visited last; everything else is the service's."""
 
-    def __init__(self, service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> None:
+    def __init__(
+        self, service: Service, name: str, store: ClusterState, end: Callable[[], None], incarnation: str
+    ) -> None:
         self._service, self._name, self._store, self._end = service, name, store, end
+        self._incarnation = incarnation
         self._map: ShardMap | None = None
         self._known_s = 0.0
         self._in_doubt = False
@@ -93,7 +98,7 @@ class Fence:
         stored = await self._store.shard_map()
         if stored is not None and stored.version > shard_map.version:
             incarnation = stored.incarnations.get(self._name)
-            if incarnation not in {INCARNATION, ""}:
+            if incarnation not in {self._incarnation, ""}:
                 log.error("role_replaced", version=stored.version, by=incarnation)
                 self._end()
                 return

@@ -14,7 +14,7 @@ import structlog
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle
 from actors.service import Alive
 from cluster.supervision.membership import Membership
-from cluster.supervision.process_exit import ExitWatch, exit_known
+from cluster.supervision.process_exit import exit_known
 from cluster.supervision.spares import Spares
 from storage.records import ShardMap
 from telemetry import metrics
@@ -67,7 +67,7 @@ class Supervisor:
         self._alive: Alive | None = None
         self._calm = False
         self._died = asyncio.Event()
-        self._watch = ExitWatch(self._is_dead)
+        self._watch = spares.watch(self._is_dead)
         self._handle: RoleHandle | None = None
         self._map: ShardMap | None = None
         self._paused: bool | None = None
