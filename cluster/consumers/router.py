@@ -47,6 +47,11 @@ class Router:
         self._consumer = Consumer(reader, self, limit=POLL_RECORDS, commit_every_s=COMMIT_EVERY_S)
         self._dispatcher = Dispatcher(self._consumer.shards, reader, hosts)
 
+    @property
+    def view(self) -> ShardMap | None:
+        """The newest map that was shown."""
+        return self._consumer.view
+
     # --- Service ---
 
     async def start(self) -> None:
