@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from actors.ray_actor import RELEASE, RoleHandle
+from actors.ray_actor import RELEASE, RoleAway, RoleHandle
 from cluster.control.log_clients import RolesAsLogClients
 from cluster.control.log_monitor import LogMonitor
 from cluster.control.map_publisher import MapPublisher
@@ -43,6 +43,8 @@ _LOG_WORK_S: Final = 15.0
 _RESTART_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
 
+_STARTING: Final = "Nothing was changed: the coordinator is starting. Ask again in a moment."
+
 _FIGURES: Final = ("users", "lag", "version", "streams", "accepted")
 
 log = structlog.get_logger()
@@ -51,12 +53,11 @@ log = structlog.get_logger()
 class Coordinator:
     """Builds the control plane and runs it; see `actors.service.Service`."""
 
-    def __init__(
-        self, settings: Settings, store: Store, admin: LogAdmin, fleet: Fleet, clock: Clock
-    ) -> None:
+    def __init__(self, settings: Settings, store: Store, admin: LogAdmin, fleet: Fleet, clock: Clock) -> None:
         self._settings, self._store, self._admin, self._fleet = settings, store, admin, fleet
         self._changed = asyncio.Event()
         self._tasks = BackgroundTasks()
+        self._opened = False
         self._refused = ""
         self._servers: list[dict[str, Any]] = []
         cluster = settings.cluster
@@ -192,9 +193,12 @@ class Coordinator:
             self._refused = str(exc)
             log.error("log_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
             return False
+        self._opened = True
         return True
 
     def _operate(self, message: dict[str, Any]) -> dict[str, Any]:
+        if not self._opened:  # by the roster of no one, the stored one would be replaced
+            return {"refused": self._refused or _STARTING}
         try:
             if message["act"] == "operation":
                 found: dict[str, Any] = msgspec.to_builtins(self._operations.progress(message["number"]))
@@ -228,7 +232,10 @@ class Coordinator:
         )
 
     def _spare(self, name: str) -> RoleHandle:
-        return self._fleet.spawn(SPARE, name, self._roster.place_for(SPARE), self._roster.process_of(name))
+        node_id = self._roster.place_for(SPARE)
+        if not node_id:  # wherever it was made, it would be ended at once
+            raise RoleAway("There is no machine that may have a spare.")
+        return self._fleet.spawn(SPARE, name, node_id, self._roster.process_of(name))
 
     def _swapped(self, role_name: str, spare: str) -> None:
         self._roster.swap(role_name, spare)

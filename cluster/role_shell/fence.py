@@ -5,6 +5,8 @@ its place was given to another process, on another machine, so it asks the store
 
 * another process has its name, or none has it any more: the process ends;
 * there is a newer map: it takes that;
+* it was never shown a map, and for long no one has visited it: the process ends, since the one who began
+  it has died, and its name stands in the way of another;
 * the store does not answer either: no shard is here or elsewhere until someone answers, so that no one is
   shown a mailbox that goes on in another place.
 """
@@ -27,6 +29,9 @@ SILENCE_S: Final = 2.0
 
 DOUBT_S: Final = 5.0
 """Without a visit or an answer of the store for this long no map counts any more."""
+
+FORGOTTEN_S: Final = 30.0
+"""A role that was never shown a map serves nothing. Without a visit for this long no one knows of it."""
 
 LOOK_EVERY_S: Final = 1.0
 
@@ -58,6 +63,7 @@ class Fence:
 
     async def start(self) -> Address | None:
         """Start the service, and watch."""
+        self._known_s = _now_s()
         address = await self._service.start()
         self._watching = asyncio.create_task(self._watch(), name="fence")
         return address
@@ -84,7 +90,12 @@ class Fence:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if self._map is None or _now_s() - self._known_s < SILENCE_S:
+            silent_s = _now_s() - self._known_s
+            if self._map is None and silent_s > FORGOTTEN_S:
+                log.error("role_forgotten", silent_s=round(silent_s, 1))
+                self._end()
+                return
+            if self._map is None or silent_s < SILENCE_S:
                 continue
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
