@@ -26,8 +26,8 @@ log = structlog.get_logger()
 _POLL_RECORDS: Final = 500
 _OPEN_LIMIT: Final = 10_000
 _COMMIT_EVERY_S: Final = 0.5
-_SHARED_S: Final = 10.0
-"""So long after a shard was taken over, who had it before has taken the map as well."""
+_SHARED_S: Final = 5.0
+"""So long after a shard was taken over from another pusher, that one has taken the map as well."""
 
 
 class Pusher:
@@ -44,6 +44,7 @@ class Pusher:
             reader, self, limit=_POLL_RECORDS, commit_every_s=_COMMIT_EVERY_S, lease=self._lease
         )
         self._restart: set[int] = set()
+        self._placed: dict[int, str] = {}
         self._waking = BackgroundTasks()
 
     @property
@@ -112,10 +113,15 @@ class Pusher:
             starts |= await self._reader.committed(others)
         self._restart.difference_update(epochs)
         until_s = asyncio.get_running_loop().time() + _SHARED_S
-        return [_begun(shard, epoch, starts[shard] or 0, until_s) for shard, epoch in epochs.items()]
+        shared = {s for s in epochs if self._placed.get(s, "") not in {"", self.name}}
+        return [
+            _begun(shard, epoch, starts[shard] or 0, until_s if shard in shared else 0.0)
+            for shard, epoch in epochs.items()
+        ]
 
     def place(self, view: ShardMap) -> None:
-        """A wake-up has no place."""
+        """A wake-up has no place; who had a shard before may matter to the next one who has it."""
+        self._placed = dict(enumerate(view.pushers))
 
     def lost(self, shards: Sequence[int]) -> None:
         """Read a log that was made again, or was trimmed, from where it starts now.

@@ -86,7 +86,8 @@ async def reading(monkeypatch: pytest.MonkeyPatch) -> tuple[Reading, Pusher, lis
     pusher = Pusher("pusher-1", found, found)
     now = [100.0]
     monkeypatch.setattr("asyncio.base_events.BaseEventLoop.time", lambda _: now[0])
-    await pusher.apply(ShardMap(1, ("",), ("",), ("pusher-1",), (1,), pushes=(1,)))
+    pusher.place(ShardMap(1, ("",), ("",), ("pusher-2",), (1,), pushes=(1,)))
+    await pusher.apply(ShardMap(2, ("",), ("",), ("pusher-1",), (1,), pushes=(1,)))
     [shard] = await pusher.open({0: 1})
     pusher._consumer.shards[0] = shard
     return found, pusher, now
