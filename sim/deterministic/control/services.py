@@ -23,7 +23,6 @@ from roost.tasks import BackgroundTasks, insist
 from sim.deterministic.control.links import End
 from sim.deterministic.control.log import Writer
 from sim.deterministic.control.truth import Truth
-from sim.deterministic.control.virtual_time import life
 from storage.records import PushRecord, ShardMap, encode_push
 from storage.topics import MAILBOX, PUSH, TOPICS
 
@@ -294,8 +293,6 @@ class Provider:
     async def send(self, token: str, *, urgent: bool) -> Answer:
         """Send it."""
         del urgent
-        if (mine := life()) is not None:
-            self._truth.trying.setdefault(token, []).append(mine)
         await asyncio.sleep(self._pause_s)
         if self._troubled():
             return Answer(503)

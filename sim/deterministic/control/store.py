@@ -103,11 +103,13 @@ class Database:
 class Marks:
     """What is in Redis."""
 
-    def __init__(self) -> None:
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
         self.claimed: set[str] = set()
 
     def claim_wakeup(self, device: str, _ttl_s: int, _now_ms: int) -> bool:
         """Mark a wake-up as pending; False if it is."""
+        self._truth.tries(device)
         if device in self.claimed:
             return False
         self.claimed.add(device)

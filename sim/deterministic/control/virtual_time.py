@@ -31,13 +31,14 @@ class Life:
         name: For people.
         node: Id of its machine.
         dead: It has ended: no call of its tasks does anything any more.
+        replaced: It ended by itself, since another one has its place.
         dies_in: Calls of its ports after which it dies, None if it is not about to.
         context: Where its tasks run.
     """
 
     def __init__(self, name: str, node: str) -> None:
         self.name, self.node = name, node
-        self.dead = False
+        self.dead = self.replaced = False
         self.dies_in: int | None = None
         self.frozen: list[tuple[Callable[..., Any], tuple[Any, ...], Context]] | None = None
         self.context = copy_context()

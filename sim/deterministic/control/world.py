@@ -104,7 +104,7 @@ class World:
         self.network.ended = self._ended
         self.truth = Truth()
         self.network.noted = self.truth.note
-        self.database, self.broker, self.marks = Database(self.truth), Broker(self.truth), Marks()
+        self.database, self.broker, self.marks = Database(self.truth), Broker(self.truth), Marks(self.truth)
         self.truth.watch(self.database.documents)
         self.machines = Machines(self.network, self.rng, self._made, plan.start_ms / 1000)
         self._joined = 0
@@ -197,7 +197,11 @@ class World:
             case _:
                 inner = Pusher(name, Reader(self.network, self.broker, PUSH, PUSHERS), self._waker(store))
         process.inner = inner
-        return fenced(inner, name, store, partial(self.machines.die, process), process.incarnation)
+        return fenced(inner, name, store, partial(self._replaced, process), process.incarnation)
+
+    def _replaced(self, process: Process) -> None:
+        process.life.replaced = True
+        self.machines.die(process)
 
     def _waker(self, store: Any) -> Waker:
         return Waker(
