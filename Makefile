@@ -99,7 +99,7 @@ sim: $(STAMP) ## Two thousand virtual users for a minute, audited; the report is
 faults: $(STAMP) ## Every fault for a minute each, then mixed (about three quarters of an hour)
 	@$(BIN)/python -m sim.every_fault --duration 60
 
-seeds: $(STAMP) ## 2,000 deterministic runs of the rules, faults and all, that no other commit plays; SEEDS=, FROM= for others
+seeds: $(STAMP) ## 2,000 deterministic runs of rules and control plane, faults and all, that no other commit plays; SEEDS=, FROM= for others
 	@$(BIN)/python -m sim.deterministic --seeds $(or $(SEEDS),2000) --from $(or $(FROM),commit)
 
 bench: $(STAMP) ## Speed and memory of the embedded system, with a ledger (ten minutes); bench.json, bench.html

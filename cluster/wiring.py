@@ -114,6 +114,8 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
     from actors.ray_actor import RoleHandle, here, nodes, spawn  # noqa: PLC0415 -- likewise
     from cluster.control.coordinator import Coordinator  # noqa: PLC0415 -- likewise
+    from cluster.supervision.fleet import Fleet  # noqa: PLC0415 -- likewise
+    from cluster.supervision.process_exit import ExitWatch  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
     store, admin = open_store(settings, open_keyring(settings)), await open_admin(settings)
@@ -123,7 +125,8 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     def spawned(role: str, each: str, node_id: str, process: str) -> RoleHandle:
         return spawn(role, each, settings_json, node_id=node_id, process=process, cpus=cpus)
 
-    coordinator = Coordinator(settings, store, admin, spawned, nodes, here())
+    fleet = Fleet(spawned, nodes, here(), ExitWatch, lambda: os._exit(1))
+    coordinator = Coordinator(settings, store, admin, fleet, now_ms)
     return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin)
 
 

@@ -4,6 +4,7 @@ A link is to one incarnation of a host. When the map names another one, or none,
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -53,6 +54,7 @@ class Connections:
     Args:
         me: Role and name to introduce ourselves with.
         secret: The cluster's.
+        connect: Makes a link.
 
     Attributes:
         shard_map: The newest map, None before the first.
@@ -62,10 +64,12 @@ class Connections:
 
     received: Received
 
-    def __init__(self, me: tuple[str, str], secret: bytes) -> None:
+    def __init__(
+        self, me: tuple[str, str], secret: bytes, connect: Callable[..., Awaitable[Link]] = connect
+    ) -> None:
         self.shard_map: ShardMap | None = None
         self.links: dict[str, Link] = {}
-        self._me, self._secret = me, secret
+        self._me, self._secret, self._connect_to = me, secret, connect
         self._owner: Owner
         self._hosts: dict[str, tuple[Address, str]] = {}
         self._names: dict[Link, str] = {}
@@ -134,7 +138,7 @@ class Connections:
 
     async def _connect(self, name: str, address: Address) -> Link:
         try:
-            link = await connect(address, self, decode_from_host, secret=self._secret, me=self._me)
+            link = await self._connect_to(address, self, decode_from_host, secret=self._secret, me=self._me)
         except (OSError, TimeoutError) as exc:
             raise Unavailable(f"{name} at {address} does not answer: {exc or 'it hangs'}") from exc
         if not link.alive:

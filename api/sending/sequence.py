@@ -20,6 +20,7 @@ from storage.topics import MAILBOX
 _RESYNC_TRIES = 50
 _RESYNC_PAUSE_S = 0.1
 _STARTING = "The cluster is starting; try again in a moment."
+_RENUMBERED = "The number of shards has changed; send the message again."
 _NONE = -1  # the highest offset of a shard of which none was seen
 
 log = structlog.get_logger(__name__)
@@ -87,9 +88,11 @@ class Sequencer:
             # before it was made, so the store knows it.
             asked_s = self.lease.now_s()
             try:
-                await self.resync()
+                states = await self.resync()
             except Unavailable as exc:
                 return [exc for _ in records]
+            if len(states) != self.shards:  # it may be on a shard that is no longer its recipient's
+                return [Unavailable(_RENUMBERED) for _ in records]
             self.lease.confirm(asked_s)
         over = _started_over(shards, offsets, before)
         lowest: dict[int, int] = {}
@@ -99,8 +102,12 @@ class Sequencer:
         unsure = await self._settle(lowest, before) if lowest else frozenset[int]()
         risen = {shard for shard in before if self._bases[shard] != before[shard][0]}
         # The base rose while this append was in progress, and the offset does not look like a new log's: it
-        # is the old one's, whose number no one must learn under the new base.
-        stale = [shard in risen and not fresh for shard, fresh in zip(shards, over, strict=True)]
+        # is the old one's, whose number no one must learn under the new base. Offset 0 looks like either
+        # log's if none was seen of the old one.
+        stale = [
+            shard in risen and (not fresh or before[shard][1] == _NONE)
+            for shard, fresh in zip(shards, over, strict=True)
+        ]
         return [
             self._seq(shard, offset, vouched=shard not in unsure and not old)
             for shard, offset, old in zip(shards, offsets, stale, strict=True)

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
 
+from actors.map_lease import MapLease
 from cluster.consumers.shard_progress import ShardProgress
 from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks
@@ -73,6 +74,8 @@ class Consumer(Generic[P]):
         processor: Handles the records.
         limit: Records of one poll at most.
         commit_every_s: How often what is finished is committed.
+        lease: Nothing is committed while it has expired: the log may be another one by now. None: what is
+            committed says of which log it is, or is read by no one.
 
     Attributes:
         shards: The progress of each shard that is read.
@@ -80,12 +83,18 @@ class Consumer(Generic[P]):
     """
 
     def __init__(
-        self, reader: LogReader, processor: Processor[P], *, limit: int, commit_every_s: float
+        self,
+        reader: LogReader,
+        processor: Processor[P],
+        *,
+        limit: int,
+        commit_every_s: float,
+        lease: MapLease | None = None,
     ) -> None:
         self.shards: dict[int, P] = {}
         self.shard_map: ShardMap | None = None
         self._reader, self._processor = reader, processor
-        self._limit, self._commit_every_s = limit, commit_every_s
+        self._limit, self._commit_every_s, self._lease = limit, commit_every_s, lease
         self._before: ShardMap | None = None
         self._taken = 0
         self._forget = self._reassign = False
@@ -255,6 +264,8 @@ class Consumer(Generic[P]):
 
     async def commit(self) -> None:
         """Commit what is finished."""
+        if self._lease is not None and self._lease.expired():
+            return
         news = [(each, each.finished) for each in self.shards.values() if each.finished > each.committed]
         if not news:
             return

@@ -4,11 +4,13 @@ A shard's offset is committed when everything below it is finished: sent, not ne
 kept in ``push.dead``. A wake-up that waits for its next try holds up its shard's commit, nothing else.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 
+from actors.map_lease import MapLease
 from actors.offsets import Offsets
 from cluster.consumers.consumer import Consumer
 from cluster.consumers.shard_progress import PushShard
@@ -25,6 +27,8 @@ log = structlog.get_logger()
 _POLL_RECORDS: Final = 500
 _OPEN_LIMIT: Final = 10_000
 _COMMIT_EVERY_S: Final = 0.5
+_SHARED_S: Final = 5.0
+"""So long after a shard was taken over from another pusher, that one has taken the map as well."""
 
 
 class Pusher:
@@ -36,9 +40,18 @@ class Pusher:
     def __init__(self, name: str, reader: LogReader, waker: Waker) -> None:
         self.name = name
         self._reader, self._waker = reader, waker
-        self._consumer = Consumer(reader, self, limit=_POLL_RECORDS, commit_every_s=_COMMIT_EVERY_S)
+        self._lease = MapLease()
+        self._consumer = Consumer(
+            reader, self, limit=_POLL_RECORDS, commit_every_s=_COMMIT_EVERY_S, lease=self._lease
+        )
         self._restart: set[int] = set()
+        self._placed: dict[int, str] = {}
         self._waking = BackgroundTasks()
+
+    @property
+    def shard_map(self) -> ShardMap | None:
+        """The newest map that was shown."""
+        return self._consumer.shard_map
 
     # --- Service ---
 
@@ -48,6 +61,7 @@ class Pusher:
 
     async def apply(self, shard_map: ShardMap) -> None:
         """Take the newest map."""
+        self._lease.renew()
         self._consumer.apply(shard_map)
 
     async def pause_writes(self) -> None:
@@ -58,6 +72,7 @@ class Pusher:
 
     async def status(self) -> dict[str, Any]:
         """Return what is open, and whether everything in the log is finished."""
+        self._lease.renew()
         return self._consumer.status() | {"open": len(self._waking)}
 
     async def metrics(self) -> bytes:
@@ -99,10 +114,16 @@ class Pusher:
         if others := [shard for shard in epochs if shard not in self._restart]:
             starts |= await self._reader.committed(others)
         self._restart.difference_update(epochs)
-        return [_begun(shard, epoch, starts[shard] or 0) for shard, epoch in epochs.items()]
+        until_s = asyncio.get_running_loop().time() + _SHARED_S
+        shared = {s for s in epochs if self._placed.get(s, "") not in {"", self.name}}
+        return [
+            _begun(shard, epoch, starts[shard] or 0, until_s if shard in shared else 0.0)
+            for shard, epoch in epochs.items()
+        ]
 
     def place(self, shard_map: ShardMap) -> None:
-        """A wake-up has no place."""
+        """A wake-up has no place; who had a shard before may matter to the next one who has it."""
+        self._placed = dict(enumerate(shard_map.pushers))
 
     def lost(self, shards: Sequence[int]) -> None:
         """Read a log that was made again, or was trimmed, from where it starts now.
@@ -119,10 +140,11 @@ class Pusher:
 
     async def take(self, records: dict[int, list[LogRecord]]) -> float:
         """Begin what was found."""
+        now_s = asyncio.get_running_loop().time()
         for number, found in records.items():
             shard = self._consumer.shards[number]
-            if shard.replayed_below is None:
-                shard.replayed_below = self._reader.end(number) or found[-1].offset + 1
+            if shard.replayed_below is None or now_s < shard.shared_until_s:
+                shard.replayed_below = max(self._reader.end(number) or 0, found[-1].offset + 1)
             for record in found:
                 shard.begin(record.offset)
                 self._waking.spawn(self._see_through(shard, record), f"wake-up {number}/{record.offset}")
@@ -141,9 +163,15 @@ class Pusher:
         """The group's offsets are all that a pusher writes down."""
 
 
-def _begun(shard: int, epoch: int, start: int) -> PushShard:
+def _begun(shard: int, epoch: int, start: int, shared_until_s: float) -> PushShard:
     return PushShard(
-        shard=shard, epoch=epoch, next=start, finished=start, committed=start, offsets=Offsets(start)
+        shard=shard,
+        epoch=epoch,
+        next=start,
+        finished=start,
+        committed=start,
+        offsets=Offsets(start),
+        shared_until_s=shared_until_s,
     )
 
 

@@ -47,6 +47,11 @@ class Router:
         self._consumer = Consumer(reader, self, limit=POLL_RECORDS, commit_every_s=COMMIT_EVERY_S)
         self._dispatcher = Dispatcher(self._consumer.shards, reader, hosts)
 
+    @property
+    def shard_map(self) -> ShardMap | None:
+        """The newest map that was shown."""
+        return self._consumer.shard_map
+
     # --- Service ---
 
     async def start(self) -> None:

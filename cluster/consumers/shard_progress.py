@@ -85,10 +85,13 @@ class PushShard(ShardProgress, kw_only=True):
         offsets: Which wake-ups are in progress.
         replayed_below: Records below this offset may have been begun by a pusher that died after it marked
             the wake-up as pending and before it sent it: the mark does not count for them.
+        shared_until_s: The pusher before may read on until then, by the loop's clock: it has not seen the map
+            yet. What it begins and is stopped at counts as replayed, too.
     """
 
     offsets: Offsets
     replayed_below: int | None = None
+    shared_until_s: float = 0.0
 
     def begin(self, offset: int) -> None:
         """Take the next wake-up."""

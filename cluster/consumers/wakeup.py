@@ -1,9 +1,9 @@
 """The way of one wake-up: claimed, so that a device has one at a time, then sent, retried or given up."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Final, Protocol
+import itertools
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -62,7 +62,12 @@ class Waker:
             record: Of ``push``.
             again: It may have been begun before: that its wake-up is marked as pending says nothing.
         """
-        call = partial(self._wake_or_give_up, record, again=again)
+        tries = itertools.count()
+
+        def call() -> Coroutine[Any, Any, str]:
+            # A try that failed may have marked it, and have been unable to take that back.
+            return self._wake_or_give_up(record, again=again or next(tries) > 0)
+
         return await insist(call, "wakeup_postponed", pauses=self._pauses())
 
     def _pauses(self) -> Iterator[float]:

@@ -8,14 +8,12 @@ import asyncio
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from actors.ray_actor import RELEASE, RoleHandle
-from actors.service import Node
+from actors.ray_actor import RELEASE, RoleAway, RoleHandle
 from cluster.control import server_name
 from cluster.control.log_clients import RolesAsLogClients
 from cluster.control.log_monitor import LogMonitor
@@ -31,11 +29,12 @@ from cluster.operations.requests import Operations
 from cluster.operations.rollout import OperationRefused, Rollout
 from cluster.operations.roster import Roster
 from cluster.settings import Settings
+from cluster.supervision.fleet import Fleet
 from cluster.supervision.membership import RUNNING, Membership, Patience
 from cluster.supervision.roles import Roles, now_ms
 from cluster.supervision.spares import SPARE, Spares
 from cluster.supervision.supervisor import Supervisor
-from roost import clock
+from roost.clock import Clock
 from roost.errors import RoostError, Unavailable
 from roost.tasks import BackgroundTasks, insist
 from storage.ports import LogAdmin, Store
@@ -46,6 +45,8 @@ _LOG_WORK_S: Final = 15.0
 _RESTART_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
 
+_STARTING: Final = "Nothing was changed: the coordinator is starting. Ask again in a moment."
+
 _FIGURES: Final = ("users", "lag", "version", "streams", "accepted")
 
 log = structlog.get_logger()
@@ -54,30 +55,24 @@ log = structlog.get_logger()
 class Coordinator:
     """Builds the control plane and runs it; see `actors.service.Service`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        admin: LogAdmin,
-        spawn: Callable[[str, str, str, str], RoleHandle],
-        machines: Callable[[], Sequence[Node]],
-        here: Node,
-    ) -> None:
-        self._settings, self._store, self._admin = settings, store, admin
-        self._spawn, self._here = spawn, here
+    def __init__(self, settings: Settings, store: Store, admin: LogAdmin, fleet: Fleet, clock: Clock) -> None:
+        self._settings, self._store, self._admin, self._fleet = settings, store, admin, fleet
         self._changed = asyncio.Event()
         self._tasks = BackgroundTasks()
+        self._opened = False
         self._refused = ""
         self._servers: list[dict[str, Any]] = []
         cluster = settings.cluster
         patience = Patience(int(cluster.silence_s * 1000), int(cluster.grace_s * 1000))
         self._roles = roles = Roles(Membership(patience))
-        topics = LogTopics(store.cluster, admin, settings.first_shards, clock.now_ms)
+        topics = LogTopics(store.cluster, admin, settings.first_shards, clock)
         self._map = MapPublisher(store.cluster, roles, topics, self._changed.set)
         self._log = LogLifecycle(topics, RolesAsLogClients(roles, self._map.redraw))
         self._monitor = LogMonitor(self._log, roles, settings.log, self._tasks)
-        self._roster = Roster(cluster.counts, store.cluster, roles, self._supervisor, machines)
-        self._spares = Spares(cluster.spares, here.id, self._spare, self._roster.is_open, self._swapped)
+        self._roster = Roster(cluster.counts, store.cluster, roles, self._supervisor, fleet.machines)
+        self._spares = Spares(
+            cluster.spares, fleet.here.id, self._spare, self._roster.is_open, self._swapped, fleet.watch
+        )
         rollout = Rollout(roles, self._roster, self._map.redraw)
         plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
         self._operations = Operations(plans, rollout)
@@ -112,7 +107,7 @@ class Coordinator:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
         version = self._map.newest.version
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
-        rows = [own | {"node": self._here.address, "version": version, "release": RELEASE}]
+        rows = [own | {"node": self._fleet.here.address, "version": version, "release": RELEASE}]
         if dropped := self._log.topics.dropped:
             rows[0]["detail"] = (
                 f"the log dropped {sum(dropped.values())} records before they were stored: "
@@ -150,7 +145,7 @@ class Coordinator:
                 return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
             case "restart":
                 log.info("coordinator_restarts")
-                asyncio.get_running_loop().call_later(_RESTART_S, os._exit, 1)
+                asyncio.get_running_loop().call_later(_RESTART_S, self._fleet.restart)
             case "scale" | "grow" | "drain" | "undrain" | "upgrade" | "operation":
                 return self._operate(message)
             case other:
@@ -201,9 +196,12 @@ class Coordinator:
             self._refused = str(exc)
             log.error("start_refused", reason=self._refused)  # noqa: TRY400 -- a sentence, not a crash
             return False
+        self._opened = True
         return True
 
     def _operate(self, message: dict[str, Any]) -> dict[str, Any]:
+        if not self._opened:  # by the roster of no one, the stored one would be replaced
+            return {"refused": self._refused or _STARTING}
         try:
             if message["act"] == "operation":
                 found: dict[str, Any] = msgspec.to_builtins(self._operations.progress(message["number"]))
@@ -229,7 +227,7 @@ class Coordinator:
         return Supervisor(
             role,
             name,
-            spawn=lambda: self._spawn(role, name, node_id, self._roster.process_of(name)),
+            spawn=lambda: self._fleet.spawn(role, name, node_id, self._roster.process_of(name)),
             membership=self._roles.membership,
             heartbeat_s=self._settings.cluster.heartbeat_s,
             changed=self._changed.set,
@@ -237,7 +235,10 @@ class Coordinator:
         )
 
     def _spare(self, name: str) -> RoleHandle:
-        return self._spawn(SPARE, name, self._roster.place_for(SPARE), self._roster.process_of(name))
+        node_id = self._roster.place_for(SPARE)
+        if not node_id:  # wherever it was made, it would be ended at once
+            raise RoleAway("There is no machine that may have a spare.")
+        return self._fleet.spawn(SPARE, name, node_id, self._roster.process_of(name))
 
     def _swapped(self, role_name: str, spare: str) -> None:
         self._roster.swap(role_name, spare)

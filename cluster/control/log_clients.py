@@ -59,10 +59,10 @@ class RolesAsLogClients:
         try:
             async with asyncio.timeout(_CALL_S):
                 hosts = [each for each in self._roles.of("host") if not each.left]
-                await asyncio.gather(*(each.handle.tell(HURRY) for each in hosts))
+                await asyncio.gather(*(_hurried(each) for each in hosts))
                 # First the writers: nothing that they have written by now may be missing afterwards.
-                writers = await asyncio.gather(*(each.handle.status() for each in here))
-                readers = await asyncio.gather(*(each.handle.status() for each in self._roles.of(role)))
+                writers = await asyncio.gather(*(_status(each) for each in here))
+                readers = await asyncio.gather(*(_status(each) for each in self._roles.of(role)))
         except (RoleAway, RoleFailed, TimeoutError):
             return False
         version = self._roles.shard_map.version if self._roles.shard_map is not None else 0
@@ -103,3 +103,11 @@ class RolesAsLogClients:
             return True  # it may answer yet, as long as it counts as running
         except RoleFailed:
             return False  # a host of the release before, which cannot be asked
+
+
+async def _hurried(supervisor: Supervisor) -> None:
+    await supervisor.handle.tell(HURRY)
+
+
+async def _status(supervisor: Supervisor) -> dict[str, Any]:
+    return await supervisor.handle.status()

@@ -128,7 +128,11 @@ class Shutdown:
             status = await self._tried(supervisor, lambda handle: handle.status(), ANSWER_S)
             self._said[supervisor.name] = status or self._said.get(supervisor.name, supervisor.figures)
         self._given_up += [f"{supervisor.name} {each}" for each in given_up]
-        await self._tried(supervisor, _killed, ANSWER_S)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await supervisor.end()
+        except (RoleAway, TimeoutError) as exc:
+            log.warning("end_failed", role_name=supervisor.name, reason=str(exc) or type(exc).__name__)
 
     async def _tried(
         self, supervisor: Supervisor, call: Callable[[RoleHandle], Awaitable[Any]], within_s: float
@@ -140,7 +144,3 @@ class Shutdown:
         except (RoleAway, RoleFailed, TimeoutError) as exc:
             log.warning("call_failed", role_name=supervisor.name, reason=str(exc) or type(exc).__name__)
             return None
-
-
-async def _killed(handle: RoleHandle) -> None:
-    handle.kill()

@@ -50,7 +50,8 @@ class Trimmer:
         self._keep_bytes, self._keep_s = keep_bytes, max(keep_s, _SETTLED_S)
         self._now = now
         self._marks: deque[_Mark] = deque()
-        self._bases: dict[int, int] = {}
+        self._lives: dict[int, tuple[int, int]] = {}
+        self._committed: dict[int, int] = {}
         self._trimmed: Offsets = {}
 
     async def run(self) -> None:
@@ -71,15 +72,17 @@ class Trimmer:
 
     async def _note(self) -> None:
         states = await self._store.log_states()
-        bases = {shard: state.base for shard, state in states.items()}
-        if bases != self._bases:
-            # Another log: what was noted of the old one says nothing about it.
-            self._bases = bases
+        committed = await self._admin.committed(PUSH, PUSHERS)
+        lives = {shard: (state.base, state.pushes) for shard, state in states.items()}
+        if lives != self._lives:
+            # Another log: what was noted of the old one says nothing about it. A group's offsets may outlive
+            # the log that they are of: they count once they have moved.
+            self._lives, self._committed = lives, committed
             self._marks.clear()
             self._trimmed.clear()
         stored: Offsets = {
             MAILBOX: {shard: state.stored for shard, state in states.items()},
-            PUSH: await self._admin.committed(PUSH, PUSHERS),
+            PUSH: {shard: at for shard, at in committed.items() if at != self._committed.get(shard)},
         }
         if not self._marks or self._marks[-1].stored != stored:
             self._marks.append(_Mark(self._now(), stored))

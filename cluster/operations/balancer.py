@@ -42,14 +42,10 @@ class Balancer:
                 log.warning("operation_postponed", reason=str(getattr(exc, "detail", exc)))
 
     async def _finish(self) -> None:
-        """Go on with a rollout that ended in the middle, with its coordinator or its store."""
-        stored = self._roster.stored
-        if self._rollout.exclusive.locked() or not (stored.coming or stored.going):
-            return
-        lines: list[str] = []
-        async with self._rollout.exclusive:
-            await self._rollout.run(stored.coming, stored.going, lines.append)
-        log.info("operation_finished", lines=lines)
+        """Finish what an earlier coordinator began, unless there is an operation, which does that first."""
+        if not self._rollout.exclusive.locked():
+            async with self._rollout.exclusive:
+                await self._rollout.finish()
 
     async def _balance(self) -> None:
         """Move one role, if machines came, went or were drained and everything else is calm."""

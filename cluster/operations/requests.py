@@ -63,6 +63,7 @@ class Operations:
     async def _carry_out(self, operation: Operation, plan: Plan) -> None:
         try:
             async with self._rollout.exclusive:
+                operation.lines += await self._rollout.finish()
                 await plan(operation)
             operation.failure = " ".join(operation.given_up)
         except (Unavailable, OperationRefused, RoleFailed) as exc:

@@ -57,6 +57,22 @@ class Rollout:
         self._roster.plan(fresh, node_id)
         return fresh, await self.run([fresh], [name], tell)
 
+    async def finish(self) -> list[str]:
+        """Go on with a rollout that ended in the middle, with its coordinator or its store.
+
+        Another one that began before that would be written down in its place: whoever has come for it stays
+        for good, and whoever was to go does.
+
+        Returns:
+            A line for people about each step that is done.
+        """
+        stored = self._roster.stored
+        lines: list[str] = []
+        if stored.coming or stored.going:
+            await self.run(stored.coming, stored.going, lines.append)
+            log.info("rollout_finished", lines=lines)
+        return lines
+
     async def run(self, come: Sequence[str], go: Sequence[str], tell: Callable[[str], None]) -> list[str]:
         """Let some come and others go, as one change of the map.
 

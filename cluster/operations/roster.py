@@ -71,30 +71,42 @@ class Roster:
             log.warning("machines_unknown", reason=exc.detail)
             return
         there = {node.id for node in self.nodes}
-        if gone := set(self.stored.cordoned) - there:
-            await self._keep(replace(self.stored, cordoned=tuple(set(self.stored.cordoned) - gone)))
+        await self._keep(
+            lambda now: replace(now, cordoned=tuple(id_ for id_ in now.cordoned if id_ in there))
+        )
 
     # --- one change of it -------------------------------------------------------------------------
 
     async def begin_change(self, come: Sequence[str], go: Sequence[str]) -> None:
         """Write down that these are about to come and go; again: nothing happens."""
-        names = (*self.stored.names, *(name for name in come if name not in self.stored.names))
-        await self._keep(replace(self.stored, names=names, coming=tuple(come), going=tuple(go)))
+        await self._keep(
+            lambda now: replace(
+                now,
+                names=(*now.names, *(name for name in come if name not in now.names)),
+                coming=tuple(come),
+                going=tuple(go),
+            )
+        )
 
     async def end_change(self, gone: Collection[str]) -> None:
         """Write down that the change is over, and that these are not there any more."""
-        names = tuple(name for name in self.stored.names if name not in gone)
-        await self._keep(replace(self.stored, names=names, coming=(), going=()))
+        await self._keep(
+            lambda now: replace(
+                now, names=tuple(name for name in now.names if name not in gone), coming=(), going=()
+            )
+        )
         for name in gone:
             self._planned.pop(name, None)
 
     async def cordon(self, node: Node) -> None:
         """Have no role on this machine from now on."""
-        await self._keep(replace(self.stored, cordoned=tuple({*self.stored.cordoned, node.id})))
+        await self._keep(lambda now: replace(now, cordoned=tuple(dict.fromkeys((*now.cordoned, node.id)))))
 
     async def uncordon(self, node: Node) -> None:
         """Have roles on this machine again."""
-        await self._keep(replace(self.stored, cordoned=tuple(set(self.stored.cordoned) - {node.id})))
+        await self._keep(
+            lambda now: replace(now, cordoned=tuple(id_ for id_ in now.cordoned if id_ != node.id))
+        )
 
     # --- processes ------------------------------------------------------------------------
 
@@ -177,8 +189,10 @@ class Roster:
             for node in self.nodes
         ]
 
-    async def _keep(self, roster: StoredRoster) -> None:
+    async def _keep(self, change: Callable[[StoredRoster], StoredRoster]) -> None:
+        """Store what the change makes of the roster as it is by then: another one may be being written."""
         async with self._writing:
+            roster = change(self.stored)
             if roster != self.stored:
                 await self._store.put_roster(roster)
                 self.stored = replace(

@@ -5,6 +5,8 @@ its place was given to another process, on another machine, so it asks the store
 
 * another process has its name, or none has it any more: the process ends;
 * there is a newer map: it takes that;
+* it was never shown a map, and for long no one has visited it: the process ends, since the one who began
+  it has died, and its name stands in the way of another;
 * the store does not answer either: no shard is here or elsewhere until someone answers, so that no one is
   shown a mailbox that goes on in another place.
 """
@@ -29,21 +31,29 @@ SILENCE_S: Final = 2.0
 DOUBT_S: Final = 5.0
 """Without a visit or an answer of the store for this long no map counts any more."""
 
+FORGOTTEN_S: Final = 30.0
+"""A role that was never shown a map serves nothing. Without a visit for this long no one knows of it."""
+
 LOOK_EVERY_S: Final = 1.0
 
 log = structlog.get_logger()
 
 
-def fenced(service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> Service:
+def fenced(
+    service: Service, name: str, store: ClusterState, end: Callable[[], None], incarnation: str = INCARNATION
+) -> Service:
     """Return the same service, which calls ``end`` when another process has its place."""
-    return cast("Service", Fence(service, name, store, end))
+    return cast("Service", Fence(service, name, store, end, incarnation))
 
 
 class Fence:
     """Knows when its role was visited last; everything else is the service's."""
 
-    def __init__(self, service: Service, name: str, store: ClusterState, end: Callable[[], None]) -> None:
+    def __init__(
+        self, service: Service, name: str, store: ClusterState, end: Callable[[], None], incarnation: str
+    ) -> None:
         self._service, self._name, self._store, self._end = service, name, store, end
+        self._incarnation = incarnation
         self._map: ShardMap | None = None
         self._known_s = 0.0
         self._in_doubt = False
@@ -54,6 +64,7 @@ class Fence:
 
     async def start(self) -> Address | None:
         """Start the service, and watch."""
+        self._known_s = _now_s()
         address = await self._service.start()
         self._tasks.spawn(self._watch(), "fence", essential=True)
         return address
@@ -78,7 +89,12 @@ class Fence:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if self._map is None or _now_s() - self._known_s < SILENCE_S:
+            silent_s = _now_s() - self._known_s
+            if self._map is None and silent_s > FORGOTTEN_S:
+                log.error("role_forgotten", silent_s=round(silent_s, 1))
+                self._end()
+                return
+            if self._map is None or silent_s < SILENCE_S:
                 continue
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
@@ -92,7 +108,7 @@ class Fence:
         stored = await self._store.shard_map()
         if stored is not None and stored.version > shard_map.version:
             incarnation = stored.incarnations.get(self._name)
-            if incarnation not in {INCARNATION, ""}:
+            if incarnation not in {self._incarnation, ""}:
                 log.error("role_replaced", version=stored.version, by=incarnation)
                 self._end()
                 return

@@ -65,7 +65,7 @@ class Roles:
             given_up.append("did not stop in order, and was ended.")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await self._tried(supervisor, _killed)
+        await self._succeeded(supervisor, supervisor.end)
         del self.supervisors[supervisor.name]
         self.membership.forget(supervisor.name)
         return [f"{supervisor.name} {each}" for each in given_up]
@@ -116,17 +116,19 @@ class Roles:
             )
 
     async def _tried(self, supervisor: Supervisor, call: Callable[[RoleHandle], Awaitable[Any]]) -> bool:
+        async def called() -> None:
+            await call(supervisor.handle)
+
+        return await self._succeeded(supervisor, called)
+
+    async def _succeeded(self, supervisor: Supervisor, call: Callable[[], Awaitable[None]]) -> bool:
         try:
             async with asyncio.timeout(_CALL_S):
-                await call(supervisor.handle)
+                await call()
         except (RoleAway, RoleFailed, TimeoutError) as exc:
             log.warning("call_failed", role_name=supervisor.name, reason=str(exc))
             return False
         return True
-
-
-async def _killed(handle: RoleHandle) -> None:
-    handle.kill()
 
 
 def now_ms() -> int:

@@ -67,6 +67,7 @@ class Spares:
         spawn: Makes or finds the process of one by its name; blocks.
         may_serve: Says of a machine's id whether roles may be there, and spares.
         swapped: Called with the names of a role and of the spare that have swapped processes.
+        watch: Makes what tells of the end of a process near us.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class Spares:
         spawn: Callable[[str], RoleHandle],
         may_serve: Callable[[str], bool],
         swapped: Callable[[str, str], None],
+        watch: Callable[[Callable[[], None]], ExitWatch] = ExitWatch,
     ) -> None:
         self._spares = [Spare(f"{SPARE}-{number}") for number in range(1, count + 1)]
         self._node_id = node_id
         self._begun = False
+        self.watch = watch
         self._spawn, self._may_serve, self._swapped = spawn, may_serve, swapped
 
     async def take(self, dead: RoleHandle, alive: Alive) -> RoleHandle | None:
@@ -181,7 +184,7 @@ class Spares:
     # --- one of them --------------------------------------------------------------------------------
 
     async def _look_after(self, spare: Spare) -> None:
-        watch = ExitWatch(lambda: _ended(spare))
+        watch = self.watch(lambda: _ended(spare))
         try:
             while True:
                 spare.news.clear()

@@ -14,7 +14,7 @@ import structlog
 from actors.ray_actor import RoleAway, RoleFailed, RoleHandle, RoleUnhealthy
 from actors.service import Alive
 from cluster.supervision.membership import Membership
-from cluster.supervision.process_exit import ExitWatch, exit_known
+from cluster.supervision.process_exit import exit_known
 from cluster.supervision.spares import Spares
 from storage.shard_map import ShardMap
 from telemetry import metrics
@@ -67,8 +67,9 @@ class Supervisor:
         self._alive: Alive | None = None
         self._calm = False
         self._died = asyncio.Event()
-        self._watch = ExitWatch(self._is_dead)
+        self._watch = spares.watch(self._is_dead)
         self._handle: RoleHandle | None = None
+        self._making: asyncio.Task[RoleHandle] | None = None
         self._map: ShardMap | None = None
         self._paused: bool | None = None
         self._wish = 0
@@ -114,6 +115,20 @@ class Supervisor:
         self._left = True
         self._news.set()
 
+    async def end(self) -> None:
+        """End its process for good, also one that was still being made when `run` was cancelled.
+
+        Raises:
+            RoleAway: There is none, and none could be made.
+        """
+        handle = self._handle
+        if self._making is not None:
+            made = await self._making
+            if made is not handle:
+                made.kill()
+        if handle is not None:
+            handle.kill()
+
     def expect_paused(self, *, paused: bool) -> None:
         """Have every incarnation that starts from now on paused, or not."""
         self._paused = paused
@@ -124,23 +139,35 @@ class Supervisor:
         try:
             while not self._left:
                 self._news.clear()
-                try:
-                    await self._visit()
-                    self.failure = ""
-                    self._away_since = None
-                except RoleAway as exc:
-                    if await self._has_heir():
-                        continue
-                    self._fail(exc.detail)
-                    await self._respawn_if_ended()
-                except RoleUnhealthy as exc:
-                    self._fail(str(exc))
-                    self._end_unhealthy(str(exc))
-                except RoleFailed as exc:
-                    self._fail(str(exc))
-                await self._rest()
+                if await self._looked_after():
+                    await self._rest()
         finally:
             self._watch.stop()
+
+    async def _looked_after(self) -> bool:
+        """See the role once, and put another process in its place if need be; returns whether to rest then.
+
+        Whatever goes wrong is tried again at the next look: with its supervisor a role would be given up.
+        """
+        try:
+            try:
+                await self._visit()
+                self.failure = ""
+                self._away_since = None
+            except RoleAway as exc:
+                if await self._has_heir():
+                    return False
+                self._fail(exc.detail)
+                await self._respawn_if_ended()
+        except RoleUnhealthy as exc:
+            self._fail(str(exc))
+            self._end_unhealthy(str(exc))
+        except (RoleAway, RoleFailed) as exc:
+            self._fail(str(exc))
+        except Exception as exc:
+            log.exception("role_not_looked_after", role_name=self.name)
+            self._fail(repr(exc))
+        return True
 
     async def _visit(self) -> None:
         """See the role once; over as soon as its process is, since Ray would wait for a second longer."""
@@ -235,7 +262,8 @@ class Supervisor:
 
     async def _made(self) -> RoleHandle:
         # In a thread, since Ray blocks for as long as its head is away.
-        return await asyncio.to_thread(self._spawn)
+        self._making = asyncio.create_task(asyncio.to_thread(self._spawn))
+        return await asyncio.shield(self._making)
 
     async def _respawn_if_ended(self) -> None:
         """Have the role restarted once its process has ended, or if it has not answered for long."""

@@ -8,25 +8,32 @@ from itertools import pairwise
 from pathlib import Path
 from secrets import randbelow
 from time import monotonic
+from typing import Any
 
-from sim.deterministic.runner import Outcome, Totals, play, play_many, replay
+from sim.deterministic.kinds import BOTH, KINDS, kind_of, play_many
+from sim.deterministic.runner import Outcome, Totals
 from sim.deterministic.shrink import shrink
-from sim.deterministic.steps import Step
 
 _PROGRESS_S = 2.0
 _NEW_SEEDS = 2**40
+_KEPT = {"rules": "found_runs.py", "control": "found_control_runs.py"}
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(
-        prog="python -m sim.deterministic", description="Deterministic runs of the rules."
+        prog="python -m sim.deterministic",
+        description="Deterministic runs of the rules and of the control plane.",
     )
     made.add_argument("--seeds", type=int, default=10_000, metavar="N", help="how many (default 10000)")
     made.add_argument(
         "--from", type=_first, default=0, metavar="SEED", dest="first",
         help="the first (default 0); 'commit': one that only this commit plays; "
         "'new': one that hardly anybody has played before",
+    )  # fmt: skip
+    made.add_argument(
+        "--kind", choices=(*KINDS, BOTH), default=BOTH,
+        help="what is played: the rules, the control plane, or both (default; every eighth seed the latter)",
     )  # fmt: skip
     made.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default 2)")
     made.add_argument("--replay", type=int, metavar="SEED", help="play this one only")
@@ -39,10 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Play runs; returns 0, or 1 if an invariant broke."""
     options = parser().parse_args(arguments)
     if options.replay is not None:
-        return _replay(options.replay, options.steps, trace=options.trace)
+        kind = kind_of(options.replay, options.kind)
+        return _replay(kind, options.replay, options.steps, trace=options.trace)
     begun = monotonic()
-    _say(f"python -m sim.deterministic --seeds {options.seeds} --from {options.first}")
-    totals = _play(range(options.first, options.first + options.seeds), options.jobs, begun)
+    chosen = "" if options.kind == BOTH else f" --kind {options.kind}"
+    _say(f"python -m sim.deterministic --seeds {options.seeds} --from {options.first}{chosen}")
+    totals = _play(range(options.first, options.first + options.seeds), options, begun)
     seconds = monotonic() - begun
     faults = ", ".join(f"{name} {count:,}" for name, count in sorted(totals.faults.items()))
     _say(f"{totals.seeds:,} seeds, {totals.steps:,} steps, {totals.messages:,} messages in {seconds:.1f} s")
@@ -52,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     kinds = ", ".join(f"{seed} ({kind})" for seed, kind in sorted(totals.broken.items())[:20])
     _say(f"violations in {len(totals.broken)} seeds: {kinds}")
-    _explain(min(totals.broken))
+    first = min(totals.broken)
+    _explain(kind_of(first, options.kind), first)
     return 1
 
 
@@ -73,9 +83,9 @@ def _of_commit() -> int:
     return int(head[:10], 16)
 
 
-def _play(seeds: range, jobs: int, begun: float) -> Totals:
+def _play(seeds: range, options: argparse.Namespace, begun: float) -> Totals:
     totals, told = Totals(), begun
-    for some in play_many(seeds, jobs):
+    for some in play_many(seeds, options.jobs, options.kind):
         totals.merge(some)
         if monotonic() - told > _PROGRESS_S:
             told = monotonic()
@@ -85,15 +95,16 @@ def _play(seeds: range, jobs: int, begun: float) -> Totals:
     return totals
 
 
-def _explain(seed: int) -> None:
+def _explain(runs: str, seed: int) -> None:
     """Shrink the run of a seed that breaks, and say how to play it again."""
+    play, replay = KINDS[runs]
     whole = play(seed)
     if whole.violation is None:
         _say(f"seed {seed} holds when it is played again: something here is not deterministic")
         return
     kind, numbered = whole.violation[0], list(enumerate(whole.steps))
 
-    def fails(steps: list[tuple[int, Step]]) -> bool:
+    def fails(steps: list[tuple[int, Any]]) -> bool:
         again = replay(seed, whole.plan, [step for _, step in steps])
         return again.violation is not None and again.violation[0] == kind
 
@@ -105,17 +116,18 @@ def _explain(seed: int) -> None:
     _say((shown.violation or whole.violation)[1])
     _say("\nTo play it again, as long as nothing changes what a seed means:")
     _say(
-        f"python -m sim.deterministic --replay {seed} "
+        f"python -m sim.deterministic --kind {runs} --replay {seed} "
         f"--steps {written([number for number, _ in kept]) or 'none'}"
     )
-    _say("\nTo keep it for good, in tests/unit/found_runs.py, under a sentence that says what went wrong:")
+    _say(f"\nTo keep it for good, in tests/unit/{_KEPT[runs]}, under a sentence that says what went wrong:")
     _say(f'    ({whole.plan}, _steps("""')
     for _, step in kept:
         _say(f"        {line(step)}")
     _say('    """)),')
 
 
-def _replay(seed: int, chosen: str | None, *, trace: bool) -> int:
+def _replay(runs: str, seed: int, chosen: str | None, *, trace: bool) -> int:
+    play, replay = KINDS[runs]
     outcome = play(seed)
     if chosen is not None:
         steps = [outcome.steps[number] for number in numbers(chosen) if number < len(outcome.steps)]
@@ -132,7 +144,7 @@ def _tell(outcome: Outcome) -> int:
     return int(outcome.violation is not None)
 
 
-def line(step: Step) -> str:
+def line(step: tuple[Any, ...]) -> str:
     """Write a step as `tests/unit/found_runs.py` has it."""
     return " ".join("/".join(part) if isinstance(part, tuple) else str(part) for part in step)
 

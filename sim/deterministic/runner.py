@@ -1,11 +1,11 @@
-"""Plays runs: one from its seed or from a list of steps, or many on several processes."""
+"""Plays runs of the rules: one from its seed, or from a list of steps."""
 
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
 from random import Random
+from typing import Any
 
 import structlog
 from msgspec import Struct, field
@@ -19,7 +19,6 @@ from sim.deterministic.world import Plan, World
 _LENGTHS = (100, 200, 300, 400)
 _FAULTY = 0.4
 _HABITS = (0.3, 1.0, 1.0, 3.0)
-_CHUNK = 20
 
 
 class Outcome(Struct):
@@ -36,8 +35,8 @@ class Outcome(Struct):
     """
 
     seed: int
-    plan: Plan
-    steps: list[Step] = field(default_factory=list)
+    plan: Any
+    steps: list[Any] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     messages: int = 0
     violation: tuple[str, str] | None = None
@@ -139,20 +138,3 @@ def _run(outcome: Outcome, actor: type[UserActor], steps: Callable[[World], Iter
     outcome.messages = len(world.truth.messages)
     outcome.digest = world.digest
     return outcome
-
-
-def play_many(seeds: range, jobs: int) -> Iterator[Totals]:
-    """Play the seeds on so many processes; yields totals of some of them as they come."""
-    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
-    if jobs == 1:
-        yield from map(_play_chunk, chunks)
-        return
-    with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_play_chunk, chunks)
-
-
-def _play_chunk(seeds: range) -> Totals:
-    totals = Totals()
-    for seed in seeds:
-        totals.add(play(seed))
-    return totals

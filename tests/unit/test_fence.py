@@ -152,3 +152,19 @@ async def test_an_old_map_in_the_store_changes_nothing(world: World, role: Servi
     world.stored = ShardMap(3, ("host-2",) * 2, ("",) * 2, ("",) * 2)
     await until(lambda: "" if world.asked > 3 else "nothing is asked", within=5)
     assert (world.maps, world.ended) == ([MAP], 0)
+
+
+async def test_who_was_never_shown_a_map_and_is_not_visited_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator that began it has died, and the next one takes its process for another role's."""
+    monkeypatch.setattr(fence, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(fence, "FORGOTTEN_S", 0.2)
+    role = fenced(cast("Service", world), "host-1", cast("ClusterState", world), world.end)
+    await role.start()
+    for _ in range(30):
+        await asyncio.sleep(0.01)
+        await role.status()
+    assert world.ended == 0, "it is visited"
+    await until(lambda: "" if world.ended else "still there", within=5)
+    await role.stop()

@@ -25,12 +25,15 @@ class Site:
         )
         self.may, self.runs = asyncio.Event(), list[tuple[list[str], list[str]]]()
         self.failure: Exception | None = None
-        self.rollout: Any = SimpleNamespace(exclusive=asyncio.Lock(), run=self.run)
+        self.rollout: Any = SimpleNamespace(exclusive=asyncio.Lock(), run=self.run, finish=self.finish)
         names = dict.fromkeys(["host-1", "router-1", "router-2"])
         lifecycle: Any = SimpleNamespace(topics=SimpleNamespace(shards=2))
         roles: Any = SimpleNamespace(supervisors=names)
         plans = Plans(roles, self.roster, self.rollout, lifecycle, lambda _: asyncio.sleep(0, 0))
         self.operations = Operations(plans, self.rollout)
+
+    async def finish(self) -> list[str]:
+        return []
 
     async def run(self, come: list[str], go: list[str], tell: Any) -> list[str]:
         self.runs.append((come, go))

@@ -177,7 +177,7 @@ async def fence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster.role_shell.fence.LOOK_EVERY_S", 0)
     monkeypatch.setattr("cluster.role_shell.fence.SILENCE_S", -1)
     monkeypatch.setattr(Fence, "_ask", raising)
-    fenced = Fence(cast("Any", Service()), "host-1", cast("Any", None), raising)
+    fenced = Fence(cast("Any", Service()), "host-1", cast("Any", None), raising, "")
     await fenced.apply(VIEW)
     await fenced.start()
 
@@ -194,7 +194,8 @@ async def log_writer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def supervision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Supervisor, "_visit", raising)
+    monkeypatch.setattr(Supervisor, "_looked_after", raising)
+    watch = SimpleNamespace(stop=lambda: None)
     membership = Membership(Patience(1_000, 1_000))
     Roles(membership).add(
         Supervisor(
@@ -204,7 +205,7 @@ def supervision(monkeypatch: pytest.MonkeyPatch) -> None:
             membership=membership,
             heartbeat_s=1,
             changed=lambda: None,
-            spares=cast("Any", None),
+            spares=cast("Any", SimpleNamespace(watch=lambda _: watch)),
         )
     )
 

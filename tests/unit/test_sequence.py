@@ -170,3 +170,23 @@ async def test_a_gateway_without_heartbeats_asks_which_log_it_wrote_to() -> None
     world.sequencer.lease._renewed_s -= MAP_LEASE_S + 1
     assert await world.append((0, 7)) == [None]
     assert await world.append((0, 8)) == [NEW + 8]
+
+
+async def test_the_first_record_of_a_log_that_is_lost_meanwhile_gets_no_number_of_the_next_one() -> None:
+    """Its offset is 0, as the next log's first is: which one's it is, no one here can know."""
+    world = World()
+    world.log.meanwhile = world.renew
+    assert await world.append((0, 0)) == [None]
+    world.log.meanwhile = None
+    assert await world.append((0, 0)) == [NEW]
+
+
+async def test_nothing_is_numbered_by_who_has_missed_that_shards_were_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be on a shard that is no longer its recipient's, whose host keeps it for an operator."""
+    world = World()
+    assert await world.append((0, 5)) == [OLD + 5]
+    world.store.bases = [OLD] * (2 * SHARDS)
+    monkeypatch.setattr(world.sequencer.lease, "expired", lambda: True)
+    assert await world.append((0, 6)) == [None]

@@ -184,6 +184,16 @@ async def test_a_swap_outlives_the_coordinator_and_a_change_that_is_being_writte
     assert roster.stored.coming == ("host-2",)
 
 
+async def test_of_two_changes_that_are_made_at_once_neither_is_lost() -> None:
+    """A machine leaves just when a rollout begins: who comes would run, and be in no roster."""
+    store = Rosters()
+    roster = roster_in(store)
+    roster.stored = StoredRoster({"host": 1}, ("host-1",), cordoned=("gone",))
+    await asyncio.gather(roster.begin_change(["host-2"], []), roster.look())
+    assert store.the_roster == roster.stored
+    assert (roster.stored.names, roster.stored.cordoned) == (("host-1", "host-2"), ())
+
+
 async def swapped(roster: Roster) -> None:
     roster.swap("host-1", "spare-1")
     await roster.write_down()

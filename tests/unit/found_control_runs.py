@@ -1,0 +1,51 @@
+"""Runs of the control plane that once broke a rule, as lists of steps.
+
+What happens in between depends on latencies that are drawn as time passes, so that a change of the code may
+have a run no longer go where it once broke: each fault has a test of its own as well.
+"""
+
+from typing import Any
+
+from sim.deterministic.control.steps import Step
+from sim.deterministic.control.world import Plan
+
+
+def _steps(text: str) -> list[Step]:
+    return [tuple(map(_part, line.split())) for line in text.strip().splitlines()]
+
+
+def _part(word: str) -> Any:
+    return int(word) if word.isdigit() else word
+
+
+FOUND: dict[str, tuple[Plan, list[Step]]] = {
+    "a machine that left while a rollout began had who came struck from the roster": (
+        Plan(
+            seed=3815648847, nodes=1, hosts=2, routers=1, gateways=2, pushers=1, spares=0, shards=4,
+            slowest_ms=5, start_ms=2000, renewed=0, exam=True,
+        ),
+        _steps("""
+            join 0
+            drain n2 300
+            undrain n1 12000
+            hang-coordinator 300
+            scale pusher 2 100
+            cut n2 2500
+            kill router-3 12000
+        """),
+    ),
+    "a spare that had become a role, and was forgotten before it got a map, lived on under that name": (
+        Plan(
+            seed=1150806094, nodes=1, hosts=1, routers=1, gateways=2, pushers=1, spares=1, shards=1,
+            slowest_ms=20, start_ms=400, renewed=0, exam=False,
+        ),
+        _steps("""
+            trouble cache refused 5 12000
+            kill gateway-2 20
+            away log 12000
+            away store 2500
+            kill-coordinator 4 100
+            kill gateway-2 1000
+        """),
+    ),
+}  # fmt: skip
