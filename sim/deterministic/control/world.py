@@ -127,7 +127,8 @@ class World:
 
     def _task_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A role or the coordinator lost a loop that it cannot do without, or a callback of it failed."""
-        self.truth.fail("task", f"{context['message']} {context.get('exception')!r} {context.get('task', '')}")
+        cause, task = context.get("exception"), context.get("task", "")
+        self.truth.fail("task", f"{context['message']} {cause!r} {task}")
 
     def clock(self) -> int:
         """Return the time, in Unix milliseconds."""
