@@ -213,7 +213,7 @@ def test_a_demo_on_a_terminal_that_knows_ascii_only(system: System) -> None:
 
 @pytest.mark.parametrize(
     ("number", "begun"),
-    [(signal.SIGTERM, "ray"), (signal.SIGHUP, "coordinator")],
+    [(signal.SIGTERM, "ray"), (signal.SIGHUP, "host-1")],
     ids=["SIGTERM while Ray starts", "SIGHUP while the roles start"],
 )
 def test_a_signal_during_the_start_ends_it_within_seconds(
