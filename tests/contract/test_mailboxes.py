@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from roost.ids import uuid7
 from storage.keyring import KeyRing
-from storage.mongo import MongoStore
+from storage.mongo import MongoStore, places
 from storage.mongo.buckets import SPAN, buckets
 from storage.mongo.driver import Driver
 from storage.records import Conversation, Cursor, MailboxDocument, Stub
@@ -228,10 +228,10 @@ async def test_the_first_of_a_mailbox_with_gaps_are_found(store: MongoStore) -> 
 
 
 async def test_entries_of_a_lost_log_stored_late_are_seen_after_a_minute(
-    store: MongoStore,
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = 0.0
-    store.mailboxes._places._now_s = lambda: seconds
+    monkeypatch.setattr(places, "monotonic", lambda: seconds)
     new = range(2**33, 2**33 + 1_000)
     await insert_by(20, store, mailbox(5, *new))
     for _ in range(2):

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from actors.user import presence
-from api.stream import session
+from api.stream import login
 from roost import wire
 from roost.clock import now_ms
 from storage.shard_map import ShardMap
@@ -328,7 +328,7 @@ async def test_a_raised_base_is_used_at_once(world: World) -> None:
 
 
 async def test_no_hello(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "HELLO_MS", 1_000)
+    monkeypatch.setattr(login, "HELLO_MS", 1_000)
     bob = await world.person()
     began = now_ms()
     async with bob.stream() as socket:
