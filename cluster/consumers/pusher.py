@@ -109,8 +109,11 @@ class Pusher:
         restarted = [shard for shard in epochs if shard in self._restart]
         starts: dict[int, int | None] = {}
         if restarted:
-            starts |= await self._reader.starts(restarted)
-            log.warning("push_log_restarted", starts=starts)
+            begins = await self._reader.starts(restarted)
+            # Or else the next pusher that has one of them would begin where the pool was in the earlier log.
+            await self._reader.commit(begins)
+            starts |= begins
+            log.warning("push_log_restarted", starts=begins)
         if others := [shard for shard in epochs if shard not in self._restart]:
             starts |= await self._reader.committed(others)
         self._restart.difference_update(epochs)

@@ -97,7 +97,7 @@ class Rollout:
         await self._each_host(leaving, "leaving")
         self._roles.membership.admit(come, [supervisor.name for supervisor in leaving])
         await self._redraw()
-        await self._handed_over(leaving)
+        await self._handed_over(come, leaving)
         if come:
             tell(f"{', '.join(come)} at work after {time.monotonic() - began:.1f} s.")
         for supervisor, report in await self._each_host(leaving, "handover_report"):
@@ -122,22 +122,21 @@ class Rollout:
                     await asyncio.sleep(_STEP_S)
         except TimeoutError:
             reasons = ", ".join(f"{each.name} ({each.failure or 'no answer'})" for each in supervisors)
-            await asyncio.gather(*(self._roles.dismiss(supervisor) for supervisor in supervisors))
-            await self._stay(leaving, gone=come)
+            await self._take_back(come, leaving)
             raise OperationRefused(
                 f"Not every role started within {_COME_S:g} s, so nothing was changed: {reasons}."
             ) from None
 
-    async def _handed_over(self, leaving: Sequence[Supervisor]) -> None:
+    async def _handed_over(self, come: Sequence[str], leaving: Sequence[Supervisor]) -> None:
         """Wait until those who leave own nothing and have stored what they had; who is away has nothing."""
         deadline = asyncio.get_running_loop().time() + _HAND_OVER_S
         for supervisor in leaving:
             while self._roles.running(supervisor) and not await self._idle(supervisor):
                 if asyncio.get_running_loop().time() > deadline:
-                    await self._stay(leaving, gone=[])
+                    await self._take_back(come, leaving)
                     raise OperationRefused(
-                        f"{supervisor.name} did not hand over within {_HAND_OVER_S:g} s and goes on. "
-                        "See `roost status`: are all roles running?"
+                        f"{supervisor.name} did not hand over within {_HAND_OVER_S:g} s and goes on, "
+                        "so nothing was changed. See `roost status`: are all roles running?"
                     )
                 await asyncio.sleep(_STEP_S)
 
@@ -151,11 +150,13 @@ class Rollout:
             return False
         return not figures.get("shards", 0) and not figures.get("waiting", 0)
 
-    async def _stay(self, leaving: Sequence[Supervisor], gone: Sequence[str]) -> None:
-        """Let those who were to leave go on; the exchange is over."""
-        self._roles.membership.admit([supervisor.name for supervisor in leaving], [])
+    async def _take_back(self, come: Sequence[str], leaving: Sequence[Supervisor]) -> None:
+        """Let those who were to leave go on, with their shards, and end those who came for them."""
+        self._roles.membership.admit([supervisor.name for supervisor in leaving], come)
         await self._each_host(leaving, "staying")
-        await self._roster.end_change(gone)
+        await self._redraw()
+        await asyncio.gather(*(self._roles.dismiss(self._roles.supervisors[name]) for name in come))
+        await self._roster.end_change(come)
 
     async def _each_host(
         self, supervisors: Iterable[Supervisor], act: str

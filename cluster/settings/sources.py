@@ -34,6 +34,9 @@ def read(model: type[_Model], changes: Mapping[str, Any], file: Path | None) -> 
         raise SettingsInvalid(_sentences(exc)) from None
     except (tomllib.TOMLDecodeError, OSError) as exc:
         raise SettingsInvalid(f"{source} cannot be read: {exc}.") from exc
+    except ValueError as exc:  # pydantic-settings tells only which group it is in
+        why = f"{exc}: {exc.__cause__}" if exc.__cause__ is not None else str(exc)
+        raise SettingsInvalid(f"A {PREFIX} variable of several values is not JSON ({why}).") from exc
 
 
 def _reader(model: type[BaseModel], file: Path) -> "type[BaseSettings]":

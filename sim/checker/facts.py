@@ -110,7 +110,7 @@ class Device:
         self.audited = False
         self.settled = False
         self._pending: list[tuple[int, Message]] = []
-        self._last_seq = 0
+        self._last_seq: dict[str, int] = {}
         # The last message of each sender's device, and as it was at the last acknowledgement.
         self._latest: dict[tuple[str, str], Message] = {}
         self._latest_taken: dict[tuple[str, str], Message] = {}
@@ -127,10 +127,14 @@ class Device:
     def overtaken_by(self, message: Message, seq: int) -> Message | int | None:
         """Note the order of a message told to the app. Returns what came before it and should not have.
 
+        Messages of others may pass those of a sender whose keys are still being asked for.
+
         Returns:
-            A later message of the same sender's device, or a number not below this one's, or None.
+            A later message of the same sender's device, or a number not below this one's that the app had
+            been told of the same sender or had acknowledged, or None.
         """
-        last, self._last_seq = self._last_seq, max(seq, self._last_seq)
+        last = max(self.taken, self._last_seq.get(message.sender, 0))
+        self._last_seq[message.sender] = max(seq, last)
         source = message.sender, message.device
         before = self._latest.get(source)
         if before is not None and before.order > message.order:
@@ -141,7 +145,6 @@ class Device:
     def take(self, upto: int) -> None:
         """The app has everything up to a number."""
         self.taken = max(self.taken, upto)
-        self._last_seq = max(self._last_seq, upto)
         left = []
         for seq, message in self._pending:
             if seq > upto:
@@ -160,7 +163,7 @@ class Device:
             self.held.pop(message, None)
             self.voided.add(message)
         self._pending.clear()
-        self._last_seq = self.taken
+        self._last_seq.clear()
         self._latest = dict(self._latest_taken)
 
 

@@ -88,11 +88,13 @@ async def _settings(admin: Any, topic: str) -> dict[str, str]:
 
 
 async def _firsts(bootstrap: str, topics: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    if not topics:  # aiokafka cancels whoever stops a consumer that has not asked for anything
+        return {}
     consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await consumer.start()
         wanted = [TopicPartition(topic, each) for topic, count in topics.items() for each in range(count)]
-        found = await consumer.beginning_offsets(wanted) if wanted else {}
+        found = await consumer.beginning_offsets(wanted)
     finally:
         await consumer.stop()
     return {

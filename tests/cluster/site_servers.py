@@ -31,8 +31,9 @@ SETTINGS: Final = {
     "ROOST_MONGO__URL": f"mongodb://{ADDRESS}:{_MONGO}",
     "ROOST_REDIS__URL": f"redis://{ADDRESS}:{_REDIS}/0",
     "ROOST_FCM__ENDPOINT": f"http://{ADDRESS}:{_FCM}",
-    "ROOST_LIMITS__ACCOUNTS_BY_ADDRESS": '{"rate": 50, "burst": 3000}',  # all users are on one host
-    "ROOST_LIMITS__LOGINS_BY_ADDRESS": '{"rate": 50, "burst": 3000}',
+    # All users are on one host.
+    "ROOST_LIMITS__ACCOUNTS_BY_ADDRESS__BURST": "3000",
+    "ROOST_LIMITS__LOGINS_BY_ADDRESS__BURST": "3000",
     "ROOST_CLUSTER__HOSTS": "3",
     "ROOST_CLUSTER__ROUTERS": "2",
     "ROOST_CLUSTER__GATEWAYS": "3",

@@ -23,7 +23,7 @@ SHARE_S = 120.0
 CUT_OFF_S = 4
 """A machine stays cut off for so long after others have its roles."""
 
-REPLACED_S = 10.0
+REPLACED_S = 20.0
 """Who was replaced while it was cut off has ended this long after it could ask."""
 
 

@@ -16,7 +16,9 @@ from cluster.local.servers import Server, ServerSpec
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
+from storage.kafka_log.inspection import inspect
 from storage.ports import LogLost
+from storage.topics import TOPICS
 from tests.contract.test_log import read, values
 from tests.real_servers import Servers
 
@@ -33,6 +35,11 @@ def broker(servers: Servers, spec: ServerSpec) -> Iterator[Server]:
     started = servers.start(spec)
     yield started
     servers.kill(started)
+
+
+async def test_a_broker_without_our_topics_is_inspected(broker: Server) -> None:
+    found = await inspect(broker.spec.address, TOPICS)
+    assert (found.brokers, found.topics) == ((broker.spec.address,), {})
 
 
 @pytest.fixture

@@ -48,4 +48,39 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             kill gateway-2 1000
         """),
     ),
+    "a role that came for one that did not hand over stayed beside it": (
+        Plan(
+            seed=3862132101, nodes=2, hosts=2, routers=1, gateways=1, pushers=2, spares=1, shards=2,
+            slowest_ms=20, start_ms=2000, renewed=0, exam=True,
+        ),
+        _steps("""
+            upgrade 0
+            heal n2 2500
+            hang-coordinator 300
+            away store 12000
+            time 2500
+            hang-coordinator 2500
+            time 2500
+            hang-coordinator 6000
+            upgrade 6000
+        """),
+    ),
+    "a pusher began a new log where the pool was in the earlier one": (
+        Plan(
+            seed=2397951688, nodes=3, hosts=2, routers=2, gateways=1, pushers=2, spares=1, shards=1,
+            slowest_ms=5, start_ms=400, renewed=0, exam=False,
+        ),
+        _steps("""
+            drain n3 6000
+            away store 12000
+            sever n2 0
+            back store 300
+            lose-log 2500
+            time 1000
+            drain-role pusher-2 300
+            sever n3 12000
+            scale pusher 2 12000
+            drain-role pusher-4 100
+        """),
+    ),
 }  # fmt: skip

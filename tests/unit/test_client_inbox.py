@@ -15,7 +15,7 @@ from roost.client.state import Pin, State
 from roost.crypto import DeviceSecrets, Heading, seal
 from roost.crypto.keys import device_keys
 from roost.ids import uuid7
-from roost.wire import MessageEntry, Ready
+from roost.wire import Drained, MessageEntry, Ready
 
 NOW = 1_790_000_000_000
 BOB = DeviceSecrets.from_random(b"b" * 64)
@@ -101,6 +101,20 @@ def test_messages_without_keys_wait_by_themselves() -> None:
     world.release("stranger")
     assert world.texts[3:] == ["stranger 20", "stranger 40"]
     assert world.state.cursor == 50
+
+
+def test_the_end_of_the_mailbox_takes_no_message_that_waits() -> None:
+    world = World()
+    world.comes("stranger")
+    for effect in world.session.received(Drained(10), NOW):
+        assert isinstance(effect, Take)
+        world.inbox.add(effect)
+    world.inbox.process(world.deliver)
+    assert world.told == [events.Synced(10)]
+    assert world.state.cursor == 0
+    world.knows("stranger")
+    world.release("stranger")
+    assert (world.texts, world.state.cursor) == (["stranger 10"], 10)
 
 
 def test_the_cursor_follows_what_is_released_one_by_one() -> None:

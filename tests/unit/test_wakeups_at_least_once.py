@@ -67,6 +67,9 @@ class Reading:
         self.again: list[bool] = []
         self.end_now = 0
 
+    async def starts(self, shards: list[int]) -> dict[int, int]:
+        return dict.fromkeys(shards, 3)
+
     async def committed(self, shards: list[int]) -> dict[int, int | None]:
         return dict.fromkeys(shards, 0)
 
@@ -112,6 +115,18 @@ async def test_what_the_pusher_before_may_still_have_begun_counts_as_begun(
     now[0] += 30
     await take(found, pusher, 2)
     assert found.again == [True, True, False]
+
+
+async def test_the_start_of_another_log_is_committed_before_anything_of_it_is_read(
+    reading: tuple[Reading, Pusher, list[float]],
+) -> None:
+    """The group's offset is of the earlier log, and the next pusher may never have seen that one."""
+    found, pusher, _ = reading
+    shard = pusher._consumer.shards[0]
+    shard.lost = True
+    pusher.shut([shard])
+    [again] = await pusher.open({0: 2})
+    assert (found.offsets, again.next) == ([{0: 3}], 3)
 
 
 async def test_a_pusher_that_is_not_visited_commits_nothing(

@@ -154,6 +154,10 @@ class Session:
         """The message waits for its sender's keys; those of others pass it, and the cursor does not."""
         self._held[entry.seq] = entry.prev
 
+    def holds(self, seq: int) -> bool:
+        """Return whether the message with this number waits."""
+        return seq in self._held
+
     def taken(self, seq: int, now_ms: int) -> None:
         """The app has safely taken everything up to ``seq`` that is not held, or one that was held.
 

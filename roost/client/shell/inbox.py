@@ -112,7 +112,8 @@ class Inbox:
             return
         for event in take.events:
             deliver(event, 0)
-        deliver(None, take.seq)
+        # The mailbox may be read to its end and its last message wait: that one is not taken.
+        deliver(None, 0 if self._session.holds(take.seq) else take.seq)
 
     def _must_wait(self, entry: MessageEntry) -> bool:
         if sum(map(len, self._held.values())) >= HELD_AT_MOST:
