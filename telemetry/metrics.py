@@ -205,6 +205,8 @@ for _label in ("sent", "pending", "no_token", "unregistered", "dead"):
     WAKEUPS.labels(_label)
 for _label in ("host", "router", "pusher"):
     MAP_MOVES.labels(_label)
+for _label in ("gateway", "host", "router", "pusher"):
+    ROLES_UNHEALTHY.labels(_label)
 for _label in ("full", "lost"):
     LOG_RECREATIONS.labels(_label)
 for _label in ("message", "receipt", "keys", "sent"):
