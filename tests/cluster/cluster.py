@@ -120,7 +120,9 @@ class Cluster:
 
     def nodes(self) -> int:
         """Return how many living nodes Ray knows of."""
-        return int(self.head.run(_RUN, "python", "-c", _COUNT_NODES).split()[-1])
+        said = self.head.run(_RUN, "python", "-c", _COUNT_NODES).splitlines()
+        [count] = [line for line in said if line.isdigit()]  # Ray may say something, too
+        return int(count)
 
     def roost(self, *words: str, within: float = 60.0) -> str:
         """Run ``roost`` on the head."""
