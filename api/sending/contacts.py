@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 
 import structlog
@@ -52,7 +53,7 @@ class Contacts:
             RoostError: The user's host refuses, or does not answer.
         """
         if user != peer.user:
-            await self._hosts.ask(user, m.AddContact(0, user, peer.user, peer.username))
+            await self._hosts.change(user, _added(user, peer))
 
     async def close(self) -> None:
         """Give up what was not told."""
@@ -61,7 +62,14 @@ class Contacts:
     async def _tell(self, user: str, peer: Person) -> None:
         pauses = islice(backoff(_FIRST_S, _LONGEST_S), _TRIES)
         try:
-            await insist(lambda: self.add(user, peer), "contact_not_told", on=Unavailable, pauses=pauses)
+            # No one waits for it, so the store is not asked for each pair who has the user, as `change` does.
+            # A host that had lost the user stores it; the next one learns it when it loads the user again.
+            ask = partial(self._hosts.ask, user, _added(user, peer))
+            await insist(ask, "contact_not_told", on=Unavailable, pauses=pauses)
         except RoostError as exc:
             self._told.pop((user, peer.user), None)
             log.warning("contact_given_up", user=user, reason=exc.detail)
+
+
+def _added(user: str, peer: Person) -> m.AddContact:
+    return m.AddContact(0, user, peer.user, peer.username)
