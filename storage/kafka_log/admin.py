@@ -17,7 +17,7 @@ from aiokafka.errors import (
 from aiokafka.structs import TopicPartition
 
 from roost.errors import Unavailable
-from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, translated
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, stopped, translated
 from storage.kafka_log.log_dirs import DescribeLogDirs
 
 _DEADLINE_S: Final = 30.0
@@ -71,7 +71,7 @@ class KafkaLogAdmin:
                     shards = range(await self.partitions(topic) or 0)
                     found = await ask(consumer, [TopicPartition(topic, each) for each in shards])
         finally:
-            await consumer.stop()
+            await stopped(consumer)
         return {partition.partition: offset for partition, offset in found.items()}
 
     async def create(self, topic: str, partitions: int) -> None:

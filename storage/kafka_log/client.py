@@ -1,9 +1,10 @@
 """Shared by the Kafka clients: errors translated once, and no topic created by accident."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import aiokafka.client
 from aiokafka.errors import KafkaError
@@ -33,3 +34,36 @@ def translated() -> Iterator[None]:
         yield
     except (KafkaError, OSError, TimeoutError) as exc:
         raise away(exc) from exc
+
+
+_stopping: set[asyncio.Task[None]] = set()
+
+
+async def stopped(client: Any) -> None:
+    """Stop one of aiokafka's clients; who is cancelled meanwhile is cancelled, and it stops all the same.
+
+    aiokafka swallows a cancellation of the task that waits for it here, which would then never end.
+    """
+    task = asyncio.create_task(_stop(client))
+    _stopping.add(task)
+    task.add_done_callback(_stopping.discard)
+    await asyncio.shield(task)
+
+
+async def _stop(client: Any) -> None:
+    """Stop it, also while a broker is away, and if it has not asked for anything yet.
+
+    aiokafka lets out that tasks of its own were cancelled as if we were; a consumer is half closed then.
+    """
+    task = asyncio.current_task()
+    try:
+        await client.stop()
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling():
+            raise
+        if (fetcher := getattr(client, "_fetcher", None)) is not None:
+            fetches = list(fetcher._pending_tasks)  # noqa: SLF001 -- see above
+            for fetch in fetches:
+                fetch.cancel()
+            await asyncio.gather(*fetches, return_exceptions=True)
+        await client._client.close()  # noqa: SLF001 -- likewise

@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from storage.kafka_log.client import REQUEST_TIMEOUT_MS, translated
+from storage.kafka_log.client import REQUEST_TIMEOUT_MS, stopped, translated
 
 _DEADLINE_S: Final = 10.0
 
@@ -60,7 +60,7 @@ class Group:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             with translated():
-                await consumer.stop()
+                await stopped(consumer)
 
     async def _consumer_for(self, shards: frozenset[int]) -> Any:
         async with self._changing:
@@ -80,7 +80,7 @@ class Group:
         try:
             await consumer.start()
         except BaseException:
-            await consumer.stop()
+            await stopped(consumer)
             raise
         partitions = [TopicPartition(self._topic, shard) for shard in self._shards]
         consumer.assign(partitions)

@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from storage.kafka_log.client import REQUEST_TIMEOUT_MS, translated
+from storage.kafka_log.client import REQUEST_TIMEOUT_MS, stopped, translated
 
 
 class TopicInspection(Struct, frozen=True):
@@ -88,7 +88,7 @@ async def _settings(admin: Any, topic: str) -> dict[str, str]:
 
 
 async def _firsts(bootstrap: str, topics: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    if not topics:  # aiokafka cancels whoever stops a consumer that has not asked for anything
+    if not topics:
         return {}
     consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
@@ -96,7 +96,7 @@ async def _firsts(bootstrap: str, topics: dict[str, int]) -> dict[str, tuple[int
         wanted = [TopicPartition(topic, each) for topic, count in topics.items() for each in range(count)]
         found = await consumer.beginning_offsets(wanted)
     finally:
-        await consumer.stop()
+        await stopped(consumer)
     return {
         topic: tuple(found[TopicPartition(topic, each)] for each in range(count))
         for topic, count in topics.items()

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
-from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, translated
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, stopped, translated
 from storage.kafka_log.group import Group
 from storage.ports import Contact, LogLost, LogRecord
 
@@ -81,7 +81,7 @@ class KafkaLogReader:
         self._lost.clear()
         self._gone_since = None
         with translated():
-            await _stopped(before)
+            await stopped(before)
 
     async def assign(self, shards: Mapping[int, int]) -> None:
         self._positions = {shard: self._positions.get(shard, offset) for shard, offset in shards.items()}
@@ -168,7 +168,7 @@ class KafkaLogReader:
     async def close(self) -> None:
         if self._consumer is not None:
             with translated():
-                await _stopped(self._consumer)
+                await stopped(self._consumer)
         await self._group.close()
 
     async def _started(self) -> Any:
@@ -185,7 +185,7 @@ class KafkaLogReader:
             with translated():
                 await consumer.start()
         except BaseException:
-            await consumer.stop()
+            await stopped(consumer)
             raise
         return consumer
 
@@ -276,22 +276,3 @@ class KafkaLogReader:
             elif self._now() - self._short_since.setdefault(shard, self._now()) >= self._lost_after_s:
                 lost.add(shard)
         return lost
-
-
-async def _stopped(consumer: Any) -> None:
-    """Stop the consumer, also while a broker is away.
-
-    aiokafka's fetcher cancels its fetches, and one that was waiting to try again lets that out as if we were
-    cancelled; the consumer is half closed then.
-    """
-    task = asyncio.current_task()
-    try:
-        await consumer.stop()
-    except asyncio.CancelledError:
-        if task is not None and task.cancelling():
-            raise
-        fetches = list(consumer._fetcher._pending_tasks)  # noqa: SLF001 -- see above
-        for fetch in fetches:
-            fetch.cancel()
-        await asyncio.gather(*fetches, return_exceptions=True)
-        await consumer._client.close()  # noqa: SLF001 -- likewise

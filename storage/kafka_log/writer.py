@@ -21,7 +21,7 @@ from aiokafka.errors import (
 
 from roost.errors import RoostError, Unavailable
 from roost.tasks import BackgroundTasks
-from storage.kafka_log.client import MAX_RECORD, away, translated
+from storage.kafka_log.client import MAX_RECORD, away, stopped, translated
 from telemetry import metrics
 
 _BATCH_BYTES: Final = 900_000
@@ -211,7 +211,7 @@ class KafkaLogWriter:
         try:
             await producer.start()
         except BaseException:
-            await producer.stop()
+            await stopped(producer)
             raise
         return producer
 
@@ -219,7 +219,7 @@ class KafkaLogWriter:
         producer, self._producer = self._producer, None
         if producer is not None:
             with contextlib.suppress(KafkaError):  # all that was in flight has its answer
-                await producer.stop()
+                await stopped(producer)
 
     async def _abandon(self) -> None:
         """Give up what is in flight; its producer would send it for seconds, whenever the log comes back."""
