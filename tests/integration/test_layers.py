@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("roost", "storage", "actors", "cluster", "api", "sim")
+PACKAGES = ("roost", "telemetry", "storage", "actors", "cluster", "api", "sim")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

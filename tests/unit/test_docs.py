@@ -13,7 +13,9 @@ from roost.codes import CODES
 ROOT = Path(__file__).parents[2]
 TEXTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SOURCES = [
-    path for part in ("roost", "storage", "actors", "cluster", "api") for path in (ROOT / part).rglob("*.py")
+    path
+    for part in ("roost", "telemetry", "storage", "actors", "cluster", "api")
+    for path in (ROOT / part).rglob("*.py")
 ]
 
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]*)(#[^)\s]*)?\)|src=\"(?!https?://)([^\"]+)\"()")
