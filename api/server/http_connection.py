@@ -140,6 +140,8 @@ class HttpConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request; what is left of this one's body is dropped, within bounds."""
         super().on_response_complete()
+        if self._head_since is not None:  # half a head came meanwhile, and was not read on
+            self._head_since = self.loop.time()
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._unread_since, self._unread_bytes = self.loop.time(), 0
