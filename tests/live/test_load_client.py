@@ -17,7 +17,9 @@ async def test_a_short_load_is_delivered_stored_and_accounted_for(system: System
     async def processes() -> dict[int, str]:
         return {row["pid"]: row["role"] for row in await system.roles() if row.get("pid")}
 
-    people = await sign_up(system.http, [f"loaded{number}" for number in range(PEOPLE)])
+    everyone = await sign_up(system.http, [f"loaded{number}" for number in range(2 * PEOPLE)])
+    # Who comes back at once, at another gateway, may overtake an acknowledgement, and gets entries again.
+    people, others = everyone[:PEOPLE], everyone[PEOPLE:]
     book, usage = Book(), Usage(processes)
     await usage.discover()
     load = Load(system.http, people, ring(PEOPLE, 4), book)
@@ -30,13 +32,13 @@ async def test_a_short_load_is_delivered_stored_and_accounted_for(system: System
     assert await load.settle(20)
     await load.leave()
 
-    lanes = Load(system.http, people, ring(PEOPLE, 4), book, manner=Manner(one_in_flight=True))
+    lanes = Load(system.http, others, ring(PEOPLE, 4), book, manner=Manner(one_in_flight=True))
     await lanes.join()
     await lanes.pace(200, 0.0, 1.0)
     assert await lanes.settle(20)
     await lanes.leave()
 
-    await audit(system.http, people, book)
+    await audit(system.http, everyone, book)
     assert not any(book.violations().values()), [judged(each) for each in (load, lanes)]
     assert load.ledger.accepted == load.ledger.sent > PEOPLE * 4 + 100
     assert lanes.ledger.accepted == 200
