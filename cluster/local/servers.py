@@ -2,7 +2,7 @@
 
 A ``ServerSpec`` says what to run; ``start`` runs it and returns a ``Server``. A server dies with
 the process that started it (`roost.child_supervision`), keeps its output in a log file, and listens on
-loopback only. Usage::
+loopback only. Long, because every embedded server is specified here, beside what starts them all. Usage::
 
     server = await start(redis(free_port(), folder))
     ...                               # `await server.wait()` returns when it exits by itself

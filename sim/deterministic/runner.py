@@ -11,14 +11,13 @@ import structlog
 from msgspec import Struct, field
 
 from actors.user import UserActor
+from sim.deterministic.drawing import drawing
 from sim.deterministic.invariants import Violation
 from sim.deterministic.settling import settle
 from sim.deterministic.steps import KINDS, Step, perform
 from sim.deterministic.world import Plan, World
 
 _LENGTHS = (100, 200, 300, 400)
-_FAULTY = 0.4
-_HABITS = (0.3, 1.0, 1.0, 3.0)
 
 
 class Outcome(Struct):
@@ -98,22 +97,13 @@ def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
     """Play the run of a seed."""
     rng = Random(seed)  # noqa: S311 -- a run is to be repeated, not to be secret
     outcome = Outcome(seed, plan_of(rng))
-    faults = {name for name, kind in KINDS.items() if kind.fault and rng.random() < _FAULTY}
-    names = [name for name, kind in KINDS.items() if not kind.fault or name in faults]
-    # Every run has its own habits, so that some are seen that no average run has.
-    weights = [KINDS[name].weight * rng.choice(_HABITS) for name in names]
-    length = rng.choice(_LENGTHS)
-
-    def steps(world: World) -> Iterator[Step]:
-        made = 0
-        while made < length:
-            [name] = rng.choices(names, weights)
-            drawn = KINDS[name].draw(world, rng)
-            if drawn is not None:
-                made += 1
-                yield (name, *drawn)
-
+    steps: Callable[[World], Iterator[Step]] = drawing(rng, KINDS, _LENGTHS, _drawn)
     return _run(outcome, actor, steps)
+
+
+def _drawn(world: World, rng: Random, name: str) -> Step | None:
+    what = KINDS[name].draw(world, rng)
+    return None if what is None else (name, *what)
 
 
 def replay(seed: int, plan: Plan, steps: Iterable[Step], actor: type[UserActor] = UserActor) -> Outcome:

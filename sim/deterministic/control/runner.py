@@ -12,11 +12,10 @@ from sim.deterministic.control.settling import settle
 from sim.deterministic.control.steps import KINDS, Step, drawn, perform
 from sim.deterministic.control.truth import Truth
 from sim.deterministic.control.world import Plan, World
+from sim.deterministic.drawing import drawing
 from sim.deterministic.runner import Outcome
 
 _LENGTHS = (10, 20, 30)
-_FAULTY = 0.4
-_HABITS = (0.3, 1.0, 1.0, 3.0)
 _GAVE_UP = ("background_task_failed", "role_not_looked_after")
 """Log events of what went on without something that it should have, and of what nearly did."""
 
@@ -43,21 +42,7 @@ def play(seed: int) -> Outcome:
     """Play the run of a seed."""
     rng = Random(seed)  # noqa: S311 -- a run is to be repeated, not to be secret
     outcome = Outcome(seed, plan_of(rng))
-    faults = {name for name, kind in KINDS.items() if kind.fault and rng.random() < _FAULTY}
-    names = [name for name, kind in KINDS.items() if not kind.fault or name in faults]
-    # Every run has its own habits, so that some are seen that no average run has.
-    weights = [KINDS[name].weight * rng.choice(_HABITS) for name in names]
-    length = rng.choice(_LENGTHS)
-
-    def steps(world: World) -> Iterator[Step]:
-        made = 0
-        while made < length:
-            [name] = rng.choices(names, weights)
-            step = drawn(world, rng, name)
-            if step is not None:
-                made += 1
-                yield step
-
+    steps: Callable[[World], Iterator[Step]] = drawing(rng, KINDS, _LENGTHS, drawn)
     return _run(outcome, steps)
 
 
