@@ -266,7 +266,7 @@ class ActorHost:
         """Detach the streams of a gateway that is gone; forget a router."""
         log.info("link_closed", peer_role=link.role, peer=link.name)
         self._links.closed(link)
-        self._shards.forget_router(link)
+        self._ownership.closed(link)
         self._gateways.closed(link)
 
     def _dropped(self, shard: Shard) -> None:

@@ -87,6 +87,8 @@ def _play(seeds: range, options: argparse.Namespace, begun: float) -> Totals:
     totals, told = Totals(), begun
     for some in play_many(seeds, options.jobs, options.kind):
         totals.merge(some)
+        for seed, kind in some.broken.items():
+            _say(f"violation in seed {seed} ({kind})")
         if monotonic() - told > _PROGRESS_S:
             told = monotonic()
             _say(

@@ -1220,4 +1220,40 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             task h1 6 done
         """),
     ),
+    "a router that missed two maps waited for what was stored while another had read its shard": (
+        Plan(shards=2, devices=(1, 1, 2, 1)),
+        _steps("""
+            turn r1 2
+            reroute 0
+            turn r1 6
+            say DAN0000000 bob
+            reroute 0
+            reroute 0
+            reroute 0
+            net g1>h1 2
+            reroute 0
+            net r1>h1 1
+            connect DAN0000000 g1 stream
+            up DAN0000000 0 done
+            net g1>h1 1
+            task h1 7 done
+            turn r0 6
+            task h1 2 done
+            task h1 0 done
+            task h1 3 done
+            task h1 0 done
+            map r1
+            task h1 0 done
+            net h1>g1 1
+            down DAN0000000 1
+            flush DAN0000000
+            turn r1 1
+            up DAN0000000 0 done
+            turn r1 1
+            net r1>h0 6
+            reroute 0
+            reroute 0
+            turn r0 1
+        """),
+    ),
 }

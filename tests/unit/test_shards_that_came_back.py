@@ -130,3 +130,19 @@ def test_a_map_says_since_when_each_host_has_its_shards() -> None:
     assert second.since_with(("h0", "h1", "h0"), 3) == (1, 1, 3)
     unsaid = ShardMap(5, ("h0", "h1"), ("",) * 2, ("",) * 2)
     assert unsaid.since_with(("h0", "h0"), 6) == (0, 6)
+
+
+@pytest.mark.parametrize("leaves", ["shuts", "is gone"])
+def test_a_router_that_read_before_is_told_when_the_reader_after_it_leaves(leaves: str) -> None:
+    it = CameBack()
+    it.router.incoming.clear()
+    other = End(Silent(), "router", "r8")
+    it.host.opened(other)
+    it.host.received(other, [Open(0, 1, 0, 0, it.first)])
+    if leaves == "shuts":
+        it.host.received(other, [m.Shut([0])])
+    else:
+        it.host.closed(other)
+    assert [type(each) for each in it.router.incoming] == [m.NotMine]
+    it.open(it.first)
+    assert [type(each) for each in it.router.incoming] == [m.NotMine, m.Stored]

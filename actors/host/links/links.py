@@ -38,10 +38,11 @@ class Links:
         for link in self.gateways:
             self.refuse(link, shard)
 
-    def tell_routers_not_mine(self, shard: int) -> None:
+    def tell_routers_not_mine(self, shard: int, but: Link | None = None) -> None:
         """Say it to every router: it need not be the one that opened the shard last which goes on sending."""
         for link in self._routers:
-            self.refuse(link, shard)
+            if link is not but:
+                self.refuse(link, shard)
 
     def close(self) -> None:
         """Close all links."""

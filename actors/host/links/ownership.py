@@ -1,6 +1,6 @@
 """Ownership: the shards this host serves, by its map and by the newer maps of routers and gateways."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -122,9 +122,22 @@ class ShardOwnership:
 
     def shut(self, link: Link, message: msg.Shut) -> None:
         """A router reads these shards no longer."""
-        for shard in message.shards:
+        self._unread(link, message.shards)
+
+    def closed(self, link: Link) -> None:
+        """A router is gone."""
+        self._unread(link, list(self._shards.routers))
+
+    def _unread(self, link: Link, shards: Sequence[int]) -> None:
+        """Tell the other routers of those shards that this one has read: no one reads them now.
+
+        One that had a shard before may have missed the maps between, by which it was this one's, and would
+        wait for what is told to no one.
+        """
+        for shard in shards:
             if self._shards.routers.get(shard) is link:
                 del self._shards.routers[shard]
+                self._links.tell_routers_not_mine(shard, but=link)
 
     def _refuses(self, opened: msg.Open) -> bool:
         """Return whether the router's map is old: the shard is another's, was elsewhere, or has a new log."""

@@ -40,8 +40,3 @@ class ShardTable:
     def number_of(self, user: str) -> int:
         """Return the number of the user's shard, -1 without a map."""
         return -1 if self.shard_map is None else shard_of(user, self.count)
-
-    def forget_router(self, link: Link) -> None:
-        """A router is gone: its shards have no reader."""
-        for shard in [number for number, router in self.routers.items() if router is link]:
-            del self.routers[shard]
