@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from actors.host import ActorHost, Stores
 from actors.host.runtime import Runtime
+from actors.host.shards.shard import HANDED_OVER_MS
 from actors.host.streams.streams import StreamKey
 from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
@@ -86,6 +87,7 @@ class Host(ActorHost):
     ) -> None:
         store, cache, log = servers
         self.life = life
+        self._now_ms = clock
         self._steps = StepRuntime()
         self._failures: list[Exception] = []
         super().__init__(
@@ -176,6 +178,13 @@ class Host(ActorHost):
         """Return whether the shard is here since this map, with all that was in its log."""
         known = self._shards.open.get(shard)
         return known is not None and known.ready and known.since == since
+
+    def lags(self, shard: int, end: int) -> bool:
+        """Return whether it has had the shard for longer than a handover takes, and less than the log has."""
+        known, now_ms = self._shards.open.get(shard), self._now_ms()
+        return (
+            known is not None and known.offsets.following < end and now_ms >= known.opened_ms + HANDED_OVER_MS
+        )
 
     @property
     def tasks(self) -> list[Task]:

@@ -311,6 +311,11 @@ class World:
     def _effect(self, user: str, effect: do.Effect) -> None:
         self._digest.update(repr((user, effect)).encode())
         self.truth.effect(user, effect)
+        if isinstance(effect, do.Refuse | do.Close) and effect.code == "cursor_invalid":
+            shard = shard_of(user, len(self.log.shards))
+            end = len(self.log.shards[shard] or ())
+            if any(host.lags(shard, end) for host in self.hosts.values()):
+                self.truth.overtaken.add(user)
 
     @property
     def digest(self) -> str:

@@ -38,7 +38,12 @@ class World:
         self.store, self.log, self.offsets = store, log, Offsets(0)
         self.answered: list[object] = []
         self.writer = Writer(
-            Stores(store, cache, log), ShardTable(), self.finished, self.answered.append, lambda: 0, linger_s
+            Stores(store, cache, log),
+            ShardTable(lambda: 0),
+            self.finished,
+            self.answered.append,
+            lambda: 0,
+            linger_s,
         )
 
     def finished(self, tickets: "list[Ticket] | tuple[Ticket, ...]") -> None:

@@ -1256,4 +1256,48 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             turn r0 1
         """),
     ),
+    "a device's cursor was refused by the host that its shard had just come to, which had less yet": (
+        Plan(shards=2, devices=(1, 2)),
+        _steps("""
+            turn r0 2
+            reroute 0
+            turn r1 6
+            turn r0 1
+            net r0>h0 2
+            move 0
+            turn r1 6
+            say ANN0000000 bob
+            net r1>h1 2
+            connect ANN0000000 g1 poll
+            up ANN0000000 0 done
+            net g1>h1 6
+            task h1 3 done
+            task h1 2 done
+            task h1 3 done
+            task h1 5 done
+            task h1 3 done
+            task h1 4 done
+            net h1>g1 1
+            map h1
+            router r1
+            turn r1 6
+            down ANN0000000 6
+            flush ANN0000000
+            up ANN0000000 0 done
+            turn r1 2
+            net r1>h1 1
+            turn r0 1
+            net r0>h0 1
+            task h0 2 done
+            connect BOB0000001 g0 poll
+            task h0 3 done
+            up BOB0000001 0 done
+            task h0 7 done
+            router r1
+            task h0 1 done
+            task h0 6 done
+            task h0 3 done
+            net g0>h0 2
+        """),
+    ),
 }
