@@ -1,8 +1,8 @@
 """Settings: read once, in the command that an operator started, and frozen from there on.
 
 Roles are handed the value as JSON, so that no process depends on the environment or folder that it runs in. A
-setting is a field of a group in `clients`, `servers`, `security` or `roles`; `sources` alone reads environment
-and file.
+setting is a field of a group in `clients`, `servers`, `security` or `roles`; `sources` alone reads
+environment and file.
 """
 
 from cluster.settings.clients import Rate

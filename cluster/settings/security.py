@@ -2,12 +2,14 @@
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PlainSerializer, SecretStr, model_validator
 
 from cluster.settings.group import Group
+from storage.access import Access
 
 Secret = Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, when_used="json")]
 """A setting that is shown to no one; the JSON that roles are handed has it."""
@@ -44,6 +46,16 @@ class Security(Group):
             raise ValueError("there is a password, and a file with one: set either")
         return self
 
+    def access(self) -> Access:
+        """Return what a client needs besides the address; raises as `read_password` does."""
+        return Access(
+            user=self.user,
+            password=self.read_password(),
+            ca=self.ca,
+            certificate=self.certificate,
+            key=self.key,
+        )
+
     @property
     def needs_tls(self) -> bool:
         """Whether something is set that means nothing without TLS."""
@@ -78,6 +90,10 @@ class KafkaSecurity(Security):
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
         "SCRAM-SHA-512", description="How the user signs in to the brokers; PLAIN shows them the password."
     )
+
+    def access(self) -> Access:
+        """Return what a client needs besides the address; raises as `read_password` does."""
+        return replace(super().access(), tls=self.tls, mechanism=self.mechanism)
 
     @model_validator(mode="after")
     def _encrypted(self) -> Self:
