@@ -50,7 +50,7 @@ func main() {
 	advertised := flag.String("advertised", "", "`host:port` that clients are sent to; where it listens by default")
 	data := flag.String("data", "", "`folder` that the log is kept in")
 	sync := flag.Bool("sync", true, "force each batch to disk before it is confirmed")
-	user := flag.String("user", "", "`name` of the one who must sign in, with SCRAM-SHA-256; everyone is served by default")
+	user := flag.String("user", "", "`name` of the one who must sign in, with "+mechanism+"; everyone is served by default")
 	passwordFile := flag.String("password-file", "", "`file` with the password of that user")
 	flag.Parse()
 	if *data == "" || flag.NArg() != 0 || (*user == "") != (*passwordFile == "") {
@@ -79,10 +79,16 @@ func serve(listen, advertised, data string, sync bool, user, passwordFile string
 		kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelWarn)),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 			listener, err := net.Listen(network, listen)
-			if err != nil || advertised == "" {
-				return listener, err
+			if err != nil {
+				return nil, err
 			}
-			return shown{listener, advertised}, nil
+			if user != "" {
+				listener = naming{listener}
+			}
+			if advertised != "" {
+				listener = shown{listener, advertised}
+			}
+			return listener, nil
 		}),
 	}
 	if sync {
@@ -97,7 +103,7 @@ func serve(listen, advertised, data string, sync bool, user, passwordFile string
 		if err := os.Remove(filepath.Join(data, "sasl.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		options = append(options, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", user, strings.TrimSpace(string(password))))
+		options = append(options, kfake.EnableSASL(), kfake.Superuser(mechanism, user, strings.TrimSpace(string(password))))
 	}
 	cluster, err := kfake.NewCluster(options...)
 	if err != nil {

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from cluster.doctor import here
+from cluster.doctor import encryption, here
 from cluster.doctor.finding import FAILED, Finding
 from cluster.folders import short_temp
 from cluster.settings import Settings, without_password
@@ -56,6 +56,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield here.folder(settings)
     yield here.key_ring(settings)[0]
     yield from here.unusable_certificate(settings)
+    yield from encryption.findings(settings)
     if settings.fcm.credentials_file is not None:
         yield here.push_credential(settings)[0]
 
@@ -73,7 +74,8 @@ async def away(settings: Settings) -> Refusal | None:
     for name, found in (await visit.ask_servers(settings, urls)).items():
         if isinstance(found, Unavailable):
             code = BAD_USAGE if isinstance(found, AccessDenied) else DEPENDENCY_AWAY
-            return Refusal(f"{name} at {without_password(urls[name])}: {found.detail} {_fix(name)}", code)
+            fix = visit.credentials_fix(name) if code == BAD_USAGE else _fix(name)
+            return Refusal(f"{name} at {without_password(urls[name])}: {found.detail} {fix}", code)
     return None
 
 

@@ -9,7 +9,7 @@ from cluster.settings.clients import Rate
 from cluster.settings.group import Group
 from cluster.settings.roles import Cluster, Log, Telemetry
 from cluster.settings.security import KafkaSecurity, Security
-from cluster.settings.servers import Fcm, Kafka, url_host, without_password
+from cluster.settings.servers import Fcm, Kafka, Mongo, Redis, url_host, without_password
 from cluster.settings.settings import Settings
 from cluster.settings.sources import FILE, PREFIX, SettingsInvalid
 
@@ -22,7 +22,9 @@ __all__ = [
     "Kafka",
     "KafkaSecurity",
     "Log",
+    "Mongo",
     "Rate",
+    "Redis",
     "Security",
     "Settings",
     "SettingsInvalid",

@@ -2,10 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cluster.settings.addresses import Brokers, HttpUrl, MongoUrl, RedisUrl
 from cluster.settings.group import Group
@@ -50,6 +50,12 @@ class Kafka(Group):
     security: KafkaSecurity = Field(KafkaSecurity(), description="TLS, and who signs in.")
 
 
+def _signs_in_twice(url: str | None, security: Security) -> bool:
+    parts = urlsplit(url or "")
+    given = security.user or security.password or security.password_file
+    return given is not None and (parts.username is not None or "password=" in parts.query)
+
+
 class Mongo(Group):
     """The store."""
 
@@ -70,6 +76,12 @@ class Mongo(Group):
     )
     security: Security = Field(Security(), description="Who signs in; TLS is `tls=true` in the URL.")
 
+    @model_validator(mode="after")
+    def _one_user(self) -> Self:
+        if _signs_in_twice(self.url, self.security):
+            raise ValueError("there is a user in the URL, and one in security: set either")
+        return self
+
 
 class Redis(Group):
     """The cache. Nothing in it is needed after a restart."""
@@ -81,6 +93,12 @@ class Redis(Group):
     )
     prefix: str = Field("roost:", description="Prefix of every key and channel.")
     security: Security = Field(Security(), description="Who signs in; TLS is `rediss://` in the URL.")
+
+    @model_validator(mode="after")
+    def _one_user(self) -> Self:
+        if _signs_in_twice(self.url, self.security):
+            raise ValueError("there is a user in the URL, and one in security: set either")
+        return self
 
 
 class Fcm(Group):
