@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cluster.doctor import encryption, here, running
+from cluster.doctor import encryption, here, reach, running
 from cluster.doctor.exposure import judge_exposure, judge_listen, rays_place
 from cluster.doctor.finding import Finding, failed, ok
 from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
@@ -93,7 +93,12 @@ async def ask_servers(settings: Settings, urls: Mapping[str, str], clock: Clock 
             access = _access(settings, name)
         except OSError as exc:
             return AccessDenied(f"The password for {name} cannot be read: {exc}.")
-        return await _answer(name, questions[name](url, access))
+        found = await _answer(name, questions[name](url, access))
+        if isinstance(found, Unavailable) and not isinstance(found, AccessDenied):
+            # The drivers do not tell what is wrong with a certificate.
+            why = await reach.failure(name, url, access)
+            return found if why is None else Unavailable(f"{name} cannot be reached: {why}.")
+        return found
 
     answers = await asyncio.gather(*(asked(name, url) for name, url in urls.items()))
     return dict(zip(urls, answers, strict=True))
@@ -132,9 +137,10 @@ async def _answer(name: str, inspection: Awaitable[S]) -> "S | Unavailable":
 def credentials_fix(name: str) -> str:
     """Return what to do about a server that denies access."""
     group = f"ROOST_{name.upper()}__SECURITY"
-    return (
-        f"Set {group}__USER and {group}__PASSWORD_FILE to a user that it takes, and a file with the password."
+    fix = (
+        f"Set {group}__USER and {group}__PASSWORD_FILE to a user that it takes, and a file with the password"
     )
+    return f"{fix}." if name == "kafka" else f"{fix}; or correct those in ROOST_{name.upper()}__URL."
 
 
 def _judged(
