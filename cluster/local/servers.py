@@ -158,7 +158,7 @@ async def start(spec: ServerSpec, held: Sequence[int] = ()) -> Server:
     if spec.prepare is not None:
         await spec.prepare()
     settings = [f"{name}={value}" for name, value in spec.env.items()]
-    with spec.log.open("ab") as log:
+    with os.fdopen(os.open(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
         process = await asyncio.create_subprocess_exec(
             *tied(*settings),
             *spec.argv,
@@ -166,6 +166,7 @@ async def start(spec: ServerSpec, held: Sequence[int] = ()) -> Server:
             stdout=log,
             stderr=log,
             pass_fds=held,
+            umask=0o077,
             start_new_session=True,  # Ctrl-C is for us; the servers are stopped in order
         )
     server = Server(spec, process)

@@ -259,8 +259,18 @@ def test_files_with_passwords_are_for_their_user_alone(tmp_path: Path) -> None:
         servers.redis(1, tmp_path, password=file)
     finally:
         os.umask(before)
-    modes = {each: stat.S_IMODE(each.stat().st_mode) for each in (file.parent, file, tmp_path / "redis.conf")}
-    assert list(modes.values()) == [0o700, 0o600, 0o600]
+    modes = [stat.S_IMODE(each.stat().st_mode) for each in (file.parent, file, tmp_path / "redis.conf")]
+    assert modes == [0o700, 0o600, 0o600]
+
+
+@pytest.mark.attack("another user reads the files of the embedded log and store, and their logs")
+def test_files_of_the_servers_are_for_their_user_alone(
+    folder: Path, kafka: Guarded, redis: Guarded, mongo: Guarded
+) -> None:
+    assert all(each.server.running for each in (kafka, redis, mongo))
+    found = [*folder.iterdir(), *(folder / "mongo").iterdir(), *(folder / "kafka").iterdir()]
+    assert len(found) > 20
+    assert [each for each in found if each.stat().st_mode & 0o077] == []
 
 
 def test_a_password_lasts(tmp_path: Path) -> None:
