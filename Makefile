@@ -6,7 +6,7 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-BROKER := broker/main.go broker/go.mod broker/go.sum broker/build.py
+BROKER := broker/main.go broker/sasl.go broker/go.mod broker/go.sum broker/build.py
 
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1

@@ -16,13 +16,11 @@ from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.settings import Settings, url_host
-from cluster.wiring import overseen, settings_of
+from cluster.wiring import open_cache, open_writer, overseen, settings_of
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
-from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
-from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 from storage.topics import MAILBOX
 
@@ -142,11 +140,9 @@ async def build(name: str, settings_json: str) -> Service:
     """
     settings = settings_of("gateway", name, settings_json)
     keyring = KeyRing.load(settings.keyring_file)
-    kafka, mongo, redis = settings.kafka, settings.mongo, settings.redis
-    log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
-    await log_writer.start()
-    store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring)
-    cache = RedisStore(redis.url or "", redis.prefix)
+    mongo = settings.mongo
+    log_writer, cache = await open_writer(settings), open_cache(settings)
+    store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring, access=mongo.security.access())
     backends = Backends(store, cache, log_writer, keyring, now_ms)
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
     return overseen(gateway, settings, "gateway", name, store, cache, log_writer)

@@ -5,14 +5,17 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -47,19 +50,21 @@ func main() {
 	advertised := flag.String("advertised", "", "`host:port` that clients are sent to; where it listens by default")
 	data := flag.String("data", "", "`folder` that the log is kept in")
 	sync := flag.Bool("sync", true, "force each batch to disk before it is confirmed")
+	user := flag.String("user", "", "`name` of the one who must sign in, with "+mechanism+"; everyone is served by default")
+	passwordFile := flag.String("password-file", "", "`file` with the password of that user")
 	flag.Parse()
-	if *data == "" || flag.NArg() != 0 {
+	if *data == "" || flag.NArg() != 0 || (*user == "") != (*passwordFile == "") {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := serve(*listen, *advertised, *data, *sync); err != nil {
+	if err := serve(*listen, *advertised, *data, *sync, *user, *passwordFile); err != nil {
 		fmt.Fprintln(os.Stderr, "roost-broker:", err)
 		os.Exit(1)
 	}
 }
 
 // serve runs the broker until a signal ends it.
-func serve(listen, advertised, data string, sync bool) error {
+func serve(listen, advertised, data string, sync bool, user, passwordFile string) error {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
 	lock, err := alone(data)
@@ -74,14 +79,31 @@ func serve(listen, advertised, data string, sync bool) error {
 		kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelWarn)),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 			listener, err := net.Listen(network, listen)
-			if err != nil || advertised == "" {
-				return listener, err
+			if err != nil {
+				return nil, err
 			}
-			return shown{listener, advertised}, nil
+			if user != "" {
+				listener = naming{listener}
+			}
+			if advertised != "" {
+				listener = shown{listener, advertised}
+			}
+			return listener, nil
 		}),
 	}
 	if sync {
 		options = append(options, kfake.SyncWrites())
+	}
+	if user != "" {
+		password, err := os.ReadFile(passwordFile)
+		if err != nil {
+			return err
+		}
+		// kfake would believe what it kept of users instead, whoever made them before there were passwords.
+		if err := os.Remove(filepath.Join(data, "sasl.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		options = append(options, kfake.EnableSASL(), kfake.Superuser(mechanism, user, strings.TrimSpace(string(password))))
 	}
 	cluster, err := kfake.NewCluster(options...)
 	if err != nil {

@@ -160,7 +160,12 @@ def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
     """Open MongoDB; it connects at its first call."""
     mongo = settings.mongo
     return MongoStore(
-        _url("mongo", mongo.url), mongo.database, mongo.driver, keyring, reads=mongo.reads or READS
+        _url("mongo", mongo.url),
+        mongo.database,
+        mongo.driver,
+        keyring,
+        reads=mongo.reads or READS,
+        access=mongo.security.access(),
     )
 
 
@@ -168,28 +173,37 @@ def open_cache(settings: Settings) -> "RedisStore":
     """Open Redis; it connects at its first call."""
     from storage.redis.store import RedisStore  # noqa: PLC0415 -- a router and the coordinator need none
 
-    return RedisStore(_url("redis", settings.redis.url), settings.redis.prefix)
+    redis = settings.redis
+    return RedisStore(_url("redis", redis.url), redis.prefix, access=redis.security.access())
 
 
 async def open_writer(settings: Settings) -> KafkaLogWriter:
     """Connect a writer to the log."""
     kafka = settings.kafka
-    writer = KafkaLogWriter(_url("kafka", kafka.url), idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
+    writer = KafkaLogWriter(
+        _url("kafka", kafka.url),
+        idempotent=kafka.idempotent,
+        linger_ms=kafka.linger_ms,
+        access=kafka.security.access(),
+    )
     await writer.start()
     return writer
 
 
 async def open_reader(settings: Settings, topic: str, group: str, *, at_least_ms: int = 0) -> KafkaLogReader:
     """Connect a reader to the log, whose empty fetches wait at least so long."""
-    wait_ms = max(settings.kafka.fetch_wait_ms or FETCH_WAIT_MS, at_least_ms)
-    reader = KafkaLogReader(_url("kafka", settings.kafka.url), topic, group, fetch_wait_ms=wait_ms)
+    kafka = settings.kafka
+    wait_ms = max(kafka.fetch_wait_ms or FETCH_WAIT_MS, at_least_ms)
+    url, access = _url("kafka", kafka.url), kafka.security.access()
+    reader = KafkaLogReader(url, topic, group, fetch_wait_ms=wait_ms, access=access)
     await reader.start()
     return reader
 
 
 async def open_admin(settings: Settings) -> KafkaLogAdmin:
     """Connect an administrator to the log."""
-    admin = KafkaLogAdmin(_url("kafka", settings.kafka.url), replicas=settings.kafka.replicas)
+    kafka = settings.kafka
+    admin = KafkaLogAdmin(_url("kafka", kafka.url), replicas=kafka.replicas, access=kafka.security.access())
     await admin.start()
     return admin
 

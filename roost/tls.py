@@ -21,10 +21,7 @@ def client_context(
         OSError: A file cannot be read, or holds no PEM (`ssl.SSLError`).
     """
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=None if ca is None else str(ca))
-    _harden(context)
-    if certificate is not None:
-        context.load_cert_chain(certificate, key, _no_password)
-    return context
+    return strengthened(context, certificate, key)
 
 
 def server_context(
@@ -46,6 +43,25 @@ def server_context(
     if client_ca is not None:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def strengthened(
+    context: ssl.SSLContext, certificate: Path | None = None, key: Path | None = None
+) -> ssl.SSLContext:
+    """Return the context of a driver that makes its own, held to the terms of ours.
+
+    Args:
+        context: It verifies already.
+        certificate: As in `client_context`.
+        key: Likewise.
+
+    Raises:
+        OSError: A file cannot be read, or holds no PEM (`ssl.SSLError`).
+    """
+    _harden(context)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key, _no_password)
     return context
 
 

@@ -38,6 +38,9 @@ class Servers:
         server.kill()
         self._run(server.wait())
 
+    def stop(self, server: Server) -> None:
+        self._run(server.stop())
+
     def close(self) -> None:
         async def all_stopped() -> None:
             await asyncio.gather(*(server.stop() for server in self._running))

@@ -4,13 +4,21 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cluster.settings import FILE, PREFIX, Group, Rate, Settings, SettingsInvalid, without_password
 from roost.cli.terminal import BAD_USAGE, DONE, complain
+
+_URLS: Final = (
+    ("mongo", "url"),
+    ("redis", "url"),
+    ("kafka", "url"),
+    ("fcm", "endpoint"),
+    ("telemetry", "traces_url"),
+)
 
 
 def reference() -> str:
@@ -49,10 +57,10 @@ def _default(field: FieldInfo) -> str:
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """Return the settings as they may be shown: no password that is part of a URL."""
-    values: dict[str, Any] = settings.model_dump(mode="json")
-    for group in ("mongo", "redis", "kafka"):
-        values[group]["url"] = without_password(values[group]["url"])
+    """Return the settings as they may be shown: no password, be it a setting or part of a URL."""
+    values: dict[str, Any] = settings.model_dump()
+    for group, field in _URLS:
+        values[group][field] = without_password(values[group][field])
     return values
 
 
@@ -68,7 +76,7 @@ class Config:
     def run(self, args: argparse.Namespace) -> int:
         """Print."""
         try:
-            text = reference() if args.markdown else json.dumps(shown(Settings.load()), indent=2)
+            text = reference() if args.markdown else json.dumps(shown(Settings.load()), indent=2, default=str)
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
         sys.stdout.write(text + "\n")

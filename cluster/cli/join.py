@@ -13,6 +13,8 @@ from typing import Any, Final
 from cluster import wiring
 from cluster.cli.verbs import coordinator
 from cluster.control import stop_report
+from cluster.doctor import encryption
+from cluster.doctor.finding import FAILED
 from cluster.log.growth import shards_told
 from cluster.settings import Settings
 from cluster.supervision.membership import waiting_for
@@ -79,6 +81,7 @@ def _lacks(settings: Settings) -> list[str]:
     ]
     if settings.fcm.credentials_file is None:
         lacks.append("There is no embedded push endpoint on a cluster: set ROOST_FCM__CREDENTIALS_FILE.")
+    lacks += [f"{each.detail}. {each.fix}" for each in encryption.findings(settings) if each.state == FAILED]
     return lacks
 
 

@@ -19,7 +19,7 @@ from cluster.control import stop_report
 from cluster.local import data_lock, runfile
 from cluster.local.servers import ServerFailed
 from cluster.log.growth import shards_told
-from cluster.settings import Settings, SettingsInvalid
+from cluster.settings import Settings, SettingsInvalid, without_password
 from roost.cli import standard_streams
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, SAY_EVERY_S, complain, say, stopped
 from roost.errors import Unavailable
@@ -75,6 +75,11 @@ class Up:
             settings = Settings.load(_changes(args))
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
+        for server in _shown_passwords(args):
+            say(
+                f"Every user of this machine sees the password in --{server}: set in its place "
+                f"ROOST_{server.upper()}__SECURITY__USER and ROOST_{server.upper()}__SECURITY__PASSWORD_FILE."
+            )
         os.umask(_OURS_ALONE)
         if settings.cluster.address is not None:
             from cluster.cli import join  # noqa: PLC0415 -- what it loads takes longer than the rest
@@ -230,6 +235,12 @@ def _announce(running: runfile.Running, took_s: float, *, as_json: bool) -> None
         )
     if not standard_streams.write(sys.stdout, announced):
         say("ready; who was to read that on stdout is gone")
+
+
+def _shown_passwords(args: argparse.Namespace) -> list[str]:
+    """Return the servers whose password stands on the command line."""
+    urls = {server: getattr(args, server) for server in ("mongo", "redis")}
+    return [server for server, url in urls.items() if without_password(url) != url]
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pyfcm.errors import FCMError
 
 from cluster.consumers.push_rules import ANDROID_PRIORITIES, Answer, read_answer
 from cluster.settings import Fcm
+from roost.tls import client_context
 
 WAKE_UP: Final = {"roost": "sync"}
 """All that a push says: neither who wrote, nor what, nor how much."""
@@ -81,7 +82,7 @@ class FcmSender:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections),
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=client_context()),
                 timeout=aiohttp.ClientTimeout(total=_REQUEST_S),
             )
         return self._session

@@ -4,13 +4,10 @@ They change nothing, and take a moment; only servers of one's own are waited for
 """
 
 import asyncio
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
-from cluster.doctor import here
+from cluster.doctor import encryption, here, reach
 from cluster.doctor.finding import FAILED, Finding
 from cluster.folders import short_temp
 from cluster.settings import Settings, without_password
@@ -19,8 +16,7 @@ from roost.errors import Unavailable
 from roost.private_folders import make_closed
 from storage.access_denied import AccessDenied
 
-_CONNECT_S: Final = 5.0
-_PORTS: Final = {"kafka": 9092, "mongo": 27017, "redis": 6379}
+_SERVERS: Final = ("kafka", "mongo", "redis")
 
 
 class Refusal(NamedTuple):
@@ -56,63 +52,38 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield here.folder(settings)
     yield here.key_ring(settings)[0]
     yield from here.unusable_certificate(settings)
+    yield from encryption.findings(settings)
     if settings.fcm.credentials_file is not None:
         yield here.push_credential(settings)[0]
 
 
 async def away(settings: Settings) -> Refusal | None:
     """Return which server of one's own does not answer, or not to us."""
-    urls: dict[str, str] = {name: url for name in _PORTS if (url := getattr(settings, name).url) is not None}
+    urls: dict[str, str] = {
+        name: url for name in _SERVERS if (url := getattr(settings, name).url) is not None
+    }
     if not urls:
         return None
     from cluster.doctor import visit  # noqa: PLC0415 -- loads every driver
 
-    for silent in await asyncio.gather(*(_silent(name, url) for name, url in urls.items())):
+    for silent in await asyncio.gather(*(_silent(settings, name, url) for name, url in urls.items())):
         if silent is not None:
             return silent
     for name, found in (await visit.ask_servers(settings, urls)).items():
         if isinstance(found, Unavailable):
             code = BAD_USAGE if isinstance(found, AccessDenied) else DEPENDENCY_AWAY
-            return Refusal(f"{name} at {without_password(urls[name])}: {found.detail} {_fix(name)}", code)
+            fix = visit.credentials_fix(name) if code == BAD_USAGE else _fix(name)
+            return Refusal(f"{name} at {without_password(urls[name])}: {found.detail} {fix}", code)
     return None
 
 
-async def _silent(name: str, url: str) -> Refusal | None:
-    """Return that nothing listens at any of its addresses, which takes less time to find out than to ask."""
-    reasons = [await _not_reached(*place) for place in _places(url, _PORTS[name])]
-    if not reasons or None in reasons:
+async def _silent(settings: Settings, name: str, url: str) -> Refusal | None:
+    """Return that none of its addresses can be reached, which takes less time to find out than to ask."""
+    why = await reach.failure(name, url, getattr(settings, name).security.access())
+    if why is None:
         return None
-    shown = without_password(url)
-    return Refusal(
-        f"There is no {name} at {shown} ({', '.join(filter(None, reasons))}). {_fix(name)}", DEPENDENCY_AWAY
-    )
+    return Refusal(f"There is no {name} at {without_password(url)} ({why}). {_fix(name)}", DEPENDENCY_AWAY)
 
 
 def _fix(name: str) -> str:
     return f"Start it, let this machine reach it, or correct ROOST_{name.upper()}__URL (or --{name})."
-
-
-async def _not_reached(host: str, port: int) -> str | None:
-    """Return why nothing is there, None if something is."""
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            _, writer = await asyncio.open_connection(host, port)
-    except TimeoutError:
-        return f"no answer within {_CONNECT_S:g} s"
-    except OSError as exc:
-        # A name that is not known has an error number of its own, below zero.
-        return os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc.strerror or exc)
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return None
-
-
-def _places(url: str, port: int) -> Iterator[tuple[str, int]]:
-    """Yield host and port of each address; nothing for one that only its driver resolves."""
-    scheme, _, rest = url.rpartition("://")
-    if scheme in ("unix", "mongodb+srv"):
-        return
-    for place in rest.partition("/")[0].partition("?")[0].rpartition("@")[2].split(","):
-        parts = urlsplit(f"//{place}")
-        yield parts.hostname or "", port if parts.port is None else parts.port

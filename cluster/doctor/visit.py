@@ -7,16 +7,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from cluster.doctor import here, running
+from cluster.doctor import encryption, here, reach, running
 from cluster.doctor.exposure import judge_exposure, judge_listen, rays_place
 from cluster.doctor.finding import Finding, failed, ok
 from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
-from cluster.local import runfile, servers
+from cluster.local import passwords, runfile, servers
 from cluster.local.runfile import Running
 from cluster.local.servers import ServerFailed
-from cluster.settings import Settings, without_password
+from cluster.settings import Kafka, Mongo, Redis, Settings, without_password
 from roost.clock import Clock, now_ms
 from roost.errors import Unavailable
+from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
 from storage.kafka_log import inspection as log_inspection
 from storage.kafka_log.inspection import LogInspection
@@ -59,7 +60,8 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     log, store, cache = asked.get("kafka"), asked.get("mongo"), asked.get("redis")
     now = dt.datetime.fromtimestamp(clock() / 1000, dt.UTC)
     findings = [here.versions(), here.folder(settings), here.room(settings), here.open_files()]
-    findings += [ring_found, here.certificate(settings, now), credential, *push, door]
+    findings += [ring_found, here.certificate(settings, now), *encryption.findings(settings)]
+    findings += [credential, *push, door]
     states = store.states if isinstance(store, StoreInspection) else None
     findings += _judged("kafka", log, settings, lambda each: judge_log(each, settings, states))
     findings += _judged("mongo", store, settings, lambda each: judge_store(each, settings, ring))
@@ -70,7 +72,7 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
         for name, each in inspected.items()
         if isinstance(each, StoreInspection | CacheInspection)
     }
-    findings += [judge_clocks(ahead), judge_exposure(_open(urls, log, store, cache, found, address))]
+    findings += [judge_clocks(ahead), judge_exposure(_open(settings, asked, urls, found, address))]
     links = judge_listen(settings)
     return [*findings, *([links] if links is not None else []), *roles]
 
@@ -78,13 +80,38 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
 async def ask_servers(settings: Settings, urls: Mapping[str, str], clock: Clock = now_ms) -> dict[str, Any]:
     """Return the inspection of each of these servers, by its name; ``Unavailable`` where there is none."""
     mongo = settings.mongo
-    questions: dict[str, Callable[[str], Awaitable[Any]]] = {
-        "kafka": lambda url: log_inspection.inspect(url, TOPICS),
-        "mongo": lambda url: store_inspection.inspect(url, mongo.database, mongo.driver, clock),
-        "redis": lambda url: redis_inspection.inspect(url, clock),
+    questions: dict[str, Callable[[str, Access], Awaitable[Any]]] = {
+        "kafka": lambda url, access: log_inspection.inspect(url, TOPICS, access),
+        "mongo": lambda url, access: store_inspection.inspect(
+            url, mongo.database, mongo.driver, clock, access
+        ),
+        "redis": lambda url, access: redis_inspection.inspect(url, clock, access),
     }
-    answers = await asyncio.gather(*(_answer(name, questions[name](url)) for name, url in urls.items()))
+
+    async def asked(name: str, url: str) -> Any:
+        try:
+            access = _access(settings, name)
+        except OSError as exc:
+            return AccessDenied(f"The password for {name} cannot be read: {exc}.")
+        found = await _answer(name, questions[name](url, access))
+        if isinstance(found, Unavailable) and not isinstance(found, AccessDenied):
+            # The drivers do not tell what is wrong with a certificate.
+            why = await reach.failure(name, url, access)
+            return found if why is None else Unavailable(f"{name} cannot be reached: {why}.")
+        return found
+
+    answers = await asyncio.gather(*(asked(name, url) for name, url in urls.items()))
     return dict(zip(urls, answers, strict=True))
+
+
+def _access(settings: Settings, name: str) -> Access:
+    """Return what a client of this server needs: one of the operator's own, or an embedded one."""
+    group: Kafka | Mongo | Redis = getattr(settings, name)
+    if group.url is not None:
+        return group.security.access()
+    if name == "kafka" and servers.is_tansu(settings.kafka.embedded):
+        return OPEN
+    return passwords.security(settings.data, name).access()
 
 
 def _urls(settings: Settings, found: Running | None) -> dict[str, str]:
@@ -107,6 +134,15 @@ async def _answer(name: str, inspection: Awaitable[S]) -> "S | Unavailable":
         return Unavailable(f"{name} does not answer within {_INSPECTION_S:g} s.")
 
 
+def credentials_fix(name: str) -> str:
+    """Return what to do about a server that denies access."""
+    group = f"ROOST_{name.upper()}__SECURITY"
+    fix = (
+        f"Set {group}__USER and {group}__PASSWORD_FILE to a user that it takes, and a file with the password"
+    )
+    return f"{fix}." if name == "kafka" else f"{fix}; or correct those in ROOST_{name.upper()}__URL."
+
+
 def _judged(
     name: str, found: Any, settings: Settings, judge: Callable[[Any], Iterator[Finding]]
 ) -> Iterator[Finding]:
@@ -114,7 +150,7 @@ def _judged(
     if found is None:
         yield _embedded(name, settings)
     elif isinstance(found, AccessDenied):
-        yield failed(name, found.detail, f"Put a name and a password that it takes into {variable}.")
+        yield failed(name, found.detail, credentials_fix(name))
     elif isinstance(found, Unavailable):
         url = without_password(getattr(settings, name).url)
         fix = (
@@ -151,16 +187,26 @@ async def _push(endpoint: str) -> list[Finding]:
 
 
 def _open(
-    urls: Mapping[str, str], log: Any, store: Any, cache: Any, found: Running | None, address: str | None
+    settings: Settings,
+    asked: Mapping[str, Any],
+    urls: Mapping[str, str],
+    found: Running | None,
+    address: str | None,
 ) -> Iterator[tuple[str, str]]:
     """Yield name and place of everything that serves who brings no password."""
-    if isinstance(log, LogInspection):  # Kafka is reached without one, or not at all
+    log, store, cache = asked.get("kafka"), asked.get("mongo"), asked.get("redis")
+    if isinstance(log, LogInspection) and _asks_no_one(_access(settings, "kafka")):
         yield from (("kafka", place) for place in log.brokers)
     if isinstance(store, StoreInspection) and store.open:
         yield from (("mongo", place) for place in _places(urls.get("mongo"), 27017))
     if isinstance(cache, CacheInspection) and cache.open:
         yield from (("redis", place) for place in _places(urls.get("redis"), 6379))
     yield from rays_place(found.ray if found is not None else address)
+
+
+def _asks_no_one(access: Access) -> bool:
+    """Return whether a Kafka that serves us so serves everyone: it is reached with proof, or not at all."""
+    return access.user is None and access.certificate is None
 
 
 def _places(url: str | None, port: int) -> list[str]:

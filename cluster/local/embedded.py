@@ -7,12 +7,13 @@ if it was a log that forgets everything, its callbacks are told.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from cluster.local import servers
+from cluster.local import passwords, servers
 from cluster.local.servers import HOST, Maker, Server, ServerFailed, ServerSpec, reserved_port
 from cluster.settings import Settings
 from roost.own_packages import program
@@ -156,11 +157,12 @@ class Embedded:
         given = self._settings
         wanted: list[Maker] = []
         if given.mongo.url is None:
-            wanted.append(servers.mongo)
+            wanted.append(partial(servers.mongo, password=passwords.made(given.data, "mongo")))
         if given.kafka.url is None:
-            wanted.append(servers.broker(given.kafka.embedded, sync=given.kafka.sync))
+            password = passwords.made(given.data, "kafka")
+            wanted.append(servers.broker(given.kafka.embedded, sync=given.kafka.sync, password=password))
         if given.redis.url is None:
-            wanted.append(servers.redis)
+            wanted.append(partial(servers.redis, password=passwords.made(given.data, "redis")))
         if given.fcm.credentials_file is None:
             wanted.append(fcm)
         return wanted
@@ -170,9 +172,14 @@ class Embedded:
         if address := self.address("kafka"):
             changes |= self._life_of_log(address)
         if address := self.address("mongo"):
-            changes["mongo"] = {"url": f"mongodb://{address}", "reads": self._settings.mongo.reads or READS}
+            changes["mongo"] = {
+                "url": f"mongodb://{address}",
+                "reads": self._settings.mongo.reads or READS,
+                "security": passwords.security(self._settings.data, "mongo"),
+            }
         if address := self.address("redis"):
-            changes["redis"] = {"url": f"redis://{address}/0"}
+            security = passwords.security(self._settings.data, "redis")
+            changes["redis"] = {"url": f"redis://{address}/0", "security": security}
         if address := self.address("fcm"):
             credentials = self._settings.data / _ACCOUNT
             changes["fcm"] = {"credentials_file": credentials, "endpoint": f"http://{address}"}
@@ -181,7 +188,11 @@ class Embedded:
     def _life_of_log(self, address: str) -> dict[str, dict[str, Any]]:
         kafka, life = self._settings.kafka, self._settings.log
         if not self.forgets:
-            return {"kafka": {"url": address}, "log": {"keep_mb": life.keep_mb or KEEP_MB}}
+            security = passwords.security(self._settings.data, "kafka")
+            return {
+                "kafka": {"url": address, "security": security},
+                "log": {"keep_mb": life.keep_mb or KEEP_MB},
+            }
         wait_ms = kafka.fetch_wait_ms or FETCH_WAIT_MS
         most = (life.max_records or MAX_RECORDS, life.max_batches or MAX_BATCHES)
         return {

@@ -2,7 +2,8 @@
 
 Run as ``python -m cluster.local.fcm_endpoint --port PORT``. It also answers the token endpoint of the
 throwaway service account that ``write_service_account`` makes, and checks what it is handed: a push
-without a granted credential gets FCM's 401.
+without a granted credential gets FCM's 401. It serves processes of its own user (and root's): others on the
+machine would read push tokens here.
 
 Error bodies: Source: Firebase, "FCM error codes" and google.rpc.Status.
 """
@@ -16,12 +17,15 @@ from collections import deque
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import jwt
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from cluster.local import peer_user
 from roost.clock import Clock, now_ms
 
 PROJECT: Final = "roost-embedded"
@@ -34,10 +38,16 @@ _TYPE: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
 class FcmEndpoint:
-    """State of the endpoint: what it received, and how it answers."""
+    """State of the endpoint: what it received, and how it answers.
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    Args:
+        clock: Stamps what it receives.
+        anyone: Whether it serves every user, and other machines.
+    """
+
+    def __init__(self, clock: Clock, *, anyone: bool = False) -> None:
+        self._clock, self._anyone = clock, anyone
+        self._known: WeakKeyDictionary[asyncio.BaseTransport, bool] = WeakKeyDictionary()
         self._pushes: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._received = 0
         self._mode = "ok"
@@ -46,12 +56,24 @@ class FcmEndpoint:
 
     def app(self) -> web.Application:
         """Return the web application."""
-        app = web.Application()
+        app = web.Application(middlewares=[] if self._anyone else [self._only_ours])
         app.router.add_post("/token", self._token)
         app.router.add_post("/v1/projects/{project}/messages:send", self._send)
         app.router.add_get("/pushes", self._list)
         app.router.add_post("/behaviour", self._behave)
         return app
+
+    @web.middleware
+    async def _only_ours(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = request.transport
+        if connection is None:
+            raise web.HTTPForbidden(text="The connection is gone.")
+        if connection not in self._known:
+            ends = connection.get_extra_info("peername"), connection.get_extra_info("sockname")
+            self._known[connection] = peer_user.is_ours(*ends)
+        if not self._known[connection]:
+            raise web.HTTPForbidden(text="This endpoint serves the user that runs Roost, on this machine.")
+        return await handler(request)
 
     async def _token(self, request: web.Request) -> web.Response:
         """Grant a credential for a signed assertion (RFC 7523); whose key it is does not matter here."""
@@ -151,11 +173,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="An FCM endpoint that shows the pushes it is sent.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1", help="IP address to listen on (127.0.0.1)")
+    parser.add_argument("--anyone", action="store_true", help="serve every user and machine that reaches it")
     parser.add_argument("--account", type=Path, help="where to write a service account before it serves")
     arguments = parser.parse_args()
     if arguments.account is not None:
         write_service_account(arguments.account, f"http://{arguments.host}:{arguments.port}")
-    web.run_app(FcmEndpoint(now_ms).app(), host=arguments.host, port=arguments.port, print=None)
+    anyone = arguments.anyone or not peer_user.can_be_told()
+    web.run_app(
+        FcmEndpoint(now_ms, anyone=anyone).app(), host=arguments.host, port=arguments.port, print=None
+    )
 
 
 if __name__ == "__main__":

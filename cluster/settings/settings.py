@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
+from cluster.settings.security import Cleartext
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
 from cluster.settings.sources import read
 
@@ -35,6 +36,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     http: Http = Field(Http(), description="Where clients connect.")
     tls: Tls = Field(Tls(), description="Encryption of client connections.")
+    cleartext: Cleartext = Field(Cleartext(), description="Exceptions from encryption.")
     kafka: Kafka = Field(Kafka(), description="The log.")
     mongo: Mongo = Field(Mongo(), description="The store.")
     redis: Redis = Field(Redis(), description="The cache.")
@@ -63,18 +65,7 @@ class Settings(BaseModel):
 
     def anchored(self) -> Self:
         """Return the same with absolute paths, so that they mean the same in every process."""
-        fixed: dict[str, Any] = {"data": self.data.expanduser().absolute()}
-        for name, field in (
-            ("tls", "certificate"),
-            ("tls", "key"),
-            ("fcm", "credentials_file"),
-            ("keyring", "file"),
-        ):
-            group = fixed.get(name, getattr(self, name))
-            path: Path | None = getattr(group, field)
-            if path is not None:
-                fixed[name] = group.model_copy(update={field: path.expanduser().absolute()})
-        return self.model_copy(update=fixed)
+        return _anchored(self)
 
     def changed(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
         """Return a copy with values of groups replaced, ``{group: {field: value}}``."""
@@ -95,3 +86,17 @@ class Settings(BaseModel):
     def keyring_file(self) -> Path:
         """Where the key ring is."""
         return self.keyring.file or self.data / "keyring.json"
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _anchored(group: _Model) -> _Model:
+    fixed: dict[str, Any] = {}
+    for name in type(group).model_fields:
+        match getattr(group, name):
+            case Path() as path:
+                fixed[name] = path.expanduser().absolute()
+            case BaseModel() as inner:
+                fixed[name] = _anchored(inner)
+    return group.model_copy(update=fixed)

@@ -10,7 +10,7 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
-from cluster.local import servers
+from cluster.local import passwords, servers
 from cluster.local.embedded import KEEP_MB, Embedded
 from cluster.settings import Settings
 from roost.cli.launch import RoostUp
@@ -18,7 +18,10 @@ from sim.faults.proxy import Proxy
 from telemetry.logs import LogFile
 
 _URLS: Final = {"kafka": "{}", "mongo": "mongodb://{}", "redis": "redis://{}/0"}
-_BEHIND: Final = {"ROOST_LOG__KEEP_MB": str(KEEP_MB)}
+_BEHIND: Final = {
+    "ROOST_LOG__KEEP_MB": str(KEEP_MB),
+    "ROOST_KAFKA__SECURITY__MECHANISM": passwords.MECHANISM,
+}
 """What ``roost up`` would choose by itself for an embedded log."""
 
 
@@ -26,7 +29,12 @@ _BEHIND: Final = {"ROOST_LOG__KEEP_MB": str(KEEP_MB)}
 async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy]]]:
     """Start the servers underneath, each with a proxy in front."""
     proxies = {name: Proxy() for name in ("kafka", "mongo", "redis")}
-    makers = (partial(servers.kfake, advertised=proxies["kafka"].address), servers.mongo, servers.redis)
+    word = {name: passwords.made(folder, name) for name in proxies}
+    makers = (
+        partial(servers.kfake, advertised=proxies["kafka"].address, password=word["kafka"]),
+        partial(servers.mongo, password=word["mongo"]),
+        partial(servers.redis, password=word["redis"]),
+    )
     embedded = Embedded(Settings.load({"data": folder}), _unheard, _untold, _untold, makers=makers)
     log = LogFile(folder / "servers.log")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(cast("TextIO", log)))
@@ -52,10 +60,15 @@ async def _untold() -> None:
     """A log that is given by address is not watched, so its end is not reported."""
 
 
-def behind(proxies: Mapping[str, Proxy]) -> tuple[list[str], dict[str, str]]:
-    """Return the options and variables of a ``roost up`` whose servers are behind these proxies."""
+def behind(folder: Path, proxies: Mapping[str, Proxy]) -> tuple[list[str], dict[str, str]]:
+    """Return the options and variables of a ``roost up`` whose servers (of this folder) proxies hide."""
     urls = {name: _URLS[name].format(proxy.address) for name, proxy in proxies.items()}
-    return [word for name, url in urls.items() for word in (f"--{name}", url)], dict(_BEHIND)
+    env = dict(_BEHIND)
+    for name in proxies:
+        prefix = f"ROOST_{name.upper()}__SECURITY__"
+        env[f"{prefix}USER"] = passwords.USER
+        env[f"{prefix}PASSWORD_FILE"] = str(passwords.file_of(folder, name))
+    return [word for name, url in urls.items() for word in (f"--{name}", url)], env
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from cluster.local import passwords
 from sim.faults.profiles import PROFILES, Act
 from sim.faults.schedule import Strike
 from sim.faults.system import System
@@ -125,8 +126,11 @@ async def _flush(system: System, plan: Strike) -> AsyncIterator[_Hit]:
     host, _, port = row["address"].rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
-        writer.write(b"FLUSHALL\r\n")
+        assert system.data is not None  # noqa: S101 -- the process was found by it
+        password = passwords.file_of(system.data, "redis").read_text().strip()
+        writer.write(f"AUTH {passwords.USER} {password}\r\nFLUSHALL\r\n".encode())
         answer = await reader.readline()
+        answer = await reader.readline() if answer.startswith(b"+OK") else answer
     finally:
         writer.close()
     if not answer.startswith(b"+OK"):

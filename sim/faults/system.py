@@ -187,7 +187,7 @@ async def system(
         embedded, more, variables = None, list[str](), dict[str, str]()
         if "proxies" in needs:
             embedded, proxies = await stack.enter_async_context(proxied(folder))
-            more, variables = behind(proxies)
+            more, variables = behind(folder, proxies)
         ready = await stack.enter_async_context(up(folder, [*options, *more], variables))
         found = System(ready, folder)
         stack.push_async_callback(found.close)

@@ -17,7 +17,8 @@ from aiokafka.errors import (
 from aiokafka.structs import TopicPartition
 
 from roost.errors import Unavailable
-from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, stopped, translated
+from storage.access import OPEN, Access
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, connection, stopped, translated
 from storage.kafka_log.log_dirs import DescribeLogDirs
 
 _DEADLINE_S: Final = 30.0
@@ -30,12 +31,13 @@ class KafkaLogAdmin:
     Args:
         bootstrap: ``host:port[,host:port...]``
         replicas: Copies of each partition: 1 for the embedded broker, 3 for a cluster.
+        access: Who signs in, and TLS.
     """
 
-    def __init__(self, bootstrap: str, *, replicas: int = 1) -> None:
-        self._bootstrap, self._replicas = bootstrap, replicas
+    def __init__(self, bootstrap: str, *, replicas: int = 1, access: Access = OPEN) -> None:
+        self._bootstrap, self._replicas, self._access = bootstrap, replicas, access
         self._client: Any = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS
+            **connection(bootstrap, access), request_timeout_ms=REQUEST_TIMEOUT_MS
         )
 
     async def start(self) -> None:
@@ -62,7 +64,7 @@ class KafkaLogAdmin:
     ) -> dict[int, int]:
         # Only a consumer can ask for offsets.
         consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, group_id=None, request_timeout_ms=REQUEST_TIMEOUT_MS
+            **connection(self._bootstrap, self._access), group_id=None, request_timeout_ms=REQUEST_TIMEOUT_MS
         )
         try:
             with translated():

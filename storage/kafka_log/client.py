@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from roost.errors import Unavailable
+from storage.access import Access
 
 REQUEST_TIMEOUT_MS: Final = 8_000
 MAX_RECORD: Final = 4 * 1024 * 1024
@@ -20,6 +21,39 @@ MAX_RECORD: Final = 4 * 1024 * 1024
 # memory, hand out a topic with its own number of partitions before the coordinator has seen that
 # the log is gone. aiokafka asks so, and has no option for it: here every question says no.
 aiokafka.client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
+
+
+def connection(bootstrap: str, access: Access) -> dict[str, Any]:
+    """Return the options with which each of aiokafka's clients connects.
+
+    Raises:
+        Unavailable: A file for TLS cannot be used.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": bootstrap,
+        "security_protocol": _PROTOCOLS[access.user is not None, access.tls],
+    }
+    if access.user is not None:
+        options |= {
+            "sasl_mechanism": access.mechanism,
+            "sasl_plain_username": access.user,  # of every mechanism, whatever the name says
+            "sasl_plain_password": access.password or "",
+        }
+    if access.tls:
+        try:
+            options["ssl_context"] = access.context()
+        except OSError as exc:
+            raise Unavailable(f"The files for TLS towards Kafka cannot be used: {exc}.") from exc
+    return options
+
+
+_PROTOCOLS: Final = {
+    (False, False): "PLAINTEXT",
+    (False, True): "SSL",
+    (True, False): "SASL_PLAINTEXT",
+    (True, True): "SASL_SSL",
+}
+"""By whether someone signs in, and whether the connection is encrypted."""
 
 
 def away(exc: BaseException) -> Unavailable:

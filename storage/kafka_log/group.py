@@ -12,7 +12,8 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from storage.kafka_log.client import REQUEST_TIMEOUT_MS, stopped, translated
+from storage.access import Access
+from storage.kafka_log.client import REQUEST_TIMEOUT_MS, connection, stopped, translated
 
 _DEADLINE_S: Final = 10.0
 
@@ -24,10 +25,11 @@ class Group:
         bootstrap: ``host:port[,host:port...]``
         topic: The topic.
         name: The group.
+        access: Who signs in, and TLS.
     """
 
-    def __init__(self, bootstrap: str, topic: str, name: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, topic: str, name: str, access: Access) -> None:
+        self._bootstrap, self._access = bootstrap, access
         self._topic = topic
         self._name = name
         self._consumer: Any = None
@@ -72,7 +74,7 @@ class Group:
 
     async def _started(self) -> Any:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **connection(self._bootstrap, self._access),
             group_id=self._name,
             enable_auto_commit=False,
             request_timeout_ms=REQUEST_TIMEOUT_MS,

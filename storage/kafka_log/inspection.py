@@ -9,7 +9,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 from msgspec import Struct
 
-from storage.kafka_log.client import REQUEST_TIMEOUT_MS, stopped, translated
+from storage.access import OPEN, Access
+from storage.kafka_log.client import REQUEST_TIMEOUT_MS, connection, stopped, translated
 
 
 class TopicInspection(Struct, frozen=True):
@@ -42,17 +43,18 @@ class LogInspection(Struct, frozen=True):
     topics: dict[str, TopicInspection]
 
 
-async def inspect(bootstrap: str, topics: Sequence[str]) -> LogInspection:
+async def inspect(bootstrap: str, topics: Sequence[str], access: Access = OPEN) -> LogInspection:
     """Ask.
 
     Args:
         bootstrap: ``host:port[,host:port...]``
         topics: Which topics to look at.
+        access: Who signs in, and TLS.
 
     Raises:
         Unavailable: No broker answers.
     """
-    admin: Any = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin: Any = AIOKafkaAdminClient(**connection(bootstrap, access), request_timeout_ms=REQUEST_TIMEOUT_MS)
     with translated():
         try:
             await admin.start()
@@ -65,7 +67,9 @@ async def inspect(bootstrap: str, topics: Sequence[str]) -> LogInspection:
             settings = {topic: await _settings(admin, topic) for topic in found}
         finally:
             await admin.close()
-        firsts = await _firsts(bootstrap, {topic: len(parts) for topic, parts in found.items()})
+        firsts = await _firsts(
+            connection(bootstrap, access), {topic: len(parts) for topic, parts in found.items()}
+        )
     return LogInspection(
         tuple(f"{each['host']}:{each['port']}" for each in cluster["brokers"]),
         {
@@ -87,10 +91,10 @@ async def _settings(admin: Any, topic: str) -> dict[str, str]:
     return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
 
-async def _firsts(bootstrap: str, topics: dict[str, int]) -> dict[str, tuple[int, ...]]:
+async def _firsts(options: dict[str, Any], topics: dict[str, int]) -> dict[str, tuple[int, ...]]:
     if not topics:
         return {}
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    consumer: Any = AIOKafkaConsumer(**options, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await consumer.start()
         wanted = [TopicPartition(topic, each) for topic, count in topics.items() for each in range(count)]

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
-from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, stopped, translated
+from storage.access import OPEN, Access
+from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, away, connection, stopped, translated
 from storage.kafka_log.group import Group
 from storage.ports import Contact, LogLost, LogRecord
 
@@ -45,14 +46,23 @@ class KafkaLogReader:
         lost_after_s: How long a high watermark below our position or below what it was, or a topic that no
             broker knows, must last before the log counts as lost. It is not zero because a new leader's
             watermark may lag for a moment.
+        access: Who signs in, and TLS.
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, group: str, *, fetch_wait_ms: int = 500, lost_after_s: float = 1.0
+        self,
+        bootstrap: str,
+        topic: str,
+        group: str,
+        *,
+        fetch_wait_ms: int = 500,
+        lost_after_s: float = 1.0,
+        access: Access = OPEN,
     ) -> None:
         self._bootstrap, self._topic, self._fetch_wait_ms = bootstrap, topic, fetch_wait_ms
+        self._access = access
         self._consumer: Any = None
-        self._group = Group(bootstrap, topic, group)
+        self._group = Group(bootstrap, topic, group, access)
         self._lost_after_s = lost_after_s
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -173,7 +183,7 @@ class KafkaLogReader:
 
     async def _started(self) -> Any:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **connection(self._bootstrap, self._access),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",

@@ -21,7 +21,8 @@ from aiokafka.errors import (
 
 from roost.errors import RoostError, Unavailable
 from roost.tasks import BackgroundTasks
-from storage.kafka_log.client import MAX_RECORD, away, stopped, translated
+from storage.access import OPEN, Access
+from storage.kafka_log.client import MAX_RECORD, away, connection, stopped, translated
 from telemetry import metrics
 
 _BATCH_BYTES: Final = 900_000
@@ -84,6 +85,7 @@ class KafkaLogWriter:
         idempotent: Whether the broker weeds out its clients' repeats; None: where it can.
         linger_ms: How long to gather before a batch goes out.
         deadline_s: After this an item's fate is given up as unknown.
+        access: Who signs in, and TLS.
 
     Attributes:
         batches: Appended so far.
@@ -96,8 +98,9 @@ class KafkaLogWriter:
         idempotent: bool | None = None,
         linger_ms: float = 0,
         deadline_s: float = 10.0,
+        access: Access = OPEN,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._bootstrap, self._access = bootstrap, access
         self._idempotent = idempotent
         self._linger_s = linger_ms / 1000
         self._deadline_s = deadline_s
@@ -201,7 +204,7 @@ class KafkaLogWriter:
 
     async def _started(self, *, idempotent: bool) -> Any:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **connection(self._bootstrap, self._access),
             acks="all",
             enable_idempotence=idempotent,
             request_timeout_ms=int(self._deadline_s * 800),

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from storage.access import OPEN, Access
 from storage.mongo import driver
 
 
@@ -15,10 +16,13 @@ class Database:
         name: Name of the database.
         driver_name: ``motor``, or ``pymongo`` for its successor ``AsyncMongoClient``.
         reads: Reads in progress at once; the others wait.
+        access: Who signs in, and TLS.
     """
 
-    def __init__(self, url: str, name: str, driver_name: driver.Driver, *, reads: int) -> None:
-        self._client = driver.connect(url, driver_name)
+    def __init__(
+        self, url: str, name: str, driver_name: driver.Driver, *, reads: int, access: Access = OPEN
+    ) -> None:
+        self._client = driver.connect(url, driver_name, access)
         self._database = self._client[name]
         self._reads = asyncio.Semaphore(reads)
 

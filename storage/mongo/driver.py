@@ -6,6 +6,7 @@ differently ends and their exceptions become ``Unavailable``, once.
 
 import asyncio
 import inspect
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,6 +15,8 @@ from typing import Any, Final, Literal
 
 from roost.errors import Unavailable
 from roost.loading import without
+from roost.tls import strengthened
+from storage.access import OPEN, Access
 
 # For checks of revoked certificates it needs `service_identity` as well; without that one it would load
 # `cryptography` for nothing: 0.04 s and 8 MB.
@@ -45,7 +48,7 @@ class _PlainInts(TypeDecoder):
         return int(value)
 
 
-_OPTIONS: Final[Mapping[str, Any]] = {
+_OPTIONS: Final[Document] = {
     "appname": "roost",
     "type_registry": TypeRegistry([_PlainInts()]),
     "w": "majority",
@@ -63,15 +66,37 @@ def load(driver: Driver) -> None:
     import_module({"motor": "motor.motor_asyncio", "pymongo": "pymongo"}[driver])
 
 
-def connect(url: str, driver: Driver) -> Any:
-    """Make a client for the running event loop; it connects at its first call."""
+def connect(url: str, driver: Driver, access: Access = OPEN) -> Any:
+    """Make a client for the running event loop; it connects at its first call.
+
+    Raises:
+        Unavailable: A file for TLS cannot be used.
+    """
+    try:
+        client = _client(url, driver, _OPTIONS | _shown(access))
+        context = client.options.pool_options._ssl_context  # noqa: SLF001 -- the driver takes none of ours
+        if isinstance(context, ssl.SSLContext):
+            strengthened(context, access.certificate, access.key)
+    except OSError as exc:
+        raise Unavailable(f"The files for TLS towards MongoDB cannot be used: {exc}.") from exc
+    return client
+
+
+def _client(url: str, driver: Driver, options: Document) -> Any:
     if driver == "motor":
         from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415 -- only the driver in use is loaded
 
-        return AsyncIOMotorClient(url, io_loop=asyncio.get_running_loop(), **_OPTIONS)
+        return AsyncIOMotorClient(url, io_loop=asyncio.get_running_loop(), **options)
     from pymongo import AsyncMongoClient  # noqa: PLC0415 -- likewise
 
-    return AsyncMongoClient(url, **_OPTIONS)
+    return AsyncMongoClient(url, **options)
+
+
+def _shown(access: Access) -> Document:
+    options: Document = {} if access.ca is None else {"tlsCAFile": str(access.ca)}
+    if access.user is not None:
+        options |= {"username": access.user, "password": access.password}
+    return options
 
 
 async def disconnect(client: Any) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,6 +12,7 @@ from pymongo.errors import ConfigurationError, OperationFailure
 
 from roost.clock import Clock
 from roost.errors import Unavailable
+from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
 from storage.mongo.driver import Collection, Driver, connect, disconnect, translated
 from storage.records import LogState
@@ -42,7 +44,9 @@ class StoreInspection(Struct, frozen=True):
     open: bool
 
 
-async def inspect(url: str, database: str, driver: Driver, clock: Clock) -> StoreInspection:
+async def inspect(
+    url: str, database: str, driver: Driver, clock: Clock, access: Access = OPEN
+) -> StoreInspection:
     """Ask, and write and remove one document with the write concern that everything has.
 
     Raises:
@@ -50,7 +54,7 @@ async def inspect(url: str, database: str, driver: Driver, clock: Clock) -> Stor
         Unavailable: It does not answer, or a majority does not take the write in time.
     """
     with _told_apart():
-        client = connect(url, driver)
+        client = connect(url, driver, access)
     try:
         with _told_apart():
             before = clock()
@@ -69,7 +73,7 @@ async def inspect(url: str, database: str, driver: Driver, clock: Clock) -> Stor
         ahead_ms=int(hello["localTime"].replace(tzinfo=dt.UTC).timestamp() * 1000) - (before + after) // 2,
         states={row["_id"]: LogState(row["_id"], row["base"], row["stored"]) for row in rows},
         sealed=None if device is None else (device["_id"], device["name"]),
-        open=await _open(url, database, driver),
+        open=await _open(url, database, driver, access),
     )
 
 
@@ -78,14 +82,14 @@ async def _write(placement: Collection, now_ms: int) -> None:
     await placement.delete({"_id": _TRACE})
 
 
-async def _open(url: str, database: str, driver: Driver) -> bool:
+async def _open(url: str, database: str, driver: Driver, access: Access) -> bool:
     """Return whether it lets clients read without a password."""
     parts = urlsplit(url)
-    if "@" not in parts.netloc:
+    if "@" not in parts.netloc and access.user is None:
         return True
     query = "&".join(each for each in parts.query.split("&") if not each.lower().startswith("auth"))
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query)
-    client: Any = connect(urlunsplit(bare), driver)
+    client: Any = connect(urlunsplit(bare), driver, replace(access, user=None, password=None))
     try:
         with _told_apart():
             await Collection(client[database]["log"]).one({})

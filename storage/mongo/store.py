@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from storage.access import OPEN, Access
 from storage.keyring import KeyRing
 from storage.mongo.accounts import MongoAccounts
 from storage.mongo.cluster_state import MongoClusterState
@@ -27,12 +28,20 @@ class MongoStore:
         driver_name: ``motor``, or ``pymongo`` for its successor ``AsyncMongoClient``.
         keyring: Seals phone, e-mail, push token and device name.
         reads: Reads in progress at once; the others wait.
+        access: Who signs in, and TLS.
     """
 
     def __init__(
-        self, url: str, database: str, driver_name: Driver, keyring: KeyRing, *, reads: int = READS
+        self,
+        url: str,
+        database: str,
+        driver_name: Driver,
+        keyring: KeyRing,
+        *,
+        reads: int = READS,
+        access: Access = OPEN,
     ) -> None:
-        self._database = Database(url, database, driver_name, reads=reads)
+        self._database = Database(url, database, driver_name, reads=reads, access=access)
         self.accounts = MongoAccounts(self._database, keyring)
         self.sessions = MongoSessions(self._database)
         self.keys = MongoKeys(self._database)

@@ -1,5 +1,6 @@
 """Inspection of a Redis server: its reports about itself. Changes nothing."""
 
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,7 +10,9 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from roost.clock import Clock
 from roost.errors import Unavailable
+from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
+from storage.redis.client import pool
 
 _WITHIN_S: Final = 3.0
 
@@ -36,7 +39,7 @@ class CacheInspection(Struct, frozen=True):
     open: bool
 
 
-async def inspect(url: str, clock: Clock) -> CacheInspection:
+async def inspect(url: str, clock: Clock, access: Access = OPEN) -> CacheInspection:
     """Ask.
 
     Raises:
@@ -44,7 +47,7 @@ async def inspect(url: str, clock: Clock) -> CacheInspection:
         Unavailable: It does not answer.
     """
     try:
-        client = _client(url)
+        client = _client(url, access)
     except ValueError as exc:
         raise Unavailable(f"The address is none for Redis: {exc}.") from exc
     try:
@@ -66,7 +69,7 @@ async def inspect(url: str, clock: Clock) -> CacheInspection:
         evicted=int(info.get("evicted_keys", 0)),
         scripts=scripts,
         ahead_ms=int(seconds) * 1000 + int(micros) // 1000 - (before + after) // 2,
-        open=await _open(url),
+        open=await _open(url, access),
     )
 
 
@@ -77,9 +80,10 @@ async def _runs_scripts(client: Any) -> bool:
         return False
 
 
-async def _open(url: str) -> bool:
+async def _open(url: str, access: Access) -> bool:
     parts = urlsplit(url)
-    client = _client(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    client = _client(bare, replace(access, user=None, password=None))
     try:
         return bool(await client.ping())
     except (RedisError, OSError, TimeoutError):
@@ -88,5 +92,6 @@ async def _open(url: str) -> bool:
         await client.aclose()
 
 
-def _client(url: str) -> Any:
-    return redis.Redis.from_url(url, socket_timeout=_WITHIN_S, socket_connect_timeout=_WITHIN_S)
+def _client(url: str, access: Access) -> Any:
+    waits: dict[str, Any] = {"socket_timeout": _WITHIN_S, "socket_connect_timeout": _WITHIN_S}
+    return redis.Redis.from_pool(pool(url, access, max_connections=1, timeout=_WITHIN_S, **waits))

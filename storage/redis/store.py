@@ -14,7 +14,9 @@ import msgspec
 
 from roost.errors import Unavailable
 from roost.loading import without
+from storage.access import OPEN, Access
 from storage.ports import Accepted
+from storage.redis.client import pool
 
 with without("opentelemetry", "opentelemetry.sdk"):  # it would load that for traces of its own: 0.09 s
     from redis import asyncio as redis
@@ -51,23 +53,26 @@ class RedisStore:
     It belongs to the event loop in which it is used, and connects at its first call.
 
     Args:
-        url: ``redis://...``
+        url: ``redis://...`` or ``rediss://...``
         prefix: What every key and channel begins with.
         connections: How many connections there may be; a call waits for a free one.
+        access: Who signs in, and TLS.
     """
 
-    def __init__(self, url: str, prefix: str = "roost:", *, connections: int = 16) -> None:
+    def __init__(
+        self, url: str, prefix: str = "roost:", *, connections: int = 16, access: Access = OPEN
+    ) -> None:
         self._prefix = prefix
-        pool: Any = redis.BlockingConnectionPool.from_url(
+        self._pool = pool(
             url,
+            access,
             max_connections=connections,
             timeout=1,
             socket_timeout=1,
             socket_connect_timeout=1,
             health_check_interval=30,
         )
-        self._pool = pool
-        self._redis: Any = redis.Redis(connection_pool=pool)
+        self._redis: Any = redis.Redis(connection_pool=self._pool)
         self._take = self._script("take")
         self._store = self._script("store")
         self._take_out = self._script("take_out")

@@ -32,9 +32,13 @@ _LOOK_EVERY_S: Final = 0.5
 
 
 def write_node_files(site: Site, settings: Mapping[str, str], files: Mapping[str, str]) -> None:
-    """Write what `make node` gathers, in the operator's home: Roost's settings, some changed."""
+    """Write what `make node` gathers, in the operator's home: Roost's settings, some changed.
+
+    The site's servers have neither passwords nor certificates.
+    """
     lines = (ROOT / "examples/node/settings.env").read_text().splitlines()
-    kept = [line for line in lines if line.partition("=")[0] not in settings]
+    names = {line: line.partition("=")[0] for line in lines}
+    kept = [line for line in lines if names[line] not in settings and "__SECURITY__" not in names[line]]
     text = "\n".join([*kept, *(f"{name}={value}" for name, value in settings.items())]) + "\n"
     for name, content in {"settings.env": text, "ray-token": secrets.token_hex(32), **files}.items():
         site.write(f"/root/cluster/node/{name}", content)

@@ -27,6 +27,7 @@ SETTINGS: Final = {
     "RAY_REDIS_ADDRESS": f"{ADDRESS}:{_RAY_REDIS}",
     "ROOST_SERVER_NAME": "localhost",
     "ROOST_SHARDS": "16",
+    "ROOST_CLEARTEXT__SERVERS_INSECURE": "true",
     "ROOST_KAFKA__URL": f"{ADDRESS}:{_KAFKA}",
     "ROOST_MONGO__URL": f"mongodb://{ADDRESS}:{_MONGO}",
     "ROOST_REDIS__URL": f"redis://{ADDRESS}:{_REDIS}/0",
@@ -61,7 +62,7 @@ def start_servers(site: Site, gateways: Iterable[str]) -> None:
     for spec in specs:
         # The same command as on one machine, but for the address that it listens on.
         argv = [word.replace(HOST, ADDRESS) for word in spec.argv]
-        open_to_all = ["--protected-mode", "no"] if Path(argv[0]).name.startswith("redis") else []
+        open_to_all = ["--protected-mode", "no"] if Path(argv[0]).name.startswith(("redis", "valkey")) else []
         site.start(*argv, *open_to_all, log=spec.log)
     for spec in specs:
         answers = f"until (</dev/tcp/{ADDRESS}/{spec.port}) 2>/dev/null; do sleep 0.05; done"
@@ -95,7 +96,16 @@ def _ray_redis(folder: Path) -> ServerSpec:
 
 
 def _fcm(folder: Path) -> ServerSpec:
-    argv = (sys.executable, "-m", "cluster.local.fcm_endpoint", "--host", HOST, "--port", str(_FCM))
+    argv = (
+        sys.executable,
+        "-m",
+        "cluster.local.fcm_endpoint",
+        "--host",
+        HOST,
+        "--port",
+        str(_FCM),
+        "--anyone",
+    )
     return ServerSpec("fcm", argv, _FCM, servers.accepts, folder / "fcm.log")
 
 

@@ -19,9 +19,10 @@ from cluster.local.servers import Server, ServerFailed, ServerSpec, start
 from cluster.settings import Kafka, Settings
 from roost import child_supervision
 from roost.errors import Unavailable
+from storage.access import OPEN
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.mongo.probe import refuses_reads
+from storage.mongo.probe import StoreProbe
 from storage.records import Cursor
 
 
@@ -203,7 +204,7 @@ async def test_the_answer_to_a_read_is_understood(code: int, refuses: bool) -> N
 
     async with await asyncio.start_server(answer, specs.HOST, 0) as other:
         port = other.sockets[0].getsockname()[1]
-        assert await refuses_reads(specs.HOST, port, "roost", "log") == refuses
+        assert await StoreProbe(specs.HOST, port, "roost", "log", OPEN).refuses_reads() == refuses
 
 
 async def _until_back(store: MongoStore, server: Server) -> None:

@@ -12,8 +12,10 @@ from typing import Any, Final
 import aiohttp
 import psutil
 
+from cluster.local import passwords
 from cluster.local.servers import free_port
 from roost.cli.launch import STOP_S, RoostUp
+from storage.access import Access
 from tests.live.asking import Asking
 from tests.live.waiting import until
 
@@ -77,13 +79,22 @@ class System(RoostUp):
 
     @property
     def mongo(self) -> str:
-        """URL of the store."""
-        return str(self.ready["mongo"])
+        """URL of the store, with its password."""
+        return self._signed_in("mongo")
 
     @property
     def redis(self) -> str:
-        """URL of the cache."""
-        return str(self.ready["redis"])
+        """URL of the cache, with its password."""
+        return self._signed_in("redis")
+
+    def _signed_in(self, server: str) -> str:
+        password = passwords.file_of(self.data, server).read_text().strip()
+        return str(self.ready[server]).replace("://", f"://{passwords.USER}:{password}@")
+
+    @property
+    def log_access(self) -> Access:
+        """What a client of the log's broker needs besides its address."""
+        return passwords.security(self.data, "kafka").access()
 
     @property
     def fcm(self) -> str:

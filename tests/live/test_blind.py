@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 
 from roost.client import Accepted, Client, Options, connections
+from storage.access import Access
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader
 from tests.live.running import System
 from tests.live.waiting import until
@@ -11,12 +12,12 @@ from tests.live.waiting import until
 TOPICS = ("mailbox", "push", "mailbox.dead", "push.dead")
 
 
-async def records(url: str) -> AsyncIterator[tuple[str, bytes]]:
+async def records(url: str, access: Access) -> AsyncIterator[tuple[str, bytes]]:
     """Yield every record of every topic, from the beginning."""
-    admin = KafkaLogAdmin(url, replicas=1)
+    admin = KafkaLogAdmin(url, replicas=1, access=access)
     await admin.start()
     for topic in TOPICS:
-        reader = KafkaLogReader(url, topic, "test-blind", fetch_wait_ms=5)
+        reader = KafkaLogReader(url, topic, "test-blind", fetch_wait_ms=5, access=access)
         await reader.start()
         await reader.assign(dict.fromkeys(range(await admin.partitions(topic) or 0), 0))
         while found := await reader.poll(wait_ms=1000, limit=5000):
@@ -43,7 +44,7 @@ async def test_no_text_is_in_the_log(system: System) -> None:
         await until(lambda: "" if any(isinstance(each, Accepted) for each in told) else f"{told}", within=30)
         await sender.close()
         await receiver.close()
-    found = [record async for record in records(system.kafka)]
+    found = [record async for record in records(system.kafka, system.log_access)]
     assert [topic for topic, value in found if ann.encode() in value] == ["mailbox"], (
         "the search finds nothing"
     )

@@ -20,7 +20,7 @@ async def test_a_trimmed_log_is_no_lost_log(own_system: Callable[..., System]) -
     system = own_system(
         "--port", str(free_port()), env={"ROOST_SHARDS": "2", "ROOST_LOG__KEEP_S": "1"}
     ).start()
-    admin = KafkaLogAdmin(system.kafka)
+    admin = KafkaLogAdmin(system.kafka, access=system.log_access)
     await admin.start()
 
     async def untrimmed() -> str:

@@ -49,7 +49,17 @@ async def test_a_session_at_debug_level_leaves_no_secret_behind(watched: System)
     _assert_absent(secrets, "the pushes", pushes)
     logs = [file.read_bytes() for file in [*system.data.rglob("*.log"), system.folder / "up.log"]]
     assert b'"debug"' in b"".join(logs), "nothing was logged at debug level"
-    _assert_absent(secrets | _ciphertexts(payloads), "the logs", logs)
+    _assert_absent(secrets | _ciphertexts(payloads) | _passwords_of_servers(system), "the logs", logs)
+    commands = [word.encode() for each in system.processes() for word in each.cmdline()]
+    _assert_absent(secrets | _passwords_of_servers(system), "the list of processes", commands)
+    ready = [repr(system.ready).encode(), (system.data / "run.json").read_bytes()]
+    _assert_absent(_passwords_of_servers(system), "what tells others of the system", ready)
+
+
+def _passwords_of_servers(system: System) -> dict[str, bytes]:
+    files = [*(system.data / "passwords").iterdir()]
+    assert len(files) == 3
+    return {f"password of {each.name}": each.read_bytes().strip() for each in files}
 
 
 async def _session(system: System) -> tuple[dict[str, bytes], list[bytes]]:

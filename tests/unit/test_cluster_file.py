@@ -8,7 +8,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from cluster.settings import Settings
+from cluster.settings import Settings, cleartext
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "ray_cluster.yaml"
@@ -62,5 +62,6 @@ def test_the_settings_of_a_node_are_settings(monkeypatch: pytest.MonkeyPatch) ->
     settings = Settings.load()
 
     assert settings.keyring_file == Path("/home/roost/roost/node/keyring.json")
-    assert settings.kafka.url == "10.0.0.2:9092"
+    assert settings.kafka.url == "10.0.0.2:9093"
+    assert not [*cleartext.found(settings)]
     assert variables["RAY_enable_autoscaler_v2"] == "0"

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def test_one_field_of_a_limit_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) 
             "localhost:27017",
             "'localhost:27017' is no address that begins with mongodb://",
         ),
+        ("ROOST_KAFKA__SECURITY__CA", "ca.pem", "set ROOST_KAFKA__SECURITY__TLS=true as well"),
+        ("ROOST_REDIS__SECURITY__KEY", "key.pem", "there is a key, and no certificate"),
         ("ROOST_MONGO__URL", "mongodb://", "'mongodb://' is no address"),
         ("ROOST_REDIS__URL", "alice:secret@r:6379", "'r:6379' is no address that begins with redis://"),
         ("ROOST_FCM__ENDPOINT", "fcm.example", "'fcm.example' is no address that begins with http://"),
@@ -128,8 +131,33 @@ def test_every_setting_is_in_the_reference_with_a_sentence() -> None:
 
 def test_passwords_are_not_shown() -> None:
     assert without_password("mongodb://u:secret@h:1/x") == "mongodb://u:***@h:1/x"
-    settings = Settings.load({"redis": {"url": "redis://:secret@h:1"}})
-    assert "secret" not in str(shown(settings))
+    assert without_password("redis://h:1/0?db=1&password=secret") == "redis://h:1/0?db=1&password=***"
+    settings = Settings.load(
+        {
+            "redis": {"url": "redis://:secret@h:1"},
+            "kafka": {"security": {"user": "roost", "password": "secret too"}},
+        }
+    )
+    assert "secret" not in json.dumps(shown(settings), default=str)
+    assert "secret too" not in repr(settings) + str(settings) + repr(settings.kafka.security.access())
+    assert (
+        Settings.model_validate_json(settings.model_dump_json()).kafka.security.read_password()
+        == "secret too"
+    )
+
+
+def test_a_password_comes_from_a_file_that_no_one_else_may_read(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    security = Settings.load({"mongo": {"security": {"password_file": "password"}}}).mongo.security
+    file.chmod(0o640)
+    with pytest.raises(PermissionError, match="chmod 600"):
+        security.read_password()
+    file.chmod(0o600)
+    assert security.read_password() == "secret"
+    file.write_text("\n")
+    with pytest.raises(PermissionError, match="is empty"):
+        security.read_password()
 
 
 @pytest.mark.parametrize(

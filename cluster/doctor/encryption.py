@@ -1,0 +1,42 @@
+"""Checks of the way to servers of one's own: encrypted, verified, and with a sign-in that can be read."""
+
+from collections.abc import Iterator
+
+from cluster.doctor.finding import Finding, failed, ok, warning
+from cluster.settings import Settings, cleartext
+
+_EXCEPTION = "ROOST_CLEARTEXT__SERVERS_INSECURE"
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong, or that nothing is."""
+    wrong = [*_cleartext(settings), *_files(settings)]
+    yield from wrong or [ok("encryption", "nothing leaves this machine for a server without TLS")]
+
+
+def _cleartext(settings: Settings) -> Iterator[Finding]:
+    for what, fix in cleartext.found(settings):
+        if settings.cleartext.servers_insecure:
+            yield warning("encryption", f"{what}, by {_EXCEPTION}", fix)
+        else:
+            yield failed(
+                "encryption",
+                what,
+                f"{fix} On a network that no one else is on, {_EXCEPTION}=true permits it.",
+            )
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    for name in ("kafka", "mongo", "redis"):
+        security = getattr(settings, name).security
+        try:
+            access = security.access()
+            if security.needs_tls:
+                access.context()
+        except OSError as exc:
+            reason = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
+            yield failed(
+                f"{name} sign-in",
+                f"a file for signing in to {name} cannot be used: {reason}",
+                f"Correct it, or ROOST_{name.upper()}__SECURITY__*.",
+            )
