@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
+from cluster.settings.node import Node
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
 from cluster.settings.sources import read
@@ -35,6 +36,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     http: Http = Field(Http(), description="Where clients connect.")
     tls: Tls = Field(Tls(), description="Encryption of client connections.")
+    node: Node = Field(Node(), description="Encryption between nodes.")
     kafka: Kafka = Field(Kafka(), description="The log.")
     mongo: Mongo = Field(Mongo(), description="The store.")
     redis: Redis = Field(Redis(), description="The cache.")
@@ -67,6 +69,9 @@ class Settings(BaseModel):
         for name, field in (
             ("tls", "certificate"),
             ("tls", "key"),
+            ("node", "ca"),
+            ("node", "certificate"),
+            ("node", "key"),
             ("fcm", "credentials_file"),
             ("keyring", "file"),
         ):
