@@ -5,6 +5,7 @@ at the same path, and reaches the same Kafka, MongoDB and Redis.
 """
 
 import asyncio
+import datetime as dt
 import json
 import sys
 import time
@@ -13,6 +14,9 @@ from typing import Any, Final
 from cluster import wiring
 from cluster.cli.verbs import coordinator
 from cluster.control import stop_report
+from cluster.doctor.cleartext import cleartext
+from cluster.doctor.finding import FAILED
+from cluster.doctor.node_certificate import node_certificate
 from cluster.log.growth import shards_told
 from cluster.settings import Settings
 from cluster.supervision.membership import waiting_for
@@ -77,6 +81,10 @@ def _lacks(settings: Settings) -> list[str]:
         for server, url in urls.items()
         if url is None
     ]
+    lacks += [f"{each.detail[0].upper()}{each.detail[1:]}. {each.fix}" for each in cleartext(settings)]
+    found = node_certificate(settings, dt.datetime.now(dt.UTC))
+    if found.state == FAILED:
+        lacks.append(f"{found.detail}. {found.fix}")
     if settings.fcm.credentials_file is None:
         lacks.append("There is no embedded push endpoint on a cluster: set ROOST_FCM__CREDENTIALS_FILE.")
     return lacks

@@ -4,6 +4,7 @@ They change nothing, and take a moment; only servers of one's own are waited for
 """
 
 import asyncio
+import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +12,9 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from cluster.doctor import here
+from cluster.doctor.cleartext import cleartext
 from cluster.doctor.finding import FAILED, Finding
+from cluster.doctor.node_certificate import node_certificate
 from cluster.folders import short_temp
 from cluster.settings import Settings, without_password
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY
@@ -56,6 +59,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield here.folder(settings)
     yield here.key_ring(settings)[0]
     yield from here.unusable_certificate(settings)
+    yield from cleartext(settings)
+    yield node_certificate(settings, dt.datetime.now(dt.UTC))
     if settings.fcm.credentials_file is not None:
         yield here.push_credential(settings)[0]
 
