@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cluster.certificates.files import CertificateError, read_certificate, read_key, write_pair
+from cluster.certificates.files import CertificateError, issued_by, read_certificate, read_key, write_pair
 from roost.node_certificate import PURPOSE_URI
 
 CA: Final = "ca"
@@ -142,7 +142,7 @@ class Authority:
         """
         path = self._folder / f"{name}.crt"
         old = read_certificate(path)
-        if old.issuer != self.certificate.subject or name == CA:
+        if name == CA or not issued_by(old, [self.certificate]):
             raise CertificateError(f"{path} was not issued by the CA in {self._folder}.")
         return self._make(name, places_of(old), purpose_of(old), now, days)
 

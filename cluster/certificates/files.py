@@ -3,9 +3,11 @@
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -27,17 +29,33 @@ def write_pair(folder: Path, name: str, chain: bytes, key: ec.EllipticCurvePriva
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """Read the first certificate of a PEM file.
+    """Read the first certificate of a PEM file; raises as `read_certificates` does."""
+    return read_certificates(path)[0]
+
+
+def read_certificates(path: Path) -> list[x509.Certificate]:
+    """Read every certificate of a PEM file.
 
     Raises:
         CertificateError: There is none.
     """
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as exc:
         raise CertificateError(f"The certificate {path} cannot be read: {exc.strerror}.") from exc
     except ValueError as exc:
         raise CertificateError(f"{path} is not a certificate in PEM.") from exc
+
+
+def issued_by(certificate: x509.Certificate, authorities: Iterable[x509.Certificate]) -> bool:
+    """Return whether one of these CAs signed the certificate."""
+    for each in authorities:
+        try:
+            certificate.verify_directly_issued_by(each)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return True
+    return False
 
 
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from cluster.certificates import CertificateError, Purpose
 from cluster.certificates.authority import places_of, purpose_of
-from cluster.certificates.files import read_certificate
+from cluster.certificates.files import issued_by, read_certificate, read_certificates
 from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
 from roost.node_certificate import NodeCertificate
@@ -35,21 +35,22 @@ def node_certificate(settings: Settings, now: dt.datetime) -> Finding:
     ca, certificate, key = files
     try:
         NodeCertificate(*files)
-        found, authority = read_certificate(certificate), read_certificate(ca)
+        found, authorities = read_certificate(certificate), read_certificates(ca)
         purpose = purpose_of(found)
     except (OSError, CertificateError) as exc:
         return failed(CHECK, f"{certificate}, {key} and {ca} cannot be used: {exc}", _OWN)
     if purpose is not Purpose.NODE:
         return failed(CHECK, f"{certificate} is for a {purpose}, not for a node", _OWN)
-    if found.issuer != authority.subject:
+    if not issued_by(found, authorities):
         return failed(CHECK, f"{certificate} is not of the CA in {ca}", _OWN)
     if stat.S_IMODE(key.stat().st_mode) & 0o077:
         return warning(CHECK, f"others can read {key}", f"Run: chmod 600 {key}")
-    return _age(certificate, found, authority, now)
+    return _age(certificate, found, max(each.not_valid_after_utc for each in authorities), now)
 
 
-def _age(path: Path, found: x509.Certificate, authority: x509.Certificate, now: dt.datetime) -> Finding:
-    until, ends = found.not_valid_after_utc, authority.not_valid_after_utc
+def _age(path: Path, found: x509.Certificate, ends: dt.datetime, now: dt.datetime) -> Finding:
+    """Judge how long it is valid, and its CA, which ends then."""
+    until = found.not_valid_after_utc
     places = ", ".join(places_of(found))
     detail = f"{path}, valid until {until:%Y-%m-%d} ({(until - now).days} days), for {places}"
     if not found.not_valid_before_utc <= now < until:
