@@ -6,7 +6,7 @@ import pytest
 
 from actors.rpc import handshake
 from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed, Proof, Welcome
-from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL, encode
+from actors.rpc.messages import PROTOCOL, encode
 
 SECRET = b"s" * 32
 ME = ("router", "router-1")
@@ -131,7 +131,7 @@ def test_a_welcome_that_was_changed_makes_no_link() -> None:
 def test_a_release_whose_listeners_prove_nothing_is_not_spoken_to() -> None:
     _, connecting = pair()
     with pytest.raises(HandshakeFailed, match="upgrade"):
-        said(connecting, Welcome(OLDEST_PROTOCOL - 1, 1, b"n" * 16))
+        said(connecting, Welcome(4, 1, b"n" * 16))
 
 
 @pytest.mark.attack("parts of a link's greeting moved into each other")
