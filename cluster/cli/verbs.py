@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.local import runfile
 from cluster.local.environment import set_for_libraries
-from cluster.local.ray_tls import ray_tls
+from cluster.local.ray_tls import check, ray_tls
 from cluster.settings import Settings
 
 
@@ -46,6 +46,7 @@ def coordinator(settings: Settings) -> Iterator[Callable[[], Any]]:
     address = settings.cluster.address
     if address is None:
         address = runfile.found(settings.data).ray
+        check(address, settings.node)
         prepare_ray(settings.data)
     from actors.ray_actor import connect_ray, find, leave_ray  # noqa: PLC0415 -- after `prepare_ray`
 
