@@ -71,7 +71,7 @@ debian = export PATH="$$PATH:/usr/sbin:/sbin"; for each in $(1); do \
 	  test -z "$$missing" || { echo "Installing$$missing"; flock $(STAMP) sh -c \
 	  "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing" >/dev/null; }
 
-node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node
+node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node: make node NODES="10.0.0.11 10.0.0.12"
 	@mkdir -p -m 700 node
 	@rm -f node/*.whl && $(BIN)/uv build --quiet --wheel --out-dir node && rm -f node/.gitignore
 	@cp constraints.txt node/
@@ -80,7 +80,11 @@ node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node
 	@umask 077; test -e node/ray-token || $(BIN)/python -c 'import secrets; print(secrets.token_hex(32), end="")' > node/ray-token
 	@$(BIN)/python -c 'from pathlib import Path; from roost.clock import now_ms; from storage.keyring import KeyRing; \
 	  KeyRing.load_or_create(Path("node/keyring.json"), now_ms)'
-	@echo "In node/: the package, the key ring, the token of Ray. Fill in node/settings.env."
+	@test -e certs/ca.key || $(BIN)/roost certs init >/dev/null
+	@test -e certs/node.crt -o -z "$(NODES)" || $(BIN)/roost certs issue node $(NODES) >/dev/null
+	@test ! -e certs/node.crt || cp -p certs/ca.crt certs/node.crt certs/node.key node/
+	@echo "In node/: the package, the key ring, the token of Ray, and a certificate. Fill in node/settings.env."
+	@test -e node/node.crt || { echo 'No certificate yet: say the addresses of all nodes, make node NODES="10.0.0.11 10.0.0.12".'; exit 2; }
 
 unit: $(STAMP) ## The pure rules only, in seconds
 	@$(BIN)/pytest tests/unit

@@ -21,6 +21,7 @@ from api.sending.sequence import Sequencer
 from api.sending.tracking import MessageTracker
 from api.stream.registry import Streams
 from roost.clock import Clock
+from roost.node_certificate import NodeCertificate
 from storage.keyring import KeyRing
 from storage.ports import Cache, LogWriter, Store
 from telemetry.gateway_metrics import GatewayMetrics
@@ -34,6 +35,7 @@ class ApiSettings(Struct, frozen=True):
         access_ttl_s: Life of an access token, in seconds.
         refresh_ttl_s: Life of an unused refresh token, in seconds.
         cors_origins: Web origins that may call the API from a browser.
+        hsts_s: How long browsers are told to come back over TLS only, in seconds; 0: they are not told.
         version: What the API document says it is.
         admission: How much may wait.
     """
@@ -42,6 +44,7 @@ class ApiSettings(Struct, frozen=True):
     access_ttl_s: int
     refresh_ttl_s: int
     cors_origins: tuple[str, ...] = ()
+    hsts_s: int = 0
     version: str = "0.1.0"
     admission: Bounds = Bounds()
 
@@ -54,6 +57,7 @@ class Backends(Struct, frozen=True):
     log_writer: LogWriter
     keyring: KeyRing
     clock: Clock
+    certificate: NodeCertificate | None = None
 
 
 class Collaborators(Struct, frozen=True):

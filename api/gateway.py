@@ -16,7 +16,7 @@ from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.settings import Settings, url_host
-from cluster.wiring import open_cache, open_writer, overseen, settings_of
+from cluster.wiring import node_certificate, open_cache, open_writer, overseen, settings_of
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
 from storage.keyring import KeyRing
@@ -143,15 +143,13 @@ async def build(name: str, settings_json: str) -> Service:
     mongo = settings.mongo
     log_writer, cache = await open_writer(settings), open_cache(settings)
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring, access=mongo.security.access())
-    backends = Backends(store, cache, log_writer, keyring, now_ms)
+    backends = Backends(store, cache, log_writer, keyring, now_ms, node_certificate(settings))
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
     return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
 
 
 def _listen(settings: Settings) -> Listen:
-    tls = settings.tls
-    certificate, key = (None if path is None else str(path) for path in (tls.certificate, tls.key))
-    return Listen(settings.http.host, settings.http.port, certificate, key)
+    return Listen(settings.http.host, settings.http.port, settings.tls.certificate, settings.tls.key)
 
 
 def _api(settings: Settings) -> ApiSettings:
@@ -160,6 +158,7 @@ def _api(settings: Settings) -> ApiSettings:
         access_ttl_s=settings.tokens.access_s,
         refresh_ttl_s=settings.tokens.refresh_s,
         cors_origins=settings.http.cors_origins,
+        hsts_s=settings.tls.hsts_s,
         version=metadata.version("roost"),
         admission=_bounds(settings),
     )

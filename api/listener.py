@@ -6,8 +6,9 @@ Several gateways share one port: each binds it with SO_REUSEPORT and the kernel 
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from api.server.http_connection import HttpConnection
 from api.server.limits import LIMITS
 from api.server.websocket_connection import WebSocketConnection
 from roost import wire
+from roost.tls_files import followed_server_context
 
 STOP_S = 5
 """How long connections may take to end when the listener stops, in seconds."""
@@ -36,14 +38,14 @@ class Listen(Struct, frozen=True):
     Attributes:
         host: IP address.
         port: TCP port, 0 for any.
-        certificate: File with the TLS certificate chain, None for no TLS.
-        key: File with its private key.
+        certificate: File with the TLS certificate chain, None for no TLS. It may be replaced at any time.
+        key: File with its private key; None if it is in the same file.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
-    certificate: str | None = None
-    key: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -71,7 +73,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(app: Any, listen: Listen) -> uvicorn.Config:
+def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
@@ -91,9 +93,6 @@ def _config(app: Any, listen: Listen) -> uvicorn.Config:
         backlog=_BACKLOG,
         timeout_keep_alive=LIMITS.idle_s,
         timeout_graceful_shutdown=STOP_S,
-        ssl_certfile=listen.certificate,
-        ssl_keyfile=listen.key,
-        ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
 
 
@@ -101,13 +100,31 @@ class Server(uvicorn.Server):
     """uvicorn inside another program's process: it leaves the signals alone."""
 
     def __init__(self, app: Any, listen: Listen) -> None:
-        super().__init__(_config(app, listen))
+        super().__init__(_config(app))
+        self._listen = listen
         self._finished = asyncio.Event()
         self._ready = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve, and say so to who waits in `ready`."""
-        await super().startup(sockets)
+        """Begin to serve, and say so to who waits in `ready`.
+
+        uvicorn would give a client a minute for the handshake of TLS, so the sockets are opened here.
+        """
+        await super().startup([])
+        encrypted: dict[str, Any] = {}
+        if self._listen.certificate is not None:
+            encrypted = {
+                "ssl": followed_server_context(self._listen.certificate, self._listen.key),
+                "ssl_handshake_timeout": LIMITS.tls_s,
+                "ssl_shutdown_timeout": LIMITS.tls_s,
+            }
+        protocol = partial(
+            HttpConnection, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        loop = asyncio.get_running_loop()
+        for each in sockets or ():
+            server = await loop.create_server(protocol, sock=each, backlog=_BACKLOG, **encrypted)
+            self.servers.append(server)
         self._ready.set()
 
     async def ready(self) -> None:

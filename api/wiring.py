@@ -1,9 +1,11 @@
 """The composition root of the API: what is built, from what, in what order."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 from actors.rpc.connections import Connections
+from actors.rpc.link import connect
 from api.collaborators import ApiSettings, Backends, Collaborators
 from api.host_links import HostLinks
 from api.identity.cache_invalidation import CacheInvalidation
@@ -48,7 +50,8 @@ def wire(
     """Build everything that the routes and the socket need. Starts nothing."""
     store, cache, log_writer = backends.store, backends.cache, backends.log_writer
     keyring, clock = backends.keyring, backends.clock
-    hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret), store.cluster)
+    dial = partial(connect, certificate=backends.certificate)
+    hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret, dial), store.cluster)
     directory = Directory(store, clock)
     sequencer = Sequencer(log_writer, store)
     answers = Answers(cache)

@@ -6,6 +6,7 @@
 
 import os
 import secrets
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from cluster.role_shell.shell import Closable, in_shell
 from cluster.settings import Settings
 from roost.clock import now_ms
 from roost.errors import RoostError
+from roost.node_certificate import NodeCertificate
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import READS, MongoStore, driver
@@ -55,13 +57,15 @@ def settings_of(role: str, name: str, settings_json: str) -> Settings:
 async def build_router(name: str, settings_json: str) -> Service:
     """Build a router."""
     from actors.rpc.connections import Connections  # noqa: PLC0415 -- a role's process loads that role only
+    from actors.rpc.link import connect  # noqa: PLC0415 -- likewise
     from cluster.consumers.router import Router  # noqa: PLC0415 -- likewise
 
     settings = settings_of("router", name, settings_json)
     keyring = open_keyring(settings)
     reader = await open_reader(settings, MAILBOX, ROUTERS)
     store = open_store(settings, keyring)
-    router = Router(name, reader, store, Connections(("router", name), keyring.cluster_secret))
+    dial = partial(connect, certificate=node_certificate(settings))
+    router = Router(name, reader, store, Connections(("router", name), keyring.cluster_secret, dial))
     return overseen(router, settings, "router", name, store, reader)
 
 
@@ -83,6 +87,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             idle_ms=settings.actors.idle_ms,
             sweep_every_s=settings.actors.sweep_every_s,
             store_linger_s=settings.actors.store_linger_ms / 1000,
+            certificate=node_certificate(settings),
         ),
     )
     return overseen(host, settings, "host", name, store, cache, writer)
@@ -208,10 +213,28 @@ async def open_admin(settings: Settings) -> KafkaLogAdmin:
     return admin
 
 
+def node_certificate(settings: Settings) -> NodeCertificate | None:
+    """Return this node's certificate for connections between nodes, None if it has none.
+
+    Raises:
+        RoostError: It cannot be used.
+    """
+    files = settings.node.files
+    if files is None:
+        return None
+    try:
+        return NodeCertificate(*files)
+    except OSError as exc:
+        raise RoostError(
+            "internal", f"The node's certificate cannot be used ({exc}): see what `roost doctor` says."
+        ) from exc
+
+
 def _exporter(service: Service, settings: Settings, role: str, name: str) -> Exporter:
     telemetry = settings.telemetry
     address = (telemetry.metrics_host, telemetry.metrics_port) if telemetry.metrics_port else None
-    return Exporter(Shown(role, name), service.metrics, runtime_folder(settings.data), address)
+    folder = runtime_folder(settings.data)
+    return Exporter(Shown(role, name), service.metrics, folder, address, node_certificate(settings))
 
 
 def _listen_address(settings: Settings) -> str:

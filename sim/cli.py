@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roost.cli import terminal
-from roost.cli.command_line import http_url
+from roost.cli.command_line import add_ca, http_url
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike
@@ -38,6 +38,7 @@ class Sim:
             type=http_url,
             help="a running Roost; without it, one is started for the run",
         )
+        add_ca(parser)
         add("--data", metavar="DIR", type=Path, help="its data folder; lets faults find its processes")
         add("--users", type=_positive, default=200, metavar="N", help="virtual users (200)")
         add("--rate", type=float, default=50.0, metavar="R", help="messages a second (50)")
@@ -95,6 +96,7 @@ def _options(args: argparse.Namespace) -> Options:
         scenario = "staircase" if args.what == "rate" else "growing"
     return Options(
         server=args.server,
+        ca=args.ca,
         data=args.data,
         users=max(2, args.users),
         rate=args.rate,

@@ -11,7 +11,7 @@ import fcntl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 import structlog
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Metric, generate_latest
@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from roost.node_certificate import NodeCertificate
 from roost.private_folders import make_private
 from roost.tasks import BackgroundTasks
 
@@ -32,6 +33,9 @@ _ANSWER_S: Final = 1.0
 
 _TAKEN_S: Final = 5.0
 """How long the holder of the port may take to read what a role says."""
+
+_TLS_S: Final = 5.0
+"""How long who asks may take for the handshake of TLS."""
 
 _GONE_S: Final = 60.0
 """A socket without a listener for this long belongs to a role that will not come back."""
@@ -57,6 +61,8 @@ class Exporter:
         collect: Returns its metrics in Prometheus text format.
         folder: Where the sockets of the node's roles are.
         address: IP address and port of the scrape target, None for none.
+        certificate: This node's: the scrape target is encrypted, and answers to those who have a certificate
+            for clients of the same CA. None: it is not, and answers to everyone.
     """
 
     def __init__(
@@ -65,8 +71,10 @@ class Exporter:
         collect: Callable[[], Awaitable[bytes]],
         folder: Path,
         address: tuple[str, int] | None,
+        certificate: NodeCertificate | None = None,
     ) -> None:
         self._collect, self._folder, self._address = collect, folder, address
+        self._certificate = certificate
         self._socket = folder / f"{me.role}.{me.name}.sock"
         self._servers: list[asyncio.Server] = []
         self._runner: web.AppRunner | None = None
@@ -124,10 +132,13 @@ class Exporter:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None  # noqa: S101 -- it is set up
-        said = False
+        encrypted: dict[str, Any] = {}
+        if self._certificate is not None:
+            encrypted = {"ssl": self._certificate.server(), "ssl_handshake_timeout": _TLS_S}
+        said, loop = False, asyncio.get_running_loop()
         while True:
             try:
-                self._servers.append(await asyncio.get_running_loop().create_server(server, host, port))
+                self._servers.append(await loop.create_server(server, host, port, **encrypted))
             except OSError as exc:
                 if not said:
                     log.warning("metrics_port_taken", host=host, port=port, reason=str(exc))

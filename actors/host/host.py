@@ -38,6 +38,7 @@ from actors.user import events as ev
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of
+from roost.node_certificate import NodeCertificate
 from storage.shard_map import ShardMap
 from storage.topics import TOPICS
 from telemetry import metrics
@@ -53,12 +54,14 @@ class HostSettings(Struct, frozen=True):
         idle_ms: An actor that nothing concerns is passivated after this long, in milliseconds.
         sweep_every_s: How often idle actors are looked for, in seconds.
         store_linger_s: How long entries are collected before they are stored, in seconds.
+        certificate: This node's, for links; None: they are not encrypted.
     """
 
     listen: str = "127.0.0.1"
     idle_ms: int = 60_000
     sweep_every_s: float = 5.0
     store_linger_s: float = 0.0
+    certificate: NodeCertificate | None = None
 
 
 class ActorHost:
@@ -150,7 +153,12 @@ class ActorHost:
         """Listen for links and start the loops."""
         self._writer.start()
         self._server, address = await serve(
-            self._settings.listen, 0, self, msg.decode_to_host, secret=self._secret
+            self._settings.listen,
+            0,
+            self,
+            msg.decode_to_host,
+            secret=self._secret,
+            certificate=self._settings.certificate,
         )
         self._runtime.spawn(self._deadlines.run(), essential=True)
         self._runtime.spawn(self._passivation.run(), essential=True)

@@ -1,4 +1,16 @@
-"""The handshake of a link, without I/O: a version that both sides speak, and proof of the shared secret."""
+"""The handshake of a link, without I/O: a version that both sides speak, and a proof of the secret by each.
+
+    listening side                                       connecting side
+    Welcome(versions, nonce)              ->
+                                          <-             Greeting(versions, role, name, nonce, proof)
+    Proof(proof)                          ->
+
+A proof is a MAC, keyed with the cluster's secret, of everything that both sides said and of the encrypted
+connection that they said it on. So one that was heard on another link proves nothing (it has other nonces);
+nor does the other side's own, sent back (whose proof it is, is part of it), one of a changed conversation
+(the versions are part of it), nor one that someone in the middle passes on (each half of such a link is
+another TLS connection).
+"""
 
 import hmac
 import secrets
@@ -7,13 +19,14 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct
 
-from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL
+from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL, encode
 
 _NONCE = 16
+_CONNECTING, _LISTENING = "roost link, connecting side", "roost link, listening side"
 
 
 class Welcome(Struct, array_like=True, tag="welcome"):
-    """First message of the side that was connected to: the versions it speaks, and what is to be proved."""
+    """First message of the listening side: the versions it speaks, and what is to be proved."""
 
     protocol: int
     oldest: int
@@ -21,16 +34,24 @@ class Welcome(Struct, array_like=True, tag="welcome"):
 
 
 class Greeting(Struct, array_like=True, tag="greeting"):
-    """First message of the side that connected: who it is. ``proof`` answers the other's nonce."""
+    """Answer of the connecting side: who it is, its proof, and what the other side is to prove."""
 
     protocol: int
     oldest: int
     role: str
     name: str
+    nonce: bytes
     proof: bytes
 
 
-decode = msgspec.msgpack.Decoder(Welcome | Greeting).decode
+class Proof(Struct, array_like=True, tag="proof"):
+    """Last message of the handshake: the listening side's proof."""
+
+    proof: bytes
+
+
+Message = Welcome | Greeting | Proof
+decode = msgspec.msgpack.Decoder(Message).decode
 
 
 class HandshakeFailed(Exception):  # noqa: N818 -- named for what happened
@@ -42,17 +63,21 @@ class Handshake:
 
     Args:
         secret: The cluster's.
-        me: Role and name of the side that connects, None on the side that was connected to.
+        me: Role and name of the side that connects, None on the side that listens.
+        connection: What identifies the encrypted connection, the same on both sides; empty if there is none.
 
     Attributes:
-        role: The other side's, on the side that was connected to.
+        done: Whether the other side has proved itself.
+        role: The other side's, on the side that listens.
         name: Likewise.
         protocol: The newest version that both sides speak.
     """
 
-    def __init__(self, secret: bytes, me: tuple[str, str] | None) -> None:
-        self._secret, self._me = secret, me
-        self._nonce = secrets.token_bytes(_NONCE) if me is None else b""
+    def __init__(self, secret: bytes, me: tuple[str, str] | None, connection: bytes = b"") -> None:
+        self._secret, self._me, self._connection = secret, me, connection
+        self._nonce = secrets.token_bytes(_NONCE)
+        self._awaited = b""
+        self.done = False
         self.role = self.name = ""
         self.protocol = 0
 
@@ -60,34 +85,60 @@ class Handshake:
         """Return what this side says first, None if the other one does."""
         return Welcome(PROTOCOL, OLDEST_PROTOCOL, self._nonce) if self._me is None else None
 
-    def take(self, body: bytes) -> Greeting | None:
-        """Take the other side's first message; returns what to answer.
+    def take(self, body: bytes) -> Message | None:
+        """Take a message of the other side; returns what to answer.
 
         Raises:
             HandshakeFailed: It cannot be decoded, proves nothing, or shares no version with this side.
         """
         try:
-            first = decode(body)
+            message = decode(body)
         except ValueError as exc:
             raise HandshakeFailed(f"a greeting that cannot be decoded: {exc}") from exc
-        answer: Greeting | None = None
-        match first:
-            case Welcome() if self._me is not None:
-                proof = self._proof(first.nonce, *self._me)
-                answer = Greeting(PROTOCOL, OLDEST_PROTOCOL, *self._me, proof)
+        match message:
+            case Welcome() if self._me is not None and not self._awaited:
+                return self._greet(message, *self._me)
             case Greeting() if self._me is None:
-                if not hmac.compare_digest(first.proof, self._proof(self._nonce, first.role, first.name)):
-                    raise HandshakeFailed("a greeting with the wrong proof")
-                self.role, self.name = first.role, first.name
+                return self._answer(message)
+            case Proof() if self._awaited:
+                self._check(message.proof, self._awaited)
+                return None
             case _:
                 raise HandshakeFailed("a greeting that is not its turn")
-        self.protocol = min(first.protocol, PROTOCOL)
-        if self.protocol < max(first.oldest, OLDEST_PROTOCOL):
+
+    def _greet(self, welcome: Welcome, role: str, name: str) -> Greeting:
+        self._agree(welcome.protocol, welcome.oldest)
+        mine = Greeting(PROTOCOL, OLDEST_PROTOCOL, role, name, self._nonce, b"")
+        self._awaited = self._prove(_LISTENING, welcome, mine)
+        mine.proof = self._prove(_CONNECTING, welcome, mine)
+        return mine
+
+    def _answer(self, greeting: Greeting) -> Proof:
+        welcome = Welcome(PROTOCOL, OLDEST_PROTOCOL, self._nonce)
+        self._check(greeting.proof, self._prove(_CONNECTING, welcome, greeting))
+        self.role, self.name = greeting.role, greeting.name
+        self._agree(greeting.protocol, greeting.oldest)
+        return Proof(self._prove(_LISTENING, welcome, greeting))
+
+    def _check(self, proof: bytes, wanted: bytes) -> None:
+        if not hmac.compare_digest(proof, wanted):
+            raise HandshakeFailed("a greeting with the wrong proof")
+        self.done = True
+
+    def _agree(self, newest: int, oldest: int) -> None:
+        self.protocol = min(newest, PROTOCOL)
+        if self.protocol < max(oldest, OLDEST_PROTOCOL):
             raise HandshakeFailed(
-                f"a greeting of versions {first.oldest} to {first.protocol}, and this side speaks "
+                f"a greeting of versions {oldest} to {newest}, and this side speaks "
                 f"{OLDEST_PROTOCOL} to {PROTOCOL}: upgrade one release at a time"
             )
-        return answer
 
-    def _proof(self, nonce: bytes, role: str, name: str) -> bytes:
-        return hmac.digest(self._secret, b"|".join([nonce, role.encode(), name.encode()]), sha256)
+    def _prove(self, side: str, welcome: Welcome, greeting: Greeting) -> bytes:
+        # MessagePack says how long each part is: no two conversations make the same bytes.
+        said = (
+            side,
+            self._connection,
+            (welcome.protocol, welcome.oldest, welcome.nonce),
+            (greeting.protocol, greeting.oldest, greeting.role, greeting.name, greeting.nonce),
+        )
+        return hmac.digest(self._secret, encode(said), sha256)

@@ -1,6 +1,7 @@
 """A link: an ordered, authenticated stream of messages between two roles.
 
-One TCP connection; frames are a 4-byte big-endian length and a MessagePack list of messages.
+One TCP connection, encrypted where nodes have certificates; frames are a 4-byte big-endian length and a
+MessagePack list of messages. Both sides prove themselves before either takes the first one.
 Everything sent in one turn of the event loop leaves as one frame, so a busy link carries few,
 well filled frames and a quiet one adds no delay; only what is not urgent waits for company.
 A link never resends: when it breaks, both sides are told, and what was in flight is made good by
@@ -15,8 +16,9 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed, Welcome
+from actors.rpc.handshake import Handshake, HandshakeFailed, Message
 from actors.rpc.messages import encode
+from roost.node_certificate import NodeCertificate, is_node
 
 MAX_LINK_FRAME = 256 * 1024 * 1024
 """Bytes; a longer frame ends the link, since no role sends one."""
@@ -25,7 +27,10 @@ MAX_GREETING = 4 * 1024
 """Bytes; who has proved nothing yet may not make us hold more."""
 
 GREETING_S = 5.0
-"""Who connects has to greet within this time."""
+"""Who connects has to greet within this time, and before that to end the handshake of TLS within it."""
+
+_TLS_END_S = 2.0
+"""How long the other side may take to end TLS in order when a link is closed."""
 
 HIGH_WATER = 8 * 1024 * 1024
 """Bytes waiting in the socket above which `Link.congested` is true."""
@@ -75,7 +80,8 @@ class Link(asyncio.Protocol):
     ) -> None:
         self._handler = handler
         self._decode = decode
-        self._handshake = Handshake(secret, me)
+        self._secret, self._me = secret, me
+        self._handshake: Handshake
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -143,8 +149,15 @@ class Link(asyncio.Protocol):
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the handshake: the side connected to speaks first."""
+        """Start the handshake: the side that listens speaks first."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        connection = b""
+        if (encrypted := transport.get_extra_info("ssl_object")) is not None:
+            if not is_node(encrypted):
+                self._abort("a certificate that is not one of a node")
+                return
+            connection = encrypted.get_channel_binding("tls-unique")
+        self._handshake = Handshake(self._secret, self._me, connection)
         if (opening := self._handshake.opening()) is not None:
             self._write(opening)
             # `connect` has a time limit of its own.
@@ -169,13 +182,14 @@ class Link(asyncio.Protocol):
         if start:
             del self._buffer[:start]
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """Tell the handler once, whatever the reason."""
         was_open, self._open = self._open, False
         self._transport, self._broken = None, True
         self._greeted()
         if not self.opened.done():
-            self.opened.set_exception(ConnectionError("the link was closed during the handshake"))
+            reason = f": {exc}" if exc is not None else ""
+            self.opened.set_exception(ConnectionError(f"the link was closed during the handshake{reason}"))
             self.opened.exception()
         if was_open:
             self._handler.closed(self)
@@ -196,7 +210,7 @@ class Link(asyncio.Protocol):
         self._handler.received(self, messages)
 
     def _begin(self, body: bytes) -> None:
-        """Take the other side's first message."""
+        """Take a message of the other side's handshake."""
         try:
             answer = self._handshake.take(body)
         except HandshakeFailed as exc:
@@ -204,6 +218,8 @@ class Link(asyncio.Protocol):
             return
         if answer is not None:
             self._write(answer)
+        if not self._handshake.done:
+            return
         self.role, self.name = self._handshake.role, self._handshake.name
         self.protocol = self._handshake.protocol
         self._open = True
@@ -217,7 +233,7 @@ class Link(asyncio.Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _write(self, first: Welcome | Greeting) -> None:
+    def _write(self, first: Message) -> None:
         body = encode(first)
         if self._transport is not None:
             self._transport.write(_LENGTH.pack(len(body)) + body)
@@ -240,18 +256,36 @@ async def connect(
     *,
     secret: bytes,
     me: tuple[str, str],
+    certificate: NodeCertificate | None = None,
     timeout_s: float = 3.0,
 ) -> Link:
     """Connect to a role and introduce ourselves as ``me`` (role, name).
 
+    Args:
+        address: Where it listens; with a certificate, the other side's must be for this IP address.
+        handler: Is told what happens on the link.
+        decode: Decodes frames.
+        secret: The cluster's.
+        me: Role and name.
+        certificate: This node's: the link is encrypted, or there is none. None: it is not.
+        timeout_s: How long all of it may take.
+
     Raises:
         ConnectionError: Nothing listens there, or the handshake failed.
+        OSError: TLS failed (`ssl.SSLError`).
         TimeoutError: No answer in time.
     """
     link = Link(handler, decode, secret, me)
+    encrypted: dict[str, Any] = {}
+    if certificate is not None:
+        encrypted = {
+            "ssl": certificate.client(),
+            "server_hostname": address[0],
+            "ssl_shutdown_timeout": _TLS_END_S,
+        }
     try:
         async with asyncio.timeout(timeout_s):
-            await asyncio.get_running_loop().create_connection(lambda: link, *address)
+            await asyncio.get_running_loop().create_connection(lambda: link, *address, **encrypted)
             await link.opened
     except BaseException:
         link.close()  # a host that hangs would keep one connection for each attempt
@@ -260,10 +294,32 @@ async def connect(
 
 
 async def serve(
-    host: str, port: int, handler: Handler, decode: Callable[[bytes], list[Any]], *, secret: bytes
+    host: str,
+    port: int,
+    handler: Handler,
+    decode: Callable[[bytes], list[Any]],
+    *,
+    secret: bytes,
+    certificate: NodeCertificate | None = None,
 ) -> tuple[asyncio.Server, tuple[str, int]]:
-    """Listen for links; returns the server and the address it is bound to (``port`` 0: any)."""
+    """Listen for links; returns the server and the address it is bound to (``port`` 0: any).
+
+    Args:
+        host: IP address to listen on.
+        port: TCP port.
+        handler: Is told what happens on the links.
+        decode: Decodes frames.
+        secret: The cluster's.
+        certificate: This node's: only encrypted links of other nodes are taken. None: they are not encrypted.
+    """
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Link(handler, decode, secret, None), host, port)
+    encrypted: dict[str, Any] = {}
+    if certificate is not None:
+        encrypted = {
+            "ssl": certificate.server(),
+            "ssl_handshake_timeout": GREETING_S,
+            "ssl_shutdown_timeout": _TLS_END_S,
+        }
+    server = await loop.create_server(lambda: Link(handler, decode, secret, None), host, port, **encrypted)
     bound = server.sockets[0].getsockname()
     return server, (bound[0], bound[1])

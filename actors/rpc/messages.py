@@ -12,12 +12,12 @@ from msgspec import Raw, Struct
 
 from storage.records import Conversation
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Version of what goes over links. A version differs from the one before by what follows the rule of
 `storage.records`, or by messages that are sent only on a link whose ends both speak it (`Link.protocol`)."""
 
-OLDEST_PROTOCOL = 1
-"""The oldest that this release still speaks: the one of the release before."""
+OLDEST_PROTOCOL = 5
+"""The oldest that this release still speaks: in those before, the side that listens proves nothing."""
 
 
 # --- both ways -------------------------------------------------------------------------------

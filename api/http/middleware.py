@@ -18,6 +18,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STREAM_PATH = "/v1/stream"
@@ -34,7 +35,12 @@ class Middleware:
     """An ASGI application around the application."""
 
     def __init__(
-        self, app: App, streams: Streams, metrics: GatewayMetrics, origins: Sequence[str] = ()
+        self,
+        app: App,
+        streams: Streams,
+        metrics: GatewayMetrics,
+        origins: Sequence[str] = (),
+        hsts_s: int = 0,
     ) -> None:
         """Surround an application.
 
@@ -43,7 +49,9 @@ class Middleware:
             streams: Serve `STREAM_PATH`.
             metrics: Count requests.
             origins: Web origins whose pages may call and read every answer, an error too.
+            hsts_s: For how long browsers are told to come back over TLS only, in seconds; 0: not at all.
         """
+        self._hsts: Headers = ((b"strict-transport-security", b"max-age=%d" % hsts_s),) if hsts_s else ()
         self._app = app
         self._guarded: App = self._guard
         if origins:
@@ -67,7 +75,10 @@ class Middleware:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _Answer(scope, send, self._metrics)
+        # "An HSTS Host MUST NOT include the STS header field in HTTP responses conveyed over non-secure
+        # transport." (RFC 6797, 7.2.)
+        hsts = self._hsts if scope["scheme"] == "https" else ()
+        answer = _Answer(scope, send, self._metrics, hsts)
         if scope["method"] == "HEAD":  # as GET; the server leaves the body out
             scope = {**scope, "method": "GET"}
         scope["answer"] = answer
@@ -93,12 +104,13 @@ class Middleware:
 class _Answer:
     """Adds the headers of every response, counts it, logs what failed."""
 
-    def __init__(self, scope: Scope, send: Send, metrics: GatewayMetrics) -> None:
+    def __init__(self, scope: Scope, send: Send, metrics: GatewayMetrics, hsts: Headers) -> None:
         self.request_id = secrets.token_hex(8)
         self.started = False
         self._method = scope["method"] if scope["method"] in _KNOWN_METHODS else "OTHER"
         self._path: str = scope["path"]
         self._send = send
+        self._hsts = hsts
         self._metrics = metrics
         self._begun = time.perf_counter()
         self._status = 0
@@ -113,6 +125,7 @@ class _Answer:
                 *message.get("headers", ()),
                 (b"x-request-id", self.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
+                *self._hsts,
                 *(_NOT_STORED if self._path.startswith(_PRIVATE) else ()),
             ]
         elif not message.get("more_body", False):

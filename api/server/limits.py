@@ -7,6 +7,7 @@ class ConnectionLimits(Struct, frozen=True):
     """How much, and how slow, a client may be.
 
     Attributes:
+        tls_s: Time for the handshake of TLS.
         head_bytes: Request line and headers of one request.
         headers: How many headers.
         head_s: Time for the first head, and for each later one from its first byte.
@@ -16,6 +17,7 @@ class ConnectionLimits(Struct, frozen=True):
             be the first to close.
     """
 
+    tls_s: float = 10.0
     head_bytes: int = 32 * 1024
     headers: int = 100
     head_s: float = 20.0

@@ -5,6 +5,7 @@ at the same path, and reaches the same Kafka, MongoDB and Redis.
 """
 
 import asyncio
+import datetime as dt
 import json
 import sys
 import time
@@ -14,7 +15,9 @@ from cluster import wiring
 from cluster.cli.verbs import coordinator
 from cluster.control import stop_report
 from cluster.doctor import encryption
+from cluster.doctor.cleartext import cleartext
 from cluster.doctor.finding import FAILED
+from cluster.doctor.node_certificate import node_certificate
 from cluster.log.growth import shards_told
 from cluster.settings import Settings
 from cluster.supervision.membership import waiting_for
@@ -79,6 +82,10 @@ def _lacks(settings: Settings) -> list[str]:
         for server, url in urls.items()
         if url is None
     ]
+    lacks += [f"{each.detail[0].upper()}{each.detail[1:]}. {each.fix}" for each in cleartext(settings)]
+    found = node_certificate(settings, dt.datetime.now(dt.UTC))
+    if found.state == FAILED:
+        lacks.append(f"{found.detail}. {found.fix}")
     if settings.fcm.credentials_file is None:
         lacks.append("There is no embedded push endpoint on a cluster: set ROOST_FCM__CREDENTIALS_FILE.")
     lacks += [f"{each.detail}. {each.fix}" for each in encryption.findings(settings) if each.state == FAILED]

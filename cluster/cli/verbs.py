@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from cluster.local import runfile
+from cluster.local.environment import set_for_libraries
+from cluster.local.ray_tls import check, ray_tls
 from cluster.settings import Settings
 
 
@@ -40,9 +42,11 @@ def coordinator(settings: Settings) -> Iterator[Callable[[], Any]]:
     """
     from cluster.local.ray_head import COORDINATOR, prepare_ray  # noqa: PLC0415 -- loads what `down` does not need
 
+    set_for_libraries(ray_tls(settings.node))
     address = settings.cluster.address
     if address is None:
         address = runfile.found(settings.data).ray
+        check(address, settings.node)
         prepare_ray(settings.data)
     from actors.ray_actor import connect_ray, find, leave_ray  # noqa: PLC0415 -- after `prepare_ray`
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from cluster.doctor.cleartext import clients, is_loopback
 from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
 from storage.keyring import KeyRing, KeyRingError
@@ -148,13 +149,11 @@ def certificate(settings: Settings, now: dt.datetime) -> Finding:
     """Whether clients' connections are encrypted, with a certificate that they will take."""
     tls = settings.tls
     if tls.certificate is None:
-        if settings.http.host in ("127.0.0.1", "::1", "localhost"):
+        if (exposed := clients(settings)) is not None:
+            return exposed
+        if is_loopback(settings.http.host):
             return ok("certificate", "none; the API listens on loopback only")
-        return warning(
-            "certificate",
-            f"none, and the API listens on {settings.http.host}",
-            "Set ROOST_TLS__CERTIFICATE and ROOST_TLS__KEY, or let a proxy in front do TLS.",
-        )
+        return ok("certificate", "none; a proxy in front does TLS, as ROOST_HTTP__INSECURE says")
     for finding in unusable_certificate(settings):
         return finding
     found = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
@@ -182,7 +181,7 @@ def _judge_certificate(found: x509.Certificate, settings: Settings, now: dt.date
     tls, name = settings.tls, settings.server_name
     until = found.not_valid_after_utc
     detail = f"{tls.certificate}, valid until {until:%Y-%m-%d}, for {', '.join(_names(found)) or 'no name'}"
-    renew = f"Renew {tls.certificate} and start the gateways again."
+    renew = f"Renew {tls.certificate}: gateways take it from the next connection on."
     if not found.not_valid_before_utc <= now < until:
         return failed("certificate", f"not valid now: {detail}", renew)
     if tls.key is not None and stat.S_IMODE(tls.key.stat().st_mode) & 0o077:

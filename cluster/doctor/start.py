@@ -4,11 +4,14 @@ They change nothing, and take a moment; only servers of one's own are waited for
 """
 
 import asyncio
+import datetime as dt
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from cluster.doctor import encryption, here, reach
+from cluster.doctor.cleartext import cleartext
 from cluster.doctor.finding import FAILED, Finding
+from cluster.doctor.node_certificate import node_certificate
 from cluster.folders import short_temp
 from cluster.settings import Settings, without_password
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY
@@ -53,6 +56,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield here.key_ring(settings)[0]
     yield from here.unusable_certificate(settings)
     yield from encryption.findings(settings)
+    yield from cleartext(settings)
+    yield node_certificate(settings, dt.datetime.now(dt.UTC))
     if settings.fcm.credentials_file is not None:
         yield here.push_credential(settings)[0]
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from cluster.doctor import encryption, here, reach, running
+from cluster.doctor.cleartext import links, metrics
 from cluster.doctor.exposure import judge_exposure, judge_listen, rays_place
 from cluster.doctor.finding import Finding, failed, ok
+from cluster.doctor.node_certificate import node_certificate
 from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
 from cluster.local import passwords, runfile, servers
 from cluster.local.runfile import Running
@@ -60,7 +62,9 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     log, store, cache = asked.get("kafka"), asked.get("mongo"), asked.get("redis")
     now = dt.datetime.fromtimestamp(clock() / 1000, dt.UTC)
     findings = [here.versions(), here.folder(settings), here.room(settings), here.open_files()]
-    findings += [ring_found, here.certificate(settings, now), *encryption.findings(settings)]
+    findings += [ring_found, here.certificate(settings, now), node_certificate(settings, now)]
+    findings += [each for each in (links(settings), metrics(settings)) if each is not None]
+    findings += [*encryption.findings(settings)]
     findings += [credential, *push, door]
     states = store.states if isinstance(store, StoreInspection) else None
     findings += _judged("kafka", log, settings, lambda each: judge_log(each, settings, states))
@@ -73,8 +77,8 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
         if isinstance(each, StoreInspection | CacheInspection)
     }
     findings += [judge_clocks(ahead), judge_exposure(_open(settings, asked, urls, found, address))]
-    links = judge_listen(settings)
-    return [*findings, *([links] if links is not None else []), *roles]
+    listen = judge_listen(settings)
+    return [*findings, *([listen] if listen is not None else []), *roles]
 
 
 async def ask_servers(settings: Settings, urls: Mapping[str, str], clock: Clock = now_ms) -> dict[str, Any]:

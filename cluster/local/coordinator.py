@@ -31,7 +31,8 @@ class LocalCoordinator:
 
     def __init__(self, settings: Settings, held: Sequence[int] = ()) -> None:
         self._data, self._cluster, self._held = settings.data, settings.cluster, held
-        self._head = RayHead(self._data, self._cluster, held)
+        self._node = settings.node
+        self._head = RayHead(self._data, self._cluster, held, self._node)
         self._settings_json: str | None = None
 
     @property
@@ -69,7 +70,7 @@ class LocalCoordinator:
         while True:
             log.error("ray_died")
             await self._head.end()
-            self._head = RayHead(self._data, self._cluster, self._held)
+            self._head = RayHead(self._data, self._cluster, self._held, self._node)
             try:
                 await self._head.start()
                 await self._head.spawn(self._settings_json)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster.control import stop_report
-from cluster.settings import Cluster
+from cluster.local.ray_tls import ray_tls
+from cluster.settings import Cluster, Node
 from roost.child_supervision import tied
 from roost.errors import Unavailable
 from roost.own_packages import program
@@ -17,6 +18,7 @@ _START_S: Final = 60.0
 _ASK_S: Final = 5.0
 _END_S: Final = 15.0
 _LINE: Final = 16 * 1024 * 1024
+_NO_NODE: Final = Node()
 
 
 class RayHead:
@@ -27,14 +29,15 @@ class RayHead:
         cluster: How many processes to start before anyone asks for them (one for each role there will be),
             and where Ray's dashboard is.
         held: Descriptors that are kept open until the last process of Ray's has ended.
+        node: The node's certificate: with one, Ray's processes speak TLS.
 
     Attributes:
         address: Of the Ray cluster, once started.
     """
 
-    def __init__(self, data: Path, cluster: Cluster, held: Sequence[int] = ()) -> None:
+    def __init__(self, data: Path, cluster: Cluster, held: Sequence[int] = (), node: Node = _NO_NODE) -> None:
         self.address = ""
-        self._data, self._cluster, self._held = data, cluster, held
+        self._data, self._cluster, self._held, self._node = data, cluster, held, node
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -50,7 +53,7 @@ class RayHead:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                *tied(reap=True),
+                *tied(*(f"{name}={value}" for name, value in ray_tls(self._node).items()), reap=True),
                 *(*program("cluster.local.ray_head"), str(self._data)),
                 *map(str, (self._cluster.roles, self._cluster.dashboard_port)),
                 stdin=asyncio.subprocess.PIPE,

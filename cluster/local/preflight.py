@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import structlog
 
 from cluster.local.servers import reserved_port
-from cluster.settings import Settings, Telemetry, url_host
+from cluster.settings import Settings, url_host
 from telemetry import otlp
 
 log = structlog.get_logger()
@@ -47,11 +47,11 @@ def _check_others(settings: Settings) -> None:
         )
 
 
-def free_metrics_address(telemetry: Telemetry) -> str | None:
+def free_metrics_address(settings: Settings) -> str | None:
     """Return where the metrics of this node will be; None: nowhere, or not before someone else lets go."""
     from telemetry.exporter import PATH  # noqa: PLC0415 -- takes long to load, and is not needed before
 
-    host, port = telemetry.metrics_host, telemetry.metrics_port
+    host, port = settings.telemetry.metrics_host, settings.telemetry.metrics_port
     if not port:
         return None
     try:
@@ -59,7 +59,8 @@ def free_metrics_address(telemetry: Telemetry) -> str | None:
     except OSError as exc:
         log.warning("metrics_port_taken", host=host, port=port, reason=str(exc))
         return None
-    return f"http://{url_host(host)}:{port}{PATH}"
+    scheme = "http" if settings.node.files is None else "https"
+    return f"{scheme}://{url_host(host)}:{port}{PATH}"
 
 
 def _door(host: str, port: int) -> socket.socket:

@@ -87,7 +87,7 @@ class System:
             ray.cancel()
             await asyncio.gather(ray, return_exceptions=True)
             raise
-        self._metrics = preflight.free_metrics_address(self.settings.telemetry)
+        self._metrics = preflight.free_metrics_address(self.settings)
         self._embedded.watch()
         self.step = "starting the roles"
         await self._coordinator.spawn(self.settings)

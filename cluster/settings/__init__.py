@@ -7,6 +7,7 @@ environment and file.
 
 from cluster.settings.clients import Rate
 from cluster.settings.group import Group
+from cluster.settings.node import Node
 from cluster.settings.roles import Cluster, Log, Telemetry
 from cluster.settings.security import KafkaSecurity, Security
 from cluster.settings.servers import Fcm, Kafka, Mongo, Redis, url_host, without_password
@@ -23,6 +24,7 @@ __all__ = [
     "KafkaSecurity",
     "Log",
     "Mongo",
+    "Node",
     "Rate",
     "Redis",
     "Security",

@@ -15,16 +15,29 @@ class Http(Group):
     port: int = Field(
         8080, ge=0, le=65535, description="TCP port shared by all gateways of a node. 0: any free port."
     )
+    insecure: bool = Field(
+        False,  # noqa: FBT003 -- a default
+        description="Whether gateways may listen beyond loopback without TLS: a proxy in front does it.",
+    )
     cors_origins: tuple[str, ...] = Field(
         (), description="Web origins allowed to call the API from a browser."
     )
 
 
 class Tls(Group):
-    """Encryption of client connections. Without a certificate, a proxy in front must provide it."""
+    """Encryption of client connections. Without a certificate, a proxy in front must provide it.
+
+    The files are looked at for every new connection: replacing them is enough.
+    """
 
     certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
     key: Path | None = Field(None, description="PEM file with its private key.")
+    hsts_s: int = Field(
+        365 * 24 * 3600,
+        ge=0,
+        description="Seconds for which browsers are told to use no other than encrypted connections to this "
+        "name (`Strict-Transport-Security`). 0: they are not told.",
+    )
 
     @model_validator(mode="after")
     def _certified(self) -> Self:

@@ -89,6 +89,10 @@ class Cluster(Group):
         description="IP address that hosts listen on for routers and gateways; `node`: the address of the "
         "machine in its Ray cluster.",
     )
+    insecure: bool = Field(
+        False,  # noqa: FBT003 -- a default
+        description="Whether links and Ray may leave the machine without a node's certificate, unencrypted.",
+    )
     address: str | None = Field(
         None, description="Ray cluster to join, `auto` for the local one. None: Roost starts its own."
     )
@@ -132,6 +136,11 @@ class Telemetry(Group):
         le=65535,
         description="TCP port on which one role of each node serves the metrics of all of them; while the "
         "port is taken, roles retry every second. 0: no metrics.",
+    )
+    insecure: bool = Field(
+        False,  # noqa: FBT003 -- a default
+        description="Whether metrics may be served beyond loopback without a node's certificate, to anyone "
+        "who asks.",
     )
     traces_url: HttpUrl | None = Field(
         None,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
+from cluster.settings.node import Node
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.security import Cleartext
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
@@ -36,6 +37,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     http: Http = Field(Http(), description="Where clients connect.")
     tls: Tls = Field(Tls(), description="Encryption of client connections.")
+    node: Node = Field(Node(), description="Encryption between nodes.")
     cleartext: Cleartext = Field(Cleartext(), description="Exceptions from encryption.")
     kafka: Kafka = Field(Kafka(), description="The log.")
     mongo: Mongo = Field(Mongo(), description="The store.")

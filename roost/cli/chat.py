@@ -26,6 +26,7 @@ from roost.client import (
     KeystoreInUse,
     MessageReceived,
     Missed,
+    Options,
     Presence,
     Read,
     SentElsewhere,
@@ -211,29 +212,36 @@ def _password(prompt: str) -> str:
         raise BadUsage("There is no terminal to ask for the password: run it in one.") from exc
 
 
-async def _open(server: str, username: str, keystore: FileKeystore) -> Client:
+async def _open(server: str, username: str, keystore: FileKeystore, options: Options) -> Client:
     if _found(keystore):
-        return Client.resume(keystore)
+        return Client.resume(keystore, options=options)
     password = _password(f"Password for {username} (a new name makes an account): ")
     try:
-        return await Client.register(server, username, password, keystore=keystore)
+        return await Client.register(server, username, password, keystore=keystore, options=options)
     except RoostError as exc:
         if exc.code.word != "username_taken":
             raise
-    return await Client.login(server, username, password, keystore=keystore)
+    return await Client.login(server, username, password, keystore=keystore, options=options)
 
 
-async def _chat(server: str, username: str, peer: str | None, folder: Path) -> None:
+async def _chat(server: str, username: str, peer: str | None, folder: Path, options: Options) -> None:
     name = hashlib.sha256(server.encode()).hexdigest()[:8]
-    client = await _open(server, username, FileKeystore(folder / f"{username}-{name}.json"))
+    client = await _open(server, username, FileKeystore(folder / f"{username}-{name}.json"), options)
     try:
         await Chat(client, Console(highlight=False), peer).run()
     finally:
         await client.close()
 
 
-def run(server: str, user: str, peer: str | None, data: str | None) -> int:
+def run(server: str, user: str, peer: str | None, data: str | None, *, ca: Path | None = None) -> int:
     """Chat until the end of input; return the exit code.
+
+    Args:
+        server: Base URL.
+        user: Who chats.
+        peer: The first recipient, if there is one yet.
+        data: Folder for keys; None for the usual one.
+        ca: See `Options.ca`.
 
     Raises:
         BadUsage: Its keys can be neither read nor kept, or there is no one to ask for the password.
@@ -245,7 +253,7 @@ def run(server: str, user: str, peer: str | None, data: str | None) -> int:
         raise BadUsage("There is no home folder to keep the keys in: choose a folder with --data.") from exc
     try:
         with suppress(KeyboardInterrupt):
-            asyncio.run(_chat(server, user, peer, folder))
+            asyncio.run(_chat(server, user, peer, folder, Options(ca=ca)))
     except KeystoreInUse as exc:
         return complain(f"{exc}.", BAD_USAGE)
     return DONE

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from ssl import SSLError
 from types import FrameType
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -24,6 +26,7 @@ from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, BadUsag
 from roost.errors import RoostError, Unavailable
 from roost.ids import fold_username
 from roost.own_packages import prefer_own
+from roost.tls import client_context
 
 _GROUP = "roost.commands"
 _INTERRUPTS: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -58,20 +61,21 @@ class Demo:
     help = "run one conversation of two people through all seven steps"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``--server``, ``--fcm`` and ``--json``."""
+        """Declare ``--server``, ``--fcm``, ``--ca`` and ``--json``."""
         parser.add_argument(
             "--server", metavar="URL", type=http_url, help="use this server instead of starting one"
         )
         parser.add_argument(
             "--fcm", metavar="URL", type=http_url, help="embedded push endpoint of that server"
         )
+        add_ca(parser)
         parser.add_argument("--json", action="store_true", help="print only one JSON object on stdout")
 
     def run(self, args: argparse.Namespace) -> int:
         """Run the conversation."""
         from roost.cli.demo import run  # noqa: PLC0415 - what it needs is loaded only for this verb
 
-        return run(args.server, args.fcm, as_json=args.json)
+        return run(args.server, args.fcm, ca=args.ca, as_json=args.json)
 
 
 class Chat:
@@ -80,18 +84,19 @@ class Chat:
     help = "chat in the terminal"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``--server``, ``--as``, ``--to`` and ``--data``."""
+        """Declare ``--server``, ``--as``, ``--to``, ``--ca`` and ``--data``."""
         add = parser.add_argument
         add("--server", metavar="URL", type=http_url, default="http://127.0.0.1:8080", help="server address")
         add("--as", dest="user", metavar="NAME", type=_username, required=True, help="your username")
         add("--to", metavar="NAME", type=_username, help="first recipient")
+        add_ca(parser)
         add("--data", metavar="DIR", help="folder for keys (default: ~/.local/share/roost)")
 
     def run(self, args: argparse.Namespace) -> int:
         """Chat until the end of input."""
         from roost.cli.chat import run  # noqa: PLC0415 - what it needs is loaded only for this verb
 
-        return run(args.server, args.user, args.to, args.data)
+        return run(args.server, args.user, args.to, args.data, ca=args.ca)
 
 
 def http_url(text: str) -> str:
@@ -108,6 +113,26 @@ def http_url(text: str) -> str:
     if not fits:
         raise argparse.ArgumentTypeError(f"{text!r} is no address of a server, such as http://127.0.0.1:8080")
     return text.rstrip("/")
+
+
+def add_ca(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--ca``, for verbs that connect to a server."""
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        type=_authorities,
+        help="PEM file of the private CA of the server's certificate",
+    )
+
+
+def _authorities(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    try:
+        client_context(path)
+    except OSError as exc:
+        reason = "it holds no certificate in PEM" if isinstance(exc, SSLError) else exc.strerror
+        raise argparse.ArgumentTypeError(f"{path} cannot be used: {reason}") from exc
+    return path
 
 
 def _username(text: str) -> str:

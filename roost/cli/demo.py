@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
@@ -289,15 +290,21 @@ def _ms(begin: float, end: float | None = None) -> float:
     return ((time.perf_counter() if end is None else end) - begin) * 1000
 
 
-async def _tell(server: str, fcm: str | None, console: Console) -> Story:
-    async with connections() as http:
+async def _tell(server: str, fcm: str | None, console: Console, ca: Path | None) -> Story:
+    async with connections(ca) as http:
         story = Story(server, fcm, http, console)
         await story.tell()
         return story
 
 
-def run(server: str | None, fcm: str | None, *, as_json: bool = False) -> int:
+def run(server: str | None, fcm: str | None, *, ca: Path | None = None, as_json: bool = False) -> int:
     """Run the conversation and return the exit code: 0 only if every step succeeded.
+
+    Args:
+        server: Base URL; None: one is started.
+        fcm: Base URL of its embedded push endpoint, to look at pushes.
+        ca: PEM file of a private CA to believe.
+        as_json: Print one JSON object on stdout.
 
     Raises:
         Unavailable: No server could be reached or started.
@@ -308,7 +315,7 @@ def run(server: str | None, fcm: str | None, *, as_json: bool = False) -> int:
             console.print("Starting a server …")
             ready = stack.enter_context(own_server())
             server, fcm = ready["http"], ready.get("fcm")
-        story = asyncio.run(_tell(server, fcm, console))
+        story = asyncio.run(_tell(server, fcm, console, ca))
     held = bool(story.steps) and all(step.held for step in story.steps)
     console.print("[green]All steps succeeded.[/]" if held else "[red]A step failed.[/]")
     if as_json:

@@ -11,6 +11,7 @@ Its life in five lines:
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Literal, Self
 
 import aiohttp
@@ -24,15 +25,24 @@ from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
 from roost.crypto import SUITE
 from roost.ids import SEQ_LIMIT, fold_username, uuid7
+from roost.tls import client_context
 from roost.wire import MAX_EXPIRY_S, MAX_SUBSCRIPTIONS, Send, Typing
 
 MAX_CONTENT = 60 * 1024
 """Bytes of one message's plaintext; sealed and padded it stays below the server's limit."""
 
 
-def connections() -> aiohttp.ClientSession:
-    """Return a connection pool that any number of clients may share."""
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+def connections(ca: Path | None = None) -> aiohttp.ClientSession:
+    """Return a connection pool that any number of clients may share.
+
+    Args:
+        ca: PEM file of the authorities to believe, such as a private CA; None for those of the machine.
+
+    Raises:
+        OSError: The file cannot be read, or holds no PEM (`ssl.SSLError`).
+    """
+    trusted = client_context(ca) if ca is not None else True
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=trusted))
 
 
 class Client:
@@ -107,7 +117,7 @@ class Client:
         options = options or Options()
         keystore = keystore or MemoryKeystore()
         keystore.lock()
-        shared = http or connections()
+        shared = http or connections(options.ca)
         try:
             api = Api(server, shared, options.clock, elapsed=options.elapsed)
             if new:
@@ -150,7 +160,7 @@ class Client:
         except BaseException:
             keystore.unlock()
             raise
-        shared = http or connections()
+        shared = http or connections(options.ca)
         api = Api(profile.server, shared, options.clock, profile.tokens, elapsed=options.elapsed)
         return cls(profile, keystore, api, options, owns_http=http is None)
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from roost.client.events import Event
@@ -27,6 +28,8 @@ class Options:
         hold_new_devices: Send nothing to a peer with a device that was added since the first sight, until
             ``Client.trust``.
         random: Source of random bytes.
+        ca: PEM file of the authorities to believe, such as a private CA; None for those of the machine. Of no
+            use with a connection pool of one's own.
     """
 
     mode: Literal["auto", "stream", "poll"] = "auto"
@@ -39,3 +42,4 @@ class Options:
     elapsed: Clock = elapsed_ms
     hold_new_devices: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
+    ca: Path | None = None

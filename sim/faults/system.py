@@ -19,6 +19,7 @@ from msgspec import Struct
 from cluster.local import runfile
 from cluster.local.embedded import Embedded
 from roost.errors import Unavailable
+from roost.tls import client_context
 from sim.faults.canary import Canary
 from sim.faults.disk import Disk, NoDisk
 from sim.faults.launch import behind, proxied, up
@@ -60,7 +61,7 @@ class System:
         servers: The servers underneath, if they were started here.
     """
 
-    def __init__(self, ready: Mapping[str, Any], data: Path | None) -> None:
+    def __init__(self, ready: Mapping[str, Any], data: Path | None, ca: Path | None = None) -> None:
         self.ready, self.data = dict(ready), data
         self.http: str = self.ready["http"]
         self.fcm: str | None = self.ready.get("fcm")
@@ -69,7 +70,9 @@ class System:
         self.watch: Watch | None = None
         self.servers: Embedded | None = None
         self._canary: Canary | None = None
-        self._session = aiohttp.ClientSession(timeout=_ANSWER)
+        trusted = client_context(ca) if ca is not None else True
+        connector = aiohttp.TCPConnector(ssl=trusted)
+        self._session = aiohttp.ClientSession(timeout=_ANSWER, connector=connector)
 
     async def begin(self) -> None:
         """Begin to follow its status, and make the accounts that `trouble` tries it with.
@@ -166,6 +169,7 @@ async def system(
     *,
     options: Sequence[str] = (),
     data: Path | None = None,
+    ca: Path | None = None,
 ) -> AsyncIterator[System]:
     """Run a system of our own that offers what the strikes need; it is stopped in order at the end.
 
@@ -173,6 +177,7 @@ async def system(
         strikes: What is to happen to it.
         options: More options of ``roost up``, for example ``--hosts 2``.
         data: Its data folder; None: a temporary one, removed at the end.
+        ca: PEM file of the CA that its certificate is of, if that is a private one.
 
     Raises:
         CannotStrike: This machine does not offer what the strikes need.
@@ -189,7 +194,7 @@ async def system(
             embedded, proxies = await stack.enter_async_context(proxied(folder))
             more, variables = behind(folder, proxies)
         ready = await stack.enter_async_context(up(folder, [*options, *more], variables))
-        found = System(ready, folder)
+        found = System(ready, folder, ca)
         stack.push_async_callback(found.close)
         found.proxies, found.disk, found.servers = proxies, disk, embedded
         _check(found, strikes)
@@ -199,7 +204,7 @@ async def system(
 
 @asynccontextmanager
 async def attached(
-    url: str, strikes: Sequence[Strike] = (), *, data: Path | None = None
+    url: str, strikes: Sequence[Strike] = (), *, data: Path | None = None, ca: Path | None = None
 ) -> AsyncIterator[System]:
     """Use a system that runs already.
 
@@ -207,6 +212,7 @@ async def attached(
         url: Base URL of its API.
         strikes: What is to happen to it.
         data: Its data folder, if it runs on this machine; without, its processes cannot be found.
+        ca: PEM file of the CA that its certificate is of, if that is a private one.
 
     Raises:
         CannotStrike: It does not offer what the strikes need.
@@ -214,7 +220,7 @@ async def attached(
     """
     running = runfile.found(data.absolute()) if data is not None else None  # noqa: ASYNC240 -- asks no disk
     known: dict[str, Any] = {"http": url.rstrip("/"), "fcm": running.fcm if running is not None else None}
-    found = System(known, Path(running.data) if running is not None else None)
+    found = System(known, Path(running.data) if running is not None else None, ca)
     try:
         _check(found, strikes)
         await found.begin()

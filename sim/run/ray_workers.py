@@ -9,7 +9,10 @@ import asyncio
 import sys
 from pathlib import Path
 
+from cluster.local.environment import set_for_libraries
 from cluster.local.ray_head import prepare_ray
+from cluster.local.ray_tls import ray_tls
+from cluster.settings import Settings
 from sim.run.worker import read_spec, work
 
 
@@ -22,6 +25,7 @@ def main() -> int:
     """Play all shares of the run."""
     folder, address, data = sys.argv[1:4]
     prepare_ray(Path(data))
+    set_for_libraries(ray_tls(Settings.load().node))
     from actors.ray_actor import connect_ray, leave_ray, run_tasks  # noqa: PLC0415 - Ray reads its settings once
 
     connect_ray(address)

@@ -36,6 +36,7 @@ class Options(Struct, kw_only=True, frozen=True):
     """What the command line says; see `sim.cli` for each."""
 
     server: str | None = None
+    ca: Path | None = None
     data: Path | None = None
     users: int = 200
     rate: float = 50.0
@@ -104,19 +105,20 @@ async def simulate(options: Options, command: Sequence[str], watcher: Watcher) -
 @asynccontextmanager
 async def _system(options: Options, strikes: Sequence[Strike]) -> AsyncIterator[System]:
     if options.server is not None:
-        async with attached(options.server, strikes, data=options.data) as found:
+        async with attached(options.server, strikes, data=options.data, ca=options.ca) as found:
             yield found
         return
     # With faults there must be a second one to take over.
     count = options.roles or (2 if strikes else 1)
     more = [word for role in _ROLES for word in (f"--{role}", str(count))]
-    async with system(strikes, options=more, data=options.data) as found:
+    async with system(strikes, options=more, data=options.data, ca=options.ca) as found:
         yield found
 
 
 def _spec(options: Options, found: System, folder: Path) -> Spec:
     return Spec(
         server=found.http,
+        ca=None if options.ca is None else str(options.ca),
         fcm=found.fcm or "",
         folder=str(folder.absolute()),
         name=run_name(),

@@ -22,6 +22,7 @@ class Spec(Struct, frozen=True):
         skewed: Clocks of phones are wrong by hours.
         settle_s: How long to wait at the end for what is in flight.
         light: Phones that encrypt nothing, for pure load.
+        ca: PEM file of the authorities that clients believe; None for those of the machine.
     """
 
     server: str
@@ -39,3 +40,4 @@ class Spec(Struct, frozen=True):
     skewed: bool = False
     settle_s: float = 60.0
     light: bool = False
+    ca: str | None = None

@@ -248,7 +248,7 @@ class Worker:
 
 async def work(spec: Spec, number: int) -> None:
     """Play one worker's share."""
-    async with connections() as http:
+    async with connections(Path(spec.ca) if spec.ca is not None else None) as http:
         await Worker(spec, number, http).run()
 
 

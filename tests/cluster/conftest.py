@@ -34,7 +34,9 @@ def three_hosts(out: Path) -> Iterator[Cluster]:
         for host in hosts:
             install(host)
         site_servers.start_servers(made, _ADDRESSES)
-        write_node_files(made, site_servers.SETTINGS, site_servers.secret_files(made.folder))
+        files = site_servers.secret_files(made.folder)
+        files |= site_servers.certificate_files(made.folder, _ADDRESSES)
+        write_node_files(made, site_servers.SETTINGS, files)
         write_cluster_file(made, hosts)
         tell(f"hosts and servers: {time.monotonic() - began:.1f} s")
         (out / "ray-up.txt").write_text(ray_up(made))

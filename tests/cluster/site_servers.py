@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from cluster.certificates import Authority, Purpose
 from cluster.local import servers
 from cluster.local.fcm_endpoint import write_service_account
 from cluster.local.servers import HOST, ServerSpec
 from roost.clock import now_ms
 from storage.keyring import KeyRing, fresh_secrets
+from tests.certificates import NOW
 from tests.cluster.hosts import ADDRESS, Site
 
 HTTP: Final = 8080
@@ -74,6 +76,13 @@ def secret_files(folder: Path) -> dict[str, str]:
     KeyRing(fresh_secrets(now_ms())).save(folder / "keyring.json")
     write_service_account(folder / "fcm.json", f"http://{ADDRESS}:{_FCM}")
     return {name: (folder / name).read_text() for name in ("keyring.json", "fcm.json")}
+
+
+def certificate_files(folder: Path, addresses: Iterable[str]) -> dict[str, str]:
+    """Return the CA's certificate, and one with its key for all of these hosts, by file name."""
+    made = folder / "certs"
+    Authority.create(made, "the site", NOW).issue("node", [*addresses], Purpose.NODE, NOW)
+    return {name: (made / name).read_text() for name in ("ca.crt", "node.crt", "node.key")}
 
 
 def _ray_redis(folder: Path) -> ServerSpec:

@@ -275,7 +275,7 @@ async def test_a_certificate_for_another_name(planting: Planting) -> None:
 async def test_no_certificate_where_others_connect(planting: Planting) -> None:
     planting.use("tls", certificate=None, key=None)
     planting.use("http", host="0.0.0.0")
-    await planting.found("certificate", "warning", "ROOST_TLS__CERTIFICATE", "proxy")
+    await planting.found("certificate", "failed", "ROOST_TLS__CERTIFICATE", "proxy")
 
 
 async def test_a_key_ring_that_others_can_read(planting: Planting) -> None:

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from cluster.folders import runtime_folder
 from cluster.local.preflight import free_metrics_address
 from cluster.local.servers import free_port
-from cluster.settings import Telemetry
+from cluster.settings import Settings
 from roost.private_folders import make_private
 from telemetry import exporter, metrics
 from telemetry.exporter import Exporter, Shown
@@ -211,7 +211,8 @@ async def test_only_metrics_are_served(folder: Path, port: int) -> None:
 
 def test_the_ready_line_names_the_address_only_if_it_was_free(port: int) -> None:
     def shown(host: str, port: int) -> str | None:
-        return free_metrics_address(Telemetry(metrics_host=host, metrics_port=port))
+        settings = Settings.model_validate({"telemetry": {"metrics_host": host, "metrics_port": port}})
+        return free_metrics_address(settings)
 
     assert shown("127.0.0.1", port) == shown("0.0.0.0", port) == f"http://127.0.0.1:{port}/metrics"
     assert shown("127.0.0.1", 0) is None

@@ -204,7 +204,7 @@ def test_pods_are_confined_and_have_what_a_node_needs(kind: str) -> None:
 def test_the_key_ring_is_where_the_setting_says_and_for_its_owner_only(kind: str) -> None:
     path = one("ConfigMap")["data"]["ROOST_KEYRING__FILE"]
     spec = pods()[kind]["spec"]
-    [copy] = spec["initContainers"]
+    copy, _ = spec["initContainers"]
     assert copy["command"] == ["install", "-m", "0600", "/secret/keyring.json", path]
     [main] = spec["containers"]
     places = {mount["mountPath"]: mount["name"] for mount in main["volumeMounts"]}
@@ -306,6 +306,52 @@ def test_ports_of_ray_are_the_same_everywhere() -> None:
     for path in UNITS:
         [start] = unit(path)["ExecStart"]
         assert {int(each) for each in re.findall(r"(?:port=|:)(\d+)", start)} <= RAY_PORTS
+
+
+FILES = {
+    "ROOST_NODE__CA": "CA_CERT",
+    "ROOST_NODE__CERTIFICATE": "SERVER_CERT",
+    "ROOST_NODE__KEY": "SERVER_KEY",
+}
+
+
+def nodes() -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the environment of each kind of node of a cluster."""
+    for kind, pod in pods().items():
+        [main] = pod["spec"]["containers"]
+        yield kind, one("ConfigMap")["data"] | {each["name"]: each["value"] for each in main["env"]}
+    for path in UNITS:
+        if path.name != "roost.service":
+            yield path.name, dict(each.split("=", 1) for each in unit(path)["Environment"])
+
+
+@pytest.mark.attack("a cluster of nodes that talk in the clear")
+@pytest.mark.parametrize(("where", "values"), list(nodes()), ids=[name for name, _ in nodes()])
+def test_nodes_have_a_certificate_and_ray_has_the_same(where: str, values: dict[str, str]) -> None:
+    assert values["RAY_USE_TLS"] == "1", where
+    for ours, rays in FILES.items():
+        assert values[f"RAY_TLS_{rays}"] == values[ours]
+    assert "ROOST_CLUSTER__INSECURE" not in values
+    assert "ROOST_TELEMETRY__INSECURE" not in values
+
+
+@pytest.mark.parametrize("kind", ["head", "worker"])
+def test_a_pod_makes_its_certificate_and_keeps_the_cas_key_nowhere(kind: str) -> None:
+    spec = pods()[kind]["spec"]
+    _, make = spec["initContainers"]
+    [script] = make["args"]
+    [command] = re.findall(r"roost (certs .*)", script)
+    words = shlex.split(command.replace('"$POD_IP"', "10.0.0.11"))
+    args = command_line._parser(words).parse_args(words)
+    assert args.places == ["10.0.0.11", "roost-head-svc", "roost-head-svc.roost.svc.cluster.local"]
+    kept = script.splitlines()[-1]
+    for file in ("ROOST_NODE__CA", "ROOST_NODE__CERTIFICATE", "ROOST_NODE__KEY"):
+        path = Path(one("ConfigMap")["data"][file])
+        assert f"{args.folder}/{path.name}" in kept
+        assert kept.endswith(f" {path.parent}")
+    assert "ca.key" not in kept
+    [main] = spec["containers"]
+    assert "ca" not in {mount["name"] for mount in main["volumeMounts"]}
 
 
 # --- compose and the image ------------------------------------------------------------------------

@@ -110,6 +110,6 @@ async def test_a_frame_that_cannot_be_decoded_ends_the_link(damage: bytes) -> No
 
 
 def test_a_greeting_that_cannot_be_decoded_fails_the_handshake() -> None:
-    greeting = msg.encode(Greeting(1, 1, "gateway", "?", b"")).replace(b"?", b"\x80")
+    greeting = msg.encode(Greeting(1, 1, "gateway", "?", b"", b"")).replace(b"?", b"\x80")
     with pytest.raises(HandshakeFailed, match="decoded"):
         Handshake(SECRET, None).take(greeting)

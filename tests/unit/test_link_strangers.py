@@ -1,7 +1,6 @@
 """What a link takes from a side that has proved nothing, and what from one that has."""
 
 import asyncio
-import hmac
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from structlog.testing import capture_logs
 from actors.host import ActorHost, Stores
 from actors.rpc import handshake, link
 from actors.rpc import messages as msg
-from actors.rpc.handshake import Greeting, Welcome
+from actors.rpc.handshake import Handshake, Welcome
 from actors.rpc.link import MAX_GREETING, Link, connect, serve
 from tests.unit.link_ends import Silent
 
@@ -29,8 +28,8 @@ def framed(body: bytes) -> bytes:
 
 
 def greeting(nonce: bytes, role: str = "gateway", secret: bytes = SECRET) -> bytes:
-    proof = hmac.digest(secret, b"|".join([nonce, role.encode(), b"me"]), "sha256")
-    return framed(msg.encode(Greeting(msg.PROTOCOL, msg.PROTOCOL, role, "me", proof)))
+    welcome = Welcome(msg.PROTOCOL, msg.OLDEST_PROTOCOL, nonce)
+    return framed(msg.encode(Handshake(secret, (role, "me")).take(msg.encode(welcome))))
 
 
 @asynccontextmanager

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import hmac
 import struct
 
 import pytest
 
 from actors.rpc import handshake
 from actors.rpc import messages as msg
-from actors.rpc.handshake import Greeting, Welcome
+from actors.rpc.handshake import Greeting, Handshake, Proof, Welcome
 from actors.rpc.link import connect, serve
 from actors.rpc.messages import PROTOCOL, encode
 from tests.unit.link_ends import Silent
@@ -22,9 +21,15 @@ async def dial(newest: int, oldest: int) -> int:
     done = asyncio.Event()
 
     async def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        body = encode(Welcome(newest, oldest, b"n" * 16))
-        writer.write(struct.pack(">I", len(body)) + body)
-        with contextlib.suppress(ConnectionError):  # it hangs up, in whatever way
+        said = Welcome(newest, oldest, b"n" * 16)
+        writer.write(framed(encode(said)))
+        with contextlib.suppress(
+            ConnectionError, asyncio.IncompleteReadError
+        ):  # it hangs up, in whatever way
+            greeting = await heard(reader)
+            assert isinstance(greeting, Greeting)
+            proof = Handshake(SECRET, None)._prove(handshake._LISTENING, said, greeting)
+            writer.write(framed(encode(Proof(proof))))
             await reader.read()
         writer.close()
         done.set()
@@ -56,18 +61,21 @@ async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) ->
     server, address = await serve("127.0.0.1", 0, Silent(), msg.decode_to_host, secret=SECRET)
     monkeypatch.setattr(handshake, "OLDEST_PROTOCOL", PROTOCOL)
     reader, writer = await asyncio.open_connection(*address)
-    (length,) = struct.unpack(">I", await reader.readexactly(4))
-    nonce = msg_first(await reader.readexactly(length)).nonce
-    proof = hmac.digest(SECRET, b"|".join([nonce, b"router", b"old"]), "sha256")
-    body = encode(Greeting(PROTOCOL - 1, PROTOCOL - 1, "router", "old", proof))
-    writer.write(struct.pack(">I", len(body)) + body)
+    welcome = await heard(reader)
+    assert isinstance(welcome, Welcome)
+    greeting = Greeting(PROTOCOL - 1, PROTOCOL - 1, "router", "old", b"n" * 16, b"")
+    greeting.proof = Handshake(SECRET, None)._prove(handshake._CONNECTING, welcome, greeting)
+    writer.write(framed(encode(greeting)))
     assert await reader.read() == b"", "it lets in a release that is too old"
     writer.close()
     await writer.wait_closed()
     server.close()
 
 
-def msg_first(body: bytes) -> Welcome:
-    first = handshake.decode(body)
-    assert isinstance(first, Welcome)
-    return first
+def framed(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+async def heard(reader: asyncio.StreamReader) -> handshake.Message:
+    (length,) = struct.unpack(">I", await reader.readexactly(4))
+    return handshake.decode(await reader.readexactly(length))

@@ -165,6 +165,11 @@ class Api:
             # A redirect would be followed with GET, whatever the method was.
             async with self.http.request(method, url, data=body, allow_redirects=False, **options) as answer:
                 return Answer(answer.url, answer.status, answer.headers, await answer.read())
+        except aiohttp.ClientConnectorCertificateError as exc:
+            raise Unavailable(
+                f"{self.server} shows a certificate that is not believed ({exc.certificate_error}). "
+                "If it is of a private CA, give the CA's file with --ca (in programs: Options.ca)."
+            ) from exc
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise Unavailable(
                 f"{self.server} is not responding ({type(exc).__name__}): is it running?"
