@@ -262,6 +262,10 @@ class Cursor(Struct, frozen=True):
     seq: int
 
 
+SCOPES: Final = ("admin", "observer")
+"""What an account may be granted: to act on the cluster, or to look at it."""
+
+
 class User(Struct, frozen=True):
     """An account. ``phone`` and ``email`` are in the clear here and sealed in the store."""
 

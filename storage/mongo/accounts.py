@@ -51,8 +51,14 @@ class MongoAccounts:
         found = await self._users.update_and_get({"_id": user_id}, {"$set": dict(changes)})
         return self._user(found) if found else None
 
-    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
-        await self._users.update({"_id": user_id}, {"$set": {"password_hash": password_hash}})
+    async def set_password_hash(self, user_id: str, password_hash: str, before: str) -> bool:
+        unchanged = {"_id": user_id, "password_hash": before}
+        return await self._users.update(unchanged, {"$set": {"password_hash": password_hash}})
+
+    async def set_scope(self, user_id: str, scope: str, *, granted: bool) -> User | None:
+        change = {"$addToSet": {"scopes": scope}} if granted else {"$pull": {"scopes": scope}}
+        found = await self._users.update_and_get({"_id": user_id}, change)
+        return self._user(found) if found else None
 
     async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:
         changes = [({"_id": user}, {"$max": {"last_seen_ms": at_ms}}) for user, at_ms in last_seen_ms.items()]

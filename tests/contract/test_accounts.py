@@ -166,3 +166,25 @@ async def test_server_that_is_not_there_is_unavailable(keyring: KeyRing, driver_
     with pytest.raises(Unavailable):
         await nowhere.ping()
     await nowhere.close()
+
+
+async def test_a_password_hash_is_replaced_only_if_it_is_still_the_one(store: MongoStore) -> None:
+    await store.accounts.add_user(ALICE)
+    assert await store.accounts.set_password_hash("u-alice", "new", "hash")
+    assert not await store.accounts.set_password_hash("u-alice", "late", "hash")
+    found = await store.accounts.user_by_name("alice")
+    assert found is not None
+    assert found.password_hash == "new"
+
+
+async def test_scopes(store: MongoStore) -> None:
+    await store.accounts.add_user(ALICE)
+    for _ in range(2):
+        user = await store.accounts.set_scope("u-alice", "admin", granted=True)
+        assert user is not None
+        assert user.scopes == ("admin",)
+    await store.accounts.set_scope("u-alice", "observer", granted=True)
+    user = await store.accounts.set_scope("u-alice", "admin", granted=False)
+    assert user is not None
+    assert user.scopes == ("observer",)
+    assert await store.accounts.set_scope("u-nobody", "admin", granted=True) is None
