@@ -74,6 +74,17 @@ class MongoAccounts:
             devices[device.user].append(device)
         return devices
 
+    async def set_signing_key(self, user_id: str, device: str, key: bytes) -> bool:
+        without = {"_id": row_id(user_id, device), "keys": None, "signing_key": {"$in": [None, key]}}
+        return await self._devices.update(without, {"$set": {"signing_key": key}})
+
+    async def sign_out(self, user_id: str, device: str | None, keep: str | None) -> None:
+        these = {"user": user_id, "device": {"$ne": keep} if device is None else device}
+        await self._devices.update_many(these, {"$set": {"signed_out": True}})
+
+    async def sign_in(self, user_id: str, device: str) -> None:
+        await self._devices.update({"_id": row_id(user_id, device)}, {"$set": {"signed_out": False}})
+
     async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
         changes = [({"_id": row_id(*of)}, {"$max": {"floor": seq}}) for of, seq in floors.items()]
         await self._devices.bulk(changes, upsert=False)

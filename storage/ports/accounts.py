@@ -45,6 +45,21 @@ class Accounts(Protocol):
         """Return each user's devices, oldest first; users without devices have an empty list."""
         ...
 
+    async def set_signing_key(self, user_id: str, device: str, key: bytes) -> bool:
+        """Set the signing key of a device that has none, and no keys; return whether it has this one now.
+
+        Atomic.
+        """
+        ...
+
+    async def sign_out(self, user_id: str, device: str | None, keep: str | None) -> None:
+        """Mark the device (all devices if None, but not ``keep``) as signed out."""
+        ...
+
+    async def sign_in(self, user_id: str, device: str) -> None:
+        """Take that mark away."""
+        ...
+
     async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
         """Raise devices' floors: ``{(user, device): seq}``.
 
@@ -84,17 +99,20 @@ class Sessions(Protocol):
         """Return the family, ended or not."""
         ...
 
-    async def rotate(
-        self, family: str, current: bytes, following: bytes, now_ms: int, expires_at_ms: int
-    ) -> bool:
-        """Make ``following`` current and ``current`` previous, and move the end of the family. Atomic.
+    async def rotate(self, session: TokenFamily, following: bytes, now_ms: int, expires_at_ms: int) -> bool:
+        """Make ``following`` current and the current hash previous, and move the end of the family. Atomic.
 
-        False, and nothing changes, if the family has ended or ``current`` is not its current hash.
+        Repeats in a row are counted on if the last rotation had one. False, and nothing changes, if the
+        family has ended or has another current hash than ``session``.
         """
         ...
 
-    async def end(self, user_id: str, device: str | None, now_ms: int) -> list[str]:
-        """End the living families of the device (of all devices if None); returns their ids."""
+    async def repeat(self, family: str, current: bytes) -> None:
+        """Note, once for each rotation, that the token before the current one came again. Atomic."""
+        ...
+
+    async def end(self, user_id: str, device: str | None, now_ms: int, keep: str = "") -> list[str]:
+        """End the living families of the device (of all devices if None) but ``keep``; returns their ids."""
         ...
 
     async def ended_since(self, at_ms: int) -> list[str]:
@@ -105,11 +123,14 @@ class Sessions(Protocol):
 class Keys(Protocol):
     """Public keys of devices. The server checks signatures before it calls these."""
 
-    async def put_device_keys(self, user_id: str, device: str, keys: Mapping[str, Any]) -> str:
-        """Store the signed device keys. Atomic.
+    async def put_device_keys(
+        self, user_id: str, device: str, keys: Mapping[str, Any], signing_key: bytes
+    ) -> str:
+        """Store the signed device keys; ``signing_key`` is the Ed25519 key in them. Atomic.
 
         Returns:
-            'added', 'unchanged', 'conflict' if other bytes are there (nothing changes then), or
+            'added', 'unchanged', 'conflict' if other bytes are there, or the device named another signing
+            key when it logged in (nothing changes then), or
             'unknown' if there is no such device.
         """
         ...
