@@ -1,8 +1,8 @@
 """Invalidation of what gateways remember: changed users and ended sessions, told through Redis.
 
 Redis says nothing when a subscription is dead, so each gateway also sends itself a pulse. Whenever one does
-not come back at once the ended sessions are read from the store, so that none is good for a second longer; while
-none comes back the directory, too, trusts itself for one second only.
+not come back at once the ended sessions are read from the store, so that none is good for a second longer;
+while none comes back the directory, too, trusts itself for one second only.
 """
 
 import asyncio

@@ -7,11 +7,12 @@ it in step with its owner looks like a client whose replies get lost, time after
 the family ends, too. A session can also demand that the device sign each refresh; then a copy is of no use.
 """
 
+import asyncio
 import hashlib
 import uuid
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.device_proofs import check_proof, key_of
@@ -74,7 +75,7 @@ class Sessions:
 
         Args:
             token: The current refresh token, or the one before while the current one is unused.
-            signature: The device's, in base64.
+            signature: The device's, in base64. A session that was once refreshed with one always needs one.
 
         Raises:
             RoostError: ``unauthenticated`` for what was never a token, ``revoked`` for an ended session,
@@ -86,8 +87,7 @@ class Sessions:
         except ValueError as exc:
             raise RoostError("unauthenticated", "This is not a refresh token.") from exc
         session = await self._living(token)
-        if session.signed:
-            await self._check_signature(session, token, signature)
+        session = await self._checked_signature(session, token, signature)
         given, now = _hash(token), self._parts.clock()
         if given == session.current and not await self._store.sessions.rotate(
             session, _hash(following), now, now + self._parts.refresh_ttl_ms
@@ -118,8 +118,8 @@ class Sessions:
 
     async def _end(self, user: str, device: str | None, keep: str) -> None:
         """End sessions here and on every gateway."""
-        for family in await self._store.sessions.end(user, device, self._parts.clock(), keep):
-            await self._parts.invalidation.session_ended(family)
+        families = await self._store.sessions.end(user, device, self._parts.clock(), keep)
+        await asyncio.gather(*map(self._parts.invalidation.session_ended, families))
 
     async def _is_used_in_step(self, session: TokenFamily, now_ms: int) -> bool:
         """Return whether the token of each of the last rotations came again, late; note that this one did."""
@@ -145,18 +145,25 @@ class Sessions:
             raise RoostError("unauthenticated", "The refresh token has expired; log in again.")
         return session
 
-    async def _check_signature(self, session: TokenFamily, token: str, signature: str | None) -> None:
-        """Check that the device itself asks: a token can be copied without the device's key."""
+    async def _checked_signature(
+        self, session: TokenFamily, token: str, signature: str | None
+    ) -> TokenFamily:
+        """Check that the device itself asks, if it must or says so: a token can be copied without its key."""
+        if signature is None and not session.signed:
+            return session
         devices = (await self._store.accounts.devices_of([session.user])).get(session.user, [])
         key = key_of(next((each for each in devices if each.device == session.device), None))
-        wanted = "This session is refreshed with a signature of its device"
-        if key is None or signature is None:
-            why = "there is none" if signature is None else "the server knows no key of the device"
-            raise RoostError("invalid_signature", f"{wanted}: {why}.")
         try:
+            if signature is None:
+                raise ValueError("there is none")  # noqa: TRY301 -- one sentence for all that can be wrong
             check_proof(key, refresh_message(token), signature)
         except ValueError as exc:
-            raise RoostError("invalid_signature", f"{wanted}: {exc}.") from exc
+            if not session.signed:
+                return session
+            raise RoostError(
+                "invalid_signature", f"This session is refreshed with a signature of its device: {exc}."
+            ) from exc
+        return structs.replace(session, signed=True)
 
     async def _grant(self, session: TokenFamily, token: str) -> Granted:
         user = (await self._store.accounts.users_by_id([session.user])).get(session.user)

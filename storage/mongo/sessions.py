@@ -38,6 +38,7 @@ class MongoSessions:
         change = {
             "current": following,
             "previous": session.current,
+            "signed": session.signed,
             "repeated": False,
             "repeats": session.repeats if session.repeated else 0,
             "used_at_ms": now_ms,

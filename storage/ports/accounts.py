@@ -102,7 +102,8 @@ class Sessions(Protocol):
     async def rotate(self, session: TokenFamily, following: bytes, now_ms: int, expires_at_ms: int) -> bool:
         """Make ``following`` current and the current hash previous, and move the end of the family. Atomic.
 
-        Repeats in a row are counted on if the last rotation had one. False, and nothing changes, if the
+        It needs signatures from then on if ``session`` says so. Repeats in a row are counted on if the last
+        rotation had one. False, and nothing changes, if the
         family has ended or has another current hash than ``session``.
         """
         ...

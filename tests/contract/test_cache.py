@@ -177,6 +177,7 @@ async def test_a_challenge_is_taken_once(cache: RedisStore) -> None:
     assert await cache.take_challenge("n") is None
 
 
+@pytest.mark.attack("challenge-expired")
 async def test_a_challenge_expires(cache: RedisStore, redis_url: str, prefix: str) -> None:
     await cache.put_challenge("n", "alice|PHONE", 60)
     async with Redis.from_url(redis_url) as client:
