@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from api.control_plane import ControlPlane, NoControlPlane
 from api.host_links import HostLinks
 from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.challenges import Challenges
@@ -56,6 +57,7 @@ class Backends(Struct, frozen=True):
     log_writer: LogWriter
     keyring: KeyRing
     clock: Clock
+    control_plane: ControlPlane = NoControlPlane()
 
 
 class Collaborators(Struct, frozen=True):
@@ -86,4 +88,5 @@ class Collaborators(Struct, frozen=True):
     key_announcements: KeyAnnouncements
     signals: Signals
     streams: Streams
+    control_plane: ControlPlane
     metrics: GatewayMetrics

@@ -10,6 +10,7 @@ import structlog
 from actors.service import Address, Service
 from api.app import create_app
 from api.collaborators import ApiSettings, Backends, Collaborators
+from api.control_plane import RayControlPlane
 from api.exposition import gateway_exposition
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
@@ -147,7 +148,7 @@ async def build(name: str, settings_json: str) -> Service:
     await log_writer.start()
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring)
     cache = RedisStore(redis.url or "", redis.prefix)
-    backends = Backends(store, cache, log_writer, keyring, now_ms)
+    backends = Backends(store, cache, log_writer, keyring, now_ms, RayControlPlane())
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
     return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
 

@@ -95,6 +95,7 @@ def wire(
         key_announcements=who.key_announcements,
         signals=signals,
         streams=Streams(services),
+        control_plane=backends.control_plane,
         metrics=GatewayMetrics(),
     )
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api.routes import (
     accounts,
+    admin,
     blocks,
     conversations,
     credentials,
@@ -29,6 +30,7 @@ def routers() -> list[APIRouter]:
         conversations.router,
         users.router,
         blocks.router,
+        admin.router,
         system.router,
         pages.router,
     ]
