@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from roost.cli import chat
 from roost.client import Client, Disconnected, MemoryKeystore
 from roost.errors import RoostError
 from tests.integration.api_world import PASSWORD, Urls, World, running
@@ -150,3 +152,34 @@ async def test_a_device_that_was_signed_out_comes_back_with_the_password(world: 
         assert await client.api.refresh(before) != before
     finally:
         await client.close()
+
+
+async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_sign_out(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, name = world.addresses[0], next(_names)
+    asked: list[str] = []
+
+    def password(prompt: str) -> str:
+        asked.append(prompt)
+        return NEW if "signed out" in prompt or "new one" in prompt else PASSWORD
+
+    monkeypatch.setattr(chat.getpass, "getpass", password)
+    other = await Client.register(server, name, PASSWORD)
+    for lines in (["/password"], ["/sign-out-others"]):
+        typed: asyncio.Queue[str | chat.PasswordChange | None] = asyncio.Queue()
+        for line in (*lines, "/quit"):
+            typed.put_nowait(chat._typed(line))
+        monkeypatch.setattr(chat, "_lines", lambda queue=typed: queue)
+        await asyncio.wait_for(chat._chat(server, name, None, tmp_path), 10)
+        with pytest.raises(RoostError, match="has ended"):
+            await other.api.call("GET", "/v1/me")
+        await other.close()
+        other = await Client.login(server, name, NEW)
+    await other.end_other_sessions()
+    asked.clear()
+    typed.put_nowait("/quit")
+    await asyncio.wait_for(chat._chat(server, name, None, tmp_path), 10)
+    assert [prompt for prompt in asked if "was signed out" in prompt]
+    await other.api.call("GET", "/v1/me")
+    await other.close()
