@@ -2,11 +2,14 @@
 
 from msgspec import Struct
 
+from api.control_plane import ControlPlane, NoControlPlane
 from api.host_links import HostLinks
 from api.identity.cache_invalidation import CacheInvalidation
+from api.identity.challenges import Challenges
 from api.identity.directory import Directory
 from api.identity.key_announcements import KeyAnnouncements
 from api.identity.limits import Limits
+from api.identity.log_ins import LogIns
 from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
 from api.identity.sessions import Sessions
@@ -58,6 +61,7 @@ class Backends(Struct, frozen=True):
     keyring: KeyRing
     clock: Clock
     certificate: NodeCertificate | None = None
+    control_plane: ControlPlane = NoControlPlane()
 
 
 class Collaborators(Struct, frozen=True):
@@ -82,8 +86,11 @@ class Collaborators(Struct, frozen=True):
     sender: Sender
     tracker: MessageTracker
     sessions: Sessions
+    challenges: Challenges
+    log_ins: LogIns
     invalidation: CacheInvalidation
     key_announcements: KeyAnnouncements
     signals: Signals
     streams: Streams
+    control_plane: ControlPlane
     metrics: GatewayMetrics

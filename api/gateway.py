@@ -10,6 +10,7 @@ import structlog
 from actors.service import Address, Service
 from api.app import create_app
 from api.collaborators import ApiSettings, Backends, Collaborators
+from api.control_plane import RayControlPlane
 from api.exposition import gateway_exposition
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
@@ -143,7 +144,8 @@ async def build(name: str, settings_json: str) -> Service:
     mongo = settings.mongo
     log_writer, cache = await open_writer(settings), open_cache(settings)
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring, access=mongo.security.access())
-    backends = Backends(store, cache, log_writer, keyring, now_ms, node_certificate(settings))
+    certificate = node_certificate(settings)
+    backends = Backends(store, cache, log_writer, keyring, now_ms, certificate, RayControlPlane())
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
     return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
 

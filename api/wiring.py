@@ -9,9 +9,11 @@ from actors.rpc.link import connect
 from api.collaborators import ApiSettings, Backends, Collaborators
 from api.host_links import HostLinks
 from api.identity.cache_invalidation import CacheInvalidation
+from api.identity.challenges import Challenges
 from api.identity.directory import Directory
 from api.identity.key_announcements import KeyAnnouncements
 from api.identity.limits import Limit, Limits
+from api.identity.log_ins import LogIns
 from api.identity.passwords import Passwords
 from api.identity.revocation import Revocations
 from api.identity.sessions import SessionCollaborators, Sessions
@@ -42,6 +44,8 @@ class _Identity(NamedTuple):
     key_announcements: KeyAnnouncements
     passwords: Passwords
     sessions: Sessions
+    challenges: Challenges
+    log_ins: LogIns
 
 
 def wire(
@@ -88,10 +92,13 @@ def wire(
         sender=sender,
         tracker=MessageTracker(answers, store, sequencer, directory, limiters, hosts, clock),
         sessions=who.sessions,
+        challenges=who.challenges,
+        log_ins=who.log_ins,
         invalidation=who.invalidation,
         key_announcements=who.key_announcements,
         signals=signals,
         streams=Streams(services),
+        control_plane=backends.control_plane,
         metrics=GatewayMetrics(),
     )
 
@@ -109,8 +116,9 @@ def _identity(
     revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)
     invalidation = CacheInvalidation(name, backends.cache, directory, revocations, hosts, clock)
     passwords = Passwords()
-    parts = SessionCollaborators(
-        store, keyring, tokens, passwords, invalidation, clock, settings.refresh_ttl_s * 1000
+    challenges = Challenges(backends.cache)
+    sessions = Sessions(
+        SessionCollaborators(store, keyring, tokens, invalidation, clock, settings.refresh_ttl_s * 1000)
     )
     return _Identity(
         tokens,
@@ -118,5 +126,7 @@ def _identity(
         invalidation,
         KeyAnnouncements(store, sequencer, invalidation, clock),
         passwords,
-        Sessions(parts),
+        sessions,
+        challenges,
+        LogIns(store, sessions, passwords, challenges, invalidation, settings.server_name, clock),
     )

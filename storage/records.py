@@ -262,6 +262,10 @@ class Cursor(Struct, frozen=True):
     seq: int
 
 
+SCOPES: Final = ("admin", "observer")
+"""What an account may be granted: to act on the cluster, or to look at it."""
+
+
 class User(Struct, frozen=True):
     """An account. ``phone`` and ``email`` are in the clear here and sealed in the store."""
 
@@ -300,6 +304,9 @@ class Device(Struct, frozen=True):
         from_seq: The owner's mailbox position when the device was added: its first cursor.
         floor: No message up to here counts as encrypted for it, beside what ``from_seq`` says; `NO_FLOOR`:
             the messages since then have not been looked at.
+        signing_key: Ed25519 public key that it named when it logged in: its refreshes are signed with it, and
+            its ``keys`` must have it. None: it named none.
+        signed_out: Its last session was ended by someone, and not by time: it needs the password.
     """
 
     user: str
@@ -311,6 +318,8 @@ class Device(Struct, frozen=True):
     push_token: str | None = None
     from_seq: int = 0
     floor: int = 0
+    signing_key: bytes | None = None
+    signed_out: bool = False
 
 
 class TokenFamily(Struct, frozen=True):
@@ -318,6 +327,8 @@ class TokenFamily(Struct, frozen=True):
 
     Attributes:
         signed: A refresh also needs a signature of the device, so that a copied token is of no use.
+        repeated: ``previous`` came again, late.
+        repeats: In how many rotations in a row that was so.
     """
 
     family: str
@@ -330,6 +341,8 @@ class TokenFamily(Struct, frozen=True):
     expires_at_ms: int
     ended_at_ms: int | None = None
     signed: bool = False
+    repeated: bool = False
+    repeats: int = 0
 
 
 class DeadLetter(Struct, frozen=True):

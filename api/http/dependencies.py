@@ -39,6 +39,12 @@ def authenticate(request: Request) -> None:
     request.scope["caller"] = principal
 
 
+def check_still(request: Request) -> None:
+    """Check that the caller's session has not ended since `authenticate`; raises ``revoked`` if it has."""
+    collaborators: Collaborators = request.app.state.collaborators
+    collaborators.revocations.check(request.scope["caller"].family)
+
+
 class _CallerOf(SecurityBase):
     """Hands out who calls, and says in the API document how callers show it."""
 

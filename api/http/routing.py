@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from api.http.bodies import read_body
-from api.http.dependencies import authenticate, caller_of
+from api.http.dependencies import authenticate, caller_of, check_still
 from api.http.problems import problem_response, request_id_of
 from roost.errors import RoostError
 
@@ -31,6 +31,8 @@ class ApiRoute(APIRoute):
                 except ClientDisconnect:
                     broken = RoostError("bad_request", "The request broke off.")
                     return problem_response(broken, request_id_of(request))
+                if private:
+                    check_still(request)  # it may have taken minutes
             return await handle(request)
 
         return handler

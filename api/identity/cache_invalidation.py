@@ -1,8 +1,8 @@
 """Invalidation of what gateways remember: changed users and ended sessions, told through Redis.
 
-Redis says nothing when a subscription is dead, so each gateway also sends itself a pulse. While
-none comes back the directory trusts itself for one second only, and ended sessions are read from
-the store again and again.
+Redis says nothing when a subscription is dead, so each gateway also sends itself a pulse. Whenever one does
+not come back at once the ended sessions are read from the store, so that none is good for a second longer;
+while none comes back the directory, too, trusts itself for one second only.
 """
 
 import asyncio
@@ -20,6 +20,9 @@ from roost.tasks import BackgroundTasks, backoff, insist
 from storage.ports import Cache
 
 _PULSE_S = 0.5
+_ECHO_S = 0.3
+"""How long a pulse may take to come back; with the time between two, below the second that is promised."""
+
 _SILENT_MS = 2_000
 _REFRESH_S = 2.0
 _REFRESH_TRIES = 60
@@ -51,6 +54,7 @@ class CacheInvalidation:
         self._hosts = hosts
         self._clock = clock
         self._heard_ms = 0
+        self._echo = asyncio.Event()
         self._tasks = BackgroundTasks()
 
     async def user_changed(self, user: str) -> None:
@@ -90,15 +94,15 @@ class CacheInvalidation:
                 self._directory.forget(message)
             else:
                 self._heard_ms = self._clock()
+                self._echo.set()
 
     async def pulse(self) -> None:
         """Send the pulse, and act while it does not come back. Does not return."""
+        now_s = asyncio.get_running_loop().time
         while True:
-            await asyncio.sleep(_PULSE_S)
-            try:
-                await self._cache.publish(self._channel, "")
-            except Unavailable as exc:
-                log.debug("pulse_not_sent", error=exc.detail)
+            began_s = now_s()
+            if not await self._echoed():
+                await self._reload()
             # Below zero the clock was set back: no one knows how long there was silence.
             subscribed = 0 <= self._clock() - self._heard_ms <= _SILENT_MS
             if subscribed != self._directory.subscribed:
@@ -106,12 +110,28 @@ class CacheInvalidation:
                 if subscribed:
                     self._directory.clear()
             self._directory.subscribed = subscribed
-            if not subscribed:
-                await self._reload()
+            await asyncio.sleep(max(_PULSE_S - (now_s() - began_s), _PULSE_S / 2))
 
     async def close(self) -> None:
         """Give up hosts that are still to be asked: they read their users when they start."""
         await self._tasks.cancel()
+
+    async def _echoed(self) -> bool:
+        """Send a pulse, and return whether one comes back in time."""
+        self._echo.clear()
+        self._tasks.spawn(self._send(), "pulse")  # not awaited: a Redis that hangs must not hold us up
+        try:
+            async with asyncio.timeout(_ECHO_S):
+                await self._echo.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _send(self) -> None:
+        try:
+            await self._cache.publish(self._channel, "")
+        except Unavailable as exc:
+            log.debug("pulse_not_sent", error=exc.detail)
 
     async def _refresh(self, user: str) -> None:
         await self._hosts.change(user, m.Refresh(0, user), _REFRESH_S)

@@ -39,6 +39,8 @@ DEFAULTS: dict[str, Limit] = {
     "this_machine": Limit(50.0, 3_000),
     "logins_by_user": Limit(0.2, 20),
     "logins_by_device": Limit(0.1, 20),
+    "challenges_by_address": Limit(1.0, 200),
+    "password_changes": Limit(0.02, 10),
     "refreshes": Limit(0.5, 30),
     "claims": Limit(20.0, 1_000),
     "one_time_keys": Limit(10 / 86_400, 10),

@@ -36,13 +36,13 @@ class Passwords:
         self._turns = Turns(threads, line=_WAITING_MAX, total=_WAITING_IN_ALL)
         self._dummy = self._hasher.hash("a password that no one has")
 
-    def check_new(self, password: str, username: str) -> None:
-        """Refuse a new password that is guessed first, with ``invalid``."""
+    def check_new(self, password: str, username: str, field: str = "body.password") -> None:
+        """Refuse a new password that is guessed first, with ``invalid``; ``field`` is its name."""
         if len(_normal(password)) < _LENGTH_MIN:
-            raise RoostError("invalid", f"body.password: it must have {_LENGTH_MIN} characters at least.")
+            raise RoostError("invalid", f"{field}: it must have {_LENGTH_MIN} characters at least.")
         if is_common(_normal(password), username):
             raise RoostError(
-                "invalid", "body.password: this is one of the passwords that are tried first; choose another."
+                "invalid", f"{field}: this is one of the passwords that are tried first; choose another."
             )
 
     async def hash(self, password: str, address: str) -> str:

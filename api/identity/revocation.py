@@ -4,7 +4,9 @@ An access token outlives the session it was made for by at most its own lifetime
 needs to hold only that much of the past.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from roost.clock import Clock
 from roost.errors import RoostError
@@ -20,6 +22,7 @@ class Revocations:
         self._kept_ms = kept_ms
         self._ended: dict[str, int] = {}
         self._listeners: list[Callable[[str], None]] = []
+        self._waiting: dict[str, set[asyncio.Timeout]] = {}
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -37,6 +40,24 @@ class Revocations:
         if family in self._ended:
             raise RoostError("revoked", "The session of this access token has ended; log in again.")
 
+    @asynccontextmanager
+    async def unless_ended(self, family: str) -> AsyncIterator[None]:
+        """Work within this context as long as the session lasts; raises ``revoked`` as soon as it ends."""
+        self.check(family)
+        try:
+            async with asyncio.timeout(None) as cut_short:
+                waiting = self._waiting.setdefault(family, set())
+                waiting.add(cut_short)
+                try:
+                    yield
+                finally:
+                    waiting.discard(cut_short)
+                    if not waiting:
+                        self._waiting.pop(family, None)
+        except TimeoutError:
+            self.check(family)
+            raise
+
     def add(self, family: str) -> None:
         """Take note of an ended session; idempotent."""
         if family in self._ended:
@@ -46,6 +67,8 @@ class Revocations:
         self._ended[family] = now
         for listener in self._listeners:
             listener(family)
+        for cut_short in self._waiting.get(family, ()):
+            cut_short.reschedule(0)
 
     async def reload(self) -> None:
         """Read the truth: after a (re)connection, and now and then while there is none."""

@@ -2,13 +2,27 @@
 
 from fastapi import APIRouter
 
-from api.routes import accounts, blocks, conversations, devices, keys, mailbox, messages, pages, system, users
+from api.routes import (
+    accounts,
+    admin,
+    blocks,
+    conversations,
+    credentials,
+    devices,
+    keys,
+    mailbox,
+    messages,
+    pages,
+    system,
+    users,
+)
 
 
 def routers() -> list[APIRouter]:
     """Return every router, in the order of the API document."""
     return [
         accounts.router,
+        credentials.router,
         devices.router,
         keys.router,
         messages.router,
@@ -16,6 +30,7 @@ def routers() -> list[APIRouter]:
         conversations.router,
         users.router,
         blocks.router,
+        admin.router,
         system.router,
         pages.router,
     ]

@@ -10,10 +10,11 @@ from api.http.problems import responses
 from api.http.routing import ApiRoute
 from api.http.schemas.accounts import Account, LogIn, NewAccount, Profile, ProfileChange, RefreshRequest
 from api.http.schemas.accounts import Granted as GrantedBody
-from api.identity.directory import folded
+from api.identity.log_ins import Entrance, folded_or_raw
 from api.identity.sessions import Granted
 from roost.errors import RoostError
 from roost.ids import fold_username
+from roost.signing import read_key
 from storage.records import User
 
 router = APIRouter(route_class=ApiRoute, tags=["accounts"])
@@ -45,27 +46,29 @@ async def create_account(body: NewAccount, request: Request, collaborators: With
 
 
 @router.post(
-    "/v1/sessions", status_code=201, responses=responses("bad_credentials", "unknown_device", "rate_limited")
+    "/v1/sessions",
+    status_code=201,
+    responses=responses("bad_credentials", "revoked", "unknown_device", "key_conflict", "rate_limited"),
 )
 async def log_in(body: LogIn, request: Request, collaborators: With) -> GrantedBody:
-    """Log in, with a new device or a known one."""
-    try:
-        username = folded(body.username)
-    except RoostError:
-        username = ""
+    """Log in, with a new device or a known one; with the password or, on a known device, with its key.
+
+    A device whose session someone has ended (not time) needs the password: its key alone gets `revoked`.
+    """
+    username = folded_or_raw(body.username)
     await check_address(collaborators, "logins_by_address", request)
-    user = await collaborators.store.accounts.user_by_name(username) if username else None
-    if await collaborators.sessions.is_known(user, body.device_id):
+    user = await collaborators.store.accounts.user_by_name(username)
+    log_ins, entrance = collaborators.log_ins, _entrance(body)
+    if body.password is None or await log_ins.device_of(user, body.device_id) is not None:
         # Who guesses from elsewhere must not lock out somebody on their own device.
         device = f"{username}|{body.device_id}|{network_of(request)}"
         await collaborators.limits.check("logins_by_device", device)
     else:
         await collaborators.limits.check("logins_by_user", username)
-    name = body.device.name if body.device is not None else ""
-    granted = await collaborators.sessions.log_in(
-        user, body.password, body.device_id, name, network_of(request), signed=body.signed_refresh
-    )
-    return _body(granted)
+    if body.password is None:
+        nonce, signature = body.nonce or "", body.signature or ""
+        return _body(await log_ins.with_device_key(username, user, entrance, nonce, signature))
+    return _body(await log_ins.with_password(user, body.password, entrance, network_of(request)))
 
 
 @router.post(
@@ -120,6 +123,15 @@ async def change_profile(body: ProfileChange, caller: Caller, collaborators: Wit
         raise RoostError("revoked", "This account no longer exists.")
     await collaborators.invalidation.user_changed(caller.user)
     return _profile(user, caller.device)
+
+
+def _entrance(body: LogIn) -> Entrance:
+    return Entrance(
+        device_id=body.device_id,
+        name=body.device.name if body.device is not None else "",
+        signing_key=None if body.signing_key is None else read_key(body.signing_key),
+        signed=body.signed_refresh,
+    )
 
 
 def _body(granted: Granted) -> GrantedBody:

@@ -40,6 +40,7 @@ async def remove_device(device_id: str, caller: Caller, collaborators: With) -> 
         raise RoostError("unknown_device", "This account has no such device.")
     await collaborators.sessions.end(caller.user, device_id)
     removed = await collaborators.store.accounts.remove_device(caller.user, device_id)
+    await collaborators.sessions.end(caller.user, device_id)  # one that began in between
     if removed and device.keys is not None:
         await collaborators.key_announcements.announce(caller.user, caller.username, device_id, "removed")
     else:

@@ -147,7 +147,9 @@ async def _store(collaborators: Collaborators, caller: Principal, body: KeysUplo
         "key_conflict", "This key id was already uploaded with different bytes; use a new id."
     )
     if body.device_keys is not None:
-        outcome = await collaborators.store.keys.put_device_keys(caller.user, caller.device, body.device_keys)
+        outcome = await collaborators.store.keys.put_device_keys(
+            caller.user, caller.device, body.device_keys, signing_key_of(body.device_keys, caller.device)
+        )
         if outcome == "unknown":
             raise RoostError("unknown_device", "This device was removed.")
         if outcome == "conflict":

@@ -36,11 +36,10 @@ async def sync(
 ) -> Response:
     """Return entries after the cursor, in `seq` order. Syncing does not acknowledge."""
     question = m.Sync(0, caller.user, caller.device, _position(cursor), limit, int(wait_s * 1000))
-    page = await collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
+    async with collaborators.revocations.unless_ended(caller.family):
+        page = await collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
     if not isinstance(page, m.Page):
         raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
-    # The session may have been ended while the poll waited.
-    collaborators.revocations.check(caller.family)
     entries = [wire.entry_to_json(entry) for entry in page.entries]
     body = {"cursor": page.cursor, "entries": entries, "more": page.more, "missed": page.missed}
     return Response(msgspec.json.encode(body), media_type="application/json")

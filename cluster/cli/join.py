@@ -12,6 +12,7 @@ import time
 from typing import Any, Final
 
 from cluster import wiring
+from cluster.cli.running_store import operator_name
 from cluster.cli.verbs import coordinator
 from cluster.control import stop_report
 from cluster.doctor import encryption
@@ -64,7 +65,9 @@ async def down(settings: Settings) -> int:
         handle = find_it()
         say("stopping: no new input; everything in the log is stored first")
         try:
-            given_up = await handle.tell({"act": "stop", "kept": True}, stop_report.bound_s(kept=True))
+            given_up = await handle.tell(
+                {"act": "stop", "kept": True, "by": operator_name()}, stop_report.bound_s(kept=True)
+            )
         except (Unavailable, RoleFailed) as exc:
             return complain(
                 f"It did not stop in order: {exc} What is not stored is in the log. Try again.",

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from cluster.cli.running_store import operator_name
 from cluster.cli.verbs import coordinator, find_by, found_by
 from cluster.operations.node_placement import ROLES
 from cluster.settings import SettingsInvalid
@@ -139,7 +140,7 @@ async def _followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dic
     """Return the operation when it is over, or why it was refused."""
     from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
 
-    begun: dict[str, Any] = await handle.tell(request)
+    begun: dict[str, Any] = await handle.tell(request | {"by": operator_name()})
     if "refused" in begun:
         return begun
     waiting = Waiting(_LONGEST_S)

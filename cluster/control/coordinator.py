@@ -28,6 +28,7 @@ from cluster.operations.plans import Plans
 from cluster.operations.requests import Operations
 from cluster.operations.rollout import OperationRefused, Rollout
 from cluster.operations.roster import Roster
+from cluster.operations.witness import Witness
 from cluster.settings import Settings
 from cluster.supervision.fleet import Fleet
 from cluster.supervision.membership import RUNNING, Membership, Patience
@@ -75,7 +76,8 @@ class Coordinator:
         )
         rollout = Rollout(roles, self._roster, self._map.redraw)
         plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
-        self._operations = Operations(plans, rollout)
+        self._witness = Witness(store.audit, clock)
+        self._operations = Operations(plans, rollout, self._witness)
         self._balancer = Balancer(roles, self._roster, rollout)
 
     # --- Service ----------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ class Coordinator:
         ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one;
         ``operation``: how far it is; ``restart``: restart this process, which then runs what is installed;
         ``stop``: stop every role in order, ``kept`` saying whether the log keeps what is not stored, and
-        return what was given up.
+        return what was given up. ``by`` says for whom.
         """
         match message.get("act"):
             case "servers":
@@ -140,6 +142,8 @@ class Coordinator:
             case "log_lost":
                 self._monitor.lost()
             case "stop":
+                if (by := message.get("by")) is not None:
+                    await self._witness.over(by, "down", True, "requested")  # noqa: FBT003 -- as in a message
                 return await self._stop(kept=message["kept"])
             case "metrics":
                 return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
@@ -206,8 +210,12 @@ class Coordinator:
             if message["act"] == "operation":
                 found: dict[str, Any] = msgspec.to_builtins(self._operations.progress(message["number"]))
                 return found
-            number, carried_out = self._operations.submit({message["act"]: message["what"]})
+            by = message.get("by", "unknown")
+            number, carried_out = self._operations.submit({message["act"]: message["what"]}, by)
         except OperationRefused as exc:
+            if message["act"] != "operation":
+                refused = self._witness.over(by, message["act"], message["what"], f"refused: {exc.detail}")
+                self._tasks.spawn(refused, "audit of a refusal")
             return {"refused": exc.detail}
         self._tasks.spawn(carried_out, f"{message['act']} {message['what']}")
         return {"number": number}

@@ -8,6 +8,7 @@ import structlog
 from actors.ray_actor import RoleFailed
 from cluster.operations.plans import Operation, Plan, Plans
 from cluster.operations.rollout import OperationRefused, Rollout
+from cluster.operations.witness import Witness
 from roost.errors import Unavailable
 
 log = structlog.get_logger()
@@ -16,16 +17,17 @@ log = structlog.get_logger()
 class Operations:
     """Takes requests, and tells how far they are."""
 
-    def __init__(self, plans: Plans, rollout: Rollout) -> None:
-        self._plans, self._rollout = plans, rollout
+    def __init__(self, plans: Plans, rollout: Rollout, witness: Witness) -> None:
+        self._plans, self._rollout, self._witness = plans, rollout, witness
         self._submitted: list[Operation] = []
 
-    def submit(self, request: Mapping[str, Any]) -> tuple[int, Coroutine[Any, Any, None]]:
+    def submit(self, request: Mapping[str, Any], by: str) -> tuple[int, Coroutine[Any, Any, None]]:
         """Return the number of an operation, to ask for it with `progress`, and what carries it out.
 
         Args:
             request: ``{"scale": {role: count}}``, ``{"grow": shards}``, ``{"drain": name of a role or
                 machine}``, ``{"undrain": name of a machine}`` or ``{"upgrade": true}``.
+            by: Whose request it is, for the audit log.
 
         Raises:
             OperationRefused: It makes no sense.
@@ -45,7 +47,7 @@ class Operations:
                 plan = plans.upgrade
         operation = Operation([])
         self._submitted.append(operation)
-        return len(self._submitted) - 1, self._carry_out(operation, plan)
+        return len(self._submitted) - 1, self._witnessed(operation, plan, (by, act, what))
 
     def progress(self, number: int) -> Operation:
         """Return how far an operation is.
@@ -59,6 +61,18 @@ class Operations:
                 "see `roost status`, and ask again for what is left."
             )
         return self._submitted[number]
+
+    async def _witnessed(self, operation: Operation, plan: Plan, act: tuple[str, str, Any]) -> None:
+        try:
+            await self._witness.requested(*act)
+        except Unavailable as exc:
+            operation.failure, operation.done = exc.detail, True
+            return
+        try:
+            await self._carry_out(operation, plan)
+        finally:
+            outcome = f"failed: {operation.failure}" if operation.failure else "done"
+            await self._witness.over(*act, outcome)
 
     async def _carry_out(self, operation: Operation, plan: Plan) -> None:
         try:

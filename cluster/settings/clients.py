@@ -87,6 +87,12 @@ class Limits(Group):
     )
     logins_by_user: Rate = _rate(0.2, 20, f"Logins per username, except those of known devices. {_SHARED}")
     logins_by_device: Rate = _rate(0.1, 20, f"Logins per known device and client address. {_SHARED}")
+    challenges_by_address: Rate = _rate(
+        1.0,
+        200,
+        f"Challenges to log in with a device's key, per client address (IPv6: network of 64 bits). {_SHARED}",
+    )
+    password_changes: Rate = _rate(0.02, 10, f"Tries to change the password, per session. {_SHARED}")
     refreshes: Rate = _rate(0.5, 30, f"Token refreshes per session. {_SHARED}")
     claims: Rate = _rate(20.0, 1_000, f"Claims of one-time keys per user. {_SHARED}")
     one_time_keys: Rate = _rate(

@@ -1,4 +1,4 @@
-"""``roost chat``: a terminal client. Lines are sent; ``/to bob``, ``/trust bob``, ``/quit``."""
+"""``roost chat``: a terminal client. Lines are sent; see `COMMANDS` for the others."""
 
 import asyncio
 import getpass
@@ -7,6 +7,7 @@ import threading
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -39,9 +40,21 @@ from roost.ids import fold_username
 DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
 
+COMMANDS = "/to NAME, /trust NAME, /password (change it), /sign-out-others, /quit"
+
+_SIGNED_OUT = 401
+_PROBE_S = 5.0
+
 _LINE_ENDS = ("\n", "\u2028", "\u2029")
 _OVERRIDES = ("\u202d", "\u202e")
 """They turn around what stands after them, whatever its script; no script needs them (UAX #9)."""
+
+
+class PasswordChange(NamedTuple):
+    """What was typed, unseen, after ``/password``."""
+
+    old: str
+    new: str
 
 
 class Chat:
@@ -79,12 +92,16 @@ class Chat:
             if isinstance(event, MessageReceived) and event.peer == self._peer:
                 await self._client.mark_read(event.peer, event.seq)
 
-    async def _send_all(self, lines: "asyncio.Queue[str | None]") -> None:
+    async def _send_all(self, lines: "asyncio.Queue[str | PasswordChange | None]") -> None:
         while (line := await lines.get()) is not None:
             if line == "/quit":
                 return
             try:
-                await self._line(line.strip())
+                if isinstance(line, PasswordChange):
+                    await self._client.change_password(line.old, line.new)
+                    self._say("dim", "the password is changed; your other devices are signed out")
+                else:
+                    await self._line(line.strip())
             except (ValueError, RoostError) as exc:
                 self._say("red", str(exc))
 
@@ -96,8 +113,11 @@ class Chat:
             self._say("dim", f"chatting with {self._peer}")
         elif word == "/trust":
             self._client.trust(fold_username(rest.strip()))
+        elif word == "/sign-out-others":
+            await self._client.end_other_sessions()
+            self._say("dim", "your other devices are signed out")
         elif line and self._peer is None:
-            self._say("yellow", "no recipient yet: type /to NAME")
+            self._say("yellow", f"no recipient yet: type /to NAME ({COMMANDS})")
         elif line and self._peer is not None:
             self._sent[await self._client.send(self._peer, line)] = line
 
@@ -134,7 +154,10 @@ class Chat:
             case Connected():
                 self._say("dim", "connected")
             case Disconnected(code=code, final=final):
-                self._say("yellow", f"disconnected ({code})" + (": sign in again" if final else ""))
+                self._say(
+                    "yellow",
+                    f"disconnected ({code})" + (": sign in again" if final else ""),
+                )
             case Missed():
                 self._say("yellow", "older messages are gone from the server")
             case SentElsewhere(peer=peer):
@@ -174,19 +197,26 @@ def _on_one_line(text: str) -> str:
     return plain(text).replace("\n", " ")
 
 
-def _lines() -> "asyncio.Queue[str | None]":
+def _lines() -> "asyncio.Queue[str | PasswordChange | None]":
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[str | None] = asyncio.Queue()
+    queue: asyncio.Queue[str | PasswordChange | None] = asyncio.Queue()
 
     def read() -> None:
         with suppress(EOFError, OSError, RuntimeError):  # The terminal, or the loop, may end first.
             while True:
-                loop.call_soon_threadsafe(queue.put_nowait, input())
+                loop.call_soon_threadsafe(queue.put_nowait, _typed(input()))
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(queue.put_nowait, None)
 
     threading.Thread(target=read, daemon=True).start()
     return queue
+
+
+def _typed(line: str) -> str | PasswordChange:
+    """Return the line; passwords are asked for here, where nothing else reads the terminal."""
+    if line.strip() != "/password":
+        return line
+    return PasswordChange(getpass.getpass("The password as it is: "), getpass.getpass("The new one: "))
 
 
 def _found(keystore: FileKeystore) -> bool:
@@ -214,7 +244,12 @@ def _password(prompt: str) -> str:
 
 async def _open(server: str, username: str, keystore: FileKeystore, options: Options) -> Client:
     if _found(keystore):
-        return Client.resume(keystore, options=options)
+        client = Client.resume(keystore, options=options)
+        if not await _is_signed_out(client):
+            return client
+        await client.close()
+        password = _password(f"{username} was signed out on this device. Password: ")
+        return await Client.login(server, username, password, keystore=keystore, options=options)
     password = _password(f"Password for {username} (a new name makes an account): ")
     try:
         return await Client.register(server, username, password, keystore=keystore, options=options)
@@ -222,6 +257,15 @@ async def _open(server: str, username: str, keystore: FileKeystore, options: Opt
         if exc.code.word != "username_taken":
             raise
     return await Client.login(server, username, password, keystore=keystore, options=options)
+
+
+async def _is_signed_out(client: Client) -> bool:
+    """Return whether the server wants the password again; not if it does not say."""
+    try:
+        await client.api.call("GET", "/v1/me", timeout_s=_PROBE_S)
+    except RoostError as exc:
+        return exc.code.status == _SIGNED_OUT
+    return False
 
 
 async def _chat(server: str, username: str, peer: str | None, folder: Path, options: Options) -> None:

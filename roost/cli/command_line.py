@@ -2,7 +2,7 @@
 
 The client's verbs are defined here. A server's verbs are not, since this package imports no server: a
 distribution names them as entry points of the group ``roost.commands``, each an object (or a class
-without arguments) that implements ``Command``.
+without arguments) that implements `roost.cli.installed.Command`.
 
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 a dependency is unavailable.
 """
@@ -14,14 +14,15 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from ssl import SSLError
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from roost.cli import standard_streams
+from roost.cli.installed import Broken, add, add_installed
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, BadUsage, complain
 from roost.errors import RoostError, Unavailable
 from roost.ids import fold_username
@@ -31,28 +32,6 @@ from roost.tls import client_context
 _GROUP = "roost.commands"
 _INTERRUPTS: Final = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a verb as Ctrl-C does: of ``kill``, and of a terminal that was closed."""
-
-
-class Command(Protocol):
-    """One verb.
-
-    Attributes:
-        help: One line for ``roost --help``.
-    """
-
-    help: str
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the verb's arguments."""
-        ...
-
-    def run(self, args: argparse.Namespace) -> int:
-        """Run the verb and return the exit code.
-
-        ``BadUsage``, ``RoostError`` and ``Unavailable`` may be raised: they become a message on stderr and
-        an exit code.
-        """
-        ...
 
 
 class Demo:
@@ -170,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     parser = _parser(arguments)
     args, unknown = parser.parse_known_args(arguments)
-    if unknown and not isinstance(args.command, _Broken):
+    if unknown and not isinstance(args.command, Broken):
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     code: int = args.command.run(args)
     return code
@@ -208,48 +187,15 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         prog="roost", description="A one-to-one messaging backend that cannot read messages."
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    _add(verbs, "demo", Demo())
-    _add(verbs, "chat", Chat())
+    add(verbs, "demo", Demo())
+    add(verbs, "chat", Chat())
     wanted = next((word for word in arguments if not word.startswith("-")), None)
     for entry in sorted(entry_points(group=_GROUP), key=lambda each: each.name):
         if wanted in (None, entry.name):
-            _add_installed(verbs, entry)
+            add_installed(verbs, entry)
         else:
             verbs.add_parser(entry.name)
     return parser
-
-
-def _add_installed(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", entry: EntryPoint) -> None:
-    try:
-        found = entry.load()
-    except (ImportError, AttributeError) as exc:
-        verbs.add_parser(entry.name, help=f"cannot be loaded: {exc}").set_defaults(
-            command=_Broken(entry, exc)
-        )
-        return
-    _add(verbs, entry.name, found() if isinstance(found, type) else found)
-
-
-def _add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command) -> None:
-    parser = verbs.add_parser(name, help=command.help, description=command.help)
-    command.add_arguments(parser)
-    parser.set_defaults(command=command)
-
-
-class _Broken:
-    """A verb whose distribution cannot be imported; it reports that when it is run."""
-
-    help = "cannot be loaded"
-
-    def __init__(self, entry: EntryPoint, reason: Exception) -> None:
-        self._sentence = f"roost {entry.name} cannot be loaded from {entry.value}: {reason}"
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare nothing."""
-
-    def run(self, _args: argparse.Namespace) -> int:
-        """Report why it cannot be loaded."""
-        return complain(self._sentence, DEPENDENCY_AWAY)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ from msgspec import Struct
 from roost.client.keystore import Keystore
 from roost.client.state import Pin, Profile
 from roost.client.transport.answers import NotRoost, SessionAnswer
+from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.http import Api
 from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
 from roost.ids import address_of, fold_username
+from roost.wire import unpadded
 
 _FALLBACK_ID = "AAAAAAAAAAA"
 
@@ -44,7 +46,7 @@ async def sign_in(
     device_name: str,
     random: Callable[[int], bytes],
 ) -> Profile:
-    """Start a session; a profile of this user in the keystore stays the same device.
+    """Start a session, whose refreshes the device signs; a profile of this user stays the same device.
 
     Raises:
         RoostError: ``bad_credentials``, or the known device is gone.
@@ -53,11 +55,17 @@ async def sign_in(
     known = keystore.load()
     if known is not None and (known.server != api.server or known.username != username):
         raise ValueError("the keystore holds the profile of another user or server: use another one")
-    body: dict[str, Any] = {"username": username, "password": password}
+    secrets = (
+        DeviceSecrets.from_random(random(64))
+        if known is None
+        else DeviceSecrets(known.curve25519, known.ed25519)
+    )
+    body: dict[str, Any] = {"username": username, "password": password, "signed_refresh": True}
+    body["signing_key"] = unpadded(secrets.ed25519_public)
     body |= {"device_id": known.device_id} if known is not None else {"device": {"name": device_name}}
     answer = await api.bare("POST", "/v1/sessions", body, shape=SessionAnswer)
-    profile = known or _new_profile(api.server, answer, random)
-    api.tokens = profile.tokens
+    profile = known or _new_profile(api.server, answer, secrets, random(32))
+    api.tokens, api.proof = profile.tokens, DeviceProof(profile)
     api.adopt(answer)
     keystore.save(profile)
     return profile
@@ -80,8 +88,7 @@ async def publish_keys(api: Api, profile: Profile, keystore: Keystore) -> None:
     keystore.save(profile)
 
 
-def _new_profile(server: str, answer: SessionAnswer, random: Callable[[int], bytes]) -> Profile:
-    secrets = DeviceSecrets.from_random(random(64))
+def _new_profile(server: str, answer: SessionAnswer, secrets: DeviceSecrets, fallback: bytes) -> Profile:
     profile = Profile(
         server=server,
         server_name=_issuer(server, answer.access_token),
@@ -90,7 +97,7 @@ def _new_profile(server: str, answer: SessionAnswer, random: Callable[[int], byt
         device_id=answer.device_id,
         curve25519=secrets.curve25519,
         ed25519=secrets.ed25519,
-        fallback=random(32),
+        fallback=fallback,
     )
     # Pinned like a peer's, so that another device of this user shows up as an event.
     own = Pin(secrets.curve25519_public, secrets.ed25519_public)

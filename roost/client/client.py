@@ -22,6 +22,7 @@ from roost.client.options import Options
 from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
 from roost.client.transport.answers import Empty
+from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.http import Api
 from roost.crypto import SUITE
 from roost.ids import SEQ_LIMIT, fold_username, uuid7
@@ -149,6 +150,8 @@ class Client:
     ) -> Self:
         """Continue as the device in the keystore; call inside a running event loop.
 
+        A session that has come to its end by time begins again with the device's key, without a password.
+
         Raises:
             KeystoreInUse: Another client uses the keystore.
             ValueError: There is no profile in the keystore.
@@ -162,6 +165,7 @@ class Client:
             raise
         shared = http or connections(options.ca)
         api = Api(profile.server, shared, options.clock, profile.tokens, elapsed=options.elapsed)
+        api.proof = DeviceProof(profile)
         return cls(profile, keystore, api, options, owns_http=http is None)
 
     @property
@@ -264,6 +268,23 @@ class Client:
             self._keystore.unlock()
             if self._owns_http:
                 await self.api.http.close()
+
+    async def change_password(self, old: str, new: str, *, keep_sessions: bool = False) -> None:
+        """Change the user's password; other devices have to sign in with it, unless ``keep_sessions``.
+
+        Raises:
+            RoostError: ``bad_credentials``: ``old`` is wrong; ``invalid``: ``new`` is too short or common.
+        """
+        body = {"old": old, "new": new, "keep_sessions": keep_sessions}
+        await self.api.call("PUT", "/v1/me/password", body, shape=Empty)
+
+    async def end_other_sessions(self) -> None:
+        """End the sessions of the user's other devices, which have to sign in with the password.
+
+        Raises:
+            RoostError: The server did not confirm it.
+        """
+        await self.api.call("DELETE", "/v1/sessions", shape=Empty)
 
     async def logout(self) -> None:
         """End the session on the server, then close.

@@ -51,8 +51,14 @@ class MongoAccounts:
         found = await self._users.update_and_get({"_id": user_id}, {"$set": dict(changes)})
         return self._user(found) if found else None
 
-    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
-        await self._users.update({"_id": user_id}, {"$set": {"password_hash": password_hash}})
+    async def set_password_hash(self, user_id: str, password_hash: str, before: str) -> bool:
+        unchanged = {"_id": user_id, "password_hash": before}
+        return await self._users.update(unchanged, {"$set": {"password_hash": password_hash}})
+
+    async def set_scope(self, user_id: str, scope: str, *, granted: bool) -> User | None:
+        change = {"$addToSet": {"scopes": scope}} if granted else {"$pull": {"scopes": scope}}
+        found = await self._users.update_and_get({"_id": user_id}, change)
+        return self._user(found) if found else None
 
     async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:
         changes = [({"_id": user}, {"$max": {"last_seen_ms": at_ms}}) for user, at_ms in last_seen_ms.items()]
@@ -67,6 +73,17 @@ class MongoAccounts:
         for device in sorted(found, key=lambda each: (each.created_at_ms, each.device)):
             devices[device.user].append(device)
         return devices
+
+    async def set_signing_key(self, user_id: str, device: str, key: bytes) -> bool:
+        without = {"_id": row_id(user_id, device), "keys": None, "signing_key": {"$in": [None, key]}}
+        return await self._devices.update(without, {"$set": {"signing_key": key}})
+
+    async def sign_out(self, user_id: str, device: str | None, keep: str | None) -> None:
+        these = {"user": user_id, "device": {"$ne": keep} if device is None else device}
+        await self._devices.update_many(these, {"$set": {"signed_out": True}})
+
+    async def sign_in(self, user_id: str, device: str) -> None:
+        await self._devices.update({"_id": row_id(user_id, device)}, {"$set": {"signed_out": False}})
 
     async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
         changes = [({"_id": row_id(*of)}, {"$max": {"floor": seq}}) for of, seq in floors.items()]

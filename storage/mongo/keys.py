@@ -35,9 +35,12 @@ class MongoKeys:
         )
         await self._one_time_keys.index([("claimed_at", ASCENDING)], ttl_s=_TOMBSTONE_S)
 
-    async def put_device_keys(self, user_id: str, device: str, keys: Mapping[str, Any]) -> str:
+    async def put_device_keys(
+        self, user_id: str, device: str, keys: Mapping[str, Any], signing_key: bytes
+    ) -> str:
         identity, uploaded = row_id(user_id, device), _canonical(keys)
-        if await self._devices.update({"_id": identity, "keys": None}, {"$set": {"keys": uploaded}}):
+        without = {"_id": identity, "keys": None, "signing_key": {"$in": [None, signing_key]}}
+        if await self._devices.update(without, {"$set": {"keys": uploaded}}):
             return "added"
         found = await self._devices.one({"_id": identity}, ["keys"])
         if found is None:

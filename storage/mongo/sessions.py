@@ -33,21 +33,28 @@ class MongoSessions:
         found["family"] = found.pop("_id")
         return msgspec.convert(found, TokenFamily)
 
-    async def rotate(
-        self, family: str, current: bytes, following: bytes, now_ms: int, expires_at_ms: int
-    ) -> bool:
-        witness = {"_id": family, "current": current, "ended_at_ms": None}
+    async def rotate(self, session: TokenFamily, following: bytes, now_ms: int, expires_at_ms: int) -> bool:
+        witness = {"_id": session.family, "current": session.current, "ended_at_ms": None}
         change = {
             "current": following,
-            "previous": current,
+            "previous": session.current,
+            "signed": session.signed,
+            "repeated": False,
+            "repeats": session.repeats if session.repeated else 0,
             "used_at_ms": now_ms,
             "expires_at_ms": expires_at_ms,
             "expires_at": _date(expires_at_ms),
         }
         return await self._families.update(witness, {"$set": change})
 
-    async def end(self, user_id: str, device: str | None, now_ms: int) -> list[str]:
-        living = {"user": user_id, "ended_at_ms": None} | ({} if device is None else {"device": device})
+    async def repeat(self, family: str, current: bytes) -> None:
+        first = {"_id": family, "current": current, "repeated": {"$ne": True}}
+        await self._families.update(first, {"$set": {"repeated": True}, "$inc": {"repeats": 1}})
+
+    async def end(self, user_id: str, device: str | None, now_ms: int, keep: str = "") -> list[str]:
+        living = {"user": user_id, "ended_at_ms": None, "_id": {"$ne": keep}}
+        if device is not None:
+            living["device"] = device
         families = [found["_id"] for found in await self._families.many(living, ["_id"])]
         if families:
             # The time is not moved if another call has ended one of them in between.

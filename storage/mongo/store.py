@@ -5,6 +5,7 @@ from typing import Final
 from storage.access import OPEN, Access
 from storage.keyring import KeyRing
 from storage.mongo.accounts import MongoAccounts
+from storage.mongo.audit import MongoAudit
 from storage.mongo.cluster_state import MongoClusterState
 from storage.mongo.conversations import MongoConversations
 from storage.mongo.database import Database
@@ -48,10 +49,11 @@ class MongoStore:
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database)
         self.cluster = MongoClusterState(self._database)
+        self.audit = MongoAudit(self._database)
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
-        for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations):
+        for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations, self.audit):
             await each.prepare()
 
     async def ping(self) -> None:

@@ -25,8 +25,12 @@ class Accounts(Protocol):
         """Set the display name and settings, and return the account after it."""
         ...
 
-    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
-        """Replace the password hash (a re-hash at log-in)."""
+    async def set_password_hash(self, user_id: str, password_hash: str, before: str) -> bool:
+        """Replace the password hash if it is still ``before``; False, and nothing changes, if not. Atomic."""
+        ...
+
+    async def set_scope(self, user_id: str, scope: str, *, granted: bool) -> User | None:
+        """Give the account a scope, or take it away; returns the account after it. Atomic, idempotent."""
         ...
 
     async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:
@@ -39,6 +43,21 @@ class Accounts(Protocol):
 
     async def devices_of(self, user_ids: Sequence[str]) -> dict[str, list[Device]]:
         """Return each user's devices, oldest first; users without devices have an empty list."""
+        ...
+
+    async def set_signing_key(self, user_id: str, device: str, key: bytes) -> bool:
+        """Set the signing key of a device that has none, and no keys; return whether it has this one now.
+
+        Atomic.
+        """
+        ...
+
+    async def sign_out(self, user_id: str, device: str | None, keep: str | None) -> None:
+        """Mark the device (all devices if None, but not ``keep``) as signed out."""
+        ...
+
+    async def sign_in(self, user_id: str, device: str) -> None:
+        """Take that mark away."""
         ...
 
     async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:
@@ -80,17 +99,21 @@ class Sessions(Protocol):
         """Return the family, ended or not."""
         ...
 
-    async def rotate(
-        self, family: str, current: bytes, following: bytes, now_ms: int, expires_at_ms: int
-    ) -> bool:
-        """Make ``following`` current and ``current`` previous, and move the end of the family. Atomic.
+    async def rotate(self, session: TokenFamily, following: bytes, now_ms: int, expires_at_ms: int) -> bool:
+        """Make ``following`` current and the current hash previous, and move the end of the family. Atomic.
 
-        False, and nothing changes, if the family has ended or ``current`` is not its current hash.
+        It needs signatures from then on if ``session`` says so. Repeats in a row are counted on if the last
+        rotation had one. False, and nothing changes, if the
+        family has ended or has another current hash than ``session``.
         """
         ...
 
-    async def end(self, user_id: str, device: str | None, now_ms: int) -> list[str]:
-        """End the living families of the device (of all devices if None); returns their ids."""
+    async def repeat(self, family: str, current: bytes) -> None:
+        """Note, once for each rotation, that the token before the current one came again. Atomic."""
+        ...
+
+    async def end(self, user_id: str, device: str | None, now_ms: int, keep: str = "") -> list[str]:
+        """End the living families of the device (of all devices if None) but ``keep``; returns their ids."""
         ...
 
     async def ended_since(self, at_ms: int) -> list[str]:
@@ -101,11 +124,14 @@ class Sessions(Protocol):
 class Keys(Protocol):
     """Public keys of devices. The server checks signatures before it calls these."""
 
-    async def put_device_keys(self, user_id: str, device: str, keys: Mapping[str, Any]) -> str:
-        """Store the signed device keys. Atomic.
+    async def put_device_keys(
+        self, user_id: str, device: str, keys: Mapping[str, Any], signing_key: bytes
+    ) -> str:
+        """Store the signed device keys; ``signing_key`` is the Ed25519 key in them. Atomic.
 
         Returns:
-            'added', 'unchanged', 'conflict' if other bytes are there (nothing changes then), or
+            'added', 'unchanged', 'conflict' if other bytes are there, or the device named another signing
+            key when it logged in (nothing changes then), or
             'unknown' if there is no such device.
         """
         ...

@@ -39,6 +39,14 @@ class Cache(Protocol):
         """
         ...
 
+    async def put_challenge(self, nonce: str, bound_to: str, ttl_s: int) -> None:
+        """Keep what a challenge is bound to."""
+        ...
+
+    async def take_challenge(self, nonce: str) -> str | None:
+        """Take out what a challenge is bound to; None if it was taken, has expired, or never was. Atomic."""
+        ...
+
     async def publish(self, channel: str, message: str) -> None:
         """Tell every subscriber; at most once."""
         ...

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from storage.ports.accounts import Accounts, Keys, Sessions
+from storage.ports.audit import Audit
 from storage.ports.cluster_state import ClusterState
 from storage.ports.mailboxes import Conversations, Mailboxes
 
@@ -38,6 +39,11 @@ class Store(Protocol):
     @property
     def cluster(self) -> ClusterState:
         """The log's state, the map and the roster."""
+        ...
+
+    @property
+    def audit(self) -> Audit:
+        """Every act of an operator."""
         ...
 
     async def prepare(self) -> None:

@@ -110,6 +110,15 @@ class RedisStore:
             )
         return int(wait_us) / 1_000_000
 
+    async def put_challenge(self, nonce: str, bound_to: str, ttl_s: int) -> None:
+        with _translated():
+            await self._redis.set(f"{self._prefix}c:{nonce}", bound_to, ex=ttl_s)
+
+    async def take_challenge(self, nonce: str) -> str | None:
+        with _translated():
+            (value,) = await self._take_out(keys=[f"{self._prefix}c:{nonce}"])
+        return None if value is None else value.decode()
+
     async def publish(self, channel: str, message: str) -> None:
         with _translated():
             await self._redis.publish(self._prefix + channel, message)

@@ -84,7 +84,7 @@ async def test_push_token_is_dropped_only_if_it_is_still_that_one(store: MongoSt
 async def test_of_concurrent_rotations_one_wins(store: MongoStore) -> None:
     await store.sessions.add(SESSION)
     following = [b"t1-%d" % n for n in range(20)]
-    won = await asyncio.gather(*(store.sessions.rotate("fam", b"t0", each, 7, MOVED) for each in following))
+    won = await asyncio.gather(*(store.sessions.rotate(SESSION, each, 7, MOVED) for each in following))
     assert sum(won) == 1
     found = await store.sessions.get("fam")
     assert found is not None
@@ -97,7 +97,7 @@ async def test_ended_session_cannot_be_rotated(store: MongoStore) -> None:
     await store.sessions.add(msgspec.structs.replace(SESSION, family="other", device="LAPTOPLAPTOP"))
     assert await store.sessions.end("u-alice", "PHONEPHONE", 50) == ["fam"]
     assert await store.sessions.end("u-alice", "PHONEPHONE", 60) == []
-    assert not await store.sessions.rotate("fam", b"t0", b"t1", 70, MOVED)
+    assert not await store.sessions.rotate(SESSION, b"t1", 70, MOVED)
     assert await store.sessions.ended_since(50) == ["fam"]
     assert await store.sessions.ended_since(51) == []
     assert await store.sessions.end("u-alice", None, 80) == ["other"]
@@ -152,12 +152,12 @@ async def test_lost_reply_of_a_rotation(
         store = MongoStore(f"mongodb://{proxy.address}", database, driver_name, keyring)
         await store.sessions.add(SESSION)
         with proxy.lost_reply(), pytest.raises(Unavailable):
-            await store.sessions.rotate("fam", b"t0", b"t1", 7, MOVED)
+            await store.sessions.rotate(SESSION, b"t1", 7, MOVED)
         assert proxy.lost
         found = await store.sessions.get("fam")
         assert found is not None
         assert found.current == b"t1", "it took effect: only its reply was lost"
-        assert not await store.sessions.rotate("fam", b"t0", b"t1", 8, MOVED)
+        assert not await store.sessions.rotate(SESSION, b"t1", 8, MOVED)
         await store.close()
 
 
@@ -166,3 +166,80 @@ async def test_server_that_is_not_there_is_unavailable(keyring: KeyRing, driver_
     with pytest.raises(Unavailable):
         await nowhere.ping()
     await nowhere.close()
+
+
+async def test_a_password_hash_is_replaced_only_if_it_is_still_the_one(store: MongoStore) -> None:
+    await store.accounts.add_user(ALICE)
+    assert await store.accounts.set_password_hash("u-alice", "new", "hash")
+    assert not await store.accounts.set_password_hash("u-alice", "late", "hash")
+    found = await store.accounts.user_by_name("alice")
+    assert found is not None
+    assert found.password_hash == "new"
+
+
+async def test_scopes(store: MongoStore) -> None:
+    await store.accounts.add_user(ALICE)
+    for _ in range(2):
+        user = await store.accounts.set_scope("u-alice", "admin", granted=True)
+        assert user is not None
+        assert user.scopes == ("admin",)
+    await store.accounts.set_scope("u-alice", "observer", granted=True)
+    user = await store.accounts.set_scope("u-alice", "admin", granted=False)
+    assert user is not None
+    assert user.scopes == ("observer",)
+    assert await store.accounts.set_scope("u-nobody", "admin", granted=True) is None
+
+
+async def test_repeats_in_a_row_are_counted(store: MongoStore) -> None:
+    sessions = store.sessions
+    await sessions.add(SESSION)
+    for row in (1, 2):
+        session = await sessions.get("fam")
+        assert session is not None
+        assert await sessions.rotate(session, b"n%d" % row, 7, MOVED)
+        for _ in range(2):  # once for each rotation
+            await sessions.repeat("fam", b"n%d" % row)
+        await sessions.repeat("fam", b"another")
+        session = await sessions.get("fam")
+        assert session is not None
+        assert (session.repeated, session.repeats) == (True, row)
+    for expected in (2, 0):  # a rotation without one begins again
+        assert await sessions.rotate(session, b"m%d" % expected, 8, MOVED)
+        session = await sessions.get("fam")
+        assert session is not None
+        assert (session.repeated, session.repeats) == (False, expected)
+
+
+async def test_ended_but_one(store: MongoStore) -> None:
+    for family in ("fam", "fam2", "fam3"):
+        await store.sessions.add(msgspec.structs.replace(SESSION, family=family))
+    assert sorted(await store.sessions.end("u-alice", None, 50, "fam2")) == ["fam", "fam3"]
+    assert await store.sessions.end("u-alice", "PHONEPHONE", 60, "fam2") == []
+    assert await store.sessions.end("u-alice", None, 60) == ["fam2"]
+
+
+async def test_a_device_keeps_the_signing_key_that_it_named(store: MongoStore) -> None:
+    await store.accounts.add_device(PHONE)
+    assert not await store.accounts.set_signing_key("u-alice", "NOSUCH", b"k" * 32)
+    for key, taken in ((b"k" * 32, True), (b"x" * 32, False), (b"k" * 32, True)):
+        assert await store.accounts.set_signing_key("u-alice", "PHONEPHONE", key) is taken
+    keys = {"keys": {"ed25519:PHONEPHONE": "k"}}
+    assert await store.keys.put_device_keys("u-alice", "PHONEPHONE", keys, b"x" * 32) == "conflict"
+    assert await store.keys.put_device_keys("u-alice", "PHONEPHONE", keys, b"k" * 32) == "added"
+    assert not await store.accounts.set_signing_key("u-alice", "PHONEPHONE", b"k" * 32), "its keys say it now"
+
+
+async def test_signed_out_devices(store: MongoStore) -> None:
+    for device in ("ONE", "TWO", "THREE"):
+        await store.accounts.add_device(msgspec.structs.replace(PHONE, device=device))
+
+    async def signed_out() -> set[str]:
+        devices = (await store.accounts.devices_of(["u-alice"]))["u-alice"]
+        return {each.device for each in devices if each.signed_out}
+
+    await store.accounts.sign_out("u-alice", "ONE", None)
+    assert await signed_out() == {"ONE"}
+    await store.accounts.sign_out("u-alice", None, "TWO")
+    assert await signed_out() == {"ONE", "THREE"}
+    await store.accounts.sign_in("u-alice", "ONE")
+    assert await signed_out() == {"THREE"}

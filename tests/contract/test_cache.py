@@ -4,6 +4,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from cluster.local import servers as specs
 from roost.errors import Unavailable
@@ -168,3 +169,16 @@ async def test_a_limiter_from_before_the_clock_was_set_back_locks_no_one_out(cac
     assert await cache.take("sends", "alice", rate=20, burst=3) <= 0.05
     await asyncio.sleep(0.06)
     assert await cache.take("sends", "alice", rate=20, burst=3) == 0
+
+
+async def test_a_challenge_is_taken_once(cache: RedisStore) -> None:
+    await cache.put_challenge("n", "alice|PHONE", 60)
+    assert await cache.take_challenge("n") == "alice|PHONE"
+    assert await cache.take_challenge("n") is None
+
+
+@pytest.mark.attack("challenge-expired")
+async def test_a_challenge_expires(cache: RedisStore, redis_url: str, prefix: str) -> None:
+    await cache.put_challenge("n", "alice|PHONE", 60)
+    async with Redis.from_url(redis_url) as client:
+        assert 50 < await client.ttl(f"{prefix}c:n") <= 60

@@ -22,15 +22,15 @@ def one_time(*names: str, value: str = "v") -> dict[str, dict[str, Any]]:
 
 async def test_device_keys_are_uploaded_once(store: MongoStore) -> None:
     keys = {"keys": {"ed25519:D": "x"}, "signatures": {"@alice.x:example.org": {"$odd": "s"}}}
-    assert await store.keys.put_device_keys("alice", "DEVICEDEVI", keys) == "unknown"
+    assert await store.keys.put_device_keys("alice", "DEVICEDEVI", keys, b"k") == "unknown"
     await store.accounts.add_device(Device("alice", "DEVICEDEVI", "n", 1))
     answers = await asyncio.gather(
-        *(store.keys.put_device_keys("alice", "DEVICEDEVI", keys | {"n": n}) for n in range(10))
+        *(store.keys.put_device_keys("alice", "DEVICEDEVI", keys | {"n": n}, b"k") for n in range(10))
     )
     assert sorted(answers) == ["added"] + ["conflict"] * 9
     kept = keys | {"n": answers.index("added")}
     reordered = dict(reversed(kept.items()))
-    assert await store.keys.put_device_keys("alice", "DEVICEDEVI", reordered) == "unchanged"
+    assert await store.keys.put_device_keys("alice", "DEVICEDEVI", reordered, b"k") == "unchanged"
     assert (await store.accounts.devices_of(["alice"]))["alice"][0].keys == kept
 
 

@@ -17,6 +17,7 @@ from nacl.signing import SigningKey
 from actors.host import ActorHost, Stores
 from actors.rpc.connections import Connections
 from api.collaborators import ApiSettings, Backends
+from api.control_plane import ControlPlane, NoControlPlane
 from api.gateway import Gateway
 from api.identity.limits import Limit
 from api.listener import Listen
@@ -232,11 +233,13 @@ async def running(
     gateways: int = 1,
     limits: dict[str, Limit] | None = None,
     bounds: Bounds | None = None,
+    control_plane: ControlPlane | None = None,
 ) -> AsyncIterator[World]:
     """Run the world with a database, a broker and keys of its own."""
     async with AsyncExitStack() as stack:
         settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, admission=bounds or Bounds())
-        yield await _built(stack, urls, gateways, limits, settings)
+        plane = control_plane or NoControlPlane()
+        yield await _built(stack, urls, gateways, limits, settings, plane)
 
 
 async def _built(
@@ -245,6 +248,7 @@ async def _built(
     gateways: int,
     limits: dict[str, Limit] | None,
     settings: ApiSettings,
+    control_plane: ControlPlane,
 ) -> World:
     name = f"t{secrets.token_hex(5)}"
     keyring = KeyRing(fresh_secrets(now_ms()))
@@ -288,7 +292,7 @@ async def _built(
             f"gateway-{number}",
             Listen(port=0),
             settings,
-            Backends(store(), cache(), await writer(), keyring, now_ms),
+            Backends(store(), cache(), await writer(), keyring, now_ms, control_plane),
             limits,
         )
         for number in range(gateways)

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.ray_actor import RoleAway
+from roost.errors import Unavailable
 from sim.deterministic.control.world import Plan, World
 from storage.records import StoredRoster
 
@@ -74,8 +75,12 @@ def test_an_operation_begins_with_the_rollout_that_another_coordinator_left(
     who = ("host-1", "host-2", "host-3", "router-1", "gateway-1", "pusher-1")
     world.database.the_roster = StoredRoster(COUNTS, who, coming=("host-3",), going=("host-1",))
     until(world, lambda: world.status() is not None and world.status()["nodes"])  # type: ignore[index]
-    number = tell(world, {"act": "drain", "what": "host-2"})["number"]
+    number = tell(world, {"act": "drain", "what": "host-2", "by": "operator:ann@box"})["number"]
     until(world, lambda: tell(world, {"act": "operation", "number": number})["done"])
+    world.pass_time(1)
+    assert [(each.actor, each.act, each.target, each.outcome) for each in world.database.audited] == [
+        ("operator:ann@box", "drain", "host-2", outcome) for outcome in ("requested", "done")
+    ]
     assert names(world) == {"host-3", "router-1", "gateway-1", "pusher-1"}
 
 
@@ -160,3 +165,25 @@ async def test_what_is_asked_of_many_at_once_asks_no_one_in_vain() -> None:
 
     roles: Any = Roles()
     assert not await RolesAsLogClients(roles, lambda: asyncio.sleep(0)).caught_up("router")
+
+
+@pytest.mark.attack("operator-act-without-a-trace")
+def test_what_cannot_be_written_down_is_not_done(make: Callable[..., World]) -> None:
+    world = make()
+    until(world, lambda: ready(world))
+    before = names(world)
+    world.database.append = _refused  # type: ignore[method-assign]
+    number = tell(world, {"act": "scale", "what": {"host": 3}})["number"]
+    until(world, lambda: tell(world, {"act": "operation", "number": number})["done"])
+    assert "audit log" in tell(world, {"act": "operation", "number": number})["failure"]
+    assert names(world) == before
+    del world.database.append
+    assert "refused" in tell(world, {"act": "drain", "what": "no-such-host", "by": "user:eve"})
+    world.pass_time(1)
+    [entry] = world.database.audited
+    assert (entry.actor, entry.act, entry.target) == ("user:eve", "drain", "no-such-host")
+    assert entry.outcome.startswith("refused: ")
+
+
+def _refused(*_args: object) -> Any:
+    raise Unavailable("The store is away.")

@@ -1,8 +1,8 @@
 """Bodies of the calls about accounts, sessions and profiles."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, StringConstraints, model_validator
 
 from api.http.schemas.base import (
     EXAMPLE_DEVICE,
@@ -11,6 +11,7 @@ from api.http.schemas.base import (
     Millis,
     Nickname,
     Password,
+    ed25519_key,
     model,
     one_line,
 )
@@ -43,14 +44,30 @@ class NewDevice(BaseModel):
 
 
 class LogIn(BaseModel):
-    """A log-in with a new `device`, or with a known one by its `device_id`."""
+    """A log-in with a new `device`, or with a known one by its `device_id`.
+
+    It needs the `password`; or a known device's `signature` of a `nonce` from `POST /v1/auth/challenge`.
+    `signing_key` is the device's Ed25519 public key, for `signed_refresh` before its `device_keys` are there.
+    """
 
     model_config = model(username="alice", password=EXAMPLE_PASSWORD, device={"name": "phone"})
     username: Annotated[str, StringConstraints(max_length=64)]
-    password: Annotated[str, StringConstraints(max_length=1024)]
+    password: Annotated[str, StringConstraints(max_length=1024)] | None = None
     device: NewDevice | None = None
     device_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+    nonce: Annotated[str, StringConstraints(max_length=128)] | None = None
+    signature: Annotated[str, StringConstraints(max_length=128)] | None = None
+    signing_key: Annotated[str, AfterValidator(ed25519_key)] | None = None
     signed_refresh: bool = False
+
+    @model_validator(mode="after")
+    def _one_proof(self) -> Self:
+        answer = (self.device_id, self.nonce, self.signature)
+        if self.password is None and None in answer:
+            raise ValueError("password, or else device_id, nonce and signature, must be there")
+        if self.password is not None and (self.nonce, self.signature) != (None, None):
+            raise ValueError("password and nonce or signature exclude each other")
+        return self
 
 
 class RefreshRequest(BaseModel):

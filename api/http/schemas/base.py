@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from api.identity.names import nickname
+from roost.signing import read_key
 
 Seq = Annotated[int, Field(ge=0, lt=2**53, examples=[4_294_967_301])]
 Millis = Annotated[int, Field(ge=0, lt=2**53, examples=[1_795_000_000_000])]
@@ -28,6 +29,16 @@ def one_line(text: str) -> str:
     """
     if not text.isprintable():
         raise ValueError("it must not hold control characters or line ends")
+    return text
+
+
+def ed25519_key(text: str) -> str:
+    """Return the text of a public key.
+
+    Raises:
+        ValueError: It is not 32 bytes in base64.
+    """
+    read_key(text)
     return text
 
 

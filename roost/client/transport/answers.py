@@ -46,6 +46,12 @@ class SessionAnswer(Struct):
     device_id: str
 
 
+class ChallengeAnswer(Struct):
+    """What a device is to sign to log in."""
+
+    nonce: str
+
+
 class _Problem(Struct):
     code: str
     detail: str = ""

@@ -10,7 +10,8 @@ import aiohttp
 import msgspec
 
 from roost.client.state import Tokens
-from roost.client.transport.answers import Answer, NotRoost, SessionAnswer
+from roost.client.transport.answers import Answer, ChallengeAnswer, NotRoost, SessionAnswer
+from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.server_time import ServerTime
 from roost.clock import Clock, elapsed_ms
 from roost.errors import RoostError, Unavailable
@@ -32,6 +33,7 @@ class Api:
     Attributes:
         base: Where the server is: ``server``, or where that redirects to.
         time: The time on the server's clock.
+        proof: Signs refreshes and challenges, once the device is known.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Api:
         self.http = http
         self.tokens = tokens or Tokens()
         self.keep = keep
+        self.proof: DeviceProof | None = None
         self.time = ServerTime(clock, elapsed)
         self._clock = clock
         self._refreshing = asyncio.Lock()
@@ -140,14 +143,15 @@ class Api:
     async def refresh(self, used: str) -> str:
         """Get new tokens, unless another task did since ``used`` was read; a lost reply is repeated.
 
+        Where the session has come to its end by time, the device logs in with its key.
+
         Raises:
-            RoostError: The session is over (``token_reused``, ``revoked``, ...): sign in again.
+            RoostError: Someone ended the session (``token_reused``, ``revoked``, ...): sign in again.
             Unavailable: There was no answer, or not one of a Roost server.
         """
         async with self._refreshing:
             if self.tokens.access == used:
-                body = {"refresh_token": self.tokens.refresh}
-                self.adopt(await self.bare("POST", "/v1/sessions/refresh", body, shape=SessionAnswer))
+                self.adopt(await self._refreshed())
             return self.tokens.access
 
     def adopt(self, answer: SessionAnswer) -> None:
@@ -158,6 +162,30 @@ class Api:
         self.tokens.lifetime_ms = lifetime_ms
         self.tokens.expires_at_ms = self._clock() + lifetime_ms
         self.keep()
+
+    async def _refreshed(self) -> SessionAnswer:
+        token, proof = self.tokens.refresh, self.proof
+        if proof is None:
+            return await self._rotated({"refresh_token": token})
+        if not token:
+            return await self._logged_in(proof)
+        try:
+            return await self._rotated({"refresh_token": token, "signature": proof.of_refresh(token)})
+        except RoostError as exc:
+            if exc.code.word != "unauthenticated":
+                raise
+        return await self._logged_in(proof)
+
+    async def _rotated(self, body: dict[str, str]) -> SessionAnswer:
+        answer: SessionAnswer = await self.bare("POST", "/v1/sessions/refresh", body, shape=SessionAnswer)
+        return answer
+
+    async def _logged_in(self, proof: DeviceProof) -> SessionAnswer:
+        who = {"username": proof.username, "device_id": proof.device_id}
+        given = await self.bare("POST", "/v1/auth/challenge", who, shape=ChallengeAnswer)
+        signed = {"nonce": given.nonce, "signature": proof.of_challenge(given.nonce), "signed_refresh": True}
+        answer: SessionAnswer = await self.bare("POST", "/v1/sessions", who | signed, shape=SessionAnswer)
+        return answer
 
     async def _request(self, method: str, url: str, data: bytes | None, options: dict[str, Any]) -> Answer:
         body = None if data is None else io.BytesIO(data)  # which is sent in parts

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from sim.deterministic.control.network import Network
 from sim.deterministic.control.truth import Place, Truth
+from storage.audit_chain import Act, AuditEntry, following
 from storage.records import DeadLetter, Device, LogState, StoredRoster
 from storage.shard_map import ShardMap
 
@@ -23,6 +24,7 @@ class Database:
         self.growing = 0
         self.server_name = ""
         self.documents: dict[Place, bytes] = {}
+        self.audited: list[AuditEntry] = []
 
     def prepare(self) -> None:
         """There are no indexes here."""
@@ -88,6 +90,11 @@ class Database:
         """No record here is without sense."""
         self._truth.fail("dead letter", f"{len(letters)} records could not be handled")
 
+    def append(self, act: Act, at_ms: int) -> AuditEntry:
+        """Append to the audit log."""
+        self.audited.append(following(self.audited[-1] if self.audited else None, act, at_ms))
+        return self.audited[-1]
+
     def insert(self, documents: Mapping[Place, bytes]) -> None:
         """Insert what is missing; one that is there stays as it is."""
         for place, value in documents.items():
@@ -128,6 +135,18 @@ class Marks:
         return []
 
 
+class AuditLog:
+    """The audit log, which answers at once: when an act is written down, nothing else depends on it."""
+
+    def __init__(self, behind: Any) -> None:
+        self._behind = behind
+
+    async def append(self, act: Act, at_ms: int) -> AuditEntry:
+        """Append."""
+        entry: AuditEntry = self._behind.append(act, at_ms)
+        return entry
+
+
 class Door:
     """One process's way to a server: every call of the port takes a while, or fails."""
 
@@ -135,6 +154,7 @@ class Door:
         self._network, self._server, self._behind = network, server, behind
         # One object serves every port of `storage.ports.Store`.
         self.accounts = self.mailboxes = self.cluster = self
+        self.audit = AuditLog(behind)
 
     async def close(self) -> None:
         """Disconnect."""

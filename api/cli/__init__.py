@@ -1,0 +1,1 @@
+"""Operator's commands that need the API's rules for accounts."""

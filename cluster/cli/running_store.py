@@ -1,0 +1,67 @@
+"""The store of a running system, for verbs that work on it without the coordinator, and who runs them."""
+
+import argparse
+import getpass
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from cluster.cli.verbs import found_by
+from cluster.local import runfile
+from cluster.settings import Settings, SettingsInvalid
+from roost.cli.terminal import BadUsage, say
+from roost.clock import now_ms
+
+if TYPE_CHECKING:
+    from storage.mongo import MongoStore
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Return the settings that the options name; raises ``BadUsage`` if they are wrong."""
+    try:
+        return found_by(args)
+    except SettingsInvalid as exc:
+        raise BadUsage(str(exc)) from exc
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator["MongoStore"]:
+    """Open the store: the settings' own, or the one that runs with the data folder.
+
+    Raises:
+        Unavailable: Nothing runs with this data folder, and no store is named.
+        BadUsage: The key ring cannot be used.
+    """
+    from cluster import wiring  # noqa: PLC0415 -- loads every driver
+    from storage.keyring import KeyRingError  # noqa: PLC0415 -- likewise
+
+    if settings.mongo.url is None:
+        mongo = settings.mongo.model_copy(update={"url": runfile.found(settings.data).mongo})
+        settings = settings.model_copy(update={"mongo": mongo})
+    try:
+        store = wiring.open_store(settings, wiring.open_keyring(settings))
+    except KeyRingError as exc:
+        raise BadUsage(str(exc)) from exc
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def operator_name() -> str:
+    """Return who runs this command, as the audit log names them."""
+    try:
+        login = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        login = f"uid {os.getuid()}"
+    return f"operator:{login}@{socket.gethostname()}"
+
+
+async def write_down(store: "MongoStore", act: str, target: str, outcome: str) -> None:
+    """Append to the audit log, and say the entry's place, to be noted elsewhere."""
+    from storage.audit_chain import Act  # noqa: PLC0415 -- likewise
+
+    entry = await store.audit.append(Act(operator_name(), act, target, outcome), now_ms())
+    say(f"audit log: {entry.head}")

@@ -1,0 +1,177 @@
+"""The calls for operators: who may look, who may act, and how soon a scope that was taken away is gone."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import pytest
+import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cluster.operations.rollout import OperationRefused
+from cluster.operations.witness import Witness
+from roost.clock import now_ms
+from storage.audit_chain import faults
+from tests.integration.api_world import Person, Urls, World, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+STATUS = {
+    "roles": [{"role": "host", "name": "host-0"}],
+    "shards": 4,
+    "map_version": 2,
+    "nodes": [],
+    "ready": True,
+}
+CALLS = [
+    ("GET", "/admin/v1/cluster", None),
+    ("GET", "/admin/v1/operations/0", None),
+    ("POST", "/admin/v1/drain", {"target": "host-0"}),
+    ("POST", "/admin/v1/scale", {"counts": {"host": 2}}),
+]
+
+
+class Asked:
+    """The coordinator's side: takes requests, and writes down who made them."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.witness: Witness | None = None
+
+    async def status(self) -> dict[str, Any]:
+        return STATUS
+
+    async def tell(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["act"] == "operation":
+            return {"lines": [], "stage": "", "done": False, "failure": "", "given_up": []}
+        if message["what"] == "no-such-host":
+            return {"refused": OperationRefused("There is no such role.").detail}
+        self.messages.append(message)
+        assert self.witness is not None
+        await self.witness.requested(message["by"], message["act"], message["what"])
+        return {"number": len(self.messages) - 1}
+
+
+@pytest.fixture(scope="module")
+def coordinator() -> Asked:
+    return Asked()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(mongo_url: str, redis_url: str, coordinator: Asked) -> AsyncIterator[World]:
+    async with running(Urls(mongo_url, redis_url), gateways=2, control_plane=coordinator) as whole:
+        coordinator.witness = Witness(whole.store.audit, now_ms)
+        yield whole
+
+
+async def holder(world: World, *scopes: str) -> Person:
+    """Return a person whose tokens have these scopes."""
+    person = await world.person(keys=False)
+    for scope in scopes:
+        await world.store.accounts.set_scope(person.tokens["user_id"], scope, granted=True)
+    return await person.log_in(person.device)
+
+
+async def codes(person: Person, gateway: int = 0) -> list[str]:
+    seen = []
+    for method, path, body in CALLS:
+        status, answer = await person.call(method, path, body, gateway=gateway)
+        seen.append("" if status < 300 else answer["code"])
+    return seen
+
+
+@pytest.mark.attack("stranger-operates")
+async def test_who_has_no_scope_may_neither_look_nor_act(world: World, coordinator: Asked) -> None:
+    before = list(coordinator.messages), await world.store.audit.entries()
+    assert await codes(await holder(world)) == ["forbidden"] * 4
+    for method, path, body in CALLS:
+        status, problem = await world.call(method, path, body)
+        assert (status, problem["code"]) == (401, "unauthenticated")
+    after = list(coordinator.messages), await world.store.audit.entries()
+    assert after == before, "nor does anyone fill the log"
+
+
+@pytest.mark.attack("observer-acts")
+async def test_an_observer_looks_and_does_not_act(world: World, coordinator: Asked) -> None:
+    before, eve = list(coordinator.messages), await holder(world, "observer")
+    assert await codes(eve) == ["", "", "forbidden", "forbidden"]
+    assert coordinator.messages == before
+    entries = await world.store.audit.entries()
+    tries = [each for each in entries if each.actor == f"user:{eve.username}"]
+    assert [each.outcome for each in tries] == ["refused: forbidden"] * 2
+
+
+async def test_an_admin_acts_and_it_is_written_down(world: World, coordinator: Asked) -> None:
+    admin = await holder(world, "admin")
+    assert (await admin.call("GET", "/admin/v1/cluster", expect=200))["shards"] == 4
+    before = len(coordinator.messages)
+    begun = await admin.call("POST", "/admin/v1/scale", {"counts": {"host": 3, "router": 2}}, expect=202)
+    assert (begun["number"], begun["done"]) == (before, False)
+    await admin.call("POST", "/admin/v1/scale", {"counts": {"shards": 8}}, expect=202)
+    await admin.call("POST", "/admin/v1/drain", {"target": "host-0"}, expect=202)
+    by = f"user:{admin.username}"
+    assert coordinator.messages[before:] == [
+        {"act": "scale", "what": {"host": 3, "router": 2}, "by": by},
+        {"act": "grow", "what": 8, "by": by},
+        {"act": "drain", "what": "host-0", "by": by},
+    ]
+    entries = await world.store.audit.entries()
+    assert [(each.act, each.target) for each in entries if each.actor == by] == [
+        ("scale", "host=3 router=2"), ("grow", "8"), ("drain", "host-0"),
+    ]  # fmt: skip
+    assert faults(entries) == []
+    for body in ({"counts": {"shards": 8, "host": 2}}, {"counts": {}}, {"counts": {"host": "2"}}, {}):
+        status, problem = await admin.call("POST", "/admin/v1/scale", body)
+        assert (status, problem["code"]) == (422, "invalid")
+    status, problem = await admin.call("POST", "/admin/v1/drain", {"target": "no-such-host"})
+    assert (status, problem["code"]) == (422, "invalid")
+
+
+@pytest.mark.attack("scope-revoked-and-token-kept")
+@pytest.mark.parametrize("gateway", [0, 1])
+async def test_a_scope_that_was_taken_away_is_gone_from_living_tokens(world: World, gateway: int) -> None:
+    admin = await holder(world, "admin", "observer")
+    assert await codes(admin, gateway) == [""] * 4
+    await world.store.accounts.set_scope(admin.tokens["user_id"], "admin", granted=False)
+    assert await codes(admin, gateway) == ["", "", "forbidden", "forbidden"]
+    await world.store.accounts.set_scope(admin.tokens["user_id"], "observer", granted=False)
+    assert await codes(admin, gateway) == ["forbidden"] * 4
+
+
+@pytest.mark.attack("scope-granted-after-the-token")
+async def test_a_token_has_no_scope_that_it_does_not_name(world: World) -> None:
+    alice = await holder(world)
+    await world.store.accounts.set_scope(alice.tokens["user_id"], "admin", granted=True)
+    assert await codes(alice) == ["forbidden"] * 4
+    status, alice.tokens = await world.call(
+        "POST", "/v1/sessions/refresh", {"refresh_token": alice.tokens["refresh_token"]}
+    )
+    assert status == 200
+    assert await codes(alice) == [""] * 4
+
+
+@pytest.mark.attack("scope-forged")
+@pytest.mark.parametrize("how", ["own key", "no algorithm", "claims swapped", "account has none"])
+async def test_a_forged_scope_is_worth_nothing(world: World, how: str) -> None:
+    alice, admin = await holder(world), await holder(world, "admin")
+    head, claims, signature = alice.token.split(".")
+    forged = jwt.decode(alice.token, options={"verify_signature": False}) | {"scope": "admin"}
+    kid = jwt.get_unverified_header(alice.token)["kid"]
+    if how == "own key":
+        token = jwt.encode(forged, Ed25519PrivateKey.generate(), algorithm="EdDSA", headers={"kid": kid})
+    elif how == "no algorithm":
+        token = jwt.encode(forged, None, algorithm="none", headers={"kid": kid})
+    elif how == "claims swapped":
+        token = f"{head}.{admin.token.split('.')[1]}.{signature}"
+    else:  # as if it had leaked into a token by a bug: the account decides
+        collaborators = world.gateways[0].collaborators
+        principal = collaborators.tokens.verify(alice.token)
+        token = collaborators.tokens.issue(type(principal)(**_fields(principal), scopes=("admin",)))
+    assert claims != token
+    alice.tokens["access_token"] = token
+    expected = "forbidden" if how == "account has none" else "unauthenticated"
+    assert await codes(alice) == [expected] * 4
+
+
+def _fields(principal: Any) -> dict[str, Any]:
+    return {name: getattr(principal, name) for name in principal.__struct_fields__ if name != "scopes"}
