@@ -15,12 +15,12 @@ from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
 from api.wiring import wire
+from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, url_host
-from cluster.wiring import overseen, settings_of
+from cluster.wiring import open_keyring, overseen, settings_of
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
 from storage.kafka_log import KafkaLogWriter
-from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
@@ -141,7 +141,7 @@ async def build(name: str, settings_json: str) -> Service:
         Unavailable: No Kafka broker answers.
     """
     settings = settings_of("gateway", name, settings_json)
-    keyring = KeyRing.load(settings.keyring_file)
+    keyring = open_keyring(settings)
     kafka, mongo, redis = settings.kafka, settings.mongo, settings.redis
     log_writer = KafkaLogWriter(kafka.url or "", idempotent=kafka.idempotent, linger_ms=kafka.linger_ms)
     await log_writer.start()
@@ -149,7 +149,7 @@ async def build(name: str, settings_json: str) -> Service:
     cache = RedisStore(redis.url or "", redis.prefix)
     backends = Backends(store, cache, log_writer, keyring, now_ms)
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
-    return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
+    return overseen(gateway, settings, "gateway", name, store, cache, log_writer, RingWatch(keyring))
 
 
 def _listen(settings: Settings) -> Listen:

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -10,6 +11,9 @@ from msgspec import Struct
 from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL
 
 _NONCE = 16
+
+LinkSecret = bytes | Callable[[], Sequence[bytes]]
+"""The cluster's secret; or what returns it as it is now, and others that are accepted while it changes."""
 
 
 class Welcome(Struct, array_like=True, tag="welcome"):
@@ -50,8 +54,9 @@ class Handshake:
         protocol: The newest version that both sides speak.
     """
 
-    def __init__(self, secret: bytes, me: tuple[str, str] | None) -> None:
-        self._secret, self._me = secret, me
+    def __init__(self, secret: LinkSecret, me: tuple[str, str] | None) -> None:
+        self._secrets = (secret,) if isinstance(secret, bytes) else tuple(secret())
+        self._me = me
         self._nonce = secrets.token_bytes(_NONCE) if me is None else b""
         self.role = self.name = ""
         self.protocol = 0
@@ -73,10 +78,11 @@ class Handshake:
         answer: Greeting | None = None
         match first:
             case Welcome() if self._me is not None:
-                proof = self._proof(first.nonce, *self._me)
+                proof = _proof(self._secrets[0], first.nonce, *self._me)
                 answer = Greeting(PROTOCOL, OLDEST_PROTOCOL, *self._me, proof)
             case Greeting() if self._me is None:
-                if not hmac.compare_digest(first.proof, self._proof(self._nonce, first.role, first.name)):
+                expected = (_proof(each, self._nonce, first.role, first.name) for each in self._secrets)
+                if not any(hmac.compare_digest(first.proof, each) for each in expected):
                     raise HandshakeFailed("a greeting with the wrong proof")
                 self.role, self.name = first.role, first.name
             case _:
@@ -89,5 +95,6 @@ class Handshake:
             )
         return answer
 
-    def _proof(self, nonce: bytes, role: str, name: str) -> bytes:
-        return hmac.digest(self._secret, b"|".join([nonce, role.encode(), name.encode()]), sha256)
+
+def _proof(secret: bytes, nonce: bytes, role: str, name: str) -> bytes:
+    return hmac.digest(secret, b"|".join([nonce, role.encode(), name.encode()]), sha256)

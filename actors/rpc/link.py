@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed, Welcome
+from actors.rpc.handshake import Greeting, Handshake, HandshakeFailed, LinkSecret, Welcome
 from actors.rpc.messages import encode
 
 MAX_LINK_FRAME = 256 * 1024 * 1024
@@ -70,7 +70,7 @@ class Link(asyncio.Protocol):
         self,
         handler: Handler,
         decode: Callable[[bytes], list[Any]],
-        secret: bytes,
+        secret: LinkSecret,
         me: tuple[str, str] | None,
     ) -> None:
         self._handler = handler
@@ -238,7 +238,7 @@ async def connect(
     handler: Handler,
     decode: Callable[[bytes], list[Any]],
     *,
-    secret: bytes,
+    secret: LinkSecret,
     me: tuple[str, str],
     timeout_s: float = 3.0,
 ) -> Link:
@@ -260,7 +260,7 @@ async def connect(
 
 
 async def serve(
-    host: str, port: int, handler: Handler, decode: Callable[[bytes], list[Any]], *, secret: bytes
+    host: str, port: int, handler: Handler, decode: Callable[[bytes], list[Any]], *, secret: LinkSecret
 ) -> tuple[asyncio.Server, tuple[str, int]]:
     """Listen for links; returns the server and the address it is bound to (``port`` 0: any)."""
     loop = asyncio.get_running_loop()

@@ -134,8 +134,8 @@ class Sessions:
             session = await self._living(token)  # another request used it in the same moment
         elif given == session.current:
             return await self._grant(session, following)
-        if given == session.previous and session.current == _hash(following):
-            return await self._grant(session, following)
+        if given == session.previous and (same := self._given_before(token, session)) is not None:
+            return await self._grant(session, same)
         log.warning("refresh_token_reused", family=session.family, user=session.user)
         await self.end(session.user, session.device)
         raise RoostError(
@@ -146,6 +146,11 @@ class Sessions:
         """End the sessions of a device (of all devices if None), here and on every gateway."""
         for family in await self._store.sessions.end(user, device, self._parts.clock()):
             await self._parts.invalidation.session_ended(family)
+
+    def _given_before(self, token: str, session: TokenFamily) -> str | None:
+        """Return the session's current token if it was derived from this one, with any key of the ring."""
+        derived = self._parts.keyring.derived_refreshes(token)
+        return next((each for each in derived if _hash(each) == session.current), None)
 
     async def _living(self, token: str) -> TokenFamily:
         session = await self._store.sessions.get(token.split(".")[1])

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from cluster import key_ring as key_ring_file
 from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
 from storage.keyring import KeyRing, KeyRingError
@@ -127,7 +128,7 @@ def key_ring(settings: Settings) -> tuple[Finding, KeyRing | None]:
             ), None
         return ok("key ring", f"{path} will be made at the first start"), None
     try:
-        ring = KeyRing.load(path)
+        ring = key_ring_file.load(settings)
     except KeyRingError as exc:
         fix = (
             f"Run: chmod 600 {path}"
@@ -135,13 +136,16 @@ def key_ring(settings: Settings) -> tuple[Finding, KeyRing | None]:
             else f"Restore {path} from your backup: nothing else opens what was sealed with it."
         )
         return failed("key ring", str(exc), fix), None
-    keys = len(ring.secrets.storage)
-    return ok("key ring", f"{path}, fingerprint {fingerprint(ring)}, {keys} storage key(s)"), ring
-
-
-def fingerprint(ring: KeyRing) -> str:
-    """Return 16 digits that are the same for the same installation, before and after a rotation."""
-    return ring.blind("fingerprint", "").hex()[:16]
+    content = ring.secrets
+    detail = (
+        f"{path}, fingerprint {content.installation}, change {content.serial}, {len(content.keys)} key(s)"
+    )
+    if content.lenient:
+        fix = (
+            "Once every process runs this release: roost keys reencrypt. Until then unsealed names are read."
+        )
+        return warning("key ring", detail, fix), ring
+    return ok("key ring", detail), ring
 
 
 def certificate(settings: Settings, now: dt.datetime) -> Finding:

@@ -7,7 +7,7 @@ from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
 from storage.kafka_log.client import MAX_RECORD
 from storage.kafka_log.inspection import LogInspection, TopicInspection
-from storage.keyring import KeyRing, SealBroken
+from storage.keyring import DataKey, KeyRing, SealBroken
 from storage.mongo.inspection import StoreInspection
 from storage.records import LogState
 from storage.redis.inspection import CacheInspection
@@ -187,7 +187,7 @@ def _opens(found: StoreInspection, settings: Settings, ring: KeyRing | None) -> 
         return failed("sealed values", "MongoDB holds some, and there is no key ring", restore)
     identity, sealed = found.sealed
     try:
-        ring.unseal("devices", identity, "name", sealed)
+        DataKey.open(ring, identity, sealed)
     except SealBroken as exc:
         return failed("sealed values", str(exc), restore)
     return ok("sealed values", "the key ring opens them")

@@ -9,7 +9,7 @@ from cluster.settings.group import Group
 from cluster.settings.roles import Cluster, Log, Telemetry
 from cluster.settings.servers import Fcm, Kafka, url_host, without_password
 from cluster.settings.settings import Settings
-from cluster.settings.sources import FILE, PREFIX, SettingsInvalid
+from cluster.settings.sources import FILE, PREFIX, SettingsInvalid, variable
 
 __all__ = [
     "FILE",
@@ -24,5 +24,6 @@ __all__ = [
     "SettingsInvalid",
     "Telemetry",
     "url_host",
+    "variable",
     "without_password",
 ]

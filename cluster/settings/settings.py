@@ -69,6 +69,7 @@ class Settings(BaseModel):
             ("tls", "key"),
             ("fcm", "credentials_file"),
             ("keyring", "file"),
+            ("keyring", "master_file"),
         ):
             group = fixed.get(name, getattr(self, name))
             path: Path | None = getattr(group, field)

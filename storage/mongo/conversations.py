@@ -13,8 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
+import structlog
 from msgspec import structs
 
+from storage.keyring import DataKey
+from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING, Document
 from storage.records import Conversation
@@ -31,14 +34,18 @@ _ROWS_FOR_A_SHEET: Final = 16
 _ROWS_OF_A_SHEET: Final = 2_000
 _NUMBERS: Final = len(Conversation.__struct_fields__) - 3
 
+COLLECTION: Final = "conversations"
+
+log = structlog.get_logger()
+
 _Rows = dict[str, Conversation]
 
 
 class MongoConversations:
     """Implements ``storage.ports.Conversations``."""
 
-    def __init__(self, database: Database) -> None:
-        self._sheets = database["conversations"]
+    def __init__(self, database: Database, data_keys: MongoDataKeys) -> None:
+        self._sheets, self._keys = database[COLLECTION], data_keys
         self._appended: Counter[str] = Counter()  # sheets since the last fold, by user
 
     async def prepare(self) -> None:
@@ -59,7 +66,8 @@ class MongoConversations:
         by_user: dict[str, list[Conversation]] = {}
         for row in rows:
             by_user.setdefault(row.user, []).append(row)
-        sheets = [sheet for user, mine in by_user.items() for sheet in _sheets(user, mine)]
+        keys = await self._keys.made(list(by_user))
+        sheets = [sheet for user, mine in by_user.items() for sheet in sheets_of(user, mine, keys[user])]
         if sheets:
             await self._sheets.insert_missing(sheets)
         self._appended.update(by_user.keys())
@@ -76,9 +84,14 @@ class MongoConversations:
         """
         merged: dict[str, _Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
-        for sheet in await self._sheets.many({"u": {"$in": list(users)}}):
+        sheets = await self._sheets.many({"u": {"$in": list(users)}})
+        keys = await self._keys.of_all({sheet["u"] for sheet in sheets})
+        for sheet in sheets:
+            if keys[sheet["u"]].is_lost(sheet.get("n")):
+                log.warning("row_of_an_erased_user", collection=COLLECTION, row=sheet["_id"])
+                continue
             found[sheet["u"]].append(sheet["_id"])
-            _merge(merged[sheet["u"]], sheet)
+            _merge(merged[sheet["u"]], sheet, names_in(sheet, keys[sheet["u"]]))
         for user, ids in found.items():
             since_fold = len(ids) - 1 - _patience(merged[user])
             self._appended[user] = max(self._appended[user], since_fold)
@@ -87,7 +100,8 @@ class MongoConversations:
     async def _fold(self, users: Sequence[str]) -> None:
         """Replace sheets by their sum: the sum first, so that at no time a number is missing."""
         merged, ids = await self._merged(users)
-        sums = [sheet for user in users for sheet in _sheets(user, merged[user].values())]
+        keys = await self._keys.made(users)
+        sums = [sheet for user in users for sheet in sheets_of(user, merged[user].values(), keys[user])]
         await self._sheets.insert_missing(sums)
         await self._sheets.delete({"_id": {"$in": [each for user in users for each in ids[user]]}})
         for user in users:
@@ -99,18 +113,44 @@ def _patience(rows: _Rows) -> int:
     return len(rows) // _ROWS_FOR_A_SHEET
 
 
-def _sheets(user: str, rows: Iterable[Conversation]) -> Iterator[Document]:
+def sheets_of(user: str, rows: Iterable[Conversation], key: DataKey) -> Iterator[Document]:
+    """Yield the documents of a user's rows, the peers' names sealed together."""
     rest = iter(rows)
     while chunk := list(islice(rest, _ROWS_OF_A_SHEET)):
-        yield {"_id": f"{user}|{uuid.uuid4().hex}", "u": user, "r": [_packed(row) for row in chunk]}
+        packed = [_packed(row) for row in chunk]
+        names = key.seal(COLLECTION, user, _place_of(packed), "|".join(row.peer_name for row in chunk))
+        yield {"_id": f"{user}|{uuid.uuid4().hex}", "u": user, "r": packed, "n": names}
+
+
+def sealed(sheet: Document, key: DataKey) -> Document:
+    """Return the fields of a sheet of an earlier release as they are written today."""
+    rows = sheet["r"]
+    names = key.seal(COLLECTION, sheet["u"], _place_of(rows), "|".join(names_in(sheet, key)))
+    return {"r": [[row[0], "", *row[2:]] for row in rows], "n": names}
+
+
+def names_in(sheet: Document, key: DataKey) -> list[str]:
+    """Return the names of the peers of a sheet's rows; an earlier release left them in the rows.
+
+    Raises:
+        SealBroken: They were altered, or are another sheet's.
+    """
+    if (sealed := sheet.get("n")) is None:
+        return [key.unseal(COLLECTION, sheet["u"], "", row[1]) for row in sheet["r"]]
+    return key.unseal(COLLECTION, sheet["u"], _place_of(sheet["r"]), sealed).split("|")
+
+
+def _place_of(rows: Iterable[Sequence[Any]]) -> str:
+    """Return what binds names to rows: in front of those of others they must not open."""
+    return ",".join(row[0] for row in rows)
 
 
 def _packed(row: Conversation) -> list[Any]:
-    return list(structs.astuple(row)[1:])
+    return [row.peer, "", *structs.astuple(row)[3:]]
 
 
-def _merge(rows: _Rows, sheet: Document) -> None:
-    for peer, name, *numbers in sheet["r"]:
+def _merge(rows: _Rows, sheet: Document, names: Sequence[str]) -> None:
+    for (peer, _, *numbers), name in zip(sheet["r"], names, strict=True):
         # The release after this one may write more numbers.
         row = Conversation(sheet["u"], peer, name, *numbers[:_NUMBERS])
         greatest = map(max, structs.astuple(row)[3:], structs.astuple(rows.get(peer, row))[3:])

@@ -12,6 +12,7 @@ from pymongo.errors import ConfigurationError, OperationFailure
 from roost.clock import Clock
 from roost.errors import Unavailable
 from storage.access_denied import AccessDenied
+from storage.keyring.data_key import COLLECTION, FIELD
 from storage.mongo.driver import Collection, Driver, connect, disconnect, translated
 from storage.records import LogState
 
@@ -30,7 +31,7 @@ class StoreInspection(Struct, frozen=True):
         copies: Name of the replica set, ``sharded`` behind a router, empty for a single server.
         ahead_ms: How much its clock is ahead of ours.
         states: The log's state by shard, as the coordinator keeps it; empty before the first start.
-        sealed: ``_id`` and sealed name of some device; None if there is none.
+        sealed: ``_id`` and sealed data key of some user; None if there is none.
         open: Whether it serves who brings no password.
     """
 
@@ -60,7 +61,7 @@ async def inspect(url: str, database: str, driver: Driver, clock: Clock) -> Stor
             ours = client[database]
             await _write(Collection(ours["placement"]), after)
             rows = await Collection(ours["log"]).many({})
-            device = await Collection(ours["devices"]).one({}, ["name"])
+            row = await Collection(ours[COLLECTION]).one({}, [FIELD])
     finally:
         await disconnect(client)
     return StoreInspection(
@@ -68,7 +69,7 @@ async def inspect(url: str, database: str, driver: Driver, clock: Clock) -> Stor
         copies="sharded" if hello.get("msg") == "isdbgrid" else hello.get("setName", ""),
         ahead_ms=int(hello["localTime"].replace(tzinfo=dt.UTC).timestamp() * 1000) - (before + after) // 2,
         states={row["_id"]: LogState(row["_id"], row["base"], row["stored"]) for row in rows},
-        sealed=None if device is None else (device["_id"], device["name"]),
+        sealed=None if row is None else (row["_id"], row[FIELD]),
         open=await _open(url, database, driver),
     )
 
