@@ -83,7 +83,7 @@ class Visitor:
             await self._call("PUT", "/v1/devices/current/push", push)
             spent = {"refresh_token": self._tokens["refresh_token"]}
             given = await self._call("POST", "/v1/sessions/refresh", spent)
-            # As after a lost reply: the same answer, whichever gateway is asked and whatever the key is by now.
+            # As after a lost reply: the same answer, whichever gateway it is and whatever the key is by now.
             await asyncio.sleep(1)
             again = await self._call("POST", "/v1/sessions/refresh", spent)
             if given.get("refresh_token") != again.get("refresh_token"):

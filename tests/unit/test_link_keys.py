@@ -1,4 +1,4 @@
-"""The secret of links while it is replaced: a role proves the active one, and accepts those that may be proved."""
+"""The secret of links while it is replaced: a role proves the active one, and accepts others."""
 
 import msgspec
 import pytest
