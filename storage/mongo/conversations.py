@@ -7,19 +7,16 @@ embedded store an update costs thirty times an insert; a document for each pair,
 receipt, was the dearest part of a message.)
 """
 
-import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
-from msgspec import structs
 
-from storage.keyring import DataKey
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
-from storage.mongo.driver import ASCENDING, Document
+from storage.mongo.driver import ASCENDING
+from storage.mongo.sheets import COLLECTION, Rows, Sheets, merge, names_in
 from storage.records import Conversation
 
 _FOLD_AT: Final = 16
@@ -31,14 +28,8 @@ _FOLDED_SHARE: Final = 4
 once, and all wait for the store. It is more than become due from one write to the next."""
 
 _ROWS_FOR_A_SHEET: Final = 16
-_ROWS_OF_A_SHEET: Final = 2_000
-_NUMBERS: Final = len(Conversation.__struct_fields__) - 3
-
-COLLECTION: Final = "conversations"
 
 log = structlog.get_logger()
-
-_Rows = dict[str, Conversation]
 
 
 class MongoConversations:
@@ -46,6 +37,7 @@ class MongoConversations:
 
     def __init__(self, database: Database, data_keys: MongoDataKeys) -> None:
         self._sheets, self._keys = database[COLLECTION], data_keys
+        self._form = Sheets()
         self._appended: Counter[str] = Counter()  # sheets since the last fold, by user
 
     async def prepare(self) -> None:
@@ -67,7 +59,7 @@ class MongoConversations:
         for row in rows:
             by_user.setdefault(row.user, []).append(row)
         keys = await self._keys.made(list(by_user))
-        sheets = [sheet for user, mine in by_user.items() for sheet in sheets_of(user, mine, keys[user])]
+        sheets = [sheet for user, mine in by_user.items() for sheet in self._form.of(user, mine, keys[user])]
         if sheets:
             await self._sheets.insert_missing(sheets)
         self._appended.update(by_user.keys())
@@ -76,13 +68,13 @@ class MongoConversations:
         for first in range(0, len(some), _FOLDED_TOGETHER):
             await self._fold(some[first : first + _FOLDED_TOGETHER])
 
-    async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
+    async def _merged(self, users: Sequence[str]) -> tuple[dict[str, Rows], dict[str, list[str]]]:
         """Return the rows of these users by peer, and the ids of their sheets.
 
         Reading folds nothing: a new host loads many users at once, and their streams wait for them. It notes
         how many sheets each has, so that their writes fold what a host before has left.
         """
-        merged: dict[str, _Rows] = {user: {} for user in users}
+        merged: dict[str, Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
         sheets = await self._sheets.many({"u": {"$in": list(users)}})
         keys = await self._keys.of_all({sheet["u"] for sheet in sheets})
@@ -91,7 +83,7 @@ class MongoConversations:
                 log.warning("row_of_an_erased_user", collection=COLLECTION, row=sheet["_id"])
                 continue
             found[sheet["u"]].append(sheet["_id"])
-            _merge(merged[sheet["u"]], sheet, names_in(sheet, keys[sheet["u"]]))
+            merge(merged[sheet["u"]], sheet, names_in(sheet, keys[sheet["u"]]))
         for user, ids in found.items():
             since_fold = len(ids) - 1 - _patience(merged[user])
             self._appended[user] = max(self._appended[user], since_fold)
@@ -101,57 +93,13 @@ class MongoConversations:
         """Replace sheets by their sum: the sum first, so that at no time a number is missing."""
         merged, ids = await self._merged(users)
         keys = await self._keys.made(users)
-        sums = [sheet for user in users for sheet in sheets_of(user, merged[user].values(), keys[user])]
+        sums = [sheet for user in users for sheet in self._form.of(user, merged[user].values(), keys[user])]
         await self._sheets.insert_missing(sums)
         await self._sheets.delete({"_id": {"$in": [each for user in users for each in ids[user]]}})
         for user in users:
             self._appended[user] = -_patience(merged[user])
 
 
-def _patience(rows: _Rows) -> int:
+def _patience(rows: Rows) -> int:
     """Return how many sheets more a user with these rows may have: their sum is written at each fold."""
     return len(rows) // _ROWS_FOR_A_SHEET
-
-
-def sheets_of(user: str, rows: Iterable[Conversation], key: DataKey) -> Iterator[Document]:
-    """Yield the documents of a user's rows, the peers' names sealed together."""
-    rest = iter(rows)
-    while chunk := list(islice(rest, _ROWS_OF_A_SHEET)):
-        packed = [_packed(row) for row in chunk]
-        names = key.seal(COLLECTION, user, _place_of(packed), "|".join(row.peer_name for row in chunk))
-        yield {"_id": f"{user}|{uuid.uuid4().hex}", "u": user, "r": packed, "n": names}
-
-
-def sealed(sheet: Document, key: DataKey) -> Document:
-    """Return the fields of a sheet of an earlier release as they are written today."""
-    rows = sheet["r"]
-    names = key.seal(COLLECTION, sheet["u"], _place_of(rows), "|".join(names_in(sheet, key)))
-    return {"r": [[row[0], "", *row[2:]] for row in rows], "n": names}
-
-
-def names_in(sheet: Document, key: DataKey) -> list[str]:
-    """Return the names of the peers of a sheet's rows; an earlier release left them in the rows.
-
-    Raises:
-        SealBroken: They were altered, or are another sheet's.
-    """
-    if (sealed := sheet.get("n")) is None:
-        return [key.unseal(COLLECTION, sheet["u"], "", row[1]) for row in sheet["r"]]
-    return key.unseal(COLLECTION, sheet["u"], _place_of(sheet["r"]), sealed).split("|")
-
-
-def _place_of(rows: Iterable[Sequence[Any]]) -> str:
-    """Return what binds names to rows: in front of those of others they must not open."""
-    return ",".join(row[0] for row in rows)
-
-
-def _packed(row: Conversation) -> list[Any]:
-    return [row.peer, "", *structs.astuple(row)[3:]]
-
-
-def _merge(rows: _Rows, sheet: Document, names: Sequence[str]) -> None:
-    for (peer, _, *numbers), name in zip(sheet["r"], names, strict=True):
-        # The release after this one may write more numbers.
-        row = Conversation(sheet["u"], peer, name, *numbers[:_NUMBERS])
-        greatest = map(max, structs.astuple(row)[3:], structs.astuple(rows.get(peer, row))[3:])
-        rows[peer] = Conversation(sheet["u"], peer, name, *greatest)

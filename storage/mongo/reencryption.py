@@ -12,13 +12,13 @@ from msgspec import Struct
 
 from storage.keyring import DataKey, KeyRing, SealBroken, key_id_of
 from storage.keyring.data_key import COLLECTION, FIELD, is_by_data_key
-from storage.mongo import conversations
+from storage.mongo import sheets
 from storage.mongo.accounts import INDEXED, SEALED
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import Change, Document
 
-COLLECTIONS: Final = (COLLECTION, *SEALED, conversations.COLLECTION)
+COLLECTIONS: Final = (COLLECTION, *SEALED, sheets.COLLECTION)
 """In the order in which they are walked through."""
 
 _CHUNK: Final = 200
@@ -119,7 +119,7 @@ class Reencryption:
             return _tried(documents, self._rewrapped)
         due = [each for each in documents if name == "users" or any(_old_in(name, each))]
         keys = await self._keys.made(list({_user_of(name, each) for each in due}))
-        if name == conversations.COLLECTION:
+        if name == sheets.COLLECTION:
             return _tried(due, lambda sheet: _sealed_sheet(sheet, keys[sheet["u"]]))
         return _tried(due, lambda row: self._sealed_row(name, row, keys[_user_of(name, row)]))
 
@@ -176,11 +176,11 @@ def _tried(
 
 
 def _sealed_sheet(sheet: Document, key: DataKey) -> tuple[Document, Document]:
-    return {"n": None}, conversations.sealed(sheet, key)
+    return {"n": None}, sheets.renewed(sheet, key)
 
 
 def _user_of(name: str, document: Document) -> str:
-    field = {"users": "_id", conversations.COLLECTION: "u"}.get(name, "user")
+    field = {"users": "_id", sheets.COLLECTION: "u"}.get(name, "user")
     user: str = document[field]
     return user
 
@@ -189,7 +189,7 @@ def _values_in(name: str, document: Document) -> list[Any]:
     """Return the values that are sealed, or ought to be."""
     if name == COLLECTION:
         return [document[FIELD]]
-    if name == conversations.COLLECTION:
+    if name == sheets.COLLECTION:
         return [document.get("n", "")]
     return [value for field in SEALED[name] if (value := document.get(field)) is not None]
 

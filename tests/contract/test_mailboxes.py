@@ -14,8 +14,8 @@ from roost.ids import uuid7
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore, places
 from storage.mongo.buckets import SPAN, buckets
-from storage.mongo.conversations import sheets_of
 from storage.mongo.driver import Driver
+from storage.mongo.sheets import Sheets
 from storage.records import Conversation, Cursor, MailboxDocument, Stub
 
 ALL = 2**53
@@ -390,7 +390,7 @@ async def test_sheets_are_folded_by_writes_and_left_alone_by_reads(
     assert await sheets() <= 16
     key = await store.conversations._keys.of("alice")
     rows = [Conversation("alice", "p0", "p", delivered_seq=n) for n in range(100, 140)]
-    left = [sheet for row in rows for sheet in sheets_of("alice", [row], key)]
+    left = [sheet for row in rows for sheet in Sheets().of("alice", [row], key)]
     await store.conversations._sheets.insert_missing(left)  # by a host that died before it folded them
     another = MongoStore(mongo_url, database, driver_name, keyring)
     newest = {"p0": 139, "p1": 58, "p2": 59}
