@@ -1,7 +1,7 @@
 """The form of conversation rows in MongoDB: sheets of them, with the names of the peers sealed.
 
-The names of a sheet are sealed together, and open with the peers' ids in that order only. Most sheets have one
-row, and the same pairs come again and again: the name in such a row is sealed once and kept.
+The names of a sheet are sealed together, and open with the peers' ids in that order only. Most sheets have
+one row, and the same pairs come again and again: the name in such a row is sealed once and kept.
 """
 
 import uuid
