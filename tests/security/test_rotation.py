@@ -118,7 +118,7 @@ async def published(system: System, http: aiohttp.ClientSession) -> set[str]:
 
 async def load(system: System, folder: Path) -> Run:
     """Many virtual users, whose ledger says at the end whether each message came once and in order."""
-    folder.mkdir()
+    folder.mkdir()  # noqa: ASYNC240 -- at once
     spec = Spec(
         server=system.http,
         fcm=system.ready["fcm"],
