@@ -107,8 +107,8 @@ async def _session(system: System) -> tuple[dict[str, bytes], list[bytes]]:
         secrets |= _tokens("first", iris) | _tokens("of otto", otto)
         await iris.api.refresh(iris.api.tokens.access)
         secrets |= _tokens("second", iris)
+        await iris.api.call("PUT", "/v1/blocks/otto")
         await _wrong_requests(http, system, iris)
-        await iris.api.call("PUT", "/v1/blocks/otto", {})
         await iris.close()
         await otto.logout()
     return secrets, payloads
