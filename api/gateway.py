@@ -149,7 +149,8 @@ async def build(name: str, settings_json: str) -> Service:
     cache = RedisStore(redis.url or "", redis.prefix)
     backends = Backends(store, cache, log_writer, keyring, now_ms)
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
-    return overseen(gateway, settings, "gateway", name, store, cache, log_writer, RingWatch(keyring))
+    watch = RingWatch(keyring, store.ring_serial.seen)
+    return overseen(gateway, settings, "gateway", name, store, cache, log_writer, watch)
 
 
 def _listen(settings: Settings) -> Listen:

@@ -64,7 +64,9 @@ async def build_router(name: str, settings_json: str) -> Service:
     reader = await open_reader(settings, MAILBOX, ROUTERS)
     store = open_store(settings, keyring)
     router = Router(name, reader, store, Connections(("router", name), keyring.cluster_secret))
-    return overseen(router, settings, "router", name, store, reader, RingWatch(keyring))
+    return overseen(
+        router, settings, "router", name, store, reader, RingWatch(keyring, store.ring_serial.seen)
+    )
 
 
 async def build_host(name: str, settings_json: str) -> Service:
@@ -87,7 +89,9 @@ async def build_host(name: str, settings_json: str) -> Service:
             store_linger_s=settings.actors.store_linger_ms / 1000,
         ),
     )
-    return overseen(host, settings, "host", name, store, cache, writer, RingWatch(keyring))
+    return overseen(
+        host, settings, "host", name, store, cache, writer, RingWatch(keyring, store.ring_serial.seen)
+    )
 
 
 async def build_pusher(name: str, settings_json: str) -> Service:
@@ -110,7 +114,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
         writer, store, cache, sender, settings.fcm, clock=now_ms, random=secrets.SystemRandom().random
     )
     pusher = Pusher(name, reader, waker)
-    opened = (reader, writer, cache, sender, RingWatch(keyring))
+    opened = (reader, writer, cache, sender, RingWatch(keyring, store.ring_serial.seen))
     return overseen(pusher, settings, "pusher", name, store, *opened)
 
 
@@ -133,7 +137,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
 
     fleet = Fleet(spawned, nodes, here(), ExitWatch, lambda: os._exit(1))
     coordinator = Coordinator(settings, store, admin, fleet, now_ms)
-    kept = (RingWatch(keyring), TokenRotation(settings, keyring, now_ms))
+    kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms))
     return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin, *kept)
 
 

@@ -185,6 +185,11 @@ def _opens(found: StoreInspection, settings: Settings, ring: KeyRing | None) -> 
         return ok("sealed values", "none yet")
     if ring is None:
         return failed("sealed values", "MongoDB holds some, and there is no key ring", restore)
+    content = ring.secrets
+    if (newest := found.rings.get(content.installation, 0)) > content.serial:
+        behind = f"the key ring here is an older copy: change {content.serial}, and {newest} is used"
+        fix = f"Copy {settings.keyring_file} from a machine where roost doctor shows change {newest}."
+        return failed("sealed values", behind, fix)
     identity, sealed = found.sealed
     try:
         DataKey.open(ring, identity, sealed)

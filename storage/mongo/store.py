@@ -12,6 +12,7 @@ from storage.mongo.driver import Driver
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
 from storage.mongo.reencryption import Reencryption
+from storage.mongo.ring_serial import MongoRingSerial
 from storage.mongo.sessions import MongoSessions
 
 READS: Final = 16
@@ -42,6 +43,7 @@ class MongoStore:
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database, data_keys)
         self.cluster = MongoClusterState(self._database)
+        self.ring_serial = MongoRingSerial(self._database)
         self.reencryption = Reencryption(self._database, keyring)
 
     async def prepare(self) -> None:

@@ -176,6 +176,11 @@ async def test_many_keys_are_one_read_and_few_are_kept(store: MongoStore, keyrin
     assert reads == 2, "they are in memory"
 
 
+async def test_newest_ring_that_was_used_is_known(store: MongoStore) -> None:
+    seen = store.ring_serial.seen
+    assert [await seen("one", 3), await seen("one", 2), await seen("other", 1)] == [3, 3, 1]
+
+
 async def test_account_is_found_by_its_number(store: MongoStore) -> None:
     await filled(store)
     await store.accounts.add_user(BOB)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from cluster import key_ring
 from cluster.control.token_rotation import TokenRotation
@@ -175,9 +176,13 @@ async def until_serial(ring: KeyRing, serial: int) -> None:
             await asyncio.sleep(0.005)
 
 
+async def nobody_else(installation: str, serial: int) -> int:
+    return serial if installation else 0
+
+
 async def test_process_takes_a_changed_ring_and_keeps_its_own_when_it_is_damaged(settings: Settings) -> None:
     ring = key_ring.make(settings)
-    watch = RingWatch(ring, every_s=0.01)
+    watch = RingWatch(ring, nobody_else, every_s=0.01)
     key_ring.rotate(settings, ["storage"], now_ms(), 0)
     await until_serial(ring, 2)
     content = settings.keyring_file.read_bytes()
@@ -186,6 +191,18 @@ async def test_process_takes_a_changed_ring_and_keeps_its_own_when_it_is_damaged
     assert ring.secrets.serial == 2
     assert ring.unseal("a", "b", "c", ring.seal("a", "b", "c", b"still works")) == b"still works"
     await watch.close()
+
+
+@pytest.mark.attack("older copy of the key ring on one of several machines")
+async def test_process_with_an_older_copy_says_so(settings: Settings) -> None:
+    async def newer_elsewhere(_: str, serial: int) -> int:
+        return serial + 1
+
+    with structlog.testing.capture_logs() as logs:
+        watch = RingWatch(key_ring.make(settings), newer_elsewhere)
+        await asyncio.sleep(0.01)
+        await watch.close()
+    assert logs == [{"event": "key_ring_behind", "log_level": "error", "serial": 1, "newest": 2}]
 
 
 async def test_token_key_is_rotated_when_it_has_served_its_time(settings: Settings) -> None:
