@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Self
 
 from msgspec import structs
 from rich.console import Console
@@ -57,24 +57,23 @@ async def _walked(work: Reencryption) -> tuple[Place, Counter[str]] | None:
     begin = await work.stopped_at()
     if begin is not None:
         say(f"Going on where it was stopped: in {begin.collection}.")
-    changed, place = 0, Place("")
-    for _ in range(_PASSES):
-        place = begin or Place("")
-        shown = Shown(await work.totals())
-        try:
-            with shown:
+    changed, place, uses = 0, Place(""), Counter[str]()
+    try:
+        for _ in range(_PASSES):
+            place = Place("")
+            with Shown(await work.totals()) as shown:
                 async for place in work.walk(begin):
                     shown.at(place)
-        except asyncio.CancelledError:
-            say(
-                f"Stopped in {place.collection or 'the first step'}: {changed + place.changed} documents "
-                "were sealed, and nothing is half done. Run it again to go on from there."
-            )
-            return None
-        changed += place.changed
-        uses, begin = await work.census(), None
-        if not set(uses) - work.active_keys:
-            break
+            changed += place.changed
+            begin, uses = None, await work.census()
+            if not set(uses) - work.active_keys:
+                break
+    except asyncio.CancelledError:
+        say(
+            f"Stopped after {changed + place.changed} documents, in {place.collection or 'the first step'}; "
+            "nothing is half done. Run it again to go on from there."
+        )
+        return None
     return structs.replace(place, changed=changed), uses
 
 
@@ -144,8 +143,9 @@ class Shown:
         self._bar = Progress(*columns, console=console, disable=self._waiting is not None)
         self._task = self._bar.add_task("", total=self._total)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._bar.start()
+        return self
 
     def __exit__(self, *exc: object) -> None:
         self._bar.stop()
