@@ -91,9 +91,8 @@ class Sessions:
         if user is None or not matches:
             raise RoostError("bad_credentials", "The username or password is wrong.")
         if self._parts.passwords.is_outdated(user.password_hash):
-            await self._store.accounts.set_password_hash(
-                user.user_id, await self._parts.passwords.hash(password, address)
-            )
+            newer = await self._parts.passwords.hash(password, address)
+            await self._store.accounts.set_password_hash(user.user_id, newer, user.password_hash)
         if device_id is None:
             device_id = await self._new_device(user, name)
         else:

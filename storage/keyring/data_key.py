@@ -38,7 +38,7 @@ class DataKey:
         Raises:
             SealBroken: The row was altered, is another user's, or its storage key is gone.
         """
-        return cls(ring, ring.unseal(COLLECTION, user, FIELD, sealed))
+        return cls(ring, ring.unseal_bytes(COLLECTION, user, FIELD, sealed))
 
     @property
     def present(self) -> bool:
@@ -66,7 +66,7 @@ class DataKey:
                 return sealed
             raise SealBroken(f"The value of {collection}.{field} is not a sealed one.")
         if sealed[:1] != bytes((BY_DATA_KEY,)):
-            return self._ring.unseal(collection, identity, field, sealed).decode()
+            return self._ring.unseal(collection, identity, field, sealed)
         if self._box is None:
             raise SealBroken(f"The data key of {collection}.{field} is gone: its user was erased.")
         return decrypt(self._box, (collection, identity, field), sealed[1:]).decode()
@@ -78,7 +78,7 @@ class DataKey:
 
 def new_data_key(ring: KeyRing, user: str) -> bytes:
     """Make a key for a user; returns what its row holds."""
-    return ring.seal(COLLECTION, user, FIELD, secrets.token_bytes(KEY_BYTES))
+    return ring.seal_bytes(COLLECTION, user, FIELD, secrets.token_bytes(KEY_BYTES))
 
 
 def is_by_data_key(value: object) -> bool:

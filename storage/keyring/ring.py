@@ -112,13 +112,21 @@ class KeyRing:
         """Id of the key that makes new blind indexes."""
         return self.secrets.active("index", self._clock()).id
 
-    def seal(self, collection: str, identity: str, field: str, value: bytes) -> bytes:
+    def seal(self, collection: str, identity: str, field: str, text: str) -> bytes:
+        """Encrypt a field's text for exactly this place."""
+        return self.seal_bytes(collection, identity, field, text.encode())
+
+    def seal_bytes(self, collection: str, identity: str, field: str, value: bytes) -> bytes:
         """Encrypt a value for exactly this place."""
         key_id = self.sealing_key
         header = bytes((BY_RING, len(key_id))) + key_id.encode()
         return header + encrypt(self._boxes[key_id], (collection, identity, field), value)
 
-    def unseal(self, collection: str, identity: str, field: str, sealed: bytes) -> bytes:
+    def unseal(self, collection: str, identity: str, field: str, sealed: bytes) -> str:
+        """Decrypt a field's text; raises as `unseal_bytes` does."""
+        return self.unseal_bytes(collection, identity, field, sealed).decode()
+
+    def unseal_bytes(self, collection: str, identity: str, field: str, sealed: bytes) -> bytes:
         """Decrypt a value.
 
         Raises:

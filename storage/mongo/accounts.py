@@ -20,8 +20,10 @@ SEALED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The fields of each collection that are sealed with the data key of the row's user."""
 
-INDEXED: Final = ("phone", "email")
-"""Fields of a user that have a blind index, ``<field>_index``."""
+INDEXED: Final[Mapping[str, Mapping[str, str]]] = {
+    "users": {"phone": "phone_index", "email": "email_index"},
+}
+"""The sealed fields of each collection that have a blind index, with the field where that is."""
 
 _NO_TOKEN: Final[Mapping[str, Any]] = {"$set": {"push_provider": None, "push_token": None}}
 
@@ -62,9 +64,10 @@ class MongoAccounts:
         return await self._opened_users(found, opened=opened)
 
     async def ids_by_contact(self, field: str, text: str) -> list[str]:
-        if field not in INDEXED:
+        index = INDEXED["users"].get(field)
+        if index is None:
             raise ValueError(f"there is no index of {field}")
-        where = {f"{field}_index": {"$in": self._ring.blinds(field, text)}}
+        where = {index: {"$in": self._ring.blinds(field, text)}}
         return [found["_id"] for found in await self._users.many(where, ["_id"])]
 
     async def update_profile(self, user_id: str, changes: Mapping[str, Any]) -> User | None:
@@ -76,9 +79,14 @@ class MongoAccounts:
         found = await self._users.update_and_get({"_id": user_id}, {"$set": sealed})
         return (await self._opened_users([found] if found else [])).get(user_id)
 
-    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
+    async def set_password_hash(self, user_id: str, password_hash: str, before: str) -> bool:
+        found = await self._users.one({"_id": user_id}, ["password_hash"])
+        key = await self._keys.of(user_id)
+        if found is None or key.unseal("users", user_id, "password_hash", found["password_hash"]) != before:
+            return False
         sealed = await self._sealed("users", user_id, user_id, {"password_hash": password_hash})
-        await self._users.update({"_id": user_id}, {"$set": sealed})
+        # Every sealing differs, so the very bytes read serve as the compare-and-set's witness.
+        return await self._users.update(found, {"$set": sealed})
 
     async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:
         changes = [({"_id": user}, {"$max": {"last_seen_ms": at_ms}}) for user, at_ms in last_seen_ms.items()]
@@ -182,9 +190,9 @@ class MongoAccounts:
         document: Document = msgspec.structs.asdict(user)
         identity = document["_id"] = document.pop("user_id")
         document["scopes"] = list(user.scopes)
-        for name in INDEXED:
+        for name, index in INDEXED["users"].items():
             if (text := document[name]) is not None:
-                document[f"{name}_index"] = self._ring.blind(name, text)
+                document[index] = self._ring.blind(name, text)
         return _seal("users", document, identity, key)
 
     def _device_document(self, device: Device, key: DataKey) -> Document:

@@ -5,7 +5,7 @@ anyone else's, and goes in the order of ``_id``, so that it can be stopped and g
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -18,7 +18,10 @@ from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import Change, Document
 
-COLLECTIONS: Final = (COLLECTION, *SEALED, sheets.COLLECTION)
+BY_RING: Final[Mapping[str, tuple[str, ...]]] = {COLLECTION: (FIELD,)}
+"""The fields of each collection that a storage key of the ring itself seals."""
+
+COLLECTIONS: Final = (*BY_RING, *SEALED, sheets.COLLECTION)
 """In the order in which they are walked through."""
 
 _CHUNK: Final = 200
@@ -105,8 +108,8 @@ class Reencryption:
             async for documents in self._database[name].walk({}, _CHUNK):
                 for document in documents:
                     uses.update(_keys_in(name, document))
-                if name == "users":
-                    uses.update(await self._index_keys(documents))
+                if name in INDEXED:
+                    uses.update(await self._index_keys(name, documents))
         return uses
 
     async def _write_down(self, place: Place) -> None:
@@ -115,20 +118,23 @@ class Reencryption:
 
     async def _changes(self, name: str, documents: Sequence[Document]) -> tuple[list[Change], list[str]]:
         """Return what is to be written, and the ids of documents with a value that does not open."""
-        if name == COLLECTION:
-            return _tried(documents, self._rewrapped)
-        due = [each for each in documents if name == "users" or any(_old_in(name, each))]
+        if name in BY_RING:
+            return _tried(documents, lambda row: self._rewrapped(name, row))
+        due = [each for each in documents if name in INDEXED or any(_old_in(name, each))]
         keys = await self._keys.made(list({_user_of(name, each) for each in due}))
         if name == sheets.COLLECTION:
             return _tried(due, lambda sheet: _sealed_sheet(sheet, keys[sheet["u"]]))
         return _tried(due, lambda row: self._sealed_row(name, row, keys[_user_of(name, row)]))
 
-    def _rewrapped(self, row: Document) -> tuple[Document, Document]:
-        sealed = row[FIELD]
-        if key_id_of(sealed) == self._ring.sealing_key:
-            return {}, {}
-        key = self._ring.unseal(COLLECTION, row["_id"], FIELD, sealed)
-        return {FIELD: sealed}, {FIELD: self._ring.seal(COLLECTION, row["_id"], FIELD, key)}
+    def _rewrapped(self, name: str, row: Document) -> tuple[Document, Document]:
+        identity, before, after = row["_id"], {}, {}
+        for field in BY_RING[name]:
+            sealed = row.get(field)
+            if sealed is not None and key_id_of(sealed) != self._ring.sealing_key:
+                value = self._ring.unseal_bytes(name, identity, field, sealed)
+                before[field] = sealed
+                after[field] = self._ring.seal_bytes(name, identity, field, value)
+        return before, after
 
     def _sealed_row(self, name: str, row: Document, key: DataKey) -> tuple[Document, Document]:
         """Return the fields to change, as they are and as they are to be."""
@@ -139,23 +145,25 @@ class Reencryption:
             if value is not None and not is_by_data_key(value):
                 before[field] = value
                 after[field] = key.seal(name, identity, field, key.unseal(name, identity, field, value))
-        for field in INDEXED if name == "users" else ():
+        for field, index in INDEXED.get(name, {}).items():
             if (value := row.get(field)) is not None:
                 blind = self._ring.blind(field, key.unseal(name, identity, field, value))
-                if row.get(f"{field}_index") != blind:
-                    before[field], after[f"{field}_index"] = value, blind
+                if row.get(index) != blind:
+                    before[field], after[index] = value, blind
         return before, after
 
-    async def _index_keys(self, documents: Sequence[Document]) -> Iterable[str]:
-        """Return the ids of the keys that made the indexes of these users."""
-        found = []
-        with_index = [each for each in documents if any(f"{field}_index" in each for field in INDEXED)]
-        keys = await self._keys.of_all([each["_id"] for each in with_index])
+    async def _index_keys(self, name: str, documents: Sequence[Document]) -> list[str]:
+        """Return the ids of the keys that made the indexes in these documents."""
+        found: list[str] = []
+        fields = INDEXED[name]
+        with_index = [each for each in documents if any(each.get(index) for index in fields.values())]
+        keys = await self._keys.of_all({_user_of(name, each) for each in with_index})
         for document in with_index:
-            for field in INDEXED:
-                if (index := document.get(f"{field}_index")) is not None:
-                    text = keys[document["_id"]].unseal("users", document["_id"], field, document[field])
-                    found += self._ring.blinded_by(field, text, index)
+            key = keys[_user_of(name, document)]
+            for field, index in fields.items():
+                if (digest := document.get(index)) is not None:
+                    text = key.unseal(name, document["_id"], field, document[field])
+                    found += self._ring.blinded_by(field, text, digest)
         return found
 
 
@@ -187,11 +195,10 @@ def _user_of(name: str, document: Document) -> str:
 
 def _values_in(name: str, document: Document) -> list[Any]:
     """Return the values that are sealed, or ought to be."""
-    if name == COLLECTION:
-        return [document[FIELD]]
     if name == sheets.COLLECTION:
         return [document.get("n", "")]
-    return [value for field in SEALED[name] if (value := document.get(field)) is not None]
+    fields = BY_RING.get(name) or SEALED[name]
+    return [value for field in fields if (value := document.get(field)) is not None]
 
 
 def _old_in(name: str, document: Document) -> list[bool]:

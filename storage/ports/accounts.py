@@ -33,8 +33,8 @@ class Accounts(Protocol):
         """Set the display name and settings, and return the account after it."""
         ...
 
-    async def set_password_hash(self, user_id: str, password_hash: str) -> None:
-        """Replace the password hash (a re-hash at log-in)."""
+    async def set_password_hash(self, user_id: str, password_hash: str, before: str) -> bool:
+        """Replace the password hash if it is still ``before``; False, and nothing changes, if not. Atomic."""
         ...
 
     async def touch_users(self, last_seen_ms: Mapping[str, int]) -> None:

@@ -62,7 +62,7 @@ def everything(raw: Any) -> str:
 async def test_nothing_that_identifies_a_person_is_readable(store: MongoStore, raw: Any) -> None:
     await filled(store)
     await store.accounts.update_profile("u-alice", {"display_name": "Alice P. Liddell"})
-    await store.accounts.set_password_hash("u-alice", "newer argon2-hash")
+    await store.accounts.set_password_hash("u-alice", "newer argon2-hash", "argon2-hash")
     await store.accounts.set_push_token("u-alice", "PHONEPHONE", "fcm", "newer push-secret")
     stored = everything(raw)
     assert "u-alice" in stored

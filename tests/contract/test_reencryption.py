@@ -92,7 +92,7 @@ async def as_before(world: World, raw: Any) -> tuple[Any, ...]:
     ring = world.ring()
 
     def seal(collection: str, identity: str, field: str, text: str) -> bytes:
-        return ring.seal(collection, identity, field, text.encode())
+        return ring.seal(collection, identity, field, text)
 
     expected = await filled(world)
     phone, email = "+4670111222", "a@example.org"

@@ -309,7 +309,7 @@ def test_moved_value_does_not_open(ring: KeyRing, place: tuple[str, str, str]) -
     with pytest.raises(SealBroken, match="altered or moved"):
         key.unseal(*place, key.seal(*PLACE, "x"))
     with pytest.raises(SealBroken, match="altered or moved"):
-        ring.unseal(*place, ring.seal(*PLACE, b"x"))
+        ring.unseal(*place, ring.seal(*PLACE, "x"))
 
 
 @pytest.mark.attack("sealed value moved to another user")
@@ -327,7 +327,7 @@ def test_swapped_data_key_does_not_open(ring: KeyRing) -> None:
 @pytest.mark.attack("altered sealed value")
 def test_every_altered_byte_is_noticed(ring: KeyRing) -> None:
     key = data_key(ring)
-    for sealed in (key.seal(*PLACE, "x"), ring.seal(*PLACE, b"x")):
+    for sealed in (key.seal(*PLACE, "x"), ring.seal(*PLACE, "x")):
         for at in range(len(sealed)):
             with pytest.raises(SealBroken):
                 key.unseal(*PLACE, sealed[:at] + bytes([sealed[at] ^ 0x80]) + sealed[at + 1 :])
@@ -352,7 +352,7 @@ def test_value_of_an_erased_user_does_not_open(ring: KeyRing) -> None:
         gone.unseal(*PLACE, sealed)
     with pytest.raises(SealBroken, match="no data key"):
         gone.seal(*PLACE, "x")
-    assert gone.unseal(*PLACE, ring.seal(*PLACE, b"of an earlier release")) == "of an earlier release"
+    assert gone.unseal(*PLACE, ring.seal(*PLACE, "of an earlier release")) == "of an earlier release"
 
 
 def test_rotation_keeps_old_values_readable(ring: KeyRing) -> None:

@@ -189,7 +189,7 @@ async def test_process_takes_a_changed_ring_and_keeps_its_own_when_it_is_damaged
     settings.keyring_file.write_bytes(content[:100])
     await asyncio.sleep(0.05)
     assert ring.secrets.serial == 2
-    assert ring.unseal("a", "b", "c", ring.seal("a", "b", "c", b"still works")) == b"still works"
+    assert ring.unseal("a", "b", "c", ring.seal("a", "b", "c", "still works")) == "still works"
     await watch.close()
 
 
