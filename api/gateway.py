@@ -16,11 +16,11 @@ from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
 from api.wiring import wire
+from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, url_host
-from cluster.wiring import node_certificate, open_cache, open_writer, overseen, settings_of
+from cluster.wiring import node_certificate, open_cache, open_keyring, open_writer, overseen, settings_of
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
-from storage.keyring import KeyRing
 from storage.mongo.store import MongoStore
 from storage.shard_map import ShardMap
 from storage.topics import MAILBOX
@@ -140,14 +140,15 @@ async def build(name: str, settings_json: str) -> Service:
         Unavailable: No Kafka broker answers.
     """
     settings = settings_of("gateway", name, settings_json)
-    keyring = KeyRing.load(settings.keyring_file)
+    keyring = open_keyring(settings)
     mongo = settings.mongo
     log_writer, cache = await open_writer(settings), open_cache(settings)
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring, access=mongo.security.access())
     certificate = node_certificate(settings)
     backends = Backends(store, cache, log_writer, keyring, now_ms, certificate, RayControlPlane())
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
-    return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
+    watch = RingWatch(keyring, store.ring_serial.seen)
+    return overseen(gateway, settings, "gateway", name, store, cache, log_writer, watch)
 
 
 def _listen(settings: Settings) -> Listen:

@@ -11,8 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from actors.service import Service
+from cluster import key_ring
 from cluster.folders import runtime_folder
 from cluster.role_shell.fence import fenced
+from cluster.role_shell.ring_watch import RingWatch
 from cluster.role_shell.shell import Closable, in_shell
 from cluster.settings import Settings
 from roost.clock import now_ms
@@ -66,7 +68,8 @@ async def build_router(name: str, settings_json: str) -> Service:
     store = open_store(settings, keyring)
     dial = partial(connect, certificate=node_certificate(settings))
     router = Router(name, reader, store, Connections(("router", name), keyring.cluster_secret, dial))
-    return overseen(router, settings, "router", name, store, reader)
+    watch = RingWatch(keyring, store.ring_serial.seen)
+    return overseen(router, settings, "router", name, store, reader, watch)
 
 
 async def build_host(name: str, settings_json: str) -> Service:
@@ -90,7 +93,9 @@ async def build_host(name: str, settings_json: str) -> Service:
             certificate=node_certificate(settings),
         ),
     )
-    return overseen(host, settings, "host", name, store, cache, writer)
+    return overseen(
+        host, settings, "host", name, store, cache, writer, RingWatch(keyring, store.ring_serial.seen)
+    )
 
 
 async def build_pusher(name: str, settings_json: str) -> Service:
@@ -104,7 +109,8 @@ async def build_pusher(name: str, settings_json: str) -> Service:
         raise RoostError(
             "internal", "A pusher was started without credentials; set ROOST_FCM__CREDENTIALS_FILE."
         )
-    store = open_store(settings, open_keyring(settings))
+    keyring = open_keyring(settings)
+    store = open_store(settings, keyring)
     reader = await open_reader(settings, PUSH, PUSHERS, at_least_ms=50)
     writer, cache = await open_writer(settings), open_cache(settings)
     sender = FcmSender(settings.fcm)
@@ -112,18 +118,21 @@ async def build_pusher(name: str, settings_json: str) -> Service:
         writer, store, cache, sender, settings.fcm, clock=now_ms, random=secrets.SystemRandom().random
     )
     pusher = Pusher(name, reader, waker)
-    return overseen(pusher, settings, "pusher", name, store, reader, writer, cache, sender)
+    opened = (reader, writer, cache, sender, RingWatch(keyring, store.ring_serial.seen))
+    return overseen(pusher, settings, "pusher", name, store, *opened)
 
 
 async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
     from actors.ray_actor import RoleHandle, here, nodes, spawn  # noqa: PLC0415 -- likewise
     from cluster.control.coordinator import Coordinator  # noqa: PLC0415 -- likewise
+    from cluster.control.token_rotation import TokenRotation  # noqa: PLC0415 -- likewise
     from cluster.supervision.fleet import Fleet  # noqa: PLC0415 -- likewise
     from cluster.supervision.process_exit import ExitWatch  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
-    store, admin = open_store(settings, open_keyring(settings)), await open_admin(settings)
+    keyring = open_keyring(settings)
+    store, admin = open_store(settings, keyring), await open_admin(settings)
     # The Ray of `roost up` offers no processors: one machine has nothing to scale.
     cpus = settings.cluster.role_cpus if settings.cluster.address is not None else 0.0
 
@@ -132,7 +141,8 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
 
     fleet = Fleet(spawned, nodes, here(), ExitWatch, lambda: os._exit(1))
     coordinator = Coordinator(settings, store, admin, fleet, now_ms)
-    return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin)
+    kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms))
+    return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin, *kept)
 
 
 def load_all(settings_json: str) -> None:
@@ -153,12 +163,12 @@ def load_all(settings_json: str) -> None:
 
 def make_keyring(settings: Settings) -> KeyRing:
     """Read the key ring; at the first start of an installation make it. For the command that starts it."""
-    return KeyRing.load_or_create(settings.keyring_file, now_ms)
+    return key_ring.make(settings)
 
 
 def open_keyring(settings: Settings) -> KeyRing:
     """Read the key ring, which every machine of an installation has the same."""
-    return KeyRing.load(settings.keyring_file)
+    return key_ring.load(settings)
 
 
 def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:

@@ -31,6 +31,7 @@ from actors.host.users.snapshots import Snapshots
 from actors.host.writes.dead_letters import DeadLetters
 from actors.host.writes.writer import Stores, Writer
 from actors.rpc import messages as msg
+from actors.rpc.handshake import LinkSecret
 from actors.rpc.link import Link, serve
 from actors.service import Address
 from actors.user import UserActor
@@ -85,7 +86,7 @@ class ActorHost:
         self,
         name: str,
         stores: Stores,
-        secret: bytes,
+        secret: LinkSecret,
         clock: Clock,
         settings: HostSettings | None = None,
         runtime: Runtime | None = None,

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from actors.rpc.handshake import LinkSecret
 from actors.rpc.link import Link, connect
 from actors.rpc.messages import decode_from_host
 from actors.service import Address
@@ -65,7 +66,7 @@ class Connections:
     received: Received
 
     def __init__(
-        self, me: tuple[str, str], secret: bytes, connect: Callable[..., Awaitable[Link]] = connect
+        self, me: tuple[str, str], secret: LinkSecret, connect: Callable[..., Awaitable[Link]] = connect
     ) -> None:
         self.shard_map: ShardMap | None = None
         self.links: dict[str, Link] = {}

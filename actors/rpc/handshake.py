@@ -14,6 +14,7 @@ another TLS connection).
 
 import hmac
 import secrets
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -23,6 +24,9 @@ from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL, encode
 
 _NONCE = 16
 _CONNECTING, _LISTENING = "roost link, connecting side", "roost link, listening side"
+
+LinkSecret = bytes | Callable[[], Sequence[bytes]]
+"""The cluster's secret; or what returns it as it is now, and others that are accepted while it changes."""
 
 
 class Welcome(Struct, array_like=True, tag="welcome"):
@@ -73,8 +77,9 @@ class Handshake:
         protocol: The newest version that both sides speak.
     """
 
-    def __init__(self, secret: bytes, me: tuple[str, str] | None, connection: bytes = b"") -> None:
-        self._secret, self._me, self._connection = secret, me, connection
+    def __init__(self, secret: LinkSecret, me: tuple[str, str] | None, connection: bytes = b"") -> None:
+        self._secrets = (secret,) if isinstance(secret, bytes) else tuple(secret())
+        self._me, self._connection = me, connection
         self._nonce = secrets.token_bytes(_NONCE)
         self._awaited = b""
         self.done = False
@@ -109,16 +114,22 @@ class Handshake:
     def _greet(self, welcome: Welcome, role: str, name: str) -> Greeting:
         self._agree(welcome.protocol, welcome.oldest)
         mine = Greeting(PROTOCOL, OLDEST_PROTOCOL, role, name, self._nonce, b"")
-        self._awaited = self._prove(_LISTENING, welcome, mine)
-        mine.proof = self._prove(_CONNECTING, welcome, mine)
+        self._awaited = self._prove(self._secrets[0], _LISTENING, welcome, mine)
+        mine.proof = self._prove(self._secrets[0], _CONNECTING, welcome, mine)
         return mine
 
     def _answer(self, greeting: Greeting) -> Proof:
         welcome = Welcome(PROTOCOL, OLDEST_PROTOCOL, self._nonce)
-        self._check(greeting.proof, self._prove(_CONNECTING, welcome, greeting))
+        secret = next((each for each in self._secrets if self._is_of(each, welcome, greeting)), None)
+        if secret is None:
+            raise HandshakeFailed("a greeting with the wrong proof")
+        self.done = True
         self.role, self.name = greeting.role, greeting.name
         self._agree(greeting.protocol, greeting.oldest)
-        return Proof(self._prove(_LISTENING, welcome, greeting))
+        return Proof(self._prove(secret, _LISTENING, welcome, greeting))
+
+    def _is_of(self, secret: bytes, welcome: Welcome, greeting: Greeting) -> bool:
+        return hmac.compare_digest(greeting.proof, self._prove(secret, _CONNECTING, welcome, greeting))
 
     def _check(self, proof: bytes, wanted: bytes) -> None:
         if not hmac.compare_digest(proof, wanted):
@@ -133,7 +144,7 @@ class Handshake:
                 f"{OLDEST_PROTOCOL} to {PROTOCOL}: upgrade one release at a time"
             )
 
-    def _prove(self, side: str, welcome: Welcome, greeting: Greeting) -> bytes:
+    def _prove(self, secret: bytes, side: str, welcome: Welcome, greeting: Greeting) -> bytes:
         # MessagePack says how long each part is: no two conversations make the same bytes.
         said = (
             side,
@@ -141,4 +152,4 @@ class Handshake:
             (welcome.protocol, welcome.oldest, welcome.nonce),
             (greeting.protocol, greeting.oldest, greeting.role, greeting.name, greeting.nonce),
         )
-        return hmac.digest(self._secret, encode(said), sha256)
+        return hmac.digest(secret, encode(said), sha256)

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from actors.rpc.handshake import Handshake, HandshakeFailed, Message
+from actors.rpc.handshake import Handshake, HandshakeFailed, LinkSecret, Message
 from actors.rpc.messages import encode
 from roost.node_certificate import NodeCertificate, is_node
 
@@ -75,7 +75,7 @@ class Link(asyncio.Protocol):
         self,
         handler: Handler,
         decode: Callable[[bytes], list[Any]],
-        secret: bytes,
+        secret: LinkSecret,
         me: tuple[str, str] | None,
     ) -> None:
         self._handler = handler
@@ -254,7 +254,7 @@ async def connect(
     handler: Handler,
     decode: Callable[[bytes], list[Any]],
     *,
-    secret: bytes,
+    secret: LinkSecret,
     me: tuple[str, str],
     certificate: NodeCertificate | None = None,
     timeout_s: float = 3.0,
@@ -299,7 +299,7 @@ async def serve(
     handler: Handler,
     decode: Callable[[bytes], list[Any]],
     *,
-    secret: bytes,
+    secret: LinkSecret,
     certificate: NodeCertificate | None = None,
 ) -> tuple[asyncio.Server, tuple[str, int]]:
     """Listen for links; returns the server and the address it is bound to (``port`` 0: any).

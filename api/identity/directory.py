@@ -34,7 +34,6 @@ class Person(Struct, frozen=True):
     Attributes:
         user: User id.
         username: Username.
-        display_name: As others see it.
         keyed: Devices that can be sent to: those with keys.
         devices: All devices.
         bundles: The signed keys by device, as JSON: compact, for they are kept for many users.
@@ -42,7 +41,6 @@ class Person(Struct, frozen=True):
 
     user: str
     username: str
-    display_name: str
     keyed: frozenset[str]
     devices: frozenset[str]
     bundles: bytes = b"{}"
@@ -140,10 +138,10 @@ class Directory:
 
     async def _load(self, username: str) -> Person | None:
         epoch = self._epoch
-        user = await self._store.accounts.user_by_name(username)
+        user = await self._store.accounts.user_by_name(username, opened=False)
         if user is None:
             return None
-        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
+        devices = (await self._store.accounts.devices_of([user.user_id], opened=False)).get(user.user_id, [])
         found = person_of(user, devices)
         # A change that was announced while we read may not be in what we read.
         if epoch == self._epoch:
@@ -175,7 +173,7 @@ def person_of(user: User, devices: list[Device]) -> Person:
     keys = {device.device: known for device in devices if (known := _bundle_of(device)) is not None}
     everything = frozenset(device.device for device in devices)
     bundles = msgspec.json.encode(keys)
-    return Person(user.user_id, user.username, user.display_name, frozenset(keys), everything, bundles)
+    return Person(user.user_id, user.username, frozenset(keys), everything, bundles)
 
 
 def _bundle_of(device: Device) -> dict[str, Any] | None:

@@ -121,7 +121,7 @@ class KeyAnnouncements:
         rows, senders, devices = await asyncio.gather(
             self._store.conversations.of_user(user),
             self._store.mailboxes.summary(user, _SENDERS),
-            self._store.accounts.devices_of([user]),
+            self._store.accounts.devices_of([user], opened=False),
         )
         receivers = {row.peer for row in rows if row.heard} | senders.keys()
         if any(each.device != announcement.device for each in devices.get(user, [])):

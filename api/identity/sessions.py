@@ -95,10 +95,10 @@ class Sessions:
             session = await self._living(token)  # another request used it in the same moment
         elif given == session.current:
             return await self._grant(session, following)
-        if given == session.previous and session.current == _hash(following):
+        if given == session.previous and (same := self._given_before(token, session)) is not None:
             if not session.signed and await self._is_used_in_step(session, now):
                 raise await self._reused(session, "beside its owner")
-            return await self._grant(session, following)
+            return await self._grant(session, same)
         raise await self._reused(session, "already")
 
     async def end(self, user: str, device: str | None, *, keep: Principal | None = None) -> None:
@@ -134,6 +134,11 @@ class Sessions:
         return RoostError(
             "token_reused", f"This refresh token was {how} used, so the session was ended; log in again."
         )
+
+    def _given_before(self, token: str, session: TokenFamily) -> str | None:
+        """Return the session's current token if it was derived from this one, with any key of the ring."""
+        derived = self._parts.keyring.derived_refreshes(token)
+        return next((each for each in derived if _hash(each) == session.current), None)
 
     async def _living(self, token: str) -> TokenFamily:
         session = await self._store.sessions.get(token.split(".")[1])

@@ -1,4 +1,4 @@
-"""Access tokens: signed by the key ring's newest key, verified against all of them.
+"""Access tokens: signed by the key ring's active key, verified against all that are not retired.
 
 The algorithm is fixed, the key id must be one of ours, every claim is required. What was
 verified is remembered by hash for a few seconds, since a verification costs more than a send.
@@ -15,12 +15,15 @@ from msgspec import Struct
 
 from roost.clock import Clock
 from roost.errors import RoostError
-from storage.keyring import KeyRing
+from storage.keyring import Key, KeyRing
 
 _ALGORITHM = "EdDSA"
 _AUDIENCE = "roost"
 _REQUIRED = ["exp", "iat", "iss", "aud", "sub", "jti"]
 _LEEWAY_S = 5
+_SKEW_MS = 5_000
+"""A gateway whose clock is ahead signs with a new key so much before we would."""
+
 _REMEMBERED_MS = 5_000
 _REMEMBERED_MAX = 50_000
 _TOKEN_MAX = 4_096
@@ -53,10 +56,8 @@ class Tokens:
         self.ttl_s = ttl_s
         self._issuer = server_name
         self._clock = clock
-        private = {key.kid: Ed25519PrivateKey.from_private_bytes(key.seed) for key in keyring.secrets.tokens}
-        self._kid = keyring.signing_key().kid
-        self._private = private[self._kid]
-        self._public = {kid: key.public_key() for kid, key in private.items()}
+        self._ring = keyring
+        self._private: dict[str, Ed25519PrivateKey] = {}
         self._verified: OrderedDict[bytes, tuple[Principal, int]] = OrderedDict()
 
     def issue(self, principal: Principal) -> str:
@@ -75,7 +76,8 @@ class Tokens:
         }
         if principal.scopes:
             claims["scope"] = " ".join(principal.scopes)
-        return jwt.encode(claims, self._private, algorithm=_ALGORITHM, headers={"kid": self._kid})
+        key = self._ring.signing_key()
+        return jwt.encode(claims, self._pair(key), algorithm=_ALGORITHM, headers={"kid": key.id})
 
     def verify(self, token: str) -> Principal:
         """Return who the token speaks for. It does not look whether the session was ended.
@@ -98,14 +100,14 @@ class Tokens:
         if len(token) > _TOKEN_MAX:
             raise RoostError("unauthenticated", "The access token is too long.")
         try:
-            key = self._public.get(jwt.get_unverified_header(token).get("kid", ""))
-            if key is None:
+            key = self._ring.token_key(jwt.get_unverified_header(token).get("kid", ""))
+            if key is None or key.not_before_ms > now_ms + _SKEW_MS:
                 raise RoostError(
                     "unauthenticated", "The access token was not signed by a key of this server."
                 )
             claims = jwt.decode(
                 token,
-                key,
+                self._pair(key).public_key(),
                 algorithms=[_ALGORITHM],
                 audience=_AUDIENCE,
                 issuer=self._issuer,
@@ -119,6 +121,12 @@ class Tokens:
         if principal.expires_ms <= now_ms:
             raise RoostError("unauthenticated", "The access token has expired; refresh the session.")
         return principal
+
+    def _pair(self, key: Key) -> Ed25519PrivateKey:
+        found = self._private.get(key.id)
+        if found is None:
+            found = self._private[key.id] = Ed25519PrivateKey.from_private_bytes(key.secret)
+        return found
 
 
 def _principal(claims: dict[str, Any]) -> Principal:

@@ -38,7 +38,7 @@ async def has_been_delivered(store: Store, message: MailboxDocument) -> bool:
     blocks = (await store.accounts.blocks_of([message.user])).get(message.user, [])
     if any(block.peer == message.sender and block.until_seq is None for block in blocks):
         return False
-    account = (await store.accounts.users_by_id([message.user])).get(message.user)
+    account = (await store.accounts.users_by_id([message.user], opened=False)).get(message.user)
     if account is None or account.tells_strangers:
         return account is not None
     rows = (await store.conversations.of_users([message.user]))[message.user]

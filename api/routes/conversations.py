@@ -29,7 +29,7 @@ async def list_conversations(caller: Caller, collaborators: With) -> Conversatio
     rows = await unstored.conversations(collaborators.store, caller.user)
     summary = await unstored.summary(collaborators.store, caller.user, _SUMMARY)
     strangers = await collaborators.store.accounts.users_by_id(
-        [sender for sender in summary if sender not in rows]
+        [sender for sender in summary if sender not in rows], opened=False
     )
     for user in strangers.values():
         rows[user.user_id] = Conversation(caller.user, user.user_id, user.username)
@@ -108,7 +108,9 @@ class _HistoryPage:
 
 async def _first_seq(collaborators: Collaborators, caller: Principal) -> int:
     """Return up to where nothing is for the caller's device: it was not there yet."""
-    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
+    devices = (await collaborators.store.accounts.devices_of([caller.user], opened=False)).get(
+        caller.user, []
+    )
     return next((each.from_seq for each in devices if each.device == caller.device), SEQ_LIMIT)
 
 

@@ -101,7 +101,7 @@ async def _devices(collaborators: Collaborators, named: dict[Person, Iterable[st
     found = {person.user: set(person.devices) for person in named}
     unknown = [person.user for person, devices in named.items() if not person.devices.issuperset(devices)]
     if unknown:
-        for user, devices in (await collaborators.store.accounts.devices_of(unknown)).items():
+        for user, devices in (await collaborators.store.accounts.devices_of(unknown, opened=False)).items():
             found[user] |= {each.device for each in devices}
     return found
 
@@ -127,7 +127,9 @@ def _ours(
 
 
 async def _stored_keys(collaborators: Collaborators, caller: Principal) -> dict[str, Any]:
-    devices = (await collaborators.store.accounts.devices_of([caller.user])).get(caller.user, [])
+    devices = (await collaborators.store.accounts.devices_of([caller.user], opened=False)).get(
+        caller.user, []
+    )
     keys = next((device.keys for device in devices if device.device == caller.device), None)
     if keys is None:
         raise RoostError("invalid", "Upload this device's device_keys first, or in the same request.")

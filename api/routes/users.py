@@ -18,7 +18,10 @@ async def user(username: str, caller: Caller, collaborators: With) -> UserInfo:
     """Find a user by exact name."""
     await collaborators.limits.check("lookups", caller.device)
     person = await collaborators.directory.known(username)
-    return UserInfo(user_id=person.user, username=person.username, display_name=person.display_name)
+    account = (await collaborators.store.accounts.users_by_id([person.user])).get(person.user)
+    if account is None:
+        raise RoostError("unknown_user", f"There is no user {username[:64]!r}.")
+    return UserInfo(user_id=person.user, username=person.username, display_name=account.display_name)
 
 
 @router.get("/v1/users/{username}/presence", response_model_exclude_none=True, responses=responses(*_ERRORS))

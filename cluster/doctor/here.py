@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from cluster import key_ring as key_ring_file
 from cluster.doctor.cleartext import clients, is_loopback
 from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
@@ -126,23 +127,42 @@ def key_ring(settings: Settings) -> tuple[Finding, KeyRing | None]:
                 f"{path} is not there, and this node joins a cluster",
                 f"Copy the cluster's key ring to {path} on each node, with mode 0600.",
             ), None
-        return ok("key ring", f"{path} will be made at the first start"), None
+        return _first_ring(settings), None
     try:
-        ring = KeyRing.load(path)
+        ring = key_ring_file.load(settings)
     except KeyRingError as exc:
+        return _unusable_ring(settings, str(exc)), None
+    content = ring.secrets
+    detail = (
+        f"{path}, fingerprint {content.installation}, change {content.serial}, {len(content.keys)} key(s)"
+    )
+    if content.lenient:
         fix = (
-            f"Run: chmod 600 {path}"
-            if "chmod" in str(exc)
-            else f"Restore {path} from your backup: nothing else opens what was sealed with it."
+            "Once every process runs this release: roost keys reencrypt. Until then unsealed names are read."
         )
-        return failed("key ring", str(exc), fix), None
-    keys = len(ring.secrets.storage)
-    return ok("key ring", f"{path}, fingerprint {fingerprint(ring)}, {keys} storage key(s)"), ring
+        return warning("key ring", detail, fix), ring
+    return ok("key ring", detail), ring
 
 
-def fingerprint(ring: KeyRing) -> str:
-    """Return 16 digits that are the same for the same installation, before and after a rotation."""
-    return ring.blind("fingerprint", "").hex()[:16]
+def _first_ring(settings: Settings) -> Finding:
+    master = key_ring_file.master_of(settings)
+    try:
+        if master is not None:
+            master()
+    except KeyRingError as exc:
+        return _unusable_ring(settings, str(exc))
+    return ok("key ring", f"{settings.keyring_file} will be made at the first start")
+
+
+def _unusable_ring(settings: Settings, why: str) -> Finding:
+    if "chmod" in why:
+        return failed("key ring", why, "Run: chmod" + why.rpartition("chmod")[2])
+    if "master key" in why:
+        return failed(
+            "key ring", why, "See that this process is given the master key (ROOST_KEYRING__MASTER_...)."
+        )
+    restore = f"Restore {settings.keyring_file} from your backup: nothing else opens what was sealed with it."
+    return failed("key ring", why, restore)
 
 
 def certificate(settings: Settings, now: dt.datetime) -> Finding:

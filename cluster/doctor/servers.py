@@ -7,7 +7,7 @@ from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
 from storage.kafka_log.client import MAX_RECORD
 from storage.kafka_log.inspection import LogInspection, TopicInspection
-from storage.keyring import KeyRing, SealBroken
+from storage.keyring import DataKey, KeyRing, SealBroken
 from storage.mongo.inspection import StoreInspection
 from storage.records import LogState
 from storage.redis.inspection import CacheInspection
@@ -185,9 +185,14 @@ def _opens(found: StoreInspection, settings: Settings, ring: KeyRing | None) -> 
         return ok("sealed values", "none yet")
     if ring is None:
         return failed("sealed values", "MongoDB holds some, and there is no key ring", restore)
+    content = ring.secrets
+    if (newest := found.rings.get(content.installation, 0)) > content.serial:
+        behind = f"the key ring here is an older copy: change {content.serial}, and {newest} is used"
+        fix = f"Copy {settings.keyring_file} from a machine where roost doctor shows change {newest}."
+        return failed("sealed values", behind, fix)
     identity, sealed = found.sealed
     try:
-        ring.unseal("devices", identity, "name", sealed)
+        DataKey.open(ring, identity, sealed)
     except SealBroken as exc:
         return failed("sealed values", str(exc), restore)
     return ok("sealed values", "the key ring opens them")

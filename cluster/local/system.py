@@ -13,6 +13,7 @@ from typing import Any, Final
 import psutil
 import structlog
 
+from cluster import key_ring
 from cluster.folders import runtime_folder, short_temp
 from cluster.local import kept_log, preflight, runfile
 from cluster.local.coordinator import LocalCoordinator
@@ -20,9 +21,7 @@ from cluster.local.embedded import Embedded
 from cluster.local.preflight import StartRefused
 from cluster.settings import Settings, url_host, without_password
 from cluster.supervision.membership import waiting_for
-from roost.clock import now_ms
 from roost.errors import Unavailable
-from storage.keyring import KeyRing
 
 _READY_S: Final = 90.0
 _LOOK_EVERY_S: Final = 0.1
@@ -75,7 +74,7 @@ class System:
         self.settings = self.settings.changed({"http": {"port": self._door.getsockname()[1]}})
         self._embedded.use(self.settings)
         self.step = "starting the servers and Ray"
-        KeyRing.load_or_create(self.settings.keyring_file, now_ms)
+        await asyncio.to_thread(key_ring.make, self.settings)
         ray = asyncio.create_task(self._coordinator.start_ray())
         try:
             # What is needed of us until then loads while they start, not before.

@@ -12,7 +12,7 @@ from cluster.settings.roles import Cluster, Log, Telemetry
 from cluster.settings.security import KafkaSecurity, Security
 from cluster.settings.servers import Fcm, Kafka, Mongo, Redis, url_host, without_password
 from cluster.settings.settings import Settings
-from cluster.settings.sources import FILE, PREFIX, SettingsInvalid
+from cluster.settings.sources import FILE, PREFIX, SettingsInvalid, variable
 
 __all__ = [
     "FILE",
@@ -32,5 +32,6 @@ __all__ = [
     "SettingsInvalid",
     "Telemetry",
     "url_host",
+    "variable",
     "without_password",
 ]

@@ -53,6 +53,12 @@ class Tokens(Group):
     refresh_s: int = Field(
         30 * 24 * 3600, ge=60, description="Lifetime of an unused refresh token, in seconds."
     )
+    rotate_s: float = Field(
+        0,
+        ge=0,
+        description="Seconds after which the key that signs access tokens is replaced; 0: by "
+        "`roost keys rotate` only. On several machines the key ring has to be a file that all of them see.",
+    )
 
 
 class Rate(Group):

@@ -133,6 +133,30 @@ class KeyRingFile(Group):
     """The secrets of the installation."""
 
     file: Path | None = Field(None, description="Key ring file. None: `keyring.json` in the data folder.")
+    master_file: Path | None = Field(
+        None,
+        description="File with the master key that seals the key ring: 32 bytes in base64, mode 0600. With "
+        "none of the three the ring is not sealed: who can read the file, or a backup of it, has every key.",
+    )
+    master_env: str | None = Field(
+        None, description="Name of an environment variable of every role that has the master key."
+    )
+    master_command: str | None = Field(
+        None, description="Command whose output is the master key, such as a KMS's; it runs without a shell."
+    )
+    lead_s: float | None = Field(
+        None,
+        ge=0,
+        description="Seconds from the making of a key to its first use, by which every process must have it. "
+        "None: 5, or on a Ray cluster 900, in which the file has to be copied to every machine.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [self.master_file, self.master_env, self.master_command]
+        if sum(each is not None for each in given) > 1:
+            raise ValueError("the master key is from one place: a file, a variable, or a command")
+        return self
 
 
 def url_host(host: str) -> str:

@@ -39,6 +39,11 @@ def read(model: type[_Model], changes: Mapping[str, Any], file: Path | None) -> 
         raise SettingsInvalid(f"A {PREFIX} variable of several values is not JSON ({why}).") from exc
 
 
+def variable(name: str) -> str | None:
+    """Return the variable that a setting names: one with a secret, which is in no setting itself."""
+    return os.environ.get(name)  # noqa: TID251 -- this is the file that may
+
+
 def _reader(model: type[BaseModel], file: Path) -> "type[BaseSettings]":
     """Return the class that gathers the values from their sources."""
     # A role is handed its settings, and does without the 80 ms that these modules take.

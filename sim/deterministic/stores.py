@@ -41,16 +41,19 @@ class Store:
 
     # --- accounts ---
 
-    async def users_by_id(self, user_ids: Sequence[str]) -> dict[str, User]:
+    async def users_by_id(self, user_ids: Sequence[str], *, opened: bool = True) -> dict[str, User]:
         """Return the accounts that exist."""
+        del opened  # nothing is sealed here
         return {user: self.users[user] for user in user_ids if user in self.users}
 
-    async def user_by_name(self, username: str) -> User | None:
+    async def user_by_name(self, username: str, *, opened: bool = True) -> User | None:
         """Return the account; ids are names here."""
+        del opened  # nothing is sealed here
         return self.users.get(username)
 
-    async def devices_of(self, user_ids: Sequence[str]) -> dict[str, list[Device]]:
+    async def devices_of(self, user_ids: Sequence[str], *, opened: bool = True) -> dict[str, list[Device]]:
         """Return the devices."""
+        del opened  # nothing is sealed here
         return {user: list(self.devices.get(user, ())) for user in user_ids}
 
     async def raise_floors(self, floors: Mapping[tuple[str, str], int]) -> None:

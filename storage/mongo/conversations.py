@@ -7,16 +7,16 @@ embedded store an update costs thirty times an insert; a document for each pair,
 receipt, was the dearest part of a message.)
 """
 
-import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from msgspec import structs
+import structlog
 
+from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
-from storage.mongo.driver import ASCENDING, Document
+from storage.mongo.driver import ASCENDING
+from storage.mongo.sheets import COLLECTION, Rows, Sheets, merge, names_in
 from storage.records import Conversation
 
 _FOLD_AT: Final = 16
@@ -28,17 +28,16 @@ _FOLDED_SHARE: Final = 4
 once, and all wait for the store. It is more than become due from one write to the next."""
 
 _ROWS_FOR_A_SHEET: Final = 16
-_ROWS_OF_A_SHEET: Final = 2_000
-_NUMBERS: Final = len(Conversation.__struct_fields__) - 3
 
-_Rows = dict[str, Conversation]
+log = structlog.get_logger()
 
 
 class MongoConversations:
     """Implements ``storage.ports.Conversations``."""
 
-    def __init__(self, database: Database) -> None:
-        self._sheets = database["conversations"]
+    def __init__(self, database: Database, data_keys: MongoDataKeys) -> None:
+        self._sheets, self._keys = database[COLLECTION], data_keys
+        self._form = Sheets()
         self._appended: Counter[str] = Counter()  # sheets since the last fold, by user
 
     async def prepare(self) -> None:
@@ -59,7 +58,8 @@ class MongoConversations:
         by_user: dict[str, list[Conversation]] = {}
         for row in rows:
             by_user.setdefault(row.user, []).append(row)
-        sheets = [sheet for user, mine in by_user.items() for sheet in _sheets(user, mine)]
+        keys = await self._keys.made(list(by_user))
+        sheets = [sheet for user, mine in by_user.items() for sheet in self._form.of(user, mine, keys[user])]
         if sheets:
             await self._sheets.insert_missing(sheets)
         self._appended.update(by_user.keys())
@@ -68,17 +68,22 @@ class MongoConversations:
         for first in range(0, len(some), _FOLDED_TOGETHER):
             await self._fold(some[first : first + _FOLDED_TOGETHER])
 
-    async def _merged(self, users: Sequence[str]) -> tuple[dict[str, _Rows], dict[str, list[str]]]:
+    async def _merged(self, users: Sequence[str]) -> tuple[dict[str, Rows], dict[str, list[str]]]:
         """Return the rows of these users by peer, and the ids of their sheets.
 
         Reading folds nothing: a new host loads many users at once, and their streams wait for them. It notes
         how many sheets each has, so that their writes fold what a host before has left.
         """
-        merged: dict[str, _Rows] = {user: {} for user in users}
+        merged: dict[str, Rows] = {user: {} for user in users}
         found: dict[str, list[str]] = {user: [] for user in users}
-        for sheet in await self._sheets.many({"u": {"$in": list(users)}}):
+        sheets = await self._sheets.many({"u": {"$in": list(users)}})
+        keys = await self._keys.of_all({sheet["u"] for sheet in sheets})
+        for sheet in sheets:
+            if keys[sheet["u"]].is_lost(sheet.get("n")):
+                log.warning("row_of_an_erased_user", collection=COLLECTION, row=sheet["_id"])
+                continue
             found[sheet["u"]].append(sheet["_id"])
-            _merge(merged[sheet["u"]], sheet)
+            merge(merged[sheet["u"]], sheet, names_in(sheet, keys[sheet["u"]]))
         for user, ids in found.items():
             since_fold = len(ids) - 1 - _patience(merged[user])
             self._appended[user] = max(self._appended[user], since_fold)
@@ -87,31 +92,14 @@ class MongoConversations:
     async def _fold(self, users: Sequence[str]) -> None:
         """Replace sheets by their sum: the sum first, so that at no time a number is missing."""
         merged, ids = await self._merged(users)
-        sums = [sheet for user in users for sheet in _sheets(user, merged[user].values())]
+        keys = await self._keys.made(users)
+        sums = [sheet for user in users for sheet in self._form.of(user, merged[user].values(), keys[user])]
         await self._sheets.insert_missing(sums)
         await self._sheets.delete({"_id": {"$in": [each for user in users for each in ids[user]]}})
         for user in users:
             self._appended[user] = -_patience(merged[user])
 
 
-def _patience(rows: _Rows) -> int:
+def _patience(rows: Rows) -> int:
     """Return how many sheets more a user with these rows may have: their sum is written at each fold."""
     return len(rows) // _ROWS_FOR_A_SHEET
-
-
-def _sheets(user: str, rows: Iterable[Conversation]) -> Iterator[Document]:
-    rest = iter(rows)
-    while chunk := list(islice(rest, _ROWS_OF_A_SHEET)):
-        yield {"_id": f"{user}|{uuid.uuid4().hex}", "u": user, "r": [_packed(row) for row in chunk]}
-
-
-def _packed(row: Conversation) -> list[Any]:
-    return list(structs.astuple(row)[1:])
-
-
-def _merge(rows: _Rows, sheet: Document) -> None:
-    for peer, name, *numbers in sheet["r"]:
-        # The release after this one may write more numbers.
-        row = Conversation(sheet["u"], peer, name, *numbers[:_NUMBERS])
-        greatest = map(max, structs.astuple(row)[3:], structs.astuple(rows.get(peer, row))[3:])
-        rows[peer] = Conversation(sheet["u"], peer, name, *greatest)

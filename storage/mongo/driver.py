@@ -7,7 +7,7 @@ differently ends and their exceptions become ``Unavailable``, once.
 import asyncio
 import inspect
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -168,6 +168,24 @@ class Collection:
             with translated():
                 found: list[Document] = await cursor.to_list(None)
                 return found
+
+    async def walk(self, where: Filter, chunk: int) -> AsyncIterator[list[Document]]:
+        """Yield the documents by ``_id``, so many at once."""
+        cursor = self._collection.find(where, sort=[("_id", ASCENDING)], batch_size=chunk)
+        found: list[Document] = []
+        with translated():
+            async for document in cursor:
+                found.append(document)
+                if len(found) == chunk:
+                    yield found
+                    found = []
+        if found:
+            yield found
+
+    async def count(self) -> int:
+        """Return about how many documents there are."""
+        with translated():
+            return int(await self._collection.estimated_document_count())
 
     async def insert(self, document: Document) -> bool:
         """Insert it; False if a unique key is taken."""

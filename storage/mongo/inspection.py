@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -14,7 +14,9 @@ from roost.clock import Clock
 from roost.errors import Unavailable
 from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
+from storage.keyring.data_key import COLLECTION, FIELD
 from storage.mongo.driver import Collection, Driver, connect, disconnect, translated
+from storage.mongo.ring_serial import PLACE, serials_in
 from storage.records import LogState
 
 _AUTHENTICATION: Final = (13, 18)
@@ -32,7 +34,8 @@ class StoreInspection(Struct, frozen=True):
         copies: Name of the replica set, ``sharded`` behind a router, empty for a single server.
         ahead_ms: How much its clock is ahead of ours.
         states: The log's state by shard, as the coordinator keeps it; empty before the first start.
-        sealed: ``_id`` and sealed name of some device; None if there is none.
+        sealed: ``_id`` and sealed data key of some user; None if there is none.
+        rings: Newest serial of a key ring that was used, by installation.
         open: Whether it serves who brings no password.
     """
 
@@ -41,6 +44,7 @@ class StoreInspection(Struct, frozen=True):
     ahead_ms: int
     states: dict[int, LogState]
     sealed: tuple[str, bytes] | None
+    rings: Mapping[str, int]
     open: bool
 
 
@@ -64,7 +68,8 @@ async def inspect(
             ours = client[database]
             await _write(Collection(ours["placement"]), after)
             rows = await Collection(ours["log"]).many({})
-            device = await Collection(ours["devices"]).one({}, ["name"])
+            row = await Collection(ours[COLLECTION]).one({}, [FIELD])
+            rings = serials_in(await Collection(ours["placement"]).one({"_id": PLACE}))
     finally:
         await disconnect(client)
     return StoreInspection(
@@ -72,7 +77,8 @@ async def inspect(
         copies="sharded" if hello.get("msg") == "isdbgrid" else hello.get("setName", ""),
         ahead_ms=int(hello["localTime"].replace(tzinfo=dt.UTC).timestamp() * 1000) - (before + after) // 2,
         states={row["_id"]: LogState(row["_id"], row["base"], row["stored"]) for row in rows},
-        sealed=None if device is None else (device["_id"], device["name"]),
+        sealed=None if row is None else (row["_id"], row[FIELD]),
+        rings=rings,
         open=await _open(url, database, driver, access),
     )
 

@@ -8,10 +8,13 @@ from storage.mongo.accounts import MongoAccounts
 from storage.mongo.audit import MongoAudit
 from storage.mongo.cluster_state import MongoClusterState
 from storage.mongo.conversations import MongoConversations
+from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import Driver
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
+from storage.mongo.reencryption import Reencryption
+from storage.mongo.ring_serial import MongoRingSerial
 from storage.mongo.sessions import MongoSessions
 
 READS: Final = 16
@@ -27,7 +30,7 @@ class MongoStore:
         url: ``mongodb://...``
         database: Name of the database.
         driver_name: ``motor``, or ``pymongo`` for its successor ``AsyncMongoClient``.
-        keyring: Seals phone, e-mail, push token and device name.
+        keyring: Seals the data keys of users, with which their fields are sealed.
         reads: Reads in progress at once; the others wait.
         access: Who signs in, and TLS.
     """
@@ -43,13 +46,16 @@ class MongoStore:
         access: Access = OPEN,
     ) -> None:
         self._database = Database(url, database, driver_name, reads=reads, access=access)
-        self.accounts = MongoAccounts(self._database, keyring)
+        data_keys = MongoDataKeys(self._database, keyring)
+        self.accounts = MongoAccounts(self._database, keyring, data_keys)
         self.sessions = MongoSessions(self._database)
         self.keys = MongoKeys(self._database)
         self.mailboxes = MongoMailboxes(self._database)
-        self.conversations = MongoConversations(self._database)
+        self.conversations = MongoConversations(self._database, data_keys)
         self.cluster = MongoClusterState(self._database)
         self.audit = MongoAudit(self._database)
+        self.ring_serial = MongoRingSerial(self._database)
+        self.reencryption = Reencryption(self._database, keyring)
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""

@@ -7,18 +7,26 @@ from storage.records import Block, Device, TokenFamily, User
 
 
 class Accounts(Protocol):
-    """Users, their devices and blocks."""
+    """Users, their devices and blocks.
+
+    What is read with ``opened=False`` has its sealed fields left empty: for those who need to know that there
+    is a push token, say, and not which.
+    """
 
     async def add_user(self, user: User) -> bool:
         """Insert the account; False if the username is taken (nothing is written then). Atomic."""
         ...
 
-    async def user_by_name(self, username: str) -> User | None:
+    async def user_by_name(self, username: str, *, opened: bool = True) -> User | None:
         """Return the account with exactly this (folded) username."""
         ...
 
-    async def users_by_id(self, user_ids: Sequence[str]) -> dict[str, User]:
+    async def users_by_id(self, user_ids: Sequence[str], *, opened: bool = True) -> dict[str, User]:
         """Return the accounts that exist among these."""
+        ...
+
+    async def ids_by_contact(self, field: str, text: str) -> list[str]:
+        """Return the ids of the accounts with this ``phone`` or ``email``, found by its blind index."""
         ...
 
     async def update_profile(self, user_id: str, changes: Mapping[str, Any]) -> User | None:
@@ -41,7 +49,7 @@ class Accounts(Protocol):
         """Insert the device; an existing one is left as it is."""
         ...
 
-    async def devices_of(self, user_ids: Sequence[str]) -> dict[str, list[Device]]:
+    async def devices_of(self, user_ids: Sequence[str], *, opened: bool = True) -> dict[str, list[Device]]:
         """Return each user's devices, oldest first; users without devices have an empty list."""
         ...
 

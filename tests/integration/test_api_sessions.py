@@ -9,6 +9,8 @@ import pytest_asyncio
 from nacl.signing import SigningKey
 
 from roost import wire
+from roost.clock import now_ms
+from storage.keyring import KeyRing
 from tests.integration.api_world import PASSWORD, Person, Urls, World, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -79,6 +81,20 @@ async def test_twenty_at_once_get_the_same(world: World) -> None:
     answers = await asyncio.gather(*(refresh(world, token, number % 2) for number in range(20)))
     assert {status for status, _ in answers} == {200}
     assert len({body["refresh_token"] for _, body in answers}) == 1
+
+
+async def test_a_lost_reply_is_given_again_after_the_key_was_replaced(world: World) -> None:
+    alice = await world.person(keys=False)
+    token, ring = alice.tokens["refresh_token"], world.gateways[0].collaborators.keyring
+    _, given = await refresh(world, token)
+    before = ring.secrets
+    ring._use(before.rotated(["refresh", "token"], now_ms(), kept_ms={"refresh": 60_000, "token": 60_000}))
+    status, again = await refresh(world, token)
+    assert (status, again["refresh_token"]) == (200, given["refresh_token"])
+    assert (await alice.call("GET", "/v1/me"))[0] == 200, "the token before the rotation"
+    status, after = await refresh(world, again["refresh_token"])
+    assert status == 200
+    assert after["refresh_token"] != KeyRing(before).derive_refresh(again["refresh_token"]), "by the new key"
 
 
 async def test_a_used_session_does_not_end(world: World) -> None:

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from msgspec import structs
 
 from cluster.doctor.finding import Finding
 from cluster.doctor.visit import examine
@@ -288,6 +289,13 @@ async def test_a_damaged_key_ring(planting: Planting) -> None:
     await planting.found("key ring", "failed", "Restore", "backup")
 
 
+async def test_a_master_key_that_cannot_be_had(planting: Planting) -> None:
+    planting.use("keyring", file=planting.settings.keyring_file, master_command="false")
+    await planting.found("key ring", "failed", "ROOST_KEYRING__MASTER")
+    planting.settings.keyring_file.unlink()
+    await planting.found("key ring", "failed", "ROOST_KEYRING__MASTER")
+
+
 async def test_another_key_ring_than_before(planting: Planting, mongo: str) -> None:
     ring = KeyRing.load(planting.settings.keyring_file)
     store = MongoStore(mongo, planting.settings.mongo.database, "motor", ring)
@@ -297,6 +305,21 @@ async def test_another_key_ring_than_before(planting: Planting, mongo: str) -> N
     assert (sealed.state, sealed.detail) == ("ok", "the key ring opens them")
     KeyRing(fresh_secrets(now_ms())).save(planting.settings.keyring_file)
     await planting.found("sealed values", "failed", "Put the key ring of this installation")
+
+
+async def test_an_older_copy_of_the_key_ring(planting: Planting, mongo: str) -> None:
+    ring = KeyRing.load(planting.settings.keyring_file)
+    store = MongoStore(mongo, planting.settings.mongo.database, "motor", ring)
+    await store.accounts.add_device(Device("u", "d", "telephone", created_at_ms=now_ms(), from_seq=0))
+    await store.ring_serial.seen(ring.secrets.installation, ring.secrets.serial + 1)
+    await store.close()
+    await planting.found("sealed values", "failed", "Copy", "change 2")
+
+
+async def test_a_store_that_has_unsealed_names(planting: Planting) -> None:
+    ring = KeyRing.load(planting.settings.keyring_file).secrets
+    KeyRing(structs.replace(ring, lenient=True)).save(planting.settings.keyring_file)
+    await planting.found("key ring", "warning", "roost keys reencrypt")
 
 
 async def test_a_credential_of_another_kind(planting: Planting) -> None:

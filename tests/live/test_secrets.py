@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +26,9 @@ PHONE = "+4915123987654"
 EMAIL = "iris.nightingale@example.org"
 PUSH_TOKEN = "fcm-registration-0f4c9e7d21ab88"
 DEVICE = "Iris's folding telephone"
+NAME = "Iris Philomena Nachtigall"
+LATER_NAME = "Iris Nachtigall-Grasmuecke"
+PASSWORD_HASH = b"$argon2id$"
 
 
 class Tapped(StreamTransport):
@@ -41,7 +47,12 @@ async def test_a_session_at_debug_level_leaves_no_secret_behind(watched: System)
     assert len(payloads) >= 5
     stored = await _everything_in_mongo(system) + await _everything_in_redis(system)
     assert len(stored) > 20, "there is nothing to search"
-    _assert_absent(secrets, "the stores", stored)
+    _assert_absent(secrets | {"password hash": PASSWORD_HASH}, "the stores", stored)
+    names = {"the peer's username": b"otto", "the own username": b"iris"}
+    for collection in ("conversations", "blocks", "sessions", "data_keys", "cursors"):
+        documents = await _everything_in_mongo(system, [collection])
+        assert documents, f"there is nothing in {collection}"
+        _assert_absent(names, collection, documents)
     pushes = [
         repr(push["message"]).encode().replace(PUSH_TOKEN.encode(), b"") for push in await system.pushes()
     ]
@@ -50,6 +61,7 @@ async def test_a_session_at_debug_level_leaves_no_secret_behind(watched: System)
     logs = [file.read_bytes() for file in [*system.data.rglob("*.log"), system.folder / "up.log"]]
     assert b'"debug"' in b"".join(logs), "nothing was logged at debug level"
     _assert_absent(secrets | _ciphertexts(payloads) | _passwords_of_servers(system), "the logs", logs)
+    await asyncio.to_thread(_search_folder, system.data, secrets)
     commands = [word.encode() for each in system.processes() for word in each.cmdline()]
     _assert_absent(secrets | _passwords_of_servers(system), "the list of processes", commands)
     ready = [repr(system.ready).encode(), (system.data / "run.json").read_bytes()]
@@ -71,11 +83,14 @@ async def _session(system: System) -> tuple[dict[str, bytes], list[bytes]]:
         "e-mail": EMAIL.encode(),
         "push token": PUSH_TOKEN.encode(),
         "device name": DEVICE.encode(),
+        "display name": NAME.encode(),
+        "later display name": LATER_NAME.encode(),
     }
     payloads: list[bytes] = []
     heard: list[sdk.Event] = []
     async with sdk.connections() as http:
-        account = {"username": "iris", "password": PASSWORD, "phone": PHONE, "email": EMAIL}
+        contact = {"phone": PHONE, "email": EMAIL}
+        account = {"username": "iris", "password": PASSWORD, "display_name": NAME, **contact}
         async with http.post(f"{system.http}/v1/accounts", json=account) as answer:
             assert answer.status == 201, await answer.text()
 
@@ -92,6 +107,8 @@ async def _session(system: System) -> tuple[dict[str, bytes], list[bytes]]:
         push = {"provider": "fcm", "token": PUSH_TOKEN}
         await otto.api.call("PUT", "/v1/devices/current/push", push)
         await iris.start()
+        changed = await iris.api.call("PATCH", "/v1/me", {"display_name": LATER_NAME})
+        assert changed["display_name"] == LATER_NAME
         for _ in range(5):
             await iris.send("otto", PLAINTEXT)
         await until(lambda: _until_pushed(system), within=60)
@@ -100,6 +117,7 @@ async def _session(system: System) -> tuple[dict[str, bytes], list[bytes]]:
         secrets |= _tokens("first", iris) | _tokens("of otto", otto)
         await iris.api.refresh(iris.api.tokens.access)
         secrets |= _tokens("second", iris)
+        await iris.api.call("PUT", "/v1/blocks/otto")
         await _wrong_requests(http, system, iris)
         await iris.close()
         await otto.logout()
@@ -157,15 +175,31 @@ def _assert_absent(secrets: dict[str, bytes], where: str, texts: list[bytes]) ->
     assert not found, f"in {where}: {found}"
 
 
+def _search_folder(folder: Path, secrets: dict[str, bytes]) -> None:
+    """Search every file: those of the log, the store and the cache, with what they keep of older values."""
+    files = [file for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    searched = 0
+    for file in files:
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            if size == 0:
+                continue
+            with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                found = [name for name, secret in secrets.items() if content.find(secret) >= 0]
+        searched += size
+        assert not found, f"in {file}: {found}"
+    assert searched > 100_000, "there is nothing to search"
+
+
 def _around(text: bytes, secret: bytes) -> bytes:
     at = text.index(secret)
     return text[max(0, at - 200) : at + len(secret) + 50]
 
 
-async def _everything_in_mongo(system: System) -> list[bytes]:
+async def _everything_in_mongo(system: System, names: Sequence[str] = ()) -> list[bytes]:
     found: list[bytes] = []
     async with AsyncMongoClient[dict[str, Any]](system.mongo) as mongo:
-        for name in await mongo["roost"].list_collection_names():
+        for name in names or await mongo["roost"].list_collection_names():
             async for document in mongo["roost"][name].find():
                 found.extend(_leaves(document))
     return found

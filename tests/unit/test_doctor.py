@@ -78,7 +78,7 @@ def test_faults_of_a_broker_cluster_are_found(
 
 
 def store(version: str = "8.0.4", copies: str = "rs0") -> StoreInspection:
-    return StoreInspection(version, copies, 0, {}, None, open=False)
+    return StoreInspection(version, copies, 0, {}, None, {}, open=False)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from roost.ids import uuid7
 from storage.ports import Accepted
 
 NOW = 1_795_000_000_000
-BOB = Person("u-bob", "bob", "Bob", frozenset({"PHONE00001"}), frozenset({"PHONE00001"}))
+BOB = Person("u-bob", "bob", frozenset({"PHONE00001"}), frozenset({"PHONE00001"}))
 DEVICES = ("a", "b", "c")
 
 
@@ -33,7 +33,7 @@ class Directory:
     def peek(self, username: str) -> Person:
         if username == "bob":
             return BOB
-        return Person(f"u-{username}", username, username, frozenset({username}), frozenset({username}))
+        return Person(f"u-{username}", username, frozenset({username}), frozenset({username}))
 
 
 class Cache:

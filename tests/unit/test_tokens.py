@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.identity.tokens import Principal, Tokens
 from roost.errors import RoostError
-from storage.keyring import KeyRing, fresh_secrets
+from storage.keyring import PURPOSES, Key, KeyRing, Purpose, fresh_secrets
 
 NOW = 1_795_000_000_000
 ALICE = Principal("u-alice", "alice", "ALICEPHONE", "family-1", NOW + 600_000, ("admin",))
@@ -30,8 +31,8 @@ def time() -> Time:
 
 
 @pytest.fixture
-def keyring() -> KeyRing:
-    return KeyRing(fresh_secrets(NOW))
+def keyring(time: Time) -> KeyRing:
+    return KeyRing(fresh_secrets(NOW), time)
 
 
 @pytest.fixture
@@ -47,10 +48,10 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (whole | changes).items() if value is not None}
 
 
-def signed(keyring: KeyRing, body: dict[str, Any], **header: Any) -> str:
-    key = keyring.signing_key()
-    private = Ed25519PrivateKey.from_private_bytes(key.seed)
-    headers = {name: value for name, value in ({"kid": key.kid} | header).items() if value is not None}
+def signed(keyring: KeyRing, body: dict[str, Any], key: Key | None = None, **header: Any) -> str:
+    key = key or keyring.signing_key()
+    private = Ed25519PrivateKey.from_private_bytes(key.secret)
+    headers = {name: value for name, value in ({"kid": key.id} | header).items() if value is not None}
     return jwt.encode(body, private, algorithm="EdDSA", headers=headers)
 
 
@@ -100,7 +101,7 @@ def test_key_ids(tokens: Tokens, keyring: KeyRing, header: dict[str, Any]) -> No
 
 
 def test_forged_with_another_key_under_our_kid(tokens: Tokens, keyring: KeyRing) -> None:
-    kid = keyring.signing_key().kid
+    kid = keyring.signing_key().id
     forged = jwt.encode(claims(), Ed25519PrivateKey.generate(), algorithm="EdDSA", headers={"kid": kid})
     assert refusal(tokens, forged) == "unauthenticated"
 
@@ -108,9 +109,9 @@ def test_forged_with_another_key_under_our_kid(tokens: Tokens, keyring: KeyRing)
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
 def test_other_algorithms(tokens: Tokens, keyring: KeyRing, algorithm: str) -> None:
     key = keyring.signing_key()
-    public = Ed25519PrivateKey.from_private_bytes(key.seed).public_key().public_bytes_raw()
+    public = Ed25519PrivateKey.from_private_bytes(key.secret).public_key().public_bytes_raw()
     secret: Any = public if algorithm == "HS256" else None
-    token = jwt.encode(claims(), secret, algorithm=algorithm, headers={"kid": key.kid})
+    token = jwt.encode(claims(), secret, algorithm=algorithm, headers={"kid": key.id})
     assert refusal(tokens, token) == "unauthenticated"
 
 
@@ -133,6 +134,54 @@ def test_not_a_token(tokens: Tokens, token: str) -> None:
 
 def test_old_keys_verify_and_the_new_one_signs(keyring: KeyRing, time: Time) -> None:
     before = Tokens(keyring, "example.org", 600, time).issue(ALICE)
-    after = Tokens(keyring.rotated(NOW), "example.org", 600, time)
+    after = Tokens(rotated(keyring, time), "example.org", 600, time)
     assert after.verify(before) == ALICE
-    assert jwt.get_unverified_header(after.issue(ALICE))["kid"] != keyring.signing_key().kid
+    assert jwt.get_unverified_header(after.issue(ALICE))["kid"] != keyring.signing_key().id
+
+
+def rotated(keyring: KeyRing, time: Time, in_ms: int = 0) -> KeyRing:
+    """Return a ring whose old token key is accepted for 600 s after the new one is used."""
+    return KeyRing(keyring.secrets.rotated(["token"], NOW, in_ms=in_ms, kept_ms={"token": 600_000}), time)
+
+
+@pytest.mark.attack("token signed with a retired key")
+def test_retired_key_verifies_nothing(keyring: KeyRing, time: Time) -> None:
+    old, ring = keyring.signing_key(), rotated(keyring, time)
+    tokens = Tokens(ring, "example.org", 600, time)
+    token = signed(ring, claims(exp=NOW // 1000 + 10_000), old)
+    assert tokens.verify(token).user == "u"
+    time.now += 600_000
+    assert refusal(tokens, token) == "unauthenticated"
+    time.now = NOW
+    by_hand = KeyRing(ring.secrets.retired(old.id, NOW), time)
+    assert refusal(Tokens(by_hand, "example.org", 600, time), token) == "unauthenticated"
+
+
+@pytest.mark.attack("token signed with a key before its time")
+def test_key_before_its_time_verifies_nothing(keyring: KeyRing, time: Time) -> None:
+    ring = rotated(keyring, time, in_ms=60_000)
+    tokens, coming = Tokens(ring, "example.org", 600, time), ring.secrets.usable("token", NOW)[-1]
+    assert refusal(tokens, signed(ring, claims(), coming)) == "unauthenticated"
+    assert coming.id in {key["kid"] for key in ring.public_jwks()["keys"]}, "though others know it already"
+    time.now += 60_000
+    assert tokens.verify(signed(ring, claims(), coming)).user == "u"
+
+
+@pytest.mark.attack("token with the kid of a key of another purpose")
+@pytest.mark.parametrize("purpose", [purpose for purpose in PURPOSES if purpose != "token"])
+def test_key_of_another_purpose_verifies_nothing(keyring: KeyRing, tokens: Tokens, purpose: Purpose) -> None:
+    key = keyring.secrets.active(purpose, NOW)
+    assert refusal(tokens, signed(keyring, claims(), key)) == "unauthenticated"
+
+
+def test_rotation_while_it_runs(keyring: KeyRing, time: Time, tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    keyring.save(path)
+    ring = KeyRing.load(path, None, time)
+    tokens = Tokens(ring, "example.org", 600, time)
+    before = tokens.issue(ALICE)
+    rotated(keyring, time).save(path)
+    ring.reload()
+    assert jwt.get_unverified_header(tokens.issue(ALICE))["kid"] == ring.signing_key().id
+    assert ring.signing_key().id != keyring.signing_key().id
+    assert tokens.verify(before) == tokens.verify(tokens.issue(ALICE)) == ALICE

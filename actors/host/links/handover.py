@@ -35,7 +35,7 @@ class Handover:
         for start in range(0, len(users), _AT_ONCE):
             some = users[start : start + _AT_ONCE]
             cursors = await store.mailboxes.cursors_of(some)
-            devices = await store.accounts.devices_of(some)
+            devices = await store.accounts.devices_of(some, opened=False)
             for user in some:
                 entries = self._entries[user]
                 upto = min(

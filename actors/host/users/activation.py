@@ -42,7 +42,8 @@ class Activation:
     async def account(self, user: str) -> tuple[User | None, tuple[Device, ...]]:
         """Return the user's account, None if there is none, and devices as they are in the store."""
         accounts, devices = await self._gather(
-            self._store.accounts.users_by_id([user]), self._store.accounts.devices_of([user])
+            self._store.accounts.users_by_id([user], opened=False),
+            self._store.accounts.devices_of([user], opened=False),
         )
         return accounts.get(user), tuple(devices.get(user, ()))
 
@@ -63,8 +64,8 @@ class Activation:
     async def _from_store(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         users = list(floors)
         accounts, devices, (cursors, tails), blocks, rows = await self._gather(
-            self._store.accounts.users_by_id(users),
-            self._store.accounts.devices_of(users),
+            self._store.accounts.users_by_id(users, opened=False),
+            self._store.accounts.devices_of(users, opened=False),
             self._cursors_and_tails(floors),
             self._store.accounts.blocks_of(users),
             self._store.conversations.of_users(users),
