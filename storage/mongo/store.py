@@ -4,6 +4,7 @@ from typing import Final
 
 from storage.keyring import KeyRing
 from storage.mongo.accounts import MongoAccounts
+from storage.mongo.blobs import MongoBlobs
 from storage.mongo.cluster_state import MongoClusterState
 from storage.mongo.conversations import MongoConversations
 from storage.mongo.database import Database
@@ -39,11 +40,13 @@ class MongoStore:
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database)
         self.cluster = MongoClusterState(self._database)
+        self.blobs = MongoBlobs(self._database, keyring)
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
         for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations):
             await each.prepare()
+        await self.blobs.prepare()
 
     async def ping(self) -> None:
         """Return if the server answers."""

@@ -6,6 +6,7 @@ No driver's type or exception passes through a port.
 """
 
 from storage.ports.accounts import Accounts, Keys, Sessions
+from storage.ports.blobs import Blobs, Objects
 from storage.ports.cache import Accepted, Cache
 from storage.ports.cluster_state import ClusterState
 from storage.ports.log import Contact, LogAdmin, LogLost, LogReader, LogRecord, LogWriter
@@ -15,6 +16,7 @@ from storage.ports.store import Store
 __all__ = [
     "Accepted",
     "Accounts",
+    "Blobs",
     "Cache",
     "ClusterState",
     "Contact",
@@ -26,6 +28,7 @@ __all__ = [
     "LogRecord",
     "LogWriter",
     "Mailboxes",
+    "Objects",
     "Sessions",
     "Store",
 ]

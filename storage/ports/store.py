@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from storage.ports.accounts import Accounts, Keys, Sessions
+from storage.ports.blobs import Blobs
 from storage.ports.cluster_state import ClusterState
 from storage.ports.mailboxes import Conversations, Mailboxes
 
@@ -38,6 +39,11 @@ class Store(Protocol):
     @property
     def cluster(self) -> ClusterState:
         """The log's state, the map and the roster."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """Rows of media."""
         ...
 
     async def prepare(self) -> None:
