@@ -12,6 +12,7 @@ from api.identity.revocation import Revocations
 from api.identity.sessions import Sessions
 from api.identity.tokens import Tokens
 from api.mailbox.signals import Signals
+from api.media import Media, MediaLimits
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Bounds
 from api.sending.answers import Answers
@@ -21,6 +22,7 @@ from api.sending.sequence import Sequencer
 from api.sending.tracking import MessageTracker
 from api.stream.registry import Streams
 from roost.clock import Clock
+from storage.blobs import BlobStore
 from storage.keyring import KeyRing
 from storage.ports import Cache, LogWriter, Store
 from telemetry.gateway_metrics import GatewayMetrics
@@ -36,6 +38,7 @@ class ApiSettings(Struct, frozen=True):
         cors_origins: Web origins that may call the API from a browser.
         version: What the API document says it is.
         admission: How much may wait.
+        media: How many files may be on their way.
     """
 
     server_name: str
@@ -44,6 +47,7 @@ class ApiSettings(Struct, frozen=True):
     cors_origins: tuple[str, ...] = ()
     version: str = "0.1.0"
     admission: Bounds = Bounds()
+    media: MediaLimits = MediaLimits()
 
 
 class Backends(Struct, frozen=True):
@@ -54,6 +58,7 @@ class Backends(Struct, frozen=True):
     log_writer: LogWriter
     keyring: KeyRing
     clock: Clock
+    blobs: BlobStore
 
 
 class Collaborators(Struct, frozen=True):
@@ -83,3 +88,4 @@ class Collaborators(Struct, frozen=True):
     signals: Signals
     streams: Streams
     metrics: GatewayMetrics
+    media: Media

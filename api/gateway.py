@@ -13,10 +13,11 @@ from api.collaborators import ApiSettings, Backends, Collaborators
 from api.exposition import gateway_exposition
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
+from api.media import MediaLimits
 from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.settings import Settings, url_host
-from cluster.wiring import overseen, settings_of
+from cluster.wiring import open_blobs, overseen, settings_of
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
 from storage.kafka_log import KafkaLogWriter
@@ -147,7 +148,7 @@ async def build(name: str, settings_json: str) -> Service:
     await log_writer.start()
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring)
     cache = RedisStore(redis.url or "", redis.prefix)
-    backends = Backends(store, cache, log_writer, keyring, now_ms)
+    backends = Backends(store, cache, log_writer, keyring, now_ms, open_blobs(settings, store))
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
     return overseen(gateway, settings, "gateway", name, store, cache, log_writer)
 
@@ -166,6 +167,7 @@ def _api(settings: Settings) -> ApiSettings:
         cors_origins=settings.http.cors_origins,
         version=metadata.version("roost"),
         admission=_bounds(settings),
+        media=MediaLimits(settings.media.transfers, settings.media.user_transfers),
     )
 
 

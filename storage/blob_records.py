@@ -16,8 +16,8 @@ class Blob(Struct, frozen=True):
         user: Owner's user id.
         size: Bytes that it has; until it is whole, bytes that are reserved for it.
         offset: Bytes of it that the object store has.
-        state: ``open``: an upload in progress; ``whole``: it can be read; ``gone``: its bytes are removed, and
-            only its share of the day's quota is left.
+        state: ``open``: an upload in progress; ``whole``: it can be read; ``gone``: its bytes are
+            removed, and only its share of the day's quota is left.
         key: 32 bytes that seal the parts, in the clear here and sealed in the store; empty once it is gone.
         writer: Who may append; another one takes its place with each request that goes on.
         runs: ``(first part, writer)`` in rising order: the parts from there on are named after this writer.

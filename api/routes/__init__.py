@@ -2,7 +2,20 @@
 
 from fastapi import APIRouter
 
-from api.routes import accounts, blocks, conversations, devices, keys, mailbox, messages, pages, system, users
+from api.routes import (
+    accounts,
+    blocks,
+    conversations,
+    devices,
+    keys,
+    mailbox,
+    media,
+    messages,
+    pages,
+    system,
+    tus,
+    users,
+)
 
 
 def routers() -> list[APIRouter]:
@@ -14,6 +27,8 @@ def routers() -> list[APIRouter]:
         messages.router,
         mailbox.router,
         conversations.router,
+        tus.router,
+        media.router,
         users.router,
         blocks.router,
         system.router,

@@ -51,7 +51,7 @@ class Quota(Struct, frozen=True):
         if len(kept) > self.user_files or sum(kept) > self.user_bytes:
             raise RoostError(
                 "media_quota",
-                f"A user may keep at most {self.user_files} files of {self.user_bytes} bytes together; delete some.",
+                f"At most {self.user_files} files of {self.user_bytes} bytes together are kept: delete some.",
             )
         today = sorted(
             (each.created_at_ms, each.size) for each in usage if each.created_at_ms > now_ms - DAY_MS
@@ -64,6 +64,6 @@ class Quota(Struct, frozen=True):
         if until_ms > now_ms:
             raise RoostError(
                 "rate_limited",
-                f"A user may upload at most {self.day_files} files of {self.day_bytes} bytes together in 24 hours.",
+                f"At most {self.day_files} files of {self.day_bytes} bytes together are taken in 24 hours.",
                 retry_after_s=(until_ms - now_ms) / 1000,
             )

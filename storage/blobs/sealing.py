@@ -36,9 +36,9 @@ def open_part(key: bytes, name: str, index: int, sealed: bytes) -> bytes:
         PartBroken: It was not sealed with this key for this place.
     """
     nonce, box = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+    if not sealed.startswith(_VERSION):
+        raise PartBroken(f"part {index} of a blob has another form")
     try:
-        if not sealed.startswith(_VERSION):
-            raise ValueError("another version")
         return bytes(crypto_aead_xchacha20poly1305_ietf_decrypt(box, _place(name, index), nonce, key))
     except (CryptoError, ValueError, TypeError) as exc:
         raise PartBroken(f"part {index} of a blob does not open") from exc

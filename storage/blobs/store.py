@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 from asyncio import Semaphore
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from roost.clock import Clock
@@ -108,7 +108,7 @@ class BlobStore:
         await writer.finish(expires_at_ms)
         return expires_at_ms
 
-    async def read(self, blob: Blob, begin: int, end: int) -> AsyncIterator[memoryview]:
+    async def read(self, blob: Blob, begin: int, end: int) -> AsyncGenerator[memoryview]:
         """Yield the bytes from ``begin`` up to ``end``, a part at most at a time.
 
         Raises:

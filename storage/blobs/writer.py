@@ -38,7 +38,9 @@ class BlobWriter:
         self.offset = blob.offset
 
     @classmethod
-    async def begin(cls, seen: Blob, rows: Blobs, objects: Objects, working: asyncio.Semaphore) -> "BlobWriter":
+    async def begin(
+        cls, seen: Blob, rows: Blobs, objects: Objects, working: asyncio.Semaphore
+    ) -> "BlobWriter":
         """Take over a blob.
 
         Args:
@@ -55,8 +57,8 @@ class BlobWriter:
         runs = (*(run for run in seen.runs if run[0] < index), (index, writer))
         own = cls(structs.replace(seen, writer=writer, runs=runs), rows, objects, working)
         if tail := seen.offset % seen.part:
-            own._buffer += (await read_part(seen, index, objects))[:tail]  # noqa: SLF001 -- its own
-            await own._put(bytes(own._buffer))  # noqa: SLF001 -- likewise
+            own._buffer += (await read_part(seen, index, objects))[:tail]
+            await own._put(bytes(own._buffer))
         if not await rows.take_over(seen, writer, runs):
             await objects.delete([place(seen.name, index, writer)] if tail else [])
             raise WriterReplaced

@@ -51,19 +51,16 @@ class MongoBlobs:
         change = {"state": "whole", "offset": size, "size": size, "expires_at_ms": expires_at_ms}
         return await self._rows.update(_held(name, writer), {"$set": change})
 
-    async def bury(self, name: str, until_ms: int) -> Blob | None:
+    async def bury(self, name: str, until_ms: int) -> None:
         change: dict[str, Any] = {"$set": {"state": "gone", "expires_at_ms": until_ms}, "$unset": {"key": ""}}
         living = {"_id": name, "state": {"$ne": "gone"}}
         found = await self._rows.update_and_get(living, change, before=True)
-        if found is None:
-            return await self.get(name)
-        if found["state"] == "open":
+        if found is not None and found["state"] == "open":
             await self._rows.update({"_id": name}, {"$set": {"size": found["offset"]}})
-        return self._blob(found)
 
     async def due(self, now_ms: int, limit: int) -> list[Blob]:
         found = await self._rows.many({"expires_at_ms": {"$lte": now_ms}}, limit=limit)
-        return [self._blob(each) for each in found]
+        return [self._blob({**each, "key": None}) for each in found]
 
     async def forget(self, name: str) -> None:
         await self._rows.delete({"_id": name})

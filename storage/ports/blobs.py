@@ -33,18 +33,15 @@ class Blobs(Protocol):
         """Make it whole, with so many bytes; False as in ``advance``."""
         ...
 
-    async def bury(self, name: str, until_ms: int) -> Blob | None:
+    async def bury(self, name: str, until_ms: int) -> None:
         """Mark it as gone and drop its key, so that nothing opens its bytes; keep the row until then.
 
         Idempotent, and the end of every writer. Of an unfinished one only the bytes that came stay counted.
-
-        Returns:
-            The row as it was, None if there is none.
         """
         ...
 
     async def due(self, now_ms: int, limit: int) -> list[Blob]:
-        """Return rows whose time is over, the keys of those that are gone empty."""
+        """Return rows whose time is over, without their keys."""
         ...
 
     async def forget(self, name: str) -> None:
