@@ -1,4 +1,7 @@
-"""``roost chat``: a terminal client. Lines are sent; ``/to bob``, ``/trust bob``, ``/quit``."""
+"""``roost chat``: a terminal client.
+
+Lines are sent; ``/to bob``, ``/trust bob``, ``/send PATH``, ``/save NUMBER [FOLDER]``, ``/quit``.
+"""
 
 import asyncio
 import getpass
@@ -20,6 +23,7 @@ from roost.client import (
     Disconnected,
     Event,
     Failed,
+    File,
     FileKeystore,
     IdChanged,
     KeyChanged,
@@ -57,6 +61,7 @@ class Chat:
         self._console = console
         self._peer = peer
         self._sent: dict[str, str] = {}
+        self._files: list[File] = []
 
     async def run(self) -> None:
         """Show and send until the end of input, or of the session."""
@@ -84,7 +89,7 @@ class Chat:
                 return
             try:
                 await self._line(line.strip())
-            except (ValueError, RoostError) as exc:
+            except (ValueError, RoostError, OSError) as exc:
                 self._say("red", str(exc))
 
     async def _line(self, line: str) -> None:
@@ -95,16 +100,32 @@ class Chat:
             self._say("dim", f"chatting with {self._peer}")
         elif word == "/trust":
             self._client.trust(fold_username(rest.strip()))
+        elif word == "/save":
+            await self._save(rest)
         elif line and self._peer is None:
             self._say("yellow", "no recipient yet: type /to NAME")
+        elif word == "/send" and self._peer is not None:
+            path = _path(rest)
+            self._sent[await self._client.send_file(self._peer, path)] = f"[file: {path.name}]"
         elif line and self._peer is not None:
             self._sent[await self._client.send(self._peer, line)] = line
+
+    async def _save(self, rest: str) -> None:
+        number, _, folder = rest.strip().partition(" ")
+        if not number.isdecimal() or not 0 < int(number) <= len(self._files):
+            self._say("yellow", "say which file: /save NUMBER [FOLDER]")
+            return
+        saved = await self._files[int(number) - 1].save(_path(folder))
+        self._say("green", f"saved as {saved}")
 
     def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event
         """Print what an event means for the person at the terminal."""
         match event:
             case MessageReceived():
                 self._show_message(event.peer, event.text)
+                if event.file is not None:
+                    self._files.append(event.file)
+                    self._say("dim", f"to keep it: /save {len(self._files)}")
             case Delivered(ids=ids):
                 for message_id in ids:
                     self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
@@ -171,6 +192,10 @@ def _plain(char: str) -> str:
 
 def _on_one_line(text: str) -> str:
     return plain(text).replace("\n", " ")
+
+
+def _path(typed: str) -> Path:
+    return Path(typed.strip() or ".").expanduser()
 
 
 def _lines() -> "asyncio.Queue[str | None]":
