@@ -75,19 +75,21 @@ class Transfers:
             return _put_in_place(draft, path, file.name)
 
     async def _send(self, media_id: str, spool: IO[bytes], total: int, progress: Progress | None) -> None:
+        def told(done: int) -> None:
+            _tell(progress, done, total)
+
         at, attempts = 0, _Attempts()
         while at < total:
             size = min(_REQUEST, total - at)
             before = at
             try:
-                at = await self._media.append(media_id, at, size, _pieces(spool, at, size))
+                at = await self._media.append(media_id, at, size, _pieces(spool, at, size, told))
             except RoostError as exc:
                 if exc.code.word != "offset_mismatch":
                     await attempts.failed(exc)
                 at = await attempts.until_done(lambda: self._media.offset(media_id))
             if at > before:
                 attempts.progressed()
-            _tell(progress, at, total)
 
     async def _receive(
         self, file: FileReference, opener: FileOpener, target: IO[bytes], progress: Progress | None
@@ -139,12 +141,14 @@ def _tell(progress: Progress | None, done: int, total: int) -> None:
         progress(done, total)
 
 
-async def _pieces(spool: IO[bytes], at: int, size: int) -> AsyncIterator[bytes]:
+async def _pieces(spool: IO[bytes], at: int, size: int, told: Callable[[int], None]) -> AsyncIterator[bytes]:
     spool.seek(at)
-    while size:
-        data = await asyncio.to_thread(spool.read, min(_PIECE, size))
-        size -= len(data)
+    end = at + size
+    while at < end:
+        data = await asyncio.to_thread(spool.read, min(_PIECE, end - at))
         yield data
+        at += len(data)
+        told(at)
 
 
 def _sealed(path: Path, key: bytes, spool: IO[bytes]) -> tuple[int, bytes]:

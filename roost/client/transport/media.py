@@ -80,7 +80,7 @@ class MediaCalls:
                     await self._refused(answer, token)
                 yield answer
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as exc:
-            raise Unavailable(f"{api.server} broke off ({type(exc).__name__}).") from exc
+            raise Unavailable(f"{api.server} broke off ({type(exc).__name__}).", retry_after_s=0.0) from exc
 
     async def _refused(self, answer: aiohttp.ClientResponse, token: str) -> None:
         """Raise what the server says; where only the token is too old, the next try has a fresh one."""
