@@ -15,6 +15,7 @@ from api.identity.revocation import Revocations
 from api.identity.sessions import Sessions
 from api.identity.tokens import Tokens
 from api.mailbox.signals import Signals
+from api.media import Media, MediaLimits
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Bounds
 from api.sending.answers import Answers
@@ -25,6 +26,7 @@ from api.sending.tracking import MessageTracker
 from api.stream.registry import Streams
 from roost.clock import Clock
 from roost.node_certificate import NodeCertificate
+from storage.blobs import BlobStore
 from storage.keyring import KeyRing
 from storage.ports import Cache, LogWriter, Store
 from telemetry.gateway_metrics import GatewayMetrics
@@ -41,6 +43,7 @@ class ApiSettings(Struct, frozen=True):
         hsts_s: How long browsers are told to come back over TLS only, in seconds; 0: they are not told.
         version: What the API document says it is.
         admission: How much may wait.
+        media: How many files may be on their way.
     """
 
     server_name: str
@@ -50,6 +53,7 @@ class ApiSettings(Struct, frozen=True):
     hsts_s: int = 0
     version: str = "0.1.0"
     admission: Bounds = Bounds()
+    media: MediaLimits = MediaLimits()
 
 
 class Backends(Struct, frozen=True):
@@ -60,6 +64,7 @@ class Backends(Struct, frozen=True):
     log_writer: LogWriter
     keyring: KeyRing
     clock: Clock
+    blobs: BlobStore
     certificate: NodeCertificate | None = None
     control_plane: ControlPlane = NoControlPlane()
 
@@ -94,3 +99,4 @@ class Collaborators(Struct, frozen=True):
     streams: Streams
     control_plane: ControlPlane
     metrics: GatewayMetrics
+    media: Media

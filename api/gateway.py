@@ -14,11 +14,20 @@ from api.control_plane import RayControlPlane
 from api.exposition import gateway_exposition
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
+from api.media import MediaLimits
 from api.sending.admission import Bounds
 from api.wiring import wire
 from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, url_host
-from cluster.wiring import node_certificate, open_cache, open_keyring, open_writer, overseen, settings_of
+from cluster.wiring import (
+    node_certificate,
+    open_blobs,
+    open_cache,
+    open_keyring,
+    open_writer,
+    overseen,
+    settings_of,
+)
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
 from storage.mongo.store import MongoStore
@@ -144,8 +153,16 @@ async def build(name: str, settings_json: str) -> Service:
     mongo = settings.mongo
     log_writer, cache = await open_writer(settings), open_cache(settings)
     store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring, access=mongo.security.access())
-    certificate = node_certificate(settings)
-    backends = Backends(store, cache, log_writer, keyring, now_ms, certificate, RayControlPlane())
+    backends = Backends(
+        store,
+        cache,
+        log_writer,
+        keyring,
+        now_ms,
+        open_blobs(settings, store),
+        certificate=node_certificate(settings),
+        control_plane=RayControlPlane(),
+    )
     gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
     watch = RingWatch(keyring, store.ring_serial.seen)
     return overseen(gateway, settings, "gateway", name, store, cache, log_writer, watch)
@@ -164,6 +181,7 @@ def _api(settings: Settings) -> ApiSettings:
         hsts_s=settings.tls.hsts_s,
         version=metadata.version("roost"),
         admission=_bounds(settings),
+        media=MediaLimits(settings.media.transfers, settings.media.user_transfers),
     )
 
 

@@ -19,6 +19,7 @@ from api.identity.revocation import Revocations
 from api.identity.sessions import SessionCollaborators, Sessions
 from api.identity.tokens import Tokens
 from api.mailbox.signals import Signals
+from api.media import Media
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission
 from api.sending.answers import Answers
@@ -100,6 +101,7 @@ def wire(
         streams=Streams(services),
         control_plane=backends.control_plane,
         metrics=GatewayMetrics(),
+        media=Media(backends.blobs, settings.media),
     )
 
 

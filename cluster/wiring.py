@@ -28,6 +28,7 @@ from telemetry import logs, otlp
 from telemetry.exporter import Exporter, Shown
 
 if TYPE_CHECKING:
+    from storage.blobs import BlobStore
     from storage.redis.store import RedisStore
 
 FETCH_WAIT_MS = 500
@@ -126,6 +127,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     """Build the coordinator."""
     from actors.ray_actor import RoleHandle, here, nodes, spawn  # noqa: PLC0415 -- likewise
     from cluster.control.coordinator import Coordinator  # noqa: PLC0415 -- likewise
+    from cluster.control.media_collector import MediaCollector  # noqa: PLC0415 -- likewise
     from cluster.control.token_rotation import TokenRotation  # noqa: PLC0415 -- likewise
     from cluster.supervision.fleet import Fleet  # noqa: PLC0415 -- likewise
     from cluster.supervision.process_exit import ExitWatch  # noqa: PLC0415 -- likewise
@@ -140,7 +142,8 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
         return spawn(role, each, settings_json, node_id=node_id, process=process, cpus=cpus)
 
     fleet = Fleet(spawned, nodes, here(), ExitWatch, lambda: os._exit(1))
-    coordinator = Coordinator(settings, store, admin, fleet, now_ms)
+    media = MediaCollector(open_blobs(settings, store))
+    coordinator = Coordinator(settings, store, admin, fleet, now_ms, {"media": media.run})
     kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms))
     return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin, *kept)
 
@@ -190,6 +193,23 @@ def open_cache(settings: Settings) -> "RedisStore":
 
     redis = settings.redis
     return RedisStore(_url("redis", redis.url), redis.prefix, access=redis.security.access())
+
+
+def open_blobs(settings: Settings, store: MongoStore) -> "BlobStore":
+    """Open the store of media; a folder is made if it is not there."""
+    from storage.blobs import BlobStore, Quota, StoredObjects  # noqa: PLC0415 -- gateways and the coordinator
+
+    media = settings.media
+    quota = Quota(
+        media.file_bytes,
+        media.user_bytes,
+        media.user_files,
+        media.day_bytes,
+        media.day_files,
+        media.keep_s * 1000,
+        media.unfinished_s * 1000,
+    )
+    return BlobStore(store.blobs, StoredObjects(settings.media_url, media.options), quota, now_ms)
 
 
 async def open_writer(settings: Settings) -> KafkaLogWriter:

@@ -14,6 +14,9 @@ BODY_MAX: Final = 64 * 1024
 
 LONGER: Final = {"/v1/messages": wire.MAX_FRAME, "/v1/keys/upload": wire.MAX_FRAME}
 
+STREAMED: Final = "/v1/media"
+"""Bodies below are streamed to the store, within the bounds of `api.media.incoming`."""
+
 _GRACE_S: Final = 20.0
 _BYTES_PER_S: Final = 1_000
 """A body must have arrived after the grace and a second for each so many of its bytes."""
@@ -27,6 +30,8 @@ def check_length(scope: Mapping[str, Any]) -> None:
     Raises:
         RoostError: ``too_large``.
     """
+    if scope["path"].startswith(STREAMED):
+        return
     length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     limit = LONGER.get(scope["path"], BODY_MAX)
     if length and int(length) > limit:

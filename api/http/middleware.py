@@ -26,6 +26,15 @@ _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 _PRIVATE = "/v1/"
 """What is below answers to its caller alone, and is not to be kept by anything on the way."""
 
+_TUS = ("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata")
+_MEDIA_REQUESTS = (*_TUS, "Range", "If-Range", "If-None-Match", "X-HTTP-Method-Override", "X-Request-Id")
+_MEDIA_ANSWERS = (
+    *_TUS,
+    *("Location", "Upload-Expires", "Tus-Version", "Tus-Extension", "Tus-Max-Size"),
+    *("Accept-Ranges", "Content-Range", "ETag"),
+)
+"""Headers of up- and downloads, which pages of the allowed origins may send and read."""
+
 _NOT_STORED = ((b"cache-control", b"no-store"),)
 
 log = structlog.get_logger(__name__)
@@ -59,8 +68,8 @@ class Middleware:
                 self._guard,
                 allow_origins=origins,
                 allow_methods=["*"],
-                allow_headers=["Authorization", "Content-Type"],
-                expose_headers=["X-Request-Id", "Retry-After", "Date"],
+                allow_headers=["Authorization", "Content-Type", *_MEDIA_REQUESTS],
+                expose_headers=["X-Request-Id", "Retry-After", "Date", *_MEDIA_ANSWERS],
             )
         self._streams = streams
         self._metrics = metrics
@@ -80,7 +89,7 @@ class Middleware:
         hsts = self._hsts if scope["scheme"] == "https" else ()
         answer = _Answer(scope, send, self._metrics, hsts)
         if scope["method"] == "HEAD":  # as GET; the server leaves the body out
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", "head": True}
         scope["answer"] = answer
         await self._guarded(scope, receive, answer.send)
 

@@ -11,9 +11,11 @@ from api.routes import (
     devices,
     keys,
     mailbox,
+    media,
     messages,
     pages,
     system,
+    tus,
     users,
 )
 
@@ -28,6 +30,8 @@ def routers() -> list[APIRouter]:
         messages.router,
         mailbox.router,
         conversations.router,
+        tus.router,
+        media.router,
         users.router,
         blocks.router,
         admin.router,

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -54,9 +55,27 @@ log = structlog.get_logger()
 
 
 class Coordinator:
-    """Builds the control plane and runs it; see `actors.service.Service`."""
+    """Builds the control plane and runs it; see `actors.service.Service`.
 
-    def __init__(self, settings: Settings, store: Store, admin: LogAdmin, fleet: Fleet, clock: Clock) -> None:
+    Args:
+        settings: The operator's.
+        store: The map, the roster, the log's state.
+        admin: Administers the log.
+        fleet: Processes and machines.
+        clock: The time.
+        chores: Loops, by name, of which an installation needs one: they begin once the log is open.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        admin: LogAdmin,
+        fleet: Fleet,
+        clock: Clock,
+        chores: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] | None = None,
+    ) -> None:
+        self._chores = dict(chores or {})
         self._settings, self._store, self._admin, self._fleet = settings, store, admin, fleet
         self._changed = asyncio.Event()
         self._tasks = BackgroundTasks()
@@ -172,6 +191,8 @@ class Coordinator:
             now_s = asyncio.get_running_loop().time
             trimmer = Trimmer(self._store.cluster, self._admin, keep.keep_mb * 2**20, keep.keep_s, now_s)
             self._tasks.spawn(trimmer.run(), "trimming", essential=True)
+        for name, chore in self._chores.items():
+            self._tasks.spawn(chore(), name, essential=True)
         while True:
             self._changed.clear()
             try:

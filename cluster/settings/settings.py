@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
+from cluster.settings.media import Media
 from cluster.settings.node import Node
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.security import Cleartext
@@ -50,6 +51,7 @@ class Settings(BaseModel):
     log: Log = Field(Log(), description="The lifecycle of the log.")
     cluster: Cluster = Field(Cluster(), description="The processes.")
     tokens: Tokens = Field(Tokens(), description="Sessions.")
+    media: Media = Field(Media(), description="Files.")
     telemetry: Telemetry = Field(Telemetry(), description="Metrics and traces.")
 
     @classmethod
@@ -83,6 +85,11 @@ class Settings(BaseModel):
             return self.shards
         most = max(self.cluster.hosts, self.cluster.routers, self.cluster.pushers)
         return min(1 << (2 * most - 1).bit_length(), 4096)
+
+    @property
+    def media_url(self) -> str:
+        """Where the bytes of media go."""
+        return self.media.url or (self.data / "media").as_uri()
 
     @property
     def keyring_file(self) -> Path:

@@ -21,6 +21,7 @@ from roost.client import (
     Disconnected,
     Event,
     Failed,
+    File,
     FileKeystore,
     IdChanged,
     KeyChanged,
@@ -40,7 +41,9 @@ from roost.ids import fold_username
 DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
 
-COMMANDS = "/to NAME, /trust NAME, /password (change it), /sign-out-others, /quit"
+COMMANDS = (
+    "/to NAME, /trust NAME, /send PATH, /save NUMBER [FOLDER], /password (change it), /sign-out-others, /quit"
+)
 
 _SIGNED_OUT = 401
 _PROBE_S = 5.0
@@ -71,6 +74,7 @@ class Chat:
         self._console = console
         self._peer = peer
         self._sent: dict[str, str] = {}
+        self._files: list[File] = []
 
     async def run(self) -> None:
         """Show and send until the end of input, or of the session."""
@@ -102,7 +106,7 @@ class Chat:
                     self._say("dim", "the password is changed; your other devices are signed out")
                 else:
                     await self._line(line.strip())
-            except (ValueError, RoostError) as exc:
+            except (ValueError, RoostError, OSError) as exc:
                 self._say("red", str(exc))
 
     async def _line(self, line: str) -> None:
@@ -116,16 +120,32 @@ class Chat:
         elif word == "/sign-out-others":
             await self._client.end_other_sessions()
             self._say("dim", "your other devices are signed out")
+        elif word == "/save":
+            await self._save(rest)
         elif line and self._peer is None:
             self._say("yellow", f"no recipient yet: type /to NAME ({COMMANDS})")
+        elif word == "/send" and self._peer is not None:
+            path = _path(rest)
+            self._sent[await self._client.send_file(self._peer, path)] = f"[file: {path.name}]"
         elif line and self._peer is not None:
             self._sent[await self._client.send(self._peer, line)] = line
+
+    async def _save(self, rest: str) -> None:
+        number, _, folder = rest.strip().partition(" ")
+        if not number.isdecimal() or not 0 < int(number) <= len(self._files):
+            self._say("yellow", "say which file: /save NUMBER [FOLDER]")
+            return
+        saved = await self._files[int(number) - 1].save(_path(folder))
+        self._say("green", f"saved as {saved}")
 
     def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event
         """Print what an event means for the person at the terminal."""
         match event:
             case MessageReceived():
                 self._show_message(event.peer, event.text)
+                if event.file is not None:
+                    self._files.append(event.file)
+                    self._say("dim", f"to keep it: /save {len(self._files)}")
             case Delivered(ids=ids):
                 for message_id in ids:
                     self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
@@ -195,6 +215,10 @@ def _plain(char: str) -> str:
 
 def _on_one_line(text: str) -> str:
     return plain(text).replace("\n", " ")
+
+
+def _path(typed: str) -> Path:
+    return Path(typed.strip() or ".").expanduser()
 
 
 def _lines() -> "asyncio.Queue[str | PasswordChange | None]":

@@ -4,6 +4,7 @@
 """
 
 from roost.client.client import MAX_CONTENT, Client, connections
+from roost.client.content import File
 from roost.client.events import (
     Accepted,
     Connected,
@@ -26,6 +27,7 @@ from roost.client.events import (
 )
 from roost.client.keystore import FileKeystore, Keystore, KeystoreInUse, MemoryKeystore
 from roost.client.options import Options
+from roost.crypto.files import FileBroken
 
 __all__ = [
     "MAX_CONTENT",
@@ -36,6 +38,8 @@ __all__ = [
     "Disconnected",
     "Event",
     "Failed",
+    "File",
+    "FileBroken",
     "FileKeystore",
     "IdChanged",
     "KeyChanged",

@@ -17,6 +17,7 @@ from typing import Literal, Self
 import aiohttp
 
 from roost.client import account, events
+from roost.client.content import Progress
 from roost.client.keystore import Keystore, MemoryKeystore
 from roost.client.options import Options
 from roost.client.shell.engine import Engine
@@ -191,6 +192,36 @@ class Client:
             ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is not a username.
         """
         return await self.submit(self.compose(to, content, urgent=urgent, expires_in_s=expires_in_s))
+
+    async def send_file(
+        self,
+        to: str,
+        path: str | Path,
+        *,
+        progress: Progress | None = None,
+        urgent: bool = True,
+        expires_in_s: int | None = None,
+    ) -> str:
+        """Seal a file, upload it, and send the message that brings it; returns that message's id.
+
+        A connection that breaks is taken up where it broke.
+
+        Args:
+            to: The recipient.
+            path: The file. Its name, without the folder, and its size are in the message.
+            progress: Is told how many bytes of how many are through, as encrypted.
+            urgent: As in ``send``.
+            expires_in_s: As in ``send``.
+
+        Raises:
+            RoostError: The server refuses it, for example ``too_large`` or ``media_quota``.
+            Unavailable: The server cannot be reached, also after some attempts.
+            OSError: The file cannot be read.
+            ValueError: ``to`` is not a username.
+        """
+        peer = fold_username(to)
+        file = await self._engine.transfers.upload(Path(path), progress)
+        return await self.send(peer, file.encoded(), urgent=urgent, expires_in_s=expires_in_s)
 
     async def submit(self, item: OutboxItem) -> str:
         """Put a composed message into the outbox, save it, and return its id."""

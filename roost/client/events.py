@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from roost.client.content import File
+
 KeyChange = Literal["added", "removed", "changed", "invalid"]
 """``changed``: other keys for a known device, which no honest server gives. ``invalid``: a bad signature."""
 
@@ -23,6 +25,8 @@ class MessageReceived(Event, frozen=True):
         content: Plaintext.
         sent_at_ms: When it was sent, by the sender's clock.
         at_ms: When the server accepted it.
+        file: The file that it brings, if it does.
+        unknown: The kind of what it is, if this version cannot show it: of a newer one, or malformed.
     """
 
     peer: str
@@ -32,10 +36,19 @@ class MessageReceived(Event, frozen=True):
     content: bytes
     sent_at_ms: int
     at_ms: int
+    file: File | None = None
+    unknown: str = ""
 
     @property
     def text(self) -> str:
-        """The content as text; bytes that are not UTF-8 are shown as replacement characters."""
+        """The content as text; bytes that are not UTF-8 are shown as replacement characters.
+
+        Of a file, and of what cannot be shown, it is a line that says so.
+        """
+        if self.file is not None:
+            return f"[file: {self.file.name}, {self.file.size} bytes]"
+        if self.unknown:
+            return f"[a message that this version cannot show: {self.unknown}]"
         return self.content.decode(errors="replace")
 
 

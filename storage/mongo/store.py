@@ -6,6 +6,7 @@ from storage.access import OPEN, Access
 from storage.keyring import KeyRing
 from storage.mongo.accounts import MongoAccounts
 from storage.mongo.audit import MongoAudit
+from storage.mongo.blobs import MongoBlobs
 from storage.mongo.cluster_state import MongoClusterState
 from storage.mongo.conversations import MongoConversations
 from storage.mongo.data_keys import MongoDataKeys
@@ -56,11 +57,13 @@ class MongoStore:
         self.audit = MongoAudit(self._database)
         self.ring_serial = MongoRingSerial(self._database)
         self.reencryption = Reencryption(self._database, keyring)
+        self.blobs = MongoBlobs(self._database, keyring)
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
         for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations, self.audit):
             await each.prepare()
+        await self.blobs.prepare()
 
     async def ping(self) -> None:
         """Return if the server answers."""

@@ -7,6 +7,7 @@ No driver's type or exception passes through a port.
 
 from storage.ports.accounts import Accounts, Keys, Sessions
 from storage.ports.audit import Audit
+from storage.ports.blobs import Blobs, Objects
 from storage.ports.cache import Accepted, Cache
 from storage.ports.cluster_state import ClusterState
 from storage.ports.log import Contact, LogAdmin, LogLost, LogReader, LogRecord, LogWriter
@@ -17,6 +18,7 @@ __all__ = [
     "Accepted",
     "Accounts",
     "Audit",
+    "Blobs",
     "Cache",
     "ClusterState",
     "Contact",
@@ -28,6 +30,7 @@ __all__ = [
     "LogRecord",
     "LogWriter",
     "Mailboxes",
+    "Objects",
     "Sessions",
     "Store",
 ]

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from storage.ports.accounts import Accounts, Keys, Sessions
 from storage.ports.audit import Audit
+from storage.ports.blobs import Blobs
 from storage.ports.cluster_state import ClusterState
 from storage.ports.mailboxes import Conversations, Mailboxes
 
@@ -44,6 +45,11 @@ class Store(Protocol):
     @property
     def audit(self) -> Audit:
         """Every act of an operator."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """Rows of media."""
         ...
 
     async def prepare(self) -> None:

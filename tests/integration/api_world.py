@@ -21,6 +21,7 @@ from api.control_plane import ControlPlane, NoControlPlane
 from api.gateway import Gateway
 from api.identity.limits import Limit
 from api.listener import Listen
+from api.media import MediaLimits
 from api.sending.admission import Bounds
 from cluster.consumers.router import Router
 from cluster.local.servers import Server, free_port, kfake, start
@@ -28,6 +29,7 @@ from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7
 from roost.signing import canonical_json
+from storage.blobs import BlobStore, Quota, StoredObjects
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
@@ -38,6 +40,20 @@ from storage.shard_map import ShardMap
 SHARDS = 4
 SERVER_NAME = "example.org"
 PASSWORD = "correct horse battery"
+QUOTA = Quota(
+    file_bytes=20_000_000,
+    user_bytes=50_000_000,
+    user_files=1_000,
+    day_bytes=500_000_000,
+    day_files=1_000,
+    keep_ms=3_600_000,
+    unfinished_ms=600_000,
+)
+
+
+def media_of(store: MongoStore) -> BlobStore:
+    """Return a store of media in a folder of its own."""
+    return BlobStore(store.blobs, StoredObjects(Path(mkdtemp()).as_uri()), QUOTA, now_ms)
 
 
 @dataclass
@@ -234,10 +250,19 @@ async def running(
     limits: dict[str, Limit] | None = None,
     bounds: Bounds | None = None,
     control_plane: ControlPlane | None = None,
+    media: MediaLimits | None = None,
+    cors: tuple[str, ...] = (),
 ) -> AsyncIterator[World]:
     """Run the world with a database, a broker and keys of its own."""
     async with AsyncExitStack() as stack:
-        settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, admission=bounds or Bounds())
+        settings = ApiSettings(
+            SERVER_NAME,
+            600,
+            30 * 24 * 3600,
+            cors_origins=cors,
+            admission=bounds or Bounds(),
+            media=media or MediaLimits(),
+        )
         plane = control_plane or NoControlPlane()
         yield await _built(stack, urls, gateways, limits, settings, plane)
 
@@ -287,12 +312,13 @@ async def _built(
     await reader.start()
     stack.push_async_callback(reader.close)
     router = Router("router-0", reader, store(), Connections(("router", "router-0"), keyring.cluster_secret))
+    blobs = media_of(own)
     fronts = [
         Gateway(
             f"gateway-{number}",
             Listen(port=0),
             settings,
-            Backends(store(), cache(), await writer(), keyring, now_ms, control_plane),
+            Backends(store(), cache(), await writer(), keyring, now_ms, blobs, control_plane=control_plane),
             limits,
         )
         for number in range(gateways)

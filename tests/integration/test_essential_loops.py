@@ -20,6 +20,7 @@ from storage.kafka_log import KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
 from storage.redis.store import RedisStore
+from tests.integration.api_world import media_of
 from tests.live.waiting import until
 
 NOWHERE = "127.0.0.1:1"
@@ -38,7 +39,7 @@ async def running(role: str) -> AsyncIterator[None]:
             "gateway-1",
             Listen(port=0),
             ApiSettings("example.org", 600, 3600),
-            Backends(store, cache, log_writer, keyring, now_ms),
+            Backends(store, cache, log_writer, keyring, now_ms, media_of(store)),
         )
     )
     await service.start()

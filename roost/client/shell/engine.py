@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from roost.client import events
+from msgspec import structs
+
+from roost.client import content, events
 from roost.client.core import Session
 from roost.client.core.directory import Directory
 from roost.client.core.lane import pause_ms
@@ -20,6 +22,7 @@ from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
 from roost.client.shell.outgoing import Outgoing
 from roost.client.shell.requests import Requests
 from roost.client.shell.sealing import Sealer
+from roost.client.shell.transfers import Transfers
 from roost.client.state import OutboxItem, Profile
 from roost.client.transport.http import Api
 from roost.crypto import SUITE, DeviceSecrets
@@ -52,6 +55,7 @@ class Engine:
         self.sealer = Sealer(profile, secrets, self.directory)
         self.requests = Requests(api, profile.server_name, self)
         self.queue = AppQueue(options.on_event, self._taken)
+        self.transfers = Transfers(api, options.random)
         self._profile = profile
         self._keystore = keystore
         self._api = api
@@ -247,14 +251,23 @@ class Engine:
         for item in items:
             self.apply(self.session.outbox.unsealable(item.id, self.now_ms()))
 
+    def _deliver(self, event: events.Event | None, seq: int) -> None:
+        """Hand an event on, with what its content is."""
+        if isinstance(event, events.MessageReceived) and (found := content.read(event.content)) is not None:
+            if isinstance(found, content.Unknown):
+                event = structs.replace(event, unknown=found.kind)
+            else:
+                event = structs.replace(event, file=content.File(found, self.transfers.download))
+        self.queue.put(event, seq)
+
     def _process_inbox(self) -> None:
-        for peer in self._inbox.process(self.queue.put) - self._asking:
+        for peer in self._inbox.process(self._deliver) - self._asking:
             self._asking.add(peer)
             self.requests.want_keys(peer)
 
     def _release(self, peer: str) -> None:
         self._asking.discard(peer)
-        self._inbox.release(peer, self.queue.put)
+        self._inbox.release(peer, self._deliver)
         self._process_inbox()
 
     def _ask_later(self, peer: str, delay_s: float) -> None:

@@ -1,0 +1,117 @@
+"""A large file, up and down, while connections break and a gateway dies: in little memory, and unreadable."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.live.running import System
+from tests.live.waiting import until
+
+MIB = 1024 * 1024
+MOST_MB = 150
+MARK = b"a sentence that must be nowhere but at the two ends; "
+
+
+def write(path: Path, mib: int) -> str:
+    """Write a file in which the sentence stands everywhere; returns its digest."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for number in range(mib):
+            block = (MARK * (MIB // len(MARK) + 1))[: MIB - 8] + number.to_bytes(8, "big")
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Memory:
+    """The most that each role's process has had."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self.peaks: dict[str, float] = {}
+        self.first: dict[str, float] = {}
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            rows = [row for row in await self._system.roles() if row["role"] in ("gateway", "coordinator")]
+            for _ in range(20):
+                for row in rows:
+                    with contextlib.suppress(psutil.NoSuchProcess):  # the one that is killed
+                        info = psutil.Process(row["pid"]).memory_full_info()
+                        name = f"{row['name']} {row['pid']}"
+                        self.first.setdefault(name, info.uss / MIB)
+                        self.peaks[name] = max(self.peaks.get(name, 0), info.uss / MIB)
+                await asyncio.sleep(0.1)
+
+
+async def stored(system: System, size: int) -> str:
+    found = 0
+    for each in (system.data / "media").rglob("*.*"):
+        with contextlib.suppress(FileNotFoundError):  # drafts of the store are renamed meanwhile
+            found += each.stat().st_size
+    return "" if found >= size else f"{found} bytes are stored"
+
+
+@asynccontextmanager
+async def carrying(url: str, source: Path, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    program = [sys.executable, "-m", "tests.security.carry", url, str(source), str(folder)]
+    child = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+
+
+@pytest.mark.attack("a large file makes a process grow, or is readable where it is kept")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mib", [64, pytest.param(1024, marks=pytest.mark.slow)])
+async def test_a_large_file_passes_in_little_memory(
+    own_system: Callable[..., System], tmp_path: Path, tell: Callable[..., None], mib: int
+) -> None:
+    system = await own_system("--gateways", "2").started()
+    source, saved = tmp_path / "large.bin", tmp_path / "saved"
+    saved.mkdir()
+    digest = write(source, mib)
+    memory = Memory(system)
+    async with memory.watched(), carrying(system.http, source, saved) as child:
+        await until(lambda: stored(system, mib * MIB // 4), within=300)
+        async with system.killed("gateway"):
+            pass
+        out, _ = await asyncio.wait_for(child.communicate(), 600)
+    assert child.returncode == 0
+    figures = json.loads(out)
+    assert figures["breaks"] == 6
+    assert digest_of(saved / "large.bin") == digest
+    tell(f"{mib} MiB up", figures["sent_s"])
+    tell(f"{mib} MiB down", figures["saved_s"])
+    peaks = memory.peaks | {"client": figures["peak_mb"]}
+    assert all(peak < MOST_MB for peak in peaks.values()), peaks
+    kept = [each for each in (system.data / "media").rglob("*") if each.is_file()]
+    assert sum(each.stat().st_size for each in kept) >= mib * MIB
+    assert all(MARK not in each.read_bytes() for each in kept)
+    assert all(each.stat().st_mode & 0o077 == 0 for each in [*kept, system.data / "media"])
+    print(memory.first, peaks, figures)  # noqa: T201
