@@ -110,7 +110,19 @@ decode_record = msgspec.msgpack.Decoder(Record).decode
 
 
 class PushRecord(Struct, array_like=True, frozen=True):
-    """Wake this device: nothing about who wrote or how much waits is in it."""
+    """Wake this device: nothing about who wrote or how much waits is in it.
+
+    Attributes:
+        user: Owner's user id.
+        device: Device id.
+        cause: The message's id, '' if it was no message.
+        at_ms: When the host asked for it.
+        urgent: Whether it may wake a sleeping phone.
+        version: Layout.
+        seq: The message that the device is woken for, 0 if it was no message.
+        not_before_ms: It is held until then, and not sent if the device has acknowledged the message by then.
+        fresh: The device is known to have come since the last one, whatever is marked as pending.
+    """
 
     user: str
     device: str
@@ -118,6 +130,9 @@ class PushRecord(Struct, array_like=True, frozen=True):
     at_ms: int
     urgent: bool = True
     version: int = VERSION
+    seq: int = 0
+    not_before_ms: int = 0
+    fresh: bool = False
 
 
 encode_push = msgspec.msgpack.Encoder().encode
@@ -300,6 +315,8 @@ class Device(Struct, frozen=True):
         from_seq: The owner's mailbox position when the device was added: its first cursor.
         floor: No message up to here counts as encrypted for it, beside what ``from_seq`` says; `NO_FLOOR`:
             the messages since then have not been looked at.
+        push_session: The session that the push token goes with.
+        push_since_ms: When the push token was registered; no two registrations of a device have the same.
     """
 
     user: str
@@ -311,6 +328,8 @@ class Device(Struct, frozen=True):
     push_token: str | None = None
     from_seq: int = 0
     floor: int = 0
+    push_session: str | None = None
+    push_since_ms: int = 0
 
 
 class TokenFamily(Struct, frozen=True):

@@ -143,9 +143,12 @@ class Sessions:
         )
 
     async def end(self, user: str, device: str | None) -> None:
-        """End the sessions of a device (of all devices if None), here and on every gateway."""
-        for family in await self._store.sessions.end(user, device, self._parts.clock()):
+        """End a device's sessions with their push tokens (None: all devices'), here and on every gateway."""
+        families = await self._store.sessions.end(user, device, self._parts.clock())
+        for family in families:
             await self._parts.invalidation.session_ended(family)
+        if await self._store.push_tokens.end(user, families):
+            await self._parts.invalidation.user_changed(user)
 
     async def _living(self, token: str) -> TokenFamily:
         session = await self._store.sessions.get(token.split(".")[1])

@@ -11,7 +11,6 @@ from storage.mongo.driver import ASCENDING, Document
 from storage.records import Block, Device, User
 
 _PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts", "delivery_receipts", "requests"})
-_NO_TOKEN: Final[Mapping[str, Any]] = {"$set": {"push_provider": None, "push_token": None}}
 
 
 class MongoAccounts:
@@ -78,24 +77,6 @@ class MongoAccounts:
         await self._one_time_keys.delete({"owner": identity})
         await self._cursors.update({"_id": user_id}, {"$unset": {f"devices.{device}": ""}})
         return await self._devices.delete({"_id": identity}) == 1
-
-    async def set_push_token(self, user_id: str, device: str, provider: str, token: str) -> bool:
-        identity = row_id(user_id, device)
-        sealed = self._ring.seal("devices", identity, "push_token", token)
-        change = {"$set": {"push_provider": provider, "push_token": sealed}}
-        return await self._devices.update({"_id": identity}, change)
-
-    async def drop_push_token(self, user_id: str, device: str, token: str | None) -> bool:
-        identity = row_id(user_id, device)
-        found = await self._devices.one({"_id": identity}, ["push_token"])
-        sealed = found["push_token"] if found else None
-        if sealed is None:
-            return False
-        if token is not None and self._ring.unseal("devices", identity, "push_token", sealed) != token:
-            return False
-        # Every sealing differs, so the very bytes read serve as the compare-and-set's witness.
-        witness = {} if token is None else {"push_token": sealed}
-        return await self._devices.update({"_id": identity, **witness}, _NO_TOKEN)
 
     async def set_block(self, block: Block) -> None:
         row = {"_id": row_id(block.user, block.peer), **msgspec.to_builtins(block)}

@@ -10,6 +10,7 @@ from storage.mongo.database import Database
 from storage.mongo.driver import Driver
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
+from storage.mongo.push_tokens import MongoPushTokens
 from storage.mongo.sessions import MongoSessions
 
 READS: Final = 16
@@ -35,6 +36,7 @@ class MongoStore:
         self._database = Database(url, database, driver_name, reads=reads)
         self.accounts = MongoAccounts(self._database, keyring)
         self.sessions = MongoSessions(self._database)
+        self.push_tokens = MongoPushTokens(self._database, keyring)
         self.keys = MongoKeys(self._database)
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database)
@@ -42,7 +44,9 @@ class MongoStore:
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
-        for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations):
+        for each in (
+            self.accounts, self.sessions, self.push_tokens, self.keys, self.mailboxes, self.conversations,
+        ):  # fmt: skip
             await each.prepare()
 
     async def ping(self) -> None:

@@ -5,6 +5,7 @@ from typing import Protocol
 from storage.ports.accounts import Accounts, Keys, Sessions
 from storage.ports.cluster_state import ClusterState
 from storage.ports.mailboxes import Conversations, Mailboxes
+from storage.ports.push_tokens import PushTokens
 
 
 class Store(Protocol):
@@ -18,6 +19,11 @@ class Store(Protocol):
     @property
     def sessions(self) -> Sessions:
         """Families of refresh tokens."""
+        ...
+
+    @property
+    def push_tokens(self) -> PushTokens:
+        """How devices are woken."""
         ...
 
     @property

@@ -24,7 +24,7 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import Device, PushRecord, User, decode_push, encode_push
+from storage.records import Device, PushRecord, TokenFamily, User, decode_push, encode_push
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 from storage.topics import PUSH, PUSH_DEAD
@@ -62,13 +62,14 @@ class World:
         )
         await self.store.accounts.add_user(User(user, user, "", "", 0))
         await self.store.accounts.add_device(Device(user, device, "phone", 0))
-        assert await self.store.accounts.set_push_token(user, device, "fcm", token)
+        until_ms = now_ms() + 60_000
+        await self.store.sessions.add(TokenFamily(device, user, device, b"", None, 0, 0, until_ms))
+        assert await self.store.push_tokens.register(user, device, "fcm", token, device, now_ms())
         return user, device, token
 
-    async def wake(self, user: str, device: str, shard: int = 0) -> None:
-        [offset] = await self.writer.append(
-            PUSH, [(shard, encode_push(PushRecord(user, device, "c", now_ms())))]
-        )
+    async def wake(self, user: str, device: str, shard: int = 0, **fields: Any) -> None:
+        push = replace(PushRecord(user, device, "c", now_ms()), **fields)
+        [offset] = await self.writer.append(PUSH, [(shard, encode_push(push))])
         assert isinstance(offset, int)
 
 
