@@ -83,6 +83,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             idle_ms=settings.actors.idle_ms,
             sweep_every_s=settings.actors.sweep_every_s,
             store_linger_s=settings.actors.store_linger_ms / 1000,
+            hold_back_ms=round(settings.push.hold_back_s * 1000),
         ),
     )
     return overseen(host, settings, "host", name, store, cache, writer)

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from storage.records import Conversation
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Version of what goes over links. A version differs from the one before by what follows the rule of
 `storage.records`, or by messages that are sent only on a link whose ends both speak it (`Link.protocol`)."""
 
@@ -158,6 +158,13 @@ class Unwatch(Struct, array_like=True, tag="unwatch"):
 
     watcher: str
     users: list[str]
+
+
+class Gone(Struct, array_like=True, tag="gone"):
+    """Whoever asked this `Sync` does not wait for the answer any longer (protocol 5)."""
+
+    call: int
+    user: str
 
 
 # --- gateway to host: questions, each answered by one Reply --------------------------------------
@@ -394,7 +401,7 @@ class Reply(Struct, array_like=True, tag="reply"):
 
 
 Question = Sync | AckUpTo | ReadUpTo | SetBlock | AddContact | PresenceOf | Watermarks | Refresh | Unstored
-ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
+ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Gone | Question
 FromHost = (
     NotMine
     | Stored
