@@ -200,10 +200,10 @@ class UserActor:
             do.refuse(self._out, token, "cursor_invalid", "acknowledge only what was received")
             return
         stream = self.mailbox.stream_of(device)
+        if state.woken_at_ms != 0:
+            self.devices.returned(device)
         if seq > state.cursor:
             self.marks.acked(device, seq, stream)
-            if state.woken_at_ms != 0:
-                self.devices.returned(device)
         # After the receipts, and so written after them: were the cursor stored and they lost in a crash, the
         # device would not acknowledge these entries again, and their senders would never be told.
         self._out.append(do.PutCursor(device, state.cursor, token))

@@ -1,6 +1,7 @@
 """A host of the run: the real one, on a runtime whose calls and tasks are steps of the run."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 from actors.host import ActorHost, Stores
@@ -20,8 +21,8 @@ from sim.deterministic.turns import Fate, Task, Turn, finish
 from storage.records import DeadLetter
 from storage.shard_map import ShardMap
 
-Watcher = Callable[[str, do.Effect], None]
-"""Sees every effect of every actor: the user, and the effect."""
+Watcher = Callable[[str, str, ev.Event, list[do.Effect]], None]
+"""Sees whatever actors handle: the host's life, the user, the event, and the effects."""
 
 
 class StepRuntime(Runtime):
@@ -94,7 +95,7 @@ class Host(ActorHost):
             b"",
             clock,
             runtime=self._steps,
-            make_actor=_watched(actor, watcher, self._failures),
+            make_actor=_watched(actor, partial(watcher, life), self._failures),
         )
         self._shards.count = len(log.shards)
         self._writing: dict[str, Task] = {}
@@ -231,16 +232,19 @@ async def _written(queue: WriteQueue) -> None:
         return
 
 
-def _watched(actor: type[UserActor], watcher: Watcher, failures: list[Exception]) -> type[UserActor]:
-    """Return actors whose effects are watched, and whose failures are kept: a host goes on after one."""
+def _watched(
+    actor: type[UserActor],
+    watcher: Callable[[str, ev.Event, list[do.Effect]], None],
+    failures: list[Exception],
+) -> type[UserActor]:
+    """Return actors that are watched, and whose failures are kept: a host goes on after one."""
 
     class Watched(actor):  # type: ignore[misc, valid-type]  # mypy takes no variable for a class
         def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
             try:
                 effects: list[do.Effect] = super().handle(event, now_ms, stored)
                 self._check(event)
-                for effect in effects:
-                    watcher(self.user.user_id, effect)
+                watcher(self.user.user_id, event, effects)
             except Exception as exc:
                 failures.append(exc)
                 raise

@@ -4,6 +4,7 @@ Cheap checks run with every step, the rest when the run has come to rest.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct, field
@@ -13,6 +14,7 @@ from roost import wire
 from roost.client import events
 from roost.client.state import State
 from sim.deterministic.stores import Store
+from sim.deterministic.wakeups import Wakeups
 from storage.records import MessageRecord, decode_record
 
 
@@ -88,6 +90,7 @@ class Truth:
         self._read: dict[tuple[str, str], int] = {}
         self._blocked: dict[tuple[str, str], list[tuple[int, int | None]]] = defaultdict(list)
         self._gone: set[tuple[str, int]] = set()
+        self.wakeups = Wakeups()
         self.logs_lost = 0
         self.parted = False
         self._meant = 0
@@ -278,6 +281,29 @@ class Truth:
                     f"{receiver} has read up to {read}, says {sender}'s receipt, and marked {mark}; {message}"
                 )
                 raise Violation("receipt_without_reading", story)
+
+    # --- put away ---
+
+    def check_woken(self, serving: Callable[[str], str]) -> None:
+        """Check, when every phone has been put away, that each with a push token was woken for what waits.
+
+        Args:
+            serving: Returns the life of the host that a user is served by.
+        """
+        for user in self._store.users:
+            tokens = {each.device for each in self._store.devices[user] if each.push_token is not None}
+            cursors = self._store.cursors.get(user, {})
+            for document in self._store.mailbox(user):
+                record = decode_record(document.record)
+                if not isinstance(record, MessageRecord):
+                    continue
+                message = self.messages.get(record.cause)
+                if message is None or self._came_late(message) or self.is_blocked(message):
+                    continue
+                for device in tokens & record.payloads.keys():
+                    unread = device not in message.kept_by and cursors.get(device, 0) < document.seq
+                    if unread and not self.wakeups.covered(user, device, document.seq, serving(user)):
+                        raise Violation("not_woken", f"{device} was not woken for {message}")
 
     # --- at rest ---
 
