@@ -241,7 +241,8 @@ class UserActor:
         self.mailbox.close_removed()
         self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
         for device in renewed:
-            if self.devices[device].cursor < self.head.tail:  # no push went to this token for what waits
+            state = self.devices[device]
+            if state.cursor < state.urgent_seq:  # no push went to this token for what waits
                 self._wake(device, "", 0, now_ms)
         self._out.append(do.AnswerDone(event.token))
 

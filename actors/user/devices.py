@@ -25,11 +25,12 @@ class DeviceState:
             handled before the actor knew the device.
         has_keys: It has keys, so messages are encrypted for it. Before that its floor does not matter.
         token_since_ms: When its push token was registered, None: it has none.
+        urgent_seq: The newest message that it may be woken for, of those that came since the activation.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
     """
 
-    __slots__ = ("cursor", "floor", "floor_known", "has_keys", "token_since_ms", "woken_at_ms")
+    __slots__ = ("cursor", "floor", "floor_known", "has_keys", "token_since_ms", "urgent_seq", "woken_at_ms")
 
     def __init__(self, device: Device, cursor: int) -> None:
         self.cursor = cursor
@@ -38,6 +39,7 @@ class DeviceState:
         self.has_keys = device.keys is not None
         self.token_since_ms = _token_since(device)
         self.woken_at_ms: int | None = None
+        self.urgent_seq = 0
 
     @property
     def pushable(self) -> bool:
@@ -103,7 +105,7 @@ class Devices(dict[str, DeviceState]):
         """Return up to where every device has acknowledged."""
         return min((state.cursor for state in self.values()), default=default)
 
-    def arrived(self, seq: int, payloads: dict[str, bytes]) -> bool:
+    def arrived(self, seq: int, payloads: dict[str, bytes], *, urgent: bool) -> bool:
         """A message became an entry: raise the floors of devices it was not encrypted for.
 
         Returns:
@@ -113,6 +115,8 @@ class Devices(dict[str, DeviceState]):
         for device, state in self.items():
             if device in payloads:
                 state.has_keys = True
+                if urgent:
+                    state.urgent_seq = seq
                 acknowledged = acknowledged or state.cursor >= seq
             elif state.addressable:
                 self.raise_floor(device, seq, seq)

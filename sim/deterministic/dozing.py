@@ -30,4 +30,4 @@ def doze(world: World) -> None:
             break
         if not moved:
             tick(world, _TICK_MS)
-    world.truth.check_woken(world.life_serving)
+    world.truth.check_woken()

@@ -4,7 +4,6 @@ Cheap checks run with every step, the rest when the run has come to rest.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct, field
@@ -284,12 +283,8 @@ class Truth:
 
     # --- put away ---
 
-    def check_woken(self, serving: Callable[[str], str]) -> None:
-        """Check, when every phone has been put away, that each with a push token was woken for what waits.
-
-        Args:
-            serving: Returns the life of the host that a user is served by.
-        """
+    def check_woken(self) -> None:
+        """Check, when every phone has been put away, that each with a push token was woken for what waits."""
         for user in self._store.users:
             tokens = {each.device for each in self._store.devices[user] if each.push_token is not None}
             cursors = self._store.cursors.get(user, {})
@@ -302,7 +297,7 @@ class Truth:
                     continue
                 for device in tokens & record.payloads.keys():
                     unread = device not in message.kept_by and cursors.get(device, 0) < document.seq
-                    if unread and not self.wakeups.covered(user, device, document.seq, serving(user)):
+                    if unread and not self.wakeups.covered(user, device, document.seq):
                         raise Violation("not_woken", f"{device} was not woken for {message}")
 
     # --- at rest ---

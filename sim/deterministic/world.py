@@ -205,14 +205,14 @@ class World:
         """Begin a new life of a host."""
         self._lives += 1
         servers = (self.store, self.cache, self.log)
-        self.hosts[name] = Host(
-            name, f"{name}.{self._lives}", servers, self.clock, self._handled, self._actor
-        )
+        self.hosts[name] = Host(name, f"{name}.{self._lives}", servers, self.clock, self, self._actor)
 
     def stop_host(self, name: str, landing: int) -> None:
         """Kill a host: all its memory is gone; so many calls in flight still reach the stores."""
         host = self.hosts.pop(name)
         self.truth.parted = True
+        for shard in host.shards:
+            self.gave_up(shard)
         self.ghosts += host.tasks[:landing]
         self.links.close_all(name)
         for task in host.tasks[landing:]:
@@ -265,11 +265,6 @@ class World:
         for shard, host in enumerate(self.view.hosts):
             if before[shard] not in {"", host}:
                 self.truth.parted = True
-
-    def life_serving(self, user: str) -> str:
-        """Return the life of the host that serves a user by the newest map, '' if there is none."""
-        host = self.hosts.get(self.view.host_of(user))
-        return "" if host is None else host.life
 
     def apply_view(self, name: str) -> bool:
         """Let a role learn the map, and find its hosts."""
@@ -327,8 +322,15 @@ class World:
     def _appended(self, shard: int, offset: int, value: bytes) -> None:
         self.truth.appended(self.store.logs[shard].base + offset, value)
 
-    def _handled(self, life: str, user: str, event: ev.Event, effects: list[do.Effect]) -> None:
-        self.truth.wakeups.handled(life, user, event, effects)
+    # --- hosts.Watcher ---
+
+    def gave_up(self, shard: int) -> None:
+        """A host has forgotten all that it knew of a shard's users."""
+        self.truth.wakeups.forgotten(self.users_of(shard))
+
+    def handled(self, user: str, event: ev.Event, effects: list[do.Effect]) -> None:
+        """An actor has handled an event."""
+        self.truth.wakeups.handled(user, event, effects)
         for effect in effects:
             self._digest.update(repr((user, effect)).encode())
             self.truth.effect(user, effect)
