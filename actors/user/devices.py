@@ -1,11 +1,14 @@
 """A user's devices: how far each has acknowledged, which messages can be its, whether to wake it."""
 
+from collections.abc import Iterable
+
 from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.errors import InvariantError
-from storage.records import NO_FLOOR, Device
+from actors.user.events import Item
+from storage.records import NO_FLOOR, Device, MessageRecord
 
 WAKE_AGAIN_MS = 600_000
 """A wake-up that did not bring the device back is repeated, with the next message, after this long."""
@@ -121,6 +124,13 @@ class Devices(dict[str, DeviceState]):
             elif state.addressable:
                 self.raise_floor(device, seq, seq)
         return acknowledged
+
+    def catch_up(self, device: str, items: Iterable[Item]) -> None:
+        """Take into account messages for a device that came before the actor knew it."""
+        for item in items:
+            record = item.record
+            if isinstance(record, MessageRecord) and record.urgent and device in record.payloads:
+                self[device].urgent_seq = item.seq
 
     def raise_floor(self, device: str, floor: int, seq: int) -> None:
         """Raise a device's floor; every message up to it has been counted in.
