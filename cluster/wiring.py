@@ -92,6 +92,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             sweep_every_s=settings.actors.sweep_every_s,
             store_linger_s=settings.actors.store_linger_ms / 1000,
             certificate=node_certificate(settings),
+            hold_back_ms=round(settings.push.hold_back_s * 1000),
         ),
     )
     return overseen(

@@ -110,7 +110,19 @@ decode_record = msgspec.msgpack.Decoder(Record).decode
 
 
 class PushRecord(Struct, array_like=True, frozen=True):
-    """Wake this device: nothing about who wrote or how much waits is in it."""
+    """Wake this device: nothing about who wrote or how much waits is in it.
+
+    Attributes:
+        user: Owner's user id.
+        device: Device id.
+        cause: The message's id, '' if it was no message.
+        at_ms: When the host asked for it.
+        urgent: Whether it may wake a sleeping phone.
+        version: Layout.
+        seq: The message that the device is woken for, 0 if it was no message.
+        not_before_ms: It is held until then, and not sent if the device has acknowledged the message by then.
+        fresh: The device is known to have come since the last one, whatever is marked as pending.
+    """
 
     user: str
     device: str
@@ -118,6 +130,9 @@ class PushRecord(Struct, array_like=True, frozen=True):
     at_ms: int
     urgent: bool = True
     version: int = VERSION
+    seq: int = 0
+    not_before_ms: int = 0
+    fresh: bool = False
 
 
 encode_push = msgspec.msgpack.Encoder().encode
@@ -307,6 +322,8 @@ class Device(Struct, frozen=True):
         signing_key: Ed25519 public key that it named when it logged in: its refreshes are signed with it, and
             its ``keys`` must have it. None: it named none.
         signed_out: Its last session was ended by someone, and not by time: it needs the password.
+        push_session: The session that the push token goes with.
+        push_since_ms: When the push token was registered; no two registrations of a device have the same.
     """
 
     user: str
@@ -320,6 +337,8 @@ class Device(Struct, frozen=True):
     floor: int = 0
     signing_key: bytes | None = None
     signed_out: bool = False
+    push_session: str | None = None
+    push_since_ms: int = 0
 
 
 class TokenFamily(Struct, frozen=True):

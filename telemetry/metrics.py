@@ -158,7 +158,8 @@ ROUTER_BATCH_RECORDS: Final = Histogram(
 PUSHER: Final = CollectorRegistry()
 WAKEUPS: Final = Counter(
     "roost_wakeups_total",
-    "Wake-ups by what became of them: sent, pending (one was), no_token, unregistered, dead.",
+    "Wake-ups by what became of them: sent, pending (one was), came (acknowledged while it was held), "
+    "no_token, unregistered, dead.",
     ["outcome"],
     registry=PUSHER,
 )
@@ -201,7 +202,7 @@ LOG_DROPPED_RECORDS: Final = Counter(
 )
 
 # A sample that is there before it first counts shows its first count as a rise.
-for _label in ("sent", "pending", "no_token", "unregistered", "dead"):
+for _label in ("sent", "pending", "came", "no_token", "unregistered", "dead"):
     WAKEUPS.labels(_label)
 for _label in ("host", "router", "pusher"):
     MAP_MOVES.labels(_label)

@@ -56,6 +56,7 @@ class HostSettings(Struct, frozen=True):
         sweep_every_s: How often idle actors are looked for, in seconds.
         store_linger_s: How long entries are collected before they are stored, in seconds.
         certificate: This node's, for links; None: they are not encrypted.
+        hold_back_ms: How long a wake-up waits while another device of the user is there, in milliseconds.
     """
 
     listen: str = "127.0.0.1"
@@ -63,6 +64,7 @@ class HostSettings(Struct, frozen=True):
     sweep_every_s: float = 5.0
     store_linger_s: float = 0.0
     certificate: NodeCertificate | None = None
+    hold_back_ms: int = 0
 
 
 class ActorHost:
@@ -109,7 +111,15 @@ class ActorHost:
         dead_letters = DeadLetters(stores, commits.finished, clock, runtime)
         loader = Loader(residents, activation, snapshots, streams, dead_letters, runtime, make_actor)
         self._deadlines = Deadlines(residents, clock)
-        executor = EffectExecutor(writer, streams, watches, self._deadlines, shards, loader.read_page, clock)
+        executor = EffectExecutor(
+            writer,
+            (streams, watches),
+            self._deadlines,
+            shards,
+            loader.read_page,
+            clock,
+            self._settings.hold_back_ms,
+        )
         self._dispatcher = Dispatcher(residents, loader, executor, dead_letters, commits, clock)
         self._passivation = Passivation(
             residents,
@@ -144,6 +154,7 @@ class ActorHost:
                 msg.Typing: self._gateways.typing,
                 msg.Watch: self._gateways.watch,
                 msg.Unwatch: self._gateways.unwatch,
+                msg.Gone: self._gateways.gone,
                 **dict.fromkeys(questions, self._gateways.question),
             },
         }

@@ -160,6 +160,13 @@ class Unwatch(Struct, array_like=True, tag="unwatch"):
     users: list[str]
 
 
+class Gone(Struct, array_like=True, tag="gone"):
+    """Whoever asked this `Sync` does not wait for the answer any longer (protocol 5)."""
+
+    call: int
+    user: str
+
+
 # --- gateway to host: questions, each answered by one Reply --------------------------------------
 
 
@@ -394,7 +401,7 @@ class Reply(Struct, array_like=True, tag="reply"):
 
 
 Question = Sync | AckUpTo | ReadUpTo | SetBlock | AddContact | PresenceOf | Watermarks | Refresh | Unstored
-ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
+ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Gone | Question
 FromHost = (
     NotMine
     | Stored

@@ -151,9 +151,23 @@ class UserActor:
         if event.seq <= self.head.handled:
             return
         message = self._records.handle(event)
-        if message is not None and message.urgent and not self.mailbox.attached:
-            self.devices.wake(message.payloads, message.cause, event.seq, now_ms)
+        if message is not None and message.urgent and self.devices.pushable:
+            for device in message.payloads:
+                self._wake(device, message.cause, event.seq, now_ms)
         self.mailbox.serve_all(now_ms)
+
+    def _wake(self, device: str, cause: str, seq: int, now_ms: int) -> None:
+        """Wake a device, unless it is here; what the user's other devices do may hold it up, and no more."""
+        if not self.devices.may_be_woken(device, now_ms):
+            return
+        match self.mailbox.how_reads(device, now_ms):
+            case "stream":
+                return
+            case "poll":
+                held: do.Held = "polled"
+            case _:
+                held = "beside" if self.mailbox.in_foreground else ""
+        self.devices.wake(device, cause, seq, now_ms, held)
 
     def _attach(self, event: ev.StreamAttached, now_ms: int) -> None:
         stream = self.mailbox.attach(event)
@@ -167,8 +181,8 @@ class UserActor:
         if stream is None:
             return
         self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
-        if self.mailbox.is_behind(stream) and not self.mailbox.attached:
-            self.devices.wake((stream.device,), "", 0, now_ms)
+        if self.mailbox.is_behind(stream):
+            self._wake(stream.device, "", 0, now_ms)
 
     def _ack_lacks(self, event: ev.Acked) -> list[ev.Unknown]:
         state = self.devices.get(event.device)
@@ -186,6 +200,8 @@ class UserActor:
             do.refuse(self._out, token, "cursor_invalid", "acknowledge only what was received")
             return
         stream = self.mailbox.stream_of(device)
+        if state.woken_at_ms != 0:
+            self.devices.returned(device)
         if seq > state.cursor:
             self.marks.acked(device, seq, stream)
         # After the receipts, and so written after them: were the cursor stored and they lost in a crash, the
@@ -219,10 +235,16 @@ class UserActor:
 
     def _refreshed(self, event: ev.Refreshed, now_ms: int) -> None:
         self.peers.user = event.user
-        for device in self.devices.refresh(event.devices):
+        added, renewed = self.devices.refresh(event.devices)
+        for device in added:
             self.marks.device_added(device)
+            self.devices.catch_up(device, self.head.after(self.devices[device].cursor))
         self.mailbox.close_removed()
         self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
+        for device in renewed:
+            state = self.devices[device]
+            if state.cursor < state.urgent_seq:  # no push went to this token for what waits
+                self._wake(device, "", 0, now_ms)
         self._out.append(do.AnswerDone(event.token))
 
     _LACKS: ClassVar[dict[type, Callable[["UserActor", Any], list[ev.Unknown]]]] = {
@@ -247,6 +269,7 @@ class UserActor:
         ev.TypingHeard: _typing,
         ev.PageRead: lambda self, event, now_ms: self.mailbox.page(event, now_ms),
         ev.SyncAsked: lambda self, event, now_ms: self.mailbox.sync(event, now_ms),
+        ev.AskerGone: lambda self, event, _: self.mailbox.forget_poll(event.token),
         ev.BlockAsked: _block,
         ev.ContactMade: _contact,
         ev.Watched: lambda self, event, _: self.presence.watch(event.watcher),

@@ -7,10 +7,15 @@ from msgspec import structs
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.errors import InvariantError
-from storage.records import NO_FLOOR, Device
+from actors.user.events import Item
+from storage.records import NO_FLOOR, Device, MessageRecord
 
 WAKE_AGAIN_MS = 600_000
 """A wake-up that did not bring the device back is repeated, with the next message, after this long."""
+
+
+def _token_since(device: Device) -> int | None:
+    return None if device.push_token is None else device.push_since_ms
 
 
 class DeviceState:
@@ -22,20 +27,27 @@ class DeviceState:
         floor_known: The floor counts in every message since the device was added, also those that were
             handled before the actor knew the device.
         has_keys: It has keys, so messages are encrypted for it. Before that its floor does not matter.
-        pushable: It has a push token.
+        token_since_ms: When its push token was registered, None: it has none.
+        urgent_seq: The newest message that it may be woken for, of those that came since the activation.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
     """
 
-    __slots__ = ("cursor", "floor", "floor_known", "has_keys", "pushable", "woken_at_ms")
+    __slots__ = ("cursor", "floor", "floor_known", "has_keys", "token_since_ms", "urgent_seq", "woken_at_ms")
 
     def __init__(self, device: Device, cursor: int) -> None:
         self.cursor = cursor
         self.floor = max(device.from_seq, device.floor)
         self.floor_known = device.floor != NO_FLOOR
         self.has_keys = device.keys is not None
-        self.pushable = device.push_token is not None
+        self.token_since_ms = _token_since(device)
         self.woken_at_ms: int | None = None
+        self.urgent_seq = 0
+
+    @property
+    def pushable(self) -> bool:
+        """Whether it has a push token."""
+        return self.token_since_ms is not None
 
     @property
     def addressable(self) -> bool:
@@ -49,9 +61,12 @@ class Devices(dict[str, DeviceState]):
     Args:
         loaded: What the actor starts from.
         out: Effects go here.
+
+    Attributes:
+        pushable: One of them has a push token.
     """
 
-    __slots__ = ("_out", "_stored")
+    __slots__ = ("_out", "_stored", "pushable")
 
     def __init__(self, loaded: ev.Loaded, out: list[do.Effect]) -> None:
         super().__init__(
@@ -60,17 +75,23 @@ class Devices(dict[str, DeviceState]):
         )
         self._out = out
         self._stored = loaded.devices
+        self.pushable = any(state.pushable for state in self.values())
 
-    def refresh(self, devices: tuple[Device, ...]) -> list[str]:
-        """Take the devices as they are stored now; returns those that were added."""
+    def refresh(self, devices: tuple[Device, ...]) -> tuple[list[str], list[str]]:
+        """Take the devices as they are stored now; returns which were added, and which have a new token."""
         known = dict(self)
         self._stored = devices
         self.clear()
+        renewed: list[str] = []
         for each in devices:
             state = self[each.device] = known.get(each.device) or DeviceState(each, each.from_seq)
             state.has_keys = state.has_keys or each.keys is not None
-            state.pushable = each.push_token is not None
-        return [device for device in self if device not in known]
+            before, state.token_since_ms = state.token_since_ms, _token_since(each)
+            if state.pushable and (each.device not in known or before != state.token_since_ms):
+                state.woken_at_ms = 0  # whatever is pending went to the token before
+                renewed.append(each.device)
+        self.pushable = any(state.pushable for state in self.values())
+        return [device for device in self if device not in known], renewed
 
     def snapshot(self) -> tuple[Device, ...]:
         """Return the devices as they would be stored if all that is known of them were."""
@@ -87,7 +108,7 @@ class Devices(dict[str, DeviceState]):
         """Return up to where every device has acknowledged."""
         return min((state.cursor for state in self.values()), default=default)
 
-    def arrived(self, seq: int, payloads: dict[str, bytes]) -> bool:
+    def arrived(self, seq: int, payloads: dict[str, bytes], *, urgent: bool) -> bool:
         """A message became an entry: raise the floors of devices it was not encrypted for.
 
         Returns:
@@ -97,10 +118,19 @@ class Devices(dict[str, DeviceState]):
         for device, state in self.items():
             if device in payloads:
                 state.has_keys = True
+                if urgent:
+                    state.urgent_seq = seq
                 acknowledged = acknowledged or state.cursor >= seq
             elif state.addressable:
                 self.raise_floor(device, seq, seq)
         return acknowledged
+
+    def catch_up(self, device: str, items: Iterable[Item]) -> None:
+        """Take into account messages for a device that came before the actor knew it."""
+        for item in items:
+            record = item.record
+            if isinstance(record, MessageRecord) and record.urgent and device in record.payloads:
+                self[device].urgent_seq = item.seq
 
     def raise_floor(self, device: str, floor: int, seq: int) -> None:
         """Raise a device's floor; every message up to it has been counted in.
@@ -124,23 +154,27 @@ class Devices(dict[str, DeviceState]):
             self._out.append(do.ClearWakeup(device))
         state.woken_at_ms = 0
 
-    def wake(self, devices: Iterable[str], cause: str, seq: int, now_ms: int) -> None:
-        """Write a wake-up for each that can be woken and for which none is pending.
+    def may_be_woken(self, device: str, now_ms: int) -> bool:
+        """Return whether the device has a push token, and no wake-up is pending."""
+        state = self.get(device)
+        if state is None or state.token_since_ms is None:
+            return False
+        return not state.woken_at_ms or now_ms - state.woken_at_ms >= WAKE_AGAIN_MS
+
+    def wake(self, device: str, cause: str, seq: int, now_ms: int, held: do.Held) -> None:
+        """Write a wake-up for a device that may be woken.
 
         Args:
-            devices: Which.
+            device: Which.
             cause: The message's id, '' if it was no message.
             seq: The record that is the reason, 0 if none is.
             now_ms: Unix time.
+            held: See `effects.Wake`.
         """
-        for device in devices:
-            state = self.get(device)
-            if state is None or not state.pushable:
-                continue
-            if state.woken_at_ms and now_ms - state.woken_at_ms < WAKE_AGAIN_MS:
-                continue
-            state.woken_at_ms = now_ms
-            self._out.append(do.Wake(device, cause, seq, urgent=True))
+        state = self[device]
+        fresh = state.woken_at_ms is not None
+        state.woken_at_ms = now_ms
+        self._out.append(do.Wake(device, cause, seq, urgent=True, fresh=fresh, held=held))
 
     def check(self) -> None:
         """Raise `InvariantError` if these are not the stored devices, or a number is none of a mailbox."""

@@ -11,6 +11,9 @@ from msgspec import Struct
 from roost import wire
 from storage.records import Block, Conversation, MailboxDocument, MessageRecord
 
+Held = Literal["", "polled", "beside"]
+"""Why a wake-up need not go out at once."""
+
 
 class Store(Struct, frozen=True):
     """Insert the entry. Durable."""
@@ -34,12 +37,24 @@ class PutRow(Struct, frozen=True):
 
 
 class Wake(Struct, frozen=True):
-    """Write a wake-up for the device to the push topic. Durable when a record caused it (``seq`` > 0)."""
+    """Write a wake-up for the device to the push topic. Durable when a record caused it (``seq`` > 0).
+
+    Attributes:
+        device: Which.
+        cause: The message's id, '' if it was no message.
+        seq: The record that is the reason, 0 if none is.
+        urgent: Whether it may wake a sleeping phone.
+        fresh: The device has come since the last one, or has another token.
+        held: ``polled``: a sync of the device waits and gets the message, so that the device is to be woken
+            only if it does not acknowledge; ``beside``: another device of the user is there; '': neither.
+    """
 
     device: str
     cause: str
     seq: int
     urgent: bool
+    fresh: bool = False
+    held: Held = ""
 
 
 class PutBlock(Struct, frozen=True):

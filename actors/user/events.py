@@ -153,6 +153,10 @@ class SyncAsked(_Question, frozen=True):
     until_ms: int
 
 
+class AskerGone(_Question, frozen=True):
+    """Whoever asked, by this token, does not wait for the answer any longer."""
+
+
 class BlockAsked(_Question, frozen=True):
     """Block or unblock ``peer`` from the next record on."""
 
@@ -213,6 +217,7 @@ Event = (
     | TypingHeard
     | PageRead
     | SyncAsked
+    | AskerGone
     | BlockAsked
     | ContactMade
     | Watched

@@ -1,6 +1,6 @@
 """A user's mailbox: its newest entries, and the streams and syncs that read it, each from where it stands."""
 
-from typing import Any
+from typing import Any, Literal
 
 from actors.user import effects as do
 from actors.user import events as ev
@@ -11,7 +11,6 @@ from actors.user.head import Head
 from actors.user.positions import Positions
 from actors.user.readers import Poll, Reader, Stream
 from roost.wire import WINDOW
-from storage.records import MessageRecord
 
 POLLS_MAX = 4
 """Syncs of one device that may wait at once; one more ends the wait of the oldest."""
@@ -64,6 +63,14 @@ class Mailbox:
         """Whether a stream shows the user online."""
         return any(not stream.background for stream in self.streams.values())
 
+    def how_reads(self, device: str, now_ms: int) -> Literal["stream", "poll", ""]:
+        """Return how a device reads what arrives now: in the foreground, by a sync that waits, or not."""
+        stream = self.stream_of(device)
+        if stream is not None and not stream.background:
+            return "stream"
+        waits = any(each.device == device and each.until_ms > now_ms for each in self.polls.values())
+        return "poll" if waits else ""
+
     # --- streams ----------------------------------------------------------------------------------
 
     def attach(self, event: ev.StreamAttached) -> Stream | None:
@@ -83,7 +90,7 @@ class Mailbox:
                 detail = "a newer stream of this device took over"
                 self._out.append(do.Close(old.number, "displaced", detail))
         cursor = state.cursor if event.cursor is None else event.cursor
-        stream = Stream(event.stream, event.device, cursor, background=event.background)
+        stream = Stream(event.stream, event.device, cursor, background=event.background, resumed=event.resume)
         self.streams[event.stream] = stream
         self._devices.returned(event.device)
         self._out.append(do.Attached(event.stream, state.cursor))
@@ -91,15 +98,16 @@ class Mailbox:
 
     def detach(self, number: int) -> Stream | None:
         """Forget a stream; returns it, if it was there."""
-        stream = self.streams.pop(number, None)
-        if stream is not None and stream.device in self._devices:
-            self._devices.returned(stream.device)
-        return stream
+        return self.streams.pop(number, None)
 
     def is_behind(self, stream: Stream) -> bool:
         """Return whether a stream that is gone left something for its device to get or acknowledge."""
-        unread = any(isinstance(item.record, MessageRecord) for item in stream.in_flight)
-        return unread or stream.fetching or stream.position < self._head.last
+        state = self._devices.get(stream.device)
+        if state is None:
+            return False
+        # What was in flight before it was resumed is known to no one here.
+        unknown = stream.resumed and state.cursor < stream.since
+        return unknown or stream.owes() or stream.fetching or stream.position < self._head.last
 
     def close_removed(self) -> None:
         """End the streams and syncs of devices that are no longer there."""
@@ -168,6 +176,10 @@ class Mailbox:
         if len(waiting) > POLLS_MAX:
             waiting[0].until_ms = now_ms
             self._serve_poll(waiting[0], now_ms)
+
+    def forget_poll(self, token: object) -> None:
+        """Let a sync that no one waits for any longer take nothing."""
+        self.polls.pop(token, None)
 
     def serve_polls(self, now_ms: int) -> None:
         """Answer the syncs that have something, or have waited long enough."""
@@ -247,8 +259,8 @@ class Mailbox:
             state = self._devices.get(reader.device)
             if state is None:
                 raise InvariantError(f"{reader.device} reads, and is no device of this user.")
-            if state.woken_at_ms != 0:
-                raise InvariantError(f"{reader.device} reads, and a wake-up of it counts as pending.")
         for number, stream in self.streams.items():
             if number != stream.number:
                 raise InvariantError(f"Stream {stream.number} goes by the number {number}.")
+            if not stream.background and self._devices[stream.device].woken_at_ms != 0:
+                raise InvariantError(f"{stream.device} is here, and a wake-up of it counts as pending.")

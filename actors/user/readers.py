@@ -73,16 +73,19 @@ class Stream(Reader):
     Attributes:
         number: Number given by the host.
         background: It does not show the user online.
+        resumed: It began elsewhere, where entries up to its first position may have been in flight.
         since: Entries above this that the device got are all in ``in_flight`` or acknowledged.
         drained: The client was told that the backlog is over.
     """
 
-    __slots__ = ("background", "drained", "in_flight", "number", "since")
+    __slots__ = ("background", "drained", "in_flight", "number", "resumed", "since")
 
-    def __init__(self, number: int, device: str, cursor: int, *, background: bool) -> None:
+    def __init__(
+        self, number: int, device: str, cursor: int, *, background: bool, resumed: bool = False
+    ) -> None:
         super().__init__(device, cursor)
         self.number = number
-        self.background = background
+        self.background, self.resumed = background, resumed
         self.since = cursor
         self.drained = False
         self.in_flight: deque[Item] = deque()
@@ -91,6 +94,10 @@ class Stream(Reader):
     def room(self) -> int:
         """How many entries may still be sent before an acknowledgement."""
         return wire.WINDOW - len(self.in_flight)
+
+    def owes(self) -> bool:
+        """Return whether a message that the device may be woken for was sent and not acknowledged."""
+        return any(isinstance(item.record, MessageRecord) and item.record.urgent for item in self.in_flight)
 
     def acked(self, seq: int) -> None:
         """Take acknowledged entries out of flight."""

@@ -79,7 +79,7 @@ class Records:
             self._marks.repeated(seq, record, upto)
             return False
         self._keep(seq, record, value)
-        acknowledged = self._devices.arrived(seq, record.payloads)
+        acknowledged = self._devices.arrived(seq, record.payloads, urgent=record.urgent)
         self._peers.wrote(record.sender, record.sender_name, seq)
         self._marks.arrived(seq, record, acknowledged=acknowledged)
         return True

@@ -22,6 +22,9 @@ SINCE_PROTOCOL: Final = 3
 CONTACT_PROTOCOL: Final = 4
 """Hosts understand `AddContact` from this protocol on."""
 
+GONE_PROTOCOL: Final = 5
+"""Hosts understand `Gone` from this protocol on."""
+
 _AGAIN_S: Final = 0.1
 _LIMIT: Final = 50_000
 
@@ -86,6 +89,11 @@ class Questions:
         link.send(question)
         try:
             return await future
+        except asyncio.CancelledError:
+            # The host would answer into nothing, and take the device for one that reads.
+            if isinstance(question, m.Sync) and link.protocol >= GONE_PROTOCOL:
+                link.send(m.Gone(number, user))
+            raise
         finally:
             self._waiting.pop(number, None)
 

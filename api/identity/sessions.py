@@ -117,9 +117,11 @@ class Sessions:
         await self._end(user, device, "")
 
     async def _end(self, user: str, device: str | None, keep: str) -> None:
-        """End sessions here and on every gateway."""
+        """End sessions with their push tokens, here and on every gateway."""
         families = await self._store.sessions.end(user, device, self._parts.clock(), keep)
         await asyncio.gather(*map(self._parts.invalidation.session_ended, families))
+        if await self._store.push_tokens.end(user, families):
+            await self._parts.invalidation.user_changed(user)
 
     async def _is_used_in_step(self, session: TokenFamily, now_ms: int) -> bool:
         """Return whether the token of each of the last rotations came again, late; note that this one did."""

@@ -92,8 +92,6 @@ async def refresh(body: RefreshRequest, collaborators: With) -> GrantedBody:
 async def log_out(caller: Caller, collaborators: With) -> Response:
     """End this device's session on every gateway and remove its push token."""
     await collaborators.sessions.end(caller.user, caller.device)
-    if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
-        await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
 
 

@@ -1,15 +1,19 @@
 """The caller's devices and their push tokens."""
 
+import structlog
 from fastapi import APIRouter, Response
 
+from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.routing import ApiRoute
 from api.http.schemas.devices import DeviceInfo, DeviceList, PushToken
-from roost.errors import RoostError
+from roost.errors import RoostError, Unavailable
 
 router = APIRouter(route_class=ApiRoute, tags=["devices"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
+
+log = structlog.get_logger(__name__)
 
 
 @router.get("/v1/devices", responses=responses(*_MINE))
@@ -50,18 +54,30 @@ async def remove_device(device_id: str, caller: Caller, collaborators: With) -> 
 
 @router.put("/v1/devices/current/push", status_code=204, responses=responses(*_MINE, "unknown_device"))
 async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -> Response:
-    """Register this device's push token."""
-    if not await collaborators.store.accounts.set_push_token(
-        caller.user, caller.device, body.provider, body.token
-    ):
+    """Register this device's push token. It goes with the session, and no other device keeps it."""
+    changed = await collaborators.store.push_tokens.register(
+        caller.user, caller.device, body.provider, body.token, caller.family, collaborators.clock()
+    )
+    if changed is None:
         raise RoostError("unknown_device", "This device was removed.")
-    await collaborators.invalidation.user_changed(caller.user)
+    if changed:
+        await _nothing_pending(collaborators, caller.device)
+    for user in changed:
+        await collaborators.invalidation.user_changed(user)
     return Response(status_code=204)
 
 
 @router.delete("/v1/devices/current/push", status_code=204, responses=responses(*_MINE))
 async def drop_push_token(caller: Caller, collaborators: With) -> Response:
     """Remove this device's push token."""
-    if await collaborators.store.accounts.drop_push_token(caller.user, caller.device, None):
+    if await collaborators.store.push_tokens.drop(caller.user, caller.device, None):
         await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
+
+
+async def _nothing_pending(collaborators: Collaborators, device: str) -> None:
+    """Forget a wake-up that went to the token before: it says nothing of the new one."""
+    try:
+        await collaborators.cache.clear_wakeups([device])
+    except Unavailable as exc:
+        log.warning("mark_stays", reason=exc.detail)

@@ -4,13 +4,14 @@ import re
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from actors.rpc import messages as m
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.routing import ApiRoute
 from api.http.schemas.mailboxes import Page, ReadUpTo, TypingTo, UpTo
+from api.http.waiting import while_connected
 from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError
@@ -24,6 +25,7 @@ _DIGITS = re.compile(r"[0-9]{1,16}")
 
 @router.get("/v1/sync", response_model=Page, responses=responses(*_MINE, "cursor_invalid"))
 async def sync(
+    request: Request,
     caller: Caller,
     collaborators: With,
     cursor: Annotated[
@@ -36,8 +38,9 @@ async def sync(
 ) -> Response:
     """Return entries after the cursor, in `seq` order. Syncing does not acknowledge."""
     question = m.Sync(0, caller.user, caller.device, _position(cursor), limit, int(wait_s * 1000))
+    asking = collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
     async with collaborators.revocations.unless_ended(caller.family):
-        page = await collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
+        page = await (while_connected(request, asking) if wait_s else asking)
     if not isinstance(page, m.Page):
         raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
     entries = [wire.entry_to_json(entry) for entry in page.entries]

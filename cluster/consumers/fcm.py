@@ -10,9 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import aiohttp
+import requests
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
 from pyfcm import FCMNotification
 from pyfcm.errors import FCMError
 
+from cluster.consumers.proxy import proxy_for
 from cluster.consumers.push_rules import ANDROID_PRIORITIES, Answer, read_answer
 from cluster.settings import Fcm
 from roost.tls import client_context
@@ -24,15 +28,34 @@ _CREDENTIAL_S: Final = 1800.0
 _REQUEST_S: Final = 20.0
 
 
+class _Notification(FCMNotification):  # type: ignore[misc]  # the library has no types
+    """pyfcm, whose credential comes the way that pushes go."""
+
+    def _get_access_token(self) -> str:
+        self._initialize_credentials()
+        url: str = self.credentials._token_uri  # noqa: SLF001 -- the library tells no one else
+        with requests.Session() as session:
+            session.trust_env = False
+            proxy = proxy_for(url)
+            if proxy is not None:
+                session.proxies = {"http": proxy, "https": proxy}
+            try:
+                self.credentials.refresh(Request(session))
+            except GoogleAuthError as exc:
+                raise FCMError(str(exc)) from exc
+        token: str = self.credentials.token
+        return token
+
+
 class FcmSender:
     """Sends wake-ups to one FCM project."""
 
     def __init__(self, settings: Fcm) -> None:
-        base = {} if settings.endpoint is None else {"FCM_END_POINT_BASE": f"{settings.endpoint}/v1/projects"}
-        notification: Any = type("Notification", (FCMNotification,), base)
-        self._fcm = notification(
+        self._fcm: Any = _Notification(
             service_account_file=str(settings.credentials_file), project_id=settings.project
         )
+        if settings.endpoint is not None:
+            self._fcm.FCM_END_POINT_BASE = f"{settings.endpoint}/v1/projects"
         self._ttl_s, self._connections = settings.ttl_s, settings.concurrency
         self._session: aiohttp.ClientSession | None = None
         self._headers: dict[str, str] | None = None
@@ -44,8 +67,9 @@ class FcmSender:
         """Send one wake-up and return what FCM said; status 0 if nothing came back."""
         try:
             headers = await self._authorized()
+            url, message = self._fcm.fcm_end_point, self.message(token, urgent=urgent)
             async with self._opened().post(
-                self._fcm.fcm_end_point, data=self.message(token, urgent=urgent), headers=headers
+                url, data=message, headers=headers, proxy=proxy_for(url)
             ) as response:
                 return read_answer(response.status, response.headers, await response.read())
         except FCMError as exc:

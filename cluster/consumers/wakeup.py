@@ -22,6 +22,9 @@ log = structlog.get_logger()
 PENDING_S: Final = 600
 """How long a wake-up counts as pending when the device never comes."""
 
+HELD_MOST_MS: Final = 60_000
+"""No wake-up is held longer than this, whatever its host's clock said."""
+
 _RETRY_S: Final = 0.5
 
 
@@ -89,7 +92,9 @@ class Waker:
             push = decode_push(record.value)
         except ValueError as exc:
             return await self._give_up(record, f"the record cannot be decoded: {exc}")
-        if not await self._claim(push.device) and not again:
+        if await self._came_while_held(push):
+            return "came"
+        if not await self._claim(push.device) and not again and not push.fresh:
             return "pending"
         verdict: Sent | Unregistered | PushRefused | None = None
         try:
@@ -101,6 +106,15 @@ class Waker:
             return await self._give_up(record, verdict.reason)
         metrics.WAKEUP_SECONDS.observe(max(0, self._clock() - push.at_ms) / 1000)
         return "sent" if isinstance(verdict, Sent) else "unregistered" if verdict is not None else "no_token"
+
+    async def _came_while_held(self, push: PushRecord) -> bool:
+        """Wait until the wake-up is due; return whether the device acknowledged the message meanwhile."""
+        if not push.not_before_ms:
+            return False
+        # The host's clock may be another one.
+        await asyncio.sleep(min(max(0, push.not_before_ms - self._clock()), HELD_MOST_MS) / 1000)
+        cursors = await self._store.mailboxes.cursors_of([push.user])
+        return cursors.get(push.user, {}).get(push.device, 0) >= push.seq > 0
 
     async def _claim(self, device: str) -> bool:
         """Mark the wake-up as pending; without the cache, two wake-ups are better than none."""
@@ -127,8 +141,8 @@ class Waker:
                 answer = await self._sender.send(token, urgent=push.urgent)
             verdict = judge(answer)
             if isinstance(verdict, Unregistered):
-                await self._store.accounts.drop_push_token(push.user, push.device, token)
-                log.info("push_token_dropped", device=push.device)
+                await self._store.push_tokens.drop(push.user, push.device, token)
+                log.info("push_token_dropped", device=push.device, reason="it is not registered")
             if not isinstance(verdict, Again):
                 return verdict
             reason = f"{answer.status} {answer.code} {answer.text}".strip()
@@ -140,8 +154,19 @@ class Waker:
         return PushRefused(f"given up after {self._settings.attempts} tries: {reason}")
 
     async def _token(self, push: PushRecord) -> str | None:
+        """Return the device's token, None if it has none, or the session that it goes with is over."""
         devices = (await self._store.accounts.devices_of([push.user])).get(push.user, [])
-        return next((each.push_token for each in devices if each.device == push.device), None)
+        device = next((each for each in devices if each.device == push.device), None)
+        if device is None or device.push_token is None:
+            return None
+        if device.push_session is None:  # taken by a release of before; the coordinator has yet to adopt it
+            return device.push_token
+        session = await self._store.sessions.get(device.push_session)
+        if session is not None and session.ended_at_ms is None and session.expires_at_ms > self._clock():
+            return device.push_token
+        if await self._store.push_tokens.drop(push.user, push.device, device.push_token):
+            log.info("push_token_dropped", device=push.device, reason="its session is over")
+        return None
 
     def _pause(self, tried: int, advised_s: float | None) -> float:
         return pause_s(

@@ -10,6 +10,7 @@ from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
 from cluster.settings.media import Media
 from cluster.settings.node import Node
+from cluster.settings.push import Push
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.security import Cleartext
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     mongo: Mongo = Field(Mongo(), description="The store.")
     redis: Redis = Field(Redis(), description="The cache.")
     fcm: Fcm = Field(Fcm(), description="Wake-ups.")
+    push: Push = Field(Push(), description="When devices are woken.")
     keyring: KeyRingFile = Field(KeyRingFile(), description="The secrets.")
     limits: Limits = Field(Limits(), description="Rate limits.")
     admission: Admission = Field(Admission(), description="Admission control.")

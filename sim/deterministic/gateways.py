@@ -19,7 +19,7 @@ from roost.clock import Clock
 from roost.ids import shard_of
 from roost.tasks import BackgroundTasks
 from sim.deterministic.logs import PromptWriter
-from sim.deterministic.reaching import ExpiredLease, Replied, StepLinks
+from sim.deterministic.reaching import ExpiredLease, Question, Replied, StepLinks
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
@@ -111,9 +111,9 @@ class Gateway:
             self.sequencer.adopt(view.bases, view.records)
             self.hosts.apply(view)
 
-    def ask(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+    def ask(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> Question:
         """Ask the user's host."""
-        self.hosts.put(user, make, replied)
+        return self.hosts.put(user, make, replied)
 
     def change(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
         """Ask the user's host to take a change."""

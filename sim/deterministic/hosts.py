@@ -1,11 +1,11 @@
 """A host of the run: the real one, on a runtime whose calls and tasks are steps of the run."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from actors.host import ActorHost, Stores
 from actors.host.runtime import Runtime
-from actors.host.shards.shard import HANDED_OVER_MS
+from actors.host.shards.shard import HANDED_OVER_MS, Shard
 from actors.host.streams.streams import StreamKey
 from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
@@ -21,8 +21,17 @@ from sim.deterministic.turns import Fate, Task, Turn, finish
 from storage.records import DeadLetter
 from storage.shard_map import ShardMap
 
-Watcher = Callable[[str, do.Effect], None]
-"""Sees every effect of every actor: the user, and the effect."""
+
+class Watcher(Protocol):
+    """Sees what happens in hosts."""
+
+    def handled(self, user: str, event: ev.Event, effects: list[do.Effect]) -> None:
+        """An actor has handled an event."""
+        ...
+
+    def gave_up(self, shard: int) -> None:
+        """A host has forgotten all that it knew of a shard's users."""
+        ...
 
 
 class StepRuntime(Runtime):
@@ -88,6 +97,7 @@ class Host(ActorHost):
         store, cache, log = servers
         self.life = life
         self._now_ms = clock
+        self._watcher = watcher
         self._steps = StepRuntime()
         self._failures: list[Exception] = []
         super().__init__(
@@ -172,6 +182,10 @@ class Host(ActorHost):
             if self._failures:  # what became of it, a dead letter, is not the news
                 raise self._failures[0]
 
+    def _dropped(self, shard: Shard) -> None:
+        super()._dropped(shard)
+        self._watcher.gave_up(shard.number)
+
     # --- what the run asks ---
 
     def has_all_of(self, shard: int, since: int) -> bool:
@@ -241,15 +255,14 @@ async def _written(queue: WriteQueue) -> None:
 
 
 def _watched(actor: type[UserActor], watcher: Watcher, failures: list[Exception]) -> type[UserActor]:
-    """Return actors whose effects are watched, and whose failures are kept: a host goes on after one."""
+    """Return actors that are watched, and whose failures are kept: a host goes on after one."""
 
     class Watched(actor):  # type: ignore[misc, valid-type]  # mypy takes no variable for a class
         def handle(self, event: ev.Event, now_ms: int, stored: int) -> list[do.Effect]:
             try:
                 effects: list[do.Effect] = super().handle(event, now_ms, stored)
                 self._check(event)
-                for effect in effects:
-                    watcher(self.user.user_id, effect)
+                watcher.handled(self.user.user_id, event, effects)
             except Exception as exc:
                 failures.append(exc)
                 raise

@@ -13,6 +13,7 @@ from roost import wire
 from roost.client import events
 from roost.client.state import State
 from sim.deterministic.stores import Store
+from sim.deterministic.wakeups import Wakeups
 from storage.records import MessageRecord, decode_record
 
 
@@ -91,6 +92,7 @@ class Truth:
         self._read: dict[tuple[str, str], int] = {}
         self._blocked: dict[tuple[str, str], list[tuple[int, int | None]]] = defaultdict(list)
         self._gone: set[tuple[str, int]] = set()
+        self.wakeups = Wakeups()
         self.logs_lost = 0
         self.parted = False
         self.overtaken: set[str] = set()
@@ -283,6 +285,25 @@ class Truth:
                     f"{receiver} has read up to {read}, says {sender}'s receipt, and marked {mark}; {message}"
                 )
                 raise Violation("receipt_without_reading", story)
+
+    # --- put away ---
+
+    def check_woken(self) -> None:
+        """Check, when every phone has been put away, that each with a push token was woken for what waits."""
+        for user in self._store.users:
+            tokens = {each.device for each in self._store.devices[user] if each.push_token is not None}
+            cursors = self._store.cursors.get(user, {})
+            for document in self._store.mailbox(user):
+                record = decode_record(document.record)
+                if not isinstance(record, MessageRecord):
+                    continue
+                message = self.messages.get(record.cause)
+                if message is None or self._came_late(message) or self.is_blocked(message):
+                    continue
+                for device in tokens & record.payloads.keys():
+                    unread = device not in message.kept_by and cursors.get(device, 0) < document.seq
+                    if unread and not self.wakeups.covered(user, device, document.seq):
+                        raise Violation("not_woken", f"{device} was not woken for {message}")
 
     # --- at rest ---
 

@@ -11,13 +11,16 @@ MAILBOX = "mailbox"
 Appended = Callable[[int, int, bytes], None]
 """Hears of every record that the log has taken: shard, offset, value."""
 
+Asked = Callable[[bytes], None]
+"""Hears of every wake-up that the log has taken."""
+
 
 class Log:
-    """The records of topic ``mailbox``; ``None`` for a shard whose log is gone. Wake-ups are not kept."""
+    """The records of topic ``mailbox``; ``None`` for a shard whose log is gone. No wake-up is kept."""
 
-    def __init__(self, shards: int, appended: Appended) -> None:
+    def __init__(self, shards: int, appended: Appended, asked: Asked) -> None:
         self.shards: list[list[bytes] | None] = [[] for _ in range(shards)]
-        self._appended = appended
+        self._appended, self._asked = appended, asked
 
     def append(self, topic: str, items: Sequence[tuple[int, bytes]], fate: Fate) -> list[int | Exception]:
         """Append, with the results that `storage.ports.LogWriter` promises."""
@@ -31,6 +34,8 @@ class Log:
             if topic == MAILBOX:
                 records.append(value)
                 self._appended(shard, offset, value)
+            else:
+                self._asked(value)
             results.append(offset if fate == "done" else Unavailable("The reply was lost."))
         return results
 

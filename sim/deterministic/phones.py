@@ -108,10 +108,10 @@ class Phone:
 
     # --- the connection ---
 
-    def connect(self, socket: Socket | Polling) -> None:
+    def connect(self, socket: Socket | Polling, *, background: bool = False) -> None:
         """Say hello on a new connection."""
         self.socket = socket
-        socket.up.append(CODEC.encode(wire.Hello("token", self.session.cursor)))
+        socket.up.append(CODEC.encode(wire.Hello("token", self.session.cursor, background)))
 
     def read(self, count: int, now_ms: int) -> bool:
         """Read some of the server's frames."""

@@ -9,6 +9,7 @@ from api.stream import actions as do
 from roost import wire
 from roost.codes import CODES
 from sim.deterministic.gateways import Gateway
+from sim.deterministic.reaching import Question
 from sim.deterministic.sockets import CODEC
 from sim.deterministic.turns import Fate
 from storage.ports import Accepted
@@ -35,6 +36,7 @@ class Polling:
         self.left = self.ended = False
         self._who = principal
         self._cursor: int | None = None
+        self._asked: Question | None = None
         self._ready = self._drained = False
 
     def read(self, fate: Fate) -> bool:
@@ -42,7 +44,8 @@ class Polling:
         if self.ended:
             return False
         if not self.up:
-            self.ended = self.left
+            if self.left:
+                self._leave()
             return self.left
         self.gateway.writer.fate = fate
         frame = CODEC.decode_client(self.up.pop(0))
@@ -61,6 +64,12 @@ class Polling:
                 pass
         self.gateway.writer.fate = "done"
         return True
+
+    def _leave(self) -> None:
+        """Find that the phone is gone: no one waits for the answer to its sync."""
+        self.ended = True
+        if self._asked is not None:
+            self.gateway.hosts.drop(self._asked)
 
     def _emit(self, frame: wire.ServerFrame) -> None:
         self.down.append(CODEC.encode(frame))
@@ -91,7 +100,7 @@ class Polling:
 
     def _sync(self) -> None:
         cursor, wait_ms = self._cursor, _WAIT_MS if self._drained else 0
-        self.gateway.ask(
+        self._asked = self.gateway.ask(
             self._who.user,
             lambda call: m.Sync(call, self._who.user, self._who.device, cursor, _PAGE, wait_ms),
             self._page,

@@ -131,9 +131,21 @@ class StepQuestions(Questions):
         for question in tired:
             question.replied(None)
 
-    def put(self, user: str, make: Callable[[int], m.Question], replied: Replied, *, is_change: bool) -> None:
+    def put(
+        self, user: str, make: Callable[[int], m.Question], replied: Replied, *, is_change: bool
+    ) -> Question:
         """Ask the user's host, again and elsewhere if need be, until the time is up; as `ask`."""
-        self._put(Question(user, make, replied, self._clock(), is_change))
+        question = Question(user, make, replied, self._clock(), is_change)
+        self._put(question)
+        return question
+
+    def drop(self, question: Question) -> None:
+        """Wait no longer for the answer to a sync, as when the task that asks is cancelled."""
+        self._again = [each for each in self._again if each is not question]
+        for number, (call, link, _) in list(self._waiting.items()):
+            if cast("Call", call).question is question and not call.done():
+                link.send(m.Gone(number, question.user))
+                del self._waiting[number]
 
     def _put(self, question: Question) -> None:
         link, shard_map = self._connections.link_for(question.user), self._connections.shard_map
@@ -175,9 +187,13 @@ class StepLinks(HostLinks):
 
     def put(
         self, user: str, make: Callable[[int], m.Question], replied: Replied, *, is_change: bool = False
-    ) -> None:
+    ) -> Question:
         """Ask the user's host, as `ask`, or as `change`."""
-        self._steps.put(user, make, replied, is_change=is_change)
+        return self._steps.put(user, make, replied, is_change=is_change)
+
+    def drop(self, question: Question) -> None:
+        """Wait no longer for the answer to a sync."""
+        self._steps.drop(question)
 
     def _place_soon(self) -> None:
         self._soon = True

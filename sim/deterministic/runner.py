@@ -11,6 +11,7 @@ import structlog
 from msgspec import Struct, field
 
 from actors.user import UserActor
+from sim.deterministic.dozing import doze
 from sim.deterministic.drawing import drawing
 from sim.deterministic.invariants import Violation
 from sim.deterministic.settling import settle
@@ -119,6 +120,8 @@ def _run(outcome: Outcome, actor: type[UserActor], steps: Callable[[World], Iter
                 outcome.steps.append(step)
                 if perform(world, step) and KINDS[step[0]].fault:
                     outcome.faults[step[0]] += 1
+            if outcome.seed % 2:
+                doze(world)
             settle(world)
             world.truth.check_rest()
         except Violation as exc:

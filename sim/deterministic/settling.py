@@ -17,7 +17,7 @@ def settle(world: World) -> None:
     Raises:
         Violation: It does not come to rest, or something breaks on the way.
     """
-    _mend(world)
+    mend(world)
     quiet = 0
     for number in range(_ROUNDS):
         moved = _round(world)
@@ -32,7 +32,8 @@ def settle(world: World) -> None:
     )
 
 
-def _mend(world: World) -> None:
+def mend(world: World) -> None:
+    """End all faults: what is away comes back, and everyone hears of it."""
     world.deaf.clear()
     while world.ghosts:
         ghost(world, 0)
@@ -50,7 +51,7 @@ def _mend(world: World) -> None:
 
 
 def _round(world: World) -> bool:
-    moved = _roles(world)
+    moved = move_roles(world)
     for device, phone in world.phones.items():
         if phone.socket is None:
             world.connect(device, GATEWAYS[0])
@@ -66,7 +67,8 @@ def _round(world: World) -> bool:
     return moved
 
 
-def _roles(world: World) -> bool:
+def move_roles(world: World) -> bool:
+    """Let everything that roles have in flight arrive; returns whether anything did."""
     moved = False
     for name in (*world.hosts, *world.routers, *world.gateways):
         moved = world.apply_view(name) or moved

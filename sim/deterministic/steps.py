@@ -22,7 +22,7 @@ Step = tuple[Any, ...]
 
 _MANY = 6
 _SMOOTH = 0.9
-_WAYS = ("stream", "stream", "stream", "poll")
+_WAYS = ("stream", "stream", "stream", "background", "poll")
 _MOST_DEVICES = 3
 
 

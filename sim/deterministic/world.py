@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from actors.rpc import messages as m
 from actors.user import UserActor
 from actors.user import effects as do
+from actors.user import events as ev
 from api.identity.tokens import Principal
 from cluster.log.numbers import FIRST_BASE, raised
 from roost.ids import shard_of, uuid7
@@ -37,6 +38,8 @@ GATEWAYS = ("g0", "g1")
 
 _START_MS = 1_800_000_000_000
 _NEVER_MS = 2**50
+_WITH_TOKEN = 2
+"""So many devices of each user have a push token."""
 
 
 class Plan(Struct, frozen=True):
@@ -63,7 +66,7 @@ class World:
         self.now_ms = _START_MS
         self.store, self.cache, self.links = Store(), Cache(), Links()
         self.truth = Truth(self.store)
-        self.log = Log(plan.shards, self._appended)
+        self.log = Log(plan.shards, self._appended, self.truth.wakeups.asked)
         self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}
         self.phones: dict[str, Phone] = {}
         self.sockets: dict[str, list[Socket | Polling]] = {}
@@ -110,7 +113,16 @@ class World:
         tops = [document.seq for document in self.store.mailbox(user)]
         floor = NO_FLOOR if mine else 0
         mine.append(
-            Device(user, name, name, 0, KEYS if keys else None, from_seq=max(tops, default=0), floor=floor)
+            Device(
+                user,
+                name,
+                name,
+                0,
+                KEYS if keys else None,
+                push_token=name if len(mine) < _WITH_TOKEN else None,
+                from_seq=max(tops, default=0),
+                floor=floor,
+            )
         )
         self.truth.owner[name] = user
         self.phones[name] = Phone(user, name, self.truth, self._devices_of)
@@ -177,11 +189,11 @@ class World:
         return Principal(user, user, device, device, _NEVER_MS)
 
     def connect(self, device: str, gateway: str, way: str = "stream") -> None:
-        """Open a connection from a phone to a gateway, as a ``stream`` or by long ``poll``."""
+        """Open a connection from a phone to a gateway: ``stream``, ``background`` stream or ``poll``."""
         role, who = self.gateways[gateway], self.principal(device)
         socket = Polling(role, who) if way == "poll" else Socket(role, who)
         self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
-        self.phones[device].connect(socket)
+        self.phones[device].connect(socket, background=way == "background")
 
     def first_device(self, user: str) -> str:
         """Return a user's first phone."""
@@ -193,12 +205,14 @@ class World:
         """Begin a new life of a host."""
         self._lives += 1
         servers = (self.store, self.cache, self.log)
-        self.hosts[name] = Host(name, f"{name}.{self._lives}", servers, self.clock, self._effect, self._actor)
+        self.hosts[name] = Host(name, f"{name}.{self._lives}", servers, self.clock, self, self._actor)
 
     def stop_host(self, name: str, landing: int) -> None:
         """Kill a host: all its memory is gone; so many calls in flight still reach the stores."""
         host = self.hosts.pop(name)
         self.truth.parted = True
+        for shard in host.shards:
+            self.gave_up(shard)
         self.ghosts += host.tasks[:landing]
         self.links.close_all(name)
         for task in host.tasks[landing:]:
@@ -308,14 +322,23 @@ class World:
     def _appended(self, shard: int, offset: int, value: bytes) -> None:
         self.truth.appended(self.store.logs[shard].base + offset, value)
 
-    def _effect(self, user: str, effect: do.Effect) -> None:
-        self._digest.update(repr((user, effect)).encode())
-        self.truth.effect(user, effect)
-        if isinstance(effect, do.Refuse | do.Close) and effect.code == "cursor_invalid":
-            shard = shard_of(user, len(self.log.shards))
-            end = len(self.log.shards[shard] or ())
-            if any(host.lags(shard, end) for host in self.hosts.values()):
-                self.truth.overtaken.add(user)
+    # --- hosts.Watcher ---
+
+    def gave_up(self, shard: int) -> None:
+        """A host has forgotten all that it knew of a shard's users."""
+        self.truth.wakeups.forgotten(self.users_of(shard))
+
+    def handled(self, user: str, event: ev.Event, effects: list[do.Effect]) -> None:
+        """An actor has handled an event."""
+        self.truth.wakeups.handled(user, event, effects)
+        for effect in effects:
+            self._digest.update(repr((user, effect)).encode())
+            self.truth.effect(user, effect)
+            if isinstance(effect, do.Refuse | do.Close) and effect.code == "cursor_invalid":
+                shard = shard_of(user, len(self.log.shards))
+                end = len(self.log.shards[shard] or ())
+                if any(host.lags(shard, end) for host in self.hosts.values()):
+                    self.truth.overtaken.add(user)
 
     @property
     def digest(self) -> str:

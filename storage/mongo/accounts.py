@@ -22,10 +22,10 @@ SEALED: Final[Mapping[str, tuple[str, ...]]] = {
 
 INDEXED: Final[Mapping[str, Mapping[str, str]]] = {
     "users": {"phone": "phone_index", "email": "email_index"},
+    "devices": {"push_token": "push_index"},
 }
 """The sealed fields of each collection that have a blind index, with the field where that is."""
 
-_NO_TOKEN: Final[Mapping[str, Any]] = {"$set": {"push_provider": None, "push_token": None}}
 
 log = structlog.get_logger()
 
@@ -131,24 +131,6 @@ class MongoAccounts:
         await self._one_time_keys.delete({"owner": identity})
         await self._cursors.update({"_id": user_id}, {"$unset": {f"devices.{device}": ""}})
         return await self._devices.delete({"_id": identity}) == 1
-
-    async def set_push_token(self, user_id: str, device: str, provider: str, token: str) -> bool:
-        identity = row_id(user_id, device)
-        sealed = await self._sealed("devices", user_id, identity, {"push_token": token})
-        return await self._devices.update({"_id": identity}, {"$set": {"push_provider": provider} | sealed})
-
-    async def drop_push_token(self, user_id: str, device: str, token: str | None) -> bool:
-        identity = row_id(user_id, device)
-        found = await self._devices.one({"_id": identity}, ["push_token"])
-        sealed = found["push_token"] if found else None
-        if sealed is None:
-            return False
-        key = await self._keys.of(user_id)
-        if token is not None and key.unseal("devices", identity, "push_token", sealed) != token:
-            return False
-        # Every sealing differs, so the very bytes read serve as the compare-and-set's witness.
-        witness = {} if token is None else {"push_token": sealed}
-        return await self._devices.update({"_id": identity, **witness}, _NO_TOKEN)
 
     async def set_block(self, block: Block) -> None:
         identity = row_id(block.user, block.peer)

@@ -1,6 +1,5 @@
 """Rows of media in MongoDB; each blob's key is sealed into its row."""
 
-import base64
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,6 +10,10 @@ from storage.keyring import KeyRing
 from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING, Document
 
+COLLECTION: Final = "blobs"
+SEALED: Final = "key"
+"""The field that the key ring seals: what the parts are sealed with."""
+
 _USAGE: Final = ("size", "state", "created_at_ms")
 
 
@@ -18,7 +21,7 @@ class MongoBlobs:
     """Implements ``storage.ports.Blobs``."""
 
     def __init__(self, database: Database, keyring: KeyRing) -> None:
-        self._rows = database["blobs"]
+        self._rows = database[COLLECTION]
         self._ring = keyring
 
     async def prepare(self) -> None:
@@ -28,7 +31,7 @@ class MongoBlobs:
     async def add(self, blob: Blob) -> None:
         document: Document = msgspec.to_builtins(blob, builtin_types=(bytes,))
         name = document["_id"] = document.pop("name")
-        document["key"] = self._ring.seal("blobs", name, "key", base64.b64encode(blob.key).decode())
+        document[SEALED] = self._ring.seal_bytes(COLLECTION, name, SEALED, blob.key)
         await self._rows.insert(document)
 
     async def get(self, name: str) -> Blob | None:
@@ -68,8 +71,7 @@ class MongoBlobs:
     def _blob(self, document: Document) -> Blob:
         name = document["name"] = document.pop("_id")
         sealed = document.get("key")
-        opened = self._ring.unseal("blobs", name, "key", sealed) if sealed else ""
-        document["key"] = base64.b64decode(opened)
+        document[SEALED] = self._ring.unseal_bytes(COLLECTION, name, SEALED, sealed) if sealed else b""
         return msgspec.convert(document, Blob)
 
 

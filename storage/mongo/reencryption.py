@@ -10,15 +10,18 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from storage.keyring import DataKey, KeyRing, SealBroken, key_id_of
-from storage.keyring.data_key import COLLECTION, FIELD, is_by_data_key
-from storage.mongo import sheets
+from storage.keyring import DataKey, KeyRing, SealBroken, data_key, key_id_of
+from storage.keyring.data_key import is_by_data_key
+from storage.mongo import blobs, sheets
 from storage.mongo.accounts import INDEXED, SEALED
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import Change, Document
 
-BY_RING: Final[Mapping[str, tuple[str, ...]]] = {COLLECTION: (FIELD,)}
+BY_RING: Final[Mapping[str, tuple[str, ...]]] = {
+    data_key.COLLECTION: (data_key.FIELD,),
+    blobs.COLLECTION: (blobs.SEALED,),
+}
 """The fields of each collection that a storage key of the ring itself seals."""
 
 COLLECTIONS: Final = (*BY_RING, *SEALED, sheets.COLLECTION)

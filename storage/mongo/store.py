@@ -14,6 +14,7 @@ from storage.mongo.database import Database
 from storage.mongo.driver import Driver
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
+from storage.mongo.push_tokens import MongoPushTokens
 from storage.mongo.reencryption import Reencryption
 from storage.mongo.ring_serial import MongoRingSerial
 from storage.mongo.sessions import MongoSessions
@@ -50,6 +51,7 @@ class MongoStore:
         data_keys = MongoDataKeys(self._database, keyring)
         self.accounts = MongoAccounts(self._database, keyring, data_keys)
         self.sessions = MongoSessions(self._database)
+        self.push_tokens = MongoPushTokens(self._database, keyring, data_keys)
         self.keys = MongoKeys(self._database)
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database, data_keys)
@@ -61,9 +63,11 @@ class MongoStore:
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
-        for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations, self.audit):
+        for each in (
+            self.accounts, self.sessions, self.push_tokens, self.keys, self.mailboxes, self.conversations,
+            self.audit, self.blobs,
+        ):  # fmt: skip
             await each.prepare()
-        await self.blobs.prepare()
 
     async def ping(self) -> None:
         """Return if the server answers."""

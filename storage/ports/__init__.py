@@ -12,6 +12,7 @@ from storage.ports.cache import Accepted, Cache
 from storage.ports.cluster_state import ClusterState
 from storage.ports.log import Contact, LogAdmin, LogLost, LogReader, LogRecord, LogWriter
 from storage.ports.mailboxes import Conversations, Mailboxes
+from storage.ports.push_tokens import PushTokens
 from storage.ports.store import Store
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "LogWriter",
     "Mailboxes",
     "Objects",
+    "PushTokens",
     "Sessions",
     "Store",
 ]

@@ -79,14 +79,6 @@ class Accounts(Protocol):
         """Remove the device with its keys, push token and cursor; False if it was not there."""
         ...
 
-    async def set_push_token(self, user_id: str, device: str, provider: str, token: str) -> bool:
-        """Store the sealed token; False if there is no such device."""
-        ...
-
-    async def drop_push_token(self, user_id: str, device: str, token: str | None) -> bool:
-        """Remove the push token; with ``token`` given, only if it is still that one (compare-and-set)."""
-        ...
-
     async def set_block(self, block: Block) -> None:
         """Insert the block of (user, peer), or replace one whose revision is not greater."""
         ...

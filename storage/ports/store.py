@@ -7,6 +7,7 @@ from storage.ports.audit import Audit
 from storage.ports.blobs import Blobs
 from storage.ports.cluster_state import ClusterState
 from storage.ports.mailboxes import Conversations, Mailboxes
+from storage.ports.push_tokens import PushTokens
 
 
 class Store(Protocol):
@@ -20,6 +21,11 @@ class Store(Protocol):
     @property
     def sessions(self) -> Sessions:
         """Families of refresh tokens."""
+        ...
+
+    @property
+    def push_tokens(self) -> PushTokens:
+        """How devices are woken."""
         ...
 
     @property

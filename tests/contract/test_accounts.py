@@ -71,16 +71,6 @@ async def test_a_floor_only_rises_and_needs_its_device(store: MongoStore) -> Non
         assert [each.floor for each in (await store.accounts.devices_of(["u-alice"]))["u-alice"]] == [floor]
 
 
-async def test_push_token_is_dropped_only_if_it_is_still_that_one(store: MongoStore) -> None:
-    await store.accounts.add_device(PHONE)
-    assert await store.accounts.set_push_token("u-alice", "PHONEPHONE", "fcm", "newer")
-    assert not await store.accounts.drop_push_token("u-alice", "PHONEPHONE", "push-secret")
-    assert (await store.accounts.devices_of(["u-alice"]))["u-alice"][0].push_token == "newer"
-    assert await store.accounts.drop_push_token("u-alice", "PHONEPHONE", "newer")
-    assert not await store.accounts.drop_push_token("u-alice", "PHONEPHONE", None)
-    assert not await store.accounts.set_push_token("u-alice", "OTHEROTHER", "fcm", "x")
-
-
 async def test_of_concurrent_rotations_one_wins(store: MongoStore) -> None:
     await store.sessions.add(SESSION)
     following = [b"t1-%d" % n for n in range(20)]

@@ -63,7 +63,7 @@ async def test_nothing_that_identifies_a_person_is_readable(store: MongoStore, r
     await filled(store)
     await store.accounts.update_profile("u-alice", {"display_name": "Alice P. Liddell"})
     await store.accounts.set_password_hash("u-alice", "newer argon2-hash", "argon2-hash")
-    await store.accounts.set_push_token("u-alice", "PHONEPHONE", "fcm", "newer push-secret")
+    await store.push_tokens.register("u-alice", "PHONEPHONE", "fcm", "newer push-secret", "s-1", 1)
     stored = everything(raw)
     assert "u-alice" in stored
     assert [secret for secret in SECRETS if secret in stored] == []

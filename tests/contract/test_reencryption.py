@@ -172,7 +172,7 @@ async def test_concurrent_write_is_not_overwritten(world: World, raw: Any) -> No
             if args[0] == "users":
                 await other.accounts.update_profile("u-alice", {"display_name": "Alice L."})
             if args[0] == "devices":
-                await other.accounts.set_push_token("u-alice", "PHONEPHONE", "fcm", "newer")
+                await other.push_tokens.register("u-alice", "PHONEPHONE", "fcm", "newer", "s-1", 1)
             return found
 
         work._changes = overtaken  # type: ignore[method-assign]

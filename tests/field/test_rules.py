@@ -6,7 +6,6 @@ Long, because it has a case for each hole.
 # ruff: noqa: RUF001 -- letters that look like others are among the cases
 
 import asyncio
-import hmac
 import json
 import secrets
 import struct
@@ -21,8 +20,8 @@ from nacl.signing import SigningKey
 from pymongo import MongoClient
 
 from actors.rpc import handshake
-from actors.rpc.handshake import Greeting, Welcome
-from actors.rpc.messages import PROTOCOL, encode
+from actors.rpc.handshake import Handshake, Welcome
+from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL, encode
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7
@@ -467,8 +466,8 @@ def long_frame(_nonce: bytes) -> bytes:
 
 
 def guess(nonce: bytes) -> bytes:
-    proof = hmac.digest(b"guessed", b"|".join([nonce, b"gateway", b"me"]), "sha256")
-    body = encode(Greeting(PROTOCOL, PROTOCOL, "gateway", "me", proof))
+    welcome = Welcome(PROTOCOL, OLDEST_PROTOCOL, nonce)
+    body = encode(Handshake(b"guessed", ("gateway", "me")).take(encode(welcome)))
     return struct.pack(">I", len(body)) + body
 
 

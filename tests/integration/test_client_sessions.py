@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from roost.cli import chat
-from roost.client import Client, Disconnected, MemoryKeystore
+from roost.client import Client, Disconnected, MemoryKeystore, Options
 from roost.errors import RoostError
 from tests.integration.api_world import PASSWORD, Urls, World, running
 
@@ -171,7 +171,7 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
         for line in (*lines, "/quit"):
             typed.put_nowait(chat._typed(line))
         monkeypatch.setattr(chat, "_lines", lambda queue=typed: queue)
-        await asyncio.wait_for(chat._chat(server, name, None, tmp_path), 10)
+        await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options()), 10)
         with pytest.raises(RoostError, match="has ended"):
             await other.api.call("GET", "/v1/me")
         await other.close()
@@ -179,7 +179,7 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
     await other.end_other_sessions()
     asked.clear()
     typed.put_nowait("/quit")
-    await asyncio.wait_for(chat._chat(server, name, None, tmp_path), 10)
+    await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options()), 10)
     assert [prompt for prompt in asked if "was signed out" in prompt]
     await other.api.call("GET", "/v1/me")
     await other.close()

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from msgspec.structs import replace
+from pymongo import MongoClient
 
 from cluster.consumers.fcm import FcmSender
 from cluster.consumers.pusher import Pusher
@@ -24,7 +25,7 @@ from roost.clock import now_ms
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import Device, PushRecord, User, decode_push, encode_push
+from storage.records import Cursor, Device, PushRecord, TokenFamily, User, decode_push, encode_push
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 from storage.topics import PUSH, PUSH_DEAD
@@ -46,6 +47,7 @@ class World:
     make: Callable[..., Any]
     pusher: Pusher
     broker: str
+    database: str
 
     async def behave(self, mode: str, retry_after_s: float | None = None) -> None:
         await self.http.post(f"{self.url}/behaviour", json={"mode": mode, "retry_after_s": retry_after_s})
@@ -62,13 +64,18 @@ class World:
         )
         await self.store.accounts.add_user(User(user, user, "", "", 0))
         await self.store.accounts.add_device(Device(user, device, "phone", 0))
-        assert await self.store.accounts.set_push_token(user, device, "fcm", token)
+        until_ms = now_ms() + 60_000
+        await self.store.sessions.add(TokenFamily(device, user, device, b"", None, 0, 0, until_ms))
+        assert await self.store.push_tokens.register(user, device, "fcm", token, device, now_ms())
         return user, device, token
 
-    async def wake(self, user: str, device: str, shard: int = 0) -> None:
-        [offset] = await self.writer.append(
-            PUSH, [(shard, encode_push(PushRecord(user, device, "c", now_ms())))]
-        )
+    async def token_of(self, user: str) -> str | None:
+        [known] = (await self.store.accounts.devices_of([user]))[user]
+        return known.push_token
+
+    async def wake(self, user: str, device: str, shard: int = 0, **fields: Any) -> None:
+        push = replace(PushRecord(user, device, "c", now_ms()), **fields)
+        [offset] = await self.writer.append(PUSH, [(shard, encode_push(push))])
         assert isinstance(offset, int)
 
 
@@ -125,7 +132,7 @@ async def world(
     writer = KafkaLogWriter(broker)
     await writer.start()
     async with aiohttp.ClientSession() as http:
-        found = World(url, credentials, http, writer, store, cache, make, await make(), broker)
+        found = World(url, credentials, http, writer, store, cache, make, await make(), broker, database)
         await found.behave("ok")
         yield found
         await found.pusher.stop()
@@ -182,13 +189,66 @@ async def test_one_pending_wake_up_is_enough(world: World) -> None:
     await until_found(lambda: world.pushes(token), lambda found: len(found) == 2)
 
 
+async def test_a_device_that_came_is_woken_whatever_is_marked(world: World) -> None:
+    """The mark may be of a token before, or the cache was away when the device came."""
+    user, device, token = await world.device()
+    assert await world.cache.claim_wakeup(device, 60, 1)
+    await world.wake(user, device, fresh=True)
+    await until_found(lambda: world.pushes(token), bool)
+
+
+async def test_one_that_is_held_is_sent_unless_the_message_was_acknowledged(world: World) -> None:
+    owes, has = await world.device(), await world.device()
+    await world.store.mailboxes.put_cursors([Cursor(has[0], has[1], 7), Cursor(owes[0], owes[1], 6)])
+    until_ms = now_ms() + 500
+    for user, device, _ in (has, owes):
+        await world.wake(user, device, seq=7, not_before_ms=until_ms, fresh=True)
+    [push] = await until_found(lambda: world.pushes(owes[2]), bool)
+    assert push["at_ms"] >= until_ms
+    await caught_up(world)
+    assert not await world.pushes(has[2])
+    assert await world.cache.claim_wakeup(has[1], 60, 1), "nothing is pending"
+
+
+OVER: dict[str, dict[str, Any]] = {
+    "ended": {"ended_at_ms": 5},
+    "expired": {"expires_at_ms": 5},
+    "gone": {"_id": "another"},
+}
+
+
+@pytest.mark.parametrize("how", OVER.values(), ids=OVER)
+async def test_a_token_ends_with_its_session(world: World, mongo_url: str, how: dict[str, Any]) -> None:
+    user, device, token = await world.device()
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        sessions = client[world.database]["sessions"]
+        session = sessions.find_one_and_delete({"_id": device})
+        assert session is not None
+        sessions.insert_one(session | how)
+    await world.wake(user, device)
+    await caught_up(world)
+    assert not await world.pushes(token)
+    assert await world.token_of(user) is None
+    assert await world.cache.claim_wakeup(device, 60, 1), "nothing is pending"
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+async def test_no_proxy_is_asked_for_what_is_on_this_machine(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    user, device, token = await world.device()
+    await world.wake(user, device)
+    await until_found(lambda: world.pushes(token), bool)
+
+
 async def test_a_dead_token_is_dropped_and_only_that_one(world: World) -> None:
     user, device, _ = await world.device()
     await world.behave("unregistered")
     await world.wake(user, device)
     await caught_up(world)
-    [known] = (await world.store.accounts.devices_of([user]))[user]
-    assert known.push_token is None
+    assert await world.token_of(user) is None
     assert await world.cache.claim_wakeup(device, 60, 1)  # nothing is pending
 
 

@@ -70,7 +70,26 @@ class ReadsAheadOfTheFloor(UserActor):
         self.head.evicted += 1
 
 
-BUGS = (ForgetsRepeats, AcknowledgesForTheDevice, ForgetsTheUnstored, TellsTooEarly, ReadsAheadOfTheFloor)
+class SleepsBesideOthers(UserActor):
+    """Wakes no device while another one of the user reads."""
+
+    def _wake(self, device: str, cause: str, seq: int, now_ms: int) -> None:
+        if not self.mailbox.attached:
+            super()._wake(device, cause, seq, now_ms)
+
+
+class BelievesDeadSockets(UserActor):
+    """Takes what went down a stream for received."""
+
+    def _wake(self, device: str, cause: str, seq: int, now_ms: int) -> None:
+        if seq:
+            super()._wake(device, cause, seq, now_ms)
+
+
+BUGS = (
+    ForgetsRepeats, AcknowledgesForTheDevice, ForgetsTheUnstored, TellsTooEarly, ReadsAheadOfTheFloor,
+    SleepsBesideOthers, BelievesDeadSockets,
+)  # fmt: skip
 
 SEEN_INSIDE = (ForgetsRepeats, TellsTooEarly, ReadsAheadOfTheFloor)
 """Bugs that contradict what the actor knows itself; the others are right by what it was told."""

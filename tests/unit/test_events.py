@@ -23,6 +23,7 @@ CAUSES = [
     (ev.PageRead(3, (), 9, missed=False), "stream 3"),
     (ev.PageRead("t", (), 9, missed=False), "call t"),
     (ev.SyncAsked("t", "P", None, 10, 0), "call t"),
+    (ev.AskerGone("t"), "call t"),
     (ev.BlockAsked("t", "ann", "ann", blocked=True), "call t"),
     (ev.ContactMade("t", "ann", "ann"), "call t"),
     (ev.Watched("ann"), "watcher ann"),

@@ -152,7 +152,7 @@ def stay_online(actor: UserActor) -> None:
         (sent_ahead, "P got 1003, and was looked at up to 1002."),
         (fetch_what_is_here, "P waits for a page after 1002, which is in memory."),
         (keep_in_flight, "Entry 1000 is in flight to P behind 1000."),
-        (wake_the_reader, "P reads, and a wake-up of it counts as pending."),
+        (wake_the_reader, "P is here, and a wake-up of it counts as pending."),
         (acknowledge_less, "The cursor of P fell from 1000 to 999."),
         (acknowledge_the_future, "P has acknowledged 1003, and only 1002 was handled."),
         (lower_the_floor, "Device P has cursor 1000, floor -1."),

@@ -146,6 +146,7 @@ BY_ROLE = {
         msg.Typing("u", "v", "v", "typing"),
         msg.Watch("u", []),
         msg.Unwatch("u", []),
+        msg.Gone(1, "u"),
         msg.Sync(1, "u", "D", None, 1, 0),
         msg.AckUpTo(1, "u", "D", 1),
         msg.ReadUpTo(1, "u", "u", "v", "v", 1),

@@ -28,7 +28,7 @@ async def dial(newest: int, oldest: int) -> int:
         ):  # it hangs up, in whatever way
             greeting = await heard(reader)
             assert isinstance(greeting, Greeting)
-            proof = Handshake(SECRET, None)._prove(handshake._LISTENING, said, greeting)
+            proof = Handshake(SECRET, None)._prove(SECRET, handshake._LISTENING, said, greeting)
             writer.write(framed(encode(Proof(proof))))
             await reader.read()
         writer.close()
@@ -64,7 +64,7 @@ async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) ->
     welcome = await heard(reader)
     assert isinstance(welcome, Welcome)
     greeting = Greeting(PROTOCOL - 1, PROTOCOL - 1, "router", "old", b"n" * 16, b"")
-    greeting.proof = Handshake(SECRET, None)._prove(handshake._CONNECTING, welcome, greeting)
+    greeting.proof = Handshake(SECRET, None)._prove(SECRET, handshake._CONNECTING, welcome, greeting)
     writer.write(framed(encode(greeting)))
     assert await reader.read() == b"", "it lets in a release that is too old"
     writer.close()

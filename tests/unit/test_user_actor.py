@@ -12,7 +12,6 @@ from msgspec import structs
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
-from actors.user.devices import WAKE_AGAIN_MS
 from actors.user.mailbox import EXPECTED_MS
 from roost import wire
 from storage.records import (
@@ -475,32 +474,6 @@ def test_a_sync_says_when_there_is_more() -> None:
     [page] = [e for e in world.effects if isinstance(e, do.AnswerPage)]
     assert len(page.entries) == 3
     assert page.more
-
-
-def test_one_wakeup_is_pending_per_device() -> None:
-    world = World(pushable=True)
-    for number in (1, 2):
-        world.append("alice", number)
-    world.run()
-    assert [w.device for w in world.wakes] == ["P"]
-    world.attach("P")
-    world.detach("P")  # with both messages unacknowledged: it is woken again
-    assert len(world.wakes) == 2
-    world.append("alice", 3)
-    world.run()
-    assert len(world.wakes) == 2
-    world.now += WAKE_AGAIN_MS
-    world.append("alice", 4)
-    world.run()
-    assert len(world.wakes) == 3
-
-
-def test_no_device_is_woken_while_one_is_attached() -> None:
-    world = World(("P", "Q"), pushable=True)
-    world.attach("P")
-    world.append("alice", 1)
-    world.run()
-    assert world.wakes == []
 
 
 def test_a_blocked_senders_message_is_dropped_without_a_trace() -> None:

@@ -41,6 +41,10 @@ class GatewayMessages:
             self._detach(key)
         for watcher, user in self._watches.remove_link(link):
             self._residents.post(user, ev.Unwatched(watcher))
+        for user, actor in list(self._residents.actors()):
+            for token in actor.mailbox.polls:
+                if isinstance(token, tuple) and token[0] is link:
+                    self._residents.post(user, ev.AskerGone(token))
 
     def _for_user(self, link: Link, user: str, call: Callable[[], None]) -> None:
         """Make the call when the user's shard has caught up; refuse if it is not here."""
@@ -151,6 +155,15 @@ class GatewayMessages:
                     self._residents.post(question.user, event_of(question, token, self._clock()))
 
         self._for_user(link, question.user, call)
+
+    def gone(self, link: Link, gone: msg.Gone) -> None:
+        """No one waits for an answer any longer."""
+
+        def call() -> None:
+            if self._residents.get(gone.user) is not None:
+                self._residents.post(gone.user, ev.AskerGone((link, gone.call)))
+
+        self._in_turn(gone.user, call)
 
     def _in_memory(self, user: str) -> msg.InMemory:
         """Return what of the user is not stored. Who is not here has nothing in memory."""

@@ -19,6 +19,9 @@ from roost.clock import Clock
 from storage.records import PushRecord, ReceiptRecord, Stub, User, digest_of
 from telemetry import metrics
 
+POLLED_MS = 15_000
+"""A device whose sync was answered has so long to acknowledge a message, and is woken for it then."""
+
 Perform = Callable[[User, Any, Shard, Any], None]
 
 _DELIVERY: dict[type, Any] = {
@@ -35,16 +38,17 @@ class EffectExecutor:
     def __init__(
         self,
         writer: Writer,
-        streams: Streams,
-        watches: Watches,
+        lines: tuple[Streams, Watches],
         deadlines: Deadlines,
         shards: ShardTable,
         read_page: Callable[[str, do.ReadPage], None],
         clock: Clock,
+        hold_back_ms: int,
     ) -> None:
-        self._writer, self._streams, self._watches = writer, streams, watches
+        self._writer, (self._streams, self._watches) = writer, lines
         self._deadlines, self._shards, self._read_page = deadlines, shards, read_page
         self._clock = clock
+        self._held_ms: dict[do.Held, int] = {"polled": POLLED_MS, "beside": hold_back_ms}
         self._perform: dict[type, Perform] = {
             do.Store: self._store,
             do.KeepStub: self._stub,
@@ -100,9 +104,11 @@ class EffectExecutor:
         self._writer.conversations.put(effect.row, self._ticket(shard, offset), effect.token)
 
     def _wake(self, user: User, effect: do.Wake, shard: Shard, offset: int | None) -> None:
+        now, held_ms = self._clock(), self._held_ms.get(effect.held, 0)
         push = PushRecord(
-            user.user_id, effect.device, effect.cause, self._clock(), effect.urgent, self._shards.records
-        )
+            user.user_id, effect.device, effect.cause, now, effect.urgent, self._shards.records,
+            effect.seq, now + held_ms if held_ms else 0, effect.fresh,
+        )  # fmt: skip
         self._writer.wakeups.add(push, self._ticket(shard, offset))
 
     def _receipt(self, user: User, effect: do.EmitReceipt, shard: Shard, offset: int | None) -> None:

@@ -110,8 +110,8 @@ class Database:
         del opened  # nothing is sealed here
         return {user: [Device(user, user, user, 0, None, push_token=user)] for user in user_ids}
 
-    def drop_push_token(self, user: str, device: str, token: str) -> None:
-        """No token here is refused."""
+    def drop(self, user: str, device: str, token: str) -> None:
+        """No push token here is refused."""
         self._truth.fail("token", f"{user} {device} {token}")
 
 
@@ -154,7 +154,7 @@ class Door:
     def __init__(self, network: Network, server: str, behind: Any) -> None:
         self._network, self._server, self._behind = network, server, behind
         # One object serves every port of `storage.ports.Store`.
-        self.accounts = self.mailboxes = self.cluster = self
+        self.accounts = self.push_tokens = self.mailboxes = self.cluster = self
         self.audit = AuditLog(behind)
 
     async def close(self) -> None:

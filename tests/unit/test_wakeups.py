@@ -1,0 +1,264 @@
+"""When a device is woken: if it is not here itself, whatever the user's other devices do."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec import structs
+
+from actors.user import effects as do
+from actors.user import events as ev
+from actors.user.devices import WAKE_AGAIN_MS
+from storage.records import Device, MessageRecord
+from tests.unit.mailbox_world import BASE, ME, World
+
+LATER_MS = 30_000
+
+
+def poll(world: World, device: str, token: str, wait_ms: int = LATER_MS) -> None:
+    world.feed(ev.SyncAsked(token, device, None, 10, world.now + wait_ms))
+    world.run()
+
+
+def message(
+    world: World, number: int = 1, phones: tuple[str, ...] | None = None, *, urgent: bool = True
+) -> int:
+    """Hand over a message; returns its seq."""
+    world.append("alice", number, phones)
+    record = world.log[-1]
+    assert isinstance(record, MessageRecord)
+    world.log[-1] = structs.replace(record, urgent=urgent)
+    world.run()
+    return BASE + len(world.log) - 1
+
+
+def woken(world: World) -> list[tuple[str, do.Held]]:
+    """Return who was woken since the last look, and how."""
+    found = [(wake.device, wake.held) for wake in world.wakes]
+    world.wakes.clear()
+    return found
+
+
+def registered(world: World, device: str, since_ms: int | None) -> None:
+    """The device's token as it is stored is another one now, or none."""
+    token = None if since_ms is None else f"t{since_ms}"
+    world.devices = tuple(
+        structs.replace(each, push_token=token, push_since_ms=since_ms or 0)
+        if each.device == device
+        else each
+        for each in world.devices
+    )
+    world.feed(ev.Refreshed("t", ME, world.devices))
+
+
+# --- what another device does ----------------------------------------------------------------------
+
+OTHERS: dict[str, tuple[Callable[[World], None], list[tuple[str, do.Held]]]] = {
+    "is away, too": (lambda _: None, [("P", ""), ("L", "")]),
+    "is connected": (lambda world: world.attach("L"), [("P", "beside")]),
+    "is connected in the background": (
+        lambda world: world.attach("L", background=True), [("P", ""), ("L", "")],
+    ),
+    "has a long poll open": (lambda world: poll(world, "L", "t"), [("P", ""), ("L", "polled")]),
+    "has just synced": (lambda world: poll(world, "L", "t", 0), [("P", ""), ("L", "")]),
+    "has a poll open that is over": (
+        lambda world: (poll(world, "L", "t", 5), setattr(world, "now", world.now + 6))[0],
+        [("P", ""), ("L", "")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("does", "expected"), OTHERS.values(), ids=OTHERS)
+def test_a_phone_is_woken_whatever_a_laptop_does(
+    does: Callable[[World], None], expected: list[tuple[str, do.Held]]
+) -> None:
+    world = World(("P", "L"), pushable=True)
+    does(world)
+    message(world)
+    assert woken(world) == expected
+
+
+# --- what the device itself does -------------------------------------------------------------------
+
+OWN: dict[str, tuple[Callable[[World], None], list[tuple[str, do.Held]]]] = {
+    "is here": (lambda world: world.attach("P"), []),
+    "is here in the background": (lambda world: world.attach("P", background=True), [("P", "")]),
+    "is here, and was polling before": (
+        lambda world: (poll(world, "P", "t"), world.attach("P"))[0], [],
+    ),
+    "waits for an answer": (lambda world: poll(world, "P", "t"), [("P", "polled")]),
+    "waited, and has gone": (
+        lambda world: (poll(world, "P", "t"), world.feed(ev.AskerGone("t")))[0], [("P", "")],
+    ),
+    "waits once more, after one that has gone": (
+        lambda world: (poll(world, "P", "t"), world.feed(ev.AskerGone("t")), poll(world, "P", "u"))[0],
+        [("P", "polled")],
+    ),
+    "was here": (lambda world: (world.attach("P"), world.detach("P"))[0], [("P", "")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("does", "expected"), OWN.values(), ids=OWN)
+def test_a_phone_is_woken_unless_it_is_here_itself(
+    does: Callable[[World], None], expected: list[tuple[str, do.Held]]
+) -> None:
+    world = World(pushable=True)
+    does(world)
+    message(world)
+    assert woken(world) == expected
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_dead_socket_wakes_its_device_and_no_other_is_left_asleep(*, background: bool) -> None:
+    world = World(("P", "L", "Q"), pushable=True)
+    world.attach("L", background=background)
+    message(world)
+    asleep = [("P", "" if background else "beside"), ("Q", "" if background else "beside")]
+    assert sorted(woken(world)) == sorted(asleep + ([("L", "")] if background else []))
+    world.detach("L")
+    assert woken(world) == ([] if background else [("L", "")]), "one wake-up is pending for each"
+
+
+def test_a_socket_that_is_found_dead_by_the_next_host_wakes_as_well() -> None:
+    world = World(pushable=True)
+    world.attach("P")
+    message(world)
+    world.store_all()
+    world.commit()
+    world.crash()
+    assert woken(world) == []
+    world.detach("P")
+    assert woken(world) == [("P", "")]
+
+
+def test_what_was_acknowledged_wakes_no_one() -> None:
+    world = World(pushable=True)
+    world.attach("P")
+    world.ack("P", message(world))
+    world.store_all()
+    world.commit()
+    world.crash()
+    world.detach("P")
+    assert woken(world) == []
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_is_not_urgent_wakes_no_one(*, resumed: bool) -> None:
+    world = World(("P", "L"), pushable=True)
+    if resumed:
+        world.attach("P")
+    message(world, urgent=False)
+    world.detach("P")
+    assert woken(world) == []
+
+
+def test_a_message_for_one_device_wakes_that_one() -> None:
+    world = World(("P", "L"), pushable=True)
+    message(world, phones=("L",))
+    assert woken(world) == [("L", "")]
+
+
+# --- one is pending --------------------------------------------------------------------------------
+
+
+def test_one_wakeup_is_pending_for_each_device() -> None:
+    world = World(("P", "L"), pushable=True)
+    world.attach("L")
+    message(world, 1)
+    message(world, 2)
+    assert woken(world) == [("P", "beside")]
+    world.attach("P")
+    world.detach("P")  # with both messages unacknowledged: it is woken again
+    assert woken(world) == [("P", "beside")]
+    message(world, 3)
+    assert woken(world) == []
+    world.now += WAKE_AGAIN_MS
+    message(world, 4)
+    assert woken(world) == [("P", "beside")]
+
+
+RETURNS: dict[str, Callable[[World, int], None]] = {
+    "a stream": lambda world, _: world.attach("P", background=True),
+    "a sync": lambda world, _: poll(world, "P", "t", 0),
+    "an acknowledgement over HTTP": lambda world, seq: world.feed(ev.Acked("P", seq, None, "t"))[0:0],
+}
+
+
+@pytest.mark.parametrize("comes", RETURNS.values(), ids=RETURNS)
+def test_a_device_that_came_is_woken_again_and_nothing_that_is_marked_counts(
+    comes: Callable[[World, int], None],
+) -> None:
+    world = World(pushable=True)
+    seq = message(world, 1)
+    [first] = world.wakes
+    comes(world, seq)
+    message(world, 2)
+    [_, second] = world.wakes
+    assert (first.fresh, second.fresh) == (False, True)
+
+
+def test_an_acknowledgement_in_the_background_lets_it_be_woken_again() -> None:
+    """The app was frozen right after it, and its stream stays open for a while."""
+    world = World(pushable=True)
+    world.attach("P", background=True)
+    world.ack("P", message(world, 1))
+    message(world, 2)
+    assert woken(world) == [("P", ""), ("P", "")]
+
+
+# --- tokens ----------------------------------------------------------------------------------------
+
+
+def test_a_fresh_token_is_pushed_at_once() -> None:
+    world = World(pushable=True)
+    message(world, 1)
+    assert woken(world) == [("P", "")]
+    registered(world, "P", None)  # the first was not registered any longer
+    message(world, 2)
+    assert woken(world) == []
+    registered(world, "P", 5)
+    assert [(wake.device, wake.fresh) for wake in world.wakes] == [("P", True)]
+    registered(world, "P", 5)
+    assert len(world.wakes) == 1, "it is the same one"
+
+
+def test_the_same_token_registered_again_is_a_fresh_one() -> None:
+    world = World(pushable=True)
+    message(world, 1)
+    registered(world, "P", 5)
+    assert len(woken(world)) == 2
+
+
+def test_a_fresh_token_wakes_no_one_who_is_here_or_has_all() -> None:
+    world = World(pushable=True)
+    world.attach("P")
+    seq = message(world, 1)
+    registered(world, "P", 5)
+    world.ack("P", seq)
+    world.detach("P")
+    registered(world, "P", 6)
+    assert woken(world) == []
+
+
+def test_a_device_that_is_added_with_a_token_is_woken_by_the_next_message() -> None:
+    world = World(pushable=True)
+    message(world, 1)
+    world.wakes.clear()
+    world.phones["N"] = type(world.phones["P"])("N")
+    world.devices = (*world.devices, Device("me", "N", "", 1, push_token="n", push_since_ms=9, from_seq=BASE))
+    world.feed(ev.Refreshed("t", ME, world.devices))
+    assert woken(world) == []
+    message(world, 2, ("N",))
+    assert woken(world) == [("N", "")]
+
+
+def test_most_users_have_no_token_and_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(("P", "L"))
+    world.attach("L")
+
+    def asked(*_: object) -> None:
+        raise AssertionError("how a device reads is of no interest")
+
+    monkeypatch.setattr(type(world.actor.mailbox), "how_reads", asked)
+    message(world)
+    world.detach("L")
+    assert woken(world) == []
