@@ -24,6 +24,7 @@ from telemetry import logs, otlp
 from telemetry.exporter import Exporter, Shown
 
 if TYPE_CHECKING:
+    from actors.user.quota import Quotas
     from storage.redis.store import RedisStore
 
 FETCH_WAIT_MS = 500
@@ -83,6 +84,7 @@ async def build_host(name: str, settings_json: str) -> Service:
             idle_ms=settings.actors.idle_ms,
             sweep_every_s=settings.actors.sweep_every_s,
             store_linger_s=settings.actors.store_linger_ms / 1000,
+            quotas=_quotas(settings),
         ),
     )
     return overseen(host, settings, "host", name, store, cache, writer)
@@ -192,6 +194,19 @@ async def open_admin(settings: Settings) -> KafkaLogAdmin:
     admin = KafkaLogAdmin(_url("kafka", settings.kafka.url), replicas=settings.kafka.replicas)
     await admin.start()
     return admin
+
+
+def _quotas(settings: Settings) -> "Quotas":
+    from actors.user.quota import Budget, Quotas  # noqa: PLC0415 -- likewise
+
+    of = settings.quota
+    return Quotas(
+        mailbox=Budget(of.messages, of.megabytes << 20),
+        strangers=Budget(of.strangers_messages, of.strangers_kilobytes << 10),
+        stranger=Budget(of.stranger_messages, of.stranger_kilobytes << 10),
+        request=Budget(of.request_messages, of.request_kilobytes << 10),
+        forget_ms=of.stranger_days * 86_400_000,
+    )
 
 
 def _exporter(service: Service, settings: Settings, role: str, name: str) -> Exporter:

@@ -35,6 +35,7 @@ from actors.rpc.link import Link, serve
 from actors.service import Address
 from actors.user import UserActor
 from actors.user import events as ev
+from actors.user.quota import Quotas
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of
@@ -53,12 +54,14 @@ class HostSettings(Struct, frozen=True):
         idle_ms: An actor that nothing concerns is passivated after this long, in milliseconds.
         sweep_every_s: How often idle actors are looked for, in seconds.
         store_linger_s: How long entries are collected before they are stored, in seconds.
+        quotas: How much others may send to a user before it is fetched.
     """
 
     listen: str = "127.0.0.1"
     idle_ms: int = 60_000
     sweep_every_s: float = 5.0
     store_linger_s: float = 0.0
+    quotas: Quotas = Quotas()
 
 
 class ActorHost:
@@ -86,7 +89,7 @@ class ActorHost:
         clock: Clock,
         settings: HostSettings | None = None,
         runtime: Runtime | None = None,
-        make_actor: Callable[[ev.Loaded], UserActor] = UserActor,
+        make_actor: Callable[[ev.Loaded, Quotas], UserActor] = UserActor,
     ) -> None:
         self._secret, self._settings = secret, settings or HostSettings()
         self._store, self._log = stores.store, stores.log
@@ -103,9 +106,19 @@ class ActorHost:
         self._snapshots = snapshots = Snapshots(stores.cache, secrets.token_hex(8))
         activation = Activation(stores.store, snapshots, writer, runtime)
         dead_letters = DeadLetters(stores, commits.finished, clock, runtime)
-        loader = Loader(residents, activation, snapshots, streams, dead_letters, runtime, make_actor)
+        quotas = self._settings.quotas
+        loader = Loader(
+            residents,
+            activation,
+            snapshots,
+            streams,
+            dead_letters,
+            runtime,
+            lambda of: make_actor(of, quotas),
+        )
         self._deadlines = Deadlines(residents, clock)
-        executor = EffectExecutor(writer, streams, watches, self._deadlines, shards, loader.read_page, clock)
+        lines = (streams, watches, links)
+        executor = EffectExecutor(writer, lines, self._deadlines, shards, loader.read_page, clock)
         self._dispatcher = Dispatcher(residents, loader, executor, dead_letters, commits, clock)
         self._passivation = Passivation(
             residents,

@@ -12,12 +12,15 @@ from msgspec import Raw, Struct
 
 from storage.records import Conversation
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Version of what goes over links. A version differs from the one before by what follows the rule of
 `storage.records`, or by messages that are sent only on a link whose ends both speak it (`Link.protocol`)."""
 
 OLDEST_PROTOCOL = 1
 """The oldest that this release still speaks: the one of the release before."""
+
+ROOM_PROTOCOL = 5
+"""`Room` and `RoomFor` are understood from this protocol on."""
 
 
 # --- both ways -------------------------------------------------------------------------------
@@ -249,6 +252,14 @@ class Unstored(Struct, array_like=True, tag="unstored"):
     user: str
 
 
+class RoomFor(Struct, array_like=True, tag="room_for"):
+    """May ``sender`` send to ``user`` (protocol 5)? Answered by `Done`, or by a `Refusal` if not."""
+
+    call: int
+    user: str
+    sender: str
+
+
 # --- host to gateway ---------------------------------------------------------------------------
 
 
@@ -335,6 +346,13 @@ class Backlogs(Struct, array_like=True, tag="backlogs"):
     served: int
 
 
+class Room(Struct, array_like=True, tag="room"):
+    """Somebody may not send to ``user``, so ask `RoomFor` each sender; or all may again (protocol 5)."""
+
+    user: str
+    full: bool
+
+
 class Page(Struct, array_like=True, tag="page"):
     """The answer to `Sync`."""
 
@@ -393,7 +411,9 @@ class Reply(Struct, array_like=True, tag="reply"):
     answer: Answer
 
 
-Question = Sync | AckUpTo | ReadUpTo | SetBlock | AddContact | PresenceOf | Watermarks | Refresh | Unstored
+Question = (
+    Sync | AckUpTo | ReadUpTo | SetBlock | AddContact | PresenceOf | Watermarks | Refresh | Unstored | RoomFor
+)
 ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Question
 FromHost = (
     NotMine
@@ -406,6 +426,7 @@ FromHost = (
     | TypingTo
     | PresenceTo
     | Backlogs
+    | Room
     | Reply
 )
 

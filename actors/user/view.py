@@ -15,6 +15,11 @@ def at_ms_of(record: Record) -> int:
     return record.accepted_at_ms if isinstance(record, MessageRecord) else record.at_ms
 
 
+def expires_at_ms_of(record: Record) -> int:
+    """Return when what is in the record may no longer be shown, in Unix milliseconds; 0: never."""
+    return (record.expires_at_ms or 0) if isinstance(record, MessageRecord | SentRecord) else 0
+
+
 def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | None:
     """Return the entry as ``device`` gets it, or None if it is not for this device.
 

@@ -74,6 +74,8 @@ class SendRequest(Struct, eq=False):
         if not self.answered:
             self.answered = True
             self.refused = isinstance(outcome, RoostError) and outcome.code.retry == "later"
+            # A full mailbox is its owner's: what the device sends to others does not wait for it.
+            self.refused = self.refused and outcome.code.word != "mailbox_full"  # type: ignore[union-attr]
             if self.leave is not None:
                 self.leave(self)
             self.reply(outcome)

@@ -6,6 +6,7 @@ setting is a field of a group in `clients`, `servers` or `roles`; `sources` alon
 
 from cluster.settings.clients import Rate
 from cluster.settings.group import Group
+from cluster.settings.mailboxes import Quota, Retention
 from cluster.settings.roles import Cluster, Log, Telemetry
 from cluster.settings.servers import Fcm, Kafka, url_host, without_password
 from cluster.settings.settings import Settings
@@ -19,7 +20,9 @@ __all__ = [
     "Group",
     "Kafka",
     "Log",
+    "Quota",
     "Rate",
+    "Retention",
     "Settings",
     "SettingsInvalid",
     "Telemetry",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
+from cluster.settings.mailboxes import Quota, Retention
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
 from cluster.settings.sources import read
@@ -42,6 +43,8 @@ class Settings(BaseModel):
     keyring: KeyRingFile = Field(KeyRingFile(), description="The secrets.")
     limits: Limits = Field(Limits(), description="Rate limits.")
     admission: Admission = Field(Admission(), description="Admission control.")
+    quota: Quota = Field(Quota(), description="How much may wait in a mailbox.")
+    retention: Retention = Field(Retention(), description="How long things are kept.")
     actors: Actors = Field(Actors(), description="User actors.")
     log: Log = Field(Log(), description="The lifecycle of the log.")
     cluster: Cluster = Field(Cluster(), description="The processes.")

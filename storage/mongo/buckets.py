@@ -42,6 +42,9 @@ class _Entry(Struct, array_like=True, frozen=True):
     at_ms: int
     record: bytes
     newest: str = ""
+    messages: int = 0
+    size: int = 0
+    expires_at_ms: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode

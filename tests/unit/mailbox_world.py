@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from actors.host.users.activation import has_gap, item_of
+from actors.host.users.activation import has_gap, item_of, since
 from actors.offsets import Offsets
 from actors.user import UserActor
 from actors.user import effects as do
@@ -98,9 +98,16 @@ class World:
                 tail=counted[0].seq if counted else 0,
                 handled=floor - 1,
                 recent=tuple(item_of(document) for document in counted[: self.recalled][::-1]),
+                totals=(counted[0].messages, counted[0].size) if counted else (0, 0),
+                undelivered=self._undelivered(counted),
             )
         )
         self.pages = []
+
+    def _undelivered(self, newest_first: list[MailboxDocument]) -> tuple[int, int]:
+        fetched = max(self.cursors.values(), default=0)
+        above = [document for document in newest_first if document.seq > fetched]
+        return since(above[-1], above[0]) if above else (0, 0)
 
     def crash(self) -> None:
         """Lose the actor and everything not yet durable; gateways attach their streams again."""

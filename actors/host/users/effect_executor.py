@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from actors.host.links.links import Links
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
 from actors.host.shards.tickets import Ticket
@@ -35,14 +36,14 @@ class EffectExecutor:
     def __init__(
         self,
         writer: Writer,
-        streams: Streams,
-        watches: Watches,
+        lines: tuple[Streams, Watches, Links],
         deadlines: Deadlines,
         shards: ShardTable,
         read_page: Callable[[str, do.ReadPage], None],
         clock: Clock,
     ) -> None:
-        self._writer, self._streams, self._watches = writer, streams, watches
+        self._writer = writer
+        self._streams, self._watches, self._links = lines
         self._deadlines, self._shards, self._read_page = deadlines, shards, read_page
         self._clock = clock
         self._perform: dict[type, Perform] = {
@@ -69,6 +70,7 @@ class EffectExecutor:
             do.AnswerDone: self._done,
             do.Refuse: self._refuse,
             do.ReadPage: self._page_of_store,
+            do.TellRoom: self._room,
             do.SetTimer: self._timer,
         }
 
@@ -205,6 +207,9 @@ class EffectExecutor:
 
     def _page_of_store(self, user: User, effect: do.ReadPage, _shard: Shard, _offset: int | None) -> None:
         self._read_page(user.user_id, effect)
+
+    def _room(self, user: User, effect: do.TellRoom, _shard: Shard, _offset: int | None) -> None:
+        self._links.tell_room(msg.Room(user.user_id, effect.full))
 
     def _timer(self, user: User, effect: do.SetTimer, _shard: Shard, _offset: int | None) -> None:
         self._deadlines.add(effect.at_ms, user.user_id)
