@@ -160,7 +160,7 @@ class Outbox:
             lane.expired = item.id
             return self._confirmations.check(lane, [item], now_ms)
         if frame.code == "unauthenticated" or (code is not None and code.retry == "later"):
-            # The server's pause is for the device, whoever the message was for; but each mailbox is full alone.
+            # The server's pause is for the device, whoever the message was for, unless one mailbox is full.
             advice_s = 0.0 if frame.code == MAILBOX_FULL else frame.retry_after_s or 0.0
             told_s = min(advice_s, LONGEST_ADVICE_S)
             self._quiet_until_ms = max(self._quiet_until_ms, now_ms + int(told_s * 1000))
