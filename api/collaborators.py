@@ -36,6 +36,7 @@ class ApiSettings(Struct, frozen=True):
         cors_origins: Web origins that may call the API from a browser.
         version: What the API document says it is.
         admission: How much may wait.
+        erase_after_s: Seconds from asking for an account's erasure to its beginning.
     """
 
     server_name: str
@@ -44,6 +45,7 @@ class ApiSettings(Struct, frozen=True):
     cors_origins: tuple[str, ...] = ()
     version: str = "0.1.0"
     admission: Bounds = Bounds()
+    erase_after_s: int = 7 * 24 * 3600
 
 
 class Backends(Struct, frozen=True):

@@ -166,6 +166,7 @@ def _api(settings: Settings) -> ApiSettings:
         cors_origins=settings.http.cors_origins,
         version=metadata.version("roost"),
         admission=_bounds(settings),
+        erase_after_s=settings.retention.erase_after_s,
     )
 
 

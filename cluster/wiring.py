@@ -69,6 +69,7 @@ async def build_router(name: str, settings_json: str) -> Service:
 async def build_host(name: str, settings_json: str) -> Service:
     """Build a host."""
     from actors.host import ActorHost, HostSettings, Stores  # noqa: PLC0415 -- likewise
+    from actors.host.upkeep.eraser import ErasureSettings  # noqa: PLC0415 -- likewise
 
     settings = settings_of("host", name, settings_json)
     keyring = open_keyring(settings)
@@ -85,6 +86,10 @@ async def build_host(name: str, settings_json: str) -> Service:
             sweep_every_s=settings.actors.sweep_every_s,
             store_linger_s=settings.actors.store_linger_ms / 1000,
             quotas=_quotas(settings),
+            erasure=ErasureSettings(
+                access_ms=(settings.tokens.access_s + 60) * 1000,
+                reserved_ms=settings.retention.username_days * 86_400_000,
+            ),
         ),
     )
     return overseen(host, settings, "host", name, store, cache, writer)

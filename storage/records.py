@@ -358,6 +358,26 @@ class TokenFamily(Struct, frozen=True):
     signed: bool = False
 
 
+class Erasure(Struct, frozen=True):
+    """An account that is to be erased, is being erased, or was.
+
+    Attributes:
+        user: Its user id.
+        username: Its username; '' when it is erased.
+        state: ``asked``: it may yet be kept. ``erasing``: it is being erased. ``erased``: it is gone.
+        asked_at_ms: When that was asked for.
+        due_at_ms: When it begins.
+        looked_at_ms: When all that was found was deleted last; 0: not yet.
+    """
+
+    user: str
+    username: str
+    state: Literal["asked", "erasing", "erased"]
+    asked_at_ms: int
+    due_at_ms: int
+    looked_at_ms: int = 0
+
+
 class DeadLetter(Struct, frozen=True):
     """A record that could not be handled, with the reason; also written to ``mailbox.dead``."""
 

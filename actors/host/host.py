@@ -20,6 +20,7 @@ from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
 from actors.host.streams.questions import answer_done
 from actors.host.streams.streams import Streams, Watches
+from actors.host.upkeep.eraser import Eraser, ErasureSettings
 from actors.host.users.activation import Activation
 from actors.host.users.deadlines import Deadlines
 from actors.host.users.dispatcher import Dispatcher
@@ -55,6 +56,7 @@ class HostSettings(Struct, frozen=True):
         sweep_every_s: How often idle actors are looked for, in seconds.
         store_linger_s: How long entries are collected before they are stored, in seconds.
         quotas: How much others may send to a user before it is fetched.
+        erasure: How accounts are erased.
     """
 
     listen: str = "127.0.0.1"
@@ -62,6 +64,7 @@ class HostSettings(Struct, frozen=True):
     sweep_every_s: float = 5.0
     store_linger_s: float = 0.0
     quotas: Quotas = Quotas()
+    erasure: ErasureSettings = ErasureSettings()
 
 
 class ActorHost:
@@ -107,15 +110,12 @@ class ActorHost:
         activation = Activation(stores.store, snapshots, writer, runtime)
         dead_letters = DeadLetters(stores, commits.finished, clock, runtime)
         quotas = self._settings.quotas
-        loader = Loader(
-            residents,
-            activation,
-            snapshots,
-            streams,
-            dead_letters,
-            runtime,
-            lambda of: make_actor(of, quotas),
-        )
+
+        def made(loaded: ev.Loaded) -> UserActor:
+            return make_actor(loaded, quotas)
+
+        loader = Loader(residents, activation, snapshots, streams, dead_letters, runtime, made)
+        self._eraser = Eraser(stores, shards, loader.let_go, clock, runtime, self._settings.erasure)
         self._deadlines = Deadlines(residents, clock)
         lines = (streams, watches, links)
         executor = EffectExecutor(writer, lines, self._deadlines, shards, loader.read_page, clock)
@@ -167,6 +167,7 @@ class ActorHost:
         )
         self._runtime.spawn(self._deadlines.run(), essential=True)
         self._runtime.spawn(self._passivation.run(), essential=True)
+        self._runtime.spawn(self._eraser.run(), essential=True)
         return address
 
     async def apply(self, shard_map: ShardMap) -> None:

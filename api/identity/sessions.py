@@ -90,6 +90,7 @@ class Sessions:
         matches = await self._parts.passwords.verify(user.password_hash if user else None, password, address)
         if user is None or not matches:
             raise RoostError("bad_credentials", "The username or password is wrong.")
+        await self._keep(user)
         if self._parts.passwords.is_outdated(user.password_hash):
             await self._store.accounts.set_password_hash(
                 user.user_id, await self._parts.passwords.hash(password, address)
@@ -99,6 +100,17 @@ class Sessions:
         else:
             await self._known_device(user, device_id)
         return await self._begin(user, device_id, signed=signed)
+
+    async def _keep(self, user: User) -> None:
+        """Keep an account that was to be erased: its owner is back.
+
+        Raises:
+            RoostError: ``bad_credentials``: it is too late.
+        """
+        if await self._store.erasures.cancel(user.user_id):
+            log.info("erasure_cancelled", user=user.user_id)
+        elif await self._store.erasures.get(user.user_id) is not None:
+            raise RoostError("bad_credentials", "The username or password is wrong.")
 
     async def is_known(self, user: User | None, device_id: str | None) -> bool:
         """Return whether this is a device of the user. It takes as long if there is no such user."""

@@ -2,13 +2,26 @@
 
 from fastapi import APIRouter
 
-from api.routes import accounts, blocks, conversations, devices, keys, mailbox, messages, pages, system, users
+from api.routes import (
+    accounts,
+    blocks,
+    conversations,
+    devices,
+    keys,
+    mailbox,
+    messages,
+    pages,
+    rights,
+    system,
+    users,
+)
 
 
 def routers() -> list[APIRouter]:
     """Return every router, in the order of the API document."""
     return [
         accounts.router,
+        rights.router,
         devices.router,
         keys.router,
         messages.router,

@@ -8,6 +8,7 @@ from storage.mongo.cluster_state import MongoClusterState
 from storage.mongo.conversations import MongoConversations
 from storage.mongo.database import Database
 from storage.mongo.driver import Driver
+from storage.mongo.erasures import MongoErasures
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
 from storage.mongo.sessions import MongoSessions
@@ -38,11 +39,13 @@ class MongoStore:
         self.keys = MongoKeys(self._database)
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database)
+        self.erasures = MongoErasures(self._database, keyring)
         self.cluster = MongoClusterState(self._database)
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
-        for each in (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations):
+        parts = (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations, self.erasures)
+        for each in parts:
             await each.prepare()
 
     async def ping(self) -> None:

@@ -80,6 +80,10 @@ class Sessions(Protocol):
         """Return the family, ended or not."""
         ...
 
+    async def of_user(self, user_id: str) -> list[TokenFamily]:
+        """Return the user's families, ended or not, the oldest first."""
+        ...
+
     async def rotate(
         self, family: str, current: bytes, following: bytes, now_ms: int, expires_at_ms: int
     ) -> bool:

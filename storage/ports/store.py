@@ -4,6 +4,7 @@ from typing import Protocol
 
 from storage.ports.accounts import Accounts, Keys, Sessions
 from storage.ports.cluster_state import ClusterState
+from storage.ports.erasures import Erasures
 from storage.ports.mailboxes import Conversations, Mailboxes
 
 
@@ -33,6 +34,11 @@ class Store(Protocol):
     @property
     def conversations(self) -> Conversations:
         """Watermarks of each pair of users."""
+        ...
+
+    @property
+    def erasures(self) -> Erasures:
+        """Accounts that are to be erased or were, and what erases them."""
         ...
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 from nacl.signing import SigningKey
 
-from actors.host import ActorHost, Stores
+from actors.host import ActorHost, HostSettings, Stores
 from actors.rpc.connections import Connections
 from api.collaborators import ApiSettings, Backends
 from api.gateway import Gateway
@@ -232,11 +232,12 @@ async def running(
     gateways: int = 1,
     limits: dict[str, Limit] | None = None,
     bounds: Bounds | None = None,
+    host: HostSettings | None = None,
 ) -> AsyncIterator[World]:
     """Run the world with a database, a broker and keys of its own."""
     async with AsyncExitStack() as stack:
         settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, admission=bounds or Bounds())
-        yield await _built(stack, urls, gateways, limits, settings)
+        yield await _built(stack, urls, gateways, limits, settings, host)
 
 
 async def _built(
@@ -245,6 +246,7 @@ async def _built(
     gateways: int,
     limits: dict[str, Limit] | None,
     settings: ApiSettings,
+    host_settings: HostSettings | None,
 ) -> World:
     name = f"t{secrets.token_hex(5)}"
     keyring = KeyRing(fresh_secrets(now_ms()))
@@ -278,7 +280,7 @@ async def _built(
     await own.prepare()
     await own.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
     stores = Stores(store(urls.hosts_mongo), cache(), await writer())
-    host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms)
+    host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms, host_settings)
     reader = KafkaLogReader(kafka, "mailbox", "routers")
     await reader.start()
     stack.push_async_callback(reader.close)

@@ -5,7 +5,7 @@ from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
-from storage.records import Block, Conversation, KeysRecord
+from storage.records import Block, KeysRecord
 from tests.unit.mailbox_world import BASE, ME, World
 
 

@@ -46,6 +46,10 @@ class Activation:
         )
         return accounts.get(user), tuple(devices.get(user, ()))
 
+    async def erased(self, users: Sequence[str]) -> set[str]:
+        """Return those of these users who are erased, or being erased."""
+        return await self._store.erasures.erased(users)
+
     async def load(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         """Load actors: ``{user: floor}``, entries with ``seq >= floor`` do not count yet.
 

@@ -1,0 +1,342 @@
+"""Export and erasure of accounts, and full mailboxes, over HTTP."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import redis.asyncio
+
+from actors.host import HostSettings
+from actors.host.upkeep.eraser import ErasureSettings
+from actors.user.quota import Budget, Quotas
+from roost.clock import now_ms
+from storage.records import Erasure, MessageRecord, encode_record
+from tests.integration.api_world import (
+    PASSWORD,
+    Person,
+    Urls,
+    World,
+    closing,
+    new_id,
+    running,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUOTAS = Quotas(stranger=Budget(5, 0), strangers=Budget(8, 0))
+ERASURE = ErasureSettings(every_s=0.05, settle_ms=300, access_ms=2_000)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
+    async with running(
+        Urls(mongo_url, redis_url), host=HostSettings(quotas=QUOTAS, erasure=ERASURE)
+    ) as whole:
+        yield whole
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], what: str) -> None:
+    deadline = now_ms() + 15_000
+    while not await condition():
+        assert now_ms() < deadline, f"still not: {what}"
+        await asyncio.sleep(0.02)
+
+
+async def leave(person: Person, password: str = PASSWORD) -> Any:
+    return await person.call("DELETE", "/v1/me", {"password": password})
+
+
+async def erase_now(world: World, person: Person) -> str:
+    """Have an account erased without a grace time, as an operator does; returns its id once it is gone."""
+    user = str(person.tokens["user_id"])
+    await world.store.erasures.ask(Erasure(user, person.username, "asked", now_ms(), 0))
+
+    async def erased() -> bool:
+        found = await world.store.erasures.get(user)
+        return found is not None and found.state == "erased"
+
+    await eventually(erased, "the account is erased")
+    return user
+
+
+async def sync(person: Person, **more: Any) -> list[dict[str, Any]]:
+    query = "&".join(f"{name}={value}" for name, value in more.items())
+    page = await person.call("GET", f"/v1/sync?{query}", expect=200)
+    return list(page["entries"])
+
+
+# --- leaving ---
+
+
+@pytest.mark.attack("erasing an account without its password")
+async def test_the_password_is_asked_for(world: World) -> None:
+    alice = await world.person()
+    status, problem = await leave(alice, "another password")
+    assert (status, problem["code"]) == (401, "bad_credentials")
+    assert (await alice.call("DELETE", "/v1/me", {}))[0] == 422
+    assert await world.store.erasures.get(alice.tokens["user_id"]) is None
+    assert (await alice.call("GET", "/v1/me"))[0] == 200
+
+
+@pytest.mark.attack("erasing an account without a token")
+async def test_a_token_is_asked_for(world: World) -> None:
+    status, problem = await world.call("DELETE", "/v1/me", {"password": PASSWORD})
+    assert (status, problem["code"]) == (401, "unauthenticated")
+    status, problem = await world.call("GET", "/v1/me/export")
+    assert (status, problem["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.attack("guessing the password with a stolen token until the account is erased")
+async def test_guesses_are_limited(world: World) -> None:
+    alice = await world.person()
+    answers = [(await leave(alice, f"guess number {number}"))[1]["code"] for number in range(25)]
+    assert answers[-1] == "rate_limited"
+
+
+async def test_leaving_closes_every_stream_and_a_log_in_keeps_the_account(world: World) -> None:
+    alice = await world.person()
+    other = await alice.log_in()
+    async with alice.hello() as mine, other.hello() as others:
+        status, asked = await leave(alice)
+        assert status == 202
+        assert asked["erased_at_ms"] > now_ms()
+        for socket in (mine, others):
+            assert (await closing(socket))[1] == 4601
+    assert (await alice.call("GET", "/v1/me"))[0] == 401
+    back = await alice.log_in(alice.device)
+    assert await world.store.erasures.get(back.tokens["user_id"]) is None
+    assert (await back.call("GET", "/v1/me"))[0] == 200
+
+
+async def test_an_erased_account_is_gone_from_every_store(
+    world: World, mongo_url: str, redis_url: str
+) -> None:
+    alice, bob = await world.person(), await world.person()
+    _, accepted = await bob.send(alice, b"to alice")
+    _, sent = await alice.send(bob, b"to bob")
+    await sync(alice, wait_s=10)
+    await alice.call("POST", "/v1/acks", {"seq": accepted["seq"]}, expect=204)
+    await alice.call("PUT", f"/v1/blocks/{bob.username}", expect=204)
+    await bob.call("POST", "/v1/acks", {"seq": sent["seq"]})
+    user = await erase_now(world, alice)
+
+    store = world.store
+    assert await store.accounts.users_by_id([user]) == {}
+    assert await store.accounts.devices_of([user]) == {user: []}
+    assert await store.accounts.blocks_of([user]) == {user: []}
+    assert await store.mailboxes.latest(user, 2**53 - 1, 9) == []
+    assert await store.mailboxes.cursors_of([user]) == {user: {}}
+    assert await store.conversations.of_user(user) == []
+    assert await store.keys.one_time_key_counts(user, alice.device) == {}
+    assert world.host._residents.get(user) is None
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        keys = [key.decode() async for key in client.scan_iter(match="*")]
+        assert not [key for key in keys if f"p:{user}" in key or f"s:{user}" in key]
+
+    # The peer is told, keeps what it was sent, and can write to it no more.
+    kinds = {(entry["type"], entry.get("change")) for entry in await sync(bob, cursor=0)}
+    assert kinds >= {("keys", "removed"), ("message", None)}
+    status, problem = await bob.send(alice, b"too late")
+    assert (status, problem["code"]) == (404, "unknown_user")
+
+
+@pytest.mark.attack("sending with the access token of an erased account")
+async def test_no_token_outlives_its_account(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    user = await erase_now(world, alice)
+    assert (await alice.send(bob))[0] == 401
+    assert (await alice.call("GET", "/v1/sync"))[0] == 401
+    status, problem = await world.call(
+        "POST", "/v1/sessions/refresh", {"refresh_token": alice.tokens["refresh_token"]}
+    )
+    assert status == 401, problem
+    status, problem = await world.call(
+        "POST", "/v1/sessions", {"username": alice.username, "password": PASSWORD, "device_id": alice.device}
+    )
+    assert (status, problem["code"]) == (401, "bad_credentials")
+    assert await world.store.accounts.users_by_id([user]) == {}
+
+
+@pytest.mark.attack("registering the username of an erased account")
+async def test_a_username_stays_taken_for_a_while(world: World) -> None:
+    alice = await world.person()
+    await erase_now(world, alice)
+    status, problem = await world.call(
+        "POST", "/v1/accounts", {"username": alice.username, "password": PASSWORD}
+    )
+    assert (status, problem["code"]) == (409, "username_taken")
+
+
+@pytest.mark.attack("inheriting the messages, blocks and contacts of a username")
+async def test_who_has_the_name_next_inherits_nothing(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    await bob.send(alice, b"for the first alice")
+    await alice.send(bob)
+    await bob.call("PUT", f"/v1/blocks/{alice.username}", expect=204)
+    user = await erase_now(world, alice)
+    await world.store.erasures._rows.delete({"_id": user})  # as after the time for which it is reserved
+    account = {"username": alice.username, "password": PASSWORD}
+    assert (await world.call("POST", "/v1/accounts", account))[0] == 201
+    heir = await alice.log_in()
+    await heir.publish_keys()
+    assert heir.tokens["user_id"] != user
+    assert await sync(heir) == []
+    assert (await heir.call("GET", "/v1/conversations", expect=200))["conversations"] == []
+    assert (await heir.call("GET", f"/v1/conversations/{bob.username}/messages", expect=200))[
+        "messages"
+    ] == []
+    status, _ = await heir.send(bob, b"from another alice")
+    assert status == 202
+    texts = [entry["id"] for entry in await sync(bob, cursor=0, wait_s=5) if entry["type"] == "message"]
+    assert len(texts) == 2, "the block was of the one before"
+
+
+@pytest.mark.attack("a message comes out of the log again after its recipient was erased")
+async def test_what_the_log_brings_later_is_kept_nowhere(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    user = await erase_now(world, alice)
+    record = MessageRecord(
+        user,
+        new_id(),
+        bob.tokens["user_id"],
+        bob.username,
+        bob.device,
+        0,
+        now_ms(),
+        "s",
+        {alice.device: b"x"},
+    )
+    sequencer = world.gateways[0].collaborators.sequencer
+    [seq] = await sequencer.append([(user, encode_record(record))])
+    assert isinstance(seq, int)
+
+    async def handled() -> bool:
+        states = await world.store.cluster.log_states()
+        return any(state.handled(seq) for state in states.values())
+
+    await eventually(handled, "the router has gone past it")
+    assert await world.store.mailboxes.latest(user, 2**53 - 1, 9) == []
+    letters = await world.store.erasures._of("dead").many({})
+    assert not [letter for letter in letters if user.encode() in letter["value"]]
+
+
+async def test_an_erasure_that_was_cut_short_is_finished(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step may be done again: here the store goes away in the middle of the first look."""
+    alice = await world.person()
+    eraser = world.host._eraser
+    erase, calls = eraser._store.erasures.erase, 0
+
+    async def breaks_once(user: str, until_ms: int) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            from roost.errors import Unavailable
+
+            raise Unavailable("The store is away.")
+        return await erase(user, until_ms)
+
+    monkeypatch.setattr(eraser._store.erasures, "erase", breaks_once)
+    user = await erase_now(world, alice)
+    assert calls >= 3
+    assert await world.store.accounts.users_by_id([user]) == {}
+
+
+# --- export ---
+
+
+async def test_an_export_holds_everything_but_secrets(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    await bob.send(alice, b"hello alice")
+    await sync(alice, wait_s=10)
+    await alice.send(bob)
+
+    async def stored() -> object:
+        return await world.store.mailboxes.latest(alice.tokens["user_id"], 2**53 - 1, 1)
+
+    await eventually(stored, "the entry is stored")
+    document = await alice.call("GET", "/v1/me/export", expect=200)
+    assert document["account"]["username"] == alice.username
+    [device] = document["devices"]
+    assert device["device"] == alice.device
+    assert device["keys"]["device_id"] == alice.device
+    [entry] = document["mailbox"]
+    assert (entry["type"], entry["sender_name"]) == ("message", bob.username)
+    assert entry["payloads"] == {alice.device: "aGVsbG8gYWxpY2U="}
+    assert len(document["sessions"]) == 1
+    text = json.dumps(document)
+    user = (await world.store.accounts.users_by_id([alice.tokens["user_id"]]))[alice.tokens["user_id"]]
+    assert user.password_hash not in text
+    assert bob.tokens["access_token"] not in text
+
+
+@pytest.mark.attack("exporting another user's data")
+async def test_an_export_is_of_the_caller_only(world: World) -> None:
+    alice, bob, eve = [await world.person() for _ in range(3)]
+    await bob.send(alice, b"for alice only")
+    await sync(alice, wait_s=10)
+    document = await eve.call("GET", f"/v1/me/export?user={alice.tokens['user_id']}", expect=200)
+    assert document["account"]["username"] == eve.username
+    assert alice.tokens["user_id"] not in json.dumps(document)
+
+
+async def test_exports_are_few(world: World) -> None:
+    alice = await world.person()
+    answers = [(await alice.call("GET", "/v1/me/export"))[0] for _ in range(6)]
+    assert answers == [200] * 5 + [429]
+
+
+# --- full mailboxes ---
+
+
+@pytest.mark.attack("a stranger floods the mailbox of one who is away")
+async def test_a_flood_ends_with_mailbox_full_and_a_friend_gets_through(world: World) -> None:
+    alice, eve, friend = [await world.person() for _ in range(3)]
+    await alice.send(friend)
+
+    async def refused() -> bool:
+        status, problem = await eve.send(alice)
+        if status != 202:
+            assert (status, problem["code"]) == (429, "mailbox_full")
+            assert problem["retry_after_s"] == 60
+        return bool(status != 202)
+
+    await eventually(refused, "the stranger is refused")
+    status, problem = await eve.send(friend, b"to somebody else")
+    assert status == 202, problem
+    for _ in range(10):
+        status, problem = await friend.send(alice)
+        assert status == 202, problem
+    [*entries] = await sync(alice, limit=256)
+    await alice.call("POST", "/v1/acks", {"seq": entries[-1]["seq"]}, expect=204)
+
+    async def accepted() -> bool:
+        return (await eve.send(alice))[0] == 202
+
+    await eventually(accepted, "what was fetched has made room")
+
+
+@pytest.mark.attack("a stranger sends more after its request was fetched")
+async def test_a_request_waits_for_acceptance(world: World) -> None:
+    alice, eve = await world.person(), await world.person()
+    await alice.call("PATCH", "/v1/me", {"requests": True}, expect=200)
+    sent = 0
+    while (await eve.send(alice))[0] == 202:
+        sent += 1
+        assert sent < 200
+        await asyncio.sleep(0.01)
+    entries = await sync(alice, limit=256)
+    assert len(entries) == sent, "what was accepted is there"
+    await alice.call("POST", "/v1/acks", {"seq": entries[-1]["seq"]}, expect=204)
+    await asyncio.sleep(0)
+    assert (await eve.send(alice))[1]["code"] == "mailbox_full"
+    await alice.call("PUT", f"/v1/conversations/{eve.username}/accepted", expect=204)
+
+    async def accepted() -> bool:
+        return (await eve.send(alice))[0] == 202
+
+    await eventually(accepted, "an accepted stranger may write")
