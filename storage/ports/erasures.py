@@ -29,7 +29,7 @@ class Erasures(Protocol):
         ...
 
     async def begin(self, user_id: str, now_ms: int) -> bool:
-        """Begin if it is due, or has begun: nothing keeps the account, and its name is reserved, from then on.
+        """Begin if it is due, or has begun. From then on nothing keeps the account, and its name is taken.
 
         Atomic with `cancel`.
         """

@@ -145,6 +145,7 @@ class World:
     store: MongoStore
     shard_map: ShardMap
     broker: Server
+    name: str
 
     @property
     def addresses(self) -> list[str]:
@@ -309,4 +310,4 @@ async def _built(
     for service in (host, *own_services):
         await service.apply(shard_map)
     http = await stack.enter_async_context(aiohttp.ClientSession())
-    return World(http, fronts, host, [router], own, shard_map, broker)
+    return World(http, fronts, host, [router], own, shard_map, broker, name)

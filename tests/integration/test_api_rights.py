@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,12 @@ import redis.asyncio
 from actors.host import HostSettings
 from actors.host.upkeep.eraser import ErasureSettings
 from actors.user.quota import Budget, Quotas
+from cluster.rights.scan import scan
+from cluster.settings import Kafka, Settings
+from cluster.settings.servers import Mongo, Redis
 from roost.clock import now_ms
+from roost.errors import Unavailable
+from storage.mentions import needles
 from storage.records import Erasure, MessageRecord, encode_record
 from tests.integration.api_world import (
     PASSWORD,
@@ -112,7 +118,7 @@ async def test_leaving_closes_every_stream_and_a_log_in_keeps_the_account(world:
 
 
 async def test_an_erased_account_is_gone_from_every_store(
-    world: World, mongo_url: str, redis_url: str
+    world: World, mongo_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     alice, bob = await world.person(), await world.person()
     _, accepted = await bob.send(alice, b"to alice")
@@ -135,6 +141,22 @@ async def test_an_erased_account_is_gone_from_every_store(
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         keys = [key.decode() async for key in client.scan_iter(match="*")]
         assert not [key for key in keys if f"p:{user}" in key or f"s:{user}" in key]
+
+    # A look through all of every store finds nothing but what is others', or expires.
+    settings = Settings(
+        data=tmp_path,
+        kafka=Kafka(url=world.broker.spec.address),
+        mongo=Mongo(url=mongo_url, database=world.name),
+        redis=Redis(url=redis_url, prefix=f"{world.name}:"),
+    )
+    wanted = needles(user, alice.username, (alice.device,))
+    found = {each.where: each for each in await scan(settings, wanted, embedded=True)}
+    assert {"MongoDB mailbox", "MongoDB erasures", "log mailbox"} <= found.keys()
+    assert [each for each in found.values() if not each.expected] == []
+    of_peer = needles(bob.tokens["user_id"], bob.username, (bob.device,))
+    found = {each.where: each for each in await scan(settings, of_peer, embedded=True)}
+    assert {"MongoDB users", "MongoDB devices", "MongoDB cursors"} <= found.keys()
+    assert not found["MongoDB users"].expected, "an account that is there is found"
 
     # The peer is told, keeps what it was sent, and can write to it no more.
     kinds = {(entry["type"], entry.get("change")) for entry in await sync(bob, cursor=0)}
@@ -177,7 +199,8 @@ async def test_who_has_the_name_next_inherits_nothing(world: World) -> None:
     await alice.send(bob)
     await bob.call("PUT", f"/v1/blocks/{alice.username}", expect=204)
     user = await erase_now(world, alice)
-    await world.store.erasures._rows.delete({"_id": user})  # as after the time for which it is reserved
+    # As after the time for which it is reserved.
+    await world.store.erasures._rows.update({"_id": user}, {"$unset": {"name": ""}})
     account = {"username": alice.username, "password": PASSWORD}
     assert (await world.call("POST", "/v1/accounts", account))[0] == 201
     heir = await alice.log_in()
@@ -235,8 +258,6 @@ async def test_an_erasure_that_was_cut_short_is_finished(
         nonlocal calls
         calls += 1
         if calls == 1:
-            from roost.errors import Unavailable
-
             raise Unavailable("The store is away.")
         return await erase(user, until_ms)
 
