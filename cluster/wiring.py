@@ -24,6 +24,7 @@ from telemetry import logs, otlp
 from telemetry.exporter import Exporter, Shown
 
 if TYPE_CHECKING:
+    from actors.host.upkeep.sweeper import SweepSettings
     from actors.user.quota import Quotas
     from storage.redis.store import RedisStore
 
@@ -90,6 +91,7 @@ async def build_host(name: str, settings_json: str) -> Service:
                 access_ms=(settings.tokens.access_s + 60) * 1000,
                 reserved_ms=settings.retention.username_days * 86_400_000,
             ),
+            sweep=_sweep(settings),
         ),
     )
     return overseen(host, settings, "host", name, store, cache, writer)
@@ -212,6 +214,21 @@ def _quotas(settings: Settings) -> "Quotas":
         request=Budget(of.request_messages, of.request_kilobytes << 10),
         forget_ms=of.stranger_days * 86_400_000,
     )
+
+
+def _sweep(settings: Settings) -> "SweepSettings":
+    from actors.host.upkeep.sweep_rules import Keep  # noqa: PLC0415 -- likewise
+    from actors.host.upkeep.sweeper import SweepSettings  # noqa: PLC0415 -- likewise
+
+    of, day_ms = settings.retention, 86_400_000
+    keep = Keep(
+        entry_ms=of.entry_days * day_ms,
+        delivered_ms=of.delivered_days * day_ms,
+        messages=of.mailbox_messages,
+        size=of.mailbox_megabytes << 20,
+        device_ms=of.device_days * day_ms,
+    )
+    return SweepSettings(keep, pause_s=of.sweep_pause_ms / 1000, every_s=of.sweep_every_s)
 
 
 def _exporter(service: Service, settings: Settings, role: str, name: str) -> Exporter:

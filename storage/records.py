@@ -176,6 +176,14 @@ class MailboxDocument(Struct, frozen=True):
         return self.newest or (self.cause if self.kind == "m" else "")
 
 
+class Expiring(Struct, array_like=True, frozen=True):
+    """A stored entry whose content is to go, and when."""
+
+    user: str
+    seq: int
+    expires_at_ms: int
+
+
 class Conversation(Struct):
     """What ``user`` knows of the conversation with ``peer``.
 

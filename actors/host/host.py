@@ -21,6 +21,7 @@ from actors.host.shards.table import ShardTable
 from actors.host.streams.questions import answer_done
 from actors.host.streams.streams import Streams, Watches
 from actors.host.upkeep.eraser import Eraser, ErasureSettings
+from actors.host.upkeep.sweeper import Sweeper, SweepSettings
 from actors.host.users.activation import Activation
 from actors.host.users.deadlines import Deadlines
 from actors.host.users.dispatcher import Dispatcher
@@ -57,6 +58,7 @@ class HostSettings(Struct, frozen=True):
         store_linger_s: How long entries are collected before they are stored, in seconds.
         quotas: How much others may send to a user before it is fetched.
         erasure: How accounts are erased.
+        sweep: How old entries are swept.
     """
 
     listen: str = "127.0.0.1"
@@ -65,6 +67,7 @@ class HostSettings(Struct, frozen=True):
     store_linger_s: float = 0.0
     quotas: Quotas = Quotas()
     erasure: ErasureSettings = ErasureSettings()
+    sweep: SweepSettings = SweepSettings()
 
 
 class ActorHost:
@@ -116,8 +119,9 @@ class ActorHost:
 
         loader = Loader(residents, activation, snapshots, streams, dead_letters, runtime, made)
         self._eraser = Eraser(stores, shards, loader.let_go, clock, runtime, self._settings.erasure)
+        self._sweeper = Sweeper(name, stores.store, shards, clock, runtime, self._settings.sweep)
         self._deadlines = Deadlines(residents, clock)
-        lines = (streams, watches, links)
+        lines = (streams, watches, links.tell_room)
         executor = EffectExecutor(writer, lines, self._deadlines, shards, loader.read_page, clock)
         self._dispatcher = Dispatcher(residents, loader, executor, dead_letters, commits, clock)
         self._passivation = Passivation(
@@ -168,6 +172,8 @@ class ActorHost:
         self._runtime.spawn(self._deadlines.run(), essential=True)
         self._runtime.spawn(self._passivation.run(), essential=True)
         self._runtime.spawn(self._eraser.run(), essential=True)
+        self._runtime.spawn(self._sweeper.run(), essential=True)
+        self._runtime.spawn(self._sweeper.run_expiry(), essential=True)
         return address
 
     async def apply(self, shard_map: ShardMap) -> None:

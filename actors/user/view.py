@@ -44,7 +44,7 @@ def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | Non
         )
     if isinstance(record, KeysRecord):
         return wire.KeysEntry(seq, prev, record.at_ms, record.user_name, record.device, record.change)
-    if record.device == device:
+    if record.device == device or _has_expired(record, now_ms):
         return None
     return _sent(record, seq, prev)
 
@@ -53,7 +53,7 @@ def _message(
     record: MessageRecord, seq: int, device: str, prev: int, now_ms: int
 ) -> wire.MessageEntry | None:
     payload = record.payloads.get(device)
-    if payload is None or (record.expires_at_ms is not None and record.expires_at_ms <= now_ms):
+    if payload is None or _has_expired(record, now_ms):
         return None
     return wire.MessageEntry(
         seq=seq,
@@ -66,7 +66,12 @@ def _message(
         accepted_at_ms=record.accepted_at_ms,
         suite=record.suite,
         payload=payload,
+        expires_at_ms=record.expires_at_ms,
     )
+
+
+def _has_expired(record: MessageRecord | SentRecord, now_ms: int) -> bool:
+    return record.expires_at_ms is not None and record.expires_at_ms <= now_ms
 
 
 def _sent(record: SentRecord, seq: int, prev: int) -> wire.SentEntry:

@@ -13,7 +13,6 @@ import msgspec
 from cluster.cli.verbs import find_by, found_by
 from cluster.local import runfile
 from cluster.settings import Settings, SettingsInvalid
-from roost.cli.command_line import Command
 from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, Waiting, complain, say
 from roost.clock import now_ms
 from roost.errors import RoostError
@@ -73,7 +72,7 @@ class Erase:
         )
 
 
-VERBS: Final[dict[str, Command]] = {"export": Export(), "erase": Erase()}
+VERBS: Final[dict[str, Export | Erase]] = {"export": Export(), "erase": Erase()}
 """What the group ``roost admin`` takes from here, by name."""
 
 

@@ -11,6 +11,7 @@ from storage.mongo.driver import Driver
 from storage.mongo.erasures import MongoErasures
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
+from storage.mongo.retention import MongoRetention
 from storage.mongo.sessions import MongoSessions
 
 READS: Final = 16
@@ -40,11 +41,20 @@ class MongoStore:
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database)
         self.erasures = MongoErasures(self._database, keyring)
+        self.retention = MongoRetention(self._database)
         self.cluster = MongoClusterState(self._database)
 
     async def prepare(self) -> None:
         """Create the indexes. Idempotent, safe while others do the same."""
-        parts = (self.accounts, self.sessions, self.keys, self.mailboxes, self.conversations, self.erasures)
+        parts = (
+            self.accounts,
+            self.sessions,
+            self.keys,
+            self.mailboxes,
+            self.conversations,
+            self.erasures,
+            self.retention,
+        )
         for each in parts:
             await each.prepare()
 

@@ -6,6 +6,7 @@ from storage.ports.accounts import Accounts, Keys, Sessions
 from storage.ports.cluster_state import ClusterState
 from storage.ports.erasures import Erasures
 from storage.ports.mailboxes import Conversations, Mailboxes
+from storage.ports.retention import Retention
 
 
 class Store(Protocol):
@@ -39,6 +40,11 @@ class Store(Protocol):
     @property
     def erasures(self) -> Erasures:
         """Accounts that are to be erased or were, and what erases them."""
+        ...
+
+    @property
+    def retention(self) -> Retention:
+        """The walk of the sweep, and entries that expire."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Export and erasure of accounts, and full mailboxes, over HTTP."""
+"""Export and erasure of accounts, full mailboxes, old and disappearing messages, over HTTP."""
 
 import asyncio
 import json
@@ -11,7 +11,10 @@ import pytest_asyncio
 import redis.asyncio
 
 from actors.host import HostSettings
+from actors.host.runtime import Runtime
 from actors.host.upkeep.eraser import ErasureSettings
+from actors.host.upkeep.sweep_rules import Keep
+from actors.host.upkeep.sweeper import Sweeper, SweepSettings
 from actors.user.quota import Budget, Quotas
 from cluster.rights.scan import scan
 from cluster.settings import Kafka, Settings
@@ -26,20 +29,24 @@ from tests.integration.api_world import (
     Urls,
     World,
     closing,
+    message,
     new_id,
     running,
+    until,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUOTAS = Quotas(stranger=Budget(5, 0), strangers=Budget(8, 0))
+SWEEP = SweepSettings(expired_every_s=0.05, pause_s=0.001)
+DAY_MS = 86_400_000
 ERASURE = ErasureSettings(every_s=0.05, settle_ms=300, access_ms=2_000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
     async with running(
-        Urls(mongo_url, redis_url), host=HostSettings(quotas=QUOTAS, erasure=ERASURE)
+        Urls(mongo_url, redis_url), host=HostSettings(quotas=QUOTAS, erasure=ERASURE, sweep=SWEEP)
     ) as whole:
         yield whole
 
@@ -361,3 +368,139 @@ async def test_a_request_waits_for_acceptance(world: World) -> None:
         return (await eve.send(alice))[0] == 202
 
     await eventually(accepted, "an accepted stranger may write")
+
+
+# --- old entries ---
+
+
+def sweeper(world: World, days: int, **limits: int) -> Sweeper:
+    """Return the host's sweeper as it is in so many days."""
+    keep = Keep(**{"entry_ms": 0, "messages": 0, "size": 0} | limits)  # type: ignore[arg-type]
+    settings = SweepSettings(keep, pause_s=0.001)
+    clock = lambda: now_ms() + days * DAY_MS  # noqa: E731 -- short
+    return Sweeper("test", world.store, world.host._shards, clock, Runtime(), settings)
+
+
+async def three_entries(world: World, alice: Person, bob: Person) -> list[int]:
+    """Have Bob send three messages to Alice, each stored by itself; returns their numbers."""
+    seqs = []
+    for number in range(3):
+        _, accepted = await bob.send(alice, b"number %d" % number)
+        seqs.append(accepted["seq"])
+
+        async def stored(seq: int = accepted["seq"]) -> object:
+            return await world.store.mailboxes.exists(alice.tokens["user_id"], seq)
+
+        await eventually(stored, "the entry is stored")
+    return seqs
+
+
+async def left(world: World, alice: Person) -> list[int]:
+    found = await world.store.mailboxes.range(alice.tokens["user_id"], 0, 2**53 - 1, 10)
+    return [each.seq for each in found]
+
+
+async def swept(world: World, sweeps: Sweeper, alice: Person, rest: list[int]) -> None:
+    """Sweep until this is left: what the log may yet bring again is not swept."""
+
+    async def is_left() -> bool:
+        await sweeps.sweep(alice.tokens["user_id"])
+        return await left(world, alice) == rest
+
+    await eventually(is_left, f"only {rest} is left")
+
+
+async def test_an_entry_waits_for_a_device_in_use_however_old_it_is(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    seqs = await three_entries(world, alice, bob)
+    await sweeper(world, 29, entry_ms=1).sweep(alice.tokens["user_id"])
+    assert await left(world, alice) == seqs
+    await alice.call("POST", "/v1/acks", {"seq": seqs[1]}, expect=204)
+    await swept(world, sweeper(world, 29, entry_ms=1), alice, seqs[2:])
+    assert [each["seq"] for each in await sync(alice)] == seqs[2:]
+
+
+async def test_a_device_that_was_away_for_too_long_is_told_what_it_missed(world: World) -> None:
+    """In a sync and on its stream; and once it has read on, no more."""
+    alice, bob = await world.person(), await world.person()
+    seqs = await three_entries(world, alice, bob)
+    await swept(world, sweeper(world, 31, entry_ms=1), alice, seqs[2:])  # the newest shows what is gone
+    world.host._residents.remove(alice.tokens["user_id"])  # what is in memory is not missed yet
+    page = await alice.call("GET", "/v1/sync", expect=200)
+    assert page["missed"] is True
+    assert [each["seq"] for each in page["entries"]] == seqs[2:]
+    async with alice.stream() as socket:
+        await socket.send_json({"type": "hello", "token": alice.token})
+        await until(socket, "missed")
+        frame = await until(socket, "entries")
+        assert [each["seq"] for each in frame["entries"]] == seqs[2:]
+        await socket.send_json({"type": "ack", "seq": seqs[2]})
+
+        async def acknowledged() -> bool:
+            cursors = await world.store.mailboxes.cursors_of([alice.tokens["user_id"]])
+            return cursors[alice.tokens["user_id"]].get(alice.device) == seqs[2]
+
+        await eventually(acknowledged, "the acknowledgement is stored")
+    page = await alice.call("GET", "/v1/sync", expect=200)
+    assert page["missed"] is False
+
+
+async def test_a_walk_goes_on_where_the_last_one_was_cut_short(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    seqs = await three_entries(world, alice, bob)
+    before = "".join(chr(ord(each) - 1) if place == 0 else each for place, each in enumerate(alice.username))
+    await world.store.retention.put_position("test", before)
+    walk = sweeper(world, 31, entry_ms=1)
+
+    async def walked() -> bool:
+        await walk.walk()
+        return await left(world, alice) == seqs[2:]
+
+    await eventually(walked, "old entries are gone")
+    assert await world.store.retention.position("test") == ""
+
+
+# --- disappearing messages ---
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 2_419_201, 2**63, 1.5, "5", True])
+@pytest.mark.attack("a message with an impossible lifetime")
+async def test_lifetimes_are_checked(world: World, seconds: Any) -> None:
+    alice, bob = await world.person(), await world.person()
+    status, problem = await bob.call("POST", "/v1/messages", message(alice, expires_in_s=seconds))
+    assert status in (400, 422), problem
+
+
+@pytest.mark.attack("fetching a message after its time, from memory, store, history or log")
+async def test_a_message_disappears_everywhere(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    user = alice.tokens["user_id"]
+    body = message(alice, b"soon gone", expires_in_s=1)
+    status, accepted = await bob.call("POST", "/v1/messages", body)
+    assert status == 202
+    _, after = await bob.send(alice, b"stays")
+    [entry, _] = await sync(alice, wait_s=5)
+    assert entry["expires_at_ms"] == accepted["accepted_at_ms"] + 1_000
+
+    async def emptied() -> bool:
+        found = await world.store.mailboxes.range(user, accepted["seq"] - 1, accepted["seq"], 1)
+        return bool(found) and b"soon gone" not in found[0].record
+
+    await eventually(emptied, "the content is gone from the store")
+    assert [each["seq"] for each in await sync(alice)] == [after["seq"]], "in memory"
+    world.host._residents.remove(user)  # as after a restart: the actor is loaded again
+    page = await alice.call("GET", "/v1/sync", expect=200)
+    assert ([each["seq"] for each in page["entries"]], page["missed"]) == ([after["seq"]], False)
+    path = f"/v1/conversations/{bob.username}/messages"
+    history = await alice.call("GET", path, expect=200)
+    assert [each["seq"] for each in history["messages"]] == [after["seq"]]
+    await alice.call("POST", "/v1/acks", {"seq": after["seq"]}, expect=204)
+
+    # Who sends it again has sent it, whatever the caches have forgotten.
+    for gateway in world.gateways:
+        gateway.collaborators.answers._recent.clear()
+    status, again = await bob.call("POST", "/v1/messages", body)
+    assert (status, again["seq"]) == (202, accepted["seq"])
+    async with alice.hello(cursor=0) as socket:
+        await until(socket, "drained")
+    assert len(await left(world, alice)) == 2

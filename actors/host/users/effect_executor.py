@@ -5,7 +5,6 @@ from typing import Any
 
 from msgspec import Raw
 
-from actors.host.links.links import Links
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
 from actors.host.shards.tickets import Ticket
@@ -36,14 +35,14 @@ class EffectExecutor:
     def __init__(
         self,
         writer: Writer,
-        lines: tuple[Streams, Watches, Links],
+        lines: tuple[Streams, Watches, Callable[[msg.Room], None]],
         deadlines: Deadlines,
         shards: ShardTable,
         read_page: Callable[[str, do.ReadPage], None],
         clock: Clock,
     ) -> None:
         self._writer = writer
-        self._streams, self._watches, self._links = lines
+        self._streams, self._watches, self._tell_gateways = lines
         self._deadlines, self._shards, self._read_page = deadlines, shards, read_page
         self._clock = clock
         self._perform: dict[type, Perform] = {
@@ -209,7 +208,7 @@ class EffectExecutor:
         self._read_page(user.user_id, effect)
 
     def _room(self, user: User, effect: do.TellRoom, _shard: Shard, _offset: int | None) -> None:
-        self._links.tell_room(msg.Room(user.user_id, effect.full))
+        self._tell_gateways(msg.Room(user.user_id, effect.full))
 
     def _timer(self, user: User, effect: do.SetTimer, _shard: Shard, _offset: int | None) -> None:
         self._deadlines.add(effect.at_ms, user.user_id)

@@ -231,6 +231,9 @@ class Outbox:
 
     def _expire(self, lane: Lane, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
+        for item in [each for each in (*lane.waiting, *lane.accepted) if each.has_expired(now_ms)]:
+            self._lanes.expire(lane, item)
+            effects.append(Tell(events.Expired(item.id, item.to)))
         while lane.waiting and now_ms - uuid7_ms(lane.waiting[0].id) > KEEP_MS:
             detail = "It could not be sent for six days; send it again as a new message."
             effects += self._lanes.fail(lane, lane.waiting[0], "id_expired", detail)
