@@ -235,12 +235,10 @@ class Quota:
     ) -> None:
         """Count no longer so much of what a stranger sent, or any of it."""
         stored = self._written[row.peer] - row.cleared
-        if everything:
-            messages, size = row.strange - row.cleared, row.strange_size - row.cleared_size
-        messages, size = (
-            min(messages, row.strange - row.cleared),
-            min(size, row.strange_size - row.cleared_size),
-        )
+        most, most_size = row.strange - row.cleared, row.strange_size - row.cleared_size
+        # Other hosts may have counted other messages: who has none left has no bytes left either.
+        everything = everything or messages >= most
+        messages, size = (most, most_size) if everything else (messages, min(size, most_size))
         if not messages:
             return
         self._strange -= messages
