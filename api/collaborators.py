@@ -44,6 +44,7 @@ class ApiSettings(Struct, frozen=True):
         version: What the API document says it is.
         admission: How much may wait.
         media: How many files may be on their way.
+        erase_after_s: Seconds from asking for an account's erasure to its beginning.
     """
 
     server_name: str
@@ -54,6 +55,7 @@ class ApiSettings(Struct, frozen=True):
     version: str = "0.1.0"
     admission: Bounds = Bounds()
     media: MediaLimits = MediaLimits()
+    erase_after_s: int = 7 * 24 * 3600
 
 
 class Backends(Struct, frozen=True):

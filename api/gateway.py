@@ -182,6 +182,7 @@ def _api(settings: Settings) -> ApiSettings:
         version=metadata.version("roost"),
         admission=_bounds(settings),
         media=MediaLimits(settings.media.transfers, settings.media.user_transfers),
+        erase_after_s=settings.retention.erase_after_s,
     )
 
 

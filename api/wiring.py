@@ -25,6 +25,7 @@ from api.sending.admission import Admission
 from api.sending.answers import Answers
 from api.sending.contacts import Contacts
 from api.sending.gate import Gate
+from api.sending.room import Room
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
 from api.sending.tracking import MessageTracker
@@ -61,7 +62,9 @@ def wire(
     sequencer = Sequencer(log_writer, store)
     answers = Answers(cache)
     limiters = Limits(cache, clock, dict(limits or {}))
-    acceptance = Acceptance(store, answers, sequencer, directory, limiters, clock)
+    room = Room(hosts.ask, clock)
+    hosts.on_room(room.heard)
+    acceptance = Acceptance(store, answers, sequencer, directory, limiters, room, clock)
     contacts = Contacts(hosts)
     acceptance.on_accepted(contacts.wrote)
     gate = Gate(Admission(settings.admission), sequencer, directory)

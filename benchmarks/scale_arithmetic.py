@@ -174,6 +174,8 @@ def sizes_of_a_message() -> tuple[int, int]:
         cause=cause,
         at_ms=at,
         record=record,
+        messages=2**14,
+        size=2**24,
     )
     return len(record) + round(M.receipts * len(encode_record(receipt))), len(
         bson.encode(next(buckets([entry])))

@@ -28,6 +28,8 @@ from telemetry import logs, otlp
 from telemetry.exporter import Exporter, Shown
 
 if TYPE_CHECKING:
+    from actors.host.upkeep.sweeper import SweepSettings
+    from actors.user.quota import Quotas
     from storage.blobs import BlobStore
     from storage.redis.store import RedisStore
 
@@ -76,6 +78,7 @@ async def build_router(name: str, settings_json: str) -> Service:
 async def build_host(name: str, settings_json: str) -> Service:
     """Build a host."""
     from actors.host import ActorHost, HostSettings, Stores  # noqa: PLC0415 -- likewise
+    from actors.host.upkeep.eraser import ErasureSettings  # noqa: PLC0415 -- likewise
 
     settings = settings_of("host", name, settings_json)
     keyring = open_keyring(settings)
@@ -93,6 +96,12 @@ async def build_host(name: str, settings_json: str) -> Service:
             store_linger_s=settings.actors.store_linger_ms / 1000,
             certificate=node_certificate(settings),
             hold_back_ms=round(settings.push.hold_back_s * 1000),
+            quotas=_quotas(settings),
+            erasure=ErasureSettings(
+                access_ms=(settings.tokens.access_s + 60) * 1000,
+                reserved_ms=settings.retention.username_days * 86_400_000,
+            ),
+            sweep=_sweep(settings),
         ),
     )
     return overseen(
@@ -259,6 +268,34 @@ def node_certificate(settings: Settings) -> NodeCertificate | None:
         raise RoostError(
             "internal", f"The node's certificate cannot be used ({exc}): see what `roost doctor` says."
         ) from exc
+
+
+def _quotas(settings: Settings) -> "Quotas":
+    from actors.user.quota import Budget, Quotas  # noqa: PLC0415 -- likewise
+
+    of = settings.quota
+    return Quotas(
+        mailbox=Budget(of.messages, of.megabytes << 20),
+        strangers=Budget(of.strangers_messages, of.strangers_kilobytes << 10),
+        stranger=Budget(of.stranger_messages, of.stranger_kilobytes << 10),
+        request=Budget(of.request_messages, of.request_kilobytes << 10),
+        forget_ms=of.stranger_days * 86_400_000,
+    )
+
+
+def _sweep(settings: Settings) -> "SweepSettings":
+    from actors.host.upkeep.sweep_rules import Keep  # noqa: PLC0415 -- likewise
+    from actors.host.upkeep.sweeper import SweepSettings  # noqa: PLC0415 -- likewise
+
+    of, day_ms = settings.retention, 86_400_000
+    keep = Keep(
+        entry_ms=of.entry_days * day_ms,
+        delivered_ms=of.delivered_days * day_ms,
+        messages=of.mailbox_messages,
+        size=of.mailbox_megabytes << 20,
+        device_ms=of.device_days * day_ms,
+    )
+    return SweepSettings(keep, pause_s=of.sweep_pause_ms / 1000, every_s=of.sweep_every_s)
 
 
 def _exporter(service: Service, settings: Settings, role: str, name: str) -> Exporter:

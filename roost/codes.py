@@ -64,6 +64,7 @@ CODES: Final = _registry(
     Code("unsupported_media_type", 415, "never", "The body's content type is not supported."),
     Code("range_not_satisfiable", 416, "after_fix", "The range is not within the file."),
     Code("rate_limited", 429, "later", "Too many requests.", close=4429),
+    Code("mailbox_full", 429, "later", "The recipient has to fetch or accept earlier messages first."),
     Code("internal", 500, "later", "Something went wrong on the server.", close=4011),
     Code("unavailable", 503, "later", "A part of the system is temporarily unavailable.", close=4001),
     Code("going_away", 503, "later", "The server is stopping; another one takes over.", close=4000),

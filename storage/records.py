@@ -25,6 +25,10 @@ MessageKey = tuple[str, str, str]
 """What tells messages apart: sender's user id and device id, and the message id."""
 
 
+BESIDES_PAYLOADS: Final = 256
+"""Bytes that a stored message takes beside its payloads, about."""
+
+
 class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
     """A message on its way to ``to``.
 
@@ -60,6 +64,11 @@ class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
     def source(self) -> str:
         """The sender's device, told from every other user's."""
         return self.sender + self.sender_device
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it counts against a quota: its payloads, and what is stored beside them."""
+        return BESIDES_PAYLOADS + sum(map(len, self.payloads.values()))
 
 
 class ReceiptRecord(Struct, array_like=True, tag="r", frozen=True):
@@ -100,6 +109,7 @@ class SentRecord(Struct, array_like=True, tag="s", frozen=True):
     sent_at_ms: int
     at_ms: int
     version: int = VERSION
+    expires_at_ms: int | None = None
 
 
 Record = MessageRecord | ReceiptRecord | KeysRecord | SentRecord
@@ -153,6 +163,9 @@ class MailboxDocument(Struct, frozen=True):
         at_ms: When it was accepted.
         record: The log value, byte for byte.
         newest: Greatest message id in this mailbox up to here, where that is not this entry's own; else ''.
+        messages: Messages that the mailbox was given up to here, with this one; those that were swept count.
+        size: Their weight, in bytes (`MessageRecord.weight`).
+        expires_at_ms: When the entry's payloads are to go, 0: with the entry.
     """
 
     user: str
@@ -165,6 +178,9 @@ class MailboxDocument(Struct, frozen=True):
     at_ms: int
     record: bytes
     newest: str = ""
+    messages: int = 0
+    size: int = 0
+    expires_at_ms: int = 0
 
     @property
     def greatest(self) -> str:
@@ -173,6 +189,14 @@ class MailboxDocument(Struct, frozen=True):
         A message with a greater id cannot be a repeat, whoever sent it.
         """
         return self.newest or (self.cause if self.kind == "m" else "")
+
+
+class Expiring(Struct, array_like=True, frozen=True):
+    """A stored entry whose content is to go, and when."""
+
+    user: str
+    seq: int
+    expires_at_ms: int
 
 
 class Conversation(Struct):
@@ -193,6 +217,11 @@ class Conversation(Struct):
         repeated_upto: The peer's last entry before that (own seq).
         contact: 1 if the peer is a contact: ``user`` wrote to it, or accepted it.
         heard: 1 if the peer wrote to ``user``.
+        strange: Messages that came from the peer while it was a stranger, as far as they were counted.
+        strange_size: Their weight, in bytes.
+        strange_at_ms: When the last of them was accepted, 0: never.
+        cleared: How many of ``strange`` no longer count against what strangers may send.
+        cleared_size: Their weight, in bytes.
     """
 
     user: str
@@ -208,6 +237,11 @@ class Conversation(Struct):
     repeated_upto: int = 0
     contact: int = 0
     heard: int = 0
+    strange: int = 0
+    strange_size: int = 0
+    strange_at_ms: int = 0
+    cleared: int = 0
+    cleared_size: int = 0
 
     @property
     def with_contact(self) -> bool:
@@ -362,6 +396,26 @@ class TokenFamily(Struct, frozen=True):
     signed: bool = False
     repeated: bool = False
     repeats: int = 0
+
+
+class Erasure(Struct, frozen=True):
+    """An account that is to be erased, is being erased, or was.
+
+    Attributes:
+        user: Its user id.
+        username: Its username; '' when it is erased.
+        state: ``asked``: it may yet be kept. ``erasing``: it is being erased. ``erased``: it is gone.
+        asked_at_ms: When that was asked for.
+        due_at_ms: When it begins.
+        looked_at_ms: When all that was found was deleted last; 0: not yet.
+    """
+
+    user: str
+    username: str
+    state: Literal["asked", "erasing", "erased"]
+    asked_at_ms: int
+    due_at_ms: int
+    looked_at_ms: int = 0
 
 
 class DeadLetter(Struct, frozen=True):

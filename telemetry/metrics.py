@@ -146,6 +146,13 @@ MISSED_ENTRIES: Final = Counter(
     registry=HOST,
 )
 
+SWEPT_ENTRIES: Final = Counter(
+    "roost_swept_entries_total", "Entries of mailboxes deleted for their age or number.", registry=HOST
+)
+EXPIRED_ENTRIES: Final = Counter(
+    "roost_expired_entries_total", "Entries whose content was removed as their senders wanted.", registry=HOST
+)
+
 # --- routers ----------------------------------------------------------------------------------------
 
 ROUTER: Final = CollectorRegistry()

@@ -20,6 +20,8 @@ from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
 from actors.host.streams.questions import answer_done
 from actors.host.streams.streams import Streams, Watches
+from actors.host.upkeep.eraser import Eraser, ErasureSettings
+from actors.host.upkeep.sweeper import Sweeper, SweepSettings
 from actors.host.users.activation import Activation
 from actors.host.users.deadlines import Deadlines
 from actors.host.users.dispatcher import Dispatcher
@@ -36,6 +38,7 @@ from actors.rpc.link import Link, serve
 from actors.service import Address
 from actors.user import UserActor
 from actors.user import events as ev
+from actors.user.quota import Quotas
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of
@@ -57,6 +60,9 @@ class HostSettings(Struct, frozen=True):
         store_linger_s: How long entries are collected before they are stored, in seconds.
         certificate: This node's, for links; None: they are not encrypted.
         hold_back_ms: How long a wake-up waits while another device of the user is there, in milliseconds.
+        quotas: How much others may send to a user before it is fetched.
+        erasure: How accounts are erased.
+        sweep: How old entries are swept.
     """
 
     listen: str = "127.0.0.1"
@@ -65,6 +71,9 @@ class HostSettings(Struct, frozen=True):
     store_linger_s: float = 0.0
     certificate: NodeCertificate | None = None
     hold_back_ms: int = 0
+    quotas: Quotas = Quotas()
+    erasure: ErasureSettings = ErasureSettings()
+    sweep: SweepSettings = SweepSettings()
 
 
 class ActorHost:
@@ -92,7 +101,7 @@ class ActorHost:
         clock: Clock,
         settings: HostSettings | None = None,
         runtime: Runtime | None = None,
-        make_actor: Callable[[ev.Loaded], UserActor] = UserActor,
+        make_actor: Callable[[ev.Loaded, Quotas], UserActor] = UserActor,
     ) -> None:
         self._secret, self._settings = secret, settings or HostSettings()
         self._store, self._log = stores.store, stores.log
@@ -109,11 +118,18 @@ class ActorHost:
         self._snapshots = snapshots = Snapshots(stores.cache, secrets.token_hex(8))
         activation = Activation(stores.store, snapshots, writer, runtime)
         dead_letters = DeadLetters(stores, commits.finished, clock, runtime)
-        loader = Loader(residents, activation, snapshots, streams, dead_letters, runtime, make_actor)
+        quotas = self._settings.quotas
+
+        def made(loaded: ev.Loaded) -> UserActor:
+            return make_actor(loaded, quotas)
+
+        loader = Loader(residents, activation, snapshots, streams, dead_letters, runtime, made)
+        self._eraser = Eraser(stores, shards, loader.let_go, clock, runtime, self._settings.erasure)
+        self._sweeper = Sweeper(name, stores.store, shards, clock, runtime, self._settings.sweep)
         self._deadlines = Deadlines(residents, clock)
         executor = EffectExecutor(
             writer,
-            (streams, watches),
+            (streams, watches, links.tell_room),
             self._deadlines,
             shards,
             loader.read_page,
@@ -174,6 +190,9 @@ class ActorHost:
         )
         self._runtime.spawn(self._deadlines.run(), essential=True)
         self._runtime.spawn(self._passivation.run(), essential=True)
+        self._runtime.spawn(self._eraser.run(), essential=True)
+        self._runtime.spawn(self._sweeper.run(), essential=True)
+        self._runtime.spawn(self._sweeper.run_expiry(), essential=True)
         return address
 
     async def apply(self, shard_map: ShardMap) -> None:

@@ -19,6 +19,9 @@ PROTOCOL = 5
 OLDEST_PROTOCOL = 5
 """The oldest that this release still speaks: in those before, the side that listens proves nothing."""
 
+ROOM_PROTOCOL = 5
+"""`Room` and `RoomFor` are understood from this protocol on."""
+
 
 # --- both ways -------------------------------------------------------------------------------
 
@@ -256,6 +259,14 @@ class Unstored(Struct, array_like=True, tag="unstored"):
     user: str
 
 
+class RoomFor(Struct, array_like=True, tag="room_for"):
+    """May ``sender`` send to ``user`` (protocol 5)? Answered by `Done`, or by a `Refusal` if not."""
+
+    call: int
+    user: str
+    sender: str
+
+
 # --- host to gateway ---------------------------------------------------------------------------
 
 
@@ -342,6 +353,13 @@ class Backlogs(Struct, array_like=True, tag="backlogs"):
     served: int
 
 
+class Room(Struct, array_like=True, tag="room"):
+    """Somebody may not send to ``user``, so ask `RoomFor` each sender; or all may again (protocol 5)."""
+
+    user: str
+    full: bool
+
+
 class Page(Struct, array_like=True, tag="page"):
     """The answer to `Sync`."""
 
@@ -400,7 +418,9 @@ class Reply(Struct, array_like=True, tag="reply"):
     answer: Answer
 
 
-Question = Sync | AckUpTo | ReadUpTo | SetBlock | AddContact | PresenceOf | Watermarks | Refresh | Unstored
+Question = (
+    Sync | AckUpTo | ReadUpTo | SetBlock | AddContact | PresenceOf | Watermarks | Refresh | Unstored | RoomFor
+)
 ToHost = Open | Batch | Shut | Since | Attach | Detach | Ack | Typing | Watch | Unwatch | Gone | Question
 FromHost = (
     NotMine
@@ -413,6 +433,7 @@ FromHost = (
     | TypingTo
     | PresenceTo
     | Backlogs
+    | Room
     | Reply
 )
 

@@ -16,6 +16,7 @@ from actors.user.mailbox import Mailbox
 from actors.user.peers import Peers
 from actors.user.positions import Positions
 from actors.user.presence import Presence
+from actors.user.quota import Quota, Quotas
 from actors.user.records import Records
 from actors.user.repeats import Repeats
 from storage.records import ReceiptRecord, User
@@ -32,17 +33,18 @@ class UserActor:
         marks: What senders are told.
         repeats: Which messages the mailbox holds already.
         presence: Whether the user is online, and who is told.
+        quota: How much others may still send.
     """
 
     __slots__ = (
         "_out", "_past", "_positions", "_records",
-        "devices", "head", "mailbox", "marks", "peers", "presence", "repeats",
+        "devices", "head", "mailbox", "marks", "peers", "presence", "quota", "repeats",
     )  # fmt: skip
 
-    def __init__(self, loaded: ev.Loaded) -> None:
+    def __init__(self, loaded: ev.Loaded, quotas: Quotas | None = None) -> None:
         out: list[do.Effect] = []
         self._out = out  # shared by all parts: what `handle` returns, in order
-        self.head = Head(loaded.handled, loaded.tail)
+        self.head = Head(loaded.handled, loaded.tail, loaded.totals)
         expecting = len(loaded.devices) == 1 and bool(loaded.recent)
         if expecting:
             self.head.recall(loaded.recent, loaded.rows)
@@ -52,7 +54,10 @@ class UserActor:
         self.mailbox = Mailbox(self.head, self.devices, self._positions, out, expecting=expecting)
         self.marks = DeliveryMarks(self.devices, self.peers, self.head, out)
         self.repeats = Repeats(loaded.newest)
-        self._records = Records(self.head, self.devices, self.peers, self.marks, self.repeats, out)
+        self.quota = Quota(loaded, self.peers, quotas or Quotas(), out)
+        self._records = Records(
+            self.head, self.devices, self.peers, self.marks, self.repeats, self.quota, out
+        )
         self.presence = Presence(self.peers, out)
         self._past: invariants.Past | None = None
 
@@ -90,7 +95,14 @@ class UserActor:
         if self._past is None:
             self._past = invariants.Past()
         parts = invariants.Parts(
-            self.head, self.devices, self.peers, self.mailbox, self.marks, self.repeats, self.presence
+            self.head,
+            self.devices,
+            self.peers,
+            self.mailbox,
+            self.marks,
+            self.repeats,
+            self.presence,
+            self.quota,
         )
         invariants.check(parts, self._past)
 
@@ -129,6 +141,8 @@ class UserActor:
             newest=self.repeats.newest,
             tail=self.head.tail,
             handled=self.head.handled,
+            totals=self.head.totals,
+            undelivered=(self.quota.messages, self.quota.size),
         )
 
     def unacknowledged(self) -> list[int]:
@@ -150,7 +164,7 @@ class UserActor:
     def _record(self, event: ev.RecordArrived, now_ms: int) -> None:
         if event.seq <= self.head.handled:
             return
-        message = self._records.handle(event)
+        message = self._records.handle(event, now_ms)
         if message is not None and message.urgent and self.devices.pushable:
             for device in message.payloads:
                 self._wake(device, message.cause, event.seq, now_ms)
@@ -203,7 +217,11 @@ class UserActor:
         if state.woken_at_ms != 0:
             self.devices.returned(device)
         if seq > state.cursor:
-            self.marks.acked(device, seq, stream)
+            highest = self.devices.highest_cursor()
+            items = self.marks.acked(device, seq, stream)
+            if seq > highest:
+                fetched = [item for item in items if highest < item.seq <= seq]
+                self.quota.fetched(fetched, now_ms, everything=seq >= self.head.tail)
         # After the receipts, and so written after them: were the cursor stored and they lost in a crash, the
         # device would not acknowledge these entries again, and their senders would never be told.
         self._out.append(do.PutCursor(device, state.cursor, token))
@@ -222,9 +240,10 @@ class UserActor:
         if self.peers.block(event):
             self.presence.tell(event.peer)
 
-    def _contact(self, event: ev.ContactMade, _now_ms: int) -> None:
+    def _contact(self, event: ev.ContactMade, now_ms: int) -> None:
         withheld = not self.peers.may_see_receipts(event.peer)
         if self.peers.add_contact(event):
+            self.quota.known(event.peer, now_ms)
             if withheld:
                 self.marks.contact_made(event.peer)
             self.presence.tell(event.peer)
@@ -276,6 +295,7 @@ class UserActor:
         ev.Unwatched: lambda self, event, _: self.presence.unwatch(event.watcher),
         ev.PresenceAsked: lambda self, event, _: self.presence.answer(event),
         ev.MarksAsked: lambda self, event, _: self.peers.answer(event),
+        ev.RoomAsked: lambda self, event, now_ms: self.quota.answer(event, now_ms),
         ev.TimePassed: _time,
         ev.Refreshed: _refreshed,
     }

@@ -99,9 +99,14 @@ class DeliveryMarks:
 
     # --- acknowledgements and reading -------------------------------------------------------------
 
-    def acked(self, device: str, seq: int, stream: Stream | None) -> None:
-        """A device holds everything up to ``seq``, for the first time: raise its cursor, tell the senders."""
-        senders, had_gaps = self._senders(device, seq, stream), self._watermark.has_gaps
+    def acked(self, device: str, seq: int, stream: Stream | None) -> list[Item]:
+        """A device holds everything up to ``seq``, for the first time: raise its cursor, tell the senders.
+
+        Returns:
+            The entries that it acknowledged, and perhaps some before or behind them.
+        """
+        items = self._covered(device, seq, stream)
+        senders, had_gaps = self._senders(device, seq, items), self._watermark.has_gaps
         self._devices[device].cursor = seq
         for sender in senders:
             upto = self._watermark.of(sender)
@@ -111,17 +116,21 @@ class DeliveryMarks:
                 # What was read beyond the gap could not be told before.
                 marks = self._receipts.read(sender, min(row.my_read_seq, upto)) or marks
             self._tell(sender, marks)
+        return items
 
-    def _senders(self, device: str, seq: int, stream: Stream | None) -> list[str]:
-        """Return who wrote the messages that an acknowledgement covers for the first time on this device."""
+    def _covered(self, device: str, seq: int, stream: Stream | None) -> list[Item]:
+        """Return what an acknowledgement covers for the first time on this device, among other entries."""
         cursor = self._devices[device].cursor
         span = self._absent(device, seq, stream)
         if span is not None:
-            items = [*self._spans.pop(span), *self._head.after(self._head.evicted)]
-        elif stream is not None and stream.since <= cursor:
-            items = list(stream.in_flight)
-        else:
-            items = self._head.after(cursor)
+            return [*self._spans.pop(span), *self._head.after(self._head.evicted)]
+        if stream is not None and stream.since <= cursor:
+            return list(stream.in_flight)
+        return self._head.after(cursor)
+
+    def _senders(self, device: str, seq: int, items: list[Item]) -> list[str]:
+        """Return who wrote the messages among these that an acknowledgement covers for the first time."""
+        cursor = self._devices[device].cursor
         found: dict[str, None] = {}
         for item in items:
             record = item.record

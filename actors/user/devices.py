@@ -108,6 +108,10 @@ class Devices(dict[str, DeviceState]):
         """Return up to where every device has acknowledged."""
         return min((state.cursor for state in self.values()), default=default)
 
+    def highest_cursor(self) -> int:
+        """Return up to where some device has acknowledged."""
+        return max((state.cursor for state in self.values()), default=0)
+
     def arrived(self, seq: int, payloads: dict[str, bytes], *, urgent: bool) -> bool:
         """A message became an entry: raise the floors of devices it was not encrypted for.
 

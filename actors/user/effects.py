@@ -204,6 +204,12 @@ class Refuse(Struct, frozen=True):
     detail: str
 
 
+class TellRoom(Struct, frozen=True):
+    """Tell gateways whether somebody may not send to this user: then they ask before they accept."""
+
+    full: bool
+
+
 class SetTimer(Struct, frozen=True):
     """Send `events.TimePassed` at this time, in Unix milliseconds."""
 
@@ -234,6 +240,7 @@ Effect = (
     | AnswerMarks
     | AnswerDone
     | Refuse
+    | TellRoom
     | SetTimer
 )
 

@@ -192,6 +192,12 @@ class MarksAsked(_Question, frozen=True):
     peer: str
 
 
+class RoomAsked(_Question, frozen=True):
+    """May ``sender`` send a message?"""
+
+    sender: str
+
+
 class TimePassed(Struct, frozen=True):
     """A deadline the actor named may have been reached."""
 
@@ -224,6 +230,7 @@ Event = (
     | Unwatched
     | PresenceAsked
     | MarksAsked
+    | RoomAsked
     | TimePassed
     | Refreshed
 )
@@ -276,6 +283,8 @@ class Loaded(Struct, frozen=True):
         handled: Records up to here have been handled (the shard's floor).
         recent: The newest stored entries that count, lowest first, none left out after the first of them. Who
             was attached a moment ago reads and acknowledges from there on, and nothing has to be looked up.
+        totals: Messages that the mailbox was given, and their weight, up to the newest entry that counts.
+        undelivered: How many of them no device has acknowledged, and their weight.
     """
 
     user: User
@@ -287,6 +296,8 @@ class Loaded(Struct, frozen=True):
     tail: int
     handled: int
     recent: tuple[Item, ...] = ()
+    totals: tuple[int, int] = (0, 0)
+    undelivered: tuple[int, int] = (0, 0)
 
 
 class Facts(Struct, frozen=True):

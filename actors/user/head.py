@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from actors.user.errors import InvariantError
 from actors.user.events import Item
 from actors.user.view import is_stored_entry, receipt_of
-from storage.records import Conversation
+from storage.records import Conversation, MessageRecord
 
 
 class Head:
@@ -28,13 +28,14 @@ class Head:
         loaded_at: The same when the actor was loaded: records up to here were handled before.
         stored: Everything up to here is in the stores, as far as the actor was told.
         tail: seq of the last entry that became a document: the next one's ``prev``.
+        totals: Messages that the mailbox was given, and their weight.
     """
 
-    __slots__ = ("_items", "evicted", "handled", "loaded_at", "stored", "tail")
+    __slots__ = ("_items", "evicted", "handled", "loaded_at", "stored", "tail", "totals")
 
-    def __init__(self, handled: int, tail: int) -> None:
+    def __init__(self, handled: int, tail: int, totals: tuple[int, int]) -> None:
         self.evicted = self.handled = self.loaded_at = self.stored = handled
-        self.tail = tail
+        self.tail, self.totals = tail, totals
         self._items: deque[Item] = deque()
 
     def __len__(self) -> int:
@@ -54,6 +55,9 @@ class Head:
         self.handled = item.seq
         if is_stored_entry(item.record):
             self.tail = item.seq
+            if isinstance(item.record, MessageRecord):
+                messages, size = self.totals
+                self.totals = messages + 1, size + item.record.weight
 
     def recall(self, recent: Sequence[Item], rows: Iterable[Conversation]) -> None:
         """Take the newest stored entries into memory.

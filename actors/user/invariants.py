@@ -14,12 +14,13 @@ from actors.user.head import Head
 from actors.user.mailbox import Mailbox
 from actors.user.peers import Peers
 from actors.user.presence import Presence
+from actors.user.quota import Quota
 from actors.user.repeats import Repeats
 from storage.records import Conversation, MessageRecord
 
 _OF_ROW = (
     "delivered_seq", "read_seq", "my_read_seq", "receipt_seq", "repeat_seq", "repeated_upto",
-    "contact", "heard",
+    "contact", "heard", "strange", "strange_size", "cleared", "cleared_size",
 )  # fmt: skip
 
 
@@ -33,6 +34,7 @@ class Parts(NamedTuple):
     marks: DeliveryMarks
     repeats: Repeats
     presence: Presence
+    quota: Quota
 
 
 class Past:
@@ -60,6 +62,7 @@ def check(actor: Parts, past: Past) -> None:
     actor.peers.check()
     actor.mailbox.check()
     actor.marks.check()
+    actor.quota.check()
     _check_repeats(actor)
     _check_presence(actor)
     _check_numbers(actor, past)

@@ -7,8 +7,9 @@ from actors.user.devices import Devices
 from actors.user.events import Item
 from actors.user.head import Head
 from actors.user.peers import Peers
+from actors.user.quota import Quota
 from actors.user.repeats import Repeats
-from actors.user.view import at_ms_of
+from actors.user.view import at_ms_of, expires_at_ms_of
 from storage.records import KeysRecord, MailboxDocument, MessageRecord, ReceiptRecord, Record, SentRecord
 
 _TAGS = {MessageRecord: "m", KeysRecord: "k", SentRecord: "s"}
@@ -23,10 +24,11 @@ class Records:
         peers: Tell who is blocked, and take receipts.
         marks: Are told of messages and repeats.
         repeats: The ids of the messages that are in the mailbox.
+        quota: Is told of all that comes.
         out: Effects go here.
     """
 
-    __slots__ = ("_devices", "_head", "_marks", "_out", "_peers", "_repeats")
+    __slots__ = ("_devices", "_head", "_marks", "_out", "_peers", "_quota", "_repeats")
 
     def __init__(
         self,
@@ -35,10 +37,11 @@ class Records:
         peers: Peers,
         marks: DeliveryMarks,
         repeats: Repeats,
+        quota: Quota,
         out: list[do.Effect],
     ) -> None:
         self._head, self._devices, self._peers, self._marks = head, devices, peers, marks
-        self._repeats, self._out = repeats, out
+        self._repeats, self._quota, self._out = repeats, quota, out
 
     def lacks(self, event: ev.RecordArrived) -> list[ev.Unknown]:
         """Return what is to be looked up before the record can be handled."""
@@ -51,12 +54,12 @@ class Records:
             return [ev.RepeatUnknown(record.sender, record.sender_device, record.cause, event.seq)]
         return self._marks.lacks()
 
-    def handle(self, event: ev.RecordArrived) -> MessageRecord | None:
+    def handle(self, event: ev.RecordArrived, now_ms: int) -> MessageRecord | None:
         """Handle a record that follows all that were handled; returns it if it is a new message."""
         seq, record = event.seq, event.record
         message = None
         if isinstance(record, MessageRecord):
-            if self._message(seq, record, event.value):
+            if self._message(seq, record, event.value, now_ms):
                 message = record
         elif isinstance(record, KeysRecord) and self._peers.is_blocked(record.user, seq):
             pass  # whose devices change is of no interest to one who blocks them
@@ -64,14 +67,16 @@ class Records:
             receipt = self._peers.received(seq, record)
             if receipt is not None:
                 self._head.push(Item(seq, receipt))
+                self._quota.known(record.peer, now_ms)
         else:
             self._keep(seq, record, event.value)
         self._head.handled = seq
         return message
 
-    def _message(self, seq: int, record: MessageRecord, value: bytes) -> bool:
+    def _message(self, seq: int, record: MessageRecord, value: bytes, now_ms: int) -> bool:
         if self._peers.is_blocked(record.sender, seq):
             self._out.append(do.KeepStub(seq, record))
+            self._quota.dropped(record)
             return False
         repeat = self._is_repeat(record)
         upto = self._repeats.take_fact(record.source, record.cause)
@@ -82,6 +87,7 @@ class Records:
         acknowledged = self._devices.arrived(seq, record.payloads, urgent=record.urgent)
         self._peers.wrote(record.sender, record.sender_name, seq)
         self._marks.arrived(seq, record, acknowledged=acknowledged)
+        self._quota.arrived(seq, record, now_ms, acknowledged=acknowledged)
         return True
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
@@ -100,11 +106,13 @@ class Records:
             sender, device = record.sender, record.sender_device
             self._repeats.add(record.source, record.cause)
             own = self._repeats.newest == record.cause
-        document = MailboxDocument(
-            self._peers.user.user_id, seq, self._head.tail, _TAGS[type(record)], sender, device,
-            record.cause, at_ms_of(record), value, "" if own else self._repeats.newest,
-        )  # fmt: skip
+        before = self._head.tail
         self._head.push(Item(seq, record))
+        document = MailboxDocument(
+            self._peers.user.user_id, seq, before, _TAGS[type(record)], sender, device,
+            record.cause, at_ms_of(record), value, "" if own else self._repeats.newest,
+            *self._head.totals, expires_at_ms_of(record),
+        )  # fmt: skip
         self._out.append(do.Store(document))
 
 

@@ -15,6 +15,11 @@ def at_ms_of(record: Record) -> int:
     return record.accepted_at_ms if isinstance(record, MessageRecord) else record.at_ms
 
 
+def expires_at_ms_of(record: Record) -> int:
+    """Return when what is in the record may no longer be shown, in Unix milliseconds; 0: never."""
+    return (record.expires_at_ms or 0) if isinstance(record, MessageRecord | SentRecord) else 0
+
+
 def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | None:
     """Return the entry as ``device`` gets it, or None if it is not for this device.
 
@@ -39,7 +44,7 @@ def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | Non
         )
     if isinstance(record, KeysRecord):
         return wire.KeysEntry(seq, prev, record.at_ms, record.user_name, record.device, record.change)
-    if record.device == device:
+    if record.device == device or _has_expired(record, now_ms):
         return None
     return _sent(record, seq, prev)
 
@@ -48,7 +53,7 @@ def _message(
     record: MessageRecord, seq: int, device: str, prev: int, now_ms: int
 ) -> wire.MessageEntry | None:
     payload = record.payloads.get(device)
-    if payload is None or (record.expires_at_ms is not None and record.expires_at_ms <= now_ms):
+    if payload is None or _has_expired(record, now_ms):
         return None
     return wire.MessageEntry(
         seq=seq,
@@ -61,7 +66,12 @@ def _message(
         accepted_at_ms=record.accepted_at_ms,
         suite=record.suite,
         payload=payload,
+        expires_at_ms=record.expires_at_ms,
     )
+
+
+def _has_expired(record: MessageRecord | SentRecord, now_ms: int) -> bool:
+    return record.expires_at_ms is not None and record.expires_at_ms <= now_ms
 
 
 def _sent(record: SentRecord, seq: int, prev: int) -> wire.SentEntry:

@@ -42,6 +42,7 @@ class HostLinks:
         self._presence: Callable[[m.PresenceTo], None] = lambda _: None
         self._linked: Callable[[str], None] = lambda _: None
         self._backlogs: Callable[[str, m.Backlogs], None] = lambda *_: None
+        self._room: Callable[[m.Room], None] = lambda _: None
         self._handlers: dict[type, Callable[[Link, Any], None]] = {
             m.Deliver: self.attachments.delivered,
             m.Reply: self.questions.answered,
@@ -52,6 +53,7 @@ class HostLinks:
             m.TypingTo: self.attachments.typing,
             m.PresenceTo: lambda _, message: self._presence(message),
             m.Backlogs: lambda link, message: self._backlogs(connections.name_of(link), message),
+            m.Room: lambda _, message: self._room(message),
             m.NotMine: self._not_mine,
         }
         connections.report_to(self)
@@ -63,6 +65,10 @@ class HostLinks:
     def on_backlogs(self, heard: Callable[[str, m.Backlogs], None]) -> None:
         """Set who is told how far hosts, by name, are."""
         self._backlogs = heard
+
+    def on_room(self, heard: Callable[[m.Room], None]) -> None:
+        """Set who is told that not everybody may send to a user, or that all may again."""
+        self._room = heard
 
     # --- the map ---
 

@@ -81,6 +81,8 @@ class Questions:
             return m.InMemory([], [])  # a host of the release before: its last second is not seen
         if isinstance(question, m.AddContact) and link.protocol < CONTACT_PROTOCOL:
             raise Unavailable("The host serving this user does not know contacts yet; try again later.")
+        if isinstance(question, m.RoomFor) and link.protocol < m.ROOM_PROTOCOL:
+            return m.Done()  # a host of the release before has no quotas
         assert self._connections.shard_map is not None  # noqa: S101 -- there is a link, so there is a map
         number = next(self._numbers)
         future: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()

@@ -45,6 +45,7 @@ DEFAULTS: dict[str, Limit] = {
     "claims": Limit(20.0, 1_000),
     "one_time_keys": Limit(10 / 86_400, 10),
     "uploads": Limit(20.0, 400, "local"),
+    "exports": Limit(5 / 86_400, 5),
     "lookups": Limit(50.0, 1_000, "local"),
     "searches": Limit(1.0, 200, "local"),
     "requests": Limit(200.0, 2_000, "local"),

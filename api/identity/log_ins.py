@@ -2,6 +2,7 @@
 
 import secrets
 
+import structlog
 from msgspec import Struct
 
 from api.identity.cache_invalidation import CacheInvalidation
@@ -21,6 +22,8 @@ from storage.records import NO_FLOOR, Device, User
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _DEVICE_LENGTH = 16
 """80 bits: what belongs to a device can be kept by its id alone, and two never meet."""
+
+log = structlog.get_logger(__name__)
 
 
 class Entrance(Struct, frozen=True):
@@ -92,6 +95,7 @@ class LogIns:
         matches = await self._passwords.verify(user.password_hash if user else None, password, address)
         if user is None or not matches:
             raise RoostError("bad_credentials", "The username or password is wrong.")
+        await self._keep(user)
         password_hash = await self._renewed_hash(user, password, address)
         if entrance.device_id is None:
             device_id = await self._new_device(user, entrance)
@@ -160,6 +164,17 @@ class LogIns:
         hashed = await self._passwords.hash(new, address)
         if not await self._store.accounts.set_password_hash(user.user_id, hashed, user.password_hash):
             raise RoostError("bad_credentials", "The old password was changed in this moment.")
+
+    async def _keep(self, user: User) -> None:
+        """Keep an account that was to be erased: its owner is back.
+
+        Raises:
+            RoostError: ``bad_credentials``: it is too late.
+        """
+        if await self._store.erasures.cancel(user.user_id):
+            log.info("erasure_cancelled", user=user.user_id)
+        elif await self._store.erasures.get(user.user_id) is not None:
+            raise RoostError("bad_credentials", "The username or password is wrong.")
 
     async def _renewed_hash(self, user: User, password: str, address: str) -> str:
         """Return the hash that is stored, made again if its parameters are not today's."""

@@ -14,6 +14,7 @@ from api.routes import (
     media,
     messages,
     pages,
+    rights,
     system,
     tus,
     users,
@@ -25,6 +26,7 @@ def routers() -> list[APIRouter]:
     return [
         accounts.router,
         credentials.router,
+        rights.router,
         devices.router,
         keys.router,
         messages.router,

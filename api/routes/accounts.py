@@ -31,6 +31,8 @@ async def create_account(body: NewAccount, request: Request, collaborators: With
     collaborators.passwords.check_new(body.password, username)
     if await collaborators.store.accounts.user_by_name(username) is not None:
         raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
+    if await collaborators.store.erasures.is_reserved(username):
+        raise RoostError("username_taken", f"The username {username!r} is taken; choose another.")
     user = User(
         user_id=str(uuid.uuid4()),
         username=username,

@@ -70,7 +70,7 @@ async def history(
     await collaborators.limits.check("lookups", caller.device)
     peer = await collaborators.directory.known(username)
     unstored = await recent(collaborators.hosts, caller.user)
-    page = _HistoryPage(caller.device, limit)
+    page = _HistoryPage(caller.device, limit, collaborators.clock())
     more, wanted, first = True, limit + 1, None
     while more and not page.full:
         documents = await unstored.history(collaborators.store, caller.user, peer.user, before, wanted)
@@ -86,9 +86,9 @@ async def history(
 class _HistoryPage:
     """Messages of one page; full by their number or their size."""
 
-    def __init__(self, device: str, limit: int) -> None:
+    def __init__(self, device: str, limit: int, now_ms: int) -> None:
         self.messages: list[dict[str, Any]] = []
-        self._device, self._limit, self._size = device, limit, 0
+        self._device, self._limit, self._size, self._now_ms = device, limit, 0, now_ms
 
     @property
     def full(self) -> bool:
@@ -99,7 +99,7 @@ class _HistoryPage:
         for each in documents:
             if self.full:
                 return True
-            entry = _entry(each, self._device)
+            entry = _entry(each, self._device, self._now_ms)
             if entry is not None:
                 self.messages.append(entry)
                 self._size += len(entry["payload"])
@@ -126,11 +126,14 @@ def _info(row: Conversation, received: list[tuple[int, int]]) -> ConversationInf
     )
 
 
-def _entry(document: MailboxDocument, device: str) -> dict[str, Any] | None:
+def _entry(document: MailboxDocument, device: str, now_ms: int) -> dict[str, Any] | None:
     record = decode_record(document.record)
     if not isinstance(record, MessageRecord) or device not in record.payloads:
         return None
-    return {
+    expires_at_ms = record.expires_at_ms
+    if expires_at_ms is not None and expires_at_ms <= now_ms:
+        return None
+    return ({} if expires_at_ms is None else {"expires_at_ms": expires_at_ms}) | {
         "type": "message",
         "seq": document.seq,
         "at_ms": document.at_ms,

@@ -13,6 +13,7 @@ from api.identity.directory import Directory
 from api.identity.limits import Limits
 from api.sending.answers import Answers
 from api.sending.repeats import Repeats, answer_known
+from api.sending.room import Room
 from api.sending.send_request import SendRequest, check, copy_of, matches_devices, record_of
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
@@ -41,9 +42,11 @@ class Acceptance:
         sequencer: Sequencer,
         directory: Directory,
         limits: Limits,
+        room: Room,
         clock: Clock,
     ) -> None:
         self._answers = answers
+        self._room = room
         self._repeats = Repeats(answers, store, sequencer, directory)
         self._sequencer = sequencer
         self._directory = directory
@@ -70,7 +73,10 @@ class Acceptance:
         return [item for item in fresh if id(item) not in held], slow
 
     async def look_up(self, items: list[SendRequest]) -> list[SendRequest]:
-        """Load recipients, and ask the store for ids that Redis may have forgotten; return what remains."""
+        """Load recipients, and ask what only the store and hosts know; return what remains.
+
+        The store: for ids that Redis may have forgotten. Hosts: whether there is room in a mailbox.
+        """
         people = await self._directory.people(item.frame.to for item in items)
         old: dict[str, list[SendRequest]] = {}
         for item in items:
@@ -82,6 +88,7 @@ class Acceptance:
         self._limit_searches(old, items)
         for user, group in old.items():
             await self._repeats.answer_stored(user, [item for item in group if not item.answered])
+        await self._room.admit(item for item in items if not item.answered)
         return [item for item in items if not item.answered]
 
     def _limit_searches(self, old: dict[str, list[SendRequest]], items: list[SendRequest]) -> None:
@@ -149,7 +156,7 @@ class Acceptance:
 
     def _needs_lookup(self, item: SendRequest) -> bool:
         item.person = self._directory.peek(item.frame.to)
-        return item.person is None or self._is_old(item)
+        return item.person is None or self._room.concerns(item.person.user) or self._is_old(item)
 
     def _is_old(self, item: SendRequest) -> bool:
         return self._clock() - item.made_ms > _CERTAIN_MS

@@ -74,6 +74,8 @@ class SendRequest(Struct, eq=False):
         if not self.answered:
             self.answered = True
             self.refused = isinstance(outcome, RoostError) and outcome.code.retry == "later"
+            # A full mailbox is its owner's: what the device sends to others does not wait for it.
+            self.refused = self.refused and outcome.code.word != "mailbox_full"  # type: ignore[union-attr]
             if self.leave is not None:
                 self.leave(self)
             self.reply(outcome)
@@ -148,10 +150,14 @@ def record_of(item: SendRequest, now_ms: int, version: int) -> bytes:
             suite=frame.suite,
             payloads=frame.payloads,
             urgent=frame.urgent,
-            expires_at_ms=None if frame.expires_in_s is None else now_ms + frame.expires_in_s * 1000,
+            expires_at_ms=_expires_at_ms(frame, now_ms),
             version=version,
         )
     )
+
+
+def _expires_at_ms(frame: wire.Send, accepted_at_ms: int) -> int | None:
+    return None if frame.expires_in_s is None else accepted_at_ms + frame.expires_in_s * 1000
 
 
 def copy_of(item: SendRequest, answer: Accepted, version: int) -> bytes:
@@ -169,16 +175,21 @@ def copy_of(item: SendRequest, answer: Accepted, version: int) -> bytes:
             sent_at_ms=frame.sent_at_ms,
             at_ms=answer.accepted_at_ms,
             version=version,
+            expires_at_ms=_expires_at_ms(frame, answer.accepted_at_ms),
         )
     )
 
 
 def answer_of(document: MailboxDocument | Stub, to: str) -> Accepted | None:
-    """Return what the sender of a stored message was answered; None if it is no message."""
+    """Return what the sender of a stored message was answered; None if it is no message.
+
+    One that has expired, and lost its content, has no digest: whoever sends its id again has sent it.
+    """
     if isinstance(document, Stub):
         return Accepted(to, document.seq, document.accepted_at_ms, document.digest)
     record = decode_record(document.record)
     if not isinstance(record, MessageRecord):
         return None
-    digest = digest_of(to, record.suite, record.payloads)
+    emptied = record.expires_at_ms is not None and not any(record.payloads.values())
+    digest = b"" if emptied else digest_of(to, record.suite, record.payloads)
     return Accepted(to, document.seq, record.accepted_at_ms, digest)

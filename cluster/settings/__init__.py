@@ -7,6 +7,7 @@ environment and file.
 
 from cluster.settings.clients import Rate
 from cluster.settings.group import Group
+from cluster.settings.mailboxes import Quota, Retention
 from cluster.settings.node import Node
 from cluster.settings.roles import Cluster, Log, Telemetry
 from cluster.settings.security import KafkaSecurity, Security
@@ -25,8 +26,10 @@ __all__ = [
     "Log",
     "Mongo",
     "Node",
+    "Quota",
     "Rate",
     "Redis",
+    "Retention",
     "Security",
     "Settings",
     "SettingsInvalid",

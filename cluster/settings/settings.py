@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
+from cluster.settings.mailboxes import Quota, Retention
 from cluster.settings.media import Media
 from cluster.settings.node import Node
 from cluster.settings.push import Push
@@ -49,6 +50,8 @@ class Settings(BaseModel):
     keyring: KeyRingFile = Field(KeyRingFile(), description="The secrets.")
     limits: Limits = Field(Limits(), description="Rate limits.")
     admission: Admission = Field(Admission(), description="Admission control.")
+    quota: Quota = Field(Quota(), description="How much may wait in a mailbox.")
+    retention: Retention = Field(Retention(), description="How long things are kept.")
     actors: Actors = Field(Actors(), description="User actors.")
     log: Log = Field(Log(), description="The lifecycle of the log.")
     cluster: Cluster = Field(Cluster(), description="The processes.")

@@ -188,6 +188,13 @@ class Client:
     ) -> str:
         """Put a message into the outbox, save it, and return its id; it is sent as soon as possible.
 
+        Args:
+            to: The recipient's username.
+            content: What to send.
+            urgent: Whether it may wake a sleeping phone.
+            expires_in_s: The message disappears so long after it was accepted: the server does not deliver
+                it later and removes its content, and this client its own copy.
+
         Raises:
             ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is not a username.
         """

@@ -25,6 +25,7 @@ class MessageReceived(Event, frozen=True):
         content: Plaintext.
         sent_at_ms: When it was sent, by the sender's clock.
         at_ms: When the server accepted it.
+        expires_at_ms: When the app is to remove it, as its sender wants, by the server's clock; None: never.
         file: The file that it brings, if it does.
         unknown: The kind of what it is, if this version cannot show it: of a newer one, or malformed.
     """
@@ -36,6 +37,7 @@ class MessageReceived(Event, frozen=True):
     content: bytes
     sent_at_ms: int
     at_ms: int
+    expires_at_ms: int | None = None
     file: File | None = None
     unknown: str = ""
 
@@ -69,6 +71,13 @@ class Accepted(Event, frozen=True):
     id: str
     peer: str
     seq: int
+
+
+class Expired(Event, frozen=True):
+    """The time of the message is over: it is not sent again, and if no device has fetched it none will."""
+
+    id: str
+    peer: str
 
 
 class Delivered(Event, frozen=True):

@@ -35,6 +35,12 @@ class OutboxItem(Struct):
     accepted_at_ms: int = 0
     safe: bool = False
 
+    def has_expired(self, now_ms: int) -> bool:
+        """Return whether its time is over: from its acceptance on or, before that, from its making."""
+        if self.expires_in_s is None:
+            return False
+        return (self.accepted_at_ms or self.sent_at_ms) + self.expires_in_s * 1000 <= now_ms
+
 
 class Pin(Struct):
     """A peer's device as first seen, its signature checked.

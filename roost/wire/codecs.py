@@ -80,6 +80,7 @@ class _MessageText(Struct, tag="message", tag_field="type"):
     accepted_at_ms: int
     suite: str
     payload: str
+    expires_at_ms: int | None = None
 
 
 _encode_msgpack = msgspec.msgpack.Encoder().encode
@@ -168,6 +169,7 @@ class JsonCodec:
                 accepted_at_ms=entry.accepted_at_ms,
                 suite=entry.suite,
                 payload=from_base64(entry.payload),
+                expires_at_ms=entry.expires_at_ms,
             )
         return entry
 

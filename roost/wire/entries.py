@@ -5,8 +5,11 @@ from typing import Literal
 from msgspec import Struct, field
 
 
-class MessageEntry(Struct, tag="message", tag_field="type"):
-    """A message to this user; ``payload`` is this device's ciphertext."""
+class MessageEntry(Struct, tag="message", tag_field="type", omit_defaults=True):
+    """A message to this user; ``payload`` is this device's ciphertext.
+
+    ``expires_at_ms`` is there if its sender wants it to disappear then, in Unix milliseconds.
+    """
 
     seq: int
     prev: int
@@ -18,6 +21,7 @@ class MessageEntry(Struct, tag="message", tag_field="type"):
     accepted_at_ms: int
     suite: str
     payload: bytes
+    expires_at_ms: int | None = None
 
 
 class ReceiptEntry(Struct, tag="receipt", tag_field="type"):

@@ -12,6 +12,7 @@ from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission, Reason
 from api.sending.answers import Answers
 from api.sending.gate import Gate
+from api.sending.room import Room
 from api.sending.send_request import SendRequest
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
@@ -94,7 +95,10 @@ class Gateway:
         directory = cast("Any", PromptDirectory(store))
         self.answers = Answers(cast("Any", cache))
         limits = Limits(cast("Any", cache), clock, {"searches": Limit(1_000_000.0, 1_000_000, "local")})
-        acceptance = Acceptance(cast("Any", store), self.answers, self.sequencer, directory, limits, clock)
+        room = Room(cast("Any", None), clock)  # mailboxes have room here: hosts tell of none that has not
+        acceptance = Acceptance(
+            cast("Any", store), self.answers, self.sequencer, directory, limits, room, clock
+        )
         self.sender = PromptSender(Gate(Admission(), self.sequencer, directory), acceptance)
         self.hosts = StepLinks(name, store, clock)
 

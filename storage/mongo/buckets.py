@@ -16,11 +16,11 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from roost.ids import MESSAGE_ID_AHEAD_MS, uuid7
 from storage.mongo.driver import Document
-from storage.records import MailboxDocument
+from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
 
 SPAN: Final = 2**14
 """A bucket's last seq is less than this above its first: who looks for an entry knows how far to look."""
@@ -42,6 +42,9 @@ class _Entry(Struct, array_like=True, frozen=True):
     at_ms: int
     record: bytes
     newest: str = ""
+    messages: int = 0
+    size: int = 0
+    expires_at_ms: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,6 +71,33 @@ def entries_of(document: Document) -> list[MailboxDocument]:
         return [_single(document)]
     user = document["u"]
     return [MailboxDocument(user, *astuple(entry)) for entry in _decode(packed)]
+
+
+def spans(document: Document, seq: int) -> bool:
+    """Return whether an entry with this number would be in the bucket: it may be beyond its end."""
+    first = document["_id"].split("|")[1] if "e" in document else f"{document['s']:014x}"
+    return int(first, 16) <= seq <= int(document["s"])
+
+
+def emptied(document: Document, seq: int) -> Document | None:
+    """Return the fields to set so that one entry has no content left; None if there is nothing to do."""
+    packed = document.get("e")
+    if packed is None:
+        return None  # of a release that knew no entry that is to be emptied
+    entries = _decode(packed)
+    found = [
+        replace(each, record=_without_content(each.record)) if each.seq == seq else each for each in entries
+    ]
+    return None if found == entries else {"e": _encode(found)}
+
+
+def _without_content(value: bytes) -> bytes:
+    record = decode_record(value)
+    if isinstance(record, MessageRecord):
+        return encode_record(replace(record, payloads=dict.fromkeys(record.payloads, b"")))
+    if isinstance(record, SentRecord):
+        return encode_record(replace(record, peer="", peer_name=""))
+    return value
 
 
 def _runs(entries: Iterable[MailboxDocument]) -> Iterator[list[MailboxDocument]]:

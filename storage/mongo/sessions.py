@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 
 from storage.mongo.database import Database
-from storage.mongo.driver import ASCENDING
+from storage.mongo.driver import ASCENDING, Document
 from storage.records import TokenFamily
 
 
@@ -28,10 +28,11 @@ class MongoSessions:
 
     async def get(self, family: str) -> TokenFamily | None:
         found = await self._families.one({"_id": family})
-        if found is None:
-            return None
-        found["family"] = found.pop("_id")
-        return msgspec.convert(found, TokenFamily)
+        return None if found is None else _family(found)
+
+    async def of_user(self, user_id: str) -> list[TokenFamily]:
+        found = [_family(each) for each in await self._families.many({"user": user_id})]
+        return sorted(found, key=lambda each: each.created_at_ms)
 
     async def rotate(self, session: TokenFamily, following: bytes, now_ms: int, expires_at_ms: int) -> bool:
         witness = {"_id": session.family, "current": session.current, "ended_at_ms": None}
@@ -66,6 +67,10 @@ class MongoSessions:
         return [
             found["_id"] for found in await self._families.many({"ended_at_ms": {"$gte": at_ms}}, ["_id"])
         ]
+
+
+def _family(found: Document) -> TokenFamily:
+    return msgspec.convert({**found, "family": found["_id"]}, TokenFamily)
 
 
 def _date(at_ms: int) -> dt.datetime:

@@ -12,10 +12,12 @@ from storage.mongo.conversations import MongoConversations
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import Driver
+from storage.mongo.erasures import MongoErasures
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
 from storage.mongo.push_tokens import MongoPushTokens
 from storage.mongo.reencryption import Reencryption
+from storage.mongo.retention import MongoRetention
 from storage.mongo.ring_serial import MongoRingSerial
 from storage.mongo.sessions import MongoSessions
 
@@ -55,6 +57,8 @@ class MongoStore:
         self.keys = MongoKeys(self._database)
         self.mailboxes = MongoMailboxes(self._database)
         self.conversations = MongoConversations(self._database, data_keys)
+        self.erasures = MongoErasures(self._database, keyring)
+        self.retention = MongoRetention(self._database)
         self.cluster = MongoClusterState(self._database)
         self.audit = MongoAudit(self._database)
         self.ring_serial = MongoRingSerial(self._database)
@@ -65,7 +69,7 @@ class MongoStore:
         """Create the indexes. Idempotent, safe while others do the same."""
         for each in (
             self.accounts, self.sessions, self.push_tokens, self.keys, self.mailboxes, self.conversations,
-            self.audit, self.blobs,
+            self.erasures, self.retention, self.audit, self.blobs,
         ):  # fmt: skip
             await each.prepare()
 

@@ -99,6 +99,10 @@ class Sessions(Protocol):
         """Return the family, ended or not."""
         ...
 
+    async def of_user(self, user_id: str) -> list[TokenFamily]:
+        """Return the user's families, ended or not, the oldest first."""
+        ...
+
     async def rotate(self, session: TokenFamily, following: bytes, now_ms: int, expires_at_ms: int) -> bool:
         """Make ``following`` current and the current hash previous, and move the end of the family. Atomic.
 

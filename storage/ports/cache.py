@@ -85,6 +85,10 @@ class Cache(Protocol):
         """
         ...
 
+    async def forget_user(self, user: str, devices: Sequence[str]) -> None:
+        """Forget a user's presence and actor, and what is kept by the devices; answers expire in a day."""
+        ...
+
     async def ping(self) -> None:
         """Return if the server answers."""
         ...

@@ -6,8 +6,10 @@ from storage.ports.accounts import Accounts, Keys, Sessions
 from storage.ports.audit import Audit
 from storage.ports.blobs import Blobs
 from storage.ports.cluster_state import ClusterState
+from storage.ports.erasures import Erasures
 from storage.ports.mailboxes import Conversations, Mailboxes
 from storage.ports.push_tokens import PushTokens
+from storage.ports.retention import Retention
 
 
 class Store(Protocol):
@@ -41,6 +43,16 @@ class Store(Protocol):
     @property
     def conversations(self) -> Conversations:
         """Watermarks of each pair of users."""
+        ...
+
+    @property
+    def erasures(self) -> Erasures:
+        """Accounts that are to be erased or were, and what erases them."""
+        ...
+
+    @property
+    def retention(self) -> Retention:
+        """The walk of the sweep, and entries that expire."""
         ...
 
     @property

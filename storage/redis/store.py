@@ -169,6 +169,12 @@ class RedisStore:
             since += [int(value) for value in values if value]  # an earlier version left the value empty
         return since
 
+    async def forget_user(self, user: str, devices: Sequence[str]) -> None:
+        keys = [f"{self._prefix}{kind}:{user}" for kind in "ps"]
+        keys += [f"{self._prefix}{kind}:{device}" for kind in "wg" for device in devices]
+        with _translated():
+            await self._redis.delete(*keys)
+
     async def ping(self) -> None:
         with _translated():
             await self._redis.ping()

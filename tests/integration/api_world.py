@@ -4,7 +4,7 @@ import base64
 import itertools
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,13 @@ from typing import Any
 import aiohttp
 from nacl.signing import SigningKey
 
-from actors.host import ActorHost, Stores
+from actors.host import ActorHost, HostSettings, Stores
 from actors.rpc.connections import Connections
 from api.collaborators import ApiSettings, Backends
 from api.control_plane import ControlPlane, NoControlPlane
 from api.gateway import Gateway
 from api.identity.limits import Limit
 from api.listener import Listen
-from api.media import MediaLimits
-from api.sending.admission import Bounds
 from cluster.consumers.router import Router
 from cluster.local.servers import Server, free_port, kfake, start
 from roost import wire
@@ -162,6 +160,7 @@ class World:
     store: MongoStore
     shard_map: ShardMap
     broker: Server
+    name: str
 
     @property
     def addresses(self) -> list[str]:
@@ -248,23 +247,15 @@ async def running(
     *,
     gateways: int = 1,
     limits: dict[str, Limit] | None = None,
-    bounds: Bounds | None = None,
     control_plane: ControlPlane | None = None,
-    media: MediaLimits | None = None,
-    cors: tuple[str, ...] = (),
+    host: HostSettings | None = None,
+    api: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[World]:
-    """Run the world with a database, a broker and keys of its own."""
+    """Run the world with a database, a broker and keys of its own; ``api`` changes `ApiSettings`."""
     async with AsyncExitStack() as stack:
-        settings = ApiSettings(
-            SERVER_NAME,
-            600,
-            30 * 24 * 3600,
-            cors_origins=cors,
-            admission=bounds or Bounds(),
-            media=media or MediaLimits(),
-        )
+        settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, **(api or {}))
         plane = control_plane or NoControlPlane()
-        yield await _built(stack, urls, gateways, limits, settings, plane)
+        yield await _built(stack, urls, gateways, limits, settings, plane, host)
 
 
 async def _built(
@@ -274,6 +265,7 @@ async def _built(
     limits: dict[str, Limit] | None,
     settings: ApiSettings,
     control_plane: ControlPlane,
+    host_settings: HostSettings | None,
 ) -> World:
     name = f"t{secrets.token_hex(5)}"
     keyring = KeyRing(fresh_secrets(now_ms()))
@@ -307,7 +299,7 @@ async def _built(
     await own.prepare()
     await own.cluster.put_log_states([LogState(shard, 1, 0) for shard in range(SHARDS)])
     stores = Stores(store(urls.hosts_mongo), cache(), await writer())
-    host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms)
+    host = ActorHost("host-0", stores, keyring.cluster_secret, now_ms, host_settings)
     reader = KafkaLogReader(kafka, "mailbox", "routers")
     await reader.start()
     stack.push_async_callback(reader.close)
@@ -337,4 +329,4 @@ async def _built(
     for service in (host, *own_services):
         await service.apply(shard_map)
     http = await stack.enter_async_context(aiohttp.ClientSession())
-    return World(http, fronts, host, [router], own, shard_map, broker)
+    return World(http, fronts, host, [router], own, shard_map, broker, name)

@@ -23,7 +23,7 @@ Frame = dict[str, Any]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
-    async with running(Urls(mongo_url, redis_url), bounds=Bounds(device=64)) as whole:
+    async with running(Urls(mongo_url, redis_url), api={"admission": Bounds(device=64)}) as whole:
         yield whole
 
 
@@ -160,7 +160,7 @@ async def slowed(mongo_url: str, redis_url: str, bounds: Bounds) -> AsyncIterato
     await proxy.start()
     try:
         urls = Urls(mongo_url, redis_url, f"mongodb://{proxy.address}/{database}")
-        async with running(urls, bounds=bounds) as world:
+        async with running(urls, api={"admission": bounds}) as world:
             yield world, proxy
             await proxy.heal()
     finally:

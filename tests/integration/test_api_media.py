@@ -29,7 +29,7 @@ LIMITS = MediaLimits(8, 4, TransferLimits(pause_s=0.3, grace_s=0.6, bytes_per_s=
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
-    async with running(Urls(mongo_url, redis_url), gateways=2, media=LIMITS) as whole:
+    async with running(Urls(mongo_url, redis_url), gateways=2, api={"media": LIMITS}) as whole:
         yield whole
 
 
@@ -372,7 +372,9 @@ async def test_a_body_longer_than_allowed_is_refused_early(alice: Person) -> Non
 
 async def test_a_page_of_an_allowed_origin_may_use_tus(mongo_url: str, redis_url: str) -> None:
     origin = {"Origin": "https://chat.example.org"}
-    async with running(Urls(mongo_url, redis_url), cors=("https://chat.example.org",)) as world:
+    async with running(
+        Urls(mongo_url, redis_url), api={"cors_origins": ("https://chat.example.org",)}
+    ) as world:
         names = "authorization,content-type,tus-resumable,upload-length,upload-offset,upload-metadata"
         asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": names}
         async with world.http.options(world.addresses[0] + UPLOADS, headers=origin | asked) as answer:

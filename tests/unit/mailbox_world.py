@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from actors.host.users.activation import has_gap, item_of
+from actors.host.users.activation import has_gap, item_of, since
 from actors.offsets import Offsets
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user.quota import Quotas
 from actors.user.view import receipt_of
 from roost import wire
 from roost.ids import uuid7
@@ -60,9 +61,16 @@ class World:
     """The log, the stores and the phones of one user."""
 
     def __init__(
-        self, phones: tuple[str, ...] = ("P",), *, pushable: bool = False, recalled: int = 0
+        self,
+        phones: tuple[str, ...] = ("P",),
+        *,
+        pushable: bool = False,
+        recalled: int = 0,
+        quotas: Quotas | None = None,
+        me: User = ME,
     ) -> None:
         self.recalled = recalled
+        self.quotas, self.me = quotas, me
         token = "t" if pushable else None
         self.devices = tuple(Device("me", name, "", 0, push_token=token) for name in phones)
         self.phones = {name: Phone(name) for name in phones}
@@ -89,7 +97,7 @@ class World:
         counted = sorted((d for s, d in self.documents.items() if s < floor), key=lambda d: -d.seq)
         self.actor = UserActor(
             ev.Loaded(
-                user=ME,
+                user=self.me,
                 devices=self.devices,
                 cursors=dict(self.cursors),
                 blocks=(),
@@ -98,9 +106,17 @@ class World:
                 tail=counted[0].seq if counted else 0,
                 handled=floor - 1,
                 recent=tuple(item_of(document) for document in counted[: self.recalled][::-1]),
-            )
+                totals=(counted[0].messages, counted[0].size) if counted else (0, 0),
+                undelivered=self._undelivered(counted),
+            ),
+            self.quotas,
         )
         self.pages = []
+
+    def _undelivered(self, newest_first: list[MailboxDocument]) -> tuple[int, int]:
+        fetched = max(self.cursors.values(), default=0)
+        above = [document for document in newest_first if document.seq > fetched]
+        return since(above[-1], above[0]) if above else (0, 0)
 
     def crash(self) -> None:
         """Lose the actor and everything not yet durable; gateways attach their streams again."""

@@ -3,6 +3,7 @@
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
+from actors.user.quota import Quotas
 from actors.user.records import Records
 from actors.user.repeats import Repeats
 from storage.records import MessageRecord
@@ -20,10 +21,12 @@ class NoRepeats(Repeats):
 class ForgetsRepeats(UserActor):
     """Takes every repeat for a new message."""
 
-    def __init__(self, loaded: ev.Loaded) -> None:
-        super().__init__(loaded)
+    def __init__(self, loaded: ev.Loaded, quotas: Quotas | None = None) -> None:
+        super().__init__(loaded, quotas)
         self.repeats = NoRepeats(loaded.newest)
-        self._records = Records(self.head, self.devices, self.peers, self.marks, self.repeats, self._out)
+        self._records = Records(
+            self.head, self.devices, self.peers, self.marks, self.repeats, self.quota, self._out
+        )
 
 
 class AcknowledgesForTheDevice(UserActor):
@@ -64,8 +67,8 @@ class TellsTooEarly(UserActor):
 class ReadsAheadOfTheFloor(UserActor):
     """Takes its place in the log from the newest document it finds, not from what was handled."""
 
-    def __init__(self, loaded: ev.Loaded) -> None:
-        super().__init__(loaded)
+    def __init__(self, loaded: ev.Loaded, quotas: Quotas | None = None) -> None:
+        super().__init__(loaded, quotas)
         self.head.handled += 1
         self.head.evicted += 1
 

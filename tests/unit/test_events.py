@@ -30,6 +30,7 @@ CAUSES = [
     (ev.Unwatched("ann"), "watcher ann"),
     (ev.PresenceAsked("t", "ann"), "call t"),
     (ev.MarksAsked("t", "ann"), "call t"),
+    (ev.RoomAsked("t", "ann"), "call t"),
     (ev.TimePassed(), "timer"),
     (ev.Refreshed("t", ME, ()), "call t"),
 ]

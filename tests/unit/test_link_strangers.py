@@ -156,6 +156,7 @@ BY_ROLE = {
         msg.Watermarks(1, "u", "v"),
         msg.Refresh(1, "u"),
         msg.Unstored(1, "u"),
+        msg.RoomFor(1, "u", "v"),
     ],
 }
 

@@ -14,6 +14,7 @@ from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission, Bounds
 from api.sending.answers import Answers
 from api.sending.gate import Gate
+from api.sending.room import Room
 from api.sending.send_request import Outcome, SendRequest
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
@@ -79,7 +80,13 @@ class World:
         sequencer = Sequencer(self.log, store)  # type: ignore[arg-type]
         sequencer.adopt([1])
         acceptance = Acceptance(
-            store, Answers(cache), sequencer, directory, Limits(cache, lambda: NOW), lambda: NOW
+            store,
+            Answers(cache),
+            sequencer,
+            directory,
+            Limits(cache, lambda: NOW),
+            Room(store, lambda: NOW),
+            lambda: NOW,
         )
         self.sender = Sender(Gate(Admission(bounds), sequencer, directory), acceptance)
         self.sent: dict[str, list[str]] = {device: [] for device in DEVICES}

@@ -44,6 +44,12 @@ class Links:
             if link is not but:
                 self.refuse(link, shard)
 
+    def tell_room(self, message: msg.Room) -> None:
+        """Tell every gateway whether it is to ask before it accepts what is for a user."""
+        for link in self.gateways:
+            if link.protocol >= msg.ROOM_PROTOCOL and not link.congested:
+                link.send(message)
+
     def close(self) -> None:
         """Close all links."""
         for link in [*self.gateways, *self._routers]:

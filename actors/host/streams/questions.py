@@ -14,6 +14,7 @@ _EVENTS: dict[type, Callable[[Any, object, int], ev.Event]] = {
     msg.AddContact: lambda q, token, _: ev.ContactMade(token, q.peer, q.peer_name),
     msg.PresenceOf: lambda q, token, _: ev.PresenceAsked(token, q.watcher),
     msg.Watermarks: lambda q, token, _: ev.MarksAsked(token, q.peer),
+    msg.RoomFor: lambda q, token, _: ev.RoomAsked(token, q.sender),
 }
 
 

@@ -95,6 +95,11 @@ class Streams:
             info.key.link.send(msg.Close(info.key.stream, code, detail))
             self.forget(info.key)
 
+    def close_user(self, user: str, code: str, detail: str) -> None:
+        """End all streams of a user."""
+        for number in [info.number for info in self.by_number.values() if info.user == user]:
+            self.close(number, code, detail)
+
     def begun(self, info: StreamInfo, seq: int) -> None:
         """Note the first entry of a stream: the same one again and again is a loop."""
         times = self._crash_loops.sent((info.user, info.device), seq)

@@ -16,7 +16,7 @@ from actors.user.events import Item
 from actors.user.view import receipt_of
 from roost.wire import WINDOW
 from storage.ports import Store
-from storage.records import Device, MailboxDocument, User, decode_record, merged
+from storage.records import Device, MailboxDocument, MessageRecord, User, decode_record, merged
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
@@ -47,6 +47,10 @@ class Activation:
         )
         return accounts.get(user), tuple(devices.get(user, ()))
 
+    async def erased(self, users: Sequence[str]) -> set[str]:
+        """Return those of these users who are erased, or being erased."""
+        return await self._store.erasures.erased(users)
+
     async def load(self, floors: dict[str, int]) -> dict[str, ev.Loaded]:
         """Load actors: ``{user: floor}``, entries with ``seq >= floor`` do not count yet.
 
@@ -74,9 +78,10 @@ class Activation:
         for user in users:
             account, tail = accounts.get(user), tails[user]
             if account is not None:
+                mine = tuple(devices.get(user, ()))
                 loaded[user] = ev.Loaded(
                     user=account,
-                    devices=tuple(devices.get(user, ())),
+                    devices=mine,
                     cursors=cursors.get(user, {}),
                     blocks=tuple(blocks.get(user, ())),
                     rows=tuple(rows.get(user, ())),
@@ -84,8 +89,26 @@ class Activation:
                     tail=tail[-1].seq if tail else 0,
                     handled=floors[user] - 1,
                     recent=tuple(item_of(document) for document in tail),
+                    totals=(tail[-1].messages, tail[-1].size) if tail else (0, 0),
+                    undelivered=await self._undelivered(user, mine, cursors.get(user, {}), tail),
                 )
         return loaded
+
+    async def _undelivered(
+        self,
+        user: str,
+        devices: tuple[Device, ...],
+        cursors: dict[str, int],
+        tail: list[MailboxDocument],
+    ) -> tuple[int, int]:
+        """Return how many messages up to the end of the tail no device has acknowledged, and their weight."""
+        fetched = max((cursors.get(each.device, each.from_seq) for each in devices), default=0)
+        if not tail or tail[-1].seq <= fetched:
+            return 0, 0
+        first = next(document for document in tail if document.seq > fetched)
+        if first is tail[0] and first.prev > fetched:  # there are more before
+            first = (await self._store.mailboxes.range(user, fetched, first.seq, 1) or [first])[0]
+        return since(first, tail[-1])
 
     async def _cursors_and_tails(
         self, floors: dict[str, int]
@@ -145,6 +168,14 @@ class Activation:
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
         return tuple(items), through, has_gap(page, after)
+
+
+def since(first: MailboxDocument, last: MailboxDocument) -> tuple[int, int]:
+    """Return how many messages there are from one entry to another, both included, and their weight."""
+    record = item_of(first).record
+    own = (1, record.weight) if isinstance(record, MessageRecord) else (0, 0)
+    # Entries of releases before this one were not counted, and say 0.
+    return last.messages - first.messages + own[0], last.size - first.size + own[1]
 
 
 def tail_after(cursors: dict[str, int], floor: int) -> int:

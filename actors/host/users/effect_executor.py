@@ -38,14 +38,15 @@ class EffectExecutor:
     def __init__(
         self,
         writer: Writer,
-        lines: tuple[Streams, Watches],
+        lines: tuple[Streams, Watches, Callable[[msg.Room], None]],
         deadlines: Deadlines,
         shards: ShardTable,
         read_page: Callable[[str, do.ReadPage], None],
         clock: Clock,
         hold_back_ms: int,
     ) -> None:
-        self._writer, (self._streams, self._watches) = writer, lines
+        self._writer = writer
+        self._streams, self._watches, self._tell_gateways = lines
         self._deadlines, self._shards, self._read_page = deadlines, shards, read_page
         self._clock = clock
         self._held_ms: dict[do.Held, int] = {"polled": POLLED_MS, "beside": hold_back_ms}
@@ -73,6 +74,7 @@ class EffectExecutor:
             do.AnswerDone: self._done,
             do.Refuse: self._refuse,
             do.ReadPage: self._page_of_store,
+            do.TellRoom: self._room,
             do.SetTimer: self._timer,
         }
 
@@ -211,6 +213,9 @@ class EffectExecutor:
 
     def _page_of_store(self, user: User, effect: do.ReadPage, _shard: Shard, _offset: int | None) -> None:
         self._read_page(user.user_id, effect)
+
+    def _room(self, user: User, effect: do.TellRoom, _shard: Shard, _offset: int | None) -> None:
+        self._tell_gateways(msg.Room(user.user_id, effect.full))
 
     def _timer(self, user: User, effect: do.SetTimer, _shard: Shard, _offset: int | None) -> None:
         self._deadlines.add(effect.at_ms, user.user_id)

@@ -114,6 +114,8 @@ class Loader:
         with metrics.ACTIVATION_SECONDS.time():
             loaded = await self._one_by_one(floors, self._activation.load)
         metrics.ACTIVATIONS.inc(len(loaded))
+        absent = [user for user in residents if user not in loaded]
+        erased = await self._insist(lambda: self._activation.erased(absent)) if absent else set()
         for user, resident in residents.items():
             if self._residents.get(user) is not resident:
                 continue  # its shard went meanwhile, and may be here again
@@ -122,7 +124,7 @@ class Loader:
             if resident.actor is not None:
                 self._residents.resume(user, resident)
             else:
-                self._give_up(user, resident)
+                self._give_up(user, resident, erased=user in erased)
 
     def _made(self, user: str, loaded: ev.Loaded) -> UserActor | None:
         """Make an actor; None if what is stored makes none, which holds up no other user of the look-up."""
@@ -159,13 +161,28 @@ class Loader:
             found |= await self._one_by_one({user: one}, ask)
         return found
 
-    def _give_up(self, user: str, resident: Resident) -> None:
+    def let_go(self, user: str) -> None:
+        """Forget a user who was erased: the actor, what waits for it, and its streams."""
+        self._snapshots.outdate(lambda each: each == user)
+        self._streams.close_user(user, "revoked", "this account was erased")
+        resident = self._residents.get(user)
+        if resident is not None:
+            if resident.actor is not None:
+                for poll in resident.actor.mailbox.polls:
+                    answer(poll, msg.Refusal("revoked", "this account was erased"))
+            self._give_up(user, resident, erased=True)
+            resident.inbox.clear()  # it may be about to be handled
+
+    def _give_up(self, user: str, resident: Resident, *, erased: bool = False) -> None:
         """There is no such user, or it cannot be loaded: nothing must wait for it without end."""
         self._residents.remove(user)
         for event, shard, offset in resident.inbox:
             if isinstance(event, ev.RecordArrived) and offset is not None:
                 shard.backlog.unhandled -= 1
-                self._dead_letters.put(shard, offset, event.value, "the recipient cannot be loaded")
+                if erased:  # what comes for those who are gone is kept nowhere
+                    self._dead_letters.drop(shard, offset)
+                else:
+                    self._dead_letters.put(shard, offset, event.value, "the recipient cannot be loaded")
             elif isinstance(event, ev.StreamAttached):
                 self._streams.close(event.stream, "unknown_user", "there is no such user")
             else:

@@ -32,6 +32,10 @@ class DeadLetters:
         letter = DeadLetter(MAILBOX, shard.number, offset, reason, value, self._clock())
         self._runtime.spawn(self._keep(letter, Ticket(shard.offsets, offset)))
 
+    def drop(self, shard: Shard, offset: int) -> None:
+        """Count the record at this offset as stored, and keep nothing: its user was erased."""
+        self._finished([Ticket(shard.offsets, offset)])
+
     async def _keep(self, letter: DeadLetter, ticket: Ticket) -> None:
         for call in (partial(self._store.cluster.keep_dead_letters, [letter]), partial(self._append, letter)):
             await insist(call, "dead_letter_postponed", sleep=self._runtime.sleep)

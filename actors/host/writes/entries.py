@@ -46,6 +46,8 @@ class EntryQueue(WriteQueue):
         left = len(self._entries)
         while left > 0:
             batch = self._first(left)
+            if expiring := [document for document, _ in batch if document.expires_at_ms]:
+                await self._store.retention.note(expiring)
             with metrics.STORE_WRITE_SECONDS.time():
                 await self._store.mailboxes.insert([document for document, _ in batch])
             metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))

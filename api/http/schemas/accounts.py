@@ -135,3 +135,17 @@ class ProfileChange(BaseModel):
     read_receipts: bool | None = None
     delivery_receipts: Literal["everyone", "contacts"] | None = None
     requests: bool | None = None
+
+
+class Leave(BaseModel):
+    """The confirmation that the account is to be erased."""
+
+    model_config = model(password=EXAMPLE_PASSWORD)
+    password: Annotated[str, StringConstraints(max_length=1024)]
+
+
+class ErasureAsked(BaseModel):
+    """When the account is erased; a log-in until then keeps it."""
+
+    model_config = model(erased_at_ms=1_795_000_000_000)
+    erased_at_ms: Millis

@@ -195,6 +195,14 @@ class Lanes:
         lane.forget(item)
         self._items.pop(item.id, None)
 
+    def expire(self, lane: Lane, item: OutboxItem) -> None:
+        """Forget an item that is not in flight; what is goes on as it was."""
+        (lane.waiting if item in lane.waiting else lane.accepted).remove(item)
+        lane.checking.discard(item.id)
+        if lane.expired == item.id:
+            lane.expired = ""
+        del self._items[item.id]
+
     def fail(self, lane: Lane, item: OutboxItem, code: str, detail: str) -> list[Effect]:
         """Forget an item that will not be sent, and tell the app."""
         self.drop(lane, item)

@@ -24,6 +24,8 @@ from roost.codes import CODES
 from roost.ids import uuid7_ms
 from roost.wire import Accepted, Rejected, Send, send_size
 
+MAILBOX_FULL = "mailbox_full"
+
 SMALL = 16 * 1024
 """Bytes of a message up to which a connection was not closed for its size."""
 
@@ -158,8 +160,9 @@ class Outbox:
             lane.expired = item.id
             return self._confirmations.check(lane, [item], now_ms)
         if frame.code == "unauthenticated" or (code is not None and code.retry == "later"):
-            # The server's pause is for the device, whoever the message was for.
-            told_s = min(frame.retry_after_s or 0.0, LONGEST_ADVICE_S)
+            # The server's pause is for the device, whoever the message was for, unless one mailbox is full.
+            advice_s = 0.0 if frame.code == MAILBOX_FULL else frame.retry_after_s or 0.0
+            told_s = min(advice_s, LONGEST_ADVICE_S)
             self._quiet_until_ms = max(self._quiet_until_ms, now_ms + int(told_s * 1000))
             self._retry(lane, now_ms, frame.retry_after_s)
             return []
@@ -228,6 +231,9 @@ class Outbox:
 
     def _expire(self, lane: Lane, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
+        for item in [each for each in (*lane.waiting, *lane.accepted) if each.has_expired(now_ms)]:
+            self._lanes.expire(lane, item)
+            effects.append(Tell(events.Expired(item.id, item.to)))
         while lane.waiting and now_ms - uuid7_ms(lane.waiting[0].id) > KEEP_MS:
             detail = "It could not be sent for six days; send it again as a new message."
             effects += self._lanes.fail(lane, lane.waiting[0], "id_expired", detail)

@@ -139,8 +139,9 @@ class Inbox:
         else:
             self._session.telling(entry)
             return events.MessageReceived(
-                entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms
-            )
+                entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
+                entry.expires_at_ms,
+            )  # fmt: skip
         return events.Undecryptable(entry.from_, entry.from_device, entry.id, entry.seq, reason, detail)
 
     def _decrypt(self, entry: MessageEntry) -> bytes:

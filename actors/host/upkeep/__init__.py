@@ -1,0 +1,1 @@
+"""What a host does for its users in the background: erasing accounts, sweeping old entries."""

@@ -1,0 +1,287 @@
+"""How much others may send to a user before it is fetched. Pure.
+
+Three budgets, each a number of messages and their bytes:
+
+* *The mailbox*: what no device has acknowledged yet, whoever wrote it.
+* *All strangers together*: a small part of that, so that strangers never fill the mailbox and a contact
+  always gets through. Strangers are those whom the user neither wrote to nor accepted.
+* *One stranger*. With `requests`, while a conversation waits to be accepted, it is a handful of messages, and
+  fetching them gives no new ones.
+
+What is here already is never dropped: a full budget refuses what comes next. Gateways ask then before they
+accept (`Quota.refuses`), and until the news has reached them a few messages more come in.
+
+    strangers may send 3 messages each
+    1010 1013 1014 from Eve      nothing is fetched         Eve is refused, Bob is not
+    all is acknowledged                                     Eve may send 3 again; with `requests` not
+
+A stranger who is blocked is counted on, so that being blocked looks no different from not being answered.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actors.user import effects as do
+from actors.user import events as ev
+from actors.user.errors import InvariantError
+from actors.user.events import Item
+from actors.user.peers import Peers
+from storage.records import Conversation, MessageRecord
+
+_STEPS = 8
+"""A stranger's count is stored each time an eighth of the budget has come: a crash forgets no more."""
+
+_AGAIN_MS = 1_000
+"""Gateways are told again that the mailbox is full with what comes, at most this often."""
+
+
+class Budget(Struct, frozen=True):
+    """So much may wait; 0: no bound.
+
+    Attributes:
+        messages: Number of messages.
+        size: Their bytes.
+    """
+
+    messages: int
+    size: int
+
+    def spent(self, messages: int, size: int) -> bool:
+        """Return whether it is used up."""
+        return bool(0 < self.messages <= messages or 0 < self.size <= size)
+
+
+class Quotas(Struct, frozen=True):
+    """What an operator may set.
+
+    Attributes:
+        mailbox: What no device has acknowledged.
+        strangers: What of it all strangers together may have sent.
+        stranger: What one of them may.
+        request: What one of them may in all, with `requests`, before it is accepted.
+        forget_ms: A stranger that was silent for so long may begin again.
+    """
+
+    mailbox: Budget = Budget(100_000, 512 * 1024 * 1024)
+    strangers: Budget = Budget(5_000, 32 * 1024 * 1024)
+    stranger: Budget = Budget(1_000, 4 * 1024 * 1024)
+    request: Budget = Budget(20, 128 * 1024)
+    forget_ms: int = 30 * 24 * 3600 * 1000
+
+
+class Quota:
+    """The budgets of one mailbox.
+
+    Args:
+        loaded: What the actor starts from.
+        peers: Who is a stranger; the rows count what each has sent.
+        quotas: The operator's.
+        out: Effects go here.
+
+    Attributes:
+        messages: Messages that no device has acknowledged.
+        size: Their weight, in bytes.
+    """
+
+    __slots__ = (
+        "_blocked", "_out", "_peers", "_quotas", "_spent", "_strange", "_strange_size", "_told_ms",
+        "_written", "messages", "size",
+    )  # fmt: skip
+
+    def __init__(self, loaded: ev.Loaded, peers: Peers, quotas: Quotas, out: list[do.Effect]) -> None:
+        self._peers, self._quotas, self._out = peers, quotas, out
+        self.messages, self.size = loaded.undelivered
+        waiting = [row for row in peers.rows.values() if row.strange > row.cleared and not row.with_contact]
+        if not self.messages and not peers.user.requests:
+            # All was fetched, and who had the user meanwhile did not come to write it down.
+            peers.rows |= {row.peer: _cleared(row) for row in waiting}
+            waiting = []
+        self._strange = sum(row.strange - row.cleared for row in waiting)
+        self._strange_size = sum(row.strange_size - row.cleared_size for row in waiting)
+        self._written = {row.peer: row.strange for row in waiting}
+        self._spent = {row.peer for row in waiting if self._is_spent(row)}
+        self._blocked: dict[str, tuple[int, int]] = {}
+        self._told_ms = 0
+
+    # --- what comes and what is fetched -----------------------------------------------------------
+
+    def arrived(self, seq: int, record: MessageRecord, now_ms: int, *, acknowledged: bool) -> None:
+        """A message became an entry, which a device may have acknowledged before it was replayed."""
+        weight = record.weight
+        if not acknowledged:
+            self.messages += 1
+            self.size += weight
+        if record.sender != self._peers.user.user_id and not self._peers.is_contact(record.sender):
+            self._stranger(seq, record, weight)
+        self._tell(now_ms)
+
+    def dropped(self, record: MessageRecord) -> None:
+        """A blocked peer's message went nowhere: it counts against what that peer may send only."""
+        if not self._peers.is_contact(record.sender):
+            messages, size = self._blocked.get(record.sender, (0, 0))
+            self._blocked[record.sender] = messages + 1, size + record.weight
+
+    def fetched(self, items: Iterable[Item], now_ms: int, *, everything: bool) -> None:
+        """A device acknowledged entries as the first.
+
+        Args:
+            items: The entries.
+            now_ms: Unix time.
+            everything: Nothing that came remains unacknowledged.
+        """
+        by_stranger: dict[str, tuple[int, int]] = {}
+        for item in items:
+            record = item.record
+            if isinstance(record, MessageRecord):
+                weight = record.weight
+                self.messages -= 1
+                self.size -= weight
+                if record.sender in self._written:
+                    messages, size = by_stranger.get(record.sender, (0, 0))
+                    by_stranger[record.sender] = messages + 1, size + weight
+        if everything:
+            self.messages = self.size = 0
+        self.messages, self.size = max(0, self.messages), max(0, self.size)
+        if not self._peers.user.requests:
+            for peer in list(self._written) if everything else by_stranger:
+                self._clear(self._peers.rows[peer], *(by_stranger.get(peer, (0, 0))), everything=everything)
+        if self._told_ms:
+            self._tell(now_ms)
+
+    def known(self, peer: str, now_ms: int) -> None:
+        """A stranger became a contact: what it sent counts as anybody's."""
+        row = self._peers.rows.get(peer)
+        if row is not None and peer in self._written:
+            self._forget(row)
+        self._tell(now_ms)
+
+    # --- who may send -----------------------------------------------------------------------------
+
+    def refuses(self, peer: str, now_ms: int) -> bool:
+        """Return whether the next message of a peer is not to be accepted."""
+        if self._quotas.mailbox.spent(self.messages, self.size):
+            return True
+        if peer == self._peers.user.user_id or self._peers.is_contact(peer):
+            return False
+        row = self._peers.rows.get(peer)
+        if row is not None and peer in self._written and self._is_forgotten(row, now_ms):
+            self._clear(row, everything=True)
+        return (
+            peer in self._spent
+            or self._per_stranger.spent(*self._blocked.get(peer, (0, 0)))
+            or self._quotas.strangers.spent(self._strange, self._strange_size)
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether somebody may not send: gateways are to ask who."""
+        return (
+            bool(self._spent)
+            or self._quotas.mailbox.spent(self.messages, self.size)
+            or self._quotas.strangers.spent(self._strange, self._strange_size)
+        )
+
+    def answer(self, event: ev.RoomAsked, now_ms: int) -> None:
+        """Say whether a peer may send."""
+        if self.refuses(event.sender, now_ms):
+            detail = "The recipient has to fetch, or accept, what was sent before; try again later."
+            self._out.append(do.Refuse(event.token, "mailbox_full", detail))
+        else:
+            self._out.append(do.AnswerDone(event.token))
+
+    def _tell(self, now_ms: int) -> None:
+        if self.is_full:
+            if now_ms - self._told_ms >= _AGAIN_MS:
+                self._told_ms = now_ms
+                self._out.append(do.TellRoom(full=True))
+        elif self._told_ms:
+            self._told_ms = 0
+            self._out.append(do.TellRoom(full=False))
+
+    # --- strangers --------------------------------------------------------------------------------
+
+    @property
+    def _per_stranger(self) -> Budget:
+        return self._quotas.request if self._peers.user.requests else self._quotas.stranger
+
+    def _stranger(self, seq: int, record: MessageRecord, weight: int) -> None:
+        row = self._peers.row(record.sender, record.sender_name)
+        at_ms = record.accepted_at_ms
+        if record.sender in self._written and self._is_forgotten(row, at_ms):
+            self._clear(row, everything=True)
+            row = self._peers.rows[record.sender]
+        row = replace(
+            row,
+            strange=row.strange + 1,
+            strange_size=row.strange_size + weight,
+            strange_at_ms=max(at_ms, row.strange_at_ms),
+        )
+        self._strange += 1
+        self._strange_size += weight
+        written = self._written.setdefault(record.sender, row.strange - 1)
+        was_spent, spent = record.sender in self._spent, self._is_spent(row)
+        if spent:
+            self._spent.add(record.sender)
+        if spent != was_spent or (row.strange - written) * _STEPS >= max(_STEPS, self._per_stranger.messages):
+            self._written[record.sender] = row.strange
+            self._peers.put(row, seq)
+        else:
+            self._peers.rows[record.sender] = row
+
+    def _clear(
+        self, row: Conversation, messages: int = 0, size: int = 0, *, everything: bool = False
+    ) -> None:
+        """Count no longer so much of what a stranger sent, or any of it."""
+        stored = self._written[row.peer] - row.cleared
+        most, most_size = row.strange - row.cleared, row.strange_size - row.cleared_size
+        # Other hosts may have counted other messages: who has none left has no bytes left either.
+        everything = everything or messages >= most
+        messages, size = (most, most_size) if everything else (messages, min(size, most_size))
+        if not messages:
+            return
+        self._strange -= messages
+        self._strange_size -= size
+        row = replace(row, cleared=row.cleared + messages, cleared_size=row.cleared_size + size)
+        if self._is_spent(row):
+            self._spent.add(row.peer)
+        else:
+            self._spent.discard(row.peer)
+        if row.cleared == row.strange:
+            del self._written[row.peer]
+        if stored > 0:  # else the store knows of nothing that is to be cleared
+            self._peers.put(row, 0)
+        else:
+            self._peers.rows[row.peer] = row
+
+    def _forget(self, row: Conversation) -> None:
+        self._strange -= row.strange - row.cleared
+        self._strange_size -= row.strange_size - row.cleared_size
+        del self._written[row.peer]
+        self._spent.discard(row.peer)
+
+    def _is_spent(self, row: Conversation) -> bool:
+        return self._per_stranger.spent(row.strange - row.cleared, row.strange_size - row.cleared_size)
+
+    def _is_forgotten(self, row: Conversation, now_ms: int) -> bool:
+        return row.strange_at_ms + self._quotas.forget_ms <= now_ms
+
+    def check(self) -> None:
+        """Raise `InvariantError` if the sums are not those of the strangers' rows."""
+        rows = [self._peers.rows[peer] for peer in self._written]
+        strange = sum(row.strange - row.cleared for row in rows)
+        size = sum(row.strange_size - row.cleared_size for row in rows)
+        if (strange, size) != (self._strange, self._strange_size):
+            raise InvariantError(
+                f"Strangers sent {strange} messages of {size} bytes, and "
+                f"{self._strange} of {self._strange_size} are counted."
+            )
+        if self.messages < 0 or self.size < 0:
+            raise InvariantError(f"{self.messages} messages of {self.size} bytes are not fetched.")
+        if not self._spent <= self._written.keys():
+            raise InvariantError(f"{self._spent - self._written.keys()} used up what is not counted.")
+
+
+def _cleared(row: Conversation) -> Conversation:
+    return replace(row, cleared=row.strange, cleared_size=row.strange_size)

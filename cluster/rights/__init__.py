@@ -1,0 +1,1 @@
+"""People's rights over their data, for the operator: what an erased account left, where, and until when."""
