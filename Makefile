@@ -11,7 +11,7 @@ BROKER := broker/main.go broker/go.mod broker/go.sum broker/build.py
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 
-.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
+.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready security-test node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ cluster-test: cluster-ready ## Three hosts made by ray up: killed, cut off, drai
 cluster-ready: $(STAMP)
 	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,sshd:openssh-server ssh:openssh-client rsync:rsync ip:iproute2 haproxy:haproxy)
+
+security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; and what else is slow about security
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/security
 
 # Install the packages whose command is missing, each as COMMAND:PACKAGE; one such call at a time.
 debian = export PATH="$$PATH:/usr/sbin:/sbin"; for each in $(1); do \
@@ -118,7 +121,7 @@ lock: $(STAMP) ## Choose the newest allowed versions again
 	@{ echo "# The versions that the tests run with. Made by: make lock"; $(BIN)/uv pip compile --quiet \
 	  --no-header --no-annotate --upgrade --extra embedded --extra otel --group dev pyproject.toml; } > constraints.txt
 
-docs: $(STAMP) ## The generated references: settings, codes
+docs: $(STAMP) ## The generated references: settings, codes, attacks
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here

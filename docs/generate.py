@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.cli.config import reference
+from docs import attacks
 from roost.codes import CODES, Code
+from tests.security.guards import GUARDS
 
 FOLDER = Path(__file__).parent
 
@@ -53,7 +55,11 @@ def codes() -> str:
 
 def files() -> Mapping[Path, str]:
     """Return every generated file with the text that belongs into it."""
-    return {FOLDER / "settings.md": settings(), FOLDER / "codes.md": codes()}
+    return {
+        FOLDER / "settings.md": settings(),
+        FOLDER / "codes.md": codes(),
+        FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page([guard.attack for guard in GUARDS])}",
+    }
 
 
 def _row(code: Code) -> str:
