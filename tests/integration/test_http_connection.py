@@ -133,6 +133,10 @@ OFFERED = {
 }
 
 
+@pytest.mark.attack(
+    "smuggle a body behind an offer of another protocol: {row}",
+    "the offer is ignored and the body read",
+)
 @pytest.mark.parametrize("parts", OFFERED.values(), ids=OFFERED)
 async def test_an_offer_to_change_the_protocol_is_ignored(
     application: Application, connect: Any, parts: list[bytes]
@@ -172,6 +176,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.attack("have half a request carried out: {row}", "only a whole body is parsed")
 @pytest.mark.parametrize("parts", BROKEN.values(), ids=BROKEN)
 async def test_a_request_that_breaks_off_is_not_carried_out(
     application: Application, connect: Any, parts: list[bytes]
@@ -193,6 +198,7 @@ LARGE_HEADS = {
 }
 
 
+@pytest.mark.attack("send a head that is too large: {row}", "32 KiB and 100 headers")
 @pytest.mark.parametrize("parts", LARGE_HEADS.values(), ids=LARGE_HEADS)
 async def test_a_large_head_is_refused(connect: Any, parts: list[bytes]) -> None:
     async with connect() as talk:
@@ -209,6 +215,10 @@ LARGE_TRAILERS = {
 }
 
 
+@pytest.mark.attack(
+    "send headers without end behind the last chunk: {row}",
+    "what surrounds a body is bounded",
+)
 @pytest.mark.parametrize("parts", LARGE_TRAILERS.values(), ids=LARGE_TRAILERS)
 async def test_what_follows_the_last_chunk_has_bounds(
     application: Application, connect: Any, parts: list[bytes]
@@ -245,6 +255,7 @@ SLOW = {
 }
 
 
+@pytest.mark.attack("hold a connection open with a slow head: {row}", "a head has 20 s")
 @pytest.mark.parametrize(("parts", "told"), SLOW.values(), ids=SLOW)
 async def test_a_head_that_does_not_come_ends_the_connection(
     connect: Any, parts: list[bytes], told: bytes
@@ -277,6 +288,10 @@ async def test_idle_connections_live_longer_than_those_of_proxies(connect: Any) 
             await asyncio.sleep(2 * SHORT.head_s)
 
 
+@pytest.mark.attack(
+    "send on after a refusal, to keep the server reading",
+    "4 MiB and 10 s are read and dropped, then it closes",
+)
 async def test_what_follows_an_early_answer_is_dropped_within_bounds(connect: Any) -> None:
     async with connect() as talk:  # the body comes: the connection goes on
         await talk.say(post(200_000, path=b"/early"), b"x" * 200_000)
@@ -304,6 +319,7 @@ NOT_HTTP = {
 }
 
 
+@pytest.mark.attack("speak something else on the clients' port: {row}", "a strict parser, and one refusal")
 @pytest.mark.parametrize("data", NOT_HTTP.values(), ids=NOT_HTTP)
 async def test_what_is_not_http_is_refused_in_the_contracts_form(connect: Any, data: bytes) -> None:
     async with connect() as talk:

@@ -37,6 +37,10 @@ def test_of_many_first_starts_one_makes_it(tmp_path: Path) -> None:
     assert len({ring.secrets.cluster for ring in rings}) == 1
 
 
+@pytest.mark.attack(
+    "read the key ring as another user of the machine",
+    "it is made with mode 0600, and a file that others can read is not used",
+)
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
 def test_readable_by_others_is_refused_with_the_fix(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "keyring.json"
@@ -75,6 +79,10 @@ def test_seal_and_unseal(ring: KeyRing) -> None:
     assert ring.seal("users", "u1", "phone", "+46 70 é") != sealed
 
 
+@pytest.mark.attack(
+    "move a sealed value to another row or field of the store",
+    "its place is authenticated along",
+)
 @pytest.mark.parametrize(
     "place", [("devices", "u1", "phone"), ("users", "u2", "phone"), ("users", "u1", "email")]
 )
@@ -83,6 +91,7 @@ def test_moved_value_does_not_open(ring: KeyRing, place: tuple[str, str, str]) -
         ring.unseal(*place, ring.seal("users", "u1", "phone", "x"))
 
 
+@pytest.mark.attack("change a sealed value in the store", "XChaCha20-Poly1305's tag")
 def test_every_altered_byte_is_noticed(ring: KeyRing) -> None:
     sealed = ring.seal("users", "u1", "phone", "x")
     for at in range(len(sealed)):
@@ -136,6 +145,7 @@ def test_derived_refresh_token(ring: KeyRing) -> None:
             ring.derive_refresh(bad)
 
 
+@pytest.mark.attack("find keys in a log line or traceback", "the ring does not show what it holds")
 def test_secrets_are_not_shown(ring: KeyRing) -> None:
     shown = repr(ring)
     assert ring.secrets.current in shown

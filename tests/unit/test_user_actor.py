@@ -503,6 +503,10 @@ def test_no_device_is_woken_while_one_is_attached() -> None:
     assert world.wakes == []
 
 
+@pytest.mark.attack(
+    "find out by the state of a message that one is blocked",
+    "it looks like one that waits to be delivered",
+)
 def test_a_blocked_senders_message_is_dropped_without_a_trace() -> None:
     world = World()
     world.attach("P")
