@@ -9,7 +9,7 @@ literal of the module.
 
 import ast
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def attacks_of(path: Path, root: Path) -> Iterator[Attack]:
             raise ValueError(f"{where}: {exc}") from exc
 
 
-def page(guarded: Sequence[str]) -> str:
+def page(guarded: Collection[str]) -> str:
     """Return the table as Markdown.
 
     Args:
@@ -76,7 +76,7 @@ def page(guarded: Sequence[str]) -> str:
         "",
         f"{len(rows)} attacks, each with what refuses it and the test that shows it: the tests marked",
         '`@pytest.mark.attack("...")`. Those with a dot in the third column are also seen to *succeed* when',
-        "their guard is taken out: `make security-test` removes each guard that `tests/security/guards.py`",
+        "their guard is taken out: `make security-test` removes each guard that `tests/security/guards.toml`",
         f"names, and requires the test to fail ({len(seen & {row.name for row in rows})} so far).",
         "",
         "What is known and not prevented is in [protocol.md](protocol.md#attacks) and",

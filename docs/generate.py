@@ -10,7 +10,7 @@ from pathlib import Path
 from cluster.cli.config import reference
 from docs import attacks
 from roost.codes import CODES, Code
-from tests.security.guards import GUARDS
+from tests.security.guards import guarded
 
 FOLDER = Path(__file__).parent
 
@@ -58,7 +58,7 @@ def files() -> Mapping[Path, str]:
     return {
         FOLDER / "settings.md": settings(),
         FOLDER / "codes.md": codes(),
-        FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page([guard.attack for guard in GUARDS])}",
+        FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page(guarded().keys())}",
     }
 
 

@@ -1,36 +1,31 @@
-"""Guards against the attacks of ``docs/attacks.md``: what stands in our code, and what is left without it.
+"""The guards against the attacks of ``docs/attacks.md``, as ``guards.toml`` beside this names them."""
 
-``tests/security/test_guards.py`` takes out one at a time and requires the test of its attack to fail. An
-attack may be held off by several guards: each is one line here.
-"""
+import tomllib
+from pathlib import Path
 
-from dataclasses import dataclass
+from msgspec import Struct, convert
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """One guard.
+class Guard(Struct, frozen=True):
+    """What holds off some attacks, all in the same way.
 
     Attributes:
-        attack: Name of the attack that it refuses.
-        file: The file that it stands in.
-        text: Its text, which is there exactly once.
-        without: What stands there when it is taken out.
+        attacks: Their names.
+        file: Where it stands.
+        changes: Its text, and what stands there when it is taken out.
     """
 
-    attack: str
+    attacks: list[str]
     file: str
-    text: str
-    without: str = ""
+    changes: list[tuple[str, str]]
 
 
-_TOKENS = "api/identity/tokens.py"
+def guards() -> list[Guard]:
+    """Return every guard."""
+    text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    return convert(tomllib.loads(text)["guards"], list[Guard])
 
-GUARDS = [
-    Guard(
-        "use an access token after its end",
-        _TOKENS,
-        "if principal.expires_ms <= now_ms:",
-        "if False:",
-    ),
-]
+
+def guarded() -> dict[str, Guard]:
+    """Return the guard of each attack that has one here."""
+    return {attack: guard for guard in guards() for attack in guard.attacks}

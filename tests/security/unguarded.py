@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,22 @@ class Outcomes:
             self.passed.append(report.nodeid)
 
 
-def take_out(file: str, text: str, without: str) -> None:
-    """Have the module of this file loaded without the text."""
+def take_out(file: str, changes: Sequence[tuple[str, str]]) -> None:
+    """Have the module of this file loaded with other text.
+
+    Args:
+        file: Path below the project's root.
+        changes: What stands there exactly once, and what is put in its place.
+    """
     path = str(ROOT / file)
     source = Path(path).read_text(encoding="utf-8")
-    if source.count(text) != 1:
-        raise SystemExit(f"{file}: the guard's text is there {source.count(text)} times, not once: {text!r}")
-    changed = source.replace(text, without).encode()
+    for text, without in changes:
+        if source.count(text) != 1:
+            raise SystemExit(
+                f"{file}: the guard's text is there {source.count(text)} times, not once: {text!r}"
+            )
+        source = source.replace(text, without)
+    changed = source.encode()
     get_data, path_stats = SourceFileLoader.get_data, SourceFileLoader.path_stats
 
     def data(self: SourceFileLoader, name: str) -> bytes:
@@ -61,19 +70,19 @@ def take_out(file: str, text: str, without: str) -> None:
     SourceFileLoader.path_stats = stats  # type: ignore[method-assign]
 
 
-def run(asked: Mapping[str, str], said: int) -> Outcomes:
+def run(asked: Mapping[str, Any], said: int) -> Outcomes:
     """Run one test without one guard, in this process; what it prints goes to a file."""
     os.dup2(said, 1)
     os.dup2(said, 2)
-    if asked["text"]:
-        take_out(asked["file"], asked["text"], asked["without"])
+    if asked["changes"]:
+        take_out(asked["file"], asked["changes"])
     outcomes = Outcomes()
     options = ["-q", "-x", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
     pytest.main([asked["test"], *options], plugins=[outcomes])
     return outcomes
 
 
-def answer(asked: Mapping[str, str]) -> dict[str, Any]:
+def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what became of a test without its guard, and what it said."""
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
         child = os.fork()

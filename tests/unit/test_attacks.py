@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.attacks import Attack, attacks
-from tests.security.guards import GUARDS
+from docs.attacks import ROOT, Attack, attacks
+from tests.security.guards import Guard, guarded, guards
 
 HEAD = "import pytest\n\n"
 
@@ -68,4 +68,10 @@ def test_a_mark_that_says_nothing_is_an_error(tmp_path: Path, text: str) -> None
 
 
 def test_every_guard_is_one_against_an_attack_of_the_table() -> None:
-    assert {guard.attack for guard in GUARDS} - {attack.name for attack in attacks()} == set()
+    assert guarded().keys() - {attack.name for attack in attacks()} == set()
+
+
+@pytest.mark.parametrize("guard", guards(), ids=lambda guard: guard.attacks[0])
+def test_a_guard_stands_where_the_table_says(guard: Guard) -> None:
+    text = (ROOT / guard.file).read_text()
+    assert [(change, text.count(change)) for change, _ in guard.changes if text.count(change) != 1] == []
