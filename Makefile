@@ -65,7 +65,9 @@ cluster-ready: $(STAMP)
 	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,sshd:openssh-server ssh:openssh-client rsync:rsync ip:iproute2 haproxy:haproxy)
 
-security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; and what else is slow about security
+security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; the firewall in namespaces (Linux, root)
+	@test "$$(id -u)" = 0 || { echo "The firewall is tried in network namespaces, and to make them needs root."; exit 2; }
+	@$(call debian,nft:nftables ip:iproute2)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/security
 
 # Install the packages whose command is missing, each as COMMAND:PACKAGE; one such call at a time.
