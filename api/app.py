@@ -27,6 +27,7 @@ def create_app(collaborators: Collaborators) -> App:
         collaborators.streams,
         collaborators.metrics,
         collaborators.settings.cors_origins,
+        collaborators.settings.proxies,
     )
 
 

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from api.host_links import HostLinks
 from api.identity.cache_invalidation import CacheInvalidation
+from api.identity.client_address import TrustedProxies
 from api.identity.directory import Directory
 from api.identity.key_announcements import KeyAnnouncements
 from api.identity.limits import Limits
@@ -34,6 +35,7 @@ class ApiSettings(Struct, frozen=True):
         access_ttl_s: Life of an access token, in seconds.
         refresh_ttl_s: Life of an unused refresh token, in seconds.
         cors_origins: Web origins that may call the API from a browser.
+        proxies: Whose word about a client's address counts.
         version: What the API document says it is.
         admission: How much may wait.
     """
@@ -42,6 +44,7 @@ class ApiSettings(Struct, frozen=True):
     access_ttl_s: int
     refresh_ttl_s: int
     cors_origins: tuple[str, ...] = ()
+    proxies: TrustedProxies | None = None
     version: str = "0.1.0"
     admission: Bounds = Bounds()
 

@@ -11,6 +11,7 @@ from actors.service import Address, Service
 from api.app import create_app
 from api.collaborators import ApiSettings, Backends, Collaborators
 from api.exposition import gateway_exposition
+from api.identity.client_address import TrustedProxies
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
 from api.sending.admission import Bounds
@@ -155,7 +156,8 @@ async def build(name: str, settings_json: str) -> Service:
 def _listen(settings: Settings) -> Listen:
     tls = settings.tls
     certificate, key = (None if path is None else str(path) for path in (tls.certificate, tls.key))
-    return Listen(settings.http.host, settings.http.port, certificate, key)
+    http = settings.http
+    return Listen(http.host, http.port, certificate, key, http.connections_by_address, _proxies(settings))
 
 
 def _api(settings: Settings) -> ApiSettings:
@@ -164,9 +166,14 @@ def _api(settings: Settings) -> ApiSettings:
         access_ttl_s=settings.tokens.access_s,
         refresh_ttl_s=settings.tokens.refresh_s,
         cors_origins=settings.http.cors_origins,
+        proxies=_proxies(settings),
         version=metadata.version("roost"),
         admission=_bounds(settings),
     )
+
+
+def _proxies(settings: Settings) -> TrustedProxies:
+    return TrustedProxies(settings.http.trusted_proxies, settings.http.forwarded_header)
 
 
 def _bounds(settings: Settings) -> Bounds:

@@ -8,12 +8,15 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import structlog
 import uvicorn
 from msgspec import Struct
 
+from api.identity.client_address import TrustedProxies
+from api.server.connection_counts import ConnectionCounts
 from api.server.http_connection import HttpConnection
 from api.server.limits import LIMITS
 from api.server.websocket_connection import WebSocketConnection
@@ -38,12 +41,16 @@ class Listen(Struct, frozen=True):
         port: TCP port, 0 for any.
         certificate: File with the TLS certificate chain, None for no TLS.
         key: File with its private key.
+        connections: So many may one address have open.
+        proxies: Their connections are not counted.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     certificate: str | None = None
     key: str | None = None
+    connections: int = 1_000
+    proxies: TrustedProxies | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -72,11 +79,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _config(app: Any, listen: Listen) -> uvicorn.Config:
+    counts = ConnectionCounts(listen.connections, listen.proxies)
     return uvicorn.Config(
         app,
         loop="none",
-        http=HttpConnection,
-        ws=WebSocketConnection,
+        http=partial(HttpConnection, counts=counts),  # type: ignore[arg-type]  # makes them all the same
+        ws=partial(WebSocketConnection, counts=counts),  # type: ignore[arg-type]
         ws_max_size=wire.MAX_FRAME,
         ws_per_message_deflate=False,
         ws_ping_interval=_PING_S,

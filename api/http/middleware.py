@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api.http.bodies import check_length
 from api.http.problems import problem_response
+from api.identity.client_address import TrustedProxies
 from api.stream.registry import Streams
 from roost.errors import RoostError
 from telemetry.gateway_metrics import GatewayMetrics
@@ -34,7 +35,12 @@ class Middleware:
     """An ASGI application around the application."""
 
     def __init__(
-        self, app: App, streams: Streams, metrics: GatewayMetrics, origins: Sequence[str] = ()
+        self,
+        app: App,
+        streams: Streams,
+        metrics: GatewayMetrics,
+        origins: Sequence[str] = (),
+        proxies: TrustedProxies | None = None,
     ) -> None:
         """Surround an application.
 
@@ -43,6 +49,7 @@ class Middleware:
             streams: Serve `STREAM_PATH`.
             metrics: Count requests.
             origins: Web origins whose pages may call and read every answer, an error too.
+            proxies: Those whose word about a client's address counts.
         """
         self._app = app
         self._guarded: App = self._guard
@@ -56,9 +63,13 @@ class Middleware:
             )
         self._streams = streams
         self._metrics = metrics
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request."""
+        if self._proxies:
+            host, port = scope.get("client") or (None, 0)
+            scope = {**scope, "client": (self._proxies.client_of(host, scope["headers"]), port)}
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket" and scope["path"] == STREAM_PATH:

@@ -95,7 +95,7 @@ class Gateway:
         self.answers = Answers(cast("Any", cache))
         limits = Limits(cast("Any", cache), clock, {"searches": Limit(1_000_000.0, 1_000_000, "local")})
         acceptance = Acceptance(cast("Any", store), self.answers, self.sequencer, directory, limits, clock)
-        self.sender = PromptSender(Gate(Admission(), self.sequencer, directory), acceptance)
+        self.sender = PromptSender(Gate(Admission(), self.sequencer, directory, limits), acceptance)
         self.hosts = StepLinks(name, store, clock)
 
     # --- the map and questions ---

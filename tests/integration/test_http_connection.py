@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from api.listener import Listen, Server, bind
+from api.server.connection_counts import ConnectionCounts
 from api.server.http_connection import HttpConnection
 from api.server.limits import LIMITS, ConnectionLimits
 
@@ -62,6 +63,10 @@ class Talk:
             self._writer.write(part)
             await self._writer.drain()
             await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._writer.close()
 
     async def end(self) -> None:
         """Send the end of the stream."""
@@ -307,6 +312,41 @@ async def test_what_follows_an_early_answer_is_dropped_within_bounds(connect: An
         await talk.say(post(200_000, path=b"/early"))
         assert await talk.answer() == (200, b"")
         assert await talk.closed(10 * SHORT.unread_s) == b""
+
+
+@pytest.mark.attack("hold so many connections that others get none", "a bound for each address, then 429")
+async def test_one_too_many_connections_of_an_address_is_refused(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConnectionCounts, "key_of", lambda _self, _address: "not this machine")
+    listener = bind("127.0.0.1", 0)
+    server = Server(application, Listen(port=0, connections=2))
+    serving = asyncio.create_task(server.serve([listener]))
+    await server.ready()
+
+    async def opened() -> Talk:
+        return Talk(*await asyncio.open_connection(*listener.getsockname()))
+
+    first, second = await opened(), await opened()
+    for talk in (first, second):
+        await talk.say(post(2) + b"{}")
+        assert await talk.answer() == (200, b"{}")
+    key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    await first.say(GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + b"\r\n")
+    assert (await first.head()).startswith(b"HTTP/1.1 101 "), "and counts as one"
+    third = await opened()
+    assert await third.problem() == (429, "rate_limited")
+    await third.closed()
+    await first.say(b"\x88\x80\0\0\0\0")
+    await first.closed()
+    first.close()
+    fourth = await opened()
+    await fourth.say(post(2) + b"{}")
+    assert await fourth.answer() == (200, b"{}")
+    for talk in (second, third, fourth):
+        talk.close()
+    server.should_exit = True
+    await serving
 
 
 NOT_HTTP = {

@@ -13,6 +13,7 @@ from api.app import add_handlers
 from api.http import bodies
 from api.http.middleware import Middleware
 from api.http.routing import ApiRoute
+from api.identity.client_address import TrustedProxies
 from roost.errors import RoostError
 from telemetry.gateway_metrics import GatewayMetrics
 
@@ -117,6 +118,26 @@ async def test_head_is_answered_as_get(path: str, status: int) -> None:
     told, headers, _ = await asked(application(), b"", method="HEAD", path=path)
     assert told == status
     assert int(headers["content-length"]) > 0
+
+
+@pytest.mark.attack(
+    "have limits and logs count another address than one's own", "the header is read of trusted proxies only"
+)
+async def test_the_address_behind_a_trusted_proxy_is_the_requests() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        seen.append(scope["client"][0])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    for trusted in ((), ("198.51.100.1",), ("192.0.2.0/24",)):
+        streams: Any = None
+        proxies = TrustedProxies(trusted)
+        await asked(
+            Middleware(app, streams, GatewayMetrics(), (), proxies), b"", x_forwarded_for="203.0.113.5"
+        )
+    assert seen == ["192.0.2.1", "192.0.2.1", "203.0.113.5"]
 
 
 def request_of(receive: Callable[[], Any]) -> Request:

@@ -78,10 +78,9 @@ class World:
         directory: Any = Directory()
         sequencer = Sequencer(self.log, store)  # type: ignore[arg-type]
         sequencer.adopt([1])
-        acceptance = Acceptance(
-            store, Answers(cache), sequencer, directory, Limits(cache, lambda: NOW), lambda: NOW
-        )
-        self.sender = Sender(Gate(Admission(bounds), sequencer, directory), acceptance)
+        limits = Limits(cache, lambda: NOW)
+        acceptance = Acceptance(store, Answers(cache), sequencer, directory, limits, lambda: NOW)
+        self.sender = Sender(Gate(Admission(bounds), sequencer, directory, limits), acceptance)
         self.sent: dict[str, list[str]] = {device: [] for device in DEVICES}
         self.answers: dict[str, list[tuple[str, Outcome]]] = {device: [] for device in DEVICES}
         self._made = 0
