@@ -14,7 +14,6 @@ from roost import wire
 from roost.wire import MAX_PAYLOAD
 
 SIZE = 60_000
-NOW_S = monotonic()
 
 
 class Sequencer:
@@ -37,7 +36,7 @@ def admitted(to: Gate, *sends: tuple[str, str], after_s: float = 0.0, size: int 
         frame = wire.Send(str(number), user, 0, "sealed.v1", {"D": bytes(size)})
         principal = Principal(device[:-1], device[:-1], device, "f", 2**60, ())
         item = SendRequest(principal, frame, lambda _: None)
-        item.arrived_s = NOW_S + after_s
+        item.arrived_s = monotonic() + after_s
         refused = to.let_in(item)
         if refused is None:
             to.admission.left(device, item.size)
