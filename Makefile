@@ -12,7 +12,7 @@ BROKER := broker/main.go broker/go.mod broker/go.sum broker/build.py
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 
-.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready security-test node unit lint types sim faults seeds bench bench-peers plain soak lock hashes audit docs clean
+.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready security-test node unit lint types sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -132,6 +132,13 @@ hashes: $(STAMP) ## Write the hashes of the versions in constraints.txt, after a
 	@mv requirements.lock.new requirements.lock
 	@{ echo "# What make audit runs. Made by: make lock"; $(COMPILE) --generate-hashes --group audit; } > audit/tools.lock.new
 	@mv audit/tools.lock.new audit/tools.lock
+	@{ echo "# What make fuzz needs. Made by: make lock"; $(COMPILE) --generate-hashes --group fuzz; } > tests/fuzz/tools.lock
+
+fuzz: $(STAMP) ## Every parser under atheris; SECONDS= for each (600), TARGETS= for some
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tests/fuzz/tools.lock
+	@mkdir -p .fuzz; for each in $(or $(TARGETS),$$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')); do \
+	  echo "$$each"; $(BIN)/python -m tests.fuzz.forever $$each $(or $(SECONDS),600) > .fuzz/$$each.log 2>&1 || \
+	  { tail -40 .fuzz/$$each.log; exit 1; }; tail -1 .fuzz/$$each.log; rm .fuzz/$$each.log; done
 
 audit: $(STAMP) ## Known vulnerabilities, licences, bill of materials (sbom.json), secrets in the tree; 3: could not be asked
 	@mkdir -p .audit
@@ -146,4 +153,4 @@ docs: $(STAMP) ## The generated references: settings, codes, attacks
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
-	rm -rf deploy/kafka/jars .audit $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf deploy/kafka/jars .audit .fuzz $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -68,7 +68,7 @@ class Handshake:
         """
         try:
             first = decode(body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise HandshakeFailed(f"a greeting that cannot be decoded: {exc}") from exc
         answer: Greeting | None = None
         match first:
