@@ -6,27 +6,29 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+COMPILE := $(BIN)/uv pip compile --quiet --no-header --no-annotate
 BROKER := broker/main.go broker/sasl.go broker/go.mod broker/go.sum broker/build.py
 
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 
-.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready node unit lint types sim faults seeds bench bench-peers plain soak lock docs clean
+.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready security-test node unit lint types sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## Make the virtual environment and install everything
 
-$(STAMP): pyproject.toml constraints.txt $(BROKER)
+$(STAMP): pyproject.toml requirements.lock $(BROKER)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Roost needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "Installing python3-venv (Debian splits it off)"; apt-get update -qq && apt-get install -y -qq python3-venv; }
 	@test -x $(BIN)/python || { echo "Making the virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
-	@echo "Installing Roost and the versions in constraints.txt"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group dev -e '.[embedded,otel]'
+	@echo "Installing the versions in requirements.lock, each checked against its hash, and Roost"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@$(BIN)/python broker/build.py || true
 	@touch $(STAMP)
 
@@ -64,6 +66,11 @@ cluster-test: cluster-ready ## Three hosts made by ray up: killed, cut off, drai
 cluster-ready: $(STAMP)
 	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,sshd:openssh-server ssh:openssh-client rsync:rsync ip:iproute2 haproxy:haproxy)
+
+security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; the firewall in namespaces (Linux, root)
+	@test "$$(id -u)" = 0 || { echo "The firewall is tried in network namespaces, and to make them needs root."; exit 2; }
+	@$(call debian,nft:nftables ip:iproute2)
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/security
 
 # Install the packages whose command is missing, each as COMMAND:PACKAGE; one such call at a time.
 debian = export PATH="$$PATH:/usr/sbin:/sbin"; for each in $(1); do \
@@ -119,11 +126,35 @@ soak: $(STAMP) ## Two million messages with bounded memory (about ten minutes)
 	@$(BIN)/python -m benchmarks.soak
 
 lock: $(STAMP) ## Choose the newest allowed versions again
-	@{ echo "# The versions that the tests run with. Made by: make lock"; $(BIN)/uv pip compile --quiet \
-	  --no-header --no-annotate --upgrade --extra embedded --extra otel --group dev pyproject.toml; } > constraints.txt
+	@{ echo "# The versions that the tests run with. Made by: make lock"; $(COMPILE) \
+	  --upgrade --extra embedded --extra otel --group dev pyproject.toml; } > constraints.txt
+	@$(MAKE) --no-print-directory hashes
 
-docs: $(STAMP) ## The generated references: settings, codes
+hashes: $(STAMP) ## Write the hashes of the versions in constraints.txt, after a change of it by hand
+	@{ echo "# constraints.txt with the hash of each file. Made by: make lock"; $(COMPILE) --generate-hashes \
+	  -c constraints.txt --extra embedded --extra otel --group dev pyproject.toml; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+	@{ echo "# What make audit runs. Made by: make lock"; $(COMPILE) --generate-hashes --group audit; } > audit/tools.lock.new
+	@mv audit/tools.lock.new audit/tools.lock
+	@{ echo "# What make fuzz needs. Made by: make lock"; $(COMPILE) --generate-hashes --group fuzz; } > tests/fuzz/tools.lock
+
+fuzz: $(STAMP) ## Every parser under atheris; SECONDS= for each (600), TARGETS= for some
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tests/fuzz/tools.lock
+	@mkdir -p .fuzz; for each in $(or $(TARGETS),$$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')); do \
+	  echo "$$each"; $(BIN)/python -m tests.fuzz.forever $$each $(or $(SECONDS),600) > .fuzz/$$each.log 2>&1 || \
+	  { tail -40 .fuzz/$$each.log; exit 1; }; tail -1 .fuzz/$$each.log; rm .fuzz/$$each.log; done
+
+audit: $(STAMP) ## Known vulnerabilities, licences, bill of materials (sbom.json), secrets in the tree; 3: could not be asked
+	@mkdir -p .audit
+	@test -x .audit/tools/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .audit/tools
+	@$(BIN)/uv pip sync --quiet --python .audit/tools/bin/python --require-hashes audit/tools.lock
+	@test -x .audit/runtime/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .audit/runtime
+	@$(COMPILE) --generate-hashes -c constraints.txt --extra embedded --extra otel pyproject.toml > .audit/runtime.lock
+	@$(BIN)/uv pip sync --quiet --python .audit/runtime/bin/python --require-hashes .audit/runtime.lock
+	@$(BIN)/python -m audit
+
+docs: $(STAMP) ## The generated references: settings, codes, attacks
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
-	rm -rf deploy/kafka/jars $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf deploy/kafka/jars .audit .fuzz $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

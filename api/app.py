@@ -28,6 +28,7 @@ def create_app(collaborators: Collaborators) -> App:
         collaborators.metrics,
         collaborators.settings.cors_origins,
         collaborators.settings.hsts_s,
+        collaborators.settings.proxies,
     )
 
 

@@ -6,6 +6,7 @@ from api.control_plane import ControlPlane, NoControlPlane
 from api.host_links import HostLinks
 from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.challenges import Challenges
+from api.identity.client_address import TrustedProxies
 from api.identity.directory import Directory
 from api.identity.key_announcements import KeyAnnouncements
 from api.identity.limits import Limits
@@ -41,6 +42,7 @@ class ApiSettings(Struct, frozen=True):
         refresh_ttl_s: Life of an unused refresh token, in seconds.
         cors_origins: Web origins that may call the API from a browser.
         hsts_s: How long browsers are told to come back over TLS only, in seconds; 0: they are not told.
+        proxies: Whose word about a client's address counts.
         version: What the API document says it is.
         admission: How much may wait.
         media: How many files may be on their way.
@@ -52,6 +54,7 @@ class ApiSettings(Struct, frozen=True):
     refresh_ttl_s: int
     cors_origins: tuple[str, ...] = ()
     hsts_s: int = 0
+    proxies: TrustedProxies | None = None
     version: str = "0.1.0"
     admission: Bounds = Bounds()
     media: MediaLimits = MediaLimits()

@@ -12,6 +12,7 @@ from api.app import create_app
 from api.collaborators import ApiSettings, Backends, Collaborators
 from api.control_plane import RayControlPlane
 from api.exposition import gateway_exposition
+from api.identity.client_address import TrustedProxies
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
 from api.media import MediaLimits
@@ -169,7 +170,9 @@ async def build(name: str, settings_json: str) -> Service:
 
 
 def _listen(settings: Settings) -> Listen:
-    return Listen(settings.http.host, settings.http.port, settings.tls.certificate, settings.tls.key)
+    http, tls = settings.http, settings.tls
+    proxies = _proxies(settings)
+    return Listen(http.host, http.port, tls.certificate, tls.key, http.connections_by_address, proxies)
 
 
 def _api(settings: Settings) -> ApiSettings:
@@ -179,11 +182,16 @@ def _api(settings: Settings) -> ApiSettings:
         refresh_ttl_s=settings.tokens.refresh_s,
         cors_origins=settings.http.cors_origins,
         hsts_s=settings.tls.hsts_s,
+        proxies=_proxies(settings),
         version=metadata.version("roost"),
         admission=_bounds(settings),
         media=MediaLimits(settings.media.transfers, settings.media.user_transfers),
         erase_after_s=settings.retention.erase_after_s,
     )
+
+
+def _proxies(settings: Settings) -> TrustedProxies:
+    return TrustedProxies(settings.http.trusted_proxies, settings.http.forwarded_header)
 
 
 def _bounds(settings: Settings) -> Bounds:

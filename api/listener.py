@@ -15,6 +15,8 @@ import structlog
 import uvicorn
 from msgspec import Struct
 
+from api.identity.client_address import TrustedProxies
+from api.server.connection_counts import ConnectionCounts
 from api.server.http_connection import HttpConnection
 from api.server.limits import LIMITS
 from api.server.websocket_connection import WebSocketConnection
@@ -40,12 +42,16 @@ class Listen(Struct, frozen=True):
         port: TCP port, 0 for any.
         certificate: File with the TLS certificate chain, None for no TLS. It may be replaced at any time.
         key: File with its private key; None if it is in the same file.
+        connections: So many may one address have open.
+        proxies: Their connections are not counted.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     certificate: Path | None = None
     key: Path | None = None
+    connections: int = 1_000
+    proxies: TrustedProxies | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -73,12 +79,12 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(app: Any) -> uvicorn.Config:
+def _config(app: Any, counts: ConnectionCounts) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
-        http=HttpConnection,
-        ws=WebSocketConnection,
+        http=partial(HttpConnection, counts=counts),  # type: ignore[arg-type]  # makes them all the same
+        ws=partial(WebSocketConnection, counts=counts),  # type: ignore[arg-type]
         ws_max_size=wire.MAX_FRAME,
         ws_per_message_deflate=False,
         ws_ping_interval=_PING_S,
@@ -100,7 +106,8 @@ class Server(uvicorn.Server):
     """uvicorn inside another program's process: it leaves the signals alone."""
 
     def __init__(self, app: Any, listen: Listen) -> None:
-        super().__init__(_config(app))
+        self._counts = ConnectionCounts(listen.connections, listen.proxies)
+        super().__init__(_config(app, self._counts))
         self._listen = listen
         self._finished = asyncio.Event()
         self._ready = asyncio.Event()
@@ -119,7 +126,11 @@ class Server(uvicorn.Server):
                 "ssl_shutdown_timeout": LIMITS.tls_s,
             }
         protocol = partial(
-            HttpConnection, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            HttpConnection,
+            counts=self._counts,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
         )
         loop = asyncio.get_running_loop()
         for each in sockets or ():

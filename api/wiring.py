@@ -67,7 +67,7 @@ def wire(
     acceptance = Acceptance(store, answers, sequencer, directory, limiters, room, clock)
     contacts = Contacts(hosts)
     acceptance.on_accepted(contacts.wrote)
-    gate = Gate(Admission(settings.admission), sequencer, directory)
+    gate = Gate(Admission(settings.admission), sequencer, directory, limiters)
     sender = Sender(gate, acceptance)
     hosts.on_backlogs(gate.heard)
     who = _identity(name, settings, backends, directory, hosts, sequencer)

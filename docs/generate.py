@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.cli.config import reference
+from cluster.firewall import kubernetes, markdown, nftables, security_groups
+from docs import attacks
 from roost.codes import CODES, Code
+from tests.security.guards import guarded
 
 FOLDER = Path(__file__).parent
 
@@ -53,7 +56,23 @@ def codes() -> str:
 
 def files() -> Mapping[Path, str]:
     """Return every generated file with the text that belongs into it."""
-    return {FOLDER / "settings.md": settings(), FOLDER / "codes.md": codes()}
+    deploy = FOLDER.parent / "deploy"
+    return {
+        FOLDER / "settings.md": settings(),
+        FOLDER / "codes.md": codes(),
+        FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page(guarded().keys())}",
+        FOLDER / "security.md": _with_part(FOLDER / "security.md", "firewall", markdown.table()),
+        deploy / "kuberay" / "network.yaml": kubernetes.network_policies(),
+        deploy / "firewall" / "security-groups.tf.json": security_groups.terraform(),
+        **{deploy / "firewall" / "nftables" / name: text for name, text in nftables.files().items()},
+    }
+
+
+def _with_part(path: Path, name: str, part: str) -> str:
+    """Return a text with a part of it, between two marks, made again."""
+    begin, end = f"<!-- {name}: made by `make docs` -->\n", f"<!-- end of {name} -->"
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    return before + begin + part + end + rest.partition(end)[2]
 
 
 def _row(code: Code) -> str:

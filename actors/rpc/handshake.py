@@ -98,7 +98,7 @@ class Handshake:
         """
         try:
             message = decode(body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise HandshakeFailed(f"a greeting that cannot be decoded: {exc}") from exc
         match message:
             case Welcome() if self._me is not None and not self._awaited:

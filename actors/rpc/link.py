@@ -204,7 +204,7 @@ class Link(asyncio.Protocol):
             return
         try:
             messages = self._decode(body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             self._abort(f"a frame that cannot be decoded: {exc}")
             return
         self._handler.received(self, messages)

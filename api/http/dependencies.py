@@ -1,6 +1,6 @@
 """FastAPI dependencies of the routes: the collaborators, and the authenticated caller."""
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -8,6 +8,7 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 
 from api.collaborators import Collaborators
+from api.identity.client_address import parse_address
 from api.identity.limits import limited
 from api.identity.tokens import Principal
 from roost.errors import RoostError
@@ -64,7 +65,7 @@ Caller = Annotated[Principal, Depends(caller_of)]
 def network_of(request: Request) -> str:
     """Return whose connection it is: the IPv4 address, or the IPv6 network of 64 bits, which one party has.
 
-    Headers that anybody can write are not asked.
+    The middleware has put the client's address in the place of a trusted proxy's.
     """
     address = _address_of(request)
     if isinstance(address, IPv6Address):
@@ -86,8 +87,4 @@ async def check_address(collaborators: Collaborators, limiter: str, request: Req
 
 
 def _address_of(request: Request) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(request.client.host) if request.client is not None else None
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+    return parse_address(request.client.host if request.client is not None else None)

@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api.http.bodies import check_length
 from api.http.problems import problem_response
+from api.identity.client_address import TrustedProxies
 from api.stream.registry import Streams
 from roost.errors import RoostError
 from telemetry.gateway_metrics import GatewayMetrics
@@ -50,6 +51,7 @@ class Middleware:
         metrics: GatewayMetrics,
         origins: Sequence[str] = (),
         hsts_s: int = 0,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         """Surround an application.
 
@@ -59,6 +61,7 @@ class Middleware:
             metrics: Count requests.
             origins: Web origins whose pages may call and read every answer, an error too.
             hsts_s: For how long browsers are told to come back over TLS only, in seconds; 0: not at all.
+            proxies: Those whose word about a client's address counts.
         """
         self._hsts: Headers = ((b"strict-transport-security", b"max-age=%d" % hsts_s),) if hsts_s else ()
         self._app = app
@@ -73,9 +76,13 @@ class Middleware:
             )
         self._streams = streams
         self._metrics = metrics
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request."""
+        if self._proxies:
+            host, port = scope.get("client") or (None, 0)
+            scope = {**scope, "client": (self._proxies.client_of(host, scope["headers"]), port)}
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket" and scope["path"] == STREAM_PATH:

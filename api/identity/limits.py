@@ -17,13 +17,14 @@ from roost.errors import RoostError, Unavailable
 from storage.ports import Cache
 
 _KEPT = 100_000
+_MIB = 1024 * 1024
 
 
 class Limit(Struct, frozen=True):
     """How often.
 
     Attributes:
-        rate: Tokens a second.
+        rate: Tokens a second; bytes where they are counted.
         burst: Tokens that may be used at once.
         scope: Where it counts.
     """
@@ -51,6 +52,9 @@ DEFAULTS: dict[str, Limit] = {
     "requests": Limit(200.0, 2_000, "local"),
     "sends": Limit(500.0, 5_000, "local"),
     "typing": Limit(2.0, 10, "local"),
+    "bytes_by_device": Limit(2.0 * _MIB, 64 * _MIB, "local"),
+    "bytes_by_pair": Limit(0.5 * _MIB, 16 * _MIB, "local"),
+    "bytes_to_user": Limit(4.0 * _MIB, 64 * _MIB, "local"),
 }
 """Limiter by name; settings may replace any of them."""
 
@@ -64,12 +68,12 @@ class Gcra:
         self._kept = kept
         self._arrivals: OrderedDict[str, float] = OrderedDict()
 
-    def take(self, key: str, now_ms: int) -> float:
-        """Take one token: 0.0 if there was one, else the seconds until there is."""
+    def take(self, key: str, now_ms: int, cost: int = 1) -> float:
+        """Take tokens: 0.0 if there were as many, else the seconds until there are."""
         kept = self._arrivals.get(key, 0.0)
         if kept > now_ms + self._tolerance:  # more than a burst ahead: the clock was set back
             kept = self._arrivals[key] = now_ms + self._tolerance
-        arrival = max(kept, now_ms) + self._interval
+        arrival = max(kept, now_ms) + self._interval * cost
         ahead = arrival - now_ms - self._tolerance
         if ahead > 0:
             return ahead / 1000.0
@@ -96,9 +100,9 @@ class Limits:
         self.failed_to_local = 0
         self.hits: Counter[str] = Counter(dict.fromkeys(self._limits, 0))
 
-    def wait_s(self, name: str, key: str, now_ms: int) -> float:
-        """Take a token of a limiter in this process: 0.0, or the seconds until there is one."""
-        wait = self._local[name].take(key, now_ms)
+    def wait_s(self, name: str, key: str, now_ms: int, cost: int = 1) -> float:
+        """Take tokens of a limiter in this process: 0.0, or the seconds until there are as many."""
+        wait = self._local[name].take(key, now_ms, cost)
         self.hits[name] += wait > 0
         return wait
 

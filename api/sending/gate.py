@@ -10,6 +10,7 @@ import structlog
 
 from actors.rpc import messages as m
 from api.identity.directory import Directory
+from api.identity.limits import Limits, limited
 from api.sending.admission import Admission, Reason, Rejection
 from api.sending.backlog import Backlog
 from api.sending.flow import LOOK_S
@@ -30,8 +31,11 @@ class Gate:
         admission: The rules, and what they count.
     """
 
-    def __init__(self, admission: Admission, sequencer: Sequencer, directory: Directory) -> None:
+    def __init__(
+        self, admission: Admission, sequencer: Sequencer, directory: Directory, limits: Limits
+    ) -> None:
         self.admission = admission
+        self._limits = limits
         self._sequencer = sequencer
         self._directory = directory
         self._sweep: Callable[[float], None] = lambda _: None
@@ -49,9 +53,23 @@ class Gate:
         if refused is not None:
             self._note(refused, began=admission.shed == 1)
             return refused.error()
+        if (too_many := self._too_many_bytes(item)) is not None:
+            return too_many
         item.leave = self._left
         admission.entered(device, size, shard)
         self._arm()
+        return None
+
+    def _too_many_bytes(self, item: SendRequest) -> RoostError | None:
+        to, now_ms = item.frame.to.casefold(), int(item.arrived_s * 1000)
+        for name, key in (
+            ("bytes_by_device", item.principal.device),
+            ("bytes_by_pair", f"{item.principal.user} {to}"),
+            ("bytes_to_user", to),
+        ):
+            wait_s = self._limits.wait_s(name, key, now_ms, item.size)
+            if wait_s > 0:
+                return limited(name, self.limit(item.principal.device, wait_s))
         return None
 
     def refuse(self, device: str, reason: Reason, count: int) -> RoostError:

@@ -13,11 +13,13 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.http.problems import problem_response
+from api.server.connection_counts import ConnectionCounts
 from api.server.limits import LIMITS, ConnectionLimits
 from roost.errors import RoostError
 
 _CONNECT = b"CONNECT"
 _CHUNKING = 8
+_AGAIN_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +36,10 @@ class HttpConnection(HttpToolsProtocol):
 
     limits: ConnectionLimits = LIMITS
 
-    def __init__(self, *args: Any, **how: Any) -> None:
+    def __init__(self, *args: Any, counts: ConnectionCounts, **how: Any) -> None:
         super().__init__(*args, **how)
+        self._counts = counts
+        self._counted: str | None = None
         self._head_since: float | None = None
         self._head_bytes = 0
         self._around_body = 0
@@ -47,19 +51,28 @@ class HttpConnection(HttpToolsProtocol):
     # --- the connection ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first head."""
+        """Wait for the first head, unless the client has too many connections."""
         super().connection_made(transport)
+        self._counted = self._counts.key_of(self.client[0] if self.client else None)
+        if not self._counts.enter(self._counted):
+            self._refuse(
+                RoostError("rate_limited", "Too many connections from this address.", retry_after_s=_AGAIN_S)
+            )
+            return
         self._head_since = self.loop.time()
         self._look_in(self.limits.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._unwatch()
+        self._counts.leave(self._counted)
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the socket to a WebSocket connection."""
+        """Hand the socket to a WebSocket connection, which counts itself."""
         self._unwatch()
+        self._counts.leave(self._counted)
+        self._counted = None
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:

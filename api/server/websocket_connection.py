@@ -1,9 +1,12 @@
 """One client's WebSocket connection: uvicorn's, with bounds on what a client makes it keep."""
 
+from asyncio import BaseTransport
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+
+from api.server.connection_counts import ConnectionCounts
 
 _FRAGMENTS: Final = 4_096
 """So many fragments of a message are kept as they came; each costs more than its bytes."""
@@ -12,9 +15,22 @@ _FRAGMENTS: Final = 4_096
 class WebSocketConnection(WebSocketsSansIOProtocol):
     """Reads messages from one socket and hands them to the application."""
 
-    def __init__(self, *args: Any, **how: Any) -> None:
+    def __init__(self, *args: Any, counts: ConnectionCounts, **how: Any) -> None:
         super().__init__(*args, **how)
+        self._counts = counts
+        self._counted: str | None = None
         self._pong = b""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Take the socket over from the connection that it began as; there was room for that one."""
+        super().connection_made(transport)
+        self._counted = self._counts.key_of(self.client[0] if self.client else None)
+        self._counts.enter(self._counted)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._counts.leave(self._counted)
+        super().connection_lost(exc)
 
     def handle_ping(self) -> None:
         """Answer a ping; while the client reads nothing, only the last one (RFC 6455, 5.5.3).

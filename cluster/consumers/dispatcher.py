@@ -144,7 +144,7 @@ def _trace(tracer: traces.Tracer, host: str, parts: Iterable[msg.Part]) -> None:
         for offset, value in zip(part.offsets, part.values, strict=True):
             try:
                 cause = decode_record(value).cause
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # the host will say so
             tracer.end(
                 traces.HAND_OVER, (part.shard, offset), cause, shard=part.shard, offset=offset, host=host

@@ -181,6 +181,6 @@ def _begun(shard: int, epoch: int, start: int, shared_until_s: float) -> PushSha
 def _trace(tracer: traces.Tracer, value: bytes, began_ns: int, outcome: str) -> None:
     try:
         cause = decode_push(value).cause
-    except ValueError:
+    except (ValueError, RecursionError):
         return  # it is among the dead, with the reason
     tracer.span(traces.PUSH, cause, began_ns, outcome=outcome)

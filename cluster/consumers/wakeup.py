@@ -90,7 +90,7 @@ class Waker:
     async def _wake(self, record: LogRecord, *, again: bool) -> str:
         try:
             push = decode_push(record.value)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             return await self._give_up(record, f"the record cannot be decoded: {exc}")
         if await self._came_while_held(push):
             return "came"

@@ -1,6 +1,7 @@
 """Types of settings that are addresses: what can be no address is refused before anything starts."""
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
@@ -44,8 +45,19 @@ def _server_name(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        network = ip_network(text)
+    except ValueError as exc:
+        raise ValueError(f"{text!r} is no address and no network such as 10.0.0.0/8: {exc}") from exc
+    if network.prefixlen == 0:
+        raise ValueError(f"{text} is everyone: then any client could say that it is another")
+    return text
+
+
 Brokers = Annotated[str, AfterValidator(_brokers)]
 MongoUrl = Annotated[str, url_of("mongodb", "mongodb+srv")]
 RedisUrl = Annotated[str, url_of("redis", "rediss", "unix")]
 HttpUrl = Annotated[str, url_of("http", "https")]
+Network = Annotated[str, AfterValidator(_network)]
 ServerName = Annotated[str, AfterValidator(_server_name)]

@@ -1,10 +1,11 @@
 """Settings of what clients meet: addresses, encryption, sessions, rate limits, admission control."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cluster.settings.addresses import Network
 from cluster.settings.group import Group
 
 
@@ -21,6 +22,22 @@ class Http(Group):
     )
     cors_origins: tuple[str, ...] = Field(
         (), description="Web origins allowed to call the API from a browser."
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (),
+        description="Addresses or networks of proxies in front of the gateways, whose word about a client's "
+        "address counts for limits and logs. Others' is not asked.",
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        "x-forwarded-for",
+        description="Header in which they say it, read from its end as far as they are trusted. The other "
+        "one may be the client's own.",
+    )
+    connections_by_address: int = Field(
+        1_000,
+        ge=1,
+        description="Maximum open connections per client address (IPv6: network of 64 bits) and gateway. "
+        "Trusted proxies and this machine are not counted.",
     )
 
 
@@ -72,6 +89,7 @@ def _rate(rate: float, burst: int, what: str) -> Any:
     return Field(Rate(rate=rate, burst=burst), description=what)
 
 
+_MIB = 1024 * 1024
 _SHARED = "Counted across all gateways; while Redis is unavailable, each gateway counts by itself."
 _LOCAL = "Counted by each gateway on its own."
 
@@ -115,6 +133,15 @@ class Limits(Group):
     requests: Rate = _rate(200.0, 2_000, f"Requests per device. {_LOCAL}")
     sends: Rate = _rate(500.0, 5_000, f"Messages per device. {_LOCAL}")
     typing: Rate = _rate(2.0, 10, f"Typing notifications per device. {_LOCAL}")
+    bytes_by_device: Rate = _rate(
+        2.0 * _MIB, 64 * _MIB, f"Bytes of messages per device; a message counts 512 at least. {_LOCAL}"
+    )
+    bytes_by_pair: Rate = _rate(
+        0.5 * _MIB, 16 * _MIB, f"Bytes of messages per sending user and recipient. {_LOCAL}"
+    )
+    bytes_to_user: Rate = _rate(
+        4.0 * _MIB, 64 * _MIB, f"Bytes of messages per recipient, whoever sends them. {_LOCAL}"
+    )
 
 
 class Admission(Group):

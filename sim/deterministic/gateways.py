@@ -99,7 +99,7 @@ class Gateway:
         acceptance = Acceptance(
             cast("Any", store), self.answers, self.sequencer, directory, limits, room, clock
         )
-        self.sender = PromptSender(Gate(Admission(), self.sequencer, directory), acceptance)
+        self.sender = PromptSender(Gate(Admission(), self.sequencer, directory, limits), acceptance)
         self.hosts = StepLinks(name, store, clock)
 
     # --- the map and questions ---

@@ -71,6 +71,7 @@ async def test_a_floor_only_rises_and_needs_its_device(store: MongoStore) -> Non
         assert [each.floor for each in (await store.accounts.devices_of(["u-alice"]))["u-alice"]] == [floor]
 
 
+@pytest.mark.attack("use one refresh token in many requests at once", "compare-and-set: one rotation wins")
 async def test_of_concurrent_rotations_one_wins(store: MongoStore) -> None:
     await store.sessions.add(SESSION)
     following = [b"t1-%d" % n for n in range(20)]
@@ -82,6 +83,7 @@ async def test_of_concurrent_rotations_one_wins(store: MongoStore) -> None:
     assert (found.used_at_ms, found.expires_at_ms) == (7, MOVED)
 
 
+@pytest.mark.attack("refresh a session in the moment of its end", "the end wins in the store")
 async def test_ended_session_cannot_be_rotated(store: MongoStore) -> None:
     await store.sessions.add(SESSION)
     await store.sessions.add(msgspec.structs.replace(SESSION, family="other", device="LAPTOPLAPTOP"))
@@ -105,6 +107,7 @@ async def test_blocks(store: MongoStore) -> None:
     assert await store.accounts.blocks_of(["u-alice"]) == {"u-alice": [lifted]}
 
 
+@pytest.mark.attack("read phone, e-mail, push token or device name in a stolen database", "they are sealed")
 async def test_sealed_fields_hold_no_plaintext(store: MongoStore, mongo_url: str, database: str) -> None:
     await store.accounts.add_user(ALICE)
     await store.accounts.add_device(PHONE)
@@ -114,6 +117,7 @@ async def test_sealed_fields_hold_no_plaintext(store: MongoStore, mongo_url: str
         assert secret not in stored
 
 
+@pytest.mark.attack("have a sealed value accepted in the store: {row}", "the tag over value and place")
 @pytest.mark.parametrize("damage", ["flipped", "moved", "not sealed"])
 async def test_damaged_sealed_value_is_refused(
     store: MongoStore, mongo_url: str, database: str, damage: str

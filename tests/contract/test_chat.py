@@ -44,6 +44,7 @@ async def url() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
+@pytest.mark.attack("move the reader's terminal by the text of a message", "control characters are replaced")
 @pytest.mark.parametrize(
     ("event", "shown"),
     [

@@ -195,6 +195,10 @@ async def test_a_new_device_is_told_and_served(world: World) -> None:
     assert (change.device, change.change) == ("TABLET0001", "added")
 
 
+@pytest.mark.attack(
+    "have a client send to a key that was changed",
+    "messages are held until the user trusts it",
+)
 async def test_a_changed_key_holds_messages_until_it_is_trusted(world: World) -> None:
     alice = await world.person("alice")
     bob = await world.person("bob")
@@ -212,6 +216,7 @@ async def test_a_changed_key_holds_messages_until_it_is_trusted(world: World) ->
     assert (await world.event("bob", Undecryptable)).reason == "not_for_this_key"
 
 
+@pytest.mark.attack("have the server invent a message", "it is told as undecryptable, not shown")
 async def test_a_forged_entry_is_told_not_shown(world: World) -> None:
     alice = await world.person("alice")
     await world.person("bob")
@@ -360,6 +365,7 @@ async def test_an_app_whose_callback_fails_is_told(world: World) -> None:
     assert isinstance(heard[0]["exception"], ZeroDivisionError)
 
 
+@pytest.mark.attack("hold up a client by keys that cannot be had", "a query that fails is split")
 async def test_a_query_that_fails_for_one_peer_holds_up_that_one(world: World) -> None:
     alice, bob, mallory = [await world.person(name) for name in ("alice", "bob", "mallory")]
     others = [f"other{number}" for number in range(20)]

@@ -67,6 +67,7 @@ async def send_raw(sender: Person, to: Person, payload: bytes) -> None:
     await sender.client.api.call("POST", "/v1/messages", send_body(raw))
 
 
+@pytest.mark.attack("end a client by a payload", "malformed, and the next one is read")
 async def test_no_payload_ends_a_client(world: World) -> None:
     mallory, alice, bob = [await world.person() for _ in range(3)]
     key = DeviceSecrets(bob.client.profile.curve25519, bytes(32)).curve25519_public
@@ -96,6 +97,7 @@ UNSIGNED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.attack("hold up a client by odd keys: {row}", "only known members are taken")
 @pytest.mark.parametrize("odd", UNSIGNED.values(), ids=UNSIGNED)
 async def test_odd_keys_hold_up_no_one(world: World, odd: dict[str, Any]) -> None:
     mallory, alice, bob = [await world.person() for _ in range(3)]
@@ -168,6 +170,10 @@ WEATHER = {
 }
 
 
+@pytest.mark.attack(
+    "end a client's session by an answer that is not the server's: {row}",
+    "only the contract's own words end a session",
+)
 @pytest.mark.parametrize("renew", [True, False], ids=["to be renewed", "fresh"])
 async def test_only_the_server_ends_a_session(world: World, renew: bool) -> None:  # noqa: FBT001
     """With a token that is to be renewed only that is asked for, with a fresh one the stream is."""
@@ -190,6 +196,10 @@ async def test_only_the_server_ends_a_session(world: World, renew: bool) -> None
     await side_by_side(connect_in)
 
 
+@pytest.mark.attack(
+    "have a message given up by an answer that is not the server's",
+    "only the contract's own words end a message",
+)
 async def test_only_the_server_ends_a_message(world: World) -> None:
     """Polls get through, and nothing that is posted."""
     bob = await world.person()
@@ -231,6 +241,10 @@ async def test_a_server_that_redirects_is_followed(world: World, status: int) ->
     assert (await alice.again()).client.profile.server == front.url
 
 
+@pytest.mark.attack(
+    "redirect a client and its token to another host",
+    "it does not follow, and says where it was sent",
+)
 @pytest.mark.parametrize(
     "location", ["/login", "//127.0.0.1:9/other", "http://127.0.0.1:9/login?next={path}"]
 )

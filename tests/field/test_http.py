@@ -233,6 +233,7 @@ async def test_a_head_has_bounds(system: System, header: str) -> None:
         await talk.ends()
 
 
+@pytest.mark.attack("send a head that never ends to a running system", "bytes and time")
 async def test_a_head_that_never_ends_is_cut_off(system: System) -> None:
     async with line(system) as talk:
         await talk.say("GET /healthz HTTP/1.1\r\nHost: roost\r\nX: ")
@@ -240,6 +241,7 @@ async def test_a_head_that_never_ends_is_cut_off(system: System) -> None:
             await talk.say(*[b"x" * 65_536] * 200)
 
 
+@pytest.mark.attack("have a stranger's body awaited and parsed", "the token is looked at before the body")
 @pytest.mark.parametrize("token", ["", "Authorization: Bearer rubbish\r\n", "Authorization: Basic YTpi\r\n"])
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/keys/upload", "/v1/keys/query", "/v1/acks"])
 async def test_a_strangers_body_is_not_awaited(system: System, path: str, token: str) -> None:
@@ -249,6 +251,7 @@ async def test_a_strangers_body_is_not_awaited(system: System, path: str, token:
         assert (told.status, told.json["code"]) == (401, "unauthenticated")
 
 
+@pytest.mark.attack("add headers behind the body", "they are none of the request")
 async def test_what_follows_a_body_is_no_header(system: System) -> None:
     token = (await signed_in(system))["access_token"]
     said = in_chunks("/v1/acks", '{"seq": 0}', end=f"0\r\nAuthorization: Bearer {token}\r\n\r\n")
@@ -257,6 +260,10 @@ async def test_what_follows_a_body_is_no_header(system: System) -> None:
         assert (await talk.hear()).status == 401
 
 
+@pytest.mark.attack(
+    "be told to go on with a body as a stranger",
+    "100 Continue comes after the token was verified",
+)
 async def test_an_expectation_is_not_met_for_a_stranger(system: System) -> None:
     async with line(system) as talk:
         await talk.say(post("/v1/messages", "", "Expect: 100-continue\r\n", length=60_000))
@@ -273,6 +280,7 @@ async def test_an_expectation_is_not_met_for_a_stranger(system: System) -> None:
 # --- 5: pings -----------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("fill a running gateway with pings", "one pong is owed")
 async def test_pings_of_a_client_that_reads_nothing_cost_nothing(system: System) -> None:
     gateways = [psutil.Process(row["pid"]) for row in await system.roles("gateway")]
     before = sum(each.memory_info().rss for each in gateways)
@@ -346,6 +354,10 @@ async def test_log_ins_of_one_address_do_not_hold_up_anothers(system: System) ->
 # --- 7: pages and tokens ------------------------------------------------------------------------
 
 
+@pytest.mark.attack(
+    "frame the page of a running system: {row}",
+    "Content-Security-Policy: frame-ancestors 'none'",
+)
 @pytest.mark.parametrize("path", ["/", "/docs"])
 async def test_a_page_is_not_framed_and_loads_nothing_from_elsewhere(system: System, path: str) -> None:
     async with aiohttp.ClientSession(system.http) as http_, http_.get(path) as answer:
@@ -356,6 +368,7 @@ async def test_a_page_is_not_framed_and_loads_nothing_from_elsewhere(system: Sys
     assert not [each for each in loaded if "//" in each]
 
 
+@pytest.mark.attack("have a proxy keep an answer with tokens", "Cache-Control: no-store")
 async def test_answers_with_tokens_are_not_stored(system: System) -> None:
     async with line(system) as talk:
         body = account(name())

@@ -188,6 +188,10 @@ def test_a_folder_serves_one_system(system: System) -> None:
     assert f"process {system.child.pid} uses the data folder {system.data}" in again.stderr
 
 
+@pytest.mark.attack(
+    "read the data folder as another user of the machine",
+    "files and folders are the user's alone",
+)
 def test_what_it_makes_is_for_its_user_alone(system: System) -> None:
     made = [system.data, *system.data.rglob("*")]
     assert len(made) > 10

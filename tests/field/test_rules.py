@@ -182,6 +182,10 @@ ENDS: Final = [_log_out, _remove, _log_in_again, _reuse]
 FRAMES: Final[list[dict[str, Any] | None]] = [None, {"type": "hello"}, {"type": "ping"}]
 
 
+@pytest.mark.attack(
+    "get entries on a socket that was silent while its session ended",
+    "the token is verified when the stream opens",
+)
 @pytest.mark.parametrize("frame", FRAMES, ids=str)
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_socket_that_was_silent_while_its_session_ended_gets_nothing(
@@ -212,6 +216,7 @@ async def test_a_session_that_is_used_does_not_end(alice: Person) -> None:
     assert moved["expires_at"] > begun["expires_at"]
 
 
+@pytest.mark.attack("use a copied refresh token in step with its owner", "signed refreshes")
 @pytest.mark.parametrize("copied", [None, "another key", "another token"])
 async def test_a_copied_token_is_of_no_use_in_step_with_its_owner(alice: Person, copied: str | None) -> None:
     known = {"device_id": alice.device, "signed_refresh": True}
@@ -243,6 +248,7 @@ SMALL_ORDER: Final = {
 }
 
 
+@pytest.mark.attack("upload keys of small order to a running system: {row}", "refused")
 @pytest.mark.parametrize("point", SMALL_ORDER.values(), ids=SMALL_ORDER)
 async def test_keys_of_small_order(alice: Person, point: bytes) -> None:
     bodies: list[dict[str, Any]] = [
@@ -262,6 +268,7 @@ async def test_of_two_fallback_keys_none_is_lost_without_a_word(alice: Person, b
     assert await claimed(bob, alice, 1) == []
 
 
+@pytest.mark.attack("take all one-time keys of a device", "ten a day for each asker, then the fallback key")
 async def test_a_stranger_does_not_take_all_one_time_keys(
     alice: Person, bob: Person, system: System, http: aiohttp.ClientSession
 ) -> None:
@@ -290,6 +297,7 @@ async def claimed(asker: Person, owner: Person, times: int) -> list[str]:
 # --- 3: privacy ------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("become a contact at a running system: {row}", "the other has to write or accept")
 @pytest.mark.parametrize(
     ("settings", "stranger", "contact"),
     [
@@ -368,6 +376,7 @@ async def test_changed_devices_are_told_to_those_who_want_to_know(
     assert not await told(carol) & set(added), "she may have heard of the first device before she blocked"
 
 
+@pytest.mark.attack("find out a day later that one is blocked", "nothing tells")
 @pytest.mark.parametrize("age_ms", [60_000, 3 * 24 * 3_600_000])
 async def test_a_block_cannot_be_told_a_day_later(
     alice: Person, bob: Person, system: System, http: aiohttp.ClientSession, age_ms: int
@@ -393,6 +402,7 @@ async def test_a_block_cannot_be_told_a_day_later(
 # --- 4: passwords, and who tries them --------------------------------------------------------------
 
 
+@pytest.mark.attack("lock a user's device out from elsewhere", "a limiter for each known device and address")
 async def test_guesses_from_elsewhere_do_not_lock_a_known_device_out(alice: Person, bob: Person) -> None:
     guesses: list[dict[str, Any]] = [{"device": {"name": "x"}}, {}, {"device_id": bob.device}]
     for number in range(24):
@@ -440,6 +450,7 @@ PLAIN_NAMES: Final = {
 }  # fmt: skip
 
 
+@pytest.mark.attack("take an odd name at a running system: {row}", "the Nickname profile of PRECIS")
 @pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES)
 async def test_names_that_do_not_show_what_they_are(
     system: System, http: aiohttp.ClientSession, name: str
@@ -483,6 +494,10 @@ def nonsense(_nonce: bytes) -> bytes:
     return b"GET / HTTP/1.1\r\n\r\n"
 
 
+@pytest.mark.attack(
+    "connect to a link of a running system without the secret",
+    "cut off within 5 s, and logged",
+)
 async def test_who_proves_nothing_is_cut_off_and_written_down(system: System) -> None:
     with MongoClient[dict[str, Any]](system.mongo) as client:
         view = client["roost"]["placement"].find_one({"_id": "map"})
@@ -514,6 +529,7 @@ async def is_cut_off(address: tuple[str, int], says: Callable[[bytes], bytes]) -
 # --- 8: ids ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("meet another's device id by chance", "80 random bits")
 async def test_device_ids_do_not_meet(alice: Person) -> None:
     devices = {alice.device, (await alice.add_device()).device}
     assert len(devices) == 2

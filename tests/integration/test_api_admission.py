@@ -127,6 +127,7 @@ async def test_over_http_the_header_says_so_too(world: World) -> None:
     assert (await first)[0] == 202
 
 
+@pytest.mark.attack("send without reading an answer", "512 unanswered messages, then the socket is not read")
 async def test_a_flood_is_not_read_further_and_every_frame_of_it_is_answered(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     async with alice.hello() as a:
@@ -176,6 +177,10 @@ async def other_shard(world: World, bob: Person) -> Person:
             return carol
 
 
+@pytest.mark.attack(
+    "fill a host's memory faster than the store takes it",
+    "a bound on unstored records for each shard",
+)
 async def test_a_shard_with_too_many_unstored_records_accepts_no_more_and_others_do(
     mongo_url: str, redis_url: str
 ) -> None:

@@ -111,6 +111,7 @@ async def test_history_on_a_new_device_reads_few_batches(world: World, calls: Co
     assert not older["more"]
 
 
+@pytest.mark.attack("have old messages searched for without end", "the limiter of searches")
 async def test_searches_are_few(world: World, calls: Counter[str]) -> None:
     alice, bob = await world.person(), await world.person()
     answers = [
@@ -142,6 +143,10 @@ async def test_old_messages_are_searched_for_together_or_refused_in_order(
     assert (status, refused["code"]) in [(429, "rate_limited"), (503, "unavailable")], "it was sent later"
 
 
+@pytest.mark.attack(
+    "have the store asked for devices that are not there",
+    "only devices that exist are asked for",
+)
 async def test_a_claim_for_devices_that_are_not_there_asks_for_none(
     world: World, calls: Counter[str]
 ) -> None:
@@ -160,6 +165,7 @@ async def test_a_claim_for_devices_that_are_not_there_asks_for_none(
     assert list(claimed["one_time_keys"][bob.address]) == [tablet.device]
 
 
+@pytest.mark.attack("hold connections by long polls of one device", "four wait; one more ends the oldest")
 async def test_few_long_polls_of_one_device_wait(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     polls = [asyncio.create_task(bob.call("GET", "/v1/sync?wait_s=50", expect=200)) for _ in range(30)]
@@ -177,6 +183,7 @@ async def test_few_long_polls_of_one_device_wait(world: World) -> None:
     assert [len(page["entries"]) for page in pages] == [1] * 4
 
 
+@pytest.mark.attack("fill the threads that hash passwords", "addresses take turns")
 async def test_log_ins_of_one_address_do_not_hold_up_anothers(world: World) -> None:
     alice = await world.person()
     body = {"username": alice.username, "password": "wrong" + PASSWORD}

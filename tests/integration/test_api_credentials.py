@@ -107,19 +107,17 @@ async def test_of_many_answers_at_once_one_counts(world: World) -> None:
     assert sum(isinstance(each, dict) for each in answers) == 1
 
 
+@pytest.mark.attack("log in with a challenge that is {row}")
 @pytest.mark.parametrize(
     "attack",
     [
-        pytest.param(name, marks=pytest.mark.attack(f"challenge-{name.replace(' ', '-')}"))
-        for name in (
-            "of another device",
-            "of another user",
-            "for another server",
-            "made up",
-            "signed with another key",
-            "signed as a refresh",
-            "not signed",
-        )
+        "of another device",
+        "of another user",
+        "for another server",
+        "made up",
+        "signed with another key",
+        "signed as a refresh",
+        "not signed",
     ],
 )
 async def test_challenges_of_others(world: World, attack: str) -> None:

@@ -77,6 +77,7 @@ async def test_bodies(world: World, data: bytes, kind: str, status: int, code: s
     assert answer == (status, code)
 
 
+@pytest.mark.attack("send a body without length that never ends", "it is counted as it comes")
 async def test_oversize_without_length_is_cut_off_while_it_streams(world: World) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
@@ -86,6 +87,7 @@ async def test_oversize_without_length_is_cut_off_while_it_streams(world: World)
     assert answer == (413, "too_large")
 
 
+@pytest.mark.attack("send an endless body to {row}", "every address has a bound")
 @pytest.mark.parametrize("path", ["/v1/media", "/v1/media/nothing", "/v1/mediation", "/v1/nothing"])
 async def test_no_address_takes_an_endless_body(world: World, path: str) -> None:
     data = b" " * 70_000
@@ -137,6 +139,7 @@ async def test_username_is_taken_in_any_spelling(world: World, alice: Person) ->
     assert await refused(world, None, "POST", "/v1/accounts", body=body) == (409, "username_taken")
 
 
+@pytest.mark.attack("find a secret of a request in its refusal", "refusals do not repeat what was sent")
 async def test_errors_never_repeat_a_secret(world: World) -> None:
     body = {"username": "x", "password": "tiny-s3"}
     _, answer = await world.call("POST", "/v1/accounts", body)
@@ -238,6 +241,7 @@ async def test_other_calls(
     assert await refused(world, alice, method, path, body=body) == (status, code)
 
 
+@pytest.mark.attack("call with an Authorization header that is none", "only Bearer tokens that verify")
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer x.y.z"])
 async def test_authorization_headers(world: World, header: str) -> None:
     headers = {"Authorization": header}
@@ -255,6 +259,10 @@ def unsigned(keys: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in keys.items() if name != "signatures"}
 
 
+@pytest.mark.attack(
+    "upload device keys of another user or unsigned ones",
+    "address, device and signature are checked",
+)
 async def test_device_keys_must_be_ones_own_and_signed(world: World) -> None:
     carol = await world.person(keys=False)
     good = carol.device_keys()
@@ -279,6 +287,10 @@ async def test_device_keys_must_be_ones_own_and_signed(world: World) -> None:
         assert answer[1] == code, keys
 
 
+@pytest.mark.attack(
+    "replace a one-time key under its id",
+    "a key id has the bytes that it was first uploaded with",
+)
 async def test_key_ids_are_used_once(world: World) -> None:
     carol = await world.person()
     again = await carol.call("POST", "/v1/keys/upload", {"device_keys": carol.device_keys()}, expect=200)
@@ -296,6 +308,7 @@ async def test_key_ids_are_used_once(world: World) -> None:
     assert await refused(world, carol, "POST", "/v1/keys/upload", body=body) == (409, "key_conflict")
 
 
+@pytest.mark.attack("upload one-time keys signed by another device", "the signature of one's own device")
 async def test_one_time_keys_of_another_user(world: World, alice: Person) -> None:
     carol = await world.person()
     body = {"one_time_keys": alice.one_time_keys("AAAA")}
@@ -346,6 +359,10 @@ async def test_send_sync_ack(alice: Person, bob: Person) -> None:
     assert after["cursor"] == page["cursor"]
 
 
+@pytest.mark.attack(
+    "send another message under an id that was used",
+    "a digest of the content is kept with the answer",
+)
 async def test_same_id_same_answer_other_content_refused(alice: Person, bob: Person) -> None:
     message_id = new_id()
     first = await alice.send(bob, b"one", message_id=message_id)
@@ -584,6 +601,7 @@ async def test_the_page_for_people(world: World) -> None:
     assert b"readyz" in page
 
 
+@pytest.mark.attack("load a script of another host into the server's pages", "the Content-Security-Policy")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/", "/docs"])
 async def test_pages_load_nothing_from_elsewhere(world: World, method: str, path: str) -> None:

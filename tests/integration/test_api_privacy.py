@@ -45,6 +45,10 @@ async def receive(person: Person, seq: int) -> None:
     await person.call("POST", "/v1/acks", {"seq": seq}, expect=204)
 
 
+@pytest.mark.attack(
+    "find out that one is blocked once caches have forgotten",
+    "a stub of the message is stored",
+)
 @pytest.mark.parametrize("age_ms", [60_000, 6 * 24 * 3_600_000])
 @pytest.mark.parametrize("to", [True, False])
 async def test_a_block_cannot_be_told_when_everything_is_forgotten(
@@ -70,6 +74,7 @@ async def test_a_block_cannot_be_told_when_everything_is_forgotten(
     assert seen[0][1:] == (409, "id_reused")
 
 
+@pytest.mark.attack("become a contact by writing", "the other has to write or accept")
 async def test_one_who_only_writes_is_no_contact(world: World) -> None:
     """`last_seen: contacts`: it is not undone by a message of a stranger, but by the user's own."""
     carol, dave = [await world.person() for _ in range(2)]
@@ -117,6 +122,7 @@ async def test_accepting_one_who_does_not_exist(world: World) -> None:
     await dave.call("PUT", f"/v1/conversations/{dave.username}/accepted", expect=204)
 
 
+@pytest.mark.attack("fill a mailbox with changes of a stranger's devices", "only those who wrote are told")
 async def test_the_devices_of_a_stranger_fill_no_mailbox(world: World) -> None:
     """Of carol, whom dave never answered, dave hears nothing; erin, who answered, does."""
     carol, dave, erin = [await world.person() for _ in range(3)]

@@ -32,6 +32,7 @@ async def log_in(world: World, **changes: Any) -> tuple[int, str]:
     return status, answer.get("code", "")
 
 
+@pytest.mark.attack("log in with a wrong password, or as someone who does not exist", "one refusal for both")
 async def test_bad_log_ins(world: World) -> None:
     alice = await world.person()
     assert await log_in(world, username="nobody.here") == (401, "bad_credentials")
@@ -61,6 +62,7 @@ async def test_a_lost_reply_is_sent_again(world: World) -> None:
     assert first[1]["device_id"] == alice.device
 
 
+@pytest.mark.attack("use a copied refresh token after its owner has gone on", "reuse ends the session")
 async def test_reuse_ends_the_family(world: World) -> None:
     alice = await world.person(keys=False)
     stolen = alice.tokens["refresh_token"]
@@ -125,6 +127,10 @@ async def signed_session(alice: Person) -> Person:
     return Person(alice.world, alice.username, tokens, alice.signing)
 
 
+@pytest.mark.attack(
+    "refresh with a copied token where refreshes are signed: {row}",
+    "the device's signature over the token",
+)
 @pytest.mark.parametrize("thief", ["unsigned", "wrong key", "other token", "not base64", "short"])
 async def test_a_copied_token_is_of_no_use_where_refreshes_are_signed(world: World, thief: str) -> None:
     alice = await signed_session(await world.person())
@@ -147,6 +153,10 @@ async def test_a_copied_token_is_of_no_use_where_refreshes_are_signed(world: Wor
         token = granted["refresh_token"]
 
 
+@pytest.mark.attack(
+    "ask for signed refreshes without having keys, to get by without a signature",
+    "no keys, no refresh",
+)
 async def test_a_device_without_keys_cannot_sign(world: World) -> None:
     alice = await signed_session(await world.person(keys=False))
     body = {"refresh_token": alice.tokens["refresh_token"], "signature": wire.unpadded(bytes(64))}
@@ -154,12 +164,14 @@ async def test_a_device_without_keys_cannot_sign(world: World) -> None:
     assert (status, problem["code"]) == (422, "invalid_signature")
 
 
+@pytest.mark.attack("break the parser of refresh tokens: {row}", "one form is read")
 @pytest.mark.parametrize("token", ["x", "rr1.a", "rr1..", "rr1.nofamily.secret", "rr2.a.b", "a.b.c.d"])
 async def test_not_a_refresh_token(world: World, token: str) -> None:
     status, problem = await refresh(world, token)
     assert (status, problem["code"]) == (401, "unauthenticated")
 
 
+@pytest.mark.attack("use a session after its log-out", "it is ended on every gateway")
 async def test_log_out(world: World) -> None:
     alice = await world.person(keys=False)
     await alice.call("DELETE", "/v1/sessions/current", expect=204)
@@ -180,6 +192,10 @@ async def test_log_in_of_a_known_device_ends_its_earlier_session_only(world: Wor
     await tablet.call("GET", "/v1/me", expect=200)
 
 
+@pytest.mark.attack(
+    "use a token of an ended session at a gateway that was not told",
+    "without a pulse it reads the ended sessions from the store",
+)
 async def test_a_gateway_without_the_subscription_reads_ended_sessions_from_the_store(world: World) -> None:
     alice = await world.person(keys=False)
     await alice.call("GET", "/v1/me", expect=200, gateway=1)
@@ -193,6 +209,7 @@ async def test_a_gateway_without_the_subscription_reads_ended_sessions_from_the_
     assert (await alice.call("GET", "/v1/me", gateway=1))[0] == 401
 
 
+@pytest.mark.attack("guess passwords", "limiters by username and by address")
 async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
     from api.identity.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit
 
@@ -210,6 +227,7 @@ async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
         assert (status, problem["code"]) == (429, "rate_limited")
 
 
+@pytest.mark.attack("lock a user out by guesses", "a known device has a limiter of its own")
 async def test_guesses_do_not_lock_out_a_known_device(mongo_url: str, redis_url: str) -> None:
     """Who guesses does so without a device, or from elsewhere; the owner comes with a device of their own."""
     from api.identity.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit

@@ -140,6 +140,7 @@ async def test_first_frames(world: World, data: Any, code: int) -> None:
         assert closed == code
 
 
+@pytest.mark.attack("send a frame of more than 2 MiB", "the parser's bound")
 async def test_frame_beyond_the_limit(world: World) -> None:
     bob = await world.person()
     async with bob.hello() as socket:
@@ -156,6 +157,7 @@ async def test_header_instead_of_a_token(world: World) -> None:
         assert (await closing(socket))[1] == 4600
 
 
+@pytest.mark.attack("read from a cursor of another mailbox", "a cursor beyond the mailbox is refused")
 @pytest.mark.parametrize("cursor", [2**53, 4_294_967_296_000])
 async def test_foreign_cursor(world: World, cursor: int) -> None:
     bob = await world.person()
@@ -165,6 +167,10 @@ async def test_foreign_cursor(world: World, cursor: int) -> None:
         assert (frames[-1]["code"], closed) == ("cursor_invalid", 4410)
 
 
+@pytest.mark.attack(
+    "acknowledge what has not come yet, to have it dropped",
+    "beyond the end nothing is acknowledged",
+)
 async def test_ack_beyond_the_end(world: World) -> None:
     bob = await world.person()
     async with bob.hello() as socket:
@@ -223,6 +229,10 @@ async def revoke_by_reuse(bob: Person) -> None:
         await bob.world.call("POST", "/v1/sessions/refresh", {"refresh_token": used})
 
 
+@pytest.mark.attack(
+    "stay on a stream after the session was ended at another gateway",
+    "every gateway is told, and closes",
+)
 @pytest.mark.parametrize("end", [revoke_by_log_out, revoke_by_log_in, revoke_by_removal, revoke_by_reuse])
 async def test_ended_sessions_close_on_every_gateway(world: World, end: Any) -> None:
     bob = await world.person()
@@ -274,6 +284,7 @@ async def test_backlog_then_drained(world: World) -> None:
         assert (await until(socket, "drained"))["cursor"] == seqs[2]
 
 
+@pytest.mark.attack("read nothing, to have a gateway keep everything", "too_slow, and the connection ends")
 async def test_a_slow_reader_is_disconnected(world: World) -> None:
     bob = await world.person()
     async with bob.hello() as socket:
@@ -327,6 +338,7 @@ async def test_a_raised_base_is_used_at_once(world: World) -> None:
     assert second >= first + 2**32
 
 
+@pytest.mark.attack("hold a socket open without a word", "the gateway ends it")
 async def test_no_hello(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login, "HELLO_MS", 1_000)
     bob = await world.person()

@@ -247,6 +247,7 @@ async def test_a_cache_that_refuses_writes_when_it_is_full(
     await planting.found("redis memory", "warning", "maxmemory-policy", "allkeys-lru")
 
 
+@pytest.mark.attack("find a cache that asks for no password", "roost doctor fails on it")
 async def test_a_server_open_to_everyone(planting: Planting, redis_with: Callable[..., str]) -> None:
     # It listens on every address for a moment, and lets strangers do nothing of consequence meanwhile.
     harmless = "default on nopass ~* &* +@all -@dangerous +info +config|get"
@@ -279,6 +280,7 @@ async def test_no_certificate_where_others_connect(planting: Planting) -> None:
     await planting.found("certificate", "failed", "ROOST_TLS__CERTIFICATE", "proxy")
 
 
+@pytest.mark.attack("read a key ring whose mode was loosened", "roost doctor, and every start, refuse it")
 async def test_a_key_ring_that_others_can_read(planting: Planting) -> None:
     planting.settings.keyring_file.chmod(0o644)
     await planting.found("key ring", "failed", "chmod 600")

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from api.listener import Listen, Server, bind
+from api.server.connection_counts import ConnectionCounts
 from api.server.http_connection import HttpConnection
 from api.server.limits import LIMITS, ConnectionLimits
 
@@ -62,6 +63,10 @@ class Talk:
             self._writer.write(part)
             await self._writer.drain()
             await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._writer.close()
 
     async def end(self) -> None:
         """Send the end of the stream."""
@@ -133,6 +138,10 @@ OFFERED = {
 }
 
 
+@pytest.mark.attack(
+    "smuggle a body behind an offer of another protocol: {row}",
+    "the offer is ignored and the body read",
+)
 @pytest.mark.parametrize("parts", OFFERED.values(), ids=OFFERED)
 async def test_an_offer_to_change_the_protocol_is_ignored(
     application: Application, connect: Any, parts: list[bytes]
@@ -172,6 +181,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.attack("have half a request carried out: {row}", "only a whole body is parsed")
 @pytest.mark.parametrize("parts", BROKEN.values(), ids=BROKEN)
 async def test_a_request_that_breaks_off_is_not_carried_out(
     application: Application, connect: Any, parts: list[bytes]
@@ -193,6 +203,7 @@ LARGE_HEADS = {
 }
 
 
+@pytest.mark.attack("send a head that is too large: {row}", "32 KiB and 100 headers")
 @pytest.mark.parametrize("parts", LARGE_HEADS.values(), ids=LARGE_HEADS)
 async def test_a_large_head_is_refused(connect: Any, parts: list[bytes]) -> None:
     async with connect() as talk:
@@ -209,6 +220,10 @@ LARGE_TRAILERS = {
 }
 
 
+@pytest.mark.attack(
+    "send headers without end behind the last chunk: {row}",
+    "what surrounds a body is bounded",
+)
 @pytest.mark.parametrize("parts", LARGE_TRAILERS.values(), ids=LARGE_TRAILERS)
 async def test_what_follows_the_last_chunk_has_bounds(
     application: Application, connect: Any, parts: list[bytes]
@@ -245,6 +260,7 @@ SLOW = {
 }
 
 
+@pytest.mark.attack("hold a connection open with a slow head: {row}", "a head has 20 s")
 @pytest.mark.parametrize(("parts", "told"), SLOW.values(), ids=SLOW)
 async def test_a_head_that_does_not_come_ends_the_connection(
     connect: Any, parts: list[bytes], told: bytes
@@ -277,6 +293,10 @@ async def test_idle_connections_live_longer_than_those_of_proxies(connect: Any) 
             await asyncio.sleep(2 * SHORT.head_s)
 
 
+@pytest.mark.attack(
+    "send on after a refusal, to keep the server reading",
+    "4 MiB and 10 s are read and dropped, then it closes",
+)
 async def test_what_follows_an_early_answer_is_dropped_within_bounds(connect: Any) -> None:
     async with connect() as talk:  # the body comes: the connection goes on
         await talk.say(post(200_000, path=b"/early"), b"x" * 200_000)
@@ -294,6 +314,41 @@ async def test_what_follows_an_early_answer_is_dropped_within_bounds(connect: An
         assert await talk.closed(10 * SHORT.unread_s) == b""
 
 
+@pytest.mark.attack("hold so many connections that others get none", "a bound for each address, then 429")
+async def test_one_too_many_connections_of_an_address_is_refused(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ConnectionCounts, "key_of", lambda _self, _address: "not this machine")
+    listener = bind("127.0.0.1", 0)
+    server = Server(application, Listen(port=0, connections=2))
+    serving = asyncio.create_task(server.serve([listener]))
+    await server.ready()
+
+    async def opened() -> Talk:
+        return Talk(*await asyncio.open_connection(*listener.getsockname()))
+
+    first, second = await opened(), await opened()
+    for talk in (first, second):
+        await talk.say(post(2) + b"{}")
+        assert await talk.answer() == (200, b"{}")
+    key = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    await first.say(GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + b"\r\n")
+    assert (await first.head()).startswith(b"HTTP/1.1 101 "), "and counts as one"
+    third = await opened()
+    assert await third.problem() == (429, "rate_limited")
+    await third.closed()
+    await first.say(b"\x88\x80\0\0\0\0")
+    await first.closed()
+    first.close()
+    fourth = await opened()
+    await fourth.say(post(2) + b"{}")
+    assert await fourth.answer() == (200, b"{}")
+    for talk in (second, third, fourth):
+        talk.close()
+    server.should_exit = True
+    await serving
+
+
 NOT_HTTP = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -304,6 +359,7 @@ NOT_HTTP = {
 }
 
 
+@pytest.mark.attack("speak something else on the clients' port: {row}", "a strict parser, and one refusal")
 @pytest.mark.parametrize("data", NOT_HTTP.values(), ids=NOT_HTTP)
 async def test_what_is_not_http_is_refused_in_the_contracts_form(connect: Any, data: bytes) -> None:
     async with connect() as talk:

@@ -13,6 +13,7 @@ from api.app import add_handlers
 from api.http import bodies
 from api.http.middleware import Middleware
 from api.http.routing import ApiRoute
+from api.identity.client_address import TrustedProxies
 from roost.errors import RoostError
 from telemetry.gateway_metrics import GatewayMetrics
 
@@ -86,6 +87,10 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.attack(
+    "read a user's answers from a page of another origin",
+    "no CORS header but for the origins that are set",
+)
 @pytest.mark.parametrize(("status", "body", "how"), ANSWERS, ids=[str(each[0]) for each in ANSWERS])
 async def test_a_page_of_an_allowed_origin_can_read_every_answer(status: int, body: bytes, how: Any) -> None:
     told, headers, _ = await asked(application((ORIGIN,)), body, origin=ORIGIN, **how)
@@ -98,6 +103,7 @@ async def test_a_page_of_an_allowed_origin_can_read_every_answer(status: int, bo
     assert "access-control-allow-origin" not in headers
 
 
+@pytest.mark.attack("find answers with tokens in a cache on the way", "Cache-Control: no-store below /v1/")
 @pytest.mark.parametrize(("status", "body", "how"), ANSWERS, ids=[str(each[0]) for each in ANSWERS])
 async def test_what_is_for_the_caller_alone_is_not_stored(status: int, body: bytes, how: Any) -> None:
     told, headers, _ = await asked(application(), body, **how)
@@ -112,6 +118,26 @@ async def test_head_is_answered_as_get(path: str, status: int) -> None:
     told, headers, _ = await asked(application(), b"", method="HEAD", path=path)
     assert told == status
     assert int(headers["content-length"]) > 0
+
+
+@pytest.mark.attack(
+    "have limits and logs count another address than one's own", "the header is read of trusted proxies only"
+)
+async def test_the_address_behind_a_trusted_proxy_is_the_requests() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        seen.append(scope["client"][0])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    for trusted in ((), ("198.51.100.1",), ("192.0.2.0/24",)):
+        streams: Any = None
+        proxies = TrustedProxies(trusted)
+        await asked(
+            Middleware(app, streams, GatewayMetrics(), (), proxies), b"", x_forwarded_for="203.0.113.5"
+        )
+    assert seen == ["192.0.2.1", "192.0.2.1", "203.0.113.5"]
 
 
 def request_of(receive: Callable[[], Any]) -> Request:
@@ -143,6 +169,7 @@ async def test_a_body_may_be_as_slow_as_a_poor_line(monkeypatch: pytest.MonkeyPa
     assert await request.body() == b"x" * 80_000
 
 
+@pytest.mark.attack("hold a request open with a slow body: {row}", "20 s, and a second for each 1,000 bytes")
 @pytest.mark.parametrize("chunks", [(), (b"{",), (b"x",) * 50], ids=["nothing", "no more", "too little"])
 async def test_a_body_that_trickles_is_refused(monkeypatch: pytest.MonkeyPatch, chunks: Any) -> None:
     monkeypatch.setattr(bodies, "_GRACE_S", 0.2)
@@ -151,6 +178,7 @@ async def test_a_body_that_trickles_is_refused(monkeypatch: pytest.MonkeyPatch, 
     assert caught.value.code.word == "too_slow"
 
 
+@pytest.mark.attack("have a body carried out that broke off", "what breaks off is no body")
 async def test_a_body_that_breaks_off_is_no_body() -> None:
     with pytest.raises(ClientDisconnect):
         await bodies.read_body(request_of(arriving(b"{}", pause_s=0, end=False)))

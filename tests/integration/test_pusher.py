@@ -167,6 +167,7 @@ async def caught_up(world: World) -> dict[str, Any]:
     return status
 
 
+@pytest.mark.attack("read a message in a push", 'a wake-up says "sync" and nothing else')
 async def test_a_wake_up_is_sent_and_says_nothing(world: World) -> None:
     user, device, token = await world.device()
     await world.wake(user, device)
@@ -340,6 +341,7 @@ async def test_a_recreated_push_log_is_read_from_its_start(world: World, broker:
     await until_found(lambda: world.pushes(token), lambda found: len(found) == sent + 1)
 
 
+@pytest.mark.attack("send pushes without the credential", "the endpoint asks for its token")
 async def test_the_endpoint_requires_its_own_credential(world: World) -> None:
     body = {"message": {"token": "t"}}
     headers = {"Authorization": "Bearer guessed"}

@@ -90,6 +90,10 @@ async def test_a_client_that_reads_gets_every_pong(connect: Any) -> None:
             assert (head[0], await client.reader.readexactly(head[1])) == (PONG, b"%d" % number)
 
 
+@pytest.mark.attack(
+    "fill a gateway's memory with answers to pings",
+    "one pong is owed to whoever reads nothing",
+)
 async def test_a_client_that_reads_nothing_is_owed_one_pong(connect: Any) -> None:
     async with connect() as client:
         pings = frame(PING, b"x" * 125) * 500
@@ -106,6 +110,10 @@ async def test_a_client_that_reads_nothing_is_owed_one_pong(connect: Any) -> Non
         assert len(data) < 9 * 1024 * 1024
 
 
+@pytest.mark.attack(
+    "fill a gateway's memory with fragments of nothing",
+    "4,096 fragments are kept as they came",
+)
 async def test_a_message_in_very_many_fragments_costs_no_more_than_its_bytes(
     application: Application, connect: Any
 ) -> None:

@@ -3,6 +3,8 @@
 import secrets
 from collections.abc import AsyncIterator
 
+import pytest
+
 from roost.client import Accepted, Client, Options, connections
 from storage.access import Access
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader
@@ -28,6 +30,7 @@ async def records(url: str, access: Access) -> AsyncIterator[tuple[str, bytes]]:
     await admin.close()
 
 
+@pytest.mark.attack("read messages in the log", "payloads are sealed by the clients")
 async def test_no_text_is_in_the_log(system: System) -> None:
     tail, text = secrets.token_hex(3), f"plain {secrets.token_hex(12)}"
     ann, ben, told = f"ann_{tail}", f"ben_{tail}", list[object]()

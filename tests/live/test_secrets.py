@@ -41,6 +41,10 @@ class Tapped(StreamTransport):
         super().write(frames)
 
 
+@pytest.mark.attack(
+    "find plaintext, keys or tokens in stores, pushes or logs",
+    "nothing of them is written there",
+)
 async def test_a_session_at_debug_level_leaves_no_secret_behind(watched: System) -> None:
     system = watched
     secrets, payloads = await _session(system)

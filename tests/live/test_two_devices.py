@@ -74,6 +74,7 @@ async def test_what_one_device_sends_shows_on_the_other(devices: Devices) -> Non
     await laptop.gets(lambda: laptop.all(sdk.Delivered), "the receipt")
 
 
+@pytest.mark.attack("go on with a device that was removed", "its sessions end on every gateway")
 async def test_a_removed_device_is_shut_out_on_every_gateway(devices: Devices) -> None:
     ann = await devices.phone("gone_ann")
     lost = [await devices.phone("gone_ann", new=False) for _ in range(4)]
@@ -114,6 +115,10 @@ def _changes(phone: App, kind: type[sdk.KeyChanged]) -> list[tuple[str, str]]:
     return [(each.device, each.change) for each in phone.all(kind)]
 
 
+@pytest.mark.attack(
+    "tell from delivery and receipts that one is blocked",
+    "accepted as ever, and nothing moves",
+)
 async def test_a_blocked_sender_cannot_tell(devices: Devices) -> None:
     ann = await devices.phone("block_ann")
     ben = await devices.phone("block_ben")

@@ -64,7 +64,7 @@ def test_loopback_needs_nothing(tmp_path: Path) -> None:
     assert [*cleartext(given(tmp_path, alone))] == []
 
 
-@pytest.mark.attack("a downgrade to cleartext beyond loopback, by settings")
+@pytest.mark.attack("a downgrade to cleartext beyond loopback, by settings: a cluster needs certificates")
 @pytest.mark.parametrize("address", ["auto", "10.0.0.11:6379"])
 def test_a_cluster_needs_certificates(tmp_path: Path, address: str) -> None:
     changes = {"cluster": {"address": address, "listen": "node"}}

@@ -59,6 +59,10 @@ def test_network(address: str | None, network: str) -> None:
 BURST = DEFAULTS["accounts_by_address"].burst
 
 
+@pytest.mark.attack(
+    "make accounts from {row} addresses of one party",
+    "a limiter by network, of 64 bits for IPv6",
+)
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "addresses",

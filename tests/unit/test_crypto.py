@@ -42,21 +42,34 @@ def test_the_same_message_never_looks_the_same() -> None:
     assert sealed() != sealed()
 
 
+@pytest.mark.attack("read a payload on the server", "it is sealed to the device's key")
 def test_plaintext_is_not_in_the_payload() -> None:
     assert b"hello" not in sealed(b"hello" * 50)
 
 
+@pytest.mark.attack(
+    "hand a message on to a third person as if it had been written to them",
+    "the recipient is in the signed heading",
+)
 def test_surreptitious_forwarding_is_refused() -> None:
     forwarded = resealed(sealed(), by=BOB, to=CAROL)
     to_carol = dataclasses.replace(HEADING, recipient="@carol:here")
     assert reason(forwarded, to_carol, secrets=CAROL) == "wrong_heading"
 
 
+@pytest.mark.attack(
+    "hand a message on to another device of its recipient",
+    "the very key is in the signed heading",
+)
 def test_forwarding_between_two_devices_of_one_user_is_refused() -> None:
     forwarded = resealed(sealed(), by=BOB, to=CAROL)
     assert reason(forwarded, HEADING, secrets=CAROL) == "wrong_heading"
 
 
+@pytest.mark.attack(
+    "deliver a message again under another id or time",
+    "id and time are in the signed heading",
+)
 @pytest.mark.parametrize(
     "change",
     [
@@ -69,21 +82,34 @@ def test_replay_as_another_message_is_refused(change: dict[str, object]) -> None
     assert reason(sealed(), dataclasses.replace(HEADING, **change)) == "wrong_heading"
 
 
+@pytest.mark.attack(
+    "deliver a message under another sender's name",
+    "the signature is verified with that sender's key",
+)
 def test_delivery_under_another_name_is_refused() -> None:
     as_carol = dataclasses.replace(HEADING, sender="@carol:here", sender_device="CAROLPHONE")
     assert reason(sealed(), as_carol, sender=CAROL.public("@carol:here", "CAROLPHONE")) == "bad_signature"
 
 
+@pytest.mark.attack(
+    "publish another user's key as one's own, to have their messages shown as one's own",
+    "the sender's address is in the signed heading",
+)
 def test_one_key_under_two_names_is_refused() -> None:
     as_carol = dataclasses.replace(HEADING, sender="@carol:here")
     stolen = ALICE.public("@carol:here", "ALICEPHONE")
     assert reason(sealed(), as_carol, sender=stolen) == "wrong_heading"
 
 
+@pytest.mark.attack(
+    "have a message verified with the keys of another device of its sender",
+    "keys at hand must be those of the device that is named",
+)
 def test_keys_of_another_device_are_refused() -> None:
     assert reason(sealed(), sender=ALICE.public("@alice:here", "OTHERPHONE")) == "unknown_device"
 
 
+@pytest.mark.attack("send a message back to its sender", "recipient and key are in the signed heading")
 def test_reflection_is_refused() -> None:
     mirrored = resealed(sealed(), by=BOB, to=ALICE)
     to_alice = Heading("@bob:here", "BOBPHONE", "@alice:here", HEADING.message_id, HEADING.sent_at_ms)
@@ -95,21 +121,28 @@ def test_reflection_is_refused() -> None:
     assert reason(mirrored, from_self, secrets=ALICE) == "wrong_heading"
 
 
+@pytest.mark.attack("open a message with a key that it was not sealed to", "the sealed box")
 def test_a_substituted_key_opens_nothing() -> None:
     assert reason(sealed(to=CAROL)) == "not_for_this_key"
 
 
+@pytest.mark.attack(
+    "have a client seal to a key of small order",
+    "libsodium refuses to agree on a secret with it",
+)
 def test_a_key_of_small_order_is_never_sealed_to() -> None:
     with pytest.raises(ValueError, match="X25519"):
         seal(b"x", HEADING, ALICE, bytes(32))
 
 
+@pytest.mark.attack("cut a payload", "the tag of the sealed box")
 @given(st.integers(min_value=0, max_value=400))
 def test_truncation_is_refused(length: int) -> None:
     payload = sealed()
     assert reason(payload[: min(length, len(payload) - 1)]) == "not_for_this_key"
 
 
+@pytest.mark.attack("change a byte of a payload", "the tag of the sealed box")
 @given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
 def test_any_changed_byte_is_refused(position: int, change: int) -> None:
     payload = bytearray(sealed())
@@ -131,6 +164,10 @@ def with_member(name: str, value: str) -> bytes:
     return len(heading).to_bytes(2, "big") + heading + b"x"
 
 
+@pytest.mark.attack(
+    "seal something that breaks whoever opens it",
+    "every part is bounded and checked, and one refusal stands for whatever cannot be read",
+)
 @pytest.mark.parametrize(
     ("plain", "expected"),
     [
@@ -155,6 +192,10 @@ def test_malformed_plaintext_is_refused(plain: bytes, expected: str) -> None:
     assert reason(box_for_bob(plain)) == expected
 
 
+@pytest.mark.attack(
+    "use a signature that was made for another purpose",
+    "a prefix of its own is signed along",
+)
 def test_a_signature_of_another_purpose_is_refused() -> None:
     body = b"\0\2{}x"
     elsewhere = ALICE.signing_key.sign(body).signature + body
@@ -188,6 +229,7 @@ def test_padding_costs_little_and_hides_much(length: int) -> None:
     assert padded_length(padded) == padded
 
 
+@pytest.mark.attack("tell messages apart by their length", "Padmé leaves few lengths")
 def test_lengths_fall_into_few_buckets() -> None:
     assert len({padded_length(length) for length in range(1, 65_536)}) < 130
 

@@ -42,6 +42,10 @@ def test_canonical_json(obj: dict[str, Any], expected: str) -> None:
     assert canonical_json(obj) == expected.encode()
 
 
+@pytest.mark.attack(
+    "have two readings of one signed object",
+    "what has no canonical form is not signed and not verified",
+)
 @pytest.mark.parametrize("value", [1.5, 2**53, -(2**53), [1.0], {"x": float("nan")}, "\ud800"])
 def test_values_without_canonical_form_are_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -62,6 +66,7 @@ def changed(path: list[str], value: Any) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.attack("change a device's bundle on the server", "the bundle's signature")
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -96,6 +101,10 @@ def nested(depth: int) -> dict[str, Any]:
     return deep
 
 
+@pytest.mark.attack(
+    "add unsigned members to a bundle, deep or long",
+    "only members that are known and signed are kept and passed on",
+)
 @pytest.mark.parametrize(
     "added",
     [
@@ -114,6 +123,10 @@ def test_what_is_not_signed_is_left_out(added: dict[str, Any]) -> None:
     assert validate_one_time_keys(made, ADDRESS, DEVICE, BOB.ed25519_public) == {"signed_curve25519:A": key}
 
 
+@pytest.mark.attack(
+    "publish a one-time key of another form",
+    "the form is checked before anything is made of it",
+)
 @pytest.mark.parametrize("of", [{"key": 7}, {"key": ["x"]}, {"signatures": None}, {"fallback": "\ud800"}])
 def test_a_one_time_key_of_another_form_is_invalid(of: dict[str, Any]) -> None:
     key = signed_key(public_half(b"o" * 32), ADDRESS, DEVICE, BOB) | of
@@ -122,6 +135,10 @@ def test_a_one_time_key_of_another_form_is_invalid(of: dict[str, Any]) -> None:
     assert caught.value.code.word == "invalid"
 
 
+@pytest.mark.attack(
+    "have the server spread signatures that it has not checked",
+    "only the device's own signature is kept",
+)
 def test_signatures_of_others_are_not_kept() -> None:
     made = bundle()
     made["signatures"]["@mallory:here"] = {"ed25519:X": "x" * 1000}
@@ -180,6 +197,10 @@ def test_a_removed_device_shows_and_still_verifies() -> None:
     assert event.change == "added"
 
 
+@pytest.mark.attack(
+    "change the keys of a device that is known",
+    "keys are pinned, and a change is the user's to accept",
+)
 def test_a_changed_key_is_told_once_and_never_used_unasked() -> None:
     known, _ = directory()
     known.learn("bob", {DEVICE: bundle()})
@@ -193,6 +214,10 @@ def test_a_changed_key_is_told_once_and_never_used_unasked() -> None:
     assert known.recipients("bob") == {DEVICE: MALLORY.curve25519_public}
 
 
+@pytest.mark.attack(
+    "add a device to a user, to be sealed to",
+    "it is told, and held until it is trusted, if the app wants that",
+)
 @pytest.mark.parametrize("hold", [True, False])
 def test_an_added_device_is_told_and_held_if_the_app_wants_it(hold: bool) -> None:  # noqa: FBT001
     known = Directory("here", {}, hold_new=hold)
@@ -220,6 +245,7 @@ def test_a_reverted_change_needs_no_more_trust() -> None:
     assert not known.in_doubt("bob")
 
 
+@pytest.mark.attack("hand out a bundle whose signature does not hold", "the client verifies it")
 def test_a_bundle_with_a_bad_signature_is_not_used() -> None:
     known, _ = directory()
     (event,) = known.learn("bob", {DEVICE: changed(["algorithms"], [])})

@@ -76,6 +76,10 @@ def nested(depth: int) -> Any:
     return deep
 
 
+@pytest.mark.attack(
+    "break whoever asks for a user's keys by odd ones that are stored",
+    "stored keys are checked again when they are read",
+)
 @pytest.mark.parametrize(
     ("odd", "kept"),
     [

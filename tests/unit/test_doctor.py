@@ -113,6 +113,7 @@ def test_caches(found: CacheInspection, expected: list[tuple[str, str]]) -> None
     assert [(check, state) for check, state, _ in findings] == expected
 
 
+@pytest.mark.attack("find a server without a password at a public address", "roost doctor fails on it")
 def test_servers_on_public_addresses_without_a_password_are_exposed() -> None:
     places = [("redis", "10.1.2.3:6379"), ("mongo", "8.8.8.8:27017"), ("kafka", "[2606:4700::1]:9092")]
     found = judge_exposure(places)

@@ -23,6 +23,7 @@ def test_later_ids_sort_later(at_ms: int, one: bytes, other: bytes) -> None:
     assert ids.uuid7(at_ms, one) < ids.uuid7(at_ms + 1, other)
 
 
+@pytest.mark.attack("send ids that the server cannot date", "only a canonical UUIDv7 is an id")
 @pytest.mark.parametrize(
     "text",
     [
@@ -52,6 +53,10 @@ def test_a_username_has_one_spelling(text: str) -> None:
     assert set(folded) <= set("abcdefghijklmnopqrstuvwxyz0123456789_.")
 
 
+@pytest.mark.attack(
+    "take a username that looks like another's",
+    "usernames are of a to z, digits, '_' and '.'",
+)
 @pytest.mark.parametrize(
     "text", ["ab", "a" * 33, "a b", "al\n", "alice\n", "@alice", "älice", "alice:x", "ali/ce"]
 )

@@ -48,6 +48,10 @@ def one_time(curve25519: bytes = bytes(range(32)), *names: str) -> dict[str, Any
     return {f"signed_curve25519:{name}": signed({"key": unpadded(curve25519)}) for name in names or ("A",)}
 
 
+@pytest.mark.attack(
+    "publish an encryption key of small order",
+    "both sides know the points, whatever their last bit",
+)
 @pytest.mark.parametrize("point", points(), ids=bytes.hex)
 def test_points_of_small_order(point: bytes) -> None:
     with pytest.raises(RuntimeError):  # what libsodium says of a secret that everybody knows
@@ -63,6 +67,10 @@ def test_points_of_small_order(point: bytes) -> None:
         verify_device_keys(bundle(point), ADDRESS, DEVICE)
 
 
+@pytest.mark.attack(
+    "publish a signing key of small order, with which many signatures hold",
+    "libsodium verifies nothing with it",
+)
 @pytest.mark.parametrize("point", points(), ids=bytes.hex)
 def test_a_signing_key_of_small_order_verifies_nothing(point: bytes) -> None:
     """Of such a key many signatures would hold for many messages: libsodium refuses it."""
@@ -79,6 +87,7 @@ def test_other_points_are_taken(near: bytes) -> None:
     validate_one_time_keys(one_time(point, "A", "B"), ADDRESS, DEVICE, bytes(SIGNING.verify_key))
 
 
+@pytest.mark.attack("have a fallback key lost without a word", "a device has one of an algorithm")
 def test_of_two_fallback_keys_none_is_taken() -> None:
     """A device has one of an algorithm: the other would be gone without a word."""
     key = bytes(SIGNING.verify_key)

@@ -62,7 +62,10 @@ def test_of_many_first_starts_one_makes_it(tmp_path: Path) -> None:
     assert len({ring.secrets.installation for ring in rings}) == 1
 
 
-@pytest.mark.attack("key ring readable by others")
+@pytest.mark.attack(
+    "read the key ring as another user of the machine",
+    "it is made with mode 0600, and a file that others can read is not used",
+)
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
 def test_readable_by_others_is_refused_with_the_fix(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "keyring.json"
@@ -300,7 +303,10 @@ def test_seal_and_unseal(ring: KeyRing) -> None:
     assert key.seal(*PLACE, "+46 70 é") != sealed
 
 
-@pytest.mark.attack("sealed value moved to another row, field or collection")
+@pytest.mark.attack(
+    "move a sealed value to another row or field of the store",
+    "its place is authenticated along",
+)
 @pytest.mark.parametrize(
     "place", [("devices", "u1", "phone"), ("users", "u2", "phone"), ("users", "u1", "email")]
 )
@@ -324,7 +330,7 @@ def test_swapped_data_key_does_not_open(ring: KeyRing) -> None:
         DataKey.open(ring, "u2", new_data_key(ring, "u1"))
 
 
-@pytest.mark.attack("altered sealed value")
+@pytest.mark.attack("change a sealed value in the store", "XChaCha20-Poly1305's tag")
 def test_every_altered_byte_is_noticed(ring: KeyRing) -> None:
     key = data_key(ring)
     for sealed in (key.seal(*PLACE, "x"), ring.seal(*PLACE, "x")):
@@ -413,6 +419,7 @@ def test_derived_refresh_token(ring: KeyRing) -> None:
             ring.derive_refresh(bad)
 
 
+@pytest.mark.attack("find keys in a log line or traceback", "the ring does not show what it holds")
 def test_secrets_are_not_shown(ring: KeyRing) -> None:
     shown = repr((ring, ring.secrets, ring.secrets.keys))
     assert ring.secrets.installation in shown

@@ -19,6 +19,7 @@ def test_burst_then_rate() -> None:
     assert gcra.take("a", NOW + 100) > 0
 
 
+@pytest.mark.attack("send faster than a limiter allows", "GCRA: burst and rate hold in every interval")
 @given(st.lists(st.integers(0, 50), max_size=300))
 def test_never_more_than_burst_and_rate(steps: list[int]) -> None:
     gcra = Gcra(Limit(rate=20.0, burst=5))
@@ -47,6 +48,7 @@ def test_a_clock_that_jumps_locks_no_one_out(jump_ms: int) -> None:
     assert gcra.take("a", NOW + jump_ms + 501) == 0.0
 
 
+@pytest.mark.attack("fill the memory of limiters with made-up names", "the least recently used are forgotten")
 def test_memory_is_bounded() -> None:
     gcra = Gcra(Limit(rate=1.0, burst=1), kept=10)
     for number in range(100):

@@ -107,7 +107,7 @@ def test_a_caller_without_encryption_proves_nothing_to_an_encrypted_listener() -
         said(listening, said(connecting, listening.opening()))
 
 
-@pytest.mark.attack("a link's versions changed on the way")
+@pytest.mark.attack("a link's versions changed on the way: a greeting that was changed proves nothing")
 @pytest.mark.parametrize("field", ["protocol", "oldest", "role", "name", "nonce"])
 def test_a_greeting_that_was_changed_proves_nothing(field: str) -> None:
     listening, connecting = pair()

@@ -62,6 +62,10 @@ async def is_cut_off(side: Side) -> bool:
     return gone
 
 
+@pytest.mark.attack(
+    "fill a role's memory over a link before proving anything",
+    "a greeting has 4 KiB at most",
+)
 @pytest.mark.parametrize("length", [MAX_GREETING + 1, 64 * 1024, 256 * 1024 * 1024, 2**32 - 1])
 async def test_a_stranger_cannot_make_us_hold_a_long_frame(length: int) -> None:
     async with listening() as address:
@@ -70,6 +74,7 @@ async def test_a_stranger_cannot_make_us_hold_a_long_frame(length: int) -> None:
         assert await is_cut_off(side)
 
 
+@pytest.mark.attack("hold links open without a greeting", "the greeting has to come within 5 s")
 @pytest.mark.parametrize("said", [b"", b"\x00", b"\x00\x00\x00\x20half a greeting"])
 async def test_who_does_not_greet_is_cut_off(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "GREETING_S", 0.1)
@@ -102,6 +107,10 @@ async def test_a_link_takes_long_frames_once_the_other_side_has_proved_itself() 
         made.close()
 
 
+@pytest.mark.attack(
+    "connect to a role without the cluster's secret",
+    "the proof over a nonce of this connection; the refusal is logged",
+)
 @pytest.mark.parametrize(
     ("sent", "why"),
     [
@@ -166,6 +175,10 @@ def host() -> ActorHost:
     return ActorHost("host-0", stores, SECRET, lambda: 0)
 
 
+@pytest.mark.attack(
+    "send what another role sends, over a link of one's own",
+    "each role has its kinds of messages",
+)
 @pytest.mark.parametrize(
     ("sender", "message"), [(role, each) for role, some in BY_ROLE.items() for each in some]
 )
@@ -185,6 +198,10 @@ async def test_every_message_to_a_host_belongs_to_one_role() -> None:
     assert kinds == known
 
 
+@pytest.mark.attack(
+    "reach hosts as a role that has no business there",
+    "hosts take links of routers and gateways only",
+)
 @pytest.mark.parametrize("role", ["pusher", "coordinator", "host", ""])
 async def test_other_roles_have_no_business_with_a_host(role: str) -> None:
     peer = Peer(role)

@@ -70,6 +70,10 @@ def test_what_people_write_is_kept(text: str, kept: str) -> None:
     assert nickname(kept) == kept
 
 
+@pytest.mark.attack(
+    "take a name that cannot be seen or that turns what stands beside it",
+    "the Nickname profile of PRECIS",
+)
 @pytest.mark.parametrize("text", BAD, ids=ascii)
 def test_what_cannot_be_seen_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"visible|can be seen"):

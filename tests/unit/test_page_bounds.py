@@ -1,5 +1,6 @@
 """Syncs: a page is bounded in bytes, and a device has few of them waiting."""
 
+import pytest
 from msgspec import structs
 
 from actors.host.users.page_sizes import PageSizes
@@ -50,10 +51,15 @@ def check_pages(pages: list[do.AnswerPage]) -> None:
     assert [len(page.entries) for page in pages] == [18] * 5 + [10]  # 18 are more than 1 MiB
 
 
+@pytest.mark.attack("ask for a page of the longest messages from memory", "a page ends at 1 MiB of payloads")
 def test_a_page_from_memory_is_bounded_in_bytes() -> None:
     check_pages(all_pages(large(stored=False)))
 
 
+@pytest.mark.attack(
+    "ask for a page of the longest messages from the store",
+    "a page ends at 1 MiB of payloads",
+)
 def test_a_page_from_the_store_is_bounded_in_bytes() -> None:
     check_pages(all_pages(large(stored=True)))
 
@@ -82,6 +88,7 @@ def test_a_page_has_one_entry_at_least() -> None:
     assert PageSizes().first("me", [one, one]) == [one]
 
 
+@pytest.mark.attack("leave many long polls waiting", "of a device four wait, one more ends the oldest")
 def test_the_oldest_of_too_many_waiting_syncs_is_answered() -> None:
     world = World(phones=("P", "Q"))
     for number in range(POLLS_MAX + 2):

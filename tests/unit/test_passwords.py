@@ -19,6 +19,7 @@ def passwords() -> Iterator[Passwords]:
     made.close()
 
 
+@pytest.mark.attack("try the most common passwords", "none of them can be chosen")
 @pytest.mark.parametrize(
     "password",
     [
@@ -37,6 +38,7 @@ def test_what_is_tried_first_is_refused(passwords: Passwords, password: str) -> 
         passwords.check_new(password, "margaret.h")
 
 
+@pytest.mark.attack("make a short password long by combining marks", "its length is that of its normal form")
 @pytest.mark.parametrize("password", ["e\N{COMBINING ACUTE ACCENT}" * 7, "\N{LATIN SMALL LETTER E}" * 7])
 def test_length_counts_in_the_normal_form(passwords: Passwords, password: str) -> None:
     with pytest.raises(RoostError, match="8 characters"):

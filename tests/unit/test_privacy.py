@@ -45,6 +45,10 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.attack(
+    "learn as a stranger whether a user is online",
+    "last_seen and requests: only a contact is told",
+)
 @pytest.mark.parametrize(("settings", "stranger", "contact"), SETTINGS)
 @pytest.mark.parametrize("become", [write_to, receive_of])
 def test_presence(settings: dict[str, object], become: object, *, stranger: bool, contact: bool) -> None:
@@ -63,6 +67,10 @@ def test_who_watches_is_told_when_it_becomes_a_contact() -> None:
     assert do.TellPresence("alice", online=True, last_seen_ms=None) in write_to(world, "alice")
 
 
+@pytest.mark.attack(
+    "learn by a receipt when a stranger is there",
+    "delivery_receipts and requests: only a contact gets receipts",
+)
 @pytest.mark.parametrize(
     "settings", [{"delivery_receipts": "contacts"}, {"requests": True}, {"last_seen": "nobody"}]
 )
@@ -89,6 +97,10 @@ def test_what_was_withheld_is_told_by_another_host_too() -> None:
     assert world.told["alice"] == [(BASE, 0)]
 
 
+@pytest.mark.attack(
+    "be told of a delivery that has not been acknowledged",
+    "only what was acknowledged is ever told",
+)
 def test_unread_and_unacknowledged_is_not_told_to_a_new_contact() -> None:
     world = World()
     world.actor.peers.user = structs.replace(ME, delivery_receipts="contacts")
@@ -105,6 +117,7 @@ def test_a_contact_is_made_once() -> None:
     assert (world.rows["alice"].contact, world.rows["alice"].heard) == (1, 1)
 
 
+@pytest.mark.attack("show a stranger that one is typing", "requests: typing of a contact only")
 @pytest.mark.parametrize(("requests", "shown"), [(False, True), (True, False)])
 def test_typing_of_a_stranger(*, requests: bool, shown: bool) -> None:
     world = world_of(requests=requests)
@@ -116,6 +129,10 @@ def test_typing_of_a_stranger(*, requests: bool, shown: bool) -> None:
     assert not world.feed(typing)
 
 
+@pytest.mark.attack(
+    "fill a mailbox with changes of one's devices, being blocked",
+    "a blocked user's changes are no entries",
+)
 @pytest.mark.parametrize(("blocked", "entries"), [(False, 1), (True, 0)])
 @pytest.mark.parametrize("change", ["added", "removed", "changed"])
 def test_devices_of_one_who_is_blocked(entries: int, change: str, *, blocked: bool) -> None:
@@ -126,6 +143,10 @@ def test_devices_of_one_who_is_blocked(entries: int, change: str, *, blocked: bo
     assert len([each for each in world.documents.values() if each.kind == "k"]) == entries
 
 
+@pytest.mark.attack(
+    "write to one who has blocked the writer",
+    "nothing is kept but what was answered: no entry, no wake-up, no receipt",
+)
 def test_of_a_message_to_one_who_blocks_a_stub_is_kept() -> None:
     """What its sender was answered, and nothing of what was written: no entry, no wake-up, no receipt."""
     world = World(pushable=True)
@@ -141,6 +162,10 @@ def test_of_a_message_to_one_who_blocks_a_stub_is_kept() -> None:
     assert world.actor.peers.blocks["alice"] == Block("me", "alice", "alice", BASE)
 
 
+@pytest.mark.attack(
+    "have another user's message dropped as a repeat of one's own",
+    "a repeat is one of the same user and device",
+)
 @pytest.mark.parametrize("reloaded", [False, True])
 def test_devices_of_two_users_may_have_one_id(*, reloaded: bool) -> None:
     """A message of the one is no repeat of the other's, whatever its id; a repeat of either is one."""

@@ -29,6 +29,10 @@ def revocations(time: Time) -> Revocations:
     return Revocations(cast("Any", None), time, KEPT_MS)  # adding asks no store
 
 
+@pytest.mark.attack(
+    "use the access token of a session that was ended",
+    "gateways know ended sessions as long as their tokens live",
+)
 def test_an_ended_session_is_told_once(revocations: Revocations) -> None:
     told: list[str] = []
     revocations.listen(told.append)

@@ -79,16 +79,17 @@ class World:
         directory: Any = Directory()
         sequencer = Sequencer(self.log, store)  # type: ignore[arg-type]
         sequencer.adopt([1])
+        limits = Limits(cache, lambda: NOW)
         acceptance = Acceptance(
             store,
             Answers(cache),
             sequencer,
             directory,
-            Limits(cache, lambda: NOW),
+            limits,
             Room(store, lambda: NOW),
             lambda: NOW,
         )
-        self.sender = Sender(Gate(Admission(bounds), sequencer, directory), acceptance)
+        self.sender = Sender(Gate(Admission(bounds), sequencer, directory, limits), acceptance)
         self.sent: dict[str, list[str]] = {device: [] for device in DEVICES}
         self.answers: dict[str, list[tuple[str, Outcome]]] = {device: [] for device in DEVICES}
         self._made = 0

@@ -113,6 +113,10 @@ FIRST_FRAMES = [
 ]
 
 
+@pytest.mark.attack(
+    "break a stream by its first frame",
+    "whatever is no hello with a good token ends the stream",
+)
 @pytest.mark.parametrize(("data", "word", "code"), FIRST_FRAMES)
 def test_first_frame(data: bytes, word: str, code: int) -> None:
     session, _ = make()
@@ -134,6 +138,7 @@ def test_wrong_kind_of_message() -> None:
     assert closes(session.malformed("text")) == ("bad_frame", 4500)
 
 
+@pytest.mark.attack("hold a stream open without a hello", "it has to come within 10 s")
 def test_a_late_hello() -> None:
     session, _ = make()
     assert session.tick(NOW + 9_999) == []
@@ -157,6 +162,10 @@ def test_header_and_another_frame() -> None:
     assert actions == [do.Open(ALICE, None, background=False), do.Emit(wire.Pong(NOW))]
 
 
+@pytest.mark.attack(
+    "open a stream with a header's token after its session ended",
+    "the token is verified when it is used",
+)
 @pytest.mark.parametrize(
     "data", [None, pack(wire.Hello(None, 9)), pack(wire.Ping()), pack(wire.Ack(1)), pack(wire.Subscribe([]))]
 )
@@ -169,6 +178,7 @@ def test_a_header_is_verified_when_the_stream_opens(data: bytes | None, token: s
     assert session.login.principal is None
 
 
+@pytest.mark.attack("change who speaks on a stream by a second hello", "hello is taken once")
 def test_second_hello() -> None:
     session, _ = live()
     assert closes(session.receive(pack(wire.Hello("good")), NOW)) == ("bad_frame", 4500)
@@ -184,6 +194,7 @@ def test_send_and_its_answers() -> None:
     assert session.refused(ID, error) == [do.Emit(refusal)]
 
 
+@pytest.mark.attack("send without end on one stream", "the limiter of the device's messages")
 def test_send_over_the_limit() -> None:
     session, waits = live()
     waits.by_name["sends"] = 1.5
@@ -192,6 +203,7 @@ def test_send_over_the_limit() -> None:
     assert emit == do.Emit(wire.Rejected(ID, "rate_limited", "Too many messages from this device.", 1.5))
 
 
+@pytest.mark.attack("send other frames without end", "the limiters of requests and typing")
 @pytest.mark.parametrize(
     ("limiter", "frame", "word"),
     [
@@ -206,6 +218,7 @@ def test_other_limits(limiter: str, frame: wire.ClientFrame, word: tuple[str, st
     assert problem(session.receive(pack(frame), NOW)) == word
 
 
+@pytest.mark.attack("acknowledge what was never sent on the stream", "the stream knows what went down")
 def test_acks() -> None:
     session, _ = live(cursor=10)
     assert session.deliver([raw(11), raw(15)], 15) == [do.Emit(wire.Entries([raw(11), raw(15)]))]
@@ -245,12 +258,14 @@ def test_read_typing_subscribe_ping() -> None:
     assert session.receive(pack(wire.Subscribe(["bob"] * 1_000)), NOW) == [do.Follow(["bob"] * 1_000)]
 
 
+@pytest.mark.attack("subscribe to the presence of ten thousand users", "1,000 at most")
 def test_ten_thousand_subscriptions() -> None:
     session, _ = live()
     users = [f"user{number}" for number in range(10_000)]
     assert problem(session.receive(pack(wire.Subscribe(users)), NOW)) == ("subscribe", "too_large")
 
 
+@pytest.mark.attack("stay on a stream after the token's end", "the stream ends with its token")
 def test_an_expired_token() -> None:
     session, _ = live()
     assert session.tick(NOW + 539_999) == []
@@ -267,12 +282,17 @@ def test_fresh_token() -> None:
     assert session.tick(NOW + 1_140_000) == [do.Emit(wire.TokenExpiring(60))]
 
 
+@pytest.mark.attack(
+    "go on with a token of another user or device on an open stream",
+    "user and device must be the same",
+)
 @pytest.mark.parametrize("token", ["bob", "tablet"])
 def test_a_token_of_another_user(token: str) -> None:
     session, _ = live()
     assert closes(session.receive(pack(wire.Auth(token)), NOW)) == ("forbidden", 4500)
 
 
+@pytest.mark.attack("renew a stream with a forged or revoked token", "it is verified like the first")
 @pytest.mark.parametrize(("token", "word"), [("forged", "unauthenticated"), ("revoked", "revoked")])
 def test_bad_fresh_token_leaves_the_stream(token: str, word: str) -> None:
     session, _ = live()

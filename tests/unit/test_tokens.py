@@ -69,6 +69,10 @@ def test_the_helper_makes_good_tokens(tokens: Tokens, keyring: KeyRing) -> None:
     assert tokens.verify(signed(keyring, claims())).user == "u"
 
 
+@pytest.mark.attack(
+    "use an access token after its end",
+    "its expiry, also while a gateway remembers the token",
+)
 def test_expiry_holds_for_remembered_tokens_too(tokens: Tokens, time: Time) -> None:
     token = tokens.issue(ALICE)
     time.now += 599_000
@@ -77,6 +81,10 @@ def test_expiry_holds_for_remembered_tokens_too(tokens: Tokens, time: Time) -> N
     assert refusal(tokens, token) == "unauthenticated"
 
 
+@pytest.mark.attack(
+    "an access token without a claim, for another server, or with a claim of another type",
+    "every claim is required and checked",
+)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -95,17 +103,26 @@ def test_claims(tokens: Tokens, keyring: KeyRing, changes: dict[str, Any]) -> No
     assert refusal(tokens, signed(keyring, claims(**changes))) == "unauthenticated"
 
 
+@pytest.mark.attack(
+    "name a signing key that is not the server's",
+    "key ids are looked up in the ring, and nowhere else",
+)
 @pytest.mark.parametrize("header", [{"kid": "another"}, {"kid": None}, {"kid": ""}], ids=str)
 def test_key_ids(tokens: Tokens, keyring: KeyRing, header: dict[str, Any]) -> None:
     assert refusal(tokens, signed(keyring, claims(), **header)) == "unauthenticated"
 
 
+@pytest.mark.attack(
+    "sign an access token with a key of one's own under the server's key id",
+    "the Ed25519 signature",
+)
 def test_forged_with_another_key_under_our_kid(tokens: Tokens, keyring: KeyRing) -> None:
     kid = keyring.signing_key().id
     forged = jwt.encode(claims(), Ed25519PrivateKey.generate(), algorithm="EdDSA", headers={"kid": kid})
     assert refusal(tokens, forged) == "unauthenticated"
 
 
+@pytest.mark.attack("an access token of the algorithm {row}", "EdDSA is the only algorithm that is accepted")
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
 def test_other_algorithms(tokens: Tokens, keyring: KeyRing, algorithm: str) -> None:
     key = keyring.signing_key()
@@ -119,6 +136,10 @@ def part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
+@pytest.mark.attack(
+    "break the parser of access tokens",
+    "a bound on the length, and one refusal for whatever cannot be read",
+)
 @pytest.mark.parametrize(
     "token",
     [

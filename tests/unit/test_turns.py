@@ -36,6 +36,10 @@ class Bench:
             await self._ends[name].wait()
 
 
+@pytest.mark.attack(
+    "hold up the log-ins of others by many of one's own",
+    "addresses take turns at the two threads that hash",
+)
 async def test_one_of_another_line_is_next_after_one_of_a_long_line() -> None:
     bench = Bench(Turns(2, line=10, total=20))
     tasks = await bench.begin("a1", "a2", "a3", "a4", "a5", "b1", "c1", "b2")
@@ -45,6 +49,7 @@ async def test_one_of_another_line_is_next_after_one_of_a_long_line() -> None:
     await asyncio.gather(*tasks)
 
 
+@pytest.mark.attack("fill the queue of log-ins", "each address has a line of its own, of bounded length")
 async def test_a_full_line_refuses_its_own_and_no_other() -> None:
     bench = Bench(Turns(1, line=2, total=4))
     tasks = await bench.begin("a1", "a2", "a3", "a4", "b1", "c1", "d1")

@@ -476,6 +476,10 @@ def test_a_sync_says_when_there_is_more() -> None:
     assert page.more
 
 
+@pytest.mark.attack(
+    "find out by the state of a message that one is blocked",
+    "it looks like one that waits to be delivered",
+)
 def test_a_blocked_senders_message_is_dropped_without_a_trace() -> None:
     world = World()
     world.attach("P")

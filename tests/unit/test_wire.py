@@ -77,6 +77,7 @@ def test_noise_is_a_value_error(codec: wire.Codec, data: bytes) -> None:
             continue
 
 
+@pytest.mark.attack("break the parser of frames", "typed decoders; whatever else is one error")
 @pytest.mark.parametrize(
     "text",
     [

@@ -85,7 +85,7 @@ class Intake:
             traces.tracer.begin(traces.DELIVER, (shard.number, offset))
         try:
             record = decode_record(value)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             self._dead_letters.put(shard, offset, value, f"the record cannot be decoded: {exc}")
             return
         if self._shards.shard_map is not None and shard_of(record.to, self._shards.count) != shard.number:
