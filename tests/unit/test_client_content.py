@@ -64,7 +64,7 @@ def test_a_file_is_a_line_of_text_for_who_knows_no_files() -> None:
     async def never(*_: object) -> None: ...
 
     file = File(FILE, never)  # type: ignore[arg-type]
-    assert MessageReceived("bob", "D", "i", 1, b"", 0, 0, file).text == "[file: a.png, 5 bytes]"
+    assert MessageReceived("bob", "D", "i", 1, b"", 0, 0, file=file).text == "[file: a.png, 5 bytes]"
 
 
 @pytest.mark.attack("a file's name leads out of the folder, names a device, or deceives about its kind")

@@ -39,7 +39,7 @@ def test_both_sides_are_done_once_each_has_proved_itself() -> None:
 def test_a_listener_that_knows_no_secret_is_not_believed() -> None:
     listening, connecting = pair(listening=b"guessed" * 4)
     greeting = said(connecting, listening.opening())
-    forged = listening._prove(handshake._LISTENING, listening.opening(), greeting)
+    forged = listening._prove(b"guessed" * 4, handshake._LISTENING, listening.opening(), greeting)
     with pytest.raises(HandshakeFailed, match="wrong proof"):
         said(connecting, Proof(forged))
     assert not connecting.done
@@ -140,7 +140,7 @@ def test_role_and_name_do_not_run_into_each_other() -> None:
     welcome = listening.opening()
     one = Greeting(PROTOCOL, PROTOCOL, "gate", "way-1", b"n" * 16, b"")
     other = Greeting(PROTOCOL, PROTOCOL, "gateway", "-1", b"n" * 16, b"")
-    proofs = {connecting._prove(handshake._CONNECTING, welcome, each) for each in (one, other)}
+    proofs = {connecting._prove(SECRET, handshake._CONNECTING, welcome, each) for each in (one, other)}
     assert len(proofs) == 2
 
 
