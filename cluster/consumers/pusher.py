@@ -15,6 +15,7 @@ from actors.offsets import Offsets
 from cluster.consumers.consumer import Consumer
 from cluster.consumers.shard_progress import PushShard
 from cluster.consumers.wakeup import Waker
+from roost.errors import RoostError
 from roost.tasks import BackgroundTasks
 from storage.ports import LogReader, LogRecord
 from storage.records import decode_push
@@ -74,6 +75,13 @@ class Pusher:
         """Return what is open, and whether everything in the log is finished."""
         self._lease.renew()
         return self._consumer.status() | {"open": len(self._waking)}
+
+    async def tell(self, message: dict[str, Any]) -> Any:
+        """Take what the coordinator tells a pusher: ``hurry``, since something waits until all is sent."""
+        if message.get("act") != "hurry":
+            raise RoostError("bad_request", f"A pusher takes no message {message.get('act')!r}.")
+        self._waker.hurry()
+        return True
 
     async def metrics(self) -> bytes:
         """Return this process's metrics."""

@@ -1,6 +1,7 @@
 """The way of one wake-up: claimed, so that a device has one at a time, then sent, retried or given up."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, Protocol
@@ -57,6 +58,11 @@ class Waker:
         self._writer, self._store, self._cache, self._sender = writer, store, cache, sender
         self._settings, self._clock, self._random = settings, clock, random
         self._slots = asyncio.Semaphore(settings.concurrency)
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Hold no wake-up from now on."""
+        self._hurried.set()
 
     async def wake(self, record: LogRecord, *, again: bool) -> str:
         """Wake the device of a record, whatever is away meanwhile; returns the outcome, in a word.
@@ -111,8 +117,10 @@ class Waker:
         """Wait until the wake-up is due; return whether the device acknowledged the message meanwhile."""
         if not push.not_before_ms:
             return False
-        # The host's clock may be another one.
-        await asyncio.sleep(min(max(0, push.not_before_ms - self._clock()), HELD_MOST_MS) / 1000)
+        held_ms = min(push.not_before_ms - self._clock(), HELD_MOST_MS)  # the host's clock may be another one
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0, held_ms) / 1000):
+                await self._hurried.wait()
         cursors = await self._store.mailboxes.cursors_of([push.user])
         return cursors.get(push.user, {}).get(push.device, 0) >= push.seq > 0
 

@@ -5,7 +5,7 @@ bounded: for a server that hangs as for a role that does not answer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import structlog
@@ -53,6 +53,7 @@ class Shutdown:
             )
         )
         left = await self._until_finished("router", still_s=0.0 if any(left) else self._limits.still_s)
+        await self._hurry(self._roles.of("pusher"))
         wakes = await self._until_finished("pusher")
         await self._roles.let_go()
         for role in ("router", "pusher", "host"):
@@ -87,9 +88,7 @@ class Shutdown:
         answering_hosts = [
             each for each in self._roles.of("host") if not each.left and each.name not in self._silent
         ]
-        await asyncio.gather(
-            *(self._tried(each, lambda handle: handle.tell(HURRY), ANSWER_S) for each in answering_hosts)
-        )
+        await self._hurry(answering_hosts)
         # First the writers: nothing that they have written by now may be missing afterwards.
         await asyncio.gather(*(self._ask(each) for each in self._roles.of(*WRITERS)))
         await asyncio.gather(*(self._ask(each) for each in self._roles.of(role)))
@@ -102,6 +101,11 @@ class Shutdown:
             self._said[each.name].get("waiting", 0) for each in appending if each.name not in self._silent
         )
         return unfinished_in(role, shard_map, [*self._roles.gone, *writers], answering), queued
+
+    async def _hurry(self, supervisors: Iterable[Supervisor]) -> None:
+        await asyncio.gather(
+            *(self._tried(each, lambda handle: handle.tell(HURRY), ANSWER_S) for each in supervisors)
+        )
 
     async def _ask(self, supervisor: Supervisor) -> None:
         if supervisor.left:

@@ -22,6 +22,7 @@ from cluster.local.fcm_endpoint import PROJECT, write_service_account
 from cluster.log.unfinished import unread
 from cluster.settings import Fcm
 from roost.clock import now_ms
+from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
@@ -209,6 +210,17 @@ async def test_one_that_is_held_is_sent_unless_the_message_was_acknowledged(worl
     await caught_up(world)
     assert not await world.pushes(has[2])
     assert await world.cache.claim_wakeup(has[1], 60, 1), "nothing is pending"
+
+
+async def test_none_is_held_while_the_system_stops(world: World) -> None:
+    user, device, token = await world.device()
+    await world.wake(user, device, seq=7, not_before_ms=now_ms() + 30_000)
+    await until_found(world.pusher.status, lambda status: status["open"] == 1)
+    assert not await world.pushes(token)
+    await world.pusher.tell({"act": "hurry"})
+    await until_found(lambda: world.pushes(token), bool, within=10)
+    with pytest.raises(RoostError):
+        await world.pusher.tell({"act": "dance"})
 
 
 OVER: dict[str, dict[str, Any]] = {

@@ -138,6 +138,10 @@ class World:
                 if phone.acked:
                     self.feed(ev.Acked(phone.name, phone.acked, phone.stream))
 
+    def pass_time(self, ms: int) -> None:
+        self.now += ms
+        self.feed(ev.TimePassed())
+
     # --- the log ---
 
     def append(self, sender: str, number: int, phones: tuple[str, ...] | None = None) -> str:

@@ -50,59 +50,65 @@ def registered(world: World, device: str, since_ms: int | None) -> None:
     world.feed(ev.Refreshed("t", ME, world.devices))
 
 
+ACTS: dict[str, Callable[[World, str], object]] = {
+    "attach": lambda world, device: world.attach(device),
+    "attach in the background": lambda world, device: world.attach(device, background=True),
+    "detach": lambda world, device: world.detach(device),
+    "poll": lambda world, device: poll(world, device, "t"),
+    "sync": lambda world, device: poll(world, device, "t", 0),
+    "go": lambda world, _: world.feed(ev.AskerGone("t")),
+    "wait in vain": lambda world, _: world.pass_time(LATER_MS),
+}
+
 # --- what another device does ----------------------------------------------------------------------
 
-OTHERS: dict[str, tuple[Callable[[World], None], list[tuple[str, do.Held]]]] = {
-    "is away, too": (lambda _: None, [("P", ""), ("L", "")]),
-    "is connected": (lambda world: world.attach("L"), [("P", "beside")]),
-    "is connected in the background": (
-        lambda world: world.attach("L", background=True), [("P", ""), ("L", "")],
-    ),
-    "has a long poll open": (lambda world: poll(world, "L", "t"), [("P", ""), ("L", "polled")]),
-    "has just synced": (lambda world: poll(world, "L", "t", 0), [("P", ""), ("L", "")]),
-    "has a poll open that is over": (
-        lambda world: (poll(world, "L", "t", 5), setattr(world, "now", world.now + 6))[0],
-        [("P", ""), ("L", "")],
-    ),
-}  # fmt: skip
 
-
-@pytest.mark.parametrize(("does", "expected"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize(
+    ("acts", "expected"),
+    [
+        ([], [("P", ""), ("L", "")]),
+        (["attach"], [("P", "beside")]),
+        (["attach in the background"], [("P", ""), ("L", "")]),
+        (["poll"], [("P", ""), ("L", "polled")]),
+        (["poll", "wait in vain"], [("P", ""), ("L", "")]),
+        (["sync"], [("P", ""), ("L", "")]),
+        (["attach", "poll"], [("P", "beside")]),
+    ],
+    ids=str,
+)
 def test_a_phone_is_woken_whatever_a_laptop_does(
-    does: Callable[[World], None], expected: list[tuple[str, do.Held]]
+    acts: list[str], expected: list[tuple[str, do.Held]]
 ) -> None:
     world = World(("P", "L"), pushable=True)
-    does(world)
+    for act in acts:
+        ACTS[act](world, "L")
     message(world)
     assert woken(world) == expected
 
 
 # --- what the device itself does -------------------------------------------------------------------
 
-OWN: dict[str, tuple[Callable[[World], None], list[tuple[str, do.Held]]]] = {
-    "is here": (lambda world: world.attach("P"), []),
-    "is here in the background": (lambda world: world.attach("P", background=True), [("P", "")]),
-    "is here, and was polling before": (
-        lambda world: (poll(world, "P", "t"), world.attach("P"))[0], [],
-    ),
-    "waits for an answer": (lambda world: poll(world, "P", "t"), [("P", "polled")]),
-    "waited, and has gone": (
-        lambda world: (poll(world, "P", "t"), world.feed(ev.AskerGone("t")))[0], [("P", "")],
-    ),
-    "waits once more, after one that has gone": (
-        lambda world: (poll(world, "P", "t"), world.feed(ev.AskerGone("t")), poll(world, "P", "u"))[0],
-        [("P", "polled")],
-    ),
-    "was here": (lambda world: (world.attach("P"), world.detach("P"))[0], [("P", "")]),
-}  # fmt: skip
 
-
-@pytest.mark.parametrize(("does", "expected"), OWN.values(), ids=OWN)
+@pytest.mark.parametrize(
+    ("acts", "expected"),
+    [
+        (["attach"], []),
+        (["poll", "attach"], []),
+        (["attach in the background"], [("P", "")]),
+        (["attach", "detach"], [("P", "")]),
+        (["poll"], [("P", "polled")]),
+        (["poll", "go"], [("P", "")]),
+        (["poll", "go", "poll"], [("P", "polled")]),
+        (["sync"], [("P", "")]),
+    ],
+    ids=str,
+)
 def test_a_phone_is_woken_unless_it_is_here_itself(
-    does: Callable[[World], None], expected: list[tuple[str, do.Held]]
+    acts: list[str], expected: list[tuple[str, do.Held]]
 ) -> None:
     world = World(pushable=True)
-    does(world)
+    for act in acts:
+        ACTS[act](world, "P")
     message(world)
     assert woken(world) == expected
 
@@ -176,16 +182,16 @@ def test_one_wakeup_is_pending_for_each_device() -> None:
     assert woken(world) == [("P", "beside")]
 
 
-RETURNS: dict[str, Callable[[World, int], None]] = {
+RETURNS: dict[str, Callable[[World, int], object]] = {
     "a stream": lambda world, _: world.attach("P", background=True),
     "a sync": lambda world, _: poll(world, "P", "t", 0),
-    "an acknowledgement over HTTP": lambda world, seq: world.feed(ev.Acked("P", seq, None, "t"))[0:0],
+    "an acknowledgement over HTTP": lambda world, seq: world.feed(ev.Acked("P", seq, None, "t")),
 }
 
 
 @pytest.mark.parametrize("comes", RETURNS.values(), ids=RETURNS)
 def test_a_device_that_came_is_woken_again_and_nothing_that_is_marked_counts(
-    comes: Callable[[World, int], None],
+    comes: Callable[[World, int], object],
 ) -> None:
     world = World(pushable=True)
     seq = message(world, 1)
@@ -237,6 +243,16 @@ def test_a_fresh_token_wakes_no_one_who_is_here_or_has_all() -> None:
     world.detach("P")
     registered(world, "P", 6)
     assert woken(world) == []
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_a_new_device_is_woken_for_what_came_before_it_was_known(*, urgent: bool) -> None:
+    world = World(pushable=True)
+    world.attach("P")  # so that the message is in memory yet
+    message(world, 1, ("P", "N"), urgent=urgent)
+    world.devices = (*world.devices, Device("me", "N", "", 1, push_token="n", push_since_ms=9))
+    world.feed(ev.Refreshed("t", ME, world.devices))
+    assert woken(world) == ([("N", "beside")] if urgent else [])
 
 
 def test_a_device_that_is_added_with_a_token_is_woken_by_the_next_message() -> None:
