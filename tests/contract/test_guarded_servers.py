@@ -41,6 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kafka(running: Servers, folder: Path) -> Guarded:
+    """A broker of before there were passwords, to which someone gave a user of his own."""
+    running.stop(running.start(servers.kfake(servers.free_port(), folder)))
+    (folder / servers.KEPT / "sasl.json").write_text('{"version": 1, "plain": {"thief": "planted"}}')
     spec = servers.kfake(servers.free_port(), folder, password=passwords.made(folder, "kafka"))
     return Guarded(running.start(spec), access_of(folder, "kafka"))
 
@@ -115,6 +118,13 @@ async def test_no_wrong_password_opens_the_log(kafka: Guarded) -> None:
         for client in clients(kafka.address, access):
             with pytest.raises(Unavailable):
                 await client.start()
+
+
+@pytest.mark.attack("a user planted in the embedded log before it had passwords comes back")
+async def test_no_planted_user_of_the_log_comes_back(kafka: Guarded) -> None:
+    for client in clients(kafka.address, Access(user="thief", password="planted", mechanism="PLAIN")):
+        with pytest.raises(Unavailable):
+            await client.start()
 
 
 # --- the store ------------------------------------------------------------------------------------
