@@ -14,6 +14,7 @@ from pymongo.errors import OperationFailure
 from redis.exceptions import AuthenticationError, ResponseError
 
 from cluster.local import passwords, servers
+from cluster.local.servers import ServerSpec
 from roost.errors import Unavailable
 from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
@@ -40,9 +41,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kafka(running: Servers, folder: Path) -> Guarded:
-    spec = servers.kfake(servers.free_port(), folder, password=passwords.made(folder, "kafka"))
-    return Guarded(running.start(spec), access_of(folder, "kafka"))
+def broker(
+    running: Servers, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Guarded, Access]:
+    """A broker in whose folder someone planted a user; and how that one signs in."""
+    planted = tmp_path_factory.mktemp("planted")
+    running.stop(running.start(_broker(folder, passwords.made(planted, "kafka"))))
+    users = folder / servers.KEPT / "sasl.json"
+    users.write_text(users.read_text().replace(f'"{passwords.USER}"', '"thief"'))
+    assert "thief" in users.read_text()
+    guarded = running.start(_broker(folder, passwords.made(folder, "kafka")))
+    return Guarded(guarded, access_of(folder, "kafka")), replace(access_of(planted, "kafka"), user="thief")
+
+
+def _broker(folder: Path, password: Path) -> ServerSpec:
+    return servers.kfake(servers.free_port(), folder, password=password)
+
+
+@pytest.fixture(scope="module")
+def kafka(broker: tuple[Guarded, Access]) -> Guarded:
+    return broker[0]
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +133,14 @@ async def test_no_wrong_password_opens_the_log(kafka: Guarded) -> None:
         for client in clients(kafka.address, access):
             with pytest.raises(Unavailable):
                 await client.start()
+
+
+@pytest.mark.attack("a user planted in the embedded log before it had passwords comes back")
+async def test_no_planted_user_of_the_log_comes_back(broker: tuple[Guarded, Access]) -> None:
+    kafka, thief = broker
+    for client in clients(kafka.address, thief):
+        with pytest.raises(Unavailable):
+            await client.start()
 
 
 # --- the store ------------------------------------------------------------------------------------
