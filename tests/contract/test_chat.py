@@ -24,6 +24,7 @@ from roost.client import (
     KeyChanged,
     MessageReceived,
     Missed,
+    Options,
     Presence,
     Read,
     SentElsewhere,
@@ -125,7 +126,7 @@ async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.Monk
         typed.put_nowait(line)
     monkeypatch.setattr(chat, "_lines", lambda: typed)
     monkeypatch.setattr(chat.getpass, "getpass", lambda _: "a password")
-    talk = asyncio.create_task(chat._chat(url, "alice", None, tmp_path))
+    talk = asyncio.create_task(chat._chat(url, "alice", None, tmp_path, Options()))
     async for event in bob.events():
         if isinstance(event, MessageReceived):
             assert event.text == "hello bob"
