@@ -16,6 +16,7 @@ from roost.cli.launch import RoostUp
 from tests.certificates import Issued
 
 HOST = "127.0.0.1"
+_SERVERS = ("kafka", "mongo", "redis", "fcm")
 _WAIT_S = 1.0
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 """How a client of gRPC begins."""
@@ -50,10 +51,7 @@ def up(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roo
 
 def ports_of_ours(up: RoostUp) -> dict[int, str]:
     """Return each TCP port that a role or a daemon of Ray's listens on, with the process's name."""
-    servers = {
-        int(up.ready[name].removesuffix("/0").rpartition(":")[2])
-        for name in ("kafka", "mongo", "redis", "fcm")
-    }
+    servers = {int(up.ready[name].removesuffix("/0").rpartition(":")[2]) for name in _SERVERS}
     found = {}
     for process in psutil.Process(up.child.pid).children(recursive=True):
         for each in process.net_connections("tcp"):
