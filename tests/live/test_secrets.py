@@ -53,7 +53,7 @@ async def test_a_session_at_debug_level_leaves_no_secret_behind(watched: System)
     assert len(stored) > 20, "there is nothing to search"
     _assert_absent(secrets | {"password hash": PASSWORD_HASH}, "the stores", stored)
     names = {"the peer's username": b"otto", "the own username": b"iris"}
-    for collection in ("conversations", "blocks", "sessions", "data_keys", "cursors"):
+    for collection in ("conversations", "blocks", "sessions", "data_keys"):
         documents = await _everything_in_mongo(system, [collection])
         assert documents, f"there is nothing in {collection}"
         _assert_absent(names, collection, documents)
