@@ -72,6 +72,12 @@ async def holder(world: World, *scopes: str) -> Person:
     return await person.log_in(person.device)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(world: World) -> tuple[Person, Person]:
+    """Return someone without a scope, and an admin: for what changes neither."""
+    return await holder(world), await holder(world, "admin")
+
+
 async def codes(person: Person, gateway: int = 0) -> list[str]:
     seen = []
     for method, path, body in CALLS:
@@ -81,9 +87,11 @@ async def codes(person: Person, gateway: int = 0) -> list[str]:
 
 
 @pytest.mark.attack("stranger-operates")
-async def test_who_has_no_scope_may_neither_look_nor_act(world: World, coordinator: Asked) -> None:
+async def test_who_has_no_scope_may_neither_look_nor_act(
+    world: World, coordinator: Asked, pair: tuple[Person, Person]
+) -> None:
     before = list(coordinator.messages), await world.store.audit.entries()
-    assert await codes(await holder(world)) == ["forbidden"] * 4
+    assert await codes(pair[0]) == ["forbidden"] * 4
     for method, path, body in CALLS:
         status, problem = await world.call(method, path, body)
         assert (status, problem["code"]) == (401, "unauthenticated")
@@ -152,8 +160,8 @@ async def test_a_token_has_no_scope_that_it_does_not_name(world: World) -> None:
 
 @pytest.mark.attack("scope-forged")
 @pytest.mark.parametrize("how", ["own key", "no algorithm", "claims swapped", "account has none"])
-async def test_a_forged_scope_is_worth_nothing(world: World, how: str) -> None:
-    alice, admin = await holder(world), await holder(world, "admin")
+async def test_a_forged_scope_is_worth_nothing(world: World, pair: tuple[Person, Person], how: str) -> None:
+    alice, admin = pair
     head, claims, signature = alice.token.split(".")
     forged = jwt.decode(alice.token, options={"verify_signature": False}) | {"scope": "admin"}
     kid = jwt.get_unverified_header(alice.token)["kid"]
@@ -168,9 +176,9 @@ async def test_a_forged_scope_is_worth_nothing(world: World, how: str) -> None:
         principal = collaborators.tokens.verify(alice.token)
         token = collaborators.tokens.issue(type(principal)(**_fields(principal), scopes=("admin",)))
     assert claims != token
-    alice.tokens["access_token"] = token
+    thief = Person(world, alice.username, alice.tokens | {"access_token": token})
     expected = "forbidden" if how == "account has none" else "unauthenticated"
-    assert await codes(alice) == [expected] * 4
+    assert await codes(thief) == [expected] * 4
 
 
 def _fields(principal: Any) -> dict[str, Any]:
