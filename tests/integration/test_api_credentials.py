@@ -27,7 +27,7 @@ async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def people(world: World) -> tuple[Person, Person, Person]:
-    """Return a user on a phone, on a tablet with the very same key, and another one; they stay as they are."""
+    """Return a user on a phone, on a tablet with the very same key, and another; they stay as they are."""
     alice = await world.person()
     tablet = await alice.log_in()
     tablet.signing = alice.signing
