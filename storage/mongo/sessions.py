@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 
 from storage.mongo.database import Database
-from storage.mongo.driver import ASCENDING
+from storage.mongo.driver import ASCENDING, Document
 from storage.records import TokenFamily
 
 
@@ -30,8 +30,7 @@ class MongoSessions:
         found = await self._families.one({"_id": family})
         if found is None:
             return None
-        found["family"] = found.pop("_id")
-        return msgspec.convert(found, TokenFamily)
+        return _session(found)
 
     async def rotate(self, session: TokenFamily, following: bytes, now_ms: int, expires_at_ms: int) -> bool:
         witness = {"_id": session.family, "current": session.current, "ended_at_ms": None}
@@ -62,10 +61,19 @@ class MongoSessions:
             await self._families.update_many(ended, {"$set": {"ended_at_ms": now_ms}})
         return families
 
+    async def living(self, user_id: str) -> list[TokenFamily]:
+        found = await self._families.many({"user": user_id, "ended_at_ms": None})
+        return sorted(map(_session, found), key=lambda each: (each.created_at_ms, each.family))
+
     async def ended_since(self, at_ms: int) -> list[str]:
         return [
             found["_id"] for found in await self._families.many({"ended_at_ms": {"$gte": at_ms}}, ["_id"])
         ]
+
+
+def _session(document: Document) -> TokenFamily:
+    document["family"] = document.pop("_id")
+    return msgspec.convert(document, TokenFamily)
 
 
 def _date(at_ms: int) -> dt.datetime:

@@ -106,7 +106,9 @@ async def test_an_observer_looks_and_does_not_act(world: World, coordinator: Ask
     assert coordinator.messages == before
     entries = await world.store.audit.entries()
     tries = [each for each in entries if each.actor == f"user:{eve.username}"]
-    assert [each.outcome for each in tries] == ["refused: forbidden"] * 2
+    assert [(each.target, each.outcome) for each in tries] == [
+        (f"POST /admin/v1/{act}", "refused: forbidden") for act in ("drain", "scale")
+    ]
 
 
 async def test_an_admin_acts_and_it_is_written_down(world: World, coordinator: Asked) -> None:
@@ -133,6 +135,28 @@ async def test_an_admin_acts_and_it_is_written_down(world: World, coordinator: A
         assert (status, problem["code"]) == (422, "invalid")
     status, problem = await admin.call("POST", "/admin/v1/drain", {"target": "no-such-host"})
     assert (status, problem["code"]) == (422, "invalid")
+
+
+async def test_a_user_is_looked_at_and_that_is_written_down(
+    world: World, pair: tuple[Person, Person]
+) -> None:
+    alice, admin = await world.person(), pair[1]
+    await alice.log_in()
+    await alice.call("DELETE", "/v1/sessions/current", expect=204)
+    path = f"/admin/v1/users/{alice.username.upper()}"
+    found = await admin.call("GET", path, expect=200)
+    assert (found["user_id"], found["scopes"]) == (alice.tokens["user_id"], [])
+    phone, other = found["devices"]
+    assert (phone["has_keys"], phone["signed_out"]) == (True, True)
+    assert (other["has_keys"], other["signed_out"]) == (False, False)
+    assert [each["device_id"] for each in found["sessions"]] == [other["device_id"]]
+    assert "phone" not in str(found), "what people call their devices is theirs"
+    status, problem = await pair[0].call("GET", path)
+    assert (status, problem["code"]) == (403, "forbidden")
+    status, problem = await admin.call("GET", "/admin/v1/users/nobody.here")
+    assert (status, problem["code"]) == (404, "unknown_user")
+    looks = [each for each in await world.store.audit.entries() if each.act == "user.look"]
+    assert [(each.actor, each.target) for each in looks] == [(f"user:{admin.username}", alice.username)]
 
 
 @pytest.mark.attack("scope-revoked-and-token-kept")
