@@ -7,7 +7,7 @@ which there are few.
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
@@ -25,11 +25,12 @@ async def scopes_of(collaborators: Collaborators, caller: Principal) -> set[str]
 
 
 def _with(*allowed: str) -> Callable[..., Awaitable[Principal]]:
-    async def check(caller: Caller, collaborators: With) -> Principal:
+    async def check(request: Request, caller: Caller, collaborators: With) -> Principal:
         held = await scopes_of(collaborators, caller)
         if held.isdisjoint(allowed):
             if held:  # not anyone's: no stranger fills the log
-                act = Act(f"user:{caller.username}", "http", " or ".join(allowed), "refused: forbidden")
+                call = f"{request.method} {request.url.path}"
+                act = Act(f"user:{caller.username}", "http", call, "refused: forbidden")
                 await collaborators.store.audit.append(act, collaborators.clock())
             raise RoostError("forbidden", f"This needs a token with the scope {' or '.join(allowed)}.")
         return caller

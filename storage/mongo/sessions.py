@@ -63,6 +63,10 @@ class MongoSessions:
             await self._families.update_many(ended, {"$set": {"ended_at_ms": now_ms}})
         return families
 
+    async def living(self, user_id: str) -> list[TokenFamily]:
+        found = await self._families.many({"user": user_id, "ended_at_ms": None})
+        return sorted(map(_session, found), key=lambda each: (each.created_at_ms, each.family))
+
     async def ended_since(self, at_ms: int) -> list[str]:
         return [
             found["_id"] for found in await self._families.many({"ended_at_ms": {"$gte": at_ms}}, ["_id"])

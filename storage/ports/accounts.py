@@ -120,6 +120,10 @@ class Sessions(Protocol):
         """End the living families of the device (of all devices if None) but ``keep``; returns their ids."""
         ...
 
+    async def living(self, user_id: str) -> list[TokenFamily]:
+        """Return the user's families that have not ended, oldest first; expired ones may be among them."""
+        ...
+
     async def ended_since(self, at_ms: int) -> list[str]:
         """Return the ids of the families that ended at or after this time."""
         ...

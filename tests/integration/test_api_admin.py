@@ -72,6 +72,12 @@ async def holder(world: World, *scopes: str) -> Person:
     return await person.log_in(person.device)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(world: World) -> tuple[Person, Person]:
+    """Return someone without a scope, and an admin: for what changes neither."""
+    return await holder(world), await holder(world, "admin")
+
+
 async def codes(person: Person, gateway: int = 0) -> list[str]:
     seen = []
     for method, path, body in CALLS:
@@ -81,9 +87,11 @@ async def codes(person: Person, gateway: int = 0) -> list[str]:
 
 
 @pytest.mark.attack("stranger-operates")
-async def test_who_has_no_scope_may_neither_look_nor_act(world: World, coordinator: Asked) -> None:
+async def test_who_has_no_scope_may_neither_look_nor_act(
+    world: World, coordinator: Asked, pair: tuple[Person, Person]
+) -> None:
     before = list(coordinator.messages), await world.store.audit.entries()
-    assert await codes(await holder(world)) == ["forbidden"] * 4
+    assert await codes(pair[0]) == ["forbidden"] * 4
     for method, path, body in CALLS:
         status, problem = await world.call(method, path, body)
         assert (status, problem["code"]) == (401, "unauthenticated")
@@ -98,7 +106,9 @@ async def test_an_observer_looks_and_does_not_act(world: World, coordinator: Ask
     assert coordinator.messages == before
     entries = await world.store.audit.entries()
     tries = [each for each in entries if each.actor == f"user:{eve.username}"]
-    assert [each.outcome for each in tries] == ["refused: forbidden"] * 2
+    assert [(each.target, each.outcome) for each in tries] == [
+        (f"POST /admin/v1/{act}", "refused: forbidden") for act in ("drain", "scale")
+    ]
 
 
 async def test_an_admin_acts_and_it_is_written_down(world: World, coordinator: Asked) -> None:
@@ -127,6 +137,28 @@ async def test_an_admin_acts_and_it_is_written_down(world: World, coordinator: A
     assert (status, problem["code"]) == (422, "invalid")
 
 
+async def test_a_user_is_looked_at_and_that_is_written_down(
+    world: World, pair: tuple[Person, Person]
+) -> None:
+    alice, admin = await world.person(), pair[1]
+    await alice.log_in()
+    await alice.call("DELETE", "/v1/sessions/current", expect=204)
+    path = f"/admin/v1/users/{alice.username.upper()}"
+    found = await admin.call("GET", path, expect=200)
+    assert (found["user_id"], found["scopes"]) == (alice.tokens["user_id"], [])
+    phone, other = found["devices"]
+    assert (phone["has_keys"], phone["signed_out"]) == (True, True)
+    assert (other["has_keys"], other["signed_out"]) == (False, False)
+    assert [each["device_id"] for each in found["sessions"]] == [other["device_id"]]
+    assert "phone" not in str(found), "what people call their devices is theirs"
+    status, problem = await pair[0].call("GET", path)
+    assert (status, problem["code"]) == (403, "forbidden")
+    status, problem = await admin.call("GET", "/admin/v1/users/nobody.here")
+    assert (status, problem["code"]) == (404, "unknown_user")
+    looks = [each for each in await world.store.audit.entries() if each.act == "user.look"]
+    assert [(each.actor, each.target) for each in looks] == [(f"user:{admin.username}", alice.username)]
+
+
 @pytest.mark.attack("scope-revoked-and-token-kept")
 @pytest.mark.parametrize("gateway", [0, 1])
 async def test_a_scope_that_was_taken_away_is_gone_from_living_tokens(world: World, gateway: int) -> None:
@@ -152,8 +184,8 @@ async def test_a_token_has_no_scope_that_it_does_not_name(world: World) -> None:
 
 @pytest.mark.attack("scope-forged")
 @pytest.mark.parametrize("how", ["own key", "no algorithm", "claims swapped", "account has none"])
-async def test_a_forged_scope_is_worth_nothing(world: World, how: str) -> None:
-    alice, admin = await holder(world), await holder(world, "admin")
+async def test_a_forged_scope_is_worth_nothing(world: World, pair: tuple[Person, Person], how: str) -> None:
+    alice, admin = pair
     head, claims, signature = alice.token.split(".")
     forged = jwt.decode(alice.token, options={"verify_signature": False}) | {"scope": "admin"}
     kid = jwt.get_unverified_header(alice.token)["kid"]
@@ -168,9 +200,9 @@ async def test_a_forged_scope_is_worth_nothing(world: World, how: str) -> None:
         principal = collaborators.tokens.verify(alice.token)
         token = collaborators.tokens.issue(type(principal)(**_fields(principal), scopes=("admin",)))
     assert claims != token
-    alice.tokens["access_token"] = token
+    thief = Person(world, alice.username, alice.tokens | {"access_token": token})
     expected = "forbidden" if how == "account has none" else "unauthenticated"
-    assert await codes(alice) == [expected] * 4
+    assert await codes(thief) == [expected] * 4
 
 
 def _fields(principal: Any) -> dict[str, Any]:

@@ -25,6 +25,16 @@ async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
         yield whole
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def people(world: World) -> tuple[Person, Person, Person]:
+    """Return a user on a phone, on a tablet with the very same key, and another; they stay as they are."""
+    alice = await world.person()
+    tablet = await alice.log_in()
+    tablet.signing = alice.signing
+    await tablet.publish_keys()
+    return alice, tablet, await world.person()
+
+
 async def challenged(world: World, username: str, device: str, gateway: int = 0) -> str:
     body = {"username": username, "device_id": device}
     status, answer = await world.call("POST", "/v1/auth/challenge", body, gateway=gateway)
@@ -120,11 +130,8 @@ async def test_of_many_answers_at_once_one_counts(world: World) -> None:
         "not signed",
     ],
 )
-async def test_challenges_of_others(world: World, attack: str) -> None:
-    alice, mallory = await world.person(), await world.person()
-    tablet = await alice.log_in()
-    tablet.signing = alice.signing  # of a device with the same key, even
-    await tablet.publish_keys()
+async def test_challenges_of_others(world: World, people: tuple[Person, Person, Person], attack: str) -> None:
+    alice, tablet, mallory = people
     nonce = await challenged(world, alice.username, alice.device)
     signature = signed(alice, nonce)
     if attack == "of another device":
@@ -170,8 +177,10 @@ async def test_a_device_without_a_key_cannot_log_in_with_it(world: World) -> Non
 
 
 @pytest.mark.attack("enumeration-by-challenge")
-async def test_a_challenge_tells_nothing_of_users_and_devices(world: World) -> None:
-    alice = await world.person()
+async def test_a_challenge_tells_nothing_of_users_and_devices(
+    world: World, people: tuple[Person, Person, Person]
+) -> None:
+    alice = people[0]
     seen = set()
     for username, device in (
         (alice.username, alice.device),
@@ -191,9 +200,11 @@ async def test_a_challenge_tells_nothing_of_users_and_devices(world: World) -> N
 
 
 @pytest.mark.attack("enumeration-by-timing-of-the-challenge")
-async def test_no_answer_does_more_work_than_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_answer_does_more_work_than_another(
+    world: World, people: tuple[Person, Person, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same reads and the same verification for whoever asks: what could be timed is not there."""
-    alice = await world.person()
+    alice = people[0]
     done: list[str] = []
     collaborators = world.gateways[1].collaborators  # the other one still announces her keys
 
@@ -254,8 +265,8 @@ async def test_a_device_that_was_signed_out_needs_the_password(world: World, end
     assert isinstance(await by_key(alice), dict), "and then its key is good again"
 
 
-async def test_a_log_in_shows_one_proof(world: World) -> None:
-    alice = await world.person()
+async def test_a_log_in_shows_one_proof(world: World, people: tuple[Person, Person, Person]) -> None:
+    alice = people[0]
     both = {"password": PASSWORD, "device_id": alice.device, "nonce": "n", "signature": "s"}
     for body in ({}, {"nonce": "n", "signature": "s"}, {"device_id": "x", "nonce": "n"}, both):
         status, problem = await world.call("POST", "/v1/sessions", {"username": alice.username, **body})

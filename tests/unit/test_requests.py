@@ -10,7 +10,21 @@ from actors.service import Node
 from cluster.operations.plans import Operation, Plans
 from cluster.operations.requests import Operations
 from cluster.operations.rollout import OperationRefused
+from cluster.operations.witness import Witness
 from roost.errors import Unavailable
+from storage.audit_chain import Act, AuditEntry, following
+
+
+class AuditInMemory:
+    def __init__(self) -> None:
+        self.kept: list[AuditEntry] = []
+
+    async def append(self, act: Act, at_ms: int) -> AuditEntry:
+        self.kept.append(following(self.kept[-1] if self.kept else None, act, at_ms))
+        return self.kept[-1]
+
+    async def entries(self, after: int = 0, limit: int = 0) -> list[AuditEntry]:
+        return self.kept[after : after + limit if limit else None]
 
 
 class Site:
@@ -30,7 +44,8 @@ class Site:
         lifecycle: Any = SimpleNamespace(topics=SimpleNamespace(shards=2))
         roles: Any = SimpleNamespace(supervisors=names)
         plans = Plans(roles, self.roster, self.rollout, lifecycle, lambda _: asyncio.sleep(0, 0))
-        self.operations = Operations(plans, self.rollout)
+        self.audit = AuditInMemory()
+        self.operations = Operations(plans, self.rollout, Witness(self.audit, lambda: 7))
 
     async def finish(self) -> list[str]:
         return []
@@ -57,14 +72,14 @@ class Site:
 )
 async def test_senseless_options_are_refused_at_once(request_: dict[str, Any], sentence: str) -> None:
     with pytest.raises(OperationRefused) as refused:
-        Site().operations.submit(request_)
+        Site().operations.submit(request_, "ann")
     assert sentence in refused.value.detail
 
 
 async def test_one_request_at_a_time_and_each_is_followed_by_its_number() -> None:
     site = Site()
-    first, one = site.operations.submit({"scale": {"router": 3}})
-    second, two = site.operations.submit({"drain": "router-2"})
+    first, one = site.operations.submit({"scale": {"router": 3}}, "ann")
+    second, two = site.operations.submit({"drain": "router-2"}, "ann")
     tasks = [asyncio.create_task(each) for each in (one, two)]
     await asyncio.sleep(0.01)
     assert site.runs == [(["router-9"], [])], "the second waits for the first"
@@ -81,9 +96,12 @@ async def test_a_failed_operation_says_why_and_ends() -> None:
     site = Site()
     site.failure = Unavailable("MongoDB is away.")
     site.may.set()
-    number, carried_out = site.operations.submit({"scale": {"router": 3}})
+    number, carried_out = site.operations.submit({"scale": {"router": 3}}, "ann")
     await carried_out
     assert site.operations.progress(number) == Operation([], done=True, failure="MongoDB is away.")
+    written = [(each.actor, each.act, each.target, each.outcome) for each in site.audit.kept]
+    what = ("ann", "scale", "router=3")
+    assert written == [(*what, "requested"), (*what, "failed: MongoDB is away.")]
 
 
 async def test_asking_after_a_restart_says_so() -> None:

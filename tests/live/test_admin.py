@@ -1,0 +1,48 @@
+"""An operator of a running system: an account, calls that reach the coordinator, and their trace."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+
+from roost.own_packages import program
+from tests.live.running import System
+
+
+async def admin(system: System, *words: str) -> Any:
+    process = await asyncio.create_subprocess_exec(
+        *(*program("roost"), "admin", *words, "--json", "--data", str(system.data)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, complaint = await process.communicate()
+    assert process.returncode == 0, complaint
+    return json.loads(out)
+
+
+async def test_an_operator_reaches_the_coordinator_over_http(system: System) -> None:
+    made = await admin(system, "create-user", "an.operator", "--generate", "--scope", "admin")
+    async with aiohttp.ClientSession(system.http) as http:
+
+        async def call(method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            async with http.request(method, path, json=body, headers=headers) as answer:
+                return answer.status, await answer.json(content_type=None)
+
+        body = {"username": "an.operator", "password": made["password"], "device": {"name": "x"}}
+        _, tokens = await call("POST", "/v1/sessions", body)
+        token = tokens["access_token"]
+        status, cluster = await call("GET", "/admin/v1/cluster", token=token)
+        names = {row["name"] for row in (await system.status())["roles"]}
+        assert (status, {row["name"] for row in cluster["roles"]}) == (200, names)
+        status, problem = await call("POST", "/admin/v1/drain", {"target": "no-such-host"}, token)
+        assert (status, problem["code"]) == (422, "invalid")
+        assert "no-such-host" in problem["detail"]
+        await admin(system, "revoke", "an.operator", "admin")
+        status, problem = await call("GET", "/admin/v1/cluster", token=token)
+        assert (status, problem["code"]) == (403, "forbidden")
+    found = await admin(system, "audit", "--verify")
+    assert found["faults"] == []
+    seen = {(each["actor"].split(":")[0], each["act"]) for each in found["entries"]}
+    assert {("operator", "admin.create_user"), ("user", "drain"), ("operator", "admin.revoke")} <= seen
