@@ -49,10 +49,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """Return the settings as they may be shown: no password that is part of a URL."""
+    """Return the settings as they may be shown: no password that is part of a URL, no credential."""
     values: dict[str, Any] = settings.model_dump(mode="json")
     for group in ("mongo", "redis", "kafka"):
         values[group]["url"] = without_password(values[group]["url"])
+    values["media"]["options"] = dict.fromkeys(settings.media.options, "***")
     return values
 
 
