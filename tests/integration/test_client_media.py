@@ -67,7 +67,7 @@ class Breaks:
             self.network.cut()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pair(world: World) -> AsyncIterator[Pair]:
     pair = Pair()
     async with Proxy(world.addresses[0].removeprefix("http://")) as pair.network:
