@@ -11,6 +11,7 @@ from cluster.doctor import encryption, here, reach, running
 from cluster.doctor.cleartext import links, metrics
 from cluster.doctor.exposure import judge_exposure, judge_listen, rays_place
 from cluster.doctor.finding import Finding, failed, ok
+from cluster.doctor.media import media_store
 from cluster.doctor.node_certificate import node_certificate
 from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
 from cluster.local import passwords, runfile, servers
@@ -53,11 +54,12 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     urls = _urls(settings, found)
     ring_found, ring = here.key_ring(settings)
     credential, endpoint = here.push_credential(settings)
-    asked, door, roles, push = await asyncio.gather(
+    asked, door, roles, push, media = await asyncio.gather(
         ask_servers(settings, urls, clock),
         running.front_door(settings, found, ring),
         _crew(settings, found, address),
         _push(endpoint),
+        media_store(settings),
     )
     log, store, cache = asked.get("kafka"), asked.get("mongo"), asked.get("redis")
     now = dt.datetime.fromtimestamp(clock() / 1000, dt.UTC)
@@ -65,7 +67,7 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     findings += [ring_found, here.certificate(settings, now), node_certificate(settings, now)]
     findings += [each for each in (links(settings), metrics(settings)) if each is not None]
     findings += [*encryption.findings(settings)]
-    findings += [credential, *push, door]
+    findings += [credential, *push, door, media]
     states = store.states if isinstance(store, StoreInspection) else None
     findings += _judged("kafka", log, settings, lambda each: judge_log(each, settings, states))
     findings += _judged("mongo", store, settings, lambda each: judge_store(each, settings, ring))

@@ -67,7 +67,7 @@ class Breaks:
             self.network.cut()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pair(world: World) -> AsyncIterator[Pair]:
     pair = Pair()
     async with Proxy(world.addresses[0].removeprefix("http://")) as pair.network:
@@ -158,6 +158,9 @@ async def test_a_name_or_size_that_lies_does_no_harm(pair: Pair, tmp_path: Path)
         assert file is not None
         assert (await file.save(saved)).parent == saved
     assert names(tmp_path) == ["a.txt", "in"]
+    with pytest.raises(FileBroken, match="not the one"):
+        await File(msgspec.structs.replace(reference, sha256=b"x" * 32), file._fetch).save(saved / "other")
+    assert "other" not in names(saved)
     huge = read(msgspec.structs.replace(reference, size=2**52).encoded())
     assert huge == msgspec.structs.replace(reference, size=2**52)
     with pytest.raises((FileBroken, RoostError)):

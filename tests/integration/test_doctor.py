@@ -386,10 +386,10 @@ def test_a_cluster_without_what_a_cluster_needs(
     wrong = {
         each["check"]: each["fix"] for each in json.loads(capsys.readouterr().out) if each["state"] != "ok"
     }
-    assert set(wrong) == {"key ring", "push credential", "kafka", "mongo", "redis", "links", "roles"}
+    assert set(wrong) == {"key ring", "push credential", "media", "kafka", "mongo", "redis", "links", "roles"}
     assert "Copy the cluster's key ring" in wrong["key ring"]
     assert "ROOST_FCM__CREDENTIALS_FILE" in wrong["push credential"]
-    for server in ("kafka", "mongo", "redis"):
+    for server in ("media", "kafka", "mongo", "redis"):
         assert f"ROOST_{server.upper()}__URL" in wrong[server]
 
 

@@ -99,6 +99,15 @@ def test_nothing_of_an_altered_chunk_is_given_out() -> None:
         opener.feed(bytes(blob))
 
 
+@pytest.mark.attack("a download that never ends fills the disk")
+def test_what_comes_after_the_end_is_not_taken() -> None:
+    blob = sealed(b"x")
+    opener = FileOpener(KEY, 1, hashlib.sha256(blob).digest())
+    assert opener.feed(blob) == b"x"
+    with pytest.raises(FileBroken, match="after its end"):
+        opener.feed(b"\0")
+
+
 def test_a_file_that_shrinks_is_not_sealed_as_another() -> None:
     with pytest.raises(ValueError, match="shorter"):
         list(seal_file(io.BytesIO(b"x" * 10), 11, KEY))
