@@ -271,14 +271,17 @@ def node_certificate(settings: Settings) -> NodeCertificate | None:
 
 
 def _quotas(settings: Settings) -> "Quotas":
-    from actors.user.quota import Budget, Quotas  # noqa: PLC0415 -- likewise
+    from actors.user.quota import UNBOUNDED, Budget, Quotas  # noqa: PLC0415 -- likewise
+
+    def budget(messages: int, size: int) -> Budget:
+        return Budget(messages or UNBOUNDED, size or UNBOUNDED)
 
     of = settings.quota
     return Quotas(
-        mailbox=Budget(of.messages, of.megabytes << 20),
-        strangers=Budget(of.strangers_messages, of.strangers_kilobytes << 10),
-        stranger=Budget(of.stranger_messages, of.stranger_kilobytes << 10),
-        request=Budget(of.request_messages, of.request_kilobytes << 10),
+        mailbox=budget(of.messages, of.megabytes << 20),
+        strangers=budget(of.strangers_messages, of.strangers_kilobytes << 10),
+        stranger=budget(of.stranger_messages, of.stranger_kilobytes << 10),
+        request=budget(of.request_messages, of.request_kilobytes << 10),
         forget_ms=of.stranger_days * 86_400_000,
     )
 

@@ -217,11 +217,12 @@ class UserActor:
         if state.woken_at_ms != 0:
             self.devices.returned(device)
         if seq > state.cursor:
-            highest = self.devices.highest_cursor()
+            highest = state.cursor if len(self.devices) == 1 else self.devices.highest_cursor()
             items = self.marks.acked(device, seq, stream)
-            if seq > highest:
-                fetched = [item for item in items if highest < item.seq <= seq]
-                self.quota.fetched(fetched, now_ms, everything=seq >= self.head.tail)
+            if seq >= self.head.tail:
+                self.quota.fetched_all(now_ms)
+            elif seq > highest:
+                self.quota.fetched([item for item in items if highest < item.seq <= seq], now_ms)
         # After the receipts, and so written after them: were the cursor stored and they lost in a crash, the
         # device would not acknowledge these entries again, and their senders would never be told.
         self._out.append(do.PutCursor(device, state.cursor, token))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from actors.user.errors import InvariantError
 from actors.user.events import Item
 from actors.user.view import is_stored_entry, receipt_of
-from storage.records import Conversation, MessageRecord
+from storage.records import Conversation
 
 
 class Head:
@@ -49,15 +49,14 @@ class Head:
         """The seq of the newest entry; ``evicted`` if none is in memory."""
         return self._items[-1].seq if self._items else self.evicted
 
-    def push(self, item: Item) -> None:
-        """Add the newest entry."""
+    def push(self, item: Item, weight: int = 0) -> None:
+        """Add the newest entry; a message has a weight."""
         self._items.append(item)
         self.handled = item.seq
         if is_stored_entry(item.record):
             self.tail = item.seq
-            if isinstance(item.record, MessageRecord):
-                messages, size = self.totals
-                self.totals = messages + 1, size + item.record.weight
+            if weight:
+                self.totals = self.totals[0] + 1, self.totals[1] + weight
 
     def recall(self, recent: Sequence[Item], rows: Iterable[Conversation]) -> None:
         """Take the newest stored entries into memory.

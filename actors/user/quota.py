@@ -3,7 +3,7 @@
 Three budgets, each a number of messages and their bytes:
 
 * *The mailbox*: what no device has acknowledged yet, whoever wrote it.
-* *All strangers together*: a small part of that, so that strangers never fill the mailbox and a contact
+* *All strangers together*: a part of that, so that strangers never fill the mailbox and a contact
   always gets through. Strangers are those whom the user neither wrote to nor accepted.
 * *One stranger*. With `requests`, while a conversation waits to be accepted, it is a handful of messages, and
   fetching them gives no new ones.
@@ -19,6 +19,7 @@ A stranger who is blocked is counted on, so that being blocked looks no differen
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,20 +38,23 @@ _AGAIN_MS = 1_000
 """Gateways are told again that the mailbox is full with what comes, at most this often."""
 
 
+UNBOUNDED: Final = 2**62
+
+
 class Budget(Struct, frozen=True):
-    """So much may wait; 0: no bound.
+    """So much may wait.
 
     Attributes:
         messages: Number of messages.
         size: Their bytes.
     """
 
-    messages: int
-    size: int
+    messages: int = UNBOUNDED
+    size: int = UNBOUNDED
 
     def spent(self, messages: int, size: int) -> bool:
         """Return whether it is used up."""
-        return bool(0 < self.messages <= messages or 0 < self.size <= size)
+        return messages >= self.messages or size >= self.size
 
 
 class Quotas(Struct, frozen=True):
@@ -65,7 +69,7 @@ class Quotas(Struct, frozen=True):
     """
 
     mailbox: Budget = Budget(100_000, 512 * 1024 * 1024)
-    strangers: Budget = Budget(5_000, 32 * 1024 * 1024)
+    strangers: Budget = Budget(20_000, 64 * 1024 * 1024)
     stranger: Budget = Budget(1_000, 4 * 1024 * 1024)
     request: Budget = Budget(20, 128 * 1024)
     forget_ms: int = 30 * 24 * 3600 * 1000
@@ -100,62 +104,67 @@ class Quota:
             waiting = []
         self._strange = sum(row.strange - row.cleared for row in waiting)
         self._strange_size = sum(row.strange_size - row.cleared_size for row in waiting)
-        self._written = {row.peer: row.strange for row in waiting}
-        self._spent = {row.peer for row in waiting if self._is_spent(row)}
-        self._blocked: dict[str, tuple[int, int]] = {}
+        # Few users have any of these, so they are made when they are needed.
+        self._written = {row.peer: row.strange for row in waiting} or None
+        self._spent = frozenset(row.peer for row in waiting if self._is_spent(row))
+        self._blocked: dict[str, tuple[int, int]] | None = None
         self._told_ms = 0
 
     # --- what comes and what is fetched -----------------------------------------------------------
 
-    def arrived(self, seq: int, record: MessageRecord, now_ms: int, *, acknowledged: bool) -> None:
+    def arrived(
+        self, seq: int, record: MessageRecord, weight: int, now_ms: int, *, acknowledged: bool
+    ) -> None:
         """A message became an entry, which a device may have acknowledged before it was replayed."""
-        weight = record.weight
         if not acknowledged:
             self.messages += 1
             self.size += weight
-        if record.sender != self._peers.user.user_id and not self._peers.is_contact(record.sender):
+        sender = record.sender
+        if not self._peers.is_contact(sender) and sender != self._peers.user.user_id:
             self._stranger(seq, record, weight)
-        self._tell(now_ms)
+            self._tell(now_ms)
+        elif self._told_ms or self._quotas.mailbox.spent(self.messages, self.size):
+            self._tell(now_ms)
 
     def dropped(self, record: MessageRecord) -> None:
         """A blocked peer's message went nowhere: it counts against what that peer may send only."""
         if not self._peers.is_contact(record.sender):
-            messages, size = self._blocked.get(record.sender, (0, 0))
-            self._blocked[record.sender] = messages + 1, size + record.weight
+            blocked = self._blocked = {} if self._blocked is None else self._blocked
+            messages, size = blocked.get(record.sender, (0, 0))
+            blocked[record.sender] = messages + 1, size + record.weight
 
-    def fetched(self, items: Iterable[Item], now_ms: int, *, everything: bool) -> None:
-        """A device acknowledged entries as the first.
+    def fetched_all(self, now_ms: int) -> None:
+        """A device acknowledged everything that came."""
+        self.messages = self.size = 0
+        if self._written and not self._peers.user.requests:
+            for peer in list(self._written):
+                self._clear(self._peers.rows[peer], everything=True)
+        if self._told_ms:
+            self._tell(now_ms)
 
-        Args:
-            items: The entries.
-            now_ms: Unix time.
-            everything: Nothing that came remains unacknowledged.
-        """
+    def fetched(self, items: Iterable[Item], now_ms: int) -> None:
+        """A device acknowledged these entries as the first."""
         by_stranger: dict[str, tuple[int, int]] = {}
         for item in items:
             record = item.record
             if isinstance(record, MessageRecord):
                 weight = record.weight
-                self.messages -= 1
-                self.size -= weight
-                if record.sender in self._written:
+                self.messages, self.size = max(0, self.messages - 1), max(0, self.size - weight)
+                if self._written and record.sender in self._written:
                     messages, size = by_stranger.get(record.sender, (0, 0))
                     by_stranger[record.sender] = messages + 1, size + weight
-        if everything:
-            self.messages = self.size = 0
-        self.messages, self.size = max(0, self.messages), max(0, self.size)
         if not self._peers.user.requests:
-            for peer in list(self._written) if everything else by_stranger:
-                self._clear(self._peers.rows[peer], *(by_stranger.get(peer, (0, 0))), everything=everything)
+            for peer, (messages, size) in by_stranger.items():
+                self._clear(self._peers.rows[peer], messages, size)
         if self._told_ms:
             self._tell(now_ms)
 
     def known(self, peer: str, now_ms: int) -> None:
         """A stranger became a contact: what it sent counts as anybody's."""
-        row = self._peers.rows.get(peer)
-        if row is not None and peer in self._written:
-            self._forget(row)
-        self._tell(now_ms)
+        if self._written and peer in self._written:
+            self._forget(self._peers.rows[peer])
+        if self._told_ms:
+            self._tell(now_ms)
 
     # --- who may send -----------------------------------------------------------------------------
 
@@ -165,12 +174,13 @@ class Quota:
             return True
         if peer == self._peers.user.user_id or self._peers.is_contact(peer):
             return False
-        row = self._peers.rows.get(peer)
-        if row is not None and peer in self._written and self._is_forgotten(row, now_ms):
-            self._clear(row, everything=True)
+        if self._written and peer in self._written:
+            row = self._peers.rows[peer]
+            if self._is_forgotten(row, now_ms):
+                self._clear(row, everything=True)
         return (
             peer in self._spent
-            or self._per_stranger.spent(*self._blocked.get(peer, (0, 0)))
+            or (self._blocked is not None and self._per_stranger.spent(*self._blocked.get(peer, (0, 0))))
             or self._quotas.strangers.spent(self._strange, self._strange_size)
         )
 
@@ -207,11 +217,12 @@ class Quota:
         return self._quotas.request if self._peers.user.requests else self._quotas.stranger
 
     def _stranger(self, seq: int, record: MessageRecord, weight: int) -> None:
-        row = self._peers.row(record.sender, record.sender_name)
-        at_ms = record.accepted_at_ms
-        if record.sender in self._written and self._is_forgotten(row, at_ms):
+        peer, at_ms = record.sender, record.accepted_at_ms
+        written = self._written = {} if self._written is None else self._written
+        row = self._peers.row(peer, record.sender_name)
+        if peer in written and self._is_forgotten(row, at_ms):
             self._clear(row, everything=True)
-            row = self._peers.rows[record.sender]
+            row = self._peers.rows[peer]
         row = replace(
             row,
             strange=row.strange + 1,
@@ -220,21 +231,22 @@ class Quota:
         )
         self._strange += 1
         self._strange_size += weight
-        written = self._written.setdefault(record.sender, row.strange - 1)
-        was_spent, spent = record.sender in self._spent, self._is_spent(row)
-        if spent:
-            self._spent.add(record.sender)
-        if spent != was_spent or (row.strange - written) * _STEPS >= max(_STEPS, self._per_stranger.messages):
-            self._written[record.sender] = row.strange
+        before, was_spent, spent = written.setdefault(peer, row.strange - 1), peer in self._spent, False
+        if self._is_spent(row):
+            spent = True
+            self._spent |= {peer}
+        if spent != was_spent or (row.strange - before) * _STEPS >= max(_STEPS, self._per_stranger.messages):
+            written[peer] = row.strange
             self._peers.put(row, seq)
         else:
-            self._peers.rows[record.sender] = row
+            self._peers.rows[peer] = row
 
     def _clear(
         self, row: Conversation, messages: int = 0, size: int = 0, *, everything: bool = False
     ) -> None:
         """Count no longer so much of what a stranger sent, or any of it."""
-        stored = self._written[row.peer] - row.cleared
+        written = self._written or {}
+        stored = written[row.peer] - row.cleared
         most, most_size = row.strange - row.cleared, row.strange_size - row.cleared_size
         # Other hosts may have counted other messages: who has none left has no bytes left either.
         everything = everything or messages >= most
@@ -244,12 +256,10 @@ class Quota:
         self._strange -= messages
         self._strange_size -= size
         row = replace(row, cleared=row.cleared + messages, cleared_size=row.cleared_size + size)
-        if self._is_spent(row):
-            self._spent.add(row.peer)
-        else:
-            self._spent.discard(row.peer)
+        if not self._is_spent(row):
+            self._spent -= {row.peer}
         if row.cleared == row.strange:
-            del self._written[row.peer]
+            del written[row.peer]
         if stored > 0:  # else the store knows of nothing that is to be cleared
             self._peers.put(row, 0)
         else:
@@ -258,8 +268,9 @@ class Quota:
     def _forget(self, row: Conversation) -> None:
         self._strange -= row.strange - row.cleared
         self._strange_size -= row.strange_size - row.cleared_size
-        del self._written[row.peer]
-        self._spent.discard(row.peer)
+        self._spent -= {row.peer}
+        if self._written:
+            del self._written[row.peer]
 
     def _is_spent(self, row: Conversation) -> bool:
         return self._per_stranger.spent(row.strange - row.cleared, row.strange_size - row.cleared_size)
@@ -269,7 +280,8 @@ class Quota:
 
     def check(self) -> None:
         """Raise `InvariantError` if the sums are not those of the strangers' rows."""
-        rows = [self._peers.rows[peer] for peer in self._written]
+        written = self._written or {}
+        rows = [self._peers.rows[peer] for peer in written]
         strange = sum(row.strange - row.cleared for row in rows)
         size = sum(row.strange_size - row.cleared_size for row in rows)
         if (strange, size) != (self._strange, self._strange_size):
@@ -279,8 +291,8 @@ class Quota:
             )
         if self.messages < 0 or self.size < 0:
             raise InvariantError(f"{self.messages} messages of {self.size} bytes are not fetched.")
-        if not self._spent <= self._written.keys():
-            raise InvariantError(f"{self._spent - self._written.keys()} used up what is not counted.")
+        if not self._spent <= written.keys():
+            raise InvariantError(f"{self._spent - written.keys()} used up what is not counted.")
 
 
 def _cleared(row: Conversation) -> Conversation:

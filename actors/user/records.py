@@ -83,11 +83,12 @@ class Records:
         if repeat:
             self._marks.repeated(seq, record, upto)
             return False
-        self._keep(seq, record, value)
+        weight = record.weight
+        self._keep(seq, record, value, weight)
         acknowledged = self._devices.arrived(seq, record.payloads, urgent=record.urgent)
         self._peers.wrote(record.sender, record.sender_name, seq)
         self._marks.arrived(seq, record, acknowledged=acknowledged)
-        self._quota.arrived(seq, record, now_ms, acknowledged=acknowledged)
+        self._quota.arrived(seq, record, weight, now_ms, acknowledged=acknowledged)
         return True
 
     def _is_repeat(self, record: MessageRecord) -> bool | None:
@@ -99,7 +100,9 @@ class Records:
             return True
         return known
 
-    def _keep(self, seq: int, record: MessageRecord | KeysRecord | SentRecord, value: bytes) -> None:
+    def _keep(
+        self, seq: int, record: MessageRecord | KeysRecord | SentRecord, value: bytes, weight: int = 0
+    ) -> None:
         sender = device = ""
         own = False
         if isinstance(record, MessageRecord):
@@ -107,7 +110,7 @@ class Records:
             self._repeats.add(record.source, record.cause)
             own = self._repeats.newest == record.cause
         before = self._head.tail
-        self._head.push(Item(seq, record))
+        self._head.push(Item(seq, record), weight)
         document = MailboxDocument(
             self._peers.user.user_id, seq, before, _TAGS[type(record)], sender, device,
             record.cause, at_ms_of(record), value, "" if own else self._repeats.newest,

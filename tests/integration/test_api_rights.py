@@ -38,7 +38,7 @@ from tests.integration.api_world import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-QUOTAS = Quotas(stranger=Budget(5, 0), strangers=Budget(8, 0))
+QUOTAS = Quotas(stranger=Budget(5), strangers=Budget(8))
 SWEEP = SweepSettings(expired_every_s=0.05, pause_s=0.001)
 DAY_MS = 86_400_000
 ERASURE = ErasureSettings(every_s=0.05, settle_ms=100, access_ms=2_000)

@@ -12,12 +12,12 @@ from storage.records import BESIDES_PAYLOADS, MessageRecord
 from tests.unit.mailbox_world import ME, World
 
 WEIGHT = BESIDES_PAYLOADS + 1
-UNBOUNDED = Budget(0, 0)
+UNBOUNDED = Budget()
 SMALL = Quotas(
-    mailbox=Budget(10, 0),
-    strangers=Budget(6, 0),
-    stranger=Budget(3, 0),
-    request=Budget(2, 0),
+    mailbox=Budget(10),
+    strangers=Budget(6),
+    stranger=Budget(3),
+    request=Budget(2),
     forget_ms=2_000_000,
 )
 REQUESTS = structs.replace(ME, requests=True)
@@ -83,7 +83,7 @@ def test_a_full_mailbox_takes_nothing_from_anybody_until_it_is_fetched() -> None
 
 
 def test_bytes_count_as_well() -> None:
-    world = World(quotas=structs.replace(SMALL, stranger=Budget(0, 2 * WEIGHT)))
+    world = World(quotas=structs.replace(SMALL, stranger=Budget(size=2 * WEIGHT)))
     fill(world, "eve", 1)
     assert not refused(world, "eve")
     fill(world, "eve", 1)
