@@ -57,7 +57,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """Return the settings as they may be shown: no password or credential, be it a setting or part of a URL."""
+    """Return the settings as they may be shown: no password or credential, also none in a URL."""
     values: dict[str, Any] = settings.model_dump()
     for group, field in _URLS:
         values[group][field] = without_password(values[group][field])

@@ -65,7 +65,7 @@ class MongoSessions:
 
     async def living(self, user_id: str) -> list[TokenFamily]:
         found = await self._families.many({"user": user_id, "ended_at_ms": None})
-        return sorted(map(_session, found), key=lambda each: (each.created_at_ms, each.family))
+        return sorted(map(_family, found), key=lambda each: (each.created_at_ms, each.family))
 
     async def ended_since(self, at_ms: int) -> list[str]:
         return [
