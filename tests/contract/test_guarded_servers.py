@@ -21,9 +21,8 @@ from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
-from storage.mongo import MongoStore
+from storage.mongo import MongoStore, probe
 from storage.mongo import inspection as store_inspection
-from storage.mongo import probe
 from storage.mongo.driver import Driver
 from storage.redis import inspection as cache_inspection
 from storage.redis.store import RedisStore
