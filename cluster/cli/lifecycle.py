@@ -40,8 +40,8 @@ _IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 _FORGETS: Final = (
     "The embedded broker is Tansu, whose log does not survive a crash of the broker; an orderly stop stores "
-    "everything. It knows no passwords: every user of this machine can read and write its log. For a log "
-    "that is safe from both, build kfake: make setup, or python broker/build.py in the sources."
+    "everything. It knows no passwords: every user of this machine can read and write its log. For one that "
+    "is safe from both, build kfake: make setup, or python broker/build.py in the sources."
 )
 
 

@@ -115,8 +115,8 @@ def _access(settings: Settings, name: str) -> Access:
     group: Kafka | Mongo | Redis = getattr(settings, name)
     if group.url is not None:
         return group.security.access()
-    if name == "kafka" and servers.is_tansu(settings.kafka.embedded):
-        return OPEN
+    if name == "kafka" and not passwords.file_of(settings.data, name).exists():
+        return OPEN  # Tansu knows no password
     return passwords.security(settings.data, name).access()
 
 

@@ -159,8 +159,9 @@ class Embedded:
         if given.mongo.url is None:
             wanted.append(partial(servers.mongo, password=passwords.made(given.data, "mongo")))
         if given.kafka.url is None:
-            password = passwords.made(given.data, "kafka")
-            wanted.append(servers.broker(given.kafka.embedded, sync=given.kafka.sync, password=password))
+            which = given.kafka.embedded
+            password = None if servers.is_tansu(which) else passwords.made(given.data, "kafka")
+            wanted.append(servers.broker(which, sync=given.kafka.sync, password=password))
         if given.redis.url is None:
             wanted.append(partial(servers.redis, password=passwords.made(given.data, "redis")))
         if given.fcm.credentials_file is None:

@@ -1,5 +1,6 @@
 """Another user of the machine at the embedded servers' ports: he reads nothing, and writes nothing."""
 
+import asyncio
 import os
 import stat
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
-from storage.mongo import MongoStore
+from storage.mongo import MongoStore, probe
 from storage.mongo import inspection as store_inspection
 from storage.mongo.driver import Driver
 from storage.redis import inspection as cache_inspection
@@ -159,6 +160,18 @@ async def test_a_store_of_before_there_were_passwords_keeps_what_it_has(
     assert not await mongo.server.spec.unhealthy(mongo.server.spec.port)
     with signed_in(mongo) as client:
         assert client.roost.users.find_one() == {"_id": "alice"}
+
+
+async def test_the_health_probe_is_let_in(mongo: Guarded) -> None:
+    """Refused, it would never see that the store answers every read with an error."""
+    for access, code in ((mongo.access, None), (wrong(mongo), 18)):
+        scram = probe._Scram(passwords.USER, access.password or "")
+        for _ in range(2):  # the second with the value that it kept
+            reader, writer = await asyncio.open_connection(servers.HOST, mongo.server.spec.port)
+            refused = await scram.refused(probe._Link(reader, writer))
+            assert (refused or {}).get("code") == code
+            writer.close()
+            await writer.wait_closed()
 
 
 def signed_in(mongo: Guarded, user: str = passwords.USER, password: str | None = None) -> Any:
