@@ -248,8 +248,12 @@ async def _value(cache: Any, key: bytes) -> list[bytes]:
             raise AssertionError(f"a key of a type that is not searched: {other!r}")
 
 
-async def test_the_search_finds_what_is_there() -> None:
+async def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     await asyncio.sleep(0)
     with pytest.raises(AssertionError, match="password"):
         _assert_absent({"password": b"abc"}, "a text", [b"xx abc yy"])
     assert b"abc" in list(_leaves({"a": [{"b": "abc"}]}))
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "file.wt").write_bytes(b"\0" * 5000 + b"abc")
+    with pytest.raises(AssertionError, match="password"):
+        _search_folder(tmp_path, {"password": b"abc"})
