@@ -90,8 +90,9 @@ node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node: mak
 	@test -e certs/ca.key || $(BIN)/roost certs init >/dev/null
 	@test -e certs/node.crt -o -z "$(NODES)" || $(BIN)/roost certs issue node $(NODES) >/dev/null
 	@test ! -e certs/node.crt || cp -p certs/ca.crt certs/node.crt certs/node.key node/
-	@echo "In node/: the package, the key ring, the token of Ray, and a certificate. Fill in node/settings.env."
-	@test -e node/node.crt || { echo 'No certificate yet: say the addresses of all nodes, make node NODES="10.0.0.11 10.0.0.12".'; exit 2; }
+	@test -e node/node.crt || { echo 'There is no certificate yet: say the addresses of all nodes, as in'; \
+	  echo '  make node NODES="10.0.0.11 10.0.0.12"'; exit 2; }
+	@echo "In node/: the package, the key ring, the token of Ray, a certificate. Fill in node/settings.env."
 
 unit: $(STAMP) ## The pure rules only, in seconds
 	@$(BIN)/pytest tests/unit
