@@ -110,7 +110,8 @@ class Waker:
                 await self._unclaim(push.device)
         if isinstance(verdict, PushRefused):
             return await self._give_up(record, verdict.reason)
-        metrics.WAKEUP_SECONDS.observe(max(0, self._clock() - push.at_ms) / 1000)
+        due_ms = max(push.at_ms, push.not_before_ms)
+        metrics.WAKEUP_SECONDS.observe(max(0, self._clock() - due_ms) / 1000)
         return "sent" if isinstance(verdict, Sent) else "unregistered" if verdict is not None else "no_token"
 
     async def _came_while_held(self, push: PushRecord) -> bool:

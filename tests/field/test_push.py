@@ -187,6 +187,7 @@ def abort(socket: aiohttp.ClientWebSocketResponse) -> None:
 async def test_a_phone_that_is_away_is_woken_once(people: People, case: Case) -> None:
     await case(people)
     await people.write()
+    await people.pushed(people.token)
     await people.write()
     await people.pushed(people.token)
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 from msgspec.msgpack import decode
+from msgspec.structs import replace
 
 from actors.host import ActorHost, HostSettings, Stores
 from actors.map_lease import MapLease
@@ -30,10 +31,12 @@ HELLO = encode_record(
 
 
 class OneShard:
-    """A host with one shard, and a router that opened it under the base 1."""
+    """A host with one shard, and a router that opened it under the base 1. No one is to be woken."""
 
     def __init__(self) -> None:
         self.world = World(Plan(1, (1, 1)))
+        for user, devices in self.world.store.devices.items():
+            self.world.store.devices[user] = [replace(each, push_token=None) for each in devices]
         self.host: Host = self.world.hosts["h0"]
         self.router = End(Silent(), "router", "r9")
         self.host.opened(self.router)
