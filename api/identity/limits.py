@@ -42,7 +42,7 @@ DEFAULTS: dict[str, Limit] = {
     "refreshes": Limit(0.5, 30),
     "claims": Limit(20.0, 1_000),
     "one_time_keys": Limit(10 / 86_400, 10),
-    "uploads": Limit(20.0, 400, "local"),
+    "transfers": Limit(20.0, 400, "local"),
     "lookups": Limit(50.0, 1_000, "local"),
     "searches": Limit(1.0, 200, "local"),
     "requests": Limit(200.0, 2_000, "local"),

@@ -22,7 +22,7 @@ def _without_name(url: str) -> str:
     return url.rpartition("@")[2]
 
 
-def url_of(*schemes: str) -> AfterValidator:
+def _url_of(*schemes: str) -> AfterValidator:
     """Return what refuses a URL of another scheme, or without a host."""
 
     def fits(text: str) -> str:
@@ -45,7 +45,8 @@ def _server_name(text: str) -> str:
 
 
 Brokers = Annotated[str, AfterValidator(_brokers)]
-MongoUrl = Annotated[str, url_of("mongodb", "mongodb+srv")]
-RedisUrl = Annotated[str, url_of("redis", "rediss", "unix")]
-HttpUrl = Annotated[str, url_of("http", "https")]
+MongoUrl = Annotated[str, _url_of("mongodb", "mongodb+srv")]
+RedisUrl = Annotated[str, _url_of("redis", "rediss", "unix")]
+HttpUrl = Annotated[str, _url_of("http", "https")]
+MediaUrl = Annotated[str, _url_of("file", "s3", "gs", "az", "azure")]
 ServerName = Annotated[str, AfterValidator(_server_name)]

@@ -81,7 +81,9 @@ class Limits(Group):
         10,
         f"One-time keys per asking user and owner's device; then the fallback key is given. {_SHARED}",
     )
-    uploads: Rate = _rate(20.0, 400, f"Uploads begun, and parts of them, per user. {_LOCAL}")
+    transfers: Rate = _rate(
+        20.0, 400, f"Requests that bring or take a file or a part of it, per user. {_LOCAL}"
+    )
     lookups: Rate = _rate(50.0, 1_000, f"Lookups of users and keys per device. {_LOCAL}")
     searches: Rate = _rate(
         1.0, 200, f"Searches of one mailbox for messages that may be old, per device. {_LOCAL}"
