@@ -14,8 +14,9 @@ BODY_MAX: Final = 64 * 1024
 
 LONGER: Final = {"/v1/messages": wire.MAX_FRAME, "/v1/keys/upload": wire.MAX_FRAME}
 
-STREAMED: Final = "/v1/media"
-"""Bodies below are streamed to the store, within the bounds of `api.media.incoming`."""
+_FILE: Final = "/v1/media"
+_UPLOAD: Final = "/v1/media/uploads/"
+"""Bodies there are streamed to the store, within the bounds of `api.media.incoming`."""
 
 _GRACE_S: Final = 20.0
 _BYTES_PER_S: Final = 1_000
@@ -30,7 +31,7 @@ def check_length(scope: Mapping[str, Any]) -> None:
     Raises:
         RoostError: ``too_large``.
     """
-    if scope["path"].startswith(STREAMED):
+    if scope["path"] == _FILE or scope["path"].startswith(_UPLOAD):
         return
     length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     limit = LONGER.get(scope["path"], BODY_MAX)

@@ -45,7 +45,7 @@ DEFAULTS: dict[str, Limit] = {
     "refreshes": Limit(0.5, 30),
     "claims": Limit(20.0, 1_000),
     "one_time_keys": Limit(10 / 86_400, 10),
-    "uploads": Limit(20.0, 400, "local"),
+    "transfers": Limit(20.0, 400, "local"),
     "exports": Limit(5 / 86_400, 5),
     "lookups": Limit(50.0, 1_000, "local"),
     "searches": Limit(1.0, 200, "local"),

@@ -42,7 +42,7 @@ _INERT: Final = {
 async def upload(request: Request, caller: Caller, collaborators: With) -> Response:
     """Upload a file that is encrypted already. If it breaks off nothing is kept: use tus to go on."""
     media = collaborators.media
-    collaborators.limits.check_here("uploads", caller.user)
+    collaborators.limits.check_here("transfers", caller.user)
     length = request.headers.get("content-length")
     digest, still = hashlib.sha256(), _still(caller, collaborators)
     with media.transfer("upload", caller.user):
@@ -101,6 +101,7 @@ async def download(media_id: str, request: Request, caller: Caller, collaborator
     headers["Content-Length"] = str(end - begin)
     if request.scope.get("head"):
         return Response(None, status, headers, "application/octet-stream")
+    collaborators.limits.check_here("transfers", caller.user)  # a byte costs as much as a part
     parts = media.blobs.read(blob, begin, end)
     return OutgoingFile(media, caller.user, parts, _still(caller, collaborators), status, headers)
 

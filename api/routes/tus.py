@@ -67,7 +67,7 @@ async def options(collaborators: With) -> Response:
 @router.post(UPLOADS)
 async def create(request: Request, caller: Caller, collaborators: With) -> Response:
     """Begin an upload."""
-    collaborators.limits.check_here("uploads", caller.user)
+    collaborators.limits.check_here("transfers", caller.user)
     length = _number(request, "upload-length")
     check_metadata(request.headers.get("upload-metadata", ""))
     blobs = collaborators.media.blobs
@@ -90,7 +90,7 @@ async def offset(media_id: str, caller: Caller, collaborators: With) -> Response
 @router.patch(UPLOADS + "/{media_id}")
 async def append(media_id: str, request: Request, caller: Caller, collaborators: With) -> Response:
     """Append bytes; those that came before the connection broke off are kept."""
-    collaborators.limits.check_here("uploads", caller.user)
+    collaborators.limits.check_here("transfers", caller.user)
     if request.headers.get("content-type", "").strip().lower() != _CHUNK:
         raise RoostError("unsupported_media_type", f"Send the bytes as {_CHUNK}.")
     at, blob = _number(request, "upload-offset"), await _own(media_id, caller, collaborators)

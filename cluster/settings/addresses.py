@@ -23,7 +23,7 @@ def _without_name(url: str) -> str:
     return url.rpartition("@")[2]
 
 
-def url_of(*schemes: str) -> AfterValidator:
+def _url_of(*schemes: str) -> AfterValidator:
     """Return what refuses a URL of another scheme, or without a host."""
 
     def fits(text: str) -> str:
@@ -60,4 +60,5 @@ MongoUrl = Annotated[str, url_of("mongodb", "mongodb+srv")]
 RedisUrl = Annotated[str, url_of("redis", "rediss", "unix")]
 HttpUrl = Annotated[str, url_of("http", "https")]
 Network = Annotated[str, AfterValidator(_network)]
+MediaUrl = Annotated[str, url_of("file", "s3", "gs", "az", "azure")]
 ServerName = Annotated[str, AfterValidator(_server_name)]

@@ -124,7 +124,9 @@ class Limits(Group):
         10,
         f"One-time keys per asking user and owner's device; then the fallback key is given. {_SHARED}",
     )
-    uploads: Rate = _rate(20.0, 400, f"Uploads begun, and parts of them, per user. {_LOCAL}")
+    transfers: Rate = _rate(
+        20.0, 400, f"Requests that bring or take a file or a part of it, per user. {_LOCAL}"
+    )
     exports: Rate = _rate(5 / 86_400, 5, f"Exports of everything that is held on a user, per user. {_SHARED}")
     lookups: Rate = _rate(50.0, 1_000, f"Lookups of users and keys per device. {_LOCAL}")
     searches: Rate = _rate(

@@ -1,13 +1,9 @@
 """Settings of media: where the bytes go, how much a user may keep, and for how long."""
 
-from typing import Annotated
-
 from pydantic import Field
 
-from cluster.settings.addresses import url_of
+from cluster.settings.addresses import MediaUrl
 from cluster.settings.group import Group
-
-MediaUrl = Annotated[str, url_of("file", "s3", "gs", "az", "azure")]
 
 
 class Media(Group):

@@ -88,7 +88,7 @@ async def test_oversize_without_length_is_cut_off_while_it_streams(world: World)
 
 
 @pytest.mark.attack("send an endless body to {row}", "every address has a bound")
-@pytest.mark.parametrize("path", ["/v1/media", "/v1/media/nothing", "/v1/mediation", "/v1/nothing"])
+@pytest.mark.parametrize("path", ["/v1/media/uploads", "/v1/media/nothing", "/v1/mediation", "/v1/nothing"])
 async def test_no_address_takes_an_endless_body(world: World, path: str) -> None:
     data = b" " * 70_000
     assert await refused(world, None, "POST", path, data=data, headers=JSON) == (413, "too_large")

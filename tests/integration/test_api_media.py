@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from tusclient.client import TusClient
 
+from api.identity.limits import Limit
 from api.media import TransferLimits
 from api.media.transfers import MediaLimits
 from roost import wire
@@ -22,6 +23,7 @@ from tests.integration.api_world import QUOTA, Person, Urls, World, running
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PART = 1024 * 1024
 UPLOADS = "/v1/media/uploads"
+ORIGIN = "https://chat.example.org"
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = {**TUS, "Content-Type": "application/offset+octet-stream"}
 LIMITS = MediaLimits(8, 4, TransferLimits(pause_s=0.3, grace_s=0.6, bytes_per_s=50_000))
@@ -326,6 +328,18 @@ async def test_a_slow_upload_is_ended(alice: Person, pause_s: float) -> None:
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.attack("a reader that stops and holds its place")
+async def test_a_reader_that_stops_is_ended(world: World, alice: Person) -> None:
+    size, media = 16 * PART, world.gateways[0].collaborators.media
+    path = f"/v1/media/{await uploaded(alice, b'x' * size)}"
+    async with raw(alice, f"GET {path} HTTP/1.1") as (reader, _):
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(10):
+            while media._all["download"]:
+                await asyncio.sleep(0.02)
+            assert len(await reader.read(-1)) < size
+
+
 @pytest.mark.attack("uploads of one user take every place")
 async def test_one_user_holds_so_many_places(world: World, bob: Person) -> None:
     alice = await world.person(keys=False)  # whose places are freed a little later
@@ -370,16 +384,30 @@ async def test_a_body_longer_than_allowed_is_refused_early(alice: Person) -> Non
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_a_page_of_an_allowed_origin_may_use_tus(mongo_url: str, redis_url: str) -> None:
-    origin = {"Origin": "https://chat.example.org"}
-    async with running(
-        Urls(mongo_url, redis_url), api={"cors_origins": ("https://chat.example.org",)}
-    ) as world:
-        names = "authorization,content-type,tus-resumable,upload-length,upload-offset,upload-metadata"
-        asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": names}
-        async with world.http.options(world.addresses[0] + UPLOADS, headers=origin | asked) as answer:
-            assert answer.status == 200
-            assert "PATCH" in answer.headers["Access-Control-Allow-Methods"]
-        async with world.http.post(world.addresses[0] + UPLOADS, headers=origin | TUS) as answer:
-            shown = answer.headers["Access-Control-Expose-Headers"]
-        assert {"Location", "Upload-Offset", "Upload-Expires"} <= {each.strip() for each in shown.split(",")}
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
+    """A world of few transfers, which a page of another origin may call."""
+    urls, few = Urls(mongo_url, redis_url), {"transfers": Limit(0.01, 4, "local")}
+    async with running(urls, limits=few, api={"cors_origins": (ORIGIN,)}) as whole:
+        yield whole
+
+
+@pytest.mark.attack("ranges of a byte, each of which costs a part to open")
+async def test_requests_for_small_ranges_are_limited(strict: World) -> None:
+    person = await strict.person(keys=False)
+    path = f"/v1/media/{await uploaded(person, b'x' * 1000)}"
+    found = [await ask(person, "GET", path, Range="bytes=0-0") for _ in range(4)]
+    assert [each.status for each in found] == [206, 206, 206, 429]
+    assert found[-1].code == "rate_limited"
+
+
+async def test_a_page_of_an_allowed_origin_may_use_tus(strict: World) -> None:
+    names = "authorization,content-type,tus-resumable,upload-length,upload-offset,upload-metadata"
+    asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": names}
+    url, origin = strict.addresses[0] + UPLOADS, {"Origin": ORIGIN}
+    async with strict.http.options(url, headers=origin | asked) as answer:
+        assert answer.status == 200
+        assert "PATCH" in answer.headers["Access-Control-Allow-Methods"]
+    async with strict.http.post(url, headers=origin | TUS) as answer:
+        shown = answer.headers["Access-Control-Expose-Headers"]
+    assert {"Location", "Upload-Offset", "Upload-Expires"} <= {each.strip() for each in shown.split(",")}

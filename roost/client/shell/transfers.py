@@ -6,7 +6,7 @@ import mimetypes
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
@@ -97,10 +97,11 @@ class Transfers:
         total, attempts = sealed_size(file.size), _Attempts()
         while opener.taken < total:
             try:
-                async for data in self._media.fetch(file.media_id, opener.taken, _PIECE):
-                    await asyncio.to_thread(lambda some=data: target.write(opener.feed(some)))  # type: ignore[misc]
-                    attempts.progressed()
-                    _tell(progress, opener.taken, total)
+                async with aclosing(self._media.fetch(file.media_id, opener.taken, _PIECE)) as pieces:
+                    async for data in pieces:
+                        await asyncio.to_thread(_opened, opener, data, target)
+                        attempts.progressed()
+                        _tell(progress, opener.taken, total)
             except RoostError as exc:
                 await attempts.failed(exc)
             else:
@@ -134,6 +135,10 @@ class _Attempts:
                 return await attempt()
             except RoostError as exc:
                 await self.failed(exc)
+
+
+def _opened(opener: FileOpener, data: bytes, target: IO[bytes]) -> None:
+    target.write(opener.feed(data))
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:

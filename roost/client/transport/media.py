@@ -1,6 +1,6 @@
 """The media calls over HTTP: tus for uploads, ranges for downloads, streamed in both directions."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class MediaCalls:
         async with self._call("PATCH", f"{_UPLOADS}/{media_id}", headers, body) as answer:
             return self._number(answer, "Upload-Offset")
 
-    async def fetch(self, media_id: str, begin: int, piece: int) -> AsyncIterator[bytes]:
+    async def fetch(self, media_id: str, begin: int, piece: int) -> AsyncGenerator[bytes]:
         """Yield the bytes of a file from ``begin`` on, in pieces of at most so many bytes.
 
         Raises:
