@@ -47,7 +47,7 @@ ERASURE = ErasureSettings(every_s=0.05, settle_ms=100, access_ms=2_000)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
     host = HostSettings(quotas=QUOTAS, erasure=ERASURE, sweep=SWEEP)
-    limits = {"logins_by_user": Limit(0.2, 5)}
+    limits = {"logins_by_device": Limit(0.1, 5)}
     async with running(Urls(mongo_url, redis_url), host=host, limits=limits) as whole:
         yield whole
 
