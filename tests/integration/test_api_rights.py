@@ -335,7 +335,7 @@ async def test_a_flood_ends_with_mailbox_full_and_a_friend_gets_through(world: W
         return bool(status != 202)
 
     await eventually(refused, "the stranger is refused")
-    status, problem = await eve.send(friend, b"to somebody else")
+    status, problem = await eve.send(friend, b"to another one")
     assert status == 202, problem
     for _ in range(10):
         status, problem = await friend.send(alice)
