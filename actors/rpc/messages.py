@@ -354,7 +354,7 @@ class Backlogs(Struct, array_like=True, tag="backlogs"):
 
 
 class Room(Struct, array_like=True, tag="room"):
-    """Somebody may not send to ``user``, so ask `RoomFor` each sender; or all may again (protocol 5)."""
+    """Not every sender may write to ``user``: ask `RoomFor` each; or all may again (protocol 5)."""
 
     user: str
     full: bool

@@ -205,7 +205,7 @@ class Refuse(Struct, frozen=True):
 
 
 class TellRoom(Struct, frozen=True):
-    """Tell gateways whether somebody may not send to this user: then they ask before they accept."""
+    """Tell gateways whether a budget of this user is used up: then they ask before they accept."""
 
     full: bool
 

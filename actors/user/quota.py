@@ -160,7 +160,7 @@ class Quota:
             self._tell(now_ms)
 
     def known(self, peer: str, now_ms: int) -> None:
-        """A stranger became a contact: what it sent counts as anybody's."""
+        """A stranger became a contact: what it sent counts as any contact's."""
         if self._written and peer in self._written:
             self._forget(self._peers.rows[peer])
         if self._told_ms:
@@ -186,7 +186,7 @@ class Quota:
 
     @property
     def is_full(self) -> bool:
-        """Whether somebody may not send: gateways are to ask who."""
+        """Whether a budget is used up: gateways are to ask who may send."""
         return (
             bool(self._spent)
             or self._quotas.mailbox.spent(self.messages, self.size)

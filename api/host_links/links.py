@@ -67,7 +67,7 @@ class HostLinks:
         self._backlogs = heard
 
     def on_room(self, heard: Callable[[m.Room], None]) -> None:
-        """Set who is told that not everybody may send to a user, or that all may again."""
+        """Set who is told that not every sender may write to a user, or that all may again."""
         self._room = heard
 
     # --- the map ---

@@ -25,7 +25,9 @@ async def leave(
 
     All sessions end now, this one included. Messages that were sent stay with those who received them.
     """
-    await collaborators.limits.check("logins_by_user", caller.username)
+    # Guesses with a stolen token do not lock the owner out elsewhere.
+    place = f"{caller.username}|{caller.device}|{network_of(request)}"
+    await collaborators.limits.check("logins_by_device", place)
     user = (await collaborators.store.accounts.users_by_id([caller.user])).get(caller.user)
     hashed = user.password_hash if user is not None else None
     if not await collaborators.passwords.verify(hashed, body.password, network_of(request)):

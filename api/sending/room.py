@@ -2,8 +2,8 @@
 
 A user's host alone knows how much waits there and who is a stranger (`actors.user.quota`). It says once a
 budget is used up, and from then on this gateway asks it about each sender before it accepts. What was on its
-way meanwhile comes in: nothing that was accepted is lost. A host that does not answer refuses nobody, as the
-log takes what comes while a host is away.
+way meanwhile comes in: nothing that was accepted is lost. While a host does not answer all is accepted, as
+the log takes what comes meanwhile.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Full(Struct):
-    """A user with whom not everybody may leave something.
+    """A user to whom not every sender may write.
 
     Attributes:
         until_ms: When to forget it.
@@ -96,7 +96,7 @@ class Room:
             item.answer(RoostError("mailbox_full", detail, retry_after_s=RETRY_S))
 
     async def _refuses(self, user: str, sender: str) -> bool:
-        """Return whether a sender is refused; as long as it asks again and again, its host is asked anew."""
+        """Return whether a sender is refused; one that goes on sending is asked about again and again."""
         now_ms, full = self._clock(), self._full.get(user)
         if full is None:
             return False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import msgspec
 
 from cluster.cli.verbs import find_by, found_by
-from cluster.local import runfile
+from cluster.local.running_servers import with_running_servers
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, Waiting, complain, say
 from roost.clock import now_ms
@@ -84,13 +84,7 @@ def _confirmed(user: str) -> bool:
 
 def _running(args: argparse.Namespace) -> Settings:
     """Return the settings, with the addresses of what was started with this data folder."""
-    settings = found_by(args)
-    running = runfile.read(settings.data)
-    if running is None:
-        return settings
-    addresses = {"kafka": running.kafka, "mongo": running.mongo, "redis": running.redis}
-    missing = {name: {"url": url} for name, url in addresses.items() if getattr(settings, name).url is None}
-    return settings.changed(missing)
+    return with_running_servers(found_by(args))
 
 
 def _output(to: Path | None) -> AbstractContextManager[BinaryIO]:

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cluster import key_ring, wiring
 from cluster.local import runfile
+from cluster.local.running_servers import with_running_servers
 from cluster.settings import Settings
 from roost.cli.terminal import DID_NOT_HOLD, DONE, Waiting, complain, say
 from roost.clock import now_ms
-from roost.errors import Unavailable
 from storage.keyring import KeyRing, State
 from storage.mongo import MongoStore
 from storage.mongo.reencryption import UNSEALED, Place, Reencryption
@@ -111,16 +111,12 @@ def _until_all_are_used(ring: KeyRing) -> float:
 
 @contextlib.asynccontextmanager
 async def _opened(settings: Settings, url: str | None, ring: KeyRing) -> AsyncIterator[MongoStore]:
-    found = url or settings.mongo.url
-    if found is None:
-        running = runfile.read(settings.data)
-        if running is None:
-            raise Unavailable(
-                f"No store is known: nothing runs with the data folder {settings.data}. Start it with "
-                "roost up, or give --mongo."
-            )
-        found = running.mongo
-    store = wiring.open_store(settings.changed({"mongo": {"url": found}}), ring)
+    if url is not None:
+        settings = settings.changed({"mongo": {"url": url}})
+    elif settings.mongo.url is None:
+        runfile.found(settings.data)
+        settings = with_running_servers(settings)
+    store = wiring.open_store(settings, ring)
     try:
         yield store
     finally:

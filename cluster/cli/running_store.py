@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cluster.cli.verbs import found_by
 from cluster.local import runfile
+from cluster.local.running_servers import with_running_servers
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.terminal import BadUsage, say
 from roost.clock import now_ms
@@ -38,8 +39,8 @@ async def opened_store(settings: Settings) -> AsyncIterator["MongoStore"]:
     from storage.keyring import KeyRingError  # noqa: PLC0415 -- likewise
 
     if settings.mongo.url is None:
-        mongo = settings.mongo.model_copy(update={"url": runfile.found(settings.data).mongo})
-        settings = settings.model_copy(update={"mongo": mongo})
+        runfile.found(settings.data)
+        settings = with_running_servers(settings)
     try:
         store = wiring.open_store(settings, wiring.open_keyring(settings))
     except KeyRingError as exc:

@@ -1,6 +1,5 @@
 """The proof of an erasure: a look through every store for whatever mentions the user."""
 
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -15,8 +14,6 @@ from storage.redis.scan import scan as scan_cache
 from storage.topics import MAILBOX, MAILBOX_DEAD, PUSH, PUSH_DEAD
 
 _TOPICS: Final = (MAILBOX, PUSH, MAILBOX_DEAD, PUSH_DEAD)
-_CHUNK: Final = 1024 * 1024
-
 _OTHERS: Final = {
     "mailbox": "entries of people who received its messages, or were told of its devices: theirs",
     "conversations": "rows of people it wrote with: theirs, under the id that is gone",
@@ -25,6 +22,7 @@ _OTHERS: Final = {
     "dead": "records of others that could not be handled: until the operator deletes them",
 }
 _OWN: Final = {
+    "blobs": "files whose key is gone: until their bytes are removed, within minutes",
     "erasures": "its id and a keyed digest of its username, which is reserved: `retention.username_days`",
     "sessions": "ended, so that no access token passes: a minute longer than `tokens.access_s`",
 }
@@ -47,7 +45,9 @@ class Remains(Struct, frozen=True):
 
 
 async def scan(settings: Settings, wanted: Needles, *, embedded: bool) -> list[Remains]:
-    """Look through MongoDB, Redis, the log and the folder of blobs; backups are out of reach.
+    """Look through MongoDB, Redis and the log; backups are out of reach.
+
+    Files are named by chance and sealed: what ties one to its owner is a row of MongoDB.
 
     Args:
         settings: With the address of every server.
@@ -59,9 +59,9 @@ async def scan(settings: Settings, wanted: Needles, *, embedded: bool) -> list[R
     """
     found: list[Remains] = []
     mongo, redis, kafka = settings.mongo, settings.redis, settings.kafka
-    for name, counted in (
-        await scan_store(_url("mongo", mongo.url), mongo.database, mongo.driver, wanted)
-    ).items():
+    access = mongo.security.access()
+    in_store = await scan_store(_url("mongo", mongo.url), mongo.database, mongo.driver, wanted, access)
+    for name, counted in in_store.items():
         if counted.own:
             expected = name in _OWN
             found.append(Remains(f"MongoDB {name}", counted.own, _OWN.get(name, "NOT ERASED"), expected))
@@ -69,20 +69,21 @@ async def scan(settings: Settings, wanted: Needles, *, embedded: bool) -> list[R
             expected = name in _OTHERS
             why = _OTHERS.get(name, _OWN.get(name, "NOT ERASED"))
             found.append(Remains(f"MongoDB {name}", counted.others, why, expected or name in _OWN))
-    count, longest_s = await scan_cache(_url("redis", redis.url), redis.prefix, wanted)
+    count, longest_s = await scan_cache(
+        _url("redis", redis.url), redis.prefix, wanted, redis.security.access()
+    )
     if count:
         found.append(
             Remains("Redis", count, f"answers that were given: {longest_s} s at most", longest_s > 0)
         )
     found += await _log(settings, _url("kafka", kafka.url), wanted, embedded=embedded)
-    if blobs := _files(settings.data / "blobs", wanted):
-        found.append(Remains(f"folder {settings.data / 'blobs'}", blobs, "NOT ERASED", expected=False))
     return found
 
 
 async def _log(settings: Settings, bootstrap: str, wanted: Needles, *, embedded: bool) -> list[Remains]:
-    counts = await scan_log(bootstrap, _TOPICS, wanted)
-    told = await inspect(bootstrap, list(counts)) if counts else None
+    access = settings.kafka.security.access()
+    counts = await scan_log(bootstrap, _TOPICS, wanted, access)
+    told = await inspect(bootstrap, list(counts), access) if counts else None
     found = []
     for topic, count in counts.items():
         topic_settings = told.topics[topic].settings if told is not None and topic in told.topics else {}
@@ -104,26 +105,6 @@ def _until(settings: Settings, topic: str, of_topic: dict[str, str], *, embedded
         return f"{settings.log.keep_s:g} s after they were stored (`log.keep_s`), but for each shard's newest"
     retention = of_topic.get("retention.ms", "not told")
     return f"until Kafka's retention deletes them (retention.ms is {retention})"
-
-
-def _files(folder: Path, wanted: Needles) -> int:
-    """Count the files that mention the user, in their names or content."""
-    if not folder.is_dir():
-        return 0
-    return sum(_mentions(path, wanted) for path in folder.rglob("*") if path.is_file())
-
-
-def _mentions(path: Path, wanted: Needles) -> bool:
-    if wanted.within(str(path).encode()):
-        return True
-    overlap = max(map(len, wanted.texts))
-    before = b""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            if wanted.within(before + chunk):
-                return True
-            before = chunk[-overlap:]
-    return False
 
 
 def _url(server: str, url: str | None) -> str:

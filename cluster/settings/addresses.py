@@ -56,9 +56,9 @@ def _network(text: str) -> str:
 
 
 Brokers = Annotated[str, AfterValidator(_brokers)]
-MongoUrl = Annotated[str, url_of("mongodb", "mongodb+srv")]
-RedisUrl = Annotated[str, url_of("redis", "rediss", "unix")]
-HttpUrl = Annotated[str, url_of("http", "https")]
+MongoUrl = Annotated[str, _url_of("mongodb", "mongodb+srv")]
+RedisUrl = Annotated[str, _url_of("redis", "rediss", "unix")]
+HttpUrl = Annotated[str, _url_of("http", "https")]
 Network = Annotated[str, AfterValidator(_network)]
-MediaUrl = Annotated[str, url_of("file", "s3", "gs", "az", "azure")]
+MediaUrl = Annotated[str, _url_of("file", "s3", "gs", "az", "azure")]
 ServerName = Annotated[str, AfterValidator(_server_name)]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from storage.access import OPEN, Access
 from storage.kafka_log.admin import KafkaLogAdmin
 from storage.kafka_log.reader import KafkaLogReader
 from storage.mentions import Needles
@@ -16,13 +17,15 @@ _QUIET: Final = 5
 """So many empty polls in a row mean that there is no more."""
 
 
-async def scan(bootstrap: str, topics: Sequence[str], wanted: Needles) -> dict[str, int]:
+async def scan(
+    bootstrap: str, topics: Sequence[str], wanted: Needles, access: Access = OPEN
+) -> dict[str, int]:
     """Count, by topic, the records that mention the user; those that have none are not in it.
 
     Raises:
         Unavailable: No broker answers.
     """
-    admin = KafkaLogAdmin(bootstrap)
+    admin = KafkaLogAdmin(bootstrap, access=access)
     await admin.start()
     try:
         found: dict[str, int] = {}
@@ -30,7 +33,7 @@ async def scan(bootstrap: str, topics: Sequence[str], wanted: Needles) -> dict[s
             if await admin.partitions(topic) is None:
                 continue
             starts, ends = await admin.starts(topic), await admin.ends(topic)
-            count = await _count(bootstrap, topic, starts, ends, wanted)
+            count = await _count((bootstrap, access), topic, starts, ends, wanted)
             if count:
                 found[topic] = count
     finally:
@@ -39,12 +42,13 @@ async def scan(bootstrap: str, topics: Sequence[str], wanted: Needles) -> dict[s
 
 
 async def _count(
-    bootstrap: str, topic: str, starts: dict[int, int], ends: dict[int, int], wanted: Needles
+    log: tuple[str, Access], topic: str, starts: dict[int, int], ends: dict[int, int], wanted: Needles
 ) -> int:
     left = {shard: end for shard, end in ends.items() if starts.get(shard, 0) < end}
     if not left:
         return 0
-    reader = KafkaLogReader(bootstrap, topic, _GROUP)
+    bootstrap, access = log
+    reader = KafkaLogReader(bootstrap, topic, _GROUP, access=access)
     await reader.start()
     count = quiet = 0
     try:

@@ -7,6 +7,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from msgspec import Struct
 
+from storage.access import OPEN, Access
 from storage.mentions import Needles
 from storage.mongo.driver import Driver, connect, disconnect, translated
 
@@ -23,13 +24,15 @@ class Mentions(Struct):
     others: int = 0
 
 
-async def scan(url: str, database: str, driver: Driver, wanted: Needles) -> dict[str, Mentions]:
+async def scan(
+    url: str, database: str, driver: Driver, wanted: Needles, access: Access = OPEN
+) -> dict[str, Mentions]:
     """Count, by collection, the documents that mention the user; those that have none are not in it.
 
     Raises:
         Unavailable: MongoDB does not answer.
     """
-    client = connect(url, driver)
+    client = connect(url, driver, access)
     user = wanted.user.encode()
     text = struct.pack("<i", len(user) + 1) + user + b"\x00"
     fields = (b"u", b"user", b"_id")

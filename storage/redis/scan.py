@@ -7,10 +7,12 @@ from redis import asyncio as redis
 from redis.exceptions import RedisError
 
 from roost.errors import Unavailable
+from storage.access import OPEN, Access
 from storage.mentions import Needles
+from storage.redis.client import pool
 
 
-async def scan(url: str, prefix: str, wanted: Needles) -> tuple[int, int]:
+async def scan(url: str, prefix: str, wanted: Needles, access: Access = OPEN) -> tuple[int, int]:
     """Return how many keys mention the user, in their names or values, and when the last expires.
 
     Returns:
@@ -19,7 +21,7 @@ async def scan(url: str, prefix: str, wanted: Needles) -> tuple[int, int]:
     Raises:
         Unavailable: Redis does not answer.
     """
-    client: Any = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    client: Any = redis.Redis.from_pool(pool(url, access, max_connections=1, timeout=5))
     count = longest_s = 0
     try:
         async for key, value in _items(client, prefix):

@@ -70,7 +70,7 @@ def test_strangers_together_never_lock_out_a_friend() -> None:
     assert not refused(world, "me")
 
 
-def test_a_full_mailbox_takes_nothing_from_anybody_until_it_is_fetched() -> None:
+def test_a_full_mailbox_takes_nothing_from_anyone_until_it_is_fetched() -> None:
     world = World(quotas=SMALL)
     make_contact(world, "friend")
     fill(world, "friend", 10)
@@ -146,7 +146,7 @@ def test_gateways_are_told_again_but_not_with_each_message() -> None:
     assert told(world) == [True, True]
 
 
-def test_no_bound_refuses_nobody() -> None:
+def test_no_bound_refuses_no_one() -> None:
     world = World(quotas=Quotas(UNBOUNDED, UNBOUNDED, UNBOUNDED, UNBOUNDED))
     fill(world, "eve", 30)
     assert not refused(world, "eve")

@@ -88,7 +88,7 @@ async def test_all_may_send_when_the_host_says_so(world: World) -> None:
     assert not world.room.concerns("u-bob")
 
 
-async def test_a_host_that_does_not_answer_refuses_nobody(world: World) -> None:
+async def test_a_host_that_does_not_answer_refuses_no_one(world: World) -> None:
     world.room.heard(m.Room("u-bob", full=True))
     world.away = True
     assert await world.send("eve") is None

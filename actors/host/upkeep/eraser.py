@@ -104,7 +104,7 @@ class Eraser:
     async def _erase(self, erasure: Erasure) -> None:
         user = erasure.user
         if not await self._store.erasures.begin(user, self._clock()):
-            return  # somebody logged in meanwhile
+            return  # the owner logged in meanwhile
         for family in await self._store.sessions.end(user, None, self._clock()):
             await self._cache.publish("revoked", family)
         devices = [each.device for each in (await self._store.accounts.devices_of([user])).get(user, [])]

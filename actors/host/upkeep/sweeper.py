@@ -27,7 +27,7 @@ _USERS: Final = 100
 _ENTRIES: Final = 256
 _EXPIRED: Final = 200
 _LATE_MS: Final = 60_000
-"""What its own host has not emptied so long after its time is anybody's to empty."""
+"""What its own host has not emptied so long after its time is emptied by any host."""
 
 
 class SweepSettings(Struct, frozen=True):
