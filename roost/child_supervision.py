@@ -57,7 +57,12 @@ def _reap(parent: int, settings: list[str], command: list[str]) -> int:
     _control(_PR_SET_CHILD_SUBREAPER, 1)
     _control(_PR_SET_PDEATHSIG, signal.SIGTERM)
     child = os.spawnv(os.P_NOWAIT, sys.executable, [*tied(*settings), *command])  # noqa: S606 -- likewise
-    signal.signal(signal.SIGTERM, lambda *_: _kill(child))
+
+    def told(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # calls of this in each other would end in an error
+        _kill(child)
+
+    signal.signal(signal.SIGTERM, told)
     if os.getppid() != parent:
         _kill(child)  # the parent died before the request above
     ended, status = os.wait()

@@ -69,8 +69,8 @@ class Quotas(Struct, frozen=True):
     """
 
     mailbox: Budget = Budget(100_000, 512 * 1024 * 1024)
-    strangers: Budget = Budget(20_000, 64 * 1024 * 1024)
-    stranger: Budget = Budget(1_000, 4 * 1024 * 1024)
+    strangers: Budget = Budget(60_000, 64 * 1024 * 1024)
+    stranger: Budget = Budget(20_000, 8 * 1024 * 1024)
     request: Budget = Budget(20, 128 * 1024)
     forget_ms: int = 30 * 24 * 3600 * 1000
 

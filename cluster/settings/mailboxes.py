@@ -13,14 +13,14 @@ class Quota(Group):
     )
     megabytes: int = Field(512, ge=0, description="The same in MiB.")
     strangers_messages: int = Field(
-        20_000,
+        60_000,
         ge=0,
         description="How many of them strangers together may have sent: people whom the user neither wrote "
         "to nor accepted.",
     )
     strangers_kilobytes: int = Field(65_536, ge=0, description="The same in KiB.")
-    stranger_messages: int = Field(1_000, ge=0, description="How many of them one stranger may have sent.")
-    stranger_kilobytes: int = Field(4_096, ge=0, description="The same in KiB.")
+    stranger_messages: int = Field(20_000, ge=0, description="How many of them one stranger may have sent.")
+    stranger_kilobytes: int = Field(8_192, ge=0, description="The same in KiB.")
     request_messages: int = Field(
         20,
         ge=0,

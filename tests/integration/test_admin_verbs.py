@@ -1,5 +1,6 @@
 """``roost admin`` on a real store: accounts, scopes, and the audit log of it."""
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ import pytest
 from argon2 import PasswordHasher
 from pymongo import MongoClient
 
+from cluster.cli.running_store import opened_store
+from cluster.settings import Settings
 from roost.cli.command_line import main
 from roost.clock import now_ms
 from storage.keyring import KeyRing
+from storage.records import User
 
 PASSWORD = "correct horse battery"
 
@@ -49,18 +53,31 @@ def verbs(rows: Any, capsys: pytest.CaptureFixture[str]) -> Verbs:
     return Verbs(capsys)
 
 
+def opened(username: str, folder: Path) -> User:
+    """Return an account, with what is sealed of it."""
+
+    async def found() -> User:
+        async with opened_store(Settings.load({"data": folder})) as store:
+            user = await store.accounts.user_by_name(username)
+        assert user is not None
+        return user
+
+    return asyncio.run(found())
+
+
 def test_an_account_is_made_and_its_password_is_never_an_argument(
-    verbs: Verbs, rows: Any, monkeypatch: pytest.MonkeyPatch
+    verbs: Verbs, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = verbs.run("create-user", "Root", "--generate", "--scope", "admin", "--json")
     row = rows["users"].find_one({"username": "root"})
     assert (made["user_id"], made["scopes"], row["scopes"]) == (row["_id"], ["admin"], ["admin"])
-    assert PasswordHasher().verify(row["password_hash"], made["password"])
+    assert PasswordHasher().verify(opened("root", tmp_path).password_hash, made["password"])
     monkeypatch.setattr("sys.stdin", io.StringIO(PASSWORD + "\n"))
     assert "ann is " in verbs.run("create-user", "ann", "--password-stdin", "--display-name", "Ann  L")
     row = rows["users"].find_one({"username": "ann"})
-    assert (row["display_name"], row["scopes"]) == ("Ann L", [])
-    assert PasswordHasher().verify(row["password_hash"], PASSWORD)
+    ann = opened("ann", tmp_path)
+    assert (ann.display_name, row["scopes"]) == ("Ann L", [])
+    assert PasswordHasher().verify(ann.password_hash, PASSWORD)
     asked = iter([PASSWORD, PASSWORD, PASSWORD, "another"])
     monkeypatch.setattr("getpass.getpass", lambda _prompt: next(asked))
     verbs.run("create-user", "eve")

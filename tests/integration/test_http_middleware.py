@@ -135,7 +135,7 @@ async def test_the_address_behind_a_trusted_proxy_is_the_requests() -> None:
         streams: Any = None
         proxies = TrustedProxies(trusted)
         await asked(
-            Middleware(app, streams, GatewayMetrics(), (), proxies), b"", x_forwarded_for="203.0.113.5"
+            Middleware(app, streams, GatewayMetrics(), proxies=proxies), b"", x_forwarded_for="203.0.113.5"
         )
     assert seen == ["192.0.2.1", "192.0.2.1", "203.0.113.5"]
 

@@ -1,14 +1,18 @@
 """A shard at its host: how far its log is handled and stored, and what waits for it. Pure."""
 
 from collections.abc import Callable
+from typing import Final
 
 from actors.host.shards.backlog import Backlog
 from actors.offsets import Offsets
 from actors.rpc.messages import Open
 
-HANDED_OVER_MS = 5_000
+HANDED_OVER_MS: Final = 5_000
 """So long after a shard came here the host before may have given devices entries that are not here yet: it
 and its router had not heard of the map. It is longer than a role without a newer map is believed."""
+
+HANDED_OVER: Final = 100_000
+"""More of them than a host can give away in that time: a cursor beyond is of another mailbox."""
 
 
 class Shard:
@@ -69,7 +73,8 @@ class Shard:
 
     def may_come(self, seq: int, now_ms: int) -> bool:
         """Return whether a device may have an entry, by its seq, that is yet to come here."""
-        return seq >= self.base + self.offsets.following and now_ms < self.opened_ms + HANDED_OVER_MS
+        ahead = seq - self.base - self.offsets.following
+        return 0 <= ahead < HANDED_OVER and now_ms < self.opened_ms + HANDED_OVER_MS
 
     def when_ready(self, call: Callable[[], None]) -> None:
         """Make the call now, or after those that wait for the shard to catch up."""
