@@ -49,7 +49,13 @@ ROWS: Final = (
         "nobody listens: mongo", f"{UP} --mongo mongodb://a:b@{SILENT}", f"mongodb://a:***@{SILENT} (Conn", 3
     ),
     Row("nobody listens: redis", f"{UP} --redis redis://{SILENT}/0", f"redis://{SILENT}/0 (Connection", 3),
-    Row("a name that is not known", f"{UP} --kafka kafka.invalid:9092", "kafka.invalid:9092 (", 3),
+    Row(
+        "a name that is not known",
+        f"{UP} --kafka kafka.invalid:9092",
+        "kafka.invalid:9092 (",
+        3,
+        {"CLEARTEXT__SERVERS_INSECURE": "true"},
+    ),  # fmt: skip
     Row("another server: kafka", f"{UP} --kafka {{other}}", "kafka at {other}: ", 3),
     Row("another server: redis", f"{UP} --redis redis://{{other}}", "redis at redis://{other}: ", 3),
     Row(
