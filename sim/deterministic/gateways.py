@@ -7,13 +7,13 @@ from actors.rpc import messages as m
 from api.identity.directory import Person, person_of
 from api.identity.limits import Limit, Limits
 from api.identity.tokens import Principal
-from api.mailbox.progress import find_message, has_been_delivered
+from api.mailbox.progress import find_message, find_stub, has_been_delivered
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission, Reason
 from api.sending.answers import Answers
 from api.sending.gate import Gate
 from api.sending.room import Room
-from api.sending.send_request import SendRequest
+from api.sending.send_request import SendRequest, answer_of
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
@@ -24,7 +24,6 @@ from sim.deterministic.reaching import ExpiredLease, Question, Replied, StepLink
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
-from storage.records import MessageRecord, decode_record
 from storage.shard_map import ShardMap
 
 
@@ -145,8 +144,8 @@ class Gateway:
             away()
             return
         if sent is None or not finish(self.sequencer.survives(to, sent.seq)):
-            sent = self._find(who, message_id, to) or sent
-        if sent is None or not finish(self.sequencer.survives(to, sent.seq)):
+            sent = self._find(who, message_id, to)
+        if sent is None:
             answered(None)
             return
         found = sent
@@ -160,12 +159,11 @@ class Gateway:
         self.ask(who.user, lambda call: m.Watermarks(call, who.user, to), replied)
 
     def _find(self, who: Principal, message_id: str, to: str) -> Accepted | None:
-        document = finish(find_message(cast("Any", self._store), who.user, to, message_id))
-        if document is None:
-            return None
-        record = decode_record(document.record)
-        at_ms = record.accepted_at_ms if isinstance(record, MessageRecord) else document.at_ms
-        return Accepted(to, document.seq, at_ms, b"")
+        store = cast("Any", self._store)
+        kept = finish(find_message(store, who.user, to, message_id)) or finish(
+            find_stub(store, who.user, to, message_id)
+        )
+        return None if kept is None else answer_of(kept, to)
 
     def _has_been_delivered(self, sender: str, to: str, message_id: str) -> bool:
         store = cast("Any", self._store)

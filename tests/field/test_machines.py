@@ -55,7 +55,7 @@ ROWS: Final = (
         "kafka.invalid:9092 (",
         3,
         {"CLEARTEXT__SERVERS_INSECURE": "true"},
-    ),  # fmt: skip
+    ),
     Row("another server: kafka", f"{UP} --kafka {{other}}", "kafka at {other}: ", 3),
     Row("another server: redis", f"{UP} --redis redis://{{other}}", "redis at redis://{other}: ", 3),
     Row(
