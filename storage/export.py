@@ -1,7 +1,8 @@
 """The export: everything that the stores hold on one user, as one JSON document, a piece at a time.
 
 Memory stays flat however large a mailbox is: it is read in pages. What is missing is secret (hashes of the
-password and of tokens) or expires by itself within a day (what Redis holds).
+password and of tokens) or expires by itself within a day (what Redis holds). Of files it has sizes and times:
+their bytes are encrypted, and whoever has the message that brings one can fetch it.
 """
 
 from collections.abc import AsyncIterator
@@ -36,6 +37,8 @@ async def export_of(store: Store, user: User) -> AsyncIterator[bytes]:
     yield b',"conversations":' + _encode([_without(each, "user") for each in rows])
     cursors = await store.mailboxes.cursors_of([user.user_id])
     yield b',"cursors":' + _encode(cursors[user.user_id])
+    files = await store.blobs.usage(user.user_id)
+    yield b',"files":' + _encode([_without(each, "name") for each in files])
     erasure = await store.erasures.get(user.user_id)
     yield b',"erasure":' + _encode(None if erasure is None else _without(erasure, "user"))
     yield b',"mailbox":['

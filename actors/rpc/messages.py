@@ -19,10 +19,6 @@ PROTOCOL = 5
 OLDEST_PROTOCOL = 5
 """The oldest that this release still speaks: in those before, the side that listens proves nothing."""
 
-ROOM_PROTOCOL = 5
-"""`Room` and `RoomFor` are understood from this protocol on."""
-
-
 # --- both ways -------------------------------------------------------------------------------
 
 

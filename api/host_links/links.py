@@ -11,7 +11,7 @@ from actors.rpc import messages as m
 from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from api.host_links.attachments import Attachments
-from api.host_links.questions import ANSWER_S, SINCE_PROTOCOL, Questions
+from api.host_links.questions import ANSWER_S, Questions
 from roost.errors import Unavailable
 from storage.ports import ClusterState
 from storage.shard_map import ShardMap
@@ -175,7 +175,7 @@ class HostLinks:
         It may not have the map yet, nor have heard that a shard went elsewhere and came back.
         """
         shards = {} if self.shard_map is None else self.shard_map.since_of(name)
-        if shards and link.protocol >= SINCE_PROTOCOL:
+        if shards:
             link.send(m.Since(shards))
 
     def _place_soon(self) -> None:

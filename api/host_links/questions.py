@@ -16,15 +16,6 @@ from roost.ids import shard_of
 ANSWER_S: Final = 5.0
 """How long an answer may take."""
 
-SINCE_PROTOCOL: Final = 3
-"""Hosts understand `Since` and `Unstored` from this protocol on."""
-
-CONTACT_PROTOCOL: Final = 4
-"""Hosts understand `AddContact` from this protocol on."""
-
-GONE_PROTOCOL: Final = 5
-"""Hosts understand `Gone` from this protocol on."""
-
 _AGAIN_S: Final = 0.1
 _LIMIT: Final = 50_000
 
@@ -77,12 +68,6 @@ class Questions:
                 await asyncio.sleep(_AGAIN_S / 4)
 
     async def _ask(self, link: Link, user: str, question: m.Question) -> m.Answer:
-        if isinstance(question, m.Unstored) and link.protocol < SINCE_PROTOCOL:
-            return m.InMemory([], [])  # a host of the release before: its last second is not seen
-        if isinstance(question, m.AddContact) and link.protocol < CONTACT_PROTOCOL:
-            raise Unavailable("The host serving this user does not know contacts yet; try again later.")
-        if isinstance(question, m.RoomFor) and link.protocol < m.ROOM_PROTOCOL:
-            return m.Done()  # a host of the release before has no quotas
         assert self._connections.shard_map is not None  # noqa: S101 -- there is a link, so there is a map
         number = next(self._numbers)
         future: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()
@@ -93,7 +78,7 @@ class Questions:
             return await future
         except asyncio.CancelledError:
             # The host would answer into nothing, and take the device for one that reads.
-            if isinstance(question, m.Sync) and link.protocol >= GONE_PROTOCOL:
+            if isinstance(question, m.Sync):
                 link.send(m.Gone(number, user))
             raise
         finally:

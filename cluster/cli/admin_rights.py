@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
+from cluster.cli.running_store import write_down
 from cluster.cli.verbs import find_by, found_by
 from cluster.local.running_servers import with_running_servers
 from cluster.settings import Settings, SettingsInvalid
@@ -104,6 +105,7 @@ async def _export(settings: Settings, name: str, to: Path | None) -> None:
         user = await store.accounts.user_by_name(_folded(name))
         if user is None:
             raise RoostError("unknown_user", f"There is no user {name!r}.")
+        await write_down(store, "admin.export", user.user_id, "done")
         with _output(to) as file:
             async for piece in export_of(store, user):
                 file.write(piece)
@@ -128,8 +130,10 @@ async def _erase(settings: Settings, name: str, *, embedded: bool, as_json: bool
             found = (await store.accounts.devices_of([user_id]))[user_id]
             devices = tuple(each.device for each in found)
             now = now_ms()
+            await write_down(store, "admin.erase", user_id, "requested")
             await store.erasures.ask(Erasure(user_id, username, "asked", now, now))
         failure = await _erased(store, user_id)
+        await write_down(store, "admin.erase", user_id, f"failed: {failure}" if failure else "done")
     finally:
         await store.close()
     if failure:

@@ -18,6 +18,7 @@ _OTHERS: Final = {
     "mailbox": "entries of people who received its messages, or were told of its devices: theirs",
     "conversations": "rows of people it wrote with: theirs, under the id that is gone",
     "blocks": "blocks of people who blocked it: theirs",
+    "audit": "acts of operators on it, by its id: the log is never shortened",
     "stubs": "messages that went nowhere: seven days after they were sent",
     "dead": "records of others that could not be handled: until the operator deletes them",
 }

@@ -16,8 +16,8 @@ NOW = 1_795_000_000_000
 class Gateway:
     """The end of a link to a gateway."""
 
-    def __init__(self, protocol: int = 2, *, congested: bool = False) -> None:
-        self.protocol, self.congested = protocol, congested
+    def __init__(self, *, congested: bool = False) -> None:
+        self.congested = congested
         self.told: list[m.Backlogs] = []
 
     def send(self, message: m.Backlogs) -> None:
@@ -101,9 +101,9 @@ async def test_records_unstored_for_long_are_reported() -> None:
     assert [told.shards[0].age_ms for told in gateway.told] == [2_500]
 
 
-async def test_an_older_gateway_and_one_that_does_not_read_get_no_reports() -> None:
-    old, stuck, fine = Gateway(protocol=1), Gateway(congested=True), Gateway()
-    host = Host(old, stuck, fine)
+async def test_a_gateway_that_does_not_read_gets_no_reports() -> None:
+    stuck, fine = Gateway(congested=True), Gateway()
+    host = Host(stuck, fine)
     host.came(1, 40)
     host.turn()
-    assert (len(old.told), len(stuck.told), len(fine.told)) == (0, 0, 1)
+    assert (len(stuck.told), len(fine.told)) == (0, 1)

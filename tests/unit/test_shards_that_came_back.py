@@ -117,8 +117,6 @@ def test_a_gateway_announces_a_map_before_anything_that_depends_on_it() -> None:
     links.apply(map_of(1, 1, 1))
     cast("StepLinks", links).connections.reached("h0", cast("Any", host))
     links.apply(map_of(3, 3, 1))
-    host.protocol = 1
-    links.apply(map_of(4, 4, 1))
     assert list(host.incoming) == [m.Since({0: 1}), m.Since({0: 3})]
 
 

@@ -47,7 +47,7 @@ class Links:
     def tell_room(self, message: msg.Room) -> None:
         """Tell every gateway whether it is to ask before it accepts what is for a user."""
         for link in self.gateways:
-            if link.protocol >= msg.ROOM_PROTOCOL and not link.congested:
+            if not link.congested:
                 link.send(message)
 
     def close(self) -> None:

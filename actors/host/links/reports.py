@@ -13,7 +13,6 @@ from roost.clock import Clock
 REPORT_S: Final = 0.1
 """Time between two reports."""
 
-_SINCE_PROTOCOL: Final = 2
 _CAME: Final = 16
 _UNHANDLED: Final = 16
 _UNSTORED: Final = 1_000
@@ -51,7 +50,7 @@ class Reports:
         if telling:
             report = msg.Backlogs(telling, len(looked))
             for link in self._links.gateways:
-                if link.protocol >= _SINCE_PROTOCOL and not link.congested:
+                if not link.congested:
                     link.send(report)
         if any(each.unstored for each in looked.values()):
             self.soon()
