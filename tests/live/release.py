@@ -21,8 +21,9 @@ CHANGES: Final = {
     ],
     "api/sending/send_request.py": [
         (
-            "expires_in_s * 1000,\n            version=version,\n",
-            "expires_in_s * 1000,\n            version=version,\n            colour='b' * (version > 1),\n",
+            "expires_at_ms=_expires_at_ms(frame, now_ms),\n            version=version,\n",
+            "expires_at_ms=_expires_at_ms(frame, now_ms),\n            version=version,\n"
+            "            colour='b' * (version > 1),\n",
         )
     ],
 }
