@@ -21,9 +21,8 @@ CHANGES: Final = {
     ],
     "api/sending/send_request.py": [
         (
-            "expires_at_ms=_expires_at_ms(frame, now_ms),\n            version=version,\n",
-            "expires_at_ms=_expires_at_ms(frame, now_ms),\n            version=version,\n"
-            "            colour='b' * (version > 1),\n",
+            "(frame, now_ms),\n            version=version,\n",
+            "(frame, now_ms),\n            version=version,\n            colour='b' * (version > 1),\n",
         )
     ],
 }
