@@ -89,7 +89,7 @@ def test_retire_of_a_key_in_use(run: Run) -> None:
     assert run("retire", "s0")[0] == 1
     run("rotate", "storage", "link", "--in", "0")
     code, complaint = run("retire", storage)
-    assert (code, "No store is known" in complaint) == (3, True), "whether it is used cannot be seen"
+    assert (code, "Nothing runs with" in complaint) == (3, True), "whether it is used cannot be seen"
     link = next(key["id"] for key in run("list")[1]["keys"] if key["purpose"] == "link")
     code, printed = run("retire", link)
     assert (code, states(printed, "link")) == (0, ["retired", "active"])
