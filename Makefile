@@ -11,6 +11,7 @@ BROKER := broker/main.go broker/sasl.go broker/go.mod broker/go.sum broker/build
 
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
+UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
 .PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready security-test node unit lint types sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
@@ -53,15 +54,15 @@ system-test: $(STAMP) ## Of these: the whole system
 slow-test: $(STAMP) ## The slowest tests: stops while parts hang, a lost or trimmed log, further faults (about ten minutes)
 	@$(BIN)/pytest -m slow
 
-kafka-test: kafka-ready ## The log's tests and faults on Apache Kafka, one broker and three
-	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/integration/test_pusher.py tests/kafka
+kafka-test: kafka-ready ## The log's tests and faults on Apache Kafka, one broker and three; ALL=1 with the slowest
+	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/integration/test_pusher.py tests/kafka $(UNLESS_ALL)
 
 kafka-ready: $(STAMP)
 	@$(call debian,java:default-jre-headless mvn:maven)
 	@$(BIN)/python deploy/kafka/brokers.py --fetch --version $(KAFKA_VERSION)
 
-cluster-test: cluster-ready ## Three hosts made by ray up: killed, cut off, drained, added (Linux, root)
-	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest -s -v tests/cluster
+cluster-test: cluster-ready ## Three hosts made by ray up: killed, cut off, drained, added (Linux, root); ALL=1 with the slowest
+	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest -s -v tests/cluster $(UNLESS_ALL)
 
 cluster-ready: $(STAMP)
 	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }

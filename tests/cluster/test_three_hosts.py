@@ -107,6 +107,7 @@ def test_the_head_dies_and_begins_again(three_hosts: Cluster, out: Path) -> None
         tell(f"the head and the role that died without it were back after {took:.1f} s")
 
 
+@pytest.mark.slow
 def test_a_spare_leaves_a_drained_machine_and_dies_with_another(three_hosts: Cluster, out: Path) -> None:
     hosts, left = three_hosts.site.hosts, ""
     until_spare(three_hosts)

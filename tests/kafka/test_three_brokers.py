@@ -76,6 +76,7 @@ async def test_topics_are_made_with_three_copies_of_which_two_must_be_there(
     assert settings["min.insync.replicas"] == "2"
 
 
+@pytest.mark.slow
 async def test_a_killed_broker_costs_no_message_of_500_a_second(
     kafka: Kafka, system: System, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
