@@ -106,7 +106,7 @@ class ActorHost:
         self._secret, self._settings = secret, settings or HostSettings()
         self._store, self._log = stores.store, stores.log
         self._runtime = runtime = runtime or Runtime()
-        self._shards = shards = ShardTable(clock)
+        self._shards = shards = ShardTable()
         self._residents = residents = Residents(shards, lambda: runtime.soon(self._dispatcher.run))
         self._links = links = Links(shards)
         self._streams = streams = Streams(clock)

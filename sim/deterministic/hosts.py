@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 
 from actors.host import ActorHost, Stores
 from actors.host.runtime import Runtime
-from actors.host.shards.shard import HANDED_OVER_MS, Shard
+from actors.host.shards.shard import Shard
 from actors.host.streams.streams import StreamKey
 from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
@@ -96,7 +96,6 @@ class Host(ActorHost):
     ) -> None:
         store, cache, log = servers
         self.life = life
-        self._now_ms = clock
         self._watcher = watcher
         self._steps = StepRuntime()
         self._failures: list[Exception] = []
@@ -193,12 +192,12 @@ class Host(ActorHost):
         known = self._shards.open.get(shard)
         return known is not None and known.ready and known.since == since
 
-    def lags(self, shard: int, end: int) -> bool:
-        """Return whether it has had the shard for longer than a handover takes, and less than the log has."""
-        known, now_ms = self._shards.open.get(shard), self._now_ms()
-        return (
-            known is not None and known.offsets.following < end and now_ms >= known.opened_ms + HANDED_OVER_MS
-        )
+    def lags(self, user: str, end: int) -> bool:
+        """Return whether a user's actor is here, and has handled less than the shard's log has."""
+        resident = self._residents.get(user)
+        if resident is None or resident.actor is None:
+            return False
+        return resident.actor.head.handled < resident.shard.base + end - 1
 
     @property
     def tasks(self) -> list[Task]:

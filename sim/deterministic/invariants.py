@@ -78,9 +78,9 @@ class Truth:
     Attributes:
         logs_lost: How many logs were lost.
         parted: Some host lost a shard, or died, with what it had to store.
-        overtaken: Users whom a host refused a cursor while there was more in the log than had come to it: one
-            before it, which had not heard for longer than is allowed for that it was replaced, may have told
-            of an entry. Their devices begin again at what they acknowledged, and are told nothing twice.
+        overtaken: Users whom a host refused a cursor while there was more in the log than had come to it. One
+            before it, which had not heard that it was replaced, may have told of an entry: their devices
+            begin again at what they acknowledged, and are told nothing twice.
     """
 
     def __init__(self, store: Store) -> None:

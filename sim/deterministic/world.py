@@ -337,7 +337,7 @@ class World:
             if isinstance(effect, do.Refuse | do.Close) and effect.code == "cursor_invalid":
                 shard = shard_of(user, len(self.log.shards))
                 end = len(self.log.shards[shard] or ())
-                if any(host.lags(shard, end) for host in self.hosts.values()):
+                if any(host.lags(user, end) for host in self.hosts.values()):
                     self.truth.overtaken.add(user)
 
     @property

@@ -39,7 +39,7 @@ class World:
         self.answered: list[object] = []
         self.writer = Writer(
             Stores(store, cache, log),
-            ShardTable(lambda: 0),
+            ShardTable(),
             self.finished,
             self.answered.append,
             lambda: 0,

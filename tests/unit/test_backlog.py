@@ -28,7 +28,7 @@ class Host:
     """Shards, the records that came, and the reports."""
 
     def __init__(self, *gateways: Any) -> None:
-        table = ShardTable(lambda: NOW)
+        table = ShardTable()
         self.shards = table.open
         self.shards.update({n: Shard(m.Open(n, 1_000, 0, 0)) for n in range(2)})
         links = Links(table)

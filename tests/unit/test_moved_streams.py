@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-import pytest
 from msgspec.structs import replace
 
 from actors.host.shards.shard import Shard
@@ -260,14 +259,3 @@ def test_added_shards_make_a_gateway_reattach_every_stream() -> None:
     assert (first.stream, second.stream) == (gone.stream, stream.number)
     links.apply(replace(before, version=3, hosts=("h0",) * 2, routers=("r0",) * 2, bases=(1, 2**32)))
     assert len(host.incoming) == 3, "the same number of shards: nothing moves"
-
-
-@pytest.mark.parametrize(
-    ("seq", "at_ms", "may"),
-    [(9, 0, False), (10, 0, True), (100_009, 4_999, True), (100_010, 0, False), (10, 5_000, False)],
-)
-def test_an_entry_may_be_known_before_it_comes_only_while_the_shard_is_new_here(
-    seq: int, at_ms: int, *, may: bool
-) -> None:
-    shard = Shard(Open(0, 7, 3, 3), now_ms=1_000)
-    assert shard.may_come(seq, 1_000 + at_ms) == may

@@ -54,7 +54,7 @@ class World:
         self.ticket = Ticket(self.offsets, 0)
         self.answered: list[object] = []
         stores = Stores(*[cast("Any", self.away)] * 3)
-        self.writer = Writer(stores, ShardTable(lambda: 0), self.finished, self.answered.append, lambda: 0)
+        self.writer = Writer(stores, ShardTable(), self.finished, self.answered.append, lambda: 0)
 
     def finished(self, tickets: Any) -> None:
         for ticket in tickets:

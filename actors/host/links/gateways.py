@@ -15,8 +15,6 @@ from actors.user import events as ev
 from roost.clock import Clock
 from storage.records import encode_record
 
-_COMING = "The entry is not here yet; try again."
-
 
 class GatewayMessages:
     """Turns what gateways say into events of the users who are here."""
@@ -72,9 +70,6 @@ class GatewayMessages:
             stream = self._streams.get(key)
             if stream is None or stream.number != number:
                 return  # it went while it waited
-            if not attach.resume and self._shards.may_come(attach.user, attach.cursor):
-                self._streams.close(number, "unavailable", _COMING)
-                return
             event = ev.StreamAttached(
                 number, attach.device, attach.cursor, attach.acked, attach.background, attach.resume
             )
@@ -138,12 +133,8 @@ class GatewayMessages:
     def question(self, link: Link, question: msg.Question) -> None:
         """Answer in the end."""
         token = (link, question.call)
-        seq = _names(question)
 
         def call() -> None:
-            if self._shards.may_come(question.user, seq):
-                answer(token, msg.Refusal("unavailable", _COMING))
-                return
             match question:
                 case msg.Refresh():
                     self._loader.refresh(question.user, token)
@@ -173,11 +164,3 @@ class GatewayMessages:
             items = resident.actor.unstored(resident.shard.stored_seq)
         entries = [(item.seq, encode_record(item.record)) for item in items]
         return msg.InMemory(entries, self._writer.pending([user])[user].rows)
-
-
-def _names(question: msg.Question) -> int | None:
-    """Return the seq that a question goes by, None if it goes by none."""
-    match question:
-        case msg.Sync(cursor=seq) | msg.AckUpTo(seq=seq) | msg.ReadUpTo(seq=seq):
-            return seq
-    return None

@@ -113,7 +113,7 @@ class ShardOwnership:
         if known is not None and (opened.base == known.base or not known.ready):
             self._drop(opened.shard)
             known = None
-        shard = self._shards.add(opened, known)
+        shard = self._shards.open[opened.shard] = Shard(opened, known)
         shard.waiting, shard.since = waiting, self._since.get(opened.shard, 0)
         if known is not None:
             self._residents.move(known, shard)

@@ -1,18 +1,10 @@
 """A shard at its host: how far its log is handled and stored, and what waits for it. Pure."""
 
 from collections.abc import Callable
-from typing import Final
 
 from actors.host.shards.backlog import Backlog
 from actors.offsets import Offsets
 from actors.rpc.messages import Open
-
-HANDED_OVER_MS: Final = 5_000
-"""So long after a shard came here the host before may have given devices entries that are not here yet: it
-and its router had not heard of the map. It is longer than a role without a newer map is believed."""
-
-HANDED_OVER: Final = 100_000
-"""More of them than a host can give away in that time: a cursor beyond is of another mailbox."""
 
 
 class Shard:
@@ -21,7 +13,6 @@ class Shard:
     Attributes:
         number: The shard.
         base: seq = base + offset.
-        opened_ms: When it was opened.
         since: Version of the map that gave us the shard, as we knew at the opening; 0 if unknown.
         offsets: What is handled and what is stored.
         catch_up: The log's end when it was opened: streams are served from there on, because a
@@ -34,10 +25,9 @@ class Shard:
         gaps: Records that did not come, each from an offset to before another.
     """
 
-    def __init__(self, opened: Open, before: "Shard | None" = None, *, now_ms: int = 0) -> None:
+    def __init__(self, opened: Open, before: "Shard | None" = None) -> None:
         self.number = opened.shard
         self.base = opened.base
-        self.opened_ms = now_ms
         self.since = 0
         self.offsets = Offsets(opened.offset)
         self.catch_up = opened.end
@@ -70,11 +60,6 @@ class Shard:
     def continues(self, opened: Open) -> bool:
         """Return whether the same log goes on: then nothing that is in memory has to go."""
         return opened.base == self.base and opened.offset <= self.offsets.following
-
-    def may_come(self, seq: int, now_ms: int) -> bool:
-        """Return whether a device may have an entry, by its seq, that is yet to come here."""
-        ahead = seq - self.base - self.offsets.following
-        return 0 <= ahead < HANDED_OVER and now_ms < self.opened_ms + HANDED_OVER_MS
 
     def when_ready(self, call: Callable[[], None]) -> None:
         """Make the call now, or after those that wait for the shard to catch up."""
