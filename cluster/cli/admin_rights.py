@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
-from cluster.cli.running_store import write_down
+from cluster.cli.running_store import opened_store, write_down
 from cluster.cli.verbs import find_by, found_by
 from cluster.local.running_servers import with_running_servers
 from cluster.settings import Settings, SettingsInvalid
@@ -97,29 +97,24 @@ def _output(to: Path | None) -> AbstractContextManager[BinaryIO]:
 
 
 async def _export(settings: Settings, name: str, to: Path | None) -> None:
-    from cluster.wiring import open_keyring, open_store  # noqa: PLC0415 -- loads every driver
-    from storage.export import export_of  # noqa: PLC0415 -- likewise
+    from storage.export import export_of  # noqa: PLC0415 -- loads a driver
 
-    store = open_store(settings, open_keyring(settings))
-    try:
+    async with opened_store(settings) as store:
         user = await store.accounts.user_by_name(_folded(name))
         if user is None:
             raise RoostError("unknown_user", f"There is no user {name!r}.")
-        await write_down(store, "admin.export", user.user_id, "done")
+        await write_down(store, "admin.export", user.user_id, "requested")
         with _output(to) as file:
             async for piece in export_of(store, user):
                 file.write(piece)
-    finally:
-        await store.close()
+        await write_down(store, "admin.export", user.user_id, "done")
 
 
 async def _erase(settings: Settings, name: str, *, embedded: bool, as_json: bool) -> int:
     from cluster.rights.scan import scan  # noqa: PLC0415 -- loads every driver
-    from cluster.wiring import open_keyring, open_store  # noqa: PLC0415 -- likewise
     from storage.mentions import needles  # noqa: PLC0415 -- likewise
 
-    store = open_store(settings, open_keyring(settings))
-    try:
+    async with opened_store(settings) as store:
         user = await store.accounts.user_by_name(_folded(name))
         if user is None and await store.erasures.get(name) is None:
             raise RoostError("unknown_user", f"There is no user {name!r}.")
@@ -134,8 +129,6 @@ async def _erase(settings: Settings, name: str, *, embedded: bool, as_json: bool
             await store.erasures.ask(Erasure(user_id, username, "asked", now, now))
         failure = await _erased(store, user_id)
         await write_down(store, "admin.erase", user_id, f"failed: {failure}" if failure else "done")
-    finally:
-        await store.close()
     if failure:
         return complain(failure, DID_NOT_HOLD)
     remains = await scan(settings, needles(user_id, username, devices), embedded=embedded)

@@ -5,16 +5,14 @@ import contextlib
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Final, Self
 
 from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cluster import key_ring, wiring
-from cluster.local import runfile
-from cluster.local.running_servers import with_running_servers
+from cluster import key_ring
+from cluster.cli.running_store import opened_store
 from cluster.settings import Settings
 from roost.cli.terminal import DID_NOT_HOLD, DONE, Waiting, complain, say
 from roost.clock import now_ms
@@ -109,18 +107,11 @@ def _until_all_are_used(ring: KeyRing) -> float:
     return max(0, *(key.not_before_ms - now for key in keys)) / 1000
 
 
-@contextlib.asynccontextmanager
-async def _opened(settings: Settings, url: str | None, ring: KeyRing) -> AsyncIterator[MongoStore]:
-    if url is not None:
-        settings = settings.changed({"mongo": {"url": url}})
-    elif settings.mongo.url is None:
-        runfile.found(settings.data)
-        settings = with_running_servers(settings)
-    store = wiring.open_store(settings, ring)
-    try:
-        yield store
-    finally:
-        await store.close()
+def _opened(
+    settings: Settings, url: str | None, ring: KeyRing
+) -> contextlib.AbstractAsyncContextManager[MongoStore]:
+    named = settings if url is None else settings.changed({"mongo": {"url": url}})
+    return opened_store(named, ring)
 
 
 class Shown:

@@ -16,6 +16,7 @@ from roost.cli.terminal import BadUsage, say
 from roost.clock import now_ms
 
 if TYPE_CHECKING:
+    from storage.keyring import KeyRing
     from storage.mongo import MongoStore
 
 
@@ -28,8 +29,12 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 @asynccontextmanager
-async def opened_store(settings: Settings) -> AsyncIterator["MongoStore"]:
+async def opened_store(settings: Settings, ring: "KeyRing | None" = None) -> AsyncIterator["MongoStore"]:
     """Open the store: the settings' own, or the one that runs with the data folder.
+
+    Args:
+        settings: They name the store, the data folder, and the key ring.
+        ring: The key ring, if it is open already.
 
     Raises:
         Unavailable: Nothing runs with this data folder, and no store is named.
@@ -42,7 +47,7 @@ async def opened_store(settings: Settings) -> AsyncIterator["MongoStore"]:
         runfile.found(settings.data)
         settings = with_running_servers(settings)
     try:
-        store = wiring.open_store(settings, wiring.open_keyring(settings))
+        store = wiring.open_store(settings, ring or wiring.open_keyring(settings))
     except KeyRingError as exc:
         raise BadUsage(str(exc)) from exc
     try:
