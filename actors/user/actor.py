@@ -258,7 +258,7 @@ class UserActor:
         added, renewed = self.devices.refresh(event.devices)
         for device in added:
             self.marks.device_added(device)
-            self.devices.catch_up(device, self.head.after(self.devices[device].cursor))
+            self.devices.catch_up(device, self.head)
         self.mailbox.close_removed()
         self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
         for device in renewed:

@@ -1,13 +1,11 @@
 """A user's devices: how far each has acknowledged, which messages can be its, whether to wake it."""
 
-from collections.abc import Iterable
-
 from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.errors import InvariantError
-from actors.user.events import Item
+from actors.user.head import Head
 from storage.records import NO_FLOOR, Device, MessageRecord
 
 WAKE_AGAIN_MS = 600_000
@@ -129,12 +127,18 @@ class Devices(dict[str, DeviceState]):
                 self.raise_floor(device, seq, seq)
         return acknowledged
 
-    def catch_up(self, device: str, items: Iterable[Item]) -> None:
-        """Take into account messages for a device that came before the actor knew it."""
-        for item in items:
+    def catch_up(self, device: str, head: Head) -> None:
+        """Take into account messages for a device that came before the actor knew it.
+
+        One that was evicted is known to no one here. Any may have been for it, if it had keys by then.
+        """
+        state = self[device]
+        if state.has_keys and state.cursor < head.evicted:
+            state.urgent_seq = max(state.cursor, head.tail)
+        for item in head.after(state.cursor):
             record = item.record
             if isinstance(record, MessageRecord) and record.urgent and device in record.payloads:
-                self[device].urgent_seq = item.seq
+                state.urgent_seq = item.seq
 
     def raise_floor(self, device: str, floor: int, seq: int) -> None:
         """Raise a device's floor; every message up to it has been counted in.

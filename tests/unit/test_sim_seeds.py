@@ -26,9 +26,11 @@ def test_the_rules_hold(seed: int) -> None:
     assert play(seed).violation is None
 
 
+@pytest.mark.parametrize("put_away", [False, True])
 @pytest.mark.parametrize(("plan", "steps"), FOUND.values(), ids=FOUND.keys())
-def test_found_bugs_stay_fixed(plan: Plan, steps: list[Step]) -> None:
-    assert replay(0, plan, steps).violation is None
+def test_found_bugs_stay_fixed(plan: Plan, steps: list[Step], *, put_away: bool) -> None:
+    """Each with every phone put away at the end, as odd seeds do it, and without."""
+    assert replay(int(put_away), plan, steps).violation is None
 
 
 def first_broken(actor: type[UserActor]) -> Outcome:
