@@ -108,8 +108,7 @@ class Mailbox:
         # It began behind what its device had acknowledged, and its device never has: told of it on another
         # stream, which this one displaced or which was elsewhere.
         told_before = state.cursor < stream.since
-        may_be_urgent = state.cursor < max(state.urgent_seq, self._head.loaded_at)
-        owes = stream.owes() or (told_before and may_be_urgent)
+        owes = stream.owes() or (told_before and state.cursor < state.urgent_seq)
         return owes or stream.fetching or stream.position < self._head.last
 
     def close_removed(self) -> None:

@@ -270,6 +270,40 @@ def test_the_same_token_registered_again_is_a_fresh_one() -> None:
     assert len(woken(world)) == 2
 
 
+def reload(world: World, *, renewed: str = "") -> list[tuple[str, do.Held]]:
+    """Let the actor be loaded from the store, and hear of its devices; returns who is woken then."""
+    world.wakes.clear()
+    world.store_all()
+    world.commit()
+    world.load()
+    world.feed(ev.Refreshed("t", ME, world.devices, renewed))
+    return woken(world)
+
+
+def test_a_token_that_is_fresh_to_an_actor_just_loaded_is_pushed_for_what_waits() -> None:
+    world = World(("P", "L"), pushable=True)
+    message(world)
+    assert reload(world) == [], "the tokens are those of before"
+    assert reload(world, renewed="L") == [("L", "")]
+    world.feed(ev.Refreshed("t", ME, world.devices, "L"))
+    assert woken(world) == [], "the gateway asks again until it is answered"
+
+
+def test_a_token_that_is_fresh_after_the_loading_is_pushed_for_what_came_before() -> None:
+    world = World(pushable=True)
+    message(world)
+    assert reload(world) == []
+    registered(world, "P", 5)
+    assert woken(world) == [("P", "")]
+
+
+def test_a_fresh_token_of_a_device_that_has_all_wakes_no_one_after_the_loading_either() -> None:
+    world = World(pushable=True)
+    world.attach("P")
+    world.ack("P", message(world))
+    assert reload(world, renewed="P") == []
+
+
 def test_a_fresh_token_wakes_no_one_who_is_here_or_has_all() -> None:
     world = World(pushable=True)
     world.attach("P")
@@ -299,9 +333,6 @@ def added(world: World, device: Device) -> list[tuple[str, do.Held]]:
     return woken(world)
 
 
-KEYS: dict[str, object] = {"keys": {}}
-
-
 @pytest.mark.parametrize("later", [False, True])
 def test_a_new_device_is_woken_for_what_was_evicted_before_it_was_known(*, later: bool) -> None:
     """Its user's other device has acknowledged it: it is in the store only. Its token may come later."""
@@ -311,7 +342,7 @@ def test_a_new_device_is_woken_for_what_was_evicted_before_it_was_known(*, later
     world.store_all()
     world.ack("P", seq)
     assert len(world.actor.head) == 0
-    device = Device("me", "N", "", 1, keys=KEYS, push_token=None if later else "n", push_since_ms=9)
+    device = Device("me", "N", "", 1, keys={}, push_token=None if later else "n", push_since_ms=9)
     assert added(world, device) == ([] if later else [("N", "beside")])
     if later:
         registered(world, "N", 10)
@@ -322,7 +353,7 @@ def test_a_new_device_is_woken_for_what_was_evicted_before_it_was_known(*, later
     "device",
     [
         Device("me", "N", "", 1, push_token="n"),
-        Device("me", "N", "", 1, keys=KEYS, push_token="n", from_seq=BASE),
+        Device("me", "N", "", 1, keys={}, push_token="n", from_seq=BASE),
     ],
     ids=["no keys", "added after it"],
 )
