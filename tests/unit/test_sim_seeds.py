@@ -113,7 +113,7 @@ def test_the_command_says_how_to_play_a_violation_again_and_how_to_keep_it(
     entry = told[told.index("    (Plan(") :]
     namespace = {"Plan": Plan, "_steps": found_runs._steps}
     plan, steps = eval(entry.strip().rstrip(","), namespace)
-    assert replay(0, plan, steps).violation is not None
+    assert replay(broken, plan, steps).violation is not None
 
 
 def test_new_seeds_differ_every_time() -> None:
