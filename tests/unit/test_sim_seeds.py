@@ -105,9 +105,9 @@ def test_the_command_says_how_to_play_a_violation_again_and_how_to_keep_it(
 ) -> None:
     monkeypatch.setattr(HostLinks, "_not_mine", lambda *_: None)
     broken = first_broken(UserActor).seed
-    assert main(["--seeds", "1", "--from", str(broken), "--jobs", "1"]) == 1
+    assert main(["--seeds", "1", "--from", str(broken), "--jobs", "1", "--kind", "rules"]) == 1
     told = capsys.readouterr().out
-    assert told.startswith(f"python -m sim.deterministic --seeds 1 --from {broken}\n")
+    assert told.startswith(f"python -m sim.deterministic --seeds 1 --from {broken} --kind rules\n")
     [again] = [each for each in told.splitlines() if f"--replay {broken} --steps" in each]
     assert main(again.split()[3:]) == 1
     entry = told[told.index("    (Plan(") :]
