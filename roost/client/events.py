@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from roost.client.content import File
+from roost.client.content import Content, File, Text, line_of
 
 KeyChange = Literal["added", "removed", "changed", "invalid"]
 """``changed``: other keys for a known device, which no honest server gives. ``invalid``: a bad signature."""
@@ -22,12 +22,12 @@ class MessageReceived(Event, frozen=True):
         device: Sender's device.
         id: The message's id.
         seq: Its number in this mailbox.
-        content: Plaintext.
+        content: Plaintext, as its sender encoded it.
         sent_at_ms: When it was sent, by the sender's clock.
         at_ms: When the server accepted it.
         expires_at_ms: When the app is to remove it, as its sender wants, by the server's clock; None: never.
+        body: What the content is.
         file: The file that it brings, if it does.
-        unknown: The kind of what it is, if this version cannot show it: of a newer one, or malformed.
     """
 
     peer: str
@@ -38,20 +38,16 @@ class MessageReceived(Event, frozen=True):
     sent_at_ms: int
     at_ms: int
     expires_at_ms: int | None = None
+    body: Content = Text("")
     file: File | None = None
-    unknown: str = ""
 
     @property
     def text(self) -> str:
         """The content as text; bytes that are not UTF-8 are shown as replacement characters.
 
-        Of a file, and of what cannot be shown, it is a line that says so.
+        Of anything but text it is a line in brackets that says what it is.
         """
-        if self.file is not None:
-            return f"[file: {self.file.name}, {self.file.size} bytes]"
-        if self.unknown:
-            return f"[a message that this version cannot show: {self.unknown}]"
-        return self.content.decode(errors="replace")
+        return line_of(self.body)
 
 
 class Undecryptable(Event, frozen=True):

@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec import structs
 
-from roost.client import content, events
+from roost.client import events
+from roost.client.content import Attachment, File
 from roost.client.core import Session
 from roost.client.core.directory import Directory
 from roost.client.core.lane import pause_ms
@@ -252,12 +253,9 @@ class Engine:
             self.apply(self.session.outbox.unsealable(item.id, self.now_ms()))
 
     def _deliver(self, event: events.Event | None, seq: int) -> None:
-        """Hand an event on, with what its content is."""
-        if isinstance(event, events.MessageReceived) and (found := content.read(event.content)) is not None:
-            if isinstance(found, content.Unknown):
-                event = structs.replace(event, unknown=found.kind)
-            else:
-                event = structs.replace(event, file=content.File(found, self.transfers.download))
+        """Hand an event on, with the way to its file."""
+        if isinstance(event, events.MessageReceived) and isinstance(event.body, Attachment):
+            event = structs.replace(event, file=File(event.body.file, self.transfers.download))
         self.queue.put(event, seq)
 
     def _process_inbox(self) -> None:

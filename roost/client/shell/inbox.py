@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from roost.client import events
+from roost.client.content import read
 from roost.client.core.directory import Directory
 from roost.client.core.session import Session
 from roost.client.effects import Take
@@ -140,7 +141,7 @@ class Inbox:
             self._session.telling(entry)
             return events.MessageReceived(
                 entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
-                entry.expires_at_ms,
+                entry.expires_at_ms, read(content),
             )  # fmt: skip
         return events.Undecryptable(entry.from_, entry.from_device, entry.id, entry.seq, reason, detail)
 
