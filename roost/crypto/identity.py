@@ -1,45 +1,44 @@
 """A person's own identity keys, and the signed objects by which others learn their public halves."""
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from nacl.signing import SigningKey
 
-from roost.cross_signing import MASTER, SELF_SIGNING, Identity, key_id
+from roost.cross_signing import GENERATION_LIMIT, MASTER, SELF_SIGNING, Identity, key_id
 from roost.crypto.keys import DeviceSecrets, signed
 from roost.signing import KEY_BYTES, canonical_json
 from roost.wire import unpadded
+
+_SELF_SIGNING_DOMAIN: Final = b"roost.self_signing.v1\0"
 
 
 @dataclass(frozen=True)
 class IdentitySecrets:
     """The private keys of a person: every linked device has them.
 
+    The self-signing key of each generation follows from the master key, so that a device which was not there
+    when it was replaced has the new one as well.
+
     Attributes:
-        master: 32 bytes, the seed of the key that stands for the person.
-        self_signing: 32 bytes, the seed of the key that signs the person's devices.
+        master: 32 random bytes, the seed of the key that stands for the person.
         generation: Number of the self-signing key, from 1 on.
     """
 
     master: bytes = field(repr=False)
-    self_signing: bytes = field(repr=False)
     generation: int = 1
 
-    @classmethod
-    def from_random(cls, random: bytes) -> "IdentitySecrets":
-        """Make an identity out of 64 random bytes.
+    def __post_init__(self) -> None:
+        if len(self.master) != KEY_BYTES or not 0 < self.generation < GENERATION_LIMIT:
+            raise ValueError(f"an identity is {KEY_BYTES} random bytes, and a number")
 
-        Raises:
-            ValueError: There are not exactly 64 bytes.
-        """
-        if len(random) != 2 * KEY_BYTES:
-            raise ValueError("an identity is made of 64 random bytes")
-        return cls(random[:KEY_BYTES], random[KEY_BYTES:])
-
-    def next_generation(self, random: bytes) -> "IdentitySecrets":
-        """Return the same person with a new self-signing key, made of 32 random bytes."""
-        return IdentitySecrets(self.master, random[:KEY_BYTES], self.generation + 1)
+    @cached_property
+    def self_signing(self) -> bytes:
+        """32 bytes, the seed of the key that signs the person's devices."""
+        text = _SELF_SIGNING_DOMAIN + self.generation.to_bytes(4, "big")
+        return hashlib.blake2b(text, key=self.master, digest_size=KEY_BYTES).digest()
 
     @cached_property
     def public(self) -> Identity:

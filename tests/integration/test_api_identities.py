@@ -28,7 +28,7 @@ async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
 
 
 def made(seed: int = 1) -> IdentitySecrets:
-    return IdentitySecrets.from_random(bytes([seed]) * 32 + bytes([seed + 1]) * 32)
+    return IdentitySecrets(bytes([seed]) * 32)
 
 
 def secrets_of(person: Person) -> DeviceSecrets:
@@ -125,12 +125,15 @@ async def test_a_stolen_token_does_not_make_an_identity(world: World) -> None:
 async def test_a_self_signing_key_is_followed_by_a_greater_one_only(world: World) -> None:
     alice = await world.person()
     first = made()
-    second = first.next_generation(b"2" * 32)
+    second = IdentitySecrets(first.master, 2)
     assert await upload(alice, body_of(alice, first)) == ""
     assert await upload(alice, body_of(alice, second)) == ""  # the same person: no password
     assert await upload(alice, body_of(alice, first)) == "key_conflict"
-    other = IdentitySecrets(first.master, b"3" * 32, 2)
-    assert await upload(alice, body_of(alice, other)) == "key_conflict"
+    other, whole = SigningKey(b"o" * 32), body_of(alice, second)
+    same_number = whole["self_signing_key"] | {"keys": named(bytes(other.verify_key))}
+    whole["self_signing_key"] = resigned(same_number, alice, SigningKey(first.master))
+    whole["device_keys"] = {alice.device: resigned(alice.device_keys(), alice, other)}
+    assert await upload(alice, whole) == "key_conflict"
     found = await seen(alice, alice)
     assert verify_identity(found["master_keys"], found["self_signing_keys"], alice.address) == second.public
     # What the first one signed is not passed on.
