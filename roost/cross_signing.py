@@ -33,6 +33,13 @@ class CrossSigningKey(Struct, frozen=True):
     generation: int | UnsetType = UNSET
 
 
+class PublishedIdentity(Struct, frozen=True):
+    """The two objects of a person's identity as ``POST /v1/keys/query`` answers them, not verified."""
+
+    master_key: Any
+    self_signing_key: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The public keys of a person, out of objects whose signatures hold.

@@ -145,6 +145,7 @@ async def test_dead_records_are_kept_once(store: MongoStore) -> None:
     assert len(await store.cluster._dead_letters.many({})) == 2
 
 
+@pytest.mark.attack("have two devices make two identities at once", "the first one stays")
 async def test_of_identities_put_at_once_one_is_stored(store: MongoStore) -> None:
     first, *others = (StoredIdentity({"n": n, "keys": {"ed25519:a+/": "b"}}, {}) for n in range(10))
     assert not await store.keys.put_identity("alice", first, None)  # there is no such account

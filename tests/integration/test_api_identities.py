@@ -140,7 +140,6 @@ async def test_a_self_signing_key_is_followed_by_a_greater_one_only(world: World
     assert is_cross_signed(found["device_keys"][alice.device], alice.address, second.public.self_signing)
 
 
-@pytest.mark.attack("have two devices make two identities at once", "the first one stays")
 async def test_of_identities_at_once_one_is_taken(world: World) -> None:
     alice = await world.person()
     tablet = await alice.log_in()

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from roost.client.core.directory import Directory
-from roost.client.core.identities import PublishedIdentity
 from roost.client.events import KeyChanged
 from roost.client.state import Pin, PinnedIdentity
-from roost.cross_signing import is_cross_signed, verify_identity, with_signature
+from roost.cross_signing import PublishedIdentity, is_cross_signed, verify_identity, with_signature
 from roost.crypto.identity import IdentitySecrets
 from roost.crypto.keys import DeviceSecrets, device_keys
 from roost.signing import MAX_BUNDLE

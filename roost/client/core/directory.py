@@ -9,9 +9,10 @@ doubt if the app wants that. So does one that the identity no longer signs: its 
 from collections.abc import Mapping
 from typing import Any
 
-from roost.client.core.identities import Identities, PublishedIdentity
+from roost.client.core.identities import Identities
 from roost.client.events import KeyChange, KeyChanged
 from roost.client.state import Pin, PinnedIdentity
+from roost.cross_signing import PublishedIdentity
 from roost.ids import address_of
 from roost.signing import DeviceKeys, verify_device_keys
 from roost.wire import unpadded

@@ -8,20 +8,11 @@ and ``trust`` is the user's word that the new one is right. What the server with
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct
-
 from roost.client.events import KeyChanged
 from roost.client.state import IdentityKeys, Pin, PinnedIdentity
-from roost.cross_signing import is_cross_signed, is_vouched_for, verify_identity
+from roost.cross_signing import PublishedIdentity, is_cross_signed, is_vouched_for, verify_identity
 from roost.ids import address_of
 from roost.wire import unpadded
-
-
-class PublishedIdentity(Struct, frozen=True):
-    """What ``POST /v1/keys/query`` answers of one person's identity."""
-
-    master_key: Any
-    self_signing_key: Any
 
 
 class Identities:

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from roost.client.core.identities import PublishedIdentity
 from roost.client.transport.http import Api
+from roost.cross_signing import PublishedIdentity
 from roost.errors import Unavailable
 from roost.ids import address_of
 
@@ -67,7 +67,11 @@ class KeyCalls:
         Raises:
             RoostError: ``identity_exists``: there is another one, and no password was given.
         """
-        body = {"master_key": master_key, "self_signing_key": self_signing_key, "device_keys": device_keys}
+        body: dict[str, Any] = {
+            "master_key": master_key,
+            "self_signing_key": self_signing_key,
+            "device_keys": device_keys,
+        }
         if password is not None:
             body["password"] = password
         await self._api.call("POST", "/v1/keys/device_signing/upload", body, shape=_Uploaded)
