@@ -130,6 +130,7 @@ class Client:
                 random=options.random,
             )
             await account.publish_keys(api, profile, keystore)
+            await account.publish_identity(api, profile, keystore, random=options.random)
         except BaseException:
             keystore.unlock()
             if http is None:
@@ -271,8 +272,8 @@ class Client:
 
     async def sealed(self, item: OutboxItem) -> Send:
         """Return the frame that would carry a message, for the devices as they are now."""
-        for peer, bundles in (await self._engine.requests.query({item.to, self.username})).items():
-            self._engine.keys_arrived(peer, bundles)
+        for peer, found in (await self._engine.keys.query({item.to, self.username})).items():
+            self._engine.keys_arrived(peer, found)
         payloads, own = self._engine.sealer.payloads(item), self._engine.sealer.copies(item)
         return Send(
             item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s, own,

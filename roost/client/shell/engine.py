@@ -4,7 +4,6 @@ A client has three tasks (connection, writer, requests), however many messages i
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import structs
@@ -17,6 +16,7 @@ from roost.client.core.lane import pause_ms
 from roost.client.effects import Check, Effect, Reissue, Renew, Requery, Resync, Seal, Take, Tell, Write
 from roost.client.keystore import Keystore
 from roost.client.options import Options
+from roost.client.own_identity import OwnIdentityKeeper
 from roost.client.shell.app_queue import AppQueue
 from roost.client.shell.connection import Connection
 from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
@@ -25,8 +25,11 @@ from roost.client.shell.requests import Requests
 from roost.client.shell.sealing import Sealer
 from roost.client.shell.transfers import Transfers
 from roost.client.state import OutboxItem, Profile
+from roost.client.transport import SESSION_OVER
 from roost.client.transport.http import Api
+from roost.client.transport.keys import FoundKeys, KeyCalls
 from roost.crypto import SUITE, DeviceSecrets
+from roost.errors import RoostError
 from roost.ids import uuid7
 from roost.wire import MAX_FRAME, Auth, Ping, send_size
 
@@ -51,10 +54,14 @@ class Engine:
     def __init__(self, profile: Profile, keystore: Keystore, api: Api, options: Options) -> None:
         self.options = options
         self.session = Session(profile.state, SUITE)
-        self.directory = Directory(profile.server_name, profile.peers, hold_new=options.hold_new_devices)
+        self.directory = Directory(
+            profile.server_name, profile.peers, profile.identities, hold_new=options.hold_new_devices
+        )
         secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self.sealer = Sealer(profile, secrets, self.directory)
         self.requests = Requests(api, profile.server_name, self)
+        self.keys = KeyCalls(api, profile.server_name)
+        self.identity = OwnIdentityKeeper(profile, self.directory, self.keys, self.save, options.random)
         self.queue = AppQueue(options.on_event, self._taken)
         self.transfers = Transfers(api, options.random)
         self._profile = profile
@@ -92,6 +99,8 @@ class Engine:
                 task.add_done_callback(self._ended)
             self._tick()
             self.arm_renewal()
+            if self.identity.due:
+                self.requests.want_identity()
 
     async def stop(self) -> None:
         """Write what is due and end the tasks."""
@@ -138,9 +147,18 @@ class Engine:
         """Tell the app of an event that is no mailbox entry."""
         self.queue.put(event, 0)
 
-    def keys_arrived(self, peer: str, bundles: Mapping[str, Any]) -> None:
-        """Learn a peer's devices, seal what waited for them, and open what did."""
-        for change in self.directory.learn(peer, bundles):
+    async def publish_identity(self) -> None:
+        """Make and publish this person's identity; a refusal that will not change is told."""
+        try:
+            await self.identity.ensure()
+        except RoostError as exc:
+            if exc.code.retry == "later" or exc.code.word in SESSION_OVER:
+                raise
+            self.tell(events.Refused("identity", exc.code.word, exc.detail))
+
+    def keys_arrived(self, peer: str, found: FoundKeys) -> None:
+        """Learn a peer's devices and identity, seal what waited for them, and open what did."""
+        for change in self.directory.learn(peer, found.bundles, found.identity):
             self.tell(change)
         waiting = self.sealer.release(peer)
         doubtful = [item for item in waiting if self.directory.in_doubt(item.to)]
