@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 from storage.mongo import MongoStore
-from storage.records import Device, TokenFamily
+from storage.records import Device, PushToken, TokenFamily
 
 TOKEN = "push-secret"
 NEVER_MS = 4_000_000_000_000
@@ -36,19 +36,22 @@ async def devices(store: MongoStore) -> MongoStore:
 @pytest.mark.parametrize(("user", "device"), [("ann", "A2"), ("bob", "B1")])
 async def test_who_registers_a_token_last_has_it(devices: MongoStore, user: str, device: str) -> None:
     register = devices.push_tokens.register
-    assert await register("ann", "A1", "fcm", TOKEN, "A1", 1_000) == ["ann"]
-    assert await register("ann", "A1", "fcm", TOKEN, "A1", 2_000) == [], "nothing has changed"
+    assert await register("ann", "A1", PushToken("fcm", TOKEN), "A1", 1_000) == ["ann"]
+    assert await register("ann", "A1", PushToken("fcm", TOKEN), "A1", 2_000) == [], "nothing has changed"
     # The clock of the second gateway is behind.
-    assert set(await register(user, device, "fcm", TOKEN, device, 500) or ()) == {"ann", user}
+    assert set(await register(user, device, PushToken("fcm", TOKEN), device, 500) or ()) == {"ann", user}
     assert await held(devices) == {(user, device): (TOKEN, device)}
-    assert await register("ann", "A1", "fcm", "another", "A1", 2_000) == ["ann"]
+    assert await register("ann", "A1", PushToken("fcm", "another"), "A1", 2_000) == ["ann"]
     assert len(await held(devices)) == 2
 
 
 async def test_of_many_at_once_one_has_it(devices: MongoStore) -> None:
     rivals = [("ann", "A1"), ("ann", "A2"), ("bob", "B1")]
     for number in range(10):
-        calls = (devices.push_tokens.register(*each, "fcm", f"t{number}", each[1], 1_000) for each in rivals)
+        calls = (
+            devices.push_tokens.register(*each, PushToken("fcm", f"t{number}"), each[1], 1_000)
+            for each in rivals
+        )
         assert None not in await asyncio.gather(*calls)
         assert [token for token, _ in (await held(devices)).values()] == [f"t{number}"]
 
@@ -56,7 +59,7 @@ async def test_of_many_at_once_one_has_it(devices: MongoStore) -> None:
 async def test_each_registration_of_a_device_is_later_than_the_one_before(devices: MongoStore) -> None:
     since: list[int] = []
     for now_ms in (1_000, 1_000, 10):
-        assert await devices.push_tokens.register("ann", "A1", "fcm", TOKEN, "A1", now_ms)
+        assert await devices.push_tokens.register("ann", "A1", PushToken("fcm", TOKEN), "A1", now_ms)
         since.append((await devices.accounts.devices_of(["ann"]))["ann"][0].push_since_ms)
         assert await devices.push_tokens.drop("ann", "A1", TOKEN)
     assert since == [1_000, 1_001, 1_002]
@@ -64,18 +67,18 @@ async def test_each_registration_of_a_device_is_later_than_the_one_before(device
 
 async def test_a_token_is_dropped_only_if_it_is_still_that_one(devices: MongoStore) -> None:
     tokens = devices.push_tokens
-    assert await tokens.register("ann", "A1", "fcm", TOKEN, "A1", 1)
+    assert await tokens.register("ann", "A1", PushToken("fcm", TOKEN), "A1", 1)
     assert not await tokens.drop("ann", "A1", "older")
     assert await held(devices) == {("ann", "A1"): (TOKEN, "A1")}
     assert await tokens.drop("ann", "A1", TOKEN)
     assert not await tokens.drop("ann", "A1", None)
-    assert await tokens.register("ann", "OTHER", "fcm", TOKEN, "A1", 1) is None
+    assert await tokens.register("ann", "OTHER", PushToken("fcm", TOKEN), "A1", 1) is None
 
 
 async def test_it_ends_with_its_session_and_with_no_other(devices: MongoStore) -> None:
     tokens = devices.push_tokens
-    assert await tokens.register("ann", "A1", "fcm", TOKEN, "A1", 1)
-    assert await tokens.register("ann", "A2", "fcm", "t2", "A2", 1)
+    assert await tokens.register("ann", "A1", PushToken("fcm", TOKEN), "A1", 1)
+    assert await tokens.register("ann", "A2", PushToken("fcm", "t2"), "A2", 1)
     assert not await tokens.end("ann", [])
     assert not await tokens.end("ann", ["earlier"])
     assert not await tokens.end("bob", ["A1"])
@@ -88,14 +91,16 @@ async def test_tokens_of_before_are_adopted_at_the_start(
 ) -> None:
     """Two devices had one token then, and one had a token whose session is over."""
     for user, device, token in (("ann", "A1", TOKEN), ("bob", "B1", TOKEN), ("ann", "A2", "t2")):
-        assert await devices.push_tokens.register(user, device, "fcm", f"{token}.{device}", device, 1)
+        assert await devices.push_tokens.register(
+            user, device, PushToken("fcm", f"{token}.{device}"), device, 1
+        )
         await _as_before(devices, mongo_url, database, user, device, token)
     await devices.sessions.end("ann", "A2", 9)
     await devices.sessions.add(TokenFamily("B2", "bob", "B1", b"", None, 8, 8, NEVER_MS))
     await devices.prepare()
     await devices.prepare()
     assert await held(devices) == {("bob", "B1"): (TOKEN, "B2")}
-    assert await devices.push_tokens.register("ann", "A1", "fcm", TOKEN, "A1", 9)
+    assert await devices.push_tokens.register("ann", "A1", PushToken("fcm", TOKEN), "A1", 9)
     assert await held(devices) == {("ann", "A1"): (TOKEN, "A1")}
 
 

@@ -26,7 +26,7 @@ from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import Cursor, Device, PushRecord, TokenFamily, User, decode_push, encode_push
+from storage.records import Cursor, Device, PushRecord, PushToken, TokenFamily, User, decode_push, encode_push
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 from storage.topics import PUSH, PUSH_DEAD
@@ -67,7 +67,7 @@ class World:
         await self.store.accounts.add_device(Device(user, device, "phone", 0))
         until_ms = now_ms() + 60_000
         await self.store.sessions.add(TokenFamily(device, user, device, b"", None, 0, 0, until_ms))
-        assert await self.store.push_tokens.register(user, device, "fcm", token, device, now_ms())
+        assert await self.store.push_tokens.register(user, device, PushToken("fcm", token), device, now_ms())
         return user, device, token
 
     async def token_of(self, user: str) -> str | None:
@@ -124,7 +124,7 @@ async def world(
         sender = FcmSender(settings)
         for each in (reader, writer, sender):
             opened.push_async_callback(each.close)
-        waker = Waker(writer, store, cache, sender, settings, clock=now_ms, random=lambda: 0.5)
+        waker = Waker(writer, store, cache, {"fcm": sender}, clock=now_ms, random=lambda: 0.5)
         pusher = Pusher("pusher-1", reader, waker)
         await pusher.start()
         await pusher.apply(MAP)
