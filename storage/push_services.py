@@ -48,7 +48,7 @@ class PushServices(Struct, frozen=True):
     """The services that may be sent to.
 
     Attributes:
-        hosts: Names of public services, with a port unless it is 443; ``*.NAME``: all names below; ``*``: all.
+        hosts: Names of public services, with a port unless it is 443; ``*.NAME``: those below; ``*``: all.
         internal: Origins of the operator's own, which may be on this machine or in a private network.
     """
 
@@ -64,7 +64,8 @@ class PushServices(Struct, frozen=True):
         found = _ENDPOINT.fullmatch(endpoint) if len(endpoint) <= MAX_ENDPOINT else None
         if found is None:
             raise ValueError(
-                f"An endpoint is an https:// URL in ASCII, its host in small letters, of at most {MAX_ENDPOINT} bytes."
+                f"An endpoint is an https:// URL in ASCII of at most {MAX_ENDPOINT} bytes, its host in lower "
+                "case."
             )
         scheme, host, port = found["scheme"], found["host"], found["port"]
         usual = port is None or (scheme, int(port)) == ("https", _HTTPS)

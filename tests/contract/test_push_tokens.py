@@ -45,6 +45,51 @@ async def test_who_registers_a_token_last_has_it(devices: MongoStore, user: str,
     assert len(await held(devices)) == 2
 
 
+ENDPOINT = "https://push.example.org/endpoint-secret"
+
+
+@pytest.mark.attack(
+    "be woken, or have someone else woken, by a push endpoint that is another account's",
+    "who registered it last has it, and alone",
+)
+@pytest.mark.parametrize(("user", "device"), [("ann", "A2"), ("bob", "B1")])
+async def test_an_endpoint_belongs_to_one_device_whatever_its_keys(
+    devices: MongoStore, user: str, device: str
+) -> None:
+    tokens = devices.push_tokens
+    assert await tokens.register("ann", "A1", PushToken("webpush", ENDPOINT, "keys"), "A1", 1)
+    changed = await tokens.register(user, device, PushToken("webpush", ENDPOINT, "others"), device, 2)
+    assert set(changed or ()) == {"ann", user}
+    assert await held(devices) == {(user, device): (ENDPOINT, device)}
+    assert await tokens.register("ann", "A1", PushToken("fcm", ENDPOINT), "A1", 3)
+    assert len(await held(devices)) == 2, "FCM's tokens are others"
+
+
+async def test_keys_of_an_endpoint_are_replaced_and_go_with_it(devices: MongoStore) -> None:
+    async def kept() -> tuple[str | None, str | None, str | None]:
+        [mine] = [each for each in (await devices.accounts.devices_of(["ann"]))["ann"] if each.device == "A1"]
+        return mine.push_provider, mine.push_token, mine.push_keys
+
+    register = devices.push_tokens.register
+    for keys, changed in (("first", ["ann"]), ("first", []), ("second", ["ann"])):
+        assert await register("ann", "A1", PushToken("webpush", ENDPOINT, keys), "A1", 1) == changed
+        assert await kept() == ("webpush", ENDPOINT, keys)
+    assert await register("ann", "A1", PushToken("fcm", TOKEN), "A1", 1) == ["ann"]
+    assert await kept() == ("fcm", TOKEN, None)
+    assert await register("ann", "A1", PushToken("webpush", ENDPOINT, "third"), "A1", 1)
+    assert await devices.push_tokens.drop("ann", "A1", ENDPOINT)
+    assert await kept() == (None, None, None)
+
+
+async def test_devices_of_before_there_were_keys_are_read(
+    devices: MongoStore, mongo_url: str, database: str
+) -> None:
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        client[database]["devices"].update_many({}, {"$unset": {"push_keys": ""}})
+    assert await devices.push_tokens.register("ann", "A1", PushToken("webpush", ENDPOINT, "keys"), "A1", 1)
+    assert len((await devices.accounts.devices_of(["ann"]))["ann"]) == 2
+
+
 async def test_of_many_at_once_one_has_it(devices: MongoStore) -> None:
     rivals = [("ann", "A1"), ("ann", "A2"), ("bob", "B1")]
     for number in range(10):
