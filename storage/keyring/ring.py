@@ -17,6 +17,7 @@ from roost.clock import Clock, now_ms
 from storage.keyring.file import KeyRingError, Master, RingFile
 from storage.keyring.keys import KEY_BYTES, Key, Secrets, State, fresh_secrets
 from storage.keyring.sealing import BY_RING, SealBroken, decrypt, encrypt, key_id_of
+from storage.keyring.vapid import VapidKey
 
 _REFRESH_PREFIX: Final = "rr1"
 
@@ -179,6 +180,17 @@ class KeyRing:
     def derived_refreshes(self, token: str) -> list[str]:
         """Return what may have been given as the token after this one, while the key is being changed."""
         return [_derived(key, token) for key in self.secrets.usable("refresh", self._clock())]
+
+    # --- Web Push ---------------------------------------------------------------------------------
+
+    def vapid_key(self) -> VapidKey:
+        """Return the key that browsers are to subscribe with, and that signs what is sent to these then."""
+        return VapidKey(self.secrets.active("vapid", self._clock()))
+
+    def vapid_key_of(self, key_id: str) -> VapidKey | None:
+        """Return the key that a device subscribed with, None if it is retired."""
+        usable = self.secrets.usable("vapid", self._clock())
+        return next((VapidKey(key) for key in usable if key.id == key_id), None)
 
     # --- links ------------------------------------------------------------------------------------
 
