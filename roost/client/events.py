@@ -179,6 +179,22 @@ class KeyChanged(Event, frozen=True):
     confirmed: bool = False
 
 
+class Linked(Event, frozen=True):
+    """Another device of this user has linked this one: it signs and is confirmed as that does.
+
+    Attributes:
+        device: The other device.
+        peers: People whose keys, and verified marks, came along.
+        messages: Messages of the history that came along.
+        problem: Why the people and the history did not, empty if they did.
+    """
+
+    device: str
+    peers: int = 0
+    messages: int = 0
+    problem: str = ""
+
+
 class Typing(Event, frozen=True):
     """``peer`` is typing to this user, or has paused."""
 

@@ -55,6 +55,14 @@ class OwnIdentityKeeper:
         return self._directory.identities.keys(self._profile.username) is None
 
     @property
+    def is_linked(self) -> bool:
+        """Whether this device has the private keys."""
+        try:
+            return bool(self.secrets)
+        except NotLinked:
+            return False
+
+    @property
     def secrets(self) -> IdentitySecrets:
         """The private keys.
 
@@ -138,6 +146,9 @@ class OwnIdentityKeeper:
 
     def adopt(self, secrets: IdentitySecrets) -> None:
         """Keep this identity as this person's own; it is published."""
+        pinned = self._directory.identities.keys(self._profile.username)
+        if pinned is not None and pinned.master == secrets.public.master:
+            secrets = IdentitySecrets(secrets.master, max(secrets.generation, pinned.generation))
         self._profile.identity = OwnIdentity(secrets.master, secrets.generation, published=True)
         self._pin(secrets.public, verified=True)
         own = self._profile.peers[self._profile.username][self._profile.device_id]

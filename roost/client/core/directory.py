@@ -97,6 +97,27 @@ class Directory:
                 changes.append(KeyChanged(peer, device_id, "removed", unpadded(pin.ed25519)))
         return changes
 
+    def adopt(
+        self, peer: str, devices: Mapping[str, Pin], identity: PinnedIdentity | None
+    ) -> list[KeyChanged]:
+        """Take over what another own device knows of a peer, and return what differs."""
+        pins = self._peers.setdefault(peer, {})
+        changes = self.identities.adopt(peer, identity)
+        for name, pin in pins.items():
+            keys = DeviceKeys(address_of(peer, self._server_name), name, pin.curve25519, pin.ed25519)
+            known = devices.get(name)
+            if known is None:
+                pin.confirmed = pin.signed or not self._hold_new
+                if pin.current and not pin.signed:
+                    changes.append(_changed(peer, keys, "added", held=not pin.confirmed))
+                continue
+            known.current = pin.current
+            if (known.curve25519, known.ed25519) != (pin.curve25519, pin.ed25519):
+                known.offered = (pin.curve25519, pin.ed25519)
+                changes.append(_changed(peer, keys, "changed", held=True))
+        pins.update(devices)
+        return changes
+
     def trust(self, peer: str) -> None:
         """Take over the keys that the server offers for this peer: the user has compared them."""
         self.identities.trust(peer)

@@ -46,6 +46,16 @@ class Identities:
         """Take the user's word, or that of another own device, for the peer's identity."""
         self._pinned[peer] = PinnedIdentity(keys, verified=verified)
 
+    def adopt(self, peer: str, known: PinnedIdentity | None) -> list[KeyChanged]:
+        """Take over what another own device knows of a peer's identity, and return what differs."""
+        if known is None or known.keys is None:
+            return []
+        mine = self._pinned.get(peer)
+        self._pinned[peer] = PinnedIdentity(known.keys, verified=known.verified)
+        if mine is None or mine.keys is None:
+            return []
+        return self._compare(peer, self._pinned[peer], mine.keys)
+
     def verify(self, peer: str) -> None:
         """Note that the user has compared the peer's safety number.
 
