@@ -69,14 +69,13 @@ class PushServices(Struct, frozen=True):
             )
         scheme, host, port = found["scheme"], found["host"], found["port"]
         usual = port is None or (scheme, int(port)) == ("https", _HTTPS)
-        origin = f"{scheme}://{host}" + ("" if usual else f":{port}")
+        place = host if usual else f"{host}:{port}"
+        origin = f"{scheme}://{place}"
         if origin in self.internal:
             return PushService(origin, host, internal=True)
         if scheme != "https":
             raise ValueError("An endpoint begins with https://.")
-        if _is_address(host) or not any(
-            _fits(host, "" if usual else f":{port}", each) for each in self.hosts
-        ):
+        if _is_address(host) or not any(_fits(place, each) for each in self.hosts):
             raise ValueError(f"{origin} is not one of the push services that this server sends to.")
         return PushService(origin, host, internal=False)
 
@@ -86,11 +85,12 @@ def _is_address(host: str) -> bool:
     return _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
 
 
-def _fits(host: str, port: str, pattern: str) -> bool:
-    name, _, wanted = pattern.partition(":")
-    if port != (wanted and f":{wanted}"):
+def _fits(place: str, pattern: str) -> bool:
+    """Return whether a host, with its port unless that is 443, is one that an entry of `hosts` names."""
+    (name, _, port), (wanted, _, wanted_port) = place.partition(":"), pattern.partition(":")
+    if port != wanted_port:
         return False
-    return name in ("*", host) or (name.startswith("*.") and host.endswith(name[1:]))
+    return wanted in ("*", name) or (wanted.startswith("*.") and name.endswith(wanted[1:]))
 
 
 def host_pattern(text: str) -> str:

@@ -218,7 +218,12 @@ async def test_queries(world: World, alice: Person, path: str, status: int, code
     assert await refused(world, alice, "GET", path) == (status, code)
 
 
-BROWSER = Browser("https://updates.push.services.mozilla.com/wpush/v2/gAAA")
+PUSH = "/v1/devices/current/push"
+
+
+def browser(**changes: Any) -> dict[str, Any]:
+    return Browser("https://updates.push.services.mozilla.com/wpush/v2/gAAA").registration | changes
+
 
 POSTS: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/acks", {"seq": 2**52}, 409, "cursor_invalid"),
@@ -229,37 +234,13 @@ POSTS: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/typing", {"peer": "alice", "state": "dancing"}, 422, "invalid"),
     ("PUT", "/v1/blocks/nobody.here", None, 404, "unknown_user"),
     ("PATCH", "/v1/me", {"last_seen": "some"}, 422, "invalid"),
-    ("PUT", "/v1/devices/current/push", {"provider": "apns", "token": "x"}, 422, "invalid"),
-    ("PUT", "/v1/devices/current/push", {"provider": "fcm", "token": ""}, 422, "invalid"),
-    (
-        "PUT",
-        "/v1/devices/current/push",
-        BROWSER.registration | {"keys": {"p256dh": "BA", "auth": "A"}},
-        422,
-        "invalid",
-    ),
-    ("PUT", "/v1/devices/current/push", BROWSER.registration | {"keys": {}}, 422, "invalid"),
-    (
-        "PUT",
-        "/v1/devices/current/push",
-        BROWSER.registration | {"endpoint": "http://127.0.0.1/x"},
-        422,
-        "invalid",
-    ),
-    (
-        "PUT",
-        "/v1/devices/current/push",
-        BROWSER.registration | {"endpoint": "https://evil.example/"},
-        422,
-        "invalid",
-    ),
-    (
-        "PUT",
-        "/v1/devices/current/push",
-        BROWSER.registration | {"endpoint": "https://" + "x" * 1200},
-        422,
-        "invalid",
-    ),
+    ("PUT", PUSH, {"provider": "apns", "token": "x"}, 422, "invalid"),
+    ("PUT", PUSH, {"provider": "fcm", "token": ""}, 422, "invalid"),
+    ("PUT", PUSH, browser(keys={"p256dh": "BA", "auth": "A"}), 422, "invalid"),
+    ("PUT", PUSH, browser(keys={}), 422, "invalid"),
+    ("PUT", PUSH, browser(endpoint="http://127.0.0.1/x"), 422, "invalid"),
+    ("PUT", PUSH, browser(endpoint="https://evil.example/"), 422, "invalid"),
+    ("PUT", PUSH, browser(endpoint="https://" + "x" * 1200), 422, "invalid"),
     ("DELETE", "/v1/devices/NOSUCHDEVICE", None, 404, "unknown_device"),
     ("POST", "/v1/keys/query", {"device_keys": {"bob": []}}, 422, "invalid"),
     ("POST", "/v1/keys/claim", {"one_time_keys": {"@bob:x.org": {"D": "curve25519"}}}, 422, "invalid"),
@@ -579,7 +560,7 @@ async def test_profile_devices_push_and_blocks(world: World) -> None:
     assert (changed["display_name"], changed["read_receipts"]) == ("Carol", False)
     shown = await dave.call("GET", f"/v1/users/{carol.username.upper()}", expect=200)
     assert shown["display_name"] == "Carol"
-    await carol.call("PUT", "/v1/devices/current/push", {"provider": "fcm", "token": "t0k"}, expect=204)
+    await carol.call("PUT", PUSH, {"provider": "fcm", "token": "t0k"}, expect=204)
     (device,) = (await carol.call("GET", "/v1/devices", expect=200))["devices"]
     assert (device["push"], device["has_keys"], device["current"]) == (True, True, True)
     await carol.call("DELETE", "/v1/devices/current/push", expect=204)
@@ -601,7 +582,7 @@ async def test_a_browser_subscribes(world: World) -> None:
     key = decoded(given["application_server_key"])
     assert (len(key), key[0]) == (65, 4)
     assert await refused(world, None, "GET", "/v1/push/webpush") == (401, "unauthenticated")
-    await carol.call("PUT", "/v1/devices/current/push", BROWSER.registration, expect=204)
+    await carol.call("PUT", PUSH, browser(), expect=204)
     (device,) = (await carol.call("GET", "/v1/devices", expect=200))["devices"]
     assert device["push"]
     assert set(device) == {"device_id", "name", "created_at_ms", "has_keys", "push", "current"}
@@ -611,11 +592,8 @@ async def test_a_browser_subscribes(world: World) -> None:
 
 
 REFUSED = {
-    "keys.p256dh": (BROWSER.registration | {"keys": {"p256dh": "BA", "auth": "A" * 22}}, "p256dh is"),
-    "endpoint": (
-        BROWSER.registration | {"endpoint": "https://evil.example/"},
-        "not one of the push services",
-    ),
+    "keys": (browser(keys={"p256dh": "BA", "auth": "A" * 22}), "p256dh is"),
+    "endpoint": (browser(endpoint="https://evil.example/"), "not one of the push services"),
 }
 
 
@@ -624,7 +602,7 @@ async def test_what_is_wrong_with_a_subscription_is_said(
     world: World, alice: Person, body: dict[str, Any], said: str
 ) -> None:
     headers = {"Authorization": f"Bearer {alice.token}"}
-    status, problem = await world.call("PUT", "/v1/devices/current/push", body=body, headers=headers)
+    status, problem = await world.call("PUT", PUSH, body=body, headers=headers)
     assert (status, problem["code"]) == (422, "invalid")
     assert said in problem["detail"]
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from pymongo import MongoClient
 
 from cluster.consumers.fcm import FcmSender
+from cluster.consumers.provider import Provider
 from cluster.consumers.pusher import Pusher
 from cluster.consumers.wakeup import Waker
 from cluster.consumers.webpush import WebPushSender
@@ -66,15 +67,13 @@ class World:
         token, keys = f"token-{secrets.token_hex(6)}", None
         if provider == "webpush":
             token = f"{self.url}/webpush/{token}"
-            given = Browser(token).keys
-            keys = SubscriptionKeys.given(given["p256dh"], given["auth"], self.vapid).text
+            keys = SubscriptionKeys.given(**Browser(token).keys, vapid=self.vapid).text
         await self.store.accounts.add_user(User(user, user, "", "", 0))
         await self.store.accounts.add_device(Device(user, device, "phone", 0))
         until_ms = now_ms() + 60_000
         await self.store.sessions.add(TokenFamily(device, user, device, b"", None, 0, 0, until_ms))
-        assert await self.store.push_tokens.register(
-            user, device, PushToken(provider, token, keys), device, now_ms()
-        )
+        given = PushToken(provider, token, keys)
+        assert await self.store.push_tokens.register(user, device, given, device, now_ms())
         return user, device, token
 
     async def token_of(self, user: str) -> str | None:
@@ -134,9 +133,8 @@ async def world(
         webpush = WebPushSender(browsers, "mailto:ops@example.org", keyring, now_ms)
         for each in (reader, writer, fcm, webpush):
             opened.push_async_callback(each.close)
-        waker = Waker(
-            writer, store, cache, {"fcm": fcm, "webpush": webpush}, clock=now_ms, random=lambda: 0.5
-        )
+        providers: dict[str, Provider] = {"fcm": fcm, "webpush": webpush}
+        waker = Waker(writer, store, cache, providers, clock=now_ms, random=lambda: 0.5)
         pusher = Pusher("pusher-1", reader, waker)
         await pusher.start()
         await pusher.apply(MAP)
@@ -145,9 +143,8 @@ async def world(
     writer = KafkaLogWriter(broker)
     await writer.start()
     async with aiohttp.ClientSession() as http:
-        found = World(
-            url, credentials, http, writer, store, cache, make, await make(), broker, database, vapid
-        )
+        pusher = await make()
+        found = World(url, credentials, http, writer, store, cache, make, pusher, broker, database, vapid)
         await found.behave("ok")
         yield found
         await found.pusher.stop()
@@ -280,9 +277,8 @@ async def test_a_dead_token_is_dropped_and_only_that_one(world: World, provider:
     assert await world.cache.claim_wakeup(device, 60, 1)  # nothing is pending
 
 
-@pytest.mark.parametrize("provider", ["fcm", "webpush"])
-async def test_quota_is_waited_out(world: World, provider: str) -> None:
-    user, device, token = await world.device(provider)
+async def test_quota_is_waited_out(world: World) -> None:
+    user, device, token = await world.device()
     await world.behave("quota", retry_after_s=1)
     await world.wake(user, device)
     await until_found(world.pusher.status, lambda status: status["open"] == 1)
