@@ -31,6 +31,8 @@ const REFUSED_AT_MOST = 8
 export interface App {
   /** Keeps an event of the session, in the transaction that takes it. */
   event(transaction: Transaction, event: ClientEvent): Promise<void>
+  /** Tells what is not kept: who types, who is there. */
+  transient(event: ClientEvent): void
   /** A transaction is on the disk (or will be tried again): tell what was staged in it (or forget it). */
   published(): void
   dropped(error: unknown): boolean
@@ -271,7 +273,11 @@ export class Client implements Owner, Requester, Keeping {
         this.inbox.add(effect)
         return
       case 'tell':
-        this.keeper.tell(effect.event, 0)
+        if (effect.event.type === 'typing' || effect.event.type === 'presence') {
+          this.app.transient(effect.event)
+        } else {
+          this.keeper.tell(effect.event, 0)
+        }
         return
       case 'seal':
         this.seal(effect.item, effect.refresh)
