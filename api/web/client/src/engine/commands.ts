@@ -362,7 +362,7 @@ export class Commands {
   /** Sends a message that has a row of its own; returns its id. */
   private async sendShown(peer: string, content: Content): Promise<string> {
     const { client, book } = this.present
-    const expiresInS = await this.timerOf(peer)
+    const expiresInS = content.kind === 'timer' ? null : await this.timerOf(peer)
     const encoded = checked(encodeContent(content))
     const row = this.ownRow(peer, content, expiresInS)
     const kept = client.keep(transaction => book.add(transaction, row))
