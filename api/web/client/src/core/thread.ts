@@ -29,6 +29,7 @@ export interface ThreadMessage {
   reactions: Map<string, string>
   state: SendState | null
   code: string
+  /** How long it is kept once it is accepted. */
   expiresInS: number | null
   expiresAtMs: number | null
 }
@@ -41,22 +42,22 @@ export type Change = { author: string; target: string; atMs: number } & (
 )
 
 /** Applies a change; returns whether anything is different. */
-export function change(message: ThreadMessage, said: Change): boolean {
+export function applyChange(message: ThreadMessage, change: Change): boolean {
   if (message.kind === 'deleted') {
     return false
   }
-  if (said.kind === 'reaction') {
-    return react(message, said.author, said.emoji)
+  if (change.kind === 'reaction') {
+    return react(message, change.author, change.emoji)
   }
-  if (said.author !== message.author) {
+  if (change.author !== message.author) {
     return false
   }
-  if (said.kind === 'edit') {
+  if (change.kind === 'edit') {
     if (message.kind !== 'text' && message.kind !== 'file') {
       return false
     }
-    message.text = said.text
-    message.editedAtMs = said.atMs
+    message.text = change.text
+    message.editedAtMs = change.atMs
     return true
   }
   message.kind = 'deleted'
@@ -77,12 +78,12 @@ function react(message: ThreadMessage, author: string, emoji: string): boolean {
   return true
 }
 
-const ORDER: SendState[] = ['sending', 'sent', 'delivered', 'read']
+const ORDER: (SendState | null)[] = ['sending', 'sent', 'delivered', 'read']
 
-/** Moves a message's own state on, never back; returns whether it is another one. */
+/** Moves the state of one's own message on, never back; returns whether it is another one. */
 export function advance(message: ThreadMessage, state: SendState): boolean {
-  const [now, then] = [ORDER.indexOf(message.state as SendState), ORDER.indexOf(state)]
-  if (message.state === state || (now >= 0 && then >= 0 && then < now)) {
+  const [now, then] = [ORDER.indexOf(message.state), ORDER.indexOf(state)]
+  if (!message.mine || message.state === state || (now >= 0 && then >= 0 && then < now)) {
     return false
   }
   message.state = state

@@ -37,7 +37,7 @@ export class Confirmations {
     item.safe = false
     lane.accept(item, nowMs)
     return [
-      tell({ type: 'accepted', id: item.id, peer: item.to, seq }),
+      tell({ type: 'accepted', id: item.id, peer: item.to, seq, atMs }),
       ...this.checkBefore(lane, seq, nowMs),
       ...this.toldRelease(lane),
     ]

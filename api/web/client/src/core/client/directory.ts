@@ -32,6 +32,14 @@ export class Directory {
     return this.pins(peer).some(pin => pin.current && (pin.offered !== null || !pin.confirmed))
   }
 
+  /** Why the peer is in doubt: other keys than the pinned ones, or a device to be confirmed. */
+  doubt(peer: string): 'changed' | 'unconfirmed' | null {
+    if (!this.inDoubt(peer)) {
+      return null
+    }
+    return this.pins(peer).some(pin => pin.current && pin.offered !== null) ? 'changed' : 'unconfirmed'
+  }
+
   /** The pinned keys of one device, also of a removed one. */
   device(peer: string, deviceId: string): DeviceKeys | null {
     const pin = this.peers.get(peer)?.get(deviceId)

@@ -56,7 +56,7 @@ export type ClientEvent =
   | UndecryptableReceived
   | SentElsewhere
   /** The server has the message durably, as number `seq` of the recipient's mailbox. */
-  | { type: 'accepted'; id: string; peer: string; seq: number }
+  | { type: 'accepted'; id: string; peer: string; seq: number; atMs: number }
   /** The time of the message is over: it is not sent again. */
   | { type: 'expired'; id: string; peer: string }
   /** `peer` has everything up to `seq`; `ids` are the messages newly known to be there. */

@@ -1,6 +1,6 @@
 /** The store in IndexedDB. */
 
-import { deleteDB, type IDBPDatabase, type IDBPTransaction, openDB } from 'idb'
+import { type IDBPDatabase, type IDBPTransaction, openDB } from 'idb'
 import { type Key, type Range, SCHEMA, type Store, type StoreName, type Transaction } from './port'
 
 const NAME = 'roost'
@@ -53,18 +53,8 @@ export class IndexedStore implements Store {
     return result
   }
 
-  async wipe(): Promise<void> {
-    const transaction = this.database.transaction(STORES, 'readwrite')
-    await Promise.all(STORES.map(name => transaction.objectStore(name).clear()))
-    await transaction.done
-  }
-
   close(): void {
     this.database.close()
-  }
-
-  static remove(): Promise<void> {
-    return deleteDB(NAME)
   }
 }
 
@@ -83,6 +73,10 @@ class IndexedTransaction implements Transaction {
 
   async delete(store: StoreName, key: Key): Promise<void> {
     await this.writable(store).delete(key)
+  }
+
+  async clear(store: StoreName): Promise<void> {
+    await this.writable(store).clear()
   }
 
   async all<T>(store: StoreName): Promise<[Key, T][]> {

@@ -24,10 +24,6 @@ export class MemoryStore implements Store {
     return done
   }
 
-  async wipe(): Promise<void> {
-    this.rows = empty()
-  }
-
   close(): void {}
 }
 
@@ -46,6 +42,10 @@ class MemoryTransaction implements Transaction {
 
   async delete(store: StoreName, key: Key): Promise<void> {
     this.of(store).delete(JSON.stringify(key))
+  }
+
+  async clear(store: StoreName): Promise<void> {
+    this.of(store).clear()
   }
 
   async all<T>(store: StoreName): Promise<[Key, T][]> {

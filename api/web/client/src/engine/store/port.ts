@@ -36,6 +36,7 @@ export interface Transaction {
   get<T>(store: StoreName, key: Key): Promise<T | undefined>
   put(store: StoreName, value: unknown, key?: Key): Promise<void>
   delete(store: StoreName, key: Key): Promise<void>
+  clear(store: StoreName): Promise<void>
   /** All rows with their keys, in the order of their keys. */
   all<T>(store: StoreName): Promise<[Key, T][]>
   /** Rows of an index, in its order. */
@@ -48,7 +49,5 @@ export interface Store {
   read<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
   /** Returns once all of it is on the disk; if the work throws, nothing of it is. */
   write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
-  /** Removes everything. */
-  wipe(): Promise<void>
   close(): void
 }
