@@ -8,6 +8,7 @@ export default defineConfig({
     outDir: '../build',
     emptyOutDir: true,
     target: 'es2022',
+    cssTarget: ['chrome123', 'firefox125', 'safari17.5'], // light-dark() is native there
     assetsInlineLimit: 0, // the policy allows no data: scripts or styles
     modulePreload: { polyfill: false },
   },

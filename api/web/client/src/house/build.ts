@@ -32,9 +32,9 @@ export async function keepBuild(heard: Heard): Promise<void> {
 
 /** Have the new build serve from now on; every page loads again. */
 export async function takeBuild(): Promise<void> {
-  const registration = await navigator.serviceWorker.ready
-  const worker = registration.waiting ?? registration.active
-  worker?.postMessage({ type: 'take' } satisfies ToWorker)
+  const { waiting, active } = await navigator.serviceWorker.ready
+  const newest = waiting ?? active
+  newest?.postMessage({ type: 'take' } satisfies ToWorker)
 }
 
 function say(registration: ServiceWorkerRegistration, what: ToWorker): void {
