@@ -20,7 +20,13 @@ export type Trust =
 export interface Conversation {
   peer: string
   displayName: string
-  last: { text: string; atMs: number; mine: boolean; state: SendState | null } | null
+  last: {
+    text: string // of a file its caption, else its name; of a timer the seconds, or nothing
+    atMs: number
+    mine: boolean
+    state: SendState | null
+    kind: MessageView['kind']
+  } | null
   unread: number
   draft: string
   presence: Presence | null

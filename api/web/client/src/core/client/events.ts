@@ -1,0 +1,115 @@
+/** What the core tells the app, and what it asks the shell to do. */
+
+import type { ClientFrame, MessageEntry } from '../wire'
+import type { OutboxItem } from './state'
+
+/** `changed`: other keys for a known device, which no honest server gives. `invalid`: a bad signature. */
+export type KeyChange = 'added' | 'removed' | 'changed' | 'invalid'
+
+export interface KeyChanged {
+  type: 'key_changed'
+  peer: string
+  device: string
+  change: KeyChange
+  /** The device's Ed25519 key in base64. */
+  fingerprint: string
+  /** Nothing is sent to the peer until it is trusted. */
+  held: boolean
+}
+
+/** A message, decrypted and verified; each is reported once. */
+export interface MessageReceived {
+  type: 'message'
+  peer: string
+  device: string
+  id: string
+  seq: number
+  content: Uint8Array
+  sentAtMs: number
+  atMs: number
+  expiresAtMs: number | null
+}
+
+export interface UndecryptableReceived {
+  type: 'undecryptable'
+  peer: string
+  device: string
+  id: string
+  seq: number
+  reason: string
+  detail: string
+}
+
+/** Another of this user's devices has sent a message. */
+export interface SentElsewhere {
+  type: 'sent_elsewhere'
+  id: string
+  peer: string
+  device: string
+  seq: number
+  sentAtMs: number
+}
+
+export type ClientEvent =
+  | KeyChanged
+  | MessageReceived
+  | UndecryptableReceived
+  | SentElsewhere
+  /** The server has the message durably, as number `seq` of the recipient's mailbox. */
+  | { type: 'accepted'; id: string; peer: string; seq: number; atMs: number }
+  /** The time of the message is over: it is not sent again. */
+  | { type: 'expired'; id: string; peer: string }
+  /** `peer` has everything up to `seq`; `ids` are the messages newly known to be there. */
+  | { type: 'delivered'; peer: string; seq: number; ids: string[] }
+  | { type: 'read'; peer: string; seq: number }
+  /** A message will not be sent again. */
+  | { type: 'failed'; id: string; peer: string; code: string; detail: string }
+  /** A message that was not accepted is sent under another id. */
+  | { type: 'id_changed'; id: string; newId: string; peer: string }
+  | { type: 'typing'; peer: string; state: 'typing' | 'paused' }
+  | { type: 'presence'; peer: string; state: 'online' | 'offline'; lastSeenMs: number | null }
+  | { type: 'connected'; cursor: number }
+  | { type: 'synced'; cursor: number }
+  /** Entries after `after` are gone from the server; what is left continues before `upto`. */
+  | { type: 'missed'; after: number; upto: number }
+  /** An entry of a kind that this version does not know. */
+  | { type: 'unsupported'; seq: number; kind: string }
+  /** The server refused a frame that was not a message. */
+  | { type: 'refused'; frame: string; code: string; detail: string }
+
+export type Effect =
+  /** Send this frame. */
+  | { do: 'write'; frame: ClientFrame }
+  /** Encrypt for the recipient's devices and answer with `sealed` or `unsealable`; `refresh`: query them first. */
+  | { do: 'seal'; item: OutboxItem; refresh: boolean }
+  /** The message was never accepted, and its id is refused for its time: answer with `reissued`. */
+  | { do: 'reissue'; item: OutboxItem }
+  /** Ask the server for its view of this message and answer with `checked`. */
+  | { do: 'check'; id: string; to: string }
+  /** The keys of this user have changed: ask for them. */
+  | { do: 'requery'; peer: string }
+  | Take
+  /** Tell the app; the order to mailbox entries does not matter. */
+  | { do: 'tell'; event: ClientEvent }
+  /** Drop the connection and come back with the cursor: something was left out. */
+  | { do: 'resync' }
+  /** The access token is about to expire: refresh it and send `auth`. */
+  | { do: 'renew' }
+
+/** Hand these to the app, after everything before; then call `taken(seq)`. */
+export interface Take {
+  do: 'take'
+  seq: number
+  /** A message to be opened, if it is one. */
+  entry: MessageEntry | null
+  events: ClientEvent[]
+}
+
+export const tell = (event: ClientEvent): Effect => ({ do: 'tell', event })
+export const write = (frame: ClientFrame): Effect => ({ do: 'write', frame })
+export const take = (seq: number, ...events: ClientEvent[]): Take => ({
+  do: 'take',
+  seq,
+  entry: null,
+  events,
+})

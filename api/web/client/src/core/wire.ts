@@ -1,0 +1,299 @@
+/**
+ * Frames of the WebSocket and entries of a mailbox, in the encoding `roost.v1.json`.
+ *
+ * Read strictly: a frame of an unknown type or form is ignored (null), an entry of such a type keeps its
+ * place and name (`opaque`), and what has no place in the mailbox is an error. Unknown members are ignored.
+ */
+
+import { fromBase64, unpadded } from './bytes'
+import { fraction, list, type Members, members, oneOf, optional, seqOf, text, whole } from './shapes'
+
+export const SUBPROTOCOL = 'roost.v1.json'
+
+/** Entries that may be in flight to one stream, not yet acknowledged. */
+export const WINDOW = 256
+
+/** Bytes of one client frame. */
+export const MAX_FRAME = 2 * 1024 * 1024
+
+/** The longest that a message may ask to be kept for. */
+export const MAX_EXPIRY_S = 28 * 24 * 3600
+
+export type Payloads = { [device: string]: Uint8Array }
+
+/** A message to one user: one ciphertext for each of the recipient's devices, and for one's own others. */
+export interface Send {
+  type: 'send'
+  id: string
+  to: string
+  sentAtMs: number
+  suite: string
+  payloads: Payloads
+  urgent: boolean
+  expiresInS: number | null
+}
+
+export type ClientFrame =
+  | Send
+  | { type: 'hello'; token: string; cursor: number | null; background: boolean }
+  | { type: 'ack'; seq: number }
+  | { type: 'read'; peer: string; seq: number }
+  | { type: 'typing'; peer: string; state: 'typing' | 'paused' }
+  | { type: 'subscribe'; users: string[] }
+  | { type: 'ping' }
+  | { type: 'auth'; token: string }
+
+export interface Ready {
+  type: 'ready'
+  deviceId: string
+  cursor: number
+  serverTimeMs: number
+}
+export interface Accepted {
+  type: 'accepted'
+  id: string
+  seq: number
+  acceptedAtMs: number
+}
+export interface Rejected {
+  type: 'rejected'
+  id: string
+  code: string
+  detail: string
+  retryAfterS: number | null
+}
+
+export interface MessageEntry {
+  type: 'message'
+  seq: number
+  prev: number
+  atMs: number
+  id: string
+  from: string
+  fromDevice: string
+  sentAtMs: number
+  acceptedAtMs: number
+  suite: string
+  payload: Uint8Array
+  expiresAtMs: number | null
+}
+export interface ReceiptEntry {
+  type: 'receipt'
+  seq: number
+  prev: number
+  peer: string
+  deliveredSeq: number
+  readSeq: number
+}
+export interface KeysEntry {
+  type: 'keys'
+  seq: number
+  prev: number
+  user: string
+  device: string
+}
+export interface SentEntry {
+  type: 'sent'
+  seq: number
+  prev: number
+  atMs: number
+  id: string
+  to: string
+  fromDevice: string
+  toSeq: number
+  sentAtMs: number
+}
+/** An entry of an unknown type, as far as it can be read. */
+export interface Opaque {
+  type: 'opaque'
+  seq: number
+  prev: number
+  kind: string
+}
+export type Entry = MessageEntry | ReceiptEntry | KeysEntry | SentEntry | Opaque
+
+export type ServerFrame =
+  | Ready
+  | Accepted
+  | Rejected
+  | { type: 'drained'; cursor: number }
+  | { type: 'entries'; entries: Entry[] }
+  | { type: 'typing'; peer: string; state: 'typing' | 'paused' }
+  | { type: 'presence'; user: string; state: 'online' | 'offline'; lastSeenMs: number | null }
+  | { type: 'pong'; serverTimeMs: number }
+  | { type: 'token_expiring'; inS: number }
+  | { type: 'missed' }
+  | { type: 'bye'; code: string; reconnectAfterMs: number }
+  | { type: 'problem'; frame: string; code: string; detail: string; retryAfterS: number | null }
+
+/** What a `send` with these payloads takes at most, in bytes, whatever the encoding. */
+export function sendSize(payloads: Payloads): number {
+  const each = Object.entries(payloads).map(
+    ([device, payload]) => device.length + 6 + Math.ceil(payload.length / 3) * 4,
+  )
+  return each.reduce((sum, size) => sum + size, 512)
+}
+
+export function encodeFrame(frame: ClientFrame): string {
+  if (frame.type === 'send') {
+    return JSON.stringify({ type: 'send', ...sendBody(frame) })
+  }
+  if (frame.type === 'hello') {
+    const { type, token, cursor, background } = frame
+    return JSON.stringify({ type, token, background, ...(cursor === null ? {} : { cursor }) })
+  }
+  return JSON.stringify(frame)
+}
+
+/** The members of a `send`, which are also the body of `POST /v1/messages`. */
+export function sendBody(frame: Send): Members {
+  return {
+    id: frame.id,
+    to: frame.to,
+    sent_at_ms: frame.sentAtMs,
+    suite: frame.suite,
+    payloads: encoded(frame.payloads),
+    urgent: frame.urgent,
+    ...(frame.expiresInS === null ? {} : { expires_in_s: frame.expiresInS }),
+  }
+}
+
+const encoded = (payloads: Payloads): Members =>
+  Object.fromEntries(Object.entries(payloads).map(([device, payload]) => [device, unpadded(payload)]))
+
+/** Decodes a frame; null if this version does not know it. Throws if it is no JSON, or an entry has no place. */
+export function decodeFrame(data: string): ServerFrame | null {
+  const frame: unknown = JSON.parse(data)
+  if (typeof frame === 'object' && frame !== null && 'type' in frame && frame.type === 'entries') {
+    return { type: 'entries', entries: list((frame as Members).entries).map(decodeEntry) }
+  }
+  try {
+    return decodeKnown(members(frame))
+  } catch {
+    return null // a frame of a later version: unknown types and forms are ignored, like unknown members
+  }
+}
+
+function decodeKnown(frame: Members): ServerFrame | null {
+  switch (frame.type) {
+    case 'ready':
+      return {
+        type: 'ready',
+        deviceId: text(frame.device_id),
+        cursor: seqOf(frame.cursor),
+        serverTimeMs: whole(frame.server_time_ms),
+      }
+    case 'drained':
+      return { type: 'drained', cursor: seqOf(frame.cursor) }
+    case 'accepted':
+      return {
+        type: 'accepted',
+        id: text(frame.id),
+        seq: seqOf(frame.seq),
+        acceptedAtMs: whole(frame.accepted_at_ms),
+      }
+    case 'rejected':
+      return {
+        type: 'rejected',
+        id: text(frame.id),
+        code: text(frame.code),
+        detail: text(frame.detail),
+        retryAfterS: optional(frame.retry_after_s, fraction),
+      }
+    case 'typing':
+      return {
+        type: 'typing',
+        peer: text(frame.peer),
+        state: oneOf(frame.state, 'typing', 'paused'),
+      }
+    case 'presence':
+      return {
+        type: 'presence',
+        user: text(frame.user),
+        state: oneOf(frame.state, 'online', 'offline'),
+        lastSeenMs: optional(frame.last_seen_ms, whole),
+      }
+    case 'pong':
+      return { type: 'pong', serverTimeMs: whole(frame.server_time_ms) }
+    case 'token_expiring':
+      return { type: 'token_expiring', inS: whole(frame.in_s) }
+    case 'missed':
+      return { type: 'missed' }
+    case 'bye':
+      return {
+        type: 'bye',
+        code: text(frame.code),
+        reconnectAfterMs: whole(frame.reconnect_after_ms),
+      }
+    case 'problem':
+      return {
+        type: 'problem',
+        frame: text(frame.frame),
+        code: text(frame.code),
+        detail: text(frame.detail),
+        retryAfterS: optional(frame.retry_after_s, fraction),
+      }
+    default:
+      return null
+  }
+}
+
+/** Decodes an entry; one whose type or form is unknown keeps its place. Throws if it has none. */
+export function decodeEntry(value: unknown): Entry {
+  const entry = members(value)
+  try {
+    return decodeKnownEntry(entry)
+  } catch {
+    return {
+      type: 'opaque',
+      seq: seqOf(entry.seq),
+      prev: optional(entry.prev, seqOf) ?? 0,
+      kind: typeof entry.type === 'string' ? entry.type : '?',
+    }
+  }
+}
+
+function decodeKnownEntry(entry: Members): Entry {
+  const place = { seq: seqOf(entry.seq), prev: seqOf(entry.prev) }
+  const atMs = whole(entry.at_ms)
+  switch (entry.type) {
+    case 'message':
+      return {
+        type: 'message',
+        ...place,
+        atMs,
+        id: text(entry.id),
+        from: text(entry.from),
+        fromDevice: text(entry.from_device),
+        sentAtMs: whole(entry.sent_at_ms),
+        acceptedAtMs: whole(entry.accepted_at_ms),
+        suite: text(entry.suite),
+        payload: fromBase64(text(entry.payload)),
+        expiresAtMs: optional(entry.expires_at_ms, whole),
+      }
+    case 'receipt':
+      return {
+        type: 'receipt',
+        ...place,
+        peer: text(entry.peer),
+        deliveredSeq: whole(entry.delivered_seq),
+        readSeq: whole(entry.read_seq),
+      }
+    case 'keys':
+      oneOf(entry.change, 'added', 'removed', 'changed')
+      return { type: 'keys', ...place, user: text(entry.user), device: text(entry.device) }
+    case 'sent':
+      return {
+        type: 'sent',
+        ...place,
+        atMs,
+        id: text(entry.id),
+        to: text(entry.to),
+        fromDevice: text(entry.from_device),
+        toSeq: whole(entry.to_seq),
+        sentAtMs: whole(entry.sent_at_ms),
+      }
+    default:
+      throw new Error('an entry of a type that this version does not know')
+  }
+}

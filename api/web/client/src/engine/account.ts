@@ -1,0 +1,162 @@
+/** The account of this device: made, signed in, kept; its keys published. */
+
+import { concat, fromBase64, fromUtf8, type Random, unpadded, utf8 } from '../core/bytes'
+import {
+  type DeviceSecrets,
+  deviceKeysObject,
+  ONE_TIME_KEY,
+  publicHalf,
+  secretsFrom,
+  signedKey,
+  verifyKey,
+} from '../core/crypto/keys'
+import { addressOf, foldUsername } from '../core/ids'
+import { members, text } from '../core/shapes'
+import { RoostError, Unavailable } from './errors'
+import type { Store } from './store/port'
+import { type Api, sessionAnswer, type Tokens } from './transport/api'
+import type { Vault } from './vault'
+
+const FALLBACK_ID = 'AAAAAAAAAAA'
+const KEYS = 96
+
+/** Everything of one device but its messages. */
+export interface Account {
+  username: string
+  serverName: string
+  userId: string
+  deviceId: string
+  secrets: DeviceSecrets
+  /** Private half of the fallback key. */
+  fallback: Uint8Array
+  /** The server has this device's keys. */
+  published: boolean
+  /** Somebody has ended the session: the password is needed. */
+  over: boolean
+}
+
+interface AccountRow extends Omit<Account, 'secrets' | 'fallback'> {
+  /** Private keys, sealed by the vault. */
+  keys: Uint8Array
+}
+
+/** Keeps the account and its tokens, private halves sealed. */
+export class Accounts {
+  constructor(
+    private readonly store: Store,
+    private readonly vault: Vault | null,
+  ) {}
+
+  async load(): Promise<Account | null> {
+    const row = await this.store.read(transaction => transaction.get<AccountRow>('meta', 'account'))
+    if (row === undefined) {
+      return null
+    }
+    const { keys, ...rest } = row
+    const plain = await this.opened('account', keys)
+    return { ...rest, secrets: secretsFrom(plain.slice(0, 64)), fallback: plain.slice(64, KEYS) }
+  }
+
+  async save(account: Account): Promise<void> {
+    const { secrets, fallback, ...rest } = account
+    const keys = await this.sealed('account', concat(secrets.curve25519, secrets.ed25519, fallback))
+    await this.store.write(transaction => transaction.put('meta', { ...rest, keys }, 'account'))
+  }
+
+  async loadTokens(): Promise<Tokens | null> {
+    const row = await this.store.read(transaction => transaction.get<Uint8Array>('meta', 'tokens'))
+    return row === undefined ? null : JSON.parse(fromUtf8(await this.opened('tokens', row)))
+  }
+
+  async saveTokens(tokens: Tokens): Promise<void> {
+    const sealed = await this.sealed('tokens', utf8(JSON.stringify(tokens)))
+    await this.store.write(transaction => transaction.put('meta', sealed, 'tokens'))
+  }
+
+  private sealed(name: string, plain: Uint8Array): Promise<Uint8Array> {
+    return this.vault === null ? Promise.resolve(plain) : this.vault.seal(name, plain)
+  }
+
+  private opened(name: string, sealed: Uint8Array): Promise<Uint8Array> {
+    return this.vault === null ? Promise.resolve(sealed) : this.vault.open(name, sealed)
+  }
+}
+
+/** Makes the account on the server. */
+export async function register(
+  api: Api,
+  username: string,
+  password: string,
+  displayName: string,
+): Promise<void> {
+  const name = displayName === '' ? {} : { display_name: displayName }
+  const body = { username: named(username), password, ...name }
+  await api.bare('POST', '/v1/accounts', answer => text(members(answer).username), { body })
+}
+
+/** Starts a session, whose refreshes the device signs; a known device of this user stays the same. */
+export async function signIn(
+  api: Api,
+  known: Account | null,
+  given: { username: string; password: string; deviceName: string; random: Random },
+): Promise<Account> {
+  const secrets = known?.secrets ?? secretsFrom(given.random(64))
+  const device = known === null ? { device: { name: given.deviceName } } : { device_id: known.deviceId }
+  const body = {
+    username: named(given.username),
+    password: given.password,
+    signed_refresh: true,
+    signing_key: unpadded(verifyKey(secrets.ed25519)),
+    ...device,
+  }
+  const answer = await api.bare('POST', '/v1/sessions', sessionAnswer, { body })
+  const account: Account = known ?? {
+    username: answer.username,
+    serverName: issuer(answer.accessToken),
+    userId: answer.userId,
+    deviceId: answer.deviceId,
+    secrets,
+    fallback: given.random(32),
+    published: false,
+    over: false,
+  }
+  account.over = false
+  api.signer = { ...account }
+  await api.adopt(answer)
+  return account
+}
+
+/** Uploads this device's signed bundle and fallback key; a repeat is harmless. */
+export async function publishKeys(api: Api, account: Account): Promise<void> {
+  const { username, serverName, deviceId, secrets, fallback } = account
+  const address = addressOf(username, serverName)
+  const body = {
+    device_keys: deviceKeysObject(address, deviceId, secrets),
+    fallback_keys: {
+      [`${ONE_TIME_KEY}:${FALLBACK_ID}`]: signedKey(publicHalf(fallback), address, deviceId, secrets, true),
+    },
+  }
+  await api.call('POST', '/v1/keys/upload', answer => members(members(answer).one_time_key_counts), {
+    body,
+  })
+  account.published = true
+}
+
+/** The one spelling of a username, or the error that a page shows. */
+export function named(username: string): string {
+  try {
+    return foldUsername(username)
+  } catch (error) {
+    throw new RoostError('invalid', error instanceof Error ? `${error.message}.` : undefined)
+  }
+}
+
+/** The issuer of a token is the server's name; it is only read, the server is who checks it. */
+function issuer(token: string): string {
+  try {
+    const claims = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/')
+    return text(members(JSON.parse(fromUtf8(fromBase64(claims)))).iss)
+  } catch {
+    throw new Unavailable('The server gave a token that is none: is this its address?')
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The shelf: rows of one transaction, read and written back with what the pages are told of them.
+ *
+ * Notices are staged: they are told when the transaction is on the disk, and forgotten if it is not.
+ */
+
+import type { MessageView, Notice } from '../../app/contract'
+import type { Transaction } from '../store/port'
+import {
+  type ConversationRow,
+  conversationView,
+  emptyConversation,
+  indexed,
+  type MessageRow,
+  messageView,
+  preview,
+  type Surroundings,
+} from './rows'
+
+const QUOTE = 200
+
+/** What the shelf asks about a peer. */
+export type Around = (peer: string, row: ConversationRow) => Surroundings
+
+export class Shelf {
+  private staged: Notice[] = []
+
+  constructor(
+    private readonly around: Around,
+    private readonly publish: (notice: Notice) => void,
+  ) {}
+
+  /** The transaction is on the disk. */
+  published(): void {
+    const staged = this.staged
+    this.staged = []
+    for (const notice of staged) {
+      this.publish(notice)
+    }
+  }
+
+  /** It is not, and will be done again. */
+  dropped(): void {
+    this.staged = []
+  }
+
+  stage(notice: Notice): void {
+    this.staged.push(notice)
+  }
+
+  message(transaction: Transaction, peer: string, id: string): Promise<MessageRow | undefined> {
+    return transaction.get<MessageRow>('messages', [peer, id])
+  }
+
+  async conversation(transaction: Transaction, peer: string, atMs = 0): Promise<ConversationRow> {
+    const kept = await transaction.get<ConversationRow>('conversations', peer)
+    return kept ?? emptyConversation(peer, atMs)
+  }
+
+  async putConversation(transaction: Transaction, row: ConversationRow): Promise<void> {
+    await transaction.put('conversations', row)
+    const conversation = conversationView(row, this.around(row.peer, row))
+    // Whole rows: only the last one of a transaction is worth telling.
+    this.staged = this.staged.filter(
+      each => each.type !== 'conversation' || each.conversation.peer !== row.peer,
+    )
+    this.stage({ type: 'conversation', conversation })
+  }
+
+  /** Writes a message, and the conversation if it is its last one. */
+  async putMessage(transaction: Transaction, row: MessageRow): Promise<void> {
+    await transaction.put('messages', indexed(row))
+    this.stage({ type: 'message', message: await this.view(transaction, row) })
+    const conversation = await this.conversation(transaction, row.peer, row.atMs)
+    if (conversation.last === null || conversation.lastId === row.id || row.atMs >= conversation.last.atMs) {
+      await this.putConversation(transaction, { ...conversation, ...lastOf(row) })
+    }
+  }
+
+  /** Removes a message from this device. */
+  async removeMessage(transaction: Transaction, row: MessageRow): Promise<void> {
+    await transaction.delete('messages', [row.peer, row.id])
+    this.stage({ type: 'removed', peer: row.peer, id: row.id })
+    const conversation = await this.conversation(transaction, row.peer)
+    if (conversation.lastId === row.id) {
+      const [last] = await this.latest(transaction, row.peer, 1)
+      const shown = last === undefined ? { lastId: null, last: null } : lastOf(last)
+      await this.putConversation(transaction, { ...conversation, ...shown })
+    }
+  }
+
+  /** The latest messages before one (or the end), newest first. */
+  latest(
+    transaction: Transaction,
+    peer: string,
+    limit: number,
+    before: MessageRow | null = null,
+  ): Promise<MessageRow[]> {
+    const to = before === null ? [peer, []] : [peer, before.atMs, before.id]
+    return transaction.range<MessageRow>('messages', { index: 'time', from: [peer], to, last: true, limit })
+  }
+
+  async view(transaction: Transaction, row: MessageRow): Promise<MessageView> {
+    const quoted = row.replyTo === null ? undefined : await this.message(transaction, row.peer, row.replyTo)
+    return messageView(
+      row,
+      quoted === undefined ? null : { author: quoted.author, text: preview(quoted).slice(0, QUOTE) },
+    )
+  }
+}
+
+const lastOf = (row: MessageRow) => ({
+  lastId: row.id,
+  atMs: row.atMs,
+  last: {
+    text: preview(row).slice(0, QUOTE),
+    atMs: row.atMs,
+    mine: row.mine,
+    state: row.state,
+    kind: row.kind,
+  },
+})

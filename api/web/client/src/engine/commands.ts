@@ -1,0 +1,475 @@
+/** What pages ask of whoever is signed in. */
+
+import type {
+  Answer,
+  Argument,
+  Command,
+  Commands as Contract,
+  DeviceView,
+  Notice,
+  Profile,
+} from '../app/contract'
+import { type Content, encodeContent, MAX_CONTENT } from '../core/content'
+import { flag, list, members, oneOf, optional, text, whole } from '../core/shapes'
+import { named } from './account'
+import { changeOf, shownOf } from './book/book'
+import { type ConversationRow, conversationView, type MessageRow } from './book/rows'
+import type { LocalEngine, SignedIn } from './engine'
+import { RoostError } from './errors'
+import { EMPTY } from './transport/answers'
+
+const FOUND_MAX = 100
+const PAGE_MAX = 200
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+type Handlers = {
+  [C in Command]?: (argument: Argument<C>) => Promise<Answer<C>>
+}
+
+export class Commands {
+  private expiry: ReturnType<typeof setTimeout> | undefined
+  private expiresNextMs = Number.POSITIVE_INFINITY
+  private readonly named = new Set<string>()
+
+  constructor(
+    private readonly engine: LocalEngine,
+    private readonly present: Omit<SignedIn, 'commands'>,
+  ) {}
+
+  async perform<C extends Command>(command: C, argument: Argument<C>): Promise<Answer<C>> {
+    const handler = (this.handlers as Handlers)[command]
+    if (handler === undefined) {
+      throw new RoostError('unsupported', `This version does not know the command ${command}.`)
+    }
+    return handler(argument)
+  }
+
+  /** Goes on with what an earlier run left. */
+  async resume(): Promise<void> {
+    await this.expire()
+  }
+
+  /** The session is up: learn what others may have changed. */
+  async connected(): Promise<void> {
+    try {
+      await this.readProfile()
+      await this.readBlocks()
+    } catch (error) {
+      if (!(error instanceof RoostError)) {
+        throw error
+      }
+      // No answer: it is asked again at the next connection.
+    }
+  }
+
+  /** Hears what pages are told: a peer whose name is not known yet, a message that will disappear. */
+  heard(notice: Notice): void {
+    if (notice.type === 'conversation' && notice.conversation.displayName === notice.conversation.peer) {
+      void this.learnName(notice.conversation.peer)
+    }
+    if (notice.type === 'message' && notice.message.expiresAtMs !== null) {
+      this.expireBy(notice.message.expiresAtMs)
+    }
+  }
+
+  /** Asks for the name of a peer who wrote for the first time. */
+  private async learnName(peer: string): Promise<void> {
+    if (this.named.has(peer)) {
+      return
+    }
+    this.named.add(peer)
+    try {
+      const displayName = await this.displayName(peer)
+      await this.changeConversation(peer, () => ({ displayName }))
+    } catch (error) {
+      this.named.delete(peer)
+      if (!(error instanceof RoostError)) {
+        throw error
+      }
+    }
+  }
+
+  private readonly handlers: Partial<{
+    [C in Command]: (argument: Contract[C][0]) => Promise<Contract[C][1]>
+  }> = {
+    open: async ({ peer }) => {
+      const name = named(peer)
+      const displayName = await this.displayName(name)
+      const row = await this.changeConversation(name, () => ({ displayName }))
+      return conversationView(row, this.present.around.of(name, row))
+    },
+
+    page: async ({ peer, before, limit }) => {
+      const wanted = Math.min(Math.max(limit, 1), PAGE_MAX)
+      return this.engine.store.read(async transaction => {
+        const { shelf } = this.present
+        const from = before === null ? null : ((await shelf.message(transaction, peer, before)) ?? null)
+        const rows = await shelf.latest(transaction, peer, wanted + 1, from)
+        const shown = rows.slice(0, wanted).reverse()
+        const messages = []
+        for (const row of shown) {
+          messages.push(await shelf.view(transaction, row))
+        }
+        return { messages, more: rows.length > wanted }
+      })
+    },
+
+    search: async ({ text: wanted, peer }) => {
+      const needle = wanted.toLowerCase()
+      return this.engine.store.read(async transaction => {
+        const all = await transaction.all<MessageRow>('messages')
+        const found = all
+          .map(([, row]) => row)
+          .filter(row => peer === null || row.peer === peer)
+          .filter(row => row.kind !== 'timer' && row.text.toLowerCase().includes(needle))
+          .sort((a, b) => b.atMs - a.atMs)
+          .slice(0, FOUND_MAX)
+        const views = []
+        for (const row of found) {
+          views.push(await this.present.shelf.view(transaction, row))
+        }
+        return views
+      })
+    },
+
+    send: async ({ peer, text: written, replyTo }) => {
+      return { id: await this.sendShown(named(peer), { kind: 'text', text: written, replyTo }) }
+    },
+
+    retry: async ({ id }) => {
+      const row = await this.ownMessage(id)
+      if (row.state !== 'failed' && row.state !== 'expired') {
+        return undefined
+      }
+      const content: Content =
+        row.kind === 'file' && row.file !== null
+          ? { kind: 'file', file: row.file, caption: row.text, replyTo: row.replyTo }
+          : { kind: 'text', text: row.text, replyTo: row.replyTo }
+      await this.present.client.keep(transaction => this.present.shelf.removeMessage(transaction, row))
+      await this.sendShown(row.peer, content)
+      return undefined
+    },
+
+    edit: async ({ peer, id, text: written }) => {
+      await this.say(peer, { kind: 'edit', of: id, text: written })
+      return undefined
+    },
+
+    remove: async ({ peer, id, forAll }) => {
+      if (forAll) {
+        await this.say(peer, { kind: 'delete', of: id })
+        return undefined
+      }
+      await this.present.client.keep(async transaction => {
+        const row = await this.present.shelf.message(transaction, peer, id)
+        if (row !== undefined) {
+          await this.present.shelf.removeMessage(transaction, row)
+        }
+      })
+      return undefined
+    },
+
+    react: async ({ peer, id, emoji }) => {
+      await this.say(peer, { kind: 'reaction', to: id, emoji })
+      return undefined
+    },
+
+    read: async ({ peer, upTo }) => {
+      const { client, book } = this.present
+      const seq = await client.keep(transaction => book.markRead(transaction, peer, upTo))
+      if (seq !== null) {
+        client.apply(client.session.read(peer, seq, client.nowMs()))
+      }
+      return undefined
+    },
+
+    typing: async ({ peer, typing }) => {
+      const { client } = this.present
+      client.apply(client.session.typing(peer, typing ? 'typing' : 'paused'))
+      return undefined
+    },
+
+    draft: async ({ peer, text: draft }) => {
+      await this.changeConversation(peer, () => ({ draft }))
+      return undefined
+    },
+
+    timer: async ({ peer, seconds }) => {
+      await this.changeConversation(peer, () => ({ timerS: seconds }))
+      await this.sendShown(peer, { kind: 'timer', expiresInS: seconds })
+      return undefined
+    },
+
+    accept: async ({ peer }) => {
+      await this.engine.api.call('PUT', `/v1/conversations/${encodeURIComponent(peer)}/accepted`, EMPTY)
+      await this.changeConversation(peer, () => ({ accepted: true }))
+      return undefined
+    },
+
+    block: async ({ peer, blocked }) => {
+      await this.engine.api.call(blocked ? 'PUT' : 'DELETE', `/v1/blocks/${encodeURIComponent(peer)}`, EMPTY)
+      await this.changeConversation(peer, () => ({ blocked }))
+      return undefined
+    },
+
+    watch: async ({ peers }) => {
+      const { client } = this.present
+      client.apply(client.session.subscribe(peers))
+      return undefined
+    },
+
+    trust: async ({ peer }) => {
+      this.present.client.trust(peer)
+      await this.changeConversation(peer, () => ({}))
+      return undefined
+    },
+
+    verify: async ({ peer, verified }) => {
+      await this.changeConversation(peer, () => ({ verified }))
+      return undefined
+    },
+
+    devices: async () => {
+      const own = this.present.account
+      const found = await this.engine.api.call('GET', '/v1/devices', devicesShape)
+      const bundles = (await this.present.client.requests.query([own.username])).get(own.username) ?? {}
+      return found.map(device => ({ ...device, fingerprint: fingerprintOf(bundles[device.id], device.id) }))
+    },
+
+    removeDevice: async ({ id }) => {
+      await this.engine.api.call('DELETE', `/v1/devices/${encodeURIComponent(id)}`, EMPTY)
+      return undefined
+    },
+
+    profile: async changes => {
+      const body = {
+        display_name: changes.displayName,
+        last_seen: changes.lastSeen,
+        read_receipts: changes.readReceipts,
+        delivery_receipts: changes.deliveryReceipts,
+        requests: changes.requests,
+      }
+      await this.keepProfile(await this.engine.api.call('PATCH', '/v1/me', profileShape, { body }))
+      return { ...this.present.profile }
+    },
+
+    changePassword: async ({ old, new: fresh }) => {
+      await this.engine.api.call('PUT', '/v1/me/password', EMPTY, { body: { old, new: fresh } })
+      return undefined
+    },
+
+    enablePush: async subscription => {
+      const path = '/v1/devices/current/push'
+      if (subscription === null) {
+        await this.engine.api.call('DELETE', path, EMPTY)
+        return undefined
+      }
+      const { endpoint, p256dh, auth } = subscription
+      const body = { provider: 'webpush', endpoint, keys: { p256dh, auth } }
+      await this.engine.api.call('PUT', path, EMPTY, { body })
+      return undefined
+    },
+
+    pushKey: async () => {
+      const shape = (body: unknown) => text(members(body).application_server_key)
+      return { applicationServerKey: await this.engine.api.call('GET', '/v1/push/webpush', shape) }
+    },
+  }
+
+  /** Sends a message that has a row of its own; returns its id. */
+  private async sendShown(peer: string, content: Content): Promise<string> {
+    const { client, book, account } = this.present
+    const expiresInS = await this.timerOf(peer)
+    const encoded = checked(encodeContent(content))
+    const [id, atMs] = [client.freshId(), client.nowMs()]
+    const row: MessageRow = {
+      ...shownOf(content),
+      peer,
+      id,
+      author: account.username,
+      mine: true,
+      device: account.deviceId,
+      seq: null,
+      atMs,
+      sentAtMs: atMs,
+      editedAtMs: null,
+      reactions: new Map(),
+      state: 'sending',
+      expiresInS,
+      expiresAtMs: null,
+    }
+    const kept = client.keep(transaction => book.add(transaction, row))
+    client.submit(outboxItem(id, peer, atMs, encoded, expiresInS))
+    await kept
+    return id
+  }
+
+  /** Sends what is said about another message, and applies it here. */
+  private async say(peer: string, content: Content): Promise<void> {
+    const { client, book, account } = this.present
+    const encoded = checked(encodeContent(content))
+    const [id, atMs] = [client.freshId(), client.nowMs()]
+    const change = changeOf(content, account.username, atMs)
+    const kept = client.keep(async transaction => {
+      if (change !== null) {
+        await book.change(transaction, peer, change)
+      }
+    })
+    client.submit(outboxItem(id, peer, atMs, encoded, null))
+    await kept
+  }
+
+  private async timerOf(peer: string): Promise<number | null> {
+    const row = await this.engine.store.read(transaction =>
+      transaction.get<ConversationRow>('conversations', peer),
+    )
+    return row?.timerS ?? null
+  }
+
+  private async ownMessage(id: string): Promise<MessageRow> {
+    const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
+    const row = all.map(([, each]) => each).find(each => each.mine && each.id === id)
+    if (row === undefined) {
+      throw new RoostError('unknown_message', 'There is no such message on this device.')
+    }
+    return row
+  }
+
+  /** Changes a conversation, made if there is none yet. */
+  private changeConversation(
+    peer: string,
+    change: (row: ConversationRow) => Partial<ConversationRow>,
+  ): Promise<ConversationRow> {
+    const { client, shelf } = this.present
+    return client.keep(async transaction => {
+      const row = await shelf.conversation(transaction, peer, client.nowMs())
+      const changed = { ...row, ...change(row) }
+      await shelf.putConversation(transaction, changed)
+      return changed
+    })
+  }
+
+  private displayName(peer: string): Promise<string> {
+    const shape = (body: unknown) => text(members(body).display_name)
+    return this.engine.api.call('GET', `/v1/users/${encodeURIComponent(peer)}`, shape)
+  }
+
+  private async readProfile(): Promise<void> {
+    await this.keepProfile(await this.engine.api.call('GET', '/v1/me', profileShape))
+  }
+
+  private async keepProfile(found: Partial<Profile>): Promise<void> {
+    Object.assign(this.present.profile, found)
+    const profile = { ...this.present.profile }
+    await this.present.client.keep(transaction => transaction.put('meta', profile, 'profile'))
+    this.engine.publish({ type: 'profile', profile })
+  }
+
+  private async readBlocks(): Promise<void> {
+    const shape = (body: unknown) => list(members(body).blocks).map(text)
+    const blocked = new Set(await this.engine.api.call('GET', '/v1/blocks', shape))
+    const rows = await this.engine.store.read(transaction =>
+      transaction.all<ConversationRow>('conversations'),
+    )
+    for (const [, row] of rows) {
+      if (row.blocked !== blocked.has(row.peer)) {
+        await this.changeConversation(row.peer, () => ({ blocked: blocked.has(row.peer) }))
+      }
+      if (row.displayName === '') {
+        await this.learnName(row.peer)
+      }
+    }
+  }
+
+  /** Removes the messages whose time is over, and comes back when the next one's is. */
+  private async expire(): Promise<void> {
+    clearTimeout(this.expiry)
+    const { client, shelf } = this.present
+    const now = client.nowMs()
+    const next = await client.keep(async transaction => {
+      const due = await transaction.range<MessageRow>('messages', { index: 'expiry', to: [now] })
+      for (const row of due) {
+        await shelf.removeMessage(transaction, row)
+      }
+      const [first] = await transaction.range<MessageRow>('messages', { index: 'expiry', limit: 1 })
+      return first?.expiresAtMs ?? null
+    })
+    this.expiresNextMs = Number.POSITIVE_INFINITY
+    if (next !== null) {
+      this.expireBy(next)
+    }
+  }
+
+  private expireBy(atMs: number): void {
+    if (atMs < this.expiresNextMs) {
+      clearTimeout(this.expiry)
+      this.expiresNextMs = atMs
+      const delay = Math.min(Math.max(atMs - this.present.client.nowMs(), 50), LONGEST_TIMER_MS)
+      this.expiry = setTimeout(() => void this.expire(), delay)
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.expiry)
+  }
+}
+
+function outboxItem(
+  id: string,
+  to: string,
+  sentAtMs: number,
+  content: Uint8Array,
+  expiresInS: number | null,
+) {
+  return {
+    order: 0,
+    id,
+    to,
+    sentAtMs,
+    content,
+    urgent: true,
+    expiresInS,
+    payloads: null,
+    seq: null,
+    acceptedAtMs: 0,
+    safe: false,
+  }
+}
+
+function checked(content: Uint8Array): Uint8Array {
+  if (content.length > MAX_CONTENT) {
+    throw new RoostError('too_large', `A message has at most ${MAX_CONTENT / 1024} KiB: send it as a file.`)
+  }
+  return content
+}
+
+const profileShape = (body: unknown): Partial<Profile> => {
+  const found = members(body)
+  return {
+    displayName: text(found.display_name),
+    lastSeen: oneOf(found.last_seen, 'everyone', 'contacts', 'nobody'),
+    readReceipts: flag(found.read_receipts),
+    deliveryReceipts: oneOf(found.delivery_receipts, 'everyone', 'contacts'),
+    requests: flag(found.requests),
+  }
+}
+
+const devicesShape = (body: unknown): DeviceView[] =>
+  list(members(body).devices).map(each => {
+    const device = members(each)
+    return {
+      id: text(device.device_id),
+      name: text(device.name),
+      current: flag(device.current),
+      createdAtMs: whole(device.created_at_ms),
+      lastSeenMs: optional(device.last_seen_ms, whole),
+      fingerprint: '',
+      confirmed: true,
+    }
+  })
+
+function fingerprintOf(bundle: unknown, device: string): string {
+  const keys = (bundle as { keys?: { [name: string]: unknown } } | undefined)?.keys
+  const key = keys?.[`ed25519:${device}`]
+  return typeof key === 'string' ? key : ''
+}

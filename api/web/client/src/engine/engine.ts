@@ -1,0 +1,315 @@
+/** The engine: holds keys, store and connection for all pages, and performs what they ask. */
+
+import type {
+  Answer,
+  Argument,
+  Command,
+  Connection as ConnectionPhase,
+  Notice,
+  Profile,
+  Snapshot,
+} from '../app/contract'
+import type { Random } from '../core/bytes'
+import type { ClientEvent } from '../core/client/events'
+import { type Account, Accounts, publishKeys, register, signIn } from './account'
+import { Book } from './book/book'
+import { type ConversationRow, conversationView } from './book/rows'
+import { Shelf } from './book/shelf'
+import { Commands } from './commands'
+import { RoostError } from './errors'
+import { Fence } from './fence'
+import { type App, Client } from './shell/client'
+import { Saved } from './shell/saved'
+import type { Store } from './store/port'
+import { Surroundings, TYPING_MS } from './surroundings'
+import { Api } from './transport/api'
+import type { Vault } from './vault'
+
+export interface EngineOptions {
+  /** The server's address, without a slash at the end. */
+  base: string
+  store: Store
+  /** Null where the browser has none: nothing is kept then. */
+  vault: Vault | null
+  random: Random
+  deviceName: string
+}
+
+/** What there is while somebody is signed in. */
+export interface SignedIn {
+  account: Account
+  client: Client
+  book: Book
+  shelf: Shelf
+  around: Surroundings
+  profile: Profile
+  commands: Commands
+}
+
+export class LocalEngine {
+  private readonly hearers = new Set<(notice: Notice) => void>()
+  private readonly accounts: Accounts
+  private readonly fence: Fence
+  readonly api: Api
+  private present: SignedIn | null = null
+  private phase: ConnectionPhase = 'offline'
+  private turn: Promise<unknown> = Promise.resolve()
+
+  constructor(readonly options: EngineOptions) {
+    this.fence = new Fence(options.store)
+    this.accounts = new Accounts(this.fence, options.vault)
+    this.api = new Api(options.base)
+    this.api.keep = () => this.accounts.saveTokens(this.api.tokens)
+  }
+
+  /** Goes on as the device that is kept, if there is one. */
+  async start(): Promise<void> {
+    await this.fence.raise()
+    const account = await this.accounts.load()
+    if (account !== null && !account.over) {
+      this.api.signer = { ...account }
+      this.api.tokens = (await this.accounts.loadTokens()) ?? this.api.tokens
+      await this.begin(account)
+    }
+  }
+
+  /** Hears notices until the returned function is called. */
+  listen(hear: (notice: Notice) => void): () => void {
+    this.hearers.add(hear)
+    return () => this.hearers.delete(hear)
+  }
+
+  /** Performs a command. Throws `RoostError`. */
+  async call<C extends Command>(command: C, argument: Argument<C>): Promise<Answer<C>> {
+    switch (command) {
+      case 'attach':
+        return (await this.snapshot()) as Answer<C>
+      case 'signUp':
+      case 'signIn':
+        await this.alone(() => this.enter(command, argument as Argument<'signUp'>))
+        return undefined as Answer<C>
+      case 'signOut':
+        await this.alone(() => this.leave())
+        return undefined as Answer<C>
+      default:
+        return this.signedIn().commands.perform(command, argument)
+    }
+  }
+
+  publish(notice: Notice): void {
+    for (const hear of this.hearers) {
+      hear(notice)
+    }
+  }
+
+  /** The network has come back. */
+  wake(): void {
+    this.present?.client.wake()
+  }
+
+  async stop(): Promise<void> {
+    const present = this.present
+    this.present = null
+    present?.commands.stop()
+    await present?.client.stop()
+  }
+
+  get store(): Store {
+    return this.fence
+  }
+
+  private signedIn(): SignedIn {
+    if (this.present === null) {
+      throw new RoostError('signed_out', 'Nobody is signed in.')
+    }
+    return this.present
+  }
+
+  /** One of these at a time. */
+  private alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work)
+    this.turn = done.catch(() => undefined)
+    return done
+  }
+
+  private async enter(command: 'signUp' | 'signIn', given: Argument<'signUp'>): Promise<void> {
+    if (this.present !== null) {
+      throw new RoostError('signed_in', `${this.present.account.username} is signed in: sign out first.`)
+    }
+    if (command === 'signUp') {
+      await register(this.api, given.username, given.password, given.displayName)
+    }
+    let known = await this.accounts.load()
+    if (known !== null && known.username !== given.username.toLowerCase()) {
+      await this.fence.wipe()
+      known = null
+    }
+    const { deviceName, random } = this.options
+    const account = await this.entered(known, { ...given, deviceName, random })
+    await this.accounts.save(account)
+    await this.begin(account)
+  }
+
+  private async entered(known: Account | null, given: Parameters<typeof signIn>[2]): Promise<Account> {
+    try {
+      return await signIn(this.api, known, given)
+    } catch (error) {
+      // The device was removed meanwhile: this browser comes back as a new one.
+      if (known !== null && error instanceof RoostError && error.code === 'unknown_device') {
+        return signIn(this.api, null, given)
+      }
+      throw error
+    }
+  }
+
+  private async leave(): Promise<void> {
+    this.signedIn()
+    await this.stop()
+    try {
+      await this.api.call('DELETE', '/v1/sessions/current', () => undefined)
+    } catch (error) {
+      if (!(error instanceof RoostError)) {
+        throw error
+      }
+      // The server did not confirm it. Nothing of the session is left here all the same.
+    }
+    await this.forget()
+    await this.fence.wipe()
+  }
+
+  private async forget(): Promise<void> {
+    this.present = null
+    this.api.signer = null
+    this.api.tokens = { access: '', refresh: '', expiresAtMs: 0, lifetimeMs: 0 }
+    this.setPhase('offline')
+    this.publish({ type: 'profile', profile: null })
+  }
+
+  private async begin(account: Account): Promise<void> {
+    const saved = await this.store.read(transaction => Saved.load(transaction))
+    const { username, serverName } = account
+    const watermarks = (peer: string) => ({
+      delivered: saved.state.delivered.get(peer) ?? 0,
+      read: saved.state.read.get(peer) ?? 0,
+    })
+    const around = new Surroundings()
+    const shelf = new Shelf(around.of, notice => {
+      this.publish(notice)
+      this.present?.commands.heard(notice)
+    })
+    const book = new Book(username, shelf, watermarks, () => this.api.time.nowMs())
+    const client = new Client(
+      account,
+      this.store,
+      saved,
+      this.api,
+      this.app(book, shelf),
+      this.options.random,
+    )
+    const profile: Profile = {
+      username,
+      displayName: username,
+      server: serverName,
+      deviceId: account.deviceId,
+      lastSeen: 'everyone',
+      readReceipts: true,
+      deliveryReceipts: 'everyone',
+      requests: false,
+    }
+    around.attach(client.directory, profile)
+    Object.assign(profile, await this.store.read(transaction => transaction.get<Profile>('meta', 'profile')))
+    const present = { account, client, book, shelf, around, profile }
+    const commands = new Commands(this, present)
+    this.present = { ...present, commands }
+    if (!account.published) {
+      await publishKeys(this.api, account)
+      await this.accounts.save(account)
+    }
+    client.start()
+    await commands.resume()
+    this.publish({ type: 'profile', profile })
+  }
+
+  private app(book: Book, shelf: Shelf): App {
+    return {
+      event: (transaction, event) => {
+        this.present?.around.notice(event)
+        return book.event(transaction, event)
+      },
+      transient: event => this.transient(event),
+      published: () => shelf.published(),
+      dropped: error => {
+        shelf.dropped()
+        if (error === null) {
+          return true
+        }
+        if (this.fence.fallen) {
+          this.publish({ type: 'trouble', code: 'replaced', detail: 'A newer version of this page runs.' })
+          void this.stop()
+          return false
+        }
+        this.publish({ type: 'trouble', code: 'storage', detail: `Nothing can be kept: ${String(error)}` })
+        return true
+      },
+      phase: phase => this.setPhase(phase),
+      over: code => void this.over(code),
+    }
+  }
+
+  private transient(event: ClientEvent): void {
+    if ('peer' in event && this.present?.around.notice(event)) {
+      const { peer } = event
+      void this.tellConversation(peer)
+      if (event.type === 'typing') {
+        setTimeout(() => void this.tellConversation(peer), TYPING_MS + 100)
+      }
+    }
+  }
+
+  /** Tells pages of a conversation as it is now, if there is one. */
+  async tellConversation(peer: string): Promise<void> {
+    const row = await this.store.read(transaction => transaction.get<ConversationRow>('conversations', peer))
+    if (row !== undefined && this.present !== null) {
+      const conversation = conversationView(row, this.present.around.of(peer))
+      this.publish({ type: 'conversation', conversation })
+    }
+  }
+
+  private async over(code: string): Promise<void> {
+    const account = this.present?.account
+    if (account !== undefined && code !== 'stopped') {
+      await this.accounts.save({ ...account, over: true })
+      await this.stop()
+      await this.forget()
+      this.publish({ type: 'trouble', code, detail: 'The session of this device was ended: sign in again.' })
+    }
+  }
+
+  private setPhase(phase: ConnectionPhase): void {
+    if (this.phase !== phase) {
+      this.phase = phase
+      this.publish({ type: 'connection', connection: phase })
+    }
+    if (phase === 'online' && this.present !== null) {
+      void this.present.commands.connected()
+    }
+  }
+
+  private async snapshot(): Promise<Snapshot> {
+    const present = this.present
+    const rows =
+      present === null
+        ? []
+        : await this.store.read(transaction => transaction.all<ConversationRow>('conversations'))
+    const conversations = rows
+      .map(([, row]) => row)
+      .sort((a, b) => b.atMs - a.atMs)
+      .map(row => conversationView(row, (present as SignedIn).around.of(row.peer)))
+    return {
+      profile: present?.profile ?? null,
+      connection: this.phase,
+      conversations,
+      persistent: this.store.persistent,
+    }
+  }
+}

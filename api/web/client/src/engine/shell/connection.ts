@@ -1,0 +1,181 @@
+/** The connection to the server: opened, read, and opened again after a pause until the session is over. */
+
+import type { Session } from '../../core/client/session'
+import { SESSION_OVER } from '../../core/codes'
+import type { ClientFrame, ServerFrame } from '../../core/wire'
+import { RoostError } from '../errors'
+import type { Api } from '../transport/api'
+import { type Ended, ended, Stream } from '../transport/stream'
+
+const FIRST_BACKOFF_MS = 250
+const LONGEST_BACKOFF_MS = 30_000
+const READY_MS = 30_000
+const DISPLACED_MS = 5000
+
+/**
+ * A session that lasts so long is a good one: the next pause is the shortest again.
+ *
+ * One that ends at once may end for what this client sends, and would do so several times a second.
+ */
+const STABLE_MS = 1000
+
+export type Phase = 'offline' | 'connecting' | 'syncing' | 'online'
+
+/** What a connection reports to. */
+export interface Owner {
+  nowMs(): number
+  /** A frame came; its effects are to be performed. */
+  received(frame: ServerFrame): void
+  /** The connection is gone. */
+  closed(code: string): void
+  phase(phase: Phase): void
+  armRenewal(): void
+  /** The largest message in flight is larger than what is taken at once. */
+  tooLarge(): void
+}
+
+export class Connection {
+  private stream: Stream | null = null
+  private readyAtMs: number | null = null
+  private stopped = false
+  private hurry: () => void = () => {}
+
+  constructor(
+    private readonly session: Session,
+    private readonly api: Api,
+    private readonly owner: Owner,
+  ) {}
+
+  /** Counts connections: what was made for one is not written to another. */
+  generation = 0
+
+  /** Writes to the connection of this generation, if it is still there. */
+  write(frames: ClientFrame[], generation: number): void {
+    if (generation === this.generation && this.session.open) {
+      this.stream?.write(frames)
+    }
+  }
+
+  /** Reconnects at once: entries are missing. */
+  restart(): void {
+    this.stream?.close(ended('resync', 0))
+  }
+
+  /** Tries again now: the network has come back. */
+  retryNow(): void {
+    this.hurry()
+  }
+
+  stop(): void {
+    this.stopped = true
+    this.stream?.close()
+    this.hurry()
+  }
+
+  /** Stays connected; returns the code word for which the session is over, or `stopped`. */
+  async run(): Promise<string> {
+    let failures = 0
+    while (!this.stopped) {
+      this.owner.phase('connecting')
+      const how = await this.once()
+      const lasted = this.readyAtMs === null ? 0 : performance.now() - this.readyAtMs
+      failures = lasted >= STABLE_MS ? 0 : failures + 1
+      let final = how.final || SESSION_OVER.has(how.code)
+      if (how.code === 'cursor_invalid') {
+        this.session.loseCursor()
+        final = false
+      }
+      if (how.code === 'unauthenticated') {
+        final = !(await this.renewed())
+      }
+      if (final) {
+        return how.code
+      }
+      if (!this.stopped) {
+        this.owner.phase(how.code === 'resync' ? 'connecting' : 'offline')
+        await this.pause(pauseMs(how, failures))
+      }
+    }
+    return 'stopped'
+  }
+
+  private async once(): Promise<Ended> {
+    this.readyAtMs = null
+    this.generation++
+    let how: Ended
+    try {
+      const token = await this.api.freshToken()
+      if (this.stopped) {
+        return ended('unavailable')
+      }
+      const hello: ClientFrame = { type: 'hello', token, cursor: this.session.cursor, background: false }
+      const stream = new Stream(this.api.base, hello, frame => this.heard(stream, frame))
+      this.stream = stream
+      const late = setTimeout(() => {
+        if (this.readyAtMs === null) {
+          stream.close()
+        }
+      }, READY_MS)
+      how = await stream.end
+      clearTimeout(late)
+    } catch (error) {
+      if (!(error instanceof RoostError)) {
+        throw error
+      }
+      const advice = error.retryAfterS === null ? null : error.retryAfterS * 1000
+      how = ended(error.code, advice)
+    }
+    this.stream = null
+    if (how.code === 'too_large') {
+      this.owner.tooLarge()
+    }
+    this.owner.closed(how.code)
+    return how
+  }
+
+  private heard(stream: Stream, frame: ServerFrame): void {
+    if (stream !== this.stream) {
+      return
+    }
+    if (frame.type === 'ready' || frame.type === 'pong') {
+      this.api.time.learn(frame.serverTimeMs)
+    }
+    if (frame.type === 'ready') {
+      this.readyAtMs = performance.now()
+      this.owner.phase('syncing')
+    }
+    if (frame.type === 'drained') {
+      this.owner.phase('online')
+    }
+    this.owner.received(frame)
+  }
+
+  private async renewed(): Promise<boolean> {
+    try {
+      await this.api.refresh(this.api.tokens.access)
+    } catch (error) {
+      return error instanceof RoostError && error.later
+    }
+    this.owner.armRenewal()
+    return true
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, ms)
+      this.hurry = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
+
+function pauseMs(how: Ended, failures: number): number {
+  if (how.code === 'resync') {
+    return 0
+  }
+  const advised = how.reconnectAfterMs ?? (how.code === 'displaced' ? DISPLACED_MS : 0)
+  const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 10))
+  return advised + ceiling * Math.random()
+}

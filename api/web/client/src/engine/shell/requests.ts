@@ -1,0 +1,205 @@
+/**
+ * The requests of a client beside the stream: keys, the state of messages, fresh tokens.
+ *
+ * One loop makes them all and merges those that wait. A query that the server cannot answer is split, until it
+ * is known who of its peers is to blame.
+ */
+
+import type { MessageState } from '../../core/client/confirmations'
+import { pauseMs } from '../../core/client/lane'
+import { CODES, SESSION_OVER } from '../../core/codes'
+import { addressOf } from '../../core/ids'
+import { type Members, members, seqOf, text } from '../../core/shapes'
+import { RoostError, Unavailable } from '../errors'
+import type { Api } from '../transport/api'
+
+/** Peers in one key query. */
+const PEERS_AT_ONCE = 100
+const PARALLEL = 8
+
+/** What the answers go to. */
+export interface Requester {
+  keysArrived(peer: string, bundles: Members): void
+  /** A key query got no answer; it is repeated. */
+  keysUnavailable(peers: Set<string>): void
+  /** The server answered a query for this peer alone, and not with keys; it is not repeated. */
+  keysRefused(peer: string): void
+  checkAnswered(id: string, answer: MessageState | null): void
+  checkUnanswered(id: string): void
+  tokenRefreshed(token: string): void
+  sessionOver(code: string): void
+}
+
+export class Requests {
+  private peers = new Set<string>()
+  private checks = new Map<string, string>()
+  private renew = false
+  private forced = false
+  private failures = 0
+  private running = false
+  private stopped = false
+  private timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(
+    private readonly api: Api,
+    private readonly serverName: string,
+    private readonly requester: Requester,
+  ) {}
+
+  /** Asks for this user's devices. */
+  wantKeys(peer: string): void {
+    this.peers.add(peer)
+    this.wake()
+  }
+
+  /** Asks for the state of this message. */
+  wantCheck(id: string, to: string): void {
+    this.checks.set(id, to)
+    this.wake()
+  }
+
+  /** Refreshes the access token if it is time to, or in any case. */
+  wantToken(force = false): void {
+    this.renew = true
+    this.forced ||= force
+    this.wake()
+  }
+
+  stop(): void {
+    this.stopped = true
+    clearTimeout(this.timer)
+  }
+
+  /** The bundles of these users by username; a user that is unknown has none. */
+  async query(peers: string[]): Promise<Map<string, Members>> {
+    const wanted = Object.fromEntries(peers.map(peer => [addressOf(peer, this.serverName), []]))
+    const found = await this.api.call('POST', '/v1/keys/query', keysFound, { body: { device_keys: wanted } })
+    if (this.serverName in found.failures) {
+      throw new Unavailable(`${this.serverName} does not take itself for this server.`)
+    }
+    return new Map(
+      peers.map(peer => [peer, members(found.deviceKeys[addressOf(peer, this.serverName)] ?? {})]),
+    )
+  }
+
+  private wake(): void {
+    if (!this.running && !this.stopped) {
+      this.running = true
+      void Promise.resolve().then(() => this.run())
+    }
+  }
+
+  private async run(): Promise<void> {
+    let failed = false
+    for (const request of [() => this.askToken(), () => this.askKeys(), () => this.askChecks()]) {
+      failed = !(await this.answered(request)) || failed
+    }
+    this.failures = failed ? this.failures + 1 : 0
+    this.running = false
+    if (failed) {
+      this.running = true
+      this.timer = setTimeout(() => {
+        this.running = false
+        this.wake()
+      }, pauseMs(this.failures))
+    } else if (this.renew || this.peers.size > 0 || this.checks.size > 0) {
+      this.wake()
+    }
+  }
+
+  private async answered(request: () => Promise<void>): Promise<boolean> {
+    if (this.stopped) {
+      return true
+    }
+    try {
+      await request()
+      return true
+    } catch (error) {
+      if (!(error instanceof RoostError)) {
+        throw error
+      }
+      if (SESSION_OVER.has(error.code)) {
+        this.renew = false
+        this.requester.sessionOver(error.code)
+      }
+      return false
+    }
+  }
+
+  private async askToken(): Promise<void> {
+    if (this.renew) {
+      const token = await (this.forced ? this.api.refresh(this.api.tokens.access) : this.api.freshToken())
+      this.renew = this.forced = false
+      this.requester.tokenRefreshed(token)
+    }
+  }
+
+  private async askKeys(): Promise<void> {
+    const wanted = [...this.peers].sort()
+    this.peers = new Set()
+    const groups: string[][] = []
+    for (let at = 0; at < wanted.length; at += PEERS_AT_ONCE) {
+      groups.push(wanted.slice(at, at + PEERS_AT_ONCE))
+    }
+    for (let some = groups.shift(); some !== undefined; some = groups.shift()) {
+      let answer: Map<string, Members>
+      try {
+        answer = await this.query(some)
+      } catch (error) {
+        if (!(error instanceof RoostError) || !concernsPeers(error)) {
+          const rest = new Set([...some, ...groups.flat()])
+          this.peers = new Set([...this.peers, ...rest])
+          this.requester.keysUnavailable(rest)
+          throw error
+        }
+        const half = Math.ceil(some.length / 2)
+        if (some.length === 1) {
+          this.requester.keysRefused(some[0] as string)
+        } else {
+          groups.unshift(some.slice(0, half), some.slice(half))
+        }
+        continue
+      }
+      for (const [peer, bundles] of answer) {
+        this.requester.keysArrived(peer, bundles)
+      }
+    }
+  }
+
+  private async askChecks(): Promise<void> {
+    const checks = [...this.checks]
+    this.checks = new Map()
+    for (let at = 0; at < checks.length; at += PARALLEL) {
+      await Promise.all(checks.slice(at, at + PARALLEL).map(([id, to]) => this.askCheck(id, to)))
+    }
+  }
+
+  private async askCheck(id: string, to: string): Promise<void> {
+    try {
+      const answer = await this.api.call('GET', `/v1/messages/${id}`, messageState, { query: { to } })
+      this.requester.checkAnswered(id, answer)
+    } catch (error) {
+      if (error instanceof RoostError && error.code === 'unknown_message') {
+        this.requester.checkAnswered(id, null)
+      } else {
+        this.requester.checkUnanswered(id)
+      }
+    }
+  }
+}
+
+const keysFound = (body: unknown) => {
+  const found = members(body)
+  return { deviceKeys: members(found.device_keys), failures: members(found.failures) }
+}
+
+const messageState = (body: unknown): MessageState => {
+  const found = members(body)
+  return { seq: seqOf(found.seq), state: text(found.state) }
+}
+
+/** Whether an error may be due to what was asked, not to the server's state or the session's. */
+function concernsPeers(error: RoostError): boolean {
+  const never = CODES.get(error.code)?.retry === 'never' && !SESSION_OVER.has(error.code)
+  return error.code === 'internal' || never
+}

@@ -1,0 +1,53 @@
+/** What is known of peers and not kept: who is there, who types; and how far their keys are trusted. */
+
+import type { Presence, Profile, Trust } from '../app/contract'
+import type { Directory } from '../core/client/directory'
+import type { ClientEvent } from '../core/client/events'
+import type { ConversationRow, Surroundings as Seen } from './book/rows'
+
+/** A peer that says nothing more for so long has stopped typing. */
+export const TYPING_MS = 8000
+
+export class Surroundings {
+  private readonly presence = new Map<string, Presence>()
+  private readonly typing = new Map<string, number>()
+  private directory: Directory | null = null
+  private profile: Profile | null = null
+
+  attach(directory: Directory, profile: Profile): void {
+    this.directory = directory
+    this.profile = profile
+  }
+
+  /** Takes in an event; returns whether it is one of these. */
+  notice(event: ClientEvent): boolean {
+    if (event.type === 'presence') {
+      this.presence.set(event.peer, { state: event.state, lastSeenMs: event.lastSeenMs })
+      return true
+    }
+    if (event.type === 'typing') {
+      if (event.state === 'typing') {
+        this.typing.set(event.peer, Date.now() + TYPING_MS)
+      } else {
+        this.typing.delete(event.peer)
+      }
+      return true
+    }
+    if (event.type === 'message') {
+      return this.typing.delete(event.peer)
+    }
+    return false
+  }
+
+  readonly of = (peer: string, row?: ConversationRow): Seen => ({
+    presence: this.presence.get(peer) ?? null,
+    typing: (this.typing.get(peer) ?? 0) > Date.now(),
+    trust: this.trust(peer, row),
+    requests: this.profile?.requests ?? false,
+  })
+
+  private trust(peer: string, row?: ConversationRow): Trust {
+    const doubt = this.directory?.doubt(peer) ?? null
+    return doubt ?? (row?.verified ? 'verified' : 'new')
+  }
+}
