@@ -70,6 +70,12 @@ describe('anchor', () => {
     expect(scrollFor(heights, anchor, 200, 120)).toBe(245)
   })
 
+  it('never leads past an end', () => {
+    const heights = list(10)
+    expect(scrollFor(heights, { key: 'k9', delta: 0 }, 200, 0)).toBe(300)
+    expect(scrollFor(heights, { key: 'k0', delta: 60 }, 200, 0)).toBe(0)
+  })
+
   it('leaves the view when the row is gone', () => {
     const heights = list(10)
     expect(scrollFor(heights, { key: 'gone', delta: 0 }, 200, 120)).toBe(120)

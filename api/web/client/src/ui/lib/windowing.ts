@@ -100,15 +100,21 @@ export type Anchor = { key: string; delta: number } | 'end'
 const NEAR = 48
 
 export function anchorAt(heights: Heights, scrollTop: number, viewport: number): Anchor {
-  if (heights.total - scrollTop - viewport <= NEAR) return 'end'
+  if (isAtEnd(heights, scrollTop, viewport)) return 'end'
   const index = heights.at(scrollTop)
   const key = heights.keyAt(index)
   return key === undefined ? 'end' : { key, delta: heights.offset(index) - scrollTop }
 }
 
+export function isAtEnd(heights: Heights, scrollTop: number, viewport: number): boolean {
+  return heights.total - scrollTop - viewport <= NEAR
+}
+
 /** Where to scroll so that the anchor is where it was; a row that is gone leaves the view as it is. */
 export function scrollFor(heights: Heights, anchor: Anchor, viewport: number, current: number): number {
-  if (anchor === 'end') return Math.max(0, heights.total - viewport)
+  const end = Math.max(0, heights.total - viewport)
+  if (anchor === 'end') return end
   const index = heights.indexOf(anchor.key)
-  return index < 0 ? current : heights.offset(index) - anchor.delta
+  const wanted = index < 0 ? current : heights.offset(index) - anchor.delta
+  return Math.min(Math.max(0, wanted), end)
 }
