@@ -41,10 +41,16 @@ def _read(folder: Path) -> tuple[str, str]:
 
 
 class Server:
-    """Serves the build that it was last given."""
+    """Serves the build that it was last given.
+
+    Attributes:
+        url: Where.
+        asked: The paths that pages asked for, in order; not what the service worker fetched to keep.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.url = ""
+        self.asked: list[str] = []
         self._app = self._of(folder)
 
     def serve(self, folder: Path) -> None:
@@ -53,6 +59,8 @@ class Server:
 
     async def __call__(self, scope: dict[str, object], receive: object, send: object) -> None:
         """Answer, as an ASGI application."""
+        if (b"sec-fetch-dest", b"empty") not in scope["headers"]:  # type: ignore[operator]
+            self.asked.append(str(scope["path"]).removeprefix("/") or "index.html")
         await self._app(scope, receive, send)  # type: ignore[arg-type]
 
     def _of(self, folder: Path) -> FastAPI:

@@ -6,7 +6,6 @@
 import type { Engine } from '../app/contract'
 import { elected } from './lock'
 import { answered, type FromEngine, type Request } from './messages'
-import { openEngine } from './open'
 import { RemoteEngine } from './remote'
 import workerUrl from './worker?worker&url'
 
@@ -24,7 +23,7 @@ async function sharedWorker(): Promise<Engine | null> {
   }
   let worker: SharedWorker
   try {
-    worker = new SharedWorker(trusted(workerUrl), { type: 'module', name: 'roost' })
+    worker = new SharedWorker(workerUrl, { type: 'module', name: 'roost' })
   } catch {
     return null // this browser has no such workers of modules
   }
@@ -77,6 +76,7 @@ async function lead(
   page: RemoteEngine,
   say: (to: string, message: Addressed['message']) => void,
 ): Promise<void> {
+  const { openEngine } = await import('./open') // most pages need no engine of their own
   const engine = await openEngine()
   engine.listen(notice => {
     page.take({ notice })
@@ -94,23 +94,4 @@ async function lead(
   }
   page.moved(async request => page.take(await answered(engine, request)))
   say('pages', 'here')
-}
-
-interface Policy {
-  createScriptURL(url: string): string
-}
-
-/** The one script address that this page makes by itself, as the policy of Trusted Types wants it. */
-function trusted(url: string): string {
-  const factory = (globalThis as { trustedTypes?: { createPolicy(name: string, rules: Policy): Policy } })
-    .trustedTypes
-  const rules: Policy = {
-    createScriptURL: address => {
-      if (address !== url) {
-        throw new Error('no other script is loaded')
-      }
-      return address
-    },
-  }
-  return factory === undefined ? url : factory.createPolicy('roost', rules).createScriptURL(url)
 }

@@ -26,8 +26,12 @@ export async function keepBuild(heard: Heard): Promise<void> {
     }
   })
   workers.startMessages()
-  const registration = await workers.register('sw.js', { scope: './', updateViaCache: 'none' })
-  say(registration, { type: 'ask' })
+  try {
+    const registration = await workers.register('sw.js', { scope: './', updateViaCache: 'none' })
+    say(registration, { type: 'ask' })
+  } catch {
+    // A private window may refuse; the settings say then why there are no notifications.
+  }
 }
 
 /** Have the new build serve from now on; every page loads again. */
