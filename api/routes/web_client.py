@@ -24,10 +24,10 @@ _POLICY: Final = {
     "form-action": "'none'",
     "frame-ancestors": "'none'",
     "require-trusted-types-for": "'script'",
-    "trusted-types": "default svelte-trusted-html",
+    "trusted-types": "default",
 }
-"""Nothing of another host, nothing inline, not within another page, and no text that becomes code: `default`
-is `src/house/trusted.ts`, `svelte-trusted-html` makes elements of the client's own templates."""
+"""Nothing of another host, nothing inline, not within another page, and no text that becomes code: the only
+policy for that, `default`, is in the client's `src/house/trusted.ts`."""
 
 _REFUSED: Final = ("display-capture", "geolocation", "hid", "microphone", "midi", "payment", "serial", "usb")
 

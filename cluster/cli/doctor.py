@@ -12,7 +12,7 @@ import msgspec
 from cluster.cli.verbs import find_by
 from cluster.doctor.finding import FAILED, OK, Finding
 from cluster.settings import Settings, SettingsInvalid
-from roost.cli.command_line import add_ca, http_url
+from roost.cli.arguments import add_ca, http_url
 from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, complain
 
 

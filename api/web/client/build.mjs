@@ -1,5 +1,5 @@
 /**
- * Builds the client: `node build.mjs [FOLDER]`.
+ * Builds the client: `node build.mjs [FOLDER [CONFIG]]`.
  *
  * The pages come first; then the service worker, which carries the hash of each of their files; then the
  * compressed form of each; and at last `integrity.json`, which says what a server is to serve.
@@ -56,7 +56,7 @@ function compress() {
 }
 
 rmSync(out, { recursive: true, force: true })
-await build({ logLevel: 'warn', build: { outDir: out, emptyOutDir: true } })
+await build({ logLevel: 'warn', configFile: process.argv[3], build: { outDir: out, emptyOutDir: true } })
 const pages = hashes()
 const id = createHash('sha256').update(JSON.stringify(pages)).digest('hex').slice(0, 16)
 await buildServiceWorker({ id, files: pages })

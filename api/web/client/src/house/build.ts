@@ -26,15 +26,19 @@ export async function keepBuild(heard: Heard): Promise<void> {
     }
   })
   workers.startMessages()
-  const registration = await workers.register('sw.js', { scope: './', updateViaCache: 'none' })
-  say(registration, { type: 'ask' })
+  try {
+    const registration = await workers.register('sw.js', { scope: './', updateViaCache: 'none' })
+    say(registration, { type: 'ask' })
+  } catch {
+    // A private window may refuse; the settings say then why there are no notifications.
+  }
 }
 
 /** Have the new build serve from now on; every page loads again. */
 export async function takeBuild(): Promise<void> {
-  const registration = await navigator.serviceWorker.ready
-  const worker = registration.waiting ?? registration.active
-  worker?.postMessage({ type: 'take' } satisfies ToWorker)
+  const { waiting, active } = await navigator.serviceWorker.ready
+  const newest = waiting ?? active
+  newest?.postMessage({ type: 'take' } satisfies ToWorker)
 }
 
 function say(registration: ServiceWorkerRegistration, what: ToWorker): void {
