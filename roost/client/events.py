@@ -34,6 +34,7 @@ class MessageReceived(Event, frozen=True):
         body: What the content is.
         file: The file that it brings, if it does.
         silent: It is a control message, to be taken into account and not shown by itself.
+        confirmed: The sender's identity has signed the device; else the server may have made it up.
     """
 
     peer: str
@@ -47,6 +48,7 @@ class MessageReceived(Event, frozen=True):
     body: Content = Text("")
     file: File | None = None
     silent: bool = False
+    confirmed: bool = False
 
     @property
     def text(self) -> str:

@@ -143,7 +143,8 @@ class SmallServer:
 
     async def identity(self, request: web.Request) -> web.Response:
         user, body = self.who(request), await request.json()
-        if user in self.identities and "password" not in body:
+        before = self.identities.get(user)
+        if before and before["master_key"] != body["master_key"] and "password" not in body:
             return self.problem("identity_exists")
         self.identities[user] = {name: body[name] for name in ("master_key", "self_signing_key")}
         self.bundles[user] |= body["device_keys"]
