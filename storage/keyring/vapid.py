@@ -3,12 +3,12 @@
 import base64
 import hashlib
 from functools import cached_property
-from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typing import TYPE_CHECKING, Final
 
 from storage.keyring.keys import Key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of P-256. Source: SEC 2, 2.4.2."""
@@ -31,8 +31,11 @@ class VapidKey:
         return f"VapidKey({self.id!r})"
 
     @cached_property
-    def private(self) -> ec.EllipticCurvePrivateKey:
+    def private(self) -> "EllipticCurvePrivateKey":
         """The private half."""
+        # Every role has the ring, and most make no use of this.
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
         # Twice the bits of the order: every scalar is as likely as the other.
         wide = int.from_bytes(hashlib.blake2b(self._seed, person=b"roost vapid").digest())
         return ec.derive_private_key(wide % (_ORDER - 1) + 1, ec.SECP256R1())
@@ -40,5 +43,10 @@ class VapidKey:
     @cached_property
     def public(self) -> str:
         """The public half as browsers take it: the uncompressed point in unpadded base64url."""
+        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 -- likewise
+            Encoding,
+            PublicFormat,
+        )
+
         point = self.private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         return base64.urlsafe_b64encode(point).rstrip(b"=").decode()
