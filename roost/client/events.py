@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from roost.client.content import File
+from roost.client.content import Content, File, Text, line_of
 
 KeyChange = Literal["added", "removed", "changed", "invalid"]
 """``changed``: other keys for a known device, which no honest server gives. ``invalid``: a bad signature."""
@@ -22,12 +22,13 @@ class MessageReceived(Event, frozen=True):
         device: Sender's device.
         id: The message's id.
         seq: Its number in this mailbox.
-        content: Plaintext.
+        content: Plaintext, as its sender encoded it.
         sent_at_ms: When it was sent, by the sender's clock.
         at_ms: When the server accepted it.
         expires_at_ms: When the app is to remove it, as its sender wants, by the server's clock; None: never.
+        body: What the content is.
         file: The file that it brings, if it does.
-        unknown: The kind of what it is, if this version cannot show it: of a newer one, or malformed.
+        silent: It is a control message, to be taken into account and not shown by itself.
     """
 
     peer: str
@@ -38,20 +39,17 @@ class MessageReceived(Event, frozen=True):
     sent_at_ms: int
     at_ms: int
     expires_at_ms: int | None = None
+    body: Content = Text("")
     file: File | None = None
-    unknown: str = ""
+    silent: bool = False
 
     @property
     def text(self) -> str:
         """The content as text; bytes that are not UTF-8 are shown as replacement characters.
 
-        Of a file, and of what cannot be shown, it is a line that says so.
+        Of anything but text it is a line in brackets that says what it is.
         """
-        if self.file is not None:
-            return f"[file: {self.file.name}, {self.file.size} bytes]"
-        if self.unknown:
-            return f"[a message that this version cannot show: {self.unknown}]"
-        return self.content.decode(errors="replace")
+        return line_of(self.body)
 
 
 class Undecryptable(Event, frozen=True):
@@ -113,13 +111,42 @@ class IdChanged(Event, frozen=True):
 
 
 class SentElsewhere(Event, frozen=True):
-    """Another of this user's devices has sent a message."""
+    """Another of this user's devices has sent a message; each is reported once.
+
+    Attributes:
+        id: The message's id.
+        peer: Who it was sent to.
+        device: Which device sent it.
+        seq: Its number in the peer's mailbox, which the peer's watermarks cover.
+        sent_at_ms: When it was sent, by that device's clock.
+        at_ms: When the server accepted it.
+        content: Plaintext, as the device encoded it; None if there is no copy for this device.
+        body: What the content is; None likewise.
+        file: The file that it brings, if it does.
+        expires_at_ms: When the app is to remove it; None: never.
+        silent: It is a control message, to be taken into account and not shown by itself.
+        reason: Why there is a copy that cannot be opened, as in `Undecryptable`; ``""`` if that is not so.
+        detail: The same in a sentence.
+    """
 
     id: str
     peer: str
     device: str
     seq: int
     sent_at_ms: int
+    at_ms: int = 0
+    content: bytes | None = None
+    body: Content | None = None
+    file: File | None = None
+    expires_at_ms: int | None = None
+    silent: bool = False
+    reason: str = ""
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The content as text, as in `MessageReceived`; empty if there is none."""
+        return "" if self.body is None else line_of(self.body)
 
 
 class KeyChanged(Event, frozen=True):

@@ -23,6 +23,7 @@ from api.routes.mailbox import _position
 from api.stream import actions as do
 from api.stream.session import StreamSession
 from roost import wire
+from roost.client import content
 from roost.crypto.keys import DeviceSecrets
 from roost.crypto.sealed import Heading, Undecryptable, open_sealed, seal
 from roost.errors import RoostError
@@ -39,9 +40,8 @@ NOW: Final = 1_795_000_000_000
 RING: Final = KeyRing(fresh_secrets(NOW))
 ALICE: Final = DeviceSecrets(b"a" * 32, b"b" * 32)
 TOKENS: Final = Tokens(RING, "example.org", 600, lambda: NOW)
-HEADING: Final = Heading(
-    "@alice:here", "ALICEPHONE", "@alice:here", "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00", NOW
-)
+MESSAGE_ID: Final = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
+HEADING: Final = Heading("@alice:here", "ALICEPHONE", "@alice:here", MESSAGE_ID, NOW)
 
 _msgpack: Final = msgspec.msgpack.encode
 _deep: Final = b"\x91" * 5_000
@@ -153,6 +153,14 @@ def payload(data: bytes) -> None:
             assert each is data
 
 
+def message_content(data: bytes) -> None:
+    """Opened, as its sender wrote it: what is understood can be said again."""
+    found = content.read(data)
+    assert isinstance(content.line_of(found), str)
+    if not isinstance(found, content.Unknown) and data.startswith(b"\xff"):
+        assert content.from_members(content.to_members(found)) == found
+
+
 def sealed_field(data: bytes) -> None:
     """Out of the store."""
     with contextlib.suppress(SealBroken):
@@ -212,6 +220,21 @@ TARGETS: Final[dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]]] = {
     "refresh_token": (refresh_token, (b"rr1.family.secret",)),
     "uploaded_keys": (uploaded_keys, (msgspec.json.encode(_BUNDLE), b'{"signed_curve25519:A":{"key":"x"}}')),
     "payload": (payload, (seal(b"hello", HEADING, ALICE, ALICE.curve25519_public),)),
+    "message_content": (
+        message_content,
+        tuple(
+            map(
+                content.encode,
+                (
+                    content.Text("hi", MESSAGE_ID),
+                    content.Attachment(content.FileReference("m" * 43, b"k" * 32, b"d" * 32, 5, "a.png")),
+                    content.Reaction(MESSAGE_ID, "👍"),
+                    content.Timer(60),
+                    content.ReadUpTo("bob", 7),
+                ),
+            )
+        ),
+    ),
     "sealed_field": (sealed_field, (RING.seal("users", "u", "phone", "4670"),)),
     "cursor": (cursor, (b"0", b"4294967301", b"9007199254740991")),
     "names": (names, (b"Alice", b"@alice:here", b"0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00", b"AAEC")),

@@ -17,7 +17,8 @@ RUNS = 300
     "name",
     [
         "frames_json", "frames_msgpack", "link_handshake", "link_frames", "log_records", "access_token",
-        "refresh_token", "uploaded_keys", "payload", "sealed_field", "cursor", "names", "forwarded",
+        "message_content", "refresh_token", "uploaded_keys", "payload", "sealed_field", "cursor", "names",
+        "forwarded",
     ],
 )  # fmt: skip
 def test_whatever_comes_is_refused_in_the_parsers_own_way(name: str) -> None:

@@ -64,7 +64,8 @@ class Transfers:
             media_id = await _Attempts().until_done(lambda: self._media.create(total))
             await self._send(media_id, spool, total, progress)
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return FileReference(media_id, key, sha256, size, path.name, kind)
+        name = path.name.encode(errors="replace").decode()  # what is no UTF-8 is no part of a message
+        return FileReference(media_id, key, sha256, size, name, kind)
 
     async def download(self, file: FileReference, path: Path, progress: Progress | None = None) -> Path:
         """Download a file, open it, and put it in its place; see `File.save`."""

@@ -25,7 +25,7 @@ export interface Conversation {
     atMs: number
     mine: boolean
     state: SendState | null
-    kind: MessageView['kind']
+    kind?: MessageView['kind']
   } | null
   unread: number
   draft: string

@@ -228,9 +228,7 @@ export class DemoEngine implements Engine {
     typing: () => undefined,
     draft: ({ peer, text }) => this.#change(peer, { draft: text }),
     timer: ({ peer, seconds }) => {
-      this.#put(
-        message(peer, Date.now(), '', { kind: 'timer', mine: true, text: `Timer: ${seconds ?? 'off'}` }),
-      )
+      this.#put(message(peer, Date.now(), '', { kind: 'timer', mine: true, text: String(seconds ?? '') }))
       return this.#change(peer, { timerS: seconds })
     },
     accept: ({ peer }) => this.#change(peer, { request: false }),

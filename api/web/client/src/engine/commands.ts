@@ -9,17 +9,23 @@ import type {
   Notice,
   Profile,
 } from '../app/contract'
-import { type Content, encodeContent, MAX_CONTENT } from '../core/content'
+import { type Content, encodeContent, type FileReference, MAX_CONTENT } from '../core/content'
+import { KEY_BYTES } from '../core/crypto/keys'
 import { flag, list, members, oneOf, optional, text, whole } from '../core/shapes'
 import { named } from './account'
 import { changeOf, shownOf } from './book/book'
 import { type ConversationRow, conversationView, type MessageRow } from './book/rows'
 import type { LocalEngine, SignedIn } from './engine'
 import { RoostError } from './errors'
+import { Attempts } from './files/attempts'
+import { OutgoingFiles, type UploadRow } from './files/outgoing'
+import { Transfers } from './files/transfers'
+import { exported, imported } from './history'
 import { EMPTY } from './transport/answers'
 
 const FOUND_MAX = 100
 const PAGE_MAX = 200
+const ONLINE_MS = 500
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 type Handlers = {
@@ -30,11 +36,35 @@ export class Commands {
   private expiry: ReturnType<typeof setTimeout> | undefined
   private expiresNextMs = Number.POSITIVE_INFINITY
   private readonly named = new Set<string>()
+  private readonly transfers: Transfers
+  private readonly files: OutgoingFiles
+  private stopped = false
 
   constructor(
     private readonly engine: LocalEngine,
     private readonly present: Omit<SignedIn, 'commands'>,
-  ) {}
+  ) {
+    const attempts = () =>
+      new Attempts(
+        () => this.online(),
+        () => this.stopped,
+      )
+    this.transfers = new Transfers(engine.api, attempts)
+    this.files = new OutgoingFiles(
+      engine.store,
+      present,
+      this.transfers,
+      (upload, file) => this.sendUploaded(upload, file),
+      (id, done, total) => this.progress(id, done, total),
+    )
+  }
+
+  /** Resolves when the session is up, or nothing is to be done any more. */
+  private async online(): Promise<void> {
+    while (!this.present.client.session.open && !this.stopped) {
+      await new Promise(resolve => setTimeout(resolve, ONLINE_MS))
+    }
+  }
 
   async perform<C extends Command>(command: C, argument: Argument<C>): Promise<Answer<C>> {
     const handler = (this.handlers as Handlers)[command]
@@ -47,6 +77,7 @@ export class Commands {
   /** Goes on with what an earlier run left. */
   async resume(): Promise<void> {
     await this.expire()
+    await this.files.resume()
   }
 
   /** The session is up: learn what others may have changed. */
@@ -136,9 +167,61 @@ export class Commands {
       return { id: await this.sendShown(named(peer), { kind: 'text', text: written, replyTo }) }
     },
 
+    sendFile: async ({ peer, file, caption, replyTo }) => {
+      return { id: await this.sendFile(named(peer), file, caption, replyTo) }
+    },
+
+    fetchFile: async ({ peer, id }) => {
+      const row = await this.engine.store.read(transaction =>
+        this.present.shelf.message(transaction, peer, id),
+      )
+      const upload = await this.upload(id)
+      if (upload !== undefined) {
+        return upload.blob
+      }
+      if (!row?.file) {
+        throw new RoostError('unknown_message', 'There is no such file on this device.')
+      }
+      return this.transfers.download(row.file, (done, total) => this.progress(id, done, total))
+    },
+
+    exportHistory: async () => {
+      const { username, serverName } = this.present.account
+      const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
+      return exported(
+        username,
+        serverName,
+        all.map(([, row]) => row),
+      )
+    },
+
+    importHistory: async blob => {
+      const { username, serverName } = this.present.account
+      const rows = imported(await blob.text(), username, serverName)
+      const { client, shelf } = this.present
+      const added = await client.keep(async transaction => {
+        let count = 0
+        for (const row of rows) {
+          if ((await shelf.message(transaction, row.peer, row.id)) === undefined) {
+            await shelf.putMessage(transaction, row)
+            count++
+          }
+        }
+        return count
+      })
+      return { messages: added }
+    },
+
     retry: async ({ id }) => {
       const row = await this.ownMessage(id)
       if (row.state !== 'failed' && row.state !== 'expired') {
+        return undefined
+      }
+      const upload = await this.upload(id)
+      if (upload !== undefined) {
+        const again: MessageRow = { ...row, state: 'sending', code: '' }
+        await this.present.client.keep(transaction => this.present.shelf.putMessage(transaction, again))
+        void this.files.start(upload)
         return undefined
       }
       const content: Content =
@@ -278,11 +361,64 @@ export class Commands {
 
   /** Sends a message that has a row of its own; returns its id. */
   private async sendShown(peer: string, content: Content): Promise<string> {
-    const { client, book, account } = this.present
-    const expiresInS = await this.timerOf(peer)
+    const { client, book } = this.present
+    const expiresInS = content.kind === 'timer' ? null : await this.timerOf(peer)
     const encoded = checked(encodeContent(content))
+    const row = this.ownRow(peer, content, expiresInS)
+    const kept = client.keep(transaction => book.add(transaction, row))
+    client.submit(outboxItem(row.id, peer, row.atMs, encoded, expiresInS))
+    await kept
+    return row.id
+  }
+
+  /** Keeps a file and its message, and uploads it; returns the message's id. */
+  private async sendFile(peer: string, file: File, caption: string, replyTo: string | null): Promise<string> {
+    const { client, book } = this.present
+    const key = this.engine.options.random(KEY_BYTES)
+    const described = await this.files.describe(file, key)
+    const expiresInS = await this.timerOf(peer)
+    const content: Content = { kind: 'file', file: described, caption, replyTo }
+    checked(encodeContent(content))
+    const row = this.ownRow(peer, content, expiresInS)
+    const { id } = row
+    const rest = { key, mediaId: null, file: described, caption, replyTo, expiresInS }
+    const upload: UploadRow = { id, peer, blob: file, ...rest }
+    await client.keep(async transaction => {
+      await book.add(transaction, row)
+      await transaction.put('uploads', upload)
+    })
+    void this.files.start(upload)
+    return id
+  }
+
+  /** A file is uploaded: its message goes, and what was kept of it is no longer needed. */
+  private async sendUploaded(upload: UploadRow, file: FileReference): Promise<void> {
+    const { client, shelf } = this.present
+    const { id, peer, caption, replyTo, expiresInS } = upload
+    const encoded = checked(encodeContent({ kind: 'file', file, caption, replyTo }))
+    const kept = client.keep(async transaction => {
+      await transaction.delete('uploads', id)
+      const row = await shelf.message(transaction, peer, id)
+      if (row !== undefined) {
+        await shelf.putMessage(transaction, { ...row, file })
+      }
+    })
+    client.submit(outboxItem(id, peer, client.nowMs(), encoded, expiresInS))
+    await kept
+  }
+
+  private upload(id: string): Promise<UploadRow | undefined> {
+    return this.engine.store.read(transaction => transaction.get<UploadRow>('uploads', id))
+  }
+
+  private progress(id: string, done: number, total: number): void {
+    this.engine.publish({ type: 'progress', id, done, total })
+  }
+
+  private ownRow(peer: string, content: Content, expiresInS: number | null): MessageRow {
+    const { client, account } = this.present
     const [id, atMs] = [client.freshId(), client.nowMs()]
-    const row: MessageRow = {
+    return {
       ...shownOf(content),
       peer,
       id,
@@ -298,10 +434,6 @@ export class Commands {
       expiresInS,
       expiresAtMs: null,
     }
-    const kept = client.keep(transaction => book.add(transaction, row))
-    client.submit(outboxItem(id, peer, atMs, encoded, expiresInS))
-    await kept
-    return id
   }
 
   /** Sends what is said about another message, and applies it here. */
@@ -410,10 +542,12 @@ export class Commands {
   }
 
   stop(): void {
+    this.stopped = true
     clearTimeout(this.expiry)
   }
 }
 
+/** A message for the outbox. */
 function outboxItem(
   id: string,
   to: string,

@@ -76,7 +76,7 @@ async function lead(
   page: RemoteEngine,
   say: (to: string, message: Addressed['message']) => void,
 ): Promise<void> {
-  const { openEngine } = await import('./open') // most pages need no engine of their own
+  const { openEngine } = await import('./open') // not with the page: a worker is the usual case
   const engine = await openEngine()
   engine.listen(notice => {
     page.take({ notice })

@@ -2,6 +2,7 @@
 
 import { createContext } from 'svelte'
 import type { Connection, Conversation, Engine, MessageView, Notice, Profile } from '../../app/contract'
+import { preview } from '../lib/preview'
 import { CONNECTION_WORDS, sentence, whyFailed } from '../lib/words'
 import { Announcer } from './announcer.svelte'
 import { Blobs } from './blobs.svelte'
@@ -159,7 +160,7 @@ export class App {
     const isNew = thread !== undefined && !thread.find(message.id)
     thread?.put(message)
     if (isNew && !message.mine && message.peer === this.router.peer && message.kind !== 'timer') {
-      this.announcer.say(`${this.nameOf(message.peer)}: ${message.text || message.file?.name || 'a message'}`)
+      this.announcer.say(`${this.nameOf(message.peer)}: ${preview(message)}`)
     }
   }
 
