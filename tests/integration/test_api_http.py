@@ -596,14 +596,14 @@ async def test_request_ids_differ(world: World) -> None:
 
 
 async def test_the_page_for_people(world: World) -> None:
-    status, page = await world.call("GET", "/")
+    status, page = await world.call("GET", "/status")
     assert status == 200
     assert b"readyz" in page
 
 
 @pytest.mark.attack("load a script of another host into the server's pages", "the Content-Security-Policy")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/status", "/docs"])
 async def test_pages_load_nothing_from_elsewhere(world: World, method: str, path: str) -> None:
     async with world.http.request(method, world.addresses[0] + path) as answer:
         assert answer.status == 200
