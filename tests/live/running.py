@@ -14,6 +14,7 @@ import psutil
 
 from cluster.local import passwords
 from cluster.local.servers import free_port
+from cluster.settings import Settings
 from roost.cli.launch import STOP_S, RoostUp
 from storage.access import Access
 from tests.live.asking import Asking
@@ -94,7 +95,7 @@ class System(RoostUp):
     @property
     def log_access(self) -> Access:
         """What a client of the log's broker needs besides its address."""
-        return passwords.security(self.data, "kafka").access()
+        return passwords.security(Settings.load({"data": self.data}), "kafka").access()
 
     @property
     def fcm(self) -> str:
