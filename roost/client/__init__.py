@@ -28,14 +28,21 @@ from roost.client.events import (
 )
 from roost.client.keystore import FileKeystore, Keystore, KeystoreInUse, MemoryKeystore
 from roost.client.options import Options
+from roost.client.shell.deliveries import NotDelivered
+from roost.client.store import Conversation, Page
+from roost.client.thread import Message
+from roost.client.user_account import AccountProfile, Device
 from roost.crypto.files import FileBroken
 
 __all__ = [
     "MAX_CONTENT",
     "Accepted",
+    "AccountProfile",
     "Client",
     "Connected",
+    "Conversation",
     "Delivered",
+    "Device",
     "Disconnected",
     "Event",
     "Expired",
@@ -48,9 +55,12 @@ __all__ = [
     "Keystore",
     "KeystoreInUse",
     "MemoryKeystore",
+    "Message",
     "MessageReceived",
     "Missed",
+    "NotDelivered",
     "Options",
+    "Page",
     "Presence",
     "Read",
     "Refused",

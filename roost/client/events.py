@@ -59,14 +59,17 @@ class Undecryptable(Event, frozen=True):
     seq: int
     reason: str
     detail: str
+    sent_at_ms: int = 0
+    at_ms: int = 0
 
 
 class Accepted(Event, frozen=True):
-    """The server has the message durably, as number ``seq`` of the recipient's mailbox."""
+    """The server has the message durably since ``at_ms``, as number ``seq`` of the recipient's mailbox."""
 
     id: str
     peer: str
     seq: int
+    at_ms: int = 0
 
 
 class Expired(Event, frozen=True):

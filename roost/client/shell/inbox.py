@@ -143,7 +143,9 @@ class Inbox:
                 entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
                 entry.expires_at_ms, read(content),
             )  # fmt: skip
-        return events.Undecryptable(entry.from_, entry.from_device, entry.id, entry.seq, reason, detail)
+        return events.Undecryptable(
+            entry.from_, entry.from_device, entry.id, entry.seq, reason, detail, entry.sent_at_ms, entry.at_ms
+        )
 
     def _decrypt(self, entry: MessageEntry) -> bytes:
         if entry.suite != SUITE:
