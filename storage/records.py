@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 VERSION = 1
 """Version of the records that this release reads and, once every role does, writes.
@@ -45,6 +45,8 @@ class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
         urgent: Whether it may wake a sleeping phone.
         expires_at_ms: When it need no longer be delivered, or None.
         version: Layout.
+        silent: A control message: it wakes no one, and does not count as unread.
+        own: `copies_digest` of what the sender's other devices get, b"" if there is nothing.
     """
 
     to: str
@@ -59,6 +61,13 @@ class MessageRecord(Struct, array_like=True, tag="m", frozen=True):
     urgent: bool = True
     expires_at_ms: int | None = None
     version: int = VERSION
+    silent: bool = False
+    own: bytes = b""
+
+    @property
+    def to_self(self) -> bool:
+        """Whether it is to other devices of its sender."""
+        return self.to == self.sender
 
     @property
     def source(self) -> str:
@@ -98,7 +107,23 @@ class KeysRecord(Struct, array_like=True, tag="k", frozen=True):
 
 
 class SentRecord(Struct, array_like=True, tag="s", frozen=True):
-    """A device of ``to`` sent a message; for the other devices of the same user."""
+    """A device of ``to`` sent a message; for the other devices of the same user.
+
+    Attributes:
+        to: Sender's user id.
+        cause: The message id.
+        device: Which device sent it.
+        peer: Recipient's user id.
+        peer_name: Recipient's username.
+        peer_seq: Its number in the recipient's mailbox.
+        sent_at_ms: The sender's time.
+        at_ms: When it was accepted.
+        version: Layout.
+        expires_at_ms: When it disappears, or None.
+        suite: Name of the encryption suite.
+        payloads: Ciphertext by device of ``to``; empty if the sender gave no copies.
+        silent: A control message.
+    """
 
     to: str
     cause: str
@@ -110,6 +135,14 @@ class SentRecord(Struct, array_like=True, tag="s", frozen=True):
     at_ms: int
     version: int = VERSION
     expires_at_ms: int | None = None
+    suite: str = ""
+    payloads: dict[str, bytes] = field(default_factory=dict)
+    silent: bool = False
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it counts against a quota: without copies it is as light as a receipt, and counts 0."""
+        return BESIDES_PAYLOADS + sum(map(len, self.payloads.values())) if self.payloads else 0
 
 
 Record = MessageRecord | ReceiptRecord | KeysRecord | SentRecord
@@ -117,6 +150,11 @@ Record = MessageRecord | ReceiptRecord | KeysRecord | SentRecord
 encode_record = msgspec.msgpack.Encoder().encode
 decode_record = msgspec.msgpack.Decoder(Record).decode
 """Raises ``msgspec.DecodeError`` on anything that is not a record."""
+
+
+def weight_of(record: Record) -> int:
+    """Return the bytes that a record counts against a quota; 0: it does not count."""
+    return record.weight if isinstance(record, MessageRecord | SentRecord) else 0
 
 
 class PushRecord(Struct, array_like=True, frozen=True):
@@ -163,9 +201,11 @@ class MailboxDocument(Struct, frozen=True):
         at_ms: When it was accepted.
         record: The log value, byte for byte.
         newest: Greatest message id in this mailbox up to here, where that is not this entry's own; else ''.
-        messages: Messages that the mailbox was given up to here, with this one; those that were swept count.
-        size: Their weight, in bytes (`MessageRecord.weight`).
+        messages: Messages, and copies of one's own, that the mailbox was given up to here, with this one;
+            those that were swept count.
+        size: Their weight, in bytes (`weight_of`).
         expires_at_ms: When the entry's payloads are to go, 0: with the entry.
+        silent: It is a control message, which does not count as unread.
     """
 
     user: str
@@ -181,6 +221,7 @@ class MailboxDocument(Struct, frozen=True):
     messages: int = 0
     size: int = 0
     expires_at_ms: int = 0
+    silent: bool = False
 
     @property
     def greatest(self) -> str:
@@ -189,6 +230,14 @@ class MailboxDocument(Struct, frozen=True):
         A message with a greater id cannot be a repeat, whoever sent it.
         """
         return self.newest or (self.cause if self.kind == "m" else "")
+
+
+def is_copy_to(document: MailboxDocument, peer: str) -> bool:
+    """Return whether a stored entry says that its owner wrote to the peer, and has copies of it."""
+    if document.kind != "s":
+        return False
+    record = decode_record(document.record)
+    return isinstance(record, SentRecord) and record.peer == peer and bool(record.payloads)
 
 
 class Expiring(Struct, array_like=True, frozen=True):
@@ -293,14 +342,39 @@ class Stub(Struct, frozen=True):
     digest: bytes
 
 
-def digest_of(to: str, suite: str, payloads: Mapping[str, bytes]) -> bytes:
-    """Return what tells one content from another: BLAKE2b-8 over the recipient's name, suite and payloads."""
+def digest_of(
+    to: str, suite: str, payloads: Mapping[str, bytes], own: bytes = b"", *, silent: bool = False
+) -> bytes:
+    """Return what tells one content from another, 8 bytes.
+
+    Args:
+        to: The recipient's name.
+        suite: Name of the suite.
+        payloads: Ciphertext by device.
+        own: `copies_digest` of the sender's own copies.
+        silent: Whether it is a control message.
+    """
     digest = blake2b(f"{to}|{suite}".encode(), digest_size=8)
+    _add_payloads(digest, payloads)
+    if own or silent:
+        digest.update(b"|own|" + own + (b"|silent" if silent else b""))
+    return digest.digest()
+
+
+def copies_digest(own: Mapping[str, bytes] | None) -> bytes:
+    """Return what tells one set of own copies from another, 8 bytes; b"" if there are none."""
+    if not own:
+        return b""
+    digest = blake2b(digest_size=8)
+    _add_payloads(digest, own)
+    return digest.digest()
+
+
+def _add_payloads(digest: blake2b, payloads: Mapping[str, bytes]) -> None:
     for device in sorted(payloads):
         payload = payloads[device]
         digest.update(f"|{device}|{len(payload)}|".encode())
         digest.update(payload)
-    return digest.digest()
 
 
 class Cursor(Struct, frozen=True):

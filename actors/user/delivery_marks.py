@@ -68,9 +68,14 @@ class DeliveryMarks:
     # --- records ----------------------------------------------------------------------------------
 
     def arrived(self, seq: int, record: MessageRecord, *, acknowledged: bool) -> None:
-        """A message became an entry, which a device may have acknowledged before the actor was loaded."""
+        """A message became an entry, which a device may have acknowledged before the actor was loaded.
+
+        One to oneself is delivered with that: each device's is for others, and no watermark could say so.
+        """
         self._receipts.arrived(record.sender, seq)
-        if acknowledged:
+        if record.to_self:
+            self._tell(record.sender, self._receipts.delivered(record.sender, seq))
+        elif acknowledged:
             upto = min(seq, self._watermark.of(record.sender))
             self._tell(record.sender, self._receipts.delivered(record.sender, upto))
 
@@ -88,7 +93,7 @@ class DeliveryMarks:
         row = self._peers.row(sender, record.sender_name)
         repeat_seq = max(seq, row.repeat_seq)
         self._peers.put(replace(row, repeat_seq=repeat_seq, repeated_upto=marks.message), seq)
-        if self._watermark.of(sender) >= marks.message:
+        if record.to_self or self._watermark.of(sender) >= marks.message:
             read = self._peers.user.read_receipts and row.my_read_seq >= marks.message
             rise = self._receipts.read if read else self._receipts.delivered
             self._tell(sender, rise(sender, seq))
@@ -185,7 +190,7 @@ class DeliveryMarks:
         self._receipts.check(max([self._head.handled, *cursors]))
         for item in self._head:
             record = item.record
-            if not isinstance(record, MessageRecord):
+            if not isinstance(record, MessageRecord) or record.to_self:
                 continue
             told = self._receipts.marks.get(record.sender)
             # What the user has read counts as delivered, whoever acknowledged it; and who had it may be gone.

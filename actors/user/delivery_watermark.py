@@ -189,5 +189,7 @@ def _without(items: Iterable[Item], device: str) -> list[int]:
     return [
         item.seq
         for item in items
-        if isinstance(item.record, MessageRecord) and device not in item.record.payloads
+        if isinstance(item.record, MessageRecord)
+        and not item.record.to_self
+        and device not in item.record.payloads
     ]

@@ -112,20 +112,23 @@ class Devices(dict[str, DeviceState]):
         """Return up to where some device has acknowledged."""
         return max((state.cursor for state in self.values()), default=0)
 
-    def arrived(self, seq: int, payloads: dict[str, bytes], *, urgent: bool) -> bool:
+    def arrived(self, seq: int, record: MessageRecord) -> bool:
         """A message became an entry: raise the floors of devices it was not encrypted for.
+
+        What the user's devices write to each other is encrypted now for these, now for those, and no floor is
+        raised for it.
 
         Returns:
             Whether a device acknowledged it before the actor was loaded.
         """
         acknowledged = False
         for device, state in self.items():
-            if device in payloads:
+            if device in record.payloads:
                 state.has_keys = True
-                if urgent:
+                if record.urgent:
                     state.urgent_seq = seq
                 acknowledged = acknowledged or state.cursor >= seq
-            elif state.addressable:
+            elif state.addressable and not record.to_self:
                 self.raise_floor(device, seq, seq)
         return acknowledged
 

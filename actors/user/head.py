@@ -28,7 +28,7 @@ class Head:
         loaded_at: The same when the actor was loaded: records up to here were handled before.
         stored: Everything up to here is in the stores, as far as the actor was told.
         tail: seq of the last entry that became a document: the next one's ``prev``.
-        totals: Messages that the mailbox was given, and their weight.
+        totals: Messages, and copies of one's own, that the mailbox was given, and their weight.
     """
 
     __slots__ = ("_items", "evicted", "handled", "loaded_at", "stored", "tail", "totals")
@@ -50,7 +50,7 @@ class Head:
         return self._items[-1].seq if self._items else self.evicted
 
     def push(self, item: Item, weight: int = 0) -> None:
-        """Add the newest entry; a message has a weight."""
+        """Add the newest entry; what counts against a quota has a weight."""
         self._items.append(item)
         self.handled = item.seq
         if is_stored_entry(item.record):

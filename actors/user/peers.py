@@ -121,9 +121,9 @@ class Peers:
         return Block(self.user.user_id, event.peer, event.peer_name, since, until, revision)
 
     def is_contact(self, peer: str) -> bool:
-        """Return whether the user has a part in the conversation: wrote to the peer, or accepted it."""
+        """Return whether the user wrote to the peer, accepted it, or is it."""
         row = self.rows.get(peer)
-        return row is not None and row.with_contact
+        return (row is not None and row.with_contact) or peer == self.user.user_id
 
     def may_see_presence(self, peer: str) -> bool:
         """Return whether a peer may see the presence: by the user's settings, and never when blocked."""

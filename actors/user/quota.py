@@ -2,7 +2,8 @@
 
 Three budgets, each a number of messages and their bytes:
 
-* *The mailbox*: what no device has acknowledged yet, whoever wrote it.
+* *The mailbox*: what no device has acknowledged yet, whoever wrote it; copies of what the user's own devices
+  sent are among it.
 * *All strangers together*: a part of that, so that strangers never fill the mailbox and a contact
   always gets through. Strangers are those whom the user neither wrote to nor accepted.
 * *One stranger*. With `requests`, while a conversation waits to be accepted, it is a handful of messages, and
@@ -29,7 +30,7 @@ from actors.user import events as ev
 from actors.user.errors import InvariantError
 from actors.user.events import Item
 from actors.user.peers import Peers
-from storage.records import Conversation, MessageRecord
+from storage.records import Conversation, MessageRecord, weight_of
 
 _STEPS = 8
 """A stranger's count is stored each time an eighth of the budget has come: a crash forgets no more."""
@@ -85,7 +86,7 @@ class Quota:
         out: Effects go here.
 
     Attributes:
-        messages: Messages that no device has acknowledged.
+        messages: Messages, and copies of one's own, that no device has acknowledged.
         size: Their weight, in bytes.
     """
 
@@ -120,11 +121,19 @@ class Quota:
             self.messages += 1
             self.size += weight
         sender = record.sender
-        if not self._peers.is_contact(sender) and sender != self._peers.user.user_id:
+        if not self._peers.is_contact(sender):
             self._stranger(seq, record, weight)
             self._tell(now_ms)
         elif self._told_ms or self._quotas.mailbox.spent(self.messages, self.size):
             self._tell(now_ms)
+
+    def copied(self, weight: int, now_ms: int, *, acknowledged: bool) -> None:
+        """A copy of what another device of the user sent became an entry: it waits here like a message."""
+        if not acknowledged:
+            self.messages += 1
+            self.size += weight
+            if self._told_ms or self._quotas.mailbox.spent(self.messages, self.size):
+                self._tell(now_ms)
 
     def dropped(self, record: MessageRecord) -> None:
         """A blocked peer's message went nowhere: it counts against what that peer may send only."""
@@ -147,10 +156,9 @@ class Quota:
         by_stranger: dict[str, tuple[int, int]] = {}
         for item in items:
             record = item.record
-            if isinstance(record, MessageRecord):
-                weight = record.weight
+            if weight := weight_of(record):
                 self.messages, self.size = max(0, self.messages - 1), max(0, self.size - weight)
-                if self._written and record.sender in self._written:
+                if self._written and isinstance(record, MessageRecord) and record.sender in self._written:
                     messages, size = by_stranger.get(record.sender, (0, 0))
                     by_stranger[record.sender] = messages + 1, size + weight
         if not self._peers.user.requests:
@@ -172,7 +180,7 @@ class Quota:
         """Return whether the next message of a peer is not to be accepted."""
         if self._quotas.mailbox.spent(self.messages, self.size):
             return True
-        if peer == self._peers.user.user_id or self._peers.is_contact(peer):
+        if self._peers.is_contact(peer):
             return False
         if self._written and peer in self._written:
             row = self._peers.rows[peer]

@@ -11,7 +11,7 @@ from actors.user.events import Item, PageRead
 from actors.user.head import Head
 from actors.user.view import to_wire
 from roost import wire
-from storage.records import MessageRecord
+from storage.records import MessageRecord, SentRecord
 
 
 class Reader:
@@ -155,7 +155,7 @@ class Poll(Reader):
         for item in items:
             if self.size >= wire.PAGE_BYTES:
                 return
-            if isinstance(item.record, MessageRecord):
+            if isinstance(item.record, MessageRecord | SentRecord):
                 self.size += len(item.record.payloads.get(self.device, b""))
             yield item
 

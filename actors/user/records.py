@@ -10,7 +10,15 @@ from actors.user.peers import Peers
 from actors.user.quota import Quota
 from actors.user.repeats import Repeats
 from actors.user.view import at_ms_of, expires_at_ms_of
-from storage.records import KeysRecord, MailboxDocument, MessageRecord, ReceiptRecord, Record, SentRecord
+from storage.records import (
+    KeysRecord,
+    MailboxDocument,
+    MessageRecord,
+    ReceiptRecord,
+    Record,
+    SentRecord,
+    weight_of,
+)
 
 _TAGS = {MessageRecord: "m", KeysRecord: "k", SentRecord: "s"}
 
@@ -69,7 +77,10 @@ class Records:
                 self._head.push(Item(seq, receipt))
                 self._quota.known(record.peer, now_ms)
         else:
-            self._keep(seq, record, event.value)
+            weight = weight_of(record)
+            self._keep(seq, record, event.value, weight)
+            if weight:
+                self._quota.copied(weight, now_ms, acknowledged=self._devices.highest_cursor() >= seq)
         self._head.handled = seq
         return message
 
@@ -85,7 +96,7 @@ class Records:
             return False
         weight = record.weight
         self._keep(seq, record, value, weight)
-        acknowledged = self._devices.arrived(seq, record.payloads, urgent=record.urgent)
+        acknowledged = self._devices.arrived(seq, record)
         self._peers.wrote(record.sender, record.sender_name, seq)
         self._marks.arrived(seq, record, acknowledged=acknowledged)
         self._quota.arrived(seq, record, weight, now_ms, acknowledged=acknowledged)
@@ -114,7 +125,7 @@ class Records:
         document = MailboxDocument(
             self._peers.user.user_id, seq, before, _TAGS[type(record)], sender, device,
             record.cause, at_ms_of(record), value, "" if own else self._repeats.newest,
-            *self._head.totals, expires_at_ms_of(record),
+            *self._head.totals, expires_at_ms_of(record), isinstance(record, MessageRecord) and record.silent,
         )  # fmt: skip
         self._out.append(do.Store(document))
 

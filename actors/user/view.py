@@ -46,7 +46,7 @@ def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | Non
         return wire.KeysEntry(seq, prev, record.at_ms, record.user_name, record.device, record.change)
     if record.device == device or _has_expired(record, now_ms):
         return None
-    return _sent(record, seq, prev)
+    return _sent(record, seq, device, prev)
 
 
 def _message(
@@ -67,6 +67,7 @@ def _message(
         suite=record.suite,
         payload=payload,
         expires_at_ms=record.expires_at_ms,
+        silent=record.silent,
     )
 
 
@@ -74,7 +75,7 @@ def _has_expired(record: MessageRecord | SentRecord, now_ms: int) -> bool:
     return record.expires_at_ms is not None and record.expires_at_ms <= now_ms
 
 
-def _sent(record: SentRecord, seq: int, prev: int) -> wire.SentEntry:
+def _sent(record: SentRecord, seq: int, device: str, prev: int) -> wire.SentEntry:
     return wire.SentEntry(
         seq=seq,
         prev=prev,
@@ -84,6 +85,11 @@ def _sent(record: SentRecord, seq: int, prev: int) -> wire.SentEntry:
         from_device=record.device,
         to_seq=record.peer_seq,
         sent_at_ms=record.sent_at_ms,
+        accepted_at_ms=record.at_ms,
+        suite=record.suite,
+        payload=record.payloads.get(device),
+        expires_at_ms=record.expires_at_ms,
+        silent=record.silent,
     )
 
 

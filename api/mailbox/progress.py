@@ -32,6 +32,8 @@ async def has_been_delivered(store: Store, message: MailboxDocument) -> bool:
     record = decode_record(message.record)
     if not isinstance(record, MessageRecord):
         return False
+    if record.to_self:  # delivered once it is in the mailbox
+        return True
     cursors = (await store.mailboxes.cursors_of([message.user])).get(message.user, {})
     if not any(cursors.get(device, 0) >= message.seq for device in record.payloads):
         return False

@@ -12,7 +12,14 @@ from actors.rpc import messages as m
 from api.host_links import HostLinks
 from roost.errors import RoostError
 from storage.ports import Store
-from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record
+from storage.records import (
+    Conversation,
+    MailboxDocument,
+    MessageRecord,
+    SentRecord,
+    decode_record,
+    is_copy_to,
+)
 
 _Senders = dict[str, list[tuple[int, int]]]
 
@@ -21,11 +28,11 @@ class Recent(Struct, frozen=True):
     """What of a user was in memory, when that was asked.
 
     Attributes:
-        messages: Newest first.
+        entries: Messages, and copies of what the user's devices sent, newest first.
         rows: Conversations, the newest of a pair last.
     """
 
-    messages: list[MailboxDocument]
+    entries: list[MailboxDocument]
     rows: list[Conversation]
 
     async def conversations(self, store: Store, user: str) -> dict[str, Conversation]:
@@ -36,7 +43,11 @@ class Recent(Struct, frozen=True):
         """Return ``{sender: [(seq, at_ms), ...]}``, newest first, of the last ``limit`` messages."""
         stored = await store.mailboxes.summary(user, limit)
         found = {(seq, at_ms, sender) for sender, pairs in stored.items() for seq, at_ms in pairs}
-        found |= {(each.seq, each.at_ms, each.sender) for each in self.messages}
+        found |= {
+            (each.seq, each.at_ms, each.sender)
+            for each in self.entries
+            if each.kind == "m" and not each.silent
+        }
         senders: _Senders = {}
         for seq, at_ms, sender in sorted(found, reverse=True)[:limit]:
             senders.setdefault(sender, []).append((seq, at_ms))
@@ -45,9 +56,13 @@ class Recent(Struct, frozen=True):
     async def history(
         self, store: Store, user: str, peer: str, below: int, limit: int
     ) -> list[MailboxDocument]:
-        """Return the messages from a peer with ``seq < below``, newest first."""
-        stored = await store.mailboxes.history(user, peer, below, limit)
-        found = {each.seq: each for each in self.messages if each.sender == peer and each.seq < below}
+        """Return the messages from a peer, and copies of those to it, with ``seq < below``, newest first."""
+        stored = await store.mailboxes.history(user, peer, below, limit, sent=True)
+        found = {
+            each.seq: each
+            for each in self.entries
+            if each.seq < below and (each.sender == peer or is_copy_to(each, peer))
+        }
         found |= {each.seq: each for each in stored}
         return [found[seq] for seq in sorted(found, reverse=True)[:limit]]
 
@@ -61,10 +76,10 @@ async def recent(hosts: HostLinks, user: str) -> Recent:
     answer = await hosts.ask(user, m.Unstored(0, user))
     if not isinstance(answer, m.InMemory):
         raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
-    return Recent(list(_messages(user, answer.entries[::-1])), answer.rows)
+    return Recent(list(_entries(user, answer.entries[::-1])), answer.rows)
 
 
-def _messages(user: str, entries: Iterable[tuple[int, bytes]]) -> Iterable[MailboxDocument]:
+def _entries(user: str, entries: Iterable[tuple[int, bytes]]) -> Iterable[MailboxDocument]:
     for seq, value in entries:
         record = decode_record(value)
         if isinstance(record, MessageRecord):
@@ -78,4 +93,7 @@ def _messages(user: str, entries: Iterable[tuple[int, bytes]]) -> Iterable[Mailb
                 record.cause,
                 record.accepted_at_ms,
                 value,
+                silent=record.silent,
             )
+        elif isinstance(record, SentRecord):
+            yield MailboxDocument(user, seq, 0, "s", "", "", record.cause, record.at_ms, value)

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response
 
+from actors.user.events import Item
+from actors.user.view import to_wire
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
@@ -14,7 +16,7 @@ from api.identity.tokens import Principal
 from api.mailbox.recent import recent
 from roost import wire
 from roost.ids import SEQ_LIMIT
-from storage.records import Conversation, MailboxDocument, MessageRecord, decode_record
+from storage.records import Conversation, MailboxDocument, decode_record
 
 router = APIRouter(route_class=ApiRoute, tags=["conversations"])
 _MINE = ("unauthenticated", "revoked", "rate_limited", "unavailable")
@@ -33,7 +35,11 @@ async def list_conversations(caller: Caller, collaborators: With) -> Conversatio
     )
     for user in strangers.values():
         rows[user.user_id] = Conversation(caller.user, user.user_id, user.username)
-    listed = [_info(row, summary.get(row.peer, [])) for row in rows.values()]
+    listed = [
+        _info(row, summary.get(row.peer, []))
+        for row in rows.values()
+        if row.peer != caller.user or row.peer in summary  # what devices tell each other is no conversation
+    ]
     listed.sort(key=lambda each: each.at_ms, reverse=True)
     return ConversationList(conversations=listed)
 
@@ -64,8 +70,8 @@ async def history(
 ) -> Response:
     """List the messages of a conversation that have a payload for this device, newest first.
 
-    What the caller sent was encrypted for the peer's devices only: it is on the sending device, not
-    here.
+    What the caller's other devices sent is among them as `sent` entries, as far as they gave copies. What
+    this device sent was not encrypted for it: it is on the device, not here.
     """
     await collaborators.limits.check("lookups", caller.device)
     peer = await collaborators.directory.known(username)
@@ -119,7 +125,7 @@ def _info(row: Conversation, received: list[tuple[int, int]]) -> ConversationInf
     return ConversationInfo(
         peer=row.peer_name,
         last_seq=last_seq,
-        unread=sum(seq > row.my_read_seq for seq, _ in received),
+        unread=0 if row.peer == row.user else sum(seq > row.my_read_seq for seq, _ in received),
         delivered_seq=row.delivered_seq,
         read_seq=row.read_seq,
         at_ms=max(at_ms, row.delivered_at_ms, row.read_at_ms),
@@ -127,21 +133,10 @@ def _info(row: Conversation, received: list[tuple[int, int]]) -> ConversationInf
 
 
 def _entry(document: MailboxDocument, device: str, now_ms: int) -> dict[str, Any] | None:
-    record = decode_record(document.record)
-    if not isinstance(record, MessageRecord) or device not in record.payloads:
+    """Return a message, or the copy of one, as its entry; None if it is not for this device, or is over."""
+    entry = to_wire(Item(document.seq, decode_record(document.record)), device, 0, now_ms)
+    if not isinstance(entry, wire.MessageEntry | wire.SentEntry) or entry.payload is None:
         return None
-    expires_at_ms = record.expires_at_ms
-    if expires_at_ms is not None and expires_at_ms <= now_ms:
-        return None
-    return ({} if expires_at_ms is None else {"expires_at_ms": expires_at_ms}) | {
-        "type": "message",
-        "seq": document.seq,
-        "at_ms": document.at_ms,
-        "id": record.cause,
-        "from": record.sender_name,
-        "from_device": record.sender_device,
-        "sent_at_ms": record.sent_at_ms,
-        "accepted_at_ms": record.accepted_at_ms,
-        "suite": record.suite,
-        "payload": wire.unpadded(record.payloads[device]),
-    }
+    fields: dict[str, Any] = msgspec.to_builtins(entry, builtin_types=(bytes,))
+    del fields["prev"]  # of the view of a sync
+    return fields | {"payload": wire.unpadded(entry.payload)}

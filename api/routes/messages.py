@@ -29,11 +29,17 @@ async def send(body: NewMessage, caller: Caller, collaborators: With) -> Respons
     wait = collaborators.limits.wait_s("sends", caller.device, collaborators.clock())
     if wait > 0:
         raise limited("sends", collaborators.sender.gate.limit(caller.device, wait))
-    try:
-        payloads = {device: wire.from_base64(text) for device, text in body.payloads.items()}
-    except ValueError as exc:
-        raise RoostError("invalid", f"body.payloads: {exc}.") from exc
-    frame = wire.Send(body.id, body.to, body.sent_at_ms, body.suite, payloads, body.urgent, body.expires_in_s)
+    frame = wire.Send(
+        body.id,
+        body.to,
+        body.sent_at_ms,
+        body.suite,
+        _decoded("payloads", body.payloads),
+        body.urgent,
+        body.expires_in_s,
+        None if body.own is None else _decoded("own", body.own),
+        body.silent,
+    )
     answer = await collaborators.sender.send(caller, frame)
     return _json({"id": body.id, "seq": answer.seq, "accepted_at_ms": answer.accepted_at_ms}, 202)
 
@@ -51,6 +57,13 @@ async def message_state(id: str, caller: Caller, collaborators: With, to: str | 
     except ValueError as exc:
         raise RoostError("unknown_message", "A message id must be a UUIDv7.") from exc
     return _json(await collaborators.tracker.state(caller, id, to), 200)
+
+
+def _decoded(member: str, payloads: dict[str, str]) -> dict[str, bytes]:
+    try:
+        return {device: wire.from_base64(text) for device, text in payloads.items()}
+    except ValueError as exc:
+        raise RoostError("invalid", f"body.{member}: {exc}.") from exc
 
 
 def _json(body: dict[str, Any], status: int) -> Response:

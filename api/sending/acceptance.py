@@ -7,14 +7,13 @@ against the recipient's devices and appended to the log.
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
-import structlog
-
 from api.identity.directory import Directory
 from api.identity.limits import Limits
 from api.sending.answers import Answers
+from api.sending.copies import Copies
 from api.sending.repeats import Repeats, answer_known
 from api.sending.room import Room
-from api.sending.send_request import SendRequest, check, copy_of, matches_devices, record_of
+from api.sending.send_request import SendRequest, check, matches_devices, record_of
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.errors import RoostError
@@ -22,9 +21,6 @@ from storage.ports import Accepted, Store
 from telemetry import metrics, traces
 
 _CERTAIN_MS = 30_000
-_SENT_TRIES = 3
-
-log = structlog.get_logger(__name__)
 
 
 class Acceptance:
@@ -32,7 +28,7 @@ class Acceptance:
 
     Attributes:
         accepted: Messages accepted.
-        lost_copies: ``sent`` records that could not be written for the sender's own devices.
+        copies: Tells the senders' other devices.
     """
 
     def __init__(
@@ -47,14 +43,14 @@ class Acceptance:
     ) -> None:
         self._answers = answers
         self._room = room
-        self._repeats = Repeats(answers, store, sequencer, directory)
+        self.copies = Copies(sequencer, directory)
+        self._repeats = Repeats(answers, store, sequencer, directory, self.copies)
         self._sequencer = sequencer
         self._directory = directory
         self._limits = limits
         self._clock = clock
         self._wrote: Callable[[Iterable[SendRequest]], None] = lambda _: None
         self.accepted = 0
-        self.lost_copies = 0
 
     def on_accepted(self, wrote: Callable[[Iterable[SendRequest]], None]) -> None:
         """Set who is told of the messages of each round."""
@@ -77,10 +73,13 @@ class Acceptance:
 
         The store: for ids that Redis may have forgotten. Hosts: whether there is room in a mailbox.
         """
-        people = await self._directory.people(item.frame.to for item in items)
+        names = {item.frame.to for item in items}
+        people = await self._directory.people(
+            names.union(item.principal.username for item in items if item.frame.own is not None)
+        )
         old: dict[str, list[SendRequest]] = {}
         for item in items:
-            item.person = people.get(item.frame.to)
+            item.person, item.me = people.get(item.frame.to), people.get(item.principal.username)
             if item.person is None:
                 item.answer(RoostError("unknown_user", f"There is no user {item.frame.to!r}."))
             elif self._is_old(item):
@@ -122,40 +121,37 @@ class Acceptance:
                 answers[item.key] = Accepted(item.frame.to, seq, now, item.digest)
             else:
                 item.answer(seq)
+        copied = {key: item for key, item in first.items() if item.copies and key in answers}
+        early = {key: each for key, each in answers.items() if key not in copied} if copied else answers
+        await self._answer([*first.values(), *repeats], early)
+        if copied:
+            failed = await self.copies.write([(item, answers[key]) for key, item in copied.items()])
+            self.copies.refuse(failed)
+            for item in failed:
+                del answers[item.key]
+            late = {key: answers[key] for key in copied if key in answers}
+            await self._answer([*copied.values(), *repeats], late)
+        self.accepted += len(answers)
+        sent = [(item, answers[item.key]) for item in first.values() if item.key in answers]
+        self._wrote(item for item, _ in sent)
+        await self.copies.tell([each for each in sent if not each[0].copies])
+
+    async def _answer(self, items: list[SendRequest], answers: dict[tuple[str, str], Accepted]) -> None:
+        """Remember the answers, and answer those of the items that they are for."""
         await self._answers.remember(answers)
         now_s = monotonic()
-        for item in (*first.values(), *repeats):
+        for item in items:
             if answer_known(item, answers.get(item.key)):
                 metrics.ACCEPT_SECONDS.observe(now_s - item.arrived_s)
                 if traces.tracer is not None:
                     traces.tracer.end(traces.ACCEPT, item.key, item.frame.id, seq=answers[item.key].seq)
-        self.accepted += len(answers)
-        sent = [(item, answers[item.key]) for item in first.values() if item.key in answers]
-        self._wrote(item for item, _ in sent)
-        await self._copy(sent)
-
-    async def _copy(self, sent: list[tuple[SendRequest, Accepted]]) -> None:
-        """Tell the sender's other devices, where there are any."""
-        names = {item.principal.username for item, _ in sent}
-        people = {name: self._directory.peek(name) for name in names}
-        if None in people.values():
-            people |= await self._directory.people(names)
-        records = []
-        for item, answer in sent:
-            person = people.get(item.principal.username)
-            if person is not None and person.devices - {item.principal.device}:
-                records.append((person.user, copy_of(item, answer, self._sequencer.records)))
-        for _ in range(_SENT_TRIES):
-            if not records:
-                return
-            seqs = await self._sequencer.append(records)
-            records = [each for each, seq in zip(records, seqs, strict=True) if not isinstance(seq, int)]
-        self.lost_copies += len(records)
-        if records:
-            log.warning("copies_lost", count=len(records))
 
     def _needs_lookup(self, item: SendRequest) -> bool:
         item.person = self._directory.peek(item.frame.to)
+        if item.frame.own is not None:
+            item.me = self._directory.peek(item.principal.username)
+            if item.me is None:
+                return True
         return item.person is None or self._room.concerns(item.person.user) or self._is_old(item)
 
     def _is_old(self, item: SendRequest) -> bool:

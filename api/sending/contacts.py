@@ -40,7 +40,9 @@ class Contacts:
         """Take note of messages that were accepted."""
         for item in items:
             person = item.person
-            if person is not None and (item.principal.user, person.user) not in self._told:
+            if person is None or item.to_self:
+                continue
+            if (item.principal.user, person.user) not in self._told:
                 self._told[item.principal.user, person.user] = None
                 self._tasks.spawn(self._tell(item.principal.user, person), "contact")
         while len(self._told) > _KEPT:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from api.identity.directory import Directory
 from api.sending.answers import Answers
+from api.sending.copies import Copies
 from api.sending.send_request import SendRequest, answer_of
 from api.sending.sequence import Sequencer
 from roost.errors import RoostError
@@ -15,8 +16,16 @@ from storage.records import MailboxDocument, MessageKey, Stub
 class Repeats:
     """Finds what was answered earlier: in memory, in Redis, in the recipient's mailbox."""
 
-    def __init__(self, answers: Answers, store: Store, sequencer: Sequencer, directory: Directory) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        store: Store,
+        sequencer: Sequencer,
+        directory: Directory,
+        copies: Copies,
+    ) -> None:
         self._answers = answers
+        self._copies = copies
         self._store = store
         self._sequencer = sequencer
         self._directory = directory
@@ -37,8 +46,11 @@ class Repeats:
             stored = {**await self._store.mailboxes.find_stubs(user, missing), **stored}
         for item in items:
             document = stored.get(_stored_key(item))
-            if document is not None:
-                answer_known(item, answer_of(document, item.frame.to))
+            known = None if document is None else answer_of(document, item.frame.to)
+            if known is not None and item.copies and is_same(item, known):
+                # Whoever accepted it may have ended before the copies were written.
+                self._copies.refuse(await self._copies.write([(item, known)]))
+            answer_known(item, known)
 
     async def _forget_lost(self, items: Sequence[SendRequest]) -> None:
         """Forget answers for messages that went down with an earlier log: they are to be accepted again."""
@@ -60,14 +72,18 @@ def _stored_key(item: SendRequest) -> MessageKey:
     return item.principal.user, item.principal.device, item.frame.id
 
 
+def is_same(item: SendRequest, known: Accepted) -> bool:
+    """Return whether what was answered before was the same content: what has expired cannot be compared."""
+    return known.digest in (item.digest, b"")
+
+
 def answer_known(item: SendRequest, known: Accepted | None) -> bool:
     """Answer a send by what was answered before; says whether anything was."""
     if known is None:
         return False
-    same = known.digest in (item.digest, b"")  # what has expired cannot be compared
     item.answer(
         known
-        if same
+        if is_same(item, known)
         else RoostError("id_reused", "This id was already used for different content; use a new id.")
     )
     return True

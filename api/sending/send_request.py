@@ -1,7 +1,7 @@
 """One send request: its validation, its identity, and the records made of it. Pure."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ from storage.records import (
     MessageRecord,
     SentRecord,
     Stub,
+    copies_digest,
     decode_record,
     digest_of,
     encode_record,
@@ -43,7 +44,10 @@ class SendRequest(Struct, eq=False):
 
     Attributes:
         refused: It was not accepted through no fault of its own: what came behind it must not be either.
+        person: The recipient, once looked up.
+        me: The sender, likewise, if own copies are given.
         size: Bytes that it takes here.
+        copies: `copies_digest` of the own copies.
         ids: Its stream's; None if it came over HTTP.
     """
 
@@ -53,16 +57,25 @@ class SendRequest(Struct, eq=False):
     digest: bytes = b""
     made_ms: int = 0
     person: Person | None = None
+    me: Person | None = None
     answered: bool = False
     arrived_s: float = 0.0
     leave: Callable[["SendRequest"], None] | None = None
     refused: bool = False
     size: int = 0
+    copies: bytes = b""
     ids: SentIds | None = None
 
     def __post_init__(self) -> None:
         """Count its bytes: of its payloads, and what it takes besides."""
         self.size = _BESIDES + sum(map(len, self.frame.payloads.values()))
+        if self.frame.own:
+            self.size += sum(map(len, self.frame.own.values()))
+
+    @property
+    def to_self(self) -> bool:
+        """Whether it is to other devices of the sender: control messages, and notes."""
+        return self.frame.to == self.principal.username
 
     @property
     def key(self) -> tuple[str, str]:
@@ -86,7 +99,9 @@ def check(item: SendRequest, now_ms: int) -> bool:
     try:
         item.made_ms = _check_form(item.frame, now_ms)
         item.frame.to = fold_username(item.frame.to)
-        item.digest = digest_of(item.frame.to, item.frame.suite, item.frame.payloads)
+        frame = item.frame
+        item.copies = copies_digest(frame.own)
+        item.digest = digest_of(frame.to, frame.suite, frame.payloads, item.copies, silent=frame.silent)
     except RoostError as exc:
         item.answer(exc)
     except ValueError:
@@ -110,27 +125,44 @@ def _check_form(frame: wire.Send, now_ms: int) -> int:
         raise RoostError("invalid", "sent_at_ms must be in Unix milliseconds.")
     if frame.expires_in_s is not None and not 0 < frame.expires_in_s <= wire.MAX_EXPIRY_S:
         raise RoostError("invalid", "expires_in_s must be between 1 and 2,419,200 seconds.")
-    if len(frame.payloads) > wire.MAX_DEVICES:
-        raise RoostError("too_large", f"A message may have at most {wire.MAX_DEVICES} payloads.")
-    for device, payload in frame.payloads.items():
-        if len(device) > _NAME_MAX:
-            raise RoostError("invalid", f"payloads: a device id may have at most {_NAME_MAX} characters.")
-        if len(payload) > wire.MAX_PAYLOAD:
-            raise RoostError("too_large", f"A payload may be at most {wire.MAX_PAYLOAD} bytes.")
+    _check_payloads("payloads", frame.payloads)
+    if frame.own:
+        _check_payloads("own", frame.own)
     return made
 
 
+def _check_payloads(member: str, payloads: dict[str, bytes]) -> None:
+    if len(payloads) > wire.MAX_DEVICES:
+        raise RoostError("too_large", f"{member}: a message may have at most {wire.MAX_DEVICES} payloads.")
+    for device, payload in payloads.items():
+        if len(device) > _NAME_MAX:
+            raise RoostError("invalid", f"{member}: a device id may have at most {_NAME_MAX} characters.")
+        if len(payload) > wire.MAX_PAYLOAD:
+            raise RoostError("too_large", f"{member}: a payload may be at most {wire.MAX_PAYLOAD} bytes.")
+
+
 def matches_devices(item: SendRequest) -> bool:
-    """Refuse what is not encrypted for exactly the recipient's devices; the recipient is looked up."""
+    """Refuse what is not encrypted for exactly the devices that it is for; who they belong to is looked up.
+
+    Those are the recipient's and, if own copies are given, the sender's others. A message to oneself is for
+    the sender's others only, and has no copies.
+    """
     assert item.person is not None  # noqa: S101 -- looked up before
-    named = item.frame.payloads.keys()
-    if named == item.person.keyed and named:
+    frame, mine = item.frame, {item.principal.device}
+    keyed = item.person.keyed - mine if item.to_self else item.person.keyed
+    named, own = frame.payloads.keys(), frame.own
+    others = frozenset[str]() if item.me is None or item.to_self else item.me.keyed - mine
+    if named == keyed and named and (own is None or own.keys() == others):
         return True
-    missing, extra = sorted(item.person.keyed - named), sorted(named - item.person.keyed)
-    detail = "Encrypt once for each of the recipient's devices; query their keys again."
-    if not item.person.keyed:
+    mismatch: dict[str, Any] = {"missing": sorted(keyed - named), "extra": sorted(named - keyed)}
+    if own is not None:
+        mismatch |= {"own_missing": sorted(others - own.keys()), "own_extra": sorted(own.keys() - others)}
+    detail = "Encrypt once for each device of the recipient, and other of your own; query their keys again."
+    if not keyed:
         detail = "The recipient has not uploaded keys yet."
-    item.answer(RoostError("device_mismatch", detail, missing=missing, extra=extra))
+        if item.to_self:
+            detail = "You have no other device that has keys, to which this could be sent."
+    item.answer(RoostError("device_mismatch", detail, **mismatch))
     return False
 
 
@@ -149,9 +181,11 @@ def record_of(item: SendRequest, now_ms: int, version: int) -> bytes:
             accepted_at_ms=now_ms,
             suite=frame.suite,
             payloads=frame.payloads,
-            urgent=frame.urgent,
+            urgent=frame.urgent and not frame.silent,
             expires_at_ms=_expires_at_ms(frame, now_ms),
             version=version,
+            silent=frame.silent,
+            own=item.copies,
         )
     )
 
@@ -176,6 +210,9 @@ def copy_of(item: SendRequest, answer: Accepted, version: int) -> bytes:
             at_ms=answer.accepted_at_ms,
             version=version,
             expires_at_ms=_expires_at_ms(frame, answer.accepted_at_ms),
+            suite=frame.suite if frame.own else "",
+            payloads=frame.own or {},
+            silent=frame.silent,
         )
     )
 
@@ -191,5 +228,5 @@ def answer_of(document: MailboxDocument | Stub, to: str) -> Accepted | None:
     if not isinstance(record, MessageRecord):
         return None
     emptied = record.expires_at_ms is not None and not any(record.payloads.values())
-    digest = b"" if emptied else digest_of(to, record.suite, record.payloads)
-    return Accepted(to, document.seq, record.accepted_at_ms, digest)
+    digest = digest_of(to, record.suite, record.payloads, record.own, silent=record.silent)
+    return Accepted(to, document.seq, record.accepted_at_ms, b"" if emptied else digest)

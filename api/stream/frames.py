@@ -44,6 +44,8 @@ def rejected(message_id: str, error: RoostError) -> wire.Rejected:
         retry_after_s=error.retry_after_s,
         missing=error.extra.get("missing"),
         extra=error.extra.get("extra"),
+        own_missing=error.extra.get("own_missing"),
+        own_extra=error.extra.get("own_extra"),
     )
 
 

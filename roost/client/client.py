@@ -17,7 +17,17 @@ from typing import Literal, Self
 import aiohttp
 
 from roost.client import account, events
-from roost.client.content import MAX_CONTENT, Attachment, File, FileReference, Known, Progress, Text, encode
+from roost.client.content import (
+    MAX_CONTENT,
+    Attachment,
+    File,
+    FileReference,
+    Known,
+    Progress,
+    Text,
+    encode,
+    is_control,
+)
 from roost.client.keystore import Keystore, MemoryKeystore
 from roost.client.options import Options
 from roost.client.shell.engine import Engine
@@ -185,21 +195,33 @@ class Client:
         self._engine.start()
 
     async def send(
-        self, to: str, content: bytes | str | Known, *, urgent: bool = True, expires_in_s: int | None = None
+        self,
+        to: str,
+        content: bytes | str | Known,
+        *,
+        urgent: bool = True,
+        expires_in_s: int | None = None,
+        silent: bool | None = None,
     ) -> str:
         """Put a message into the outbox, save it, and return its id; it is sent as soon as possible.
 
+        This user's other devices get a copy (`SentElsewhere`).
+
         Args:
-            to: The recipient's username.
+            to: The recipient's username; one's own: a message to one's other devices.
             content: What to send: text, one of the kinds of `roost.client.content`, or an app's own bytes.
             urgent: Whether it may wake a sleeping phone.
             expires_in_s: The message disappears so long after it was accepted: the server does not deliver
                 it later and removes its content, and this client its own copy.
+            silent: It wakes no one and is not counted as unread; None: as its kind is, so that reactions,
+                edits and the like are.
 
         Raises:
             ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is not a username.
         """
-        return await self.submit(self.compose(to, content, urgent=urgent, expires_in_s=expires_in_s))
+        return await self.submit(
+            self.compose(to, content, urgent=urgent, expires_in_s=expires_in_s, silent=silent)
+        )
 
     async def send_file(
         self,
@@ -238,26 +260,37 @@ class Client:
         return item.id
 
     def compose(
-        self, to: str, content: bytes | str | Known, *, urgent: bool = True, expires_in_s: int | None = None
+        self,
+        to: str,
+        content: bytes | str | Known,
+        *,
+        urgent: bool = True,
+        expires_in_s: int | None = None,
+        silent: bool | None = None,
     ) -> OutboxItem:
         """Make a message with a fresh id, without sending it; raises as ``send`` does."""
         if isinstance(content, str):
             content = Text(content)
         data = content if isinstance(content, bytes) else encode(content)
+        if silent is None:
+            silent = not isinstance(content, bytes) and is_control(content)
         if len(data) > MAX_CONTENT:
             raise ValueError(f"a message has at most {MAX_CONTENT} bytes: send media by reference")
         if expires_in_s is not None and not 0 < expires_in_s <= MAX_EXPIRY_S:
             raise ValueError(f"a message expires after 1 to {MAX_EXPIRY_S} seconds")
         at_ms = self.now_ms()
         message_id = uuid7(at_ms, self._engine.options.random(10))
-        return OutboxItem(0, message_id, fold_username(to), at_ms, data, urgent, expires_in_s)
+        return OutboxItem(0, message_id, fold_username(to), at_ms, data, urgent, expires_in_s, silent=silent)
 
     async def sealed(self, item: OutboxItem) -> Send:
-        """Return the frame that would carry a message, for the peer's devices as they are now."""
-        for peer, bundles in (await self._engine.requests.query({item.to})).items():
+        """Return the frame that would carry a message, for the devices as they are now."""
+        for peer, bundles in (await self._engine.requests.query({item.to, self.username})).items():
             self._engine.keys_arrived(peer, bundles)
-        payloads = self._engine.sealer.payloads(item)
-        return Send(item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s)
+        payloads, own = self._engine.sealer.payloads(item), self._engine.sealer.copies(item)
+        return Send(
+            item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s, own,
+            item.silent,
+        )  # fmt: skip
 
     async def mark_read(self, peer: str, seq: int) -> None:
         """Tell ``peer`` that everything up to ``seq`` of this mailbox has been read.

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from roost.client.events import Event
 from roost.client.state import OutboxItem
-from roost.wire import ClientFrame, Entry, MessageEntry, ServerFrame
+from roost.wire import ClientFrame, Entry, MessageEntry, SentEntry, ServerFrame
 
 
 class Opaque(Struct):
@@ -39,10 +39,12 @@ class Seal(Struct):
     Attributes:
         item: The message.
         refresh: The keys at hand are known to be wrong: ask the server for them first.
+        own: It is those of this user's other devices that are.
     """
 
     item: OutboxItem
     refresh: bool
+    own: bool = False
 
 
 class Reissue(Struct):
@@ -69,12 +71,12 @@ class Take(Struct):
 
     Attributes:
         seq: The entry's number.
-        entry: A message to be opened, if it is one.
+        entry: A message, or the copy of one, to be opened, if it is one.
         events: What to tell otherwise.
     """
 
     seq: int
-    entry: MessageEntry | None = None
+    entry: MessageEntry | SentEntry | None = None
     events: tuple[Event, ...] = ()
 
 

@@ -28,6 +28,7 @@ class MessageReceived(Event, frozen=True):
         expires_at_ms: When the app is to remove it, as its sender wants, by the server's clock; None: never.
         body: What the content is.
         file: The file that it brings, if it does.
+        silent: It is a control message, to be taken into account and not shown by itself.
     """
 
     peer: str
@@ -40,6 +41,7 @@ class MessageReceived(Event, frozen=True):
     expires_at_ms: int | None = None
     body: Content = Text("")
     file: File | None = None
+    silent: bool = False
 
     @property
     def text(self) -> str:
@@ -112,13 +114,42 @@ class IdChanged(Event, frozen=True):
 
 
 class SentElsewhere(Event, frozen=True):
-    """Another of this user's devices has sent a message."""
+    """Another of this user's devices has sent a message; each is reported once.
+
+    Attributes:
+        id: The message's id.
+        peer: Who it was sent to.
+        device: Which device sent it.
+        seq: Its number in the peer's mailbox, which the peer's watermarks cover.
+        sent_at_ms: When it was sent, by that device's clock.
+        at_ms: When the server accepted it.
+        content: Plaintext, as the device encoded it; None if there is no copy for this device.
+        body: What the content is; None likewise.
+        file: The file that it brings, if it does.
+        expires_at_ms: When the app is to remove it; None: never.
+        silent: It is a control message, to be taken into account and not shown by itself.
+        reason: Why there is a copy that cannot be opened, as in `Undecryptable`; ``""`` if that is not so.
+        detail: The same in a sentence.
+    """
 
     id: str
     peer: str
     device: str
     seq: int
     sent_at_ms: int
+    at_ms: int = 0
+    content: bytes | None = None
+    body: Content | None = None
+    file: File | None = None
+    expires_at_ms: int | None = None
+    silent: bool = False
+    reason: str = ""
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The content as text, as in `MessageReceived`; empty if there is none."""
+        return "" if self.body is None else line_of(self.body)
 
 
 class KeyChanged(Event, frozen=True):

@@ -21,6 +21,8 @@ class OutboxItem(Struct):
         seq: Number in the recipient's mailbox, once accepted.
         accepted_at_ms: When it was accepted, by the server's clock.
         safe: The server has said that the message is stored: no loss of the log can take it.
+        own: Ciphertext by this user's other devices, kept likewise; ``None``: they get no copies.
+        silent: It is a control message: no push, not counted as unread.
     """
 
     order: int
@@ -34,6 +36,8 @@ class OutboxItem(Struct):
     seq: int | None = None
     accepted_at_ms: int = 0
     safe: bool = False
+    own: dict[str, bytes] | None = None
+    silent: bool = False
 
     def has_expired(self, now_ms: int) -> bool:
         """Return whether its time is over: from its acceptance on or, before that, from its making."""
@@ -76,7 +80,8 @@ class State(Struct):
         cursor: Everything up to here has been taken by the app. ``None``: never connected.
         order: Last position given to an outbox item.
         outbox: Messages not known to be delivered, by id.
-        seen: ``user/device/id`` -> seq of messages that the app has taken, for the id window.
+        seen: ``user/device/id`` -> seq of messages that the app has taken, for the id window. Of copies of
+            what this user's other devices sent, the user is empty.
         delivered: Delivered watermark per peer, in the peer's mailbox.
         read: Read watermark per peer, likewise.
         reads: This user's own read marks that may not have reached the server.

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import asdict
 
 from roost.wire.binary import from_base64, unpadded
 from roost.wire.entries import Entry, KeysEntry, MessageEntry, ReceiptEntry, SentEntry
@@ -67,6 +68,8 @@ class _SendText(Struct, tag="send", tag_field="type"):
     payloads: dict[str, str]
     urgent: bool = True
     expires_in_s: int | None = None
+    own: dict[str, str] | None = None
+    silent: bool = False
 
 
 class _MessageText(Struct, tag="message", tag_field="type"):
@@ -81,6 +84,23 @@ class _MessageText(Struct, tag="message", tag_field="type"):
     suite: str
     payload: str
     expires_at_ms: int | None = None
+    silent: bool = False
+
+
+class _SentText(Struct, tag="sent", tag_field="type"):
+    seq: int
+    prev: int
+    at_ms: int
+    id: str
+    to: str
+    from_device: str
+    to_seq: int
+    sent_at_ms: int
+    accepted_at_ms: int
+    suite: str = ""
+    payload: str | None = None
+    expires_at_ms: int | None = None
+    silent: bool = False
 
 
 _encode_msgpack = msgspec.msgpack.Encoder().encode
@@ -91,7 +111,7 @@ _client_msgpack = msgspec.msgpack.Decoder(ClientFrame).decode
 _server_msgpack = msgspec.msgpack.Decoder(ServerFrame).decode
 _client_json = msgspec.json.Decoder(Hello | _SendText | Ack | Read | Typing | Subscribe | Ping | Auth).decode
 _server_json = msgspec.json.Decoder(ServerFrame).decode
-_entry_json = msgspec.json.Decoder(_MessageText | ReceiptEntry | KeysEntry | SentEntry).decode
+_entry_json = msgspec.json.Decoder(_MessageText | ReceiptEntry | KeysEntry | _SentText).decode
 
 
 def entry_to_json(entry: Raw | bytes) -> dict[str, Any]:
@@ -137,7 +157,7 @@ class JsonCodec:
         """Decode a client frame."""
         frame: ClientFrame | _SendText = _client_json(data)
         if isinstance(frame, _SendText):
-            payloads = {device: from_base64(text) for device, text in frame.payloads.items()}
+            payloads = _from_text(frame.payloads)
             return Send(
                 frame.id,
                 frame.to,
@@ -146,6 +166,8 @@ class JsonCodec:
                 payloads,
                 frame.urgent,
                 frame.expires_in_s,
+                None if frame.own is None else _from_text(frame.own),
+                frame.silent,
             )
         return frame
 
@@ -156,21 +178,12 @@ class JsonCodec:
 
     def decode_entry(self, data: Raw) -> Entry:
         """Decode one entry."""
-        entry: Entry | _MessageText = _entry_json(data)
+        entry: ReceiptEntry | KeysEntry | _MessageText | _SentText = _entry_json(data)
         if isinstance(entry, _MessageText):
-            return MessageEntry(
-                seq=entry.seq,
-                prev=entry.prev,
-                at_ms=entry.at_ms,
-                id=entry.id,
-                from_=entry.from_,
-                from_device=entry.from_device,
-                sent_at_ms=entry.sent_at_ms,
-                accepted_at_ms=entry.accepted_at_ms,
-                suite=entry.suite,
-                payload=from_base64(entry.payload),
-                expires_at_ms=entry.expires_at_ms,
-            )
+            return MessageEntry(**asdict(entry) | {"payload": from_base64(entry.payload)})
+        if isinstance(entry, _SentText):
+            payload = None if entry.payload is None else from_base64(entry.payload)
+            return SentEntry(**asdict(entry) | {"payload": payload})
         return entry
 
     def encode(self, frame: ClientFrame | ServerFrame) -> bytes:
@@ -179,10 +192,19 @@ class JsonCodec:
             entries = [entry_to_json(entry) for entry in frame.entries]
             return _encode_json({"type": "entries", "entries": entries})
         if isinstance(frame, Send):
-            fields = msgspec.structs.asdict(frame)
-            fields["payloads"] = {device: unpadded(value) for device, value in frame.payloads.items()}
+            fields = asdict(frame)
+            fields["payloads"] = _to_text(frame.payloads)
+            fields["own"] = None if frame.own is None else _to_text(frame.own)
             return _encode_json({"type": "send", **fields})
         return _encode_json(frame)
+
+
+def _from_text(payloads: dict[str, str]) -> dict[str, bytes]:
+    return {device: from_base64(text) for device, text in payloads.items()}
+
+
+def _to_text(payloads: dict[str, bytes]) -> dict[str, str]:
+    return {device: unpadded(value) for device, value in payloads.items()}
 
 
 CODECS: dict[str, Codec] = {JSON: JsonCodec(), MSGPACK: MsgpackCodec()}

@@ -8,7 +8,8 @@ from msgspec import Struct, field
 class MessageEntry(Struct, tag="message", tag_field="type", omit_defaults=True):
     """A message to this user; ``payload`` is this device's ciphertext.
 
-    ``expires_at_ms`` is there if its sender wants it to disappear then, in Unix milliseconds.
+    ``expires_at_ms`` is there if its sender wants it to disappear then, in Unix milliseconds; ``silent`` if
+    it is a control message: it wakes no one, and is neither counted as unread nor shown.
     """
 
     seq: int
@@ -22,6 +23,7 @@ class MessageEntry(Struct, tag="message", tag_field="type", omit_defaults=True):
     suite: str
     payload: bytes
     expires_at_ms: int | None = None
+    silent: bool = False
 
 
 class ReceiptEntry(Struct, tag="receipt", tag_field="type"):
@@ -46,8 +48,11 @@ class KeysEntry(Struct, tag="keys", tag_field="type"):
     change: Literal["added", "removed", "changed"]
 
 
-class SentEntry(Struct, tag="sent", tag_field="type"):
-    """Another of this user's own devices has sent a message; ``to_seq`` is its number in that mailbox."""
+class SentEntry(Struct, tag="sent", tag_field="type", omit_defaults=True):
+    """Another of this user's own devices has sent a message; ``to_seq`` is its number in that mailbox.
+
+    ``payload`` is this device's copy, if the sender gave copies.
+    """
 
     seq: int
     prev: int
@@ -57,6 +62,11 @@ class SentEntry(Struct, tag="sent", tag_field="type"):
     from_device: str
     to_seq: int
     sent_at_ms: int
+    accepted_at_ms: int
+    suite: str = ""
+    payload: bytes | None = None
+    expires_at_ms: int | None = None
+    silent: bool = False
 
 
 Entry = MessageEntry | ReceiptEntry | KeysEntry | SentEntry

@@ -16,8 +16,9 @@ MAX_PAYLOAD = 64 * 1024
 MAX_DEVICES = 20
 """Devices of one account with which it can be written to, so payloads of one message."""
 
-MAX_FRAME = 2 * 1024 * 1024
-"""Bytes of one client frame or request body; ``MAX_DEVICES`` full payloads in base64 are less."""
+MAX_FRAME = 4 * 1024 * 1024
+"""Bytes of one client frame or request body; full payloads in base64 for all devices of the recipient, and
+for all others of the sender, are less."""
 
 
 MAX_SUBSCRIPTIONS = 1_000
@@ -40,7 +41,11 @@ class Hello(Struct, tag="hello", tag_field="type"):
 
 
 class Send(Struct, tag="send", tag_field="type"):
-    """A message to one user: one ciphertext for each of the recipient's devices."""
+    """A message to one user: one ciphertext for each of the recipient's devices.
+
+    ``own`` has one for each other device of the sender, None: they get no copies. ``silent``: it is a control
+    message.
+    """
 
     id: str
     to: str
@@ -49,12 +54,15 @@ class Send(Struct, tag="send", tag_field="type"):
     payloads: dict[str, bytes]
     urgent: bool = True
     expires_in_s: int | None = None
+    own: dict[str, bytes] | None = None
+    silent: bool = False
 
 
-def send_size(payloads: dict[str, bytes]) -> int:
+def send_size(payloads: dict[str, bytes], own: dict[str, bytes] | None = None) -> int:
     """Return what a ``send`` with these payloads takes at most, in bytes, whatever the encoding."""
     return _SEND_BESIDES + sum(
-        len(name) + _NAMED + (len(each) + 2) // 3 * 4 for name, each in payloads.items()
+        len(name) + _NAMED + (len(each) + 2) // 3 * 4
+        for name, each in (*payloads.items(), *(own or {}).items())
     )
 
 
@@ -128,6 +136,8 @@ class Rejected(Struct, tag="rejected", tag_field="type", omit_defaults=True):
     retry_after_s: float | None = None
     missing: list[str] | None = None
     extra: list[str] | None = None
+    own_missing: list[str] | None = None
+    own_extra: list[str] | None = None
 
 
 class Entries(Struct, tag="entries", tag_field="type"):

@@ -14,7 +14,7 @@ from roost.client import events
 from roost.client.state import State
 from sim.deterministic.stores import Store
 from sim.deterministic.wakeups import Wakeups
-from storage.records import MessageRecord, decode_record
+from storage.records import MessageRecord, SentRecord, decode_record
 
 
 class Violation(Exception):  # noqa: N818 -- named for what was found
@@ -36,6 +36,9 @@ class Message(Struct):
         order: Position among all messages of the sending device.
         seqs: Every number that the log gave it.
         kept_by: Devices whose app has it for good.
+        copy_seqs: Every number that the log gave a record with copies for the sender's other devices.
+        copies_for: The devices that copies were sealed for, last.
+        copied_by: Those of them whose app has its copy for good.
         saved: The sender's phone has it for good.
         read: A device that has it was told to mark it as read.
     """
@@ -48,6 +51,9 @@ class Message(Struct):
     order: int
     seqs: list[int] = field(default_factory=list)
     kept_by: list[str] = field(default_factory=list)
+    copy_seqs: list[int] = field(default_factory=list)
+    copies_for: list[str] = field(default_factory=list)
+    copied_by: list[str] = field(default_factory=list)
     saved: bool = False
     read: bool = False
 
@@ -59,6 +65,8 @@ class Told(Struct):
         ids: Messages, in order.
         numbers: The number that each came with.
         kept: How many of them survive a kill.
+        copies: What the user's other devices sent, in order.
+        copies_kept: How many of them survive a kill.
         chain: seq of the last entry on this connection.
         marks: Last watermarks of each peer in receipt entries.
         refused: How often the server did not know its cursor.
@@ -67,6 +75,8 @@ class Told(Struct):
     ids: list[str] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     kept: int = 0
+    copies: list[str] = field(default_factory=list)
+    copies_kept: int = 0
     chain: int = 0
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
     refused: int = 0
@@ -107,6 +117,10 @@ class Truth:
         self.messages[message_id] = message
         self._by_pair[message.sender, to].append(message)
 
+    def sealed(self, message_id: str, copies_for: list[str]) -> None:
+        """A phone has sealed a message, and copies of it for its user's other devices."""
+        self.messages[message_id].copies_for = copies_for
+
     def saved(self, device: str, state: State) -> None:
         """A phone has saved its profile."""
         for message_id in state.outbox:
@@ -115,11 +129,15 @@ class Truth:
         for message_id in told.ids[told.kept :]:
             self.messages[message_id].kept_by.append(device)
         told.kept = len(told.ids)
+        for message_id in told.copies[told.copies_kept :]:
+            self.messages[message_id].copied_by.append(device)
+        told.copies_kept = len(told.copies)
 
     def killed(self, device: str) -> None:
         """An app was killed: what it did not save never was."""
         told = self._told[device]
         del told.ids[told.kept :]
+        del told.copies[told.copies_kept :]
         told.marks.clear()
         for message in [m for m in self.messages.values() if m.device == device and not m.saved]:
             del self.messages[message.id]
@@ -133,6 +151,8 @@ class Truth:
             if message is None:
                 raise Violation("phantom", f"no one sent {record}")
             message.seqs.append(seq)
+        elif isinstance(record, SentRecord) and record.payloads:
+            self.messages[record.cause].copy_seqs.append(seq)
 
     def log_lost(self, users: list[str]) -> None:
         """A log is gone: what of it is not stored may never become an entry."""
@@ -141,6 +161,9 @@ class Truth:
             if message.to in users:
                 stored = self._store.documents.get(message.to, {})
                 self._gone |= {(message.to, seq) for seq in message.seqs if seq not in stored}
+            if message.sender in users:
+                stored = self._store.documents.get(message.sender, {})
+                self._gone |= {(message.sender, seq) for seq in message.copy_seqs if seq not in stored}
 
     def effect(self, user: str, effect: do.Effect) -> None:
         """An actor wants something done."""
@@ -212,6 +235,8 @@ class Truth:
             message = self.messages.get(entry.id)
             if message is None or (message.to, message.content) != (user, entry.payload):
                 raise Violation("phantom", f"{device} got {entry}")
+        elif isinstance(entry, wire.SentEntry):
+            self._check_copy(device, entry.id, entry.payload, entry)
         elif isinstance(entry, wire.ReceiptEntry):
             self._check_claims(user, entry.peer, entry.delivered_seq, entry.read_seq)
             before = told.marks.get(entry.peer, (0, 0))
@@ -225,6 +250,8 @@ class Truth:
         match event:
             case events.MessageReceived():
                 self._message(device, event)
+            case events.SentElsewhere():
+                self._copy(device, event)
             case events.Delivered(ids=ids):
                 for message_id in ids:
                     self._check_delivered(message_id, f"{device} is told {event}")
@@ -252,6 +279,28 @@ class Truth:
         ids.append(event.id)
         self._told[device].numbers[event.id] = event.seq
 
+    def _check_copy(self, device: str, message_id: str, payload: bytes | None, story: Any) -> None:
+        message = self.messages.get(message_id)
+        if message is None or message.sender != self.owner[device] or message.device == device:
+            raise Violation("phantom", f"{device} got {story}")
+        if payload not in {None, message.content}:
+            raise Violation("phantom", f"{device} got {story}")
+
+    def _copy(self, device: str, event: events.SentElsewhere) -> None:
+        self._check_copy(device, event.id, event.content, event)
+        message, told = self.messages[event.id], self._told[device]
+        if event.id in told.copies:
+            raise Violation("duplicated", f"{device} is told {event} again")
+        later = [
+            each
+            for each in map(self.messages.__getitem__, told.copies)
+            if (each.device, each.to) == (message.device, message.to) and each.order > message.order
+        ]
+        if later and not any((message.to, seq) in self._gone for seq in message.seqs):
+            raise Violation("reordered", f"{device} is told {event} after {later[0]}")
+        if event.content is not None:
+            told.copies.append(event.id)
+
     def mark_read(self, device: str, peer: str) -> int:
         """A user has read all of a peer that this device's app has; returns its highest number, 0 if none."""
         told = self._told[device]
@@ -265,6 +314,8 @@ class Truth:
 
     def _check_delivered(self, message_id: str, story: str) -> None:
         message = self.messages[message_id]
+        if message.to == message.sender:  # told when the mailbox has it
+            return
         if not message.kept_by and not self.is_blocked(message) and not self._came_late(message):
             raise Violation("receipt_without_delivery", f"{story}; no device has {message}")
 
@@ -272,7 +323,7 @@ class Truth:
         mark = self._read.get((receiver, sender), 0)
         for message in self._by_pair[sender, receiver]:
             seqs = [seq for seq in message.seqs if (receiver, seq) not in self._gone]
-            if not seqs or self.is_blocked(message):
+            if not seqs or self.is_blocked(message) or sender == receiver:
                 continue
             first = min(seqs)
             if first <= delivered and not message.kept_by:
@@ -313,10 +364,18 @@ class Truth:
             reached = message.kept_by or self.is_blocked(message) or self._came_late(message)
             if message.saved and not reached:
                 raise Violation("lost", f"no one ever got {message}")
+            if message.saved and (device := self._lacks_copy(message)):
+                raise Violation("lost", f"{device} has no copy of {message}")
         if unread := self.unread():
             raise Violation("lost", unread[0])
         for user in self._store.users:
             self._check_mailbox(user)
+
+    def _lacks_copy(self, message: Message) -> str | None:
+        """Return a device that a copy was sealed for and that has none, if its log was not lost."""
+        if any((message.sender, seq) in self._gone for seq in message.copy_seqs):
+            return None
+        return next((device for device in message.copies_for if device not in message.copied_by), None)
 
     def _check_mailbox(self, user: str) -> None:
         documents = self._store.mailbox(user)
@@ -349,4 +408,9 @@ class Truth:
                     continue
                 missing = [device for device in record.payloads if device not in message.kept_by]
                 found += [f"{device} never got {message}, stored as {document.seq}" for device in missing]
+            elif isinstance(record, SentRecord):
+                message = self.messages[record.cause]
+                if (document.user, document.seq) not in self._gone:
+                    missing = [device for device in record.payloads if device not in message.copied_by]
+                    found += [f"{device} never got its copy of {message}" for device in missing]
         return found

@@ -170,8 +170,8 @@ class Phone:
                     self._take(effect)
                 case Tell(event=event):
                     self.queue.append((event, 0))
-                case Seal(item=item, refresh=refresh):
-                    self._seal(item, now_ms, refresh=refresh)
+                case Seal():
+                    self._seal(effect, now_ms)
                 case Check():
                     self.checks.append(effect)
                 case Requery(peer=peer):
@@ -189,24 +189,23 @@ class Phone:
         elif self.session.is_repeat(take.entry):
             self.queue.append((None, take.seq))
         else:
-            entry = take.entry
-            self.session.telling(entry)
-            told = events.MessageReceived(
-                entry.from_,
-                entry.from_device,
-                entry.id,
-                entry.seq,
-                entry.payload,
-                entry.sent_at_ms,
-                entry.at_ms,
-            )
-            self.queue.append((told, take.seq))
+            self.session.telling(take.entry)
+            self.queue.append((_told(take.entry), take.seq))
 
-    def _seal(self, item: OutboxItem, now_ms: int, *, refresh: bool) -> None:
-        if refresh or item.to not in self._known:
+    def _seal(self, seal: Seal, now_ms: int) -> None:
+        item = seal.item
+        if seal.refresh or item.to not in self._known:
             self._known[item.to] = self._devices(item.to)
-        payloads = dict.fromkeys(self._known[item.to], item.content)
-        self.apply(self.session.outbox.sealed(item.id, payloads, now_ms), now_ms)
+        if seal.own:
+            self._known[self.user] = self._devices(self.user)
+        payloads = self._sealed(item, item.to)
+        own = None if item.to == self.user else self._sealed(item, self.user)
+        self._truth.sealed(item.id, list(own or ()))
+        self.apply(self.session.outbox.sealed(item.id, payloads, now_ms, own), now_ms)
+
+    def _sealed(self, item: OutboxItem, user: str) -> dict[str, bytes]:
+        devices = [device for device in self._known.get(user, ()) if device != self.device]
+        return dict.fromkeys(devices, item.content)
 
     def checked(self, check: Check, answer: dict[str, Any] | None, now_ms: int) -> None:
         """Tell the outbox what the server knows of a message."""
@@ -219,3 +218,14 @@ class Phone:
     def tick(self, now_ms: int) -> None:
         """Let time pass."""
         self.apply(self.session.tick(now_ms), now_ms)
+
+
+def _told(entry: wire.MessageEntry | wire.SentEntry) -> events.Event:
+    """Return what the app is told of a message, or of the copy of one."""
+    if isinstance(entry, wire.SentEntry):
+        return events.SentElsewhere(
+            entry.id, entry.to, entry.from_device, entry.to_seq, entry.sent_at_ms, content=entry.payload
+        )
+    return events.MessageReceived(
+        entry.from_, entry.from_device, entry.id, entry.seq, entry.payload, entry.sent_at_ms, entry.at_ms
+    )

@@ -6,6 +6,7 @@ from actors.rpc import messages as m
 from api.identity.tokens import Principal
 from api.sending.send_request import Outcome, SendRequest
 from api.stream import actions as do
+from api.stream.frames import rejected
 from roost import wire
 from roost.codes import CODES
 from sim.deterministic.gateways import Gateway
@@ -84,8 +85,7 @@ class Polling:
             if isinstance(outcome, Accepted):
                 self._emit(wire.Accepted(frame.id, outcome.seq, outcome.accepted_at_ms))
             else:
-                after = outcome.retry_after_s
-                self._emit(wire.Rejected(frame.id, outcome.code.word, outcome.detail, after))
+                self._emit(rejected(frame.id, outcome))
 
         self.gateway.sender.accept(SendRequest(self._who, frame, answer))
 

@@ -59,7 +59,8 @@ def _count(rng: Random) -> int:
 
 def _draw_say(world: World, rng: Random) -> tuple[Any, ...] | None:
     device = rng.choice(list(world.phones))
-    others = [user for user in world.store.users if user != world.truth.owner[device]]
+    me = world.truth.owner[device]
+    others = [user for user in world.store.users if user != me or world.has_other_devices(me, device)]
     return device, rng.choice(others)
 
 

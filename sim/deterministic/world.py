@@ -179,6 +179,10 @@ class World:
     def _devices_of(self, user: str) -> list[str]:
         return [device.device for device in self.store.devices[user] if device.keys is not None]
 
+    def has_other_devices(self, user: str, device: str) -> bool:
+        """Return whether a device's user has another one that can be sent to."""
+        return any(each != device for each in self._devices_of(user))
+
     def users_of(self, shard: int) -> list[str]:
         """Return the users of a shard."""
         return [user for user in self.store.users if shard_of(user, len(self.log.shards)) == shard]

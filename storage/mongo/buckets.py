@@ -45,6 +45,7 @@ class _Entry(Struct, array_like=True, frozen=True):
     messages: int = 0
     size: int = 0
     expires_at_ms: int = 0
+    silent: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -96,7 +97,8 @@ def _without_content(value: bytes) -> bytes:
     if isinstance(record, MessageRecord):
         return encode_record(replace(record, payloads=dict.fromkeys(record.payloads, b"")))
     if isinstance(record, SentRecord):
-        return encode_record(replace(record, peer="", peer_name=""))
+        copies = dict.fromkeys(record.payloads, b"")
+        return encode_record(replace(record, peer="", peer_name="", payloads=copies))
     return value
 
 

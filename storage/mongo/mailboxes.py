@@ -16,7 +16,7 @@ from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
 from storage.mongo.places import Places
 from storage.mongo.walk import Walk
-from storage.records import Cursor, MailboxDocument, MessageKey, Stub
+from storage.records import Cursor, MailboxDocument, MessageKey, Stub, is_copy_to
 
 _BY_LAST: Final = [("u", ASCENDING), ("s", ASCENDING)]
 _MESSAGE: Final = "m"
@@ -80,13 +80,20 @@ class MongoMailboxes:
         stubs = [msgspec.convert(each | {"user": each["u"]}, Stub) for each in found]
         return {(each.sender, each.sender_device, each.cause): each for each in stubs}
 
-    async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
-        return await self._walk(user_id).down(
-            below, limit, lambda each: each.kind == _MESSAGE and each.sender == peer
-        )
+    async def history(
+        self, user_id: str, peer: str, below: int, limit: int, *, sent: bool = False
+    ) -> list[MailboxDocument]:
+        def wanted(each: MailboxDocument) -> bool:
+            if each.kind == _MESSAGE:
+                return each.sender == peer
+            return sent and is_copy_to(each, peer)
+
+        return await self._walk(user_id).down(below, limit, wanted)
 
     async def summary(self, user_id: str, limit: int) -> dict[str, list[tuple[int, int]]]:
-        found = await self._walk(user_id).down(SEQ_LIMIT, limit, lambda each: each.kind == _MESSAGE)
+        found = await self._walk(user_id).down(
+            SEQ_LIMIT, limit, lambda each: each.kind == _MESSAGE and not each.silent
+        )
         senders: dict[str, list[tuple[int, int]]] = {}
         for entry in found:
             senders.setdefault(entry.sender, []).append((entry.seq, entry.at_ms))

@@ -59,12 +59,20 @@ class Mailboxes(Protocol):
         """Return what is kept of messages to the user that went nowhere."""
         ...
 
-    async def history(self, user_id: str, peer: str, below: int, limit: int) -> list[MailboxDocument]:
-        """Return messages in ``user_id``'s mailbox sent by ``peer`` with ``seq < below``, highest first."""
+    async def history(
+        self, user_id: str, peer: str, below: int, limit: int, *, sent: bool = False
+    ) -> list[MailboxDocument]:
+        """Return messages in ``user_id``'s mailbox sent by ``peer`` with ``seq < below``, highest first.
+
+        With ``sent``, also the copies of what the user's devices sent to the peer.
+        """
         ...
 
     async def summary(self, user_id: str, limit: int) -> dict[str, list[tuple[int, int]]]:
-        """Return ``{sender: [(seq, at_ms), ...]}``, newest first, of the last ``limit`` messages."""
+        """Return ``{sender: [(seq, at_ms), ...]}``, newest first, of the last ``limit`` messages.
+
+        Those that are silent are left out.
+        """
         ...
 
     async def sweep(self, user_id: str, below: int) -> None:

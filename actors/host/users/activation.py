@@ -16,7 +16,7 @@ from actors.user.events import Item
 from actors.user.view import receipt_of
 from roost.wire import WINDOW
 from storage.ports import Store
-from storage.records import Device, MailboxDocument, MessageRecord, User, decode_record, merged
+from storage.records import Device, MailboxDocument, User, decode_record, merged, weight_of
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
@@ -172,8 +172,8 @@ class Activation:
 
 def since(first: MailboxDocument, last: MailboxDocument) -> tuple[int, int]:
     """Return how many messages there are from one entry to another, both included, and their weight."""
-    record = item_of(first).record
-    own = (1, record.weight) if isinstance(record, MessageRecord) else (0, 0)
+    weight = weight_of(item_of(first).record)
+    own = (1, weight) if weight else (0, 0)
     # Entries of releases before this one were not counted, and say 0.
     return last.messages - first.messages + own[0], last.size - first.size + own[1]
 

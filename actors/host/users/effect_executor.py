@@ -94,7 +94,7 @@ class EffectExecutor:
 
     def _stub(self, user: User, effect: do.KeepStub, shard: Shard, offset: int) -> None:
         record = effect.record
-        digest = digest_of(user.username, record.suite, record.payloads)
+        digest = digest_of(user.username, record.suite, record.payloads, record.own, silent=record.silent)
         stub = Stub(
             user.user_id, record.sender, record.sender_device, record.cause, effect.seq,
             record.accepted_at_ms, digest,

@@ -8,7 +8,12 @@ from api.http.schemas.base import EXAMPLE_DEVICE, EXAMPLE_ID, Millis, Object, Se
 
 
 class NewMessage(BaseModel):
-    """A message: one ciphertext for each of the recipient's devices."""
+    """A message: one ciphertext for each of the recipient's devices.
+
+    `own` has one for each other device of the sender that has keys; without it they are only told that
+    something was sent. `silent` is a control message: no push, not counted as unread. To oneself, `payloads`
+    are for one's other devices.
+    """
 
     model_config = model(
         id=EXAMPLE_ID,
@@ -25,6 +30,8 @@ class NewMessage(BaseModel):
     payloads: dict[str, str]
     urgent: bool = True
     expires_in_s: Annotated[int, Field(ge=1, le=2_419_200)] | None = None
+    own: dict[str, str] | None = None
+    silent: bool = False
 
 
 class AcceptedMessage(BaseModel):

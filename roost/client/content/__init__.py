@@ -18,6 +18,7 @@ from roost.client.content.kinds import (
     Text,
     Timer,
     Unknown,
+    is_control,
 )
 from roost.client.content.line import line_of
 
@@ -38,6 +39,7 @@ __all__ = [
     "Unknown",
     "encode",
     "from_members",
+    "is_control",
     "line_of",
     "read",
     "to_members",

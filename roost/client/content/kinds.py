@@ -160,6 +160,7 @@ class Unknown(Struct, frozen=True):
     kind: str
 
 
+_Controls = Reaction | Edit | Delete | Timer | ReadUpTo
 Known = Text | Attachment | Reaction | Edit | Delete | Timer | ReadUpTo
 Content = Known | Unknown
 
@@ -173,6 +174,11 @@ KINDS: Final[dict[str, type[Known]]] = {
     "read": ReadUpTo,
 }
 """The kinds by their names in an envelope."""
+
+
+def is_control(content: Known) -> bool:
+    """Return whether content changes what else is shown, and is sent silently."""
+    return isinstance(content, _Controls)
 
 
 def _check(holds: bool, rule: str) -> None:  # noqa: FBT001 - reads as the sentence that it is

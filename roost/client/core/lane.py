@@ -62,7 +62,8 @@ class Lane:
         current: The one that is being sealed or in flight; not in ``waiting``.
         accepted: Accepted, not delivered, by ``seq``.
         checking: Ids that the server is being asked about; nothing is sent meanwhile.
-        refresh: The next sealing needs fresh keys.
+        refresh: The next sealing needs fresh keys of the peer.
+        refresh_own: It needs fresh ones of this user's other devices.
         held: The peer's keys are in doubt.
         recheck: A check got no answer, so that every accepted message is in question.
         failures: Retries of the present message.
@@ -80,6 +81,7 @@ class Lane:
     accepted: list[OutboxItem] = field(default_factory=list)
     checking: set[str] = field(default_factory=set)
     refresh: bool = False
+    refresh_own: bool = False
     held: bool = False
     recheck: bool = False
     failures: int = 0

@@ -82,12 +82,18 @@ class Outbox:
             lane.checking.clear()
             lane.expired = ""
 
-    def sealed(self, message_id: str, payloads: dict[str, bytes], now_ms: int) -> list[Effect]:
-        """The shell has encrypted the message that it was asked to."""
+    def sealed(
+        self,
+        message_id: str,
+        payloads: dict[str, bytes],
+        now_ms: int,
+        own: dict[str, bytes] | None = None,
+    ) -> list[Effect]:
+        """The shell has encrypted the message that it was asked to, and copies for this user's devices."""
         lane = self._lanes.with_current(message_id)
         if lane is None or lane.current is None or lane.current.payloads is not None:
             return []
-        lane.current.payloads = payloads
+        lane.current.payloads, lane.current.own = payloads, own
         return self._fly(lane, lane.current, now_ms)
 
     def unsealable(self, message_id: str, now_ms: int, code: str | None = None) -> list[Effect]:
@@ -106,7 +112,7 @@ class Outbox:
         if self._items.pop(item.id, None) is None:
             return []
         changed = events.IdChanged(item.id, message_id, item.to)
-        item.id, item.sent_at_ms, item.payloads = message_id, now_ms, None
+        item.id, item.sent_at_ms, item.payloads, item.own = message_id, now_ms, None, None
         self._items[message_id] = item
         lane.reissues, lane.expired = lane.reissues + 1, ""
         return [Tell(changed), *self._pump(lane, now_ms)]
@@ -147,10 +153,7 @@ class Outbox:
         item = lane.current
         code = CODES.get(frame.code)
         if frame.code == "device_mismatch" and lane.mismatches < MAX_MISMATCHES:
-            lane.mismatches += 1
-            lane.refresh, item.payloads = True, None
-            self._retry(lane, now_ms, frame.retry_after_s or (0.0 if lane.mismatches == 1 else None))
-            return self._pump(lane, now_ms)
+            return self._mismatched(lane, item, frame, now_ms)
         if frame.code == ID_REUSED:
             lane.back_to_front()
             return self._confirmations.check(lane, [item], now_ms)
@@ -167,6 +170,19 @@ class Outbox:
             self._retry(lane, now_ms, frame.retry_after_s)
             return []
         return self._lanes.fail(lane, item, frame.code, frame.detail) + self._pump(lane, now_ms)
+
+    def _mismatched(self, lane: Lane, item: OutboxItem, frame: Rejected, now_ms: int) -> list[Effect]:
+        """The devices are others than those that the message is sealed for: seal it again."""
+        of_peer, of_own = bool(frame.missing or frame.extra), bool(frame.own_missing or frame.own_extra)
+        if item.payloads == {} and not of_peer and not of_own:
+            # To oneself, and there is no other device: it is delivered where it is.
+            self._lanes.drop(lane, item)
+            return [Tell(events.Delivered(item.to, 0, (item.id,))), *self._pump(lane, now_ms)]
+        lane.mismatches += 1
+        lane.refresh, lane.refresh_own = of_peer or not of_own, of_own
+        item.payloads = item.own = None
+        self._retry(lane, now_ms, frame.retry_after_s or (0.0 if lane.mismatches == 1 else None))
+        return self._pump(lane, now_ms)
 
     def receipt(self, peer: str, delivered_seq: int, read_seq: int, now_ms: int) -> tuple[events.Event, ...]:
         """A peer's watermarks have moved; forget what they cover."""
@@ -210,8 +226,10 @@ class Outbox:
             return []
         item = lane.current = lane.waiting.popleft()
         if item.payloads is None:
-            refresh, lane.refresh = lane.refresh, False
-            return [Seal(item, refresh)]
+            # One after the other: what is still wrong then is told by the next refusal.
+            refresh, own = lane.refresh, lane.refresh_own and not lane.refresh
+            lane.refresh = lane.refresh_own = False
+            return [Seal(item, refresh, own)]
         return self._fly(lane, item, now_ms)
 
     def _fly(self, lane: Lane, item: OutboxItem, now_ms: int) -> list[Effect]:
@@ -219,7 +237,17 @@ class Outbox:
         payloads = item.payloads or {}
         return [
             Write(
-                Send(item.id, item.to, item.sent_at_ms, self._suite, payloads, item.urgent, item.expires_in_s)
+                Send(
+                    item.id,
+                    item.to,
+                    item.sent_at_ms,
+                    self._suite,
+                    payloads,
+                    item.urgent,
+                    item.expires_in_s,
+                    item.own,
+                    item.silent,
+                )
             )
         ]
 
@@ -247,4 +275,4 @@ class Outbox:
 
 
 def _flying_bytes(lane: Lane) -> int:
-    return send_size(lane.current.payloads or {}) if lane.current is not None else 0
+    return send_size(lane.current.payloads or {}, lane.current.own) if lane.current is not None else 0

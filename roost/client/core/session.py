@@ -141,16 +141,16 @@ class Session:
         self._subscribed = users
         return [Write(Subscribe(users))] if self.open else []
 
-    def is_repeat(self, entry: MessageEntry) -> bool:
-        """Return whether the app already has this message."""
+    def is_repeat(self, entry: MessageEntry | SentEntry) -> bool:
+        """Return whether the app already has this message, or this copy."""
         key = _key(entry)
         return key in self._told or key in self.state.seen
 
-    def telling(self, entry: MessageEntry) -> None:
+    def telling(self, entry: MessageEntry | SentEntry) -> None:
         """The message was opened and is being told to the app: a repeat of it will not be."""
         self._told[_key(entry)] = entry.seq
 
-    def hold(self, entry: MessageEntry) -> None:
+    def hold(self, entry: MessageEntry | SentEntry) -> None:
         """The message waits for its sender's keys; those of others pass it, and the cursor does not."""
         self._held[entry.seq] = entry.prev
 
@@ -255,18 +255,13 @@ class Session:
 
     def _entry(self, entry: Entry | Opaque, now_ms: int) -> list[Effect]:
         match entry:
-            case MessageEntry():
+            case MessageEntry() | SentEntry():
                 return [Take(entry.seq, entry=entry)]
             case ReceiptEntry(peer=peer, delivered_seq=delivered, read_seq=read):
                 told = self.outbox.receipt(peer, delivered, read, now_ms)
                 return [Take(entry.seq, events=told), *self.outbox.go_on(peer, now_ms)]
             case KeysEntry(user=user):
                 return [Requery(user), Take(entry.seq)]
-            case SentEntry():
-                sent = events.SentElsewhere(
-                    entry.id, entry.to, entry.from_device, entry.to_seq, entry.sent_at_ms
-                )
-                return [Take(entry.seq, events=(sent,))]
             case Opaque(kind=kind):
                 return [Take(entry.seq, events=(events.Unsupported(entry.seq, kind),))]
 
@@ -278,5 +273,6 @@ class Session:
             del seen[key]
 
 
-def _key(entry: MessageEntry) -> str:
-    return f"{entry.from_}/{entry.from_device}/{entry.id}"
+def _key(entry: MessageEntry | SentEntry) -> str:
+    sender = entry.from_ if isinstance(entry, MessageEntry) else ""  # a copy is from this user
+    return f"{sender}/{entry.from_device}/{entry.id}"

@@ -138,8 +138,8 @@ class Engine:
                     self._inbox.add(effect)
                 case Tell(event=event):
                     self.tell(event)
-                case Seal(item=item, refresh=refresh):
-                    self._seal(item, refresh=refresh)
+                case Seal():
+                    self._seal(effect)
                 case Check():
                     self.requests.want_check(effect)
                 case Requery(peer=peer):
@@ -165,13 +165,12 @@ class Engine:
         """Learn a peer's devices, seal what waited for them, and open what did."""
         for change in self.directory.learn(peer, bundles):
             self.tell(change)
-        doubt = self.directory.in_doubt(peer)
         waiting = self.sealer.release(peer)
-        if doubt:
-            self._unsealable(waiting)
-        self.apply(self.session.outbox.hold(peer, self.now_ms(), held=doubt))
-        if not doubt:
-            for item in waiting:
+        doubtful = [item for item in waiting if self.directory.in_doubt(item.to)]
+        self._unsealable(doubtful)
+        self.apply(self.session.outbox.hold(peer, self.now_ms(), held=self.directory.in_doubt(peer)))
+        for item in waiting:
+            if item not in doubtful:
                 self._seal_now(item)
         self._refused.pop(peer, None)
         asked = self._inbox.asked(peer)
@@ -260,23 +259,25 @@ class Engine:
         for task in self._tasks:
             task.cancel()
 
-    def _seal(self, item: OutboxItem, *, refresh: bool) -> None:
-        if refresh or not self.directory.recipients(item.to):
-            self.sealer.wait(item)
-            self.requests.want_keys(item.to)
+    def _seal(self, effect: Seal) -> None:
+        item = effect.item
+        if effect.own or effect.refresh or not self.directory.recipients(item.to):
+            user = self._profile.username if effect.own else item.to
+            self.sealer.wait(item, user)
+            self.requests.want_keys(user)
         else:
             self._seal_now(item)
 
     def _seal_now(self, item: OutboxItem) -> None:
         try:
-            payloads = self.sealer.payloads(item)
+            payloads, own = self.sealer.payloads(item), self.sealer.copies(item)
         except ValueError:
             self.apply(self.session.outbox.unsealable(item.id, self.now_ms(), "device_mismatch"))
             return
-        if send_size(payloads) > MAX_FRAME:
+        if send_size(payloads, own) > MAX_FRAME:
             self.apply(self.session.outbox.unsealable(item.id, self.now_ms(), "too_large"))
             return
-        self.apply(self.session.outbox.sealed(item.id, payloads, self.now_ms()))
+        self.apply(self.session.outbox.sealed(item.id, payloads, self.now_ms(), own))
 
     def _unsealable(self, items: list[OutboxItem]) -> None:
         for item in items:
@@ -284,7 +285,9 @@ class Engine:
 
     def _deliver(self, event: events.Event | None, seq: int) -> None:
         """Hand an event on, with the way to its file."""
-        if isinstance(event, events.MessageReceived) and isinstance(event.body, Attachment):
+        if isinstance(event, events.MessageReceived | events.SentElsewhere) and isinstance(
+            event.body, Attachment
+        ):
             event = structs.replace(event, file=File(event.body.file, self.transfers.download))
         if event is not None:
             self._note(event)

@@ -16,13 +16,16 @@ from roost.client.effects import Take
 from roost.crypto import SUITE, DeviceSecrets, Heading, Undecryptable, open_sealed
 from roost.ids import address_of, uuid7_ms
 from roost.signing import DeviceKeys
-from roost.wire import WINDOW, MessageEntry
+from roost.wire import WINDOW, MessageEntry, SentEntry
 
 ASKED_AT_MOST = 4
 """How often the keys of an unknown device are asked for."""
 
 HELD_AT_MOST = WINDOW // 2
 """Messages that may wait for keys: the cursor stays before them, and the server's window is finite."""
+
+Sealed = MessageEntry | SentEntry
+"""What has a payload for this device: a message, or the copy of one that another own device sent."""
 
 Deliver = Callable[[events.Event | None, int], None]
 """Hands on one event, and the seq that is taken once the app has it (0: none)."""
@@ -50,6 +53,7 @@ class Inbox:
         self._session = session
         self._directory = directory
         self._secrets = secrets
+        self._username = username
         self._address = address_of(username, server_name)
         self._server_name = server_name
         self._queue: deque[Take] = deque()
@@ -67,7 +71,7 @@ class Inbox:
             take = self._queue.popleft()
             if take.entry is not None and self._must_wait(take.entry):
                 self._session.hold(take.entry)
-                self._held.setdefault(take.entry.from_, deque()).append(take)
+                self._held.setdefault(self._author(take.entry), deque()).append(take)
             else:
                 self._hand_on(take, deliver)
         return set(self._held)
@@ -103,7 +107,10 @@ class Inbox:
         if (head := self._head(peer)) is not None:
             self._asked[peer] = (head.from_device, ASKED_AT_MOST)
 
-    def _head(self, peer: str) -> MessageEntry | None:
+    def _author(self, entry: Sealed) -> str:
+        return entry.from_ if isinstance(entry, MessageEntry) else self._username
+
+    def _head(self, peer: str) -> Sealed | None:
         waiting = self._held.get(peer)
         return waiting[0].entry if waiting else None
 
@@ -116,49 +123,65 @@ class Inbox:
         # The mailbox may be read to its end and its last message wait: that one is not taken.
         deliver(None, 0 if self._session.holds(take.seq) else take.seq)
 
-    def _must_wait(self, entry: MessageEntry) -> bool:
+    def _must_wait(self, entry: Sealed) -> bool:
         if sum(map(len, self._held.values())) >= HELD_AT_MOST:
             return False
-        return entry.from_ in self._held or self._sender_unknown(entry)
+        return self._author(entry) in self._held or self._sender_unknown(entry)
 
-    def _sender_unknown(self, entry: MessageEntry) -> bool:
-        if self._session.is_repeat(entry):
+    def _sender_unknown(self, entry: Sealed) -> bool:
+        if entry.payload is None or self._session.is_repeat(entry):
             return False
-        if self._asked.get(entry.from_) == (entry.from_device, ASKED_AT_MOST):
+        author = self._author(entry)
+        if self._asked.get(author) == (entry.from_device, ASKED_AT_MOST):
             return False
-        return self._directory.device(entry.from_, entry.from_device) is None
+        return self._directory.device(author, entry.from_device) is None
 
-    def _open(self, entry: MessageEntry) -> events.Event | None:
+    def _open(self, entry: Sealed) -> events.Event | None:
         if self._session.is_repeat(entry):
             return None
+        content, reason, detail = b"", "", ""
         try:
-            content = self._decrypt(entry)
+            content = b"" if entry.payload is None else self._decrypt(entry)
+            uuid7_ms(entry.id)  # its time is needed when the id is forgotten
         except Undecryptable as exc:
             reason, detail = exc.reason, exc.detail
         except Exception as exc:  # noqa: BLE001 - a stranger wrote it: whatever it does, the next one is read
             reason, detail = "malformed", f"The message cannot be opened ({type(exc).__name__})."
         else:
             self._session.telling(entry)
-            return events.MessageReceived(
-                entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
-                entry.expires_at_ms, read(content),
+        if isinstance(entry, SentEntry):
+            return _copy(entry, content, reason, detail)
+        if reason:
+            return events.Undecryptable(
+                entry.from_, entry.from_device, entry.id, entry.seq, reason, detail, entry.sent_at_ms,
+                entry.at_ms,
             )  # fmt: skip
-        return events.Undecryptable(
-            entry.from_, entry.from_device, entry.id, entry.seq, reason, detail, entry.sent_at_ms, entry.at_ms
-        )
+        return events.MessageReceived(
+            entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
+            entry.expires_at_ms, read(content), silent=entry.silent,
+        )  # fmt: skip
 
-    def _decrypt(self, entry: MessageEntry) -> bytes:
+    def _decrypt(self, entry: Sealed) -> bytes:
         if entry.suite != SUITE:
             raise Undecryptable("unknown_suite", f"This version cannot read messages of suite {entry.suite}.")
-        sender: DeviceKeys | None = self._directory.device(entry.from_, entry.from_device)
+        author = self._author(entry)
+        sender: DeviceKeys | None = self._directory.device(author, entry.from_device)
         if sender is None:
             raise Undecryptable("unknown_device", "The server gives no valid keys for the sender's device.")
-        uuid7_ms(entry.id)  # its time is needed when the id is forgotten
-        expected = Heading(
-            address_of(entry.from_, self._server_name),
-            entry.from_device,
-            self._address,
-            entry.id,
-            entry.sent_at_ms,
+        # A copy has the heading of the message itself: it cannot be passed off as one to this user.
+        recipient = self._address
+        if isinstance(entry, SentEntry):
+            recipient = address_of(entry.to, self._server_name)
+        heading = Heading(
+            address_of(author, self._server_name), entry.from_device, recipient, entry.id, entry.sent_at_ms
         )
-        return open_sealed(entry.payload, expected, self._secrets, sender)
+        return open_sealed(entry.payload or b"", heading, self._secrets, sender)
+
+
+def _copy(entry: SentEntry, content: bytes, reason: str, detail: str) -> events.SentElsewhere:
+    opened = entry.payload is not None and not reason
+    return events.SentElsewhere(
+        entry.id, entry.to, entry.from_device, entry.to_seq, entry.sent_at_ms, entry.at_ms,
+        content if opened else None, read(content) if opened else None, None, entry.expires_at_ms,
+        entry.silent, reason, detail,
+    )  # fmt: skip

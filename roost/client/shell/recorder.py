@@ -1,8 +1,13 @@
 """What the app is told, as what happened in conversations: the history is told of it first."""
 
+from typing import Final
+
 from roost.client import events, thread
 from roost.client.state import OutboxItem
 from roost.client.store.history import History
+
+NO_COPY: Final = "no_copy"
+"""Why a message of another own device cannot be shown: it made no copy for this one."""
 
 
 class Recorder:
@@ -39,41 +44,70 @@ class Recorder:
 
     def told(self, event: events.Event, now_ms: int) -> None:
         """Record an event, if it is one of a conversation."""
-        tell = self._history.tell
         match event:
             case events.MessageReceived():
-                tell(event.peer, _received(event))
+                self._history.tell(event.peer, _received(event))
             case events.Undecryptable():
-                sent_at_ms = event.sent_at_ms or now_ms
-                tell(
-                    event.peer,
-                    thread.Unreadable(
-                        *(event.peer, event.device, event.id, event.at_ms or now_ms, sent_at_ms),
-                        *(event.reason, event.seq),
-                    ),
-                )
-            case events.Accepted():
-                tell(event.peer, thread.Accepted(event.id, event.seq, event.at_ms or now_ms))
-            case events.Delivered(ids=ids):
-                tell(event.peer, thread.Receipt(delivered_seq=event.seq))
-                if ids:
-                    tell(event.peer, thread.Delivered(ids))
-            case events.Read():
-                tell(event.peer, thread.Receipt(read_seq=event.seq))
-            case events.Failed():
-                tell(event.peer, thread.Failed(event.id, event.code))
-            case events.Expired():
-                tell(event.peer, thread.Expired(event.id))
-            case events.IdChanged():
-                tell(event.peer, thread.Renamed(event.id, event.new_id))
+                self._history.tell(event.peer, _unreadable(event, now_ms))
+            case events.SentElsewhere(content=None, silent=True):
+                return  # it changed what is shown of another message, and there is no telling what
+            case events.SentElsewhere():
+                self._history.tell(event.peer, self._copy(event))
+            case (
+                events.Accepted()
+                | events.Delivered()
+                | events.Read()
+                | events.Failed()
+                | events.Expired()
+                | events.IdChanged()
+            ):
+                for happened in _progress(event, now_ms):
+                    self._history.tell(event.peer, happened)
 
     def pass_time(self, now_ms: int) -> bool:
         """Have the messages removed whose time is over; return whether there are some."""
         return self._history.pass_time(now_ms)
 
+    def _copy(self, event: events.SentElsewhere) -> thread.Event:
+        if event.content is None:
+            return thread.Unreadable(
+                *(self._me, event.device, event.id, event.at_ms, event.sent_at_ms),
+                *(event.reason or NO_COPY, event.seq),
+            )
+        return thread.Written(
+            *(self._me, event.device, event.id, event.content, event.at_ms, event.sent_at_ms),
+            *(event.seq, event.expires_at_ms),
+        )
 
-def _received(event: events.MessageReceived) -> thread.Written:
+
+def _received(event: events.MessageReceived) -> thread.Event:
     return thread.Written(
         *(event.peer, event.device, event.id, event.content, event.at_ms, event.sent_at_ms),
         *(event.seq, event.expires_at_ms),
     )
+
+
+def _unreadable(event: events.Undecryptable, now_ms: int) -> thread.Event:
+    at_ms = event.at_ms or now_ms
+    return thread.Unreadable(
+        *(event.peer, event.device, event.id, at_ms, event.sent_at_ms or at_ms, event.reason, event.seq)
+    )
+
+
+def _progress(event: events.Event, now_ms: int) -> list[thread.Event]:  # noqa: PLR0911 - a line an event
+    """Return how far one's own messages got."""
+    match event:
+        case events.Accepted():
+            return [thread.Accepted(event.id, event.seq, event.at_ms or now_ms)]
+        case events.Delivered():
+            return [thread.Receipt(delivered_seq=event.seq), thread.Delivered(event.ids)]
+        case events.Read():
+            return [thread.Receipt(read_seq=event.seq)]
+        case events.Failed():
+            return [thread.Failed(event.id, event.code)]
+        case events.Expired():
+            return [thread.Expired(event.id)]
+        case events.IdChanged():
+            return [thread.Renamed(event.id, event.new_id)]
+        case _:
+            return []

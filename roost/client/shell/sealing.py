@@ -23,20 +23,38 @@ class Sealer:
         self._waiting: dict[str, list[OutboxItem]] = {}
 
     def payloads(self, item: OutboxItem) -> dict[str, bytes]:
-        """Seal a message to each current device of its recipient.
+        """Seal a message to each current device of its recipient; to oneself, to all but this one.
 
         Raises:
             ValueError: A device's key cannot be used.
         """
+        return self._sealed(item, item.to)
+
+    def copies(self, item: OutboxItem) -> dict[str, bytes] | None:
+        """Seal a message to each other device of this user, under the same heading.
+
+        Returns:
+            None if there are to be no copies: the message is to these devices itself, or one of them has
+            other keys than it had, or is to be confirmed.
+
+        Raises:
+            ValueError: A device's key cannot be used.
+        """
+        me = self._profile.username
+        return None if item.to == me or self._directory.in_doubt(me) else self._sealed(item, me)
+
+    def _sealed(self, item: OutboxItem, user: str) -> dict[str, bytes]:
         recipient = address_of(item.to, self._profile.server_name)
         heading = Heading(self._address, self._profile.device_id, recipient, item.id, item.sent_at_ms)
-        devices = self._directory.recipients(item.to)
+        devices = self._directory.recipients(user)
+        if user == self._profile.username:
+            devices.pop(self._profile.device_id, None)
         return {name: seal(item.content, heading, self._secrets, key) for name, key in devices.items()}
 
-    def wait(self, item: OutboxItem) -> None:
-        """Keep a message until its recipient's keys have been asked for."""
-        self._waiting.setdefault(item.to, []).append(item)
+    def wait(self, item: OutboxItem, user: str) -> None:
+        """Keep a message until this user's keys have been asked for."""
+        self._waiting.setdefault(user, []).append(item)
 
-    def release(self, peer: str) -> list[OutboxItem]:
-        """Return the messages that waited for this peer's keys, in order, and forget them."""
-        return self._waiting.pop(peer, [])
+    def release(self, user: str) -> list[OutboxItem]:
+        """Return the messages that waited for this user's keys, in order, and forget them."""
+        return self._waiting.pop(user, [])

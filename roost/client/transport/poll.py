@@ -35,6 +35,7 @@ from roost.wire import (
 
 _CODEC = CODECS[JSON]
 _PARALLEL = 16
+_MISMATCH = ("missing", "extra", "own_missing", "own_extra")
 
 
 class _Page(msgspec.Struct):
@@ -186,8 +187,8 @@ class PollTransport:
             answer = await self._api.call("POST", "/v1/messages", send_body(frame), shape=_Sent)
             return Accepted(answer.id, answer.seq, answer.accepted_at_ms)
         except RoostError as exc:
-            missing, extra = exc.extra.get("missing"), exc.extra.get("extra")
-            return Rejected(frame.id, exc.code.word, exc.detail, exc.retry_after_s, missing, extra)
+            devices = {name: exc.extra.get(name) for name in _MISMATCH}
+            return Rejected(frame.id, exc.code.word, exc.detail, exc.retry_after_s, **devices)
 
     async def _post_other(self, frame: ClientFrame) -> None:
         match frame:
@@ -213,6 +214,10 @@ def send_body(frame: Send) -> dict[str, object]:
     }
     if frame.expires_in_s is not None:
         body["expires_in_s"] = frame.expires_in_s
+    if frame.own is not None:
+        body["own"] = {device: unpadded(payload) for device, payload in frame.own.items()}
+    if frame.silent:
+        body["silent"] = True
     return body
 
 
