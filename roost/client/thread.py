@@ -108,7 +108,7 @@ class Expired(Event, frozen=True, tag="expired"):
 
 
 class Renamed(Event, frozen=True, tag="renamed"):
-    """One's own message is sent under another id."""
+    """One's own message is sent under another id, and keeps what was said about it until then."""
 
     id: str
     new_id: str
@@ -275,11 +275,8 @@ class Thread:
             case Expired(id=id_):
                 for entry in self._own.get(id_, ()):
                     entry.expired = True
-            case Renamed(id=id_, new_id=new_id):
-                moved = self._own.pop(id_, [])
-                self._own.setdefault(new_id, []).extend(moved)
-                for entry in moved:
-                    entry.id = new_id
+            case Renamed(id=id_, new_id=new_id) if id_ in self._own:
+                self._rename(id_, new_id)
 
     def messages(self, now_ms: int) -> list[Message]:
         """Return what is shown at this time, in the order in which it came."""
@@ -310,6 +307,17 @@ class Thread:
             entry.expires_at_ms = event.expires_at_ms
             self._add(entry)
 
+    def _rename(self, id_: str, new_id: str) -> None:
+        moved = self._own.pop(id_)
+        self._own.setdefault(new_id, []).extend(moved)
+        for entry in moved:
+            entry.id = new_id
+        self._reactions.setdefault(new_id, {}).update(self._reactions.pop(id_, {}))
+        if (self._me, id_) in self._edits:
+            self._edits[self._me, new_id] = self._edits.pop((self._me, id_))
+        if (self._me, id_) in self._deleted:
+            self._deleted.add((self._me, new_id))
+
     def _add(self, entry: _Entry) -> None:
         self._entries.append(entry)
         self._known[entry.author, entry.device, entry.id] = entry
@@ -327,8 +335,7 @@ class Thread:
             code=entry.failed if state == "failed" else "",
             expires_at_ms=entry.expires_at_ms,
         )
-        is_line = isinstance(entry.content, Timer)
-        if not is_line and (entry.expired or (entry.author, entry.id) in self._deleted):
+        if entry.expired or (entry.author, entry.id) in self._deleted:
             return bare
         return structs.replace(bare, reactions=self._reactions_to(entry.id), **self._body(entry))
 

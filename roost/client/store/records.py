@@ -6,6 +6,8 @@ Each function returns whether content was removed, which then has to go from the
 from math import inf
 from typing import Final
 
+from msgspec import structs
+
 from roost.client import thread
 from roost.client.content import (
     Attachment,
@@ -17,6 +19,7 @@ from roost.client.content import (
     Text,
     Timer,
     Unknown,
+    encode,
     read,
 )
 from roost.client.store.database import Cursor
@@ -78,10 +81,12 @@ class Record:
             case thread.Expired(id=id_):
                 change = "UPDATE events SET expired = 1 WHERE author = ? AND id = ?"
                 cursor.execute(change, (self._me, id_))
-                return _wipe(cursor, peer, self._me, id_)
+                return cursor.rowcount > 0 and _wipe(cursor, peer, self._me, id_)
             case thread.Renamed(id=id_, new_id=new_id):
-                change = "UPDATE OR IGNORE events SET id = ? WHERE author = ? AND id = ?"
+                change = "UPDATE OR IGNORE events SET id = ? WHERE author = ? AND id = ? AND target IS NULL"
                 cursor.execute(change, (new_id, self._me, id_))
+                if cursor.rowcount:
+                    _turn_to(cursor, peer, id_, new_id)
         return False
 
     def read_up_to(self, cursor: Cursor, peer: str, seq: int) -> bool:
@@ -107,7 +112,6 @@ class Record:
             return False
         if isinstance(content, Timer):
             _set_timer(cursor, peer, content.expires_in_s)
-            return False
         if isinstance(content, Reaction):
             return False
         return _settle(cursor, peer, event.author, target or event.id)
@@ -145,6 +149,21 @@ def covered(cursor: Cursor, peer: str, tick: str) -> thread.Covered:
     return thread.Covered(cursor.execute(query, (peer, tick)).fetchall())
 
 
+def _turn_to(cursor: Cursor, peer: str, id_: str, new_id: str) -> None:
+    """Have what is about a message be about its new id."""
+    about = "SELECT place, content FROM events WHERE peer = ? AND target = ? AND kind <> 'past'"
+    for place, data in cursor.execute(about, (peer, id_)).fetchall():
+        match read(data):
+            case Reaction() as said:
+                said = structs.replace(said, to=new_id)
+            case Edit() | Delete() as said:
+                said = structs.replace(said, of=new_id)
+            case _:
+                continue
+        change = "UPDATE events SET target = ?, content = ? WHERE place = ?"
+        cursor.execute(change, (new_id, encode(said), place))
+
+
 def _cover(cursor: Cursor, peer: str, tick: str, watermark: int) -> None:
     if not watermark:
         return
@@ -164,10 +183,12 @@ def _set_timer(cursor: Cursor, peer: str, seconds: int | None) -> None:
 
 
 def _settle(cursor: Cursor, peer: str, author: str, id_: str) -> bool:
-    """Give a message the text that it has now, or take its content away if its author deleted it."""
+    """Give a message the text that it has now, or take its content away if it is deleted or has expired."""
     whose = (peer, author, id_)
     about = "FROM events WHERE peer = ? AND author = ? AND target = ? AND kind ="
-    if cursor.execute(f"SELECT 1 {about} 'delete'", whose).fetchone():
+    expired = "SELECT 1 FROM events WHERE peer = ? AND author = ? AND id = ? AND expired"
+    is_gone = f"SELECT 1 {about} 'delete' UNION ALL {expired}"
+    if cursor.execute(is_gone, whose * 2).fetchone():
         return _wipe(cursor, *whose)
     edits = f"SELECT content {about} 'edit' ORDER BY place DESC LIMIT 1"
     edit = cursor.execute(edits, whose).fetchone()
@@ -187,16 +208,16 @@ def _text(content: Content, edit: Content | None) -> str | None:
 
 
 def _wipe(cursor: Cursor, peer: str, author: str, id_: str) -> bool:
-    """Remove the content of a message, and of what is about it; return whether there was any."""
+    """Remove the content of a message, and that of its edits; return whether there was any."""
     cursor.execute(
         "UPDATE events SET content = x'', text = NULL, kind = iif(kind = 'undecryptable', kind, 'text') "
-        "WHERE peer = ? AND author = ? AND id = ? AND target IS NULL AND kind <> 'timer'",
+        "WHERE peer = ? AND author = ? AND id = ? AND target IS NULL",
         (peer, author, id_),
     )
     wiped = cursor.rowcount
     cursor.execute(
-        "UPDATE events SET content = x'', kind = 'past' WHERE peer = ? AND target = ? "
-        "AND (kind = 'reaction' OR (kind = 'edit' AND author = ?))",
-        (peer, id_, author),
+        "UPDATE events SET content = x'', kind = 'past' "
+        "WHERE peer = ? AND author = ? AND target = ? AND kind = 'edit'",
+        (peer, author, id_),
     )
     return wiped + cursor.rowcount > 0
