@@ -82,6 +82,8 @@ class Database:
                 if self._connection.in_transaction:  # a full disk may have ended it already
                     cursor.execute("ROLLBACK")
                 raise
+            finally:
+                cursor.close()  # or a traceback that someone keeps would keep the file open
             return result
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
