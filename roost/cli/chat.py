@@ -102,7 +102,7 @@ class Chat:
                 return
             try:
                 if isinstance(line, PasswordChange):
-                    await self._client.change_password(line.old, line.new)
+                    await self._client.account.change_password(line.old, line.new)
                     self._say("dim", "the password is changed; your other devices are signed out")
                 else:
                     await self._line(line.strip())
@@ -118,7 +118,7 @@ class Chat:
         elif word == "/trust":
             self._client.trust(fold_username(rest.strip()))
         elif word == "/sign-out-others":
-            await self._client.end_other_sessions()
+            await self._client.account.end_other_sessions()
             self._say("dim", "your other devices are signed out")
         elif word == "/save":
             await self._save(rest)
@@ -243,10 +243,16 @@ def _typed(line: str) -> str | PasswordChange:
     return PasswordChange(getpass.getpass("The password as it is: "), getpass.getpass("The new one: "))
 
 
+def _keystore(folder: Path, name: str) -> FileKeystore:
+    return FileKeystore(folder / f"{name}.db", formerly=folder / f"{name}.json")
+
+
 def _found(keystore: FileKeystore) -> bool:
     try:
         keystore.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return keystore.load() is not None
+    except KeystoreInUse:
+        raise
     except ValueError as exc:
         raise BadUsage(
             f"{keystore.path} is not a keystore of Roost ({exc}). Restore it from a backup; or move it away, "
@@ -294,7 +300,7 @@ async def _is_signed_out(client: Client) -> bool:
 
 async def _chat(server: str, username: str, peer: str | None, folder: Path, options: Options) -> None:
     name = hashlib.sha256(server.encode()).hexdigest()[:8]
-    client = await _open(server, username, FileKeystore(folder / f"{username}-{name}.json"), options)
+    client = await _open(server, username, _keystore(folder, f"{username}-{name}"), options)
     try:
         await Chat(client, Console(highlight=False), peer).run()
     finally:

@@ -135,14 +135,14 @@ async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.Monk
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)
     await bob.close()
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".lock"}  # noqa: ASYNC240
+    assert {path.suffix for path in tmp_path.iterdir()} == {".db", ".lock"}  # noqa: ASYNC240
 
 
 async def test_a_second_chat_of_the_same_user_is_refused_with_a_sentence(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = hashlib.sha256(url.encode()).hexdigest()[:8]
-    keystore = FileKeystore(tmp_path / f"alice-{name}.json")
+    keystore = FileKeystore(tmp_path / f"alice-{name}.db")
     first = await Client.register(url, "alice", "a password", keystore=keystore)
     assert await asyncio.to_thread(chat.run, url, "alice", None, str(tmp_path)) == BAD_USAGE
     assert "is in use by another client" in capsys.readouterr().err
