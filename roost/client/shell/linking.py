@@ -204,11 +204,11 @@ class Linker:
 
     async def _taken(self, file: IO[bytes], by: str) -> events.Linked:
         peers = lines = 0
-        history = self._owner.history
+        take = self._owner.history.take_over() if self._owner.history is not None else None
         for each in archive.read(file, self._address):
             if isinstance(each, archive.Person):
                 peers += self._know(each)
-            elif isinstance(each, Mapping) and history is not None and history.take_over(each):
+            elif isinstance(each, Mapping) and take is not None and take(each):
                 lines += 1
                 if lines % _TURN == 0:
                     await self._owner.flushed()

@@ -6,7 +6,7 @@
     {"type": "read", "peer", "seq"}                                        what this user has read of the peer
 
 Edits, reactions and the like are messages, too. What cannot be shown, has lost its content or was never
-accepted stays where it is.
+accepted stays where it is. The device that takes them over shows them before what it has itself.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,17 @@ from msgspec import Struct
 
 from roost.client import thread
 from roost.client.store.database import Cursor
-from roost.client.store.records import covered
+from roost.client.store.records import Record, covered
 from roost.ids import SEQ_LIMIT, fold_username, uuid7_ms
 from roost.wire import from_base64, unpadded
 
 Line = Mapping[str, Any]
+
+BEGINNING: Final = -(2**62)
+"""Before every place."""
+
+_ROOM: Final = 2**40
+"""Places for one history that is taken over."""
 
 _PAGE: Final = 500
 _SAID: Final = """
@@ -30,6 +36,26 @@ WHERE place > ? AND kind NOT IN ('undecryptable', 'past') AND NOT expired AND (a
 ORDER BY place LIMIT ?
 """
 _NAMES: Final = ("peer", "author", "device", "id", "content", "at_ms", "sent_at_ms", "seq", "expires_at_ms")
+
+
+class Earlier:
+    """Records what was said before all that there is.
+
+    Args:
+        record: Of the user.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._place: int | None = None
+
+    def record(self, cursor: Cursor, peer: str, event: thread.Event) -> bool:
+        """Record what happened in a conversation; return whether content was removed."""
+        if self._place is None:
+            (first,) = cursor.execute("SELECT min(place) FROM events").fetchone()
+            self._place = min(first or 0, 0) - _ROOM
+        self._place += 1
+        return self._record.event(cursor, peer, event, place=self._place)
 
 
 class _Message(Struct):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from math import inf
 from typing import TypeVar
 
@@ -107,7 +108,7 @@ class History:
 
     async def copied(self) -> AsyncIterator[copies.Line]:
         """Yield all of it as lines, messages first, as they came to be known."""
-        place = 0
+        place = copies.BEGINNING
         while True:
             after = place
             place, lines = await self._asked(lambda cursor: copies.said(cursor, self._me, after))  # noqa: B023
@@ -118,20 +119,26 @@ class History:
         for line in await self._asked(copies.how_far):
             yield line
 
-    def take_over(self, line: copies.Line) -> bool:
-        """Take in a line of another own device's history; return whether it is one.
+    def take_over(self) -> Callable[[copies.Line], bool]:
+        """Begin to take in another own device's history, as what was said before all that there is.
 
-        Raises:
-            ValueError: It has not its form.
+        Returns:
+            What takes in a line, and returns whether it is one of a history; it raises ValueError if the line
+            has not its form.
         """
-        match copies.event_of(line, self._me):
-            case None:
-                return False
-            case peer, int(seq):
-                self.read_up_to(peer, seq)
-            case peer, event:
-                self.tell(peer, event)
-        return True
+        earlier = copies.Earlier(self._record)
+
+        def take(line: copies.Line) -> bool:
+            match copies.event_of(line, self._me):
+                case None:
+                    return False
+                case peer, int(seq):
+                    self.read_up_to(peer, seq)
+                case peer, event:
+                    self._notes.append(partial(earlier.record, peer=peer, event=event))
+            return True
+
+        return take
 
     # --- what it is asked ---------------------------------------------------------------------------
 

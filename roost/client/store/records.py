@@ -36,8 +36,8 @@ _KINDS: Final[dict[type, str]] = {
 
 _INSERT: Final = """
 INSERT INTO events (
-    peer, id, author, device, kind, target, content, reason, seq, at_ms, sent_at_ms, expires_at_ms
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    place, peer, id, author, device, kind, target, content, reason, seq, at_ms, sent_at_ms, expires_at_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     kind = excluded.kind, content = excluded.content, reason = '', seq = excluded.seq, at_ms = excluded.at_ms,
     expires_at_ms = excluded.expires_at_ms
@@ -55,13 +55,30 @@ class Record:
     def __init__(self, me: str) -> None:
         self._me = me
 
-    def event(self, cursor: Cursor, peer: str, event: thread.Event) -> bool:
-        """Record what happened in a conversation; return whether content was removed."""
+    def event(self, cursor: Cursor, peer: str, event: thread.Event, *, place: int | None = None) -> bool:
+        """Record what happened in a conversation; return whether content was removed.
+
+        Args:
+            cursor: In a transaction.
+            peer: With whom.
+            event: What happened.
+            place: Where a message is to stand; None: after all that there are.
+        """
         match event:
             case thread.Written():
-                return self._written(cursor, peer, event)
+                return self._written(cursor, peer, event, place)
             case thread.Unreadable():
-                row = (peer, event.id, event.author, event.device, "undecryptable", None, b"", event.reason)
+                row = (
+                    place,
+                    peer,
+                    event.id,
+                    event.author,
+                    event.device,
+                    "undecryptable",
+                    None,
+                    b"",
+                    event.reason,
+                )
                 cursor.execute(_INSERT, (*row, event.seq, event.at_ms, event.sent_at_ms, None))
             case thread.Receipt():
                 _cover(cursor, peer, "delivered", event.delivered_seq)
@@ -98,7 +115,7 @@ class Record:
         )
         return False
 
-    def _written(self, cursor: Cursor, peer: str, event: thread.Written) -> bool:
+    def _written(self, cursor: Cursor, peer: str, event: thread.Written, place: int | None) -> bool:
         content = read(event.content)
         if isinstance(content, ReadUpTo):
             # From anyone but this user it means nothing.
@@ -106,7 +123,7 @@ class Record:
         kind, target = _KINDS.get(type(content)), thread.about(content)
         if kind is None:
             return False
-        row = (peer, event.id, event.author, event.device, kind, target, event.content, "")
+        row = (place, peer, event.id, event.author, event.device, kind, target, event.content, "")
         cursor.execute(_INSERT, (*row, event.seq, event.at_ms, event.sent_at_ms, event.expires_at_ms))
         if not cursor.rowcount:
             return False
