@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from roost.cli import devices
+from roost.cli.devices import DeviceCommands, linked, told_of_keys
 from roost.cli.terminal import BAD_USAGE, DONE, BadUsage, complain
 from roost.client import (
     Client,
@@ -26,6 +28,7 @@ from roost.client import (
     IdChanged,
     KeyChanged,
     KeystoreInUse,
+    Linked,
     MessageReceived,
     Missed,
     Options,
@@ -42,7 +45,8 @@ DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
 
 COMMANDS = (
-    "/to NAME, /trust NAME, /send PATH, /save NUMBER [FOLDER], /password (change it), /sign-out-others, /quit"
+    "/to NAME, /trust NAME, /send PATH, /save NUMBER [FOLDER], /password (change it), /sign-out-others, "
+    f"{devices.COMMANDS}, /quit"
 )
 
 _SIGNED_OUT = 401
@@ -75,6 +79,7 @@ class Chat:
         self._peer = peer
         self._sent: dict[str, str] = {}
         self._files: list[File] = []
+        self._devices = DeviceCommands(client, self._say, self._draw)
 
     async def run(self) -> None:
         """Show and send until the end of input, or of the session."""
@@ -122,6 +127,8 @@ class Chat:
             self._say("dim", "your other devices are signed out")
         elif word == "/save":
             await self._save(rest)
+        elif await self._devices.take(word, rest.strip()):
+            return
         elif line and self._peer is None:
             self._say("yellow", f"no recipient yet: type /to NAME ({COMMANDS})")
         elif word == "/send" and self._peer is not None:
@@ -153,16 +160,10 @@ class Chat:
                 self._say("blue", f"✓✓ {peer} has read everything so far")
             case Failed(detail=detail):
                 self._say("red", f"not sent: {self._sent.pop(event.id, '')} ({detail})")
-            case KeyChanged(peer=peer, change="changed", fingerprint=key):
-                self._say(
-                    "bold red", f"THE KEY OF {peer} HAS CHANGED to {key}. Compare it, then /trust {peer}."
-                )
-            case KeyChanged(peer=peer, device=device, change="added", fingerprint=key):
-                self._say(
-                    "bold red", f"{peer} HAS A NEW DEVICE, {device}, with the key {key}. It can read you."
-                )
-            case KeyChanged(peer=peer, device=device, change=change):
-                self._say("red", f"{peer}: device {device} {change}")
+            case KeyChanged():
+                self._say(*told_of_keys(event))
+            case Linked():
+                self._say("green", linked(event))
             case IdChanged(new_id=new_id):
                 self._sent[new_id] = self._sent.pop(event.id, "")
             case Undecryptable(peer=peer, detail=detail):
@@ -192,6 +193,10 @@ class Chat:
         line.add_column(overflow="fold")
         line.add_row(Text(_on_one_line(peer), "bold cyan"), Text(plain(text)))
         self._console.print(line)
+
+    def _draw(self, lines: str) -> None:
+        """Print lines that are this program's own, as they are."""
+        self._console.print(Text(lines, no_wrap=True))
 
     def _say(self, style: str, text: str) -> None:
         self._console.print(Text(_on_one_line(text), style))
