@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from roost.cli import devices
+from roost.cli.devices import DeviceCommands, linked, told_of_keys
 from roost.cli.terminal import BAD_USAGE, DONE, BadUsage, complain
 from roost.client import (
     Client,
@@ -26,6 +28,7 @@ from roost.client import (
     IdChanged,
     KeyChanged,
     KeystoreInUse,
+    Linked,
     MessageReceived,
     Missed,
     Options,
@@ -42,7 +45,8 @@ DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
 
 COMMANDS = (
-    "/to NAME, /trust NAME, /send PATH, /save NUMBER [FOLDER], /password (change it), /sign-out-others, /quit"
+    "/to NAME, /trust NAME, /send PATH, /save NUMBER [FOLDER], /password (change it), /sign-out-others, "
+    f"{devices.COMMANDS}, /quit"
 )
 
 _SIGNED_OUT = 401
@@ -75,6 +79,7 @@ class Chat:
         self._peer = peer
         self._sent: dict[str, str] = {}
         self._files: list[File] = []
+        self._devices = DeviceCommands(client, self._say, self._draw)
 
     async def run(self) -> None:
         """Show and send until the end of input, or of the session."""
@@ -102,7 +107,7 @@ class Chat:
                 return
             try:
                 if isinstance(line, PasswordChange):
-                    await self._client.change_password(line.old, line.new)
+                    await self._client.account.change_password(line.old, line.new)
                     self._say("dim", "the password is changed; your other devices are signed out")
                 else:
                     await self._line(line.strip())
@@ -118,10 +123,12 @@ class Chat:
         elif word == "/trust":
             self._client.trust(fold_username(rest.strip()))
         elif word == "/sign-out-others":
-            await self._client.end_other_sessions()
+            await self._client.account.end_other_sessions()
             self._say("dim", "your other devices are signed out")
         elif word == "/save":
             await self._save(rest)
+        elif await self._devices.take(word, rest.strip()):
+            return
         elif line and self._peer is None:
             self._say("yellow", f"no recipient yet: type /to NAME ({COMMANDS})")
         elif word == "/send" and self._peer is not None:
@@ -153,16 +160,10 @@ class Chat:
                 self._say("blue", f"✓✓ {peer} has read everything so far")
             case Failed(detail=detail):
                 self._say("red", f"not sent: {self._sent.pop(event.id, '')} ({detail})")
-            case KeyChanged(peer=peer, change="changed", fingerprint=key):
-                self._say(
-                    "bold red", f"THE KEY OF {peer} HAS CHANGED to {key}. Compare it, then /trust {peer}."
-                )
-            case KeyChanged(peer=peer, device=device, change="added", fingerprint=key):
-                self._say(
-                    "bold red", f"{peer} HAS A NEW DEVICE, {device}, with the key {key}. It can read you."
-                )
-            case KeyChanged(peer=peer, device=device, change=change):
-                self._say("red", f"{peer}: device {device} {change}")
+            case KeyChanged():
+                self._say(*told_of_keys(event))
+            case Linked():
+                self._say("green", linked(event))
             case IdChanged(new_id=new_id):
                 self._sent[new_id] = self._sent.pop(event.id, "")
             case Undecryptable(peer=peer, detail=detail):
@@ -192,6 +193,10 @@ class Chat:
         line.add_column(overflow="fold")
         line.add_row(Text(_on_one_line(peer), "bold cyan"), Text(plain(text)))
         self._console.print(line)
+
+    def _draw(self, lines: str) -> None:
+        """Print lines that are this program's own, as they are."""
+        self._console.print(Text(lines, no_wrap=True))
 
     def _say(self, style: str, text: str) -> None:
         self._console.print(Text(_on_one_line(text), style))
@@ -243,10 +248,16 @@ def _typed(line: str) -> str | PasswordChange:
     return PasswordChange(getpass.getpass("The password as it is: "), getpass.getpass("The new one: "))
 
 
+def _keystore(folder: Path, name: str) -> FileKeystore:
+    return FileKeystore(folder / f"{name}.db", formerly=folder / f"{name}.json")
+
+
 def _found(keystore: FileKeystore) -> bool:
     try:
         keystore.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return keystore.load() is not None
+    except KeystoreInUse:
+        raise
     except ValueError as exc:
         raise BadUsage(
             f"{keystore.path} is not a keystore of Roost ({exc}). Restore it from a backup; or move it away, "
@@ -294,7 +305,7 @@ async def _is_signed_out(client: Client) -> bool:
 
 async def _chat(server: str, username: str, peer: str | None, folder: Path, options: Options) -> None:
     name = hashlib.sha256(server.encode()).hexdigest()[:8]
-    client = await _open(server, username, FileKeystore(folder / f"{username}-{name}.json"), options)
+    client = await _open(server, username, _keystore(folder, f"{username}-{name}"), options)
     try:
         await Chat(client, Console(highlight=False), peer).run()
     finally:

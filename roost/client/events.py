@@ -68,14 +68,17 @@ class Undecryptable(Event, frozen=True):
     seq: int
     reason: str
     detail: str
+    sent_at_ms: int = 0
+    at_ms: int = 0
 
 
 class Accepted(Event, frozen=True):
-    """The server has the message durably, as number ``seq`` of the recipient's mailbox."""
+    """The server has the message durably since ``at_ms``, as number ``seq`` of the recipient's mailbox."""
 
     id: str
     peer: str
     seq: int
+    at_ms: int = 0
 
 
 class Expired(Event, frozen=True):
@@ -187,13 +190,13 @@ class Linked(Event, frozen=True):
     Attributes:
         device: The other device.
         peers: People whose keys, and verified marks, came along.
-        messages: Messages of the history that came along.
+        lines: How much of the history came along: messages, and how far they got.
         problem: Why the people and the history did not, empty if they did.
     """
 
     device: str
     peers: int = 0
-    messages: int = 0
+    lines: int = 0
     problem: str = ""
 
 

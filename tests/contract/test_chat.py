@@ -22,6 +22,7 @@ from roost.client import (
     FileKeystore,
     IdChanged,
     KeyChanged,
+    Linked,
     MessageReceived,
     Missed,
     Options,
@@ -53,8 +54,23 @@ async def url() -> AsyncIterator[str]:
         (Read("bob", 1), "bob has read"),
         (Failed("i", "bob", "too_large", "Too large."), "not sent"),
         (KeyChanged("bob", "D", "changed", "KEY"), "THE KEY OF bob HAS CHANGED to KEY"),
-        (KeyChanged("bob", "D", "added", "KEY"), "bob HAS A NEW DEVICE, D, with the key KEY"),
+        (
+            KeyChanged("bob", "D", "added", "KEY"),
+            "bob HAS A NEW DEVICE, D, with the key KEY, which bob has NOT CONFIRMED",
+        ),
+        (
+            KeyChanged("bob", "D", "added", "KEY", confirmed=True),
+            "bob has a new device, D, and has confirmed it",
+        ),
+        (KeyChanged("bob", "D", "confirmed", "KEY", confirmed=True), "bob has confirmed device D"),
+        (KeyChanged("bob", "D", "unconfirmed", "KEY"), "bob NO LONGER CONFIRMS device D"),
+        (
+            KeyChanged("bob", "", "identity", "KEY", held=True),
+            "bob IS NOT WHO THEY WERE: their identity is KEY",
+        ),
         (KeyChanged("bob", "D", "removed"), "device D removed"),
+        (Linked("D", 2, 30), "linked: 2 people and 30 lines"),
+        (Linked("D", problem="the archive is damaged"), "did not come along: the archive is damaged"),
         (IdChanged("i", "j", "bob"), ""),
         (Undecryptable("bob", "D", "i", 1, "malformed", "Bad."), "cannot be shown: Bad."),
         (Typing("bob", "typing"), "bob is typing"),
@@ -74,6 +90,33 @@ async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     await client.close()
     assert shown in out.getvalue()
     assert "\x1b" not in out.getvalue()
+
+
+async def test_devices_are_linked_and_people_compared_by_what_is_typed(url: str) -> None:
+    alice = await Client.register(url, "alice", "a password")
+    bob = await Client.register(url, "bob", "a password")
+    out = io.StringIO()
+    typed = chat.Chat(alice, Console(file=out, width=200), None)
+
+    async def type_in(line: str) -> str:
+        before = len(out.getvalue())
+        await typed._line(line)
+        return out.getvalue()[before:]
+
+    shown = await type_in("/link")
+    assert "roost:link/1/alice/" in shown
+    assert "█" in shown
+    number = str(await bob.safety_number("alice"))
+    shown = await type_in("/safety bob")
+    assert f"{number}  (bob is not verified)" in shown
+    with pytest.raises(ValueError, match="not the safety number"):
+        await type_in(f"/verify bob {number[:-1]}x")
+    assert "bob is verified" in await type_in(f"/verify bob {number}")
+    assert "(bob is verified)" in await type_in("/safety bob")
+    with pytest.raises(ValueError, match="no code"):
+        await type_in("/link something else")
+    await alice.close()
+    await bob.close()
 
 
 @pytest.mark.parametrize(
@@ -135,14 +178,14 @@ async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.Monk
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)
     await bob.close()
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".lock"}  # noqa: ASYNC240
+    assert {path.suffix for path in tmp_path.iterdir()} == {".db", ".lock"}  # noqa: ASYNC240
 
 
 async def test_a_second_chat_of_the_same_user_is_refused_with_a_sentence(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = hashlib.sha256(url.encode()).hexdigest()[:8]
-    keystore = FileKeystore(tmp_path / f"alice-{name}.json")
+    keystore = FileKeystore(tmp_path / f"alice-{name}.db")
     first = await Client.register(url, "alice", "a password", keystore=keystore)
     assert await asyncio.to_thread(chat.run, url, "alice", None, str(tmp_path)) == BAD_USAGE
     assert "is in use by another client" in capsys.readouterr().err

@@ -116,7 +116,7 @@ async def test_a_session_that_someone_ended_does_not_begin_again(
 ) -> None:
     laptop = await second(world, alice)
     try:
-        await laptop.end_other_sessions()
+        await laptop.account.end_other_sessions()
         if forgotten:  # its row is gone a month later, and what the device should remember may be, too
             await world.store._database["sessions"].delete({"_id": family_of(alice)})
         alice.api.tokens.expires_at_ms = 0
@@ -130,8 +130,8 @@ async def test_a_changed_password_signs_other_devices_out(world: World, alice: C
     laptop = await second(world, alice)
     try:
         with pytest.raises(RoostError, match="old password is wrong"):
-            await alice.change_password("not it at all", NEW)
-        await alice.change_password(PASSWORD, NEW)
+            await alice.account.change_password("not it at all", NEW)
+        await alice.account.change_password(PASSWORD, NEW)
         with pytest.raises(RoostError) as refused:
             await laptop.api.call("GET", "/v1/me")
         assert refused.value.code.word == "revoked"
@@ -176,7 +176,7 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
             await other.api.call("GET", "/v1/me")
         await other.close()
         other = await Client.login(server, name, NEW)
-    await other.end_other_sessions()
+    await other.account.end_other_sessions()
     asked.clear()
     typed.put_nowait("/quit")
     await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options()), 10)

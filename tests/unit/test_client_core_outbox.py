@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from roost.client import events
 from roost.client.core import Session
-from roost.client.core.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS, MAX_REISSUES, backoff_ms, pause_ms
+from roost.client.core.lane import ANSWER_MS, CHECK_MS, KEEP_MS, MAX_REISSUES, backoff_ms, pause_ms
 from roost.client.core.outbox import SMALL
 from roost.client.effects import Batch, Check, Effect, Reissue, Seal, Take, Tell, Write
 from roost.client.state import OutboxItem, State
+from roost.client.thread import JUMP
 from roost.ids import uuid7
 from roost.wire import Accepted, Ready, ReceiptEntry, Rejected, Send
 

@@ -152,7 +152,10 @@ class Inbox:
         if isinstance(entry, SentEntry):
             return _copy(entry, content, reason, detail)
         if reason:
-            return events.Undecryptable(entry.from_, entry.from_device, entry.id, entry.seq, reason, detail)
+            return events.Undecryptable(
+                entry.from_, entry.from_device, entry.id, entry.seq, reason, detail, entry.sent_at_ms,
+                entry.at_ms,
+            )  # fmt: skip
         return events.MessageReceived(
             entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
             entry.expires_at_ms, read(content), silent=entry.silent,
