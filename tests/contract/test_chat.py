@@ -11,6 +11,7 @@ from aiohttp import web
 from rich.console import Console
 
 from roost.cli import chat
+from roost.cli.shown import plain
 from roost.cli.terminal import BAD_USAGE
 from roost.client import (
     Client,
@@ -90,7 +91,7 @@ async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     ],
 )
 def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
-    assert chat.plain(text) == text
+    assert plain(text) == text
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
     ],
 )
 def test_control_characters_are_replaced(text: str, shown: str) -> None:
-    assert chat.plain(text) == shown
+    assert plain(text) == shown
 
 
 @pytest.mark.parametrize("gap", ["\n", "\u2028", "\r\n", " " * 60, "x" * 35])
