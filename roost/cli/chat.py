@@ -156,7 +156,7 @@ class Chat:
             target = message.reply_to
             quoted = None if target is None else await self._client.message(message.peer, target)
             who = message.author if message.peer == self._peer else f"{message.peer}: {message.author}"
-            self._show_message(who, line_of_message(message, quoted.text if quoted is not None else ""))
+            self._show_message(who, line_of_message(message, quoted.text if quoted is not None else ""), None)
 
     async def _quoted(self, event: Event) -> str:
         """Return the text of the message that another is about."""
@@ -174,11 +174,10 @@ class Chat:
             quoted: The text of the message that it is about, as far as it is known here.
         """
         match event:
+            case MessageReceived(silent=True):
+                self._say("dim", f"{event.peer} {said(event.body, quoted)}")
             case MessageReceived():
-                self._show_message(event.peer, said(event.body, quoted))
-                if event.file is not None:
-                    self._files.append(event.file)
-                    self._say("dim", f"to keep it: /save {len(self._files)}")
+                self._show_message(event.peer, said(event.body, quoted), event.file)
             case Delivered(ids=ids):
                 for message_id in ids:
                     self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
@@ -213,18 +212,23 @@ class Chat:
                 )
             case Missed():
                 self._say("yellow", "older messages are gone from the server")
-            case SentElsewhere(peer=peer):
-                self._say("dim", f"another of your devices wrote to {peer}")
+            case SentElsewhere(silent=False, body=body) if body is not None:
+                self._show_message(f"you to {event.peer}", said(body, quoted), event.file)
+            case SentElsewhere(peer=peer, detail=detail, silent=False):
+                self._say("dim", f"another of your devices wrote to {peer} {detail}".rstrip())
             case _:
                 return
 
-    def _show_message(self, peer: str, text: str) -> None:
+    def _show_message(self, peer: str, text: str, file: File | None) -> None:
         """Print a message in a column of its own: no line of it can pass for a message of someone else."""
         line = Table.grid(padding=(0, 1))
         line.add_column(no_wrap=True)
         line.add_column(overflow="fold")
         line.add_row(Text(on_one_line(peer), "bold cyan"), Text(plain(text)))
         self._console.print(line)
+        if file is not None:
+            self._files.append(file)
+            self._say("dim", f"to keep it: /save {len(self._files)}")
 
     def _say(self, style: str, text: str) -> None:
         self._console.print(Text(on_one_line(text), style))

@@ -285,10 +285,10 @@ class Engine:
 
     def _deliver(self, event: events.Event | None, seq: int) -> None:
         """Hand an event on, with the way to its file."""
-        if isinstance(event, events.MessageReceived | events.SentElsewhere) and isinstance(
-            event.body, Attachment
-        ):
-            event = structs.replace(event, file=File(event.body.file, self.transfers.download))
+        if isinstance(event, events.MessageReceived | events.SentElsewhere):
+            body = event.body
+            if isinstance(body, Attachment):
+                event = structs.replace(event, file=File(body.file, self.transfers.download))
         if event is not None:
             self._note(event)
         self.queue.put(event, seq)
