@@ -11,6 +11,7 @@ from aiohttp import web
 from rich.console import Console
 
 from roost.cli import chat
+from roost.cli.shown import plain
 from roost.cli.terminal import BAD_USAGE
 from roost.client import (
     Client,
@@ -33,7 +34,10 @@ from roost.client import (
     Typing,
     Undecryptable,
 )
+from roost.client.content import Delete, Reaction, encode
 from tests.contract.small_server import SmallServer
+
+ID = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
 
 
 @pytest.fixture
@@ -79,6 +83,13 @@ async def url() -> AsyncIterator[str]:
         (Disconnected("revoked", final=True), "sign in again"),
         (Missed(0, 1), "older messages are gone"),
         (SentElsewhere("i", "bob", "D", 1, 0), "wrote to bob"),
+        (SentElsewhere("i", "bob", "D", 1, 0, content=b"from my phone"), "you to bob from my phone"),
+        (SentElsewhere("i", "bob", "D", 1, 0, reason="malformed", detail="Bad."), "wrote to bob Bad."),
+        (SentElsewhere("i", "bob", "D", 1, 0, content=encode(Delete(ID)), silent=True), ""),
+        (
+            MessageReceived("bob", "D", "i", 1, encode(Reaction(ID, "👍")), 0, 0, silent=True),
+            "bob [👍 to a message]",
+        ),
         (Synced(0), ""),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
@@ -133,7 +144,7 @@ async def test_devices_are_linked_and_people_compared_by_what_is_typed(url: str)
     ],
 )
 def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
-    assert chat.plain(text) == text
+    assert plain(text) == text
 
 
 @pytest.mark.parametrize(
@@ -146,7 +157,7 @@ def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
     ],
 )
 def test_control_characters_are_replaced(text: str, shown: str) -> None:
-    assert chat.plain(text) == shown
+    assert plain(text) == shown
 
 
 @pytest.mark.parametrize("gap", ["\n", "\u2028", "\r\n", " " * 60, "x" * 35])

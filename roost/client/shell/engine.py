@@ -351,10 +351,10 @@ class Engine:
         """Hand an event on, with the way to its file; what own devices say of linking is the linker's."""
         if isinstance(event, events.MessageReceived) and self.linker.received(event):
             event = None
-        if isinstance(event, events.MessageReceived | events.SentElsewhere) and isinstance(
-            event.body, Attachment
-        ):
-            event = structs.replace(event, file=File(event.body.file, self.transfers.download))
+        if isinstance(event, events.MessageReceived | events.SentElsewhere):
+            body = event.body
+            if isinstance(body, Attachment):
+                event = structs.replace(event, file=File(body.file, self.transfers.download))
         if event is not None:
             self._note(event)
         self.queue.put(event, seq)
