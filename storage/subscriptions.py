@@ -22,7 +22,7 @@ class SubscriptionKeys(Struct, frozen=True):
     Attributes:
         p256dh: Public key of the browser, or of the app, for this subscription.
         auth: Secret that it shares with us.
-        vapid: Id of the key in our key ring that it was made with: the only one it is woken with.
+        vapid: Id of the key in our key ring that was to be subscribed with when it was registered.
     """
 
     p256dh: bytes

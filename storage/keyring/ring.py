@@ -187,10 +187,14 @@ class KeyRing:
         """Return the key that browsers are to subscribe with, and that signs what is sent to these then."""
         return VapidKey(self.secrets.active("vapid", self._clock()))
 
-    def vapid_key_of(self, key_id: str) -> VapidKey | None:
-        """Return the key that a device subscribed with, None if it is retired."""
-        usable = self.secrets.usable("vapid", self._clock())
-        return next((VapidKey(key) for key in usable if key.id == key_id), None)
+    def vapid_keys(self, key_id: str) -> list[VapidKey]:
+        """Return the keys to try for a subscription: first the one that it is said to be made with.
+
+        A browser may register a subscription again that it made long ago. None, if that key is retired.
+        """
+        usable = [VapidKey(key) for key in reversed(self.secrets.usable("vapid", self._clock()))]
+        first = [key for key in usable if key.id == key_id]
+        return first and [*first, *(key for key in usable if key.id != key_id)]
 
     # --- links ------------------------------------------------------------------------------------
 

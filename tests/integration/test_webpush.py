@@ -169,6 +169,25 @@ async def test_each_subscription_is_sent_to_with_the_key_that_it_was_made_with(
         assert await made.send(after, urgent=True) == Sent()
 
 
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_subscription_that_is_older_than_it_seems_is_sent_to(ring: KeyRing, status: int) -> None:
+    """A browser registers again what it subscribed to before the key was replaced."""
+    old = ring.vapid_key().public
+    ring._use(ring.secrets.rotated(["vapid"], now_ms()))
+
+    async def of_the_old_key(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken = old.encode() in asked.heads[-1]
+        writer.write(answer("201 Created" if taken else f"{status} No", "Connection: close"))
+        await writer.drain()
+
+    async with stranger(of_the_old_key) as (asked, port):
+        assert await sent_to(port, ring) == Sent()
+        assert asked.met == 2
+        ring._use(ring.secrets.retired(ring.vapid_keys(ring.vapid_key().id)[1].id, now_ms()))
+        assert type(await sent_to(port, ring)) is PushRefused
+        assert asked.met == 3
+
+
 @pytest.mark.parametrize(
     ("endpoint", "keys"),
     [("https://evil.example/x", None), ("http://127.0.0.1:1/x", None), (None, ""), (None, "{}")],

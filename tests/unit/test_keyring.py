@@ -155,11 +155,12 @@ def test_keys_of_web_push_are_of_a_pair_each(ring: KeyRing) -> None:
     ring = KeyRing(ring.secrets.rotated(["vapid"], NOW), lambda: NOW)
     [old] = [key for key in ring.secrets.keys if key.purpose == "vapid" and key.id != ring.vapid_key().id]
     assert ring.state_of(old) == "old-subscriptions"
-    before = ring.vapid_key_of(old.id)
-    assert before is not None
-    assert before.public != ring.vapid_key().public
-    assert len(from_base64(before.public.replace("-", "+").replace("_", "/"))) == 65
-    assert KeyRing(ring.secrets.retired(old.id, NOW), lambda: NOW).vapid_key_of(old.id) is None
+    new = ring.vapid_key()
+    assert [key.id for key in ring.vapid_keys(old.id)] == [old.id, new.id]
+    assert [key.id for key in ring.vapid_keys(new.id)] == [new.id, old.id]
+    assert ring.vapid_keys(old.id)[0].public != new.public
+    assert len(from_base64(new.public.replace("-", "+").replace("_", "/"))) == 65
+    assert KeyRing(ring.secrets.retired(old.id, NOW), lambda: NOW).vapid_keys(old.id) == []
 
 
 def test_ring_of_an_earlier_release_without_its_current_key_is_refused(tmp_path: Path) -> None:

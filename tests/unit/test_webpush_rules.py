@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cluster.consumers.provider import Again, PushRefused, Sent, Unregistered, Verdict
-from cluster.consumers.webpush.answers import judge
+from cluster.consumers.webpush.answers import KeyRefused, judge
 from cluster.consumers.webpush.authorization import authorization
 from cluster.consumers.webpush.connections import AddressRefused, PublicResolver, is_public
 from cluster.consumers.webpush.encryption import encrypt
@@ -150,9 +150,9 @@ async def test_a_name_that_leads_outside_is_resolved() -> None:
         (503, {"Retry-After": "٣"}, Again(None, "503 why")),
         (500, {}, Again(None, "500 why")),
         (302, {}, PushRefused("302: it redirects, which is not followed")),
-        (400, {}, PushRefused("400 why (the request is not one that the service takes)")),
-        (401, {}, PushRefused("401 why (the service does not take our VAPID key or subject)")),
-        (403, {}, PushRefused("403 why (the subscription was made with another VAPID key)")),
+        (400, {}, KeyRefused("400 why (the request is not one that the service takes)")),
+        (401, {}, KeyRefused("401 why (the service does not take our VAPID key or subject)")),
+        (403, {}, KeyRefused("403 why (the subscription was made with another VAPID key)")),
         (413, {}, PushRefused("413 why (the push is too large)")),
         (418, {}, PushRefused("418 why")),
         (100, {}, PushRefused("100 why")),

@@ -15,12 +15,19 @@ WAIT_MOST_S: Final = 120.0
 _GONE: Final = (404, 410)
 _TOO_MANY: Final = 429
 _SERVER: Final = 500
+_OF_THE_KEY: Final = (400, 401, 403)
+"""Mozilla says 401, Google 403, Apple 400 where a subscription was made with another key."""
+
 _ABOUT: Final = {
     400: "the request is not one that the service takes",
     401: "the service does not take our VAPID key or subject",
     403: "the subscription was made with another VAPID key",
     413: "the push is too large",
 }
+
+
+class KeyRefused(PushRefused, frozen=True):
+    """It may be taken with the signature of another VAPID key."""
 
 
 def judge(status: int, headers: Mapping[str, str], text: str) -> Verdict:
@@ -42,4 +49,5 @@ def judge(status: int, headers: Mapping[str, str], text: str) -> Verdict:
     if 300 <= status < 400:  # noqa: PLR2004 -- every redirection
         return PushRefused(f"{status}: it redirects, which is not followed")
     about = _ABOUT.get(status)
-    return PushRefused(f"{said} ({about})" if about else said)
+    refused = KeyRefused if status in _OF_THE_KEY else PushRefused
+    return refused(f"{said} ({about})" if about else said)

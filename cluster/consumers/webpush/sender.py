@@ -10,7 +10,7 @@ from yarl import URL
 
 from cluster.consumers.provider import Again, PushRefused, Retries, Unregistered, Verdict
 from cluster.consumers.proxy import proxy_for
-from cluster.consumers.webpush.answers import judge
+from cluster.consumers.webpush.answers import KeyRefused, judge
 from cluster.consumers.webpush.authorization import authorization
 from cluster.consumers.webpush.connections import Connections, refused_address
 from cluster.consumers.webpush.encryption import encrypt
@@ -67,13 +67,15 @@ class WebPushSender:
             keys = SubscriptionKeys.kept(device.push_keys or "")
         except ValueError as exc:
             return PushRefused(str(exc))
-        vapid = self._ring.vapid_key_of(keys.vapid)
-        if vapid is None:
-            return Unregistered("the VAPID key that it subscribed with is retired")
+        verdict: Verdict = Unregistered("the VAPID key that it subscribed with is retired")
         async with self._slots.of(service.host):
-            headers = self._headers(vapid, service, urgent=urgent)
-            own, salt = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(_SALT_BYTES)
-            return await self._post(endpoint, service, headers, encrypt(WAKE_UP, keys, own, salt))
+            for vapid in self._ring.vapid_keys(keys.vapid):
+                headers = self._headers(vapid, service, urgent=urgent)
+                own, salt = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(_SALT_BYTES)
+                verdict = await self._post(endpoint, service, headers, encrypt(WAKE_UP, keys, own, salt))
+                if not isinstance(verdict, KeyRefused):
+                    return verdict
+        return PushRefused(verdict.reason) if isinstance(verdict, KeyRefused) else verdict
 
     async def close(self) -> None:
         """Disconnect."""
