@@ -80,6 +80,13 @@ class Chat:
         self._sent: dict[str, str] = {}
         self._files: list[File] = []
         self._devices = DeviceCommands(client, self._say, self._draw)
+        self._commands = {
+            "/to": self._to,
+            "/trust": self._trust,
+            "/sign-out-others": self._sign_out_others,
+            "/save": self._save,
+            "/search": self._search,
+        }
 
     async def run(self) -> None:
         """Show and send until the end of input, or of the session."""
@@ -116,45 +123,54 @@ class Chat:
 
     async def _line(self, line: str) -> None:
         word, _, rest = line.partition(" ")
-        if word == "/to":
-            self._peer = fold_username(rest.strip())
-            self._client.subscribe(self._peer)
-            self._say("dim", f"chatting with {self._peer}")
-        elif word == "/trust":
-            self._client.trust(fold_username(rest.strip()))
-        elif word == "/sign-out-others":
-            await self._client.account.end_other_sessions()
-            self._say("dim", "your other devices are signed out")
-        elif word == "/save":
-            await self._save(rest)
-        elif word == "/search":
-            await self._print(reversed(await self._client.search(rest, limit=_PAGE)))
-        elif word == "/history" and self._peer is not None:
-            await self._history(rest)
-        elif await self._devices.take(word, rest.strip()):
+        rest = rest.strip()
+        if (command := self._commands.get(word)) is not None:
+            await command(rest)
+        elif await self._devices.take(word, rest):
             return
         elif line and self._peer is None:
             self._say("yellow", f"no recipient yet: type /to NAME ({COMMANDS})")
-        elif word == "/send" and self._peer is not None:
+        elif self._peer is not None:
+            await self._to_peer(self._peer, word, rest, line)
+
+    async def _to_peer(self, peer: str, word: str, rest: str, line: str) -> None:
+        if word == "/history":
+            await self._history(peer, rest)
+        elif word == "/send":
             path = _path(rest)
-            self._sent[await self._client.send_file(self._peer, path)] = f"[file: {path.name}]"
-        elif line and self._peer is not None:
-            self._sent[await self._client.send(self._peer, line)] = line
+            self._sent[await self._client.send_file(peer, path)] = f"[file: {path.name}]"
+        elif line:
+            self._sent[await self._client.send(peer, line)] = line
+
+    async def _to(self, rest: str) -> None:
+        self._peer = fold_username(rest)
+        self._client.subscribe(self._peer)
+        self._say("dim", f"chatting with {self._peer}")
+
+    async def _trust(self, rest: str) -> None:
+        self._client.trust(fold_username(rest))
+
+    async def _sign_out_others(self, _: str) -> None:
+        await self._client.account.end_other_sessions()
+        self._say("dim", "your other devices are signed out")
+
+    async def _search(self, rest: str) -> None:
+        await self._print(reversed(await self._client.search(rest, limit=_PAGE)))
 
     async def _save(self, rest: str) -> None:
-        number, _, folder = rest.strip().partition(" ")
+        number, _, folder = rest.partition(" ")
         if not number.isdecimal() or not 0 < int(number) <= len(self._files):
             self._say("yellow", "say which file: /save NUMBER [FOLDER]")
             return
         saved = await self._files[int(number) - 1].save(_path(folder))
         self._say("green", f"saved as {saved}")
 
-    async def _history(self, rest: str) -> None:
-        wanted = rest.strip() or str(_PAGE)
+    async def _history(self, peer: str, rest: str) -> None:
+        wanted = rest or str(_PAGE)
         if not wanted.isdecimal() or not 0 < int(wanted) <= _PAGE_AT_MOST:
             self._say("yellow", f"say how many messages: /history NUMBER, up to {_PAGE_AT_MOST}")
             return
-        page = await self._client.history(self._peer or "", limit=int(wanted))
+        page = await self._client.history(peer, limit=int(wanted))
         await self._print(page.messages)
 
     async def _print(self, messages: Iterable[Message]) -> None:

@@ -10,7 +10,8 @@ Its life in five lines:
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -72,10 +73,14 @@ class Client:
         self.profile = profile
         self.api = api
         self.account = UserAccount(api)
-        self._engine = Engine(profile, keystore, api, options)
+        renew = partial(account.renew_fallback, api, profile, options.random, self._flushed)
+        self._engine = Engine(profile, keystore, api, options, renew)
         self._keystore = keystore
         self._owns_http = owns_http
         self._closed = False
+
+    def _flushed(self) -> Awaitable[None]:
+        return self._engine.flushed()
 
     @classmethod
     async def register(

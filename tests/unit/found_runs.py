@@ -1402,6 +1402,8 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             down ANN0000001 1
             drop ANN0000001
             connect ANN0000001 g0 background
+        """),
+    ),
     "a device was told of a message without a copy, and did not take the copy that came after": (
         Plan(shards=2, devices=(2, 1, 2)),
         _steps("""
