@@ -139,6 +139,14 @@ export class Directory {
     return changes
   }
 
+  /** Notes that the identity of this user has signed one of their own devices. */
+  confirm(peer: string, device: string): void {
+    const pin = this.peers.get(peer)?.get(device)
+    if (pin !== undefined) {
+      pin.signed = pin.confirmed = true
+    }
+  }
+
   /** Takes over the keys that the server offers for this peer: the user has compared them. */
   trust(peer: string): void {
     this.identities.trust(peer)
