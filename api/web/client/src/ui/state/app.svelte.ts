@@ -120,6 +120,7 @@ export class App {
         this.#alert(notice.kind, notice.peer)
         break
       case 'trouble':
+        if (notice.code === 'replaced') this.update = true
         this.announcer.toast(sentence(notice.code, notice.detail), true)
     }
   }
