@@ -106,6 +106,9 @@ export class App {
         break
       case 'conversation':
         this.#row(notice.conversation)
+        // What was typed in another tab; here it comes from the person's own hands.
+        if (!document.hasFocus())
+          this.#threads.get(notice.conversation.peer)?.draftElsewhere(notice.conversation.draft)
         break
       case 'message':
         this.#message(notice.message)
