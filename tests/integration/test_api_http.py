@@ -333,6 +333,8 @@ async def test_query_and_claim(world: World, alice: Person) -> None:
     assert found == {
         "device_keys": {carol.address: {carol.device: carol.device_keys()}},
         "failures": {"elsewhere.net": {}},
+        "master_keys": {},
+        "self_signing_keys": {},
     }
     claim = {"one_time_keys": {carol.address: {carol.device: "signed_curve25519"}}}
     given = []

@@ -73,10 +73,12 @@ class KeysQuery(BaseModel):
 
 
 class KeysFound(BaseModel):
-    """Device keys by address and device; servers that cannot be asked are in `failures`."""
+    """Device keys by address and device, and identities; servers that cannot be asked are in `failures`."""
 
     device_keys: dict[str, dict[str, Object]]
     failures: dict[str, Object]
+    master_keys: dict[str, Object]
+    self_signing_keys: dict[str, Object]
 
 
 class KeysClaim(BaseModel):

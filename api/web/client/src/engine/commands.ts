@@ -9,11 +9,13 @@ import type {
   Notice,
   Profile,
 } from '../app/contract'
-import { type Content, encodeContent, type FileReference, MAX_CONTENT } from '../core/content'
+import type { OutboxItem } from '../core/client/state'
+import { type Content, encodeContent, type FileReference, isControl, MAX_CONTENT } from '../core/content'
 import { KEY_BYTES } from '../core/crypto/keys'
 import { flag, list, members, oneOf, optional, text, whole } from '../core/shapes'
+import { shownOf } from '../core/thread'
 import { named } from './account'
-import { changeOf, shownOf } from './book/book'
+import { ownBlank } from './book/book'
 import { type ConversationRow, conversationView, type MessageRow } from './book/rows'
 import type { LocalEngine, SignedIn } from './engine'
 import { RoostError } from './errors'
@@ -127,7 +129,7 @@ export class Commands {
       const name = named(peer)
       const displayName = await this.displayName(name)
       const row = await this.changeConversation(name, () => ({ displayName }))
-      return conversationView(row, this.present.around.of(name, row))
+      return conversationView(row, this.present.around.of(name))
     },
 
     page: async ({ peer, before, limit }) => {
@@ -214,12 +216,12 @@ export class Commands {
 
     retry: async ({ id }) => {
       const row = await this.ownMessage(id)
-      if (row.state !== 'failed' && row.state !== 'expired') {
+      if (row.failed === '') {
         return undefined
       }
       const upload = await this.upload(id)
       if (upload !== undefined) {
-        const again: MessageRow = { ...row, state: 'sending', code: '' }
+        const again: MessageRow = { ...row, failed: '' }
         await this.present.client.keep(transaction => this.present.shelf.putMessage(transaction, again))
         void this.files.start(upload)
         return undefined
@@ -278,7 +280,6 @@ export class Commands {
     },
 
     timer: async ({ peer, seconds }) => {
-      await this.changeConversation(peer, () => ({ timerS: seconds }))
       await this.sendShown(peer, { kind: 'timer', expiresInS: seconds })
       return undefined
     },
@@ -304,11 +305,6 @@ export class Commands {
     trust: async ({ peer }) => {
       this.present.client.trust(peer)
       await this.changeConversation(peer, () => ({}))
-      return undefined
-    },
-
-    verify: async ({ peer, verified }) => {
-      await this.changeConversation(peer, () => ({ verified }))
       return undefined
     },
 
@@ -366,7 +362,7 @@ export class Commands {
     const encoded = checked(encodeContent(content))
     const row = this.ownRow(peer, content, expiresInS)
     const kept = client.keep(transaction => book.add(transaction, row))
-    client.submit(outboxItem(row.id, peer, row.atMs, encoded, expiresInS))
+    client.submit(outboxItem(row.id, peer, row.atMs, encoded, expiresInS, isControl(content)))
     await kept
     return row.id
   }
@@ -417,22 +413,11 @@ export class Commands {
 
   private ownRow(peer: string, content: Content, expiresInS: number | null): MessageRow {
     const { client, account } = this.present
-    const [id, atMs] = [client.freshId(), client.nowMs()]
+    const atMs = client.nowMs()
     return {
+      ...ownBlank(peer, client.freshId(), account.username, account.deviceId, atMs),
       ...shownOf(content),
-      peer,
-      id,
-      author: account.username,
-      mine: true,
-      device: account.deviceId,
-      seq: null,
-      atMs,
-      sentAtMs: atMs,
-      editedAtMs: null,
-      reactions: new Map(),
-      state: 'sending',
-      expiresInS,
-      expiresAtMs: null,
+      expiresAtMs: expiresInS === null ? null : atMs + expiresInS * 1000,
     }
   }
 
@@ -441,13 +426,8 @@ export class Commands {
     const { client, book, account } = this.present
     const encoded = checked(encodeContent(content))
     const [id, atMs] = [client.freshId(), client.nowMs()]
-    const change = changeOf(content, account.username, atMs)
-    const kept = client.keep(async transaction => {
-      if (change !== null) {
-        await book.change(transaction, peer, change)
-      }
-    })
-    client.submit(outboxItem(id, peer, atMs, encoded, null))
+    const kept = client.keep(transaction => book.say(transaction, peer, account.username, content, atMs))
+    client.submit(outboxItem(id, peer, atMs, encoded, null, true))
     await kept
   }
 
@@ -519,11 +499,11 @@ export class Commands {
     const { client, shelf } = this.present
     const now = client.nowMs()
     const next = await client.keep(async transaction => {
-      const due = await transaction.range<MessageRow>('messages', { index: 'expiry', to: [now] })
+      const due = await transaction.range<MessageRow>('messages', { index: 'ends', to: [now] })
       for (const row of due) {
         await shelf.removeMessage(transaction, row)
       }
-      const [first] = await transaction.range<MessageRow>('messages', { index: 'expiry', limit: 1 })
+      const [first] = await transaction.range<MessageRow>('messages', { index: 'ends', limit: 1 })
       return first?.expiresAtMs ?? null
     })
     this.expiresNextMs = Number.POSITIVE_INFINITY
@@ -554,7 +534,8 @@ function outboxItem(
   sentAtMs: number,
   content: Uint8Array,
   expiresInS: number | null,
-) {
+  silent = false,
+): OutboxItem {
   return {
     order: 0,
     id,
@@ -567,6 +548,8 @@ function outboxItem(
     seq: null,
     acceptedAtMs: 0,
     safe: false,
+    own: null,
+    silent,
   }
 }
 

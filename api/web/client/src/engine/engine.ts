@@ -188,16 +188,12 @@ export class LocalEngine {
   private async begin(account: Account): Promise<void> {
     const saved = await this.store.read(transaction => Saved.load(transaction))
     const { username, serverName } = account
-    const watermarks = (peer: string) => ({
-      delivered: saved.state.delivered.get(peer) ?? 0,
-      read: saved.state.read.get(peer) ?? 0,
-    })
     const around = new Surroundings()
     const shelf = new Shelf(around.of, notice => {
       this.publish(notice)
       this.present?.commands.heard(notice)
     })
-    const book = new Book(username, shelf, watermarks, () => this.api.time.nowMs())
+    const book = new Book(username, shelf, () => this.api.time.nowMs())
     const client = new Client(
       account,
       this.store,

@@ -17,7 +17,7 @@ const LONGEST_LINE = 1024 * 1024
 export function exported(username: string, serverName: string, rows: MessageRow[]): Blob {
   const lines = [JSON.stringify({ format: FORMAT, username, server: serverName })]
   for (const row of rows) {
-    const { tick: _, file, reactions, ...rest } = row
+    const { tick: _tick, ends: _ends, file, reactions, ...rest } = row
     lines.push(JSON.stringify({ ...rest, file: file && encoded(file), reactions: [...reactions] }))
   }
   return new Blob([`${lines.join('\n')}\n`], { type: 'application/x-ndjson' })

@@ -1,6 +1,6 @@
 /** What the core tells the app, and what it asks the shell to do. */
 
-import type { ClientFrame, MessageEntry } from '../wire'
+import type { ClientFrame, MessageEntry, SentEntry } from '../wire'
 import type { OutboxItem } from './state'
 
 /** `changed`: other keys for a known device, which no honest server gives. `invalid`: a bad signature. */
@@ -28,6 +28,8 @@ export interface MessageReceived {
   sentAtMs: number
   atMs: number
   expiresAtMs: number | null
+  /** It is a control message, to be taken into account and not shown by itself. */
+  silent: boolean
 }
 
 export interface UndecryptableReceived {
@@ -40,14 +42,24 @@ export interface UndecryptableReceived {
   detail: string
 }
 
-/** Another of this user's devices has sent a message. */
+/** Another of this user's devices has sent a message; each is reported once. */
 export interface SentElsewhere {
   type: 'sent_elsewhere'
   id: string
+  /** Who it was sent to. */
   peer: string
   device: string
+  /** Its number in the peer's mailbox, which the peer's watermarks cover. */
   seq: number
   sentAtMs: number
+  atMs: number
+  /** Null if there is no copy for this device. */
+  content: Uint8Array | null
+  expiresAtMs: number | null
+  silent: boolean
+  /** Why there is a copy that cannot be opened; empty if that is not so. */
+  reason: string
+  detail: string
 }
 
 export type ClientEvent =
@@ -80,8 +92,11 @@ export type ClientEvent =
 export type Effect =
   /** Send this frame. */
   | { do: 'write'; frame: ClientFrame }
-  /** Encrypt for the recipient's devices and answer with `sealed` or `unsealable`; `refresh`: query them first. */
-  | { do: 'seal'; item: OutboxItem; refresh: boolean }
+  /**
+   * Encrypt for the recipient's devices and answer with `sealed` or `unsealable`; `refresh`: query them first,
+   * `own`: query this user's other ones first.
+   */
+  | { do: 'seal'; item: OutboxItem; refresh: boolean; own: boolean }
   /** The message was never accepted, and its id is refused for its time: answer with `reissued`. */
   | { do: 'reissue'; item: OutboxItem }
   /** Ask the server for its view of this message and answer with `checked`. */
@@ -100,8 +115,8 @@ export type Effect =
 export interface Take {
   do: 'take'
   seq: number
-  /** A message to be opened, if it is one. */
-  entry: MessageEntry | null
+  /** A message, or the copy of one, to be opened, if it is one. */
+  entry: MessageEntry | SentEntry | null
   events: ClientEvent[]
 }
 

@@ -23,6 +23,10 @@ export interface OutboxItem {
   acceptedAtMs: number
   /** The server has said that the message is stored: no loss of the log can take it. */
   safe: boolean
+  /** Ciphertext by this user's other devices, kept likewise; null: they get no copies. */
+  own: Payloads | null
+  /** It is a control message: no push, not counted as unread. */
+  silent: boolean
 }
 
 /** A device of a peer as first seen, its signature checked. */
@@ -45,7 +49,10 @@ export interface State {
   order: number
   /** Messages not known to be delivered, by id. */
   outbox: Map<string, OutboxItem>
-  /** `user/device/id` -> seq of messages that the app has taken, for the id window. */
+  /**
+   * `user/device/id` -> seq of messages that the app has taken, for the id window. Of copies of what this
+   * user's other devices sent, the user is empty.
+   */
   seen: Map<string, number>
   /** Delivered watermark per peer, in the peer's mailbox. */
   delivered: Map<string, number>

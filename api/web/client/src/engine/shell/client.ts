@@ -56,7 +56,7 @@ export class Client implements Owner, Requester, Keeping {
   private isOver = false
 
   constructor(
-    device: Device,
+    private readonly device: Device,
     store: Store,
     private readonly saved: Saved,
     readonly api: Api,
@@ -167,16 +167,11 @@ export class Client implements Owner, Requester, Keeping {
     for (const change of changes) {
       this.keeper.tell(change, 0)
     }
-    const doubt = this.directory.inDoubt(peer)
     const waiting = this.sealer.release(peer)
-    if (doubt) {
-      this.unsealable(waiting)
-    }
-    this.apply(this.session.outbox.hold(peer, this.nowMs(), doubt))
-    if (!doubt) {
-      for (const item of waiting) {
-        this.sealNow(item)
-      }
+    this.unsealable(waiting.filter(item => this.directory.inDoubt(item.to)))
+    this.apply(this.session.outbox.hold(peer, this.nowMs(), this.directory.inDoubt(peer)))
+    for (const item of waiting.filter(each => !this.directory.inDoubt(each.to))) {
+      this.sealNow(item)
     }
     this.refused.delete(peer)
     const asked = this.inbox.asked(peer)
@@ -280,7 +275,7 @@ export class Client implements Owner, Requester, Keeping {
         }
         return
       case 'seal':
-        this.seal(effect.item, effect.refresh)
+        this.seal(effect.item, effect.refresh, effect.own)
         return
       case 'check':
         this.requests.wantCheck(effect.id, effect.to)
@@ -302,10 +297,11 @@ export class Client implements Owner, Requester, Keeping {
     }
   }
 
-  private seal(item: OutboxItem, refresh: boolean): void {
-    if (refresh || this.directory.recipients(item.to).size === 0) {
-      this.sealer.wait(item)
-      this.requests.wantKeys(item.to)
+  private seal(item: OutboxItem, refresh: boolean, own: boolean): void {
+    if (own || refresh || this.directory.recipients(item.to).size === 0) {
+      const user = own ? this.device.username : item.to
+      this.sealer.wait(item, user)
+      this.requests.wantKeys(user)
     } else {
       this.sealNow(item)
     }
@@ -315,9 +311,9 @@ export class Client implements Owner, Requester, Keeping {
     const { outbox } = this.session
     let code: string | null = null
     try {
-      const payloads = this.sealer.payloads(item)
-      if (sendSize(payloads) <= MAX_FRAME) {
-        this.apply(outbox.sealed(item.id, payloads, this.nowMs()))
+      const [payloads, own] = [this.sealer.payloads(item), this.sealer.copies(item)]
+      if (sendSize(payloads, own) <= MAX_FRAME) {
+        this.apply(outbox.sealed(item.id, payloads, this.nowMs(), own))
         return
       }
       code = 'too_large'
