@@ -21,6 +21,7 @@ const VERSION = 1
 const KIND = /^[\x20-\x7e]{1,32}$/
 const NAME_BYTES = 255
 const EMOJI_BYTES = 64
+const DEVICE_BYTES = 64
 const THUMBNAIL_BYTES = 8 * 1024
 const LARGEST_SIDE = 65_535
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,128}$/
@@ -54,6 +55,8 @@ export type Content =
   | { kind: 'timer'; expiresInS: number | null }
   /** To own devices only: read on another device. */
   | { kind: 'read'; peer: string; seq: number }
+  /** To own devices only: the answer of the device that has read the code of the new one; see `linkcode`. */
+  | { kind: 'linked'; device: string; sealed: string; proof: string }
   /** Of a kind that this version does not know, or that has not its form. */
   | { kind: 'unknown'; name: string }
 
@@ -80,7 +83,8 @@ export function encodeContent(content: Content): Uint8Array {
   }
 }
 
-function encodedFile(file: FileReference): Members {
+/** The members of a file in an envelope. */
+export function encodedFile(file: FileReference): Members {
   return {
     media_id: file.mediaId,
     key: unpadded(file.key),
@@ -147,6 +151,13 @@ function readKind(kind: string, json: Members): Content | null {
       return { kind, expiresInS: optional(json.expires_in_s, seconds) }
     case 'read':
       return { kind, peer: username(json.peer), seq: seqOf(json.seq) }
+    case 'linked':
+      return {
+        kind,
+        device: deviceId(json.device),
+        sealed: bytesIn(json.sealed, null),
+        proof: bytesIn(json.proof, KEY_BYTES),
+      }
     default:
       return null
   }
@@ -198,6 +209,25 @@ function label(value: unknown): string {
   const found = words(value)
   if (utf8(found).length > NAME_BYTES) {
     throw new Error(`a name has at most ${NAME_BYTES} bytes`)
+  }
+  return found
+}
+
+function deviceId(value: unknown): string {
+  const found = words(value)
+  const length = utf8(found).length
+  if (length < 1 || length > DEVICE_BYTES) {
+    throw new Error(`a device id has at most ${DEVICE_BYTES} bytes`)
+  }
+  return found
+}
+
+/** Base64 of so many bytes, or of some. */
+function bytesIn(value: unknown, length: number | null): string {
+  const found = text(value)
+  const bytes = fromBase64(found).length
+  if (length === null ? bytes === 0 : bytes !== length) {
+    throw new Error('a member has another length')
   }
   return found
 }

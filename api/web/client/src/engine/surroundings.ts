@@ -47,6 +47,12 @@ export class Surroundings {
   })
 
   private trust(peer: string): Trust {
-    return this.directory?.doubt(peer) ?? 'new'
+    const directory = this.directory
+    if (directory === null) {
+      return 'new'
+    }
+    const unsigned = directory.knows(peer) && !directory.allConfirmed(peer)
+    const doubt = directory.doubt(peer) ?? (unsigned ? 'unconfirmed' : null)
+    return doubt ?? (directory.identities.isVerified(peer) ? 'verified' : 'new')
   }
 }

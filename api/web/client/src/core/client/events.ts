@@ -3,18 +3,27 @@
 import type { ClientFrame, MessageEntry, SentEntry } from '../wire'
 import type { OutboxItem } from './state'
 
-/** `changed`: other keys for a known device, which no honest server gives. `invalid`: a bad signature. */
-export type KeyChange = 'added' | 'removed' | 'changed' | 'invalid'
+/**
+ * What happened to a device's keys, or to a person's identity.
+ *
+ * `changed`: other keys for a known device, which no honest server gives. `confirmed`: the owner's identity has
+ * signed the device since; `unconfirmed`: it does no longer. `identity`: the person has another identity, or one
+ * that no known device vouches for. `invalid`: a bad signature.
+ */
+export type KeyChange = 'added' | 'removed' | 'changed' | 'confirmed' | 'unconfirmed' | 'identity' | 'invalid'
 
 export interface KeyChanged {
   type: 'key_changed'
   peer: string
+  /** Empty if it is about the person's identity. */
   device: string
   change: KeyChange
-  /** The device's Ed25519 key in base64. */
+  /** The device's Ed25519 key, or the person's master key, in base64. */
   fingerprint: string
   /** Nothing is sent to the peer until it is trusted. */
   held: boolean
+  /** The owner's identity, as this client knows it, has signed the device. */
+  confirmed: boolean
 }
 
 /** A message, decrypted and verified; each is reported once. */
@@ -30,6 +39,8 @@ export interface MessageReceived {
   expiresAtMs: number | null
   /** It is a control message, to be taken into account and not shown by itself. */
   silent: boolean
+  /** The sender's identity has signed the device; else the server may have made it up. */
+  confirmed: boolean
 }
 
 export interface UndecryptableReceived {

@@ -162,7 +162,8 @@ export class Inbox {
       return { type: 'undecryptable', ...from, reason, detail }
     }
     const { sentAtMs, atMs, expiresAtMs, silent } = entry
-    return { type: 'message', ...from, content, sentAtMs, atMs, expiresAtMs, silent }
+    const confirmed = this.directory.isConfirmed(entry.from, entry.fromDevice)
+    return { type: 'message', ...from, content, sentAtMs, atMs, expiresAtMs, silent, confirmed }
   }
 
   private decrypt(entry: Sealed, payload: Uint8Array): Uint8Array {

@@ -1,5 +1,6 @@
 /** What a client keeps of its session. Only data lives here: `session` changes it, the store keeps it. */
 
+import type { IdentityKeys } from '../crypto/identity'
 import type { Payloads } from '../wire'
 
 /** A message that is not known to be delivered. */
@@ -37,8 +38,23 @@ export interface Pin {
   current: boolean
   /** Other keys that the server now gives for this very device, not trusted. */
   offered: [Uint8Array, Uint8Array] | null
-  /** It was there at first sight, or the user has accepted it, or the app does not ask for that. */
+  /**
+   * It was there at first sight, its owner's identity has signed it, the user has accepted it, or the app does
+   * not ask for any of that.
+   */
   confirmed: boolean
+  /** Its owner's pinned identity has signed it. */
+  signed: boolean
+}
+
+/** A person's identity as first seen. */
+export interface PinnedIdentity {
+  /** Null: there were only such as no known device vouches for. */
+  keys: IdentityKeys | null
+  /** The user has compared the safety number. */
+  verified: boolean
+  /** Another identity that the server now gives, not trusted. */
+  offered: IdentityKeys | null
 }
 
 /** The position of the session with the server. */

@@ -302,9 +302,13 @@ export class Book {
   }
 
   private async keysChanged(transaction: Transaction, event: KeyChanged): Promise<void> {
-    const kinds = { changed: 'identity_changed', added: 'device_added' } as const
-    if (event.change === 'changed' || event.change === 'added') {
-      this.shelf.stage({ type: 'alert', kind: kinds[event.change], peer: event.peer, device: event.device })
+    const { peer, device, change } = event
+    if (change === 'changed' || change === 'identity') {
+      this.shelf.stage({ type: 'alert', kind: 'identity_changed', peer, device })
+    }
+    // A device that its owner's identity has signed is no news.
+    if ((change === 'added' && !event.confirmed) || change === 'unconfirmed') {
+      this.shelf.stage({ type: 'alert', kind: 'device_added', peer, device })
     }
     if ((await transaction.get('conversations', event.peer)) !== undefined) {
       const conversation = await this.shelf.conversation(transaction, event.peer)
