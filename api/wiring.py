@@ -58,7 +58,7 @@ def wire(
     keyring, clock = backends.keyring, backends.clock
     dial = partial(connect, certificate=backends.certificate)
     hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret, dial), store.cluster)
-    directory = Directory(store, clock)
+    directory = Directory(store, clock, settings.server_name)
     sequencer = Sequencer(log_writer, store)
     answers = Answers(cache)
     limiters = Limits(cache, clock, dict(limits or {}))

@@ -80,7 +80,7 @@ class SignedKey(Struct, frozen=True):
     fallback: bool | UnsetType = UNSET
 
 
-def known_members(obj: Any, kind: type[DeviceBundle | SignedKey]) -> dict[str, Any]:
+def known_members(obj: Any, kind: type[Struct]) -> dict[str, Any]:
     """Return the members of a signed object that there should be; whatever else is in it is left out.
 
     Raises:

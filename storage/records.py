@@ -7,7 +7,7 @@ it: that is the log's offset plus the shard's base. The ciphertext inside is nev
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, field, structs
@@ -389,6 +389,30 @@ SCOPES: Final = ("admin", "observer")
 """What an account may be granted: to act on the cluster, or to look at it."""
 
 
+class StoredIdentity(Struct, frozen=True):
+    """A person's identity, in the shapes of Matrix cross-signing, its signatures checked.
+
+    Attributes:
+        master_key: Signed by the device that uploaded it.
+        self_signing_key: Signed by the master key.
+    """
+
+    master_key: dict[str, Any]
+    self_signing_key: dict[str, Any]
+
+
+class CrossSignature(Struct, array_like=True, frozen=True):
+    """The signature of an identity under a device's keys.
+
+    Attributes:
+        by: Id of the self-signing key; it counts as long as that is the identity's.
+        signature: In base64.
+    """
+
+    by: str
+    signature: str
+
+
 class User(Struct, frozen=True):
     """An account. ``phone`` and ``email`` are in the clear here and sealed in the store."""
 
@@ -405,6 +429,7 @@ class User(Struct, frozen=True):
     scopes: tuple[str, ...] = ()
     delivery_receipts: Literal["everyone", "contacts"] = "everyone"
     requests: bool = False
+    identity: StoredIdentity | None = None
 
     @property
     def tells_strangers(self) -> bool:
@@ -417,7 +442,7 @@ NO_FLOOR: Final = -1
 
 
 class Device(Struct, frozen=True):
-    """A device. ``name`` and ``push_token`` are in the clear here and sealed in the store.
+    """A device. ``name``, ``push_token`` and ``push_keys`` are in the clear here and sealed in the store.
 
     Attributes:
         user: Owner's user id.
@@ -430,8 +455,11 @@ class Device(Struct, frozen=True):
         signing_key: Ed25519 public key that it named when it logged in: its refreshes are signed with it, and
             its ``keys`` must have it. None: it named none.
         signed_out: Its last session was ended by someone, and not by time: it needs the password.
+        push_token: The provider's name for the app on the device: of FCM a token, of Web Push the endpoint.
+        push_keys: What else Web Push needs; see `storage.subscriptions`.
         push_session: The session that the push token goes with.
         push_since_ms: When the push token was registered; no two registrations of a device have the same.
+        cross_signature: Of its owner's identity.
     """
 
     user: str
@@ -447,6 +475,22 @@ class Device(Struct, frozen=True):
     signed_out: bool = False
     push_session: str | None = None
     push_since_ms: int = 0
+    push_keys: str | None = None
+    cross_signature: CrossSignature | None = None
+
+
+class PushToken(Struct, frozen=True):
+    """By what a provider finds a device.
+
+    Attributes:
+        provider: ``fcm`` or ``webpush``.
+        token: As `Device.push_token`.
+        keys: As `Device.push_keys`.
+    """
+
+    provider: str
+    token: str
+    keys: str | None = None
 
 
 class TokenFamily(Struct, frozen=True):

@@ -14,12 +14,13 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from api.identity.cross_signing import bundle_of, encoded, identity_of
 from roost.clock import Clock
+from roost.cross_signing import Identity
 from roost.errors import RoostError
-from roost.ids import fold_username
-from roost.signing import DeviceBundle, known_members
+from roost.ids import address_of, fold_username
 from storage.ports import Store
-from storage.records import Device, User
+from storage.records import Device, StoredIdentity, User
 
 _KEPT = 50_000
 _BLIND_MS = 1_000
@@ -37,6 +38,7 @@ class Person(Struct, frozen=True):
         keyed: Devices that can be sent to: those with keys.
         devices: All devices.
         bundles: The signed keys by device, as JSON: compact, for they are kept for many users.
+        identity: The user's identity, likewise; empty if there is none.
     """
 
     user: str
@@ -44,6 +46,11 @@ class Person(Struct, frozen=True):
     keyed: frozenset[str]
     devices: frozenset[str]
     bundles: bytes = b"{}"
+    identity: bytes = b""
+
+    def stored_identity(self) -> StoredIdentity | None:
+        """Return the user's identity."""
+        return msgspec.json.decode(self.identity, type=StoredIdentity) if self.identity else None
 
     def keys(self) -> dict[str, dict[str, Any]]:
         """Return the signed keys of each device that has some."""
@@ -54,9 +61,10 @@ class Person(Struct, frozen=True):
 class Directory:
     """The cache. Loads of the same name are shared; what is asked for together is read together."""
 
-    def __init__(self, store: Store, clock: Clock, kept: int = _KEPT) -> None:
+    def __init__(self, store: Store, clock: Clock, server_name: str, kept: int = _KEPT) -> None:
         self._store = store
         self._clock = clock
+        self._server_name = server_name
         self._kept = kept
         self._people: OrderedDict[str, tuple[Person, int]] = OrderedDict()
         self._names: dict[str, str] = {}
@@ -142,7 +150,7 @@ class Directory:
         if user is None:
             return None
         devices = (await self._store.accounts.devices_of([user.user_id], opened=False)).get(user.user_id, [])
-        found = person_of(user, devices)
+        found = person_of(user, devices, self._server_name)
         # A change that was announced while we read may not be in what we read.
         if epoch == self._epoch:
             self._keep(found)
@@ -168,15 +176,33 @@ def _unknown(username: str) -> RoostError:
     return RoostError("unknown_user", f"There is no user {username[:64]!r}.")
 
 
-def person_of(user: User, devices: list[Device]) -> Person:
+def person_of(user: User, devices: list[Device], server_name: str) -> Person:
     """Reduce an account and its devices to what sending needs."""
-    keys = {device.device: known for device in devices if (known := _bundle_of(device)) is not None}
-    everything = frozenset(device.device for device in devices)
-    bundles = msgspec.json.encode(keys)
-    return Person(user.user_id, user.username, frozenset(keys), everything, bundles)
+    address = address_of(user.username, server_name)
+    identity = _identity_of(user, address)
+    found = {device.device: _bundle_of(device, address, identity) for device in devices}
+    keys = {device: bundle for device, bundle in found.items() if bundle is not None}
+    return Person(
+        user.user_id,
+        user.username,
+        frozenset(keys),
+        frozenset(found),
+        msgspec.json.encode(keys),
+        encoded(user.identity) if user.identity is not None and identity is not None else b"",
+    )
 
 
-def _bundle_of(device: Device) -> dict[str, Any] | None:
+def _identity_of(user: User, address: str) -> Identity | None:
+    if user.identity is None:
+        return None
+    try:
+        return identity_of(user.identity, address)
+    except ValueError as exc:
+        log.warning("identity_unusable", user=user.user_id, why=str(exc))
+        return None
+
+
+def _bundle_of(device: Device, address: str, identity: Identity | None) -> dict[str, Any] | None:
     """Return what others get of a device's keys; None if it has none, or none that they could use.
 
     What was stored is read with the rules of today: one odd device must not fail a query for many users.
@@ -184,7 +210,7 @@ def _bundle_of(device: Device) -> dict[str, Any] | None:
     if device.keys is None:
         return None
     try:
-        return known_members(device.keys, DeviceBundle)
+        return bundle_of(device, address, identity)
     except ValueError as exc:
         log.warning("device_keys_unusable", device=device.device, why=str(exc))
         return None

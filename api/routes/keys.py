@@ -53,18 +53,24 @@ async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> 
 
 @router.post("/v1/keys/query", responses=responses(*_MINE))
 async def query_keys(body: KeysQuery, caller: Caller, collaborators: With) -> KeysFound:
-    """Return the keys of users' devices; unknown users and devices are left out."""
+    """Return the keys of users' devices, and identities; unknown users and devices are left out."""
     await collaborators.limits.check("lookups", caller.device)
     ours, failures = _ours(collaborators, list(body.device_keys))
     people = await collaborators.directory.people(ours.values())
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    masters: dict[str, dict[str, Any]] = {}
+    self_signing: dict[str, dict[str, Any]] = {}
     for address, name in ours.items():
         if name not in people:
             continue
+        if (identity := people[name].stored_identity()) is not None:
+            masters[address], self_signing[address] = identity.master_key, identity.self_signing_key
         wanted = body.device_keys[address]
         keys = people[name].keys()
         found[address] = {device: keys[device] for device in keys if not wanted or device in wanted}
-    return KeysFound(device_keys=found, failures=failures)
+    return KeysFound(
+        device_keys=found, failures=failures, master_keys=masters, self_signing_keys=self_signing
+    )
 
 
 @router.post("/v1/keys/claim", responses=responses(*_MINE))

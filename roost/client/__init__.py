@@ -15,6 +15,7 @@ from roost.client.events import (
     Failed,
     IdChanged,
     KeyChanged,
+    Linked,
     MessageReceived,
     Missed,
     Presence,
@@ -28,7 +29,10 @@ from roost.client.events import (
 )
 from roost.client.keystore import FileKeystore, Keystore, KeystoreInUse, MemoryKeystore
 from roost.client.options import Options
+from roost.client.own_identity import NotLinked
+from roost.client.shell.linking import LinkRefused
 from roost.crypto.files import FileBroken
+from roost.crypto.safety_numbers import SafetyNumber
 
 __all__ = [
     "MAX_CONTENT",
@@ -47,13 +51,17 @@ __all__ = [
     "KeyChanged",
     "Keystore",
     "KeystoreInUse",
+    "LinkRefused",
+    "Linked",
     "MemoryKeystore",
     "MessageReceived",
     "Missed",
+    "NotLinked",
     "Options",
     "Presence",
     "Read",
     "Refused",
+    "SafetyNumber",
     "SentElsewhere",
     "Synced",
     "Typing",

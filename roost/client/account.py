@@ -7,11 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from roost.client.core.directory import Directory
 from roost.client.keystore import Keystore
+from roost.client.own_identity import OwnIdentityKeeper
 from roost.client.state import Pin, Profile
 from roost.client.transport.answers import NotRoost, SessionAnswer
 from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.http import Api
+from roost.client.transport.keys import KeyCalls
 from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
 from roost.ids import address_of, fold_username
 from roost.wire import unpadded
@@ -86,6 +89,15 @@ async def publish_keys(api: Api, profile: Profile, keystore: Keystore) -> None:
     await api.call("POST", "/v1/keys/upload", body, shape=_Uploaded)
     profile.published = True
     keystore.save(profile)
+
+
+async def publish_identity(
+    api: Api, profile: Profile, keystore: Keystore, *, random: Callable[[int], bytes]
+) -> None:
+    """Make this person's identity and publish it, if the person has none; a repeat is harmless."""
+    directory = Directory(profile.server_name, profile.peers, profile.identities)
+    calls = KeyCalls(api, profile.server_name)
+    await OwnIdentityKeeper(profile, directory, calls, lambda: keystore.save(profile), random).ensure()
 
 
 def _new_profile(server: str, answer: SessionAnswer, secrets: DeviceSecrets, fallback: bytes) -> Profile:

@@ -26,6 +26,7 @@ from roost.client.transport.answers import Empty
 from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.http import Api
 from roost.crypto import SUITE
+from roost.crypto.safety_numbers import SafetyNumber
 from roost.ids import SEQ_LIMIT, fold_username, uuid7
 from roost.tls import client_context
 from roost.wire import MAX_EXPIRY_S, MAX_SUBSCRIPTIONS, Send, Typing
@@ -130,6 +131,7 @@ class Client:
                 random=options.random,
             )
             await account.publish_keys(api, profile, keystore)
+            await account.publish_identity(api, profile, keystore, random=options.random)
         except BaseException:
             keystore.unlock()
             if http is None:
@@ -271,8 +273,8 @@ class Client:
 
     async def sealed(self, item: OutboxItem) -> Send:
         """Return the frame that would carry a message, for the devices as they are now."""
-        for peer, bundles in (await self._engine.requests.query({item.to, self.username})).items():
-            self._engine.keys_arrived(peer, bundles)
+        for peer, found in (await self._engine.keys.query({item.to, self.username})).items():
+            self._engine.keys_arrived(peer, found)
         payloads, own = self._engine.sealer.payloads(item), self._engine.sealer.copies(item)
         return Send(
             item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s, own,
@@ -305,10 +307,94 @@ class Client:
         self._engine.apply(self._engine.session.subscribe([fold_username(user) for user in users]))
 
     def trust(self, peer: str) -> None:
-        """Accept the changed keys and added devices of ``peer``, once they are compared; send what waits."""
+        """Accept the changed identity, keys and devices of ``peer``, once compared; send what waits."""
         self._engine.directory.trust(peer)
         self._engine.apply(self._engine.session.outbox.hold(peer, self.now_ms(), held=False))
         self._engine.flushed()
+
+    @property
+    def linked(self) -> bool:
+        """Whether this device has a part in the user's identity: it was the first one, or was linked."""
+        return self._engine.identity.is_linked
+
+    def link_code(self) -> str:
+        """Return a code that links this device; show it, as text or QR code, to a device that is linked.
+
+        It is good once and for ten minutes, while this client runs. Whoever sees it cannot read messages, but
+        with the user's password, or as the server, could answer it: hide it from others. `Linked` tells that
+        this device is linked.
+        """
+        return str(self._engine.linker.code())
+
+    async def link(self, code: str) -> str:
+        """Link the device that shows this code: sign it, and hand over the identity, peers and history.
+
+        Returns:
+            The id of the message to one's own devices that brings it.
+
+        Raises:
+            LinkRefused: The code is another user's, has ended, or the server gives other keys for its device.
+            NotLinked: This device is not linked itself.
+            ValueError: It is no code.
+            RoostError: The server refuses it.
+        """
+        return await self.send(self.username, await self._engine.linker.answer(code))
+
+    async def unlink(self, device_id: str) -> None:
+        """Remove another device of this user: its session ends, and it is signed no longer.
+
+        It keeps what it has, the private half of the identity too. If someone else has it, call
+        `replace_identity` as well.
+
+        Raises:
+            RoostError: For example ``unknown_device``.
+        """
+        await self._engine.unlink(device_id)
+
+    async def replace_identity(self, password: str) -> None:
+        """Become a new person to everyone: peers are told, and other devices have to be linked again.
+
+        Raises:
+            RoostError: ``bad_credentials``.
+        """
+        await self._engine.identity.replace(password)
+        self._engine.keys_changed(self.username)
+
+    async def safety_number(self, peer: str) -> SafetyNumber:
+        """Return what this user and ``peer`` compare, in person or on the phone.
+
+        Raises:
+            ValueError: One of them has no identity.
+            RoostError: The server cannot be asked for the peer's keys.
+        """
+        peer = fold_username(peer)
+        if not self._engine.directory.knows(peer):
+            self._engine.keys_arrived(peer, (await self._engine.keys.query({peer}))[peer])
+        return SafetyNumber(self._engine.fingerprint(self.username), self._engine.fingerprint(peer))
+
+    async def verify(self, peer: str, told: str | None = None) -> None:
+        """Note that the user has compared the safety number with ``peer``.
+
+        Args:
+            peer: Who.
+            told: The digits that the peer sees, or the scanned payload; None: the user has compared them.
+
+        Raises:
+            ValueError: They differ, or the identity has changed and is not trusted.
+            RoostError: As `safety_number`.
+        """
+        peer = fold_username(peer)
+        number = await self.safety_number(peer)
+        if told is not None and not number.matches(told):
+            raise ValueError(
+                f"this is not the safety number of {self.username} and {peer}: someone may be between"
+            )
+        self._engine.directory.identities.verify(peer)
+        await asyncio.shield(self._engine.flushed())
+
+    def verified(self, peer: str) -> bool:
+        """Return whether the user has compared safety numbers with ``peer`` as its identity is now."""
+        return self._engine.directory.identities.is_verified(fold_username(peer))
 
     def events(self) -> AsyncIterator[events.Event]:
         """Return an iterator of what happens, until the client is closed or its session is over.

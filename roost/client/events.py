@@ -6,8 +6,13 @@ from msgspec import Struct
 
 from roost.client.content import Content, File, Text, line_of
 
-KeyChange = Literal["added", "removed", "changed", "invalid"]
-"""``changed``: other keys for a known device, which no honest server gives. ``invalid``: a bad signature."""
+KeyChange = Literal["added", "removed", "changed", "confirmed", "unconfirmed", "identity", "invalid"]
+"""What happened to a device's keys, or to a person's identity.
+
+``changed``: other keys for a known device, which no honest server gives. ``confirmed``: the owner's identity
+has signed the device since. ``unconfirmed``: it does no longer. ``identity``: the person has another
+identity, or one that no known device vouches for. ``invalid``: a bad signature.
+"""
 
 
 class Event(Struct, frozen=True):
@@ -29,6 +34,7 @@ class MessageReceived(Event, frozen=True):
         body: What the content is.
         file: The file that it brings, if it does.
         silent: It is a control message, to be taken into account and not shown by itself.
+        confirmed: The sender's identity has signed the device; else the server may have made it up.
     """
 
     peer: str
@@ -42,6 +48,7 @@ class MessageReceived(Event, frozen=True):
     body: Content = Text("")
     file: File | None = None
     silent: bool = False
+    confirmed: bool = False
 
     @property
     def text(self) -> str:
@@ -152,16 +159,18 @@ class SentElsewhere(Event, frozen=True):
 class KeyChanged(Event, frozen=True):
     """The devices or keys of ``peer`` are not those of before: show it where the user cannot miss it.
 
-    Nothing is sent to a peer one of whose devices ``changed``, until the app calls ``trust(peer)``. An
-    ``added`` device is sealed to from now on, and may be one that the server made up: with
-    ``Options.hold_new_devices`` nothing is sent before ``trust(peer)`` here, too.
+    Nothing is sent to a peer whose ``identity`` or one of whose devices ``changed``, until the app calls
+    ``trust(peer)``. A device that is not ``confirmed`` may be one that the server made up: it is sealed to,
+    but with ``Options.hold_new_devices`` nothing is sent until its owner's identity has signed it, or
+    ``trust(peer)``.
 
     Attributes:
         peer: The devices' owner.
-        device: Which device.
+        device: Which device; empty if it is about the person's identity.
         change: What happened.
-        fingerprint: The device's Ed25519 key in base64, for people to compare.
+        fingerprint: The device's Ed25519 key, or the person's master key, in base64.
         held: Nothing is sent to the peer until ``trust(peer)``.
+        confirmed: The owner's identity, as this client knows it, has signed the device.
     """
 
     peer: str
@@ -169,6 +178,23 @@ class KeyChanged(Event, frozen=True):
     change: KeyChange
     fingerprint: str = ""
     held: bool = False
+    confirmed: bool = False
+
+
+class Linked(Event, frozen=True):
+    """Another device of this user has linked this one: it signs and is confirmed as that does.
+
+    Attributes:
+        device: The other device.
+        peers: People whose keys, and verified marks, came along.
+        messages: Messages of the history that came along.
+        problem: Why the people and the history did not, empty if they did.
+    """
+
+    device: str
+    peers: int = 0
+    messages: int = 0
+    problem: str = ""
 
 
 class Typing(Event, frozen=True):

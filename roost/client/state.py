@@ -54,7 +54,9 @@ class Pin(Struct):
         ed25519: Its Ed25519 key.
         current: It is still one of the peer's devices (a removed one's late messages still verify).
         offered: Other keys that the server now gives for this very device, not trusted.
-        confirmed: It was there at first sight, or the user has accepted it, or the app does not ask for that.
+        confirmed: It was there at first sight, its owner's identity has signed it, the user has accepted it,
+            or the app does not ask for any of that.
+        signed: Its owner's pinned identity has signed it.
     """
 
     curve25519: bytes
@@ -62,6 +64,49 @@ class Pin(Struct):
     current: bool = True
     offered: tuple[bytes, bytes] | None = None
     confirmed: bool = True
+    signed: bool = False
+
+
+class IdentityKeys(Struct, frozen=True):
+    """The public keys of a person, their signatures checked.
+
+    Attributes:
+        master: 32 bytes: who the person is.
+        self_signing: 32 bytes: what the person's devices are signed with.
+        generation: Number of the self-signing key; a greater one of the same master key replaces it.
+    """
+
+    master: bytes
+    self_signing: bytes
+    generation: int = 1
+
+
+class PinnedIdentity(Struct):
+    """A person's identity as first seen.
+
+    Attributes:
+        keys: The pinned ones; None: there were only such as no known device vouches for.
+        verified: The user has compared the safety number.
+        offered: Another identity that the server now gives, not trusted.
+    """
+
+    keys: IdentityKeys | None = None
+    verified: bool = False
+    offered: IdentityKeys | None = None
+
+
+class OwnIdentity(Struct):
+    """The private keys of this person, on a device that made them or was linked.
+
+    Attributes:
+        master: 32 bytes, an Ed25519 seed; the self-signing key follows from it.
+        generation: Number of the self-signing key.
+        published: The server has the public halves.
+    """
+
+    master: bytes
+    generation: int = 1
+    published: bool = False
 
 
 class Tokens(Struct):
@@ -114,6 +159,8 @@ class Profile(Struct):
         tokens: The session.
         peers: Pinned devices by username, then device id.
         state: The position of the session.
+        identities: Pinned identities by username, this user's own among them.
+        identity: The private keys of this person; None on a device that is not linked.
     """
 
     server: str
@@ -128,3 +175,5 @@ class Profile(Struct):
     tokens: Tokens = field(default_factory=Tokens)
     peers: dict[str, dict[str, Pin]] = field(default_factory=dict)
     state: State = field(default_factory=State)
+    identities: dict[str, PinnedIdentity] = field(default_factory=dict)
+    identity: OwnIdentity | None = None

@@ -14,7 +14,7 @@ Misuse-Resistance" (2015); age (C2SP) has the same layout.
 
 import hashlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_decrypt,
@@ -42,7 +42,7 @@ def sealed_size(size: int) -> int:
     return padded + _TAG * _chunks(padded)
 
 
-def seal_file(source: BinaryIO, size: int, key: bytes) -> Iterator[bytes]:
+def seal_file(source: IO[bytes], size: int, key: bytes) -> Iterator[bytes]:
     """Yield the sealed chunks of a file.
 
     Args:
@@ -138,7 +138,7 @@ def _nonce(index: int, last: bool) -> bytes:  # noqa: FBT001 -- a part of the no
     return index.to_bytes(23, "big") + bytes((last,))
 
 
-def _read(source: BinaryIO, length: int) -> bytes:
+def _read(source: IO[bytes], length: int) -> bytes:
     data = source.read(length)
     while len(data) < length:
         more = source.read(length - len(data))

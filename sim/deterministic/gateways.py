@@ -48,7 +48,7 @@ class PromptDirectory:
     def peek(self, username: str) -> Person | None:
         """Return the user."""
         user = self._store.users.get(username)
-        return None if user is None else person_of(user, self._store.devices[username])
+        return None if user is None else person_of(user, self._store.devices[username], "sim")
 
     async def people(self, usernames: Any) -> dict[str, Person]:
         """Return those who exist."""

@@ -10,12 +10,13 @@ from storage.keyring import DataKey, KeyRing
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
+from storage.mongo.keys import encoded_identity
 from storage.records import Block, Device, User
 
 _PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts", "delivery_receipts", "requests"})
 SEALED: Final[Mapping[str, tuple[str, ...]]] = {
     "users": ("password_hash", "display_name", "phone", "email"),
-    "devices": ("name", "push_token"),
+    "devices": ("name", "push_token", "push_keys"),
     "blocks": ("peer_name",),
 }
 """The fields of each collection that are sealed with the data key of the row's user."""
@@ -168,6 +169,8 @@ class MongoAccounts:
         for document in self._readable("users", documents, keys):
             identity = document["user_id"] = document.pop("_id")
             _open("users", document, identity, keys.get(identity))
+            if (published := document.get("identity")) is not None:
+                document["identity"] = msgspec.json.decode(published)
             users[identity] = msgspec.convert(document, User)
         return users
 
@@ -188,6 +191,8 @@ class MongoAccounts:
         document: Document = msgspec.structs.asdict(user)
         identity = document["_id"] = document.pop("user_id")
         document["scopes"] = list(user.scopes)
+        if user.identity is not None:
+            document["identity"] = encoded_identity(user.identity)
         for name, index in INDEXED["users"].items():
             if (text := document[name]) is not None:
                 document[index] = self._ring.blind(name, text)
@@ -198,6 +203,8 @@ class MongoAccounts:
         identity = document["_id"] = row_id(device.user, device.device)
         if device.keys is not None:
             document["keys"] = msgspec.json.encode(device.keys, order="sorted")
+        if device.cross_signature is not None:
+            document["cross_signature"] = list(msgspec.structs.astuple(device.cross_signature))
         return _seal("devices", document, identity, key)
 
     def _device(self, document: Document, key: DataKey | None) -> Device:
@@ -222,5 +229,5 @@ def _seal(collection: str, document: Document, identity: str, key: DataKey) -> D
 def _open(collection: str, document: Document, identity: str, key: DataKey | None) -> None:
     """Open the sealed fields; without a key each is left empty instead."""
     for name in SEALED[collection]:
-        if (sealed := document[name]) is not None:
+        if (sealed := document.get(name)) is not None:
             document[name] = "" if key is None else key.unseal(collection, identity, name, sealed)

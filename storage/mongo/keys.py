@@ -13,6 +13,7 @@ import msgspec
 
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
+from storage.records import CrossSignature, StoredIdentity
 
 _FREE: Final = "free"
 _FALLBACK: Final = "fallback"
@@ -26,7 +27,7 @@ class MongoKeys:
     """Implements ``storage.ports.Keys``."""
 
     def __init__(self, database: Database) -> None:
-        self._devices = database["devices"]
+        self._users, self._devices = database["users"], database["devices"]
         self._one_time_keys = database["one_time_keys"]
 
     async def prepare(self) -> None:
@@ -46,6 +47,19 @@ class MongoKeys:
         if found is None:
             return "unknown"
         return "unchanged" if found["keys"] == uploaded else "conflict"
+
+    async def put_identity(
+        self, user_id: str, identity: StoredIdentity, before: StoredIdentity | None
+    ) -> bool:
+        was = {"_id": user_id, "identity": None if before is None else encoded_identity(before)}
+        return await self._users.update(was, {"$set": {"identity": encoded_identity(identity)}})
+
+    async def put_signatures(self, user_id: str, signatures: Mapping[str, CrossSignature]) -> None:
+        changes = [
+            ({"_id": row_id(user_id, device)}, {"$set": {"cross_signature": [each.by, each.signature]}})
+            for device, each in signatures.items()
+        ]
+        await self._devices.bulk(changes, upsert=False)
 
     async def add_one_time_keys(
         self, user_id: str, device: str, keys: Mapping[str, Mapping[str, Any]], *, fallback: bool
@@ -105,6 +119,11 @@ class MongoKeys:
         for new in documents:
             earlier = {"owner": new["owner"], "algorithm": new["algorithm"], "state": _FALLBACK}
             await self._one_time_keys.delete(earlier | {"_id": {"$ne": new["_id"]}})
+
+
+def encoded_identity(identity: StoredIdentity) -> bytes:
+    """Return an identity as it is stored: always the same bytes of the same objects."""
+    return _canonical(msgspec.structs.asdict(identity))
 
 
 def _name_and_key(found: Document) -> tuple[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from storage.records import Block, Device, TokenFamily, User
+from storage.records import Block, CrossSignature, Device, StoredIdentity, TokenFamily, User
 
 
 class Accounts(Protocol):
@@ -142,6 +142,16 @@ class Keys(Protocol):
             key when it logged in (nothing changes then), or
             'unknown' if there is no such device.
         """
+        ...
+
+    async def put_identity(
+        self, user_id: str, identity: StoredIdentity, before: StoredIdentity | None
+    ) -> bool:
+        """Store the user's identity if it is still ``before``; False, and nothing changes, if not. Atomic."""
+        ...
+
+    async def put_signatures(self, user_id: str, signatures: Mapping[str, CrossSignature]) -> None:
+        """Store the identity's signature under each of these devices; a device that is gone is left out."""
         ...
 
     async def add_one_time_keys(

@@ -1,8 +1,11 @@
 """The client in one tab, as a person uses it: by what is written on it and read out."""
 
 from pathlib import Path
+from typing import Self
 
 from playwright.async_api import Locator, Page, expect
+
+from tests.browser.browsers import Profile
 
 PASSWORD = "correct horse battery staple"
 
@@ -12,10 +15,17 @@ class Client:
 
     Attributes:
         page: It.
+        profile: The browser that it is in.
     """
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, profile: Profile, page: Page) -> None:
+        self.profile = profile
         self.page = page
+
+    @classmethod
+    async def opened(cls, profile: Profile) -> Self:
+        """Open a tab."""
+        return cls(profile, await profile.open())
 
     async def sign_up(self, username: str, name: str = "") -> None:
         """Make an account, and wait until it is connected."""

@@ -10,7 +10,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser.browsers import Profile, launch, profile
-from tests.live.running import System
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--server", metavar="URL", help="use this running system where nothing of it is killed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,5 +43,7 @@ async def profiles(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def url(system: System) -> str:
-    return system.http
+def url(request: pytest.FixtureRequest) -> str:
+    """Where the client is served by a running system."""
+    given: str | None = request.config.getoption("--server")
+    return given or str(request.getfixturevalue("system").http)

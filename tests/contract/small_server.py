@@ -34,6 +34,7 @@ class SmallServer:
         self.users: dict[str, str] = {}
         self.devices: dict[str, str] = {}
         self.bundles: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.identities: dict[str, dict[str, Any]] = {}
         self.mailboxes: dict[str, Mailbox] = defaultdict(Mailbox)
         self.accepted: dict[tuple[str, str], tuple[str, int]] = {}
         self.tokens: dict[str, str] = {}
@@ -60,6 +61,8 @@ class SmallServer:
         app.router.add_post("/v1/sessions/refresh", self.refresh)
         app.router.add_post("/v1/keys/upload", self.upload)
         app.router.add_post("/v1/keys/query", self.query)
+        app.router.add_post("/v1/keys/device_signing/upload", self.identity)
+        app.router.add_post("/v1/keys/signatures/upload", self.sign)
         app.router.add_post("/v1/messages", self.post_message)
         app.router.add_get("/v1/messages/{id}", self.state)
         app.router.add_get("/v1/sync", self.sync)
@@ -127,8 +130,29 @@ class SmallServer:
         self.queries.append(len(asked))
         if any(address[1:].split(":")[0] in self.odd for address in asked):
             return self.problem("internal")
-        found = {address: self.bundles[address[1:].split(":")[0]] for address in asked}
-        return web.json_response({"device_keys": found, "failures": {}})
+        names = {address: address[1:].split(":")[0] for address in asked}
+        known = {address: self.identities[name] for address, name in names.items() if name in self.identities}
+        return web.json_response(
+            {
+                "device_keys": {address: self.bundles[name] for address, name in names.items()},
+                "failures": {},
+                "master_keys": {address: each["master_key"] for address, each in known.items()},
+                "self_signing_keys": {address: each["self_signing_key"] for address, each in known.items()},
+            }
+        )
+
+    async def identity(self, request: web.Request) -> web.Response:
+        user, body = self.who(request), await request.json()
+        before = self.identities.get(user)
+        if before and before["master_key"] != body["master_key"] and "password" not in body:
+            return self.problem("identity_exists")
+        self.identities[user] = {name: body[name] for name in ("master_key", "self_signing_key")}
+        self.bundles[user] |= body["device_keys"]
+        return web.json_response({"failures": {}})
+
+    async def sign(self, request: web.Request) -> web.Response:
+        self.bundles[self.who(request)] |= next(iter((await request.json()).values()))
+        return web.json_response({"failures": {}})
 
     async def post_message(self, request: web.Request) -> web.Response:
         user = self.who(request)

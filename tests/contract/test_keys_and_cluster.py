@@ -7,7 +7,7 @@ import pytest
 from cluster.control import server_name
 from cluster.control.server_name import ServerNameMismatch
 from storage.mongo import MongoStore
-from storage.records import DeadLetter, Device, LogState, StoredRoster
+from storage.records import CrossSignature, DeadLetter, Device, LogState, StoredIdentity, StoredRoster, User
 from storage.shard_map import ShardMap
 
 ALG = "signed_curve25519"
@@ -143,3 +143,27 @@ async def test_dead_records_are_kept_once(store: MongoStore) -> None:
     await store.cluster.keep_dead_letters([dead])
     await store.cluster.keep_dead_letters([])
     assert len(await store.cluster._dead_letters.many({})) == 2
+
+
+@pytest.mark.attack("have two devices make two identities at once", "the first one stays")
+async def test_of_identities_put_at_once_one_is_stored(store: MongoStore) -> None:
+    first, *others = (StoredIdentity({"n": n, "keys": {"ed25519:a+/": "b"}}, {}) for n in range(10))
+    assert not await store.keys.put_identity("alice", first, None)  # there is no such account
+    await store.accounts.add_user(User("alice", "alice", "h", "Alice", 1))
+    answers = await asyncio.gather(*(store.keys.put_identity("alice", each, None) for each in others))
+    assert answers.count(True) == 1
+    winner = others[answers.index(True)]
+    stored = await store.accounts.user_by_name("alice", opened=False)
+    assert stored is not None
+    assert stored.identity == winner
+    assert not await store.keys.put_identity("alice", first, first)
+    assert await store.keys.put_identity("alice", first, winner)
+    assert (await store.accounts.users_by_id(["alice"]))["alice"].identity == first
+
+
+async def test_a_signature_is_stored_under_the_devices_that_there_are(store: MongoStore) -> None:
+    await store.accounts.add_device(Device("alice", "DEVICEDEVI", "n", 1))
+    signature = CrossSignature("ed25519:a+/", "c2ln")
+    await store.keys.put_signatures("alice", {"DEVICEDEVI": signature, "GONE": signature})
+    (device,) = (await store.accounts.devices_of(["alice"]))["alice"]
+    assert device.cross_signature == signature

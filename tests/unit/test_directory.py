@@ -37,7 +37,7 @@ class World:
         self.now_ms = 1_000_000
         self.store = Store()
         store: Any = self.store
-        self.directory = Directory(store, lambda: self.now_ms)
+        self.directory = Directory(store, lambda: self.now_ms, "here")
 
 
 async def test_existing_users_are_found() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from roost.ids import SEQ_LIMIT, fold_username, uuid7_ms
-from roost.wire import MAX_EXPIRY_S
+from roost.wire import MAX_EXPIRY_S, from_base64
 
 THUMBNAIL_MAX: Final = 8 * 1024
 """Bytes of a thumbnail."""
@@ -21,6 +21,7 @@ NAME_MAX: Final = 255
 EMOJI_MAX: Final = 64
 """Bytes of a reaction, in UTF-8: a kiss of two people with two colours of skin has 35."""
 
+_DEVICE_MAX: Final = 64
 _SIDE_MAX: Final = 65_535
 _KEY_BYTES: Final = 32
 _MEDIA_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -154,14 +155,31 @@ class ReadUpTo(_Kind, frozen=True):
         _check(0 <= self.seq < SEQ_LIMIT, "a number of a mailbox is from 0 to 2**53 - 1")
 
 
+class Linked(_Kind, frozen=True):
+    """The answer of the device that has read the code of the new device ``device`` of the same user.
+
+    It means something from one's own devices only, and to the new one: see `roost.crypto.link_code`.
+    Binary values are in base64.
+    """
+
+    device: str
+    sealed: str
+    proof: str
+
+    def __post_init__(self) -> None:
+        _check(0 < _length(self.device) <= _DEVICE_MAX, f"a device id is at most {_DEVICE_MAX} bytes")
+        _check(len(from_base64(self.proof)) == _KEY_BYTES, "a proof is 32 bytes")
+        _check(len(from_base64(self.sealed)) > 0, "an answer is sealed")
+
+
 class Unknown(Struct, frozen=True):
     """Content of a kind that this version does not know (its name), or that has not its form."""
 
     kind: str
 
 
-_Controls = Reaction | Edit | Delete | Timer | ReadUpTo
-Known = Text | Attachment | Reaction | Edit | Delete | Timer | ReadUpTo
+_Controls = Reaction | Edit | Delete | Timer | ReadUpTo | Linked
+Known = Text | Attachment | Reaction | Edit | Delete | Timer | ReadUpTo | Linked
 Content = Known | Unknown
 
 KINDS: Final[dict[str, type[Known]]] = {
@@ -172,6 +190,7 @@ KINDS: Final[dict[str, type[Known]]] = {
     "delete": Delete,
     "timer": Timer,
     "read": ReadUpTo,
+    "linked": Linked,
 }
 """The kinds by their names in an envelope."""
 

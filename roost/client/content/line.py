@@ -5,6 +5,7 @@ from roost.client.content.kinds import (
     Content,
     Delete,
     Edit,
+    Linked,
     Reaction,
     ReadUpTo,
     Text,
@@ -14,7 +15,7 @@ from roost.client.content.kinds import (
 from roost.client.filenames import safe_name
 
 
-def line_of(content: Content) -> str:  # noqa: PLR0911 - a line a kind
+def line_of(content: Content) -> str:  # noqa: C901, PLR0911 - a line a kind
     """Return text as it is, and of anything else a line in brackets that says what it is."""
     match content:
         case Text(text=text):
@@ -34,5 +35,7 @@ def line_of(content: Content) -> str:  # noqa: PLR0911 - a line a kind
             return f"[messages disappear after {seconds} s]"
         case ReadUpTo(peer=peer):
             return f"[read on another device: {peer}]"
+        case Linked():
+            return "[a device was linked]"
         case Unknown(kind=kind):
             return f"[a message that this version cannot show: {kind}]"

@@ -4,7 +4,6 @@ A client has three tasks (connection, writer, requests), however many messages i
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import structs
@@ -17,17 +16,24 @@ from roost.client.core.lane import pause_ms
 from roost.client.effects import Check, Effect, Reissue, Renew, Requery, Resync, Seal, Take, Tell, Write
 from roost.client.keystore import Keystore
 from roost.client.options import Options
+from roost.client.own_identity import OwnIdentityKeeper
 from roost.client.shell.app_queue import AppQueue
 from roost.client.shell.connection import Connection
 from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
+from roost.client.shell.linking import Linker
 from roost.client.shell.outgoing import Outgoing
 from roost.client.shell.requests import Requests
 from roost.client.shell.sealing import Sealer
 from roost.client.shell.transfers import Transfers
 from roost.client.state import OutboxItem, Profile
+from roost.client.transport import SESSION_OVER
+from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
+from roost.client.transport.keys import FoundKeys, KeyCalls
 from roost.crypto import SUITE, DeviceSecrets
-from roost.ids import uuid7
+from roost.crypto.safety_numbers import fingerprint
+from roost.errors import RoostError
+from roost.ids import address_of, uuid7
 from roost.wire import MAX_FRAME, Auth, Ping, send_size
 
 _BUSY_TICK_S = 0.2
@@ -51,12 +57,17 @@ class Engine:
     def __init__(self, profile: Profile, keystore: Keystore, api: Api, options: Options) -> None:
         self.options = options
         self.session = Session(profile.state, SUITE)
-        self.directory = Directory(profile.server_name, profile.peers, hold_new=options.hold_new_devices)
+        self.directory = Directory(
+            profile.server_name, profile.peers, profile.identities, hold_new=options.hold_new_devices
+        )
         secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self.sealer = Sealer(profile, secrets, self.directory)
         self.requests = Requests(api, profile.server_name, self)
+        self.keys = KeyCalls(api, profile.server_name)
+        self.identity = OwnIdentityKeeper(profile, self.directory, self.keys, self.save, options.random)
         self.queue = AppQueue(options.on_event, self._taken)
         self.transfers = Transfers(api, options.random)
+        self.linker = Linker(profile, self.directory, self.identity, self.keys, self.transfers, options, self)
         self._profile = profile
         self._keystore = keystore
         self._api = api
@@ -92,12 +103,15 @@ class Engine:
                 task.add_done_callback(self._ended)
             self._tick()
             self.arm_renewal()
+            if self.identity.due:
+                self.requests.want_identity()
 
     async def stop(self) -> None:
         """Write what is due and end the tasks."""
         if self._tasks:
             self._outgoing.flush()
         self._cancel()
+        await self.linker.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.save()
         self.queue.end()
@@ -138,9 +152,18 @@ class Engine:
         """Tell the app of an event that is no mailbox entry."""
         self.queue.put(event, 0)
 
-    def keys_arrived(self, peer: str, bundles: Mapping[str, Any]) -> None:
-        """Learn a peer's devices, seal what waited for them, and open what did."""
-        for change in self.directory.learn(peer, bundles):
+    async def publish_identity(self) -> None:
+        """Make and publish this person's identity; a refusal that will not change is told."""
+        try:
+            await self.identity.ensure()
+        except RoostError as exc:
+            if exc.code.retry == "later" or exc.code.word in SESSION_OVER:
+                raise
+            self.tell(events.Refused("identity", exc.code.word, exc.detail))
+
+    def keys_arrived(self, peer: str, found: FoundKeys) -> None:
+        """Learn a peer's devices and identity, seal what waited for them, and open what did."""
+        for change in self.directory.learn(peer, found.bundles, found.identity):
             self.tell(change)
         waiting = self.sealer.release(peer)
         doubtful = [item for item in waiting if self.directory.in_doubt(item.to)]
@@ -155,6 +178,37 @@ class Engine:
             self._ask_later(peer, _ASK_AGAIN_S * asked)
         else:
             self._release(peer)
+        self.flushed()
+
+    async def unlink(self, device_id: str) -> None:
+        """Remove another device of this user, and sign those that stay with a new key."""
+        await self._api.call("DELETE", f"/v1/devices/{device_id}", shape=Empty)
+        me = self._profile.username
+        found = (await self.keys.query({me}))[me]
+        self.keys_arrived(me, found)
+        if self.identity.is_linked:
+            others = {
+                name: bundle
+                for name, bundle in found.bundles.items()
+                if name not in (device_id, self._profile.device_id) and self.directory.is_confirmed(me, name)
+            }
+            await self.identity.renew(others)
+
+    def fingerprint(self, user: str) -> bytes:
+        """Return the hash of a user's pinned identity, as safety numbers have it.
+
+        Raises:
+            ValueError: There is none.
+        """
+        keys = self.directory.identities.keys(user)
+        if keys is None:
+            raise ValueError(f"{user} has no identity to compare yet")
+        return fingerprint(keys.master, address_of(user, self._profile.server_name))
+
+    def keys_changed(self, peer: str) -> None:
+        """Hold or release what waits for this peer, as it is known now, and ask for its keys."""
+        self.apply(self.session.outbox.hold(peer, self.now_ms(), held=self.directory.in_doubt(peer)))
+        self.requests.want_keys(peer)
         self.flushed()
 
     def keys_refused(self, peer: str) -> None:
@@ -254,7 +308,9 @@ class Engine:
             self.apply(self.session.outbox.unsealable(item.id, self.now_ms()))
 
     def _deliver(self, event: events.Event | None, seq: int) -> None:
-        """Hand an event on, with the way to its file."""
+        """Hand an event on, with the way to its file; what own devices say of linking is the linker's."""
+        if isinstance(event, events.MessageReceived) and self.linker.received(event):
+            event = None
         if isinstance(event, events.MessageReceived | events.SentElsewhere) and isinstance(
             event.body, Attachment
         ):

@@ -156,6 +156,7 @@ class Inbox:
         return events.MessageReceived(
             entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
             entry.expires_at_ms, read(content), silent=entry.silent,
+            confirmed=self._directory.is_confirmed(entry.from_, entry.from_device),
         )  # fmt: skip
 
     def _decrypt(self, entry: Sealed) -> bytes:

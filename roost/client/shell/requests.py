@@ -6,7 +6,7 @@ query that the server cannot answer is split, until it is known who of its peers
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from msgspec import Struct, structs
@@ -15,8 +15,8 @@ from roost.client.core.lane import pause_ms
 from roost.client.effects import Check
 from roost.client.transport import SESSION_OVER
 from roost.client.transport.http import Api
-from roost.errors import RoostError, Unavailable
-from roost.ids import address_of
+from roost.client.transport.keys import FoundKeys, KeyCalls
+from roost.errors import RoostError
 
 PEERS_AT_ONCE = 100
 """Peers in one key query; the server takes more, if their addresses fit its body limit."""
@@ -30,15 +30,10 @@ class _MessageState(Struct):
     state: str
 
 
-class _KeysFound(Struct):
-    device_keys: dict[str, dict[str, Any]]
-    failures: dict[str, Any]
-
-
 class Requester(Protocol):
     """What the answers go to."""
 
-    def keys_arrived(self, peer: str, bundles: Mapping[str, Any]) -> None:
+    def keys_arrived(self, peer: str, found: FoundKeys) -> None:
         """A key query was answered for this peer."""
         ...
 
@@ -66,6 +61,10 @@ class Requester(Protocol):
         """The session cannot be renewed."""
         ...
 
+    async def publish_identity(self) -> None:
+        """Make and publish this person's identity; raises as calls do."""
+        ...
+
 
 class Requests:
     """The queue of requests, and the loop that makes them.
@@ -78,11 +77,11 @@ class Requests:
 
     def __init__(self, api: Api, server_name: str, requester: Requester) -> None:
         self._api = api
-        self._server_name = server_name
+        self._keys = KeyCalls(api, server_name)
         self._requester = requester
         self._peers: set[str] = set()
         self._checks: dict[str, Check] = {}
-        self._renew = self._forced = False
+        self._renew = self._forced = self._identity = False
         self._wake = asyncio.Event()
         self._failures = 0
 
@@ -102,27 +101,23 @@ class Requests:
         self._forced |= force
         self._wake.set()
 
+    def want_identity(self) -> None:
+        """Have this person's identity made and published, if that is due."""
+        self._identity = True
+        self._wake.set()
+
     async def run(self) -> None:
         """Ask until cancelled; what gets no answer is asked again after a growing pause."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             failed = False
-            for request in (self._ask_token, self._ask_keys, self._ask_checks):
+            for request in (self._ask_token, self._ask_keys, self._ask_checks, self._publish_identity):
                 failed |= not await self._answered(request)
             self._failures = self._failures + 1 if failed else 0
             if failed:
                 self._wake.set()
                 await asyncio.sleep(pause_ms(self._failures) / 1000)
-
-    async def query(self, peers: set[str]) -> dict[str, Mapping[str, Any]]:
-        """Return the bundles of these users by username; a user that is unknown has none."""
-        addresses = {address_of(peer, self._server_name): peer for peer in peers}
-        body: dict[str, Any] = {"device_keys": {address: [] for address in addresses}}
-        found = await self._api.call("POST", "/v1/keys/query", body, shape=_KeysFound)
-        if self._server_name in found.failures:
-            raise Unavailable(f"{self._server_name} does not take itself for this server.")
-        return {peer: found.device_keys.get(address, {}) for address, peer in addresses.items()}
 
     async def _answered(self, request: Callable[[], Awaitable[None]]) -> bool:
         try:
@@ -141,13 +136,18 @@ class Requests:
             self._renew = self._forced = False
             self._requester.token_refreshed(token)
 
+    async def _publish_identity(self) -> None:
+        if self._identity:
+            await self._requester.publish_identity()
+            self._identity = False
+
     async def _ask_keys(self) -> None:
         wanted, self._peers = sorted(self._peers), set()
         groups = deque(wanted[at : at + PEERS_AT_ONCE] for at in range(0, len(wanted), PEERS_AT_ONCE))
         while groups:
             some = groups.popleft()
             try:
-                answer = await self.query(set(some))
+                answer = await self._keys.query(set(some))
             except RoostError as exc:
                 if not _concerns_peers(exc):
                     rest = set(some).union(*groups)
@@ -159,8 +159,8 @@ class Requests:
                 else:
                     groups.extendleft([some[len(some) // 2 :], some[: len(some) // 2]])
                 continue
-            for peer, bundles in answer.items():
-                self._requester.keys_arrived(peer, bundles)
+            for peer, found in answer.items():
+                self._requester.keys_arrived(peer, found)
 
     async def _ask_checks(self) -> None:
         checks, self._checks = list(self._checks.values()), {}

@@ -57,14 +57,21 @@ class Transfers:
             Unavailable: The server cannot be reached, also after some attempts.
             OSError: It cannot be read.
         """
+        name = path.name.encode(errors="replace").decode()  # what is no UTF-8 is no part of a message
+        with await asyncio.to_thread(path.open, "rb") as source:
+            return await self.upload_from(source, name, progress)
+
+    async def upload_from(
+        self, source: IO[bytes], name: str, progress: Progress | None = None
+    ) -> FileReference:
+        """Seal an open file, from where it stands, and upload it; as `upload` does."""
         key = self._random(KEY_BYTES)
-        with tempfile.TemporaryFile(dir=_SPOOL if os.access(_SPOOL, os.W_OK) else None) as spool:
-            size, sha256 = await asyncio.to_thread(_sealed, path, key, spool)
+        with spool() as sealed:
+            size, sha256 = await asyncio.to_thread(_sealed, source, key, sealed)
             total = sealed_size(size)
             media_id = await _Attempts().until_done(lambda: self._media.create(total))
-            await self._send(media_id, spool, total, progress)
-        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        name = path.name.encode(errors="replace").decode()  # what is no UTF-8 is no part of a message
+            await self._send(media_id, sealed, total, progress)
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return FileReference(media_id, key, sha256, size, name, kind)
 
     async def download(self, file: FileReference, path: Path, progress: Progress | None = None) -> Path:
@@ -75,7 +82,11 @@ class Transfers:
             await asyncio.to_thread(_kept, target)
             return _put_in_place(draft, path, file.name)
 
-    async def _send(self, media_id: str, spool: IO[bytes], total: int, progress: Progress | None) -> None:
+    async def fetch(self, file: FileReference, target: IO[bytes]) -> None:
+        """Download a file into an open one; what is in it counts when this returns."""
+        await self._receive(file, FileOpener(file.key, file.size, file.sha256), target, None)
+
+    async def _send(self, media_id: str, sealed: IO[bytes], total: int, progress: Progress | None) -> None:
         def told(done: int) -> None:
             _tell(progress, done, total)
 
@@ -84,7 +95,7 @@ class Transfers:
             size = min(_REQUEST, total - at)
             before = at
             try:
-                at = await self._media.append(media_id, at, size, _pieces(spool, at, size, told))
+                at = await self._media.append(media_id, at, size, _pieces(sealed, at, size, told))
             except RoostError as exc:
                 if exc.code.word != "offset_mismatch":
                     await attempts.failed(exc)
@@ -157,14 +168,18 @@ async def _pieces(spool: IO[bytes], at: int, size: int, told: Callable[[int], No
         told(at)
 
 
-def _sealed(path: Path, key: bytes, spool: IO[bytes]) -> tuple[int, bytes]:
+def spool() -> IO[bytes]:
+    """Open a file without a name, for what is on its way."""
+    return tempfile.TemporaryFile(dir=_SPOOL if os.access(_SPOOL, os.W_OK) else None)
+
+
+def _sealed(source: IO[bytes], key: bytes, sealed: IO[bytes]) -> tuple[int, bytes]:
     """Seal the file into another one; returns its size, and the digest of what was written."""
     digest = hashlib.sha256()
-    with path.open("rb") as source:
-        size = os.fstat(source.fileno()).st_size
-        for chunk in seal_file(source, size, key):
-            digest.update(chunk)
-            spool.write(chunk)
+    size = os.fstat(source.fileno()).st_size - source.tell()
+    for chunk in seal_file(source, size, key):
+        digest.update(chunk)
+        sealed.write(chunk)
     return size, digest.digest()
 
 

@@ -160,6 +160,7 @@ export type Notice =
   | { type: 'removed'; peer: string; id: string } // expired, or removed on this device
   | { type: 'progress'; id: string; done: number; total: number } // of a file
   | { type: 'alert'; kind: 'identity_changed' | 'device_added'; peer: string; device: string }
+  | { type: 'linked'; messages: number; problem: string } // this device was linked, with so much history; or not
   | { type: 'trouble'; code: string; detail: string } // nothing gives up in silence
 
 /** Why a command was refused: a code of the registry, or one of the engine's own. */

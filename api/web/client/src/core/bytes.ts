@@ -38,6 +38,18 @@ export function unpadded(bytes: Uint8Array): string {
   return btoa(text).replace(/=+$/, '')
 }
 
+/** Unpadded base64 in the alphabet for URLs. */
+export const urlBase64 = (bytes: Uint8Array): string =>
+  unpadded(bytes).replaceAll('+', '-').replaceAll('/', '_')
+
+/** Decodes it; throws if it is none. */
+export function fromUrlBase64(text: string): Uint8Array {
+  if (!/^[A-Za-z0-9_-]*$/.test(text)) {
+    throw new Error('not base64 for URLs')
+  }
+  return fromBase64(text.replaceAll('-', '+').replaceAll('_', '/'))
+}
+
 /** Decodes standard base64, with or without padding; throws if it is none. */
 export function fromBase64(text: string): Uint8Array {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.replace(/=+$/, '').length % 4 === 1) {

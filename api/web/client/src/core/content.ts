@@ -9,7 +9,7 @@
 
 import { concat, fromBase64, fromUtf8, shownUtf8, unpadded, utf8 } from './bytes'
 import { KEY_BYTES } from './crypto/keys'
-import { uuid7Ms } from './ids'
+import { foldUsername, uuid7Ms } from './ids'
 import { type Members, members, optional, seqOf, text, whole } from './shapes'
 import { MAX_EXPIRY_S } from './wire'
 
@@ -19,10 +19,17 @@ export const MAX_CONTENT = 60 * 1024
 const MARK = concat(Uint8Array.of(0xff), utf8('roost'))
 const VERSION = 1
 const KIND = /^[\x20-\x7e]{1,32}$/
-const NAME_MAX = 255
-const EMOJI_BYTES = 32
+const NAME_BYTES = 255
+const EMOJI_BYTES = 64
+const DEVICE_BYTES = 64
 const THUMBNAIL_BYTES = 8 * 1024
-const LARGEST_SIDE = 100_000
+const LARGEST_SIDE = 65_535
+const MEDIA_ID = /^[A-Za-z0-9_-]{1,128}$/
+
+/** Controls, line ends, and what turns the reading direction. Joiners and tags are parts of emoji. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
+const DECEIVING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
+const LONE_SURROGATE = /\p{Surrogate}/u
 
 /** Where a file is, and what opens it. Name and type are the sender's: not to be trusted. */
 export interface FileReference {
@@ -48,6 +55,8 @@ export type Content =
   | { kind: 'timer'; expiresInS: number | null }
   /** To own devices only: read on another device. */
   | { kind: 'read'; peer: string; seq: number }
+  /** To own devices only: the answer of the device that has read the code of the new one; see `linkcode`. */
+  | { kind: 'linked'; device: string; sealed: string; proof: string }
   /** Of a kind that this version does not know, or that has not its form. */
   | { kind: 'unknown'; name: string }
 
@@ -74,7 +83,8 @@ export function encodeContent(content: Content): Uint8Array {
   }
 }
 
-function encodedFile(file: FileReference): Members {
+/** The members of a file in an envelope. */
+export function encodedFile(file: FileReference): Members {
   return {
     media_id: file.mediaId,
     key: unpadded(file.key),
@@ -91,6 +101,11 @@ function encodedFile(file: FileReference): Members {
 const envelope = (json: Members): Uint8Array =>
   concat(MARK, Uint8Array.of(VERSION), utf8(JSON.stringify(json)))
 
+/** Whether content changes what else is shown, and is sent silently. */
+export function isControl(content: Content): boolean {
+  return content.kind !== 'text' && content.kind !== 'file' && content.kind !== 'unknown'
+}
+
 /** Reads the content of a message; never throws. */
 export function readContent(content: Uint8Array): Content {
   if (!MARK.every((byte, at) => content[at] === byte)) {
@@ -100,8 +115,11 @@ export function readContent(content: Uint8Array): Content {
     return { kind: 'unknown', name: 'newer' }
   }
   try {
+    if (content.length > MAX_CONTENT) {
+      return { kind: 'unknown', name: 'malformed' }
+    }
     const json = members(JSON.parse(fromUtf8(content.subarray(MARK.length + 1))))
-    const kind = json.kind
+    const { kind } = json
     const name = typeof kind === 'string' && KIND.test(kind) ? kind : 'malformed'
     return readKind(name, json) ?? { kind: 'unknown', name }
   } catch {
@@ -112,52 +130,114 @@ export function readContent(content: Uint8Array): Content {
 function readKind(kind: string, json: Members): Content | null {
   switch (kind) {
     case 'text':
-      return { kind, text: text(json.text), replyTo: optional(json.reply_to, messageId) }
+      return { kind, text: words(json.text), replyTo: optional(json.reply_to, messageId) }
     case 'file':
       return {
         kind,
         file: readFile(members(json.file)),
-        caption: optional(json.caption, text) ?? '',
+        caption: optional(json.caption, words) ?? '',
         replyTo: optional(json.reply_to, messageId),
       }
     case 'reaction':
       return { kind, to: messageId(json.to), emoji: emoji(json.emoji) }
     case 'edit':
-      return { kind, of: messageId(json.of), text: text(json.text) }
+      return { kind, of: messageId(json.of), text: words(json.text) }
     case 'delete':
       return { kind, of: messageId(json.of) }
     case 'timer':
+      if (json.expires_in_s === undefined) {
+        throw new Error('a timer says for how long')
+      }
       return { kind, expiresInS: optional(json.expires_in_s, seconds) }
     case 'read':
-      return { kind, peer: text(json.peer), seq: seqOf(json.seq) }
+      return { kind, peer: username(json.peer), seq: seqOf(json.seq) }
+    case 'linked':
+      return {
+        kind,
+        device: deviceId(json.device),
+        sealed: bytesIn(json.sealed, null),
+        proof: bytesIn(json.proof, KEY_BYTES),
+      }
     default:
       return null
   }
 }
 
-function readFile(file: Members): FileReference {
+/** Reads where a file is and what opens it; throws if it has not its form. */
+export function readFile(file: Members): FileReference {
   const [key, sha256] = [fromBase64(text(file.key)), fromBase64(text(file.sha256))]
-  const size = seqOf(file.size)
-  if (key.length !== KEY_BYTES || sha256.length !== KEY_BYTES) {
-    throw new Error('a file has a key and a digest of 32 bytes')
+  const mediaId = text(file.media_id)
+  if (key.length !== KEY_BYTES || sha256.length !== KEY_BYTES || !MEDIA_ID.test(mediaId)) {
+    throw new Error('a file has an id, and a key and a digest of 32 bytes')
   }
-  const thumbnail = optional(file.thumbnail, text)
   return {
-    mediaId: text(file.media_id),
+    mediaId,
     key,
     sha256,
-    size,
-    name: (optional(file.name, text) ?? '').slice(0, NAME_MAX),
-    type: (optional(file.type, text) ?? 'application/octet-stream').slice(0, NAME_MAX),
+    size: seqOf(file.size),
+    name: file.name === undefined ? '' : label(file.name),
+    type: file.type === undefined ? 'application/octet-stream' : label(file.type),
     width: optional(file.width, side),
     height: optional(file.height, side),
-    thumbnail: thumbnail !== null && thumbnail.length <= THUMBNAIL_BYTES * 1.4 ? picture(thumbnail) : null,
+    thumbnail: optional(file.thumbnail, picture),
   }
 }
 
-function picture(text: string): Uint8Array | null {
-  const bytes = fromBase64(text)
-  return bytes.length <= THUMBNAIL_BYTES ? bytes : null
+function picture(value: unknown): Uint8Array {
+  const bytes = fromBase64(text(value))
+  if (bytes.length > THUMBNAIL_BYTES || !isPicture(bytes)) {
+    throw new Error('a thumbnail is a small JPEG, PNG or WebP')
+  }
+  return bytes
+}
+
+function isPicture(bytes: Uint8Array): boolean {
+  const starts = (mark: string, at = 0) => [...mark].every((char, i) => bytes[at + i] === char.charCodeAt(0))
+  return starts('\xff\xd8\xff') || starts('\x89PNG\r\n\x1a\n') || (starts('RIFF') && starts('WEBP', 8))
+}
+
+/** Text without half a character of UTF-16. */
+function words(value: unknown): string {
+  const found = text(value)
+  if (LONE_SURROGATE.test(found)) {
+    throw new Error('a text is Unicode')
+  }
+  return found
+}
+
+function label(value: unknown): string {
+  const found = words(value)
+  if (utf8(found).length > NAME_BYTES) {
+    throw new Error(`a name has at most ${NAME_BYTES} bytes`)
+  }
+  return found
+}
+
+function deviceId(value: unknown): string {
+  const found = words(value)
+  const length = utf8(found).length
+  if (length < 1 || length > DEVICE_BYTES) {
+    throw new Error(`a device id has at most ${DEVICE_BYTES} bytes`)
+  }
+  return found
+}
+
+/** Base64 of so many bytes, or of some. */
+function bytesIn(value: unknown, length: number | null): string {
+  const found = text(value)
+  const bytes = fromBase64(found).length
+  if (length === null ? bytes === 0 : bytes !== length) {
+    throw new Error('a member has another length')
+  }
+  return found
+}
+
+function username(value: unknown): string {
+  const found = text(value)
+  if (foldUsername(found) !== found) {
+    throw new Error('a username is in lower case')
+  }
+  return found
 }
 
 function side(value: unknown): number {
@@ -169,8 +249,8 @@ function side(value: unknown): number {
 }
 
 function emoji(value: unknown): string {
-  const found = text(value)
-  if (utf8(found).length > EMOJI_BYTES) {
+  const found = words(value)
+  if (utf8(found).length > EMOJI_BYTES || DECEIVING.test(found)) {
     throw new Error('a reaction is one emoji')
   }
   return found

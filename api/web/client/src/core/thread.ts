@@ -1,15 +1,22 @@
 /**
- * The thread fold: what becomes of a message by what is said about it later.
+ * The thread fold: what a conversation shows, by what happened in it.
  *
- * Only its author changes a message, a deletion is for good, and of several edits the last that arrived
- * counts. What is said of a message that is not there yet waits for it. Of one person the last reaction counts.
+ * The same rules as `roost/client/thread.py`; both are run on the same histories.
+ *
+ * - An edit or a deletion counts if its author wrote the message; a reaction counts from either side, the last
+ *   of each person. Each is about every message of the conversation with its id, earlier or later ones.
+ * - Of two edits the one that came later counts; a deletion counts for good.
+ * - How far one's own message got follows from its number and the watermarks: the order in which they became
+ *   known makes no difference.
  */
 
-import type { FileReference } from './content'
+import { JUMP } from './client/lane'
+import type { Content, FileReference } from './content'
 
 export type SendState = 'sending' | 'sent' | 'delivered' | 'read' | 'failed' | 'expired'
+export type Kind = 'text' | 'file' | 'timer' | 'unknown' | 'undecryptable' | 'deleted'
 
-/** A message of a conversation, as it is kept. */
+/** A message of a conversation, with what is known of its way. */
 export interface ThreadMessage {
   peer: string
   id: string
@@ -20,72 +27,174 @@ export interface ThreadMessage {
   seq: number | null
   atMs: number
   sentAtMs: number
-  kind: 'text' | 'file' | 'timer' | 'unknown' | 'undecryptable' | 'deleted'
+  kind: Kind
+  /** The text, or a file's caption, as it was last edited. */
   text: string
   replyTo: string | null
   file: FileReference | null
+  /** Of a `timer`: messages disappear so long after they were sent. */
+  timerS: number | null
   editedAtMs: number | null
-  /** Emoji by person, in the order of arrival. */
+  /** Emoji by person. */
   reactions: Map<string, string>
-  state: SendState | null
-  code: string
-  /** How long it is kept once it is accepted. */
-  expiresInS: number | null
+  /** Of `undecryptable` the reason, of `unknown` the kind. */
+  reason: string
+  /** A code of the registry, if it is not sent again. */
+  failed: string
+  delivered: boolean
+  expired: boolean
   expiresAtMs: number | null
 }
 
-/** What somebody says about a message. */
-export type Change = { author: string; target: string; atMs: number } & (
-  | { kind: 'reaction'; emoji: string }
-  | { kind: 'edit'; text: string }
-  | { kind: 'delete' }
-)
+/** What is said about the messages with one id. */
+export interface About {
+  /** Emoji by person, empty if it was taken away. */
+  reactions: Map<string, string>
+  /** The last edit of each author. */
+  edits: Map<string, { text: string; atMs: number }>
+  deleted: Set<string>
+}
 
-/** Applies a change; returns whether anything is different. */
-export function applyChange(message: ThreadMessage, change: Change): boolean {
-  if (message.kind === 'deleted') {
-    return false
+export const nothingAbout = (): About => ({ reactions: new Map(), edits: new Map(), deleted: new Set() })
+
+/** The id of the message that content is about; null if it is a message of its own. */
+export function targetOf(content: Content): string | null {
+  switch (content.kind) {
+    case 'reaction':
+      return content.to
+    case 'edit':
+    case 'delete':
+      return content.of
+    default:
+      return null
   }
-  if (change.kind === 'reaction') {
-    return react(message, change.author, change.emoji)
+}
+
+/** Whether content has a place of its own in the conversation. */
+export function isShown(content: Content): boolean {
+  return ['text', 'file', 'timer', 'unknown'].includes(content.kind)
+}
+
+/** Notes what somebody says about a message. */
+export function note(about: About, author: string, content: Content, atMs: number): void {
+  if (content.kind === 'reaction') {
+    about.reactions.set(author, content.emoji)
+  } else if (content.kind === 'edit') {
+    about.edits.set(author, { text: content.text, atMs })
+  } else if (content.kind === 'delete') {
+    about.deleted.add(author)
   }
-  if (change.author !== message.author) {
-    return false
+}
+
+/** Joins what is said about two ids: the message has another one now, and keeps what was said until then. */
+export function joined(about: About, before: About, author: string): About {
+  const reactions = new Map([...about.reactions, ...before.reactions])
+  const edits = new Map(about.edits)
+  const edit = before.edits.get(author)
+  if (edit !== undefined) {
+    edits.set(author, edit)
   }
-  if (change.kind === 'edit') {
-    if (message.kind !== 'text' && message.kind !== 'file') {
-      return false
-    }
-    message.text = change.text
-    message.editedAtMs = change.atMs
-    return true
+  const deleted = new Set([...about.deleted, ...[...before.deleted].filter(each => each === author)])
+  return { reactions, edits, deleted }
+}
+
+/** Applies to a message what is said about it. Doing it again changes nothing. */
+export function applyAbout(message: ThreadMessage, about: About): void {
+  if (message.expired || about.deleted.has(message.author)) {
+    empty(message)
+    return
   }
+  const edit = about.edits.get(message.author)
+  if (edit !== undefined && (message.kind === 'text' || message.kind === 'file')) {
+    message.text = edit.text
+    message.editedAtMs = edit.atMs
+  }
+  message.reactions = new Map([...about.reactions].filter(([, emoji]) => emoji !== '').sort(byName))
+}
+
+/** Removes what a message said; that it was there stays. */
+export function empty(message: ThreadMessage): void {
   message.kind = 'deleted'
-  message.text = message.code = ''
-  message.file = message.replyTo = message.editedAtMs = null
-  message.reactions.clear()
-  return true
+  message.text = message.reason = ''
+  message.file = message.replyTo = message.timerS = message.editedAtMs = null
+  message.reactions = new Map()
 }
 
-function react(message: ThreadMessage, author: string, emoji: string): boolean {
-  if ((message.reactions.get(author) ?? '') === emoji) {
-    return false
+const byName = (a: [string, string], b: [string, string]): number => (a[0] < b[0] ? -1 : 1)
+
+/** The members of a message by which content is shown. */
+export function shownOf(
+  content: Content,
+): Pick<ThreadMessage, 'kind' | 'text' | 'replyTo' | 'file' | 'timerS' | 'reason'> {
+  const bare = { kind: 'unknown' as Kind, text: '', replyTo: null, file: null, timerS: null, reason: '' }
+  switch (content.kind) {
+    case 'text':
+      return { ...bare, kind: 'text', text: content.text, replyTo: content.replyTo }
+    case 'file':
+      return { ...bare, kind: 'file', file: content.file, text: content.caption, replyTo: content.replyTo }
+    case 'timer':
+      return { ...bare, kind: 'timer', timerS: content.expiresInS }
+    default:
+      return { ...bare, reason: content.kind === 'unknown' ? content.name : content.kind }
   }
-  message.reactions.delete(author)
-  if (emoji !== '') {
-    message.reactions.set(author, emoji)
-  }
-  return true
 }
 
-const ORDER: (SendState | null)[] = ['sending', 'sent', 'delivered', 'read']
+/** The numbers that a watermark has ever covered: above the first of each pair, up to the second. */
+export type Covered = [above: number, upTo: number][]
 
-/** Moves the state of one's own message on, never back; returns whether it is another one. */
-export function advance(message: ThreadMessage, state: SendState): boolean {
-  const [now, then] = [ORDER.indexOf(message.state), ORDER.indexOf(state)]
-  if (!message.mine || message.state === state || (now >= 0 && then >= 0 && then < now)) {
-    return false
+/** Adds what a watermark covers, 0 being none: it covers no number of a log before its own. */
+export function covering(covered: Covered, watermark: number): Covered {
+  if (watermark === 0) {
+    return covered
   }
-  message.state = state
-  return true
+  let [above, upTo] = [watermark - JUMP, watermark]
+  const apart: Covered = []
+  for (const [low, high] of covered) {
+    if (low <= upTo && above <= high) {
+      above = Math.min(low, above)
+      upTo = Math.max(high, upTo)
+    } else {
+      apart.push([low, high])
+    }
+  }
+  return [...apart, [above, upTo]]
+}
+
+const covers = (covered: Covered, seq: number | null): boolean =>
+  seq !== null && covered.some(([above, upTo]) => above < seq && seq <= upTo)
+
+/** How far a peer has received and read. */
+export interface Marks {
+  delivered: Covered
+  read: Covered
+}
+
+/** How far a message got; null if it is the peer's. */
+export function stateOf(message: ThreadMessage, marks: Marks): SendState | null {
+  if (!message.mine) {
+    return null
+  }
+  // What has expired is passed by the watermarks whether the peer ever had it or not.
+  if (message.expired) {
+    return 'expired'
+  }
+  if (covers(marks.read, message.seq)) {
+    return 'read'
+  }
+  if (message.delivered || covers(marks.delivered, message.seq)) {
+    return 'delivered'
+  }
+  if (message.failed !== '') {
+    return 'failed'
+  }
+  return message.seq === null ? 'sending' : 'sent'
+}
+
+/** Moves a message to the number and time at which the server accepted it; its time runs from then on. */
+export function accept(message: ThreadMessage, seq: number, atMs: number): void {
+  if (message.expiresAtMs !== null) {
+    message.expiresAtMs += atMs - message.atMs
+  }
+  message.seq = seq
+  message.atMs = atMs
 }

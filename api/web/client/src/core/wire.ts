@@ -6,7 +6,7 @@
  */
 
 import { fromBase64, unpadded } from './bytes'
-import { fraction, list, type Members, members, oneOf, optional, seqOf, text, whole } from './shapes'
+import { flag, fraction, list, type Members, members, oneOf, optional, seqOf, text, whole } from './shapes'
 
 export const SUBPROTOCOL = 'roost.v1.json'
 
@@ -14,7 +14,7 @@ export const SUBPROTOCOL = 'roost.v1.json'
 export const WINDOW = 256
 
 /** Bytes of one client frame. */
-export const MAX_FRAME = 2 * 1024 * 1024
+export const MAX_FRAME = 4 * 1024 * 1024
 
 /** The longest that a message may ask to be kept for. */
 export const MAX_EXPIRY_S = 28 * 24 * 3600
@@ -31,6 +31,10 @@ export interface Send {
   payloads: Payloads
   urgent: boolean
   expiresInS: number | null
+  /** One for each other device of the sender; null: they get no copies. */
+  own: Payloads | null
+  /** It is a control message: no push, not counted as unread. */
+  silent: boolean
 }
 
 export type ClientFrame =
@@ -61,6 +65,9 @@ export interface Rejected {
   code: string
   detail: string
   retryAfterS: number | null
+  /** Of `device_mismatch`: it is the recipient's devices, or the sender's own, that are others. */
+  ofPeer: boolean
+  ofOwn: boolean
 }
 
 export interface MessageEntry {
@@ -76,6 +83,7 @@ export interface MessageEntry {
   suite: string
   payload: Uint8Array
   expiresAtMs: number | null
+  silent: boolean
 }
 export interface ReceiptEntry {
   type: 'receipt'
@@ -102,6 +110,12 @@ export interface SentEntry {
   fromDevice: string
   toSeq: number
   sentAtMs: number
+  acceptedAtMs: number
+  suite: string
+  /** This device's copy, if the sender gave copies. */
+  payload: Uint8Array | null
+  expiresAtMs: number | null
+  silent: boolean
 }
 /** An entry of an unknown type, as far as it can be read. */
 export interface Opaque {
@@ -127,8 +141,8 @@ export type ServerFrame =
   | { type: 'problem'; frame: string; code: string; detail: string; retryAfterS: number | null }
 
 /** What a `send` with these payloads takes at most, in bytes, whatever the encoding. */
-export function sendSize(payloads: Payloads): number {
-  const each = Object.entries(payloads).map(
+export function sendSize(payloads: Payloads, own: Payloads | null): number {
+  const each = [...Object.entries(payloads), ...Object.entries(own ?? {})].map(
     ([device, payload]) => device.length + 6 + Math.ceil(payload.length / 3) * 4,
   )
   return each.reduce((sum, size) => sum + size, 512)
@@ -155,6 +169,8 @@ export function sendBody(frame: Send): Members {
     payloads: encoded(frame.payloads),
     urgent: frame.urgent,
     ...(frame.expiresInS === null ? {} : { expires_in_s: frame.expiresInS }),
+    ...(frame.own === null ? {} : { own: encoded(frame.own) }),
+    ...(frame.silent ? { silent: true } : {}),
   }
 }
 
@@ -199,6 +215,8 @@ function decodeKnown(frame: Members): ServerFrame | null {
         code: text(frame.code),
         detail: text(frame.detail),
         retryAfterS: optional(frame.retry_after_s, fraction),
+        ofPeer: named(frame.missing) || named(frame.extra),
+        ofOwn: named(frame.own_missing) || named(frame.own_extra),
       }
     case 'typing':
       return {
@@ -270,6 +288,7 @@ function decodeKnownEntry(entry: Members): Entry {
         suite: text(entry.suite),
         payload: fromBase64(text(entry.payload)),
         expiresAtMs: optional(entry.expires_at_ms, whole),
+        silent: optional(entry.silent, flag) ?? false,
       }
     case 'receipt':
       return {
@@ -292,8 +311,16 @@ function decodeKnownEntry(entry: Members): Entry {
         fromDevice: text(entry.from_device),
         toSeq: whole(entry.to_seq),
         sentAtMs: whole(entry.sent_at_ms),
+        acceptedAtMs: whole(entry.accepted_at_ms),
+        suite: optional(entry.suite, text) ?? '',
+        payload: optional(entry.payload, value => fromBase64(text(value))),
+        expiresAtMs: optional(entry.expires_at_ms, whole),
+        silent: optional(entry.silent, flag) ?? false,
       }
     default:
       throw new Error('an entry of a type that this version does not know')
   }
 }
+
+/** Whether a refusal names devices. */
+const named = (devices: unknown): boolean => (optional(devices, list) ?? []).length > 0

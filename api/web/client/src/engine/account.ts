@@ -13,6 +13,7 @@ import {
 import { addressOf, foldUsername } from '../core/ids'
 import { members, text } from '../core/shapes'
 import { RoostError, Unavailable } from './errors'
+import type { OwnIdentity } from './identity/own'
 import type { Store } from './store/port'
 import { type Api, sessionAnswer, type Tokens } from './transport/api'
 import type { Vault } from './vault'
@@ -29,15 +30,19 @@ export interface Account {
   secrets: DeviceSecrets
   /** Private half of the fallback key. */
   fallback: Uint8Array
+  /** Private half of this person's identity; null: this device is not linked. */
+  identity: OwnIdentity | null
   /** The server has this device's keys. */
   published: boolean
   /** Somebody has ended the session: the password is needed. */
   over: boolean
 }
 
-interface AccountRow extends Omit<Account, 'secrets' | 'fallback'> {
+interface AccountRow extends Omit<Account, 'secrets' | 'fallback' | 'identity'> {
   /** Private keys, sealed by the vault. */
   keys: Uint8Array
+  generation: number
+  identityPublished: boolean
 }
 
 /** Keeps the account and its tokens, private halves sealed. */
@@ -52,15 +57,24 @@ export class Accounts {
     if (row === undefined) {
       return null
     }
-    const { keys, ...rest } = row
+    const { keys, generation, identityPublished, ...rest } = row
     const plain = await this.opened('account', keys)
-    return { ...rest, secrets: secretsFrom(plain.slice(0, 64)), fallback: plain.slice(64, KEYS) }
+    const [secrets, fallback, master] = [plain.slice(0, 64), plain.slice(64, KEYS), plain.slice(KEYS)]
+    const identity = master.length === 0 ? null : { master, generation, published: identityPublished }
+    return { ...rest, secrets: secretsFrom(secrets), fallback, identity }
   }
 
   async save(account: Account): Promise<void> {
-    const { secrets, fallback, ...rest } = account
-    const keys = await this.sealed('account', concat(secrets.curve25519, secrets.ed25519, fallback))
-    await this.store.write(transaction => transaction.put('meta', { ...rest, keys }, 'account'))
+    const { secrets, fallback, identity, ...rest } = account
+    const master = identity?.master ?? new Uint8Array()
+    const plain = concat(secrets.curve25519, secrets.ed25519, fallback, master)
+    const row: AccountRow = {
+      ...rest,
+      keys: await this.sealed('account', plain),
+      generation: identity?.generation ?? 1,
+      identityPublished: identity?.published ?? false,
+    }
+    await this.store.write(transaction => transaction.put('meta', row, 'account'))
   }
 
   async loadTokens(): Promise<Tokens | null> {
@@ -117,6 +131,7 @@ export async function signIn(
     deviceId: answer.deviceId,
     secrets,
     fallback: given.random(32),
+    identity: null,
     published: false,
     over: false,
   }

@@ -9,23 +9,29 @@ import type {
   Notice,
   Profile,
 } from '../app/contract'
-import { type Content, encodeContent, type FileReference, MAX_CONTENT } from '../core/content'
+import type { OutboxItem } from '../core/client/state'
+import { type Content, encodeContent, type FileReference, isControl, MAX_CONTENT } from '../core/content'
 import { KEY_BYTES } from '../core/crypto/keys'
+import { safetyHash, safetyNumber } from '../core/crypto/safety'
+import { addressOf } from '../core/ids'
 import { flag, list, members, oneOf, optional, text, whole } from '../core/shapes'
+import { shownOf } from '../core/thread'
 import { named } from './account'
-import { changeOf, shownOf } from './book/book'
+import { ownBlank } from './book/book'
 import { type ConversationRow, conversationView, type MessageRow } from './book/rows'
 import type { LocalEngine, SignedIn } from './engine'
 import { RoostError } from './errors'
 import { Attempts } from './files/attempts'
 import { OutgoingFiles, type UploadRow } from './files/outgoing'
 import { Transfers } from './files/transfers'
-import { exported, imported } from './history'
+import { read as readArchive, written } from './identity/archive'
+import { Linker, type LinkOwner } from './identity/linker'
 import { EMPTY } from './transport/answers'
 
 const FOUND_MAX = 100
 const PAGE_MAX = 200
 const ONLINE_MS = 500
+const KEPT_AT_ONCE = 500
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 type Handlers = {
@@ -38,6 +44,8 @@ export class Commands {
   private readonly named = new Set<string>()
   private readonly transfers: Transfers
   private readonly files: OutgoingFiles
+  private readonly address: string
+  readonly linker: Linker
   private stopped = false
 
   constructor(
@@ -50,6 +58,18 @@ export class Commands {
         () => this.stopped,
       )
     this.transfers = new Transfers(engine.api, attempts)
+    const { account, client, identity } = present
+    const { random } = engine.options
+    this.address = addressOf(account.username, account.serverName)
+    this.linker = new Linker(
+      account,
+      client.directory,
+      identity,
+      client.keys,
+      this.transfers,
+      this.linkOwner(),
+      random,
+    )
     this.files = new OutgoingFiles(
       engine.store,
       present,
@@ -57,6 +77,49 @@ export class Commands {
       (upload, file) => this.sendUploaded(upload, file),
       (id, done, total) => this.progress(id, done, total),
     )
+  }
+
+  private linkOwner(): LinkOwner {
+    const { client } = this.present
+    return {
+      nowMs: () => client.nowMs(),
+      known: async () => ({ people: client.people(), messages: await this.messages() }),
+      keepMessages: messages => this.keepMessages(messages),
+      peerChanged: (peer, changes) => client.keysChanged(peer, changes),
+      linked: (messages, problem) => this.engine.publish({ type: 'linked', messages, problem }),
+    }
+  }
+
+  private async messages(): Promise<MessageRow[]> {
+    const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
+    return all.map(([, row]) => row)
+  }
+
+  /** Keeps the messages that are not here yet; returns how many. */
+  private async keepMessages(rows: MessageRow[]): Promise<number> {
+    const { client, shelf } = this.present
+    let added = 0
+    for (let at = 0; at < rows.length; at += KEPT_AT_ONCE) {
+      added += await client.keep(async transaction => {
+        let count = 0
+        for (const row of rows.slice(at, at + KEPT_AT_ONCE)) {
+          if ((await shelf.message(transaction, row.peer, row.id)) === undefined) {
+            await shelf.putMessage(transaction, row)
+            count++
+          }
+        }
+        return count
+      })
+    }
+    return added
+  }
+
+  private safetyHash(user: string): Uint8Array {
+    const keys = this.present.client.directory.identities.keys(user)
+    if (keys === null) {
+      throw new RoostError('invalid', `${user} has no identity to compare yet.`)
+    }
+    return safetyHash(keys.master, addressOf(user, this.present.account.serverName))
   }
 
   /** Resolves when the session is up, or nothing is to be done any more. */
@@ -127,7 +190,7 @@ export class Commands {
       const name = named(peer)
       const displayName = await this.displayName(name)
       const row = await this.changeConversation(name, () => ({ displayName }))
-      return conversationView(row, this.present.around.of(name, row))
+      return conversationView(row, this.present.around.of(name))
     },
 
     page: async ({ peer, before, limit }) => {
@@ -186,40 +249,23 @@ export class Commands {
     },
 
     exportHistory: async () => {
-      const { username, serverName } = this.present.account
-      const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
-      return exported(
-        username,
-        serverName,
-        all.map(([, row]) => row),
-      )
+      const messages = await this.messages()
+      return written(this.address, this.present.client.nowMs(), { people: [], messages })
     },
 
     importHistory: async blob => {
-      const { username, serverName } = this.present.account
-      const rows = imported(await blob.text(), username, serverName)
-      const { client, shelf } = this.present
-      const added = await client.keep(async transaction => {
-        let count = 0
-        for (const row of rows) {
-          if ((await shelf.message(transaction, row.peer, row.id)) === undefined) {
-            await shelf.putMessage(transaction, row)
-            count++
-          }
-        }
-        return count
-      })
-      return { messages: added }
+      const { messages } = readArchive(await blob.text(), this.address)
+      return { messages: await this.keepMessages(messages) }
     },
 
     retry: async ({ id }) => {
       const row = await this.ownMessage(id)
-      if (row.state !== 'failed' && row.state !== 'expired') {
+      if (row.failed === '') {
         return undefined
       }
       const upload = await this.upload(id)
       if (upload !== undefined) {
-        const again: MessageRow = { ...row, state: 'sending', code: '' }
+        const again: MessageRow = { ...row, failed: '' }
         await this.present.client.keep(transaction => this.present.shelf.putMessage(transaction, again))
         void this.files.start(upload)
         return undefined
@@ -278,7 +324,6 @@ export class Commands {
     },
 
     timer: async ({ peer, seconds }) => {
-      await this.changeConversation(peer, () => ({ timerS: seconds }))
       await this.sendShown(peer, { kind: 'timer', expiresInS: seconds })
       return undefined
     },
@@ -307,20 +352,73 @@ export class Commands {
       return undefined
     },
 
-    verify: async ({ peer, verified }) => {
-      await this.changeConversation(peer, () => ({ verified }))
-      return undefined
-    },
-
     devices: async () => {
       const own = this.present.account
       const found = await this.engine.api.call('GET', '/v1/devices', devicesShape)
-      const bundles = (await this.present.client.requests.query([own.username])).get(own.username) ?? {}
-      return found.map(device => ({ ...device, fingerprint: fingerprintOf(bundles[device.id], device.id) }))
+      const { client } = this.present
+      const keys = (await client.keys.query([own.username])).get(own.username)
+      if (keys !== undefined) {
+        client.keysArrived(own.username, keys)
+      }
+      return found.map(device => ({
+        ...device,
+        fingerprint: fingerprintOf(keys?.bundles[device.id], device.id),
+        confirmed: client.directory.isConfirmed(own.username, device.id),
+      }))
     },
 
     removeDevice: async ({ id }) => {
       await this.engine.api.call('DELETE', `/v1/devices/${encodeURIComponent(id)}`, EMPTY)
+      const { client, account, identity } = this.present
+      const keys = (await client.keys.query([account.username])).get(account.username)
+      if (keys !== undefined) {
+        client.keysArrived(account.username, keys)
+        const others = Object.entries(keys.bundles).filter(
+          ([device]) =>
+            device !== id &&
+            device !== account.deviceId &&
+            client.directory.isConfirmed(account.username, device),
+        )
+        await identity.renew(Object.fromEntries(others))
+      }
+      return undefined
+    },
+
+    safety: async ({ peer }) => {
+      const { client } = this.present
+      if (!client.directory.knows(peer)) {
+        const found = (await client.keys.query([peer])).get(peer)
+        if (found !== undefined) {
+          client.keysArrived(peer, found)
+        }
+      }
+      const { digits, payload } = safetyNumber(
+        this.safetyHash(this.present.account.username),
+        this.safetyHash(peer),
+      )
+      return { digits, qr: payload }
+    },
+
+    verify: async ({ peer, verified }) => {
+      const { client } = this.present
+      try {
+        client.directory.identities.verify(peer, verified)
+      } catch (error) {
+        throw new RoostError('invalid', error instanceof Error ? `${error.message}.` : undefined)
+      }
+      client.touch(peer)
+      await this.changeConversation(peer, () => ({}))
+      return undefined
+    },
+
+    linkCode: async () => {
+      const { code, endsMs } = this.linker.code()
+      return { code, qr: code, expiresAtMs: endsMs }
+    },
+
+    link: async ({ code }) => {
+      const answer = await this.linker.answer(code)
+      await this.say(this.present.account.username, answer)
       return undefined
     },
 
@@ -366,7 +464,7 @@ export class Commands {
     const encoded = checked(encodeContent(content))
     const row = this.ownRow(peer, content, expiresInS)
     const kept = client.keep(transaction => book.add(transaction, row))
-    client.submit(outboxItem(row.id, peer, row.atMs, encoded, expiresInS))
+    client.submit(outboxItem(row.id, peer, row.atMs, encoded, expiresInS, isControl(content)))
     await kept
     return row.id
   }
@@ -417,22 +515,11 @@ export class Commands {
 
   private ownRow(peer: string, content: Content, expiresInS: number | null): MessageRow {
     const { client, account } = this.present
-    const [id, atMs] = [client.freshId(), client.nowMs()]
+    const atMs = client.nowMs()
     return {
+      ...ownBlank(peer, client.freshId(), account.username, account.deviceId, atMs),
       ...shownOf(content),
-      peer,
-      id,
-      author: account.username,
-      mine: true,
-      device: account.deviceId,
-      seq: null,
-      atMs,
-      sentAtMs: atMs,
-      editedAtMs: null,
-      reactions: new Map(),
-      state: 'sending',
-      expiresInS,
-      expiresAtMs: null,
+      expiresAtMs: expiresInS === null ? null : atMs + expiresInS * 1000,
     }
   }
 
@@ -441,13 +528,8 @@ export class Commands {
     const { client, book, account } = this.present
     const encoded = checked(encodeContent(content))
     const [id, atMs] = [client.freshId(), client.nowMs()]
-    const change = changeOf(content, account.username, atMs)
-    const kept = client.keep(async transaction => {
-      if (change !== null) {
-        await book.change(transaction, peer, change)
-      }
-    })
-    client.submit(outboxItem(id, peer, atMs, encoded, null))
+    const kept = client.keep(transaction => book.say(transaction, peer, account.username, content, atMs))
+    client.submit(outboxItem(id, peer, atMs, encoded, null, true))
     await kept
   }
 
@@ -519,11 +601,11 @@ export class Commands {
     const { client, shelf } = this.present
     const now = client.nowMs()
     const next = await client.keep(async transaction => {
-      const due = await transaction.range<MessageRow>('messages', { index: 'expiry', to: [now] })
+      const due = await transaction.range<MessageRow>('messages', { index: 'ends', to: [now] })
       for (const row of due) {
         await shelf.removeMessage(transaction, row)
       }
-      const [first] = await transaction.range<MessageRow>('messages', { index: 'expiry', limit: 1 })
+      const [first] = await transaction.range<MessageRow>('messages', { index: 'ends', limit: 1 })
       return first?.expiresAtMs ?? null
     })
     this.expiresNextMs = Number.POSITIVE_INFINITY
@@ -554,7 +636,8 @@ function outboxItem(
   sentAtMs: number,
   content: Uint8Array,
   expiresInS: number | null,
-) {
+  silent = false,
+): OutboxItem {
   return {
     order: 0,
     id,
@@ -567,6 +650,8 @@ function outboxItem(
     seq: null,
     acceptedAtMs: 0,
     safe: false,
+    own: null,
+    silent,
   }
 }
 

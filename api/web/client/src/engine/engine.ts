@@ -11,6 +11,8 @@ import type {
 } from '../app/contract'
 import type { Random } from '../core/bytes'
 import type { ClientEvent } from '../core/client/events'
+import { SESSION_OVER } from '../core/codes'
+import { readContent } from '../core/content'
 import { type Account, Accounts, publishKeys, register, signIn } from './account'
 import { Book } from './book/book'
 import { type ConversationRow, conversationView } from './book/rows'
@@ -18,6 +20,7 @@ import { Shelf } from './book/shelf'
 import { Commands } from './commands'
 import { RoostError } from './errors'
 import { Fence } from './fence'
+import { OwnIdentityKeeper } from './identity/own'
 import { type App, Client } from './shell/client'
 import { Saved } from './shell/saved'
 import type { Store } from './store/port'
@@ -43,6 +46,7 @@ export interface SignedIn {
   shelf: Shelf
   around: Surroundings
   profile: Profile
+  identity: OwnIdentityKeeper
   commands: Commands
 }
 
@@ -188,16 +192,12 @@ export class LocalEngine {
   private async begin(account: Account): Promise<void> {
     const saved = await this.store.read(transaction => Saved.load(transaction))
     const { username, serverName } = account
-    const watermarks = (peer: string) => ({
-      delivered: saved.state.delivered.get(peer) ?? 0,
-      read: saved.state.read.get(peer) ?? 0,
-    })
     const around = new Surroundings()
     const shelf = new Shelf(around.of, notice => {
       this.publish(notice)
       this.present?.commands.heard(notice)
     })
-    const book = new Book(username, shelf, watermarks, () => this.api.time.nowMs())
+    const book = new Book(username, shelf, () => this.api.time.nowMs())
     const client = new Client(
       account,
       this.store,
@@ -218,7 +218,12 @@ export class LocalEngine {
     }
     around.attach(client.directory, profile)
     Object.assign(profile, await this.store.read(transaction => transaction.get<Profile>('meta', 'profile')))
-    const present = { account, client, book, shelf, around, profile }
+    const keep = async () => {
+      client.touch(username)
+      await this.accounts.save(account)
+    }
+    const identity = new OwnIdentityKeeper(account, client.directory, client.keys, keep, this.options.random)
+    const present = { account, client, book, shelf, around, profile, identity }
     const commands = new Commands(this, present)
     this.present = { ...present, commands }
     if (!account.published) {
@@ -226,6 +231,9 @@ export class LocalEngine {
       await this.accounts.save(account)
     }
     client.start()
+    if (identity.due) {
+      client.requests.wantIdentity()
+    }
     await commands.resume()
     this.publish({ type: 'profile', profile })
   }
@@ -234,7 +242,7 @@ export class LocalEngine {
     return {
       event: (transaction, event) => {
         this.present?.around.notice(event)
-        return book.event(transaction, event)
+        return this.isLinking(event) ? Promise.resolve() : book.event(transaction, event)
       },
       transient: event => this.transient(event),
       published: () => shelf.published(),
@@ -251,8 +259,33 @@ export class LocalEngine {
         this.publish({ type: 'trouble', code: 'storage', detail: `Nothing can be kept: ${String(error)}` })
         return true
       },
+      publishIdentity: () => this.publishIdentity(),
       phase: phase => this.setPhase(phase),
       over: code => void this.over(code),
+    }
+  }
+
+  /** Hands on what own devices say of linking: it is no message. */
+  private isLinking(event: ClientEvent): boolean {
+    if (event.type !== 'message' || event.peer !== this.present?.account.username) {
+      return false
+    }
+    const content = readContent(event.content)
+    if (content.kind === 'linked') {
+      void this.present.commands.linker.received(content, event.device)
+    }
+    return content.kind === 'linked'
+  }
+
+  /** Makes and publishes this person's identity; a refusal that will not change is told. */
+  private async publishIdentity(): Promise<void> {
+    try {
+      await this.present?.identity.ensure()
+    } catch (error) {
+      if (!(error instanceof RoostError) || error.later || SESSION_OVER.has(error.code)) {
+        throw error
+      }
+      this.publish({ type: 'trouble', code: error.code, detail: error.message })
     }
   }
 

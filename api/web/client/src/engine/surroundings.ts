@@ -3,7 +3,7 @@
 import type { Presence, Profile, Trust } from '../app/contract'
 import type { Directory } from '../core/client/directory'
 import type { ClientEvent } from '../core/client/events'
-import type { ConversationRow, Surroundings as Seen } from './book/rows'
+import type { Surroundings as Seen } from './book/rows'
 
 /** A peer that says nothing more for so long has stopped typing. */
 export const TYPING_MS = 8000
@@ -39,15 +39,20 @@ export class Surroundings {
     return false
   }
 
-  readonly of = (peer: string, row?: ConversationRow): Seen => ({
+  readonly of = (peer: string): Seen => ({
     presence: this.presence.get(peer) ?? null,
     typing: (this.typing.get(peer) ?? 0) > Date.now(),
-    trust: this.trust(peer, row),
+    trust: this.trust(peer),
     requests: this.profile?.requests ?? false,
   })
 
-  private trust(peer: string, row?: ConversationRow): Trust {
-    const doubt = this.directory?.doubt(peer) ?? null
-    return doubt ?? (row?.verified ? 'verified' : 'new')
+  private trust(peer: string): Trust {
+    const directory = this.directory
+    if (directory === null) {
+      return 'new'
+    }
+    const unsigned = directory.knows(peer) && !directory.allConfirmed(peer)
+    const doubt = directory.doubt(peer) ?? (unsigned ? 'unconfirmed' : null)
+    return doubt ?? (directory.identities.isVerified(peer) ? 'verified' : 'new')
   }
 }

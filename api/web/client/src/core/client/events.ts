@@ -1,20 +1,29 @@
 /** What the core tells the app, and what it asks the shell to do. */
 
-import type { ClientFrame, MessageEntry } from '../wire'
+import type { ClientFrame, MessageEntry, SentEntry } from '../wire'
 import type { OutboxItem } from './state'
 
-/** `changed`: other keys for a known device, which no honest server gives. `invalid`: a bad signature. */
-export type KeyChange = 'added' | 'removed' | 'changed' | 'invalid'
+/**
+ * What happened to a device's keys, or to a person's identity.
+ *
+ * `changed`: other keys for a known device, which no honest server gives. `confirmed`: the owner's identity has
+ * signed the device since; `unconfirmed`: it does no longer. `identity`: the person has another identity, or one
+ * that no known device vouches for. `invalid`: a bad signature.
+ */
+export type KeyChange = 'added' | 'removed' | 'changed' | 'confirmed' | 'unconfirmed' | 'identity' | 'invalid'
 
 export interface KeyChanged {
   type: 'key_changed'
   peer: string
+  /** Empty if it is about the person's identity. */
   device: string
   change: KeyChange
-  /** The device's Ed25519 key in base64. */
+  /** The device's Ed25519 key, or the person's master key, in base64. */
   fingerprint: string
   /** Nothing is sent to the peer until it is trusted. */
   held: boolean
+  /** The owner's identity, as this client knows it, has signed the device. */
+  confirmed: boolean
 }
 
 /** A message, decrypted and verified; each is reported once. */
@@ -28,6 +37,10 @@ export interface MessageReceived {
   sentAtMs: number
   atMs: number
   expiresAtMs: number | null
+  /** It is a control message, to be taken into account and not shown by itself. */
+  silent: boolean
+  /** The sender's identity has signed the device; else the server may have made it up. */
+  confirmed: boolean
 }
 
 export interface UndecryptableReceived {
@@ -40,14 +53,24 @@ export interface UndecryptableReceived {
   detail: string
 }
 
-/** Another of this user's devices has sent a message. */
+/** Another of this user's devices has sent a message; each is reported once. */
 export interface SentElsewhere {
   type: 'sent_elsewhere'
   id: string
+  /** Who it was sent to. */
   peer: string
   device: string
+  /** Its number in the peer's mailbox, which the peer's watermarks cover. */
   seq: number
   sentAtMs: number
+  atMs: number
+  /** Null if there is no copy for this device. */
+  content: Uint8Array | null
+  expiresAtMs: number | null
+  silent: boolean
+  /** Why there is a copy that cannot be opened; empty if that is not so. */
+  reason: string
+  detail: string
 }
 
 export type ClientEvent =
@@ -80,8 +103,11 @@ export type ClientEvent =
 export type Effect =
   /** Send this frame. */
   | { do: 'write'; frame: ClientFrame }
-  /** Encrypt for the recipient's devices and answer with `sealed` or `unsealable`; `refresh`: query them first. */
-  | { do: 'seal'; item: OutboxItem; refresh: boolean }
+  /**
+   * Encrypt for the recipient's devices and answer with `sealed` or `unsealable`; `refresh`: query them first,
+   * `own`: query this user's other ones first.
+   */
+  | { do: 'seal'; item: OutboxItem; refresh: boolean; own: boolean }
   /** The message was never accepted, and its id is refused for its time: answer with `reissued`. */
   | { do: 'reissue'; item: OutboxItem }
   /** Ask the server for its view of this message and answer with `checked`. */
@@ -100,8 +126,8 @@ export type Effect =
 export interface Take {
   do: 'take'
   seq: number
-  /** A message to be opened, if it is one. */
-  entry: MessageEntry | null
+  /** A message, or the copy of one, to be opened, if it is one. */
+  entry: MessageEntry | SentEntry | null
   events: ClientEvent[]
 }
 

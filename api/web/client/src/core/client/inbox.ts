@@ -9,9 +9,9 @@
 import type { DeviceSecrets } from '../crypto/keys'
 import { openSealed, SUITE, Undecryptable } from '../crypto/sealed'
 import { addressOf, uuid7Ms } from '../ids'
-import { type MessageEntry, WINDOW } from '../wire'
+import { type MessageEntry, type SentEntry, WINDOW } from '../wire'
 import type { Directory } from './directory'
-import type { ClientEvent, MessageReceived, Take, UndecryptableReceived } from './events'
+import type { ClientEvent, SentElsewhere, Take } from './events'
 import type { Session } from './session'
 
 /** How often the keys of an unknown device are asked for. */
@@ -19,6 +19,9 @@ export const ASKED_AT_MOST = 4
 
 /** Messages that may wait for keys: the cursor stays before them, and the server's window is finite. */
 export const HELD_AT_MOST = WINDOW / 2
+
+/** A message, or the copy of one that another device of this user sent. */
+type Sealed = MessageEntry | SentEntry
 
 /** Hands on one event, and the seq that is taken once the app has it (0: none). */
 export type Deliver = (event: ClientEvent | null, seq: number) => void
@@ -48,7 +51,8 @@ export class Inbox {
     while (next !== undefined) {
       if (next.entry !== null && this.mustWait(next.entry)) {
         this.session.hold(next.entry)
-        this.held.set(next.entry.from, [...(this.held.get(next.entry.from) ?? []), next])
+        const author = this.author(next.entry)
+        this.held.set(author, [...(this.held.get(author) ?? []), next])
       } else {
         this.handOn(next, deliver)
       }
@@ -97,7 +101,11 @@ export class Inbox {
     }
   }
 
-  private head(peer: string): MessageEntry | null {
+  private author(entry: Sealed): string {
+    return entry.type === 'message' ? entry.from : this.username
+  }
+
+  private head(peer: string): Sealed | null {
     return this.held.get(peer)?.[0]?.entry ?? null
   }
 
@@ -113,57 +121,87 @@ export class Inbox {
     deliver(null, this.session.holds(taken.seq) ? 0 : taken.seq)
   }
 
-  private mustWait(entry: MessageEntry): boolean {
+  private mustWait(entry: Sealed): boolean {
     const waiting = [...this.held.values()].reduce((sum, each) => sum + each.length, 0)
-    return waiting < HELD_AT_MOST && (this.held.has(entry.from) || this.senderUnknown(entry))
+    return waiting < HELD_AT_MOST && (this.held.has(this.author(entry)) || this.senderUnknown(entry))
   }
 
-  private senderUnknown(entry: MessageEntry): boolean {
-    if (this.session.isRepeat(entry)) {
+  private senderUnknown(entry: Sealed): boolean {
+    if (entry.payload === null || this.session.isRepeat(entry)) {
       return false
     }
-    const [device, times] = this.askedFor.get(entry.from) ?? ['', 0]
+    const author = this.author(entry)
+    const [device, times] = this.askedFor.get(author) ?? ['', 0]
     if (device === entry.fromDevice && times === ASKED_AT_MOST) {
       return false
     }
-    return this.directory.device(entry.from, entry.fromDevice) === null
+    return this.directory.device(author, entry.fromDevice) === null
   }
 
-  private open(entry: MessageEntry): MessageReceived | UndecryptableReceived | null {
+  private open(entry: Sealed): ClientEvent | null {
     if (this.session.isRepeat(entry)) {
       return null
     }
-    const from = { peer: entry.from, device: entry.fromDevice, id: entry.id, seq: entry.seq }
+    let content: Uint8Array = new Uint8Array()
+    let [reason, detail] = ['', '']
     try {
-      const content = this.decrypt(entry)
+      content = entry.payload === null ? content : this.decrypt(entry, entry.payload)
+      uuid7Ms(entry.id) // its time is needed when the id is forgotten
       this.session.telling(entry)
-      const { sentAtMs, atMs, expiresAtMs } = entry
-      return { type: 'message', ...from, content, sentAtMs, atMs, expiresAtMs }
     } catch (error) {
       // A stranger wrote it: whatever it does, the next one is read.
       const known = error instanceof Undecryptable
-      const detail = known ? error.message : `The message cannot be opened (${String(error)}).`
-      return { type: 'undecryptable', ...from, reason: known ? error.reason : 'malformed', detail }
+      reason = known ? error.reason : 'malformed'
+      detail = known ? error.message : `The message cannot be opened (${String(error)}).`
     }
+    if (entry.type === 'sent') {
+      return copy(entry, content, reason, detail)
+    }
+    const from = { peer: entry.from, device: entry.fromDevice, id: entry.id, seq: entry.seq }
+    if (reason !== '') {
+      return { type: 'undecryptable', ...from, reason, detail }
+    }
+    const { sentAtMs, atMs, expiresAtMs, silent } = entry
+    const confirmed = this.directory.isConfirmed(entry.from, entry.fromDevice)
+    return { type: 'message', ...from, content, sentAtMs, atMs, expiresAtMs, silent, confirmed }
   }
 
-  private decrypt(entry: MessageEntry): Uint8Array {
+  private decrypt(entry: Sealed, payload: Uint8Array): Uint8Array {
     if (entry.suite !== SUITE) {
       const detail = `This version cannot read messages of suite ${entry.suite}.`
       throw new Undecryptable('unknown_suite', detail)
     }
-    const sender = this.directory.device(entry.from, entry.fromDevice)
+    const author = this.author(entry)
+    const sender = this.directory.device(author, entry.fromDevice)
     if (sender === null) {
       throw new Undecryptable('unknown_device', "The server gives no valid keys for the sender's device.")
     }
-    uuid7Ms(entry.id) // its time is needed when the id is forgotten
+    // A copy has the heading of the message itself: it cannot be passed off as one to this user.
+    const recipient = entry.type === 'sent' ? entry.to : this.username
     const expected = {
-      sender: addressOf(entry.from, this.serverName),
+      sender: addressOf(author, this.serverName),
       senderDevice: entry.fromDevice,
-      recipient: addressOf(this.username, this.serverName),
+      recipient: addressOf(recipient, this.serverName),
       id: entry.id,
       sentAtMs: entry.sentAtMs,
     }
-    return openSealed(entry.payload, expected, this.secrets, sender)
+    return openSealed(payload, expected, this.secrets, sender)
+  }
+}
+
+function copy(entry: SentEntry, content: Uint8Array, reason: string, detail: string): SentElsewhere {
+  return {
+    type: 'sent_elsewhere',
+    id: entry.id,
+    peer: entry.to,
+    device: entry.fromDevice,
+    seq: entry.toSeq,
+    sentAtMs: entry.sentAtMs,
+    atMs: entry.atMs,
+    content: entry.payload !== null && reason === '' ? content : null,
+    expiresAtMs: entry.expiresAtMs,
+    silent: entry.silent,
+    reason,
+    detail,
   }
 }

@@ -59,8 +59,10 @@ export class Lane {
   accepted: OutboxItem[] = []
   /** Ids that the server is being asked about; nothing is sent meanwhile. */
   readonly checking = new Set<string>()
-  /** The next sealing needs fresh keys. */
+  /** The next sealing needs fresh keys of the peer. */
   refresh = false
+  /** It needs fresh ones of this user's other devices. */
+  refreshOwn = false
   /** The peer's keys are in doubt. */
   held = false
   /** A check got no answer, so that every accepted message is in question. */

@@ -86,13 +86,14 @@ export class Outbox {
     }
   }
 
-  /** The shell has encrypted the message that it was asked to. */
-  sealed(id: string, payloads: Payloads, nowMs: number): Effect[] {
+  /** The shell has encrypted the message that it was asked to, and copies for this user's devices. */
+  sealed(id: string, payloads: Payloads, nowMs: number, own: Payloads | null = null): Effect[] {
     const lane = this.peers.withCurrent(id)
     if (lane === null || lane.current === null || lane.current.payloads !== null) {
       return []
     }
     lane.current.payloads = payloads
+    lane.current.own = own
     return this.fly(lane, lane.current, nowMs)
   }
 
@@ -118,7 +119,7 @@ export class Outbox {
     const changed = tell({ type: 'id_changed', id: item.id, newId: id, peer: item.to })
     item.id = id
     item.sentAtMs = nowMs
-    item.payloads = null
+    item.payloads = item.own = null
     this.items.set(id, item)
     lane.reissues++
     lane.expired = ''
@@ -170,11 +171,7 @@ export class Outbox {
       return []
     }
     if (frame.code === 'device_mismatch' && lane.mismatches < MAX_MISMATCHES) {
-      lane.mismatches++
-      lane.refresh = true
-      item.payloads = null
-      this.retry(lane, nowMs, frame.retryAfterS || (lane.mismatches === 1 ? 0 : null))
-      return this.pump(lane, nowMs)
+      return this.mismatched(lane, item, frame, nowMs)
     }
     if (frame.code === ID_REUSED) {
       lane.backToFront()
@@ -195,6 +192,23 @@ export class Outbox {
       return []
     }
     return [...this.peers.fail(lane, item, frame.code, frame.detail), ...this.pump(lane, nowMs)]
+  }
+
+  /** The devices are others than those that the message is sealed for: seal it again. */
+  private mismatched(lane: Lane, item: OutboxItem, frame: Rejected, nowMs: number): Effect[] {
+    const { ofPeer, ofOwn } = frame
+    if (item.payloads !== null && Object.keys(item.payloads).length === 0 && !ofPeer && !ofOwn) {
+      // To oneself, and there is no other device: it is delivered where it is.
+      this.peers.drop(lane, item)
+      const delivered = tell({ type: 'delivered', peer: item.to, seq: 0, ids: [item.id] })
+      return [delivered, ...this.pump(lane, nowMs)]
+    }
+    lane.mismatches++
+    lane.refresh = ofPeer || !ofOwn
+    lane.refreshOwn = ofOwn
+    item.payloads = item.own = null
+    this.retry(lane, nowMs, frame.retryAfterS || (lane.mismatches === 1 ? 0 : null))
+    return this.pump(lane, nowMs)
   }
 
   /** A peer's watermarks have moved; forget what they cover. */
@@ -252,28 +266,20 @@ export class Outbox {
     const item = lane.waiting.shift() as OutboxItem
     lane.current = item
     if (item.payloads === null) {
+      // One after the other: what is still wrong then is told by the next refusal.
       const refresh = lane.refresh
-      lane.refresh = false
-      return [{ do: 'seal', item, refresh }]
+      const own = lane.refreshOwn && !lane.refresh
+      lane.refresh = lane.refreshOwn = false
+      return [{ do: 'seal', item, refresh, own }]
     }
     return this.fly(lane, item, nowMs)
   }
 
   private fly(lane: Lane, item: OutboxItem, nowMs: number): Effect[] {
     lane.flownAtMs = nowMs
-    const { id, to, sentAtMs, payloads, urgent, expiresInS } = item
-    return [
-      write({
-        type: 'send',
-        id,
-        to,
-        sentAtMs,
-        suite: this.suite,
-        payloads: payloads ?? {},
-        urgent,
-        expiresInS,
-      }),
-    ]
+    const { id, to, sentAtMs, urgent, expiresInS, own, silent } = item
+    const sealed = { suite: this.suite, payloads: item.payloads ?? {}, own }
+    return [write({ type: 'send', id, to, sentAtMs, ...sealed, urgent, expiresInS, silent })]
   }
 
   private retry(lane: Lane, nowMs: number, afterS: number | null): void {
@@ -305,4 +311,4 @@ export class Outbox {
 }
 
 const flyingBytes = (lane: Lane): number =>
-  lane.current === null ? 0 : sendSize(lane.current.payloads ?? {})
+  lane.current === null ? 0 : sendSize(lane.current.payloads ?? {}, lane.current.own)

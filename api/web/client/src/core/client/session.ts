@@ -7,7 +7,7 @@
 
 import { isLater } from '../codes'
 import { MESSAGE_ID_WINDOW_MS, uuid7Ms } from '../ids'
-import type { ClientFrame, Entry, MessageEntry, Ready, ServerFrame } from '../wire'
+import type { ClientFrame, Entry, MessageEntry, Ready, SentEntry, ServerFrame } from '../wire'
 import { type Effect, take, tell, write } from './events'
 import { Outbox } from './outbox'
 import type { OutboxItem, State } from './state'
@@ -124,19 +124,19 @@ export class Session {
     return this.open ? [write({ type: 'subscribe', users })] : []
   }
 
-  /** Returns whether the app already has this message. */
-  isRepeat(entry: MessageEntry): boolean {
+  /** Returns whether the app already has this message, or this copy. */
+  isRepeat(entry: MessageEntry | SentEntry): boolean {
     const key = keyOf(entry)
     return this.told.has(key) || this.state.seen.has(key)
   }
 
   /** The message was opened and is being told to the app: a repeat of it will not be. */
-  telling(entry: MessageEntry): void {
+  telling(entry: MessageEntry | SentEntry): void {
     this.told.set(keyOf(entry), entry.seq)
   }
 
   /** The message waits for its sender's keys; those of others pass it, and the cursor does not. */
-  hold(entry: MessageEntry): void {
+  hold(entry: MessageEntry | SentEntry): void {
     this.held.set(entry.seq, entry.prev)
   }
 
@@ -278,6 +278,7 @@ export class Session {
   private entry(entry: Entry, nowMs: number): Effect[] {
     switch (entry.type) {
       case 'message':
+      case 'sent':
         return [{ do: 'take', seq: entry.seq, entry, events: [] }]
       case 'receipt': {
         const told = this.outbox.receipt(entry.peer, entry.deliveredSeq, entry.readSeq, nowMs)
@@ -285,17 +286,6 @@ export class Session {
       }
       case 'keys':
         return [{ do: 'requery', peer: entry.user }, take(entry.seq)]
-      case 'sent':
-        return [
-          take(entry.seq, {
-            type: 'sent_elsewhere',
-            id: entry.id,
-            peer: entry.to,
-            device: entry.fromDevice,
-            seq: entry.toSeq,
-            sentAtMs: entry.sentAtMs,
-          }),
-        ]
       case 'opaque':
         return [take(entry.seq, { type: 'unsupported', seq: entry.seq, kind: entry.kind })]
     }
@@ -312,4 +302,7 @@ export class Session {
   }
 }
 
-const keyOf = (entry: MessageEntry): string => `${entry.from}/${entry.fromDevice}/${entry.id}`
+function keyOf(entry: MessageEntry | SentEntry): string {
+  const sender = entry.type === 'message' ? entry.from : '' // a copy is from this user
+  return `${sender}/${entry.fromDevice}/${entry.id}`
+}

@@ -1,5 +1,6 @@
 /** What a client keeps of its session. Only data lives here: `session` changes it, the store keeps it. */
 
+import type { IdentityKeys } from '../crypto/identity'
 import type { Payloads } from '../wire'
 
 /** A message that is not known to be delivered. */
@@ -23,6 +24,10 @@ export interface OutboxItem {
   acceptedAtMs: number
   /** The server has said that the message is stored: no loss of the log can take it. */
   safe: boolean
+  /** Ciphertext by this user's other devices, kept likewise; null: they get no copies. */
+  own: Payloads | null
+  /** It is a control message: no push, not counted as unread. */
+  silent: boolean
 }
 
 /** A device of a peer as first seen, its signature checked. */
@@ -33,8 +38,23 @@ export interface Pin {
   current: boolean
   /** Other keys that the server now gives for this very device, not trusted. */
   offered: [Uint8Array, Uint8Array] | null
-  /** It was there at first sight, or the user has accepted it, or the app does not ask for that. */
+  /**
+   * It was there at first sight, its owner's identity has signed it, the user has accepted it, or the app does
+   * not ask for any of that.
+   */
   confirmed: boolean
+  /** Its owner's pinned identity has signed it. */
+  signed: boolean
+}
+
+/** A person's identity as first seen. */
+export interface PinnedIdentity {
+  /** Null: there were only such as no known device vouches for. */
+  keys: IdentityKeys | null
+  /** The user has compared the safety number. */
+  verified: boolean
+  /** Another identity that the server now gives, not trusted. */
+  offered: IdentityKeys | null
 }
 
 /** The position of the session with the server. */
@@ -45,7 +65,10 @@ export interface State {
   order: number
   /** Messages not known to be delivered, by id. */
   outbox: Map<string, OutboxItem>
-  /** `user/device/id` -> seq of messages that the app has taken, for the id window. */
+  /**
+   * `user/device/id` -> seq of messages that the app has taken, for the id window. Of copies of what this
+   * user's other devices sent, the user is empty.
+   */
   seen: Map<string, number>
   /** Delivered watermark per peer, in the peer's mailbox. */
   delivered: Map<string, number>

@@ -2,7 +2,8 @@
 
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { equal, fromBase64, unpadded, utf8 } from '../bytes'
-import { canonicalJson, type Json, type JsonObject } from '../canonical'
+import { canonicalJson, type JsonObject } from '../canonical'
+import { list, members, text } from '../shapes'
 
 /** How a bundle names the suite. */
 export const ALGORITHM = 'roost.sealed.v1'
@@ -14,7 +15,7 @@ export const KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
 
 /** Bytes of one signed object in JSON. */
-const MAX_BUNDLE = 4 * 1024
+export const MAX_BUNDLE = 4 * 1024
 
 /** Private keys of one device; `ed25519` is a seed. */
 export interface DeviceSecrets {
@@ -138,15 +139,13 @@ export function verifyDeviceKeys(bundle: unknown, address: string, deviceId: str
 
 /** The members of a bundle that there should be; throws if one is missing or of another type. */
 export function knownBundle(bundle: unknown): DeviceBundle {
-  const found = object(bundle)
+  const found = members(bundle)
   const known: DeviceBundle = {
-    user_id: string(found.user_id),
-    device_id: string(found.device_id),
-    algorithms: list(found.algorithms).map(string),
+    user_id: text(found.user_id),
+    device_id: text(found.device_id),
+    algorithms: list(found.algorithms).map(text),
     keys: strings(found.keys),
-    signatures: Object.fromEntries(
-      Object.entries(object(found.signatures)).map(([signer, by]) => [signer, strings(by)]),
-    ),
+    signatures: signatures(found.signatures),
   }
   if (utf8(JSON.stringify(known)).length > MAX_BUNDLE) {
     throw new Error(`a signed object has at most ${MAX_BUNDLE} bytes`)
@@ -180,29 +179,12 @@ function littleEndian(value: bigint): Uint8Array {
   return Uint8Array.from({ length: KEY_BYTES }, (_, at) => Number((value >> BigInt(8 * at)) & 0xffn))
 }
 
-function object(value: unknown): { [member: string]: unknown } {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error('a member is no object')
-  }
-  return value as { [member: string]: unknown }
+/** Reads signatures by signer and key. */
+export function signatures(value: unknown): Signatures {
+  return Object.fromEntries(Object.entries(members(value)).map(([signer, by]) => [signer, strings(by)]))
 }
 
-function string(value: unknown): string {
-  if (typeof value !== 'string') {
-    throw new Error('a member is no text')
-  }
-  return value
+/** Reads an object of texts. */
+export function strings(value: unknown): { [member: string]: string } {
+  return Object.fromEntries(Object.entries(members(value)).map(([name, each]) => [name, text(each)]))
 }
-
-function list(value: unknown): unknown[] {
-  if (!Array.isArray(value)) {
-    throw new Error('a member is no list')
-  }
-  return value
-}
-
-function strings(value: unknown): { [member: string]: string } {
-  return Object.fromEntries(Object.entries(object(value)).map(([name, text]) => [name, string(text)]))
-}
-
-export type { Json }

@@ -1,21 +1,45 @@
 /** The book: what the session tells, as rows of conversations and messages. */
 
-import type { ClientEvent, MessageReceived, UndecryptableReceived } from '../../core/client/events'
+import type {
+  ClientEvent,
+  KeyChanged,
+  MessageReceived,
+  SentElsewhere,
+  UndecryptableReceived,
+} from '../../core/client/events'
 import { JUMP } from '../../core/client/lane'
-import { type Content, type FileReference, readContent } from '../../core/content'
-import { advance, applyChange, type Change, type SendState } from '../../core/thread'
+import { type Content, readContent } from '../../core/content'
+import {
+  accept,
+  applyAbout,
+  covering,
+  empty,
+  isShown,
+  joined,
+  note,
+  shownOf,
+  targetOf,
+} from '../../core/thread'
 import type { Transaction } from '../store/port'
-import type { MessageRow, WaitingChange } from './rows'
+import type { AboutRow, MessageRow } from './rows'
 import type { Shelf } from './shelf'
 
-/** How far a peer has received and read, as the session knows it. */
-export type Watermarks = (peer: string) => { delivered: number; read: number }
+/** Where content comes from. */
+interface Origin {
+  peer: string
+  author: string
+  device: string
+  id: string
+  seq: number
+  atMs: number
+  sentAtMs: number
+  expiresAtMs: number | null
+}
 
 export class Book {
   constructor(
     private readonly me: string,
     private readonly shelf: Shelf,
-    private readonly watermarks: Watermarks,
     private readonly nowMs: () => number,
   ) {}
 
@@ -24,28 +48,32 @@ export class Book {
     switch (event.type) {
       case 'message':
         return this.received(transaction, event)
+      case 'sent_elsewhere':
+        return this.sentElsewhere(transaction, event)
       case 'undecryptable':
         return this.undecryptable(transaction, event)
       case 'accepted':
-        return this.accepted(transaction, event.peer, event.id, event.seq, event.atMs)
+        return this.own(transaction, event.peer, event.id, row => accept(row, event.seq, event.atMs))
       case 'delivered':
-        return this.delivered(transaction, event.peer, event.seq, event.ids)
+        for (const id of event.ids) {
+          await this.own(transaction, event.peer, id, row => {
+            row.delivered = true
+          })
+        }
+        return this.covered(transaction, event.peer, event.seq, 0)
       case 'read':
-        return this.upTo(transaction, event.peer, event.seq, ['sent', 'delivered'], 'read')
+        return this.covered(transaction, event.peer, 0, event.seq)
       case 'failed':
         return this.failed(transaction, event.peer, event.id, event.code, event.detail)
       case 'expired':
-        return this.expired(transaction, event.peer, event.id)
+        return this.own(transaction, event.peer, event.id, row => {
+          row.expired = true
+          empty(row)
+        })
       case 'id_changed':
         return this.renamed(transaction, event.peer, event.id, event.newId)
-      case 'key_changed': {
-        const kinds = { changed: 'identity_changed', added: 'device_added' } as const
-        if (event.change === 'changed' || event.change === 'added') {
-          const kind = kinds[event.change]
-          this.shelf.stage({ type: 'alert', kind, peer: event.peer, device: event.device })
-        }
-        return this.touch(transaction, event.peer)
-      }
+      case 'key_changed':
+        return this.keysChanged(transaction, event)
       case 'missed':
         return this.trouble('missed', 'Messages are gone from the server before this device fetched them.')
       case 'unsupported':
@@ -59,22 +87,33 @@ export class Book {
 
   /** Keeps a message of this device, before it is sent. */
   async add(transaction: Transaction, row: MessageRow): Promise<void> {
-    const conversation = await this.shelf.conversation(transaction, row.peer, row.atMs)
-    if (!conversation.accepted) {
-      await this.shelf.putConversation(transaction, { ...conversation, accepted: true })
-    }
+    await this.acceptPeer(transaction, row.peer, row.atMs)
     await this.insert(transaction, row)
+    if (row.kind === 'timer') {
+      await this.setTimer(transaction, row.peer, row.timerS)
+    }
   }
 
-  /** Keeps what somebody says about a message, until it is there if need be. */
-  async change(transaction: Transaction, peer: string, change: Change): Promise<void> {
-    const row = await this.shelf.message(transaction, peer, change.target)
-    if (row === undefined) {
-      const order = `${String(this.nowMs()).padStart(16, '0')}${Math.random()}`
-      const waiting: WaitingChange = { order, peer, target: change.target, change }
-      await transaction.put('changes', waiting)
-    } else if (applyChange(row, change)) {
-      await this.shelf.putMessage(transaction, row)
+  /** Keeps what somebody says about a message, which may come later. */
+  async say(
+    transaction: Transaction,
+    peer: string,
+    author: string,
+    content: Content,
+    atMs: number,
+  ): Promise<void> {
+    const target = targetOf(content)
+    if (target === null) {
+      return
+    }
+    const about = await this.shelf.about(transaction, peer, target)
+    note(about, author, content, atMs)
+    const row: AboutRow = { ...about, peer, target }
+    await transaction.put('about', row)
+    const message = await this.shelf.message(transaction, peer, target)
+    if (message !== undefined) {
+      applyAbout(message, about)
+      await this.shelf.putMessage(transaction, message)
     }
   }
 
@@ -90,16 +129,18 @@ export class Book {
       to: [peer, []],
     })
     await this.setUnread(transaction, peer, later.filter(isUnread).length)
-    const upTo = row.mine ? await this.newestOf(transaction, peer, row) : row
+    const upTo = row.mine ? await this.newestBefore(transaction, peer, row) : row
     return upTo?.seq ?? null
   }
 
   /** Another of this user's devices has read everything of a peer up to a number. */
   private async readElsewhere(transaction: Transaction, peer: string, seq: number): Promise<void> {
     const conversation = await this.shelf.conversation(transaction, peer)
-    const rows = await this.shelf.latest(transaction, peer, Math.max(conversation.unread, 1) * 2)
-    const left = rows.filter(row => isUnread(row) && (row.seq ?? 0) > seq).length
-    await this.setUnread(transaction, peer, Math.min(left, conversation.unread))
+    if (conversation.unread > 0) {
+      const rows = await this.shelf.latest(transaction, peer, conversation.unread * 2 + 50)
+      const left = rows.filter(row => isUnread(row) && (row.seq ?? 0) > seq).length
+      await this.setUnread(transaction, peer, Math.min(left, conversation.unread))
+    }
   }
 
   private async setUnread(transaction: Transaction, peer: string, unread: number): Promise<void> {
@@ -109,7 +150,19 @@ export class Book {
     }
   }
 
-  private async newestOf(
+  private async setTimer(transaction: Transaction, peer: string, timerS: number | null): Promise<void> {
+    const conversation = await this.shelf.conversation(transaction, peer)
+    await this.shelf.putConversation(transaction, { ...conversation, timerS })
+  }
+
+  private async acceptPeer(transaction: Transaction, peer: string, atMs: number): Promise<void> {
+    const conversation = await this.shelf.conversation(transaction, peer, atMs)
+    if (!conversation.accepted) {
+      await this.shelf.putConversation(transaction, { ...conversation, accepted: true })
+    }
+  }
+
+  private async newestBefore(
     transaction: Transaction,
     peer: string,
     before: MessageRow,
@@ -120,36 +173,57 @@ export class Book {
 
   private async received(transaction: Transaction, event: MessageReceived): Promise<void> {
     const content = readContent(event.content)
-    const { peer, atMs } = event
-    const change = changeOf(content, peer, atMs)
-    if (change !== null) {
-      return this.change(transaction, peer, change)
-    }
-    if (content.kind === 'read' && peer === this.me) {
+    if (content.kind === 'read' && event.peer === this.me) {
       return this.readElsewhere(transaction, content.peer, content.seq)
     }
-    const row = {
-      ...blank(event, atMs),
-      ...shownOf(content),
-      sentAtMs: event.sentAtMs,
-      expiresAtMs: event.expiresAtMs,
+    return this.written(transaction, { ...event, author: event.peer }, content)
+  }
+
+  private async sentElsewhere(transaction: Transaction, event: SentElsewhere): Promise<void> {
+    const origin = { ...event, author: this.me }
+    if (event.reason !== '') {
+      return this.insertNew(transaction, {
+        ...blank(origin, this.me),
+        reason: event.reason,
+        text: event.detail,
+      })
     }
-    await this.insertReceived(transaction, row)
+    if (event.content === null) {
+      return // the other device gave no copies
+    }
+    await this.acceptPeer(transaction, event.peer, event.atMs)
+    await this.written(transaction, origin, readContent(event.content))
+    if (!event.silent) {
+      await this.setUnread(transaction, event.peer, 0) // who answers has read
+    }
+  }
+
+  /** Keeps content, whichever side it is of. */
+  private async written(transaction: Transaction, origin: Origin, content: Content): Promise<void> {
+    const { peer, author, atMs } = origin
+    if (targetOf(content) !== null) {
+      return this.say(transaction, peer, author, content, atMs)
+    }
+    if (isShown(content)) {
+      await this.insertNew(transaction, { ...blank(origin, this.me), ...shownOf(content) })
+    }
     if (content.kind === 'timer') {
-      const conversation = await this.shelf.conversation(transaction, peer)
-      await this.shelf.putConversation(transaction, { ...conversation, timerS: content.expiresInS })
+      await this.setTimer(transaction, peer, content.expiresInS)
     }
   }
 
   private undecryptable(transaction: Transaction, event: UndecryptableReceived): Promise<void> {
-    const row = blank(event, this.nowMs())
-    return this.insertReceived(transaction, { ...row, text: event.detail, code: event.reason })
+    const atMs = this.nowMs()
+    const origin = { ...event, author: event.peer, atMs, sentAtMs: atMs, expiresAtMs: null }
+    const row = { ...blank(origin, this.me), text: event.detail, reason: event.reason }
+    return this.insertNew(transaction, row)
   }
 
-  private async insertReceived(transaction: Transaction, row: MessageRow): Promise<void> {
+  /** Inserts a message of elsewhere; a repeat changes nothing, unless the first one could not be opened. */
+  private async insertNew(transaction: Transaction, row: MessageRow): Promise<void> {
     const there = await this.shelf.message(transaction, row.peer, row.id)
     const repeated = there !== undefined && there.author === row.author && there.device === row.device
-    if (repeated && there.kind !== 'undecryptable') {
+    if (repeated && (there.kind !== 'undecryptable' || row.kind === 'undecryptable')) {
       return
     }
     if (there !== undefined && !repeated) {
@@ -164,62 +238,39 @@ export class Book {
 
   /** Writes a message, with what was said about it before it came. */
   private async insert(transaction: Transaction, row: MessageRow): Promise<void> {
-    const range = { index: 'target', from: [row.peer, row.id], to: [row.peer, row.id, []] }
-    for (const waiting of await transaction.range<WaitingChange>('changes', range)) {
-      applyChange(row, waiting.change)
-      await transaction.delete('changes', waiting.order)
-    }
+    applyAbout(row, await this.shelf.about(transaction, row.peer, row.id))
     await this.shelf.putMessage(transaction, row)
   }
 
-  private async accepted(
+  /** Changes a message of one's own; what is said about others has no row. */
+  private async own(
     transaction: Transaction,
     peer: string,
     id: string,
-    seq: number,
-    atMs: number,
+    change: (row: MessageRow) => void,
   ): Promise<void> {
     const row = await this.shelf.message(transaction, peer, id)
-    if (row === undefined) {
-      return // something said about a message
+    if (row?.mine) {
+      change(row)
+      await this.shelf.putMessage(transaction, row)
     }
-    row.seq = seq
-    row.atMs = atMs
-    row.code = ''
-    row.expiresAtMs = row.expiresInS === null ? null : atMs + row.expiresInS * 1000
-    advance(row, 'sent')
-    const { delivered, read } = this.watermarks(peer)
-    if (seq <= read && read - seq < JUMP && seq <= delivered) {
-      advance(row, 'read')
-    }
-    await this.shelf.putMessage(transaction, row)
   }
 
-  private async delivered(transaction: Transaction, peer: string, seq: number, ids: string[]): Promise<void> {
-    for (const id of ids) {
-      const row = await this.shelf.message(transaction, peer, id)
-      if (row !== undefined && advance(row, 'delivered')) {
-        await this.shelf.putMessage(transaction, row)
-      }
-    }
-    await this.upTo(transaction, peer, seq, ['sent'], 'delivered')
-  }
-
-  /** Moves on what a watermark covers, out of the same log. */
-  private async upTo(
+  /** Watermarks have moved: turn the ticks of what they cover. */
+  private async covered(
     transaction: Transaction,
     peer: string,
-    seq: number,
-    from: SendState[],
-    state: SendState,
+    delivered: number,
+    read: number,
   ): Promise<void> {
-    for (const each of from) {
-      const tick = `${each}:${peer}`
+    const marks = await this.shelf.marks(transaction, peer)
+    const moved = { delivered: covering(marks.delivered, delivered), read: covering(marks.read, read) }
+    await transaction.put('marks', { peer, ...moved })
+    for (const state of read > 0 ? ['sent', 'delivered'] : ['sent']) {
+      const [tick, seq] = [`${state}:${peer}`, Math.max(delivered, read)]
       const range = { index: 'tick', from: [tick, seq - JUMP], to: [tick, seq + 0.5] }
       for (const row of await transaction.range<MessageRow>('messages', range)) {
-        if (advance(row, state)) {
-          await this.shelf.putMessage(transaction, row)
-        }
+        await this.shelf.putMessage(transaction, row)
       }
     }
   }
@@ -233,38 +284,35 @@ export class Book {
   ): Promise<void> {
     const row = await this.shelf.message(transaction, peer, id)
     if (row === undefined) {
-      return this.trouble(code, detail)
+      return this.trouble(code, detail) // something said about a message
     }
-    row.state = 'failed'
-    row.code = code
-    await this.shelf.putMessage(transaction, row)
-  }
-
-  private async expired(transaction: Transaction, peer: string, id: string): Promise<void> {
-    const row = await this.shelf.message(transaction, peer, id)
-    if (row === undefined) {
-      return
-    }
-    if (row.seq === null) {
-      row.state = 'expired' // it never left: whoever wrote it is to know
-      await this.shelf.putMessage(transaction, row)
-    } else {
-      await this.shelf.removeMessage(transaction, row)
-    }
+    await this.shelf.putMessage(transaction, { ...row, failed: code })
   }
 
   private async renamed(transaction: Transaction, peer: string, id: string, newId: string): Promise<void> {
     const row = await this.shelf.message(transaction, peer, id)
-    if (row !== undefined) {
-      await this.shelf.removeMessage(transaction, row)
-      await this.shelf.putMessage(transaction, { ...row, id: newId })
+    if (row === undefined) {
+      return
     }
+    const before = await this.shelf.about(transaction, peer, id)
+    const about = joined(await this.shelf.about(transaction, peer, newId), before, this.me)
+    await transaction.put('about', { ...about, peer, target: newId })
+    await this.shelf.removeMessage(transaction, row)
+    await this.insert(transaction, { ...row, id: newId })
   }
 
-  private async touch(transaction: Transaction, peer: string): Promise<void> {
-    const row = await transaction.get('conversations', peer)
-    if (row !== undefined) {
-      await this.shelf.putConversation(transaction, await this.shelf.conversation(transaction, peer))
+  private async keysChanged(transaction: Transaction, event: KeyChanged): Promise<void> {
+    const { peer, device, change } = event
+    if (change === 'changed' || change === 'identity') {
+      this.shelf.stage({ type: 'alert', kind: 'identity_changed', peer, device })
+    }
+    // A device that its owner's identity has signed is no news.
+    if ((change === 'added' && !event.confirmed) || change === 'unconfirmed') {
+      this.shelf.stage({ type: 'alert', kind: 'device_added', peer, device })
+    }
+    if ((await transaction.get('conversations', event.peer)) !== undefined) {
+      const conversation = await this.shelf.conversation(transaction, event.peer)
+      await this.shelf.putConversation(transaction, conversation)
     }
   }
 
@@ -275,65 +323,34 @@ export class Book {
 
 const isUnread = (row: MessageRow): boolean => !row.mine && row.kind !== 'timer' && row.kind !== 'deleted'
 
-/** What content says about another message, if it does. */
-export function changeOf(content: Content, author: string, atMs: number): Change | null {
-  switch (content.kind) {
-    case 'reaction':
-      return { kind: 'reaction', author, atMs, target: content.to, emoji: content.emoji }
-    case 'edit':
-      return { kind: 'edit', author, atMs, target: content.of, text: content.text }
-    case 'delete':
-      return { kind: 'delete', author, atMs, target: content.of }
-    default:
-      return null
-  }
-}
-
-type Shown = Pick<MessageRow, 'kind' | 'text' | 'replyTo' | 'code' | 'expiresInS'> & {
-  file: FileReference | null
-}
-
-/** The members of a row by which content is shown. */
-export function shownOf(content: Content): Shown {
-  const shown: Shown = { kind: 'unknown', text: '', replyTo: null, code: '', file: null, expiresInS: null }
-  switch (content.kind) {
-    case 'text':
-      return { ...shown, kind: 'text', text: content.text, replyTo: content.replyTo }
-    case 'file':
-      return {
-        ...shown,
-        kind: 'file',
-        file: content.file,
-        text: content.caption,
-        replyTo: content.replyTo,
-      }
-    case 'timer':
-      return { ...shown, kind: 'timer', text: String(content.expiresInS ?? '') }
-    default:
-      return { ...shown, code: content.kind === 'unknown' ? content.name : content.kind }
-  }
-}
-
 /** A row of something that came, before anything is known of it. */
-function blank(event: { peer: string; device: string; id: string; seq: number }, atMs: number): MessageRow {
+function blank(origin: Origin, me: string): MessageRow {
+  const { peer, id, author, device, seq, atMs, sentAtMs, expiresAtMs } = origin
+  return { ...ownBlank(peer, id, author, device, atMs), mine: author === me, seq, sentAtMs, expiresAtMs }
+}
+
+/** A row of something that is written here, before it says anything. */
+export function ownBlank(peer: string, id: string, author: string, device: string, atMs: number): MessageRow {
   return {
-    peer: event.peer,
-    id: event.id,
-    author: event.peer,
-    mine: false,
-    device: event.device,
-    seq: event.seq,
+    peer,
+    id,
+    author,
+    mine: true,
+    device,
+    seq: null,
     atMs,
     sentAtMs: atMs,
     kind: 'undecryptable',
     text: '',
     replyTo: null,
     file: null,
+    timerS: null,
     editedAtMs: null,
     reactions: new Map(),
-    state: null,
-    code: '',
-    expiresInS: null,
+    reason: '',
+    failed: '',
+    delivered: false,
+    expired: false,
     expiresAtMs: null,
   }
 }

@@ -2,11 +2,14 @@
 
 import type { Conversation, MessageView, Presence, Trust } from '../../app/contract'
 import { safeName } from '../../core/filenames'
-import type { ThreadMessage } from '../../core/thread'
+import type { About, Marks, SendState, ThreadMessage } from '../../core/thread'
 
-/** A message, with the member that the index `tick` is made of: who may still turn its ticks. */
+/** A message, with the members of two indexes. */
 export interface MessageRow extends ThreadMessage {
+  /** To whom its ticks may still turn, and how far they are. */
   tick?: string
+  /** When it is to be removed; not before it was sent. */
+  ends?: number
 }
 
 export interface ConversationRow {
@@ -21,15 +24,17 @@ export interface ConversationRow {
   /** This user wrote to the peer, or accepted them. */
   accepted: boolean
   timerS: number | null
-  verified: boolean
 }
 
-/** Something said about a message that is not there yet. */
-export interface WaitingChange {
-  order: string
+/** What is said about the messages of a conversation with one id. */
+export interface AboutRow extends About {
   peer: string
   target: string
-  change: import('../../core/thread').Change
+}
+
+/** How far a peer has received and read, ever. */
+export interface MarksRow extends Marks {
+  peer: string
 }
 
 export const emptyConversation = (peer: string, atMs: number): ConversationRow => ({
@@ -43,7 +48,6 @@ export const emptyConversation = (peer: string, atMs: number): ConversationRow =
   blocked: false,
   accepted: false,
   timerS: null,
-  verified: false,
 })
 
 /** What is known of a peer beside the row. */
@@ -75,11 +79,23 @@ export function preview(row: ThreadMessage): string {
   if (row.kind === 'file' && row.text === '') {
     return safeName(row.file?.name ?? '')
   }
-  return row.text
+  return row.kind === 'timer' ? String(row.timerS ?? '') : row.text
 }
 
-export function messageView(row: MessageRow, quoted: MessageView['quoted']): MessageView {
-  const file = row.file
+/** What of a picture or file is shown. */
+function fileView(row: ThreadMessage): MessageView['file'] {
+  if (row.file === null) {
+    return null
+  }
+  const { name, type, size, width, height, thumbnail } = row.file
+  return { name: safeName(name), type, size, width, height, thumbnail }
+}
+
+export function messageView(
+  row: MessageRow,
+  state: SendState | null,
+  quoted: MessageView['quoted'],
+): MessageView {
   const reactions = new Map<string, string[]>()
   for (const [user, emoji] of row.reactions) {
     reactions.set(emoji, [...(reactions.get(emoji) ?? []), user])
@@ -91,32 +107,25 @@ export function messageView(row: MessageRow, quoted: MessageView['quoted']): Mes
     device: row.device,
     atMs: row.atMs,
     kind: row.kind,
-    text: row.text,
+    text: row.kind === 'timer' ? String(row.timerS ?? '') : row.text,
     replyTo: row.replyTo,
     quoted,
     edited: row.editedAtMs !== null,
     reactions: [...reactions].map(([emoji, users]) => ({ emoji, users })),
-    file:
-      file === null
-        ? null
-        : {
-            name: safeName(file.name),
-            type: file.type,
-            size: file.size,
-            width: file.width,
-            height: file.height,
-            thumbnail: file.thumbnail,
-          },
-    state: row.state,
-    code: row.code,
+    file: fileView(row),
+    state,
+    code: state === 'failed' ? row.failed : row.reason,
     expiresAtMs: row.expiresAtMs,
     seq: row.seq,
   }
 }
 
-/** Sets the member of the index: own messages, by how far they are and to whom. */
-export function indexed(row: MessageRow): MessageRow {
-  const open = row.mine && row.seq !== null && (row.state === 'sent' || row.state === 'delivered')
-  const { tick: _, ...rest } = row
-  return open ? { ...rest, tick: `${row.state}:${row.peer}` } : rest
+/** Sets the members of the indexes. */
+export function indexed(row: MessageRow, state: SendState | null): MessageRow {
+  const { tick: _tick, ends: _ends, ...message } = row
+  const left = !row.mine || row.seq !== null
+  const rest =
+    row.expiresAtMs !== null && left && !row.expired ? { ...message, ends: row.expiresAtMs } : message
+  const open = row.seq !== null && (state === 'sent' || state === 'delivered' || state === 'failed')
+  return open ? { ...rest, tick: `${state === 'delivered' ? 'delivered' : 'sent'}:${row.peer}` } : rest
 }

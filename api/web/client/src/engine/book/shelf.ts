@@ -5,12 +5,15 @@
  */
 
 import type { MessageView, Notice } from '../../app/contract'
+import { type About, nothingAbout, type SendState, stateOf } from '../../core/thread'
 import type { Transaction } from '../store/port'
 import {
+  type AboutRow,
   type ConversationRow,
   conversationView,
   emptyConversation,
   indexed,
+  type MarksRow,
   type MessageRow,
   messageView,
   preview,
@@ -20,7 +23,7 @@ import {
 const QUOTE = 200
 
 /** What the shelf asks about a peer. */
-export type Around = (peer: string, row: ConversationRow) => Surroundings
+export type Around = (peer: string) => Surroundings
 
 export class Shelf {
   private staged: Notice[] = []
@@ -57,9 +60,17 @@ export class Shelf {
     return kept ?? emptyConversation(peer, atMs)
   }
 
+  async about(transaction: Transaction, peer: string, target: string): Promise<About> {
+    return (await transaction.get<AboutRow>('about', [peer, target])) ?? nothingAbout()
+  }
+
+  async marks(transaction: Transaction, peer: string): Promise<MarksRow> {
+    return (await transaction.get<MarksRow>('marks', peer)) ?? { peer, delivered: [], read: [] }
+  }
+
   async putConversation(transaction: Transaction, row: ConversationRow): Promise<void> {
     await transaction.put('conversations', row)
-    const conversation = conversationView(row, this.around(row.peer, row))
+    const conversation = conversationView(row, this.around(row.peer))
     // Whole rows: only the last one of a transaction is worth telling.
     this.staged = this.staged.filter(
       each => each.type !== 'conversation' || each.conversation.peer !== row.peer,
@@ -69,11 +80,12 @@ export class Shelf {
 
   /** Writes a message, and the conversation if it is its last one. */
   async putMessage(transaction: Transaction, row: MessageRow): Promise<void> {
-    await transaction.put('messages', indexed(row))
+    const state = stateOf(row, await this.marks(transaction, row.peer))
+    await transaction.put('messages', indexed(row, state))
     this.stage({ type: 'message', message: await this.view(transaction, row) })
     const conversation = await this.conversation(transaction, row.peer, row.atMs)
     if (conversation.last === null || conversation.lastId === row.id || row.atMs >= conversation.last.atMs) {
-      await this.putConversation(transaction, { ...conversation, ...lastOf(row) })
+      await this.putConversation(transaction, { ...conversation, ...lastOf(row, state) })
     }
   }
 
@@ -84,7 +96,8 @@ export class Shelf {
     const conversation = await this.conversation(transaction, row.peer)
     if (conversation.lastId === row.id) {
       const [last] = await this.latest(transaction, row.peer, 1)
-      const shown = last === undefined ? { lastId: null, last: null } : lastOf(last)
+      const state = last && stateOf(last, await this.marks(transaction, row.peer))
+      const shown = last === undefined ? { lastId: null, last: null } : lastOf(last, state ?? null)
       await this.putConversation(transaction, { ...conversation, ...shown })
     }
   }
@@ -104,19 +117,14 @@ export class Shelf {
     const quoted = row.replyTo === null ? undefined : await this.message(transaction, row.peer, row.replyTo)
     return messageView(
       row,
+      stateOf(row, await this.marks(transaction, row.peer)),
       quoted === undefined ? null : { author: quoted.author, text: preview(quoted).slice(0, QUOTE) },
     )
   }
 }
 
-const lastOf = (row: MessageRow) => ({
+const lastOf = (row: MessageRow, state: SendState | null) => ({
   lastId: row.id,
   atMs: row.atMs,
-  last: {
-    text: preview(row).slice(0, QUOTE),
-    atMs: row.atMs,
-    mine: row.mine,
-    state: row.state,
-    kind: row.kind,
-  },
+  last: { text: preview(row).slice(0, QUOTE), atMs: row.atMs, mine: row.mine, state, kind: row.kind },
 })

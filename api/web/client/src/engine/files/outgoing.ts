@@ -63,7 +63,7 @@ export class OutgoingFiles {
       return found
     })
     rows.forEach(([, row], at) => {
-      if (messages[at]?.state === 'sending') {
+      if (messages[at]?.failed === '') {
         void this.start(row)
       }
     })
@@ -89,7 +89,7 @@ export class OutgoingFiles {
       await client.keep(async transaction => {
         const message = await shelf.message(transaction, row.peer, row.id)
         if (message !== undefined) {
-          await shelf.putMessage(transaction, { ...message, state: 'failed', code })
+          await shelf.putMessage(transaction, { ...message, failed: code })
         }
       })
     } finally {

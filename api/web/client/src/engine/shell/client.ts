@@ -2,16 +2,18 @@
 
 import type { Random } from '../../core/bytes'
 import type { MessageState } from '../../core/client/confirmations'
-import { Directory } from '../../core/client/directory'
+import { Directory, type FoundKeys } from '../../core/client/directory'
 import type { ClientEvent, Effect, KeyChanged } from '../../core/client/events'
 import { ASKED_AT_MOST, Inbox } from '../../core/client/inbox'
 import { pauseMs } from '../../core/client/lane'
 import { Session } from '../../core/client/session'
 import type { OutboxItem } from '../../core/client/state'
+import { publicHalf, verifyKey } from '../../core/crypto/keys'
 import { SUITE } from '../../core/crypto/sealed'
 import { uuid7 } from '../../core/ids'
-import type { Members } from '../../core/shapes'
 import { type ClientFrame, MAX_FRAME, type ServerFrame, sendSize } from '../../core/wire'
+import type { Person } from '../identity/archive'
+import { KeyCalls } from '../identity/calls'
 import type { Store, Transaction } from '../store/port'
 import type { Api } from '../transport/api'
 import { Connection, type Owner, type Phase } from './connection'
@@ -37,6 +39,8 @@ export interface App {
   published(): void
   dropped(error: unknown): boolean
   phase(phase: Phase): void
+  /** Makes and publishes this person's identity; throws as calls do. */
+  publishIdentity(): Promise<void>
   /** The session is over: this device has to sign in again. */
   over(code: string): void
 }
@@ -45,6 +49,7 @@ export class Client implements Owner, Requester, Keeping {
   readonly session: Session
   readonly directory: Directory
   readonly requests: Requests
+  readonly keys: KeyCalls
   private readonly sealer: Sealer
   private readonly inbox: Inbox
   private readonly connection: Connection
@@ -56,7 +61,7 @@ export class Client implements Owner, Requester, Keeping {
   private isOver = false
 
   constructor(
-    device: Device,
+    private readonly device: Device,
     store: Store,
     private readonly saved: Saved,
     readonly api: Api,
@@ -65,13 +70,21 @@ export class Client implements Owner, Requester, Keeping {
   ) {
     const { username, serverName, secrets } = device
     this.session = new Session(saved.state, SUITE)
-    this.directory = new Directory(serverName, saved.peers)
+    this.directory = new Directory(serverName, saved.peers, saved.identities)
+    this.keys = new KeyCalls(api, serverName)
     this.sealer = new Sealer(device, this.directory, random)
     this.inbox = new Inbox(this.session, this.directory, secrets, username, serverName)
-    this.requests = new Requests(api, serverName, this)
+    this.requests = new Requests(api, this.keys, this)
     this.connection = new Connection(this.session, api, this)
     this.keeper = new Keeper(store, this)
     api.time.assume(saved.offsetMs)
+    if (!saved.peers.has(username)) {
+      // Pinned like a peer's, so that another device of this user shows up as an event.
+      const own = { curve25519: publicHalf(secrets.curve25519), ed25519: verifyKey(secrets.ed25519) }
+      const pin = { ...own, current: true, offered: null, confirmed: true, signed: false }
+      saved.peers.set(username, new Map([[device.deviceId, pin]]))
+      saved.touch(username)
+    }
     for (const peer of saved.peers.keys()) {
       this.session.outbox.hold(peer, 0, this.directory.inDoubt(peer))
     }
@@ -161,22 +174,13 @@ export class Client implements Owner, Requester, Keeping {
 
   // --- what requests are answered ---
 
-  keysArrived(peer: string, bundles: Members): void {
-    const changes: KeyChanged[] = this.directory.learn(peer, bundles)
-    this.saved.touch(peer)
-    for (const change of changes) {
-      this.keeper.tell(change, 0)
-    }
-    const doubt = this.directory.inDoubt(peer)
+  keysArrived(peer: string, found: FoundKeys): void {
+    this.tellChanges(peer, this.directory.learn(peer, found.bundles, found.identity))
     const waiting = this.sealer.release(peer)
-    if (doubt) {
-      this.unsealable(waiting)
-    }
-    this.apply(this.session.outbox.hold(peer, this.nowMs(), doubt))
-    if (!doubt) {
-      for (const item of waiting) {
-        this.sealNow(item)
-      }
+    this.unsealable(waiting.filter(item => this.directory.inDoubt(item.to)))
+    this.apply(this.session.outbox.hold(peer, this.nowMs(), this.directory.inDoubt(peer)))
+    for (const item of waiting.filter(each => !this.directory.inDoubt(each.to))) {
+      this.sealNow(item)
     }
     this.refused.delete(peer)
     const asked = this.inbox.asked(peer)
@@ -186,6 +190,34 @@ export class Client implements Owner, Requester, Keeping {
       this.release(peer)
     }
     this.keeper.flush()
+  }
+
+  /** What is known of a peer has changed: hold or release what waits for it, and ask for its keys. */
+  keysChanged(peer: string, changes: KeyChanged[] = []): void {
+    this.tellChanges(peer, changes)
+    this.apply(this.session.outbox.hold(peer, this.nowMs(), this.directory.inDoubt(peer)))
+    this.requests.wantKeys(peer)
+    this.keeper.flush()
+  }
+
+  /** Whom this device knows, but for this user's own devices. */
+  people(): Person[] {
+    const peers = [...this.saved.peers].filter(([peer]) => peer !== this.device.username)
+    return peers.map(([peer, devices]) => ({
+      peer,
+      devices,
+      identity: this.saved.identities.get(peer) ?? null,
+    }))
+  }
+
+  /** Has what is pinned of this peer kept. */
+  touch(peer: string): void {
+    this.saved.touch(peer)
+    this.keeper.flush()
+  }
+
+  publishIdentity(): Promise<void> {
+    return this.app.publishIdentity()
   }
 
   keysRefused(peer: string): void {
@@ -280,7 +312,7 @@ export class Client implements Owner, Requester, Keeping {
         }
         return
       case 'seal':
-        this.seal(effect.item, effect.refresh)
+        this.seal(effect.item, effect.refresh, effect.own)
         return
       case 'check':
         this.requests.wantCheck(effect.id, effect.to)
@@ -302,10 +334,11 @@ export class Client implements Owner, Requester, Keeping {
     }
   }
 
-  private seal(item: OutboxItem, refresh: boolean): void {
-    if (refresh || this.directory.recipients(item.to).size === 0) {
-      this.sealer.wait(item)
-      this.requests.wantKeys(item.to)
+  private seal(item: OutboxItem, refresh: boolean, own: boolean): void {
+    if (own || refresh || this.directory.recipients(item.to).size === 0) {
+      const user = own ? this.device.username : item.to
+      this.sealer.wait(item, user)
+      this.requests.wantKeys(user)
     } else {
       this.sealNow(item)
     }
@@ -315,9 +348,9 @@ export class Client implements Owner, Requester, Keeping {
     const { outbox } = this.session
     let code: string | null = null
     try {
-      const payloads = this.sealer.payloads(item)
-      if (sendSize(payloads) <= MAX_FRAME) {
-        this.apply(outbox.sealed(item.id, payloads, this.nowMs()))
+      const [payloads, own] = [this.sealer.payloads(item), this.sealer.copies(item)]
+      if (sendSize(payloads, own) <= MAX_FRAME) {
+        this.apply(outbox.sealed(item.id, payloads, this.nowMs(), own))
         return
       }
       code = 'too_large'
@@ -325,6 +358,13 @@ export class Client implements Owner, Requester, Keeping {
       code = 'device_mismatch' // a key that cannot be sealed to
     }
     this.apply(outbox.unsealable(item.id, this.nowMs(), code))
+  }
+
+  private tellChanges(peer: string, changes: KeyChanged[]): void {
+    this.saved.touch(peer)
+    for (const change of changes) {
+      this.keeper.tell(change, 0)
+    }
   }
 
   private unsealable(items: OutboxItem[]): void {

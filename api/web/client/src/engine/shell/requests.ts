@@ -6,11 +6,12 @@
  */
 
 import type { MessageState } from '../../core/client/confirmations'
+import type { FoundKeys } from '../../core/client/directory'
 import { pauseMs } from '../../core/client/lane'
 import { CODES, SESSION_OVER } from '../../core/codes'
-import { addressOf } from '../../core/ids'
-import { type Members, members, seqOf, text } from '../../core/shapes'
-import { RoostError, Unavailable } from '../errors'
+import { members, seqOf, text } from '../../core/shapes'
+import { RoostError } from '../errors'
+import type { KeyCalls } from '../identity/calls'
 import type { Api } from '../transport/api'
 
 /** Peers in one key query. */
@@ -19,7 +20,7 @@ const PARALLEL = 8
 
 /** What the answers go to. */
 export interface Requester {
-  keysArrived(peer: string, bundles: Members): void
+  keysArrived(peer: string, found: FoundKeys): void
   /** A key query got no answer; it is repeated. */
   keysUnavailable(peers: Set<string>): void
   /** The server answered a query for this peer alone, and not with keys; it is not repeated. */
@@ -28,6 +29,8 @@ export interface Requester {
   checkUnanswered(id: string): void
   tokenRefreshed(token: string): void
   sessionOver(code: string): void
+  /** Makes and publishes this person's identity; throws as calls do. */
+  publishIdentity(): Promise<void>
 }
 
 export class Requests {
@@ -35,6 +38,7 @@ export class Requests {
   private checks = new Map<string, string>()
   private renew = false
   private forced = false
+  private identity = false
   private failures = 0
   private running = false
   private stopped = false
@@ -42,7 +46,7 @@ export class Requests {
 
   constructor(
     private readonly api: Api,
-    private readonly serverName: string,
+    private readonly calls: KeyCalls,
     private readonly requester: Requester,
   ) {}
 
@@ -65,21 +69,15 @@ export class Requests {
     this.wake()
   }
 
+  /** Has this person's identity made and published, if that is due. */
+  wantIdentity(): void {
+    this.identity = true
+    this.wake()
+  }
+
   stop(): void {
     this.stopped = true
     clearTimeout(this.timer)
-  }
-
-  /** The bundles of these users by username; a user that is unknown has none. */
-  async query(peers: string[]): Promise<Map<string, Members>> {
-    const wanted = Object.fromEntries(peers.map(peer => [addressOf(peer, this.serverName), []]))
-    const found = await this.api.call('POST', '/v1/keys/query', keysFound, { body: { device_keys: wanted } })
-    if (this.serverName in found.failures) {
-      throw new Unavailable(`${this.serverName} does not take itself for this server.`)
-    }
-    return new Map(
-      peers.map(peer => [peer, members(found.deviceKeys[addressOf(peer, this.serverName)] ?? {})]),
-    )
   }
 
   private wake(): void {
@@ -91,7 +89,12 @@ export class Requests {
 
   private async run(): Promise<void> {
     let failed = false
-    for (const request of [() => this.askToken(), () => this.askKeys(), () => this.askChecks()]) {
+    for (const request of [
+      () => this.askToken(),
+      () => this.askKeys(),
+      () => this.askChecks(),
+      () => this.askIdentity(),
+    ]) {
       failed = !(await this.answered(request)) || failed
     }
     this.failures = failed ? this.failures + 1 : 0
@@ -134,6 +137,13 @@ export class Requests {
     }
   }
 
+  private async askIdentity(): Promise<void> {
+    if (this.identity) {
+      await this.requester.publishIdentity()
+      this.identity = false
+    }
+  }
+
   private async askKeys(): Promise<void> {
     const wanted = [...this.peers].sort()
     this.peers = new Set()
@@ -142,9 +152,9 @@ export class Requests {
       groups.push(wanted.slice(at, at + PEERS_AT_ONCE))
     }
     for (let some = groups.shift(); some !== undefined; some = groups.shift()) {
-      let answer: Map<string, Members>
+      let answer: Map<string, FoundKeys>
       try {
-        answer = await this.query(some)
+        answer = await this.calls.query(some)
       } catch (error) {
         if (!(error instanceof RoostError) || !concernsPeers(error)) {
           const rest = new Set([...some, ...groups.flat()])
@@ -160,8 +170,8 @@ export class Requests {
         }
         continue
       }
-      for (const [peer, bundles] of answer) {
-        this.requester.keysArrived(peer, bundles)
+      for (const [peer, found] of answer) {
+        this.requester.keysArrived(peer, found)
       }
     }
   }
@@ -186,11 +196,6 @@ export class Requests {
       }
     }
   }
-}
-
-const keysFound = (body: unknown) => {
-  const found = members(body)
-  return { deviceKeys: members(found.device_keys), failures: members(found.failures) }
 }
 
 const messageState = (body: unknown): MessageState => {

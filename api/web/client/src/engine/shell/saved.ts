@@ -1,7 +1,7 @@
 /** The saved state of a session: read at the start, and of each change only what is different is written. */
 
 import type { Pins } from '../../core/client/directory'
-import { emptyState, type OutboxItem, type State } from '../../core/client/state'
+import { emptyState, type OutboxItem, type PinnedIdentity, type State } from '../../core/client/state'
 import type { Transaction } from '../store/port'
 
 interface SessionRow {
@@ -11,6 +11,12 @@ interface SessionRow {
   read: Map<string, number>
   reads: Map<string, number>
   offsetMs: number
+}
+
+/** What is pinned of a peer. */
+interface PeerRow {
+  pins: Pins
+  identity: PinnedIdentity | null
 }
 
 /** A map that notes which of its keys have changed. */
@@ -37,6 +43,7 @@ class Noted<V> extends Map<string, V> {
 export class Saved {
   readonly state: State
   readonly peers: Map<string, Pins>
+  readonly identities: Map<string, PinnedIdentity>
   private readonly seen: Noted<number>
   private readonly dirtyPeers = new Set<string>()
   private readonly written = new Map<number, string>()
@@ -48,13 +55,15 @@ export class Saved {
     row: SessionRow | undefined,
     outbox: OutboxItem[],
     seen: [string, number][],
-    peers: [string, Pins][],
+    peers: [string, PeerRow][],
   ) {
     this.seen = new Noted(seen)
     this.seen.notes().clear()
     const items = new Map(outbox.map(item => [item.id, item]))
     this.state = { ...emptyState(), ...row, outbox: items, seen: this.seen }
-    this.peers = new Map(peers)
+    this.peers = new Map(peers.map(([peer, { pins }]) => [peer, pins]))
+    const pinned = peers.filter(([, { identity }]) => identity !== null)
+    this.identities = new Map(pinned.map(([peer, { identity }]) => [peer, identity as PinnedIdentity]))
     this.offsetMs = row?.offsetMs ?? 0
     for (const item of outbox) {
       this.written.set(item.order, signature(item))
@@ -68,16 +77,16 @@ export class Saved {
     const row = await transaction.get<SessionRow>('meta', 'session')
     const outbox = await transaction.all<OutboxItem>('outbox')
     const seen = await transaction.all<number>('seen')
-    const peers = await transaction.all<Pins>('peers')
+    const peers = await transaction.all<PeerRow>('peers')
     return new Saved(
       row,
       outbox.map(([, item]) => item),
       seen as [string, number][],
-      peers as [string, Pins][],
+      peers as [string, PeerRow][],
     )
   }
 
-  /** The pins of this peer have changed. */
+  /** What is pinned of this peer has changed. */
   touch(peer: string): void {
     this.dirtyPeers.add(peer)
   }
@@ -106,7 +115,11 @@ export class Saved {
     }
     this.peersWritten = [...this.dirtyPeers]
     for (const peer of this.peersWritten) {
-      await transaction.put('peers', this.peers.get(peer) ?? new Map(), peer)
+      const row: PeerRow = {
+        pins: this.peers.get(peer) ?? new Map(),
+        identity: this.identities.get(peer) ?? null,
+      }
+      await transaction.put('peers', row, peer)
     }
   }
 

@@ -25,8 +25,23 @@ export class Sealer {
     private readonly random: Random,
   ) {}
 
-  /** Seals a message to each current device of its recipient; throws if a key cannot be used. */
+  /** Seals a message to each device of its recipient; to oneself, to all but this one. Throws for a bad key. */
   payloads(item: OutboxItem): Payloads {
+    return this.sealed(item, item.to)
+  }
+
+  /**
+   * Seals a message to each other device of this user, under the same heading.
+   *
+   * Null if there are to be no copies: the message is to these devices itself, or one of them has other keys
+   * than it had, or is to be confirmed.
+   */
+  copies(item: OutboxItem): Payloads | null {
+    const me = this.device.username
+    return item.to === me || this.directory.inDoubt(me) ? null : this.sealed(item, me)
+  }
+
+  private sealed(item: OutboxItem, user: string): Payloads {
     const { username, serverName, deviceId, secrets } = this.device
     const heading = {
       sender: addressOf(username, serverName),
@@ -35,22 +50,26 @@ export class Sealer {
       id: item.id,
       sentAtMs: item.sentAtMs,
     }
-    const sealed = [...this.directory.recipients(item.to)].map(([device, key]) => [
+    const devices = this.directory.recipients(user)
+    if (user === username) {
+      devices.delete(deviceId)
+    }
+    const sealed = [...devices].map(([device, key]) => [
       device,
       seal(item.content, heading, secrets, key, this.random(32)),
     ])
     return Object.fromEntries(sealed)
   }
 
-  /** Keeps a message until its recipient's keys have been asked for. */
-  wait(item: OutboxItem): void {
-    this.waiting.set(item.to, [...(this.waiting.get(item.to) ?? []), item])
+  /** Keeps a message until this user's keys have been asked for. */
+  wait(item: OutboxItem, user: string): void {
+    this.waiting.set(user, [...(this.waiting.get(user) ?? []), item])
   }
 
-  /** The messages that waited for this peer's keys, in order; forgotten here. */
-  release(peer: string): OutboxItem[] {
-    const items = this.waiting.get(peer) ?? []
-    this.waiting.delete(peer)
+  /** The messages that waited for this user's keys, in order; forgotten here. */
+  release(user: string): OutboxItem[] {
+    const items = this.waiting.get(user) ?? []
+    this.waiting.delete(user)
     return items
   }
 }

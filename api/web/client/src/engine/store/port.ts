@@ -15,9 +15,10 @@ export const SCHEMA = {
   conversations: { key: 'peer', indexes: {} },
   messages: {
     key: ['peer', 'id'],
-    indexes: { time: ['peer', 'atMs', 'id'], tick: ['tick', 'seq'], expiry: ['expiresAtMs'] },
+    indexes: { time: ['peer', 'atMs', 'id'], tick: ['tick', 'seq'], ends: ['ends'] },
   },
-  changes: { key: 'order', indexes: { target: ['peer', 'target', 'order'] } },
+  about: { key: ['peer', 'target'], indexes: {} },
+  marks: { key: 'peer', indexes: {} },
   uploads: { key: 'id', indexes: {} },
 } as const
 
