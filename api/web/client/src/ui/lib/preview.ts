@@ -4,7 +4,7 @@ import type { MessageView } from '../../app/contract'
 import { plainName } from './names'
 import { span } from './time'
 
-type Previewed = Pick<MessageView, 'kind' | 'text'> & { file?: MessageView['file'] }
+type Previewed = { text: string; kind?: MessageView['kind']; file?: MessageView['file'] }
 
 export function preview({ kind, text, file }: Previewed): string {
   switch (kind) {

@@ -2,6 +2,7 @@
 
 import { keepBuild } from '../../house/build'
 import type { Shown } from '../../house/messages'
+import { preview } from '../lib/preview'
 import type { App } from '../state/app.svelte'
 
 const SYNC_MS = 3000
@@ -25,5 +26,5 @@ async function newest(app: App): Promise<Shown> {
   while (!found() && Date.now() < until) await new Promise(resolve => setTimeout(resolve, 50))
   const one = found()
   if (!one?.last) return { title: 'Roost', body: 'You have new messages.', peer: null }
-  return { title: one.displayName || one.peer, body: one.last.text, peer: one.peer }
+  return { title: one.displayName || one.peer, body: preview(one.last), peer: one.peer }
 }
