@@ -81,7 +81,7 @@ def _heading(dice: random.Random) -> Heading:
     return Heading(sender, "ALICEPHONE012345", recipient, message_id, _AT_MS)
 
 
-def _box(plain: bytes, recipient: bytes, ephemeral: bytes) -> bytes:
+def box(plain: bytes, recipient: bytes, ephemeral: bytes) -> bytes:
     """Make a sealed box with this private key in place of a random one."""
     own = crypto_scalarmult_base(ephemeral)
     nonce = blake2b(own + recipient, digest_size=24, encoder=RawEncoder)
@@ -107,7 +107,14 @@ def _payload(
 ) -> bytes:
     body = len(head).to_bytes(2, "big") + head + content
     signature = sender.signing_key.sign(_DOMAIN + body).signature
-    return _box(pad(signature + body), to.curve25519_public, ephemeral)
+    return box(pad(signature + body), to.curve25519_public, ephemeral)
+
+
+def sealed_by_hand(
+    content: bytes, heading: Heading, sender: DeviceSecrets, to: DeviceSecrets, ephemeral: bytes
+) -> bytes:
+    """Return what ``seal`` would, with this private key in place of a random one."""
+    return _payload(heading.encoded(to.curve25519_public), content, sender, to, ephemeral)
 
 
 def _refused(dice: random.Random, alice: DeviceSecrets, bob: DeviceSecrets) -> Any:
@@ -125,12 +132,12 @@ def _refused(dice: random.Random, alice: DeviceSecrets, bob: DeviceSecrets) -> A
         "to_another": _payload(head, b"hello", alice, alice, dice.randbytes(32)),
         "forwarded": _payload(heading.encoded(alice.curve25519_public), b"x", alice, bob, dice.randbytes(32)),
         "signed_by_another": _payload(head, b"hello", bob, bob, dice.randbytes(32)),
-        "another_purpose": _box(pad(bare + body), key, dice.randbytes(32)),
-        "no_padding": _box(b"\0" * 256, key, dice.randbytes(32)),
-        "odd_length": _box(bare + body + b"\x80", key, dice.randbytes(32)),
-        "too_short": _box(pad(b"short"), key, dice.randbytes(32)),
+        "another_purpose": box(pad(bare + body), key, dice.randbytes(32)),
+        "no_padding": box(b"\0" * 256, key, dice.randbytes(32)),
+        "odd_length": box(bare + body + b"\x80", key, dice.randbytes(32)),
+        "too_short": box(pad(b"short"), key, dice.randbytes(32)),
         "no_heading": _payload(b"{}", b"", alice, bob, dice.randbytes(32)),
-        "heading_beyond": _box(pad(_signed(alice, b"\xff\xff{}")), key, dice.randbytes(32)),
+        "heading_beyond": box(pad(_signed(alice, b"\xff\xff{}")), key, dice.randbytes(32)),
         "heading_no_text": _payload(_not_utf8(head), b"", alice, bob, dice.randbytes(32)),
         "another_time": _payload(_heading_at(heading, key), b"x", alice, bob, dice.randbytes(32)),
         "low_order_box": b"\0" * 32 + good[32:],

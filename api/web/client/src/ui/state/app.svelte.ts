@@ -106,6 +106,9 @@ export class App {
         break
       case 'conversation':
         this.#row(notice.conversation)
+        // What was typed in another tab; here it comes from the person's own hands.
+        if (!document.hasFocus())
+          this.#threads.get(notice.conversation.peer)?.draftElsewhere(notice.conversation.draft)
         break
       case 'message':
         this.#message(notice.message)
@@ -120,6 +123,7 @@ export class App {
         this.#alert(notice.kind, notice.peer)
         break
       case 'trouble':
+        if (notice.code === 'replaced') this.update = true
         this.announcer.toast(sentence(notice.code, notice.detail), true)
     }
   }
