@@ -16,11 +16,13 @@ class Client:
     Attributes:
         page: It.
         profile: The browser that it is in.
+        username: Who uses it, once signed in.
     """
 
     def __init__(self, profile: Profile, page: Page) -> None:
         self.profile = profile
         self.page = page
+        self.username = ""
 
     @classmethod
     async def opened(cls, profile: Profile) -> Self:
@@ -69,6 +71,14 @@ class Client:
         await dialog.get_by_label("Caption").fill(caption)
         await dialog.get_by_role("button", name="Send", exact=True).click()
 
+    async def settings(self, section: str) -> None:
+        """Open a part of the settings."""
+        await self.page.goto(f"{self.page.url.partition('#')[0]}#/settings/{section}")
+
+    async def back(self) -> None:
+        """Go back to the conversations."""
+        await self.page.get_by_role("button", name="Back to the conversations").first.click()
+
     async def key(self, text: str, key: str) -> None:
         """Press a key on a message."""
         await self.message(text).focus()
@@ -100,6 +110,7 @@ class Client:
         return self.page.get_by_role("textbox", name="Message to")
 
     async def _fill_in(self, mode: str, username: str) -> None:
+        self.username = username
         await self.page.get_by_role("group", name="Account").get_by_role("button", name=mode).click()
         await self.page.get_by_label("Username").fill(username)
         await self.page.get_by_label("Password", exact=True).fill(PASSWORD)

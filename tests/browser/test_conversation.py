@@ -1,50 +1,20 @@
 """People in browsers, and one of them in a terminal as well, on a running system."""
 
-import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from playwright.async_api import expect
 
 from roost.client import Client as Sdk
 from roost.client import Event, MessageReceived, Options, SentElsewhere
 from sim.faults.proxy import Proxy
-from tests.browser.browsers import Profile
 from tests.browser.client import PASSWORD, Client
+from tests.browser.people import Profiles, couple, names, person
 from tests.live.running import System
 from tests.live.waiting import until
 
-Profiles = Callable[..., Any]
 PICTURE = Path(__file__).parents[2] / "api" / "web" / "client" / "public" / "icons" / "192.png"
-
-
-def names() -> tuple[str, str]:
-    """Return two usernames that no other test has."""
-    word = secrets.token_hex(4)
-    return f"alice.{word}", f"bob.{word}"
-
-
-async def person(profile: Profile, username: str, name: str) -> Client:
-    client = await Client.opened(profile)
-    await client.sign_up(username, name)
-    return client
-
-
-async def couple(profiles: Profiles, url: str, bobs: str | None = None) -> tuple[Client, Client]:
-    """Return Alice and Bob, each in a browser, with their conversation open; Bob's may have its own way."""
-    for_alice, for_bob = names()
-    alice, bob = await asyncio.gather(
-        person(await profiles(url), for_alice, "Alice"), person(await profiles(bobs or url), for_bob, "Bob")
-    )
-    await alice.find(for_bob)
-    await alice.write("Hello Bob")
-    await bob.open("Alice")
-    await bob.write("Hello Alice")
-    await alice.expect_message("Hello Alice")
-    return alice, bob
 
 
 @asynccontextmanager

@@ -1,25 +1,21 @@
 """The house around the client: its policy, its service worker, its builds."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
 from api.http import built_files
+from tests.browser import pushes
+from tests.browser.people import Profiles
 from tests.browser.served import BUILD, release, serving
 
 FIRST_LOAD = 120 * 1024
 """Bytes, compressed, that a browser fetches to show the client for the first time."""
 
-Profiles = Callable[..., Any]
-
 CONTROLLED = "() => navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null)"
-NOTIFICATIONS = """navigator.serviceWorker.ready.then(r => r.getNotifications()).then(
-    all => all.map(each => ({title: each.title, body: each.body})))"""
 
 
 async def shown(page: Page) -> None:
@@ -30,30 +26,6 @@ async def shown(page: Page) -> None:
 async def installed(page: Page) -> None:
     """Wait until the service worker keeps the build and serves this page."""
     await page.wait_for_function(CONTROLLED)
-
-
-async def subscription(page: Page) -> dict[str, Any]:
-    """Return where pushes for the client are delivered in this browser."""
-    cdp = await page.context.new_cdp_session(page)
-    found: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-
-    def on_update(event: dict[str, Any]) -> None:
-        for each in event["registrations"]:
-            if not found.done():
-                found.set_result(
-                    {"origin": each["scopeURL"].rstrip("/"), "registrationId": each["registrationId"]}
-                )
-
-    cdp.on("ServiceWorker.workerRegistrationUpdated", on_update)
-    await cdp.send("ServiceWorker.enable")
-    return await found
-
-
-async def push(page: Page, to: dict[str, Any]) -> None:
-    """Deliver a push as the browser's push service does, through any page."""
-    cdp = await page.context.new_cdp_session(page)
-    await cdp.send("ServiceWorker.enable")
-    await cdp.send("ServiceWorker.deliverPushMessage", to | {"data": ""})
 
 
 async def test_the_first_load_is_small(profiles: Profiles) -> None:
@@ -164,15 +136,13 @@ async def test_a_push_shows_a_notification_that_names_no_one_unless_a_page_is_lo
     profile = await profiles(url, permissions=["notifications"])
     page, other = await profile.open(), await profile.context.new_page()
     await installed(page)
-    where = await subscription(page)
-    await push(other, where)
+    where = await pushes.place(page)
+    await pushes.push(other, where)
     for _ in range(20):
-        assert await page.evaluate(NOTIFICATIONS) == []
+        assert await pushes.notifications(page) == []
         await page.wait_for_timeout(20)
     await page.close()
-    await push(other, where)
-    page = await profile.open()
-    async with asyncio.timeout(10):
-        while not (shown := await page.evaluate(NOTIFICATIONS)):
-            await page.wait_for_timeout(20)
-    assert shown == [{"title": "Roost", "body": "You have new messages."}]
+    await pushes.push(other, where)
+    assert await pushes.notified(await profile.open()) == [
+        {"title": "Roost", "body": "You have new messages."}
+    ]
