@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from cluster.local import passwords
+from cluster.consumers.fcm import FcmSender
+from cluster.local import embedded, passwords
 from cluster.local import servers as specs
 from cluster.local.server_tls import ServerTls, url_of
 from cluster.local.servers import ServerFailed
-from cluster.settings import Settings
+from cluster.settings import Fcm, Settings
 from roost.errors import Unavailable
 from storage.access import Access
 from storage.kafka_log import KafkaLogAdmin
@@ -99,6 +100,26 @@ async def test_only_who_shows_a_certificate_is_served(
     served = [how for how, (url, shown) in strangers.items() if await is_served(name, url, shown)]
     assert not served
     servers.stop(server)
+
+
+async def test_pushes_go_to_who_has_the_certificate_and_to_no_one_else(
+    servers: Servers, tmp_path: Path
+) -> None:
+    tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
+    endpoint = servers.start(embedded.fcm(specs.free_port(), tmp_path, tls=tls))
+    settings = Fcm(
+        credentials_file=tmp_path / "fcm-embedded.json",
+        endpoint=url_of("fcm", endpoint.spec.address, tls),
+        ca=tls.ca,
+    )
+    answers = []
+    for each in (settings, settings.model_copy(update={"ca": Issued(tmp_path / "other").ca})):
+        sender = FcmSender(each)
+        answers.append(await sender.send("token", urgent=True))
+        await sender.close()
+    assert [answer.status for answer in answers] == [200, 0]
+    assert "CERTIFICATE_VERIFY_FAILED" in answers[1].text
+    servers.stop(endpoint)
 
 
 def test_what_speaks_no_tls_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
