@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cluster.consumers.fcm import FcmSender
@@ -100,6 +101,28 @@ async def test_only_who_shows_a_certificate_is_served(
     served = [how for how, (url, shown) in strangers.items() if await is_served(name, url, shown)]
     assert not served
     servers.stop(server)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_the_cache_ends_with_its_guard_and_is_started_again(
+    servers: Servers, tmp_path: Path, *, crash: bool
+) -> None:
+    tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
+    spec = specs.redis(specs.free_port(), tmp_path, tls=tls)
+    guard = servers.start(spec)
+    [cache] = psutil.Process(guard.pid).children()
+    (servers.kill if crash else servers.stop)(guard)
+    psutil.wait_procs([cache], timeout=5)
+    assert not cache.is_running()
+    servers.stop(servers.start(spec))
+
+
+def test_the_guard_ends_with_its_cache(servers: Servers, tmp_path: Path) -> None:
+    tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
+    guard = servers.start(specs.redis(specs.free_port(), tmp_path, tls=tls))
+    [cache] = psutil.Process(guard.pid).children()
+    cache.kill()
+    assert servers.ended(guard) == 1
 
 
 async def test_pushes_go_to_who_has_the_certificate_and_to_no_one_else(
