@@ -15,8 +15,7 @@ from cluster.local.servers import Server
 from deploy.kafka import brokers
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
-from tests.encrypted import TLS
-from tests.encrypted import mongo_url as url_of_store
+from tests.encrypted import TLS, for_any_client
 from tests.live.running import System
 from tests.machine import Machine
 from tests.real_servers import Servers
@@ -142,7 +141,7 @@ def tansu_url(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> str
 @pytest.fixture(scope="session")
 def mongo_url(servers: Servers, server_folder: Path) -> str:
     address = servers.start(specs.mongo(specs.free_port(), server_folder)).spec.address
-    return url_of_store(address, TLS)
+    return for_any_client(url_of("mongo", address, TLS))
 
 
 @pytest.fixture(scope="session")

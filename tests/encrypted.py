@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster.certificates import Purpose
 from cluster.local import servers
-from cluster.local.server_tls import ServerTls, url_of
+from cluster.local.server_tls import ServerTls
 from cluster.settings import Settings
 from storage.access import OPEN
 from tests.certificates import Issued
@@ -50,10 +50,9 @@ def _adopted() -> ServerTls | None:
     return tls
 
 
-def mongo_url(address: str, tls: ServerTls | None) -> str:
-    """Return the URL of a store, also for a client that was told nothing else."""
-    shown = "" if tls is None else f"&tlsCAFile={tls.ca}&tlsCertificateKeyFile={_pem(tls)}"
-    return url_of("mongo", address, tls) + shown
+def for_any_client(url: str) -> str:
+    """Return the URL of a store so that a client that is told nothing else shows the certificate."""
+    return url if TLS is None else f"{url}&tlsCAFile={TLS.ca}&tlsCertificateKeyFile={_pem(TLS)}"
 
 
 def _pem(tls: ServerTls) -> Path:

@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from cluster.local import passwords
+from cluster.consumers.fcm import FcmSender
+from cluster.local import embedded, passwords
 from cluster.local import servers as specs
 from cluster.local.server_tls import ServerTls, url_of
 from cluster.local.servers import ServerFailed
-from cluster.settings import Settings
+from cluster.settings import Fcm, Settings
 from roost.errors import Unavailable
 from storage.access import Access
 from storage.kafka_log import KafkaLogAdmin
@@ -99,6 +101,48 @@ async def test_only_who_shows_a_certificate_is_served(
     served = [how for how, (url, shown) in strangers.items() if await is_served(name, url, shown)]
     assert not served
     servers.stop(server)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_the_cache_ends_with_its_guard_and_is_started_again(
+    servers: Servers, tmp_path: Path, *, crash: bool
+) -> None:
+    tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
+    spec = specs.redis(specs.free_port(), tmp_path, tls=tls)
+    guard = servers.start(spec)
+    [cache] = psutil.Process(guard.pid).children()
+    (servers.kill if crash else servers.stop)(guard)
+    psutil.wait_procs([cache], timeout=5)
+    assert not cache.is_running()
+    servers.stop(servers.start(spec))
+
+
+def test_the_guard_ends_with_its_cache(servers: Servers, tmp_path: Path) -> None:
+    tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
+    guard = servers.start(specs.redis(specs.free_port(), tmp_path, tls=tls))
+    [cache] = psutil.Process(guard.pid).children()
+    cache.kill()
+    assert servers.ended(guard) == 1
+
+
+async def test_pushes_go_to_who_has_the_certificate_and_to_no_one_else(
+    servers: Servers, tmp_path: Path
+) -> None:
+    tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
+    endpoint = servers.start(embedded.fcm(specs.free_port(), tmp_path, tls=tls))
+    settings = Fcm(
+        credentials_file=tmp_path / "fcm-embedded.json",
+        endpoint=url_of("fcm", endpoint.spec.address, tls),
+        ca=tls.ca,
+    )
+    answers = []
+    for each in (settings, settings.model_copy(update={"ca": Issued(tmp_path / "other").ca})):
+        sender = FcmSender(each)
+        answers.append(await sender.send("token", urgent=True))
+        await sender.close()
+    assert [answer.status for answer in answers] == [200, 0]
+    assert "CERTIFICATE_VERIFY_FAILED" in answers[1].text
+    servers.stop(endpoint)
 
 
 def test_what_speaks_no_tls_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from cluster.local.servers import free_port
 from cluster.settings import Settings
 from roost.cli.launch import STOP_S, RoostUp
 from storage.access import Access
+from tests.encrypted import for_any_client
 from tests.live.asking import Asking
 from tests.live.waiting import until
 
@@ -81,7 +82,7 @@ class System(RoostUp):
     @property
     def mongo(self) -> str:
         """URL of the store, with its password."""
-        return self._signed_in("mongo")
+        return for_any_client(self._signed_in("mongo"))
 
     @property
     def redis(self) -> str:
