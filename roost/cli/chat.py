@@ -148,11 +148,10 @@ class Chat:
     def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event
         """Print what an event means for the person at the terminal."""
         match event:
+            case MessageReceived(silent=True):
+                self._say("dim", f"{event.peer} {event.text}")
             case MessageReceived():
-                self._show_message(event.peer, event.text)
-                if event.file is not None:
-                    self._files.append(event.file)
-                    self._say("dim", f"to keep it: /save {len(self._files)}")
+                self._show_message(event.peer, event.text, event.file)
             case Delivered(ids=ids):
                 for message_id in ids:
                     self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
@@ -181,18 +180,23 @@ class Chat:
                 )
             case Missed():
                 self._say("yellow", "older messages are gone from the server")
-            case SentElsewhere(peer=peer):
-                self._say("dim", f"another of your devices wrote to {peer}")
+            case SentElsewhere(silent=False, content=bytes()):
+                self._show_message(f"you to {event.peer}", event.text, event.file)
+            case SentElsewhere(peer=peer, detail=detail, silent=False):
+                self._say("dim", f"another of your devices wrote to {peer} {detail}".rstrip())
             case _:
                 return
 
-    def _show_message(self, peer: str, text: str) -> None:
+    def _show_message(self, peer: str, text: str, file: File | None) -> None:
         """Print a message in a column of its own: no line of it can pass for a message of someone else."""
         line = Table.grid(padding=(0, 1))
         line.add_column(no_wrap=True)
         line.add_column(overflow="fold")
         line.add_row(Text(_on_one_line(peer), "bold cyan"), Text(plain(text)))
         self._console.print(line)
+        if file is not None:
+            self._files.append(file)
+            self._say("dim", f"to keep it: /save {len(self._files)}")
 
     def _draw(self, lines: str) -> None:
         """Print lines that are this program's own, as they are."""

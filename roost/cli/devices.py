@@ -74,7 +74,7 @@ def linked(event: Linked) -> str:
     return f"this device is linked: {event.peers} people and {event.lines} lines of history came along"
 
 
-def told_of_keys(event: KeyChanged) -> tuple[str, str]:
+def told_of_keys(event: KeyChanged) -> tuple[str, str]:  # noqa: PLR0911 - a line a change
     """Return the style and the sentence for a change of keys."""
     peer, device, key = event.peer, event.device, event.fingerprint
     match event.change:

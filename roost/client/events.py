@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from roost.client.content import Content, File, Text, line_of
+from roost.client.content import Content, File, line_of, read
 
 KeyChange = Literal["added", "removed", "changed", "confirmed", "unconfirmed", "identity", "invalid"]
 """What happened to a device's keys, or to a person's identity.
@@ -31,7 +31,6 @@ class MessageReceived(Event, frozen=True):
         sent_at_ms: When it was sent, by the sender's clock.
         at_ms: When the server accepted it.
         expires_at_ms: When the app is to remove it, as its sender wants, by the server's clock; None: never.
-        body: What the content is.
         file: The file that it brings, if it does.
         silent: It is a control message, to be taken into account and not shown by itself.
         confirmed: The sender's identity has signed the device; else the server may have made it up.
@@ -45,10 +44,14 @@ class MessageReceived(Event, frozen=True):
     sent_at_ms: int
     at_ms: int
     expires_at_ms: int | None = None
-    body: Content = Text("")
     file: File | None = None
     silent: bool = False
     confirmed: bool = False
+
+    @property
+    def body(self) -> Content:
+        """What the content is."""
+        return read(self.content)
 
     @property
     def text(self) -> str:
@@ -131,7 +134,6 @@ class SentElsewhere(Event, frozen=True):
         sent_at_ms: When it was sent, by that device's clock.
         at_ms: When the server accepted it.
         content: Plaintext, as the device encoded it; None if there is no copy for this device.
-        body: What the content is; None likewise.
         file: The file that it brings, if it does.
         expires_at_ms: When the app is to remove it; None: never.
         silent: It is a control message, to be taken into account and not shown by itself.
@@ -146,7 +148,6 @@ class SentElsewhere(Event, frozen=True):
     sent_at_ms: int
     at_ms: int = 0
     content: bytes | None = None
-    body: Content | None = None
     file: File | None = None
     expires_at_ms: int | None = None
     silent: bool = False
@@ -154,9 +155,14 @@ class SentElsewhere(Event, frozen=True):
     detail: str = ""
 
     @property
+    def body(self) -> Content | None:
+        """What the content is; None if there is no copy for this device."""
+        return None if self.content is None else read(self.content)
+
+    @property
     def text(self) -> str:
         """The content as text, as in `MessageReceived`; empty if there is none."""
-        return "" if self.body is None else line_of(self.body)
+        return "" if self.content is None else line_of(read(self.content))
 
 
 class KeyChanged(Event, frozen=True):

@@ -33,7 +33,10 @@ from roost.client import (
     Typing,
     Undecryptable,
 )
+from roost.client.content import Delete, Reaction, encode
 from tests.contract.small_server import SmallServer
+
+ID = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
 
 
 @pytest.fixture
@@ -79,6 +82,13 @@ async def url() -> AsyncIterator[str]:
         (Disconnected("revoked", final=True), "sign in again"),
         (Missed(0, 1), "older messages are gone"),
         (SentElsewhere("i", "bob", "D", 1, 0), "wrote to bob"),
+        (SentElsewhere("i", "bob", "D", 1, 0, content=b"from my phone"), "you to bob from my phone"),
+        (SentElsewhere("i", "bob", "D", 1, 0, reason="malformed", detail="Bad."), "wrote to bob Bad."),
+        (SentElsewhere("i", "bob", "D", 1, 0, content=encode(Delete(ID)), silent=True), ""),
+        (
+            MessageReceived("bob", "D", "i", 1, encode(Reaction(ID, "👍")), 0, 0, silent=True),
+            "bob [reaction: 👍]",
+        ),
         (Synced(0), ""),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",

@@ -1300,4 +1300,33 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             net g0>h0 2
         """),
     ),
+    "a device was told of a message without a copy, and did not take the copy that came after": (
+        Plan(shards=2, devices=(2, 1, 2)),
+        _steps("""
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            net g0>h0 1
+            turn r0 6
+            turn r0 1
+            net r0>h0 1
+            say BOB0000000 cat
+            device bob g1
+            net g0>h0 1
+            task h0 7 done
+            task h0 6 done
+            task h0 0 done
+            task h0 1 done
+            task h0 5 done
+            task h0 5 done
+            net h0>g0 6
+            down BOB0000000 6
+            flush BOB0000000
+            up BOB0000000 0 done
+            down BOB0000000 2
+            flush BOB0000000
+            up BOB0000000 0 done
+            device bob g1
+            lose 1
+        """),
+    ),
 }
