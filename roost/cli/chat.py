@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import hashlib
 import threading
-import unicodedata
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from roost.cli import devices
 from roost.cli.devices import DeviceCommands, linked, told_of_keys
+from roost.cli.shown import concerns, line_of_message, on_one_line, plain, said
 from roost.cli.terminal import BAD_USAGE, DONE, BadUsage, complain
 from roost.client import (
     Client,
@@ -29,6 +30,7 @@ from roost.client import (
     KeyChanged,
     KeystoreInUse,
     Linked,
+    Message,
     MessageReceived,
     Missed,
     Options,
@@ -45,16 +47,14 @@ DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
 
 COMMANDS = (
-    "/to NAME, /trust NAME, /send PATH, /save NUMBER [FOLDER], /password (change it), /sign-out-others, "
-    f"{devices.COMMANDS}, /quit"
+    "/to NAME, /history [NUMBER], /search WORDS, /trust NAME, /send PATH, /save NUMBER [FOLDER], "
+    f"/password (change it), /sign-out-others, {devices.COMMANDS}, /quit"
 )
 
+_PAGE = 20
+_PAGE_AT_MOST = 1000
 _SIGNED_OUT = 401
 _PROBE_S = 5.0
-
-_LINE_ENDS = ("\n", "\u2028", "\u2029")
-_OVERRIDES = ("\u202d", "\u202e")
-"""They turn around what stands after them, whatever its script; no script needs them (UAX #9)."""
 
 
 class PasswordChange(NamedTuple):
@@ -97,7 +97,7 @@ class Chat:
 
     async def _show_all(self) -> None:
         async for event in self._client.events():
-            self.show(event)
+            self.show(event, await self._quoted(event))
             if isinstance(event, MessageReceived) and event.peer == self._peer:
                 await self._client.mark_read(event.peer, event.seq)
 
@@ -114,7 +114,7 @@ class Chat:
             except (ValueError, RoostError, OSError) as exc:
                 self._say("red", str(exc))
 
-    async def _line(self, line: str) -> None:
+    async def _line(self, line: str) -> None:  # noqa: C901 - a line a command
         word, _, rest = line.partition(" ")
         if word == "/to":
             self._peer = fold_username(rest.strip())
@@ -127,6 +127,10 @@ class Chat:
             self._say("dim", "your other devices are signed out")
         elif word == "/save":
             await self._save(rest)
+        elif word == "/search":
+            await self._print(reversed(await self._client.search(rest, limit=_PAGE)))
+        elif word == "/history" and self._peer is not None:
+            await self._history(rest)
         elif await self._devices.take(word, rest.strip()):
             return
         elif line and self._peer is None:
@@ -145,13 +149,41 @@ class Chat:
         saved = await self._files[int(number) - 1].save(_path(folder))
         self._say("green", f"saved as {saved}")
 
-    def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event
-        """Print what an event means for the person at the terminal."""
+    async def _history(self, rest: str) -> None:
+        wanted = rest.strip() or str(_PAGE)
+        if not wanted.isdecimal() or not 0 < int(wanted) <= _PAGE_AT_MOST:
+            self._say("yellow", f"say how many messages: /history NUMBER, up to {_PAGE_AT_MOST}")
+            return
+        page = await self._client.history(self._peer or "", limit=int(wanted))
+        await self._print(page.messages)
+
+    async def _print(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            target = message.reply_to
+            quoted = None if target is None else await self._client.message(message.peer, target)
+            who = message.author if message.peer == self._peer else f"{message.peer}: {message.author}"
+            self._show_message(who, line_of_message(message, quoted.text if quoted is not None else ""), None)
+
+    async def _quoted(self, event: Event) -> str:
+        """Return the text of the message that another is about."""
+        if not isinstance(event, MessageReceived | SentElsewhere):
+            return ""
+        target = concerns(event.body)
+        found = None if target is None else await self._client.message(event.peer, target)
+        return "" if found is None else found.text
+
+    def show(self, event: Event, quoted: str = "") -> None:  # noqa: C901, PLR0912 - a line an event
+        """Print what an event means for the person at the terminal.
+
+        Args:
+            event: What happened.
+            quoted: The text of the message that it is about, as far as it is known here.
+        """
         match event:
             case MessageReceived(silent=True):
-                self._say("dim", f"{event.peer} {event.text}")
+                self._say("dim", f"{event.peer} {said(event.body, quoted)}")
             case MessageReceived():
-                self._show_message(event.peer, event.text, event.file)
+                self._show_message(event.peer, said(event.body, quoted), event.file)
             case Delivered(ids=ids):
                 for message_id in ids:
                     self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
@@ -180,8 +212,8 @@ class Chat:
                 )
             case Missed():
                 self._say("yellow", "older messages are gone from the server")
-            case SentElsewhere(silent=False, content=bytes()):
-                self._show_message(f"you to {event.peer}", event.text, event.file)
+            case SentElsewhere(silent=False, body=body) if body is not None:
+                self._show_message(f"you to {event.peer}", said(body, quoted), event.file)
             case SentElsewhere(peer=peer, detail=detail, silent=False):
                 self._say("dim", f"another of your devices wrote to {peer} {detail}".rstrip())
             case _:
@@ -192,7 +224,7 @@ class Chat:
         line = Table.grid(padding=(0, 1))
         line.add_column(no_wrap=True)
         line.add_column(overflow="fold")
-        line.add_row(Text(_on_one_line(peer), "bold cyan"), Text(plain(text)))
+        line.add_row(Text(on_one_line(peer), "bold cyan"), Text(plain(text)))
         self._console.print(line)
         if file is not None:
             self._files.append(file)
@@ -203,27 +235,7 @@ class Chat:
         self._console.print(Text(lines, no_wrap=True))
 
     def _say(self, style: str, text: str) -> None:
-        self._console.print(Text(_on_one_line(text), style))
-
-
-def plain(text: str) -> str:
-    """Return the text without what would move the cursor or change colours of this terminal.
-
-    Nothing that a script or an emoji is made of is touched: joiners, wide and narrow blanks, tabs, marks.
-    """
-    return "".join(map(_plain, text))
-
-
-def _plain(char: str) -> str:
-    if char in _LINE_ENDS:
-        return "\n"
-    if char == "\t":
-        return char
-    return "�" if char in _OVERRIDES or unicodedata.category(char) in ("Cc", "Cs") else char
-
-
-def _on_one_line(text: str) -> str:
-    return plain(text).replace("\n", " ")
+        self._console.print(Text(on_one_line(text), style))
 
 
 def _path(typed: str) -> Path:

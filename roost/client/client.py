@@ -334,6 +334,15 @@ class Client:
         history = await self._written_history()
         return await history.page(fold_username(peer), before, limit, self.now_ms())
 
+    async def message(self, peer: str, message_id: str) -> Message | None:
+        """Return one message of a conversation as it is now, None if it is not known here.
+
+        Raises:
+            ValueError: ``peer`` is not a username, or this keystore has no history.
+        """
+        history = await self._written_history()
+        return await history.message(fold_username(peer), message_id, self.now_ms())
+
     async def conversations(self) -> list[Conversation]:
         """Return the conversations of this device, the one with the newest message first.
 

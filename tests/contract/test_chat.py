@@ -11,6 +11,7 @@ from aiohttp import web
 from rich.console import Console
 
 from roost.cli import chat
+from roost.cli.shown import plain
 from roost.cli.terminal import BAD_USAGE
 from roost.client import (
     Client,
@@ -87,7 +88,7 @@ async def url() -> AsyncIterator[str]:
         (SentElsewhere("i", "bob", "D", 1, 0, content=encode(Delete(ID)), silent=True), ""),
         (
             MessageReceived("bob", "D", "i", 1, encode(Reaction(ID, "👍")), 0, 0, silent=True),
-            "bob [reaction: 👍]",
+            "bob [👍 to a message]",
         ),
         (Synced(0), ""),
     ],
@@ -143,7 +144,7 @@ async def test_devices_are_linked_and_people_compared_by_what_is_typed(url: str)
     ],
 )
 def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
-    assert chat.plain(text) == text
+    assert plain(text) == text
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
     ],
 )
 def test_control_characters_are_replaced(text: str, shown: str) -> None:
-    assert chat.plain(text) == shown
+    assert plain(text) == shown
 
 
 @pytest.mark.parametrize("gap", ["\n", "\u2028", "\r\n", " " * 60, "x" * 35])

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,16 @@ from tests.contract.small_server import SmallServer
 
 ROUNDS = 3
 PROGRAM = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from roost.client import Client, FileKeystore, MessageReceived
+from roost.client.store.database import Database
+
+def slow(database, work, run=Database.run):
+    time.sleep(0.01)
+    return run(database, work)
+
+Database.run = slow  # a slow disk: what does not wait for it shows
 
 async def main(path, run):
     client = Client.resume(FileKeystore(Path(path)))
@@ -65,14 +73,14 @@ async def server() -> AsyncIterator[tuple[RecordingServer, str]]:
 
 
 async def run_and_kill(path: Path, run: int, after: int) -> list[tuple[str, str]]:
-    """Run the program until it has said so many things, kill it, and return what it said."""
+    """Run the program until it has written so many messages, kill it, and return what it said."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PROGRAM, str(path), str(run)), stdout=asyncio.subprocess.PIPE
     )
     assert child.stdout is not None
     said: list[tuple[str, str]] = []
     async with asyncio.timeout(20):
-        while len(said) < after:
+        while sum(word == "wrote" for word, _ in said) < after:
             word, _, rest = (await child.stdout.readline()).decode().strip().partition(" ")
             said.append((word, rest))
             if word == "up":
@@ -89,53 +97,51 @@ async def test_nothing_is_lost_or_taken_twice_however_often_it_is_killed(
     server: tuple[RecordingServer, str], tmp_path: Path
 ) -> None:
     small, url = server
-    path = tmp_path / "alice.db"
-    silent = Options(on_event=lambda _: None)
-    alice = await Client.register(url, "alice", "a password", keystore=FileKeystore(path), options=silent)
-    got: list[str] = []
-    bob = await Client.register(
-        url,
-        "bob",
-        "a password",
-        options=Options(on_event=lambda e: got.append(e.text) if isinstance(e, MessageReceived) else None),
-    )
-    await bob.start()
-    await alice.start()
-    await bob.delivered(await bob.send("alice", "first"), timeout_s=10)
-    await alice.delivered(await alice.send("bob", "first"), timeout_s=10)
-    await alice.close()
-    sent = ["first"]
+    path, silent, got = tmp_path / "alice.db", Options(on_event=lambda _: None), list[str]()
+    listening = Options(on_event=lambda e: got.append(e.text) if isinstance(e, MessageReceived) else None)
+    async with AsyncExitStack() as stack:
+        bob = await Client.register(url, "bob", "a password", options=listening)
+        stack.push_async_callback(bob.close)
+        alice = await Client.register(url, "alice", "a password", keystore=FileKeystore(path), options=silent)
+        stack.push_async_callback(alice.close)
+        await bob.start()
+        await alice.start()
+        await bob.delivered(await bob.send("alice", "first"), timeout_s=10)
+        await alice.delivered(await alice.send("bob", "first"), timeout_s=10)
+        await alice.close()
 
-    async def chatter() -> None:
-        while True:
-            sent.append(f"from bob {len(sent)}")
-            await bob.send("alice", sent[-1])
-            await asyncio.sleep(0.002)
+        sent = ["first"]
+        chatting = asyncio.create_task(_chatter(bob, sent))
+        stack.callback(chatting.cancel)
+        wrote: list[str] = []
+        for run in range(ROUNDS):
+            acked = small.mailboxes["alice"].acked
+            said = await run_and_kill(path, run, 6 + 5 * run)
+            told = [int(rest) for word, rest in said if word == "told"]
+            wrote += [rest.replace(":", " ") for word, rest in said if word == "wrote"]
+            assert all(seq > acked for seq in told), "what is acknowledged is not told again"
+            assert sorted(set(told)) == told
+        chatting.cancel()
 
-    chatting = asyncio.create_task(chatter())
-    wrote: list[str] = []
-    for run in range(ROUNDS):
-        acked = small.mailboxes["alice"].acked
-        said = await run_and_kill(path, run, 20 + 25 * run)
-        told = [int(rest) for word, rest in said if word == "told"]
-        wrote += [rest.replace(":", " ") for word, rest in said if word == "wrote"]
-        assert all(seq > acked for seq in told), "what is acknowledged is not told again"
-        assert sorted(set(told)) == told
-    chatting.cancel()
+        again = Client.resume(FileKeystore(path), options=silent)
+        stack.push_async_callback(again.close)
+        await again.start()
+        async with asyncio.timeout(20):
+            while again.profile.state.outbox or len(await _texts(again, "bob")) < len(sent):
+                await asyncio.sleep(0.02)
+        assert await _texts(again, "bob") == sent, "each message once, in its order"
+        mine = await _texts(again, "alice")
+        assert len(set(mine)) == len(mine)
+        assert set(wrote) <= set(mine), "what was in the outbox is in the history"
+        assert got == mine, "what the history has was sent, once"
+        assert {len(each) for each in small.payloads.values()} == {1}, "a repeat carries the same bytes"
 
-    again = Client.resume(FileKeystore(path), options=silent)
-    await again.start()
-    async with asyncio.timeout(20):
-        while again.profile.state.outbox or len(await _texts(again, "bob")) < len(sent):
-            await asyncio.sleep(0.02)
-    assert await _texts(again, "bob") == sent, "each message once, in its order"
-    mine = await _texts(again, "alice")
-    assert len(set(mine)) == len(mine)
-    assert set(wrote) <= set(mine), "what was in the outbox is in the history"
-    assert got == mine, "what the history has was sent, once"
-    assert {len(each) for each in small.payloads.values()} == {1}, "a repeat carries the same bytes"
-    await again.close()
-    await bob.close()
+
+async def _chatter(bob: Client, sent: list[str]) -> None:
+    while True:
+        sent.append(f"from bob {len(sent)}")
+        await bob.send("alice", sent[-1])
+        await asyncio.sleep(0.005)
 
 
 async def _texts(client: Client, author: str) -> list[str]:

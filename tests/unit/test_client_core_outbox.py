@@ -348,7 +348,7 @@ def test_an_id_that_was_used_is_asked_about() -> None:
     world.logs["bob"][frame.id] = 7
     world.perform(world.session.received(Rejected(frame.id, "id_reused", "other"), world.now))
     world.answer_check()
-    assert events.Accepted(frame.id, "bob", 7) in world.told
+    assert events.Accepted(frame.id, "bob", 7, world.now) in world.told
 
 
 def test_an_id_used_by_someone_else_fails() -> None:
@@ -561,7 +561,7 @@ def test_an_id_that_is_refused_for_its_time_is_replaced_if_it_was_never_accepted
 def test_an_id_that_is_refused_for_its_time_is_kept_if_it_was_accepted_before() -> None:
     world, item = refused_for_its_time()
     world.perform(world.session.outbox.checked(item.id, {"seq": 7, "state": "stored"}, world.now))
-    assert events.Accepted(item.id, "bob", 7) in world.told
+    assert events.Accepted(item.id, "bob", 7, world.now) in world.told
     assert world.reissues == []
 
 

@@ -158,9 +158,9 @@ class History:
 
         return await self._asked(work)
 
-    async def message(self, id_: str, now_ms: int) -> thread.Message | None:
-        """Return this user's own message with this id, if it is known."""
-        return await self._asked(lambda cursor: self._pages.message(cursor, id_, now_ms))
+    async def message(self, peer: str, id_: str, now_ms: int) -> thread.Message | None:
+        """Return the first message of a conversation with this id, None if there is none."""
+        return await self._asked(lambda cursor: self._pages.message(cursor, peer, id_, now_ms))
 
     async def _asked(self, work: Callable[[Cursor], T]) -> T:
         return await asyncio.wrap_future(self._database.submit(lambda: self._database.run(work)))

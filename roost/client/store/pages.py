@@ -78,10 +78,12 @@ class Pages:
                 found += self._folded(cursor, peer, [row], now_ms)
         return found
 
-    def message(self, cursor: Cursor, id_: str, now_ms: int) -> thread.Message | None:
-        """Return this user's own message with this id, if it is known."""
-        query = "SELECT place FROM events WHERE author = ? AND id = ? AND target IS NULL"
-        found = cursor.execute(query, (self._me, id_)).fetchall()
+    def message(self, cursor: Cursor, peer: str, id_: str, now_ms: int) -> thread.Message | None:
+        """Return the first message of a conversation with this id, None if there is none."""
+        query = (
+            "SELECT place FROM events WHERE id = ? AND +peer = ? AND target IS NULL ORDER BY place LIMIT 1"
+        )
+        found = cursor.execute(query, (id_, peer)).fetchall()
         return next(iter(self.at(cursor, [place for (place,) in found], now_ms)), None)
 
     def conversations(self, cursor: Cursor, now_ms: int) -> list[Conversation]:
@@ -122,7 +124,7 @@ def _about(cursor: Cursor, peer: str, ids: Iterable[str]) -> list[Any]:
     for at in range(0, len(wanted), _AT_ONCE):
         some = wanted[at : at + _AT_ONCE]
         marks = ", ".join("?" * len(some))
-        query = f"SELECT {_COLUMNS} FROM events WHERE target IN ({marks}) AND peer = ? AND kind <> 'past'"  # noqa: S608 -- no value is in it
+        query = f"SELECT {_COLUMNS} FROM events WHERE target IN ({marks}) AND +peer = ? AND kind <> 'past'"  # noqa: S608 -- no value is in it
         found += cursor.execute(query, (*some, peer)).fetchall()
     return sorted(found)
 

@@ -34,6 +34,7 @@ _KINDS: Final[dict[type, str]] = {
     Delete: "delete",
 }
 
+# A plus sign before `peer` has SQLite look for the id, not through the whole conversation.
 _INSERT: Final = """
 INSERT INTO events (
     place, peer, id, author, device, kind, target, content, reason, seq, at_ms, sent_at_ms, expires_at_ms
@@ -145,7 +146,7 @@ def sweep(cursor: Cursor, now_ms: int) -> bool:
         "target IS NOT NULL AND NOT EXISTS (SELECT 1 FROM events m WHERE m.id = e.target AND m.peer = e.peer)"
     )
     cursor.executemany(
-        f"DELETE FROM events AS e WHERE peer = ? AND target = ? AND {about}",  # noqa: S608 -- no value is in it
+        f"DELETE FROM events AS e WHERE +peer = ? AND target = ? AND {about}",  # noqa: S608 -- no value is in it
         [row[1:] for row in over],
     )
     alone = f"DELETE FROM events AS e WHERE expires_at_ms <= ? AND {about}"  # noqa: S608 -- likewise
@@ -168,7 +169,7 @@ def covered(cursor: Cursor, peer: str, tick: str) -> thread.Covered:
 
 def _turn_to(cursor: Cursor, peer: str, id_: str, new_id: str) -> None:
     """Have what is about a message be about its new id."""
-    about = "SELECT place, content FROM events WHERE peer = ? AND target = ? AND kind <> 'past'"
+    about = "SELECT place, content FROM events WHERE +peer = ? AND target = ? AND kind <> 'past'"
     for place, data in cursor.execute(about, (peer, id_)).fetchall():
         match read(data):
             case Reaction() as said:
@@ -202,14 +203,14 @@ def _set_timer(cursor: Cursor, peer: str, seconds: int | None) -> None:
 def _settle(cursor: Cursor, peer: str, author: str, id_: str) -> bool:
     """Give a message the text that it has now, or take its content away if it is deleted or has expired."""
     whose = (peer, author, id_)
-    about = "FROM events WHERE peer = ? AND author = ? AND target = ? AND kind ="
-    expired = "SELECT 1 FROM events WHERE peer = ? AND author = ? AND id = ? AND expired"
+    about = "FROM events WHERE +peer = ? AND author = ? AND target = ? AND kind ="
+    expired = "SELECT 1 FROM events WHERE +peer = ? AND author = ? AND id = ? AND expired"
     is_gone = f"SELECT 1 {about} 'delete' UNION ALL {expired}"
     if cursor.execute(is_gone, whose * 2).fetchone():
         return _wipe(cursor, *whose)
     edits = f"SELECT content {about} 'edit' ORDER BY place DESC LIMIT 1"
     edit = cursor.execute(edits, whose).fetchone()
-    shown = "SELECT place, content FROM events WHERE peer = ? AND author = ? AND id = ? AND target IS NULL"
+    shown = "SELECT place, content FROM events WHERE +peer = ? AND author = ? AND id = ? AND target IS NULL"
     for place, data in cursor.execute(shown, whose).fetchall():
         text = _text(read(data), edit and read(edit[0]))
         cursor.execute("UPDATE events SET text = ? WHERE place = ?", (text, place))
@@ -228,13 +229,13 @@ def _wipe(cursor: Cursor, peer: str, author: str, id_: str) -> bool:
     """Remove the content of a message, and that of its edits; return whether there was any."""
     cursor.execute(
         "UPDATE events SET content = x'', text = NULL, kind = iif(kind = 'undecryptable', kind, 'text') "
-        "WHERE peer = ? AND author = ? AND id = ? AND target IS NULL",
+        "WHERE +peer = ? AND author = ? AND id = ? AND target IS NULL",
         (peer, author, id_),
     )
     wiped = cursor.rowcount
     cursor.execute(
         "UPDATE events SET content = x'', kind = 'past' "
-        "WHERE peer = ? AND author = ? AND target = ? AND kind = 'edit'",
+        "WHERE +peer = ? AND author = ? AND target = ? AND kind = 'edit'",
         (peer, author, id_),
     )
     return wiped + cursor.rowcount > 0
