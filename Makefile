@@ -13,14 +13,14 @@ BROKER := broker/main.go broker/sasl.go broker/go.mod broker/go.sum broker/build
 KAFKA_VERSION ?= 4.3.1
 UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
-.PHONY: help setup demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready security-test node unit lint types sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
+.PHONY: help setup web demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots security-test node unit lint types web-check web-unit sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## Make the virtual environment and install everything
 
-$(STAMP): pyproject.toml requirements.lock $(BROKER)
+$(STAMP): pyproject.toml requirements.lock $(BROKER) api/web/build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Roost needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
@@ -30,8 +30,11 @@ $(STAMP): pyproject.toml requirements.lock $(BROKER)
 	@echo "Installing the versions in requirements.lock, each checked against its hash, and Roost"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
-	@$(BIN)/python broker/build.py || true
+	@$(BIN)/python broker/build.py & $(BIN)/python api/web/build.py; wait
 	@touch $(STAMP)
+
+web: $(STAMP) ## Build the web client again, if its sources have changed
+	@$(BIN)/python api/web/build.py
 
 demo: $(STAMP) ## Two people, one conversation, every step with its time
 	@$(BIN)/roost demo
@@ -68,6 +71,16 @@ cluster-ready: $(STAMP)
 	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,sshd:openssh-server ssh:openssh-client rsync:rsync ip:iproute2 haproxy:haproxy)
 
+browser-test: browser-ready web ## The web client in browsers, on a running system
+	@$(BIN)/pytest -m "not slow" tests/browser
+
+screenshots: browser-ready web ## Every view of the web client, light and dark, large and small, in screenshots/
+	@$(BIN)/python -m tests.browser.screenshots
+
+browser-ready: $(STAMP)
+	@$(call debian,chromium:chromium)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tests/browser/tools.lock
+
 security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; the firewall in namespaces (Linux, root)
 	@test "$$(id -u)" = 0 || { echo "The firewall is tried in network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,nft:nftables ip:iproute2)
@@ -81,6 +94,7 @@ debian = export PATH="$$PATH:/usr/sbin:/sbin"; for each in $(1); do \
 
 node: $(STAMP) ## Gather in node/ what ray_cluster.yaml brings to each node: make node NODES="10.0.0.11 10.0.0.12"
 	@mkdir -p -m 700 node
+	@$(BIN)/python api/web/build.py || true
 	@rm -f node/*.whl && $(BIN)/uv build --quiet --wheel --out-dir node && rm -f node/.gitignore
 	@cp constraints.txt node/
 	@cp examples/node/run node/
@@ -105,6 +119,12 @@ lint: $(STAMP) ## Style, imports, layers
 
 types: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
+
+web-check: $(STAMP) ## Types and style of the web client
+	@$(BIN)/python api/web/build.py --run check
+
+web-unit: $(STAMP) ## The web client's rules, in seconds
+	@$(BIN)/python api/web/build.py --run test
 
 sim: $(STAMP) ## Two thousand virtual users for a minute, audited; the report is sim.html
 	@$(BIN)/roost sim --users 2000 --rate 300 --duration 60 --report sim.html --json sim.json
@@ -139,6 +159,7 @@ hashes: $(STAMP) ## Write the hashes of the versions in constraints.txt, after a
 	@{ echo "# What make audit runs. Made by: make lock"; $(COMPILE) --generate-hashes --group audit; } > audit/tools.lock.new
 	@mv audit/tools.lock.new audit/tools.lock
 	@{ echo "# What make fuzz needs. Made by: make lock"; $(COMPILE) --generate-hashes --group fuzz; } > tests/fuzz/tools.lock
+	@{ echo "# What make browser-test needs. Made by: make lock"; $(COMPILE) --generate-hashes --group browser; } > tests/browser/tools.lock
 
 fuzz: $(STAMP) ## Every parser under atheris; SECONDS= for each (600), TARGETS= for some
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tests/fuzz/tools.lock
@@ -159,4 +180,4 @@ docs: $(STAMP) ## The generated references: settings, codes, attacks
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
-	rm -rf deploy/kafka/jars .audit .fuzz $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf deploy/kafka/jars api/web/build api/web/.build.* api/web/client/node_modules .audit .fuzz $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ from api.collaborators import Collaborators
 from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
 from api.http.schemas.problems import Problem
-from api.routes import pages, routers
+from api.routes import pages, routers, web_client
 from roost.errors import RoostError
 
 _ABOUT = """End-to-end encrypted one-to-one messaging: the server relays and stores what it cannot read.
@@ -47,6 +47,8 @@ def fastapi_app(collaborators: Collaborators) -> FastAPI:
         app.include_router(router)
     for path, served in pages.static_files().items():
         app.mount(path, served)
+    client = web_client.built()
+    app.router.routes.extend(web_client.routes(client) if client else [pages.stand_in()])
     add_handlers(app)
     _describe(app)
     return app

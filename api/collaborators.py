@@ -30,6 +30,7 @@ from roost.node_certificate import NodeCertificate
 from storage.blobs import BlobStore
 from storage.keyring import KeyRing
 from storage.ports import Cache, LogWriter, Store
+from storage.push_services import PushServices
 from telemetry.gateway_metrics import GatewayMetrics
 
 
@@ -47,6 +48,7 @@ class ApiSettings(Struct, frozen=True):
         admission: How much may wait.
         media: How many files may be on their way.
         erase_after_s: Seconds from asking for an account's erasure to its beginning.
+        push_services: Where subscriptions of Web Push may lead.
     """
 
     server_name: str
@@ -59,6 +61,7 @@ class ApiSettings(Struct, frozen=True):
     admission: Bounds = Bounds()
     media: MediaLimits = MediaLimits()
     erase_after_s: int = 7 * 24 * 3600
+    push_services: PushServices = PushServices()
 
 
 class Backends(Struct, frozen=True):

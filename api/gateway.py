@@ -187,6 +187,7 @@ def _api(settings: Settings) -> ApiSettings:
         admission=_bounds(settings),
         media=MediaLimits(settings.media.transfers, settings.media.user_transfers),
         erase_after_s=settings.retention.erase_after_s,
+        push_services=settings.webpush.services,
     )
 
 

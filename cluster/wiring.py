@@ -112,8 +112,10 @@ async def build_host(name: str, settings_json: str) -> Service:
 async def build_pusher(name: str, settings_json: str) -> Service:
     """Build a pusher."""
     from cluster.consumers.fcm import FcmSender  # noqa: PLC0415 -- likewise
+    from cluster.consumers.provider import Provider  # noqa: PLC0415 -- likewise
     from cluster.consumers.pusher import Pusher  # noqa: PLC0415 -- likewise
     from cluster.consumers.wakeup import Waker  # noqa: PLC0415 -- likewise
+    from cluster.consumers.webpush import WebPushSender  # noqa: PLC0415 -- likewise
 
     settings = settings_of("pusher", name, settings_json)
     if settings.fcm.credentials_file is None:
@@ -124,12 +126,12 @@ async def build_pusher(name: str, settings_json: str) -> Service:
     store = open_store(settings, keyring)
     reader = await open_reader(settings, PUSH, PUSHERS, at_least_ms=50)
     writer, cache = await open_writer(settings), open_cache(settings)
-    sender = FcmSender(settings.fcm)
-    waker = Waker(
-        writer, store, cache, sender, settings.fcm, clock=now_ms, random=secrets.SystemRandom().random
-    )
+    fcm = FcmSender(settings.fcm)
+    webpush = WebPushSender(settings.webpush, settings.push_subject, keyring, now_ms)
+    providers: dict[str, Provider] = {"fcm": fcm, "webpush": webpush}
+    waker = Waker(writer, store, cache, providers, clock=now_ms, random=secrets.SystemRandom().random)
     pusher = Pusher(name, reader, waker)
-    opened = (reader, writer, cache, sender, RingWatch(keyring, store.ring_serial.seen))
+    opened = (reader, writer, cache, fcm, webpush, RingWatch(keyring, store.ring_serial.seen))
     return overseen(pusher, settings, "pusher", name, store, *opened)
 
 
@@ -165,6 +167,7 @@ def load_all(settings_json: str) -> None:
         "cluster.consumers.router",
         "cluster.consumers.pusher",
         "cluster.consumers.fcm",
+        "cluster.consumers.webpush",
         "storage.redis.store",
     ):
         import_module(module)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roost.cli import terminal
-from roost.cli.command_line import add_ca, http_url
+from roost.cli.arguments import add_ca, http_url
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike

@@ -1,8 +1,8 @@
 """The export: everything that the stores hold on one user, as one JSON document, a piece at a time.
 
 Memory stays flat however large a mailbox is: it is read in pages. What is missing is secret (hashes of the
-password and of tokens) or expires by itself within a day (what Redis holds). Of files it has sizes and times:
-their bytes are encrypted, and whoever has the message that brings one can fetch it.
+password and of tokens, keys of push endpoints) or expires by itself within a day (what Redis holds). Of files
+it has sizes and times: their bytes are encrypted, and whoever has the message that brings one can fetch it.
 """
 
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ async def export_of(store: Store, user: User) -> AsyncIterator[bytes]:
 async def _devices(store: Store, user: str) -> list[dict[str, Any]]:
     devices = (await store.accounts.devices_of([user])).get(user, [])
     return [
-        _without(each, "user")
+        _without(each, "user", "push_keys")
         | {"unused_one_time_keys": await store.keys.one_time_key_counts(user, each.device)}
         for each in devices
     ]

@@ -442,7 +442,7 @@ NO_FLOOR: Final = -1
 
 
 class Device(Struct, frozen=True):
-    """A device. ``name`` and ``push_token`` are in the clear here and sealed in the store.
+    """A device. ``name``, ``push_token`` and ``push_keys`` are in the clear here and sealed in the store.
 
     Attributes:
         user: Owner's user id.
@@ -455,6 +455,8 @@ class Device(Struct, frozen=True):
         signing_key: Ed25519 public key that it named when it logged in: its refreshes are signed with it, and
             its ``keys`` must have it. None: it named none.
         signed_out: Its last session was ended by someone, and not by time: it needs the password.
+        push_token: The provider's name for the app on the device: of FCM a token, of Web Push the endpoint.
+        push_keys: What else Web Push needs; see `storage.subscriptions`.
         push_session: The session that the push token goes with.
         push_since_ms: When the push token was registered; no two registrations of a device have the same.
         cross_signature: Of its owner's identity.
@@ -473,7 +475,22 @@ class Device(Struct, frozen=True):
     signed_out: bool = False
     push_session: str | None = None
     push_since_ms: int = 0
+    push_keys: str | None = None
     cross_signature: CrossSignature | None = None
+
+
+class PushToken(Struct, frozen=True):
+    """By what a provider finds a device.
+
+    Attributes:
+        provider: ``fcm`` or ``webpush``.
+        token: As `Device.push_token`.
+        keys: As `Device.push_keys`.
+    """
+
+    provider: str
+    token: str
+    keys: str | None = None
 
 
 class TokenFamily(Struct, frozen=True):

@@ -171,6 +171,13 @@ WAKEUPS: Final = Counter(
     registry=PUSHER,
 )
 WAKEUP_RETRIES: Final = Counter("roost_wakeup_retries_total", "Wake-ups tried again.", registry=PUSHER)
+PUSH_ANSWERS: Final = Counter(
+    "roost_push_answers_total",
+    "Answers of push services, by provider (fcm, webpush) and what they mean: sent, unregistered, again, "
+    "refused.",
+    ["provider", "answer"],
+    registry=PUSHER,
+)
 WAKEUP_SECONDS: Final = Histogram(
     "roost_wakeup_delay_seconds",
     "Time from a wake-up's cause to the provider's answer.",
@@ -211,6 +218,9 @@ LOG_DROPPED_RECORDS: Final = Counter(
 # A sample that is there before it first counts shows its first count as a rise.
 for _label in ("sent", "pending", "came", "no_token", "unregistered", "dead"):
     WAKEUPS.labels(_label)
+for _label in ("sent", "unregistered", "again", "refused"):
+    for _provider in ("fcm", "webpush"):
+        PUSH_ANSWERS.labels(_provider, _label)
 for _label in ("host", "router", "pusher"):
     MAP_MOVES.labels(_label)
 for _label in ("gateway", "host", "router", "pusher"):

@@ -7,8 +7,17 @@ from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.routing import ApiRoute
-from api.http.schemas.devices import DeviceInfo, DeviceList, PushToken
+from api.http.schemas.devices import (
+    DeviceInfo,
+    DeviceList,
+    FcmToken,
+    PushRegistration,
+    WebPushServer,
+    WebPushSubscription,
+)
 from roost.errors import RoostError, Unavailable
+from storage.records import PushToken
+from storage.subscriptions import SubscriptionKeys
 
 router = APIRouter(route_class=ApiRoute, tags=["devices"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
@@ -52,11 +61,19 @@ async def remove_device(device_id: str, caller: Caller, collaborators: With) -> 
     return Response(status_code=204)
 
 
-@router.put("/v1/devices/current/push", status_code=204, responses=responses(*_MINE, "unknown_device"))
-async def set_push_token(body: PushToken, caller: Caller, collaborators: With) -> Response:
-    """Register this device's push token. It goes with the session, and no other device keeps it."""
+@router.get("/v1/push/webpush", responses=responses(*_MINE))
+async def show_web_push(_: Caller, collaborators: With) -> WebPushServer:
+    """Return what a browser, or an app with UnifiedPush, subscribes with. It changes when it is replaced."""
+    return WebPushServer(application_server_key=collaborators.keyring.vapid_key().public)
+
+
+@router.put(
+    "/v1/devices/current/push", status_code=204, responses=responses(*_MINE, "unknown_device", "invalid")
+)
+async def set_push_token(body: PushRegistration, caller: Caller, collaborators: With) -> Response:
+    """Register how this device is woken. It goes with the session, and no other device keeps it."""
     changed = await collaborators.store.push_tokens.register(
-        caller.user, caller.device, body.provider, body.token, caller.family, collaborators.clock()
+        caller.user, caller.device, _token(body, collaborators), caller.family, collaborators.clock()
     )
     if changed is None:
         raise RoostError("unknown_device", "This device was removed.")
@@ -73,6 +90,23 @@ async def drop_push_token(caller: Caller, collaborators: With) -> Response:
     if await collaborators.store.push_tokens.drop(caller.user, caller.device, None):
         await collaborators.invalidation.user_changed(caller.user)
     return Response(status_code=204)
+
+
+def _token(body: FcmToken | WebPushSubscription, collaborators: Collaborators) -> PushToken:
+    """Return what is kept of a registration.
+
+    Raises:
+        RoostError: ``invalid``.
+    """
+    if isinstance(body, FcmToken):
+        return PushToken(body.provider, body.token)
+    try:
+        collaborators.settings.push_services.of(body.endpoint)
+        vapid = collaborators.keyring.vapid_key().id
+        keys = SubscriptionKeys.given(body.keys.p256dh, body.keys.auth, vapid)
+    except ValueError as exc:
+        raise RoostError("invalid", str(exc)) from exc
+    return PushToken(body.provider, body.endpoint, keys.text)
 
 
 async def _nothing_pending(collaborators: Collaborators, device: str) -> None:

@@ -4,8 +4,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
@@ -18,6 +19,15 @@ _HEADERS: Final = {
 """Nothing of another host, nothing inline, and not within another page."""
 
 
+def stand_in() -> Route:
+    """Return what is at `/` where the web client was not built: the server's state, which says so."""
+
+    async def get(_request: Request) -> HTMLResponse:
+        return _page("status.html")
+
+    return Route("/", get, methods=["GET"], include_in_schema=False)
+
+
 def static_files() -> dict[str, StaticFiles]:
     """Return by their addresses the files that pages load: Swagger UI's, and our own."""
     return {
@@ -26,10 +36,10 @@ def static_files() -> dict[str, StaticFiles]:
     }
 
 
-@router.get("/", response_class=HTMLResponse)
-async def index() -> HTMLResponse:
+@router.get("/status", response_class=HTMLResponse)
+async def status() -> HTMLResponse:
     """What this server is, whether it is well, and where to go next."""
-    return _page("index.html")
+    return _page("status.html")
 
 
 @router.get("/docs", response_class=HTMLResponse)

@@ -21,6 +21,10 @@ from storage.keyring import PURPOSES, KeyRingError, Purpose, RingFile, RotationR
 
 _WIDE: Final = 160
 
+_UNSUBSCRIBED: Final = (
+    "Devices that subscribed to Web Push with this key are not woken until their client is opened.\n"
+)
+
 _Act = Callable[[Settings, argparse.Namespace], int]
 
 
@@ -97,6 +101,8 @@ def _next_steps(settings: Settings, purposes: list[Purpose], in_s: float) -> lis
         )
     if {"storage", "index"} & set(purposes):
         lines.append("Then: roost keys reencrypt")
+    if "vapid" in purposes:
+        lines.append("Devices subscribe to Web Push again by themselves; until then the old key wakes them.")
     lines.append("Back the file up.")
     return lines
 
@@ -122,6 +128,8 @@ def _retire(settings: Settings, args: argparse.Namespace) -> int:
                 f"{uses} values are still sealed with {key.id}; first: roost keys reencrypt", DID_NOT_HOLD
             )
     _show(file.change(lambda ring: ring.retired(args.key, now)), as_json=args.json)
+    if not args.json and key is not None and key.purpose == "vapid":
+        sys.stdout.write(_UNSUBSCRIBED)
     return DONE
 
 

@@ -222,7 +222,7 @@ def _announce(running: runfile.Running, took_s: float, *, as_json: bool) -> None
     else:
         announced = (
             f"Roost is ready after {took_s:.1f} s.\n"
-            f"  page       {running.http}/\n"
+            f"  web client {running.http}/\n"
             f"  API docs   {running.http}/docs\n"
             f"  log        {running.kafka}\n"
             f"  store      {running.mongo}\n"

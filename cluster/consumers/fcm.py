@@ -16,10 +16,12 @@ from google.auth.transport.requests import Request
 from pyfcm import FCMNotification
 from pyfcm.errors import FCMError
 
+from cluster.consumers.fcm_answers import ANDROID_PRIORITIES, UNAUTHENTICATED, Answer, judge, read_answer
+from cluster.consumers.provider import Retries, Verdict
 from cluster.consumers.proxy import proxy_for
-from cluster.consumers.push_rules import ANDROID_PRIORITIES, Answer, read_answer
 from cluster.settings import Fcm
 from roost.tls import client_context
+from storage.records import Device
 
 WAKE_UP: Final = {"roost": "sync"}
 """All that a push says: neither who wrote, nor what, nor how much."""
@@ -48,7 +50,7 @@ class _Notification(FCMNotification):  # type: ignore[misc]  # the library has n
 
 
 class FcmSender:
-    """Sends wake-ups to one FCM project."""
+    """Sends wake-ups to one FCM project. Implements `cluster.consumers.provider.Provider`."""
 
     def __init__(self, settings: Fcm) -> None:
         self._fcm: Any = _Notification(
@@ -56,15 +58,25 @@ class FcmSender:
         )
         if settings.endpoint is not None:
             self._fcm.FCM_END_POINT_BASE = f"{settings.endpoint}/v1/projects"
+        self.retries = Retries(settings.attempts, settings.backoff_s, settings.backoff_max_s)
         self._ttl_s, self._connections = settings.ttl_s, settings.concurrency
+        self._slots = asyncio.Semaphore(settings.concurrency)
         self._session: aiohttp.ClientSession | None = None
         self._headers: dict[str, str] | None = None
         self._headers_until = 0.0
         self._renewing = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "fcm-credential")
 
-    async def send(self, token: str, *, urgent: bool) -> Answer:
-        """Send one wake-up and return what FCM said; status 0 if nothing came back."""
+    async def send(self, device: Device, *, urgent: bool) -> Verdict:
+        """Send one wake-up."""
+        async with self._slots:
+            answer = await self._sent(device.push_token or "", urgent=urgent)
+        if answer.status == UNAUTHENTICATED:
+            self._headers = None  # the next one fetches another credential
+        return judge(answer)
+
+    async def _sent(self, token: str, *, urgent: bool) -> Answer:
+        """Send it and return what FCM said; status 0 if nothing came back."""
         try:
             headers = await self._authorized()
             url, message = self._fcm.fcm_end_point, self.message(token, urgent=urgent)
@@ -82,10 +94,6 @@ class FcmSender:
         android = {"priority": ANDROID_PRIORITIES[urgent], "ttl": f"{self._ttl_s}s"}
         body: bytes = self._fcm.parse_payload(fcm_token=token, data_payload=WAKE_UP, android_config=android)
         return body
-
-    def renew(self) -> None:
-        """Fetch a new credential before the next send."""
-        self._headers = None
 
     async def close(self) -> None:
         """Disconnect."""

@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Final
 
 import structlog
 
-from cluster.consumers.push_rules import Again, Answer, PushRefused, Sent, Unregistered, judge, pause_s
-from cluster.settings import Fcm
+from cluster.consumers.provider import Again, Provider, PushRefused, Sent, Unregistered, Verdict
 from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.tasks import insist
 from storage.ports import Cache, LogRecord, LogWriter, Store
-from storage.records import PushRecord, decode_push
+from storage.records import Device, PushRecord, decode_push
 from storage.topics import PUSH_DEAD
 from telemetry import metrics
 
@@ -27,37 +26,33 @@ HELD_MOST_MS: Final = 60_000
 """No wake-up is held longer than this, whatever its host's clock said."""
 
 _RETRY_S: Final = 0.5
-
-
-class PushSender(Protocol):
-    """Carries a wake-up to a provider."""
-
-    async def send(self, token: str, *, urgent: bool) -> Answer:
-        """Send it and return what the provider said."""
-        ...
-
-    def renew(self) -> None:
-        """Fetch a new credential before the next send."""
-        ...
+_ANSWERS: Final = {Sent: "sent", Unregistered: "unregistered", Again: "again", PushRefused: "refused"}
 
 
 class Waker:
-    """Wakes devices through a provider."""
+    """Wakes devices, each through the provider that it registered with.
+
+    Args:
+        writer: Takes what is given up.
+        store: Has the devices.
+        cache: Has the marks of what is pending.
+        providers: By the name that a push token has them under.
+        clock: Unix time.
+        random: For pauses.
+    """
 
     def __init__(
         self,
         writer: LogWriter,
         store: Store,
         cache: Cache,
-        sender: PushSender,
-        settings: Fcm,
+        providers: Mapping[str, Provider],
         *,
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
-        self._writer, self._store, self._cache, self._sender = writer, store, cache, sender
-        self._settings, self._clock, self._random = settings, clock, random
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._writer, self._store, self._cache = writer, store, cache
+        self._providers, self._clock, self._random = providers, clock, random
         self._hurried = asyncio.Event()
 
     def hurry(self) -> None:
@@ -141,46 +136,42 @@ class Waker:
 
     async def _try(self, push: PushRecord) -> Sent | Unregistered | PushRefused | None:
         """Send it as often as allowed; None if the device has no token, or no longer."""
-        reason = ""
-        for tried in range(1, self._settings.attempts + 1):
-            token = await self._token(push)
-            if token is None:
+        tried = 0
+        while True:
+            device = await self._device(push)
+            if device is None:
                 return None
-            async with self._slots:
-                answer = await self._sender.send(token, urgent=push.urgent)
-            verdict = judge(answer)
+            provider = self._providers.get(device.push_provider or "")
+            if provider is None:
+                return PushRefused(f"this pusher has no provider {device.push_provider!r}")
+            tried += 1
+            verdict = await provider.send(device, urgent=push.urgent)
+            _count(device.push_provider, verdict)
             if isinstance(verdict, Unregistered):
-                await self._store.push_tokens.drop(push.user, push.device, token)
-                log.info("push_token_dropped", device=push.device, reason="it is not registered")
+                await self._store.push_tokens.drop(push.user, push.device, device.push_token)
+                log.info("push_token_dropped", device=push.device, reason=verdict.reason)
             if not isinstance(verdict, Again):
                 return verdict
-            reason = f"{answer.status} {answer.code} {answer.text}".strip()
-            if verdict.renew:
-                self._sender.renew()
-            if tried < self._settings.attempts:
-                metrics.WAKEUP_RETRIES.inc()
-                await asyncio.sleep(self._pause(tried, verdict.after_s))
-        return PushRefused(f"given up after {self._settings.attempts} tries: {reason}")
+            retries = provider.retries
+            if tried >= retries.attempts:
+                return PushRefused(f"given up after {tried} tries: {verdict.reason}")
+            metrics.WAKEUP_RETRIES.inc()
+            await asyncio.sleep(retries.pause_s(tried, verdict.after_s, self._random()))
 
-    async def _token(self, push: PushRecord) -> str | None:
-        """Return the device's token, None if it has none, or the session that it goes with is over."""
+    async def _device(self, push: PushRecord) -> Device | None:
+        """Return the device, None if it has no token, or the session that it goes with is over."""
         devices = (await self._store.accounts.devices_of([push.user])).get(push.user, [])
         device = next((each for each in devices if each.device == push.device), None)
         if device is None or device.push_token is None:
             return None
         if device.push_session is None:  # taken by a release of before; the coordinator has yet to adopt it
-            return device.push_token
+            return device
         session = await self._store.sessions.get(device.push_session)
         if session is not None and session.ended_at_ms is None and session.expires_at_ms > self._clock():
-            return device.push_token
+            return device
         if await self._store.push_tokens.drop(push.user, push.device, device.push_token):
             log.info("push_token_dropped", device=push.device, reason="its session is over")
         return None
-
-    def _pause(self, tried: int, advised_s: float | None) -> float:
-        return pause_s(
-            tried, self._settings.backoff_s, self._settings.backoff_max_s, advised_s, self._random()
-        )
 
     async def _give_up(self, record: LogRecord, reason: str) -> str:
         log.error("wakeup_given_up", offset=record.offset, reason=reason)
@@ -188,3 +179,7 @@ class Waker:
         if isinstance(result, Exception):
             raise result
         return "dead"
+
+
+def _count(provider: str | None, verdict: Verdict) -> None:
+    metrics.PUSH_ANSWERS.labels(provider, _ANSWERS[type(verdict)]).inc()

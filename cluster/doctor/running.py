@@ -60,7 +60,7 @@ async def front_door(settings: Settings, running: Running | None, ring: KeyRing 
 
 async def roles(settings: Settings, address: str | None) -> list[Finding]:
     """Whether every role runs, from the same release."""
-    if address is not None and ":" in address and (reason := await _unreachable(*_split(address))):
+    if address is not None and ":" in address and (reason := await unreachable(*_split(address))):
         fix = "Start it with ray start --head, or correct --address or ROOST_CLUSTER__ADDRESS."
         return [failed("roles", f"no Ray cluster at {address}: {reason}", fix)]
     where = ("--data", str(settings.data)) if address is None else ("--address", address)
@@ -118,7 +118,7 @@ def judge_roles(rows: Sequence[dict[str, Any]], release: str, logs: str) -> list
 async def reachable(url: str) -> Finding:
     """Whether pushes can be sent there."""
     host, port = place_of(url)
-    if reason := await _unreachable(host, port):
+    if reason := await unreachable(host, port):
         return failed(
             "push endpoint",
             f"{url} cannot be reached: {reason}",
@@ -127,7 +127,7 @@ async def reachable(url: str) -> Finding:
     return ok("push endpoint", f"{url} can be reached")
 
 
-async def _unreachable(host: str, port: int) -> str:
+async def unreachable(host: str, port: int) -> str:
     """Return why no one accepts a connection there, '' if someone does."""
     try:
         async with asyncio.timeout(_ASK_S):

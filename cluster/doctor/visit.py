@@ -14,6 +14,7 @@ from cluster.doctor.finding import Finding, failed, ok
 from cluster.doctor.media import media_store
 from cluster.doctor.node_certificate import node_certificate
 from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
+from cluster.doctor.web_push import reachable_services, web_push
 from cluster.local import passwords, runfile, servers
 from cluster.local.runfile import Running
 from cluster.local.servers import ServerFailed
@@ -58,7 +59,7 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
         ask_servers(settings, urls, clock),
         running.front_door(settings, found, ring),
         _crew(settings, found, address),
-        _push(endpoint),
+        _push(settings, endpoint),
         media_store(settings),
     )
     log, store, cache = asked.get("kafka"), asked.get("mongo"), asked.get("redis")
@@ -67,7 +68,7 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
     findings += [ring_found, here.certificate(settings, now), node_certificate(settings, now)]
     findings += [each for each in (links(settings), metrics(settings)) if each is not None]
     findings += [*encryption.findings(settings)]
-    findings += [credential, *push, door, media]
+    findings += [credential, *web_push(settings, ring), *push, door, media]
     states = store.states if isinstance(store, StoreInspection) else None
     findings += _judged("kafka", log, settings, lambda each: judge_log(each, settings, states))
     findings += _judged("mongo", store, settings, lambda each: judge_store(each, settings, ring))
@@ -188,8 +189,10 @@ async def _crew(settings: Settings, found: Running | None, address: str | None) 
     return await running.roles(settings, None if found is not None else address)
 
 
-async def _push(endpoint: str) -> list[Finding]:
-    return [await running.reachable(endpoint)] if endpoint else []
+async def _push(settings: Settings, endpoint: str) -> list[Finding]:
+    if not endpoint:
+        return []
+    return [await running.reachable(endpoint), *await reachable_services(settings, endpoint)]
 
 
 def _open(

@@ -184,6 +184,7 @@ class Embedded:
         if address := self.address("fcm"):
             credentials = self._settings.data / _ACCOUNT
             changes["fcm"] = {"credentials_file": credentials, "endpoint": f"http://{address}"}
+            changes["webpush"] = {"internal": (*self._settings.webpush.internal, f"http://{address}")}
         return self._settings.changed(changes)
 
     def _life_of_log(self, address: str) -> dict[str, dict[str, Any]]:

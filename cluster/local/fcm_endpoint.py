@@ -1,6 +1,7 @@
-"""The embedded FCM endpoint, which speaks the HTTP v1 API and shows the pushes instead of sending them.
+"""The embedded push endpoint, which speaks FCM's HTTP v1 API and shows the pushes instead of sending them.
 
-Run as ``python -m cluster.local.fcm_endpoint --port PORT``. It also answers the token endpoint of the
+Run as ``python -m cluster.local.fcm_endpoint --port PORT``. It is a service of Web Push, too
+(`cluster.local.webpush_endpoint`). It also answers the token endpoint of the
 throwaway service account that ``write_service_account`` makes, and checks what it is handed: a push
 without a granted credential gets FCM's 401. It serves processes of its own user (and root's): others on the
 machine would read push tokens here.
@@ -13,10 +14,8 @@ import asyncio
 import json
 import os
 import secrets
-from collections import deque
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import jwt
@@ -26,14 +25,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cluster.local import peer_user
+from cluster.local.push_record import MODES, Behaviour, Received
+from cluster.local.webpush_endpoint import PATH, WebPushEndpoint
 from roost.clock import Clock, now_ms
 
 PROJECT: Final = "roost-embedded"
-KEPT: Final = 100_000
-MODES: Final = ("ok", "unregistered", "quota", "unavailable", "slow")
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_SLOW_S: Final = 3.0
 _TYPE: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
@@ -46,12 +44,10 @@ class FcmEndpoint:
     """
 
     def __init__(self, clock: Clock, *, anyone: bool = False) -> None:
-        self._clock, self._anyone = clock, anyone
+        self._anyone = anyone
         self._known: WeakKeyDictionary[asyncio.BaseTransport, bool] = WeakKeyDictionary()
-        self._pushes: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self._received = 0
-        self._mode = "ok"
-        self._retry_after_s: float | None = None
+        self._received, self._behaviour = Received(clock), Behaviour()
+        self._webpush = WebPushEndpoint(self._received, self._behaviour, clock)
         self._granted: set[str] = set()
 
     def app(self) -> web.Application:
@@ -59,6 +55,7 @@ class FcmEndpoint:
         app = web.Application(middlewares=[] if self._anyone else [self._only_ours])
         app.router.add_post("/token", self._token)
         app.router.add_post("/v1/projects/{project}/messages:send", self._send)
+        app.router.add_post(PATH, self._webpush.take)
         app.router.add_get("/pushes", self._list)
         app.router.add_post("/behaviour", self._behave)
         return app
@@ -99,53 +96,47 @@ class FcmEndpoint:
             return _error(
                 400, "INVALID_ARGUMENT", "Request contains an invalid argument.", "INVALID_ARGUMENT"
             )
-        refusal = await self._refusal()
-        if refusal is not None:
+        if (refusal := self._refusal()) is not None:
             return refusal
-        self._received += 1
-        self._pushes.append({"token": token, "message": message, "at_ms": self._clock()})
+        await self._behaviour.take_time()
+        self._received.add(token, message)
         name = f"projects/{request.match_info['project']}/messages/0:{secrets.token_hex(12)}"
         return web.json_response({"name": name})
 
-    async def _refusal(self) -> web.Response | None:
-        match self._mode:
+    def _refusal(self) -> web.Response | None:
+        later = self._behaviour.retry_after
+        match self._behaviour.mode:
             case "unregistered":
                 return _error(404, "NOT_FOUND", "Requested entity was not found.", "UNREGISTERED")
             case "quota":
                 text = "Sending limit exceeded for the message target."
-                return self._later(_error(429, "RESOURCE_EXHAUSTED", text, "QUOTA_EXCEEDED"))
+                return _error(429, "RESOURCE_EXHAUSTED", text, "QUOTA_EXCEEDED", later)
             case "unavailable":
                 text = "The service is currently unavailable."
-                return self._later(_error(503, "UNAVAILABLE", text, "UNAVAILABLE"))
-            case "slow":
-                await asyncio.sleep(_SLOW_S if self._retry_after_s is None else self._retry_after_s)
+                return _error(503, "UNAVAILABLE", text, "UNAVAILABLE", later)
         return None
-
-    def _later(self, response: web.Response) -> web.Response:
-        if self._retry_after_s is not None:
-            response.headers["Retry-After"] = str(max(1, round(self._retry_after_s)))
-        return response
 
     async def _list(self, request: web.Request) -> web.Response:
         """Show what came; ``?after=N`` leaves out the first N, for whoever looks again and again."""
         after = request.query.get("after", "0")
         if not after.isdecimal():
             return web.json_response({"error": "after is a number"}, status=400)
-        gone = self._received - len(self._pushes)
-        return web.json_response(list(islice(self._pushes, max(0, int(after) - gone), None)))
+        return web.json_response(self._received.after(int(after)))
 
     async def _behave(self, request: web.Request) -> web.Response:
         wanted = await request.json()
         if wanted.get("mode") not in MODES:
             return web.json_response({"error": f"mode is one of {', '.join(MODES)}"}, status=400)
-        self._mode, self._retry_after_s = wanted["mode"], wanted.get("retry_after_s")
-        return web.json_response({"mode": self._mode, "retry_after_s": self._retry_after_s})
+        self._behaviour.mode, self._behaviour.retry_after_s = wanted["mode"], wanted.get("retry_after_s")
+        return web.json_response({"mode": wanted["mode"], "retry_after_s": wanted.get("retry_after_s")})
 
 
-def _error(status: int, word: str, text: str, code: str | None) -> web.Response:
+def _error(
+    status: int, word: str, text: str, code: str | None, headers: dict[str, str] | None = None
+) -> web.Response:
     details = [{"@type": _TYPE, "errorCode": code}] if code is not None else []
     error = {"code": status, "message": text, "status": word, "details": details}
-    return web.json_response({"error": error}, status=status)
+    return web.json_response({"error": error}, status=status, headers=headers)
 
 
 def write_service_account(path: Path, base_url: str) -> None:

@@ -9,6 +9,7 @@ from cluster.settings.clients import Rate
 from cluster.settings.group import Group
 from cluster.settings.mailboxes import Quota, Retention
 from cluster.settings.node import Node
+from cluster.settings.push import WebPush
 from cluster.settings.roles import Cluster, Log, Telemetry
 from cluster.settings.security import KafkaSecurity, Security
 from cluster.settings.servers import Fcm, Kafka, Mongo, Redis, url_host, without_password
@@ -34,6 +35,7 @@ __all__ = [
     "Settings",
     "SettingsInvalid",
     "Telemetry",
+    "WebPush",
     "url_host",
     "variable",
     "without_password",

@@ -11,7 +11,7 @@ from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
 from cluster.settings.mailboxes import Quota, Retention
 from cluster.settings.media import Media
 from cluster.settings.node import Node
-from cluster.settings.push import Push
+from cluster.settings.push import Push, WebPush
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.security import Cleartext
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
@@ -45,7 +45,8 @@ class Settings(BaseModel):
     kafka: Kafka = Field(Kafka(), description="The log.")
     mongo: Mongo = Field(Mongo(), description="The store.")
     redis: Redis = Field(Redis(), description="The cache.")
-    fcm: Fcm = Field(Fcm(), description="Wake-ups.")
+    fcm: Fcm = Field(Fcm(), description="Wake-ups of apps.")
+    webpush: WebPush = Field(WebPush(), description="Wake-ups of browsers and of UnifiedPush.")
     push: Push = Field(Push(), description="When devices are woken.")
     keyring: KeyRingFile = Field(KeyRingFile(), description="The secrets.")
     limits: Limits = Field(Limits(), description="Rate limits.")
@@ -95,6 +96,11 @@ class Settings(BaseModel):
     def media_url(self) -> str:
         """Where the bytes of media go."""
         return self.media.url or (self.data / "media").as_uri()
+
+    @property
+    def push_subject(self) -> str:
+        """Whom a service of Web Push asks when we disturb it."""
+        return self.webpush.subject or f"https://{self.server_name}"
 
     @property
     def keyring_file(self) -> Path:

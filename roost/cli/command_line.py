@@ -15,19 +15,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from pathlib import Path
-from ssl import SSLError
 from types import FrameType
 from typing import Final
-from urllib.parse import urlsplit
 
 from roost.cli import standard_streams
+from roost.cli.arguments import add_ca, http_url
 from roost.cli.installed import Broken, add, add_installed
 from roost.cli.terminal import BAD_USAGE, DEPENDENCY_AWAY, DID_NOT_HOLD, BadUsage, complain
 from roost.errors import RoostError, Unavailable
 from roost.ids import fold_username
 from roost.own_packages import prefer_own
-from roost.tls import client_context
 
 _GROUP = "roost.commands"
 _INTERRUPTS: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -76,42 +73,6 @@ class Chat:
         from roost.cli.chat import run  # noqa: PLC0415 - what it needs is loaded only for this verb
 
         return run(args.server, args.user, args.to, args.data, ca=args.ca)
-
-
-def http_url(text: str) -> str:
-    """Return the base URL of a server, for ``argparse``.
-
-    Raises:
-        ArgumentTypeError: It is none.
-    """
-    try:
-        parts = urlsplit(text)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address of a server, such as http://127.0.0.1:8080")
-    return text.rstrip("/")
-
-
-def add_ca(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--ca``, for verbs that connect to a server."""
-    parser.add_argument(
-        "--ca",
-        metavar="FILE",
-        type=_authorities,
-        help="PEM file of the private CA of the server's certificate",
-    )
-
-
-def _authorities(text: str) -> Path:
-    path = Path(text).expanduser().absolute()
-    try:
-        client_context(path)
-    except OSError as exc:
-        reason = "it holds no certificate in PEM" if isinstance(exc, SSLError) else exc.strerror
-        raise argparse.ArgumentTypeError(f"{path} cannot be used: {reason}") from exc
-    return path
 
 
 def _username(text: str) -> str:

@@ -151,6 +151,7 @@ class RingFile:
                 ring = msgspec.json.decode(content, type=FirstLayout).converted()
             else:
                 ring = msgspec.json.decode(content, type=Secrets)
+            ring = ring.completed()
         except msgspec.MsgspecError as exc:
             raise self._no_ring(exc) from exc
         except ValueError as exc:

@@ -15,15 +15,20 @@ from msgspec import Struct, structs
 
 KEY_BYTES: Final = 32
 
-Purpose = Literal["storage", "token", "index", "refresh", "link"]
+Purpose = Literal["storage", "token", "index", "refresh", "link", "vapid"]
 """What a key is for.
 
 storage: seals users' data keys (and sealed fields of releases before there were data keys);
 token: signs access tokens (Ed25519; the secret is the seed); index: makes blind indexes;
-refresh: derives refresh tokens; link: is what roles prove to each other on their links.
+refresh: derives refresh tokens; link: is what roles prove to each other on their links;
+vapid: signs what is sent to services of Web Push (P-256; the secret is the seed).
 """
 
 PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
+
+
+_LATER: Final[tuple[Purpose, ...]] = ("vapid",)
+"""The purposes of which there were no keys at first."""
 
 
 class State(StrEnum):
@@ -33,7 +38,16 @@ class State(StrEnum):
     ACTIVE = "active"
     OLD = "decrypt-only"
     VERIFYING = "verify-only"
+    SUBSCRIBED = "old-subscriptions"
     RETIRED = "retired"
+
+
+_SUPERSEDED: Final[dict[Purpose, State]] = {
+    "storage": State.OLD,
+    "index": State.OLD,
+    "vapid": State.SUBSCRIBED,
+}
+"""What a key is still for once a newer one is used."""
 
 
 class RotationRefused(Exception):  # noqa: N818 -- named for what happened
@@ -107,7 +121,17 @@ class Secrets(Struct, frozen=True):
             return State.ACTIVE
         if key.not_before_ms > now_ms:
             return State.WAITING
-        return State.OLD if key.purpose in ("storage", "index") else State.VERIFYING
+        return _SUPERSEDED.get(key.purpose, State.VERIFYING)
+
+    def completed(self) -> "Secrets":
+        """Return the ring with a key of each purpose that a release before had no keys for.
+
+        It is derived from the oldest key: the same on every machine that has a copy of the file.
+        """
+        oldest = min((key for key in self.keys if key.secret), key=lambda key: (key.created_at_ms, key.id))
+        missing = [purpose for purpose in _LATER if not any(key.purpose == purpose for key in self.keys)]
+        made = (_derived(purpose, oldest) for purpose in missing)
+        return structs.replace(self, keys=(*self.keys, *made)) if missing else self
 
     def find(self, key_id: str) -> Key | None:
         """Return the key of this id, None if there is none."""
@@ -182,6 +206,12 @@ def new_key(purpose: Purpose, now_ms: int, in_ms: int = 0) -> Key:
     """Make a key."""
     key_id = purpose[0] + secrets.token_hex(4)
     return Key(key_id, purpose, secrets.token_bytes(KEY_BYTES), now_ms, now_ms + in_ms)
+
+
+def _derived(purpose: Purpose, oldest: Key) -> Key:
+    secret = blake2b(purpose.encode(), digest_size=KEY_BYTES, key=oldest.secret, person=b"roost later key")
+    key_id = purpose[0] + blake2b(secret.digest(), digest_size=4, person=b"roost key id").hexdigest()
+    return Key(key_id, purpose, secret.digest(), oldest.created_at_ms, oldest.created_at_ms)
 
 
 def fresh_secrets(now_ms: int) -> Secrets:

@@ -17,6 +17,7 @@ from roost.clock import Clock, now_ms
 from storage.keyring.file import KeyRingError, Master, RingFile
 from storage.keyring.keys import KEY_BYTES, Key, Secrets, State, fresh_secrets
 from storage.keyring.sealing import BY_RING, SealBroken, decrypt, encrypt, key_id_of
+from storage.keyring.vapid import VapidKey
 
 _REFRESH_PREFIX: Final = "rr1"
 
@@ -179,6 +180,21 @@ class KeyRing:
     def derived_refreshes(self, token: str) -> list[str]:
         """Return what may have been given as the token after this one, while the key is being changed."""
         return [_derived(key, token) for key in self.secrets.usable("refresh", self._clock())]
+
+    # --- Web Push ---------------------------------------------------------------------------------
+
+    def vapid_key(self) -> VapidKey:
+        """Return the key that browsers are to subscribe with, and that signs what is sent to these then."""
+        return VapidKey(self.secrets.active("vapid", self._clock()))
+
+    def vapid_keys(self, key_id: str) -> list[VapidKey]:
+        """Return the keys to try for a subscription: first the one that it is said to be made with.
+
+        A browser may register a subscription again that it made long ago. None, if that key is retired.
+        """
+        usable = [VapidKey(key) for key in reversed(self.secrets.usable("vapid", self._clock()))]
+        first = [key for key in usable if key.id == key_id]
+        return first and [*first, *(key for key in usable if key.id != key_id)]
 
     # --- links ------------------------------------------------------------------------------------
 

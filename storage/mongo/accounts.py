@@ -16,7 +16,7 @@ from storage.records import Block, Device, User
 _PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts", "delivery_receipts", "requests"})
 SEALED: Final[Mapping[str, tuple[str, ...]]] = {
     "users": ("password_hash", "display_name", "phone", "email"),
-    "devices": ("name", "push_token"),
+    "devices": ("name", "push_token", "push_keys"),
     "blocks": ("peer_name",),
 }
 """The fields of each collection that are sealed with the data key of the row's user."""
@@ -229,5 +229,5 @@ def _seal(collection: str, document: Document, identity: str, key: DataKey) -> D
 def _open(collection: str, document: Document, identity: str, key: DataKey | None) -> None:
     """Open the sealed fields; without a key each is left empty instead."""
     for name in SEALED[collection]:
-        if (sealed := document[name]) is not None:
+        if (sealed := document.get(name)) is not None:
             document[name] = "" if key is None else key.unseal(collection, identity, name, sealed)

@@ -7,9 +7,10 @@ from storage.keyring import KeyRing
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, DESCENDING, Document
+from storage.records import PushToken
 
 _NONE: Final[Mapping[str, Any]] = {
-    "$set": {"push_provider": None, "push_token": None, "push_index": None, "push_session": None}
+    "$set": dict.fromkeys(("push_provider", "push_token", "push_keys", "push_index", "push_session"))
 }
 _HOLDER: Final = ("user", "push_session", "push_since_ms")
 
@@ -27,28 +28,31 @@ class MongoPushTokens:
             await self._adopt(device)
 
     async def register(
-        self, user_id: str, device: str, provider: str, token: str, session: str, now_ms: int
+        self, user_id: str, device: str, token: PushToken, session: str, now_ms: int
     ) -> list[str] | None:
         identity = row_id(user_id, device)
-        holders = await self._holders(provider, token)
-        if [(each["_id"], each["push_session"]) for each in holders] == [(identity, session)]:
-            return []
-        mine = await self._devices.one({"_id": identity}, ["push_since_ms"])
+        holders = await self._holders(token.provider, token.token)
+        mine = await self._devices.one({"_id": identity}, ["push_since_ms", "push_keys"])
         if mine is None:
             return None
         key = (await self._keys.made([user_id]))[user_id]
+        if [(each["_id"], each["push_session"]) for each in holders] == [(identity, session)]:
+            sealed = mine.get("push_keys")
+            if (sealed and key.unseal("devices", identity, "push_keys", sealed)) == token.keys:
+                return []
         # Clocks of gateways differ: who comes later has the greater number all the same.
         latest = max(each.get("push_since_ms", 0) for each in (*holders, mine))
         change = {
-            "push_provider": provider,
-            "push_token": key.seal("devices", identity, "push_token", token),
-            "push_index": self._ring.blind("push_token", token),
+            "push_provider": token.provider,
+            "push_token": key.seal("devices", identity, "push_token", token.token),
+            "push_keys": token.keys and key.seal("devices", identity, "push_keys", token.keys),
+            "push_index": self._ring.blind("push_token", token.token),
             "push_session": session,
             "push_since_ms": max(now_ms, latest + 1),
         }
         if not await self._devices.update({"_id": identity}, {"$set": change}):
             return None
-        return list({user_id, *await self._settle(provider, token)})
+        return list({user_id, *await self._settle(token.provider, token.token)})
 
     async def drop(self, user_id: str, device: str, token: str | None) -> bool:
         identity = row_id(user_id, device)

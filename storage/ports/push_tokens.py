@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from storage.records import PushToken
+
 
 class PushTokens(Protocol):
     """Who is woken by which token: a token belongs to one device, and to one session of it.
@@ -12,7 +14,7 @@ class PushTokens(Protocol):
     """
 
     async def register(
-        self, user_id: str, device: str, provider: str, token: str, session: str, now_ms: int
+        self, user_id: str, device: str, token: PushToken, session: str, now_ms: int
     ) -> list[str] | None:
         """Give the token to a device, and take it from every other one, whoever's that is.
 
@@ -22,8 +24,8 @@ class PushTokens(Protocol):
         Args:
             user_id: The owner of the device.
             device: The device.
-            provider: ``fcm``.
-            token: The provider's name for the app on the device.
+            token: By what it is found. Who else has it is told by the provider and its name for the app
+                alone: the keys of Web Push may be others.
             session: The family of refresh tokens with which it goes.
             now_ms: Unix time.
 
@@ -33,7 +35,13 @@ class PushTokens(Protocol):
         ...
 
     async def drop(self, user_id: str, device: str, token: str | None) -> bool:
-        """Remove the device's token; with ``token`` given, only if it is still that one (compare-and-set)."""
+        """Remove the device's token.
+
+        Args:
+            user_id: The owner of the device.
+            device: The device.
+            token: Remove it only if it is still that one (compare-and-set); None: whatever it is.
+        """
         ...
 
     async def end(self, user_id: str, sessions: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from storage.keyring.data_key import COLLECTION
 from storage.mongo import MongoStore
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.driver import Driver
-from storage.records import Block, Conversation, Device, User
+from storage.records import Block, Conversation, Device, PushToken, User
 
 ALICE = User(
     "u-alice", "alice", "argon2-hash", "Alice Liddell", 1, phone="+4670111222", email="a@example.org"
@@ -63,7 +63,7 @@ async def test_nothing_that_identifies_a_person_is_readable(store: MongoStore, r
     await filled(store)
     await store.accounts.update_profile("u-alice", {"display_name": "Alice P. Liddell"})
     await store.accounts.set_password_hash("u-alice", "newer argon2-hash", "argon2-hash")
-    await store.push_tokens.register("u-alice", "PHONEPHONE", "fcm", "newer push-secret", "s-1", 1)
+    await store.push_tokens.register("u-alice", "PHONEPHONE", PushToken("fcm", "newer push-secret"), "s-1", 1)
     stored = everything(raw)
     assert "u-alice" in stored
     assert [secret for secret in SECRETS if secret in stored] == []

@@ -13,7 +13,7 @@ from storage.keyring.data_key import COLLECTION
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
 from storage.mongo.reencryption import UNSEALED, Place
-from storage.records import Block, Conversation, Device, User
+from storage.records import Block, Conversation, Device, PushToken, User
 
 NOW = 1_795_000_000_000
 ALICE = User("u-alice", "alice", "argon2", "Alice", 1, phone="+4670111222", email="a@example.org")
@@ -172,7 +172,7 @@ async def test_concurrent_write_is_not_overwritten(world: World, raw: Any) -> No
             if args[0] == "users":
                 await other.accounts.update_profile("u-alice", {"display_name": "Alice L."})
             if args[0] == "devices":
-                await other.push_tokens.register("u-alice", "PHONEPHONE", "fcm", "newer", "s-1", 1)
+                await other.push_tokens.register("u-alice", "PHONEPHONE", PushToken("fcm", "newer"), "s-1", 1)
             return found
 
         work._changes = overtaken  # type: ignore[method-assign]

@@ -121,6 +121,7 @@ async def signed_in(system: System) -> dict[str, Any]:
     ("path", "status"),
     [
         ("/", 200),
+        ("/status", 200),
         ("/healthz", 200),
         ("/readyz", 200),
         ("/docs", 200),
@@ -358,7 +359,7 @@ async def test_log_ins_of_one_address_do_not_hold_up_anothers(system: System) ->
     "frame the page of a running system: {row}",
     "Content-Security-Policy: frame-ancestors 'none'",
 )
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/status", "/docs"])
 async def test_a_page_is_not_framed_and_loads_nothing_from_elsewhere(system: System, path: str) -> None:
     async with aiohttp.ClientSession(system.http) as http_, http_.get(path) as answer:
         page, policy = await answer.text(), answer.headers["Content-Security-Policy"]

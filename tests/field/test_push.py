@@ -14,6 +14,7 @@ import pytest
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7
+from tests.browser_push import Browser, decoded, signed_claims
 from tests.field.test_rules import Person
 from tests.live.running import System
 from tests.live.waiting import until
@@ -218,6 +219,22 @@ async def test_what_went_down_a_socket_that_broke_is_not_delivered(people: Peopl
     await people.not_pushed(other)
     abort(socket)
     await people.pushed(other, people.token)
+
+
+async def test_a_browser_is_woken_by_web_push(people: People) -> None:
+    key = (await people.laptop.ok("GET", "/v1/push/webpush"))["application_server_key"]
+    browser = Browser(f"{people.system.fcm}/webpush/{secrets.token_hex(8)}")
+    await people.laptop.ok("PUT", "/v1/devices/current/push", browser.registration)
+    await people.write()
+    await people.pushed(browser.endpoint, people.token)
+    [push] = [each for each in await people.system.pushes() if each["token"] == browser.endpoint]
+    assert browser.opened(decoded(push["message"]["body"])) == b'{"roost":"sync"}'
+    claims = signed_claims(push["message"]["headers"]["Authorization"], key)
+    assert claims["aud"] == people.system.fcm
+    await people.laptop.ok("GET", "/v1/sync")
+    await people.behave("unregistered")
+    await people.write()
+    await until(lambda: _without_token(people.laptop), within=_WOKEN_S)
 
 
 # --- whose the token is ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from cluster.log.numbers import raised
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import SEQ_LIMIT
+from tests.browser_push import Browser, decoded
 from tests.integration.api_world import PASSWORD, SERVER_NAME, Person, Urls, World, message, new_id, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -217,6 +218,13 @@ async def test_queries(world: World, alice: Person, path: str, status: int, code
     assert await refused(world, alice, "GET", path) == (status, code)
 
 
+PUSH = "/v1/devices/current/push"
+
+
+def browser(**changes: Any) -> dict[str, Any]:
+    return Browser("https://updates.push.services.mozilla.com/wpush/v2/gAAA").registration | changes
+
+
 POSTS: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/acks", {"seq": 2**52}, 409, "cursor_invalid"),
     ("POST", "/v1/acks", {"seq": -1}, 422, "invalid"),
@@ -226,8 +234,13 @@ POSTS: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/typing", {"peer": "alice", "state": "dancing"}, 422, "invalid"),
     ("PUT", "/v1/blocks/nobody.here", None, 404, "unknown_user"),
     ("PATCH", "/v1/me", {"last_seen": "some"}, 422, "invalid"),
-    ("PUT", "/v1/devices/current/push", {"provider": "apns", "token": "x"}, 422, "invalid"),
-    ("PUT", "/v1/devices/current/push", {"provider": "fcm", "token": ""}, 422, "invalid"),
+    ("PUT", PUSH, {"provider": "apns", "token": "x"}, 422, "invalid"),
+    ("PUT", PUSH, {"provider": "fcm", "token": ""}, 422, "invalid"),
+    ("PUT", PUSH, browser(keys={"p256dh": "BA", "auth": "A"}), 422, "invalid"),
+    ("PUT", PUSH, browser(keys={}), 422, "invalid"),
+    ("PUT", PUSH, browser(endpoint="http://127.0.0.1/x"), 422, "invalid"),
+    ("PUT", PUSH, browser(endpoint="https://evil.example/"), 422, "invalid"),
+    ("PUT", PUSH, browser(endpoint="https://" + "x" * 1200), 422, "invalid"),
     ("DELETE", "/v1/devices/NOSUCHDEVICE", None, 404, "unknown_device"),
     ("POST", "/v1/keys/query", {"device_keys": {"bob": []}}, 422, "invalid"),
     ("POST", "/v1/keys/claim", {"one_time_keys": {"@bob:x.org": {"D": "curve25519"}}}, 422, "invalid"),
@@ -547,7 +560,7 @@ async def test_profile_devices_push_and_blocks(world: World) -> None:
     assert (changed["display_name"], changed["read_receipts"]) == ("Carol", False)
     shown = await dave.call("GET", f"/v1/users/{carol.username.upper()}", expect=200)
     assert shown["display_name"] == "Carol"
-    await carol.call("PUT", "/v1/devices/current/push", {"provider": "fcm", "token": "t0k"}, expect=204)
+    await carol.call("PUT", PUSH, {"provider": "fcm", "token": "t0k"}, expect=204)
     (device,) = (await carol.call("GET", "/v1/devices", expect=200))["devices"]
     assert (device["push"], device["has_keys"], device["current"]) == (True, True, True)
     await carol.call("DELETE", "/v1/devices/current/push", expect=204)
@@ -561,6 +574,37 @@ async def test_profile_devices_push_and_blocks(world: World) -> None:
     _, after = await dave.send(carol)
     page = await carol.call("GET", "/v1/sync?wait_s=10", expect=200)
     assert [each["id"] for each in page["entries"] if each["type"] == "message"] == [after["id"]]
+
+
+async def test_a_browser_subscribes(world: World) -> None:
+    carol = await world.person()
+    given = await carol.call("GET", "/v1/push/webpush", expect=200)
+    key = decoded(given["application_server_key"])
+    assert (len(key), key[0]) == (65, 4)
+    assert await refused(world, None, "GET", "/v1/push/webpush") == (401, "unauthenticated")
+    await carol.call("PUT", PUSH, browser(), expect=204)
+    (device,) = (await carol.call("GET", "/v1/devices", expect=200))["devices"]
+    assert device["push"]
+    assert set(device) == {"device_id", "name", "created_at_ms", "has_keys", "push", "current"}
+    await carol.call("DELETE", "/v1/devices/current/push", expect=204)
+    (device,) = (await carol.call("GET", "/v1/devices", expect=200))["devices"]
+    assert not device["push"]
+
+
+REFUSED = {
+    "keys": (browser(keys={"p256dh": "BA", "auth": "A" * 22}), "p256dh is"),
+    "endpoint": (browser(endpoint="https://evil.example/"), "not one of the push services"),
+}
+
+
+@pytest.mark.parametrize(("body", "said"), REFUSED.values(), ids=REFUSED)
+async def test_what_is_wrong_with_a_subscription_is_said(
+    world: World, alice: Person, body: dict[str, Any], said: str
+) -> None:
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    status, problem = await world.call("PUT", PUSH, body=body, headers=headers)
+    assert (status, problem["code"]) == (422, "invalid")
+    assert said in problem["detail"]
 
 
 async def test_presence(alice: Person, bob: Person) -> None:
@@ -598,14 +642,14 @@ async def test_request_ids_differ(world: World) -> None:
 
 
 async def test_the_page_for_people(world: World) -> None:
-    status, page = await world.call("GET", "/")
+    status, page = await world.call("GET", "/status")
     assert status == 200
     assert b"readyz" in page
 
 
 @pytest.mark.attack("load a script of another host into the server's pages", "the Content-Security-Policy")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/status", "/docs"])
 async def test_pages_load_nothing_from_elsewhere(world: World, method: str, path: str) -> None:
     async with world.http.request(method, world.addresses[0] + path) as answer:
         assert answer.status == 200

@@ -20,10 +20,12 @@ from api.identity.limits import Limit
 from cluster.rights.scan import scan
 from cluster.settings import Kafka, Settings
 from cluster.settings.servers import Mongo, Redis
+from roost import wire
 from roost.clock import now_ms
 from roost.errors import Unavailable
 from storage.mentions import needles
 from storage.records import Erasure, MessageRecord, encode_record
+from tests.browser_push import Browser, decoded
 from tests.integration.api_world import (
     PASSWORD,
     Person,
@@ -283,6 +285,8 @@ async def test_an_export_holds_everything_but_secrets(world: World) -> None:
     await bob.send(alice, b"hello alice")
     await sync(alice, wait_s=10)
     await alice.send(bob)
+    browser = Browser("https://fcm.googleapis.com/fcm/send/alice")
+    await alice.call("PUT", "/v1/devices/current/push", browser.registration, expect=204)
 
     async def stored() -> object:
         return await world.store.mailboxes.latest(alice.tokens["user_id"], 2**53 - 1, 1)
@@ -291,7 +295,7 @@ async def test_an_export_holds_everything_but_secrets(world: World) -> None:
     document = await alice.call("GET", "/v1/me/export", expect=200)
     assert document["account"]["username"] == alice.username
     [device] = document["devices"]
-    assert device["device"] == alice.device
+    assert (device["device"], device["push_token"]) == (alice.device, browser.endpoint)
     assert device["keys"]["device_id"] == alice.device
     [entry] = document["mailbox"]
     assert (entry["type"], entry["sender_name"]) == ("message", bob.username)
@@ -300,7 +304,11 @@ async def test_an_export_holds_everything_but_secrets(world: World) -> None:
     text = json.dumps(document)
     user = (await world.store.accounts.users_by_id([alice.tokens["user_id"]]))[alice.tokens["user_id"]]
     assert user.password_hash not in text
-    assert bob.tokens["access_token"] not in text
+    for secret in (
+        bob.tokens["access_token"],
+        *(wire.unpadded(decoded(key)) for key in browser.keys.values()),
+    ):
+        assert secret not in text
 
 
 @pytest.mark.attack("exporting another user's data")

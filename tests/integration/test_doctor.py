@@ -336,6 +336,21 @@ async def test_a_push_endpoint_out_of_reach(planting: Planting) -> None:
     await planting.found("push endpoint", "failed", "firewall", "ROOST_FCM__ENDPOINT")
 
 
+async def test_a_push_service_of_ones_own_out_of_reach(planting: Planting) -> None:
+    planting.use("webpush", internal=(f"http://{HOST}:{free_port()}",))
+    await planting.found("push services", "warning", "firewall", "ROOST_WEBPUSH__HOSTS")
+
+
+async def test_a_subject_that_push_services_do_not_take(planting: Planting) -> None:
+    certify(planting, name="localhost")
+    planting.set(server_name="localhost")
+    await planting.found("web push", "warning", "ROOST_WEBPUSH__SUBJECT")
+    planting.use("webpush", subject="mailto:ops@example.org")
+    [found] = [each for each in await planting.find() if each.check == "web push"]
+    assert found.state == "ok"
+    assert f"VAPID key {KeyRing.load(planting.settings.keyring_file).vapid_key().id}, to fcm" in found.detail
+
+
 async def test_a_port_in_use_by_another_process(planting: Planting) -> None:
     with socket.create_server((HOST, 0)) as other:
         planting.use("http", port=other.getsockname()[1])

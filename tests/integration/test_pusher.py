@@ -14,22 +14,26 @@ from msgspec.structs import replace
 from pymongo import MongoClient
 
 from cluster.consumers.fcm import FcmSender
+from cluster.consumers.provider import Provider
 from cluster.consumers.pusher import Pusher
 from cluster.consumers.wakeup import Waker
+from cluster.consumers.webpush import WebPushSender
 from cluster.local import servers as specs
 from cluster.local.embedded import fcm
 from cluster.local.fcm_endpoint import PROJECT, write_service_account
 from cluster.log.unfinished import unread
-from cluster.settings import Fcm
+from cluster.settings import Fcm, WebPush
 from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import Cursor, Device, PushRecord, TokenFamily, User, decode_push, encode_push
+from storage.records import Cursor, Device, PushRecord, PushToken, TokenFamily, User, decode_push, encode_push
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
+from storage.subscriptions import SubscriptionKeys
 from storage.topics import PUSH, PUSH_DEAD
+from tests.browser_push import Browser
 from tests.live.waiting import until_found
 from tests.real_servers import Servers
 
@@ -49,6 +53,7 @@ class World:
     pusher: Pusher
     broker: str
     database: str
+    vapid: str
 
     async def behave(self, mode: str, retry_after_s: float | None = None) -> None:
         await self.http.post(f"{self.url}/behaviour", json={"mode": mode, "retry_after_s": retry_after_s})
@@ -57,17 +62,18 @@ class World:
         async with self.http.get(f"{self.url}/pushes") as response:
             return [each for each in await response.json() if each["token"] == token]
 
-    async def device(self) -> tuple[str, str, str]:
-        user, device, token = (
-            secrets.token_hex(8),
-            secrets.token_hex(6).upper(),
-            f"token-{secrets.token_hex(6)}",
-        )
+    async def device(self, provider: str = "fcm") -> tuple[str, str, str]:
+        user, device = secrets.token_hex(8), secrets.token_hex(6).upper()
+        token, keys = f"token-{secrets.token_hex(6)}", None
+        if provider == "webpush":
+            token = f"{self.url}/webpush/{token}"
+            keys = SubscriptionKeys.given(**Browser(token).keys, vapid=self.vapid).text
         await self.store.accounts.add_user(User(user, user, "", "", 0))
         await self.store.accounts.add_device(Device(user, device, "phone", 0))
         until_ms = now_ms() + 60_000
         await self.store.sessions.add(TokenFamily(device, user, device, b"", None, 0, 0, until_ms))
-        assert await self.store.push_tokens.register(user, device, "fcm", token, device, now_ms())
+        given = PushToken(provider, token, keys)
+        assert await self.store.push_tokens.register(user, device, given, device, now_ms())
         return user, device, token
 
     async def token_of(self, user: str) -> str | None:
@@ -111,6 +117,8 @@ async def world(
     await admin.close()
     url, credentials = endpoint
     settings = Fcm(credentials_file=credentials, endpoint=url, attempts=3, backoff_s=0.05, concurrency=8)
+    browsers = WebPush(internal=(url,), attempts=3, backoff_s=0.05)
+    vapid = keyring.vapid_key().id
     group = f"pushers-{secrets.token_hex(4)}"
 
     store, cache = MongoStore(mongo_url, database, "motor", keyring), RedisStore(redis_url, prefix)
@@ -121,10 +129,12 @@ async def world(
         writer = KafkaLogWriter(broker)
         await reader.start()
         await writer.start()
-        sender = FcmSender(settings)
-        for each in (reader, writer, sender):
+        fcm = FcmSender(settings)
+        webpush = WebPushSender(browsers, "mailto:ops@example.org", keyring, now_ms)
+        for each in (reader, writer, fcm, webpush):
             opened.push_async_callback(each.close)
-        waker = Waker(writer, store, cache, sender, settings, clock=now_ms, random=lambda: 0.5)
+        providers: dict[str, Provider] = {"fcm": fcm, "webpush": webpush}
+        waker = Waker(writer, store, cache, providers, clock=now_ms, random=lambda: 0.5)
         pusher = Pusher("pusher-1", reader, waker)
         await pusher.start()
         await pusher.apply(MAP)
@@ -133,7 +143,8 @@ async def world(
     writer = KafkaLogWriter(broker)
     await writer.start()
     async with aiohttp.ClientSession() as http:
-        found = World(url, credentials, http, writer, store, cache, make, await make(), broker, database)
+        pusher = await make()
+        found = World(url, credentials, http, writer, store, cache, make, pusher, broker, database, vapid)
         await found.behave("ok")
         yield found
         await found.pusher.stop()
@@ -256,8 +267,9 @@ async def test_no_proxy_is_asked_for_what_is_on_this_machine(
     await until_found(lambda: world.pushes(token), bool)
 
 
-async def test_a_dead_token_is_dropped_and_only_that_one(world: World) -> None:
-    user, device, _ = await world.device()
+@pytest.mark.parametrize("provider", ["fcm", "webpush"])
+async def test_a_dead_token_is_dropped_and_only_that_one(world: World, provider: str) -> None:
+    user, device, _ = await world.device(provider)
     await world.behave("unregistered")
     await world.wake(user, device)
     await caught_up(world)
@@ -289,8 +301,11 @@ async def test_a_waiting_wake_up_delays_no_other(world: World) -> None:
     assert not (await world.pusher.status())["caught_up"]
 
 
-async def test_a_wake_up_that_never_succeeds_is_kept_for_the_operator(world: World, broker: str) -> None:
-    user, device, _ = await world.device()
+@pytest.mark.parametrize("provider", ["fcm", "webpush", "apns"])
+async def test_a_wake_up_that_never_succeeds_is_kept_for_the_operator(
+    world: World, broker: str, provider: str
+) -> None:
+    user, device, _ = await world.device(provider)
     await world.behave("unavailable")
     await world.wake(user, device)
     await caught_up(world)

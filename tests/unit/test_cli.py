@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from roost.cli import command_line
+from roost.cli import arguments, command_line
 from roost.cli.terminal import BadUsage
 from roost.errors import RoostError, Unavailable
 
@@ -98,13 +98,13 @@ def test_after_nohup_the_end_of_the_terminal_changes_nothing() -> None:
 @pytest.mark.parametrize("url", ["localhost:80", "http://", "ftp://h", "http://h:port", "http://h:0", ""])
 def test_what_is_no_address_of_a_server(url: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is no address of a server"):
-        command_line.http_url(url)
+        arguments.http_url(url)
 
 
 @pytest.mark.parametrize("url", ["http://h", "https://h:443/base", "http://[::1]:8080"])
 def test_what_is_one(url: str) -> None:
-    assert command_line.http_url(url) == url
-    assert command_line.http_url(url + "/") == url
+    assert arguments.http_url(url) == url
+    assert arguments.http_url(url + "/") == url
 
 
 def test_a_verb_that_cannot_be_loaded_says_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,31 @@ def test_ring_of_an_earlier_release_is_read_everywhere_alike(tmp_path: Path) -> 
     assert KeyRing.load(path).secrets == ring.secrets
 
 
+def test_ring_of_before_web_push_gets_the_same_key_everywhere(tmp_path: Path, ring: KeyRing) -> None:
+    path = tmp_path / "keyring.json"
+    without = tuple(key for key in ring.secrets.keys if key.purpose != "vapid")
+    RingFile(path).write(structs.replace(ring.secrets, keys=without))
+    found = [KeyRing.load(path) for _ in range(2)]
+    assert found[0].vapid_key().public == found[1].vapid_key().public != ring.vapid_key().public
+    RingFile(path).change(lambda content: content.rotated(["storage"], NOW))
+    [storage] = [key.id for key in without if key.purpose == "storage"]
+    RingFile(path).change(lambda content: content.retired(storage, NOW + 1))
+    found[0].reload()
+    assert found[0].vapid_key().public == found[1].vapid_key().public, "what it was derived from may go"
+
+
+def test_keys_of_web_push_are_of_a_pair_each(ring: KeyRing) -> None:
+    ring = KeyRing(ring.secrets.rotated(["vapid"], NOW), lambda: NOW)
+    [old] = [key for key in ring.secrets.keys if key.purpose == "vapid" and key.id != ring.vapid_key().id]
+    assert ring.state_of(old) == "old-subscriptions"
+    new = ring.vapid_key()
+    assert [key.id for key in ring.vapid_keys(old.id)] == [old.id, new.id]
+    assert [key.id for key in ring.vapid_keys(new.id)] == [new.id, old.id]
+    assert ring.vapid_keys(old.id)[0].public != new.public
+    assert len(from_base64(new.public.replace("-", "+").replace("_", "/"))) == 65
+    assert KeyRing(ring.secrets.retired(old.id, NOW), lambda: NOW).vapid_keys(old.id) == []
+
+
 def test_ring_of_an_earlier_release_without_its_current_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "keyring.json"
     path.touch(0o600)
@@ -263,7 +288,7 @@ def test_changes_of_many_processes_at_once_lose_no_key(tmp_path: Path) -> None:
         ]
         assert len([change.result() for change in changes]) == 8
     ring = KeyRing.load(path).secrets
-    assert (ring.serial, len(ring.keys)) == (9, 5 + 8)
+    assert (ring.serial, len(ring.keys)) == (9, 6 + 8)
 
 
 def test_change_that_would_lose_a_key_is_refused(tmp_path: Path) -> None:
@@ -425,4 +450,4 @@ def test_secrets_are_not_shown(ring: KeyRing) -> None:
     assert ring.secrets.installation in shown
     for key in ring.secrets.keys:
         assert str(key.secret)[2:-1] not in shown
-    assert msgspec.json.encode(ring.secrets).count(b"secret") == 5, "the file does have them"
+    assert msgspec.json.encode(ring.secrets).count(b"secret") == 6, "the file does have them"

@@ -222,3 +222,15 @@ async def test_token_key_is_rotated_when_it_has_served_its_time(settings: Settin
     await rotation.close()
     found = RingFile(settings.keyring_file).read()
     assert (found.serial, found.active("token", time).created_at_ms) == (2, time)
+
+
+def test_a_key_of_web_push_is_replaced_with_a_word_about_its_subscriptions(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key_ring.make(settings)
+    where = ("--data", str(settings.data))
+    old = key_ring.load(settings).vapid_key().id
+    assert main(["keys", "rotate", "vapid", "--in", "0", *where]) == 0
+    assert "until then the old key wakes them" in capsys.readouterr().out
+    assert main(["keys", "retire", old, *where]) == 0
+    assert "are not woken until their client is opened" in capsys.readouterr().out

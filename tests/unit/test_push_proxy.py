@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from cluster.consumers.fcm import FcmSender
+from cluster.consumers.provider import Sent
 from cluster.consumers.proxy import proxy_for
 from cluster.local.fcm_endpoint import write_service_account
 from cluster.settings import Fcm
+from storage.records import Device
 
 PROXY = "http://proxy.example:3128"
 GOOGLE = "https://fcm.googleapis.com/v1/projects"
@@ -64,9 +66,10 @@ async def test_pushes_and_credentials_go_through_the_same_proxy(
         write_service_account(tmp_path / "account.json", "http://google.invalid")
         settings = Fcm(credentials_file=tmp_path / "account.json", endpoint="http://fcm.invalid")
         sender = FcmSender(settings)
-        answer = await sender.send("token", urgent=True)
+        device = Device("ann", "A", "phone", 0, None, "fcm", "token")
+        verdict = await sender.send(device, urgent=True)
         await sender.close()
-    assert answer.status == 200
+    assert verdict == Sent()
     assert asked == [
         "http://google.invalid/token",
         "http://fcm.invalid/v1/projects/roost-embedded/messages:send",

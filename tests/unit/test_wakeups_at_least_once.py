@@ -6,10 +6,9 @@ import pytest
 
 from actors.service import MAP_LEASE_S
 from cluster.consumers import wakeup
-from cluster.consumers.push_rules import Answer
+from cluster.consumers.provider import Retries, Sent, Verdict
 from cluster.consumers.pusher import Pusher
 from cluster.consumers.wakeup import Waker
-from cluster.settings import Fcm
 from roost.errors import Unavailable
 from storage.ports import LogRecord
 from storage.records import Device, PushRecord, encode_push
@@ -20,6 +19,8 @@ WAKE = LogRecord(0, encode_push(PushRecord("ann", "A", "cause", 0)))
 
 class Servers:
     """Store, cache and provider: each fails as often as it is told."""
+
+    retries = Retries(3, 0.0, 0.0)
 
     def __init__(self, *, store_fails: int = 0, cache_fails: int = 0) -> None:
         self.accounts = self
@@ -42,11 +43,11 @@ class Servers:
         self.store_fails -= 1
         if self.store_fails >= 0:
             raise Unavailable("The store is away.")
-        return {user: [Device(user, "A", "A", 0, None, push_token="token")] for user in users}
+        return {user: [Device(user, "A", "A", 0, None, "fcm", "token")] for user in users}
 
-    async def send(self, token: str, *, urgent: bool) -> Answer:
-        self.sent.append(f"{token} {urgent}")
-        return Answer(200)
+    async def send(self, device: Device, *, urgent: bool) -> Verdict:
+        self.sent.append(f"{device.push_token} {urgent}")
+        return Sent()
 
 
 async def test_its_own_mark_that_could_not_be_taken_back_does_not_stop_it(
@@ -54,7 +55,7 @@ async def test_its_own_mark_that_could_not_be_taken_back_does_not_stop_it(
 ) -> None:
     monkeypatch.setattr(wakeup, "_RETRY_S", 0.0)
     servers: Any = Servers(store_fails=1, cache_fails=1)
-    waker = Waker(servers, servers, servers, servers, Fcm(), clock=lambda: 0, random=lambda: 0.0)
+    waker = Waker(servers, servers, servers, {"fcm": servers}, clock=lambda: 0, random=lambda: 0.0)
     assert await waker.wake(WAKE, again=False) == "sent"
     assert servers.sent == ["token True"]
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from api.http.schemas.base import EXAMPLE_DEVICE, Address, Millis, Name, Object, model
+from storage.push_services import MAX_ENDPOINT
 
 
 class DeviceInfo(BaseModel):
@@ -32,12 +33,45 @@ class DeviceList(BaseModel):
     devices: list[DeviceInfo]
 
 
-class PushToken(BaseModel):
-    """How to wake this device."""
+class FcmToken(BaseModel):
+    """How to wake this device through FCM."""
 
     model_config = model(provider="fcm", token="dQw4w9WgXcQ:APA91b")  # noqa: S106 -- an example
     provider: Literal["fcm"]
     token: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class WebPushKeys(BaseModel):
+    """The keys of a browser's subscription, in base64url."""
+
+    p256dh: Annotated[str, StringConstraints(max_length=128)]
+    auth: Annotated[str, StringConstraints(max_length=64)]
+
+
+class WebPushSubscription(BaseModel):
+    """How to wake this device through Web Push: a browser's subscription, or one of UnifiedPush."""
+
+    model_config = model(
+        provider="webpush",
+        endpoint="https://updates.push.services.mozilla.com/wpush/v2/gAAAAABmZ",
+        keys={
+            "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZ"
+            "GH6SRpkNtoIAiw4",
+            "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+        },
+    )
+    provider: Literal["webpush"]
+    endpoint: Annotated[str, StringConstraints(min_length=1, max_length=MAX_ENDPOINT)]
+    keys: WebPushKeys
+
+
+PushRegistration = Annotated[FcmToken | WebPushSubscription, Field(discriminator="provider")]
+
+
+class WebPushServer(BaseModel):
+    """What a browser subscribes with: the VAPID public key, an uncompressed point of P-256 in base64url."""
+
+    application_server_key: str
 
 
 class KeysUpload(BaseModel):

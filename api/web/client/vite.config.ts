@@ -13,5 +13,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   worker: { format: 'es' },
+  server: { proxy: { '/v1': { target: 'http://127.0.0.1:8080', ws: true } } },
   test: { include: ['test/**/*.test.ts'], environment: 'node' },
 })

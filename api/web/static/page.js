@@ -1,4 +1,4 @@
-document.getElementById("here").textContent = location.origin;
+document.getElementById("here").textContent = new URL("./", location).href.slice(0, -1);
 const table = document.getElementById("checks");
 async function look() {
   let checks = {};
@@ -11,5 +11,8 @@ async function look() {
     return row;
   }));
 }
+fetch("integrity.json", { method: "HEAD" }).then(({ ok }) => {
+  if (!ok) document.getElementById("client").textContent = "The web client was not built: on the server, run make web.";
+});
 look();
 setInterval(look, 5000);

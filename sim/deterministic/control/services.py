@@ -16,14 +16,14 @@ from msgspec import Struct, field
 from actors.map_lease import MapLease
 from actors.rpc import messages as m
 from api.sending.sequence import Sequencer
-from cluster.consumers.push_rules import Answer
+from cluster.consumers.provider import Again, Retries, Sent, Verdict
 from roost.errors import Unavailable
 from roost.ids import shard_of
 from roost.tasks import BackgroundTasks, insist
 from sim.deterministic.control.links import End
 from sim.deterministic.control.log import Writer
 from sim.deterministic.control.truth import Truth
-from storage.records import PushRecord, encode_push
+from storage.records import Device, PushRecord, encode_push
 from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH, TOPICS
 
@@ -291,22 +291,21 @@ def _user_of(value: bytes) -> str:
 
 
 class Provider:
-    """Carries wake-ups; see `cluster.consumers.wakeup.PushSender`."""
+    """Carries wake-ups; see `cluster.consumers.provider.Provider`."""
+
+    retries = Retries(attempts=1_000_000, first_s=1.0, longest_s=60.0)
 
     def __init__(self, truth: Truth, troubled: Callable[[], bool], pause_s: float) -> None:
         self._truth, self._troubled, self._pause_s = truth, troubled, pause_s
 
-    async def send(self, token: str, *, urgent: bool) -> Answer:
+    async def send(self, device: Device, *, urgent: bool) -> Verdict:
         """Send it."""
         del urgent
         await asyncio.sleep(self._pause_s)
         if self._troubled():
-            return Answer(503)
-        self._truth.sent.add(token)
-        return Answer(200)
-
-    def renew(self) -> None:
-        """There are no credentials here."""
+            return Again()
+        self._truth.sent.add(device.push_token or "")
+        return Sent()
 
     async def close(self) -> None:
         """Disconnect."""

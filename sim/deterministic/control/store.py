@@ -108,7 +108,7 @@ class Database:
     def devices_of(self, user_ids: Sequence[str], *, opened: bool = True) -> dict[str, list[Device]]:
         """Return one device for each wake-up: its name says which one it was."""
         del opened  # nothing is sealed here
-        return {user: [Device(user, user, user, 0, None, push_token=user)] for user in user_ids}
+        return {user: [Device(user, user, user, 0, None, "fcm", push_token=user)] for user in user_ids}
 
     def drop(self, user: str, device: str, token: str) -> None:
         """No push token here is refused."""

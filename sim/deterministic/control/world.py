@@ -82,7 +82,7 @@ def settings_of(plan: Plan) -> Settings:
         "spares": plan.spares,
     }
     kept = {"max_records": plan.renewed, "keep_mb": 0 if plan.renewed else 8, "keep_s": 30.0}
-    settings = _settings().changed({"cluster": cluster, "log": kept, "fcm": {"attempts": 1_000_000}})
+    settings = _settings().changed({"cluster": cluster, "log": kept})
     return settings.model_copy(update={"shards": plan.shards})
 
 
@@ -214,8 +214,7 @@ class World:
             Writer(self.network, self.broker),
             store,
             cast("Any", Door(self.network, "cache", self.marks)),
-            Provider(self.truth, self._push_fails, self.network.latency_s()),
-            self.settings.fcm,
+            {"fcm": Provider(self.truth, self._push_fails, self.network.latency_s())},
             clock=self.clock,
             random=self.rng.random,
         )

@@ -75,7 +75,7 @@ export class DemoEngine implements Engine {
   #last(one: Conversation): void {
     const last = this.#messages.get(one.peer)?.at(-1)
     const text = last?.text || last?.file?.name || ''
-    one.last = last ? { text, atMs: last.atMs, mine: last.mine, state: last.state } : null
+    one.last = last ? { text, atMs: last.atMs, mine: last.mine, state: last.state, kind: last.kind } : null
   }
 
   #change(peer: string, change: Partial<Conversation>): undefined {
@@ -228,9 +228,7 @@ export class DemoEngine implements Engine {
     typing: () => undefined,
     draft: ({ peer, text }) => this.#change(peer, { draft: text }),
     timer: ({ peer, seconds }) => {
-      this.#put(
-        message(peer, Date.now(), '', { kind: 'timer', mine: true, text: `Timer: ${seconds ?? 'off'}` }),
-      )
+      this.#put(message(peer, Date.now(), '', { kind: 'timer', mine: true, text: String(seconds ?? '') }))
       return this.#change(peer, { timerS: seconds })
     },
     accept: ({ peer }) => this.#change(peer, { request: false }),

@@ -116,7 +116,7 @@ export async function everything(peer: string, now: number): Promise<MessageView
       'مرحبا! هذا نص من اليمين إلى اليسار، مع رابط https://example.org في وسطه.',
     ),
     message(peer, today + 5 * MINUTE, '👩‍🚀👍🏽', { mine: true, state: 'delivered' }),
-    message(peer, today + 6 * MINUTE, 'Disappearing messages: 1 day', { kind: 'timer', mine: true }),
+    message(peer, today + 6 * MINUTE, '86400', { kind: 'timer', mine: true }),
     message(peer, today + 7 * MINUTE, 'This one goes away tomorrow.', {
       mine: true,
       state: 'sent',

@@ -1,31 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { MessageView } from '../../src/app/contract'
 import { firstUnread, placed, rowsOf } from '../../src/ui/lib/rows'
+import { message } from './made'
 
 const NOON = new Date(2026, 5, 10, 12).getTime()
 const MINUTE = 60_000
-
-function message(id: string, atMs: number, more: Partial<MessageView> = {}): MessageView {
-  return {
-    id,
-    peer: 'bob',
-    mine: false,
-    device: 'D1',
-    atMs,
-    kind: 'text',
-    text: id,
-    replyTo: null,
-    quoted: null,
-    edited: false,
-    reactions: [],
-    file: null,
-    state: null,
-    code: '',
-    expiresAtMs: null,
-    seq: null,
-    ...more,
-  }
-}
 
 const none = new Map()
 
@@ -110,7 +88,7 @@ describe('the unread line', () => {
 
 describe('a message in its place', () => {
   const list = [message('a', 10), message('b', 20), message('c', 20), message('d', 30)]
-  const ids = (messages: MessageView[]) => messages.map(one => one.id).join('')
+  const ids = (messages: { id: string }[]) => messages.map(one => one.id).join('')
 
   it.each([
     ['a new last one', message('e', 30), 'abcde'],

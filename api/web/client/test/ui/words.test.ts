@@ -9,6 +9,7 @@ import {
   sizeWords,
 } from '../../src/ui/lib/names'
 import { passwordRules } from '../../src/ui/lib/passwords'
+import { preview } from '../../src/ui/lib/preview'
 import { dayName, lastSeen, listTime, span } from '../../src/ui/lib/time'
 import { sentence, unreadable, whyFailed } from '../../src/ui/lib/words'
 
@@ -144,5 +145,28 @@ describe('rules of a password', () => {
     ['long enough', '', [true, true]],
   ])('%s', (password, username, met) => {
     expect(passwordRules(password, username).map(rule => rule.met)).toEqual(met)
+  })
+})
+
+describe('a message in one line', () => {
+  const file = {
+    name: 'a\u202eb.jpg',
+    type: 'image/jpeg',
+    size: 1,
+    width: null,
+    height: null,
+    thumbnail: null,
+  }
+  it.each([
+    [{ kind: 'text', text: 'hi' }, 'hi'],
+    [{ kind: 'file', text: 'caption', file }, 'caption'],
+    [{ kind: 'file', text: '', file }, 'ab.jpg'],
+    [{ kind: 'timer', text: '3600' }, 'Messages disappear after 1 hour'],
+    [{ kind: 'timer', text: '' }, 'Messages no longer disappear'],
+    [{ kind: 'deleted', text: 'what it was' }, 'Deleted message'],
+    [{ kind: 'undecryptable', text: 'detail' }, 'A message that could not be decrypted'],
+    [{ kind: 'unknown', text: '' }, 'A message that this version cannot show'],
+  ] as const)('%o', (message, line) => {
+    expect(preview(message)).toBe(line)
   })
 })

@@ -2,6 +2,7 @@
 
 import { createContext } from 'svelte'
 import type { Connection, Conversation, Engine, MessageView, Notice, Profile } from '../../app/contract'
+import { preview } from '../lib/preview'
 import { CONNECTION_WORDS, sentence, whyFailed } from '../lib/words'
 import { Announcer } from './announcer.svelte'
 import { Blobs } from './blobs.svelte'
@@ -105,6 +106,9 @@ export class App {
         break
       case 'conversation':
         this.#row(notice.conversation)
+        // What was typed in another tab; here it comes from the person's own hands.
+        if (!document.hasFocus())
+          this.#threads.get(notice.conversation.peer)?.draftElsewhere(notice.conversation.draft)
         break
       case 'message':
         this.#message(notice.message)
@@ -119,6 +123,7 @@ export class App {
         this.#alert(notice.kind, notice.peer)
         break
       case 'trouble':
+        if (notice.code === 'replaced') this.update = true
         this.announcer.toast(sentence(notice.code, notice.detail), true)
     }
   }
@@ -159,7 +164,7 @@ export class App {
     const isNew = thread !== undefined && !thread.find(message.id)
     thread?.put(message)
     if (isNew && !message.mine && message.peer === this.router.peer && message.kind !== 'timer') {
-      this.announcer.say(`${this.nameOf(message.peer)}: ${message.text || message.file?.name || 'a message'}`)
+      this.announcer.say(`${this.nameOf(message.peer)}: ${preview(message)}`)
     }
   }
 

@@ -137,6 +137,11 @@ export class Thread {
     this.#keep = setTimeout(() => this.keepDraft(), DRAFT_AFTER_MS)
   }
 
+  /** The draft was changed in another tab. */
+  draftElsewhere(text: string): void {
+    if (!this.editing) this.draft = text
+  }
+
   keepDraft(): void {
     clearTimeout(this.#keep)
     this.#keep = undefined

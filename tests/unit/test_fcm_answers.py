@@ -4,17 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.consumers.push_rules import (
-    Again,
-    Answer,
-    PushRefused,
-    Sent,
-    Unregistered,
-    Verdict,
-    judge,
-    pause_s,
-    read_answer,
-)
+from cluster.consumers.fcm_answers import Answer, judge, read_answer
+from cluster.consumers.provider import Again, PushRefused, Retries, Sent, Unregistered, Verdict
+
+RETRIES = Retries(20, 1.0, 60.0)
 
 
 def fcm_error(status: int, word: str, code: str | None) -> bytes:
@@ -45,11 +38,16 @@ def fcm_error(status: int, word: str, code: str | None) -> bytes:
             fcm_error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
             PushRefused("403 SENDER_ID_MISMATCH text"),
         ),
-        (401, {}, fcm_error(401, "UNAUTHENTICATED", None), Again(renew=True)),
-        (429, {"Retry-After": "7"}, fcm_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), Again(7.0)),
-        (503, {}, fcm_error(503, "UNAVAILABLE", "UNAVAILABLE"), Again()),
-        (500, {"Retry-After": "soon"}, b"[]", Again()),
-        (503, {}, b'{"error": "\x80"}', Again()),
+        (401, {}, fcm_error(401, "UNAUTHENTICATED", None), Again(None, "401  text")),
+        (
+            429,
+            {"Retry-After": "7"},
+            fcm_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
+            Again(7.0, "429 QUOTA_EXCEEDED text"),
+        ),
+        (503, {}, fcm_error(503, "UNAVAILABLE", "UNAVAILABLE"), Again(None, "503 UNAVAILABLE text")),
+        (500, {"Retry-After": "soon"}, b"[]", Again(None, "500  []")),
+        (503, {}, b'{"error": "\x80"}', Again(None, '503  {"error": "\ufffd"}')),
     ],
 )
 def test_the_meaning_of_each_answer(
@@ -59,7 +57,7 @@ def test_the_meaning_of_each_answer(
 
 
 def test_no_answer_means_send_again() -> None:
-    assert judge(Answer(0, text="ClientConnectorError")) == Again()
+    assert judge(Answer(0, text="ClientConnectorError")) == Again(None, "0  ClientConnectorError")
 
 
 @given(st.binary(), st.integers(100, 599))
@@ -71,10 +69,10 @@ def test_no_server_response_breaks_it(body: bytes, status: int) -> None:
 def test_a_pause_is_never_shorter_than_advised_and_never_without_bound(
     tried: int, fraction: float, advised: float | None
 ) -> None:
-    pause = pause_s(tried, 1.0, 60.0, advised, fraction)
+    pause = RETRIES.pause_s(tried, advised, fraction)
     assert (advised or 0.0) <= pause <= (advised or 0.0) + 60.0
 
 
 def test_pauses_double_up_to_a_maximum() -> None:
-    assert [pause_s(tried, 1.0, 60.0, None, 1.0) for tried in (1, 2, 3, 7, 8)] == [1.0, 2.0, 4.0, 60.0, 60.0]
-    assert pause_s(5, 1.0, 60.0, None, 0.0) == 0.0
+    assert [RETRIES.pause_s(tried, None, 1.0) for tried in (1, 2, 3, 7, 8)] == [1.0, 2.0, 4.0, 60.0, 60.0]
+    assert RETRIES.pause_s(5, None, 0.0) == 0.0

@@ -1,0 +1,45 @@
+"""Every view: usable by everyone (axe-core), and without a complaint in the console."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.served import serving
+from tests.browser.views import DEMO, ROOT, VIEWS, build_demo
+
+Profiles = Callable[..., Any]
+AXE = (ROOT / "api" / "web" / "client" / "node_modules" / "axe-core" / "axe.min.js").read_text
+RULES = """() => axe.run(document).then(({violations}) => violations
+    .filter(one => ['serious', 'critical'].includes(one.impact))
+    .map(one => [one.help, ...one.nodes.slice(0, 3).map(node => node.target.join(' '))].join(' | ')))"""
+PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def demo() -> AsyncIterator[str]:
+    await build_demo()
+    async with serving(DEMO) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param({"color_scheme": "light"}, id="light"),
+        pytest.param({"color_scheme": "dark", **PHONE}, id="dark-phone", marks=pytest.mark.slow),
+    ],
+)
+async def test_every_view_is_for_everyone(demo: str, profiles: Profiles, shape: dict[str, Any]) -> None:
+    profile = await profiles(demo, reduced_motion="reduce", bypass_csp=False, **shape)
+    found = {}
+    page = await profile.context.new_page()
+    for view in VIEWS:
+        await page.goto("about:blank")
+        await view.show(page, demo)
+        await page.evaluate(AXE())
+        if wrong := await page.evaluate(RULES):
+            found[view.name] = wrong
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view.name
+    assert found == {}
