@@ -100,16 +100,7 @@ export class Commands {
     const { client, shelf } = this.present
     let added = 0
     for (let at = 0; at < rows.length; at += KEPT_AT_ONCE) {
-      added += await client.keep(async transaction => {
-        let count = 0
-        for (const row of rows.slice(at, at + KEPT_AT_ONCE)) {
-          if ((await shelf.message(transaction, row.peer, row.id)) === undefined) {
-            await shelf.putMessage(transaction, row)
-            count++
-          }
-        }
-        return count
-      })
+      added += await client.keep(transaction => shelf.addAll(transaction, rows.slice(at, at + KEPT_AT_ONCE)))
     }
     return added
   }
