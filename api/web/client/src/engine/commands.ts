@@ -90,9 +90,8 @@ export class Commands {
     }
   }
 
-  private async messages(): Promise<MessageRow[]> {
-    const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
-    return all.map(([, row]) => row)
+  private messages(): Promise<MessageRow[]> {
+    return this.engine.store.read(transaction => transaction.values<MessageRow>('messages'))
   }
 
   /** Keeps the messages that are not here yet; returns how many. */
@@ -202,9 +201,8 @@ export class Commands {
     search: async ({ text: wanted, peer }) => {
       const needle = wanted.toLowerCase()
       return this.engine.store.read(async transaction => {
-        const all = await transaction.all<MessageRow>('messages')
+        const all = await transaction.values<MessageRow>('messages')
         const found = all
-          .map(([, row]) => row)
           .filter(row => peer === null || row.peer === peer)
           .filter(row => row.kind !== 'timer' && row.text.toLowerCase().includes(needle))
           .sort((a, b) => b.atMs - a.atMs)
@@ -296,9 +294,14 @@ export class Commands {
 
     read: async ({ peer, upTo }) => {
       const { client, book } = this.present
-      const seq = await client.keep(transaction => book.markRead(transaction, peer, upTo))
+      const { seq, wasUnread } = await client.keep(transaction => book.markRead(transaction, peer, upTo))
       if (seq !== null) {
         client.apply(client.session.read(peer, seq, client.nowMs()))
+      }
+      // This user's other devices are to know, if there are some.
+      const { username } = this.present.account
+      if (seq !== null && wasUnread && client.directory.recipients(username).size > 1) {
+        await this.say(username, { kind: 'read', peer, seq })
       }
       return undefined
     },
@@ -532,8 +535,7 @@ export class Commands {
   }
 
   private async ownMessage(id: string): Promise<MessageRow> {
-    const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
-    const row = all.map(([, each]) => each).find(each => each.mine && each.id === id)
+    const row = (await this.messages()).find(each => each.mine && each.id === id)
     if (row === undefined) {
       throw new RoostError('unknown_message', 'There is no such message on this device.')
     }
