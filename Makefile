@@ -13,7 +13,7 @@ BROKER := broker/main.go broker/sasl.go broker/go.mod broker/go.sum broker/build
 KAFKA_VERSION ?= 4.3.1
 UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
-.PHONY: help setup web demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots security-test node unit lint types web-check web-unit sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
+.PHONY: help setup web demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots security-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -125,6 +125,11 @@ web-check: $(STAMP) ## Types and style of the web client
 
 web-unit: $(STAMP) ## The web client's rules, in seconds
 	@$(BIN)/python api/web/build.py --run test
+
+web-histories: $(STAMP) ## 200 random histories of the SDK's core on that of the web client; SEED=7 for others
+	@mkdir -p api/web/client/test/more
+	@$(BIN)/python -m tests.vectors.core --seed $(or $(SEED),1000) --count 200 > api/web/client/test/more/core.json
+	@$(BIN)/python api/web/build.py --run test; code=$$?; rm -r api/web/client/test/more; exit $$code
 
 sim: $(STAMP) ## Two thousand virtual users for a minute, audited; the report is sim.html
 	@$(BIN)/roost sim --users 2000 --rate 300 --duration 60 --report sim.html --json sim.json

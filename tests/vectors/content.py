@@ -83,9 +83,10 @@ _ODD: Final[tuple[bytes, ...]] = (
 )
 
 _NAMES: Final = (
-    "plain.txt", "../../etc/passwd", "C:\\dir\\x.exe", "con.txt", "LPT1", ".hidden", "a\u202egpj.exe", "  a  b ",
-    "", "...", "a" * 300 + ".jpeg", "ü" * 150 + ".tar.gz", "tab\there", "e\u0301.txt", "<b>.html", "~$x.doc",
-)  # fmt: skip
+    *("plain.txt", "../../etc/passwd", "C:\\dir\\x.exe", "con.txt", "LPT1", ".hidden", "a\u202egpj.exe"),
+    *("  a  b ", "", "...", "a" * 300 + ".jpeg", "ü" * 150 + ".tar.gz", "tab\there", "e\u0301.txt"),
+    *("<b>.html", "~$x.doc"),
+)
 
 
 def vectors() -> dict[str, Any]:

@@ -59,9 +59,10 @@ _KINDS: Final = {
 }
 _LEFT_OUT: Final = {"body", "file", "detail"}
 _REFUSALS: Final = (
-    "device_mismatch", "device_mismatch", "id_reused", "id_expired", "rate_limited", "unavailable",
-    "mailbox_full", "too_large", "unknown_user", "unauthenticated", "a_later_word",
-)  # fmt: skip
+    *("device_mismatch",) * 4,
+    *("id_reused", "id_expired", "rate_limited", "unavailable", "mailbox_full"),
+    *("too_large", "unknown_user", "unauthenticated", "a_later_word"),
+)
 
 
 class History:
@@ -147,7 +148,7 @@ class History:
         random, prev = self._random, self._seq
         self._seq += random.randrange(1, 4) + (2**32 if random.random() < 0.02 else 0)
         place = {"seq": self._seq, "prev": prev, "at_ms": self._now}
-        kind = random.choices(("message", "receipt", "keys", "sent", "odd"), (8, 4, 2, 3, 1))[0]
+        kind = random.choices(("message", "receipt", "keys", "sent", "odd"), (8, 6, 2, 5, 1))[0]
         if kind == "receipt":
             peer = random.choice(PEERS)
             upto = max(0, self._peer_seq[peer] - random.randrange(0, 4))
@@ -172,7 +173,7 @@ class History:
         payload = sealed_by_hand(
             random.randbytes(5), heading, self._secrets[device], self._secrets["A1"], random.randbytes(32)
         )
-        fault = random.choices(("", "altered", "time", "id", "suite", "none"), (12, 1, 1, 1, 1, 1))[0]
+        fault = random.choices(("", "altered", "time", "id", "suite", "none"), (12, 1, 1, 1, 1, 6))[0]
         if fault == "altered":
             payload = payload[:-1] + bytes([payload[-1] ^ 1])
         members: dict[str, Any] = {
@@ -205,7 +206,7 @@ class History:
             return self._draw_tick()
         item = random.choice(flying)
         if random.random() < 0.65:
-            self._peer_seq[item.to] += random.randrange(1, 3) + (2**32 if random.random() < 0.04 else 0)
+            self._peer_seq[item.to] += random.randrange(1, 3) + (2**32 if random.random() < 0.15 else 0)
             seq = self._peer_seq[item.to]
             self._sent.append(item.id)
             return self._frame({"type": "accepted", "id": item.id, "seq": seq, "accepted_at_ms": now})
@@ -222,7 +223,7 @@ class History:
         if random.random() < 0.4:
             frame["retry_after_s"] = random.choice((0.5, 3, 7200))
         for name in ("missing", "own_extra"):
-            if frame["code"] == "device_mismatch" and random.random() < 0.5:
+            if frame["code"] == "device_mismatch" and random.random() < 0.6:
                 frame[name] = ["X"]
         return frame
 

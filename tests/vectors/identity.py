@@ -3,12 +3,15 @@
 from random import Random
 from typing import Any
 
+from nacl.signing import SigningKey
+
 from roost.cross_signing import verify_identity
 from roost.crypto import DeviceSecrets, link_code
 from roost.crypto.identity import IdentitySecrets
 from roost.crypto.keys import device_keys
 from roost.crypto.link_code import LinkCode, open_answer
 from roost.crypto.safety_numbers import SafetyNumber, fingerprint
+from roost.signing import canonical_json
 from roost.wire import unpadded
 from tests.vectors import sealed
 
@@ -68,6 +71,7 @@ def _refused(identity: IdentitySecrets, device: DeviceSecrets) -> Any:
         "two_keys": (master | {"keys": {**master["keys"], "ed25519:x": "x"}}, signing),
         "another_name": (master | {"keys": {"ed25519:x": unpadded(identity.public.master)}}, signing),
         "small_order": (master | {"keys": {f"ed25519:{weak}": weak}}, signing),
+        "weak_self_signing": (master, _weak_self_signing(identity, weak)),
         "no_object": (None, signing),
     }
     for name, (first, second) in cases.items():
@@ -77,6 +81,15 @@ def _refused(identity: IdentitySecrets, device: DeviceSecrets) -> Any:
             yield {"name": name, "master_key": first, "self_signing_key": second}
         else:
             raise AssertionError(f"{name} is believed")
+
+
+def _weak_self_signing(identity: IdentitySecrets, weak: str) -> dict[str, Any]:
+    """Return a self-signing key that everyone can sign with, signed by the master key."""
+    keys = {f"ed25519:{weak}": weak}
+    obj = {"user_id": _ADDRESS, "usage": ["self_signing"], "keys": keys, "generation": 3}
+    signature = SigningKey(identity.master).sign(canonical_json(obj)).signature
+    by = f"ed25519:{unpadded(identity.public.master)}"
+    return obj | {"signatures": {_ADDRESS: {by: unpadded(signature)}}}
 
 
 def _link(dice: Random, old: DeviceSecrets, new: DeviceSecrets) -> dict[str, Any]:

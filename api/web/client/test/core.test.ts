@@ -1,12 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { expected, type History, Replay } from './replay'
 import committed from './vectors/core.json'
 
-/** More of them, which `make test` has Python write where it is there. */
-const more = process.env.ROOST_HISTORIES
-const histories: History[] =
-  more !== undefined && existsSync(more) ? JSON.parse(readFileSync(more, 'utf8')) : committed
+/** More of them, which `make web-histories` has Python write. */
+const more = import.meta.glob<History[]>('./more/core.json', { eager: true, import: 'default' })
+const histories: History[] = Object.values(more)[0] ?? committed
 
 test.each(histories.map((history, at) => [at, history] as const))(
   'history %i of the client in Python has the same effects and states here',

@@ -38,7 +38,8 @@ class Thread {
   apply(event: Event): void {
     switch (event.type) {
       case 'message':
-        return this.written(event)
+        this.written(event)
+        return
       case 'undecryptable':
         if (this.find(event) === undefined && !this.quiet.has(keyOf(event))) {
           this.rows.push({ ...this.blank(event), reason: event.reason })
@@ -52,7 +53,8 @@ class Thread {
         }
         return
       case 'accepted':
-        return this.own(event.id, row => accept(row, event.seq, event.at_ms))
+        this.own(event.id, row => accept(row, event.seq, event.at_ms))
+        return
       case 'delivered':
         for (const id of event.ids) {
           this.own(id, row => {
@@ -61,16 +63,19 @@ class Thread {
         }
         return
       case 'failed':
-        return this.own(event.id, row => {
+        this.own(event.id, row => {
           row.failed = event.code
         })
+        return
       case 'expired':
-        return this.own(event.id, row => {
+        this.own(event.id, row => {
           row.expired = true
           empty(row)
         })
+        return
       case 'renamed':
-        return this.renamed(event.id, event.new_id)
+        this.renamed(event.id, event.new_id)
+        return
     }
   }
 

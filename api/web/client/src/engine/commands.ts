@@ -90,9 +90,8 @@ export class Commands {
     }
   }
 
-  private async messages(): Promise<MessageRow[]> {
-    const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
-    return all.map(([, row]) => row)
+  private messages(): Promise<MessageRow[]> {
+    return this.engine.store.read(transaction => transaction.values<MessageRow>('messages'))
   }
 
   /** Keeps the messages that are not here yet; returns how many. */
@@ -100,16 +99,7 @@ export class Commands {
     const { client, shelf } = this.present
     let added = 0
     for (let at = 0; at < rows.length; at += KEPT_AT_ONCE) {
-      added += await client.keep(async transaction => {
-        let count = 0
-        for (const row of rows.slice(at, at + KEPT_AT_ONCE)) {
-          if ((await shelf.message(transaction, row.peer, row.id)) === undefined) {
-            await shelf.putMessage(transaction, row)
-            count++
-          }
-        }
-        return count
-      })
+      added += await client.keep(transaction => shelf.addAll(transaction, rows.slice(at, at + KEPT_AT_ONCE)))
     }
     return added
   }
@@ -211,9 +201,8 @@ export class Commands {
     search: async ({ text: wanted, peer }) => {
       const needle = wanted.toLowerCase()
       return this.engine.store.read(async transaction => {
-        const all = await transaction.all<MessageRow>('messages')
+        const all = await transaction.values<MessageRow>('messages')
         const found = all
-          .map(([, row]) => row)
           .filter(row => peer === null || row.peer === peer)
           .filter(row => row.kind !== 'timer' && row.text.toLowerCase().includes(needle))
           .sort((a, b) => b.atMs - a.atMs)
@@ -305,9 +294,14 @@ export class Commands {
 
     read: async ({ peer, upTo }) => {
       const { client, book } = this.present
-      const seq = await client.keep(transaction => book.markRead(transaction, peer, upTo))
+      const { seq, wasUnread } = await client.keep(transaction => book.markRead(transaction, peer, upTo))
       if (seq !== null) {
         client.apply(client.session.read(peer, seq, client.nowMs()))
+      }
+      // This user's other devices are to know, if there are some.
+      const { username } = this.present.account
+      if (seq !== null && wasUnread && client.directory.recipients(username).size > 1) {
+        await this.say(username, { kind: 'read', peer, seq })
       }
       return undefined
     },
@@ -541,8 +535,7 @@ export class Commands {
   }
 
   private async ownMessage(id: string): Promise<MessageRow> {
-    const all = await this.engine.store.read(transaction => transaction.all<MessageRow>('messages'))
-    const row = all.map(([, each]) => each).find(each => each.mine && each.id === id)
+    const row = (await this.messages()).find(each => each.mine && each.id === id)
     if (row === undefined) {
       throw new RoostError('unknown_message', 'There is no such message on this device.')
     }

@@ -262,6 +262,11 @@ export class LocalEngine {
       publishIdentity: () => this.publishIdentity(),
       phase: phase => this.setPhase(phase),
       over: code => void this.over(code),
+      broke: error => {
+        console.error(error)
+        const detail = `A fault of this page: ${String(error)}. Reload it.`
+        this.publish({ type: 'trouble', code: 'internal', detail })
+      },
     }
   }
 

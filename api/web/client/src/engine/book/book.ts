@@ -118,10 +118,15 @@ export class Book {
   }
 
   /** Everything of this peer up to a message is read; returns its number in the mailbox. */
-  async markRead(transaction: Transaction, peer: string, id: string): Promise<number | null> {
+  async markRead(
+    transaction: Transaction,
+    peer: string,
+    id: string,
+  ): Promise<{ seq: number | null; wasUnread: boolean }> {
     const row = await this.shelf.message(transaction, peer, id)
+    const { unread } = await this.shelf.conversation(transaction, peer)
     if (row === undefined) {
-      return null
+      return { seq: null, wasUnread: false }
     }
     const later = await transaction.range<MessageRow>('messages', {
       index: 'time',
@@ -130,7 +135,7 @@ export class Book {
     })
     await this.setUnread(transaction, peer, later.filter(isUnread).length)
     const upTo = row.mine ? await this.newestBefore(transaction, peer, row) : row
-    return upTo?.seq ?? null
+    return { seq: upTo?.seq ?? null, wasUnread: unread > 0 }
   }
 
   /** Another of this user's devices has read everything of a peer up to a number. */

@@ -89,6 +89,27 @@ export class Shelf {
     }
   }
 
+  /** Adds the messages of an archive that are not here yet, telling only of their conversations. */
+  async addAll(transaction: Transaction, rows: MessageRow[]): Promise<number> {
+    const latest = new Map<string, MessageRow>()
+    let added = 0
+    for (const row of rows) {
+      if ((await this.message(transaction, row.peer, row.id)) === undefined) {
+        const state = stateOf(row, await this.marks(transaction, row.peer))
+        await transaction.put('messages', indexed(row, state))
+        latest.set(row.peer, later(latest.get(row.peer), row))
+        added++
+      }
+    }
+    for (const [peer, row] of latest) {
+      const conversation = await this.conversation(transaction, peer, row.atMs)
+      const isLast = conversation.last === null || row.atMs >= conversation.last.atMs
+      const shown = isLast ? lastOf(row, stateOf(row, await this.marks(transaction, peer))) : {}
+      await this.putConversation(transaction, { ...conversation, ...shown, accepted: true })
+    }
+    return added
+  }
+
   /** Removes a message from this device. */
   async removeMessage(transaction: Transaction, row: MessageRow): Promise<void> {
     await transaction.delete('messages', [row.peer, row.id])
@@ -122,6 +143,9 @@ export class Shelf {
     )
   }
 }
+
+const later = (one: MessageRow | undefined, other: MessageRow): MessageRow =>
+  one === undefined || other.atMs >= one.atMs ? other : one
 
 const lastOf = (row: MessageRow, state: SendState | null) => ({
   lastId: row.id,

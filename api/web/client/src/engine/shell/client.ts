@@ -43,6 +43,8 @@ export interface App {
   publishIdentity(): Promise<void>
   /** The session is over: this device has to sign in again. */
   over(code: string): void
+  /** A fault of this program: whoever uses it is told. */
+  broke(error: unknown): void
 }
 
 export class Client implements Owner, Requester, Keeping {
@@ -101,7 +103,10 @@ export class Client implements Owner, Requester, Keeping {
   }
 
   start(): void {
-    void this.connection.run().then(code => this.sessionOver(code))
+    void this.connection
+      .run()
+      .then(code => this.sessionOver(code))
+      .catch(error => this.broke(error))
     this.tick()
     this.armRenewal()
   }
@@ -253,6 +258,10 @@ export class Client implements Owner, Requester, Keeping {
       this.apply([{ do: 'write', frame: { type: 'auth', token } }])
     }
     this.armRenewal()
+  }
+
+  broke(error: unknown): void {
+    this.app.broke(error)
   }
 
   sessionOver(code: string): void {

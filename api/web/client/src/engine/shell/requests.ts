@@ -31,6 +31,8 @@ export interface Requester {
   sessionOver(code: string): void
   /** Makes and publishes this person's identity; throws as calls do. */
   publishIdentity(): Promise<void>
+  /** A fault of this program. */
+  broke(error: unknown): void
 }
 
 export class Requests {
@@ -83,7 +85,9 @@ export class Requests {
   private wake(): void {
     if (!this.running && !this.stopped) {
       this.running = true
-      void Promise.resolve().then(() => this.run())
+      void Promise.resolve()
+        .then(() => this.run())
+        .catch(error => this.requester.broke(error))
     }
   }
 

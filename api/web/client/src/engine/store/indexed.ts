@@ -85,6 +85,10 @@ class IndexedTransaction implements Transaction {
     return keys.map((key, at) => [key as Key, values[at] as T])
   }
 
+  values<T>(store: StoreName): Promise<T[]> {
+    return this.transaction.objectStore(store).getAll()
+  }
+
   async range<T>(store: StoreName, range: Range): Promise<T[]> {
     const index = this.transaction.objectStore(store).index(range.index)
     if (!range.last) {

@@ -53,6 +53,10 @@ class MemoryTransaction implements Transaction {
     return rows.map(([key, value]) => [key, copy(value) as T])
   }
 
+  async values<T>(store: StoreName): Promise<T[]> {
+    return (await this.all<T>(store)).map(([, value]) => value)
+  }
+
   async range<T>(store: StoreName, range: Range): Promise<T[]> {
     const indexes: Record<string, readonly string[]> = SCHEMA[store].indexes
     const path = indexes[range.index] as readonly string[]

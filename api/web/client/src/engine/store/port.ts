@@ -40,6 +40,8 @@ export interface Transaction {
   clear(store: StoreName): Promise<void>
   /** All rows with their keys, in the order of their keys. */
   all<T>(store: StoreName): Promise<[Key, T][]>
+  /** All rows. */
+  values<T>(store: StoreName): Promise<T[]>
   /** Rows of an index, in its order. */
   range<T>(store: StoreName, range: Range): Promise<T[]>
 }
