@@ -78,6 +78,7 @@ async def is_served(name: str, url: str, access: Access) -> bool:
     return True
 
 
+@pytest.mark.attack("the password of an embedded server, in the clear or without a certificate of the CA")
 @pytest.mark.parametrize("name", ASK)
 async def test_only_who_shows_a_certificate_is_served(
     servers: Servers, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
