@@ -182,6 +182,9 @@ async def test_of_identities_put_at_once_one_is_stored(store: MongoStore) -> Non
     first, *others = (StoredIdentity({"n": n, "keys": {"ed25519:a+/": "b"}}, {}) for n in range(10))
     assert not await store.keys.put_identity("alice", first, None)  # there is no such account
     await store.accounts.add_user(User("alice", "alice", "h", "Alice", 1))
+    # An account of a release before has no such field.
+    await store.accounts._users.update({"_id": "alice"}, {"$unset": {"identity": ""}})
+    assert (await store.accounts.users_by_id(["alice"]))["alice"].identity is None
     answers = await asyncio.gather(*(store.keys.put_identity("alice", each, None) for each in others))
     assert answers.count(True) == 1
     winner = others[answers.index(True)]
