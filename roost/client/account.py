@@ -16,8 +16,6 @@ from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_h
 from roost.ids import address_of, fold_username
 from roost.wire import unpadded
 
-_FALLBACK_ID = "AAAAAAAAAAA"
-
 
 class _Account(Struct):
     username: str
@@ -77,15 +75,32 @@ async def publish_keys(api: Api, profile: Profile, keystore: Keystore) -> None:
         return
     address = address_of(profile.username, profile.server_name)
     secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
-    fallback = public_half(profile.fallback)
-    key = signed_key(fallback, address, profile.device_id, secrets, fallback=True)
     body = {
         "device_keys": device_keys(address, profile.device_id, secrets),
-        "fallback_keys": {f"{ONE_TIME_KEY}:{_FALLBACK_ID}": key},
+        "fallback_keys": _signed_fallback(profile),
     }
     await api.call("POST", "/v1/keys/upload", body, shape=_Uploaded)
     profile.published = True
     keystore.save(profile)
+
+
+async def renew_fallback(
+    api: Api, profile: Profile, random: Callable[[int], bytes], save: Callable[[], None]
+) -> None:
+    """Upload another fallback key in place of one that was given out; the one before is kept."""
+    profile.fallback_before, profile.fallback = profile.fallback, random(32)
+    save()
+    body = {"fallback_keys": _signed_fallback(profile)}
+    await api.call("POST", "/v1/keys/upload", body, shape=_Uploaded)
+
+
+def _signed_fallback(profile: Profile) -> dict[str, Any]:
+    """Return the fallback key by its id, which is a part of the key: no two have the same."""
+    address = address_of(profile.username, profile.server_name)
+    secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
+    fallback = public_half(profile.fallback)
+    key = signed_key(fallback, address, profile.device_id, secrets, fallback=True)
+    return {f"{ONE_TIME_KEY}:{unpadded(fallback[:8])}": key}
 
 
 def _new_profile(server: str, answer: SessionAnswer, secrets: DeviceSecrets, fallback: bytes) -> Profile:

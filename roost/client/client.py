@@ -11,6 +11,7 @@ Its life in five lines:
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -71,7 +72,9 @@ class Client:
         self.profile = profile
         self.api = api
         self.account = UserAccount(api)
-        self._engine = Engine(profile, keystore, api, options)
+        keep = partial(keystore.save, profile)
+        renew = partial(account.renew_fallback, api, profile, options.random, keep)
+        self._engine = Engine(profile, keystore, api, options, renew)
         self._keystore = keystore
         self._owns_http = owns_http
         self._closed = False

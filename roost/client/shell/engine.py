@@ -4,7 +4,7 @@ A client has three tasks (connection, writer, requests), however many messages i
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,19 @@ from roost.client.content import Attachment, File
 from roost.client.core import Session
 from roost.client.core.directory import Directory
 from roost.client.core.lane import pause_ms
-from roost.client.effects import Check, Effect, Reissue, Renew, Requery, Resync, Seal, Take, Tell, Write
+from roost.client.effects import (
+    Check,
+    Effect,
+    Refill,
+    Reissue,
+    Renew,
+    Requery,
+    Resync,
+    Seal,
+    Take,
+    Tell,
+    Write,
+)
 from roost.client.keystore import Keystore
 from roost.client.options import Options
 from roost.client.shell.app_queue import AppQueue
@@ -49,15 +61,23 @@ class Engine:
         keystore: Where it is kept.
         api: Authenticated calls.
         options: How to behave.
+        renew_fallback: Uploads another fallback key.
     """
 
-    def __init__(self, profile: Profile, keystore: Keystore, api: Api, options: Options) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        keystore: Keystore,
+        api: Api,
+        options: Options,
+        renew_fallback: Callable[[], Awaitable[None]],
+    ) -> None:
         self.options = options
         self.session = Session(profile.state, SUITE)
         self.directory = Directory(profile.server_name, profile.peers, hold_new=options.hold_new_devices)
         secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self.sealer = Sealer(profile, secrets, self.directory)
-        self.requests = Requests(api, profile.server_name, self)
+        self.requests = Requests(api, profile.server_name, self, renew_fallback)
         self.queue = AppQueue(options.on_event, self._taken)
         self.transfers = Transfers(api, options.random)
         self.deliveries = Deliveries(profile.state.outbox)
@@ -128,7 +148,7 @@ class Engine:
             self._recorder.read_up_to(peer, seq)
         self.apply(self.session.read(peer, seq, self.now_ms()))
 
-    def apply(self, effects: list[Effect]) -> None:  # noqa: C901 - a line an effect
+    def apply(self, effects: list[Effect]) -> None:  # noqa: C901, PLR0912 - a line an effect
         """Perform what the core asks for."""
         for effect in effects:
             match effect:
@@ -149,6 +169,8 @@ class Engine:
                     self._connection.restart()
                 case Renew():
                     self.requests.want_token(force=True)
+                case Refill():
+                    self.requests.want_fallback()
                 case Reissue(item=item):
                     message_id = uuid7(self.now_ms(), self.options.random(10))
                     self.apply(self.session.outbox.reissued(item, message_id, self.now_ms()))
