@@ -1,12 +1,15 @@
-"""Alice and Bob, each in a browser."""
+"""Alice and Bob, each in a browser, and either of them in a terminal as well."""
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from roost.client import Client as Sdk
+from roost.client import Event, Options
 from tests.browser.browsers import Profile
-from tests.browser.client import Client
+from tests.browser.client import PASSWORD, Client
 
 Profiles = Callable[..., Any]
 
@@ -35,3 +38,21 @@ async def couple(profiles: Profiles, url: str, bobs: str | None = None) -> tuple
     await bob.write("Hello Alice")
     await alice.expect_message("Hello Alice")
     return alice, bob
+
+
+@asynccontextmanager
+async def terminal(url: str, username: str) -> AsyncIterator[tuple[Sdk, list[Event]]]:
+    """A further device of someone, on the SDK, and what it is told."""
+    told: list[Event] = []
+    sdk = await Sdk.login(url, username, PASSWORD, options=Options(on_event=told.append))
+    try:
+        await sdk.start()
+        yield sdk, told
+    finally:
+        await sdk.close()
+
+
+async def lacks(told: list[Event], kind: type[Event], text: str) -> str:
+    """Return that no such event with this text was told; nothing if it was."""
+    there = any(isinstance(each, kind) and text in str(getattr(each, "body", "")) for each in told)
+    return "" if there else f"no {kind.__name__} with {text!r} in {told}"

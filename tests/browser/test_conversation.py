@@ -1,32 +1,17 @@
 """People in browsers, and one of them in a terminal as well, on a running system."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from playwright.async_api import expect
 
-from roost.client import Client as Sdk
-from roost.client import Event, MessageReceived, Options, SentElsewhere
+from roost.client import MessageReceived, SentElsewhere
 from sim.faults.proxy import Proxy
-from tests.browser.client import PASSWORD, Client
-from tests.browser.people import Profiles, couple, names, person
+from tests.browser.client import Client
+from tests.browser.people import Profiles, couple, lacks, names, person, terminal
 from tests.live.running import System
 from tests.live.waiting import until
 
 PICTURE = Path(__file__).parents[2] / "api" / "web" / "client" / "public" / "icons" / "192.png"
-
-
-@asynccontextmanager
-async def terminal(url: str, username: str) -> AsyncIterator[tuple[Sdk, list[Event]]]:
-    """A further device of someone, on the SDK, and what it is told."""
-    told: list[Event] = []
-    sdk = await Sdk.login(url, username, PASSWORD, options=Options(on_event=told.append))
-    try:
-        await sdk.start()
-        yield sdk, told
-    finally:
-        await sdk.close()
 
 
 async def test_all_that_can_be_done_with_a_message(url: str, profiles: Profiles) -> None:
@@ -61,19 +46,14 @@ async def test_a_terminal_and_a_browser_are_one_person(url: str, profiles: Profi
         await alice.write("From the browser")
         await bob.open("Alice")
         await bob.expect_message("From the browser")
-        await until(lambda: _lacks(told, SentElsewhere, "From the browser"), within=10)
+        await until(lambda: lacks(told, SentElsewhere, "From the browser"), within=10)
         await sdk.send(for_bob, "From the terminal")
         await alice.expect_message("From the terminal")
         await alice.expect_state("From the terminal", "Read")
         await bob.write("To both")
         await alice.expect_message("To both")
-        await until(lambda: _lacks(told, MessageReceived, "To both"), within=10)
+        await until(lambda: lacks(told, MessageReceived, "To both"), within=10)
         assert await bob.texts() == ["From the browser", "From the terminal", "To both"]
-
-
-async def _lacks(told: list[Event], kind: type[Event], text: str) -> str:
-    there = any(isinstance(each, kind) and text in str(getattr(each, "body", "")) for each in told)
-    return "" if there else f"no {kind.__name__} with {text!r} in {told}"
 
 
 async def test_what_is_written_without_a_network_goes_when_it_is_back(url: str, profiles: Profiles) -> None:

@@ -4,15 +4,15 @@ import secrets
 
 from playwright.async_api import expect
 
+from roost.client import MessageReceived
 from tests.browser import pushes
-from tests.browser.client import Client
-from tests.browser.people import Profiles, couple
+from tests.browser.client import PASSWORD, Client
+from tests.browser.people import Profiles, couple, lacks, terminal
 from tests.browser_push import Browser
 from tests.live.running import System
 from tests.live.waiting import until
 
 NOT_CONFIRMED = "has a device that was added but not confirmed"
-CHANGED = "The safety number with Alice has changed."
 
 
 async def test_a_linked_browser_has_the_history_and_is_confirmed(url: str, profiles: Profiles) -> None:
@@ -42,20 +42,17 @@ async def test_another_identity_is_noticed_and_nothing_is_sent_until_the_person_
     url: str, profiles: Profiles
 ) -> None:
     alice, bob = await couple(profiles, url)
-    await alice.settings("out")
-    await alice.page.get_by_role("button", name="Sign out").last.click()
-    await alice.page.get_by_role("button", name="Sign out and remove").click()
-    again = await Client.opened(await profiles(url))
-    await again.sign_in(alice.username)
-    await again.find(bob.username)
-    await again.write("I am new here")
-    await bob.expect_message("I am new here")
-    await expect(bob.page.get_by_text(CHANGED)).to_be_visible()
-    await expect(bob.composer).to_have_count(0)
-    await bob.page.get_by_role("button", name="Go on").click()
-    await bob.page.get_by_role("button", name="Use the new keys").click()
-    await bob.write("Welcome back")
-    await again.expect_message("Welcome back")
+    await expect(bob.composer).to_be_visible()
+    async with terminal(url, alice.username) as (sdk, told):
+        await sdk.replace_identity(PASSWORD)
+        await sdk.send(bob.username, "I have other keys")
+        await bob.expect_message("I have other keys")
+        await expect(bob.page.get_by_text("safety number with Alice has changed").first).to_be_visible()
+        await expect(bob.composer).to_have_count(0)
+        await bob.page.get_by_role("button", name="Go on").click()
+        await bob.page.get_by_role("button", name="Use the new keys").click()
+        await bob.write("I see")
+        await until(lambda: lacks(told, MessageReceived, "I see"), within=10)
 
 
 async def test_a_closed_browser_is_woken(system: System, profiles: Profiles) -> None:
@@ -86,8 +83,22 @@ async def test_a_closed_browser_is_woken(system: System, profiles: Profiles) -> 
     await back.expect_message("Are you there?")
 
 
-async def test_a_window_that_keeps_nothing_says_so(url: str, profiles: Profiles) -> None:
-    profile = await profiles(url, service_workers="block")
-    profile.bear("Service Worker registration blocked")
-    client = await Client.opened(profile)
-    await expect(client.page.get_by_text("This looks like a private window")).to_be_visible()
+async def test_a_window_that_keeps_nothing_says_so_and_works(url: str, profiles: Profiles) -> None:
+    """There is neither a database nor a worker: the engine is in one of the tabs."""
+    alice, _ = await couple(profiles, url)
+    profile = await profiles(url)
+    for name in ("indexedDB", "SharedWorker"):
+        await profile.context.add_init_script(
+            f"Object.defineProperty(globalThis, {name!r}, {{value: undefined}})"
+        )
+    carol = await Client.opened(profile)
+    await expect(carol.page.get_by_text("This looks like a private window")).to_be_visible()
+    await carol.sign_up(f"carol.{secrets.token_hex(4)}", "Carol")
+    await carol.find(alice.username)
+    await carol.write("From a private window")
+    await alice.open("Carol")
+    await alice.expect_message("From a private window")
+    second = await Client.opened(profile)
+    await second.ready()
+    await second.open("Alice")
+    await second.expect_message("From a private window")

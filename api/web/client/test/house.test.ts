@@ -47,12 +47,12 @@ describe('what is missing', () => {
 
   it('is a current browser, if there is no WebCrypto', () => {
     vi.stubGlobal('isSecureContext', true)
+    vi.stubGlobal('crypto', {})
     expect(missing()).toContain('too old')
   })
 
   it('is nothing, in a current one', () => {
     vi.stubGlobal('isSecureContext', true)
-    vi.stubGlobal('indexedDB', {})
     vi.stubGlobal('WebSocket', class {})
     expect(missing()).toBeNull()
   })

@@ -7,8 +7,8 @@ export function missing(): string | null {
       `Open this server with https:// instead of ${location.protocol}//, or ask whoever runs it for TLS.`
     )
   }
-  if (!globalThis.crypto?.subtle || !globalThis.indexedDB || !globalThis.WebSocket) {
-    return 'This browser is too old: it cannot encrypt or keep keys. Use a current one.'
+  if (!globalThis.crypto?.subtle || !globalThis.WebSocket) {
+    return 'This browser is too old: it cannot encrypt. Use a current one.'
   }
   return null
 }

@@ -14,6 +14,7 @@ export class Heights {
   #keys: string[] = []
   #index = new Map<string, number>()
   #known = new Map<string, number>()
+  #heights = new Float64Array(0)
   #offsets = new Float64Array(1)
   #stale = 0 // the offsets behind this row are not valid
 
@@ -23,17 +24,19 @@ export class Heights {
   setKeys(keys: string[]): void {
     this.#keys = keys
     this.#index = new Map(keys.map((key, at) => [key, at]))
-    if (this.#offsets.length < keys.length + 1) {
-      this.#offsets = new Float64Array(Math.ceil((keys.length + 1) * 1.5))
-    }
+    this.#heights = Float64Array.from(keys, (key, at) => this.#known.get(key) ?? this.estimate(at))
+    this.#offsets = new Float64Array(keys.length + 1)
     this.#stale = 0
   }
 
   /** Note a measured height; true if it differs from what was assumed. */
   measured(key: string, height: number): boolean {
     const at = this.#index.get(key)
-    if (at === undefined || Math.abs(this.#height(at) - height) < 0.5) return false
+    if (at === undefined) return false
+    const differs = Math.abs((this.#heights[at] ?? 0) - height) >= 0.5
     this.#known.set(key, height)
+    if (!differs) return false
+    this.#heights[at] = height
     this.#stale = Math.min(this.#stale, at)
     return true
   }
@@ -41,7 +44,7 @@ export class Heights {
   /** Forget what was measured: the width is another. */
   forget(): void {
     this.#known.clear()
-    this.#stale = 0
+    this.setKeys(this.#keys)
   }
 
   get total(): number {
@@ -81,13 +84,9 @@ export class Heights {
     return { start: this.at(top - spare), end: this.at(bottom + spare) + 1 }
   }
 
-  #height(at: number): number {
-    return this.#known.get(this.#keys[at] ?? '') ?? this.estimate(at)
-  }
-
   #settle(): void {
     for (let at = this.#stale; at < this.#keys.length; at++) {
-      this.#offsets[at + 1] = (this.#offsets[at] ?? 0) + this.#height(at)
+      this.#offsets[at + 1] = (this.#offsets[at] ?? 0) + (this.#heights[at] ?? 0)
     }
     this.#stale = this.#keys.length
   }

@@ -6,6 +6,7 @@ import { preview } from '../lib/preview'
 import { CONNECTION_WORDS, sentence, whyFailed } from '../lib/words'
 import { Announcer } from './announcer.svelte'
 import { Blobs } from './blobs.svelte'
+import { OwnDevices } from './devices.svelte'
 import { Preferences } from './preferences.svelte'
 import { Router } from './router.svelte'
 import { Thread } from './thread.svelte'
@@ -36,6 +37,7 @@ export class App {
   readonly preferences = new Preferences()
   readonly announcer = new Announcer()
   readonly blobs: Blobs
+  readonly devices: OwnDevices
   readonly #threads = new Map<string, Thread>()
   #watched = ''
 
@@ -45,6 +47,7 @@ export class App {
 
   constructor(readonly engine: Engine) {
     this.blobs = new Blobs(engine)
+    this.devices = new OwnDevices(engine)
   }
 
   /** Take the engine's snapshot and hear its notices; the function ends that. */
@@ -64,6 +67,7 @@ export class App {
       this.conversations = snapshot.conversations
       this.attached = true
       this.#watch()
+      this.#known()
     } catch (reason) {
       this.broken = whyFailed(reason)
     }
@@ -100,6 +104,7 @@ export class App {
       case 'connection':
         if (this.connection !== notice.connection) this.announcer.say(CONNECTION_WORDS[notice.connection])
         this.connection = notice.connection
+        this.#known()
         break
       case 'profile':
         this.#signed(notice.profile)
@@ -121,6 +126,9 @@ export class App {
         break
       case 'alert':
         this.#alert(notice.kind, notice.peer)
+        break
+      case 'linked':
+        this.#linked(notice.messages, notice.problem)
         break
       case 'trouble':
         if (notice.code === 'replaced') this.update = true
@@ -172,8 +180,23 @@ export class App {
     const name = this.nameOf(peer)
     const own = peer === this.profile?.username
     if (kind === 'identity_changed') this.announcer.toast(`The safety number with ${name} has changed.`, true)
-    else if (own) this.announcer.toast('A new device was added to your account. See Settings, Devices.', true)
+    else if (own)
+      void this.devices.load() // a notice says what to do
     else this.announcer.toast(`${name} has a new device.`)
+  }
+
+  #linked(messages: number, problem: string): void {
+    if (problem) this.announcer.toast(`This device was not linked: ${problem}.`, true)
+    else
+      this.announcer.toast(
+        `This device is linked. ${messages} ${messages === 1 ? 'message' : 'messages'} came with it.`,
+      )
+    void this.attach()
+  }
+
+  /** Learn of the own devices, once there is a connection. */
+  #known(): void {
+    if (this.profile && this.connection === 'online' && !this.devices.loaded) void this.devices.load()
   }
 
   #watch(): void {
@@ -191,6 +214,7 @@ export class App {
     this.epoch++
     this.#threads.clear()
     this.blobs.clear()
+    this.devices.clear()
     this.#watched = ''
   }
 }

@@ -29,6 +29,7 @@ export class Thread {
   readonly peer: string
   #loading: Promise<void> | null = null
   #readUpTo: string | null = null
+  #looked: string | null = null
   #typedAt = 0
   #pause: ReturnType<typeof setTimeout> | undefined
   #keep: ReturnType<typeof setTimeout> | undefined
@@ -115,16 +116,16 @@ export class Thread {
 
   /** The person has seen everything up to a message. */
   seen(id: string): void {
-    const upTo = this.messages.findLastIndex(message => message.id === id)
-    const last = this.messages
-      .slice(0, upTo + 1)
-      .findLast(message => !message.mine && message.kind !== 'timer')
-    if (!last) return
-    const read = this.messages.findLastIndex(message => message.id === this.#readUpTo)
-    if (read >= 0 && this.messages.indexOf(last) <= read) return
+    if (id === this.#looked) return
+    this.#looked = id
+    let at = this.messages.findLastIndex(message => message.id === id)
+    while (at >= 0 && (this.messages[at]?.mine || this.messages[at]?.kind === 'timer')) at--
+    const last = this.messages[at]
+    if (!last || at <= this.messages.findLastIndex(message => message.id === this.#readUpTo)) return
     this.#readUpTo = last.id
     void this.engine.call('read', { peer: this.peer, upTo: last.id }).catch(() => {
       this.#readUpTo = null // told again with the next look
+      this.#looked = null
     })
   }
 
