@@ -1,13 +1,15 @@
 """The client in one tab, as a person uses it: by what is written on it and read out."""
 
+import re
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FilePayload, Locator, Page, expect
 
 from tests.browser.browsers import Profile
 
 PASSWORD = "correct horse battery staple"
+_SENDS: Final = re.compile("^(Send|Save the edit)$")
 
 
 class Client:
@@ -62,9 +64,9 @@ class Client:
     async def write(self, text: str) -> None:
         """Send a text in the open conversation."""
         await self.composer.fill(text)
-        await self.composer.press("Enter")
+        await self.page.get_by_role("button", name=_SENDS).click()
 
-    async def attach(self, file: Path, caption: str) -> None:
+    async def attach(self, file: Path | FilePayload, caption: str) -> None:
         """Send a file with a caption."""
         await self.page.locator("input[type=file]").set_input_files(file)
         dialog = self.page.get_by_role("dialog")
