@@ -29,7 +29,7 @@ async def test_a_linked_browser_has_the_history_and_is_confirmed(url: str, profi
     await alice.page.get_by_role("button", name="Link", exact=True).click()
     await expect(alice.page.get_by_text("The device is linked.")).to_be_visible()
     await expect(bob.page.get_by_text(NOT_CONFIRMED)).to_be_hidden()
-    await second.page.get_by_role("button", name="Close").click()
+    await expect(second.page.get_by_role("dialog")).to_be_hidden()
     await second.back()
     await second.open("Bob")
     await second.expect_message("Hello Bob")

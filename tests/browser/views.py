@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import Page
+from playwright.async_api import Locator, Page
 
 ROOT: Final = Path(__file__).parents[2]
 DEMO: Final = ROOT / "api" / "web" / "client" / "node_modules" / ".demo"
@@ -75,15 +75,20 @@ async def _delete(page: Page) -> None:
     await page.keyboard.press("Delete")
 
 
+async def _up(page: Page) -> Locator:
+    """Go to the first messages, and return a picture among them."""
+    await page.locator(".message").last.focus()
+    await page.keyboard.press("Home")
+    return page.get_by_role("listitem").get_by_role("button", name="Picture").first
+
+
 async def _viewer(page: Page) -> None:
-    await page.get_by_role("listitem").get_by_role("button", name="Picture").first.click()
+    await (await _up(page)).click()
     await page.get_by_role("dialog").locator("img").wait_for()
 
 
 async def _pictures(page: Page) -> None:
-    await (
-        page.get_by_role("listitem").get_by_role("button", name="Picture").first.scroll_into_view_if_needed()
-    )
+    await (await _up(page)).scroll_into_view_if_needed()
     await page.wait_for_function(
         "() => [...document.querySelectorAll('.message img')].some(one => one.naturalWidth > 200)"
     )
@@ -126,7 +131,7 @@ VIEWS: Final = (
     View("settings", "#/settings"),
     *(View(f"settings-{each}", f"#/settings/{each}") for each in SECTIONS),
     View("devices", "#/settings/devices"),
-    View("link-show", "#/settings/devices", _button("Show a code")),
+    View("link-show", "?demo=unlinked#/settings/devices", _button("Show a code")),
     View("link-enter", "#/settings/devices", _button("Enter or scan a code")),
     View("shortcuts", "", lambda page: page.keyboard.press("?")),
 )

@@ -1,9 +1,10 @@
-/** Stands in for the engine while the pages are worked on: `?demo=signed-out`, `?demo=empty`, or everything. */
+/** Stands in for the engine while the pages are worked on: `?demo=` with one of these, or everything. */
 
 import type { Engine } from '../app/contract'
 import { DemoEngine } from './demo'
 
 export async function connect(): Promise<Engine> {
-  const mode = new URLSearchParams(location.search).get('demo') ?? 'full'
-  return new DemoEngine(mode === 'signed-out' || mode === 'empty' ? mode : 'full')
+  const asked = new URLSearchParams(location.search).get('demo')
+  const mode = (['signed-out', 'empty', 'unlinked'] as const).find(one => one === asked)
+  return new DemoEngine(mode ?? 'full')
 }

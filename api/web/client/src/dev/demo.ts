@@ -33,9 +33,10 @@ export class DemoEngine implements Engine {
   readonly #hearers = new Set<(notice: Notice) => void>()
   readonly #ready: Promise<void>
 
-  constructor(private readonly mode: 'full' | 'empty' | 'signed-out') {
+  constructor(private readonly mode: 'full' | 'empty' | 'signed-out' | 'unlinked') {
     this.#profile = mode === 'signed-out' ? null : ME
-    this.#ready = mode === 'full' ? this.#fill() : Promise.resolve()
+    this.#ready = mode === 'full' || mode === 'unlinked' ? this.#fill() : Promise.resolve()
+    if (mode === 'unlinked') for (const device of this.#devices) device.confirmed = !device.current
   }
 
   listen(hear: (notice: Notice) => void): () => void {
