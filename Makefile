@@ -7,13 +7,13 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 COMPILE := $(BIN)/uv pip compile --quiet --no-header --no-annotate
-BROKER := broker/main.go broker/sasl.go broker/go.mod broker/go.sum broker/build.py
+BROKER := broker/main.go broker/guard.go broker/sasl.go broker/tls.go broker/go.mod broker/go.sum broker/build.py
 
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
-.PHONY: help setup web demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots web-speed security-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
+.PHONY: help setup web demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -88,6 +88,14 @@ security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; th
 	@test "$$(id -u)" = 0 || { echo "The firewall is tried in network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,nft:nftables ip:iproute2)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/security
+
+# Left out: what is about servers or links without TLS, and the broker that has none.
+tls-test: $(STAMP) ## Contracts, the API in the field and every fault with TLS on every hop (15 minutes)
+	@$(BIN)/python -m tests.encrypted $(BIN)/pytest -m "not slow" $(or $(TESTS),tests/contract tests/field) \
+	  --ignore tests/contract/test_guarded_servers.py --ignore tests/contract/test_servers_with_tls.py \
+	  --ignore tests/contract/test_log_on_tansu.py \
+	  --deselect tests/field/test_rules.py::test_who_proves_nothing_is_cut_off_and_written_down
+	@test -n "$(TESTS)" || $(BIN)/python -m tests.encrypted $(BIN)/python -m sim.every_fault --duration 15
 
 # Install the packages whose command is missing, each as COMMAND:PACKAGE; one such call at a time.
 debian = export PATH="$$PATH:/usr/sbin:/sbin"; for each in $(1); do \

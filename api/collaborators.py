@@ -9,6 +9,7 @@ from api.identity.challenges import Challenges
 from api.identity.client_address import TrustedProxies
 from api.identity.directory import Directory
 from api.identity.key_announcements import KeyAnnouncements
+from api.identity.key_supplies import KeySupplies
 from api.identity.limits import Limits
 from api.identity.log_ins import LogIns
 from api.identity.passwords import Passwords
@@ -103,6 +104,7 @@ class Collaborators(Struct, frozen=True):
     log_ins: LogIns
     invalidation: CacheInvalidation
     key_announcements: KeyAnnouncements
+    key_supplies: KeySupplies
     signals: Signals
     streams: Streams
     control_plane: ControlPlane

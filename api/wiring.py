@@ -12,6 +12,7 @@ from api.identity.cache_invalidation import CacheInvalidation
 from api.identity.challenges import Challenges
 from api.identity.directory import Directory
 from api.identity.key_announcements import KeyAnnouncements
+from api.identity.key_supplies import KeySupplies
 from api.identity.limits import Limit, Limits
 from api.identity.log_ins import LogIns
 from api.identity.passwords import Passwords
@@ -73,8 +74,18 @@ def wire(
     who = _identity(name, settings, backends, directory, hosts, sequencer)
     signals = Signals(hosts, directory)
     subscriptions = PresenceSubscriptions(hosts)
+    supplies = KeySupplies(store, clock)
     services = StreamServices(
-        who.tokens, who.revocations, limiters, sender, hosts, directory, signals, subscriptions, clock
+        who.tokens,
+        who.revocations,
+        limiters,
+        sender,
+        hosts,
+        directory,
+        signals,
+        subscriptions,
+        supplies,
+        clock,
     )
     return Collaborators(
         settings=settings,
@@ -100,6 +111,7 @@ def wire(
         log_ins=who.log_ins,
         invalidation=who.invalidation,
         key_announcements=who.key_announcements,
+        key_supplies=supplies,
         signals=signals,
         streams=Streams(services),
         control_plane=backends.control_plane,

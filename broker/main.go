@@ -2,9 +2,12 @@
 //
 // It deletes nothing unless it is told to, and ends in order at SIGTERM. What it confirmed survives
 // its own crash; unless -sync=false it is on disk by then, and survives a power cut, too.
+//
+// `roost-broker guard` is no broker: it speaks TLS before a server that cannot.
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -43,6 +46,9 @@ var configs = map[string]string{
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "guard" {
+		end(guard(os.Args[2:]))
+	}
 	// kfake handles one request after the other. To hand each step of a request to another thread, which
 	// sleeps and must be woken, is a quarter of what a lone message costs here.
 	runtime.GOMAXPROCS(1)
@@ -52,19 +58,25 @@ func main() {
 	sync := flag.Bool("sync", true, "force each batch to disk before it is confirmed")
 	user := flag.String("user", "", "`name` of the one who must sign in, with "+mechanism+"; everyone is served by default")
 	passwordFile := flag.String("password-file", "", "`file` with the password of that user")
+	files := pemFlags(flag.CommandLine)
 	flag.Parse()
 	if *data == "" || flag.NArg() != 0 || (*user == "") != (*passwordFile == "") {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := serve(*listen, *advertised, *data, *sync, *user, *passwordFile); err != nil {
+	end(serve(*listen, *advertised, *data, *sync, *user, *passwordFile, files))
+}
+
+func end(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "roost-broker:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 // serve runs the broker until a signal ends it.
-func serve(listen, advertised, data string, sync bool, user, passwordFile string) error {
+func serve(listen, advertised, data string, sync bool, user, passwordFile string, files pems) error {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
 	lock, err := alone(data)
@@ -72,6 +84,12 @@ func serve(listen, advertised, data string, sync bool, user, passwordFile string
 		return err
 	}
 	defer lock.Close()
+	var config *tls.Config
+	if files.given() {
+		if config, err = files.config(); err != nil {
+			return err
+		}
+	}
 	options := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.DataDir(data),
@@ -81,6 +99,9 @@ func serve(listen, advertised, data string, sync bool, user, passwordFile string
 			listener, err := net.Listen(network, listen)
 			if err != nil {
 				return nil, err
+			}
+			if config != nil {
+				listener = tls.NewListener(listener, config)
 			}
 			if user != "" {
 				listener = naming{listener}

@@ -156,7 +156,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     fleet = Fleet(spawned, nodes, here(), ExitWatch, lambda: os._exit(1))
     media = MediaCollector(open_blobs(settings, store))
     coordinator = Coordinator(settings, store, admin, fleet, now_ms, {"media": media.run})
-    kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms))
+    kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms, store.audit))
     return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin, *kept)
 
 

@@ -28,9 +28,10 @@ async def main(server: str, username: str, keys: Path) -> None:
             match event:
                 case Connected():
                     print(f"{client.username} is connected", flush=True)
-                case MessageReceived(peer=peer, seq=seq):
-                    # The message counts as taken when the next event is asked for: after a crash in
-                    # between, it comes again and is answered again.
+                case MessageReceived(peer=peer, seq=seq, silent=False):
+                    # What is silent (a reaction, an edit) is no message to answer. This one counts as
+                    # taken when the next event is asked for: after a crash in between, it comes again and is
+                    # answered again.
                     await client.mark_read(peer, seq)
                     await client.send(peer, event.text)
                 case Failed(peer=peer, detail=detail):

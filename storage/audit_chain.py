@@ -23,7 +23,8 @@ class Act(Struct, frozen=True):
     """What someone did, or tried to.
 
     Attributes:
-        actor: Who: ``user:NAME`` over HTTP, ``operator:LOGIN@MACHINE`` on the command line.
+        actor: Who: ``user:NAME`` over HTTP, ``operator:LOGIN@MACHINE`` on the command line,
+            ``coordinator`` by schedule.
         act: What, as a word: ``admin.grant``, ``scale``, ``keys.rotate``.
         target: To what.
         outcome: ``requested``, ``done``, or ``refused: why`` and ``failed: why``.

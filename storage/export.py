@@ -51,7 +51,7 @@ async def _devices(store: Store, user: str) -> list[dict[str, Any]]:
     devices = (await store.accounts.devices_of([user])).get(user, [])
     return [
         _without(each, "user", "push_keys")
-        | {"unused_one_time_keys": await store.keys.one_time_key_counts(user, each.device)}
+        | {"unused_one_time_keys": (await store.keys.supply(user, each.device)).one_time}
         for each in devices
     ]
 

@@ -493,6 +493,18 @@ class PushToken(Struct, frozen=True):
     keys: str | None = None
 
 
+class KeySupply(Struct, frozen=True):
+    """What others can still be given of a device's keys.
+
+    Attributes:
+        one_time: Unclaimed one-time keys by algorithm.
+        unused_fallback: Algorithms whose fallback key was given to no one yet.
+    """
+
+    one_time: dict[str, int]
+    unused_fallback: tuple[str, ...]
+
+
 class TokenFamily(Struct, frozen=True):
     """A family of refresh tokens: one log-in of one device. Tokens appear as hashes only.
 

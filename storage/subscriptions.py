@@ -54,7 +54,10 @@ class SubscriptionKeys(Struct, frozen=True):
         Raises:
             ValueError: It is damaged.
         """
-        return msgspec.json.decode(text, type=cls)
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except RecursionError as exc:
+            raise ValueError("It is nested too deeply.") from exc
 
     @property
     def text(self) -> str:

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cluster.local import servers as specs
+from cluster.local.server_tls import url_of
 from cluster.local.servers import Server
 from deploy.kafka import brokers
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
+from tests.encrypted import TLS, for_any_client
 from tests.live.running import System
 from tests.machine import Machine
 from tests.real_servers import Servers
@@ -51,10 +53,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Bear with the connection that aiokafka is just opening when it is closed, and forgets.
 
-    Brokers come and go on Apache Kafka, so that happens there. What our own code leaves open is found by the
-    same tests on the embedded broker, where nothing is borne with.
+    Brokers come and go on Apache Kafka, and a handshake of TLS takes longer, so that happens there. What our
+    own code leaves open is found by the same tests on the embedded broker, where nothing is borne with.
     """
-    if config.getoption("--log-on-kafka"):
+    if config.getoption("--log-on-kafka") or TLS is not None:
         for left in ("StreamWriter", "_SelectorTransport", "AIOKafkaConnection"):
             warning = f"Exception ignored in. <function {left}.__del__"
             config.addinivalue_line(
@@ -71,7 +73,8 @@ def kafka_version(request: pytest.FixtureRequest) -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try the log's contract on both embedded brokers, or on Apache Kafka."""
     if "log_server" in metafunc.fixturenames:
-        kinds = ["kafka"] if metafunc.config.getoption("--log-on-kafka") else ["kfake", "tansu"]
+        embedded = ["kfake", "tansu"] if TLS is None else ["kfake"]
+        kinds = ["kafka"] if metafunc.config.getoption("--log-on-kafka") else embedded
         metafunc.parametrize("log_server", kinds, indirect=True, scope="session")
 
 
@@ -137,12 +140,14 @@ def tansu_url(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> str
 
 @pytest.fixture(scope="session")
 def mongo_url(servers: Servers, server_folder: Path) -> str:
-    return "mongodb://" + servers.start(specs.mongo(specs.free_port(), server_folder)).spec.address
+    address = servers.start(specs.mongo(specs.free_port(), server_folder)).spec.address
+    return for_any_client(url_of("mongo", address, TLS))
 
 
 @pytest.fixture(scope="session")
 def redis_url(servers: Servers, server_folder: Path) -> str:
-    return "redis://" + servers.start(specs.redis(specs.free_port(), server_folder)).spec.address
+    address = servers.start(specs.redis(specs.free_port(), server_folder)).spec.address
+    return url_of("redis", address, TLS).removesuffix("/0")
 
 
 @pytest.fixture

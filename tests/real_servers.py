@@ -38,6 +38,10 @@ class Servers:
         server.kill()
         self._run(server.wait())
 
+    def ended(self, server: Server) -> int:
+        """Wait until it has ended by itself, and return its exit status."""
+        return self._run(server.wait())
+
     def stop(self, server: Server) -> None:
         self._run(server.stop())
 

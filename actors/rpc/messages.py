@@ -242,10 +242,16 @@ class Watermarks(Struct, array_like=True, tag="watermarks"):
 
 
 class Refresh(Struct, array_like=True, tag="refresh"):
-    """The user's devices or settings changed in the store: load them again; answered when done."""
+    """The user's devices or settings changed in the store: load them again; answered when done.
+
+    Attributes:
+        renewed: The device that has a new push token, '' if it is about something else. It is woken for what
+            waits.
+    """
 
     call: int
     user: str
+    renewed: str = ""
 
 
 class Unstored(Struct, array_like=True, tag="unstored"):

@@ -255,10 +255,9 @@ class UserActor:
 
     def _refreshed(self, event: ev.Refreshed, now_ms: int) -> None:
         self.peers.user = event.user
-        added, renewed = self.devices.refresh(event.devices)
+        added, renewed = self.devices.refresh(event.devices, event.renewed, self.head)
         for device in added:
             self.marks.device_added(device)
-            self.devices.catch_up(device, self.head.after(self.devices[device].cursor))
         self.mailbox.close_removed()
         self.presence.streams_changed(now_ms, in_foreground=self.mailbox.in_foreground)
         for device in renewed:

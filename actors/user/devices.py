@@ -1,13 +1,11 @@
 """A user's devices: how far each has acknowledged, which messages can be its, whether to wake it."""
 
-from collections.abc import Iterable
-
 from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.errors import InvariantError
-from actors.user.events import Item
+from actors.user.head import Head
 from storage.records import NO_FLOOR, Device, MessageRecord
 
 WAKE_AGAIN_MS = 600_000
@@ -28,21 +26,22 @@ class DeviceState:
             handled before the actor knew the device.
         has_keys: It has keys, so messages are encrypted for it. Before that its floor does not matter.
         token_since_ms: When its push token was registered, None: it has none.
-        urgent_seq: The newest message that it may be woken for, of those that came since the activation.
+        urgent_seq: The newest message that it may be woken for. Of those that came before the actor knew the
+            device, and are in the stores only, any may be one.
         woken_at_ms: When a wake-up was written that has not brought it back yet; None: unknown
             since activation; 0: none pending.
     """
 
     __slots__ = ("cursor", "floor", "floor_known", "has_keys", "token_since_ms", "urgent_seq", "woken_at_ms")
 
-    def __init__(self, device: Device, cursor: int) -> None:
+    def __init__(self, device: Device, cursor: int, tail: int) -> None:
         self.cursor = cursor
         self.floor = max(device.from_seq, device.floor)
         self.floor_known = device.floor != NO_FLOOR
         self.has_keys = device.keys is not None
         self.token_since_ms = _token_since(device)
         self.woken_at_ms: int | None = None
-        self.urgent_seq = 0
+        self.urgent_seq = tail if self.has_keys and cursor < tail else 0
 
     @property
     def pushable(self) -> bool:
@@ -53,6 +52,16 @@ class DeviceState:
     def addressable(self) -> bool:
         """Whether what it acknowledges can be a message that was encrypted for it."""
         return self.has_keys or self.floor_known
+
+
+def _added(device: Device, head: Head) -> DeviceState:
+    """Return the state of a device that the actor did not know, with regard to what came meanwhile."""
+    state = DeviceState(device, device.from_seq, head.tail if device.from_seq < head.evicted else 0)
+    for item in head.after(state.cursor):
+        record = item.record
+        if isinstance(record, MessageRecord) and record.urgent and device.device in record.payloads:
+            state.urgent_seq = item.seq
+    return state
 
 
 class Devices(dict[str, DeviceState]):
@@ -70,28 +79,39 @@ class Devices(dict[str, DeviceState]):
 
     def __init__(self, loaded: ev.Loaded, out: list[do.Effect]) -> None:
         super().__init__(
-            (each.device, DeviceState(each, loaded.cursors.get(each.device, each.from_seq)))
+            (each.device, DeviceState(each, loaded.cursors.get(each.device, each.from_seq), loaded.tail))
             for each in loaded.devices
         )
         self._out = out
         self._stored = loaded.devices
         self.pushable = any(state.pushable for state in self.values())
 
-    def refresh(self, devices: tuple[Device, ...]) -> tuple[list[str], list[str]]:
-        """Take the devices as they are stored now; returns which were added, and which have a new token."""
+    def refresh(self, devices: tuple[Device, ...], renewed: str, head: Head) -> tuple[list[str], list[str]]:
+        """Take the devices as they are stored now.
+
+        Args:
+            devices: All of them.
+            renewed: One whose push token is new; the actor may have been loaded with it.
+            head: What came before an added one was known.
+
+        Returns:
+            Which were added, and which have a new token.
+        """
         known = dict(self)
         self._stored = devices
         self.clear()
-        renewed: list[str] = []
+        fresh: list[str] = []
         for each in devices:
-            state = self[each.device] = known.get(each.device) or DeviceState(each, each.from_seq)
+            state = self[each.device] = known.get(each.device) or _added(each, head)
             state.has_keys = state.has_keys or each.keys is not None
             before, state.token_since_ms = state.token_since_ms, _token_since(each)
-            if state.pushable and (each.device not in known or before != state.token_since_ms):
+            is_new = each.device not in known or before != state.token_since_ms
+            loaded_new = each.device == renewed and state.woken_at_ms is None
+            if state.pushable and (is_new or loaded_new):
                 state.woken_at_ms = 0  # whatever is pending went to the token before
-                renewed.append(each.device)
+                fresh.append(each.device)
         self.pushable = any(state.pushable for state in self.values())
-        return [device for device in self if device not in known], renewed
+        return [device for device in self if device not in known], fresh
 
     def snapshot(self) -> tuple[Device, ...]:
         """Return the devices as they would be stored if all that is known of them were."""
@@ -131,13 +151,6 @@ class Devices(dict[str, DeviceState]):
             elif state.addressable and not record.to_self:
                 self.raise_floor(device, seq, seq)
         return acknowledged
-
-    def catch_up(self, device: str, items: Iterable[Item]) -> None:
-        """Take into account messages for a device that came before the actor knew it."""
-        for item in items:
-            record = item.record
-            if isinstance(record, MessageRecord) and record.urgent and device in record.payloads:
-                self[device].urgent_seq = item.seq
 
     def raise_floor(self, device: str, floor: int, seq: int) -> None:
         """Raise a device's floor; every message up to it has been counted in.

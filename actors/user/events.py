@@ -208,10 +208,15 @@ class TimePassed(Struct, frozen=True):
 
 
 class Refreshed(_Question, frozen=True):
-    """The account or its devices were loaded again."""
+    """The account or its devices were loaded again.
+
+    Attributes:
+        renewed: The device whose new push token is the reason, '' if another thing is.
+    """
 
     user: User
     devices: tuple[Device, ...]
+    renewed: str = ""
 
 
 Event = (

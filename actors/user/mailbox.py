@@ -90,7 +90,7 @@ class Mailbox:
                 detail = "a newer stream of this device took over"
                 self._out.append(do.Close(old.number, "displaced", detail))
         cursor = state.cursor if event.cursor is None else event.cursor
-        stream = Stream(event.stream, event.device, cursor, background=event.background, resumed=event.resume)
+        stream = Stream(event.stream, event.device, cursor, background=event.background)
         self.streams[event.stream] = stream
         self._devices.returned(event.device)
         self._out.append(do.Attached(event.stream, state.cursor))
@@ -105,9 +105,11 @@ class Mailbox:
         state = self._devices.get(stream.device)
         if state is None:
             return False
-        # What was in flight before it was resumed is known to no one here.
-        unknown = stream.resumed and state.cursor < stream.since
-        return unknown or stream.owes() or stream.fetching or stream.position < self._head.last
+        # It began behind what its device had acknowledged, and its device never has: told of it on another
+        # stream, which this one displaced or which was elsewhere.
+        told_before = state.cursor < stream.since
+        owes = stream.owes() or (told_before and state.cursor < state.urgent_seq)
+        return owes or stream.fetching or stream.position < self._head.last
 
     def close_removed(self) -> None:
         """End the streams and syncs of devices that are no longer there."""

@@ -73,19 +73,16 @@ class Stream(Reader):
     Attributes:
         number: Number given by the host.
         background: It does not show the user online.
-        resumed: It began elsewhere, where entries up to its first position may have been in flight.
         since: Entries above this that the device got are all in ``in_flight`` or acknowledged.
         drained: The client was told that the backlog is over.
     """
 
-    __slots__ = ("background", "drained", "in_flight", "number", "resumed", "since")
+    __slots__ = ("background", "drained", "in_flight", "number", "since")
 
-    def __init__(
-        self, number: int, device: str, cursor: int, *, background: bool, resumed: bool = False
-    ) -> None:
+    def __init__(self, number: int, device: str, cursor: int, *, background: bool) -> None:
         super().__init__(device, cursor)
         self.number = number
-        self.background, self.resumed = background, resumed
+        self.background = background
         self.since = cursor
         self.drained = False
         self.in_flight: deque[Item] = deque()

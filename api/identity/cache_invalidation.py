@@ -57,10 +57,14 @@ class CacheInvalidation:
         self._echo = asyncio.Event()
         self._tasks = BackgroundTasks()
 
-    async def user_changed(self, user: str) -> None:
+    async def user_changed(self, user: str, renewed: str = "") -> None:
         """Make every gateway and the user's host read the user again.
 
         A gateway that is not subscribed reads again by itself; a host that is away is asked until it answers.
+
+        Args:
+            user: User id.
+            renewed: The device that has a new push token, '' if another thing has changed.
         """
         self._directory.forget(user)
         try:
@@ -68,11 +72,15 @@ class CacheInvalidation:
         except Unavailable:
             log.warning("change_not_published", user=user)
         try:
-            await self._refresh(user)
+            await self._refresh(user, renewed)
         except RoostError as exc:
             log.warning("host_not_refreshed", user=user, reason=exc.detail)
             pauses = islice(backoff(_PAUSE_FIRST_S, _PAUSE_MAX_S), _REFRESH_TRIES)
-            again = insist(lambda: self._refresh(user), "host_not_refreshed", on=RoostError, pauses=pauses)
+
+            async def refresh() -> None:
+                await self._refresh(user, renewed)
+
+            again = insist(refresh, "host_not_refreshed", on=RoostError, pauses=pauses)
             self._tasks.spawn(again, "refresh of a host")
 
     async def session_ended(self, family: str) -> None:
@@ -133,8 +141,8 @@ class CacheInvalidation:
         except Unavailable as exc:
             log.debug("pulse_not_sent", error=exc.detail)
 
-    async def _refresh(self, user: str) -> None:
-        await self._hosts.change(user, m.Refresh(0, user), _REFRESH_S)
+    async def _refresh(self, user: str, renewed: str) -> None:
+        await self._hosts.change(user, m.Refresh(0, user, renewed), _REFRESH_S)
 
     async def _connected(self) -> None:
         self._directory.clear()

@@ -80,7 +80,8 @@ async def set_push_token(body: PushRegistration, caller: Caller, collaborators: 
     if changed:
         await _nothing_pending(collaborators, caller.device)
     for user in changed:
-        await collaborators.invalidation.user_changed(user)
+        renewed = caller.device if user == caller.user else ""
+        await collaborators.invalidation.user_changed(user, renewed)
     return Response(status_code=204)
 
 

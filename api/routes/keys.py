@@ -46,9 +46,8 @@ async def upload_keys(body: KeysUpload, caller: Caller, collaborators: With) -> 
         body.fallback_keys = validate_fallback_keys(fallback, address, caller.device, signing_key)
     await _check_room(collaborators, caller, len(one_time))
     await _store(collaborators, caller, body)
-    return KeyCounts(
-        one_time_key_counts=await collaborators.store.keys.one_time_key_counts(caller.user, caller.device)
-    )
+    supply = await collaborators.key_supplies.read(caller.user, caller.device)
+    return KeyCounts(one_time_key_counts=supply.one_time)
 
 
 @router.post("/v1/keys/query", responses=responses(*_MINE))
@@ -98,6 +97,7 @@ async def claim_keys(body: KeysClaim, caller: Caller, collaborators: With) -> Ke
                 people[name].user, device, algorithm, fallback=spare
             )
             if key is not None:
+                collaborators.key_supplies.forget(people[name].user, device)
                 claimed[address][device] = {key[0]: key[1]}
     return KeysClaimed(one_time_keys=claimed, failures=failures)
 
@@ -145,8 +145,8 @@ async def _stored_keys(collaborators: Collaborators, caller: Principal) -> dict[
 async def _check_room(collaborators: Collaborators, caller: Principal, more: int) -> None:
     if more == 0:
         return
-    counts = await collaborators.store.keys.one_time_key_counts(caller.user, caller.device)
-    if sum(counts.values()) + more > _STORED_MAX:
+    supply = await collaborators.store.keys.supply(caller.user, caller.device)
+    if sum(supply.one_time.values()) + more > _STORED_MAX:
         raise RoostError("too_large", f"A device may store at most {_STORED_MAX} one-time keys.")
 
 

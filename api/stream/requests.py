@@ -57,6 +57,10 @@ class Requests:
         """Do what a frame asks for, and tell the client if it fails."""
         self._spawn(self._attempt(frame, work))
 
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what no frame asks for; it handles its own failures."""
+        self._spawn(work)
+
     def full(self) -> bool:
         """Return whether to stop reading, so that the client waits until what it asked for is answered."""
         return (

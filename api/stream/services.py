@@ -7,6 +7,7 @@ import msgspec
 
 from api.host_links import HostLinks
 from api.identity.directory import Directory
+from api.identity.key_supplies import KeySupplies
 from api.identity.limits import Limits
 from api.identity.revocation import Revocations
 from api.identity.tokens import Principal, Tokens
@@ -39,6 +40,7 @@ class StreamServices(msgspec.Struct, frozen=True):
     directory: Directory
     signals: Signals
     subscriptions: PresenceSubscriptions
+    key_supplies: KeySupplies
     clock: Clock
     ended: Counter[str] = msgspec.field(default_factory=_no_ends)
 

@@ -199,7 +199,7 @@ class StreamSession:
 
     # --- from the host ---
 
-    def attached(self, stored: int, now_ms: int) -> list[do.Action]:
+    def attached(self, stored: int, now_ms: int) -> list[do.Emit]:
         """The host serves the stream; on a resume the client notices nothing."""
         principal = self.login.principal
         if self.closed or principal is None:

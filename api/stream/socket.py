@@ -1,7 +1,7 @@
 """The shell of one WebSocket stream: reads frames, performs the session's actions, hears its host."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import structlog
@@ -17,8 +17,13 @@ from api.stream.session import StreamSession
 from api.stream.writer import FrameWriter, Send
 from roost import wire
 from roost.codes import CODES
+from roost.errors import RoostError
+from storage.records import KeySupply
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_KEYS_S = 2.0
+"""So long ``ready`` waits for the number of keys; then it goes without."""
 
 _WORDS = {code.close: code.word for code in CODES.values()}
 
@@ -71,6 +76,8 @@ class Stream:
         self.user = ""
         self.link: Link | None = None
         self.following: dict[str, str] = {}
+        self._supply: KeySupply | None = None
+        self._ready: wire.Ready | None = None
 
     async def run(self) -> None:
         """Serve the socket until either side ends it."""
@@ -115,7 +122,7 @@ class Stream:
 
     # --- what the session decided ---
 
-    def perform(self, actions: list[do.Action]) -> None:
+    def perform(self, actions: Sequence[do.Action]) -> None:
         """Do what the session decided."""
         for action in actions:
             self._perform_by[type(action)](action)
@@ -141,7 +148,30 @@ class Stream:
     def _open(self, action: do.Open) -> None:
         self.user = action.principal.user
         self._authenticated(self, action.principal)
+        self._look_for_keys(action.principal)
         self._services.hosts.attachments.add(self)
+
+    def _look_for_keys(self, principal: Principal) -> None:
+        """Find out how many keys the device has left, beside the attaching; ``ready`` waits for it."""
+        self._supply = self._services.key_supplies.known(principal.user, principal.device)
+        if self._supply is None:
+            self._writer.hold()
+            self._requests.begin(self._count_keys(principal))
+
+    async def _count_keys(self, principal: Principal) -> None:
+        try:
+            async with asyncio.timeout(_KEYS_S):
+                self._supply = await self._services.key_supplies.of(principal.user, principal.device)
+        except (RoostError, TimeoutError) as exc:
+            log.warning("keys_not_counted", device=principal.device, error=repr(exc))
+        finally:
+            self._complete()
+            self._writer.release()
+
+    def _complete(self) -> None:
+        if self._ready is not None and self._supply is not None:
+            self._ready.one_time_key_counts = self._supply.one_time
+            self._ready.unused_fallback_key_types = list(self._supply.unused_fallback)
 
     def _acknowledge(self, action: do.Acknowledge) -> None:
         # Without a link nothing is lost: `attach` carries the highest acknowledgement.
@@ -183,7 +213,12 @@ class Stream:
 
     def attached(self, cursor: int) -> None:
         """The host serves it."""
-        self.perform(self.session.attached(cursor, self._services.clock()))
+        actions = self.session.attached(cursor, self._services.clock())
+        for action in actions:
+            if isinstance(action.frame, wire.Ready):
+                self._ready = action.frame
+        self._complete()
+        self.perform(actions)
 
     def deliver(self, entries: list[Raw], last: int) -> None:
         """Entries came."""

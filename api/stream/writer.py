@@ -45,6 +45,7 @@ class FrameWriter:
         self._wake: asyncio.Future[None] | None = None
         self._patience: asyncio.Timeout | None = None
         self._writing_since_ms = 0
+        self._held = False
 
     def emit(self, action: do.Emit) -> None:
         """Write this frame after those that wait."""
@@ -54,9 +55,18 @@ class FrameWriter:
         if len(self._out) > FRAMES_MAX:
             self._give_up()
 
+    def hold(self) -> None:
+        """Let frames wait until `release`: the first one is not complete yet."""
+        self._held = True
+
+    def release(self) -> None:
+        """Write what waits."""
+        self._held = False
+        self._wake_up()
+
     def shut(self, action: do.Shut) -> None:
-        """Close the socket after the frames that wait."""
-        self._shut = action
+        """Close the socket after the frames that wait, which are held no longer."""
+        self._shut, self._held = action, False
         self._wake_up()
 
     def client_gone(self) -> None:
@@ -90,7 +100,7 @@ class FrameWriter:
     async def _write(self) -> None:
         send, encode = self._send, self._codec.encode
         while not self._gone:
-            if self._out:
+            if self._out and not self._held:
                 out, self._out = self._out, []
                 self._writing_since_ms = self._clock()
                 for frame in merged(out):

@@ -93,6 +93,7 @@ def _output(to: Path | None) -> AbstractContextManager[BinaryIO]:
     if to is None:
         return nullcontext(sys.stdout.buffer)
     to.touch(mode=0o600)
+    to.chmod(0o600)  # one that was there before
     return to.open("wb")
 
 

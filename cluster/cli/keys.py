@@ -15,8 +15,9 @@ from rich.table import Table
 from cluster import key_ring
 from cluster.cli.verbs import find_by, found_by
 from cluster.settings import Settings, SettingsInvalid
-from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, complain
+from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, complain, say
 from roost.clock import now_ms
+from roost.errors import Unavailable
 from storage.keyring import PURPOSES, KeyRingError, Purpose, RingFile, RotationRefused, Secrets
 
 _WIDE: Final = 160
@@ -88,6 +89,7 @@ def _rotate(settings: Settings, args: argparse.Namespace) -> int:
     in_ms = key_ring.lead_ms(settings) if args.in_s is None else round(args.in_s * 1000)
     ring = key_ring.rotate(settings, purposes, now_ms(), in_ms)
     _show(ring, as_json=args.json)
+    _write_down(settings, "keys.rotate", " ".join(purposes))
     if not args.json:
         sys.stdout.write("\n".join(_next_steps(settings, purposes, in_ms / 1000)) + "\n")
     return DONE
@@ -128,9 +130,25 @@ def _retire(settings: Settings, args: argparse.Namespace) -> int:
                 f"{uses} values are still sealed with {key.id}; first: roost keys reencrypt", DID_NOT_HOLD
             )
     _show(file.change(lambda ring: ring.retired(args.key, now)), as_json=args.json)
+    named = settings if args.mongo is None else settings.changed({"mongo": {"url": args.mongo}})
+    _write_down(named, "keys.retire", args.key)
     if not args.json and key is not None and key.purpose == "vapid":
         sys.stdout.write(_UNSUBSCRIBED)
     return DONE
+
+
+def _write_down(settings: Settings, act: str, target: str) -> None:
+    """Append to the audit log. A ring can be changed while the store is away: then that is said."""
+    from cluster.cli.running_store import opened_store, write_down  # noqa: PLC0415 -- loads the driver
+
+    async def append() -> None:
+        async with opened_store(settings) as store:
+            await write_down(store, act, target, "done")
+
+    try:
+        asyncio.run(append())
+    except Unavailable as exc:
+        say(f"This is not in the audit log, since the store cannot be asked: {exc.detail}")
 
 
 def _seal(settings: Settings, args: argparse.Namespace) -> int:

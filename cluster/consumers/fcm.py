@@ -7,6 +7,7 @@ for minutes.
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -31,13 +32,20 @@ _REQUEST_S: Final = 20.0
 
 
 class _Notification(FCMNotification):  # type: ignore[misc]  # the library has no types
-    """pyfcm, whose credential comes the way that pushes go."""
+    """pyfcm, whose credential comes the way that pushes go.
+
+    Attributes:
+        ca: PEM file of the authorities to believe; None for those of the machine.
+    """
+
+    ca: Path | None = None
 
     def _get_access_token(self) -> str:
         self._initialize_credentials()
         url: str = self.credentials._token_uri  # noqa: SLF001 -- the library tells no one else
         with requests.Session() as session:
             session.trust_env = False
+            session.verify = True if self.ca is None else str(self.ca)
             proxy = proxy_for(url)
             if proxy is not None:
                 session.proxies = {"http": proxy, "https": proxy}
@@ -59,6 +67,7 @@ class FcmSender:
         if settings.endpoint is not None:
             self._fcm.FCM_END_POINT_BASE = f"{settings.endpoint}/v1/projects"
         self.retries = Retries(settings.attempts, settings.backoff_s, settings.backoff_max_s)
+        self._fcm.ca = self._ca = settings.ca
         self._ttl_s, self._connections = settings.ttl_s, settings.concurrency
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._session: aiohttp.ClientSession | None = None
@@ -114,7 +123,7 @@ class FcmSender:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ssl=client_context()),
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=client_context(self._ca)),
                 timeout=aiohttp.ClientTimeout(total=_REQUEST_S),
             )
         return self._session

@@ -8,10 +8,14 @@ import structlog
 from cluster import key_ring
 from cluster.settings import Settings
 from roost.clock import Clock
+from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks
+from storage.audit_chain import Act
 from storage.keyring import KeyRing, KeyRingError, RotationRefused
+from storage.ports import Audit
 
 _LOOK_S: Final = 60.0
+_ACTOR: Final = "coordinator"
 
 log = structlog.get_logger()
 
@@ -23,11 +27,14 @@ class TokenRotation:
         settings: How often, and where the ring is.
         ring: The ring of this process, which a `RingWatch` keeps as the file is.
         clock: Unix time.
+        audit: Where it is written down, if it answers.
         look_s: Between two looks at the key's age.
     """
 
-    def __init__(self, settings: Settings, ring: KeyRing, clock: Clock, look_s: float = _LOOK_S) -> None:
-        self._settings, self._ring, self._clock = settings, ring, clock
+    def __init__(
+        self, settings: Settings, ring: KeyRing, clock: Clock, audit: Audit, look_s: float = _LOOK_S
+    ) -> None:
+        self._settings, self._ring, self._clock, self._audit = settings, ring, clock, audit
         self._look_s = min(look_s, settings.tokens.rotate_s)
         self._tasks = BackgroundTasks()
         if settings.tokens.rotate_s:
@@ -50,6 +57,13 @@ class TokenRotation:
                 log.error("token_key_not_rotated", reason=str(exc))  # noqa: TRY400 -- the sentence says it all
             else:
                 log.info("token_key_rotated", serial=made.serial)
+                await self._write_down()
+
+    async def _write_down(self) -> None:
+        try:
+            await self._audit.append(Act(_ACTOR, "keys.rotate", "token", "done"), self._clock())
+        except Unavailable as exc:
+            log.warning("rotation_not_in_audit_log", reason=exc.detail)
 
     def _due(self) -> bool:
         newest = self._ring.secrets.usable("token", self._clock())[-1]

@@ -117,8 +117,8 @@ def _access(settings: Settings, name: str) -> Access:
     if group.url is not None:
         return group.security.access()
     if name == "kafka" and not passwords.file_of(settings.data, name).exists():
-        return OPEN  # Tansu knows no password
-    return passwords.security(settings.data, name).access()
+        return OPEN  # Tansu knows neither password nor TLS
+    return passwords.security(settings, name).access()
 
 
 def _urls(settings: Settings, found: Running | None) -> dict[str, str]:

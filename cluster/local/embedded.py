@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from cluster.local import passwords, servers
+from cluster.local.server_tls import ServerTls, url_of
 from cluster.local.servers import HOST, Maker, Server, ServerFailed, ServerSpec, reserved_port
 from cluster.settings import Settings
 from roost.own_packages import program
@@ -105,6 +106,11 @@ class Embedded:
         server = self._servers.get(name)
         return server.spec.address if server is not None else None
 
+    def url(self, name: str) -> str | None:
+        """Return its URL, None if it is not one of ours."""
+        address = self.address(name)
+        return None if address is None else url_of(name, address, ServerTls.of(self._settings))
+
     @property
     def forgets(self) -> bool:
         """Whether the log is ours, and a crash of its server costs what is not stored."""
@@ -155,42 +161,46 @@ class Embedded:
 
     def _wanted(self) -> list[Maker]:
         given = self._settings
+        tls = ServerTls.of(given)
         wanted: list[Maker] = []
         if given.mongo.url is None:
-            wanted.append(partial(servers.mongo, password=passwords.made(given.data, "mongo")))
+            wanted.append(partial(servers.mongo, password=passwords.made(given.data, "mongo"), tls=tls))
         if given.kafka.url is None:
             which = given.kafka.embedded
             password = None if servers.is_tansu(which) else passwords.made(given.data, "kafka")
-            wanted.append(servers.broker(which, sync=given.kafka.sync, password=password))
+            wanted.append(servers.broker(which, sync=given.kafka.sync, password=password, tls=tls))
         if given.redis.url is None:
-            wanted.append(partial(servers.redis, password=passwords.made(given.data, "redis")))
+            wanted.append(partial(servers.redis, password=passwords.made(given.data, "redis"), tls=tls))
         if given.fcm.credentials_file is None:
-            wanted.append(fcm)
+            wanted.append(partial(fcm, tls=tls))
         return wanted
 
     def _addressed(self) -> Settings:
         changes: dict[str, dict[str, Any]] = {}
         if address := self.address("kafka"):
             changes |= self._life_of_log(address)
-        if address := self.address("mongo"):
+        if url := self.url("mongo"):
             changes["mongo"] = {
-                "url": f"mongodb://{address}",
+                "url": url,
                 "reads": self._settings.mongo.reads or READS,
-                "security": passwords.security(self._settings.data, "mongo"),
+                "security": passwords.security(self._settings, "mongo"),
             }
-        if address := self.address("redis"):
-            security = passwords.security(self._settings.data, "redis")
-            changes["redis"] = {"url": f"redis://{address}/0", "security": security}
-        if address := self.address("fcm"):
-            credentials = self._settings.data / _ACCOUNT
-            changes["fcm"] = {"credentials_file": credentials, "endpoint": f"http://{address}"}
-            changes["webpush"] = {"internal": (*self._settings.webpush.internal, f"http://{address}")}
+        if url := self.url("redis"):
+            changes["redis"] = {"url": url, "security": passwords.security(self._settings, "redis")}
+        if url := self.url("fcm"):
+            files = self._settings.node.embedded_files
+            changes["fcm"] = {
+                "credentials_file": self._settings.data / _ACCOUNT,
+                "endpoint": url,
+                "ca": self._settings.fcm.ca if files is None else files[0],
+            }
+            changes["webpush"] = {"internal": (*self._settings.webpush.internal, url)}
         return self._settings.changed(changes)
 
     def _life_of_log(self, address: str) -> dict[str, dict[str, Any]]:
         kafka, life = self._settings.kafka, self._settings.log
         if not self.forgets:
-            security = passwords.security(self._settings.data, "kafka")
+            security = passwords.security(self._settings, "kafka")
             return {
                 "kafka": {"url": address, "security": security},
                 "log": {"keep_mb": life.keep_mb or KEEP_MB},
@@ -244,8 +254,9 @@ async def _ended(server: Server) -> int:
         ending.cancel()
 
 
-def fcm(port: int, folder: Path) -> ServerSpec:
-    """Describe the embedded FCM endpoint."""
+def fcm(port: int, folder: Path, *, tls: ServerTls | None = None) -> ServerSpec:
+    """Describe the embedded FCM endpoint, which asks no one for a certificate: Google's does not, either."""
     account = ("--account", str(folder / _ACCOUNT))
-    argv = (*program("cluster.local.fcm_endpoint"), "--port", str(port), *account)
+    shown = () if tls is None else ("--certificate", str(tls.certificate), "--key", str(tls.key))
+    argv = (*program("cluster.local.fcm_endpoint"), "--port", str(port), *account, *shown)
     return ServerSpec("fcm", argv, port, servers.accepts, folder / "logs" / "fcm.log")

@@ -28,6 +28,7 @@ from cluster.local import peer_user
 from cluster.local.push_record import MODES, Behaviour, Received
 from cluster.local.webpush_endpoint import PATH, WebPushEndpoint
 from roost.clock import Clock, now_ms
+from roost.tls import server_context
 
 PROJECT: Final = "roost-embedded"
 
@@ -166,13 +167,16 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="IP address to listen on (127.0.0.1)")
     parser.add_argument("--anyone", action="store_true", help="serve every user and machine that reaches it")
     parser.add_argument("--account", type=Path, help="where to write a service account before it serves")
+    parser.add_argument("--certificate", type=Path, help="PEM file of the certificate to show; else no TLS")
+    parser.add_argument("--key", type=Path, help="PEM file of its private key")
     arguments = parser.parse_args()
+    context = None if arguments.certificate is None else server_context(arguments.certificate, arguments.key)
     if arguments.account is not None:
-        write_service_account(arguments.account, f"http://{arguments.host}:{arguments.port}")
+        scheme = "http" if context is None else "https"
+        write_service_account(arguments.account, f"{scheme}://{arguments.host}:{arguments.port}")
     anyone = arguments.anyone or not peer_user.can_be_told()
-    web.run_app(
-        FcmEndpoint(now_ms, anyone=anyone).app(), host=arguments.host, port=arguments.port, print=None
-    )
+    app = FcmEndpoint(now_ms, anyone=anyone).app()
+    web.run_app(app, host=arguments.host, port=arguments.port, ssl_context=context, print=None)
 
 
 if __name__ == "__main__":

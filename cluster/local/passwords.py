@@ -7,9 +7,9 @@ other verbs and whoever looks into a server by hand read them there.
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from cluster.settings import KafkaSecurity, Security
+from cluster.settings import KafkaSecurity, Security, Settings
 from roost.private_folders import make_closed
 
 USER: Final = "roost"
@@ -43,9 +43,12 @@ def made(data: Path, server: str) -> Path:
     return file
 
 
-def security(data: Path, server: str) -> Security:
+def security(settings: Settings, server: str) -> Security:
     """Return the settings that a client of this embedded server needs."""
-    file = file_of(data, server)
+    given: dict[str, Any] = {"user": USER, "password_file": file_of(settings.data, server)}
+    files = settings.node.embedded_files
+    if files is not None:
+        given |= dict(zip(("ca", "certificate", "key"), files, strict=True))
     if server == "kafka":
-        return KafkaSecurity(user=USER, password_file=file, mechanism=MECHANISM)
-    return Security(user=USER, password_file=file)
+        return KafkaSecurity(**given, mechanism=MECHANISM, tls=files is not None)
+    return Security(**given)

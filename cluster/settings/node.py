@@ -23,12 +23,19 @@ class Node(Group):
         "None: they are not encrypted, and stay on loopback.",
     )
     key: Path | None = Field(None, description="PEM file with its private key.")
+    embedded: bool = Field(
+        False,  # noqa: FBT003 -- a default
+        description="Whether the embedded servers, too, speak TLS with this certificate, and ask the roles "
+        "for theirs. Without it they listen on loopback all the same, and ask for a password.",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         given = [self.ca, self.certificate, self.key]
         if None in given and any(given):
             raise ValueError("a node needs all of ca, certificate and key: set the three, or none")
+        if self.embedded and None in given:
+            raise ValueError("embedded is for servers with the node's certificate: set that, ca and key")
         return self
 
     @property
@@ -37,3 +44,8 @@ class Node(Group):
         if self.ca is None or self.certificate is None or self.key is None:
             return None
         return self.ca, self.certificate, self.key
+
+    @property
+    def embedded_files(self) -> tuple[Path, Path, Path] | None:
+        """The same for embedded servers, None if they speak no TLS."""
+        return self.files if self.embedded else None

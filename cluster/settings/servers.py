@@ -110,6 +110,11 @@ class Fcm(Group):
         "the pushes it receives.",
     )
     endpoint: HttpUrl | None = Field(None, description="Base URL of the HTTP v1 API. None: Google's.")
+    ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities whose certificates the endpoint may show. None: those of "
+        "the machine.",
+    )
     project: str | None = Field(None, description="Project ID. None: the one in the credentials file.")
     ttl_s: int = Field(
         4 * 7 * 24 * 3600, ge=0, le=2_419_200, description="Seconds that FCM keeps an undelivered wake-up."

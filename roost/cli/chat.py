@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import hashlib
 import threading
-import unicodedata
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from roost.cli import devices
+from roost.cli.devices import DeviceCommands, linked, told_of_keys
+from roost.cli.shown import concerns, line_of_message, on_one_line, plain, said
 from roost.cli.terminal import BAD_USAGE, DONE, BadUsage, complain
 from roost.client import (
     Client,
@@ -26,6 +29,8 @@ from roost.client import (
     IdChanged,
     KeyChanged,
     KeystoreInUse,
+    Linked,
+    Message,
     MessageReceived,
     Missed,
     Options,
@@ -42,15 +47,14 @@ DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
 
 COMMANDS = (
-    "/to NAME, /trust NAME, /send PATH, /save NUMBER [FOLDER], /password (change it), /sign-out-others, /quit"
+    "/to NAME, /history [NUMBER], /search WORDS, /trust NAME, /send PATH, /save NUMBER [FOLDER], "
+    f"/password (change it), /sign-out-others, {devices.COMMANDS}, /quit"
 )
 
+_PAGE = 20
+_PAGE_AT_MOST = 1000
 _SIGNED_OUT = 401
 _PROBE_S = 5.0
-
-_LINE_ENDS = ("\n", "\u2028", "\u2029")
-_OVERRIDES = ("\u202d", "\u202e")
-"""They turn around what stands after them, whatever its script; no script needs them (UAX #9)."""
 
 
 class PasswordChange(NamedTuple):
@@ -75,6 +79,14 @@ class Chat:
         self._peer = peer
         self._sent: dict[str, str] = {}
         self._files: list[File] = []
+        self._devices = DeviceCommands(client, self._say, self._draw)
+        self._commands = {
+            "/to": self._to,
+            "/trust": self._trust,
+            "/sign-out-others": self._sign_out_others,
+            "/save": self._save,
+            "/search": self._search,
+        }
 
     async def run(self) -> None:
         """Show and send until the end of input, or of the session."""
@@ -92,7 +104,7 @@ class Chat:
 
     async def _show_all(self) -> None:
         async for event in self._client.events():
-            self.show(event)
+            self.show(event, await self._quoted(event))
             if isinstance(event, MessageReceived) and event.peer == self._peer:
                 await self._client.mark_read(event.peer, event.seq)
 
@@ -102,7 +114,7 @@ class Chat:
                 return
             try:
                 if isinstance(line, PasswordChange):
-                    await self._client.change_password(line.old, line.new)
+                    await self._client.account.change_password(line.old, line.new)
                     self._say("dim", "the password is changed; your other devices are signed out")
                 else:
                     await self._line(line.strip())
@@ -111,41 +123,83 @@ class Chat:
 
     async def _line(self, line: str) -> None:
         word, _, rest = line.partition(" ")
-        if word == "/to":
-            self._peer = fold_username(rest.strip())
-            self._client.subscribe(self._peer)
-            self._say("dim", f"chatting with {self._peer}")
-        elif word == "/trust":
-            self._client.trust(fold_username(rest.strip()))
-        elif word == "/sign-out-others":
-            await self._client.end_other_sessions()
-            self._say("dim", "your other devices are signed out")
-        elif word == "/save":
-            await self._save(rest)
+        rest = rest.strip()
+        if (command := self._commands.get(word)) is not None:
+            await command(rest)
+        elif await self._devices.take(word, rest):
+            return
         elif line and self._peer is None:
             self._say("yellow", f"no recipient yet: type /to NAME ({COMMANDS})")
-        elif word == "/send" and self._peer is not None:
+        elif self._peer is not None:
+            await self._to_peer(self._peer, word, rest, line)
+
+    async def _to_peer(self, peer: str, word: str, rest: str, line: str) -> None:
+        if word == "/history":
+            await self._history(peer, rest)
+        elif word == "/send":
             path = _path(rest)
-            self._sent[await self._client.send_file(self._peer, path)] = f"[file: {path.name}]"
-        elif line and self._peer is not None:
-            self._sent[await self._client.send(self._peer, line)] = line
+            self._sent[await self._client.send_file(peer, path)] = f"[file: {path.name}]"
+        elif line:
+            self._sent[await self._client.send(peer, line)] = line
+
+    async def _to(self, rest: str) -> None:
+        self._peer = fold_username(rest)
+        self._client.subscribe(self._peer)
+        self._say("dim", f"chatting with {self._peer}")
+
+    async def _trust(self, rest: str) -> None:
+        self._client.trust(fold_username(rest))
+
+    async def _sign_out_others(self, _: str) -> None:
+        await self._client.account.end_other_sessions()
+        self._say("dim", "your other devices are signed out")
+
+    async def _search(self, rest: str) -> None:
+        await self._print(reversed(await self._client.search(rest, limit=_PAGE)))
 
     async def _save(self, rest: str) -> None:
-        number, _, folder = rest.strip().partition(" ")
+        number, _, folder = rest.partition(" ")
         if not number.isdecimal() or not 0 < int(number) <= len(self._files):
             self._say("yellow", "say which file: /save NUMBER [FOLDER]")
             return
         saved = await self._files[int(number) - 1].save(_path(folder))
         self._say("green", f"saved as {saved}")
 
-    def show(self, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event
-        """Print what an event means for the person at the terminal."""
+    async def _history(self, peer: str, rest: str) -> None:
+        wanted = rest or str(_PAGE)
+        if not wanted.isdecimal() or not 0 < int(wanted) <= _PAGE_AT_MOST:
+            self._say("yellow", f"say how many messages: /history NUMBER, up to {_PAGE_AT_MOST}")
+            return
+        page = await self._client.history(peer, limit=int(wanted))
+        await self._print(page.messages)
+
+    async def _print(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            target = message.reply_to
+            quoted = None if target is None else await self._client.message(message.peer, target)
+            who = message.author if message.peer == self._peer else f"{message.peer}: {message.author}"
+            self._show_message(who, line_of_message(message, quoted.text if quoted is not None else ""), None)
+
+    async def _quoted(self, event: Event) -> str:
+        """Return the text of the message that another is about."""
+        if not isinstance(event, MessageReceived | SentElsewhere):
+            return ""
+        target = concerns(event.body)
+        found = None if target is None else await self._client.message(event.peer, target)
+        return "" if found is None else found.text
+
+    def show(self, event: Event, quoted: str = "") -> None:  # noqa: C901, PLR0912 - a line an event
+        """Print what an event means for the person at the terminal.
+
+        Args:
+            event: What happened.
+            quoted: The text of the message that it is about, as far as it is known here.
+        """
         match event:
+            case MessageReceived(silent=True):
+                self._say("dim", f"{event.peer} {said(event.body, quoted)}")
             case MessageReceived():
-                self._show_message(event.peer, event.text)
-                if event.file is not None:
-                    self._files.append(event.file)
-                    self._say("dim", f"to keep it: /save {len(self._files)}")
+                self._show_message(event.peer, said(event.body, quoted), event.file)
             case Delivered(ids=ids):
                 for message_id in ids:
                     self._say("dim", f"✓✓ {self._sent.pop(message_id, 'delivered')}")
@@ -153,16 +207,10 @@ class Chat:
                 self._say("blue", f"✓✓ {peer} has read everything so far")
             case Failed(detail=detail):
                 self._say("red", f"not sent: {self._sent.pop(event.id, '')} ({detail})")
-            case KeyChanged(peer=peer, change="changed", fingerprint=key):
-                self._say(
-                    "bold red", f"THE KEY OF {peer} HAS CHANGED to {key}. Compare it, then /trust {peer}."
-                )
-            case KeyChanged(peer=peer, device=device, change="added", fingerprint=key):
-                self._say(
-                    "bold red", f"{peer} HAS A NEW DEVICE, {device}, with the key {key}. It can read you."
-                )
-            case KeyChanged(peer=peer, device=device, change=change):
-                self._say("red", f"{peer}: device {device} {change}")
+            case KeyChanged():
+                self._say(*told_of_keys(event))
+            case Linked():
+                self._say("green", linked(event))
             case IdChanged(new_id=new_id):
                 self._sent[new_id] = self._sent.pop(event.id, "")
             case Undecryptable(peer=peer, detail=detail):
@@ -180,41 +228,30 @@ class Chat:
                 )
             case Missed():
                 self._say("yellow", "older messages are gone from the server")
-            case SentElsewhere(peer=peer):
-                self._say("dim", f"another of your devices wrote to {peer}")
+            case SentElsewhere(silent=False, body=body) if body is not None:
+                self._show_message(f"you to {event.peer}", said(body, quoted), event.file)
+            case SentElsewhere(peer=peer, detail=detail, silent=False):
+                self._say("dim", f"another of your devices wrote to {peer} {detail}".rstrip())
             case _:
                 return
 
-    def _show_message(self, peer: str, text: str) -> None:
+    def _show_message(self, peer: str, text: str, file: File | None) -> None:
         """Print a message in a column of its own: no line of it can pass for a message of someone else."""
         line = Table.grid(padding=(0, 1))
         line.add_column(no_wrap=True)
         line.add_column(overflow="fold")
-        line.add_row(Text(_on_one_line(peer), "bold cyan"), Text(plain(text)))
+        line.add_row(Text(on_one_line(peer), "bold cyan"), Text(plain(text)))
         self._console.print(line)
+        if file is not None:
+            self._files.append(file)
+            self._say("dim", f"to keep it: /save {len(self._files)}")
+
+    def _draw(self, lines: str) -> None:
+        """Print lines that are this program's own, as they are."""
+        self._console.print(Text(lines, no_wrap=True))
 
     def _say(self, style: str, text: str) -> None:
-        self._console.print(Text(_on_one_line(text), style))
-
-
-def plain(text: str) -> str:
-    """Return the text without what would move the cursor or change colours of this terminal.
-
-    Nothing that a script or an emoji is made of is touched: joiners, wide and narrow blanks, tabs, marks.
-    """
-    return "".join(map(_plain, text))
-
-
-def _plain(char: str) -> str:
-    if char in _LINE_ENDS:
-        return "\n"
-    if char == "\t":
-        return char
-    return "�" if char in _OVERRIDES or unicodedata.category(char) in ("Cc", "Cs") else char
-
-
-def _on_one_line(text: str) -> str:
-    return plain(text).replace("\n", " ")
+        self._console.print(Text(on_one_line(text), style))
 
 
 def _path(typed: str) -> Path:
@@ -243,10 +280,16 @@ def _typed(line: str) -> str | PasswordChange:
     return PasswordChange(getpass.getpass("The password as it is: "), getpass.getpass("The new one: "))
 
 
+def _keystore(folder: Path, name: str) -> FileKeystore:
+    return FileKeystore(folder / f"{name}.db", formerly=folder / f"{name}.json")
+
+
 def _found(keystore: FileKeystore) -> bool:
     try:
         keystore.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return keystore.load() is not None
+    except KeystoreInUse:
+        raise
     except ValueError as exc:
         raise BadUsage(
             f"{keystore.path} is not a keystore of Roost ({exc}). Restore it from a backup; or move it away, "
@@ -294,7 +337,7 @@ async def _is_signed_out(client: Client) -> bool:
 
 async def _chat(server: str, username: str, peer: str | None, folder: Path, options: Options) -> None:
     name = hashlib.sha256(server.encode()).hexdigest()[:8]
-    client = await _open(server, username, FileKeystore(folder / f"{username}-{name}.json"), options)
+    client = await _open(server, username, _keystore(folder, f"{username}-{name}"), options)
     try:
         await Chat(client, Console(highlight=False), peer).run()
     finally:

@@ -30,16 +30,23 @@ from roost.client.events import (
 from roost.client.keystore import FileKeystore, Keystore, KeystoreInUse, MemoryKeystore
 from roost.client.options import Options
 from roost.client.own_identity import NotLinked
+from roost.client.shell.deliveries import NotDelivered
 from roost.client.shell.linking import LinkRefused
+from roost.client.store import Conversation, Page
+from roost.client.thread import Message
+from roost.client.user_account import AccountProfile, Device
 from roost.crypto.files import FileBroken
 from roost.crypto.safety_numbers import SafetyNumber
 
 __all__ = [
     "MAX_CONTENT",
     "Accepted",
+    "AccountProfile",
     "Client",
     "Connected",
+    "Conversation",
     "Delivered",
+    "Device",
     "Disconnected",
     "Event",
     "Expired",
@@ -54,10 +61,13 @@ __all__ = [
     "LinkRefused",
     "Linked",
     "MemoryKeystore",
+    "Message",
     "MessageReceived",
     "Missed",
+    "NotDelivered",
     "NotLinked",
     "Options",
+    "Page",
     "Presence",
     "Read",
     "Refused",

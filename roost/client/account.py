@@ -1,7 +1,7 @@
 """Account, session and published keys: the steps before a client can start."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -18,8 +18,6 @@ from roost.client.transport.keys import KeyCalls
 from roost.crypto.keys import ONE_TIME_KEY, DeviceSecrets, device_keys, public_half, signed_key
 from roost.ids import address_of, fold_username
 from roost.wire import unpadded
-
-_FALLBACK_ID = "AAAAAAAAAAA"
 
 
 class _Account(Struct):
@@ -80,11 +78,9 @@ async def publish_keys(api: Api, profile: Profile, keystore: Keystore) -> None:
         return
     address = address_of(profile.username, profile.server_name)
     secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
-    fallback = public_half(profile.fallback)
-    key = signed_key(fallback, address, profile.device_id, secrets, fallback=True)
     body = {
         "device_keys": device_keys(address, profile.device_id, secrets),
-        "fallback_keys": {f"{ONE_TIME_KEY}:{_FALLBACK_ID}": key},
+        "fallback_keys": _signed_fallback(profile),
     }
     await api.call("POST", "/v1/keys/upload", body, shape=_Uploaded)
     profile.published = True
@@ -98,6 +94,25 @@ async def publish_identity(
     directory = Directory(profile.server_name, profile.peers, profile.identities)
     calls = KeyCalls(api, profile.server_name)
     await OwnIdentityKeeper(profile, directory, calls, lambda: keystore.save(profile), random).ensure()
+
+
+async def renew_fallback(
+    api: Api, profile: Profile, random: Callable[[int], bytes], save: Callable[[], Awaitable[None]]
+) -> None:
+    """Upload another fallback key in place of one that was given out; the one before is kept."""
+    profile.fallback_before, profile.fallback = profile.fallback, random(32)
+    await save()
+    body = {"fallback_keys": _signed_fallback(profile)}
+    await api.call("POST", "/v1/keys/upload", body, shape=_Uploaded)
+
+
+def _signed_fallback(profile: Profile) -> dict[str, Any]:
+    """Return the fallback key by its id, which is a part of the key: no two have the same."""
+    address = address_of(profile.username, profile.server_name)
+    secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
+    fallback = public_half(profile.fallback)
+    key = signed_key(fallback, address, profile.device_id, secrets, fallback=True)
+    return {f"{ONE_TIME_KEY}:{unpadded(fallback[:8])}": key}
 
 
 def _new_profile(server: str, answer: SessionAnswer, secrets: DeviceSecrets, fallback: bytes) -> Profile:

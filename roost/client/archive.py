@@ -7,12 +7,12 @@ not know:
     {"type": "roost.archive", "version": 1, "user": "@alice:server", "made_at_ms": n}
     {"type": "peer", "peer": name, "devices": {id: {curve25519, ed25519, current, confirmed, signed}},
      "identity": {master, self_signing, generation, verified} or null}
-    {"type": "message", ...}                                                as the history has it
-    {"type": "end", "peers": n, "messages": n}
+    {"type": "message" or "receipt" or "read", ...}        the history, see `roost.client.store.copies`
+    {"type": "end", "peers": n, "lines": n}
 """
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import IO, Any, Final
 
 import msgspec
@@ -22,12 +22,6 @@ from roost.client.state import IdentityKeys, Pin, PinnedIdentity, Profile
 from roost.ids import fold_username
 from roost.signing import read_key
 from roost.wire import unpadded
-
-HistorySource = Callable[[], Iterable[Mapping[str, Any]]]
-"""Gives the messages of the history, oldest first: JSON objects, each with the message's id."""
-
-HistorySink = Callable[[Mapping[str, Any]], None]
-"""Takes one message of an archive; one that is there already changes nothing."""
 
 _VERSION: Final = 1
 _LINE_MAX: Final = 1024 * 1024
@@ -54,14 +48,20 @@ class Summary(Struct):
 
     Attributes:
         peers: People.
-        messages: Messages.
+        lines: Lines of the history.
     """
 
     peers: int = 0
-    messages: int = 0
+    lines: int = 0
 
 
-def write(target: IO[bytes], profile: Profile, address: str, at_ms: int, history: HistorySource) -> Summary:
+async def write(
+    target: IO[bytes],
+    profile: Profile,
+    address: str,
+    at_ms: int,
+    history: AsyncIterator[Mapping[str, Any]] | None,
+) -> Summary:
     """Write the archive of this profile.
 
     Args:
@@ -69,7 +69,7 @@ def write(target: IO[bytes], profile: Profile, address: str, at_ms: int, history
         profile: Whose.
         address: The user's.
         at_ms: The time.
-        history: Where messages come from.
+        history: The lines of the history, if there is one.
     """
     told = Summary()
     with gzip.GzipFile(fileobj=target, mode="wb", mtime=0) as file:
@@ -81,15 +81,16 @@ def write(target: IO[bytes], profile: Profile, address: str, at_ms: int, history
         for person in _people(profile):
             put(**_members(person))
             told.peers += 1
-        for message in history():
-            put(**{**message, "type": "message"})
-            told.messages += 1
-        put(type="end", peers=told.peers, messages=told.messages)
+        if history is not None:
+            async for line in history:
+                put(**line)
+                told.lines += 1
+        put(type="end", peers=told.peers, lines=told.lines)
     return told
 
 
 def read(source: IO[bytes], address: str) -> Iterator[Person | Mapping[str, Any] | Summary]:
-    """Yield what an archive has: people, then messages, and at the end how many there were to be.
+    """Yield what an archive has: people, then lines of the history, and at the end how many there were to be.
 
     Raises:
         ValueError: It is not an archive of this user, or is damaged.
@@ -100,11 +101,11 @@ def read(source: IO[bytes], address: str) -> Iterator[Person | Mapping[str, Any]
             _check_head(line, address)
         elif line.get("type") == "peer":
             yield _person(line)
-        elif line.get("type") == "message":
-            yield line
         elif line.get("type") == "end":
             ended = True
             yield msgspec.convert(line, Summary)
+        else:
+            yield line
     if not ended:
         raise ValueError("the archive ends early")
 

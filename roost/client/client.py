@@ -10,21 +10,35 @@ Its life in five lines:
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
 import aiohttp
 
 from roost.client import account, events
-from roost.client.content import MAX_CONTENT, Attachment, Known, Progress, Text, encode, is_control
+from roost.client.content import (
+    MAX_CONTENT,
+    Attachment,
+    File,
+    FileReference,
+    Known,
+    Progress,
+    Text,
+    encode,
+    is_control,
+)
 from roost.client.keystore import Keystore, MemoryKeystore
 from roost.client.options import Options
 from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
+from roost.client.store import Conversation, History, Page
+from roost.client.thread import Message
 from roost.client.transport.answers import Empty
 from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.http import Api
+from roost.client.user_account import UserAccount
 from roost.crypto import SUITE
 from roost.crypto.safety_numbers import SafetyNumber
 from roost.ids import SEQ_LIMIT, fold_username, uuid7
@@ -46,7 +60,7 @@ def connections(ca: Path | None = None) -> aiohttp.ClientSession:
 
 
 class Client:
-    """One device of one user.
+    """One device of one user; ``account`` has what concerns all of them.
 
     Make one with ``register``, ``login`` or ``resume``; ``start`` it; consume ``events()``
     or give ``Options.on_event``. Events are kept until the app has taken them, and the server sends no more
@@ -58,10 +72,15 @@ class Client:
     ) -> None:
         self.profile = profile
         self.api = api
-        self._engine = Engine(profile, keystore, api, options)
+        self.account = UserAccount(api)
+        renew = partial(account.renew_fallback, api, profile, options.random, self._flushed)
+        self._engine = Engine(profile, keystore, api, options, renew)
         self._keystore = keystore
         self._owns_http = owns_http
         self._closed = False
+
+    def _flushed(self) -> Awaitable[None]:
+        return self._engine.flushed()
 
     @classmethod
     async def register(
@@ -243,8 +262,7 @@ class Client:
 
     async def submit(self, item: OutboxItem) -> str:
         """Put a composed message into the outbox, save it, and return its id."""
-        self._engine.apply(self._engine.session.submit(item, self.now_ms()))
-        self._engine.arm_tick()
+        self._engine.submit(item)
         await asyncio.shield(self._engine.flushed())
         return item.id
 
@@ -289,8 +307,69 @@ class Client:
         """
         if not 0 <= seq < SEQ_LIMIT:
             raise ValueError("a number of a mailbox is from 0 to 2**53 - 1")
-        self._engine.apply(self._engine.session.read(fold_username(peer), seq, self.now_ms()))
+        self._engine.read(fold_username(peer), seq)
         await asyncio.shield(self._engine.flushed())
+
+    async def delivered(self, message_id: str, *, timeout_s: float | None = None) -> None:
+        """Return once a message of this device is delivered, at once if it is in the outbox no longer.
+
+        Raises:
+            NotDelivered: It failed, or its time was over before.
+            TimeoutError: It was not within this time; it is still in the outbox.
+        """
+        async with asyncio.timeout(timeout_s):
+            await self._engine.deliveries.wait(message_id)
+
+    async def history(self, peer: str, *, before: int | None = None, limit: int = 50) -> Page:
+        """Return the last messages of a conversation, as they are now: edited, deleted, with reactions.
+
+        Args:
+            peer: With whom; oneself for the notes on one's own devices.
+            before: ``Page.before`` of the page that comes after the one wanted; None: the last page.
+            limit: How many messages at most.
+
+        Raises:
+            ValueError: ``peer`` is not a username, ``limit`` below 1, or this keystore has no history.
+        """
+        if limit < 1:
+            raise ValueError("a page has at least one message")
+        history = await self._written_history()
+        return await history.page(fold_username(peer), before, limit, self.now_ms())
+
+    async def message(self, peer: str, message_id: str) -> Message | None:
+        """Return one message of a conversation as it is now, None if it is not known here.
+
+        Raises:
+            ValueError: ``peer`` is not a username, or this keystore has no history.
+        """
+        history = await self._written_history()
+        return await history.message(fold_username(peer), message_id, self.now_ms())
+
+    async def conversations(self) -> list[Conversation]:
+        """Return the conversations of this device, the one with the newest message first.
+
+        Raises:
+            ValueError: This keystore has no history.
+        """
+        return await (await self._written_history()).conversations(self.now_ms())
+
+    async def search(self, text: str, *, peer: str | None = None, limit: int = 50) -> list[Message]:
+        """Return the messages in which every word of ``text`` begins one, the newest first.
+
+        Args:
+            text: Words; accents and case make no difference.
+            peer: Search in this conversation; None: in all.
+            limit: How many messages at most.
+
+        Raises:
+            ValueError: ``peer`` is not a username, or this keystore has no history.
+        """
+        within = None if peer is None else fold_username(peer)
+        return await (await self._written_history()).search(text, within, limit, self.now_ms())
+
+    def file(self, reference: FileReference) -> File:
+        """Return the way to the file of a message in the history."""
+        return File(reference, self._engine.transfers.download)
 
     def typing(self, peer: str, state: Literal["typing", "paused"] = "typing") -> None:
         """Show ``peer`` that this user types; lost if there is no connection."""
@@ -415,23 +494,6 @@ class Client:
             if self._owns_http:
                 await self.api.http.close()
 
-    async def change_password(self, old: str, new: str, *, keep_sessions: bool = False) -> None:
-        """Change the user's password; other devices have to sign in with it, unless ``keep_sessions``.
-
-        Raises:
-            RoostError: ``bad_credentials``: ``old`` is wrong; ``invalid``: ``new`` is too short or common.
-        """
-        body = {"old": old, "new": new, "keep_sessions": keep_sessions}
-        await self.api.call("PUT", "/v1/me/password", body, shape=Empty)
-
-    async def end_other_sessions(self) -> None:
-        """End the sessions of the user's other devices, which have to sign in with the password.
-
-        Raises:
-            RoostError: The server did not confirm it.
-        """
-        await self.api.call("DELETE", "/v1/sessions", shape=Empty)
-
     async def logout(self) -> None:
         """End the session on the server, then close.
 
@@ -442,6 +504,12 @@ class Client:
             await self.api.call("DELETE", "/v1/sessions/current", shape=Empty)
         finally:
             await self.close()
+
+    async def _written_history(self) -> History:
+        if self._keystore.history is None:
+            raise ValueError("this keystore keeps no history: use one that does")
+        await asyncio.shield(self._engine.flushed())
+        return self._keystore.history
 
     def now_ms(self) -> int:
         """Return the time on the server's clock, as far as it is known."""

@@ -94,7 +94,11 @@ class Renew(Struct):
     """The access token is about to expire: refresh it and send ``auth``."""
 
 
-Effect = Write | Seal | Reissue | Check | Requery | Take | Tell | Resync | Renew
+class Refill(Struct):
+    """The device's fallback key was given out: upload another one."""
+
+
+Effect = Write | Seal | Reissue | Check | Requery | Take | Tell | Resync | Renew | Refill
 
 
 def known_state(answer: dict[str, Any] | None) -> str | None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from roost.client.content import Content, File, Text, line_of
+from roost.client.content import Content, File, line_of, read
 
 KeyChange = Literal["added", "removed", "changed", "confirmed", "unconfirmed", "identity", "invalid"]
 """What happened to a device's keys, or to a person's identity.
@@ -31,7 +31,6 @@ class MessageReceived(Event, frozen=True):
         sent_at_ms: When it was sent, by the sender's clock.
         at_ms: When the server accepted it.
         expires_at_ms: When the app is to remove it, as its sender wants, by the server's clock; None: never.
-        body: What the content is.
         file: The file that it brings, if it does.
         silent: It is a control message, to be taken into account and not shown by itself.
         confirmed: The sender's identity has signed the device; else the server may have made it up.
@@ -45,10 +44,14 @@ class MessageReceived(Event, frozen=True):
     sent_at_ms: int
     at_ms: int
     expires_at_ms: int | None = None
-    body: Content = Text("")
     file: File | None = None
     silent: bool = False
     confirmed: bool = False
+
+    @property
+    def body(self) -> Content:
+        """What the content is."""
+        return read(self.content)
 
     @property
     def text(self) -> str:
@@ -68,14 +71,17 @@ class Undecryptable(Event, frozen=True):
     seq: int
     reason: str
     detail: str
+    sent_at_ms: int = 0
+    at_ms: int = 0
 
 
 class Accepted(Event, frozen=True):
-    """The server has the message durably, as number ``seq`` of the recipient's mailbox."""
+    """The server has the message durably since ``at_ms``, as number ``seq`` of the recipient's mailbox."""
 
     id: str
     peer: str
     seq: int
+    at_ms: int = 0
 
 
 class Expired(Event, frozen=True):
@@ -128,7 +134,6 @@ class SentElsewhere(Event, frozen=True):
         sent_at_ms: When it was sent, by that device's clock.
         at_ms: When the server accepted it.
         content: Plaintext, as the device encoded it; None if there is no copy for this device.
-        body: What the content is; None likewise.
         file: The file that it brings, if it does.
         expires_at_ms: When the app is to remove it; None: never.
         silent: It is a control message, to be taken into account and not shown by itself.
@@ -143,7 +148,6 @@ class SentElsewhere(Event, frozen=True):
     sent_at_ms: int
     at_ms: int = 0
     content: bytes | None = None
-    body: Content | None = None
     file: File | None = None
     expires_at_ms: int | None = None
     silent: bool = False
@@ -151,9 +155,14 @@ class SentElsewhere(Event, frozen=True):
     detail: str = ""
 
     @property
+    def body(self) -> Content | None:
+        """What the content is; None if there is no copy for this device."""
+        return None if self.content is None else read(self.content)
+
+    @property
     def text(self) -> str:
         """The content as text, as in `MessageReceived`; empty if there is none."""
-        return "" if self.body is None else line_of(self.body)
+        return "" if self.content is None else line_of(read(self.content))
 
 
 class KeyChanged(Event, frozen=True):
@@ -187,13 +196,13 @@ class Linked(Event, frozen=True):
     Attributes:
         device: The other device.
         peers: People whose keys, and verified marks, came along.
-        messages: Messages of the history that came along.
+        lines: How much of the history came along: messages, and how far they got.
         problem: Why the people and the history did not, empty if they did.
     """
 
     device: str
     peers: int = 0
-    messages: int = 0
+    lines: int = 0
     problem: str = ""
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from roost.client.archive import HistorySink, HistorySource
 from roost.client.events import Event
 from roost.client.transport import Transport
 from roost.clock import Clock, elapsed_ms, now_ms
@@ -31,8 +30,6 @@ class Options:
         random: Source of random bytes.
         ca: PEM file of the authorities to believe, such as a private CA; None for those of the machine. Of no
             use with a connection pool of one's own.
-        history_source: Gives the history that a device which this one links gets.
-        history_sink: Takes the history of the device that links this one, message by message.
     """
 
     mode: Literal["auto", "stream", "poll"] = "auto"
@@ -46,5 +43,3 @@ class Options:
     hold_new_devices: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     ca: Path | None = None
-    history_source: HistorySource | None = None
-    history_sink: HistorySink | None = None

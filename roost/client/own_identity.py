@@ -4,7 +4,7 @@ An account without one (of a release before, or a new one) gets it from the firs
 is, peers take on trust, as they took its device keys.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from roost.client.core.directory import Directory
@@ -39,7 +39,7 @@ class OwnIdentityKeeper:
         profile: Profile,
         directory: Directory,
         calls: KeyCalls,
-        save: Callable[[], None],
+        save: Callable[[], Awaitable[None] | None],
         random: Callable[[int], bytes],
     ) -> None:
         self._profile, self._directory, self._calls = profile, directory, calls
@@ -98,7 +98,8 @@ class OwnIdentityKeeper:
                 return
             self._profile.identity = OwnIdentity(self._random(32))
             # Kept before it is published: peers must never pin one whose private half is lost.
-            self._save()
+            if (kept := self._save()) is not None:
+                await kept
         try:
             await self.publish()
         except RoostError as exc:

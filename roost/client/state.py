@@ -155,6 +155,7 @@ class Profile(Struct):
         curve25519: Private X25519 key.
         ed25519: Private Ed25519 seed.
         fallback: Private half of the fallback key.
+        fallback_before: That of the one before, which may still be in use; empty: there was none.
         published: The server has this device's keys.
         tokens: The session.
         peers: Pinned devices by username, then device id.
@@ -172,6 +173,7 @@ class Profile(Struct):
     ed25519: bytes
     fallback: bytes
     published: bool = False
+    fallback_before: bytes = b""
     tokens: Tokens = field(default_factory=Tokens)
     peers: dict[str, dict[str, Pin]] = field(default_factory=dict)
     state: State = field(default_factory=State)

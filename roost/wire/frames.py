@@ -105,12 +105,18 @@ class Auth(Struct, tag="auth", tag_field="type"):
 ClientFrame = Hello | Send | Ack | Read | Typing | Subscribe | Ping | Auth
 
 
-class Ready(Struct, tag="ready", tag_field="type"):
-    """The stream is attached; the backlog after ``cursor`` follows."""
+class Ready(Struct, tag="ready", tag_field="type", omit_defaults=True):
+    """The stream is attached; the backlog after ``cursor`` follows.
+
+    The device's keys: how many one-time keys are left by algorithm, and of which algorithms a fallback key is
+    there that no one was given. None: not known this moment.
+    """
 
     device_id: str
     cursor: int
     server_time_ms: int
+    one_time_key_counts: dict[str, int] | None = None
+    unused_fallback_key_types: list[str] | None = None
 
 
 class Drained(Struct, tag="drained", tag_field="type"):

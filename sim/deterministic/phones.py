@@ -189,7 +189,8 @@ class Phone:
         elif self.session.is_repeat(take.entry):
             self.queue.append((None, take.seq))
         else:
-            self.session.telling(take.entry)
+            if take.entry.payload is not None:
+                self.session.telling(take.entry)
             self.queue.append((_told(take.entry), take.seq))
 
     def _seal(self, seal: Seal, now_ms: int) -> None:

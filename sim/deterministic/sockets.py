@@ -14,6 +14,7 @@ from api.stream.writer import FrameWriter
 from roost import wire
 from roost.errors import RoostError, Unavailable
 from sim.deterministic.turns import Fate
+from storage.records import KeySupply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +60,12 @@ class Services:
     def __init__(self, gateway: "Gateway", principal: Principal) -> None:
         self._gateway, self._principal = gateway, principal
         self.hosts, self.clock, self.sender = gateway.hosts, gateway.clock, self
-        self.signals = self
+        self.signals = self.key_supplies = self
         self.ended: Counter[str] = Counter()
+
+    def known(self, _user: str, _device: str) -> KeySupply:
+        """Return what is left of a device's keys: nothing is claimed here."""
+        return KeySupply({}, ("signed_curve25519",))
 
     def verify(self, _token: str) -> Principal:
         """Return who speaks."""

@@ -413,10 +413,11 @@ KINDS: dict[str, Kind] = {
     "hear": Kind(_draw_hear, _hear, 1),
     "sign_in": Kind(_draw_sign_in, World.sign_in, 1, fault=True),
     "keys": Kind(_draw_keys, World.upload_keys, 2),
+    "token": Kind(_draw_phone, World.register_token, 1, fault=True),
 }
 """Every kind of step, by name."""
 
-_ON_PHONES = frozenset({"say", "take", "flush", "down", "up", "connect", "check", "drop", "kill"})
+_ON_PHONES = frozenset({"say", "take", "flush", "down", "up", "connect", "check", "drop", "kill", "token"})
 
 
 def perform(world: World, step: Step) -> bool:

@@ -20,6 +20,7 @@ class Wakeups:
         self._came: dict[tuple[str, int], int] = {}
         self._heard: dict[str, list[int]] = defaultdict(list)
         self._asked: dict[str, int] = {}
+        self._renewed: dict[str, int] = {}
         self._forgotten: dict[str, int] = {}
 
     def handled(self, user: str, event: ev.Event, effects: list[do.Effect]) -> None:
@@ -32,6 +33,10 @@ class Wakeups:
     def asked(self, value: bytes) -> None:
         """The log has taken a wake-up."""
         self._asked[decode_push(value).device] = next(self._order)
+
+    def renewed(self, device: str) -> None:
+        """A device has a new push token: what was asked for before went to another one, or to none."""
+        self._renewed[device] = next(self._order)
 
     def forgotten(self, users: Iterable[str]) -> None:
         """A host has forgotten all that it knew of these users."""
@@ -47,5 +52,5 @@ class Wakeups:
         """
         came = self._came[user, seq]
         before = [order for order in self._heard[device] if order < came]
-        woken = self._asked.get(device, 0) > max(before, default=0)
+        woken = self._asked.get(device, 0) > max(*before, self._renewed.get(device, 0), 0)
         return woken or (bool(before) and self._forgotten.get(user, 0) > came)

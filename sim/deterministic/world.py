@@ -137,6 +137,18 @@ class World:
         """A user signs in on one more device, which has no keys yet: the host is to be told."""
         self.refreshes[self.add_device(user, keys=False)] = user
 
+    def register_token(self, device: str) -> None:
+        """A device has a new push token: the host is to be told."""
+        user = self.truth.owner[device]
+        self.store.devices[user] = [
+            structs.replace(each, push_token=device, push_since_ms=each.push_since_ms + 1)
+            if each.device == device
+            else each
+            for each in self.store.devices[user]
+        ]
+        self.truth.wakeups.renewed(device)
+        self.refreshes[device] = user
+
     def keyless(self) -> list[str]:
         """Return the devices that have no keys."""
         return [e.device for devices in self.store.devices.values() for e in devices if e.keys is None]
@@ -173,7 +185,7 @@ class World:
             if answer is not None:
                 self.refreshes.pop(device, None)
 
-        self.gateways[gateway].change(user, lambda call: m.Refresh(call, user), replied)
+        self.gateways[gateway].change(user, lambda call: m.Refresh(call, user, device), replied)
         return True
 
     def _devices_of(self, user: str) -> list[str]:

@@ -12,12 +12,12 @@ import structlog
 
 from cluster.local import passwords, servers
 from cluster.local.embedded import KEEP_MB, Embedded
+from cluster.local.server_tls import ServerTls, url_of
 from cluster.settings import Settings
 from roost.cli.launch import RoostUp
 from sim.faults.proxy import Proxy
 from telemetry.logs import LogFile
 
-_URLS: Final = {"kafka": "{}", "mongo": "mongodb://{}", "redis": "redis://{}/0"}
 _BEHIND: Final = {
     "ROOST_LOG__KEEP_MB": str(KEEP_MB),
     "ROOST_KAFKA__SECURITY__MECHANISM": passwords.MECHANISM,
@@ -29,13 +29,15 @@ _BEHIND: Final = {
 async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy]]]:
     """Start the servers underneath, each with a proxy in front."""
     proxies = {name: Proxy() for name in ("kafka", "mongo", "redis")}
+    settings = Settings.load({"data": folder})
     word = {name: passwords.made(folder, name) for name in proxies}
+    tls = ServerTls.of(settings)
     makers = (
-        partial(servers.kfake, advertised=proxies["kafka"].address, password=word["kafka"]),
-        partial(servers.mongo, password=word["mongo"]),
-        partial(servers.redis, password=word["redis"]),
+        partial(servers.kfake, advertised=proxies["kafka"].address, password=word["kafka"], tls=tls),
+        partial(servers.mongo, password=word["mongo"], tls=tls),
+        partial(servers.redis, password=word["redis"], tls=tls),
     )
-    embedded = Embedded(Settings.load({"data": folder}), _unheard, _untold, _untold, makers=makers)
+    embedded = Embedded(settings, _unheard, _untold, _untold, makers=makers)
     log = LogFile(folder / "servers.log")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(cast("TextIO", log)))
     try:
@@ -62,12 +64,17 @@ async def _untold() -> None:
 
 def behind(folder: Path, proxies: Mapping[str, Proxy]) -> tuple[list[str], dict[str, str]]:
     """Return the options and variables of a ``roost up`` whose servers (of this folder) proxies hide."""
-    urls = {name: _URLS[name].format(proxy.address) for name, proxy in proxies.items()}
+    tls = ServerTls.of(Settings.load({"data": folder}))
+    urls = {name: url_of(name, proxy.address, tls) for name, proxy in proxies.items()}
     env = dict(_BEHIND)
     for name in proxies:
         prefix = f"ROOST_{name.upper()}__SECURITY__"
         env[f"{prefix}USER"] = passwords.USER
         env[f"{prefix}PASSWORD_FILE"] = str(passwords.file_of(folder, name))
+        if tls is not None:
+            env |= {f"{prefix}{word.upper()}": str(file) for word, file in tls._asdict().items()}
+    if tls is not None:
+        env["ROOST_KAFKA__SECURITY__TLS"] = "true"
     return [word for name, url in urls.items() for word in (f"--{name}", url)], env
 
 

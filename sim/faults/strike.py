@@ -12,6 +12,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from cluster.local import passwords
+from cluster.local.server_tls import ServerTls
+from cluster.settings import Settings
 from sim.faults.profiles import PROFILES, Act
 from sim.faults.schedule import Strike
 from sim.faults.system import System
@@ -124,9 +126,11 @@ async def _flush(system: System, plan: Strike) -> AsyncIterator[_Hit]:
     """Say FLUSHALL as Redis's protocol has it: a driver for one word would be too much."""
     row = await _found(system, plan)
     host, _, port = row["address"].rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    assert system.data is not None  # noqa: S101 -- the process was found by it
+    tls = ServerTls.of(Settings.load({"data": system.data}))
+    context = None if tls is None else tls.client().context()
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
     try:
-        assert system.data is not None  # noqa: S101 -- the process was found by it
         password = passwords.file_of(system.data, "redis").read_text().strip()
         writer.write(f"AUTH {passwords.USER} {password}\r\nFLUSHALL\r\n".encode())
         answer = await reader.readline()

@@ -237,6 +237,10 @@ class KafkaLogWriter:
         sender.cancel()
         await asyncio.sleep(0)
         # It begins nothing more, but waits for what it has asked: as long as a broker that hangs may take.
+        # With TLS a connection that is closed waits for the broker's word, too, and for half a minute.
+        for each in producer.client._conns.values():  # noqa: SLF001 -- likewise
+            if each.connected():
+                each._writer.transport.abort()  # noqa: SLF001 -- likewise
         await producer.client.close()
         sender.cancel()
         await asyncio.wait([sender])

@@ -5,20 +5,24 @@ repeated after a lost reply must not bring a used one-time key back.
 """
 
 import hashlib
-import secrets
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from roost.clock import Clock, now_ms
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
-from storage.records import CrossSignature, StoredIdentity
+from storage.records import CrossSignature, KeySupply, StoredIdentity
 
 _FREE: Final = "free"
 _FALLBACK: Final = "fallback"
 _CLAIMED: Final = "claimed"
 _CHOICE: Final = 16
+_PLACES: Final = 10
+"""Bits of a key's place in its upload."""
+
 _TOMBSTONE_S: Final = 90 * 24 * 3600
 """How long the id of a used key is remembered: longer than any client keeps an upload in hand."""
 
@@ -26,7 +30,8 @@ _TOMBSTONE_S: Final = 90 * 24 * 3600
 class MongoKeys:
     """Implements ``storage.ports.Keys``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock = now_ms) -> None:
+        self._clock = clock
         self._users, self._devices = database["users"], database["devices"]
         self._one_time_keys = database["one_time_keys"]
 
@@ -65,7 +70,12 @@ class MongoKeys:
         self, user_id: str, device: str, keys: Mapping[str, Mapping[str, Any]], *, fallback: bool
     ) -> bool:
         state = _FALLBACK if fallback else _FREE
-        documents = [_document(row_id(user_id, device), name, key, state) for name, key in keys.items()]
+        # The clock and the place in the upload: later uploads come after it, whichever gateway took them.
+        first, owner = self._clock() << _PLACES, row_id(user_id, device)
+        documents = [
+            _document(owner, name, key, state) | {"order": first + place}
+            for place, (name, key) in enumerate(keys.items())
+        ]
         if not documents:
             return True
         if await self._conflict(documents):
@@ -80,12 +90,14 @@ class MongoKeys:
             await self._drop_earlier_fallbacks(documents)
         return True
 
-    async def one_time_key_counts(self, user_id: str, device: str) -> dict[str, int]:
-        free = {"owner": row_id(user_id, device), "state": _FREE}
-        counts: dict[str, int] = {}
-        for found in await self._one_time_keys.many(free, ["algorithm"]):
-            counts[found["algorithm"]] = counts.get(found["algorithm"], 0) + 1
-        return counts
+    async def supply(self, user_id: str, device: str) -> KeySupply:
+        left = {"owner": row_id(user_id, device), "state": {"$in": [_FREE, _FALLBACK]}}
+        found = await self._one_time_keys.many(left, ["algorithm", "state", "used"])
+        one_time = Counter(each["algorithm"] for each in found if each["state"] == _FREE)
+        unused = {
+            each["algorithm"] for each in found if each["state"] == _FALLBACK and not each.get("used", False)
+        }
+        return KeySupply(dict(one_time), tuple(sorted(unused)))
 
     async def claim_one_time_key(
         self, user_id: str, device: str, algorithm: str, *, fallback: bool = False
@@ -94,11 +106,16 @@ class MongoKeys:
         # Chosen first and then taken by its `_id`: the embedded surrogate scans the collection for
         # an update that is found in any other way. Who loses a race takes another one.
         while not fallback and (
-            free := await self._one_time_keys.many(kind | {"state": _FREE}, ["_id"], limit=_CHOICE)
+            free := await self._one_time_keys.many(
+                kind | {"state": _FREE}, ["_id"], sort=[("order", ASCENDING)], limit=_CHOICE
+            )
         ):
-            if taken := await self._take(secrets.choice(free)["_id"]):
-                return taken
+            for each in free:
+                if taken := await self._take(each["_id"]):
+                    return taken
         found = await self._one_time_keys.one(kind | {"state": _FALLBACK})
+        if found is not None and not found.get("used", False):
+            await self._one_time_keys.update({"_id": found["_id"]}, {"$set": {"used": True}})
         return _name_and_key(found) if found else None
 
     async def _take(self, identity: str) -> tuple[str, dict[str, Any]] | None:

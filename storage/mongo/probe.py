@@ -31,11 +31,11 @@ class StoreProbe:
         port: Likewise.
         database: What is read.
         collection: Likewise.
-        access: Who signs in; the connection is not encrypted.
+        access: Who signs in, and whether with TLS.
     """
 
     def __init__(self, host: str, port: int, database: str, collection: str, access: Access) -> None:
-        self._address = (host, port)
+        self._address, self._access = (host, port), access
         self._question = {"find": collection, "limit": 1, "singleBatch": True, "$db": database}
         self._scram = None if access.user is None else _Scram(access.user, access.password or "")
 
@@ -47,7 +47,8 @@ class StoreProbe:
         """
         try:
             async with asyncio.timeout(_WITHIN_S):
-                reader, writer = await asyncio.open_connection(*self._address)
+                context = self._access.context() if self._access.tls else None
+                reader, writer = await asyncio.open_connection(*self._address, ssl=context)
                 try:
                     link = _Link(reader, writer)
                     answer = None if self._scram is None else await self._scram.refused(link)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from storage.records import Block, CrossSignature, Device, StoredIdentity, TokenFamily, User
+from storage.records import Block, CrossSignature, Device, KeySupply, StoredIdentity, TokenFamily, User
 
 
 class Accounts(Protocol):
@@ -164,8 +164,8 @@ class Keys(Protocol):
         """
         ...
 
-    async def one_time_key_counts(self, user_id: str, device: str) -> dict[str, int]:
-        """Return unclaimed one-time keys by algorithm (fallback keys do not count)."""
+    async def supply(self, user_id: str, device: str) -> KeySupply:
+        """Return how many one-time keys are left, and which fallback keys were given out."""
         ...
 
     async def claim_one_time_key(
@@ -173,7 +173,8 @@ class Keys(Protocol):
     ) -> tuple[str, dict[str, Any]] | None:
         """Take one key: each one-time key once only, then the fallback key again and again.
 
-        With ``fallback`` the one-time keys are spared.
+        One-time keys go in the order of their upload. With ``fallback`` they are spared. A fallback key that
+        is taken counts as used from then on.
 
         A lost reply loses that key, never gives it twice.
         """

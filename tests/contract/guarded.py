@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cluster.local import passwords
 from cluster.local.servers import Server
+from cluster.settings import Settings
 from storage.access import Access
 
 
@@ -23,4 +24,4 @@ class Guarded:
 
 def access_of(folder: Path, server: str) -> Access:
     """Return what a client of this server in the folder needs."""
-    return passwords.security(folder, server).access()
+    return passwords.security(Settings(data=folder), server).access()

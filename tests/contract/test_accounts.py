@@ -1,6 +1,7 @@
 import asyncio
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -142,8 +143,9 @@ async def test_damaged_sealed_value_is_refused(
 async def test_lost_reply_of_a_rotation(
     mongo_url: str, database: str, driver_name: Driver, keyring: KeyRing
 ) -> None:
-    async with Proxy(mongo_url.removeprefix("mongodb://")) as proxy:
-        store = MongoStore(f"mongodb://{proxy.address}", database, driver_name, keyring)
+    target = urlsplit(mongo_url).netloc
+    async with Proxy(target) as proxy:
+        store = MongoStore(mongo_url.replace(target, proxy.address), database, driver_name, keyring)
         await store.sessions.add(SESSION)
         with proxy.lost_reply(), pytest.raises(Unavailable):
             await store.sessions.rotate(SESSION, b"t1", 7, MOVED)

@@ -2,15 +2,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from redis.asyncio import Redis
 
 from cluster.local import servers as specs
+from cluster.local.server_tls import url_of
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
 from storage.ports import Accepted
 from storage.redis.store import RedisStore
+from tests.encrypted import TLS
 from tests.real_servers import Servers
 
 ANSWER = Accepted("bob", 7, 1_700_000_000_000, b"digest")
@@ -94,7 +96,7 @@ async def test_a_flushed_cache_keeps_working(cache: RedisStore) -> None:
 async def test_killed_server_is_unavailable_and_back(servers: Servers, tmp_path: Path) -> None:
     spec = specs.redis(specs.free_port(), tmp_path)
     server = servers.start(spec)
-    cache = RedisStore(f"redis://{spec.address}", "x:")
+    cache = RedisStore(url_of("redis", spec.address, TLS), "x:")
     await cache.remember({("DEV", "id"): ANSWER})
     servers.kill(server)
     for call in (
@@ -152,8 +154,9 @@ async def test_messages_published_after_connecting_arrive(cache: RedisStore) -> 
 
 
 async def test_subscriber_comes_back_and_says_so(cache: RedisStore, redis_url: str, prefix: str) -> None:
-    async with asyncio.timeout(20), Proxy(redis_url.removeprefix("redis://").partition("/")[0]) as proxy:
-        subscriber = RedisStore(f"redis://{proxy.address}", prefix)
+    target = urlsplit(redis_url).netloc
+    async with asyncio.timeout(20), Proxy(target) as proxy:
+        subscriber = RedisStore(redis_url.replace(target, proxy.address), prefix)
         async with listening(subscriber, cache) as listener:
             assert await listener.received.get() == ("revoked", "connected 1")
             proxy.cut()
@@ -178,7 +181,6 @@ async def test_a_challenge_is_taken_once(cache: RedisStore) -> None:
 
 
 @pytest.mark.attack("challenge-expired")
-async def test_a_challenge_expires(cache: RedisStore, redis_url: str, prefix: str) -> None:
+async def test_a_challenge_expires(cache: RedisStore, prefix: str) -> None:
     await cache.put_challenge("n", "alice|PHONE", 60)
-    async with Redis.from_url(redis_url) as client:
-        assert 50 < await client.ttl(f"{prefix}c:n") <= 60
+    assert 50 < await cache._redis.ttl(f"{prefix}c:n") <= 60

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from aiohttp import web
 from rich.console import Console
 
 from roost.cli import chat
+from roost.cli.shown import plain
 from roost.cli.terminal import BAD_USAGE
 from roost.client import (
     Client,
@@ -22,6 +23,7 @@ from roost.client import (
     FileKeystore,
     IdChanged,
     KeyChanged,
+    Linked,
     MessageReceived,
     Missed,
     Options,
@@ -31,8 +33,12 @@ from roost.client import (
     Synced,
     Typing,
     Undecryptable,
+    content,
 )
+from roost.client.content import Delete, Reaction, encode
 from tests.contract.small_server import SmallServer
+
+ID = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
 
 
 @pytest.fixture
@@ -53,8 +59,23 @@ async def url() -> AsyncIterator[str]:
         (Read("bob", 1), "bob has read"),
         (Failed("i", "bob", "too_large", "Too large."), "not sent"),
         (KeyChanged("bob", "D", "changed", "KEY"), "THE KEY OF bob HAS CHANGED to KEY"),
-        (KeyChanged("bob", "D", "added", "KEY"), "bob HAS A NEW DEVICE, D, with the key KEY"),
+        (
+            KeyChanged("bob", "D", "added", "KEY"),
+            "bob HAS A NEW DEVICE, D, with the key KEY, which bob has NOT CONFIRMED",
+        ),
+        (
+            KeyChanged("bob", "D", "added", "KEY", confirmed=True),
+            "bob has a new device, D, and has confirmed it",
+        ),
+        (KeyChanged("bob", "D", "confirmed", "KEY", confirmed=True), "bob has confirmed device D"),
+        (KeyChanged("bob", "D", "unconfirmed", "KEY"), "bob NO LONGER CONFIRMS device D"),
+        (
+            KeyChanged("bob", "", "identity", "KEY", held=True),
+            "bob IS NOT WHO THEY WERE: their identity is KEY",
+        ),
         (KeyChanged("bob", "D", "removed"), "device D removed"),
+        (Linked("D", 2, 30), "linked: 2 people and 30 lines"),
+        (Linked("D", problem="the archive is damaged"), "did not come along: the archive is damaged"),
         (IdChanged("i", "j", "bob"), ""),
         (Undecryptable("bob", "D", "i", 1, "malformed", "Bad."), "cannot be shown: Bad."),
         (Typing("bob", "typing"), "bob is typing"),
@@ -63,6 +84,13 @@ async def url() -> AsyncIterator[str]:
         (Disconnected("revoked", final=True), "sign in again"),
         (Missed(0, 1), "older messages are gone"),
         (SentElsewhere("i", "bob", "D", 1, 0), "wrote to bob"),
+        (SentElsewhere("i", "bob", "D", 1, 0, content=b"from my phone"), "you to bob from my phone"),
+        (SentElsewhere("i", "bob", "D", 1, 0, reason="malformed", detail="Bad."), "wrote to bob Bad."),
+        (SentElsewhere("i", "bob", "D", 1, 0, content=encode(Delete(ID)), silent=True), ""),
+        (
+            MessageReceived("bob", "D", "i", 1, encode(Reaction(ID, "👍")), 0, 0, silent=True),
+            "bob [👍 to a message]",
+        ),
         (Synced(0), ""),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
@@ -74,6 +102,33 @@ async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     await client.close()
     assert shown in out.getvalue()
     assert "\x1b" not in out.getvalue()
+
+
+async def test_devices_are_linked_and_people_compared_by_what_is_typed(url: str) -> None:
+    alice = await Client.register(url, "alice", "a password")
+    bob = await Client.register(url, "bob", "a password")
+    out = io.StringIO()
+    typed = chat.Chat(alice, Console(file=out, width=200), None)
+
+    async def type_in(line: str) -> str:
+        before = len(out.getvalue())
+        await typed._line(line)
+        return out.getvalue()[before:]
+
+    shown = await type_in("/link")
+    assert "roost:link/1/alice/" in shown
+    assert "█" in shown
+    number = str(await bob.safety_number("alice"))
+    shown = await type_in("/safety bob")
+    assert f"{number}  (bob is not verified)" in shown
+    with pytest.raises(ValueError, match="not the safety number"):
+        await type_in(f"/verify bob {number[:-1]}x")
+    assert "bob is verified" in await type_in(f"/verify bob {number}")
+    assert "(bob is verified)" in await type_in("/safety bob")
+    with pytest.raises(ValueError, match="no code"):
+        await type_in("/link something else")
+    await alice.close()
+    await bob.close()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +145,7 @@ async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     ],
 )
 def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
-    assert chat.plain(text) == text
+    assert plain(text) == text
 
 
 @pytest.mark.parametrize(
@@ -103,7 +158,7 @@ def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
     ],
 )
 def test_control_characters_are_replaced(text: str, shown: str) -> None:
-    assert chat.plain(text) == shown
+    assert plain(text) == shown
 
 
 @pytest.mark.parametrize("gap", ["\n", "\u2028", "\r\n", " " * 60, "x" * 35])
@@ -119,7 +174,15 @@ async def test_no_line_of_a_message_passes_for_one_of_somebody_else(url: str, ga
     assert all(line.startswith("    ") for line in others)
 
 
-async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _until(test: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not test():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_conversation(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     bob = await Client.register(url, "bob", "a password")
     await bob.start()
     typed: asyncio.Queue[str | None] = asyncio.Queue()
@@ -132,17 +195,25 @@ async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.Monk
         if isinstance(event, MessageReceived):
             assert event.text == "hello bob"
             break
+    await bob.send("alice", content.Text("hello alice", reply_to=event.id))
+    await bob.send("alice", content.Reaction(event.id, "👍"))
+    await _until(lambda: "[👍 to “hello bob”]" in capsys.readouterr().out)
+    for line in ("/history 9", "/search alice", "/history 0"):
+        typed.put_nowait(line)
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)
     await bob.close()
-    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".lock"}  # noqa: ASYNC240
+    shown = [line[line.find(":") + 4 :] for line in capsys.readouterr().out.splitlines() if " 20" in line]
+    answer = "[reply to “hello bob”] hello alice"
+    assert shown == ["hello bob [👍 bob] ✓", answer, answer]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".db", ".lock"}  # noqa: ASYNC240
 
 
 async def test_a_second_chat_of_the_same_user_is_refused_with_a_sentence(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = hashlib.sha256(url.encode()).hexdigest()[:8]
-    keystore = FileKeystore(tmp_path / f"alice-{name}.json")
+    keystore = FileKeystore(tmp_path / f"alice-{name}.db")
     first = await Client.register(url, "alice", "a password", keystore=keystore)
     assert await asyncio.to_thread(chat.run, url, "alice", None, str(tmp_path)) == BAD_USAGE
     assert "is in use by another client" in capsys.readouterr().err

@@ -135,13 +135,15 @@ async def test_an_expired_entry_loses_its_content_in_every_bucket_and_keeps_its_
         assert bucket["e"].count(b"secret") == 2 * (1 + bucket["_id"].count("|00000000000001|"))
 
 
-async def test_a_copy_that_expired_names_no_one(store: MongoStore) -> None:
-    record = SentRecord("bob", "id", "P", "u-carol", "carol", 7, 0, 0, expires_at_ms=5)
+async def test_a_copy_that_expired_names_no_one_and_says_nothing(store: MongoStore) -> None:
+    copies = {"Q": b"secret"}
+    record = SentRecord("bob", "id", "P", "u-carol", "carol", 7, 0, 0, expires_at_ms=5, payloads=copies)
     entry = MailboxDocument("bob", 1, 0, "s", "", "", "id", 0, encode_record(record), expires_at_ms=5)
     await store.mailboxes.insert([entry])
     await store.retention.empty("bob", 1)
     [found] = await store.mailboxes.range("bob", 0, 9, 1)
     assert b"carol" not in found.record
+    assert b"secret" not in found.record
 
 
 async def test_redis_forgets_a_user(cache: RedisStore) -> None:

@@ -7,7 +7,16 @@ import pytest
 from cluster.control import server_name
 from cluster.control.server_name import ServerNameMismatch
 from storage.mongo import MongoStore
-from storage.records import CrossSignature, DeadLetter, Device, LogState, StoredIdentity, StoredRoster, User
+from storage.records import (
+    CrossSignature,
+    DeadLetter,
+    Device,
+    KeySupply,
+    LogState,
+    StoredIdentity,
+    StoredRoster,
+    User,
+)
 from storage.shard_map import ShardMap
 
 ALG = "signed_curve25519"
@@ -37,13 +46,13 @@ async def test_device_keys_are_uploaded_once(store: MongoStore) -> None:
 async def test_each_one_time_key_is_given_out_once(store: MongoStore) -> None:
     names = [f"K{n}" for n in range(15)]
     assert await store.keys.add_one_time_keys("alice", "DEV", one_time(*names), fallback=False)
-    assert await store.keys.one_time_key_counts("alice", "DEV") == {ALG: 15}
+    assert (await store.keys.supply("alice", "DEV")).one_time == {ALG: 15}
     taken = await asyncio.gather(*(store.keys.claim_one_time_key("alice", "DEV", ALG) for _ in range(20)))
     given = [each for each in taken if each]
     assert sorted(name for name, _ in given) == sorted(one_time(*names))
     assert taken.count(None) == 5
     assert dict(given) == one_time(*names)
-    assert await store.keys.one_time_key_counts("alice", "DEV") == {}
+    assert (await store.keys.supply("alice", "DEV")).one_time == {}
 
 
 async def test_an_upload_repeated_after_a_claim_restores_no_key(store: MongoStore) -> None:
@@ -61,7 +70,7 @@ async def test_key_id_with_other_bytes_is_refused_whole(store: MongoStore) -> No
     await store.keys.add_one_time_keys("alice", "DEV", one_time("A"), fallback=False)
     other = one_time("A", value="other") | one_time("B")
     assert not await store.keys.add_one_time_keys("alice", "DEV", other, fallback=False)
-    assert await store.keys.one_time_key_counts("alice", "DEV") == {ALG: 1}
+    assert (await store.keys.supply("alice", "DEV")).one_time == {ALG: 1}
     taken = await store.keys.claim_one_time_key("alice", "DEV", ALG)
     assert taken == (f"{ALG}:A", one_time("A")[f"{ALG}:A"])
     assert not await store.keys.add_one_time_keys(
@@ -71,7 +80,7 @@ async def test_key_id_with_other_bytes_is_refused_whole(store: MongoStore) -> No
 
 async def test_fallback_key_is_given_again_and_replaced(store: MongoStore) -> None:
     assert await store.keys.add_one_time_keys("alice", "DEV", one_time("F1"), fallback=True)
-    assert await store.keys.one_time_key_counts("alice", "DEV") == {}
+    assert (await store.keys.supply("alice", "DEV")).one_time == {}
     for _ in range(2):
         assert await store.keys.claim_one_time_key("alice", "DEV", ALG) == (
             f"{ALG}:F1",
@@ -86,6 +95,29 @@ async def test_fallback_key_is_given_again_and_replaced(store: MongoStore) -> No
     await store.accounts.add_device(Device("alice", "DEV", "n", 1))
     await store.accounts.remove_device("alice", "DEV")
     assert await store.keys.claim_one_time_key("alice", "DEV", ALG) is None
+
+
+async def test_one_time_keys_go_in_the_order_of_their_upload(store: MongoStore) -> None:
+    first, second = ["Z", "K", "A", "M", "B"], ["Y", "C"]
+    await store.keys.add_one_time_keys("alice", "DEV", one_time(*first), fallback=False)
+    await store.keys.add_one_time_keys("alice", "DEV", one_time(*second), fallback=False)
+    claimed = [await store.keys.claim_one_time_key("alice", "DEV", ALG) for _ in range(7)]
+    assert [each and each[0] for each in claimed] == [f"{ALG}:{name}" for name in first + second]
+
+
+async def test_a_fallback_key_that_was_given_out_is_used_until_another_one_comes(store: MongoStore) -> None:
+    assert await store.keys.supply("alice", "DEV") == KeySupply({}, ())
+    await store.keys.add_one_time_keys("alice", "DEV", one_time("K"), fallback=False)
+    await store.keys.add_one_time_keys("alice", "DEV", one_time("F1"), fallback=True)
+    await store.keys.claim_one_time_key("alice", "DEV", ALG)
+    assert await store.keys.supply("alice", "DEV") == KeySupply({}, (ALG,))
+    for _ in range(2):
+        await store.keys.claim_one_time_key("alice", "DEV", ALG)
+        assert await store.keys.supply("alice", "DEV") == KeySupply({}, ())
+    await store.keys.add_one_time_keys("alice", "DEV", one_time("F1"), fallback=True)
+    assert await store.keys.supply("alice", "DEV") == KeySupply({}, ()), "the same key is no other one"
+    await store.keys.add_one_time_keys("alice", "DEV", one_time("F2"), fallback=True)
+    assert await store.keys.supply("alice", "DEV") == KeySupply({}, (ALG,))
 
 
 async def test_log_state(store: MongoStore) -> None:

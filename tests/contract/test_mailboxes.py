@@ -16,7 +16,7 @@ from storage.mongo import MongoStore, places
 from storage.mongo.buckets import SPAN, buckets
 from storage.mongo.driver import Driver
 from storage.mongo.sheets import Sheets
-from storage.records import Conversation, Cursor, MailboxDocument, Stub
+from storage.records import Conversation, Cursor, MailboxDocument, SentRecord, Stub, encode_record
 
 ALL = 2**53
 
@@ -336,6 +336,23 @@ async def test_questions_about_senders(store: MongoStore) -> None:
         ("eve", "EVEDEVICE", made(1)): 2,
     }
     assert await store.mailboxes.find_causes("bob", ["no-id"], ALL) == {}
+
+
+async def test_history_has_both_sides_and_control_messages_are_not_counted(store: MongoStore) -> None:
+    def sent(seq: int, peer: str, copies: dict[str, bytes]) -> MailboxDocument:
+        record = SentRecord("bob", f"i{seq}", "P", peer, peer, seq, 0, 0, payloads=copies)
+        return MailboxDocument("bob", seq, 0, "s", "", "", f"i{seq}", seq * 10, encode_record(record))
+
+    silent = msgspec.structs.replace(entry(4), silent=True)
+    copies = {"Q": b"x"}
+    await store.mailboxes.insert(
+        [entry(1), sent(2, "alice", copies), sent(3, "carol", copies), silent, sent(5, "alice", {}), entry(6)]
+    )
+    assert seqs(await store.mailboxes.history("bob", "alice", ALL, 10)) == [6, 4, 1]
+    assert seqs(await store.mailboxes.history("bob", "alice", ALL, 10, sent=True)) == [6, 4, 2, 1]
+    assert seqs(await store.mailboxes.history("bob", "alice", 4, 1, sent=True)) == [2]
+    assert await store.mailboxes.summary("bob", 10) == {"alice": [(6, 60), (1, 10)]}
+    assert [each.silent for each in await store.mailboxes.range("bob", 2, 4, 10)] == [False, True]
 
 
 async def test_stubs(store: MongoStore) -> None:

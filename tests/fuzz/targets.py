@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
+from fastapi import Request
 from nacl.signing import SigningKey
 
 from actors.rpc import messages as msg
@@ -19,9 +20,14 @@ from api.identity.client_address import TrustedProxies
 from api.identity.key_validation import validate_device_keys, validate_one_time_keys
 from api.identity.names import nickname
 from api.identity.tokens import Principal, Tokens
+from api.media import check_metadata
+from api.media.ranges import asked
+from api.routes import tus
 from api.routes.mailbox import _position
 from api.stream import actions as do
 from api.stream.session import StreamSession
+from cluster.consumers.provider import Again
+from cluster.consumers.webpush.answers import WAIT_MOST_S, judge
 from roost import wire
 from roost.client import content
 from roost.crypto.keys import DeviceSecrets
@@ -32,6 +38,8 @@ from roost.signing import verify_device_keys
 from sim.deterministic.invariants import Violation
 from storage import records
 from storage.keyring import KeyRing, SealBroken, fresh_secrets
+from storage.push_services import PushServices
+from storage.subscriptions import SubscriptionKeys
 from tests.unit.link_ends import Silent
 from tests.unit.test_intake import OneShard
 
@@ -42,6 +50,7 @@ ALICE: Final = DeviceSecrets(b"a" * 32, b"b" * 32)
 TOKENS: Final = Tokens(RING, "example.org", 600, lambda: NOW)
 MESSAGE_ID: Final = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
 HEADING: Final = Heading("@alice:here", "ALICEPHONE", "@alice:here", MESSAGE_ID, NOW)
+SUBSCRIPTION: Final = SubscriptionKeys(b"\x04" + b"p" * 64, b"a" * 16, "v1")
 
 _msgpack: Final = msgspec.msgpack.encode
 _deep: Final = b"\x91" * 5_000
@@ -188,6 +197,42 @@ def forwarded(data: bytes) -> None:
         assert proxies.client_of("10.0.0.1", [(header.encode(), data)])
 
 
+def byte_range(data: bytes) -> None:
+    """Of a file."""
+    for size in (0, 1, 1_000):
+        with refused_with("range_not_satisfiable"):
+            span = asked(data.decode("latin-1"), size)
+            assert span is None or 0 <= span.begin < span.end <= size
+
+
+def tus_heads(data: bytes) -> None:
+    """Of a resumable upload."""
+    text = data.decode("latin-1")
+    request = Request(
+        {"type": "http", "method": "PATCH", "headers": [(b"upload-length", data), (b"tus-resumable", data)]}
+    )
+    for read in (lambda: tus._number(request, "upload-length"), lambda: check_metadata(text)):
+        with refused_with("bad_request"):
+            read()
+    with refused_with("tus_version"):
+        tus._check_version(request)
+
+
+def push_subscription(data: bytes) -> None:
+    """From a client, out of the store, and what a push service says to it."""
+    text = data.decode(errors="surrogateescape")
+    for read in (
+        lambda: PushServices(("*",)).of(text),
+        lambda: SubscriptionKeys.given(text, text, "v"),
+        lambda: SubscriptionKeys.kept(text),
+    ):
+        with contextlib.suppress(ValueError):
+            read()
+    judged = judge(503, {"Retry-After": text}, text)
+    assert isinstance(judged, Again)
+    assert 0 <= (judged.after_s or 0) <= WAIT_MOST_S
+
+
 _JSON, _MSGPACK = wire.CODECS[wire.JSON], wire.CODECS[wire.MSGPACK]
 _FRAMES = (
     wire.Hello("t", 7), wire.Send("i", "bob", NOW, "sealed.v1", {"D": b"x" * 30}), wire.Ack(1),
@@ -238,6 +283,12 @@ TARGETS: Final[dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]]] = {
     "sealed_field": (sealed_field, (RING.seal("users", "u", "phone", "4670"),)),
     "cursor": (cursor, (b"0", b"4294967301", b"9007199254740991")),
     "names": (names, (b"Alice", b"@alice:here", b"0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00", b"AAEC")),
+    "byte_range": (byte_range, (b"bytes=0-499", b"bytes=-500", b"bytes=9500-", b"bytes=0-0,-1")),
+    "tus_heads": (tus_heads, (b"1.0.0", b"1000", b"filename d29ybGQ=,is_confidential")),
+    "push_subscription": (
+        push_subscription,
+        (b"https://push.example.org/wpush/v2/gAAA?x=%2F", b"120", SUBSCRIPTION.text.encode()),
+    ),
     "forwarded": (forwarded, (b"192.0.2.7, 10.0.0.1", b'for="[2001:db8::7]:443";proto=https, for=10.0.0.2')),
 }
 """Each target with inputs to begin from."""

@@ -18,7 +18,7 @@ RUNS = 300
     [
         "frames_json", "frames_msgpack", "link_handshake", "link_frames", "log_records", "access_token",
         "message_content", "refresh_token", "uploaded_keys", "payload", "sealed_field", "cursor", "names",
-        "forwarded",
+        "forwarded", "byte_range", "tus_heads", "push_subscription",
     ],
 )  # fmt: skip
 def test_whatever_comes_is_refused_in_the_parsers_own_way(name: str) -> None:

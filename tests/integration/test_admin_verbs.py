@@ -11,6 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from pymongo import MongoClient
 
+from cluster.cli import admin_rights
 from cluster.cli.running_store import opened_store
 from cluster.settings import Settings
 from roost.cli.command_line import main
@@ -133,6 +134,41 @@ def test_a_changed_log_is_found(verbs: Verbs, rows: Any) -> None:
     verbs.run("audit", "--verify")
     verbs.run("audit", "--head", head, code=1)
     assert "cut off" in verbs.said
+
+
+def test_an_export_is_a_document_for_its_owner_alone(verbs: Verbs, rows: Any, tmp_path: Path) -> None:
+    verbs.run("create-user", "ann", "--generate", "--display-name", "Ann")
+    user = rows["users"].find_one({"username": "ann"})["_id"]
+    printed = json.loads(verbs.run("export", "ANN"))
+    assert (printed["account"]["display_name"], printed["mailbox"]) == ("Ann", [])
+    assert "password_hash" not in printed["account"]
+    file = tmp_path / "ann.json"
+    file.touch(0o644)
+    assert verbs.run("export", "ann", "--to", str(file)) == ""
+    assert (json.loads(file.read_text()), file.stat().st_mode & 0o777) == (printed, 0o600)
+    verbs.run("export", "nobody.here", code=1)
+    assert "no user 'nobody.here'" in verbs.said
+    acts = [(each["act"], each["target"]) for each in verbs.run("audit", "--json")["entries"]]
+    assert acts[2:] == [("admin.export", user)] * 4
+
+
+def test_an_erasure_needs_a_yes_and_a_host(verbs: Verbs, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    verbs.run("create-user", "ann", "--generate")
+    user = rows["users"].find_one({"username": "ann"})["_id"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("ann\n"))  # no terminal: that is no one's word
+    verbs.run("erase", "ann", code=2)
+    assert "--yes" in verbs.said
+    assert rows["erasures"].find_one({"_id": user}) is None
+    verbs.run("erase", "nobody.here", "--yes", code=1)
+    monkeypatch.setattr(admin_rights, "_LONGEST_S", 0.0)
+    verbs.run("erase", "Ann", "--yes", "--json", code=1)
+    assert "No host has begun" in verbs.said
+    assert rows["erasures"].find_one({"_id": user})["state"] == "asked"
+    entries = [each for each in verbs.run("audit", "--json")["entries"] if each["act"] == "admin.erase"]
+    assert [(each["target"], each["outcome"].partition(":")[0]) for each in entries] == [
+        (user, "requested"),
+        (user, "failed"),
+    ]
 
 
 def test_without_a_key_ring_or_a_system_it_says_what_to_do(

@@ -45,6 +45,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(MongoMailboxes, "history")
     count(MongoMailboxes, "find_causes")
     count(MongoKeys, "claim_one_time_key")
+    count(MongoKeys, "supply")
     return counted
 
 
@@ -202,3 +203,20 @@ async def test_log_ins_of_one_address_do_not_hold_up_anothers(world: World) -> N
         await log_in(one, "one", alice.username)
         assert ended.index("one") < 60
         await asyncio.gather(*many)
+
+
+async def test_polls_do_not_ask_the_store_each_time_what_is_left_of_the_keys(
+    world: World, calls: Counter[str]
+) -> None:
+    alice = await world.person()
+    calls.clear()
+    for _ in range(5):
+        await alice.call("GET", "/v1/sync", expect=200)
+        async with alice.hello():
+            pass
+    assert calls["supply"] == 0, "the upload has just said it"
+    for gateway in world.gateways:
+        gateway.collaborators.key_supplies.forget(alice.tokens["user_id"], alice.device)
+    for _ in range(5):
+        await alice.call("GET", "/v1/sync", expect=200)
+    assert calls["supply"] == 1

@@ -18,7 +18,17 @@ from roost import wire
 from roost.clock import now_ms
 from roost.ids import SEQ_LIMIT
 from tests.browser_push import Browser, decoded
-from tests.integration.api_world import PASSWORD, SERVER_NAME, Person, Urls, World, message, new_id, running
+from tests.integration.api_world import (
+    PASSWORD,
+    SERVER_NAME,
+    Person,
+    Urls,
+    World,
+    message,
+    new_id,
+    running,
+    until,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 JSON = {"Content-Type": "application/json"}
@@ -354,8 +364,34 @@ async def test_query_and_claim(world: World, alice: Person) -> None:
     for _ in range(4):
         answer = await alice.call("POST", "/v1/keys/claim", claim, expect=200)
         given += answer["one_time_keys"][carol.address][carol.device].keys()
-    assert sorted(given[:2]) == ["signed_curve25519:A", "signed_curve25519:B"]
+    assert given[:2] == ["signed_curve25519:A", "signed_curve25519:B"]
     assert given[2:] == ["signed_curve25519:F", "signed_curve25519:F"]
+
+
+async def test_a_device_is_told_what_is_left_of_its_keys(world: World, alice: Person) -> None:
+    carol = await world.person()
+    upload = {"one_time_keys": carol.one_time_keys("A", "B"), "fallback_keys": carol.one_time_keys("F")}
+    await carol.call("POST", "/v1/keys/upload", upload, expect=200)
+    claim = {"one_time_keys": {carol.address: {carol.device: "signed_curve25519"}}}
+
+    async def told() -> tuple[Any, Any]:
+        page = await carol.call("GET", "/v1/sync", expect=200)
+        async with carol.stream() as socket:
+            await socket.send_json({"type": "hello", "token": carol.token})
+            ready = await until(socket, "ready")
+        names = ("one_time_key_counts", "unused_fallback_key_types")
+        assert [page[name] for name in names] == [ready[name] for name in names]
+        return tuple(ready[name] for name in names)  # type: ignore[return-value]
+
+    assert await told() == ({"signed_curve25519": 2}, ["signed_curve25519"])
+    for left in ({"signed_curve25519": 1}, {}):
+        await alice.call("POST", "/v1/keys/claim", claim, expect=200)
+        assert await told() == (left, ["signed_curve25519"])
+    await alice.call("POST", "/v1/keys/claim", claim, expect=200)
+    assert await told() == ({}, [])
+    more = {"fallback_keys": carol.one_time_keys("G")}
+    await carol.call("POST", "/v1/keys/upload", more, expect=200)
+    assert await told() == ({}, ["signed_curve25519"])
 
 
 # --- messages ------------------------------------------------------------------------------------

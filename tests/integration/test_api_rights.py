@@ -146,7 +146,7 @@ async def test_an_erased_account_is_gone_from_every_store(
     assert await store.mailboxes.latest(user, 2**53 - 1, 9) == []
     assert await store.mailboxes.cursors_of([user]) == {user: {}}
     assert await store.conversations.of_user(user) == []
-    assert await store.keys.one_time_key_counts(user, alice.device) == {}
+    assert (await store.keys.supply(user, alice.device)).one_time == {}
     assert world.host._residents.get(user) is None
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         keys = [key.decode() async for key in client.scan_iter(match="*")]

@@ -140,7 +140,7 @@ async def test_first_frames(world: World, data: Any, code: int) -> None:
         assert closed == code
 
 
-@pytest.mark.attack("send a frame of more than 2 MiB", "the parser's bound")
+@pytest.mark.attack("send a frame of more than 4 MiB", "the parser's bound")
 async def test_frame_beyond_the_limit(world: World) -> None:
     bob = await world.person()
     async with bob.hello() as socket:

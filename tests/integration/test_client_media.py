@@ -13,7 +13,7 @@ from rich.console import Console
 
 from roost.cli.chat import Chat
 from roost.client import Client, Event, FileBroken, MessageReceived, Options
-from roost.client.content import File
+from roost.client.content import Attachment, File, encode
 from roost.errors import RoostError
 from sim.faults.proxy import Proxy
 from tests.integration.api_world import PASSWORD, Urls, World, running
@@ -152,7 +152,7 @@ async def test_a_name_or_size_that_lies_does_no_harm(pair: Pair, tmp_path: Path)
     saved.mkdir(parents=True)
     reference = (await pair.file(source))._reference
     for name in ("../outside", "/etc/roost-outside", "a/../../../outside", "..\\outside"):
-        content = msgspec.structs.replace(reference, name=name).encoded()
+        content = encode(Attachment(msgspec.structs.replace(reference, name=name)))
         await pair.alice.send(pair.bob.username, content)
         file = (await pair.received()).file
         assert file is not None

@@ -75,6 +75,22 @@ async def test_reencrypt_waits_for_a_new_key_or_says_when(
     assert (code, "run this then" in told) == (1, True)
 
 
+async def test_who_replaced_which_key_is_in_the_audit_log(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = key_ring.load(settings).vapid_key().id
+    _, _, told = await keys(capsys, "rotate", "vapid", "link", "--in", "0")
+    assert told.startswith("audit log: 1:")
+    await keys(capsys, "retire", old)
+    await asyncio.to_thread(main, ["admin", "audit", "--json"])
+    entries = json.loads(capsys.readouterr().out)["entries"]
+    assert [(each["act"], each["target"], each["outcome"]) for each in entries] == [
+        ("keys.rotate", "vapid link", "done"),
+        ("keys.retire", old, "done"),
+    ]
+    assert all(each["actor"].startswith("operator:") for each in entries)
+
+
 @pytest.mark.usefixtures("filled")
 async def test_unsealed_values_are_no_longer_read_once_all_are_sealed(
     settings: Settings, capsys: pytest.CaptureFixture[str]

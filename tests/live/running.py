@@ -14,8 +14,10 @@ import psutil
 
 from cluster.local import passwords
 from cluster.local.servers import free_port
+from cluster.settings import Settings
 from roost.cli.launch import STOP_S, RoostUp
 from storage.access import Access
+from tests.encrypted import for_any_client
 from tests.live.asking import Asking
 from tests.live.waiting import until
 
@@ -80,7 +82,7 @@ class System(RoostUp):
     @property
     def mongo(self) -> str:
         """URL of the store, with its password."""
-        return self._signed_in("mongo")
+        return for_any_client(self._signed_in("mongo"))
 
     @property
     def redis(self) -> str:
@@ -94,7 +96,7 @@ class System(RoostUp):
     @property
     def log_access(self) -> Access:
         """What a client of the log's broker needs besides its address."""
-        return passwords.security(self.data, "kafka").access()
+        return passwords.security(Settings.load({"data": self.data}), "kafka").access()
 
     @property
     def fcm(self) -> str:

@@ -1,13 +1,24 @@
 """Devices of one person: linked by a code, unlinked; and people who compare their safety numbers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from roost.client import Client, Event, KeyChanged, Linked, NotLinked, Options, Refused
+from roost.client import (
+    Client,
+    Delivered,
+    Event,
+    KeyChanged,
+    Linked,
+    MemoryKeystore,
+    MessageReceived,
+    NotLinked,
+    Options,
+    Refused,
+)
 from roost.client.content import Linked as Answer
 from roost.crypto.link_code import LinkCode
 from roost.wire import unpadded
@@ -16,7 +27,6 @@ from tests.live.running import System
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 PASSWORD = "correct horse battery"
 _names = iter(f"linked{number}" for number in range(100))
-HISTORY: list[dict[str, Any]] = [{"id": f"m{n}", "text": f"message {n}"} for n in range(1_200)]
 
 
 class Device:
@@ -24,10 +34,8 @@ class Device:
 
     def __init__(self, **options: Any) -> None:
         self.told: list[Event] = []
-        self.history: list[Mapping[str, Any]] = []
         self.options = Options(
             on_event=self.told.append,
-            history_sink=self.history.append,
             **options,
         )
         self.client: Client
@@ -59,7 +67,13 @@ class People:
     async def person(self, name: str = "", **options: Any) -> Device:
         device = Device(**options)
         enter = Client.login if name else Client.register
-        device.client = await enter(self.url, name or next(_names), PASSWORD, options=device.options)
+        device.client = await enter(
+            self.url,
+            name or next(_names),
+            PASSWORD,
+            keystore=MemoryKeystore(history=True),
+            options=device.options,
+        )
         self.devices.append(device)
         await device.client.start()
         await device.until(lambda: device.client.connected)
@@ -75,14 +89,11 @@ async def people(system: System) -> AsyncIterator[People]:
 
 
 async def test_a_linked_device_gets_identity_people_and_history(people: People) -> None:
-    alice, bob = (
-        await people.person(history_source=lambda: HISTORY),
-        await people.person(hold_new_devices=True),
-    )
+    alice, bob = await people.person(), await people.person(hold_new_devices=True)
     me, peer = alice.client.username, bob.client.username
     await alice.client.send(peer, "hello")
-    await bob.client.send(me, "hello")
-    await bob.until(lambda: bob.client.profile.peers.get(me))
+    await bob.client.send(me, "hello back")
+    await alice.until(lambda: alice.of(MessageReceived) and alice.of(Delivered))
     number = await alice.client.safety_number(peer)
     await alice.client.verify(peer, (await bob.client.safety_number(me)).payload)
     tablet = await people.person(me)
@@ -95,8 +106,13 @@ async def test_a_linked_device_gets_identity_people_and_history(people: People) 
 
     await alice.client.link(tablet.client.link_code())
     await tablet.until(lambda: tablet.of(Linked))
-    assert tablet.of(Linked) == [Linked(alice.client.profile.device_id, 1, len(HISTORY))]
-    assert [{name: v for name, v in each.items() if name != "type"} for each in tablet.history] == HISTORY
+    (linked,) = tablet.of(Linked)
+    assert (linked.device, linked.peers, linked.problem) == (alice.client.profile.device_id, 1, "")
+    page, before = await tablet.client.history(peer), await alice.client.history(peer)
+    assert [(each.author, each.text, each.state) for each in page.messages][:2] == [
+        (each.author, each.text, each.state) for each in before.messages
+    ][:2]
+    assert {each.text for each in page.messages} >= {"hello", "hello back"}
     assert tablet.client.linked
     assert tablet.client.verified(peer)
     assert str(await tablet.client.safety_number(peer)) == str(number)

@@ -68,10 +68,24 @@ async def test_what_one_device_sends_shows_on_the_other(devices: Devices) -> Non
     message_id = await ann.client.send("sent_ben", "from the phone")
     await laptop.gets(lambda: laptop.all(sdk.SentElsewhere), "the copy")
     [copy] = laptop.all(sdk.SentElsewhere)
-    assert (copy.id, copy.peer, copy.device) == (message_id, "sent_ben", ann.device)
+    assert (copy.id, copy.peer, copy.device, copy.text) == (
+        message_id,
+        "sent_ben",
+        ann.device,
+        "from the phone",
+    )
     assert not ann.all(sdk.SentElsewhere)
     await ben.gets(lambda: ben.texts() == ["from the phone"], "the message")
     await laptop.gets(lambda: laptop.all(sdk.Delivered), "the receipt")
+
+    await laptop.client.send("sent_ben", "from the laptop")
+    await ann.gets(lambda: ann.all(sdk.SentElsewhere), "the copy on the phone")
+    assert ann.all(sdk.SentElsewhere)[0].text == "from the laptop"
+    await ann.client.send("sent_ann", "a note to myself")
+    await laptop.gets(lambda: laptop.texts() == ["a note to myself"], "the note")
+    await ann.gets(lambda: not ann.client.profile.state.outbox, "its delivery")
+    await ben.client.send("sent_ben", "a note on my only device")
+    await ben.gets(lambda: not ben.client.profile.state.outbox, "its delivery, there")
 
 
 @pytest.mark.attack("go on with a device that was removed", "its sessions end on every gateway")

@@ -1,26 +1,31 @@
-"""A whole system whose node has a certificate: every port of its roles and of Ray speaks TLS only."""
+"""A whole system with TLS on every hop: every port of roles, servers and Ray refuses strangers."""
 
 import socket
 import ssl
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import bson
 import psutil
 import pytest
 
-from cluster.certificates import Purpose
 from cluster.local.servers import free_port
 from roost.cli.launch import RoostUp
 from roost.own_packages import program
 from tests.certificates import Issued
+from tests.encrypted import variables
 
 HOST = "127.0.0.1"
-_SERVERS = ("kafka", "mongo", "redis", "fcm")
 _WAIT_S = 1.0
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 """How a client of gRPC begins."""
+
+_TOLD = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+"""What Go's library answers to HTTP in the clear, and closes."""
 
 _ALERT = b"\x15"
 """First byte of an alert of TLS."""
@@ -34,31 +39,31 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
 @pytest.fixture(scope="module")
 def up(issued: Issued, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoostUp]:
     folder = tmp_path_factory.mktemp("system")
-    node, api = issued.pair("node", HOST), issued.pair("api", HOST, purpose=Purpose.SERVER)
-    settings = {
-        "ROOST_NODE__CA": issued.ca,
-        "ROOST_NODE__CERTIFICATE": node[0],
-        "ROOST_NODE__KEY": node[1],
-        "ROOST_TLS__CERTIFICATE": api[0],
-        "ROOST_TLS__KEY": api[1],
-        "ROOST_TELEMETRY__METRICS_PORT": free_port(),
-    }
-    system = RoostUp(
-        folder / "data", folder / "up.log", env={name: str(value) for name, value in settings.items()}
-    )
+    env = variables(issued) | {"ROOST_TELEMETRY__METRICS_PORT": str(free_port())}
+    system = RoostUp(folder / "data", folder / "up.log", env=env)
     yield system.start()
     system.stop_in_order()
 
 
 def ports_of_ours(up: RoostUp) -> dict[int, str]:
-    """Return each TCP port that a role or a daemon of Ray's listens on, with the process's name."""
-    servers = {int(up.ready[name].removesuffix("/0").rpartition(":")[2]) for name in _SERVERS}
-    found = {}
-    for process in psutil.Process(up.child.pid).children(recursive=True):
-        for each in process.net_connections("tcp"):
-            if each.status == psutil.CONN_LISTEN and each.laddr.port not in servers:
-                found[each.laddr.port] = process.name()
-    return found
+    """Return each TCP port that something of the system listens on, with the process's name."""
+    return {
+        each.laddr.port: process.name()
+        for process in psutil.Process(up.child.pid).children(recursive=True)
+        for each in process.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    }
+
+
+def port_of(up: RoostUp, name: str) -> int:
+    """Return the port that the ready line names."""
+    return urlsplit(f"//{up.ready[name].rpartition('//')[2]}").port or 0
+
+
+def bson_ping() -> bytes:
+    """Return a whole request of MongoDB's."""
+    body = struct.pack("<IB", 0, 0) + bson.encode({"ping": 1, "$db": "admin"})
+    return struct.pack("<iiii", 16 + len(body), 1, 0, 2013) + body
 
 
 def said_to(port: int, words: bytes) -> bytes:
@@ -79,14 +84,24 @@ def test_the_demo_holds(up: RoostUp, issued: Issued) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-@pytest.mark.attack("plaintext to every port of roles and of Ray")
+_GREETINGS = {
+    "HTTP": b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n",
+    "gRPC": _HTTP2,
+    "Redis": b"PING\r\n",
+    "Kafka": struct.pack(">ihhih", 10, 18, 0, 1, -1),
+    "MongoDB": bson_ping(),
+}
+
+
+@pytest.mark.attack("plaintext to every port of roles, servers and Ray")
 def test_every_port_refuses_plaintext(up: RoostUp) -> None:
     ports = ports_of_ours(up)
-    assert len(ports) >= 5, f"the API, links, metrics, and Ray's: {ports}"
+    assert len(ports) >= 9, f"the API, links, metrics, servers, and Ray's: {ports}"
     for port, name in ports.items():
-        for words in (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", _HTTP2):
+        for protocol, words in _GREETINGS.items():
             said = said_to(port, words)
-            assert said[:1] in (b"", _ALERT), f"{name} at {port} answers {said[:40]!r}"
+            cleartext = said[:1] not in (b"", _ALERT) and not said.startswith(_TOLD)
+            assert not cleartext, f"{name} at {port} answers {said[:40]!r} to {protocol}"
 
 
 def asking() -> ssl.SSLContext:
@@ -99,8 +114,8 @@ def asking() -> ssl.SSLContext:
 def spoken(port: int, context: ssl.SSLContext) -> Any:
     """Shake hands; returns whether what is behind the port goes on after that."""
     with socket.create_connection((HOST, port), _WAIT_S) as plain, context.wrap_socket(plain) as talk:
-        talk.sendall(_HTTP2)
         try:
+            talk.sendall(_HTTP2)
             return talk.recv(1) != b""
         except TimeoutError:
             return True
@@ -108,7 +123,7 @@ def spoken(port: int, context: ssl.SSLContext) -> Any:
             return False
 
 
-@pytest.mark.attack("no certificate, or one of another CA, to every port between nodes")
+@pytest.mark.attack("no certificate, or one of another CA, to every port between roles, servers and Ray")
 @pytest.mark.parametrize("who", ["no certificate", "another CA"])
 def test_every_port_between_nodes_refuses_strangers(
     up: RoostUp, issued: Issued, tmp_path: Path, who: str
@@ -117,8 +132,9 @@ def test_every_port_between_nodes_refuses_strangers(
     own.load_cert_chain(*issued.pair("node"))
     if who == "another CA":
         stranger.load_cert_chain(*Issued(tmp_path / "other").pair("node", HOST))
-    api = int(up.ready["http"].rpartition(":")[2])
+    servers = [port_of(up, name) for name in ("kafka", "mongo", "redis")]  # which do not like HTTP
+    for_anyone = port_of(up, "http"), port_of(up, "fcm")  # these are believed, and believe other proofs
     for port, name in ports_of_ours(up).items():
-        if port != api:
+        if port not in for_anyone:
             assert not spoken(port, stranger), f"{name} at {port} goes on with a stranger"
-            assert spoken(port, own), f"{name} at {port} refuses a node"
+            assert spoken(port, own) or port in servers, f"{name} at {port} refuses a node"

@@ -1300,4 +1300,137 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             net g0>h0 2
         """),
     ),
+    "a device added while a message came was not woken, as its user's other device let it be evicted": (
+        Plan(shards=1, devices=(1, 1, 1)),
+        _steps("""
+            connect CAT0000000 g0 stream
+            up CAT0000000 0 done
+            turn r0 2
+            connect BOB0000000 g0 stream
+            turn r0 1
+            up BOB0000000 0 done
+            net r0>h0 6
+            say CAT0000000 bob
+            net g0>h0 6
+            task h0 6 done
+            task h0 5 done
+            task h0 2 done
+            task h0 3 done
+            task h0 3 done
+            device bob g0
+            task h0 1 done
+            task h0 5 done
+            net h0>g0 6
+            down CAT0000000 2
+            flush CAT0000000
+            up CAT0000000 0 done
+        """),
+    ),
+    "a device that signed in while a message came was not woken, as a sync of another let it be evicted": (
+        Plan(shards=1, devices=(1, 1, 1, 1, 1)),
+        _steps("""
+            say ANN0000000 bob
+            turn r0 1
+            turn r0 1
+            net r0>h0 2
+            connect BOB0000000 g0 poll
+            up BOB0000000 0 done
+            connect ANN0000000 g1 poll
+            up ANN0000000 0 done
+            net g0>h0 6
+            net g1>h0 2
+            task h0 5 done
+            task h0 6 done
+            task h0 7 done
+            task h0 4 done
+            task h0 2 done
+            sign_in bob
+            task h0 5 done
+            task h0 7 done
+            keys BOB0000001 g0
+            task h0 5 done
+            task h0 7 done
+            net h0>g1 2
+            task h0 4 done
+            down ANN0000000 6
+            task h0 7 done
+            task h0 3 done
+            net h0>g0 2
+            flush ANN0000000
+            up ANN0000000 0 done
+        """),
+    ),
+    "a stream that took over began behind what the one before was told, and its end woke no one": (
+        Plan(shards=1, devices=(2, 1)),
+        _steps("""
+            connect BOB0000000 g0 background
+            net g0>h0 1
+            up BOB0000000 0 done
+            net g0>h0 1
+            net h0>g0 6
+            turn r0 6
+            connect ANN0000001 g0 stream
+            turn r0 6
+            net r0>h0 1
+            up ANN0000001 0 done
+            net g0>h0 2
+            task h0 0 done
+            task h0 6 done
+            task h0 7 done
+            task h0 2 done
+            task h0 7 done
+            task h0 7 done
+            net h0>g0 2
+            down ANN0000001 1
+            down ANN0000001 1
+            place g0
+            net g0>h0 1
+            task h0 3 done
+            task h0 0 done
+            task h0 4 done
+            task h0 3 done
+            task h0 2 done
+            task h0 7 done
+            net h0>g0 6
+            down BOB0000000 1
+            say BOB0000000 ann
+            flush BOB0000000
+            up BOB0000000 0 done
+            turn r0 1
+            net r0>h0 1
+            net h0>g0 1
+            down ANN0000001 1
+            drop ANN0000001
+            connect ANN0000001 g0 background
+        """),
+    ),
+    "a device was told of a message without a copy, and did not take the copy that came after": (
+        Plan(shards=2, devices=(2, 1, 2)),
+        _steps("""
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            net g0>h0 1
+            turn r0 6
+            turn r0 1
+            net r0>h0 1
+            say BOB0000000 cat
+            device bob g1
+            net g0>h0 1
+            task h0 7 done
+            task h0 6 done
+            task h0 0 done
+            task h0 1 done
+            task h0 5 done
+            task h0 5 done
+            net h0>g0 6
+            down BOB0000000 6
+            flush BOB0000000
+            up BOB0000000 0 done
+            down BOB0000000 2
+            flush BOB0000000
+            up BOB0000000 0 done
+            device bob g1
+            lose 1
+        """),
+    ),
 }

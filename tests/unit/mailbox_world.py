@@ -72,7 +72,8 @@ class World:
         self.recalled = recalled
         self.quotas, self.me = quotas, me
         token = "t" if pushable else None
-        self.devices = tuple(Device("me", name, "", 0, push_token=token) for name in phones)
+        keys: dict[str, object] | None = {} if pushable else None
+        self.devices = tuple(Device("me", name, "", 0, keys, push_token=token) for name in phones)
         self.phones = {name: Phone(name) for name in phones}
         self.log: list[Record] = []
         self.documents: dict[int, MailboxDocument] = {}

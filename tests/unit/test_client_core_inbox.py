@@ -3,12 +3,13 @@
 import dataclasses
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.client import events
 from roost.client.core import Session
-from roost.client.effects import Batch, Effect, Opaque, Renew, Requery, Resync, Take, Tell, Write
+from roost.client.effects import Batch, Effect, Opaque, Refill, Renew, Requery, Resync, Take, Tell, Write
 from roost.client.state import State
 from roost.ids import MESSAGE_ID_WINDOW_MS, uuid7
 from roost.wire import (
@@ -309,14 +310,24 @@ def test_other_frames_become_events() -> None:
 
 def test_other_entries_keep_their_place() -> None:
     session = attached()
+    copy = SentEntry(2, 1, NOW, "id", "carol", "BOBTABLET1", 9, NOW, NOW)
     entries = [
         KeysEntry(1, 0, NOW, "alice", "ALICEPHONE", "changed"),
-        SentEntry(2, 1, NOW, "id", "carol", "BOBTABLET1", 9, NOW),
+        copy,
         Opaque(3, 2, "poll"),
     ]
     assert session.received(Batch(list(entries)), NOW) == [
         Requery("alice"),
         Take(1),
-        Take(2, events=(events.SentElsewhere("id", "carol", "BOBTABLET1", 9, NOW),)),
+        Take(2, entry=copy),
         Take(3, events=(events.Unsupported(3, "poll"),)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("unused", "refills"), [(None, False), (["signed_curve25519"], False), ([], True), (["other"], True)]
+)
+def test_a_fallback_key_that_was_given_out_is_replaced(unused: list[str] | None, *, refills: bool) -> None:
+    session = Session(State())
+    effects = session.received(Ready("BOBPHONE01", 0, NOW, {}, unused), NOW)
+    assert (Refill() in effects) == refills

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from roost.client import events
 from roost.client.core import Session
-from roost.client.core.lane import ANSWER_MS, CHECK_MS, JUMP, KEEP_MS, MAX_REISSUES, backoff_ms, pause_ms
+from roost.client.core.lane import ANSWER_MS, CHECK_MS, KEEP_MS, MAX_REISSUES, backoff_ms, pause_ms
 from roost.client.core.outbox import SMALL
 from roost.client.effects import Batch, Check, Effect, Reissue, Seal, Take, Tell, Write
 from roost.client.state import OutboxItem, State
+from roost.client.thread import JUMP
 from roost.ids import uuid7
 from roost.wire import Accepted, Ready, ReceiptEntry, Rejected, Send
 
@@ -347,7 +348,7 @@ def test_an_id_that_was_used_is_asked_about() -> None:
     world.logs["bob"][frame.id] = 7
     world.perform(world.session.received(Rejected(frame.id, "id_reused", "other"), world.now))
     world.answer_check()
-    assert events.Accepted(frame.id, "bob", 7) in world.told
+    assert events.Accepted(frame.id, "bob", 7, world.now) in world.told
 
 
 def test_an_id_used_by_someone_else_fails() -> None:
@@ -560,7 +561,7 @@ def test_an_id_that_is_refused_for_its_time_is_replaced_if_it_was_never_accepted
 def test_an_id_that_is_refused_for_its_time_is_kept_if_it_was_accepted_before() -> None:
     world, item = refused_for_its_time()
     world.perform(world.session.outbox.checked(item.id, {"seq": 7, "state": "stored"}, world.now))
-    assert events.Accepted(item.id, "bob", 7) in world.told
+    assert events.Accepted(item.id, "bob", 7, world.now) in world.told
     assert world.reissues == []
 
 
@@ -605,3 +606,54 @@ def test_a_connection_that_closes_for_a_frames_size_costs_the_largest_message(
     assert failed == ([(ids[0], "too_large")] if fails else [])
     world.connect()
     assert {frame.id for frame in world.outgoing} == set(ids[1:] if fails else ids)
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ({"missing": ["X"], "extra": []}, (True, False)),
+        ({"own_missing": ["X"], "own_extra": []}, (False, True)),
+        ({"missing": [], "extra": ["X"], "own_missing": ["X"]}, (True, False)),
+        ({}, (True, False)),
+    ],
+)
+def test_keys_are_asked_for_of_whom_they_are_wrong(
+    told: dict[str, list[str]], asked: tuple[bool, bool]
+) -> None:
+    world = World()
+    world.connect()
+    message_id = world.submit("bob")
+    world.seals.clear()
+    payloads, own = {"PHONE": b"x"}, {"MYLAPTOP": b"y"}
+    world.perform(world.session.outbox.sealed(message_id, payloads, world.now, own))
+    frame = world.outgoing.pop()
+    assert (frame.payloads, frame.own, frame.silent) == (payloads, own, False)
+    world.perform(world.session.received(Rejected(message_id, "device_mismatch", "", **told), world.now))  # type: ignore[arg-type]
+    [seal] = world.seals
+    assert (seal.refresh, seal.own) == asked
+    assert (seal.item.payloads, seal.item.own) == (None, None)
+
+
+def test_copies_are_repeated_byte_for_byte_after_a_restart() -> None:
+    world = World()
+    world.connect()
+    message_id = world.submit("bob")
+    world.seals.clear()
+    world.perform(world.session.outbox.sealed(message_id, {"P": b"x"}, world.now, {"L": b"y"}))
+    first = world.outgoing.pop()
+    world.restart()
+    world.connect()
+    assert world.outgoing == [first]
+
+
+def test_a_message_to_oneself_with_one_device_is_delivered_where_it_is() -> None:
+    world = World()
+    world.connect()
+    message_id, second = world.submit("bob"), world.submit("bob")
+    world.seals.clear()
+    world.perform(world.session.outbox.sealed(message_id, {}, world.now))
+    refused = Rejected(message_id, "device_mismatch", "no other device", missing=[], extra=[])
+    world.perform(world.session.received(refused, world.now))
+    assert world.told[-1] == events.Delivered("bob", 0, (message_id,))
+    assert [seal.item.id for seal in world.seals] == [second]
+    assert list(world.session.state.outbox) == [second]

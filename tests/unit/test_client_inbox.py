@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from roost.client import events
+from roost.client.content import Text
 from roost.client.core import Session
 from roost.client.core.directory import Directory
 from roost.client.effects import Batch, Take
@@ -15,10 +16,11 @@ from roost.client.state import Pin, State
 from roost.crypto import DeviceSecrets, Heading, seal
 from roost.crypto.keys import device_keys
 from roost.ids import uuid7
-from roost.wire import Drained, MessageEntry, Ready
+from roost.wire import Drained, MessageEntry, Ready, SentEntry
 
 NOW = 1_790_000_000_000
 BOB = DeviceSecrets.from_random(b"b" * 64)
+TABLET = DeviceSecrets.from_random(b"t" * 64)
 PEERS = {name: DeviceSecrets.from_random(name[0].encode() * 64) for name in ("alice", "carol", "stranger")}
 
 
@@ -56,7 +58,22 @@ class World:
         entry = MessageEntry(seq, prev, NOW, made, sender, phone_of(sender), NOW, NOW, "sealed.v1", sealed)
         return self.receive([msgspec.structs.replace(entry, **odd)])
 
-    def receive(self, entries: list[MessageEntry]) -> set[str]:
+    def copied(self, made: str = "", *, signer: DeviceSecrets | None = None, **odd: Any) -> set[str]:
+        """Bob's tablet wrote to alice."""
+        self.seq += 10
+        made = made or uuid7(NOW, self.seq.to_bytes(10, "big"))
+        heading = Heading("@bob:here", "BOBTABLET", "@alice:here", made, NOW)
+        sealed = seal(b"mine", heading, signer or TABLET, BOB.curve25519_public)
+        entry = SentEntry(
+            self.seq, self.seq - 10, NOW, made, "alice", "BOBTABLET", 77, NOW, NOW, "sealed.v1", sealed
+        )
+        return self.receive([msgspec.structs.replace(entry, **odd)])
+
+    def knows_tablet(self) -> None:
+        bundle = device_keys("@bob:here", "BOBTABLET", TABLET)
+        self.directory.learn("bob", {"BOBTABLET": bundle})
+
+    def receive(self, entries: list[MessageEntry | SentEntry]) -> set[str]:
         for effect in self.session.received(Batch(list(entries)), NOW):
             assert isinstance(effect, Take)
             self.inbox.add(effect)
@@ -224,3 +241,81 @@ def test_whatever_opening_raises_the_next_one_is_read(
     assert world.texts == ["alice 20"]
     assert isinstance(world.told[0], events.Undecryptable)
     assert world.told[0].reason == "malformed"
+
+
+# --- copies of what another own device sent ---
+
+
+def copies(world: World) -> list[events.SentElsewhere]:
+    return [event for event in world.told if isinstance(event, events.SentElsewhere)]
+
+
+def test_a_copy_is_opened_with_the_keys_of_ones_own_device() -> None:
+    world = World()
+    world.knows("alice")
+    assert world.copied(silent=True, expires_at_ms=NOW + 9) == {"bob"}
+    world.comes("alice")
+    assert world.texts == ["alice 20"], "another's message does not wait for it"
+    world.knows_tablet()
+    world.release("bob")
+    [copy] = copies(world)
+    assert (copy.peer, copy.device, copy.seq, copy.text) == ("alice", "BOBTABLET", 77, "mine")
+    assert (copy.silent, copy.expires_at_ms, copy.reason) == (True, NOW + 9, "")
+    assert copy.content == b"mine"
+
+
+def test_a_copy_is_told_once_also_after_a_restart() -> None:
+    world = World()
+    world.knows_tablet()
+    made = uuid7(NOW, bytes(10))
+    world.copied(made)
+    world.copied(made)
+    again = world.restart()
+    again.copied(made)
+    assert len(copies(world)) == 1
+    assert copies(again) == []
+
+
+def test_what_came_without_a_copy_is_told_and_the_copy_after_it_too() -> None:
+    world = World()
+    made = uuid7(NOW, bytes(10))
+    assert world.copied(made, payload=None) == set(), "nothing is to be opened, so no keys are asked for"
+    world.knows_tablet()
+    world.copied(made)
+    assert [(copy.body, copy.text) for copy in copies(world)] == [(None, ""), (Text("mine"), "mine")]
+
+
+@pytest.mark.attack(
+    "show a user's own copy as a message, or as sent to another peer",
+    "a copy has the signed heading of the message itself",
+)
+def test_a_copy_cannot_be_passed_off_as_anything_else() -> None:
+    world = World()
+    world.knows_tablet()
+    world.copied(to="carol")
+    assert [(copy.content, copy.reason) for copy in copies(world)] == [(None, "wrong_heading")]
+
+    made, other = uuid7(NOW, b"a" * 10), uuid7(NOW, b"b" * 10)
+    heading = Heading("@bob:here", "BOBTABLET", "@alice:here", made, NOW)
+    sealed = seal(b"mine", heading, TABLET, BOB.curve25519_public)
+    seq = world.seq
+    head = (NOW, made, "bob", "BOBTABLET", NOW, NOW, "sealed.v1", sealed)
+    world.receive([MessageEntry(seq + 1, seq, *head)])
+    refused = [event.reason for event in world.told if isinstance(event, events.Undecryptable)]
+    assert refused == ["wrong_heading"]
+    tail = ("alice", "BOBTABLET", 78, NOW, NOW, "sealed.v1", sealed)
+    world.receive([SentEntry(seq + 2, seq + 1, NOW, other, *tail)])
+    assert copies(world)[-1].reason == "wrong_heading", "another id"
+    assert world.texts == []
+
+
+@pytest.mark.attack(
+    "show what a peer wrote as what the user wrote", "copies are verified with the user's own devices' keys"
+)
+def test_what_a_peer_wrote_is_no_copy() -> None:
+    world = World()
+    world.knows("alice")
+    world.knows_tablet()
+    world.copied(signer=PEERS["alice"])
+    [copy] = copies(world)
+    assert (copy.content, copy.reason) == (None, "bad_signature")

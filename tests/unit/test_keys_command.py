@@ -18,6 +18,8 @@ from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.command_line import main
 from roost.clock import now_ms
+from roost.errors import Unavailable
+from storage.audit_chain import Act
 from storage.keyring import PURPOSES, KeyRing, KeyRingError, RingFile
 
 MASTER = base64.b64encode(b"m" * 32).decode()
@@ -205,12 +207,24 @@ async def test_process_with_an_older_copy_says_so(settings: Settings) -> None:
     assert logs == [{"event": "key_ring_behind", "log_level": "error", "serial": 1, "newest": 2}]
 
 
+class Audit:
+    """Takes what is appended, and is away all the same: nothing hangs on its answer."""
+
+    def __init__(self) -> None:
+        self.acts: list[Act] = []
+
+    async def append(self, act: Act, _at_ms: int) -> None:
+        self.acts.append(act)
+        raise Unavailable("The store is away.")
+
+
 async def test_token_key_is_rotated_when_it_has_served_its_time(settings: Settings) -> None:
     settings = settings.changed({"tokens": {"rotate_s": 100.0}, "keyring": {"lead_s": 0.0}})
     ring = key_ring.make(settings)
     made_ms = ring.signing_key().created_at_ms
     time = made_ms + 99_999
-    rotation = TokenRotation(settings, ring, lambda: time, look_s=0.01)
+    audit: Any = Audit()
+    rotation = TokenRotation(settings, ring, lambda: time, audit, look_s=0.01)
     await asyncio.sleep(0.05)
     assert RingFile(settings.keyring_file).read().serial == 1, "it is not due"
     time = made_ms + 100_000
@@ -222,6 +236,7 @@ async def test_token_key_is_rotated_when_it_has_served_its_time(settings: Settin
     await rotation.close()
     found = RingFile(settings.keyring_file).read()
     assert (found.serial, found.active("token", time).created_at_ms) == (2, time)
+    assert audit.acts == [Act("coordinator", "keys.rotate", "token", "done")]
 
 
 def test_a_key_of_web_push_is_replaced_with_a_word_about_its_subscriptions(
@@ -231,6 +246,8 @@ def test_a_key_of_web_push_is_replaced_with_a_word_about_its_subscriptions(
     where = ("--data", str(settings.data))
     old = key_ring.load(settings).vapid_key().id
     assert main(["keys", "rotate", "vapid", "--in", "0", *where]) == 0
-    assert "until then the old key wakes them" in capsys.readouterr().out
+    out, told = capsys.readouterr()
+    assert "until then the old key wakes them" in out
+    assert told.startswith("This is not in the audit log")
     assert main(["keys", "retire", old, *where]) == 0
     assert "are not woken until their client is opened" in capsys.readouterr().out

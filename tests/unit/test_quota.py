@@ -8,7 +8,8 @@ from msgspec import structs
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.quota import Budget, Quotas
-from storage.records import BESIDES_PAYLOADS, MessageRecord
+from roost.ids import uuid7
+from storage.records import BESIDES_PAYLOADS, MessageRecord, SentRecord
 from tests.unit.mailbox_world import ME, World
 
 WEIGHT = BESIDES_PAYLOADS + 1
@@ -180,3 +181,30 @@ def test_what_is_counted_is_what_no_device_has(steps: list[str]) -> None:
         ]
         assert world.actor.quota.messages == len(waiting)
         assert world.actor.quota.size == len(waiting) * (BESIDES_PAYLOADS + 2)
+
+
+def test_copies_of_ones_own_fill_the_mailbox_until_a_device_fetches_them() -> None:
+    world = World(("P", "Q"), quotas=SMALL)
+    for number in range(10):
+        sent = SentRecord("me", f"i{number}", "P", "bob", "bob", number, 1, 5, payloads={"Q": b"x"})
+        world.log.append(sent)
+    world.log.append(SentRecord("me", "light", "P", "bob", "bob", 11, 1, 5))
+    world.run()
+    world.store_all()
+    assert (world.actor.quota.messages, world.actor.quota.size) == (10, 10 * WEIGHT)
+    assert refused(world, "bob")
+    world.settle()
+    assert (world.actor.quota.messages, world.actor.quota.size) == (0, 0)
+    assert not refused(world, "bob")
+
+
+@pytest.mark.attack("fill a mailbox with control messages, which show nowhere", "they count like any other")
+def test_control_messages_count() -> None:
+    world = World(quotas=SMALL)
+    for number in range(3):
+        cause = uuid7(number, number.to_bytes(10, "big"))
+        world.log.append(
+            MessageRecord("me", cause, "eve", "eve", "D", 0, 0, "s", {"P": b"x"}, urgent=False, silent=True)
+        )
+    world.run()
+    assert refused(world, "eve")

@@ -26,9 +26,11 @@ def test_the_rules_hold(seed: int) -> None:
     assert play(seed).violation is None
 
 
+@pytest.mark.parametrize("put_away", [False, True])
 @pytest.mark.parametrize(("plan", "steps"), FOUND.values(), ids=FOUND.keys())
-def test_found_bugs_stay_fixed(plan: Plan, steps: list[Step]) -> None:
-    assert replay(0, plan, steps).violation is None
+def test_found_bugs_stay_fixed(plan: Plan, steps: list[Step], *, put_away: bool) -> None:
+    """Each with every phone put away at the end, as odd seeds do it, and without."""
+    assert replay(int(put_away), plan, steps).violation is None
 
 
 def first_broken(actor: type[UserActor]) -> Outcome:
@@ -103,15 +105,15 @@ def test_the_command_says_how_to_play_a_violation_again_and_how_to_keep_it(
 ) -> None:
     monkeypatch.setattr(HostLinks, "_not_mine", lambda *_: None)
     broken = first_broken(UserActor).seed
-    assert main(["--seeds", "1", "--from", str(broken), "--jobs", "1"]) == 1
+    assert main(["--seeds", "1", "--from", str(broken), "--jobs", "1", "--kind", "rules"]) == 1
     told = capsys.readouterr().out
-    assert told.startswith(f"python -m sim.deterministic --seeds 1 --from {broken}\n")
+    assert told.startswith(f"python -m sim.deterministic --seeds 1 --from {broken} --kind rules\n")
     [again] = [each for each in told.splitlines() if f"--replay {broken} --steps" in each]
     assert main(again.split()[3:]) == 1
     entry = told[told.index("    (Plan(") :]
     namespace = {"Plan": Plan, "_steps": found_runs._steps}
     plan, steps = eval(entry.strip().rstrip(","), namespace)
-    assert replay(0, plan, steps).violation is not None
+    assert replay(broken, plan, steps).violation is not None
 
 
 def test_new_seeds_differ_every_time() -> None:

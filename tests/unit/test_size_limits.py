@@ -12,8 +12,10 @@ import pytest
 
 from api.http.bodies import BODY_MAX, LONGER
 from api.identity.key_validation import KEYS_MAX
+from api.identity.tokens import Principal
 from api.routes.keys import USERS_MAX
 from api.sending.admission import Bounds
+from api.sending.send_request import SendRequest
 from roost.client import MAX_CONTENT
 from roost.client.core.lane import KEEP_MS
 from roost.client.shell.inbox import HELD_AT_MOST
@@ -42,7 +44,7 @@ from roost.wire import (
     unpadded,
 )
 from storage.kafka_log.client import MAX_RECORD
-from storage.records import MessageRecord, encode_record
+from storage.records import MessageRecord, SentRecord, encode_record
 
 NAME = "n" * 32
 SERVER = "s" * 255
@@ -52,6 +54,7 @@ ID = uuid7(1_790_000_000_000, bytes(10))
 LATEST = SEQ_LIMIT - 1
 MONGO_DOCUMENT = 16 * 1024 * 1024
 MIB = 1024 * 1024
+ALICE = Principal("u", "alice", DEVICE, "f", LATEST)
 
 
 def longest_payload() -> bytes:
@@ -63,7 +66,10 @@ def longest_payload() -> bytes:
 
 def largest_send(payload: int = MAX_PAYLOAD) -> Send:
     payloads = {f"{number:0>26}": bytes(payload) for number in range(MAX_DEVICES)}
-    return Send(ID, NAME, LATEST, "s" * 32, payloads, urgent=False, expires_in_s=MAX_EXPIRY_S)
+    own = {f"{number:0>26}": bytes(payload) for number in range(MAX_DEVICES - 1)}
+    return Send(
+        ID, NAME, LATEST, "s" * 32, payloads, urgent=False, expires_in_s=MAX_EXPIRY_S, own=own, silent=True
+    )
 
 
 def largest_record() -> bytes:
@@ -81,7 +87,18 @@ def largest_record() -> bytes:
         urgent=False,
         expires_at_ms=LATEST,
         version=1,
+        silent=True,
+        own=bytes(8),
     )
+    return encode_record(made)
+
+
+def largest_copy() -> bytes:
+    send = largest_send()
+    made = SentRecord(
+        "u" * 36, send.id, DEVICE, "u" * 36, NAME, LATEST, LATEST, LATEST, 1, LATEST, send.suite,
+        send.own or {}, silent=True,
+    )  # fmt: skip
     return encode_record(made)
 
 
@@ -111,13 +128,14 @@ PAIRS: dict[str, tuple[Callable[[], int], int]] = {
         LONGER["/v1/messages"],
     ),
     "payloads for all devices -> the SDK's own measure": (
-        lambda: send_size(largest_send().payloads),
+        lambda: send_size(largest_send().payloads, largest_send().own),
         MAX_FRAME,
     ),
     "payloads for all devices -> record": (lambda: len(largest_record()), MAX_RECORD),
+    "own copies for all devices -> record": (lambda: len(largest_copy()), MAX_RECORD),
     "record -> document of the store": (lambda: len(largest_record()), MONGO_DOCUMENT // 2),
     "payloads for all devices -> what a gateway admits": (
-        lambda: sum(map(len, largest_send().payloads.values())),
+        lambda: SendRequest(ALICE, largest_send(), print).size,
         Bounds().size // 8,
     ),
     "a window of entries -> frame that the SDK reads, JSON": (
@@ -160,7 +178,7 @@ def test_what_is_let_through_is_taken_by_the_next(needed: Callable[[], int], giv
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 1000, MAX_PAYLOAD])
 def test_the_sdks_measure_is_never_below_the_truth(codec: str, size: int) -> None:
     send = largest_send(size)
-    measured = send_size(send.payloads)
+    measured = send_size(send.payloads, send.own)
     assert len(CODECS[codec].encode(send)) <= measured
     assert len(msgspec.json.encode(send_body(send))) <= measured
 

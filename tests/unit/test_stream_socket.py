@@ -16,16 +16,22 @@ from api.stream.writer import FRAMES_MAX, STUCK_MS
 from roost import wire
 from roost.codes import CODES
 from roost.errors import Unavailable
+from storage.records import KeySupply
 
 NOW = 1_795_000_000_000
+SUPPLY = KeySupply({"signed_curve25519": 7}, ("signed_curve25519",))
 ALICE = Principal("u-alice", "alice", "ALICEPHONE", "family-1", NOW + 600_000)
 
 
 class Services:
     """A gateway's services, some of which are broken."""
 
-    def __init__(self, *, limiter: Exception | None = None) -> None:
-        self.hosts = self.attachments = self.signals = self
+    def __init__(
+        self, *, limiter: Exception | None = None, supply: KeySupply | Exception | None = SUPPLY
+    ) -> None:
+        self.hosts = self.attachments = self.signals = self.key_supplies = self
+        self.supply = supply
+        self.counted = asyncio.Event()
         self.sender = self.gate = self.admission = self.bounds = self
         self.device = 8
         self.ended: Counter[str] = Counter()
@@ -37,6 +43,15 @@ class Services:
 
     def add(self, stream: Stream) -> None:
         stream.attached(0)
+
+    def known(self, *_: Any) -> KeySupply | None:
+        return self.supply if self.counted.is_set() and isinstance(self.supply, KeySupply) else None
+
+    async def of(self, *_: Any) -> KeySupply:
+        await self.counted.wait()
+        if isinstance(self.supply, KeySupply):
+            return self.supply
+        raise self.supply or AssertionError
 
     def verify(self, _token: str) -> Principal:
         return ALICE
@@ -57,6 +72,13 @@ class Services:
 
     async def typing(self, *_: Any) -> None:
         raise ZeroDivisionError
+
+
+def counting() -> Services:
+    """Return services that know how many keys the device has."""
+    services = Services()
+    services.counted.set()
+    return services
 
 
 class Client:
@@ -90,7 +112,7 @@ class Client:
 
 
 async def test_a_failed_frame_is_answered_and_the_stream_continues() -> None:
-    client = Client(Services())
+    client = Client(counting())
     with capture_logs() as lines:
         client.send({"type": "hello", "token": "good"}, {"type": "typing", "peer": "bob", "state": "typing"})
         problem = await client.has("problem")
@@ -113,7 +135,7 @@ async def test_a_stream_that_cannot_go_on_is_closed() -> None:
 
 
 async def test_a_socket_is_read_no_further_while_too_many_messages_wait_for_their_answer() -> None:
-    services = Services()
+    services = counting()
     client = Client(services)
     client.send({"type": "hello", "token": "good"})
     for number in range(20):
@@ -135,7 +157,7 @@ async def test_a_socket_is_read_no_further_while_too_many_messages_wait_for_thei
 
 @pytest.mark.parametrize("frames", [1, FRAMES_MAX + 2])
 async def test_a_client_that_does_not_read_is_given_up(frames: int) -> None:
-    services = Services()
+    services = counting()
     client = Client(services)
     client.send({"type": "hello", "token": "good"})
     await client.has("ready")
@@ -155,3 +177,42 @@ async def test_a_client_that_does_not_read_is_given_up(frames: int) -> None:
     assert client.code == CODES["too_slow"].close
     assert services.ended == {"too_slow": 1}
     assert client.stream.attach() is None
+
+
+async def test_ready_waits_for_the_number_of_keys_and_all_else_waits_behind_it() -> None:
+    services = Services()
+    client = Client(services)
+    client.send({"type": "hello", "token": "good"})
+    for _ in range(20):
+        await asyncio.sleep(0)
+    client.stream.typing("bob", "typing")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert client.down == []
+    services.counted.set()
+    await client.has("typing")
+    assert [frame["type"] for frame in client.down] == ["ready", "typing"]
+    assert client.down[0]["one_time_key_counts"] == {"signed_curve25519": 7}
+    assert client.down[0]["unused_fallback_key_types"] == ["signed_curve25519"]
+    client.up.put_nowait({"type": "websocket.disconnect"})
+    await client.task
+
+
+async def test_ready_goes_without_what_the_store_does_not_say() -> None:
+    services = Services(supply=Unavailable("The store is away."))
+    client = Client(services)
+    client.send({"type": "hello", "token": "good"})
+    services.counted.set()
+    ready = await client.has("ready")
+    assert "one_time_key_counts" not in ready
+    client.up.put_nowait({"type": "websocket.disconnect"})
+    await client.task
+
+
+async def test_a_stream_that_ends_before_ready_says_why() -> None:
+    client = Client(Services())
+    client.send({"type": "hello", "token": "good"}, {"type": "hello", "token": "good"})
+    async with asyncio.timeout(5):
+        await client.task
+    assert [frame["type"] for frame in client.down] == ["ready", "bye"]
+    assert client.code == CODES["bad_frame"].close

@@ -557,6 +557,35 @@ def test_key_changes_and_sent_messages_reach_the_devices_they_concern() -> None:
     assert [type(e) for e in world.phones["Q"].got] == [wire.KeysEntry, wire.SentEntry]
 
 
+def test_a_copy_is_for_its_device_and_others_learn_of_the_message_only() -> None:
+    world = World(("P", "Q", "R"))
+    for name in ("P", "Q", "R"):
+        world.attach(name)
+    copies = {"P": b"not for the sender", "Q": b"for Q"}
+    record = SentRecord("me", "i", "P", "bob", "bob", 77, 1, 5, suite="s", payloads=copies, silent=True)
+    world.log.append(record)
+    world.settle()
+    assert world.phones["P"].got == []
+    [of_q], [of_r] = world.phones["Q"].got, world.phones["R"].got
+    assert isinstance(of_q, wire.SentEntry)
+    assert isinstance(of_r, wire.SentEntry)
+    assert (of_q.payload, of_q.suite, of_q.silent, of_q.accepted_at_ms) == (b"for Q", "s", True, 5)
+    assert of_r.payload is None
+
+
+def test_messages_to_oneself_are_delivered_with_their_arrival_and_raise_no_floor() -> None:
+    world = World(("P", "Q"))
+    from_p, from_q = world.append("me", 1, ("Q",)), world.append("me", 2, ("P",))
+    world.append("alice", 3)
+    world.run()
+    told = [(each.to, each.delivered_seq) for each in world.effects if isinstance(each, do.EmitReceipt)]
+    assert told == [("me", BASE), ("me", BASE + 1)]
+    assert [state.floor for state in world.actor.devices.values()] == [0, 0]
+    world.settle()
+    got = {name: [entry.id for entry in phone.got] for name, phone in world.phones.items()}  # type: ignore[union-attr]
+    assert (got["P"][0], got["Q"][0]) == (from_q, from_p)
+
+
 def test_an_expired_message_is_not_delivered_late() -> None:
     world = World()
     record = MessageRecord("me", "c", "a", "a", "D", 0, 0, "s", {"P": b"x"}, expires_at_ms=world.now + 10)

@@ -136,6 +136,42 @@ def test_a_socket_that_is_found_dead_by_the_next_host_wakes_as_well() -> None:
     assert woken(world) == [("P", "")]
 
 
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("background", [False, True])
+def test_a_socket_that_took_over_and_dies_wakes_for_what_the_one_before_was_told(
+    *, crash: bool, background: bool
+) -> None:
+    """The app goes on behind what it was told and has not acknowledged."""
+    world = World(pushable=True)
+    world.attach("P")
+    seq = message(world)
+    if crash:
+        world.store_all()
+        world.commit()
+        world.crash()
+    world.phones["P"].stream = 9
+    world.feed(ev.StreamAttached(9, "P", seq, 0, background, resume=False))
+    assert woken(world) == []
+    world.detach("P")
+    assert woken(world) == [("P", "")]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_socket_that_took_over_and_acknowledged_wakes_no_one(*, crash: bool) -> None:
+    world = World(pushable=True)
+    world.attach("P")
+    seq = message(world)
+    if crash:
+        world.store_all()
+        world.commit()
+        world.crash()
+    world.phones["P"].stream = 9
+    world.feed(ev.StreamAttached(9, "P", seq, 0, background=True, resume=False))
+    world.ack("P", seq)
+    world.detach("P")
+    assert woken(world) == []
+
+
 def test_what_was_acknowledged_wakes_no_one() -> None:
     world = World(pushable=True)
     world.attach("P")
@@ -234,6 +270,40 @@ def test_the_same_token_registered_again_is_a_fresh_one() -> None:
     assert len(woken(world)) == 2
 
 
+def reload(world: World, *, renewed: str = "") -> list[tuple[str, do.Held]]:
+    """Let the actor be loaded from the store, and hear of its devices; returns who is woken then."""
+    world.wakes.clear()
+    world.store_all()
+    world.commit()
+    world.load()
+    world.feed(ev.Refreshed("t", ME, world.devices, renewed))
+    return woken(world)
+
+
+def test_a_token_that_is_fresh_to_an_actor_just_loaded_is_pushed_for_what_waits() -> None:
+    world = World(("P", "L"), pushable=True)
+    message(world)
+    assert reload(world) == [], "the tokens are those of before"
+    assert reload(world, renewed="L") == [("L", "")]
+    world.feed(ev.Refreshed("t", ME, world.devices, "L"))
+    assert woken(world) == [], "the gateway asks again until it is answered"
+
+
+def test_a_token_that_is_fresh_after_the_loading_is_pushed_for_what_came_before() -> None:
+    world = World(pushable=True)
+    message(world)
+    assert reload(world) == []
+    registered(world, "P", 5)
+    assert woken(world) == [("P", "")]
+
+
+def test_a_fresh_token_of_a_device_that_has_all_wakes_no_one_after_the_loading_either() -> None:
+    world = World(pushable=True)
+    world.attach("P")
+    world.ack("P", message(world))
+    assert reload(world, renewed="P") == []
+
+
 def test_a_fresh_token_wakes_no_one_who_is_here_or_has_all() -> None:
     world = World(pushable=True)
     world.attach("P")
@@ -253,6 +323,47 @@ def test_a_new_device_is_woken_for_what_came_before_it_was_known(*, urgent: bool
     world.devices = (*world.devices, Device("me", "N", "", 1, push_token="n", push_since_ms=9))
     world.feed(ev.Refreshed("t", ME, world.devices))
     assert woken(world) == ([("N", "beside")] if urgent else [])
+
+
+def added(world: World, device: Device) -> list[tuple[str, do.Held]]:
+    """The actor hears of a device that it did not know; returns who is woken then."""
+    world.wakes.clear()
+    world.devices = (*world.devices, device)
+    world.feed(ev.Refreshed("t", ME, world.devices))
+    return woken(world)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_new_device_is_woken_for_what_was_evicted_before_it_was_known(*, later: bool) -> None:
+    """Its user's other device has acknowledged it: it is in the store only. Its token may come later."""
+    world = World(pushable=True)
+    world.attach("P")
+    seq = message(world, 1, ("P", "N"))
+    world.store_all()
+    world.ack("P", seq)
+    assert len(world.actor.head) == 0
+    device = Device("me", "N", "", 1, keys={}, push_token=None if later else "n", push_since_ms=9)
+    assert added(world, device) == ([] if later else [("N", "beside")])
+    if later:
+        registered(world, "N", 10)
+        assert woken(world) == [("N", "beside")]
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        Device("me", "N", "", 1, push_token="n"),
+        Device("me", "N", "", 1, keys={}, push_token="n", from_seq=BASE),
+    ],
+    ids=["no keys", "added after it"],
+)
+def test_a_new_device_is_not_woken_for_what_cannot_be_its(device: Device) -> None:
+    world = World(pushable=True)
+    world.attach("P")
+    seq = message(world, 1, ("P",))
+    world.store_all()
+    world.ack("P", seq)
+    assert added(world, device) == []
 
 
 def test_a_device_that_is_added_with_a_token_is_woken_by_the_next_message() -> None:

@@ -16,20 +16,23 @@ PAYLOADS = st.dictionaries(TEXT, st.binary(max_size=50), max_size=3)
 
 CLIENT = st.one_of(
     st.builds(wire.Hello, TEXT | st.none(), SEQ | st.none(), st.booleans()),
-    st.builds(wire.Send, TEXT, TEXT, SEQ, TEXT, PAYLOADS, st.booleans(), st.integers(0, 999) | st.none()),
+    st.builds(
+        wire.Send, TEXT, TEXT, SEQ, TEXT, PAYLOADS, st.booleans(), st.integers(0, 999) | st.none(),
+        PAYLOADS | st.none(), st.booleans(),
+    ),
     st.builds(wire.Ack, SEQ),
     st.builds(wire.Read, TEXT, SEQ),
     st.builds(wire.Typing, TEXT, st.sampled_from(["typing", "paused"])),
     st.builds(wire.Subscribe, st.lists(TEXT, max_size=3)),
     st.builds(wire.Ping),
     st.builds(wire.Auth, TEXT),
-)
+)  # fmt: skip
 LISTS = st.lists(TEXT, max_size=3) | st.none()
 SERVER = st.one_of(
     st.builds(wire.Ready, TEXT, SEQ, SEQ),
     st.builds(wire.Drained, SEQ),
     st.builds(wire.Accepted, TEXT, SEQ, SEQ),
-    st.builds(wire.Rejected, TEXT, TEXT, TEXT, st.floats(0, 60) | st.none(), LISTS, LISTS),
+    st.builds(wire.Rejected, TEXT, TEXT, TEXT, st.floats(0, 60) | st.none(), LISTS, LISTS, LISTS, LISTS),
     st.builds(wire.Presence, TEXT, st.sampled_from(["online", "offline"]), SEQ | st.none()),
     st.builds(wire.Pong, SEQ),
     st.builds(wire.TokenExpiring, st.integers(0, 600)),
@@ -38,11 +41,17 @@ SERVER = st.one_of(
     st.builds(wire.Problem, TEXT, TEXT, TEXT, st.floats(0, 60) | st.none()),
 )
 ENTRIES = st.one_of(
-    st.builds(wire.MessageEntry, SEQ, SEQ, SEQ, TEXT, TEXT, TEXT, SEQ, SEQ, TEXT, st.binary(max_size=50)),
+    st.builds(
+        wire.MessageEntry, SEQ, SEQ, SEQ, TEXT, TEXT, TEXT, SEQ, SEQ, TEXT, st.binary(max_size=50),
+        st.none() | SEQ, st.booleans(),
+    ),
     st.builds(wire.ReceiptEntry, SEQ, SEQ, SEQ, TEXT, SEQ, SEQ),
     st.builds(wire.KeysEntry, SEQ, SEQ, SEQ, TEXT, TEXT, st.sampled_from(["added", "removed", "changed"])),
-    st.builds(wire.SentEntry, SEQ, SEQ, SEQ, TEXT, TEXT, TEXT, SEQ, SEQ),
-)
+    st.builds(
+        wire.SentEntry, SEQ, SEQ, SEQ, TEXT, TEXT, TEXT, SEQ, SEQ, SEQ, TEXT,
+        st.none() | st.binary(max_size=50), st.none() | SEQ, st.booleans(),
+    ),
+)  # fmt: skip
 BOTH = pytest.mark.parametrize("codec", [CODECS[JSON], CODECS[MSGPACK]], ids=["json", "msgpack"])
 
 

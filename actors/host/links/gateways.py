@@ -137,7 +137,7 @@ class GatewayMessages:
         def call() -> None:
             match question:
                 case msg.Refresh():
-                    self._loader.refresh(question.user, token)
+                    self._loader.refresh(question.user, question.renewed, token)
                 case msg.Unstored():
                     answer(token, self._in_memory(question.user))
                 case _:

@@ -72,9 +72,12 @@ class Loader:
         """Read stored entries for an actor."""
         self._runtime.spawn(self._read_page(user, page))
 
-    def refresh(self, user: str, token: object) -> None:
-        """Have an actor that is loaded learn its account and devices again, then answer."""
-        self._runtime.spawn(self._refresh(user, token))
+    def refresh(self, user: str, renewed: str, token: object) -> None:
+        """Have an actor learn its account and devices again, then answer.
+
+        One that is not loaded reads them when it is, and is loaded for this only if a device has a new token.
+        """
+        self._runtime.spawn(self._refresh(user, renewed, token))
 
     async def _load_queue(self) -> None:
         """Load those who wait for their actors, in the order in which they were asked for."""
@@ -198,10 +201,11 @@ class Loader:
         if self._residents.get(user) is not None:
             self._residents.post(user, ev.PageRead(page.reader, items, through, missed))
 
-    async def _refresh(self, user: str, token: object) -> None:
+    async def _refresh(self, user: str, renewed: str, token: object) -> None:
         account, devices = await self._insist(lambda: self._activation.account(user))
-        if account is not None and self._residents.get(user) is not None:
-            self._residents.post(user, ev.Refreshed(token, account, devices))
+        wanted = self._residents.get(user) is not None or (renewed and self._residents.serves(user))
+        if account is not None and wanted:
+            self._residents.post(user, ev.Refreshed(token, account, devices, renewed))
         else:
             self._snapshots.outdate(lambda each: each == user)
             answer_done(token)

@@ -54,6 +54,10 @@ class Residents:
         """Return the user, None if it is not here."""
         return self._users.get(user)
 
+    def serves(self, user: str) -> bool:
+        """Return whether the user's shard is here."""
+        return self._shards.of(user) is not None
+
     def items(self) -> list[tuple[str, Resident]]:
         """Return all users."""
         return list(self._users.items())

@@ -59,7 +59,7 @@ class MessageState(BaseModel):
 
 
 class Page(BaseModel):
-    """Mailbox entries in `seq` order."""
+    """Mailbox entries in `seq` order, and what is left of this device's keys (as of half a minute ago)."""
 
     model_config = model(
         cursor=4_294_967_301,
@@ -80,11 +80,15 @@ class Page(BaseModel):
         ],
         more=False,
         missed=False,
+        one_time_key_counts={"signed_curve25519": 50},
+        unused_fallback_key_types=["signed_curve25519"],
     )
     cursor: Seq
     entries: list[Object]
     more: bool
     missed: bool
+    one_time_key_counts: dict[str, int]
+    unused_fallback_key_types: list[str]
 
 
 class UpTo(BaseModel):

@@ -5,9 +5,10 @@ from, the server is asked about: a message may have gone down with the server's 
 """
 
 from roost.client import events
-from roost.client.core.lane import CHECK_MS, JUMP, Lane, Lanes, pause_ms
+from roost.client.core.lane import CHECK_MS, Lane, Lanes, pause_ms
 from roost.client.effects import Check, Effect, Reissue, Tell, known_state
 from roost.client.state import OutboxItem, State
+from roost.client.thread import JUMP
 from roost.codes import CODES
 
 ID_REUSED = "id_reused"
@@ -33,7 +34,7 @@ class Confirmations:
         lane.forget(item)
         item.seq, item.accepted_at_ms, item.safe = seq, at_ms, False
         lane.accept(item, now_ms)
-        effects: list[Effect] = [Tell(events.Accepted(item.id, item.to, seq))]
+        effects: list[Effect] = [Tell(events.Accepted(item.id, item.to, seq, at_ms))]
         effects += self._check_before(lane, seq, now_ms)
         return effects + self._told_release(lane)
 

@@ -8,13 +8,7 @@ from zlib import crc32
 from roost.client import events
 from roost.client.effects import Effect, Tell
 from roost.client.state import OutboxItem
-
-JUMP = 2**31
-"""A seq this far beyond another was given by another log (``docs/architecture.md``).
-
-A base rises by 2^32 beyond what was *stored*, so a number that was lost with the old log may be less
-than 2^32 below one of the new log. No log holds anything near 2^31 records that are not stored.
-"""
+from roost.client.thread import JUMP
 
 KEEP_MS = 6 * 24 * 3600 * 1000
 """Age after which a message is reported as failed: a day before the server forgets its id."""

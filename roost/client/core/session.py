@@ -13,6 +13,7 @@ from roost.client.effects import (
     Effect,
     Incoming,
     Opaque,
+    Refill,
     Renew,
     Requery,
     Resync,
@@ -43,6 +44,7 @@ from roost.wire import (
     Typing,
 )
 
+_FALLBACK = "signed_curve25519"
 _PRUNE_EVERY = 1024
 _READ_SETTLES_MS = 60_000
 _READ_AGAIN_MS = 1_000
@@ -223,6 +225,9 @@ class Session:
             effects += self._write_read(peer, seq, now_ms)
         if self._subscribed:
             effects.append(Write(Subscribe(self._subscribed)))
+        unused = frame.unused_fallback_key_types
+        if unused is not None and _FALLBACK not in unused:
+            effects.append(Refill())
         return effects + self.outbox.opened(now_ms)
 
     def _write_read(self, peer: str, seq: int, now_ms: int) -> list[Effect]:

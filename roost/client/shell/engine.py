@@ -4,6 +4,8 @@ A client has three tasks (connection, writer, requests), however many messages i
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec import structs
@@ -13,19 +15,34 @@ from roost.client.content import Attachment, File
 from roost.client.core import Session
 from roost.client.core.directory import Directory
 from roost.client.core.lane import pause_ms
-from roost.client.effects import Check, Effect, Reissue, Renew, Requery, Resync, Seal, Take, Tell, Write
+from roost.client.effects import (
+    Check,
+    Effect,
+    Refill,
+    Reissue,
+    Renew,
+    Requery,
+    Resync,
+    Seal,
+    Take,
+    Tell,
+    Write,
+)
 from roost.client.keystore import Keystore
 from roost.client.options import Options
 from roost.client.own_identity import OwnIdentityKeeper
 from roost.client.shell.app_queue import AppQueue
 from roost.client.shell.connection import Connection
+from roost.client.shell.deliveries import Deliveries
 from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
 from roost.client.shell.linking import Linker
 from roost.client.shell.outgoing import Outgoing
+from roost.client.shell.recorder import Recorder
 from roost.client.shell.requests import Requests
 from roost.client.shell.sealing import Sealer
 from roost.client.shell.transfers import Transfers
 from roost.client.state import OutboxItem, Profile
+from roost.client.store.history import History
 from roost.client.transport import SESSION_OVER
 from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
@@ -52,9 +69,17 @@ class Engine:
         keystore: Where it is kept.
         api: Authenticated calls.
         options: How to behave.
+        renew_fallback: Uploads another fallback key.
     """
 
-    def __init__(self, profile: Profile, keystore: Keystore, api: Api, options: Options) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        keystore: Keystore,
+        api: Api,
+        options: Options,
+        renew_fallback: Callable[[], Awaitable[None]],
+    ) -> None:
         self.options = options
         self.session = Session(profile.state, SUITE)
         self.directory = Directory(
@@ -62,16 +87,20 @@ class Engine:
         )
         secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self.sealer = Sealer(profile, secrets, self.directory)
-        self.requests = Requests(api, profile.server_name, self)
+        self.requests = Requests(api, profile.server_name, self, renew_fallback)
         self.keys = KeyCalls(api, profile.server_name)
-        self.identity = OwnIdentityKeeper(profile, self.directory, self.keys, self.save, options.random)
+        self.identity = OwnIdentityKeeper(profile, self.directory, self.keys, self.flushed, options.random)
         self.queue = AppQueue(options.on_event, self._taken)
         self.transfers = Transfers(api, options.random)
-        self.linker = Linker(profile, self.directory, self.identity, self.keys, self.transfers, options, self)
+        self.linker = Linker(profile, self.directory, self.identity, self.keys, self.transfers, self)
+        self.deliveries = Deliveries(profile.state.outbox)
         self._profile = profile
         self._keystore = keystore
         self._api = api
-        self._outgoing = Outgoing(self.session, self.save)
+        self._recorder: Recorder | None = None
+        if keystore.history is not None:
+            self._recorder = Recorder(keystore.history, profile.username, profile.device_id)
+        self._outgoing = Outgoing(self.session, self._keep)
         self._inbox = Inbox(self.session, self.directory, secrets, profile.username, profile.server_name)
         self._connection = Connection(
             self.session, api, options, device_id=profile.device_id, outgoing=self._outgoing, owner=self
@@ -81,7 +110,7 @@ class Engine:
         self._refused: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        api.keep = self.save
+        api.keep = self._kept
         api.time.assume(profile.state.clock_offset_ms)
         for peer in profile.peers:
             self.session.outbox.hold(peer, 0, held=self.directory.in_doubt(peer))
@@ -90,10 +119,14 @@ class Engine:
         """Return the time on the server's clock, as far as it is known."""
         return self._api.time.now_ms()
 
-    def save(self) -> None:
-        """Keep the profile as it is now."""
-        self._profile.state.clock_offset_ms = self._api.time.offset_ms
-        self._keystore.save(self._profile)
+    @property
+    def history(self) -> History | None:
+        """What this device has of conversations; None if its keystore keeps none."""
+        return self._keystore.history
+
+    def random(self, length: int) -> bytes:
+        """Return random bytes."""
+        return self.options.random(length)
 
     def start(self) -> None:
         """Start the tasks, once."""
@@ -107,20 +140,40 @@ class Engine:
                 self.requests.want_identity()
 
     async def stop(self) -> None:
-        """Write what is due and end the tasks."""
+        """Write what is due, end the tasks, and keep what there is in the end.
+
+        Raises:
+            OSError: It cannot be kept.
+        """
         if self._tasks:
-            self._outgoing.flush()
+            with suppress(OSError):  # which the second attempt has, too
+                await self.flushed()
         self._cancel()
         await self.linker.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.save()
-        self.queue.end()
+        try:
+            await self.flushed()
+        finally:
+            self.queue.end()
 
     def flushed(self) -> asyncio.Future[None]:
         """Return a future that is done once everything so far is saved and handed to the transport."""
         return self._outgoing.flushed()
 
-    def apply(self, effects: list[Effect]) -> None:  # noqa: C901 - a line an effect
+    def submit(self, item: OutboxItem) -> None:
+        """Put a message into the outbox."""
+        if self._recorder is not None:
+            self._recorder.submitted(item)
+        self.apply(self.session.submit(item, self.now_ms()))
+        self.arm_tick()
+
+    def read(self, peer: str, seq: int) -> None:
+        """The user has read everything from ``peer`` up to ``seq``."""
+        if self._recorder is not None:
+            self._recorder.read_up_to(peer, seq)
+        self.apply(self.session.read(peer, seq, self.now_ms()))
+
+    def apply(self, effects: list[Effect]) -> None:  # noqa: C901, PLR0912 - a line an effect
         """Perform what the core asks for."""
         for effect in effects:
             match effect:
@@ -141,6 +194,8 @@ class Engine:
                     self._connection.restart()
                 case Renew():
                     self.requests.want_token(force=True)
+                case Refill():
+                    self.requests.want_fallback()
                 case Reissue(item=item):
                     message_id = uuid7(self.now_ms(), self.options.random(10))
                     self.apply(self.session.outbox.reissued(item, message_id, self.now_ms()))
@@ -150,6 +205,7 @@ class Engine:
 
     def tell(self, event: events.Event) -> None:
         """Tell the app of an event that is no mailbox entry."""
+        self._note(event)
         self.queue.put(event, 0)
 
     async def publish_identity(self) -> None:
@@ -269,6 +325,13 @@ class Engine:
         loop = asyncio.get_running_loop()
         self._timers["renew"] = loop.call_later(delay_s, self.requests.want_token)
 
+    def _keep(self) -> "asyncio.Future[None] | None":
+        self._profile.state.clock_offset_ms = self._api.time.offset_ms
+        return self._keystore.keep(self._profile)
+
+    async def _kept(self) -> None:
+        await asyncio.shield(self.flushed())
+
     def _taken(self, seq: int) -> None:
         if seq:
             self.session.taken(seq, self.now_ms())
@@ -311,11 +374,19 @@ class Engine:
         """Hand an event on, with the way to its file; what own devices say of linking is the linker's."""
         if isinstance(event, events.MessageReceived) and self.linker.received(event):
             event = None
-        if isinstance(event, events.MessageReceived | events.SentElsewhere) and isinstance(
-            event.body, Attachment
-        ):
-            event = structs.replace(event, file=File(event.body.file, self.transfers.download))
+        if isinstance(event, events.MessageReceived | events.SentElsewhere):
+            body = event.body
+            if isinstance(body, Attachment):
+                event = structs.replace(event, file=File(body.file, self.transfers.download))
+        if event is not None:
+            self._note(event)
         self.queue.put(event, seq)
+
+    def _note(self, event: events.Event) -> None:
+        """Have an event in the history, and those told who wait for it, before the app is."""
+        if self._recorder is not None:
+            self._recorder.told(event, self.now_ms())
+        self.deliveries.told(event)
 
     def _process_inbox(self) -> None:
         for peer in self._inbox.process(self._deliver) - self._asking:
@@ -349,6 +420,8 @@ class Engine:
         if self._api.time.jumped() and self.session.open:
             self.apply([Write(Ping())])
         self.apply(self.session.tick(self.now_ms()))
+        if self._recorder is not None and self._recorder.pass_time(self.now_ms()):
+            self.flushed()
         if not self._over:
             pause = _BUSY_TICK_S if self.session.outbox.busy else _IDLE_TICK_S
             self._timers["tick"] = asyncio.get_running_loop().call_later(pause, self._tick)

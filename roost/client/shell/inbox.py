@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 
 from roost.client import events
-from roost.client.content import read
 from roost.client.core.directory import Directory
 from roost.client.core.session import Session
 from roost.client.effects import Take
@@ -148,14 +147,18 @@ class Inbox:
         except Exception as exc:  # noqa: BLE001 - a stranger wrote it: whatever it does, the next one is read
             reason, detail = "malformed", f"The message cannot be opened ({type(exc).__name__})."
         else:
-            self._session.telling(entry)
+            if entry.payload is not None:  # an added device may be told without, and then get its copy
+                self._session.telling(entry)
         if isinstance(entry, SentEntry):
             return _copy(entry, content, reason, detail)
         if reason:
-            return events.Undecryptable(entry.from_, entry.from_device, entry.id, entry.seq, reason, detail)
+            return events.Undecryptable(
+                entry.from_, entry.from_device, entry.id, entry.seq, reason, detail, entry.sent_at_ms,
+                entry.at_ms,
+            )  # fmt: skip
         return events.MessageReceived(
             entry.from_, entry.from_device, entry.id, entry.seq, content, entry.sent_at_ms, entry.at_ms,
-            entry.expires_at_ms, read(content), silent=entry.silent,
+            entry.expires_at_ms, silent=entry.silent,
             confirmed=self._directory.is_confirmed(entry.from_, entry.from_device),
         )  # fmt: skip
 
@@ -180,6 +183,5 @@ def _copy(entry: SentEntry, content: bytes, reason: str, detail: str) -> events.
     opened = entry.payload is not None and not reason
     return events.SentElsewhere(
         entry.id, entry.to, entry.from_device, entry.to_seq, entry.sent_at_ms, entry.at_ms,
-        content if opened else None, read(content) if opened else None, None, entry.expires_at_ms,
-        entry.silent, reason, detail,
+        content if opened else None, None, entry.expires_at_ms, entry.silent, reason, detail,
     )  # fmt: skip

@@ -10,10 +10,10 @@ from msgspec import Struct
 from roost.client import archive, events
 from roost.client.content import FileReference, Linked
 from roost.client.core.directory import Directory
-from roost.client.options import Options
 from roost.client.own_identity import OwnIdentityKeeper
 from roost.client.shell.transfers import Transfers, spool
 from roost.client.state import Profile
+from roost.client.store.history import History
 from roost.client.transport.keys import FoundKeys, KeyCalls
 from roost.crypto import DeviceSecrets
 from roost.crypto.identity import IdentitySecrets
@@ -39,8 +39,17 @@ class Owner(Protocol):
         """Return the time on the server's clock."""
         ...
 
-    def save(self) -> None:
-        """Keep the profile as it is now."""
+    @property
+    def history(self) -> History | None:
+        """What this device has of conversations."""
+        ...
+
+    def random(self, length: int) -> bytes:
+        """Return random bytes."""
+        ...
+
+    def flushed(self) -> asyncio.Future[None]:
+        """Return a future that is done once everything so far is kept."""
         ...
 
     def tell(self, event: events.Event) -> None:
@@ -87,7 +96,6 @@ class Linker:
         identity: This person's own identity.
         calls: The calls about keys.
         transfers: Sends and fetches the archive.
-        options: The history, and random bytes.
         owner: What it reports to.
     """
 
@@ -98,11 +106,10 @@ class Linker:
         identity: OwnIdentityKeeper,
         calls: KeyCalls,
         transfers: Transfers,
-        options: Options,
         owner: Owner,
     ) -> None:
         self._profile, self._directory, self._identity = profile, directory, identity
-        self._calls, self._transfers, self._options, self._owner = calls, transfers, options, owner
+        self._calls, self._transfers, self._owner = calls, transfers, owner
         self._secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self._address = address_of(profile.username, profile.server_name)
         self._shown: LinkCode | None = None
@@ -111,7 +118,7 @@ class Linker:
     def code(self) -> LinkCode:
         """Return a code that links this device, once and for ten minutes; one that was shown before ends."""
         ends_s = self._owner.now_ms() // 1000 + LIFE_S
-        device, secret = self._profile.device_id, self._options.random(SECRET_BYTES)
+        device, secret = self._profile.device_id, self._owner.random(SECRET_BYTES)
         self._shown = LinkCode(self._profile.username, device, self._secrets.ed25519_public, secret, ends_s)
         return self._shown
 
@@ -177,8 +184,9 @@ class Linker:
 
     async def _sent_archive(self) -> _Archive:
         with spool() as file:
-            history = self._options.history_source or tuple
-            archive.write(file, self._profile, self._address, self._owner.now_ms(), history)
+            history = self._owner.history
+            lines = None if history is None else history.copied()
+            await archive.write(file, self._profile, self._address, self._owner.now_ms(), lines)
             file.seek(0)
             return _Archive.of(await self._transfers.upload_from(file, _NAME))
 
@@ -195,17 +203,17 @@ class Linker:
         self._owner.tell(told)
 
     async def _taken(self, file: IO[bytes], by: str) -> events.Linked:
-        peers = messages = 0
+        peers = lines = 0
+        take = self._owner.history.take_over() if self._owner.history is not None else None
         for each in archive.read(file, self._address):
             if isinstance(each, archive.Person):
                 peers += self._know(each)
-            elif isinstance(each, Mapping) and self._options.history_sink is not None:
-                self._options.history_sink(each)
-                messages += 1
-                if messages % _TURN == 0:
-                    await asyncio.sleep(0)
-        self._owner.save()
-        return events.Linked(by, peers, messages)
+            elif isinstance(each, Mapping) and take is not None and take(each):
+                lines += 1
+                if lines % _TURN == 0:
+                    await self._owner.flushed()
+        await self._owner.flushed()
+        return events.Linked(by, peers, lines)
 
     def _know(self, person: archive.Person) -> bool:
         if person.peer == self._profile.username:

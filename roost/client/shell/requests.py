@@ -73,15 +73,23 @@ class Requests:
         api: Authenticated calls.
         server_name: For addresses.
         requester: Gets the answers.
+        renew_fallback: Uploads another fallback key.
     """
 
-    def __init__(self, api: Api, server_name: str, requester: Requester) -> None:
+    def __init__(
+        self,
+        api: Api,
+        server_name: str,
+        requester: Requester,
+        renew_fallback: Callable[[], Awaitable[None]],
+    ) -> None:
         self._api = api
         self._keys = KeyCalls(api, server_name)
         self._requester = requester
         self._peers: set[str] = set()
         self._checks: dict[str, Check] = {}
-        self._renew = self._forced = self._identity = False
+        self._renew_fallback = renew_fallback
+        self._renew = self._forced = self._refill = self._identity = False
         self._wake = asyncio.Event()
         self._failures = 0
 
@@ -106,13 +114,24 @@ class Requests:
         self._identity = True
         self._wake.set()
 
+    def want_fallback(self) -> None:
+        """Upload another fallback key."""
+        self._refill = True
+        self._wake.set()
+
     async def run(self) -> None:
         """Ask until cancelled; what gets no answer is asked again after a growing pause."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             failed = False
-            for request in (self._ask_token, self._ask_keys, self._ask_checks, self._publish_identity):
+            for request in (
+                self._ask_token,
+                self._ask_keys,
+                self._ask_checks,
+                self._publish_identity,
+                self._fill_up,
+            ):
                 failed |= not await self._answered(request)
             self._failures = self._failures + 1 if failed else 0
             if failed:
@@ -140,6 +159,11 @@ class Requests:
         if self._identity:
             await self._requester.publish_identity()
             self._identity = False
+
+    async def _fill_up(self) -> None:
+        if self._refill:
+            await self._renew_fallback()
+            self._refill = False
 
     async def _ask_keys(self) -> None:
         wanted, self._peers = sorted(self._peers), set()

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,7 +27,7 @@ class Api:
         http: Connection pool; may be shared by many clients.
         clock: This machine's clock.
         tokens: The session; replaced in place when it is refreshed.
-        keep: Called after the tokens have changed, before they are used.
+        keep: Keeps the tokens after they have changed; they are used once it has returned.
         elapsed: This machine's clock that no one sets.
 
     Attributes:
@@ -42,7 +42,7 @@ class Api:
         http: aiohttp.ClientSession,
         clock: Clock,
         tokens: Tokens | None = None,
-        keep: Callable[[], None] = lambda: None,
+        keep: Callable[[], Awaitable[None]] | None = None,
         *,
         elapsed: Clock = elapsed_ms,
     ) -> None:
@@ -134,6 +134,9 @@ class Api:
         """Return an access token that is good for a while, refreshing it if most of its life is over."""
         if self._clock() >= self.renew_at_ms():
             return await self.refresh(self.tokens.access)
+        if self._refreshing.locked():
+            async with self._refreshing:
+                """Those that are there may be fresh ones that are not kept yet."""
         return self.tokens.access
 
     def renew_at_ms(self) -> int:
@@ -152,16 +155,17 @@ class Api:
         async with self._refreshing:
             if self.tokens.access == used:
                 self.adopt(await self._refreshed())
+                if self.keep is not None:
+                    await self.keep()
             return self.tokens.access
 
     def adopt(self, answer: SessionAnswer) -> None:
-        """Take over the tokens of a session answer and have them kept."""
+        """Take over the tokens of a session answer; the caller keeps them."""
         lifetime_ms = answer.expires_in * 1000
         self.tokens.access = answer.access_token
         self.tokens.refresh = answer.refresh_token
         self.tokens.lifetime_ms = lifetime_ms
         self.tokens.expires_at_ms = self._clock() + lifetime_ms
-        self.keep()
 
     async def _refreshed(self) -> SessionAnswer:
         token, proof = self.tokens.refresh, self.proof

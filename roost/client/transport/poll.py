@@ -43,6 +43,8 @@ class _Page(msgspec.Struct):
     entries: list[msgspec.Raw]
     more: bool = False
     missed: bool = False
+    one_time_key_counts: dict[str, int] | None = None
+    unused_fallback_key_types: list[str] | None = None
 
 
 class _Sent(msgspec.Struct):
@@ -88,7 +90,14 @@ class PollTransport:
         if start is None:
             batch = decode_entries(_CODEC, page.entries)
             start = batch.entries[0].prev if batch.entries else page.cursor
-        self._incoming.append(Ready(self._device_id, start, self._api.time.now_ms()))
+        ready = Ready(
+            self._device_id,
+            start,
+            self._api.time.now_ms(),
+            page.one_time_key_counts,
+            page.unused_fallback_key_types,
+        )
+        self._incoming.append(ready)
         self._deliver(page)
         if not page.more:
             self._incoming.append(Drained(page.cursor))

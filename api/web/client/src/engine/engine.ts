@@ -17,10 +17,11 @@ import { type Account, Accounts, publishKeys, register, signIn } from './account
 import { Book } from './book/book'
 import { type ConversationRow, conversationView } from './book/rows'
 import { Shelf } from './book/shelf'
-import { Commands } from './commands'
+import { Commands } from './commands/commands'
 import { RoostError } from './errors'
 import { Fence } from './fence'
 import { OwnIdentityKeeper } from './identity/own'
+import { Present } from './present/present'
 import { type App, Client } from './shell/client'
 import { Saved } from './shell/saved'
 import type { Store } from './store/port'
@@ -38,24 +39,13 @@ export interface EngineOptions {
   deviceName: string
 }
 
-/** What there is while somebody is signed in. */
-export interface SignedIn {
-  account: Account
-  client: Client
-  book: Book
-  shelf: Shelf
-  around: Surroundings
-  profile: Profile
-  identity: OwnIdentityKeeper
-  commands: Commands
-}
-
 export class LocalEngine {
   private readonly hearers = new Set<(notice: Notice) => void>()
   private readonly accounts: Accounts
   private readonly fence: Fence
   readonly api: Api
-  private present: SignedIn | null = null
+  private present: Present | null = null
+  private commands: Commands | null = null
   private phase: ConnectionPhase = 'offline'
   private turn: Promise<unknown> = Promise.resolve()
 
@@ -96,8 +86,13 @@ export class LocalEngine {
         await this.alone(() => this.leave())
         return undefined as Answer<C>
       default:
-        return this.signedIn().commands.perform(command, argument)
+        this.signedIn()
+        return (this.commands as Commands).perform(command, argument as never) as Promise<Answer<C>>
     }
+  }
+
+  tell(notice: Notice): void {
+    this.publish(notice)
   }
 
   publish(notice: Notice): void {
@@ -114,15 +109,14 @@ export class LocalEngine {
   async stop(): Promise<void> {
     const present = this.present
     this.present = null
-    present?.commands.stop()
-    await present?.client.stop()
+    await present?.stop()
   }
 
   get store(): Store {
     return this.fence
   }
 
-  private signedIn(): SignedIn {
+  private signedIn(): Present {
     if (this.present === null) {
       throw new RoostError('signed_out', 'Nobody is signed in.')
     }
@@ -193,10 +187,7 @@ export class LocalEngine {
     const saved = await this.store.read(transaction => Saved.load(transaction))
     const { username, serverName } = account
     const around = new Surroundings()
-    const shelf = new Shelf(around.of, notice => {
-      this.publish(notice)
-      this.present?.commands.heard(notice)
-    })
+    const shelf = new Shelf(around.of, notice => (this.present ?? this).tell(notice))
     const book = new Book(username, shelf, () => this.api.time.nowMs())
     const client = new Client(
       account,
@@ -223,18 +214,16 @@ export class LocalEngine {
       await this.accounts.save(account)
     }
     const identity = new OwnIdentityKeeper(account, client.directory, client.keys, keep, this.options.random)
-    const present = { account, client, book, shelf, around, profile, identity }
-    const commands = new Commands(this, present)
-    this.present = { ...present, commands }
+    const base = { account, client, book, shelf, around, profile, identity }
+    const publish = (notice: Notice) => this.publish(notice)
+    const present = new Present(base, this.store, this.api, publish, this.options.random)
+    this.present = present
+    this.commands = new Commands(present)
     if (!account.published) {
       await publishKeys(this.api, account)
       await this.accounts.save(account)
     }
-    client.start()
-    if (identity.due) {
-      client.requests.wantIdentity()
-    }
-    await commands.resume()
+    await present.start()
     this.publish({ type: 'profile', profile })
   }
 
@@ -277,7 +266,7 @@ export class LocalEngine {
     }
     const content = readContent(event.content)
     if (content.kind === 'linked') {
-      void this.present.commands.linker.received(content, event.device)
+      void this.present.linker.received(content, event.device)
     }
     return content.kind === 'linked'
   }
@@ -329,7 +318,7 @@ export class LocalEngine {
       this.publish({ type: 'connection', connection: phase })
     }
     if (phase === 'online' && this.present !== null) {
-      void this.present.commands.connected()
+      void this.present.connected()
     }
   }
 
@@ -342,7 +331,7 @@ export class LocalEngine {
     const conversations = rows
       .map(([, row]) => row)
       .sort((a, b) => b.atMs - a.atMs)
-      .map(row => conversationView(row, (present as SignedIn).around.of(row.peer)))
+      .map(row => conversationView(row, (present as Present).around.of(row.peer)))
     return {
       profile: present?.profile ?? null,
       connection: this.phase,

@@ -2,8 +2,8 @@
 
 import type { FileReference } from '../../core/content'
 import type { MessageRow } from '../book/rows'
-import type { SignedIn } from '../engine'
 import { RoostError } from '../errors'
+import type { Base } from '../present/present'
 import type { Store } from '../store/port'
 import { pictured } from './picture'
 import type { Transfers } from './transfers'
@@ -30,7 +30,7 @@ export class OutgoingFiles {
    */
   constructor(
     private readonly store: Store,
-    private readonly present: Omit<SignedIn, 'commands'>,
+    private readonly present: Pick<Base, 'client' | 'shelf'>,
     private readonly transfers: Transfers,
     private readonly send: (row: UploadRow, reference: FileReference) => Promise<void>,
     private readonly progress: (id: string, done: number, total: number) => void,
