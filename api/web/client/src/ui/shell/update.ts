@@ -23,7 +23,7 @@ export function listenToServiceWorker(app: App): void {
 async function newest(app: App): Promise<Shown> {
   const until = Date.now() + SYNC_MS
   const found = () => app.chats.find(one => one.unread > 0 && !one.blocked && one.last && !one.last.mine)
-  while (!found() && Date.now() < until) await new Promise(resolve => setTimeout(resolve, 50))
+  while (app.profile && !found() && Date.now() < until) await new Promise(resolve => setTimeout(resolve, 50))
   const one = found()
   if (!one?.last) return { title: 'Roost', body: 'You have new messages.', peer: null }
   return { title: one.displayName || one.peer, body: preview(one.last), peer: one.peer }
