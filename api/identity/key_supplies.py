@@ -5,9 +5,12 @@ has given out a key since; this gateway forgets it when a key comes or goes thro
 """
 
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
+
+import structlog
 
 from roost.clock import Clock
+from roost.errors import Unavailable
 from storage.ports import Store
 from storage.records import KeySupply
 
@@ -16,6 +19,8 @@ _KEPT: Final = 50_000
 
 _Owner = tuple[str, str]
 """User id and device id."""
+
+log = structlog.get_logger(__name__)
 
 
 class KeySupplies:
@@ -39,6 +44,18 @@ class KeySupplies:
             Unavailable: The store does not answer.
         """
         return self.known(user, device) or await self.read(user, device)
+
+    async def told(self, user: str, device: str) -> dict[str, Any]:
+        """Return the members of an answer that say what is left; none while the store does not answer."""
+        try:
+            supply = await self.of(user, device)
+        except Unavailable as exc:
+            log.warning("keys_not_counted", device=device, error=exc.detail)
+            return {}
+        return {
+            "one_time_key_counts": supply.one_time,
+            "unused_fallback_key_types": supply.unused_fallback,
+        }
 
     async def read(self, user: str, device: str) -> KeySupply:
         """Return what is left as it is now; raises as `of` does."""

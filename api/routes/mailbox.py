@@ -38,21 +38,14 @@ async def sync(
 ) -> Response:
     """Return entries after the cursor, in `seq` order. Syncing does not acknowledge."""
     question = m.Sync(0, caller.user, caller.device, _position(cursor), limit, int(wait_s * 1000))
-    supply = await collaborators.key_supplies.of(caller.user, caller.device)
+    left = await collaborators.key_supplies.told(caller.user, caller.device)
     asking = collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
     async with collaborators.revocations.unless_ended(caller.family):
         page = await (while_connected(request, asking) if wait_s else asking)
     if not isinstance(page, m.Page):
         raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
     entries = [wire.entry_to_json(entry) for entry in page.entries]
-    body = {
-        "cursor": page.cursor,
-        "entries": entries,
-        "more": page.more,
-        "missed": page.missed,
-        "one_time_key_counts": supply.one_time,
-        "unused_fallback_key_types": supply.unused_fallback,
-    }
+    body = {"cursor": page.cursor, "entries": entries, "more": page.more, "missed": page.missed, **left}
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 

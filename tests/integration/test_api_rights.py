@@ -485,6 +485,7 @@ async def test_a_message_disappears_everywhere(world: World) -> None:
         return bool(found) and b"soon gone" not in found[0].record
 
     await eventually(emptied, "the content is gone from the store")
+    await eventually(lambda: world.store.mailboxes.exists(user, after["seq"]), "the other one is stored")
     assert [each["seq"] for each in await sync(alice)] == [after["seq"]], "in memory"
     world.host._residents.remove(user)  # as after a restart: the actor is loaded again
     page = await alice.call("GET", "/v1/sync", expect=200)

@@ -87,8 +87,8 @@ class Page(BaseModel):
     entries: list[Object]
     more: bool
     missed: bool
-    one_time_key_counts: dict[str, int]
-    unused_fallback_key_types: list[str]
+    one_time_key_counts: dict[str, int] | None = None
+    unused_fallback_key_types: list[str] | None = None
 
 
 class UpTo(BaseModel):
