@@ -3,7 +3,8 @@
 ``core`` is the rules, without I/O; ``shell`` performs them on asyncio; ``transport`` reaches the server.
 """
 
-from roost.client.client import Client, connections
+from roost.client.client import Client
+from roost.client.connections import connections
 from roost.client.content import MAX_CONTENT, File
 from roost.client.events import (
     Accepted,

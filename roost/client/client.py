@@ -18,6 +18,7 @@ from typing import Literal, Self
 import aiohttp
 
 from roost.client import account, events
+from roost.client.connections import connections
 from roost.client.content import (
     MAX_CONTENT,
     Attachment,
@@ -30,10 +31,11 @@ from roost.client.content import (
     is_control,
 )
 from roost.client.keystore import Keystore, MemoryKeystore
+from roost.client.local_history import LocalHistory
 from roost.client.options import Options
 from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
-from roost.client.store import Conversation, History, Page
+from roost.client.store import Conversation, Page
 from roost.client.thread import Message
 from roost.client.transport.answers import Empty
 from roost.client.transport.device_proof import DeviceProof
@@ -42,21 +44,7 @@ from roost.client.user_account import UserAccount
 from roost.crypto import SUITE
 from roost.crypto.safety_numbers import SafetyNumber
 from roost.ids import SEQ_LIMIT, fold_username, uuid7
-from roost.tls import client_context
 from roost.wire import MAX_EXPIRY_S, MAX_SUBSCRIPTIONS, Send, Typing
-
-
-def connections(ca: Path | None = None) -> aiohttp.ClientSession:
-    """Return a connection pool that any number of clients may share.
-
-    Args:
-        ca: PEM file of the authorities to believe, such as a private CA; None for those of the machine.
-
-    Raises:
-        OSError: The file cannot be read, or holds no PEM (`ssl.SSLError`).
-    """
-    trusted = client_context(ca) if ca is not None else True
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=trusted))
 
 
 class Client:
@@ -77,6 +65,7 @@ class Client:
         renew = partial(account.renew_fallback, api, profile, options.random, keep)
         self._engine = Engine(profile, keystore, api, options, renew)
         self._keystore = keystore
+        self._past = LocalHistory(keystore, self._engine.flushed, self.now_ms)
         self._owns_http = owns_http
         self._closed = False
 
@@ -319,51 +308,20 @@ class Client:
             await self._engine.deliveries.wait(message_id)
 
     async def history(self, peer: str, *, before: int | None = None, limit: int = 50) -> Page:
-        """Return the last messages of a conversation, as they are now: edited, deleted, with reactions.
-
-        Args:
-            peer: With whom; oneself for the notes on one's own devices.
-            before: ``Page.before`` of the page that comes after the one wanted; None: the last page.
-            limit: How many messages at most.
-
-        Raises:
-            ValueError: ``peer`` is not a username, ``limit`` below 1, or this keystore has no history.
-        """
-        if limit < 1:
-            raise ValueError("a page has at least one message")
-        history = await self._written_history()
-        return await history.page(fold_username(peer), before, limit, self.now_ms())
+        """Return a page of a conversation as it is now; see `LocalHistory.page`."""
+        return await self._past.page(peer, before=before, limit=limit)
 
     async def message(self, peer: str, message_id: str) -> Message | None:
-        """Return one message of a conversation as it is now, None if it is not known here.
-
-        Raises:
-            ValueError: ``peer`` is not a username, or this keystore has no history.
-        """
-        history = await self._written_history()
-        return await history.message(fold_username(peer), message_id, self.now_ms())
+        """Return one message of a conversation as it is now; see `LocalHistory.message`."""
+        return await self._past.message(peer, message_id)
 
     async def conversations(self) -> list[Conversation]:
-        """Return the conversations of this device, the one with the newest message first.
-
-        Raises:
-            ValueError: This keystore has no history.
-        """
-        return await (await self._written_history()).conversations(self.now_ms())
+        """Return the conversations, the newest first; see `LocalHistory.conversations`."""
+        return await self._past.conversations()
 
     async def search(self, text: str, *, peer: str | None = None, limit: int = 50) -> list[Message]:
-        """Return the messages in which every word of ``text`` begins one, the newest first.
-
-        Args:
-            text: Words; accents and case make no difference.
-            peer: Search in this conversation; None: in all.
-            limit: How many messages at most.
-
-        Raises:
-            ValueError: ``peer`` is not a username, or this keystore has no history.
-        """
-        within = None if peer is None else fold_username(peer)
-        return await (await self._written_history()).search(text, within, limit, self.now_ms())
+        """Return the messages with all of these words; see `LocalHistory.search`."""
+        return await self._past.search(text, peer=peer, limit=limit)
 
     def file(self, reference: FileReference) -> File:
         """Return the way to the file of a message in the history."""
@@ -502,12 +460,6 @@ class Client:
             await self.api.call("DELETE", "/v1/sessions/current", shape=Empty)
         finally:
             await self.close()
-
-    async def _written_history(self) -> History:
-        if self._keystore.history is None:
-            raise ValueError("this keystore keeps no history: use one that does")
-        await asyncio.shield(self._engine.flushed())
-        return self._keystore.history
 
     def now_ms(self) -> int:
         """Return the time on the server's clock, as far as it is known."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,7 @@ from roost.client import (
     Synced,
     Typing,
     Undecryptable,
+    content,
 )
 from roost.client.content import Delete, Reaction, encode
 from tests.contract.small_server import SmallServer
@@ -173,7 +174,15 @@ async def test_no_line_of_a_message_passes_for_one_of_somebody_else(url: str, ga
     assert all(line.startswith("    ") for line in others)
 
 
-async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _until(test: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not test():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_conversation(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     bob = await Client.register(url, "bob", "a password")
     await bob.start()
     typed: asyncio.Queue[str | None] = asyncio.Queue()
@@ -186,9 +195,17 @@ async def test_a_conversation(url: str, tmp_path: Path, monkeypatch: pytest.Monk
         if isinstance(event, MessageReceived):
             assert event.text == "hello bob"
             break
+    await bob.send("alice", content.Text("hello alice", reply_to=event.id))
+    await bob.send("alice", content.Reaction(event.id, "👍"))
+    await _until(lambda: "[👍 to “hello bob”]" in capsys.readouterr().out)
+    for line in ("/history 9", "/search alice", "/history 0"):
+        typed.put_nowait(line)
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)
     await bob.close()
+    shown = [line[line.find(":") + 4 :] for line in capsys.readouterr().out.splitlines() if " 20" in line]
+    answer = "[reply to “hello bob”] hello alice"
+    assert shown == ["hello bob [👍 bob] ✓", answer, answer]
     assert {path.suffix for path in tmp_path.iterdir()} == {".db", ".lock"}  # noqa: ASYNC240
 
 

@@ -183,3 +183,33 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
     assert [prompt for prompt in asked if "was signed out" in prompt]
     await other.api.call("GET", "/v1/me")
     await other.close()
+
+
+async def test_an_account_is_looked_after_through_the_sdk(world: World, alice: Client) -> None:
+    account, bob = alice.account, await Client.register(world.addresses[0], next(_names), PASSWORD)
+    before = await account.profile()
+    assert (before.username, before.last_seen, before.requests) == (alice.username, "everyone", False)
+    changed = await account.set_profile(display_name="Alice L.", last_seen="nobody", requests=True)
+    assert changed == await account.profile()
+    assert (changed.display_name, changed.last_seen, changed.requests) == ("Alice L.", "nobody", True)
+    assert await account.set_profile() == changed
+
+    await account.block(bob.username)
+    assert await account.blocks() == [bob.username]
+    await account.unblock(bob.username)
+    assert await account.blocks() == []
+    await account.accept(bob.username)
+    for refused in (account.block("nobody.here"), account.accept("nobody.here")):
+        with pytest.raises(RoostError) as raised:
+            await refused
+        assert raised.value.code.word == "unknown_user"
+
+    tablet = await second(world, alice)
+    devices = {each.device_id: each for each in await account.devices()}
+    assert {name for name, each in devices.items() if each.current} == {alice.profile.device_id}
+    await account.remove_device(tablet.profile.device_id)
+    assert [each.device_id for each in await account.devices()] == [alice.profile.device_id]
+    with pytest.raises(ValueError, match="letters and digits"):
+        await account.remove_device("../me")
+    await tablet.close()
+    await bob.close()

@@ -72,7 +72,9 @@ class FileKeystore:
         with self._claimed():
             rows = self._rows.all(profile)
             self._whole = True
-            self._open().run(lambda cursor: write(cursor, rows, whole=True))
+            database = self._open()
+            # In its thread, where a turn may be on its way to the disk.
+            database.submit(lambda: database.run(lambda cursor: write(cursor, rows, whole=True))).result()
             self._whole = False
 
     def keep(self, profile: Profile) -> "asyncio.Future[None] | None":

@@ -80,9 +80,7 @@ class Pages:
 
     def message(self, cursor: Cursor, peer: str, id_: str, now_ms: int) -> thread.Message | None:
         """Return the first message of a conversation with this id, None if there is none."""
-        query = (
-            "SELECT place FROM events WHERE id = ? AND +peer = ? AND target IS NULL ORDER BY place LIMIT 1"
-        )
+        query = "SELECT min(place) FROM events WHERE id = ? AND +peer = ? AND target IS NULL"
         found = cursor.execute(query, (id_, peer)).fetchall()
         return next(iter(self.at(cursor, [place for (place,) in found], now_ms)), None)
 
