@@ -72,6 +72,7 @@ def test_one_reaction_of_each_person() -> None:
         ([thread.Failed(FIRST, "too_large")], "failed"),
         ([thread.Accepted(FIRST, 7, 9), thread.Receipt(delivered_seq=7 + JUMP)], "sent"),
         ([thread.Accepted(FIRST, 7, 9), *(thread.Receipt(each) for each in (7, 7 + 2 * JUMP))], "delivered"),
+        ([thread.Accepted(FIRST, 10, 9), *(thread.Receipt(each) for each in (7, 7 + 2 * JUMP))], "sent"),
         ([thread.Accepted(FIRST, 7, 9), thread.Expired(FIRST), thread.Receipt(9)], "expired"),
         ([thread.Renamed(FIRST, OTHER), thread.Accepted(OTHER, 7, 9)], "sent"),
     ],
