@@ -64,6 +64,8 @@ _REFUSALS: Final = (
     *("too_large", "unknown_user", "unauthenticated", "a_later_word"),
 )
 
+_UNUSED: Final = {"unused_fallback_key_types": ["signed_curve25519"]}
+
 
 class History:
     """Draws one history.
@@ -332,9 +334,9 @@ class History:
     def _frame_ready(self) -> dict[str, Any]:
         cursor = self._session.cursor
         begins = self._random.randrange(0, 3) if cursor is None else cursor
-        return self._frame(
-            {"type": "ready", "device_id": "A1", "cursor": begins, "server_time_ms": self._now}
-        )
+        frame = {"type": "ready", "device_id": "A1", "cursor": begins, "server_time_ms": self._now}
+        unused = self._random.choice(((), {"unused_fallback_key_types": []}, _UNUSED))
+        return self._frame(frame | dict(unused))
 
     def _frame(self, frame: dict[str, Any]) -> dict[str, Any]:
         return {"op": "received", "frame": frame, "now": self._now}

@@ -4,7 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { fromBase64, unpadded } from '../src/core/bytes'
 import { canonicalJson, type Json, type JsonObject } from '../src/core/canonical'
 import { Directory, type Pins } from '../src/core/client/directory'
-import type { ClientEvent, Effect } from '../src/core/client/events'
+import type { Effect } from '../src/core/client/events'
 import { Inbox } from '../src/core/client/inbox'
 import { Session } from '../src/core/client/session'
 import { emptyState, type PinnedIdentity } from '../src/core/client/state'
@@ -210,10 +210,7 @@ function plain(value: unknown): Json {
   if (typeof value !== 'object' || value === null) {
     return value as Json
   }
-  const isAccepted = (value as ClientEvent).type === 'accepted'
-  const members = Object.entries(value).filter(
-    ([name]) => !LEFT_OUT.has(name) && !(isAccepted && name === 'atMs'),
-  )
+  const members = Object.entries(value).filter(([name]) => !LEFT_OUT.has(name))
   const isPayloads = members.every(([name]) => /^[A-Z]/.test(name))
   return Object.fromEntries(members.map(([name, each]) => [isPayloads ? name : snake(name), plain(each)]))
 }

@@ -52,6 +52,8 @@ export interface Ready {
   deviceId: string
   cursor: number
   serverTimeMs: number
+  /** Of which algorithms a fallback key is there that no one was given; null: not known this moment. */
+  unusedFallbackKeyTypes: string[] | null
 }
 export interface Accepted {
   type: 'accepted'
@@ -198,6 +200,7 @@ function decodeKnown(frame: Members): ServerFrame | null {
         deviceId: text(frame.device_id),
         cursor: seqOf(frame.cursor),
         serverTimeMs: whole(frame.server_time_ms),
+        unusedFallbackKeyTypes: optional(frame.unused_fallback_key_types, types => list(types).map(text)),
       }
     case 'drained':
       return { type: 'drained', cursor: seqOf(frame.cursor) }

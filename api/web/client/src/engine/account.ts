@@ -4,6 +4,7 @@ import { concat, fromBase64, fromUtf8, type Random, unpadded, utf8 } from '../co
 import {
   type DeviceSecrets,
   deviceKeysObject,
+  KEY_BYTES,
   ONE_TIME_KEY,
   publicHalf,
   secretsFrom,
@@ -18,7 +19,6 @@ import type { Store } from './store/port'
 import { type Api, sessionAnswer, type Tokens } from './transport/api'
 import type { Vault } from './vault'
 
-const FALLBACK_ID = 'AAAAAAAAAAA'
 const KEYS = 96
 
 /** Everything of one device but its messages. */
@@ -30,6 +30,8 @@ export interface Account {
   secrets: DeviceSecrets
   /** Private half of the fallback key. */
   fallback: Uint8Array
+  /** That of the one before, which may still be in use; empty: there was none. */
+  fallbackBefore: Uint8Array
   /** Private half of this person's identity; null: this device is not linked. */
   identity: OwnIdentity | null
   /** The server has this device's keys. */
@@ -38,9 +40,10 @@ export interface Account {
   over: boolean
 }
 
-interface AccountRow extends Omit<Account, 'secrets' | 'fallback' | 'identity'> {
+interface AccountRow extends Omit<Account, 'secrets' | 'fallback' | 'fallbackBefore' | 'identity'> {
   /** Private keys, sealed by the vault. */
   keys: Uint8Array
+  before: Uint8Array
   generation: number
   identityPublished: boolean
 }
@@ -57,20 +60,22 @@ export class Accounts {
     if (row === undefined) {
       return null
     }
-    const { keys, generation, identityPublished, ...rest } = row
+    const { keys, before, generation, identityPublished, ...rest } = row
     const plain = await this.opened('account', keys)
     const [secrets, fallback, master] = [plain.slice(0, 64), plain.slice(64, KEYS), plain.slice(KEYS)]
     const identity = master.length === 0 ? null : { master, generation, published: identityPublished }
-    return { ...rest, secrets: secretsFrom(secrets), fallback, identity }
+    const fallbackBefore = await this.opened('fallback_before', before)
+    return { ...rest, secrets: secretsFrom(secrets), fallback, fallbackBefore, identity }
   }
 
   async save(account: Account): Promise<void> {
-    const { secrets, fallback, identity, ...rest } = account
+    const { secrets, fallback, fallbackBefore, identity, ...rest } = account
     const master = identity?.master ?? new Uint8Array()
     const plain = concat(secrets.curve25519, secrets.ed25519, fallback, master)
     const row: AccountRow = {
       ...rest,
       keys: await this.sealed('account', plain),
+      before: await this.sealed('fallback_before', fallbackBefore),
       generation: identity?.generation ?? 1,
       identityPublished: identity?.published ?? false,
     }
@@ -131,6 +136,7 @@ export async function signIn(
     deviceId: answer.deviceId,
     secrets,
     fallback: given.random(32),
+    fallbackBefore: new Uint8Array(),
     identity: null,
     published: false,
     over: false,
@@ -143,18 +149,34 @@ export async function signIn(
 
 /** Uploads this device's signed bundle and fallback key; a repeat is harmless. */
 export async function publishKeys(api: Api, account: Account): Promise<void> {
-  const { username, serverName, deviceId, secrets, fallback } = account
-  const address = addressOf(username, serverName)
-  const body = {
-    device_keys: deviceKeysObject(address, deviceId, secrets),
-    fallback_keys: {
-      [`${ONE_TIME_KEY}:${FALLBACK_ID}`]: signedKey(publicHalf(fallback), address, deviceId, secrets, true),
-    },
-  }
-  await api.call('POST', '/v1/keys/upload', answer => members(members(answer).one_time_key_counts), {
-    body,
+  const { username, serverName, deviceId, secrets } = account
+  const keys = deviceKeysObject(addressOf(username, serverName), deviceId, secrets)
+  await api.call('POST', '/v1/keys/upload', uploaded, {
+    body: { device_keys: keys, fallback_keys: signedFallback(account) },
   })
   account.published = true
+}
+
+/** Uploads another fallback key in place of one that was given out; the one before is kept. */
+export async function renewFallback(
+  api: Api,
+  account: Account,
+  random: Random,
+  save: () => Promise<void>,
+): Promise<void> {
+  account.fallbackBefore = account.fallback
+  account.fallback = random(KEY_BYTES)
+  await save()
+  await api.call('POST', '/v1/keys/upload', uploaded, { body: { fallback_keys: signedFallback(account) } })
+}
+
+const uploaded = (answer: unknown) => members(members(answer).one_time_key_counts)
+
+/** The fallback key by its id, which is a part of the key: no two have the same. */
+function signedFallback({ username, serverName, deviceId, secrets, fallback }: Account) {
+  const key = publicHalf(fallback)
+  const signed = signedKey(key, addressOf(username, serverName), deviceId, secrets, true)
+  return { [`${ONE_TIME_KEY}:${unpadded(key.subarray(0, 8))}`]: signed }
 }
 
 /** The one spelling of a username, or the error that a page shows. */

@@ -13,7 +13,7 @@ import type { Random } from '../core/bytes'
 import type { ClientEvent } from '../core/client/events'
 import { SESSION_OVER } from '../core/codes'
 import { readContent } from '../core/content'
-import { type Account, Accounts, publishKeys, register, signIn } from './account'
+import { type Account, Accounts, publishKeys, register, renewFallback, signIn } from './account'
 import { Book } from './book/book'
 import { type ConversationRow, conversationView } from './book/rows'
 import { Shelf } from './book/shelf'
@@ -249,6 +249,13 @@ export class LocalEngine {
         return true
       },
       publishIdentity: () => this.publishIdentity(),
+      renewFallback: async () => {
+        const account = this.present?.account
+        if (account !== undefined) {
+          const save = () => this.accounts.save(account)
+          await renewFallback(this.api, account, this.options.random, save)
+        }
+      },
       phase: phase => this.setPhase(phase),
       over: code => void this.over(code),
       broke: error => {

@@ -111,7 +111,7 @@ describe('messages', () => {
   test('that could not be opened are shown with the reason, until they can be', async () => {
     const unread: ClientEvent = {
       ...{ type: 'undecryptable', peer: 'bob', device: 'D1', id: id(1), seq: 1 },
-      ...{ reason: 'unknown_device', detail: 'No keys.' },
+      ...{ reason: 'unknown_device', detail: 'No keys.', sentAtMs: NOW, atMs: NOW },
     }
     await tell(unread, unread)
     expect(await shown()).toMatchObject([{ kind: 'undecryptable', code: 'unknown_device' }])

@@ -51,6 +51,8 @@ export interface UndecryptableReceived {
   seq: number
   reason: string
   detail: string
+  sentAtMs: number
+  atMs: number
 }
 
 /** Another of this user's devices has sent a message; each is reported once. */
@@ -78,7 +80,7 @@ export type ClientEvent =
   | MessageReceived
   | UndecryptableReceived
   | SentElsewhere
-  /** The server has the message durably, as number `seq` of the recipient's mailbox. */
+  /** The server has the message durably since `atMs`, as number `seq` of the recipient's mailbox. */
   | { type: 'accepted'; id: string; peer: string; seq: number; atMs: number }
   /** The time of the message is over: it is not sent again. */
   | { type: 'expired'; id: string; peer: string }
@@ -121,6 +123,8 @@ export type Effect =
   | { do: 'resync' }
   /** The access token is about to expire: refresh it and send `auth`. */
   | { do: 'renew' }
+  /** The device's fallback key was given out: upload another one. */
+  | { do: 'refill' }
 
 /** Hand these to the app, after everything before; then call `taken(seq)`. */
 export interface Take {

@@ -147,7 +147,9 @@ export class Inbox {
     try {
       content = entry.payload === null ? content : this.decrypt(entry, entry.payload)
       uuid7Ms(entry.id) // its time is needed when the id is forgotten
-      this.session.telling(entry)
+      if (entry.payload !== null) {
+        this.session.telling(entry) // an added device may be told without, and then get its copy
+      }
     } catch (error) {
       // A stranger wrote it: whatever it does, the next one is read.
       const known = error instanceof Undecryptable
@@ -158,10 +160,10 @@ export class Inbox {
       return copy(entry, content, reason, detail)
     }
     const from = { peer: entry.from, device: entry.fromDevice, id: entry.id, seq: entry.seq }
-    if (reason !== '') {
-      return { type: 'undecryptable', ...from, reason, detail }
-    }
     const { sentAtMs, atMs, expiresAtMs, silent } = entry
+    if (reason !== '') {
+      return { type: 'undecryptable', ...from, reason, detail, sentAtMs, atMs }
+    }
     const confirmed = this.directory.isConfirmed(entry.from, entry.fromDevice)
     return { type: 'message', ...from, content, sentAtMs, atMs, expiresAtMs, silent, confirmed }
   }

@@ -6,6 +6,7 @@
  */
 
 import { isLater } from '../codes'
+import { ONE_TIME_KEY } from '../crypto/keys'
 import { MESSAGE_ID_WINDOW_MS, uuid7Ms } from '../ids'
 import type { ClientFrame, Entry, MessageEntry, Ready, SentEntry, ServerFrame } from '../wire'
 import { type Effect, take, tell, write } from './events'
@@ -235,6 +236,10 @@ export class Session {
     }
     if (this.subscribed.length > 0) {
       effects.push(write({ type: 'subscribe', users: this.subscribed }))
+    }
+    const unused = frame.unusedFallbackKeyTypes
+    if (unused !== null && !unused.includes(ONE_TIME_KEY)) {
+      effects.push({ do: 'refill' })
     }
     return [...effects, ...this.outbox.opened(nowMs)]
   }

@@ -40,7 +40,7 @@ export class Book {
   constructor(
     private readonly me: string,
     private readonly shelf: Shelf,
-    private readonly nowMs: () => number,
+    readonly _nowMs: () => number,
   ) {}
 
   /** Keeps one event of the session. */
@@ -218,8 +218,7 @@ export class Book {
   }
 
   private undecryptable(transaction: Transaction, event: UndecryptableReceived): Promise<void> {
-    const atMs = this.nowMs()
-    const origin = { ...event, author: event.peer, atMs, sentAtMs: atMs, expiresAtMs: null }
+    const origin = { ...event, author: event.peer, expiresAtMs: null }
     const row = { ...blank(origin, this.me), text: event.detail, reason: event.reason }
     return this.insertNew(transaction, row)
   }

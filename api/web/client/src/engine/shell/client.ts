@@ -41,6 +41,8 @@ export interface App {
   phase(phase: Phase): void
   /** Makes and publishes this person's identity; throws as calls do. */
   publishIdentity(): Promise<void>
+  /** Uploads another fallback key; throws as calls do. */
+  renewFallback(): Promise<void>
   /** The session is over: this device has to sign in again. */
   over(code: string): void
   /** A fault of this program: whoever uses it is told. */
@@ -225,6 +227,10 @@ export class Client implements Owner, Requester, Keeping {
     return this.app.publishIdentity()
   }
 
+  renewFallback(): Promise<void> {
+    return this.app.renewFallback()
+  }
+
   keysRefused(peer: string): void {
     this.unsealable(this.sealer.release(peer))
     const times = (this.refused.get(peer) ?? 0) + 1
@@ -336,6 +342,9 @@ export class Client implements Owner, Requester, Keeping {
         return
       case 'renew':
         this.requests.wantToken(true)
+        return
+      case 'refill':
+        this.requests.wantFallback()
         return
       case 'reissue':
         this.apply(this.session.outbox.reissued(effect.item, this.freshId(), this.nowMs()))

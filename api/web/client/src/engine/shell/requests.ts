@@ -31,6 +31,8 @@ export interface Requester {
   sessionOver(code: string): void
   /** Makes and publishes this person's identity; throws as calls do. */
   publishIdentity(): Promise<void>
+  /** Uploads another fallback key; throws as calls do. */
+  renewFallback(): Promise<void>
   /** A fault of this program. */
   broke(error: unknown): void
 }
@@ -41,6 +43,7 @@ export class Requests {
   private renew = false
   private forced = false
   private identity = false
+  private refill = false
   private failures = 0
   private running = false
   private stopped = false
@@ -77,6 +80,12 @@ export class Requests {
     this.wake()
   }
 
+  /** Uploads another fallback key. */
+  wantFallback(): void {
+    this.refill = true
+    this.wake()
+  }
+
   stop(): void {
     this.stopped = true
     clearTimeout(this.timer)
@@ -98,6 +107,7 @@ export class Requests {
       () => this.askKeys(),
       () => this.askChecks(),
       () => this.askIdentity(),
+      () => this.askFallback(),
     ]) {
       failed = !(await this.answered(request)) || failed
     }
@@ -145,6 +155,13 @@ export class Requests {
     if (this.identity) {
       await this.requester.publishIdentity()
       this.identity = false
+    }
+  }
+
+  private async askFallback(): Promise<void> {
+    if (this.refill) {
+      await this.requester.renewFallback()
+      this.refill = false
     }
   }
 
