@@ -171,6 +171,38 @@ describe('other devices', () => {
   })
 })
 
+test('a history that is taken over tells only of its conversations, and is there once', async () => {
+  const line = (number: number, author: string, content: Content) => ({
+    ...{ type: 'message' as const, peer: 'bob', author, device: 'X', id: id(number), atMs: NOW + number },
+    ...{ content: encodeContent(content), sentAtMs: NOW, seq: number, expiresAtMs: null },
+  })
+  const lines = [
+    line(1, 'bob', text('one')),
+    line(2, 'alice', text('two')),
+    { ...line(3, 'bob', { kind: 'reaction', to: id(2), emoji: '👍' }), seq: null },
+    line(4, 'mallory', text('of a third person')),
+    { type: 'receipt' as const, peer: 'bob', deliveredSeq: 2, readSeq: 2 },
+  ]
+  const take = () =>
+    store.write(transaction =>
+      shelf.quietly(transaction, async () => {
+        let added = 0
+        for (const each of lines) {
+          added += Number(await book.takeOver(transaction, each))
+        }
+        return added
+      }),
+    )
+  expect([await take(), await take()]).toEqual([2, 0])
+  shelf.published()
+  expect(new Set(notices.map(notice => notice.type))).toEqual(new Set(['conversation']))
+  expect(conversation()).toMatchObject({ unread: 0, last: { text: 'two', state: 'read' } })
+  expect((await shown()).map(each => [each.text, each.state, each.reactions.length])).toEqual([
+    ['one', null, 0],
+    ['two', 'read', 1],
+  ])
+})
+
 test('another identity and a device that it did not sign are told; one that it signed is no news', async () => {
   const change = { type: 'key_changed', peer: 'bob', fingerprint: '', held: false } as const
   await tell(

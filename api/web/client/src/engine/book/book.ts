@@ -20,6 +20,7 @@ import {
   shownOf,
   targetOf,
 } from '../../core/thread'
+import type { HistoryLine } from '../identity/archive'
 import type { Transaction } from '../store/port'
 import type { AboutRow, MessageRow } from './rows'
 import type { Shelf } from './shelf'
@@ -30,7 +31,7 @@ interface Origin {
   author: string
   device: string
   id: string
-  seq: number
+  seq: number | null
   atMs: number
   sentAtMs: number
   expiresAtMs: number | null
@@ -136,6 +137,31 @@ export class Book {
     await this.setUnread(transaction, peer, later.filter(isUnread).length)
     const upTo = row.mine ? await this.newestBefore(transaction, peer, row) : row
     return { seq: upTo?.seq ?? null, wasUnread: unread > 0 }
+  }
+
+  /** Takes over a line of the history of another device; returns whether it is a message that is new here. */
+  async takeOver(transaction: Transaction, line: HistoryLine): Promise<boolean> {
+    const { peer } = line
+    if (line.type === 'receipt') {
+      await this.covered(transaction, peer, line.deliveredSeq, 0)
+      await this.covered(transaction, peer, 0, line.readSeq)
+    }
+    if (line.type !== 'message' || (line.author !== peer && line.author !== this.me)) {
+      return false
+    }
+    const content = readContent(line.content)
+    if (targetOf(content) !== null) {
+      await this.say(transaction, peer, line.author, content, line.atMs)
+    }
+    if (!isShown(content) || (await this.shelf.message(transaction, peer, line.id)) !== undefined) {
+      return false
+    }
+    await this.acceptPeer(transaction, peer, line.atMs)
+    await this.insert(transaction, { ...blank(line, this.me), ...shownOf(content) })
+    if (content.kind === 'timer') {
+      await this.setTimer(transaction, peer, content.expiresInS)
+    }
+    return true
   }
 
   /** Another of this user's devices has read everything of a peer up to a number. */

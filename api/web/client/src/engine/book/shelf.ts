@@ -27,6 +27,8 @@ export type Around = (peer: string) => Surroundings
 
 export class Shelf {
   private staged: Notice[] = []
+  /** The last message of each conversation, while messages of before are written. */
+  private quiet: Map<string, MessageRow> | null = null
 
   constructor(
     private readonly around: Around,
@@ -82,32 +84,35 @@ export class Shelf {
   async putMessage(transaction: Transaction, row: MessageRow): Promise<void> {
     const state = stateOf(row, await this.marks(transaction, row.peer))
     await transaction.put('messages', indexed(row, state))
+    if (this.quiet !== null) {
+      this.quiet.set(row.peer, later(this.quiet.get(row.peer), row))
+      return
+    }
     this.stage({ type: 'message', message: await this.view(transaction, row) })
+    await this.putLast(transaction, row, state)
+  }
+
+  private async putLast(transaction: Transaction, row: MessageRow, state: SendState | null): Promise<void> {
     const conversation = await this.conversation(transaction, row.peer, row.atMs)
     if (conversation.last === null || conversation.lastId === row.id || row.atMs >= conversation.last.atMs) {
       await this.putConversation(transaction, { ...conversation, ...lastOf(row, state) })
     }
   }
 
-  /** Adds the messages of an archive that are not here yet, telling only of their conversations. */
-  async addAll(transaction: Transaction, rows: MessageRow[]): Promise<number> {
+  /** Writes messages of before, telling only of their conversations, and of these once. */
+  async quietly<T>(transaction: Transaction, work: () => Promise<T>): Promise<T> {
     const latest = new Map<string, MessageRow>()
-    let added = 0
-    for (const row of rows) {
-      if ((await this.message(transaction, row.peer, row.id)) === undefined) {
-        const state = stateOf(row, await this.marks(transaction, row.peer))
-        await transaction.put('messages', indexed(row, state))
-        latest.set(row.peer, later(latest.get(row.peer), row))
-        added++
-      }
+    this.quiet = latest
+    let result: T
+    try {
+      result = await work()
+    } finally {
+      this.quiet = null
     }
-    for (const [peer, row] of latest) {
-      const conversation = await this.conversation(transaction, peer, row.atMs)
-      const isLast = conversation.last === null || row.atMs >= conversation.last.atMs
-      const shown = isLast ? lastOf(row, stateOf(row, await this.marks(transaction, peer))) : {}
-      await this.putConversation(transaction, { ...conversation, ...shown, accepted: true })
+    for (const row of latest.values()) {
+      await this.putLast(transaction, row, stateOf(row, await this.marks(transaction, row.peer)))
     }
-    return added
+    return result
   }
 
   /** Removes a message from this device. */

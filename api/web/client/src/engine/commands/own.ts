@@ -88,13 +88,11 @@ export function ownCommands(present: Present) {
     },
 
     exportHistory: async () => {
-      const messages = await history.all()
-      return written(address, client.nowMs(), { people: [], messages })
+      return written(address, client.nowMs(), { people: [], lines: await history.lines() })
     },
 
     importHistory: async blob => {
-      const { messages } = readArchive(await blob.text(), address)
-      return { messages: await history.add(messages) }
+      return { messages: await history.takeOver(readArchive(await blob.text(), address).lines) }
     },
   } satisfies Some
 }

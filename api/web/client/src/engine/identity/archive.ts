@@ -6,18 +6,20 @@
  *
  *     {"type": "roost.archive", "version": 1, "user": "@alice:server", "made_at_ms": n}
  *     {"type": "peer", "peer": name, "devices": {...}, "identity": {...} or null}
- *     {"type": "message", ...}
- *     {"type": "end", "peers": n, "messages": n}
+ *     {"type": "message", "peer", "author", "device", "id", "content", "at_ms", "sent_at_ms", "seq", "expires_at_ms"}
+ *     {"type": "receipt", "peer", "delivered_seq", "read_seq"}
+ *     {"type": "read", "peer", "seq"}
+ *     {"type": "end", "peers": n, "lines": n}
+ *
+ * The SDK has the same (`roost/client/archive.py`, `roost/client/store/copies.py`).
  */
 
-import { unpadded } from '../../core/bytes'
+import { fromBase64, unpadded } from '../../core/bytes'
 import type { Pins } from '../../core/client/directory'
 import type { Pin, PinnedIdentity } from '../../core/client/state'
-import { encodedFile, readFile } from '../../core/content'
 import { readKey } from '../../core/crypto/keys'
-import { foldUsername } from '../../core/ids'
-import { flag, list, type Members, members, oneOf, optional, text, whole } from '../../core/shapes'
-import type { ThreadMessage } from '../../core/thread'
+import { foldUsername, uuid7Ms } from '../../core/ids'
+import { flag, type Members, members, optional, seqOf, text, whole } from '../../core/shapes'
 import { RoostError } from '../errors'
 
 const VERSION = 1
@@ -30,18 +32,35 @@ export interface Person {
   identity: PinnedIdentity | null
 }
 
+/** A line of the history: what was said, as it was sealed, and how far it got. */
+export type HistoryLine =
+  | {
+      type: 'message'
+      peer: string
+      author: string
+      device: string
+      id: string
+      content: Uint8Array
+      atMs: number
+      sentAtMs: number
+      seq: number | null
+      expiresAtMs: number | null
+    }
+  | { type: 'receipt'; peer: string; deliveredSeq: number; readSeq: number }
+  | { type: 'read'; peer: string; seq: number }
+
 export interface Archive {
   people: Person[]
-  messages: ThreadMessage[]
+  lines: HistoryLine[]
 }
 
 /** Writes an archive of this user. */
-export function written(address: string, madeAtMs: number, { people, messages }: Archive): Blob {
+export function written(address: string, madeAtMs: number, { people, lines: history }: Archive): Blob {
   const lines: Members[] = [
     { type: 'roost.archive', version: VERSION, user: address, made_at_ms: madeAtMs },
     ...people.map(personLine),
-    ...messages.map(messageLine),
-    { type: 'end', peers: people.length, messages: messages.length },
+    ...history.map(historyLine),
+    { type: 'end', peers: people.length, lines: history.length },
   ]
   return new Blob(
     lines.map(line => `${JSON.stringify(line)}\n`),
@@ -67,7 +86,7 @@ export function read(content: string, address: string): Archive {
     }
     return {
       people: rest.filter(line => line.type === 'peer').map(readPerson),
-      messages: rest.filter(line => line.type === 'message').map(readMessage),
+      lines: rest.flatMap(readLine),
     }
   } catch (error) {
     if (error instanceof RoostError) {
@@ -128,62 +147,50 @@ function readPerson(line: Members): Person {
   return { peer: foldUsername(text(line.peer)), devices: new Map(devices), identity }
 }
 
-/** A message as `roost.client.thread.Message` has it. */
-function messageLine(row: ThreadMessage): Members {
-  const reactions = new Map<string, string[]>()
-  for (const [user, emoji] of row.reactions) {
-    reactions.set(emoji, [...(reactions.get(emoji) ?? []), user])
-  }
-  return {
-    type: 'message',
-    peer: row.peer,
-    id: row.id,
-    author: row.author,
-    device: row.device,
-    mine: row.mine,
-    kind: row.kind,
-    text: row.text,
-    at_ms: row.atMs,
-    sent_at_ms: row.sentAtMs,
-    seq: row.seq,
-    reply_to: row.replyTo,
-    file: row.file === null || row.file.mediaId === '' ? null : encodedFile(row.file),
-    expires_in_s: row.timerS,
-    edited_at_ms: row.editedAtMs,
-    reactions: Object.fromEntries(reactions),
-    code: row.failed || row.reason,
-    expires_at_ms: row.expiresAtMs,
+function historyLine(line: HistoryLine): Members {
+  switch (line.type) {
+    case 'message': {
+      const { type, peer, author, device, id, content, atMs, sentAtMs, seq, expiresAtMs } = line
+      const times = { at_ms: atMs, sent_at_ms: sentAtMs, seq, expires_at_ms: expiresAtMs }
+      return { type, peer, author, device, id, content: unpadded(content), ...times }
+    }
+    case 'receipt':
+      return {
+        type: 'receipt',
+        peer: line.peer,
+        delivered_seq: line.deliveredSeq,
+        read_seq: line.readSeq,
+      }
+    case 'read':
+      return { ...line }
   }
 }
 
-const KINDS = ['text', 'file', 'timer', 'unknown', 'undecryptable', 'deleted'] as const
-
-function readMessage(line: Members): ThreadMessage {
-  const reactions = Object.entries(members(line.reactions ?? {})).flatMap(([emoji, users]) =>
-    list(users).map((user): [string, string] => [text(user), emoji]),
-  )
-  const mine = flag(line.mine)
-  const code = optional(line.code, text) ?? ''
-  return {
-    peer: foldUsername(text(line.peer)),
-    id: text(line.id),
-    author: text(line.author),
-    mine,
-    device: text(line.device),
-    seq: optional(line.seq, whole),
-    atMs: whole(line.at_ms),
-    sentAtMs: whole(line.sent_at_ms),
-    kind: oneOf(line.kind, ...KINDS),
-    text: text(line.text),
-    replyTo: optional(line.reply_to, text),
-    file: optional(line.file, value => readFile(members(value))),
-    timerS: optional(line.expires_in_s, whole),
-    editedAtMs: optional(line.edited_at_ms, whole),
-    reactions: new Map(reactions),
-    reason: mine ? '' : code,
-    failed: mine ? code : '',
-    delivered: false,
-    expired: false,
-    expiresAtMs: optional(line.expires_at_ms, whole),
+function readLine(line: Members): HistoryLine[] {
+  switch (line.type) {
+    case 'message':
+      uuid7Ms(text(line.id))
+      return [
+        {
+          type: 'message',
+          peer: foldUsername(text(line.peer)),
+          author: foldUsername(text(line.author)),
+          device: text(line.device),
+          id: text(line.id),
+          content: fromBase64(text(line.content)),
+          atMs: whole(line.at_ms),
+          sentAtMs: whole(line.sent_at_ms),
+          seq: optional(line.seq, seqOf),
+          expiresAtMs: optional(line.expires_at_ms, whole),
+        },
+      ]
+    case 'receipt': {
+      const [deliveredSeq, readSeq] = [seqOf(line.delivered_seq), seqOf(line.read_seq)]
+      return [{ type: 'receipt', peer: foldUsername(text(line.peer)), deliveredSeq, readSeq }]
+    }
+    case 'read':
+      return [{ type: 'read', peer: foldUsername(text(line.peer)), seq: seqOf(line.seq) }]
+    default:
+      return []
   }
 }

@@ -17,11 +17,10 @@ import {
 } from '../../core/crypto/linkcode'
 import { addressOf } from '../../core/ids'
 import { type Members, members, optional, text, whole } from '../../core/shapes'
-import type { ThreadMessage } from '../../core/thread'
 import type { Account } from '../account'
 import { RoostError } from '../errors'
 import type { Transfers } from '../files/transfers'
-import { type Archive, type Person, packed, read, unpacked, written } from './archive'
+import { type Archive, type HistoryLine, type Person, packed, read, unpacked, written } from './archive'
 import type { KeyCalls } from './calls'
 import type { OwnIdentityKeeper } from './own'
 
@@ -32,8 +31,8 @@ export interface LinkOwner {
   nowMs(): number
   /** What this device knows, for the archive. */
   known(): Promise<Archive>
-  /** Keeps the messages of an archive that are not here yet; returns how many. */
-  keepMessages(messages: ThreadMessage[]): Promise<number>
+  /** Keeps the history of an archive, as far as it is not here yet; returns how many messages that is. */
+  keepHistory(lines: HistoryLine[]): Promise<number>
   /** Tells what differs in what is known of a peer, and looks again whether it is in doubt. */
   peerChanged(peer: string, changes: KeyChanged[]): void
   /** This device is linked now; or it is not, for this reason. */
@@ -157,7 +156,7 @@ export class Linker {
     for (const person of archive.people) {
       this.know(person)
     }
-    return this.owner.keepMessages(archive.messages)
+    return this.owner.keepHistory(archive.lines)
   }
 
   private know({ peer, devices, identity }: Person): void {

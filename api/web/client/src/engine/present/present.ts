@@ -84,8 +84,8 @@ export class Present {
       this.transfers,
       {
         nowMs: () => client.nowMs(),
-        known: async () => ({ people: client.people(), messages: await this.history.all() }),
-        keepMessages: messages => this.history.add(messages),
+        known: async () => ({ people: client.people(), lines: await this.history.lines() }),
+        keepHistory: lines => this.history.takeOver(lines),
         peerChanged: (peer, changes) => client.keysChanged(peer, changes),
         linked: (messages, problem) => publish({ type: 'linked', messages, problem }),
       },
