@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,21 +16,22 @@ from fastapi import FastAPI
 from api.http import built_files
 from api.routes import web_client
 
+_DESCRIPTION = re.compile(r'(<meta name="description" content=")[^"]*(")')
 BUILD = Path(web_client.__file__).parents[1] / "web" / "build"
 
 
-def release(folder: Path, title: str) -> Path:
-    """Write another build: the one that is built here, under another title."""
+def release(folder: Path, name: str) -> Path:
+    """Write another build: the one that is built here, with another name as its page's description."""
     _, before = _read(shutil.copytree(BUILD, folder))
     page = (folder / "index.html").read_text()
-    (folder / "index.html").write_text(page.replace("<title>Roost</title>", f"<title>{title}</title>"))
+    (folder / "index.html").write_text(_DESCRIPTION.sub(rf"\g<1>{name}\g<2>", page, count=1))
     after = (
         "sha256-" + base64.b64encode(hashlib.sha256((folder / "index.html").read_bytes()).digest()).decode()
     )
     worker = (folder / "sw.js").read_text()
     assert before in worker
     assert _read(folder)[0] in worker
-    (folder / "sw.js").write_text(worker.replace(before, after).replace(_read(folder)[0], title))
+    (folder / "sw.js").write_text(worker.replace(before, after).replace(_read(folder)[0], name))
     for packed in (*folder.rglob("*.br"), *folder.rglob("*.gz")):
         packed.unlink()
     return folder
