@@ -45,5 +45,5 @@ async def profiles(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
 @pytest.fixture
 def url(request: pytest.FixtureRequest) -> str:
     """Where the client is served by a running system."""
-    given: str | None = request.config.getoption("--server")
+    given: str | None = request.config.getoption("--server", None)
     return given or str(request.getfixturevalue("system").http)
