@@ -81,6 +81,7 @@ class World:
 
     def release(self, peer: str) -> None:
         self.inbox.release(peer, self.deliver)
+        self.inbox.process(self.deliver)
 
     def deliver(self, event: events.Event | None, seq: int) -> None:
         self.queue.append((event, seq))
@@ -187,12 +188,35 @@ def test_whose_keys_stay_away_is_undecryptable_in_the_end() -> None:
     assert len(world.told) == 2
 
 
-def test_so_many_may_wait_and_no_more() -> None:
+def test_beyond_so_many_all_wait_for_the_keys() -> None:
     world = World()
-    for _ in range(HELD_AT_MOST + 1):
+    world.knows("alice")
+    for _ in range(HELD_AT_MOST):
         world.comes("stranger")
-    assert [type(event) for event in world.told] == [events.Undecryptable]
-    assert world.state.cursor == 0
+    world.comes("alice")
+    assert len(world.told) == 1, "there are few enough to be passed"
+    world.comes("stranger")
+    world.comes("alice")
+    assert len(world.told) == 1
+    world.knows("stranger")
+    world.release("stranger")
+    kinds = [type(event) for event in world.told]
+    assert kinds == [events.MessageReceived] * (HELD_AT_MOST + 3)
+    assert world.state.cursor == world.seq
+
+
+def test_keys_that_cannot_be_had_hold_no_one_up_for_good() -> None:
+    world = World()
+    world.knows("alice")
+    for _ in range(2 * HELD_AT_MOST):
+        world.comes("stranger")
+    world.comes("alice")
+    for _ in range(2):
+        world.inbox.give_up("stranger")
+        world.release("stranger")
+    kinds = [type(event) for event in world.told]
+    lost = [events.Undecryptable] * HELD_AT_MOST
+    assert kinds == [*lost, events.MessageReceived, *lost]
 
 
 def test_a_lost_cursor_forgets_what_waited() -> None:

@@ -21,7 +21,7 @@ ASKED_AT_MOST = 4
 """How often the keys of an unknown device are asked for."""
 
 HELD_AT_MOST = WINDOW // 2
-"""Messages that may wait for keys: the cursor stays before them, and the server's window is finite."""
+"""Messages that others may pass while they wait for keys; beyond them all wait, in the server's window."""
 
 Sealed = MessageEntry | SentEntry
 """What has a payload for this device: a message, or the copy of one that another own device sent."""
@@ -69,6 +69,9 @@ class Inbox:
             # Off the queue first: what is told may lead back here.
             take = self._queue.popleft()
             if take.entry is not None and self._must_wait(take.entry):
+                if sum(map(len, self._held.values())) >= HELD_AT_MOST:
+                    self._queue.appendleft(take)
+                    break
                 self._session.hold(take.entry)
                 self._held.setdefault(self._author(take.entry), deque()).append(take)
             else:
@@ -123,8 +126,6 @@ class Inbox:
         deliver(None, 0 if self._session.holds(take.seq) else take.seq)
 
     def _must_wait(self, entry: Sealed) -> bool:
-        if sum(map(len, self._held.values())) >= HELD_AT_MOST:
-            return False
         return self._author(entry) in self._held or self._sender_unknown(entry)
 
     def _sender_unknown(self, entry: Sealed) -> bool:

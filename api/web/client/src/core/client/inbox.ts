@@ -17,7 +17,7 @@ import type { Session } from './session'
 /** How often the keys of an unknown device are asked for. */
 export const ASKED_AT_MOST = 4
 
-/** Messages that may wait for keys: the cursor stays before them, and the server's window is finite. */
+/** Messages that others may pass while they wait for keys; beyond them all wait, in the server's window. */
 export const HELD_AT_MOST = WINDOW / 2
 
 /** A message, or the copy of one that another device of this user sent. */
@@ -50,6 +50,10 @@ export class Inbox {
     let next = this.queue.shift()
     while (next !== undefined) {
       if (next.entry !== null && this.mustWait(next.entry)) {
+        if (this.holding() >= HELD_AT_MOST) {
+          this.queue.unshift(next)
+          break
+        }
         this.session.hold(next.entry)
         const author = this.author(next.entry)
         this.held.set(author, [...(this.held.get(author) ?? []), next])
@@ -121,9 +125,12 @@ export class Inbox {
     deliver(null, this.session.holds(taken.seq) ? 0 : taken.seq)
   }
 
+  private holding(): number {
+    return [...this.held.values()].reduce((sum, each) => sum + each.length, 0)
+  }
+
   private mustWait(entry: Sealed): boolean {
-    const waiting = [...this.held.values()].reduce((sum, each) => sum + each.length, 0)
-    return waiting < HELD_AT_MOST && (this.held.has(this.author(entry)) || this.senderUnknown(entry))
+    return this.held.has(this.author(entry)) || this.senderUnknown(entry)
   }
 
   private senderUnknown(entry: Sealed): boolean {
