@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from cluster.consumers.fcm import FcmSender
+from cluster.consumers.provider import Again, Sent
 from cluster.local import embedded, passwords
 from cluster.local import servers as specs
 from cluster.local.server_tls import ServerTls, url_of
@@ -21,6 +22,7 @@ from storage.kafka_log import KafkaLogAdmin
 from storage.kafka_log import admin as log_admin
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo import MongoStore, driver
+from storage.records import Device
 from storage.redis.store import RedisStore
 from tests.certificates import Issued
 from tests.real_servers import Servers
@@ -136,13 +138,15 @@ async def test_pushes_go_to_who_has_the_certificate_and_to_no_one_else(
         endpoint=url_of("fcm", endpoint.spec.address, tls),
         ca=tls.ca,
     )
-    answers = []
+    phone = Device("ann", "A", "phone", 0, push_provider="fcm", push_token="token")
+    verdicts = []
     for each in (settings, settings.model_copy(update={"ca": Issued(tmp_path / "other").ca})):
         sender = FcmSender(each)
-        answers.append(await sender.send("token", urgent=True))
+        verdicts.append(await sender.send(phone, urgent=True))
         await sender.close()
-    assert [answer.status for answer in answers] == [200, 0]
-    assert "CERTIFICATE_VERIFY_FAILED" in answers[1].text
+    assert verdicts[0] == Sent()
+    assert isinstance(verdicts[1], Again)
+    assert "CERTIFICATE_VERIFY_FAILED" in verdicts[1].reason
     servers.stop(endpoint)
 
 
