@@ -1433,4 +1433,39 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             lose 1
         """),
     ),
+    "a message was sealed again for a new device, and no device got the copies that had not been written": (
+        Plan(shards=1, devices=(1, 2)),
+        _steps("""
+            turn r0 6
+            turn r0 6
+            net r0>h0 6
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            net g0>h0 6
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            net h0>g0 6
+            down BOB0000000 6
+            say BOB0000000 ann
+            flush BOB0000000
+            up BOB0000000 0 done
+            down BOB0000000 6
+            flush BOB0000000
+            up BOB0000000 0 lost
+            device bob g0
+            down BOB0000000 6
+            tick 70000
+        """),
+    ),
+    "a note to oneself counted as lost where there was no other device to take it": (
+        Plan(shards=1, devices=(1, 1)),
+        _steps("""
+            say BOB0000000 bob
+            flush BOB0000000
+        """),
+    ),
 }
