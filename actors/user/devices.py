@@ -106,7 +106,7 @@ class Devices(dict[str, DeviceState]):
             state.has_keys = state.has_keys or each.keys is not None
             before, state.token_since_ms = state.token_since_ms, _token_since(each)
             is_new = each.device not in known or before != state.token_since_ms
-            loaded_new = each.device == renewed and state.woken_at_ms is None
+            loaded_new = each.device == renewed and not state.woken_at_ms
             if state.pushable and (is_new or loaded_new):
                 state.woken_at_ms = 0  # whatever is pending went to the token before
                 fresh.append(each.device)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from api.identity.directory import Directory
 from api.sending.answers import Answers
 from api.sending.copies import Copies
-from api.sending.send_request import SendRequest, answer_of
+from api.sending.send_request import SendRequest, answer_of, had_copies
 from api.sending.sequence import Sequencer
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, shard_of
@@ -47,8 +47,9 @@ class Repeats:
         for item in items:
             document = stored.get(_stored_key(item))
             known = None if document is None else answer_of(document, item.frame.to)
-            if known is not None and item.copies and is_same(item, known):
-                # Whoever accepted it may have ended before the copies were written.
+            if known is not None and item.copies and had_copies(document):
+                # Whoever accepted it may have ended before the copies were written. They are still owed if it
+                # was sealed again since, for devices that have come, and so is no longer the same.
                 self._copies.refuse(await self._copies.write([(item, known)]))
             answer_known(item, known)
 

@@ -230,3 +230,11 @@ def answer_of(document: MailboxDocument | Stub, to: str) -> Accepted | None:
     emptied = record.expires_at_ms is not None and not any(record.payloads.values())
     digest = digest_of(to, record.suite, record.payloads, record.own, silent=record.silent)
     return Accepted(to, document.seq, record.accepted_at_ms, b"" if emptied else digest)
+
+
+def had_copies(document: MailboxDocument | Stub | None) -> bool:
+    """Return whether a stored message came with copies for the sender's other devices, or may have."""
+    if not isinstance(document, MailboxDocument):
+        return document is not None
+    record = decode_record(document.record)
+    return isinstance(record, MessageRecord) and record.own != b""

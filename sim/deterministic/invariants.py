@@ -14,7 +14,7 @@ from roost.client import events
 from roost.client.state import State
 from sim.deterministic.stores import Store
 from sim.deterministic.wakeups import Wakeups
-from storage.records import MessageRecord, SentRecord, decode_record
+from storage.records import MessageRecord, SentRecord, copies_digest, decode_record
 
 
 class Violation(Exception):  # noqa: N818 -- named for what was found
@@ -37,8 +37,9 @@ class Message(Struct):
         seqs: Every number that the log gave it.
         kept_by: Devices whose app has it for good.
         copy_seqs: Every number that the log gave a record with copies for the sender's other devices.
-        copies_for: The devices that copies were sealed for, last.
+        copies_for: The devices that came with each of its numbers: those that its own copies were for.
         copied_by: Those of them whose app has its copy for good.
+        alone: It is to oneself, and there was no other device to send it to when it was meant.
         saved: The sender's phone has it for good.
         read: A device that has it was told to mark it as read.
     """
@@ -52,8 +53,9 @@ class Message(Struct):
     seqs: list[int] = field(default_factory=list)
     kept_by: list[str] = field(default_factory=list)
     copy_seqs: list[int] = field(default_factory=list)
-    copies_for: list[str] = field(default_factory=list)
+    copies_for: dict[int, list[str]] = field(default_factory=dict)
     copied_by: list[str] = field(default_factory=list)
+    alone: bool = False
     saved: bool = False
     read: bool = False
 
@@ -102,6 +104,7 @@ class Truth:
         self._read: dict[tuple[str, str], int] = {}
         self._blocked: dict[tuple[str, str], list[tuple[int, int | None]]] = defaultdict(list)
         self._gone: set[tuple[str, int]] = set()
+        self._copies: dict[bytes, list[str]] = {b"": []}
         self.wakeups = Wakeups()
         self.logs_lost = 0
         self.parted = False
@@ -114,12 +117,14 @@ class Truth:
         """An app hands a message to the client."""
         self._meant += 1
         message = Message(message_id, self.owner[device], device, to, content, self._meant)
+        mine = self._store.devices[message.sender]
+        message.alone = to == message.sender and not any(e.keys and e.device != device for e in mine)
         self.messages[message_id] = message
         self._by_pair[message.sender, to].append(message)
 
-    def sealed(self, message_id: str, copies_for: list[str]) -> None:
-        """A phone has sealed a message, and copies of it for its user's other devices."""
-        self.messages[message_id].copies_for = copies_for
+    def sealed(self, own: dict[str, bytes] | None) -> None:
+        """A phone has sealed a message, and these copies of it for its user's other devices."""
+        self._copies[copies_digest(own)] = list(own or ())
 
     def saved(self, device: str, state: State) -> None:
         """A phone has saved its profile."""
@@ -151,6 +156,7 @@ class Truth:
             if message is None:
                 raise Violation("phantom", f"no one sent {record}")
             message.seqs.append(seq)
+            message.copies_for[seq] = self._copies[record.own]
         elif isinstance(record, SentRecord) and record.payloads:
             self.messages[record.cause].copy_seqs.append(seq)
 
@@ -362,7 +368,8 @@ class Truth:
         """Check what must hold when nothing is in flight any more."""
         for message in self.messages.values():
             reached = message.kept_by or self.is_blocked(message) or self._came_late(message)
-            if message.saved and not reached:
+            went_nowhere = message.alone and not message.seqs  # it is told as delivered where it is
+            if message.saved and not reached and not went_nowhere:
                 raise Violation("lost", f"no one ever got {message}")
             if message.saved and (device := self._lacks_copy(message)):
                 raise Violation("lost", f"{device} has no copy of {message}")
@@ -372,10 +379,16 @@ class Truth:
             self._check_mailbox(user)
 
     def _lacks_copy(self, message: Message) -> str | None:
-        """Return a device that a copy was sealed for and that has none, if its log was not lost."""
+        """Return a device that came with the message and that has no copy, if its log was not lost.
+
+        What was sent first counts, of what is left. When its answer was lost, it is perhaps sent once more
+        for a device that has come since: to that one nothing was promised.
+        """
         if any((message.sender, seq) in self._gone for seq in message.copy_seqs):
             return None
-        return next((device for device in message.copies_for if device not in message.copied_by), None)
+        left = [seq for seq in message.seqs if (message.to, seq) not in self._gone] or message.seqs[-1:]
+        promised = message.copies_for[left[0]] if left else []
+        return next((device for device in promised if device not in message.copied_by), None)
 
     def _check_mailbox(self, user: str) -> None:
         documents = self._store.mailbox(user)

@@ -42,9 +42,9 @@ class Phone:
         self.skew_ms = 0
         self._truth = truth
         self._devices = devices
-        self._known: dict[str, list[str]] = {}
         self._ids = 0
         self.saved = _encode(State())
+        self._known_saved: dict[str, list[str]] = {}
         self.start()
 
     # --- life ---
@@ -52,6 +52,7 @@ class Phone:
     def start(self) -> None:
         """Begin from what was saved."""
         self.session = Session(_decode(self.saved))
+        self._known = dict(self._known_saved)
         self.socket: Socket | Polling | None = None
         self.queue: deque[tuple[events.Event | None, int]] = deque()
         self.checks: list[Check] = []
@@ -101,7 +102,7 @@ class Phone:
         if ack is not None:
             self._out.append(ack)
         frames, self._out = self._out, []
-        self.saved = _encode(self.session.state)
+        self.saved, self._known_saved = _encode(self.session.state), dict(self._known)
         self._truth.saved(self.device, self.session.state)
         if self.socket is not None and self.session.open:
             self.socket.up += [CODEC.encode(frame) for frame in frames]
@@ -201,7 +202,7 @@ class Phone:
             self._known[self.user] = self._devices(self.user)
         payloads = self._sealed(item, item.to)
         own = None if item.to == self.user else self._sealed(item, self.user)
-        self._truth.sealed(item.id, list(own or ()))
+        self._truth.sealed(own)
         self.apply(self.session.outbox.sealed(item.id, payloads, now_ms, own), now_ms)
 
     def _sealed(self, item: OutboxItem, user: str) -> dict[str, bytes]:

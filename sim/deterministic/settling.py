@@ -114,7 +114,7 @@ def _strays(world: World) -> list[str]:
 
 def _open(world: World) -> list[str]:
     """Return what is not done yet."""
-    found = [f"{user} is to be read again" for user in world.refreshes.values()]
+    found = [f"{user} is to be read again" for user, _ in world.refreshes.values()]
     found += [f"{name} has work" for name, host in world.hosts.items() if not host.at_rest]
     found += [f"{name} is behind" for name, router in world.routers.items() if router.behind]
     for device, phone in world.phones.items():

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from hashlib import blake2b
+from itertools import count
 from typing import Any, Final, cast
 
 from msgspec import Struct, structs
@@ -60,6 +61,7 @@ class World:
     Attributes:
         unsure: For each user, how often it was not told whether a block was done.
         deaf: Roles that hear nothing of the map.
+        refreshes: The changes of users' devices that hosts are to be told of: user and device.
     """
 
     def __init__(self, plan: Plan, actor: type[UserActor] = UserActor) -> None:
@@ -70,15 +72,16 @@ class World:
         self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}
         self.phones: dict[str, Phone] = {}
         self.sockets: dict[str, list[Socket | Polling]] = {}
-        self.refreshes: dict[str, str] = {}
+        self.refreshes: dict[int, tuple[str, str]] = {}
+        self._changes = count(1)
         self.ghosts: list[Task] = []
         self.unsure: Counter[str] = Counter()
         self.deaf: set[str] = set()
         self._actor = actor
         self._lives = 0
         self._digest = blake2b(digest_size=16)
-        for name, count in zip(NAMES, plan.devices, strict=False):
-            self._add_user(name, count)
+        for name, devices in zip(NAMES, plan.devices, strict=False):
+            self._add_user(name, devices)
         self.hosts: dict[str, Host] = {}
         self.view = ShardMap(0, ("",) * plan.shards, ("",) * plan.shards, (), (), {}, {})
         self.routers: dict[str, Router] = {}
@@ -135,7 +138,7 @@ class World:
 
     def sign_in(self, user: str) -> None:
         """A user signs in on one more device, which has no keys yet: the host is to be told."""
-        self.refreshes[self.add_device(user, keys=False)] = user
+        self._to_tell(user, self.add_device(user, keys=False))
 
     def register_token(self, device: str) -> None:
         """A device has a new push token: the host is to be told."""
@@ -147,7 +150,7 @@ class World:
             for each in self.store.devices[user]
         ]
         self.truth.wakeups.renewed(device)
-        self.refreshes[device] = user
+        self._to_tell(user, device)
 
     def keyless(self) -> list[str]:
         """Return the devices that have no keys."""
@@ -167,23 +170,27 @@ class World:
 
     def _announce(self, user: str, device: str, gateway: str) -> None:
         """The host is to be told of a device that can be sent to, and who writes to its user."""
-        self.refreshes[device] = user
+        self._to_tell(user, device)
         cause = uuid7(self.now_ms, device.encode()[:10])
         peers = self.store.rows.get(user, {})
         told = [(to, KeysRecord(to, cause, user, user, device, "added", self.now_ms)) for to in peers]
         sequencer = self.gateways[gateway].sequencer
         finish(sequencer.append([(to, encode_record(record)) for to, record in told]))
 
+    def _to_tell(self, user: str, device: str) -> None:
+        """The host is to be told of this change: what it was told of one before does not count."""
+        self.refreshes[next(self._changes)] = user, device
+
     def refresh(self, gateway: str) -> bool:
         """Let a gateway tell a host that a user's devices have changed; it is told again until it is done."""
         if not self.refreshes:
             return False
-        device, user = next(iter(self.refreshes.items()))
-        self.refreshes[device] = self.refreshes.pop(device)  # the others come first next time
+        change, (user, device) = next(iter(self.refreshes.items()))
+        self.refreshes[change] = self.refreshes.pop(change)  # the others come first next time
 
         def replied(answer: m.Answer | None) -> None:
             if answer is not None:
-                self.refreshes.pop(device, None)
+                self.refreshes.pop(change, None)
 
         self.gateways[gateway].change(user, lambda call: m.Refresh(call, user, device), replied)
         return True

@@ -144,18 +144,34 @@ async def test_a_repeat_gets_the_same_answer_and_other_copies_do_not(world: Worl
         assert (status, told["code"]) == (409, "id_reused"), changes
 
     # As another gateway sees it which has heard nothing: what is stored is compared, and copied once more.
-    bob_id = (await bob.call("GET", "/v1/me", expect=200))["user_id"]
-    await eventually(lambda: world.store.mailboxes.exists(bob_id, accepted["seq"]))
+    # So is what was sealed again: the copies of the first time may not be written.
+    await forgotten(world, phone, bob, accepted)
+    assert await sent(phone, bob, message_id=first, own=own) == accepted
+    assert len(await entries(laptop, "sent", 2)) == 2
+    status, told = await problem(phone, bob, message_id=first, own={laptop.device: wire.unpadded(b"again")})
+    assert (status, told["code"]) == (409, "id_reused")
+    assert [each["payload"] for each in await entries(laptop, "sent", 3)][2] == wire.unpadded(b"again")
+
+
+async def forgotten(world: World, who: Person, to: Person, accepted: dict[str, Any]) -> None:
+    """Return once a message is in the mailbox, and no one knows any more how it was answered."""
+    user = (await to.call("GET", "/v1/me", expect=200))["user_id"]
+    await eventually(lambda: world.store.mailboxes.exists(user, accepted["seq"]))
     collaborators = world.gateways[0].collaborators
     await collaborators.answers.close()
     collaborators.answers._recent.clear()
     cache: Any = collaborators.cache
-    await cache._redis.delete(cache._answer((phone.device, first)))
-    assert await sent(phone, bob, message_id=first, own=own) == accepted
-    assert len(await entries(laptop, "sent", 2)) == 2
-    collaborators.answers._recent.clear()
-    status, told = await problem(phone, bob, message_id=first, own={laptop.device: wire.unpadded(b"other")})
+    await cache._redis.delete(cache._answer((who.device, accepted["id"])))
+
+
+async def test_what_was_sent_without_copies_has_none_later(world: World) -> None:
+    (phone, laptop), bob = await two_devices(world), await world.person()
+    first = new_id(60_000)
+    await forgotten(world, phone, bob, await sent(phone, bob, message_id=first))
+    status, told = await problem(phone, bob, message_id=first, own={laptop.device: TEXT})
     assert (status, told["code"]) == (409, "id_reused")
+    last = await sent(phone, bob, own={laptop.device: TEXT})
+    assert [each["id"] for each in await entries(laptop, "sent", 2)] == [first, last["id"]]
 
 
 async def test_the_stream_takes_and_gives_copies(world: World) -> None:

@@ -1433,4 +1433,118 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             lose 1
         """),
     ),
+    "a message was sealed again for a new device, and no device got the copies that had not been written": (
+        Plan(shards=1, devices=(1, 2)),
+        _steps("""
+            turn r0 6
+            turn r0 6
+            net r0>h0 6
+            connect BOB0000000 g0 stream
+            up BOB0000000 0 done
+            net g0>h0 6
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            task h0 0 done
+            net h0>g0 6
+            down BOB0000000 6
+            say BOB0000000 ann
+            flush BOB0000000
+            up BOB0000000 0 done
+            down BOB0000000 6
+            flush BOB0000000
+            up BOB0000000 0 lost
+            device bob g0
+            down BOB0000000 6
+            tick 70000
+        """),
+    ),
+    "a note to oneself counted as lost where there was no other device to take it": (
+        Plan(shards=1, devices=(1, 1)),
+        _steps("""
+            say BOB0000000 bob
+            flush BOB0000000
+        """),
+    ),
+    "what a host was told of a device's keys counted for its push token": (
+        Plan(shards=2, devices=(1, 2)),
+        _steps("""
+            turn r0 1
+            turn r0 2
+            connect BOB0000000 g1 stream
+            net r0>h0 2
+            up BOB0000000 0 done
+            net g1>h0 2
+            task h0 4 done
+            task h0 7 done
+            task h0 1 done
+            task h0 3 done
+            task h0 3 done
+            task h0 1 done
+            net h0>g1 6
+            sign_in bob
+            keys BOB0000002 g1
+            refresh g1
+            refresh g0
+            say BOB0000000 bob
+            net g0>h0 6
+            sign_in ann
+            net g1>h0 6
+            task h0 2 done
+            task h0 0 done
+            task h0 0 done
+            task h0 1 done
+            net h0>g0 6
+            token BOB0000002
+            down BOB0000000 2
+            flush BOB0000000
+        """),
+    ),
+    "a fresh token was not pushed for what waits, as its device had asked and left": (
+        Plan(shards=1, devices=(1, 2)),
+        _steps("""
+            net g1>h0 2
+            net g0>h0 2
+            say ANN0000000 bob
+            turn r0 6
+            connect ANN0000000 g0 poll
+            turn r0 6
+            net r0>h0 1
+            up ANN0000000 0 done
+            net g0>h0 1
+            task h0 1 done
+            task h0 1 done
+            task h0 5 done
+            task h0 3 done
+            task h0 0 done
+            task h0 0 done
+            net h0>g0 1
+            connect BOB0000001 g1 poll
+            down ANN0000000 1
+            up BOB0000001 0 done
+            flush ANN0000000
+            net g1>h0 1
+            up ANN0000000 0 done
+            task h0 5 done
+            turn r0 6
+            net r0>h0 1
+            task h0 1 done
+            task h0 4 done
+            task h0 4 done
+            task h0 4 done
+            task h0 3 done
+            write h0 wakeups
+            write h0 documents
+            write h0 rows
+            task h0 0 done
+            task h0 4 done
+            task h0 3 done
+            net h0>r0 1
+            token BOB0000000
+            crash h0 0
+            connect BOB0000000 g0 poll
+        """),
+    ),
 }

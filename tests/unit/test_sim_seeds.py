@@ -8,6 +8,8 @@ import pytest
 
 from actors.user import UserActor
 from api.host_links import HostLinks
+from api.sending.copies import Copies, Sent
+from api.sending.send_request import SendRequest
 from sim.deterministic.cli import main, numbers, parser, written
 from sim.deterministic.runner import Outcome, play, replay
 from sim.deterministic.shrink import shrink
@@ -57,6 +59,16 @@ def test_an_actor_s_own_check_finds_a_planted_bug(actor: type[UserActor]) -> Non
 def test_a_gateway_that_is_deaf_to_a_shard_s_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HostLinks, "_not_mine", lambda *_: None)
     assert first_broken(UserActor).violation is not None
+
+
+def test_copies_that_are_not_written_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forget(_: Copies, __: Sent) -> list[SendRequest]:
+        return []
+
+    monkeypatch.setattr(Copies, "write", forget)
+    violation = first_broken(UserActor).violation
+    assert violation is not None
+    assert " has no copy of " in violation[1]
 
 
 def test_a_run_is_the_same_every_time_and_in_every_process() -> None:

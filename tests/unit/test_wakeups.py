@@ -297,6 +297,16 @@ def test_a_token_that_is_fresh_after_the_loading_is_pushed_for_what_came_before(
     assert woken(world) == [("P", "")]
 
 
+def test_a_fresh_token_is_pushed_for_what_waits_though_its_device_asked_before_and_left() -> None:
+    world = World(pushable=True)
+    message(world)
+    assert reload(world) == []
+    poll(world, "P", "t")
+    world.feed(ev.AskerGone("t"))
+    world.feed(ev.Refreshed("t", ME, world.devices, "P"))
+    assert woken(world) == [("P", "")]
+
+
 def test_a_fresh_token_of_a_device_that_has_all_wakes_no_one_after_the_loading_either() -> None:
     world = World(pushable=True)
     world.attach("P")
