@@ -15,8 +15,8 @@ CHANGES: Final = {
     "storage/records.py": [
         ("VERSION = 1\n", "VERSION = 2\n"),
         (
-            "    expires_at_ms: int | None = None\n    version: int = VERSION\n",
-            "    expires_at_ms: int | None = None\n    version: int = VERSION\n    colour: str = ''\n",
+            '    silent: bool = False\n    own: bytes = b""\n',
+            "    silent: bool = False\n    own: bytes = b''\n    colour: str = ''\n",
         ),
     ],
     "api/sending/send_request.py": [

@@ -10,6 +10,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from storage.records import MessageRecord
 from tests.live.crowd import crowd
 from tests.live.release import Installation
 from tests.live.running import System
@@ -20,8 +21,8 @@ from tests.live.waiting import until
 pytestmark = [pytest.mark.timeout(280)]
 
 RATE = 25.0
-VERSION_AT = 12
-"""Place of the version in a message's record; the new field comes after it."""
+FIELDS = MessageRecord.__struct_fields__
+"""Of a message's record; the new release has one more."""
 
 
 async def stored_versions(system: System, delivered: int) -> Counter[tuple[int, str]]:
@@ -35,7 +36,7 @@ async def stored_versions(system: System, delivered: int) -> Counter[tuple[int, 
     found: Counter[tuple[int, str]] = Counter()
     for entry in stored_messages(system):
         _, *fields = msgspec.msgpack.decode(entry.record)
-        found[fields[VERSION_AT - 1], "".join(fields[VERSION_AT:])] += 1
+        found[fields[FIELDS.index("version")], "".join(fields[len(FIELDS) :])] += 1
     return found
 
 
