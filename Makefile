@@ -71,8 +71,8 @@ cluster-ready: $(STAMP)
 	@test "$$(id -u)" = 0 || { echo "Hosts are network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,sshd:openssh-server ssh:openssh-client rsync:rsync ip:iproute2 haproxy:haproxy)
 
-browser-test: browser-ready web ## The web client in browsers, on a running system
-	@$(BIN)/pytest -m "not slow" tests/browser
+browser-test: browser-ready web ## The web client in browsers, on a running system; ALL=1 with the slowest
+	@$(BIN)/pytest tests/browser $(UNLESS_ALL)
 
 screenshots: browser-ready web ## Every view of the web client, light and dark, large and small, in screenshots/
 	@$(BIN)/python -m tests.browser.screenshots
