@@ -68,6 +68,7 @@ def processes_on(host: Host) -> set[str]:
     return set(host.run("sh", "-c", "pgrep -f ray::_RoleActor || true").split())
 
 
+@pytest.mark.slow
 def test_a_machine_is_drained(three_hosts: Cluster, out: Path) -> None:
     site, place = three_hosts.site, three_hosts.site.hosts["host-4"]
     with load(site, out, "drained", 18):
