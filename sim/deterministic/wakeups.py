@@ -22,6 +22,7 @@ class Wakeups:
         self._asked: dict[str, int] = {}
         self._renewed: dict[str, int] = {}
         self._forgotten: dict[str, int] = {}
+        self._lost: dict[str, int] = {}
 
     def handled(self, user: str, event: ev.Event, effects: list[do.Effect]) -> None:
         """An actor has handled an event."""
@@ -42,15 +43,21 @@ class Wakeups:
         """A host has forgotten all that it knew of these users."""
         self._forgotten.update(dict.fromkeys(users, next(self._order)))
 
+    def lost(self, users: Iterable[str]) -> None:
+        """The log of these users is gone: no host is told again of what it held."""
+        self._lost.update(dict.fromkeys(users, next(self._order)))
+
     def covered(self, user: str, device: str, seq: int) -> bool:
         """Return whether a device was woken for a message that it did not acknowledge.
 
         A wake-up from before the message covers it if the device was not heard in between: it is pending. A
         host that is killed, or loses its shard, forgets that a message is on its way to a device that reads.
         A gateway attaches the device's stream again, and so the next host learns of it, but not if the stream
-        ends in just that moment: then the next message wakes.
+        ends in just that moment: then the next message wakes. The same if log and host are lost, and the host
+        had stored the message and not asked yet: its successor is not told of it.
         """
         came = self._came[user, seq]
         before = [order for order in self._heard[device] if order < came]
         woken = self._asked.get(device, 0) > max(*before, self._renewed.get(device, 0), 0)
-        return woken or (bool(before) and self._forgotten.get(user, 0) > came)
+        untold = bool(before) or self._lost.get(user, 0) > came
+        return woken or (untold and self._forgotten.get(user, 0) > came)

@@ -318,6 +318,7 @@ class World:
     def lose_log(self, shard: int) -> None:
         """The log of a shard is gone, with all in it that is not stored."""
         self.truth.log_lost(self.users_of(shard))
+        self.truth.wakeups.lost(self.users_of(shard))
         self.log.shards[shard] = None
 
     def is_owed(self, shard: int) -> bool:

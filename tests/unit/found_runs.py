@@ -1547,4 +1547,33 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             connect BOB0000000 g0 poll
         """),
     ),
+    "a host that had stored a message died before it asked for a wake-up, and the log was lost as well": (
+        Plan(shards=2, devices=(2, 1)),
+        _steps("""
+            net g1>h1 6
+            turn r1 1
+            turn r1 1
+            connect ANN0000000 g1 stream
+            net r1>h1 1
+            say ANN0000000 ann
+            up ANN0000000 0 done
+            net g1>h1 1
+            task h1 7 done
+            task h1 5 done
+            task h1 3 done
+            task h1 2 done
+            task h1 3 done
+            task h1 2 done
+            net h1>g1 2
+            down ANN0000000 1
+            flush ANN0000000
+            up ANN0000000 0 done
+            turn r1 6
+            net r1>h1 6
+            write h1 documents
+            task h1 7 done
+            crash h1 0
+            lose 1
+        """),
+    ),
 }
