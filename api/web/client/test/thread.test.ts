@@ -5,6 +5,7 @@ import {
   type About,
   accept,
   applyAbout,
+  blankMessage,
   covering,
   empty,
   isShown,
@@ -150,25 +151,10 @@ class Thread {
 
   private blank(event: Event): ThreadMessage {
     return {
-      peer: this.peer,
-      id: event.id,
-      author: event.author,
+      ...blankMessage(this.peer, event.id, event.author, event.device, event.at_ms),
       mine: event.author === this.me,
-      device: event.device,
       seq: event.seq ?? null,
-      atMs: event.at_ms,
       sentAtMs: event.sent_at_ms,
-      kind: 'undecryptable',
-      text: '',
-      replyTo: null,
-      file: null,
-      timerS: null,
-      editedAtMs: null,
-      reactions: new Map(),
-      reason: '',
-      failed: '',
-      delivered: false,
-      expired: false,
       expiresAtMs: event.expires_at_ms ?? null,
     }
   }

@@ -46,6 +46,38 @@ export interface ThreadMessage {
   expiresAtMs: number | null
 }
 
+/** Returns a message that one writes, before it says anything. */
+export function blankMessage(
+  peer: string,
+  id: string,
+  author: string,
+  device: string,
+  atMs: number,
+): ThreadMessage {
+  return {
+    peer,
+    id,
+    author,
+    mine: true,
+    device,
+    seq: null,
+    atMs,
+    sentAtMs: atMs,
+    kind: 'undecryptable',
+    text: '',
+    replyTo: null,
+    file: null,
+    timerS: null,
+    editedAtMs: null,
+    reactions: new Map(),
+    reason: '',
+    failed: '',
+    delivered: false,
+    expired: false,
+    expiresAtMs: null,
+  }
+}
+
 /** What is said about the messages with one id. */
 export interface About {
   /** Emoji by person, empty if it was taken away. */

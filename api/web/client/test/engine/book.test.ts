@@ -3,8 +3,8 @@ import type { Conversation, MessageView, Notice } from '../../src/app/contract'
 import type { ClientEvent } from '../../src/core/client/events'
 import { type Content, encodeContent } from '../../src/core/content'
 import { uuid7 } from '../../src/core/ids'
-import { shownOf } from '../../src/core/thread'
-import { Book, ownBlank } from '../../src/engine/book/book'
+import { blankMessage, shownOf } from '../../src/core/thread'
+import { Book } from '../../src/engine/book/book'
 import { Shelf } from '../../src/engine/book/shelf'
 import { MemoryStore } from '../../src/engine/store/memory'
 
@@ -51,7 +51,7 @@ const from = (peer: string, number: number, content: Content, device = 'D1', seq
 })
 
 const write = async (number: number, words: string) => {
-  const row = { ...ownBlank('bob', id(number), 'alice', 'A1', NOW + number), ...shownOf(text(words)) }
+  const row = { ...blankMessage('bob', id(number), 'alice', 'A1', NOW + number), ...shownOf(text(words)) }
   await store.write(transaction => book.add(transaction, row))
   shelf.published()
 }

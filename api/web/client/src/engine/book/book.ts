@@ -12,6 +12,7 @@ import { type Content, readContent } from '../../core/content'
 import {
   accept,
   applyAbout,
+  blankMessage,
   covering,
   empty,
   isShown,
@@ -356,31 +357,5 @@ const isUnread = (row: MessageRow): boolean => !row.mine && row.kind !== 'timer'
 /** A row of something that came, before anything is known of it. */
 function blank(origin: Origin, me: string): MessageRow {
   const { peer, id, author, device, seq, atMs, sentAtMs, expiresAtMs } = origin
-  return { ...ownBlank(peer, id, author, device, atMs), mine: author === me, seq, sentAtMs, expiresAtMs }
-}
-
-/** A row of something that is written here, before it says anything. */
-export function ownBlank(peer: string, id: string, author: string, device: string, atMs: number): MessageRow {
-  return {
-    peer,
-    id,
-    author,
-    mine: true,
-    device,
-    seq: null,
-    atMs,
-    sentAtMs: atMs,
-    kind: 'undecryptable',
-    text: '',
-    replyTo: null,
-    file: null,
-    timerS: null,
-    editedAtMs: null,
-    reactions: new Map(),
-    reason: '',
-    failed: '',
-    delivered: false,
-    expired: false,
-    expiresAtMs: null,
-  }
+  return { ...blankMessage(peer, id, author, device, atMs), mine: author === me, seq, sentAtMs, expiresAtMs }
 }

@@ -5,8 +5,7 @@ import type { Random } from '../../core/bytes'
 import type { OutboxItem } from '../../core/client/state'
 import { type Content, encodeContent, type FileReference, isControl, MAX_CONTENT } from '../../core/content'
 import { KEY_BYTES } from '../../core/crypto/keys'
-import { shownOf } from '../../core/thread'
-import { ownBlank } from '../book/book'
+import { blankMessage, shownOf } from '../../core/thread'
 import type { ConversationRow, MessageRow } from '../book/rows'
 import { RoostError } from '../errors'
 import { OutgoingFiles, type UploadRow } from '../files/outgoing'
@@ -97,7 +96,7 @@ export class Sending {
     const { client, account } = this.base
     const atMs = client.nowMs()
     return {
-      ...ownBlank(peer, client.freshId(), account.username, account.deviceId, atMs),
+      ...blankMessage(peer, client.freshId(), account.username, account.deviceId, atMs),
       ...shownOf(content),
       expiresAtMs: expiresInS === null ? null : atMs + expiresInS * 1000,
     }
