@@ -13,7 +13,7 @@ BROKER := broker/main.go broker/guard.go broker/sasl.go broker/tls.go broker/go.
 KAFKA_VERSION ?= 4.3.1
 UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
-.PHONY: help setup web demo up chat test parts-test system-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
+.PHONY: help setup web demo up chat test parts-test field-test live-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,8 +51,11 @@ test: $(STAMP) ## Every test but the slowest, on real servers; TESTS=PATHS for s
 parts-test: $(STAMP) ## Of these: each part on a real server
 	@$(BIN)/pytest -m "not slow" tests/contract tests/integration tests/fuzz
 
-system-test: $(STAMP) ## Of these: the whole system
-	@$(BIN)/pytest -m "not slow" tests/field tests/live
+field-test: $(STAMP) ## Of these: a running system as clients see it, call by call
+	@$(BIN)/pytest -m "not slow" tests/field
+
+live-test: $(STAMP) ## Of these: whole systems that are loaded, struck, scaled and stopped
+	@$(BIN)/pytest -m "not slow" tests/live
 
 slow-test: $(STAMP) ## The slowest tests: stops while parts hang, a lost or trimmed log, further faults (about ten minutes)
 	@$(BIN)/pytest -m slow

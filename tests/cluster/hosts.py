@@ -266,12 +266,10 @@ def _hold(prefix: Sequence[str], name: str, folder: Path) -> "tuple[int, subproc
         f"{name} does not come up; see {folder / name}.log",
     )
     assert child.poll() is None, f"{name} did not come up:\n{(folder / f'{name}.log').read_text()}"
-    (pid,) = [
-        each.pid
-        for each in psutil.Process(child.pid).children(recursive=True)
-        if each.cmdline()[:2] == ["bash", str(script)]
-    ]
-    return pid, child
+    (held,) = psutil.Process(child.pid).children()
+    while held.cmdline()[:2] != ["bash", str(script)]:  # the topmost: its forks say the same
+        (held,) = held.children()
+    return held.pid, child
 
 
 def _first_process(name: str, ready: Path) -> str:
