@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cluster.local import servers as specs
+from cluster.local import specs
 from cluster.local.server_tls import url_of
-from cluster.local.servers import Server
+from cluster.local.servers import Server, free_port
 from deploy.kafka import brokers
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
@@ -129,24 +129,24 @@ async def admin(broker: Server) -> AsyncIterator[KafkaLogAdmin]:
 @pytest.fixture(scope="session")
 def broker_url(servers: Servers, server_folder: Path) -> str:
     """``host:port`` of the embedded broker."""
-    return servers.start(specs.kfake(specs.free_port(), server_folder)).spec.address
+    return servers.start(specs.kfake(free_port(), server_folder)).spec.address
 
 
 @pytest.fixture(scope="session")
 def tansu_url(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> str:
     """``host:port`` of the broker that Roost falls back on."""
-    return servers.start(specs.tansu(specs.free_port(), tmp_path_factory.mktemp("tansu"))).spec.address
+    return servers.start(specs.tansu(free_port(), tmp_path_factory.mktemp("tansu"))).spec.address
 
 
 @pytest.fixture(scope="session")
 def mongo_url(servers: Servers, server_folder: Path) -> str:
-    address = servers.start(specs.mongo(specs.free_port(), server_folder)).spec.address
+    address = servers.start(specs.mongo(free_port(), server_folder)).spec.address
     return for_any_client(url_of("mongo", address, TLS))
 
 
 @pytest.fixture(scope="session")
 def redis_url(servers: Servers, server_folder: Path) -> str:
-    address = servers.start(specs.redis(specs.free_port(), server_folder)).spec.address
+    address = servers.start(specs.redis(free_port(), server_folder)).spec.address
     return url_of("redis", address, TLS).removesuffix("/0")
 
 

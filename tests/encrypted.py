@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.certificates import Purpose
-from cluster.local import servers
+from cluster.local import specs
 from cluster.local.server_tls import ServerTls
 from cluster.settings import Settings
 from storage.access import OPEN
@@ -42,7 +42,7 @@ def _adopted() -> ServerTls | None:
     if tls is None:
         return None
     tls.mongod(_pem(tls))  # key and certificate in one file, as pymongo wants them, too
-    for maker in (servers.kfake, servers.mongo, servers.redis):
+    for maker in (specs.kfake, specs.mongo, specs.redis):
         defaults: dict[str, Any] = maker.__kwdefaults__
         defaults["tls"] = tls
     for name, value in {"tls": True, **tls._asdict()}.items():

@@ -15,7 +15,7 @@ from cluster.doctor.media import media_store
 from cluster.doctor.node_certificate import node_certificate
 from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
 from cluster.doctor.web_push import reachable_services, web_push
-from cluster.local import passwords, runfile, servers
+from cluster.local import passwords, runfile, specs
 from cluster.local.runfile import Running
 from cluster.local.servers import ServerFailed
 from cluster.settings import Kafka, Mongo, Redis, Settings, without_password
@@ -32,10 +32,10 @@ from storage.redis.inspection import CacheInspection
 from storage.topics import TOPICS
 
 _INSPECTION_S: Final = 12.0
-_MAKERS: Final[dict[str, Callable[[Settings], servers.Maker]]] = {
-    "kafka": lambda given: servers.broker(given.kafka.embedded, sync=given.kafka.sync),
-    "mongo": lambda _: servers.mongo,
-    "redis": lambda _: servers.redis,
+_MAKERS: Final[dict[str, Callable[[Settings], specs.Maker]]] = {
+    "kafka": lambda given: specs.broker(given.kafka.embedded, sync=given.kafka.sync),
+    "mongo": lambda _: specs.mongo,
+    "redis": lambda _: specs.redis,
 }
 """Who describes an embedded server, by the settings."""
 

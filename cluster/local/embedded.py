@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import structlog
 
-from cluster.local import passwords, servers
+from cluster.local import passwords, servers, specs
 from cluster.local.server_tls import ServerTls, url_of
-from cluster.local.servers import HOST, Maker, Server, ServerFailed, ServerSpec, reserved_port
+from cluster.local.servers import HOST, Server, ServerFailed, ServerSpec, reserved_port
+from cluster.local.specs import Maker
 from cluster.settings import Settings
 from roost.own_packages import program
 
@@ -164,13 +165,13 @@ class Embedded:
         tls = ServerTls.of(given)
         wanted: list[Maker] = []
         if given.mongo.url is None:
-            wanted.append(partial(servers.mongo, password=passwords.made(given.data, "mongo"), tls=tls))
+            wanted.append(partial(specs.mongo, password=passwords.made(given.data, "mongo"), tls=tls))
         if given.kafka.url is None:
             which = given.kafka.embedded
-            password = None if servers.is_tansu(which) else passwords.made(given.data, "kafka")
-            wanted.append(servers.broker(which, sync=given.kafka.sync, password=password, tls=tls))
+            password = None if specs.is_tansu(which) else passwords.made(given.data, "kafka")
+            wanted.append(specs.broker(which, sync=given.kafka.sync, password=password, tls=tls))
         if given.redis.url is None:
-            wanted.append(partial(servers.redis, password=passwords.made(given.data, "redis"), tls=tls))
+            wanted.append(partial(specs.redis, password=passwords.made(given.data, "redis"), tls=tls))
         if given.fcm.credentials_file is None:
             wanted.append(partial(fcm, tls=tls))
         return wanted

@@ -10,7 +10,7 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
-from cluster.local import passwords, servers
+from cluster.local import passwords, specs
 from cluster.local.embedded import KEEP_MB, Embedded
 from cluster.local.server_tls import ServerTls, url_of
 from cluster.settings import Settings
@@ -33,9 +33,9 @@ async def proxied(folder: Path) -> AsyncIterator[tuple[Embedded, dict[str, Proxy
     word = {name: passwords.made(folder, name) for name in proxies}
     tls = ServerTls.of(settings)
     makers = (
-        partial(servers.kfake, advertised=proxies["kafka"].address, password=word["kafka"], tls=tls),
-        partial(servers.mongo, password=word["mongo"], tls=tls),
-        partial(servers.redis, password=word["redis"], tls=tls),
+        partial(specs.kfake, advertised=proxies["kafka"].address, password=word["kafka"], tls=tls),
+        partial(specs.mongo, password=word["mongo"], tls=tls),
+        partial(specs.redis, password=word["redis"], tls=tls),
     )
     embedded = Embedded(settings, _unheard, _untold, _untold, makers=makers)
     log = LogFile(folder / "servers.log")

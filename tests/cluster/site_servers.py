@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster.certificates import Authority, Purpose
-from cluster.local import servers
+from cluster.local import servers, specs
 from cluster.local.fcm_endpoint import write_service_account
 from cluster.local.servers import HOST, ServerSpec
 from roost.clock import now_ms
@@ -53,20 +53,20 @@ def start_servers(site: Site, gateways: Iterable[str]) -> None:
     """
     folder = site.folder / "servers"
     folder.mkdir()
-    specs = [
-        servers.kfake(_KAFKA, folder),
-        servers.mongo(_MONGO, folder),
-        servers.redis(_REDIS, folder),
+    wanted = [
+        specs.kfake(_KAFKA, folder),
+        specs.mongo(_MONGO, folder),
+        specs.redis(_REDIS, folder),
         _ray_redis(folder),
         _fcm(folder),
         _balancer(folder, gateways),
     ]
-    for spec in specs:
+    for spec in wanted:
         # The same command as on one machine, but for the address that it listens on.
         argv = [word.replace(HOST, ADDRESS) for word in spec.argv]
         open_to_all = ["--protected-mode", "no"] if Path(argv[0]).name.startswith(("redis", "valkey")) else []
         site.start(*argv, *open_to_all, log=spec.log)
-    for spec in specs:
+    for spec in wanted:
         answers = f"until (</dev/tcp/{ADDRESS}/{spec.port}) 2>/dev/null; do sleep 0.05; done"
         site.run("bash", "-c", answers, within=_READY_S)
 
@@ -87,7 +87,7 @@ def certificate_files(folder: Path, addresses: Iterable[str]) -> dict[str, str]:
 
 def _ray_redis(folder: Path) -> ServerSpec:
     """Describe a Redis that keeps what it is told: Ray's head begins again from that."""
-    cache = servers.redis(_RAY_REDIS, folder)
+    cache = specs.redis(_RAY_REDIS, folder)
     place = folder / "ray"
     place.mkdir()
     argv = (

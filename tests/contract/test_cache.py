@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cluster.local import servers as specs
+from cluster.local import specs
 from cluster.local.server_tls import url_of
+from cluster.local.servers import free_port
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
 from storage.ports import Accepted
@@ -94,7 +95,7 @@ async def test_a_flushed_cache_keeps_working(cache: RedisStore) -> None:
 
 
 async def test_killed_server_is_unavailable_and_back(servers: Servers, tmp_path: Path) -> None:
-    spec = specs.redis(specs.free_port(), tmp_path)
+    spec = specs.redis(free_port(), tmp_path)
     server = servers.start(spec)
     cache = RedisStore(url_of("redis", spec.address, TLS), "x:")
     await cache.remember({("DEV", "id"): ANSWER})

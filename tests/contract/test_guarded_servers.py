@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from redis.exceptions import AuthenticationError, ResponseError
 
-from cluster.local import passwords, servers
+from cluster.local import passwords, servers, specs
 from cluster.local.servers import ServerSpec
 from roost.errors import Unavailable
 from storage.access import OPEN, Access
@@ -48,7 +48,7 @@ def broker(
     """A broker in whose folder someone planted a user; and how that one signs in."""
     planted = tmp_path_factory.mktemp("planted")
     running.stop(running.start(_broker(folder, passwords.made(planted, "kafka"))))
-    users = folder / servers.KEPT / "sasl.json"
+    users = folder / specs.KEPT / "sasl.json"
     users.write_text(users.read_text().replace(f'"{passwords.USER}"', '"thief"'))
     assert "thief" in users.read_text()
     guarded = running.start(_broker(folder, passwords.made(folder, "kafka")))
@@ -56,7 +56,7 @@ def broker(
 
 
 def _broker(folder: Path, password: Path) -> ServerSpec:
-    return servers.kfake(servers.free_port(), folder, password=password)
+    return specs.kfake(servers.free_port(), folder, password=password)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def kafka(broker: tuple[Guarded, Access]) -> Guarded:
 
 @pytest.fixture(scope="module")
 def redis(running: Servers, folder: Path) -> Guarded:
-    spec = servers.redis(servers.free_port(), folder, password=passwords.made(folder, "redis"))
+    spec = specs.redis(servers.free_port(), folder, password=passwords.made(folder, "redis"))
     return Guarded(running.start(spec), access_of(folder, "redis"))
 
 
@@ -74,13 +74,13 @@ def redis(running: Servers, folder: Path) -> Guarded:
 def mongo(running: Servers, folder: Path) -> Guarded:
     """A store of before there were passwords, with a document and a user that someone planted."""
     port = servers.free_port()
-    before = running.start(servers.mongo(port, folder))
+    before = running.start(specs.mongo(port, folder))
     with MongoClient[dict[str, Any]](f"mongodb://{before.spec.address}") as client:
         client.roost.users.insert_one({"_id": "alice"})
         for name in ("thief", passwords.USER):
             client.admin.command("createUser", name, pwd="planted", roles=[{"role": "root", "db": "admin"}])
     running.stop(before)
-    spec = servers.mongo(port, folder, password=passwords.made(folder, "mongo"))
+    spec = specs.mongo(port, folder, password=passwords.made(folder, "mongo"))
     return Guarded(running.start(spec), access_of(folder, "mongo"))
 
 
@@ -295,7 +295,7 @@ def test_files_with_passwords_are_for_their_user_alone(tmp_path: Path) -> None:
     before = os.umask(0)  # whatever the process's own is
     try:
         file = passwords.made(tmp_path, "redis")
-        servers.redis(1, tmp_path, password=file)
+        specs.redis(1, tmp_path, password=file)
     finally:
         os.umask(before)
     modes = [stat.S_IMODE(each.stat().st_mode) for each in (file.parent, file, tmp_path / "redis.conf")]

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.local import servers as specs
-from cluster.local.servers import Server, ServerSpec
+from cluster.local import specs
+from cluster.local.servers import Server, ServerFailed, ServerSpec, free_port
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
@@ -27,7 +27,7 @@ SEGMENT = 8 * 2**20
 
 @pytest.fixture
 def spec(tmp_path: Path) -> ServerSpec:
-    return specs.kfake(specs.free_port(), tmp_path)
+    return specs.kfake(free_port(), tmp_path)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def all_of(reader: KafkaLogReader, ends: dict[int, int]) -> dict[int, dict
 @pytest.mark.parametrize("sync", [True, False])
 async def test_confirmed_records_survive_kill_9(servers: Servers, tmp_path: Path, *, sync: bool) -> None:
     """Also with the setting that spares the disk: then only the machine's own crash costs something."""
-    spec = specs.kfake(specs.free_port(), tmp_path, sync=sync)
+    spec = specs.kfake(free_port(), tmp_path, sync=sync)
     broker = servers.start(spec)
     admin, writer = KafkaLogAdmin(spec.address), KafkaLogWriter(spec.address, deadline_s=2)
     reader = KafkaLogReader(spec.address, "mailbox", "routers")
@@ -140,7 +140,7 @@ async def test_confirmed_records_survive_kill_9(servers: Servers, tmp_path: Path
 
 
 async def test_a_batch_that_is_sent_again_is_in_the_log_once(servers: Servers, tmp_path: Path) -> None:
-    port = specs.free_port()
+    port = free_port()
     async with Proxy(f"127.0.0.1:{port}") as proxy:
         broker = servers.start(specs.kfake(port, tmp_path, advertised=proxy.address))
         bootstrap = proxy.address
@@ -271,11 +271,11 @@ async def test_a_second_broker_waits_for_the_folder(
 ) -> None:
     second = replace(
         spec,
-        argv=tuple(each.replace(str(spec.port), str(specs.free_port())) for each in spec.argv),
+        argv=tuple(each.replace(str(spec.port), str(free_port())) for each in spec.argv),
         ready_s=0.5,
     )
     port = int(second.argv[second.argv.index("-listen") + 1].rsplit(":", 1)[1])
-    with pytest.raises(specs.ServerFailed, match="did not answer"):
+    with pytest.raises(ServerFailed, match="did not answer"):
         servers.start(replace(second, port=port))
     servers.kill(broker)
     assert servers.start(replace(second, port=port, ready_s=5)).running

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local import servers as specs
+from cluster.local import specs
+from cluster.local.servers import free_port
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
@@ -15,7 +16,7 @@ from tests.real_servers import Servers
 
 
 async def test_broker_that_crashed_is_unavailable_and_back(servers: Servers, tmp_path: Path) -> None:
-    spec = specs.tansu(specs.free_port(), tmp_path)
+    spec = specs.tansu(free_port(), tmp_path)
     server = servers.start(spec)
     admin, writer = KafkaLogAdmin(spec.address), KafkaLogWriter(spec.address, deadline_s=2)
     await admin.start()
@@ -54,7 +55,7 @@ async def _partitions(admin: KafkaLogAdmin) -> object:
 
 
 async def test_lost_reply_leaves_the_record_in_the_log(servers: Servers, tmp_path: Path) -> None:
-    port = specs.free_port()
+    port = free_port()
     async with Proxy(f"127.0.0.1:{port}") as proxy:
         spec = specs.tansu(port, tmp_path)
         led_through = [each.replace(f"127.0.0.1:{port}", proxy.address) for each in spec.argv[3:5]]
@@ -84,7 +85,7 @@ async def test_nothing_is_written_during_a_pause_into_a_log_that_came_back_empty
     servers: Servers, tmp_path: Path
 ) -> None:
     """A broker that makes a topic confirms and loses what is written meanwhile: so no one may write then."""
-    spec = specs.tansu(specs.free_port(), tmp_path)
+    spec = specs.tansu(free_port(), tmp_path)
     broker = servers.start(spec)
     writer = KafkaLogWriter(spec.address, idempotent=False, deadline_s=20)
     await writer.start()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cluster.doctor import reach
-from cluster.local import passwords
-from cluster.local import servers as specs
+from cluster.local import passwords, specs
+from cluster.local.servers import HOST, free_port
 from roost.errors import Unavailable
 from roost.tls import server_context
 from storage.access import OPEN, Access
@@ -41,9 +41,9 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="module")
 def kafka(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> tuple[Guarded, int]:
     """A broker with a password that sends its clients to the port of what speaks TLS before it."""
-    folder, port = tmp_path_factory.mktemp("kafka"), specs.free_port()
+    folder, port = tmp_path_factory.mktemp("kafka"), free_port()
     password = passwords.made(folder, "kafka")
-    spec = specs.kfake(specs.free_port(), folder, advertised=f"{specs.HOST}:{port}", password=password)
+    spec = specs.kfake(free_port(), folder, advertised=f"{HOST}:{port}", password=password)
     return Guarded(servers.start(spec), access_of(folder, "kafka")), port
 
 

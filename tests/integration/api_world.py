@@ -22,7 +22,8 @@ from api.gateway import Gateway
 from api.identity.limits import Limit
 from api.listener import Listen
 from cluster.consumers.router import Router
-from cluster.local.servers import Server, free_port, kfake, start
+from cluster.local.servers import Server, free_port, start
+from cluster.local.specs import kfake
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7

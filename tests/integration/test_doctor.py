@@ -20,9 +20,9 @@ from msgspec import structs
 
 from cluster.doctor.finding import Finding
 from cluster.doctor.visit import examine
-from cluster.local import servers as specs
+from cluster.local import specs
 from cluster.local.fcm_endpoint import write_service_account
-from cluster.local.servers import HOST, free_port
+from cluster.local.servers import HOST, accepts, free_port
 from cluster.settings import Settings
 from roost.cli import command_line
 from roost.clock import now_ms
@@ -152,7 +152,7 @@ def redis_with(servers: Servers, tmp_path: Path) -> Callable[..., str]:
 
     def begin(*options: str) -> str:
         spec = specs.redis(free_port(), tmp_path)
-        return servers.start(replace(spec, argv=(*spec.argv, *options), probe=specs.accepts)).spec.address
+        return servers.start(replace(spec, argv=(*spec.argv, *options), probe=accepts)).spec.address
 
     return begin
 

@@ -13,9 +13,17 @@ import bson
 import psutil
 import pytest
 
-from cluster.local import embedded
-from cluster.local import servers as specs
-from cluster.local.servers import Server, ServerFailed, ServerSpec, start
+from cluster.local import embedded, specs
+from cluster.local.servers import (
+    HOST,
+    Server,
+    ServerFailed,
+    ServerSpec,
+    accepts,
+    free_port,
+    reserved_port,
+    start,
+)
 from cluster.settings import Kafka, Settings
 from roost import child_supervision
 from roost.errors import Unavailable
@@ -30,29 +38,27 @@ from storage.records import Cursor
 async def test_server_starts_answers_and_stops(
     describe: Callable[[int, Path], ServerSpec], tmp_path: Path
 ) -> None:
-    server = await start(describe(specs.free_port(), tmp_path))
+    server = await start(describe(free_port(), tmp_path))
     assert server.running
-    assert await specs.accepts(server.spec.port)
+    assert await accepts(server.spec.port)
     process = psutil.Process(server.pid)
     addresses = {each.laddr.ip for each in process.net_connections(kind="tcp") if each.status == "LISTEN"}
     assert addresses == {"127.0.0.1"}
     await server.stop()
     assert await server.stop() == await server.wait()
     assert not server.running
-    assert not await specs.accepts(server.spec.port)
+    assert not await accepts(server.spec.port)
     assert server.spec.log.exists()
 
 
 async def test_wait_returns_when_it_is_killed(tmp_path: Path) -> None:
-    server = await start(specs.redis(specs.free_port(), tmp_path))
+    server = await start(specs.redis(free_port(), tmp_path))
     os.kill(server.pid, signal.SIGKILL)
     assert await asyncio.wait_for(server.wait(), 5) == -signal.SIGKILL
 
 
 def script(tmp_path: Path, text: str, **changes: float) -> ServerSpec:
-    spec = ServerSpec(
-        "script", (sys.executable, "-c", text), specs.free_port(), specs.accepts, tmp_path / "log"
-    )
+    spec = ServerSpec("script", (sys.executable, "-c", text), free_port(), accepts, tmp_path / "log")
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
@@ -70,7 +76,7 @@ async def test_silent_server_is_not_left_running(tmp_path: Path) -> None:
 
 
 async def test_deaf_server_is_stopped_by_force(tmp_path: Path) -> None:
-    port = specs.free_port()
+    port = free_port()
     text = (
         "import signal,socket,time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         f"s=socket.create_server(('127.0.0.1',{port})); time.sleep(60)"
@@ -92,7 +98,7 @@ ended.wait()
 
 
 async def test_server_that_waits_for_one_more_client_is_stopped_in_order(tmp_path: Path) -> None:
-    port = specs.free_port()
+    port = free_port()
     spec = script(tmp_path, LATE.replace("PORT", str(port)), stop_s=5)
     server = await start(replace(spec, port=port, stops_late=True))
     assert await server.stop() == 0
@@ -110,9 +116,9 @@ async def test_env_reaches_the_server(tmp_path: Path) -> None:
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from cluster.local import servers
+from cluster.local import servers, specs
 async def main():
-    server = await servers.start(servers.redis(servers.free_port(), Path(sys.argv[1])))
+    server = await servers.start(specs.redis(servers.free_port(), Path(sys.argv[1])))
     print(server.pid, flush=True)
     await asyncio.sleep(60)
 asyncio.run(main())
@@ -152,7 +158,7 @@ def test_nothing_is_started_for_a_parent_that_is_gone() -> None:
 
 
 async def test_killed_store_is_unavailable_and_loses_nothing(tmp_path: Path, keyring: KeyRing) -> None:
-    spec = specs.mongo(specs.free_port(), tmp_path)
+    spec = specs.mongo(free_port(), tmp_path)
     server = await start(spec)
     store = MongoStore(f"mongodb://{spec.address}", "roost", "pymongo", keyring)
     await store.prepare()
@@ -179,7 +185,7 @@ async def test_a_store_that_refuses_every_read_is_ended(
         asked.append(port)
         return len(asked) != 2
 
-    server = await start(specs.redis(specs.free_port(), tmp_path))
+    server = await start(specs.redis(free_port(), tmp_path))
     server.spec = replace(server.spec, unhealthy=unhealthy)
     async with asyncio.timeout(20):
         assert await embedded._ended(server) == -signal.SIGKILL
@@ -187,7 +193,7 @@ async def test_a_store_that_refuses_every_read_is_ended(
 
 
 async def test_only_an_internal_error_makes_a_store_unhealthy(tmp_path: Path) -> None:
-    server = await start(specs.mongo(specs.free_port(), tmp_path))
+    server = await start(specs.mongo(free_port(), tmp_path))
     assert server.spec.unhealthy is not None
     assert not await server.spec.unhealthy(server.spec.port)
     await server.stop()
@@ -202,9 +208,9 @@ async def test_the_answer_to_a_read_is_understood(code: int, refuses: bool) -> N
         writer.write(struct.pack("<iiiiIB", 21 + len(body), 1, 1, 2013, 0, 0) + body)
         writer.close()
 
-    async with await asyncio.start_server(answer, specs.HOST, 0) as other:
+    async with await asyncio.start_server(answer, HOST, 0) as other:
         port = other.sockets[0].getsockname()[1]
-        assert await StoreProbe(specs.HOST, port, "roost", "log", OPEN).refuses_reads() == refuses
+        assert await StoreProbe(HOST, port, "roost", "log", OPEN).refuses_reads() == refuses
 
 
 async def _until_back(store: MongoStore, server: Server) -> None:
@@ -217,21 +223,21 @@ async def _until_back(store: MongoStore, server: Server) -> None:
 
 
 async def test_another_process_on_the_port_is_not_mistaken_for_the_server(tmp_path: Path) -> None:
-    async with await asyncio.start_server(lambda _reader, writer: writer.close(), specs.HOST, 0) as other:
+    async with await asyncio.start_server(lambda _reader, writer: writer.close(), HOST, 0) as other:
         taken = other.sockets[0].getsockname()[1]
         with pytest.raises(ServerFailed, match="exited"):
             await start(specs.mongo(taken, tmp_path))
 
 
 async def test_a_reserved_port_is_for_the_server_alone(tmp_path: Path) -> None:
-    with specs.reserved_port() as reserved:
+    with reserved_port() as reserved:
         port = reserved.getsockname()[1]
         with pytest.raises(OSError, match="in use"), socket.socket() as other:
-            other.bind((specs.HOST, port))
+            other.bind((HOST, port))
         server = await start(specs.redis(port, tmp_path))
         await server.stop()
         with pytest.raises(OSError, match="in use"), socket.socket() as other:
-            other.bind((specs.HOST, port))
+            other.bind((HOST, port))
 
 
 def test_set_up_has_built_the_broker() -> None:
@@ -240,7 +246,7 @@ def test_set_up_has_built_the_broker() -> None:
 
 
 def test_tansu_replaces_a_broker_that_was_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = specs.free_port()
+    port = free_port()
     assert not specs.broker("auto", sync=True)(port, tmp_path).forgets
     assert specs.broker("tansu", sync=True)(port, tmp_path).forgets
     monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-was-not-built")
@@ -252,11 +258,11 @@ def test_tansu_replaces_a_broker_that_was_not_built(tmp_path: Path, monkeypatch:
 async def test_tansu_is_not_started_over_a_log_that_it_cannot_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = await start(specs.broker("auto", sync=True)(specs.free_port(), tmp_path))
+    server = await start(specs.broker("auto", sync=True)(free_port(), tmp_path))
     await server.stop()
     monkeypatch.setattr(specs, "_BROKER", "roost-broker-that-was-not-built")
     with pytest.raises(ServerFailed, match="perhaps what was accepted and is not stored"):
-        specs.broker("auto", sync=True)(specs.free_port(), tmp_path)
+        specs.broker("auto", sync=True)(free_port(), tmp_path)
 
 
 async def test_only_a_log_in_memory_is_reported_lost_after_a_crash(tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ import pytest
 
 from cluster.consumers.fcm import FcmSender
 from cluster.consumers.provider import Again, Sent
-from cluster.local import embedded, passwords
-from cluster.local import servers as specs
+from cluster.local import embedded, passwords, specs
 from cluster.local.server_tls import ServerTls, url_of
-from cluster.local.servers import ServerFailed
+from cluster.local.servers import ServerFailed, free_port
 from cluster.settings import Fcm, Settings
 from roost.errors import Unavailable
 from storage.access import Access
@@ -87,7 +86,7 @@ async def test_only_who_shows_a_certificate_is_served(
 ) -> None:
     tls, settings = tls_of(Issued(tmp_path / "certs"), tmp_path)
     word = passwords.made(tmp_path, name)
-    server = servers.start(MAKERS[name](specs.free_port(), tmp_path, password=word, tls=tls))
+    server = servers.start(MAKERS[name](free_port(), tmp_path, password=word, tls=tls))
     address = server.spec.address
     access = passwords.security(settings, name).access()
     await ASK[name](url_of(name, address, tls), access)
@@ -111,7 +110,7 @@ def test_the_cache_ends_with_its_guard_and_is_started_again(
     servers: Servers, tmp_path: Path, *, crash: bool
 ) -> None:
     tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
-    spec = specs.redis(specs.free_port(), tmp_path, tls=tls)
+    spec = specs.redis(free_port(), tmp_path, tls=tls)
     guard = servers.start(spec)
     [cache] = psutil.Process(guard.pid).children()
     (servers.kill if crash else servers.stop)(guard)
@@ -122,7 +121,7 @@ def test_the_cache_ends_with_its_guard_and_is_started_again(
 
 def test_the_guard_ends_with_its_cache(servers: Servers, tmp_path: Path) -> None:
     tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
-    guard = servers.start(specs.redis(specs.free_port(), tmp_path, tls=tls))
+    guard = servers.start(specs.redis(free_port(), tmp_path, tls=tls))
     [cache] = psutil.Process(guard.pid).children()
     cache.kill()
     assert servers.ended(guard) == 1
@@ -132,7 +131,7 @@ async def test_pushes_go_to_who_has_the_certificate_and_to_no_one_else(
     servers: Servers, tmp_path: Path
 ) -> None:
     tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
-    endpoint = servers.start(embedded.fcm(specs.free_port(), tmp_path, tls=tls))
+    endpoint = servers.start(embedded.fcm(free_port(), tmp_path, tls=tls))
     settings = Fcm(
         credentials_file=tmp_path / "fcm-embedded.json",
         endpoint=url_of("fcm", endpoint.spec.address, tls),

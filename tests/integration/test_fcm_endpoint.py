@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from cluster.local import peer_user
-from cluster.local import servers as specs
 from cluster.local.embedded import fcm
+from cluster.local.servers import free_port
 from tests.real_servers import Servers
 
 NOBODY = 65_534
@@ -24,7 +24,7 @@ echo "$line"
 
 @pytest.fixture(scope="module")
 def port(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> int:
-    return servers.start(fcm(specs.free_port(), tmp_path_factory.mktemp("fcm"))).spec.port
+    return servers.start(fcm(free_port(), tmp_path_factory.mktemp("fcm"))).spec.port
 
 
 async def test_its_own_user_needs_no_secret(port: int) -> None:

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cluster.local import servers as specs
+from cluster.local import specs
+from cluster.local.servers import free_port
 from cluster.log.numbers import BASE_STEP
 from cluster.log.topics import renumber
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
@@ -20,7 +21,7 @@ EARLY_MS = 1_767_225_600_000
 
 @pytest.fixture
 async def admin(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaLogAdmin]:
-    broker = servers.start(specs.kfake(specs.free_port(), tmp_path_factory.mktemp("broker"), sync=False))
+    broker = servers.start(specs.kfake(free_port(), tmp_path_factory.mktemp("broker"), sync=False))
     admin = KafkaLogAdmin(broker.spec.address)
     await admin.start()
     yield admin

@@ -18,9 +18,9 @@ from cluster.consumers.provider import Provider
 from cluster.consumers.pusher import Pusher
 from cluster.consumers.wakeup import Waker
 from cluster.consumers.webpush import WebPushSender
-from cluster.local import servers as specs
 from cluster.local.embedded import fcm
 from cluster.local.fcm_endpoint import PROJECT, write_service_account
+from cluster.local.servers import free_port
 from cluster.log.unfinished import unread
 from cluster.settings import Fcm, WebPush
 from roost.clock import now_ms
@@ -94,7 +94,7 @@ def broker(log_url: str) -> str:
 @pytest.fixture(scope="module")
 def endpoint(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("fcm")
-    url = "http://" + servers.start(fcm(specs.free_port(), folder)).spec.address
+    url = "http://" + servers.start(fcm(free_port(), folder)).spec.address
     write_service_account(folder / "credentials.json", url)
     return url, folder / "credentials.json"
 

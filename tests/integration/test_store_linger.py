@@ -10,7 +10,8 @@ from actors.host.shards.table import ShardTable
 from actors.host.shards.tickets import Ticket
 from actors.host.writes.writer import Stores, Writer
 from actors.offsets import Offsets
-from cluster.local import servers as specs
+from cluster.local import specs
+from cluster.local.servers import free_port
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
@@ -93,7 +94,7 @@ async def test_neighbours_that_were_collected_are_one_document(world: World) -> 
 async def test_a_read_mark_is_answered_when_its_receipt_is_in_the_log_too(
     store: MongoStore, redis_url: str, prefix: str, servers: Servers, tmp_path: Path
 ) -> None:
-    broker = servers.start(specs.kfake(specs.free_port(), tmp_path))
+    broker = servers.start(specs.kfake(free_port(), tmp_path))
     cache, log = RedisStore(redis_url, prefix), KafkaLogWriter(broker.spec.address)
     admin = KafkaLogAdmin(broker.spec.address)
     await admin.start()

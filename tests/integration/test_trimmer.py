@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local import servers as specs
-from cluster.local.servers import Server
+from cluster.local import specs
+from cluster.local.servers import Server, free_port
 from cluster.log.trimmer import Trimmer
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
@@ -23,7 +23,7 @@ BASE = 7
 
 @pytest.fixture
 def broker(servers: Servers, tmp_path: Path) -> Iterator[Server]:
-    started = servers.start(specs.kfake(specs.free_port(), tmp_path, sync=False))
+    started = servers.start(specs.kfake(free_port(), tmp_path, sync=False))
     yield started
     servers.kill(started)
 
