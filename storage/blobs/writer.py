@@ -57,7 +57,12 @@ class BlobWriter:
         runs = (*(run for run in seen.runs if run[0] < index), (index, writer))
         own = cls(structs.replace(seen, writer=writer, runs=runs), rows, objects, working)
         if tail := seen.offset % seen.part:
-            own._buffer += (await read_part(seen, index, objects))[:tail]
+            try:
+                own._buffer += (await read_part(seen, index, objects))[:tail]
+            except PartBroken:  # or the part went with the row that we saw
+                if await rows.get(seen.name) != seen:
+                    raise WriterReplaced from None
+                raise
             await own._put(bytes(own._buffer))
         if not await rows.take_over(seen, writer, runs):
             await objects.delete([place(seen.name, index, writer)] if tail else [])

@@ -162,6 +162,18 @@ async def test_a_writer_that_was_replaced_spoils_nothing(world: World) -> None:
     assert len(world.files()) == 2
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["replaced", "removed"])
+async def test_who_saw_the_row_before_another_took_over_is_told_so(world: World, *, ended: bool) -> None:
+    media_id, blob = await world.blobs.reserve("u-alice", PART)
+    writer = await world.blobs.begin(blob)
+    await writer.write(b"a" * 100)
+    await writer.flush()
+    seen = await world.blobs.find(media_id)
+    await (world.blobs.remove(seen) if ended else world.blobs.begin(seen))
+    with pytest.raises(WriterReplaced):  # and not that the part is broken, which is no longer there
+        await world.blobs.begin(seen)
+
+
 async def test_of_two_who_take_over_at_once_one_does(world: World) -> None:
     _, blob = await world.blobs.reserve("u-alice", 500)
     writers = await asyncio.gather(*(world.blobs.begin(blob) for _ in range(8)), return_exceptions=True)
