@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Line:
 @asynccontextmanager
 async def line(system: System) -> AsyncIterator[Line]:
     place = urlsplit(system.http)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    tls = ssl.create_default_context() if place.scheme == "https" else None
+    reader, writer = await asyncio.open_connection(place.hostname, place.port, ssl=tls)
     try:
         yield Line(reader, writer)
     finally:
@@ -148,7 +150,8 @@ async def test_head_is_get_without_the_body(system: System, path: str, status: i
 async def test_a_load_balancers_probe_with_head(system: System) -> None:
     def probe() -> list[int]:
         place = urlsplit(system.http)
-        client = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_ANSWER_S)
+        kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+        client = kind(place.hostname or "", place.port, timeout=_ANSWER_S)
         found = []
         for path in ("/healthz", "/readyz", "/healthz"):  # on one connection
             client.request("HEAD", path)
