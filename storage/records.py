@@ -308,8 +308,9 @@ class Block(Struct, frozen=True):
     """``user`` does not want records of ``peer`` with ``since_seq <= seq < until_seq`` (None: still).
 
     Attributes:
-        revision: Rises by one with every change of the pair's block. The write of a host that had lost the
-            user may come late: it replaces none with a greater one.
+        revision: Rises with every change of the pair's block, and beyond all of hosts that had the user
+            before. The write of a host that had lost the user may come late: it replaces none with a greater
+            one.
     """
 
     user: str

@@ -158,11 +158,16 @@ class AskerGone(_Question, frozen=True):
 
 
 class BlockAsked(_Question, frozen=True):
-    """Block or unblock ``peer`` from the next record on."""
+    """Block or unblock ``peer`` from the next record on.
+
+    Attributes:
+        since: Version of the map that gave the host the user, 0 if unknown.
+    """
 
     peer: str
     peer_name: str
     blocked: bool
+    since: int = 0
 
 
 class ContactMade(_Question, frozen=True):

@@ -8,6 +8,9 @@ from actors.user.errors import InvariantError
 from actors.user.head import Head
 from storage.records import Block, Conversation, ReceiptRecord, User
 
+REVISIONS = 2**20
+"""Revisions of blocks that a host can use: those of the next one are above them."""
+
 
 class Peers:
     """What a user knows of its peers and lets them know.
@@ -102,7 +105,8 @@ class Peers:
         """Block or unblock from the next record on; returns whether that changes anything.
 
         What changes nothing is written as well where there is a block: the write that made it may not have
-        reached the store yet, and the answer says that it holds.
+        reached the store yet, and the answer says that it holds. A host that had the user before, and has not
+        heard that it lost it, may have changed the block more often: what it writes late counts for less.
         """
         known = self.blocks.get(event.peer)
         if known is None and not event.blocked:
@@ -110,6 +114,7 @@ class Peers:
             return False
         changes = known is None or event.blocked != (known.until_seq is None)
         block = self._changed_block(event, known) if changes or known is None else known
+        block = replace(block, revision=max(block.revision, event.since * REVISIONS))
         self.blocks[event.peer] = block
         self._out.append(do.PutBlock(block, event.token))
         return changes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from api.identity.directory import Directory
 from api.sending.answers import Answers
 from api.sending.copies import Copies
-from api.sending.send_request import SendRequest, answer_of, had_copies
+from api.sending.send_request import SendRequest, answer_of, had_copies, matches_own_devices
 from api.sending.sequence import Sequencer
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, shard_of
@@ -47,11 +47,23 @@ class Repeats:
         for item in items:
             document = stored.get(_stored_key(item))
             known = None if document is None else answer_of(document, item.frame.to)
-            if known is not None and item.copies and had_copies(document):
-                # Whoever accepted it may have ended before the copies were written. They are still owed if it
-                # was sealed again since, for devices that have come, and so is no longer the same.
-                self._copies.refuse(await self._copies.write([(item, known)]))
+            if known is not None and item.frame.own is not None:
+                await self._write_owed(item, known, document)
             answer_known(item, known)
+
+    async def _write_owed(
+        self, item: SendRequest, known: Accepted, document: MailboxDocument | Stub | None
+    ) -> None:
+        """Write the copies that come with a message that is stored already, or refuse it.
+
+        Whoever accepted it may have ended before the copies were written. They are still owed if it was
+        sealed again since, for devices that have come, and so is no longer the same. It is to be sealed for
+        all that there are: from `id_reused` its sender learns that it is there, and sends no more copies.
+        """
+        if not is_same(item, known) and not matches_own_devices(item):
+            return
+        if item.copies and had_copies(document):
+            self._copies.refuse(await self._copies.write([(item, known)]))
 
     async def _forget_lost(self, items: Sequence[SendRequest]) -> None:
         """Forget answers for messages that went down with an earlier log: they are to be accepted again."""

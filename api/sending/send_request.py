@@ -25,6 +25,9 @@ from storage.records import (
 _SUITE_MAX: Final = 32
 _NAME_MAX: Final = 64
 _BESIDES: Final = 512
+_MISMATCH: Final = (
+    "Encrypt once for each device of the recipient, and other of your own; query their keys again."
+)
 
 Outcome = Accepted | RoostError
 
@@ -148,22 +151,44 @@ def matches_devices(item: SendRequest) -> bool:
     the sender's others only, and has no copies.
     """
     assert item.person is not None  # noqa: S101 -- looked up before
-    frame, mine = item.frame, {item.principal.device}
-    keyed = item.person.keyed - mine if item.to_self else item.person.keyed
-    named, own = frame.payloads.keys(), frame.own
-    others = frozenset[str]() if item.me is None or item.to_self else item.me.keyed - mine
-    if named == keyed and named and (own is None or own.keys() == others):
+    keyed = item.person.keyed - {item.principal.device} if item.to_self else item.person.keyed
+    named = item.frame.payloads.keys()
+    if named == keyed and named and _copies_match(item):
         return True
     mismatch: dict[str, Any] = {"missing": sorted(keyed - named), "extra": sorted(named - keyed)}
-    if own is not None:
-        mismatch |= {"own_missing": sorted(others - own.keys()), "own_extra": sorted(own.keys() - others)}
-    detail = "Encrypt once for each device of the recipient, and other of your own; query their keys again."
+    detail = _MISMATCH
     if not keyed:
         detail = "The recipient has not uploaded keys yet."
         if item.to_self:
             detail = "You have no other device that has keys, to which this could be sent."
-    item.answer(RoostError("device_mismatch", detail, **mismatch))
+    item.answer(RoostError("device_mismatch", detail, **mismatch, **_own_mismatch(item)))
     return False
+
+
+def matches_own_devices(item: SendRequest) -> bool:
+    """Refuse own copies that are not for exactly the sender's other devices; who it is is looked up."""
+    if _copies_match(item):
+        return True
+    item.answer(RoostError("device_mismatch", _MISMATCH, missing=[], extra=[], **_own_mismatch(item)))
+    return False
+
+
+def _copies_match(item: SendRequest) -> bool:
+    own = item.frame.own
+    return own is None or own.keys() == _others(item)
+
+
+def _own_mismatch(item: SendRequest) -> dict[str, Any]:
+    """Return which devices own copies lack, and which they are for in vain; nothing without copies."""
+    own, others = item.frame.own, _others(item)
+    if own is None:
+        return {}
+    return {"own_missing": sorted(others - own.keys()), "own_extra": sorted(own.keys() - others)}
+
+
+def _others(item: SendRequest) -> frozenset[str]:
+    """Return the sender's other devices, where copies for them may come along."""
+    return frozenset() if item.me is None or item.to_self else item.me.keyed - {item.principal.device}
 
 
 def record_of(item: SendRequest, now_ms: int, version: int) -> bytes:

@@ -14,7 +14,14 @@ from roost.client import events
 from roost.client.state import State
 from sim.deterministic.stores import Store
 from sim.deterministic.wakeups import Wakeups
-from storage.records import MessageRecord, SentRecord, copies_digest, decode_record
+from storage.records import (
+    KeysRecord,
+    MailboxDocument,
+    MessageRecord,
+    SentRecord,
+    copies_digest,
+    decode_record,
+)
 
 
 class Violation(Exception):  # noqa: N818 -- named for what was found
@@ -320,7 +327,10 @@ class Truth:
 
     def _check_delivered(self, message_id: str, story: str) -> None:
         message = self.messages[message_id]
-        if message.to == message.sender:  # told when the mailbox has it
+        if message.to == message.sender:  # told when the mailbox has it, or where no other device is
+            stored = self._store.documents.get(message.to, {})
+            if not message.alone and not message.kept_by and not any(seq in stored for seq in message.seqs):
+                raise Violation("receipt_without_delivery", f"{story}; no mailbox has {message}")
             return
         if not message.kept_by and not self.is_blocked(message) and not self._came_late(message):
             raise Violation("receipt_without_delivery", f"{story}; no device has {message}")
@@ -404,9 +414,31 @@ class Truth:
             raise Violation("not_stored", f"the mailbox of {user} lacks {not_stored}")
         before = 0
         for document in documents:
-            if document.prev != before and not self.logs_lost:
+            skips = document.prev != before and not self.logs_lost
+            if skips and not self._skips_blocked(document, documents):
                 raise Violation("chain", f"in the mailbox of {user}, {before} comes before {document}")
             before = document.seq
+
+    def _skips_blocked(self, document: MailboxDocument, documents: list[MailboxDocument]) -> bool:
+        """Return whether a document follows one that is there, but for what its writer knew as blocked.
+
+        A block that is not in the store yet is known to one host only. If the shard is elsewhere meanwhile,
+        the one stores as an entry what is none to the other, and the document that came first stays. No
+        reader sees it: to a device, each entry follows the one that the device got before.
+        """
+        numbers = [each.seq for each in documents]
+        skipped = [each for each in documents if document.prev < each.seq < document.seq]
+        follows = document.prev == 0 or document.prev in numbers
+        return self.parted and follows and all(self._fell_into_block(each) for each in skipped)
+
+    def _fell_into_block(self, document: MailboxDocument) -> bool:
+        """Return whether some host knew a stored record as one of a peer that was blocked."""
+        record = decode_record(document.record)
+        peer = record.user if isinstance(record, KeysRecord) else document.sender
+        return any(
+            since <= document.seq and (until is None or document.seq < until)
+            for since, until in self._blocked[document.user, peer]
+        )
 
     def unread(self) -> list[str]:
         """Return what is in a mailbox and has not come to every device that it is for."""

@@ -151,6 +151,10 @@ async def test_a_repeat_gets_the_same_answer_and_other_copies_do_not(world: Worl
     status, told = await problem(phone, bob, message_id=first, own={laptop.device: wire.unpadded(b"again")})
     assert (status, told["code"]) == (409, "id_reused")
     assert [each["payload"] for each in await entries(laptop, "sent", 3)][2] == wire.unpadded(b"again")
+    # But not without copies for all: it would learn that its message is there, and send none any more.
+    for changes in ({"own": {}}, {"own": {}, "silent": True}):
+        status, told = await problem(phone, bob, message_id=first, **changes)
+        assert (status, told["code"], told["own_missing"]) == (409, "device_mismatch", [laptop.device])
 
 
 async def forgotten(world: World, who: Person, to: Person, accepted: dict[str, Any]) -> None:

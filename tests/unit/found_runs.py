@@ -1576,4 +1576,284 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             lose 1
         """),
     ),
+    "a note to oneself was told to be delivered before its mailbox had it, and went down with its log": (
+        Plan(shards=1, devices=(1, 2)),
+        _steps("""
+            turn r0 6
+            connect BOB0000001 g0 poll
+            connect BOB0000000 g0 stream
+            turn r0 6
+            net r0>h0 6
+            up BOB0000001 0 done
+            net g0>h0 6
+            task h0 7 done
+            task h0 6 done
+            task h0 4 done
+            task h0 3 done
+            task h0 7 done
+            up BOB0000000 0 done
+            net g0>h0 1
+            reroute 0
+            task h0 3 done
+            net h0>g0 2
+            down BOB0000000 1
+            say BOB0000000 bob
+            router r1
+            flush BOB0000000
+            up BOB0000000 0 done
+            turn r1 1
+            lose 0
+            turn r1 1
+            net r1>h0 6
+            write h0 receipts
+            crash h0 3
+            remake 0
+        """),
+    ),
+    "copies were no longer owed once a message was sealed again without them": (
+        Plan(shards=1, devices=(1, 2)),
+        _steps("""
+            turn r0 6
+            connect BOB0000001 g0 poll
+            connect BOB0000000 g0 stream
+            turn r0 6
+            net r0>h0 6
+            up BOB0000001 0 done
+            tick 70000
+            net g0>h0 6
+            task h0 7 done
+            task h0 6 done
+            task h0 4 done
+            task h0 3 done
+            task h0 7 done
+            up BOB0000000 0 done
+            down BOB0000001 6
+            net g0>h0 1
+            reroute 0
+            task h0 3 done
+            net h0>g0 2
+            say BOB0000001 ann
+            down BOB0000000 1
+            say BOB0000000 bob
+            connect BOB0000001 g1 stream
+            router r1
+            flush BOB0000000
+            up BOB0000001 0 done
+            net g1>h0 2
+            up BOB0000000 0 done
+            net h0>g1 2
+            turn r1 1
+            turn r1 1
+            net r1>h0 6
+            write h0 rows
+            sign_in ann
+            say BOB0000001 bob
+            down BOB0000001 6
+            lose 0
+            flush BOB0000001
+            crash h0 3
+            up BOB0000001 0 done
+            down BOB0000001 1
+            flush BOB0000001
+            sign_in bob
+            up BOB0000001 0 done
+            remake 0
+            up BOB0000001 0 done
+            down BOB0000001 6
+            tick 70000
+        """),
+    ),
+    "a host that alone knew of a block stored an entry that skips what the next host stored": (
+        Plan(shards=2, devices=(1, 1)),
+        _steps("""
+            say ANN0000000 bob
+            say BOB0000000 ann
+            turn r1 2
+            turn r0 1
+            turn r1 2
+            net g0>h0 2
+            net r1>h1 6
+            turn r0 1
+            net r0>h0 2
+            block ann bob False g0
+            net g0>h1 2
+            task h1 0 done
+            block bob ann True g1
+            task h1 0 done
+            task h1 1 done
+            task h1 4 done
+            task h1 3 done
+            task h1 5 done
+            net g1>h0 6
+            connect ANN0000000 g1 background
+            task h0 1 done
+            task h0 2 done
+            task h0 2 done
+            up ANN0000000 0 done
+            net g1>h1 2
+            net h1>g1 2
+            task h0 2 done
+            sign_in bob
+            task h0 1 done
+            task h0 4 done
+            move 0
+            down ANN0000000 6
+            connect BOB0000000 g0 background
+            up BOB0000000 0 done
+            net g0>h0 1
+            flush ANN0000000
+            net h0>g0 1
+            up ANN0000000 0 done
+            down BOB0000000 1
+            flush BOB0000000
+            up BOB0000000 0 done
+            turn r0 6
+            net r0>h0 1
+            block bob ann False g0
+            net g0>h0 6
+            block bob ann True g1
+            net g1>h0 6
+        """),
+    ),
+    "a host that knew of no block stored an entry that the next host skips": (
+        Plan(shards=1, devices=(1, 1, 1)),
+        _steps("""
+            net g0>h0 2
+            net g1>h0 1
+            connect CAT0000000 g1 stream
+            turn r0 2
+            up CAT0000000 0 done
+            net g1>h0 1
+            net h0>g1 1
+            turn r0 6
+            net g1>h0 1
+            net r0>h0 1
+            say CAT0000000 bob
+            place g1
+            net g1>h0 1
+            task h0 5 done
+            task h0 7 done
+            task h0 6 done
+            task h0 7 done
+            task h0 2 done
+            task h0 4 done
+            connect BOB0000000 g1 stream
+            net h0>g1 1
+            net h0>g1 1
+            down CAT0000000 1
+            connect ANN0000000 g1 stream
+            move 0
+            up ANN0000000 0 done
+            net g1>h0 1
+            say CAT0000000 ann
+            task h0 7 done
+            task h0 1 done
+            flush CAT0000000
+            task h0 4 done
+            task h0 7 done
+            task h0 4 done
+            task h0 3 done
+            up BOB0000000 0 done
+            up CAT0000000 0 done
+            turn r0 1
+            net r0>h0 1
+            net h0>g1 1
+            task h0 6 done
+            block ann bob True g0
+            task h0 4 done
+            task h0 0 done
+            map h1
+            task h0 5 done
+            task h0 7 done
+            task h0 3 done
+            net g1>h0 1
+            net g0>h0 1
+            net h0>g1 2
+            up CAT0000000 0 done
+            down BOB0000000 6
+            say BOB0000000 ann
+            map r0
+            flush BOB0000000
+            turn r0 1
+            turn r0 6
+            net r0>h1 6
+            task h1 7 done
+            up BOB0000000 0 done
+            task h1 5 done
+            turn r0 1
+            task h1 2 done
+            task h1 6 done
+            net r0>h1 2
+            task h1 5 done
+            move 0
+            task h1 6 done
+            task h1 1 done
+            say CAT0000000 ann
+        """),
+    ),
+    "a host that had lost a user wrote its changes of a block over those of the next": (
+        Plan(shards=1, devices=(1, 2)),
+        _steps("""
+            net g1>h0 6
+            reroute 0
+            block ann bob True g0
+            net g0>h0 2
+            move 0
+            map h1
+            reroute 0
+            device ann g1
+            refresh g1
+            map g1
+            net g1>h0 1
+            block ann bob False g0
+            net h0>g1 1
+            reroute 0
+            reroute 0
+            refresh g1
+            reroute 0
+            reroute 0
+            block ann bob False g1
+            net g1>h1 2
+            block ann bob True g1
+            reroute 0
+            net h0>g0 2
+            net h1>g1 1
+            net g1>h1 2
+            place g1
+            block bob ann True g1
+            move 0
+            net g1>h1 1
+            move 0
+            net g1>h1 1
+            map g0
+            net h1>g1 6
+            place g1
+            reroute 0
+            map r0
+            turn r0 2
+            net g1>h1 1
+            turn r0 2
+            net r0>h1 6
+            reroute 0
+            net g1>h1 2
+            task h1 6 done
+            net g1>h1 1
+            task h1 5 done
+            task h1 0 done
+            task h1 0 done
+            task h1 3 done
+            block bob ann False g0
+            place g0
+            reroute 0
+            task h1 5 done
+            net g1>h1 6
+            task h1 6 done
+            move 0
+            map r0
+            task h1 0 done
+            net g0>h1 6
+            turn r0 6
+            task h1 0 done
+        """),
+    ),
 }

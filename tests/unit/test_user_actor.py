@@ -505,6 +505,19 @@ def test_a_block_that_is_there_is_written_again_before_it_is_said_to_hold() -> N
     assert world.feed(ev.BlockAsked("t", "bob", "bob", blocked=False)) == [do.AnswerDone("t")]
 
 
+def test_a_block_counts_for_more_than_what_a_host_before_writes_late() -> None:
+    """It may have changed the block more often, as the user asked again and again."""
+    before, after = World(), World()
+    asked = [ev.BlockAsked("t", "alice", "alice", blocked, since=3) for blocked in (True, False) * 3]
+    late = [each.block for ask in asked for each in before.feed(ask) if isinstance(each, do.PutBlock)]
+    after.actor.peers.blocks["alice"] = late[0]  # of all that, this was stored when the next host loaded it
+    for blocked in (True, False):
+        ask = ev.BlockAsked("t", "alice", "alice", blocked, since=4)
+        [block] = [each.block for each in after.feed(ask) if isinstance(each, do.PutBlock)]
+        assert block.revision > max(each.revision for each in late)
+    assert [each.revision for each in late] == sorted({each.revision for each in late})
+
+
 def test_read_receipts_are_sent_unless_the_user_turned_them_off() -> None:
     world = World()
     world.append("alice", 1)

@@ -140,12 +140,19 @@ class GatewayMessages:
                     self._loader.refresh(question.user, question.renewed, token)
                 case msg.Unstored():
                     answer(token, self._in_memory(question.user))
+                case msg.SetBlock():
+                    self._residents.post(question.user, self._block(question, token))
                 case _:
                     if isinstance(question, msg.AckUpTo):
                         self._streams.acked(question.user, question.device, question.seq, None)
                     self._residents.post(question.user, event_of(question, token, self._clock()))
 
         self._for_user(link, question.user, call)
+
+    def _block(self, question: msg.SetBlock, token: object) -> ev.BlockAsked:
+        shard = self._shards.of(question.user)
+        since = 0 if shard is None else shard.since
+        return ev.BlockAsked(token, question.peer, question.peer_name, question.blocked, since)
 
     def gone(self, link: Link, gone: msg.Gone) -> None:
         """No one waits for an answer any longer."""

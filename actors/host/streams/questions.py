@@ -10,7 +10,6 @@ _EVENTS: dict[type, Callable[[Any, object, int], ev.Event]] = {
     msg.Sync: lambda q, token, now: ev.SyncAsked(token, q.device, q.cursor, q.limit, now + q.wait_ms),
     msg.AckUpTo: lambda q, token, _: ev.Acked(q.device, q.seq, None, token),
     msg.ReadUpTo: lambda q, token, _: ev.ReadMarked(q.peer, q.peer_name, q.seq, token),
-    msg.SetBlock: lambda q, token, _: ev.BlockAsked(token, q.peer, q.peer_name, q.blocked),
     msg.AddContact: lambda q, token, _: ev.ContactMade(token, q.peer, q.peer_name),
     msg.PresenceOf: lambda q, token, _: ev.PresenceAsked(token, q.watcher),
     msg.Watermarks: lambda q, token, _: ev.MarksAsked(token, q.peer),

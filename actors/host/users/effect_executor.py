@@ -124,7 +124,11 @@ class EffectExecutor:
             at_ms=self._clock(),
             version=self._shards.records,
         )
-        self._writer.receipts.add(receipt, self._ticket(shard, offset), effect.token)
+        ticket, receipts = self._ticket(shard, offset), self._writer.receipts
+        if effect.to == user.user_id:  # what this user sent to itself is delivered once it is stored
+            receipts.add_behind(self._writer.entries, receipt, ticket, effect.token)
+        else:
+            receipts.add(receipt, ticket, effect.token)
 
     def _cursor(self, user: User, effect: do.PutCursor, _shard: Shard, _offset: int | None) -> None:
         self._writer.receipts.add_cursor(user.user_id, effect.device, effect.seq, effect.token)

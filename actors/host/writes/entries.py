@@ -1,5 +1,8 @@
 """The queue of entries that are to be stored."""
 
+from collections import deque
+from collections.abc import Callable
+
 from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.queue import WriteQueue
 from storage.ports import Store
@@ -24,6 +27,8 @@ class EntryQueue(WriteQueue):
         super().__init__("documents", linger_s)
         self._store, self._finished = store, finished
         self._entries: list[tuple[MailboxDocument, Ticket]] = []
+        self._stored = 0
+        self._behind: deque[tuple[int, Callable[[], None]]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -36,6 +41,13 @@ class EntryQueue(WriteQueue):
         if traces.tracer is not None:
             traces.tracer.begin(traces.STORE, (document.user, document.seq))
         self._added.set()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Call when all that is queued now is stored."""
+        if self._entries:
+            self._behind.append((self._stored + len(self._entries), call))
+        else:
+            call()
 
     def users(self) -> set[str]:
         """Return the users with an entry that is not stored."""
@@ -56,7 +68,10 @@ class EntryQueue(WriteQueue):
                     traces.tracer.end(traces.STORE, (each.user, each.seq), each.cause, documents=len(batch))
             del self._entries[: len(batch)]
             left -= len(batch)
+            self._stored += len(batch)
             self._finished([ticket for _, ticket in batch])
+            while self._behind and self._behind[0][0] <= self._stored:
+                self._behind.popleft()[1]()
         if self._entries:
             self._added.set()
 

@@ -6,6 +6,7 @@ from msgspec import Struct, structs
 
 from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.appender import Appender
+from actors.host.writes.entries import EntryQueue
 from actors.host.writes.queue import Answers, Pair, WriteQueue
 from storage.ports import Store
 from storage.records import Cursor, ReceiptRecord, encode_record
@@ -114,6 +115,20 @@ class ReceiptQueue(WriteQueue):
 
     def add(self, record: ReceiptRecord, ticket: Ticket | None, token: object = None) -> None:
         """Append the receipt, merged with one that waits for the same pair."""
+        if token is not None:
+            self._answers.owe(token)
+        self._put(record, ticket, token)
+
+    def add_behind(
+        self, entries: EntryQueue, record: ReceiptRecord, ticket: Ticket | None, token: object = None
+    ) -> None:
+        """Append the receipt once the entries that are queued by now are stored: not before is it true."""
+        if token is not None:
+            self._answers.owe(token)
+            entries.hurry()
+        entries.then(lambda: self._put(record, ticket, token))
+
+    def _put(self, record: ReceiptRecord, ticket: Ticket | None, token: object) -> None:
         waiting = self._receipts.setdefault((record.to, record.peer), _Receipt(record, [], []))
         waiting.record = structs.replace(
             record,
@@ -124,7 +139,6 @@ class ReceiptQueue(WriteQueue):
             waiting.tickets.append(ticket)
         if token is not None:
             waiting.tokens.append(token)
-            self._answers.owe(token)
             self.hurry()
         self._added.set()
 
