@@ -119,6 +119,7 @@ class Gateway:
         """
         if self._server is not None:
             self._server.stop_accepting()
+        await self.collaborators.ops.close()
         await self.collaborators.streams.close()
         if self._server is not None:
             self._server.should_exit = True
