@@ -5,7 +5,7 @@ raised sooner, since who looks at a page looks at it now. What each one means, a
 ``docs/operations.md`` under its name.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -64,6 +64,7 @@ class Recent:
         for counts in self._counts.values():
             while counts and now_ms - counts[0][0] > _HOUR_S * 1000:
                 counts.popleft()
+        self._counts = {name: counts for name, counts in self._counts.items() if counts}
 
     def rise(self, now_ms: int, name: str, within_s: float) -> float:
         """Return by how much it rose lately."""
@@ -111,7 +112,7 @@ class Alarms:
     def judge(self, now: Situation) -> list[Change]:
         """Return what changed by this situation."""
         self._recent.add(now.now_ms, now.counted)
-        self._recent.add(now.now_ms, {f"started.{name}": 1.0 for name in now.started})
+        self._recent.add(now.now_ms, Counter(f"started.{name}" for name in now.started))
         return [change for rule in self._rules if (change := self._judge(rule, now)) is not None]
 
     def _judge(self, rule: Rule, now: Situation) -> Change | None:

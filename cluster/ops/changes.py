@@ -15,6 +15,7 @@ from storage.event_records import Kind, Level
 from storage.shard_map import ShardMap
 
 RUNNING: Final = "running"
+STARTING: Final = "starting"
 
 
 class RoleLook(Struct, frozen=True):
@@ -122,8 +123,8 @@ class Changes:
         if before.state == RUNNING:
             text = now.failure or f"{name} does not respond."
             yield Noted("role_ended", name, text, "warning", more | {"state": now.state})
-        elif now.state == RUNNING and known is not None:
-            yield Noted("role_started", name, f"{name} responds again.", more=more)
+        elif now.state == RUNNING and before.state != STARTING:
+            yield Noted("role_started", name, f"{name} responds again.", more=more | {"again": True})
 
     def _release(self, roles: Mapping[str, RoleLook]) -> Iterator[Noted]:
         for name, role in roles.items():
@@ -180,8 +181,8 @@ def _shards(before: ShardMap, now: ShardMap) -> Iterator[Noted]:
             if to:
                 moved = True
                 places = ", ".join(f"{count} to {name}" for name, count in sorted(to.items()))
-                text = f"{to.total()} shards have another {role}: {places}."
+                text = f"Shards have another {role}: {places}."
                 yield Noted("shards_moved", role, text, more=more | {"to": dict(to)})
     if not moved:
-        text = f"Map {now.version} was drawn: {now.shards} shards, all where they were."
+        text = f"Map {now.version} was drawn; no shard moved."
         yield Noted("map_drawn", str(now.version), text, more=more)

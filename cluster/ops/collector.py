@@ -10,7 +10,7 @@ from msgspec import Struct
 from actors.service import INCARNATION
 from cluster.ops.history import Ring, shown
 from cluster.ops.picture import Machines
-from cluster.ops.rates import Look, Rates, Step, values_of
+from cluster.ops.rates import SHOWN_APART, Look, Rates, Step, values_of
 from cluster.ops.servers import ServerFigures
 from cluster.ops.view import View
 from cluster.ops.wire import Figures, History
@@ -65,6 +65,7 @@ class Collector:
         self._rates, self._ring = Rates(), Ring()
         self._servers = ServerFigures(now)
         self._recent: deque[Figures] = deque(maxlen=_RECENT)
+        self._met: set[str] = set()
         self.machines = Machines()
 
     def step(self, more: Values) -> Collected:
@@ -77,7 +78,7 @@ class Collector:
         step = self._rates.step(looks)
         roles = {name: self._of(name, look, step) for name, look in looks.items()}
         used = roles | self._servers.read(self._view.status()["roles"])
-        values = values_of(step) | _together(self._kinds(), used) | dict(more)
+        values = self._worth_showing(values_of(step)) | _together(self._kinds(), used) | dict(more)
         figures = Figures(self._clock(), _shown(values), {name: _shown(of) for name, of in used.items()})
         self._recent.append(figures)
         self._ring.add(figures.at_ms, values)
@@ -118,6 +119,15 @@ class Collector:
         }
         used |= {known: said[name] for name, known in _SAID.items() if name in said}
         return used | of.levels | {name: rates[count] for name, count in _OWN.items() if count in rates}
+
+    def _worth_showing(self, values: dict[str, float | None]) -> dict[str, float | None]:
+        """Leave out what is counted apart and never was: most limiters are never met."""
+        self._met |= {name for name, value in values.items() if value and name.startswith(SHOWN_APART)}
+        return {
+            name: value
+            for name, value in values.items()
+            if name in self._met or not name.startswith(SHOWN_APART)
+        }
 
     def _kinds(self) -> dict[str, str]:
         return {name: each.role for name, each in self._view.roles.supervisors.items()}

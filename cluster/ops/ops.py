@@ -76,7 +76,7 @@ class Ops:
         nodes = {node["id"]: node for node in status["nodes"]}
         for noted in self._changes.since(Look(self._roles(), nodes, servers, self._view.shard_map())):
             self.line.note(noted.kind, noted.subject, noted.text, noted.level, more=noted.more)
-            if noted.kind in {"role_started", "role_replaced"}:
+            if noted.kind in {"role_started", "role_replaced"} and "again" not in noted.more:
                 self._began_ms[noted.subject] = self._clock()
                 self._started.append(noted.subject)
 

@@ -19,6 +19,7 @@ Limit = Annotated[int, Query(ge=1, le=1_000)]
 
 @router.get(
     "/admin/v1/events",
+    response_model_exclude_defaults=True,
     responses=responses("unauthenticated", "revoked", "forbidden", "rate_limited", "unavailable"),
 )
 async def events(_caller: Observer, collaborators: With, before: Before = 0, limit: Limit = 100) -> Events:
