@@ -5,6 +5,8 @@ Nothing is asked of a role for it: its figures came with its last heartbeat.
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
@@ -29,6 +31,15 @@ _CERTIFICATES_EVERY_S: Final = 3600.0
 _DEAD_EVERY_S: Final = 10.0
 
 log = structlog.get_logger()
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Log what fails: who keeps the roles running does not end for the picture of them."""
+    try:
+        yield
+    except Exception:
+        log.exception("picture_not_drawn")
 
 
 class Ops:
@@ -67,14 +78,17 @@ class Ops:
             tasks.spawn(self._watch_certificates(), "certificates", essential=True)
 
     def look(self) -> None:
-        """See what changed since the last look."""
-        if self._changes is None:
-            return
+        """See what changed since the last look; raises nothing."""
+        if self._changes is not None:
+            with _harmless():
+                self._look(self._changes)
+
+    def _look(self, changes: Changes) -> None:
         self.operations.look()
         status = self._view.status()
         servers = {row["name"]: row for row in status["roles"] if row["role"] in _SERVERS}
         nodes = {node["id"]: node for node in status["nodes"]}
-        for noted in self._changes.since(Look(self._roles(), nodes, servers, self._view.shard_map())):
+        for noted in changes.since(Look(self._roles(), nodes, servers, self._view.shard_map())):
             self.line.note(noted.kind, noted.subject, noted.text, noted.level, more=noted.more)
             if noted.kind in {"role_started", "role_replaced"} and "again" not in noted.more:
                 self._began_ms[noted.subject] = self._clock()
@@ -105,7 +119,8 @@ class Ops:
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         while True:
-            self._judge(self._collector.step({}))
+            with _harmless():
+                self._judge(self._collector.step({}))
             due_s = max(due_s + STEP_S, loop.time())
             await asyncio.sleep(due_s - loop.time())
 
