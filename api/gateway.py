@@ -33,7 +33,7 @@ from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
 from storage.mongo.store import MongoStore
 from storage.shard_map import ShardMap
-from storage.topics import MAILBOX
+from storage.topics import TOPICS
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ class Gateway:
             "streams": len(self.collaborators.streams),
             "accepted": self.collaborators.acceptance.accepted,
             "hosts": f"{linked}/{hosts}",
-            "appended": {MAILBOX: self.collaborators.log_writer.ends(MAILBOX)},
+            "appended": {each: self.collaborators.log_writer.ends(each) for each in TOPICS},
             "batches": self.collaborators.log_writer.batches,
             "version": self.collaborators.settings.version,
             "http": None if self.address is None else f"{url_host(self.address[0])}:{self.address[1]}",

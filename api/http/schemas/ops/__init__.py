@@ -1,0 +1,1 @@
+"""Bodies of the calls of the operators' dashboard."""
