@@ -1,1 +1,1 @@
-"""The routes of the operators' dashboard, one file for each of its views."""
+"""Calls behind the operators' dashboard."""

@@ -1,1 +1,1 @@
-"""Bodies of the calls of the operators' dashboard."""
+"""Bodies of the calls behind the operators' dashboard."""
