@@ -21,6 +21,7 @@ from api.routes import (
     users,
 )
 from api.routes.ops import dead_letters
+from api.routes.ops import users as users_seen
 
 
 def routers() -> list[APIRouter]:
@@ -40,6 +41,7 @@ def routers() -> list[APIRouter]:
         users.router,
         blocks.router,
         admin.router,
+        users_seen.router,
         dead_letters.router,
         system.router,
         pages.router,

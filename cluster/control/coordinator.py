@@ -30,6 +30,7 @@ from cluster.operations.requests import Operations
 from cluster.operations.rollout import OperationRefused, Rollout
 from cluster.operations.roster import Roster
 from cluster.operations.witness import Witness
+from cluster.ops.questions import Questions
 from cluster.settings import Settings
 from cluster.supervision.fleet import Fleet
 from cluster.supervision.membership import RUNNING, Membership, Patience
@@ -46,6 +47,9 @@ _RETRY_S: Final = 0.5
 _LOG_WORK_S: Final = 15.0
 _RESTART_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
+
+_LAST_S: Final = 5.0
+"""Between the end of an upgrade and the restart: an operation is known by this process only."""
 
 _STARTING: Final = "Nothing was changed: the coordinator is starting. Ask again in a moment."
 
@@ -97,6 +101,7 @@ class Coordinator:
         plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
         self._witness = Witness(store.audit, clock)
         self._operations = Operations(plans, rollout, self._witness)
+        self._questions = Questions(roles)
         self._balancer = Balancer(roles, self._roster, rollout)
 
     # --- Service ----------------------------------------------------------------------------------
@@ -148,10 +153,11 @@ class Coordinator:
         """Take a message from who runs the embedded servers, or an operator.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one;
-        ``operation``: how far it is; ``restart``: restart this process, which then runs what is installed;
-        ``stop``: stop every role in order, ``kept`` saying whether the log keeps what is not stored, and
-        return what was given up. ``by`` says for whom.
+        ``metrics``: those of a role; ``ask``: pass an operator's question on to roles (`Questions`);
+        ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one, with ``restart`` followed by a
+        restart of this process; ``operation``: how far it is; ``restart``: restart this process, which then
+        runs what is installed; ``stop``: stop every role in order, ``kept`` saying whether the log keeps what
+        is not stored, and return what was given up. ``by`` says for whom.
         """
         match message.get("act"):
             case "servers":
@@ -166,6 +172,8 @@ class Coordinator:
                 return await self._stop(kept=message["kept"])
             case "metrics":
                 return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
+            case "ask":
+                return await self._questions.ask(message["of"], message["say"])
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_RESTART_S, self._fleet.restart)
@@ -238,8 +246,17 @@ class Coordinator:
                 refused = self._witness.over(by, message["act"], message["what"], f"refused: {exc.detail}")
                 self._tasks.spawn(refused, "audit of a refusal")
             return {"refused": exc.detail}
+        if message.get("restart"):
+            carried_out = self._with_restart(number, carried_out)
         self._tasks.spawn(carried_out, f"{message['act']} {message['what']}")
         return {"number": number}
+
+    async def _with_restart(self, number: int, carried_out: Coroutine[Any, Any, None]) -> None:
+        """Restart this process, too, once the others are renewed, and whoever asked has seen that."""
+        await carried_out
+        if not self._operations.progress(number).failure:
+            log.info("coordinator_restarts", after_s=_LAST_S)
+            asyncio.get_running_loop().call_later(_LAST_S, self._fleet.restart)
 
     async def _stop(self, *, kept: bool) -> list[str]:
         given_up: list[str] = []

@@ -147,6 +147,7 @@ def _shown(kept: KeptLetter, heading: _Heading, names: Mapping[str, str]) -> Let
         to=names.get(heading.to, heading.to),
         cause=heading.cause,
         bytes=len(kept.letter.value),
+        retried=kept.retried_at_ms > 0,
         retried_at_ms=kept.retried_at_ms,
         retried_by=kept.retried_by,
     )

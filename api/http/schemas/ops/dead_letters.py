@@ -19,6 +19,7 @@ class Letter(BaseModel):
         to="bob",
         cause=EXAMPLE_ID,
         bytes=1_312,
+        retried=False,
         retried_at_ms=0,
         retried_by="",
         **{"from": "alice"},
@@ -32,6 +33,7 @@ class Letter(BaseModel):
     to: str = ""
     cause: str = ""
     bytes: int
+    retried: bool
     retried_at_ms: int
     retried_by: str
 
