@@ -17,6 +17,7 @@ from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
 from api.media import MediaLimits
 from api.sending.admission import Bounds
+from api.stream.overview import Overview
 from api.wiring import wire
 from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, url_host
@@ -51,6 +52,7 @@ class Gateway:
     ) -> None:
         self.name = name
         self.collaborators: Collaborators = wire(name, settings, backends, limits)
+        self._overview = Overview(name, self.collaborators.streams, backends.clock)
         self._listen = listen
         self._server: Server | None = None
         self._tasks = BackgroundTasks()
@@ -103,6 +105,10 @@ class Gateway:
             "version": self.collaborators.settings.version,
             "http": None if self.address is None else f"{url_host(self.address[0])}:{self.address[1]}",
         }
+
+    async def tell(self, message: dict[str, Any]) -> Any:
+        """Answer what an operator asks of a gateway; see `Overview`."""
+        return self._overview.answer(message)
 
     async def metrics(self) -> bytes:
         """Return this gateway's metrics."""

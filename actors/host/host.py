@@ -236,7 +236,7 @@ class ActorHost:
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
         ``handover_report``: it has lost and stored everything, and says what became of the entries that no
         device had acknowledged (`Handover.report`; an incarnation that began after ``leaving`` had none).
-        ``user``, ``hot``: an operator looks at a user, or for those with the most messages (`Looks`).
+        ``user``, ``waiting``, ``hot``: an operator looks at users (`Looks`).
         """
         match message.get("act"):
             case "hurry":
@@ -249,7 +249,7 @@ class ActorHost:
                 self._handover = None
             case "handover_report":
                 return await (self._handover or Handover()).report(self._store)
-            case "user" | "hot":
+            case "user" | "waiting" | "hot":
                 return self._looks.answer(message)
             case other:
                 raise RoostError("bad_request", f"A host takes no message {other!r}.")

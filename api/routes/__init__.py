@@ -20,7 +20,7 @@ from api.routes import (
     tus,
     users,
 )
-from api.routes.ops import dead_letters
+from api.routes.ops import connections, dead_letters
 from api.routes.ops import users as users_seen
 
 
@@ -42,6 +42,7 @@ def routers() -> list[APIRouter]:
         blocks.router,
         admin.router,
         users_seen.router,
+        connections.router,
         dead_letters.router,
         system.router,
         pages.router,

@@ -1,6 +1,7 @@
 """What an operator is told about the users at a host. Nothing is counted for it while no one asks."""
 
 from collections.abc import Callable
+from heapq import nsmallest
 from typing import Any, Final
 
 from actors.host.runtime import Runtime
@@ -27,8 +28,14 @@ class Looks:
         self._stay_forgetting: Callable[[], None] = lambda: None
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Answer the acts ``user`` and ``hot``."""
-        return self.user(message["user"]) if message["act"] == "user" else self.hot(message["limit"])
+        """Answer the acts ``user``, ``waiting`` and ``hot``."""
+        match message["act"]:
+            case "user":
+                return self.user(message["user"])
+            case "waiting":
+                return self.waiting(message["limit"], set(message["users"]))
+            case _:
+                return self.hot(message["limit"])
 
     def user(self, user: str) -> dict[str, Any]:
         """Return whether the user is online here, and its streams."""
@@ -49,6 +56,20 @@ class Looks:
                 }
             )
         return {"online": actor.mailbox.in_foreground, "streams": streams}
+
+    def waiting(self, limit: int, users: set[str]) -> dict[str, Any]:
+        """Return the streams that have acknowledged nothing for the longest, and those of these users."""
+        slow = [each for each in self._streams.by_number.values() if each.waiting_ms]
+        first = nsmallest(limit, slow, key=lambda each: each.waiting_ms)
+        asked = [each for each in self._streams.by_number.values() if each.user in users]
+        rows = []
+        for info in {each.number: each for each in (*first, *asked)}.values():
+            resident = self._residents.get(info.user)
+            actor = resident.actor if resident is not None else None
+            stream = None if actor is None else actor.mailbox.streams.get(info.number)
+            unacknowledged = 0 if stream is None else len(stream.in_flight)
+            rows.append([info.user, info.device, info.waiting_ms, unacknowledged])
+        return {"streams": rows}
 
     def hot(self, limit: int) -> dict[str, Any]:
         """Return who was given the most messages since a look of up to a minute ago; at first no one."""
