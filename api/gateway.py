@@ -11,7 +11,7 @@ from actors.service import Address, Service
 from api.app import create_app
 from api.collaborators import ApiSettings, Backends, Collaborators
 from api.control_plane import RayControlPlane
-from api.exposition import gateway_exposition
+from api.exposition import gateway_counts, gateway_exposition
 from api.identity.client_address import TrustedProxies
 from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
@@ -35,6 +35,7 @@ from roost.tasks import BackgroundTasks
 from storage.mongo.store import MongoStore
 from storage.shard_map import ShardMap
 from storage.topics import TOPICS
+from telemetry.role_figures import COUNTS, LEVELS
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +103,8 @@ class Gateway:
             "hosts": f"{linked}/{hosts}",
             "appended": {each: self.collaborators.log_writer.ends(each) for each in TOPICS},
             "batches": self.collaborators.log_writer.batches,
+            COUNTS: gateway_counts(self.collaborators),
+            LEVELS: {"queue": self.collaborators.sender.gate.admission.inside},
             "version": self.collaborators.settings.version,
             "http": None if self.address is None else f"{url_host(self.address[0])}:{self.address[1]}",
         }
@@ -122,6 +125,7 @@ class Gateway:
         """
         if self._server is not None:
             self._server.stop_accepting()
+        await self.collaborators.ops.close()
         await self.collaborators.streams.close()
         if self._server is not None:
             self._server.should_exit = True

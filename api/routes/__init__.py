@@ -20,8 +20,7 @@ from api.routes import (
     tus,
     users,
 )
-from api.routes.ops import connections, dead_letters
-from api.routes.ops import users as users_seen
+from api.routes.ops import ROUTERS as OPS
 
 
 def routers() -> list[APIRouter]:
@@ -41,9 +40,7 @@ def routers() -> list[APIRouter]:
         users.router,
         blocks.router,
         admin.router,
-        users_seen.router,
-        connections.router,
-        dead_letters.router,
+        *OPS,
         system.router,
         pages.router,
     ]

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +31,10 @@ from cluster.operations.requests import Operations
 from cluster.operations.rollout import OperationRefused, Rollout
 from cluster.operations.roster import Roster
 from cluster.operations.witness import Witness
+from cluster.ops.ops import Ops
 from cluster.ops.questions import Questions
+from cluster.ops.view import View
+from cluster.ops.wire import Seen
 from cluster.settings import Settings
 from cluster.supervision.fleet import Fleet
 from cluster.supervision.membership import RUNNING, Membership, Patience
@@ -103,6 +107,8 @@ class Coordinator:
         self._operations = Operations(plans, rollout, self._witness)
         self._questions = Questions(roles)
         self._balancer = Balancer(roles, self._roster, rollout)
+        view = View(self._status, lambda: self._map.newest, roles, fleet.figures, _certificates(settings))
+        self._ops = Ops(view, store, clock)
 
     # --- Service ----------------------------------------------------------------------------------
 
@@ -131,6 +137,9 @@ class Coordinator:
 
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
+        return self._status()
+
+    def _status(self) -> dict[str, Any]:
         version = self._map.newest.version
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
         rows = [own | {"node": self._fleet.here.address, "version": version, "release": RELEASE}]
@@ -170,6 +179,8 @@ class Coordinator:
                 if (by := message.get("by")) is not None:
                     await self._witness.over(by, "down", True, "requested")  # noqa: FBT003 -- as in a message
                 return await self._stop(kept=message["kept"])
+            case "ops":
+                return self._ops.answer(msgspec.convert(message["seen"], Seen))
             case "metrics":
                 return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
             case "ask":
@@ -193,6 +204,7 @@ class Coordinator:
         if not await self._open():
             return
         await self._roles.resume_writes()
+        self._ops.start(self._tasks)
         self._tasks.spawn(self._balancer.run(), "balancer", essential=True)
         self._tasks.spawn(self._spares.run(self._ready), "spares", essential=True)
         if (keep := self._settings.log).keep_mb:
@@ -209,6 +221,7 @@ class Coordinator:
                     self._monitor.look()
             except Unavailable as exc:
                 log.warning("decision_postponed", reason=exc.detail)
+            self._ops.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.cluster.heartbeat_s / 2):
                     await self._changed.wait()
@@ -246,6 +259,8 @@ class Coordinator:
                 refused = self._witness.over(by, message["act"], message["what"], f"refused: {exc.detail}")
                 self._tasks.spawn(refused, "audit of a refusal")
             return {"refused": exc.detail}
+        request, operation = {message["act"]: message["what"]}, self._operations.progress(number)
+        self._ops.operations.began(number, request, by, operation)
         if message.get("restart"):
             carried_out = self._with_restart(number, carried_out)
         self._tasks.spawn(carried_out, f"{message['act']} {message['what']}")
@@ -287,6 +302,8 @@ class Coordinator:
         return self._fleet.spawn(SPARE, name, node_id, self._roster.process_of(name))
 
     def _swapped(self, role_name: str, spare: str) -> None:
+        text = f"{spare} takes the place of {role_name}, whose process ended."
+        self._ops.line.note("spare_taken", role_name, text, "warning", more={"spare": spare})
         self._roster.swap(role_name, spare)
         stored = insist(self._roster.write_down, "roster_not_stored", pauses=itertools.repeat(_RETRY_S))
         self._tasks.spawn(stored, "storing swapped processes")
@@ -304,3 +321,8 @@ class Coordinator:
         if supervisor.failure:
             row["detail"] = supervisor.failure
         return row
+
+
+def _certificates(settings: Settings) -> dict[str, Path]:
+    found = {"that of clients": settings.tls.certificate, "that of the nodes": settings.node.certificate}
+    return {name: path for name, path in found.items() if path is not None}

@@ -105,14 +105,14 @@ class Seen(Struct, frozen=True, forbid_unknown_fields=False):
     Attributes:
         coordinator: Incarnation of the coordinator that it is of; of another one nothing was seen.
         figures_ms: Time of the newest figures.
-        event: ``n`` of the newest event.
+        told: `Answer.told` of the newest events.
         state: `Answer.state_of` of the newest state, '' to be given it in any case.
         history: It wants the history and the last events.
     """
 
     coordinator: str = ""
     figures_ms: int = 0
-    event: int = 0
+    told: int = 0
     state: str = ""
     history: bool = False
 
@@ -125,6 +125,7 @@ class Answer(Struct, frozen=True, omit_defaults=True):
         release: What it runs.
         now_ms: Its time.
         state_of: Names the state; the same as long as nothing but figures changed.
+        told: Number of the newest event as it was told; an event that is stored later is told again.
         state: None if it has been seen.
         figures: New ones, the oldest first.
         events: New ones, the oldest first.
@@ -136,6 +137,7 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     release: str
     now_ms: int
     state_of: str
+    told: int
     state: State | None = None
     figures: list[Figures] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
