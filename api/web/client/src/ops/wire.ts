@@ -40,6 +40,7 @@ export interface ShardRow {
   shard: number
   host: string | null
   router: string | null
+  pusher?: string | null
   moving?: boolean
 }
 
@@ -54,6 +55,7 @@ export interface Alarm {
 export interface State {
   at_ms: number
   map_version: number
+  ready?: boolean
   shards: ShardRow[]
   nodes: NodeRow[]
   roles: RoleRow[]
@@ -72,6 +74,18 @@ export interface Figures {
 export interface History {
   at_ms: number[]
   values: Record<string, (number | null)[]>
+}
+
+/** The coordinator does not answer the gateway. */
+export interface Away {
+  at_ms: number
+  detail: string
+}
+
+/** The last of a stream. */
+export interface Bye {
+  code: string
+  detail: string
 }
 
 export type Level = 'info' | 'warning' | 'problem'
@@ -107,8 +121,10 @@ export interface DeadLetter {
   to?: string | null
   cause?: string | null
   bytes: number
-  heading: Record<string, unknown> | string | null
-  retried?: boolean
+  heading: string
+  retried: boolean
+  retried_at_ms?: number
+  retried_by?: string
 }
 
 export interface Connection {
@@ -157,6 +173,16 @@ export interface UserSession {
   signed_refresh: boolean
 }
 
+/** A connection of a device, as the user's host knows it. */
+export interface UserStream {
+  device_id: string
+  gateway: string
+  background: boolean
+  unacknowledged: number
+  /** Since when it acknowledges nothing; 0 if it is up to date. */
+  waiting_since_ms: number
+}
+
 export interface UserState {
   user_id: string
   username: string
@@ -170,9 +196,11 @@ export interface UserState {
   host?: string | null
   shard?: number | null
   online?: boolean | null
-  streams?: unknown
-  pushes?: { at_ms: number; provider: string; outcome: string }[] | null
-  limits?: { name: string; left: number; of: number; resets_at_ms?: number | null }[] | null
+  streams?: UserStream[] | null
+  pushes?: { at_ms: number; device_id?: string; provider: string; outcome: string }[] | null
+  limits?:
+    | { name: string; device_id?: string; left: number; of: number; resets_at_ms?: number | null }[]
+    | null
 }
 
 export interface Hop {

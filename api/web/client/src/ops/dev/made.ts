@@ -161,13 +161,15 @@ export const LETTERS: DeadLetter[] = [3, 9].map(index => ({
   id: `mailbox:${index}:18${index}44`,
   topic: 'mailbox',
   at_ms: Date.now() - index * 3_600_000,
-  reason: index === 3 ? 'unreadable' : 'store_refused',
+  reason: index === 3 ? 'ValueError: the cursor is behind the head' : 'KeyError: to',
   from: 'alice',
   to: 'bob',
   cause: '0197f3a2-71c4-7b1e-9a6e-3f1d5c0a9b21',
   bytes: 812,
-  heading: { type: 'message', suite: 'sealed.v1', payloads: 2 },
+  heading: 'a message from alice to bob',
   retried: index === 9,
+  retried_by: index === 9 ? 'user:ann' : '',
+  retried_at_ms: index === 9 ? Date.now() - 60_000 : 0,
 }))
 
 export const CONNECTIONS: Connection[] = ['alice', 'bob', 'carol', 'dave'].map((username, index) => ({
@@ -213,10 +215,18 @@ export function user(username: string): UserState {
     host: 'host-3',
     shard: 14,
     online: true,
-    streams: 1,
+    streams: [
+      {
+        device_id: 'K0XQ7ADM2P',
+        gateway: 'gateway-2',
+        background: false,
+        unacknowledged: 0,
+        waiting_since_ms: 0,
+      },
+    ],
     pushes: [
-      { at_ms: now - 60_000, provider: 'fcm', outcome: 'sent' },
-      { at_ms: now - 3_600_000, provider: 'fcm', outcome: 'retried' },
+      { at_ms: now - 60_000, device_id: 'PHONE7ADM2', provider: 'fcm', outcome: 'sent' },
+      { at_ms: now - 3_600_000, device_id: 'PHONE7ADM2', provider: 'fcm', outcome: 'pending' },
     ],
     limits: [{ name: 'sends_by_device', left: 212, of: 240, resets_at_ms: now + 9_000 }],
   }

@@ -2,7 +2,7 @@
 import type { Link } from '../net/follow'
 import { Ring } from '../rules/ring'
 import type { Message } from '../rules/sse'
-import type { Alarm, EventLine, Figures, Hello, History, Operation, State } from '../wire'
+import type { Alarm, Away, Bye, EventLine, Figures, Hello, History, Operation, State } from '../wire'
 
 const KEPT_EVENTS = 1_000
 /** Steps that figures may be late before they are called old. */
@@ -16,6 +16,8 @@ export class Live {
   events = $state.raw<EventLine[]>([])
   operations = $state.raw<Operation[]>([])
   link = $state.raw<Link>({ is: 'connecting' })
+  /** Why figures stay away although the stream is open. */
+  away = $state('')
   /** Counts what was added to the ring, which is not reactive itself. */
   step = $state(0)
   /** This machine's time, a second at a time. */
@@ -72,6 +74,12 @@ export class Live {
       case 'event':
         this.learn([data as EventLine])
         break
+      case 'away':
+        this.away = (data as Away).detail
+        break
+      case 'bye':
+        this.away = (data as Bye).detail
+        break
       case 'operation':
         this.told(data as Operation)
         break
@@ -101,6 +109,7 @@ export class Live {
 
   #measured(figures: Figures): void {
     this.figures = figures
+    this.away = ''
     this.clock = Date.now()
     this.ring.add(figures)
     this.step += 1
