@@ -98,6 +98,8 @@ export interface EventLine {
   text: string
   by?: string | null
   level: Level
+  /** False while the store is away and only memory has it. */
+  stored?: boolean
   more?: Record<string, unknown> | null
 }
 

@@ -21,6 +21,7 @@ class Made implements Session {
   readonly scopes: readonly string[]
   #operation: Operation | null = null
   #state: State = made.state()
+  #broken = false
 
   constructor(username: string) {
     this.username = username
@@ -29,6 +30,7 @@ class Made implements Session {
 
   async *stream(signal: AbortSignal): AsyncGenerator<Message> {
     const say = (event: string, data: unknown): Message => ({ event, data: JSON.stringify(data) })
+    if (this.#broken) throw new RoostError('unavailable', 'The server does not respond.')
     const now = Date.now()
     const hello = {
       server_name: 'chat.example.org',
@@ -43,8 +45,8 @@ class Made implements Session {
     const options = new URLSearchParams(location.search)
     yield say('state', this.#state)
     for (let step = 0; !signal.aborted; step += 1) {
-      if (options.has('breaks') && step === 2)
-        throw new RoostError('unavailable', 'The server does not respond.')
+      this.#broken = options.has('breaks') && step === 1
+      if (this.#broken) throw new RoostError('unavailable', 'The server does not respond.')
       if (options.has('fault') && step === 1) this.#fault(now)
       yield say('figures', made.figures(Date.now()))
       yield say('state', this.#state)

@@ -56,23 +56,29 @@ const BELOW: Record<Row | 'clients' | 'log', number> = {
   server: PAD,
 }
 
-/** Places for each line of a column: as many as its fullest row needs and one for growth, if they fit. */
+/** Places for each line of a column: four or the next even number if they fit, so that growth moves nothing. */
 function perLine(places: Place[], columnWidth: number): number {
   const fullest = places.reduce((most, each) => Math.max(most, each.slot + 1), 0)
   const room = Math.max(1, Math.floor((columnWidth - 2 * PAD + GAP) / (LEAST_BOX + GAP)))
-  return Math.min(room, Math.max(3, fullest + 1))
+  return Math.min(room, Math.max(4, 2 * Math.ceil(fullest / 2)))
 }
+
+const onPath = (place: Place) => place.row !== 'control' && place.row !== 'server'
 
 export function layOut(places: Place[], nodes: NodeRow[], width: number): Layout {
   const narrow = width < NARROW
-  const left = narrow ? 78 : 98
-  const right = narrow ? 84 : 100
+  const left = narrow ? 78 : 88
+  const right = narrow ? 84 : 96
   const ordered = machines(places, nodes)
   const count = Math.max(1, ordered.length)
   const columnWidth = Math.max(LEAST_COLUMN, (width - left - right - GAP * (count - 1)) / count)
   const inner = columnWidth * count + GAP * (count - 1)
-  const per = perLine(places, columnWidth)
-  const boxWidth = (columnWidth - 2 * PAD - GAP * (per - 1)) / per
+  // What messages pass through is aligned; what only supports it is as narrow as it has to be.
+  const perPath = perLine(places.filter(onPath), columnWidth)
+  const perRest = perLine(
+    places.filter(each => !onPath(each)),
+    columnWidth,
+  )
   const xOf = new Map(ordered.map((node, index) => [node.address, left + index * (columnWidth + GAP)]))
 
   const rows: RowBox[] = []
@@ -88,6 +94,8 @@ export function layOut(places: Place[], nodes: NodeRow[], width: number): Layout
   for (const row of ROWS) {
     const mine = places.filter(each => each.row === row && xOf.has(each.node))
     if (mine.length === 0 && (row === 'server' || row === 'control')) continue
+    const per = row === 'control' || row === 'server' ? perRest : perPath
+    const boxWidth = (columnWidth - 2 * PAD - GAP * (per - 1)) / per
     const lines = mine.reduce((most, each) => Math.max(most, Math.floor(each.slot / per) + 1), 1)
     const height = lines * BOX + (lines - 1) * GAP
     rows.push({ row, x: 0, y, width: left, height })

@@ -18,22 +18,32 @@ export function shardCount(role: RoleRow): number | null {
   return role.shards ?? null
 }
 
-/** The two or three figures that matter of a role of this kind, short enough for its box. */
-export function figuresOf(role: RoleRow, figures: Figures | null): string {
+/** The figures that matter of a role of this kind, the most telling first. */
+export function figuresOf(role: RoleRow, figures: Figures | null): string[] {
   const own = figures?.roles[role.name] ?? {}
-  const cpu = own.cpu === null || own.cpu === undefined ? '' : `CPU ${number(own.cpu)}`
-  const shards = shardCount(role)
-  const held = shards === null ? '' : plural(shards, 'shard')
-  const users = own.users ?? role.users
-  const lag = own.lag ?? role.lag
+  const some = (value: number | null | undefined, text: (value: number) => string) =>
+    value === null || value === undefined ? '' : text(value)
+  const cpu = some(own.cpu, value => `CPU ${number(value)}`)
+  const memory = some(own.memory_bytes, bytes)
+  const held = some(shardCount(role), value => plural(value, 'shard'))
+  const users = some(own.users ?? role.users, value => plural(value, 'user'))
+  const behind = own.lag ?? role.lag
+  const lag = behind ? `lag ${count(behind)}` : ''
   const parts: Record<string, string[]> = {
-    gateway: [plural(own.streams ?? 0, 'stream'), cpu],
-    router: [held, lag ? `lag ${count(lag)}` : '', cpu],
-    host: [held, users === null || users === undefined ? '' : plural(users, 'user'), cpu],
-    pusher: [held, lag ? `lag ${count(lag)}` : '', cpu],
-    coordinator: [cpu],
+    gateway: [some(own.streams, value => plural(value, 'stream')), cpu, memory],
+    router: [held, lag, cpu, memory],
+    host: [held, users, cpu, memory],
+    pusher: [held, lag, cpu, memory],
   }
-  const memory = own.memory_bytes ? bytes(own.memory_bytes) : ''
-  const chosen = (parts[role.role] ?? [cpu, memory]).filter(Boolean)
-  return chosen.length ? chosen.join(' · ') : role.state
+  return (parts[role.role] ?? [cpu, memory]).filter(Boolean)
+}
+
+/** As many of the figures as there is room for, of `most` characters. */
+export function fitting(figures: string[], most: number): string {
+  let text = figures[0] ?? ''
+  for (const each of figures.slice(1)) {
+    if (text.length + each.length + 3 > most) break
+    text += ` · ${each}`
+  }
+  return text
 }

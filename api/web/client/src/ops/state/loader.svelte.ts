@@ -7,23 +7,25 @@ export class Loader<T> {
   failure = $state('')
   busy = $state(false)
   readonly #ask: () => Promise<T>
+  #turn = 0
 
   constructor(ask: () => Promise<T>) {
     this.#ask = ask
   }
 
-  /** Ask again. What was there stays until the answer is. */
+  /** Ask again. What was there stays until the answer is here; an answer to what was asked before is dropped. */
   again = async (): Promise<void> => {
-    if (this.busy) return
+    this.#turn += 1
+    const turn = this.#turn
     this.busy = true
-    try {
-      this.value = await this.#ask()
-      this.failure = ''
-    } catch (error) {
-      this.failure = reason(error)
-    } finally {
-      this.busy = false
-    }
+    const [value, failure] = await this.#ask().then(
+      found => [found, ''] as const,
+      error => [null, reason(error)] as const,
+    )
+    if (turn !== this.#turn) return
+    if (!failure) this.value = value
+    this.failure = failure
+    this.busy = false
   }
 }
 
