@@ -11,6 +11,7 @@ from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
 from api.http.schemas.problems import Problem
 from api.routes import pages, routers, web_client
+from api.routes.ops import stream
 from roost.errors import RoostError
 
 _ABOUT = """End-to-end encrypted one-to-one messaging: the server relays and stores what it cannot read.
@@ -71,6 +72,7 @@ def _describe(app: FastAPI) -> None:
             document = make()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = Problem.model_json_schema()
+            schemas |= stream.schemas()
             schemas.pop("HTTPValidationError", None)
             schemas.pop("ValidationError", None)
             app.openapi_schema = document

@@ -18,6 +18,7 @@ from api.identity.sessions import Sessions
 from api.identity.tokens import Tokens
 from api.mailbox.signals import Signals
 from api.media import Media, MediaLimits
+from api.ops.feed import Feed
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Bounds
 from api.sending.answers import Answers
@@ -110,3 +111,4 @@ class Collaborators(Struct, frozen=True):
     control_plane: ControlPlane
     metrics: GatewayMetrics
     media: Media
+    ops: Feed

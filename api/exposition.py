@@ -12,6 +12,23 @@ def gateway_exposition(collaborators: Collaborators) -> bytes:
     return collaborators.metrics.text(_kept(collaborators)) + exposition(WRITER, GATEWAY)
 
 
+def gateway_counts(collaborators: Collaborators) -> dict[str, float]:
+    """Return what this gateway counted, for `telemetry.role_figures.RoleFigures.counts`."""
+    streams, sequencer = collaborators.streams, collaborators.sequencer
+    apart: Mapping[str, Mapping[str, float]] = {
+        "refused": collaborators.sender.gate.admission.refused,
+        "limited": collaborators.limits.hits,
+        "ended": streams.ended,
+    }
+    return {
+        "accepted": collaborators.acceptance.accepted,
+        "opened": streams.opened,
+        "append_failures": sequencer.failures,
+        "without_cache": collaborators.answers.failures + collaborators.limits.failed_to_local,
+        "changes_lost": collaborators.acceptance.copies.lost + collaborators.key_announcements.lost,
+    } | {f"{name}.{label}": count for name, of in apart.items() for label, count in of.items()}
+
+
 def _kept(collaborators: Collaborators) -> Mapping[m.Kept, float | Mapping[str, float]]:
     sender, sequencer, gate = collaborators.sender, collaborators.sequencer, collaborators.sender.gate
     return {

@@ -21,6 +21,7 @@ from api.identity.sessions import SessionCollaborators, Sessions
 from api.identity.tokens import Tokens
 from api.mailbox.signals import Signals
 from api.media import Media
+from api.ops.feed import Feed
 from api.sending.acceptance import Acceptance
 from api.sending.admission import Admission
 from api.sending.answers import Answers
@@ -117,6 +118,7 @@ def wire(
         control_plane=backends.control_plane,
         metrics=GatewayMetrics(),
         media=Media(backends.blobs, settings.media),
+        ops=Feed(backends.control_plane, settings.server_name, clock),
     )
 
 

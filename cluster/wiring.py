@@ -14,6 +14,7 @@ from actors.service import Service
 from cluster import key_ring
 from cluster.folders import runtime_folder
 from cluster.role_shell.fence import fenced
+from cluster.role_shell.observed import observed
 from cluster.role_shell.ring_watch import RingWatch
 from cluster.role_shell.shell import Closable, in_shell
 from cluster.settings import Settings
@@ -26,6 +27,7 @@ from storage.mongo import READS, MongoStore, driver
 from storage.topics import MAILBOX, PUSH, PUSHERS, ROUTERS
 from telemetry import logs, otlp
 from telemetry.exporter import Exporter, Shown
+from telemetry.role_figures import Reader
 
 if TYPE_CHECKING:
     from actors.host.upkeep.sweeper import SweepSettings
@@ -42,10 +44,10 @@ def overseen(
 ) -> Service:
     """Return the same service with what every role has, apart from the coordinator.
 
-    Its metrics are shown, its process ends when another one has its place, and what was opened for it is
-    closed when it has stopped.
+    Its metrics are shown, its figures are in its status, its process ends when another one has its place, and
+    what was opened for it is closed when it has stopped.
     """
-    fence = fenced(service, name, store.cluster, lambda: os._exit(1))
+    fence = fenced(observed(service, Reader(role, settings.data)), name, store.cluster, lambda: os._exit(1))
     return in_shell(fence, _exporter(service, settings, role, name), store, *opened)
 
 
@@ -153,7 +155,8 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     def spawned(role: str, each: str, node_id: str, process: str) -> RoleHandle:
         return spawn(role, each, settings_json, node_id=node_id, process=process, cpus=cpus)
 
-    fleet = Fleet(spawned, nodes, here(), ExitWatch, lambda: os._exit(1))
+    reader = Reader("coordinator", settings.data)
+    fleet = Fleet(spawned, nodes, here(), ExitWatch, lambda: os._exit(1), reader)
     media = MediaCollector(open_blobs(settings, store))
     coordinator = Coordinator(settings, store, admin, fleet, now_ms, {"media": media.run})
     kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms, store.audit))

@@ -5,7 +5,7 @@ which there are few.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
@@ -14,6 +14,9 @@ from api.http.dependencies import Caller, With
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 from storage.audit_chain import Act
+
+LOOKING: Final = ("admin", "observer")
+"""Scopes, one of which it takes to look at the cluster."""
 
 
 async def scopes_of(collaborators: Collaborators, caller: Principal) -> set[str]:
@@ -38,7 +41,7 @@ def _with(*allowed: str) -> Callable[..., Awaitable[Principal]]:
     return check
 
 
-Observer = Annotated[Principal, Depends(_with("admin", "observer"))]
+Observer = Annotated[Principal, Depends(_with(*LOOKING))]
 """Who may look at the cluster."""
 
 Operator = Annotated[Principal, Depends(_with("admin"))]

@@ -20,6 +20,7 @@ from api.routes import (
     tus,
     users,
 )
+from api.routes.ops import ROUTERS as OPS
 
 
 def routers() -> list[APIRouter]:
@@ -39,6 +40,7 @@ def routers() -> list[APIRouter]:
         users.router,
         blocks.router,
         admin.router,
+        *OPS,
         system.router,
         pages.router,
     ]

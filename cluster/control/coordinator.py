@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +31,10 @@ from cluster.operations.requests import Operations
 from cluster.operations.rollout import OperationRefused, Rollout
 from cluster.operations.roster import Roster
 from cluster.operations.witness import Witness
+from cluster.ops.ops import Ops
+from cluster.ops.questions import Questions
+from cluster.ops.view import View
+from cluster.ops.wire import Seen
 from cluster.settings import Settings
 from cluster.supervision.fleet import Fleet
 from cluster.supervision.membership import RUNNING, Membership, Patience
@@ -46,6 +51,9 @@ _RETRY_S: Final = 0.5
 _LOG_WORK_S: Final = 15.0
 _RESTART_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
+
+_LAST_S: Final = 5.0
+"""Between the end of an upgrade and the restart: an operation is known by this process only."""
 
 _STARTING: Final = "Nothing was changed: the coordinator is starting. Ask again in a moment."
 
@@ -97,7 +105,10 @@ class Coordinator:
         plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
         self._witness = Witness(store.audit, clock)
         self._operations = Operations(plans, rollout, self._witness)
+        self._questions = Questions(roles)
         self._balancer = Balancer(roles, self._roster, rollout)
+        view = View(self._status, lambda: self._map.newest, roles, fleet.figures, _certificates(settings))
+        self._ops = Ops(view, store, clock)
 
     # --- Service ----------------------------------------------------------------------------------
 
@@ -126,6 +137,9 @@ class Coordinator:
 
     async def status(self) -> dict[str, Any]:
         """Return what ``roost status --json`` prints, and ``ready`` and ``refused`` for who waits for us."""
+        return self._status()
+
+    def _status(self) -> dict[str, Any]:
         version = self._map.newest.version
         own = {"role": "coordinator", "name": "coordinator", "pid": os.getpid(), "state": RUNNING}
         rows = [own | {"node": self._fleet.here.address, "version": version, "release": RELEASE}]
@@ -148,10 +162,11 @@ class Coordinator:
         """Take a message from who runs the embedded servers, or an operator.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one;
-        ``operation``: how far it is; ``restart``: restart this process, which then runs what is installed;
-        ``stop``: stop every role in order, ``kept`` saying whether the log keeps what is not stored, and
-        return what was given up. ``by`` says for whom.
+        ``metrics``: those of a role; ``ask``: pass an operator's question on to roles (`Questions`);
+        ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one, with ``restart`` followed by a
+        restart of this process; ``operation``: how far it is; ``restart``: restart this process, which then
+        runs what is installed; ``stop``: stop every role in order, ``kept`` saying whether the log keeps what
+        is not stored, and return what was given up. ``by`` says for whom.
         """
         match message.get("act"):
             case "servers":
@@ -164,8 +179,12 @@ class Coordinator:
                 if (by := message.get("by")) is not None:
                     await self._witness.over(by, "down", True, "requested")  # noqa: FBT003 -- as in a message
                 return await self._stop(kept=message["kept"])
+            case "ops":
+                return self._ops.answer(msgspec.convert(message["seen"], Seen))
             case "metrics":
                 return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
+            case "ask":
+                return await self._questions.ask(message["of"], message["say"])
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_RESTART_S, self._fleet.restart)
@@ -185,6 +204,7 @@ class Coordinator:
         if not await self._open():
             return
         await self._roles.resume_writes()
+        self._ops.start(self._tasks)
         self._tasks.spawn(self._balancer.run(), "balancer", essential=True)
         self._tasks.spawn(self._spares.run(self._ready), "spares", essential=True)
         if (keep := self._settings.log).keep_mb:
@@ -201,6 +221,7 @@ class Coordinator:
                     self._monitor.look()
             except Unavailable as exc:
                 log.warning("decision_postponed", reason=exc.detail)
+            self._ops.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.cluster.heartbeat_s / 2):
                     await self._changed.wait()
@@ -238,8 +259,19 @@ class Coordinator:
                 refused = self._witness.over(by, message["act"], message["what"], f"refused: {exc.detail}")
                 self._tasks.spawn(refused, "audit of a refusal")
             return {"refused": exc.detail}
+        request, operation = {message["act"]: message["what"]}, self._operations.progress(number)
+        self._ops.operations.began(number, request, by, operation)
+        if message.get("restart"):
+            carried_out = self._with_restart(number, carried_out)
         self._tasks.spawn(carried_out, f"{message['act']} {message['what']}")
         return {"number": number}
+
+    async def _with_restart(self, number: int, carried_out: Coroutine[Any, Any, None]) -> None:
+        """Restart this process, too, once the others are renewed, and whoever asked has seen that."""
+        await carried_out
+        if not self._operations.progress(number).failure:
+            log.info("coordinator_restarts", after_s=_LAST_S)
+            asyncio.get_running_loop().call_later(_LAST_S, self._fleet.restart)
 
     async def _stop(self, *, kept: bool) -> list[str]:
         given_up: list[str] = []
@@ -270,6 +302,8 @@ class Coordinator:
         return self._fleet.spawn(SPARE, name, node_id, self._roster.process_of(name))
 
     def _swapped(self, role_name: str, spare: str) -> None:
+        text = f"{spare} takes the place of {role_name}, whose process ended."
+        self._ops.line.note("spare_taken", role_name, text, "warning", more={"spare": spare})
         self._roster.swap(role_name, spare)
         stored = insist(self._roster.write_down, "roster_not_stored", pauses=itertools.repeat(_RETRY_S))
         self._tasks.spawn(stored, "storing swapped processes")
@@ -287,3 +321,8 @@ class Coordinator:
         if supervisor.failure:
             row["detail"] = supervisor.failure
         return row
+
+
+def _certificates(settings: Settings) -> dict[str, Path]:
+    found = {"that of clients": settings.tls.certificate, "that of the nodes": settings.node.certificate}
+    return {name: path for name, path in found.items() if path is not None}

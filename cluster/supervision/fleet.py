@@ -6,6 +6,7 @@ from typing import NamedTuple
 from actors.ray_actor import RoleHandle
 from actors.service import Node
 from cluster.supervision.process_exit import ExitWatch
+from telemetry.role_figures import Reader
 
 
 class Fleet(NamedTuple):
@@ -18,6 +19,7 @@ class Fleet(NamedTuple):
         here: The machine that we are on.
         watch: Makes what calls back when a process of our machine ends.
         restart: Ends our own process, which is then started again.
+        figures: Reads the figures of our own process, None where they mean nothing.
     """
 
     spawn: Callable[[str, str, str, str], RoleHandle]
@@ -25,3 +27,4 @@ class Fleet(NamedTuple):
     here: Node
     watch: Callable[[Callable[[], None]], ExitWatch]
     restart: Callable[[], None]
+    figures: Reader | None = None

@@ -30,6 +30,10 @@ class MongoAudit:
                 return entry
         raise Unavailable("Too many write to the audit log at once; nothing was done. Try again.")
 
+    async def newest(self) -> int:
+        last = await self._entries.many({}, ["number"], sort=[("number", DESCENDING)], limit=1)
+        return int(last[0]["number"]) if last else 0
+
     async def entries(self, after: int = 0, limit: int = 0) -> list[AuditEntry]:
         found = await self._entries.many(
             {"number": {"$gt": after}}, sort=[("number", ASCENDING)], limit=limit

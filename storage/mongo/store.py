@@ -13,6 +13,7 @@ from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import Driver
 from storage.mongo.erasures import MongoErasures
+from storage.mongo.events import MongoEvents
 from storage.mongo.keys import MongoKeys
 from storage.mongo.mailboxes import MongoMailboxes
 from storage.mongo.push_tokens import MongoPushTokens
@@ -61,6 +62,7 @@ class MongoStore:
         self.retention = MongoRetention(self._database)
         self.cluster = MongoClusterState(self._database)
         self.audit = MongoAudit(self._database)
+        self.events = MongoEvents(self._database)
         self.ring_serial = MongoRingSerial(self._database)
         self.reencryption = Reencryption(self._database, keyring)
         self.blobs = MongoBlobs(self._database, keyring)
@@ -69,7 +71,7 @@ class MongoStore:
         """Create the indexes. Idempotent, safe while others do the same."""
         for each in (
             self.accounts, self.sessions, self.push_tokens, self.keys, self.mailboxes, self.conversations,
-            self.erasures, self.retention, self.audit, self.blobs,
+            self.erasures, self.retention, self.audit, self.events, self.blobs, self.cluster,
         ):  # fmt: skip
             await each.prepare()
 

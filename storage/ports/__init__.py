@@ -10,6 +10,7 @@ from storage.ports.audit import Audit
 from storage.ports.blobs import Blobs, Objects
 from storage.ports.cache import Accepted, Cache
 from storage.ports.cluster_state import ClusterState
+from storage.ports.events import Events
 from storage.ports.log import Contact, LogAdmin, LogLost, LogReader, LogRecord, LogWriter
 from storage.ports.mailboxes import Conversations, Mailboxes
 from storage.ports.push_tokens import PushTokens
@@ -24,6 +25,7 @@ __all__ = [
     "ClusterState",
     "Contact",
     "Conversations",
+    "Events",
     "Keys",
     "LogAdmin",
     "LogLost",

@@ -16,6 +16,10 @@ class Audit(Protocol):
         """
         ...
 
+    async def newest(self) -> int:
+        """Return the number of the last entry, 0 if there is none."""
+        ...
+
     async def entries(self, after: int = 0, limit: int = 0) -> list[AuditEntry]:
         """Return the entries with a number above ``after``, in order, at most ``limit`` (0: all)."""
         ...

@@ -7,6 +7,7 @@ from storage.ports.audit import Audit
 from storage.ports.blobs import Blobs
 from storage.ports.cluster_state import ClusterState
 from storage.ports.erasures import Erasures
+from storage.ports.events import Events
 from storage.ports.mailboxes import Conversations, Mailboxes
 from storage.ports.push_tokens import PushTokens
 from storage.ports.retention import Retention
@@ -63,6 +64,11 @@ class Store(Protocol):
     @property
     def audit(self) -> Audit:
         """Every act of an operator."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """What happened when."""
         ...
 
     @property

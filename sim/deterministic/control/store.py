@@ -8,6 +8,7 @@ from msgspec import structs
 from sim.deterministic.control.network import Network
 from sim.deterministic.control.truth import Place, Truth
 from storage.audit_chain import Act, AuditEntry, following
+from storage.event_records import Event
 from storage.records import DeadLetter, Device, LogState, StoredRoster
 from storage.shard_map import ShardMap
 
@@ -136,6 +137,21 @@ class Marks:
         return []
 
 
+class EventLine:
+    """The line of events, which answers at once: nothing depends on it."""
+
+    async def newest(self, limit: int, before: int = 0) -> list[Event]:
+        """Return none: the runs look at what there is, and not at what was told of it."""
+        del limit, before
+        return []
+
+    async def keep(self, events: Sequence[Event]) -> None:
+        """Take them."""
+
+    async def trim(self, most: int, before: int) -> None:
+        """There are none."""
+
+
 class AuditLog:
     """The audit log, which answers at once: when an act is written down, nothing else depends on it."""
 
@@ -147,6 +163,15 @@ class AuditLog:
         entry: AuditEntry = self._behind.append(act, at_ms)
         return entry
 
+    async def newest(self) -> int:
+        """Return the number of the last entry."""
+        return len(self._behind.audited)
+
+    async def entries(self, after: int = 0, limit: int = 0) -> list[AuditEntry]:
+        """Return those above it."""
+        found: list[AuditEntry] = self._behind.audited[after:]
+        return found[:limit] if limit else found
+
 
 class Door:
     """One process's way to a server: every call of the port takes a while, or fails."""
@@ -155,7 +180,7 @@ class Door:
         self._network, self._server, self._behind = network, server, behind
         # One object serves every port of `storage.ports.Store`.
         self.accounts = self.push_tokens = self.mailboxes = self.cluster = self
-        self.audit = AuditLog(behind)
+        self.audit, self.events = AuditLog(behind), EventLine()
 
     async def close(self) -> None:
         """Disconnect."""

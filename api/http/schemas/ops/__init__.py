@@ -1,0 +1,1 @@
+"""Bodies of the calls behind the operators' dashboard."""

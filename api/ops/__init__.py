@@ -1,0 +1,1 @@
+"""What pages for operators are shown live by one gateway."""

@@ -1,0 +1,1 @@
+"""What operators are shown live: figures with their history, the line of events, alarms."""

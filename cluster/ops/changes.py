@@ -1,0 +1,188 @@
+"""What changed between two looks at the cluster, as events. Pure.
+
+A look compares what there is with what there was, so that it does not matter which part of the control plane
+made the change. What happens and ends between two looks is seen by what it leaves: another process, another
+version of the map.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct, field
+
+from storage.event_records import Kind, Level
+from storage.shard_map import ShardMap
+
+RUNNING: Final = "running"
+STARTING: Final = "starting"
+
+
+class RoleLook(Struct, frozen=True):
+    """A role as it is now.
+
+    Attributes:
+        role: Its kind.
+        state: As in ``roost status``.
+        incarnation: Of its process, '' before the first answer.
+        pid: Of its process.
+        node: Address of the machine.
+        release: What it runs.
+        failure: Why it does not respond.
+    """
+
+    role: str
+    state: str
+    incarnation: str = ""
+    pid: int | None = None
+    node: str | None = None
+    release: str | None = None
+    failure: str = ""
+
+
+class Look(Struct, frozen=True):
+    """Everything that is compared.
+
+    Attributes:
+        roles: By name.
+        nodes: Machines by their id, as in ``roost status``.
+        servers: Embedded servers by name, likewise.
+        shard_map: The newest.
+    """
+
+    roles: Mapping[str, RoleLook] = field(default_factory=dict)
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    shard_map: ShardMap = ShardMap(0, (), (), ())
+
+
+class Noted(NamedTuple):
+    """An event without its number and time."""
+
+    kind: Kind
+    subject: str
+    text: str
+    level: Level = "info"
+    more: dict[str, Any] = {}  # noqa: RUF012 -- never changed
+
+
+class Changes:
+    """Remembers the last look.
+
+    Args:
+        shard_map: The newest one that the coordinator before us stored: it says which processes there were.
+    """
+
+    def __init__(self, shard_map: ShardMap) -> None:
+        self._last = Look(shard_map=shard_map)
+        self._incarnations = {name: one for name, one in shard_map.incarnations.items() if one}
+        self._pids: dict[str, int | None] = {}
+        self._releases: set[str] = set()
+
+    def since(self, now: Look) -> list[Noted]:
+        """Return what happened since the last look."""
+        noted = [
+            *self._roles(now.roles),
+            *self._release(now.roles),
+            *_nodes(self._last.nodes, now.nodes),
+            *_servers(self._last.servers, now.servers),
+            *_shards(self._last.shard_map, now.shard_map),
+        ]
+        self._last = now
+        return noted
+
+    @property
+    def started(self) -> Mapping[str, str]:
+        """The incarnation of each role, as last seen."""
+        return self._incarnations
+
+    def _roles(self, roles: Mapping[str, RoleLook]) -> Iterator[Noted]:
+        for name in self._last.roles.keys() - roles.keys():
+            self._incarnations.pop(name, None)
+            yield Noted("role_ended", name, f"{name} was stopped, since it is no longer wanted.")
+        for name, now in roles.items():
+            yield from self._role(name, now)
+
+    def _role(self, name: str, now: RoleLook) -> Iterator[Noted]:
+        before, known = self._last.roles.get(name), self._incarnations.get(name)
+        more = {"role": now.role, "pid": now.pid, "node": now.node}
+        if now.incarnation and now.incarnation != known:
+            self._incarnations[name] = now.incarnation
+            earlier, self._pids[name] = self._pids.get(name), now.pid
+            at = f"process {now.pid} on {now.node}"
+            if known is None:
+                yield Noted("role_started", name, f"{name} started: {at}.", more=more)
+            else:
+                instead = f" instead of {earlier}" if earlier else ""
+                text = f"{name} is another process: {at}{instead}."
+                yield Noted("role_replaced", name, text, "warning", more | {"before": earlier})
+            return
+        self._pids[name] = now.pid
+        if before is None or before.state == now.state:
+            return
+        if before.state == RUNNING:
+            text = now.failure or f"{name} does not respond."
+            yield Noted("role_ended", name, text, "warning", more | {"state": now.state})
+        elif now.state == RUNNING and before.state != STARTING:
+            yield Noted("role_started", name, f"{name} responds again.", more=more | {"again": True})
+
+    def _release(self, roles: Mapping[str, RoleLook]) -> Iterator[Noted]:
+        for name, role in roles.items():
+            if role.release and role.release not in self._releases:
+                if self._releases:
+                    text = f"{name} is the first role of release {role.release}."
+                    yield Noted("release_changed", name, text, more={"release": role.release})
+                self._releases.add(role.release)
+
+
+def _nodes(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> Iterator[Noted]:
+    if not before:
+        return  # the first look: they have been there
+    for key in now.keys() - before.keys():
+        yield Noted("node_joined", now[key]["node"], f"The machine {now[key]['node']} joined.")
+    for key in before.keys() - now.keys():
+        address = before[key]["node"]
+        yield Noted("node_left", address, f"The machine {address} is no longer in the cluster.", "problem")
+    for key in now.keys() & before.keys():
+        if now[key]["drained"] == before[key]["drained"]:
+            continue
+        address = now[key]["node"]
+        if now[key]["drained"]:
+            yield Noted("node_drained", address, f"The machine {address} is to have no roles.")
+        else:
+            yield Noted("node_undrained", address, f"The machine {address} may have roles again.")
+
+
+def _servers(
+    before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Noted]:
+    for name in now.keys() & before.keys():
+        was, runs = before[name]["state"] == RUNNING, now[name]["state"] == RUNNING
+        restarted = now[name].get("restarts", 0) > before[name].get("restarts", 0)
+        if was and (restarted or not runs):
+            yield Noted("server_away", name, f"The server {name} ended.", "problem")
+        if runs and (restarted or not was):
+            text = f"The server {name} runs again: process {now[name]['pid']}."
+            yield Noted("server_back", name, text, more={"pid": now[name]["pid"]})
+
+
+def _shards(before: ShardMap, now: ShardMap) -> Iterator[Noted]:
+    if now.version == before.version:
+        return
+    more: dict[str, Any] = {"version": now.version, "before": before.version}
+    moved = False
+    if before.version:
+        for role, then, there in (
+            ("host", before.hosts, now.hosts),
+            ("router", before.routers, now.routers),
+            ("pusher", before.pushers, now.pushers),
+        ):
+            to = Counter(new for old, new in zip(then, there, strict=False) if old != new)
+            if to:
+                moved = True
+                places = ", ".join(f"{count} to {name}" for name, count in sorted(to.items()))
+                text = f"Shards have another {role}: {places}."
+                yield Noted("shards_moved", role, text, more=more | {"to": dict(to)})
+    if not moved:
+        text = f"Map {now.version} was drawn; no shard moved."
+        yield Noted("map_drawn", str(now.version), text, more=more)
