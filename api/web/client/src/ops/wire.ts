@@ -136,10 +136,14 @@ export interface Connection {
   device_id: string
   since_ms: number
   address_prefix: string
-  unacknowledged: number
+  /** Null, as its age, where the user's host does not say. */
+  unacknowledged: number | null
+  oldest_unacknowledged_ms: number | null
   queued_bytes: number
+  /** For how long the client has left unread what was written. */
+  stuck_ms: number
+  /** The seq of the last entry that went down. */
   sent: number
-  oldest_unacknowledged_ms?: number | null
   background: boolean
   subprotocol: string
 }
@@ -148,15 +152,26 @@ export interface Displaced {
   username: string
   device_id: string
   at_ms: number
-  gateway?: string
+  gateway: string
+}
+
+export interface Connections {
+  connections: Connection[]
+  recently_displaced: Displaced[]
+  /** Gateways that did not answer. */
+  away: string[]
 }
 
 export interface HotUser {
-  username?: string
-  user?: string
-  count?: number
-  per_s?: number
-  host?: string
+  username: string
+  host: string
+  count: number
+  per_s: number
+}
+
+export interface HotUsers {
+  users: HotUser[]
+  since_ms: number
 }
 
 export interface UserDevice {

@@ -63,13 +63,15 @@ class Made implements Session {
     }
     const answers: Record<string, unknown> = {
       dead: { letters: made.LETTERS, more: false },
-      connections: { connections: made.CONNECTIONS, recently_displaced: [] },
+      connections: { connections: made.CONNECTIONS, recently_displaced: [], away: [] },
       hot: {
         users: ['carol', 'alice', 'bob'].map((username, at) => ({
           username,
-          count: 900 >> at,
           host: 'host-2',
+          count: 900 >> at,
+          per_s: 15 >> at,
         })),
+        since_ms: Date.now() - 60_000,
       },
       users: made.user(name ?? ''),
       settings: { settings: made.SETTINGS },

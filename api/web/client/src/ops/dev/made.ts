@@ -182,7 +182,8 @@ export const CONNECTIONS: Connection[] = ['alice', 'bob', 'carol', 'dave'].map((
   unacknowledged: 200 - index * 60,
   queued_bytes: 480_000 >> (index * 2),
   sent: 12_000 + index,
-  oldest_unacknowledged_ms: Date.now() - (40_000 >> index),
+  oldest_unacknowledged_ms: 40_000 >> index,
+  stuck_ms: index ? 0 : 12_000,
   background: index === 3,
   subprotocol: 'roost.v1.msgpack',
 }))

@@ -1,11 +1,10 @@
 /** The calls of `/admin/v1`, each with what it answers. */
 import type {
-  Connection,
+  Connections,
   DeadLetter,
-  Displaced,
   EventLine,
   Hop,
-  HotUser,
+  HotUsers,
   KeyRow,
   Operation,
   Setting,
@@ -44,10 +43,7 @@ export class Calls {
     return this.#post(`/dead/${part(letter)}/retry`)
   }
 
-  connections(
-    order: Order,
-    limit = 50,
-  ): Promise<{ connections: Connection[]; recently_displaced?: Displaced[] }> {
+  connections(order: Order, limit = 50): Promise<Connections> {
     return this.#get('/connections', { order, limit })
   }
 
@@ -55,9 +51,8 @@ export class Calls {
     return this.#session.call('DELETE', `/admin/v1/connections/${part(connection)}`)
   }
 
-  async hot(limit = 10): Promise<HotUser[]> {
-    const found = await this.#get<{ users?: HotUser[]; hot?: HotUser[] }>('/hot', { limit })
-    return found.users ?? found.hot ?? []
+  hot(limit = 10): Promise<HotUsers> {
+    return this.#get('/hot', { limit })
   }
 
   user(username: string): Promise<UserState> {
