@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cluster.cli.config import reference
 from cluster.firewall import kubernetes, markdown, nftables, security_groups
-from docs import attacks
+from docs import attacks, runbook
 from roost.codes import CODES, Code
 from tests.security.guards import guarded
 
@@ -57,11 +57,13 @@ def codes() -> str:
 def files() -> Mapping[Path, str]:
     """Return every generated file with the text that belongs into it."""
     deploy = FOLDER.parent / "deploy"
+    page = FOLDER.parent / "api" / "web" / "client" / "src" / "ops"
     return {
         FOLDER / "settings.md": settings(),
         FOLDER / "codes.md": codes(),
         FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page(guarded().keys())}",
         FOLDER / "security.md": _with_part(FOLDER / "security.md", "firewall", markdown.table()),
+        page / "runbook.json": runbook.page(FOLDER),
         deploy / "kuberay" / "network.yaml": kubernetes.network_policies(),
         deploy / "firewall" / "security-groups.tf.json": security_groups.terraform(),
         **{deploy / "firewall" / "nftables" / name: text for name, text in nftables.files().items()},

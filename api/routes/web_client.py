@@ -1,4 +1,4 @@
-"""The web client: what a browser gets at the server's address."""
+"""The web client, and the operators' page: what a browser gets at the server's address."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -41,6 +41,9 @@ HEADERS: Final = {
 """With every file: workers take their policy from their own script's answer. The camera reads QR codes."""
 
 
+_PAGES: Final = {"/": "index.html", "/ops": "ops.html"}
+
+
 @cache
 def built() -> dict[str, BuiltFile]:
     """Return the files of the client that is installed; none if it was not built."""
@@ -48,11 +51,12 @@ def built() -> dict[str, BuiltFile]:
 
 
 def routes(client: dict[str, BuiltFile]) -> Iterable[BaseRoute]:
-    """Return a route for each file, and `/` for its page."""
+    """Return a route for each file, `/` for the client's page and `/ops` for the operators'."""
     for path, file in client.items():
         yield _route(f"/{path}", file)
-    if "index.html" in client:
-        yield _route("/", client["index.html"])
+    for address, page in _PAGES.items():
+        if page in client:
+            yield _route(address, client[page])
 
 
 def _route(path: str, file: BuiltFile) -> Route:

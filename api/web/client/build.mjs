@@ -1,8 +1,9 @@
 /**
  * Builds the client: `node build.mjs [FOLDER [CONFIG]]`.
  *
- * The pages come first; then the service worker, which carries the hash of each of their files; then the
- * compressed form of each; and at last `integrity.json`, which says what a server is to serve.
+ * The client's pages come first; then the operators' page, which shares nothing with them; then the service
+ * worker, which carries the hash of each of the client's files, for it keeps those only; then the compressed form
+ * of each; and at last `integrity.json`, which says what a server is to serve.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,6 +25,16 @@ function files() {
 
 function hashes() {
   return Object.fromEntries(Object.entries(files()).map(([path, bytes]) => [path, hash(bytes)]))
+}
+
+/** In a folder of its own, so that the service worker tells its files from the client's. */
+async function buildOperatorsPage() {
+  await build({
+    logLevel: 'warn',
+    configFile: process.argv[3],
+    publicDir: false,
+    build: { outDir: out, emptyOutDir: false, assetsDir: 'assets/ops', rollupOptions: { input: 'ops.html' } },
+  })
 }
 
 async function buildServiceWorker(pinned) {
@@ -58,7 +69,8 @@ function compress() {
 rmSync(out, { recursive: true, force: true })
 await build({ logLevel: 'warn', configFile: process.argv[3], build: { outDir: out, emptyOutDir: true } })
 const pages = hashes()
-const id = createHash('sha256').update(JSON.stringify(pages)).digest('hex').slice(0, 16)
+await buildOperatorsPage()
+const id = createHash('sha256').update(JSON.stringify(hashes())).digest('hex').slice(0, 16)
 await buildServiceWorker({ id, files: pages })
 const all = hashes()
 compress()

@@ -11,6 +11,10 @@ export default mergeConfig(base, {
         find: /^\.\/engine\/connect$/,
         replacement: fileURLToPath(new URL('./src/dev/connect.ts', import.meta.url)),
       },
+      {
+        find: /^\.\/net\/connect$/,
+        replacement: fileURLToPath(new URL('./src/ops/dev/connect.ts', import.meta.url)),
+      },
     ],
   },
   build: { outDir: 'node_modules/.demo' },

@@ -71,9 +71,9 @@ export class Pinned {
     }
   }
 
-  /** Whether the path is one that only the client has. */
+  /** Whether the path is one that only the client has; the operators' page is always the server's newest. */
   knows(path: string): boolean {
-    return path in this.#own.files || path.startsWith('assets/')
+    return path in this.#own.files || (path.startsWith('assets/') && !path.startsWith('assets/ops/'))
   }
 
   async #of(build: Build, path: string): Promise<Response> {

@@ -1,0 +1,73 @@
+/**
+ * Who stands where: each role keeps its place in its machine's column.
+ *
+ * A role that comes takes the first free place, one that goes leaves a gap for a while, so that a restart
+ * moves nothing: two hosts of which the first is gone are drawn as a gap and the second, not as one host.
+ */
+import type { RoleRow } from '../wire'
+
+/** How long the place of a role that is gone is kept. */
+export const KEPT_MS = 60_000
+
+export const ROWS = ['gateway', 'router', 'host', 'pusher', 'control', 'server'] as const
+export type Row = (typeof ROWS)[number]
+
+const CONTROL = new Set(['coordinator', 'spare', 'witness'])
+const OWN_ROW = new Set<string>(['gateway', 'router', 'host', 'pusher'])
+
+/** The row of a role: servers are everything that Roost only uses. */
+export function rowOf(role: string): Row {
+  if (OWN_ROW.has(role)) return role as Row
+  return CONTROL.has(role) ? 'control' : 'server'
+}
+
+export interface Place {
+  node: string
+  row: Row
+  /** Its place in the row of this column, from 0. */
+  slot: number
+  role: RoleRow
+  /** It was there before and is not now. */
+  gone: boolean
+}
+
+interface Kept extends Place {
+  seenMs: number
+}
+
+const natural = new Intl.Collator('en', { numeric: true })
+export const byName = (a: { name: string }, b: { name: string }) => natural.compare(a.name, b.name)
+
+export class Slots {
+  #kept = new Map<string, Kept>()
+
+  /** Place the roles there are now. */
+  place(roles: RoleRow[], nowMs: number): Place[] {
+    const here = new Map(roles.map(role => [keyOf(role), role]))
+    for (const [key, kept] of this.#kept) {
+      const now = here.get(key)
+      if (now && now.node === kept.node) Object.assign(kept, { role: now, gone: false, seenMs: nowMs })
+      else if (now || nowMs - kept.seenMs > KEPT_MS) this.#kept.delete(key)
+      else kept.gone = true
+    }
+    for (const role of [...roles].sort(byName)) {
+      if (!this.#kept.has(keyOf(role))) this.#take(role, nowMs)
+    }
+    return [...this.#kept.values()]
+  }
+
+  #take(role: RoleRow, nowMs: number): void {
+    const row = rowOf(role.role)
+    const taken = new Set<number>()
+    for (const kept of this.#kept.values()) {
+      if (kept.node === role.node && kept.row === row) taken.add(kept.slot)
+    }
+    let slot = 0
+    while (taken.has(slot)) slot += 1
+    this.#kept.set(keyOf(role), { node: role.node, row, slot, role, gone: false, seenMs: nowMs })
+  }
+}
+
+function keyOf(role: RoleRow): string {
+  return `${role.role}/${role.name}`
+}
