@@ -115,6 +115,7 @@ class Outbox:
         item.id, item.sent_at_ms, item.payloads, item.own = message_id, now_ms, None, None
         self._items[message_id] = item
         lane.reissues, lane.expired = lane.reissues + 1, ""
+        lane.follow(changed.id, message_id)
         return [Tell(changed), *self._pump(lane, now_ms)]
 
     def refuse_largest(self, now_ms: int) -> list[Effect]:
