@@ -5,8 +5,8 @@ Pure. The web client has the same rules (``docs/protocol.md``), and both are run
 * Messages stand in the order in which they came to be known here.
 * An edit or a deletion counts if its author wrote the message; a reaction counts from either side, the last
   of each person. Each is about every message of the conversation with its id, earlier or later ones.
-* Of two edits the one that came later counts; a deletion counts for good. What this device says comes when the
-  server accepts it, and counts in advance, as the last; if it is refused it was never said.
+* Of two edits the one that came later counts; a deletion counts for good. What this device says comes when
+  the server accepts it, and counts in advance, as the last; if it is refused it was never said.
 * A message whose time is over is gone, with all that is about it.
 * How far one's own message got follows from its number and the watermarks: the order in which they became
   known makes no difference.

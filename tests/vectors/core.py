@@ -210,10 +210,7 @@ class History:
         """Answer something that the core has asked for, or that is in flight."""
         random, now = self._random, self._now
         if self._reissues:
-            if random.random() < 0.6:
-                return self._remark_on(self._reissues[-1])
-            item = self._reissues.pop()
-            return {"op": "reissued", "id": item.id, "new_id": uuid7(now, random.randbytes(10)), "now": now}
+            return self._reissued()
         if self._checks and random.random() < 0.7:
             return self._checked(self._checks.pop(0))
         if self._seals and random.random() < 0.8:
@@ -228,6 +225,13 @@ class History:
             self._sent.append(item.id)
             return self._frame({"type": "accepted", "id": item.id, "seq": seq, "accepted_at_ms": now})
         return self._frame(self._refusal(item.id))
+
+    def _reissued(self) -> dict[str, Any]:
+        random, now = self._random, self._now
+        if random.random() < 0.6:
+            return self._remark_on(self._reissues[-1])
+        item = self._reissues.pop()
+        return {"op": "reissued", "id": item.id, "new_id": uuid7(now, random.randbytes(10)), "now": now}
 
     def _refusal(self, message_id: str) -> dict[str, Any]:
         random = self._random

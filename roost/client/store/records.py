@@ -68,17 +68,8 @@ class Record:
             case thread.Written():
                 return self._written(cursor, peer, event, place)
             case thread.Unreadable():
-                row = (
-                    place,
-                    peer,
-                    event.id,
-                    event.author,
-                    event.device,
-                    "undecryptable",
-                    None,
-                    b"",
-                    event.reason,
-                )
+                whose = (place, peer, event.id, event.author, event.device)
+                row = (*whose, "undecryptable", None, b"", event.reason)
                 cursor.execute(_INSERT, (*row, event.seq, event.at_ms, event.sent_at_ms, None))
             case thread.Receipt():
                 _cover(cursor, peer, "delivered", event.delivered_seq)
@@ -93,11 +84,7 @@ class Record:
                 cursor.execute(change, (code, self._me, id_))
                 return self._take_back(cursor, peer, id_)
             case thread.Expired(id=id_):
-                change = "UPDATE events SET expired = 1 WHERE author = ? AND id = ? AND target IS NULL"
-                cursor.execute(change, (self._me, id_))
-                if cursor.rowcount:
-                    return _wipe(cursor, peer, self._me, id_)
-                return self._take_back(cursor, peer, id_)
+                return self._expired(cursor, peer, id_)
             case thread.Renamed(id=id_, new_id=new_id):
                 change = "UPDATE OR IGNORE events SET id = ? WHERE author = ? AND id = ? AND target IS"
                 cursor.execute(f"{change} NOT NULL AND seq IS NULL", (new_id, self._me, id_))
@@ -105,6 +92,13 @@ class Record:
                 if cursor.rowcount:
                     _turn_to(cursor, peer, id_, new_id)
         return False
+
+    def _expired(self, cursor: Cursor, peer: str, id_: str) -> bool:
+        change = "UPDATE events SET expired = 1 WHERE author = ? AND id = ? AND target IS NULL"
+        cursor.execute(change, (self._me, id_))
+        if cursor.rowcount:
+            return _wipe(cursor, peer, self._me, id_)
+        return self._take_back(cursor, peer, id_)
 
     def _accepted(self, cursor: Cursor, peer: str, id_: str, seq: int, at_ms: int) -> bool:
         """Record that the server has an own message; a remark comes after all that was said before."""
