@@ -51,6 +51,7 @@ class ApiSettings(Struct, frozen=True):
         media: How many files may be on their way.
         erase_after_s: Seconds from asking for an account's erasure to its beginning.
         push_services: Where subscriptions of Web Push may lead.
+        fcm: Whether wake-ups can go through FCM.
     """
 
     server_name: str
@@ -64,6 +65,7 @@ class ApiSettings(Struct, frozen=True):
     media: MediaLimits = MediaLimits()
     erase_after_s: int = 7 * 24 * 3600
     push_services: PushServices = PushServices()
+    fcm: bool = True
 
 
 class Backends(Struct, frozen=True):

@@ -198,6 +198,7 @@ def _api(settings: Settings) -> ApiSettings:
         media=MediaLimits(settings.media.transfers, settings.media.user_transfers),
         erase_after_s=settings.retention.erase_after_s,
         push_services=settings.webpush.services,
+        fcm=settings.has_fcm,
     )
 
 

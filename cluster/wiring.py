@@ -32,6 +32,7 @@ from telemetry.role_figures import Reader
 if TYPE_CHECKING:
     from actors.host.upkeep.sweeper import SweepSettings
     from actors.user.quota import Quotas
+    from cluster.consumers.provider import Provider
     from storage.blobs import BlobStore
     from storage.redis.store import RedisStore
 
@@ -113,28 +114,34 @@ async def build_host(name: str, settings_json: str) -> Service:
 
 async def build_pusher(name: str, settings_json: str) -> Service:
     """Build a pusher."""
-    from cluster.consumers.fcm import FcmSender  # noqa: PLC0415 -- likewise
-    from cluster.consumers.provider import Provider  # noqa: PLC0415 -- likewise
     from cluster.consumers.pusher import Pusher  # noqa: PLC0415 -- likewise
     from cluster.consumers.wakeup import Waker  # noqa: PLC0415 -- likewise
-    from cluster.consumers.webpush import WebPushSender  # noqa: PLC0415 -- likewise
 
     settings = settings_of("pusher", name, settings_json)
-    if settings.fcm.credentials_file is None:
-        raise RoostError(
-            "internal", "A pusher was started without credentials; set ROOST_FCM__CREDENTIALS_FILE."
-        )
     keyring = open_keyring(settings)
     store = open_store(settings, keyring)
     reader = await open_reader(settings, PUSH, PUSHERS, at_least_ms=50)
     writer, cache = await open_writer(settings), open_cache(settings)
-    fcm = FcmSender(settings.fcm)
-    webpush = WebPushSender(settings.webpush, settings.push_subject, keyring, now_ms)
-    providers: dict[str, Provider] = {"fcm": fcm, "webpush": webpush}
+    providers = push_providers(settings, keyring)
     waker = Waker(writer, store, cache, providers, clock=now_ms, random=secrets.SystemRandom().random)
     pusher = Pusher(name, reader, waker)
-    opened = (reader, writer, cache, fcm, webpush, RingWatch(keyring, store.ring_serial.seen))
-    return overseen(pusher, settings, "pusher", name, store, *opened)
+    opened = (reader, writer, cache, RingWatch(keyring, store.ring_serial.seen))
+    return overseen(pusher, settings, "pusher", name, store, *opened, *providers.values())
+
+
+def push_providers(settings: Settings, keyring: KeyRing) -> "dict[str, Provider]":
+    """Return what carries wake-ups, by the name that a push token has it under; without credentials not FCM.
+
+    Raises:
+        OSError: A file of the settings cannot be read.
+    """
+    from cluster.consumers.fcm import FcmSender  # noqa: PLC0415 -- likewise
+    from cluster.consumers.webpush import WebPushSender  # noqa: PLC0415 -- likewise
+
+    webpush = WebPushSender(settings.webpush, settings.push_subject, keyring, now_ms)
+    if not settings.has_fcm:
+        return {"webpush": webpush}
+    return {"fcm": FcmSender(settings.fcm), "webpush": webpush}
 
 
 async def build_coordinator(name: str, settings_json: str) -> Service:

@@ -24,6 +24,21 @@ def client_context(
     return strengthened(context, certificate, key)
 
 
+def trusting(*authorities: Path) -> ssl.SSLContext:
+    """`client_context` that believes the authorities of the machine, and these.
+
+    Args:
+        authorities: PEM files.
+
+    Raises:
+        OSError: A file cannot be read, or holds no PEM (`ssl.SSLError`).
+    """
+    context = client_context()
+    for file in authorities:
+        context.load_verify_locations(file)
+    return context
+
+
 def server_context(
     certificate: Path, key: Path | None = None, client_ca: Path | None = None
 ) -> ssl.SSLContext:

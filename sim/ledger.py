@@ -50,17 +50,33 @@ class Kind(IntEnum):
     STORED = 13
     """Audit after the run: the server's store holds this for the device: peer (sender), id, seq."""
     DEVICE = 14
-    """A device of the user exists from now on; before it, messages need not reach it."""
+    """A device of the user exists from now on; before it, messages need not reach it.
+
+    Note ``copies``: what the user's other devices send is to reach it, too.
+    """
     PUSHED = 15
     """A wake-up came for the device."""
     CUT = 16
     """The run ended for the device: note is ``settled``, ``open`` or ``audited``."""
     FAULT = 17
     """Something was broken or mended: note is ``<name>: begins`` or ``<name>: ends``."""
+    COPIED = 18
+    """The app was told what another device of its user sent: peer (recipient), id, seq, digest.
+
+    Note: why it could not be opened.
+    """
+    COPY_STORED = 19
+    """Audit after the run: the server's store holds a copy for the device: peer (recipient), id, seq.
+
+    Note ``passed``: the device has acknowledged what comes behind it.
+    """
 
 
-SENDERS = (Kind.INTENT, Kind.ACCEPTED, Kind.FAILED, Kind.DELIVERED_TOLD, Kind.READ_TOLD)
-"""Kinds that the sender records about the peer's mailbox; all others are about the user's own."""
+SENDERS = (
+    *(Kind.INTENT, Kind.ACCEPTED, Kind.FAILED, Kind.DELIVERED_TOLD, Kind.READ_TOLD),
+    *(Kind.COPIED, Kind.COPY_STORED),
+)
+"""Kinds that the sender's devices record about the peer's mailbox; all others are about the user's own."""
 
 
 class Event(NamedTuple):

@@ -100,6 +100,8 @@ def _token(body: FcmToken | WebPushSubscription, collaborators: Collaborators) -
         RoostError: ``invalid``.
     """
     if isinstance(body, FcmToken):
+        if not collaborators.settings.fcm:
+            raise RoostError("invalid", "This server sends nothing through FCM; register for Web Push.")
         return PushToken(body.provider, body.token)
     try:
         collaborators.settings.push_services.of(body.endpoint)

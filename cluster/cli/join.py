@@ -89,8 +89,6 @@ def _lacks(settings: Settings) -> list[str]:
     found = node_certificate(settings, dt.datetime.now(dt.UTC))
     if found.state == FAILED:
         lacks.append(f"{found.detail}. {found.fix}")
-    if settings.fcm.credentials_file is None:
-        lacks.append("There is no embedded push endpoint on a cluster: set ROOST_FCM__CREDENTIALS_FILE.")
     lacks += [f"{each.detail}. {each.fix}" for each in encryption.findings(settings) if each.state == FAILED]
     return lacks
 

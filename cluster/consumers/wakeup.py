@@ -143,7 +143,7 @@ class Waker:
                 return None
             provider = self._providers.get(device.push_provider or "")
             if provider is None:
-                return PushRefused(f"this pusher has no provider {device.push_provider!r}")
+                return PushRefused(f"there are no credentials for {device.push_provider!r}")
             tried += 1
             verdict = await provider.send(device, urgent=push.urgent)
             _count(device.push_provider, verdict)

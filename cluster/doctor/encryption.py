@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings, cleartext
+from roost.tls import trusting
 
 _EXCEPTION = "ROOST_CLEARTEXT__SERVERS_INSECURE"
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong, or that nothing is."""
-    wrong = [*_cleartext(settings), *_files(settings)]
+    wrong = [*_cleartext(settings), *_files(settings), *_authorities(settings)]
     yield from wrong or [ok("encryption", "nothing leaves this machine for a server without TLS")]
 
 
@@ -34,9 +35,27 @@ def _files(settings: Settings) -> Iterator[Finding]:
             if security.needs_tls:
                 access.context()
         except OSError as exc:
-            reason = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
             yield failed(
                 f"{name} sign-in",
-                f"a file for signing in to {name} cannot be used: {reason}",
+                f"a file for signing in to {name} cannot be used: {_reason(exc)}",
                 f"Correct it, or ROOST_{name.upper()}__SECURITY__*.",
             )
+
+
+def _authorities(settings: Settings) -> Iterator[Finding]:
+    """Yield each file with authorities of push services that cannot be used."""
+    named = {"webpush": settings.webpush.ca, "fcm": () if settings.fcm.ca is None else (settings.fcm.ca,)}
+    for name, files in named.items():
+        for file in files:
+            try:
+                trusting(file)
+            except OSError as exc:
+                yield failed(
+                    f"{name} authority",
+                    f"{file} cannot be used: {_reason(exc)}",
+                    f"Correct it, or ROOST_{name.upper()}__CA.",
+                )
+
+
+def _reason(exc: OSError) -> str:
+    return f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or str(exc)

@@ -251,8 +251,10 @@ def _covers(pattern: str, name: str) -> bool:
 def push_credential(settings: Settings) -> tuple[Finding, str]:
     """Whether the service account can be used; and where pushes go, '' if there is no use in asking."""
     fcm, path = settings.fcm, settings.fcm.credentials_file
-    if path is None and settings.cluster.address is None:
-        return ok("push credential", "none; the embedded endpoint shows the pushes"), ""
+    if path is None:
+        alone = "tokens of FCM are refused, Web Push alone wakes"
+        shown = "the embedded endpoint shows the pushes" if settings.cluster.address is None else alone
+        return ok("push credential", f"none; {shown}"), ""
     if wrong := _wrong_credential(path):
         fix = "Set ROOST_FCM__CREDENTIALS_FILE to a service-account key file (JSON) of your Firebase project."
         return failed("push credential", wrong, fix), ""
@@ -260,10 +262,8 @@ def push_credential(settings: Settings) -> tuple[Finding, str]:
     return ok("push credential", f"{path}, project {project}"), fcm.endpoint or _GOOGLE
 
 
-def _wrong_credential(path: Path | None) -> str:
+def _wrong_credential(path: Path) -> str:
     """Return what is wrong with the file, '' if nothing is."""
-    if path is None:
-        return "none, and a cluster has no embedded endpoint"
     try:
         found: Any = json.loads(path.read_bytes())
     except (OSError, ValueError) as exc:

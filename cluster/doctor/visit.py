@@ -190,9 +190,10 @@ async def _crew(settings: Settings, found: Running | None, address: str | None) 
 
 
 async def _push(settings: Settings, endpoint: str) -> list[Finding]:
-    if not endpoint:
+    if not endpoint and settings.cluster.address is None:
         return []
-    return [await running.reachable(endpoint), *await reachable_services(settings, endpoint)]
+    fcm = [await running.reachable(endpoint)] if endpoint else []
+    return fcm + await reachable_services(settings, endpoint)
 
 
 def _open(

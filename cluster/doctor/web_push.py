@@ -35,7 +35,7 @@ async def reachable_services(settings: Settings, endpoint: str) -> list[Finding]
 
     Args:
         settings: They name the services.
-        endpoint: Where FCM's pushes go.
+        endpoint: Where FCM's pushes go, '' if nowhere.
     """
     places = [place_of(each) for each in settings.webpush.internal]
     if not is_loopback(place_of(endpoint)[0]):

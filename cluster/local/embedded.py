@@ -195,7 +195,11 @@ class Embedded:
                 "endpoint": url,
                 "ca": self._settings.fcm.ca if files is None else files[0],
             }
-            changes["webpush"] = {"internal": (*self._settings.webpush.internal, url)}
+            webpush = self._settings.webpush
+            changes["webpush"] = {
+                "internal": (*webpush.internal, url),
+                "ca": webpush.ca if files is None else (*webpush.ca, files[0]),
+            }
         return self._settings.changed(changes)
 
     def _life_of_log(self, address: str) -> dict[str, dict[str, Any]]:

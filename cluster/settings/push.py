@@ -1,5 +1,6 @@
 """Settings of wake-ups, whoever carries them."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -44,6 +45,11 @@ class WebPush(Group):
         (),
         description="Origins of your own push services, such as `https://push.example.org:8443`, which may "
         "be in a private network; without TLS on loopback only. The embedded endpoint is one of them.",
+    )
+    ca: tuple[Path, ...] = Field(
+        (),
+        description="PEM files of authorities whose certificates these may show, besides those of the "
+        "machine; public services may not. With `ROOST_NODE__EMBEDDED` the cluster's is one of them.",
     )
     ttl_s: int = Field(
         4 * 7 * 24 * 3600,

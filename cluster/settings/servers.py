@@ -107,7 +107,7 @@ class Fcm(Group):
     credentials_file: Path | None = Field(
         None,
         description="Google service-account file. None: an embedded endpoint is started that shows "
-        "the pushes it receives.",
+        "the pushes it receives; on a Ray cluster, tokens of FCM are refused, and Web Push alone wakes.",
     )
     endpoint: HttpUrl | None = Field(None, description="Base URL of the HTTP v1 API. None: Google's.")
     ca: Path | None = Field(

@@ -98,6 +98,11 @@ class Settings(BaseModel):
         return self.media.url or (self.data / "media").as_uri()
 
     @property
+    def has_fcm(self) -> bool:
+        """Whether wake-ups can go through FCM; embedded servers that were started are part of this."""
+        return self.fcm.credentials_file is not None
+
+    @property
     def push_subject(self) -> str:
         """Whom a service of Web Push asks when we disturb it."""
         return self.webpush.subject or f"https://{self.server_name}"
@@ -116,7 +121,13 @@ def _anchored(group: _Model) -> _Model:
     for name in type(group).model_fields:
         match getattr(group, name):
             case Path() as path:
-                fixed[name] = path.expanduser().absolute()
+                fixed[name] = _absolute(path)
+            case (Path(), *_) as paths:
+                fixed[name] = tuple(map(_absolute, paths))
             case BaseModel() as inner:
                 fixed[name] = _anchored(inner)
     return group.model_copy(update=fixed)
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()

@@ -17,20 +17,10 @@ from typing import Literal, Self
 
 import aiohttp
 
-from roost.client import account, events
-from roost.client.connections import connections
-from roost.client.content import (
-    MAX_CONTENT,
-    Attachment,
-    File,
-    FileReference,
-    Known,
-    Progress,
-    Text,
-    encode,
-    is_control,
-)
-from roost.client.keystore import Keystore, MemoryKeystore
+from roost.client import account, entry, events
+from roost.client.composing import Composer, Expiry
+from roost.client.content import Attachment, File, FileReference, Known, Progress
+from roost.client.keystore import Keystore
 from roost.client.local_history import LocalHistory
 from roost.client.options import Options
 from roost.client.shell.engine import Engine
@@ -38,13 +28,12 @@ from roost.client.state import OutboxItem, Profile
 from roost.client.store import Conversation, Page
 from roost.client.thread import Message
 from roost.client.transport.answers import Empty
-from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.http import Api
 from roost.client.user_account import UserAccount
 from roost.crypto import SUITE
 from roost.crypto.safety_numbers import SafetyNumber
-from roost.ids import SEQ_LIMIT, fold_username, uuid7
-from roost.wire import MAX_EXPIRY_S, MAX_SUBSCRIPTIONS, Send, Typing
+from roost.ids import SEQ_LIMIT, fold_username
+from roost.wire import MAX_SUBSCRIPTIONS, Send, Typing
 
 
 class Client:
@@ -64,6 +53,7 @@ class Client:
         renew = partial(account.renew_fallback, api, profile, options.random, self._flushed)
         self._engine = Engine(profile, keystore, api, options, renew)
         self._keystore = keystore
+        self._composer = Composer(self._engine.timers, self.now_ms, options.random)
         self._past = LocalHistory(keystore, self._engine.flushed, self.now_ms)
         self._owns_http = owns_http
         self._closed = False
@@ -88,7 +78,7 @@ class Client:
             RoostError: For example ``username_taken``.
             KeystoreInUse: Another client uses the keystore.
         """
-        return await cls._enter(server, username, password, keystore, http, options, new=True)
+        return cls.of(await entry.enter(server, username, password, keystore, http, options, new=True))
 
     @classmethod
     async def login(
@@ -108,45 +98,7 @@ class Client:
             KeystoreInUse: Another client uses the keystore.
             ValueError: The keystore belongs to another user or server.
         """
-        return await cls._enter(server, username, password, keystore, http, options, new=False)
-
-    @classmethod
-    async def _enter(
-        cls,
-        server: str,
-        username: str,
-        password: str,
-        keystore: Keystore | None,
-        http: aiohttp.ClientSession | None,
-        options: Options | None,
-        *,
-        new: bool,
-    ) -> Self:
-        options = options or Options()
-        keystore = keystore or MemoryKeystore()
-        keystore.lock()
-        shared = http or connections(options.ca)
-        try:
-            api = Api(server, shared, options.clock, elapsed=options.elapsed)
-            if new:
-                await account.register(api, username, password)
-            profile = await account.sign_in(
-                api,
-                username,
-                password,
-                keystore=keystore,
-                device_name=options.device_name,
-                random=options.random,
-            )
-            await account.publish_keys(api, profile, keystore)
-            await account.publish_identity(api, profile, keystore, random=options.random)
-        except BaseException:
-            keystore.unlock()
-            if http is None:
-                await shared.close()
-            raise
-        profile.state.clock_offset_ms = api.time.offset_ms
-        return cls(profile, keystore, api, options, owns_http=http is None)
+        return cls.of(await entry.enter(server, username, password, keystore, http, options, new=False))
 
     @classmethod
     def resume(
@@ -164,17 +116,13 @@ class Client:
             KeystoreInUse: Another client uses the keystore.
             ValueError: There is no profile in the keystore.
         """
-        options = options or Options()
-        keystore.lock()
-        try:
-            profile = _loaded(keystore)
-        except BaseException:
-            keystore.unlock()
-            raise
-        shared = http or connections(options.ca)
-        api = Api(profile.server, shared, options.clock, profile.tokens, elapsed=options.elapsed)
-        api.proof = DeviceProof(profile)
-        return cls(profile, keystore, api, options, owns_http=http is None)
+        return cls.of(entry.resume(keystore, http, options))
+
+    @classmethod
+    def of(cls, entered: entry.Entered) -> Self:
+        """Return the client of a device that is signed in."""
+        profile, keystore, api, options, owns_http = entered
+        return cls(profile, keystore, api, options, owns_http=owns_http)
 
     @property
     def username(self) -> str:
@@ -196,7 +144,7 @@ class Client:
         content: bytes | str | Known,
         *,
         urgent: bool = True,
-        expires_in_s: int | None = None,
+        expires_in_s: Expiry = "timer",
         silent: bool | None = None,
     ) -> str:
         """Put a message into the outbox, save it, and return its id; it is sent as soon as possible.
@@ -208,7 +156,8 @@ class Client:
             content: What to send: text, one of the kinds of `roost.client.content`, or an app's own bytes.
             urgent: Whether it may wake a sleeping phone.
             expires_in_s: The message disappears so long after it was accepted: the server does not deliver
-                it later and removes its content, and this client its own copy.
+                it later and removes its content, and this client its own copy. ``timer``: as the timer of the
+                conversation is now; None: it stays, whatever that is.
             silent: It wakes no one and is not counted as unread; None: as its kind is, so that reactions,
                 edits and the like are.
 
@@ -226,7 +175,7 @@ class Client:
         *,
         progress: Progress | None = None,
         urgent: bool = True,
-        expires_in_s: int | None = None,
+        expires_in_s: Expiry = "timer",
     ) -> str:
         """Seal a file, upload it, and send the message that brings it; returns that message's id.
 
@@ -261,22 +210,11 @@ class Client:
         content: bytes | str | Known,
         *,
         urgent: bool = True,
-        expires_in_s: int | None = None,
+        expires_in_s: Expiry = "timer",
         silent: bool | None = None,
     ) -> OutboxItem:
         """Make a message with a fresh id, without sending it; raises as ``send`` does."""
-        if isinstance(content, str):
-            content = Text(content)
-        data = content if isinstance(content, bytes) else encode(content)
-        if silent is None:
-            silent = not isinstance(content, bytes) and is_control(content)
-        if len(data) > MAX_CONTENT:
-            raise ValueError(f"a message has at most {MAX_CONTENT} bytes: send media by reference")
-        if expires_in_s is not None and not 0 < expires_in_s <= MAX_EXPIRY_S:
-            raise ValueError(f"a message expires after 1 to {MAX_EXPIRY_S} seconds")
-        at_ms = self.now_ms()
-        message_id = uuid7(at_ms, self._engine.options.random(10))
-        return OutboxItem(0, message_id, fold_username(to), at_ms, data, urgent, expires_in_s, silent=silent)
+        return self._composer.item(to, content, urgent=urgent, expires_in_s=expires_in_s, silent=silent)
 
     async def sealed(self, item: OutboxItem) -> Send:
         """Return the frame that would carry a message, for the devices as they are now."""
@@ -289,7 +227,7 @@ class Client:
         )  # fmt: skip
 
     async def mark_read(self, peer: str, seq: int) -> None:
-        """Tell ``peer`` that everything up to ``seq`` of this mailbox has been read.
+        """Tell ``peer``, and this user's other devices, that all up to ``seq`` of this mailbox has been read.
 
         Raises:
             ValueError: ``peer`` is not a username, or ``seq`` not a number of a mailbox.
@@ -466,10 +404,3 @@ class Client:
     def now_ms(self) -> int:
         """Return the time on the server's clock, as far as it is known."""
         return self._engine.now_ms()
-
-
-def _loaded(keystore: Keystore) -> Profile:
-    profile = keystore.load()
-    if profile is None:
-        raise ValueError("the keystore is empty: sign in first")
-    return profile

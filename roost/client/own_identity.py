@@ -152,8 +152,7 @@ class OwnIdentityKeeper:
             secrets = IdentitySecrets(secrets.master, max(secrets.generation, pinned.generation))
         self._profile.identity = OwnIdentity(secrets.master, secrets.generation, published=True)
         self._pin(secrets.public, verified=True)
-        own = self._profile.peers[self._profile.username][self._profile.device_id]
-        own.signed = own.confirmed = True
+        self._directory.confirm(self._profile.username, self._profile.device_id)
         self._save()
 
     def _pin(self, public: Identity, *, verified: bool = False) -> None:

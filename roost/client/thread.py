@@ -5,7 +5,8 @@ Pure. The web client has the same rules (``docs/protocol.md``), and both are run
 * Messages stand in the order in which they came to be known here.
 * An edit or a deletion counts if its author wrote the message; a reaction counts from either side, the last
   of each person. Each is about every message of the conversation with its id, earlier or later ones.
-* Of two edits the one that came later counts; a deletion counts for good.
+* Of two edits the one that came later counts; a deletion counts for good. What this device says comes when
+  the server accepts it, and counts in advance, as the last; if it is refused it was never said.
 * A message whose time is over is gone, with all that is about it.
 * How far one's own message got follows from its number and the watermarks: the order in which they became
   known makes no difference.
@@ -28,6 +29,7 @@ from roost.client.content import (
     Unknown,
     read,
 )
+from roost.client.remarks import Proposed, Remark, Remarks, about
 
 Kind = Literal["text", "file", "timer", "unknown", "undecryptable", "deleted"]
 SendState = Literal["sending", "sent", "delivered", "read", "failed", "expired"]
@@ -165,15 +167,6 @@ class Message(Struct, frozen=True, omit_defaults=True):
     expires_at_ms: int | None = None
 
 
-def about(content: Content) -> str | None:
-    """Return the id of the message that this content is about; None if it is a message of its own."""
-    match content:
-        case Reaction(to=target) | Edit(of=target) | Delete(of=target):
-            return target
-        case _:
-            return None
-
-
 def is_shown(content: Content) -> bool:
     """Return whether content has a place of its own in the conversation."""
     return isinstance(content, Text | Attachment | Timer | Unknown)
@@ -243,9 +236,8 @@ class Thread:
         self._entries: list[_Entry] = []
         self._known: dict[tuple[str, str, str], _Entry | None] = {}
         self._own: dict[str, list[_Entry]] = {}
-        self._reactions: dict[str, dict[str, str]] = {}
-        self._edits: dict[tuple[str, str], tuple[str, int]] = {}
-        self._deleted: set[tuple[str, str]] = set()
+        self._remarks: dict[str, Remarks] = {}
+        self._proposed: dict[str, str] = {}
         self._delivered = delivered or Covered()
         self._read = read or Covered()
 
@@ -269,13 +261,16 @@ class Thread:
                     if entry.expires_at_ms is not None:
                         entry.expires_at_ms += event.at_ms - entry.at_ms
                     entry.seq, entry.at_ms = event.seq, event.at_ms
+                self._accepted(id_, event.at_ms)
             case Failed(id=id_):
                 for entry in self._own.get(id_, ()):
                     entry.failed = event.code
+                self._withdraw(id_)
             case Expired(id=id_):
                 for entry in self._own.get(id_, ()):
                     entry.expired = True
-            case Renamed(id=id_, new_id=new_id) if id_ in self._own:
+                self._withdraw(id_)
+            case Renamed(id=id_, new_id=new_id):
                 self._rename(id_, new_id)
 
     def messages(self, now_ms: int) -> list[Message]:
@@ -289,12 +284,8 @@ class Thread:
             return
         content = read(event.content)
         match content:
-            case Reaction(to=target, emoji=emoji):
-                self._reactions.setdefault(target, {})[event.author] = emoji
-            case Edit(of=target, text=text):
-                self._edits[event.author, target] = (text, event.at_ms)
-            case Delete(of=target):
-                self._deleted.add((event.author, target))
+            case Reaction() | Edit() | Delete():
+                self._remark(event, content)
             case Timer(expires_in_s=seconds):
                 self.timer_s = seconds
         if not is_shown(content):
@@ -307,16 +298,40 @@ class Thread:
             entry.expires_at_ms = event.expires_at_ms
             self._add(entry)
 
+    def _remark(self, event: Written, remark: Remark) -> None:
+        target = about(remark) or ""
+        remarks = self._remarks.setdefault(target, Remarks())
+        if event.author == self._me and event.seq is None:
+            remarks.proposed.append(Proposed(event.id, remark, event.at_ms))
+            self._proposed[event.id] = target
+        else:
+            remarks.note(event.author, remark, event.at_ms)
+
+    def _accepted(self, id_: str, at_ms: int) -> None:
+        target = self._proposed.get(id_, "")
+        accepted = self._withdraw(id_)
+        if accepted is not None:
+            self._remarks[target].note(self._me, accepted.remark, at_ms)
+
+    def _withdraw(self, id_: str) -> Proposed | None:
+        target = self._proposed.pop(id_, None)
+        return None if target is None else self._remarks[target].withdraw(id_)
+
     def _rename(self, id_: str, new_id: str) -> None:
-        moved = self._own.pop(id_)
+        target = self._proposed.pop(id_, None)
+        if target is not None:
+            self._proposed[new_id] = target
+            for each in self._remarks[target].proposed:
+                each.id = new_id if each.id == id_ else each.id
+        moved = self._own.pop(id_, [])
+        if not moved:
+            return
         self._own.setdefault(new_id, []).extend(moved)
         for entry in moved:
             entry.id = new_id
-        self._reactions.setdefault(new_id, {}).update(self._reactions.pop(id_, {}))
-        if (self._me, id_) in self._edits:
-            self._edits[self._me, new_id] = self._edits.pop((self._me, id_))
-        if (self._me, id_) in self._deleted:
-            self._deleted.add((self._me, new_id))
+        before = self._remarks.pop(id_, Remarks())
+        self._remarks.setdefault(new_id, Remarks()).join(before, self._me)
+        self._proposed.update((each.id, new_id) for each in before.proposed)
 
     def _add(self, entry: _Entry) -> None:
         self._entries.append(entry)
@@ -335,12 +350,13 @@ class Thread:
             code=entry.failed if state == "failed" else "",
             expires_at_ms=entry.expires_at_ms,
         )
-        if entry.expired or (entry.author, entry.id) in self._deleted:
+        remarks = self._remarks.get(entry.id, Remarks()).standing(self._me)
+        if entry.expired or entry.author in remarks.deleted:
             return bare
-        return structs.replace(bare, reactions=self._reactions_to(entry.id), **self._body(entry))
+        return structs.replace(bare, reactions=_by_emoji(remarks.reactions), **self._body(entry, remarks))
 
-    def _body(self, entry: _Entry) -> dict[str, Any]:
-        text, edited_at_ms = self._edits.get((entry.author, entry.id), (None, None))
+    def _body(self, entry: _Entry, remarks: Remarks) -> dict[str, Any]:
+        text, edited_at_ms = remarks.edits.get(entry.author, (None, None))
         edited = {"edited_at_ms": edited_at_ms}
         match entry.content:
             case Text():
@@ -356,13 +372,6 @@ class Thread:
             case _:
                 return {"kind": "undecryptable", "code": entry.reason}
 
-    def _reactions_to(self, id_: str) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for author, emoji in sorted(self._reactions.get(id_, {}).items()):
-            if emoji:
-                found.setdefault(emoji, []).append(author)
-        return found
-
     def _state(self, entry: _Entry) -> SendState:
         # What has expired is passed by the watermarks whether the peer ever had it or not.
         if entry.expired:
@@ -374,6 +383,14 @@ class Thread:
         if entry.failed:
             return "failed"
         return "sending" if entry.seq is None else "sent"
+
+
+def _by_emoji(reactions: dict[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for author, emoji in sorted(reactions.items()):
+        if emoji:
+            found.setdefault(emoji, []).append(author)
+    return found
 
 
 def _is_over(entry: _Entry, now_ms: int) -> bool:

@@ -6,13 +6,16 @@ its recipient's mailbox. So memory is bounded by the largest mailbox.
 
 from collections import defaultdict
 
-from sim.checker.mailbox import AUDITED, Mailbox
+from sim.checker.copies import COPIES, PASSED
+from sim.checker.mailbox import AUDITED, Mailbox, Others
 from sim.checker.stories import story
 from sim.checker.verdict import UNVERIFIED, VIOLATIONS, Percentiles, Samples, Story, Totals, Verdict
 from sim.ledger import Event, Kind, Ledgers
 
 __all__ = [
     "AUDITED",
+    "COPIES",
+    "PASSED",
     "UNVERIFIED",
     "VIOLATIONS",
     "Percentiles",
@@ -26,7 +29,7 @@ __all__ = [
 STORIES = 5
 """Stories told of each kind: those that began first."""
 
-NO_MESSAGE = (Kind.DEVICE, Kind.CUT, Kind.STORED)
+NO_MESSAGE = (Kind.DEVICE, Kind.CUT, Kind.STORED, Kind.COPY_STORED)
 """Kinds that do not tell when the run was: they come before and after it."""
 
 
@@ -44,10 +47,17 @@ def check(ledgers: Ledgers) -> Verdict:
     crashes: dict[tuple[str, str], list[int]] = defaultdict(list)
     for event in ledgers.of_kind(Kind.CRASHED):
         crashes[event.user, event.device].append(event.at_us)
+    owed: dict[str, dict[str, int]] = defaultdict(dict)
+    for event in ledgers.of_kind(Kind.DEVICE):
+        if event.note == COPIES:
+            owed[event.user].setdefault(event.device, event.at_us)
+    ends = ledgers.of_kind(Kind.CUT)
+    audited = {(event.user, event.device) for event in ends if event.note == AUDITED}
+    others = Others(crashes, owed, audited)
     stories: dict[str, list[Story]] = defaultdict(list)
     for owner, events in ledgers.mailboxes():
         _measure(verdict, events)
-        for finding in Mailbox(owner, verdict, crashes).judge(events):
+        for finding in Mailbox(owner, verdict, others).judge(events):
             _count(verdict, finding.kind)
             told = stories[finding.kind]
             if len(told) < STORIES or finding.at_us < told[-1].at_us:

@@ -1,8 +1,10 @@
 """The rules: which history of one mailbox keeps the promise, and which breaks it."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
+from sim.checker.copies import Copies, Owed
 from sim.checker.facts import Device, Finding, Findings, Message
 from sim.checker.receipts import Crashes, Receipts
 from sim.checker.verdict import UNVERIFIED, Verdict
@@ -12,6 +14,20 @@ AUDITED = "audited"
 """Note of a `Kind.CUT`: the server's store was read to its end for the device."""
 
 SETTLED = "settled"
+
+
+class Others(NamedTuple):
+    """What has to be known of other users to judge a mailbox.
+
+    Attributes:
+        crashes: A sender's crash allows that it is told again what it had been told.
+        owed: Which of their devices are to get copies of what they send.
+        audited: For which of their devices the server's store was read to its end.
+    """
+
+    crashes: Crashes
+    owed: Owed
+    audited: Collection[tuple[str, str]]
 
 
 class Mailbox:
@@ -24,16 +40,17 @@ class Mailbox:
     Args:
         owner: Whose mailbox it is.
         verdict: Totals, durations and series are added here.
-        crashes: Of all users: a sender's crash allows that it is told again what it had been told.
+        others: What has to be known of other users.
     """
 
-    def __init__(self, owner: str, verdict: Verdict, crashes: Crashes) -> None:
+    def __init__(self, owner: str, verdict: Verdict, others: "Others") -> None:
         self.owner = owner
         self._findings = Findings()
         self._verdict = verdict
         self._messages: dict[tuple[str, str], Message] = {}
         self._devices: dict[str, Device] = {}
-        self._receipts = Receipts(owner, verdict, self._findings, crashes)
+        self._receipts = Receipts(owner, verdict, self._findings, others.crashes)
+        self._copies = Copies(verdict, self._findings, others.crashes, others.owed, others.audited)
         self._sent_by: dict[tuple[str, str], int] = defaultdict(int)
 
     def judge(self, events: list[Event]) -> list[Finding]:
@@ -60,6 +77,8 @@ class Mailbox:
         self._receipts.judge(self._messages.values(), self._devices.values())
         for message in self._messages.values():
             self._judge_message(message)
+            if message.accepted_us:
+                self._copies.judge(message)
         return self._findings
 
     def _handlers(self) -> dict[int, Callable[[Event], None]]:
@@ -79,6 +98,8 @@ class Mailbox:
             Kind.DEVICE: self._created,
             Kind.PUSHED: self._pushed,
             Kind.CUT: self._cut,
+            Kind.COPIED: lambda event: self._copies.told(self._message(event.user, event), event),
+            Kind.COPY_STORED: lambda event: self._copies.stored(self._message(event.user, event), event),
         }
 
     def _device(self, event: Event) -> Device:

@@ -23,6 +23,8 @@ ABOUT_ONE = (
     Kind.RECEIVED,
     Kind.UNDECRYPTABLE,
     Kind.STORED,
+    Kind.COPIED,
+    Kind.COPY_STORED,
 )
 
 COVERS = (Kind.TAKEN, Kind.READ, Kind.DELIVERED_TOLD, Kind.READ_TOLD)
@@ -41,6 +43,8 @@ SENTENCES = {
     Kind.MISSED: "{user} ({device}) is told that entries up to {seq} are gone.",
     Kind.CRASHED: "The app of {user} ({device}) is killed.",
     Kind.STORED: "The audit finds {id} in the server's store for {user} ({device}), number {seq}.",
+    Kind.COPIED: "The app of {user} ({device}) is told of the copy of {id} to {peer}, number {seq}.",
+    Kind.COPY_STORED: "The audit finds the copy of {id} in the server's store for {user} ({device}).",
     Kind.DEVICE: "Device {device} of {user} exists from now on.",
     Kind.PUSHED: "A wake-up comes for {user} ({device}).",
     Kind.FAULT: "Fault: {note}.",

@@ -77,6 +77,7 @@ class Totals(Struct):
         pushes: Wake-ups that came.
         failed: Messages given up by their sender, and never accepted.
         crashes: Apps killed.
+        copies: Messages that an app of the sender's other devices was told, each for itself.
     """
 
     sent: int = 0
@@ -88,6 +89,7 @@ class Totals(Struct):
     pushes: int = 0
     failed: int = 0
     crashes: int = 0
+    copies: int = 0
 
 
 class Story(Struct, frozen=True):

@@ -25,7 +25,12 @@ _SUITE = "plain.simulated"
 
 
 class LightPhone(Phone):
-    """A device without cryptography, whose app never crashes; see `sim.people.light_stream.App`."""
+    """A device without cryptography, whose app never crashes; see `sim.people.light_stream.App`.
+
+    It sends no copies to the user's other devices.
+    """
+
+    gets = ""
 
     def __init__(self, context: WorkerContext, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
         super().__init__(context, user, polls=polls, skew_ms=skew_ms)

@@ -7,6 +7,8 @@ from sim.people.phone import Phone
 from sim.workload import Break, Leave, Return, Say
 
 _READ_EVERY_S: Final = 1.0
+_SECOND: Final = b"\x40"
+"""Content that begins below this, a quarter of it, is written with the second phone."""
 
 
 class Person:
@@ -14,7 +16,7 @@ class Person:
 
     Attributes:
         name: Username.
-        phones: The first one is what the user writes with.
+        phones: The first one is what the user writes with as a rule.
         wakes: The user is away, and comes back when a push arrives.
     """
 
@@ -69,13 +71,18 @@ class Person:
         """Do what the plan says; who is away writes nothing, and breaks nothing."""
         match act:
             case Say() if not self.phones[0].away:
-                await self.phones[0].say(to, content)
+                await self._writing(content).say(to, content)
             case Leave():
                 await self.go(wakes=act.wakes)
             case Return():
                 await self.come()
             case Break() if not self.phones[0].away:
                 self.phones[0].break_(act.how)
+
+    def _writing(self, content: bytes) -> Phone:
+        """Return the phone that the user writes this with: now and then it is not the first one."""
+        second = len(self.phones) > 1 and content[:1] < _SECOND
+        return self.phones[1 if second else 0]
 
     async def keep_reading(self) -> None:
         """Mark as read what came, now and then, until cancelled."""

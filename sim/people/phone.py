@@ -12,6 +12,7 @@ from roost.client.transport import PollTransport, StreamTransport, Transport
 from roost.client.transport.http import Api
 from roost.errors import RoostError, Unavailable
 from roost.wire import MSGPACK, Ack, ClientFrame, MessageEntry, ReceiptEntry
+from sim.checker import COPIES, PASSED
 from sim.ledger import Kind, digest_of, now_us
 from sim.people.tap import Tap
 from sim.people.worker_context import WorkerContext
@@ -32,6 +33,7 @@ class Phone:
     """A device.
 
     Attributes:
+        gets: What else is to reach it than messages to the user, as the ledger has it.
         user: Whose.
         device: Its id, once it is registered.
         away: The app is closed.
@@ -39,6 +41,8 @@ class Phone:
         marked: Highest seq by peer that was.
         connections: How often it connected, or tried to.
     """
+
+    gets = COPIES
 
     def __init__(self, context: WorkerContext, user: str, *, polls: bool = False, skew_ms: int = 0) -> None:
         self.context, self.user, self.polls = context, user, polls
@@ -64,7 +68,7 @@ class Phone:
                 await self._insist(self._account)
         self._client = await self._insist(self._sign_in)
         self.device = self._client.profile.device_id
-        self._note(Kind.DEVICE)
+        self._note(Kind.DEVICE, note=self.gets)
         await self.client.close()
 
     async def expect_pushes(self, token: str) -> None:
@@ -129,14 +133,17 @@ class Phone:
 
     async def stored(self) -> int:
         """Write into the ledger what the server has stored for this device, and return how much it is."""
-        cursor, count = 0, 0
+        cursor, count, taken = 0, 0, self.client.profile.state.cursor or 0
         while True:
             params = {"cursor": str(cursor), "limit": "256", "wait_s": "0"}
             page = await self._insist(lambda p=params: self.client.api.call("GET", "/v1/sync", params=p))  # type: ignore[misc]
             for entry in page["entries"]:
-                if entry["type"] == "message":
+                if entry["type"] == "message" and entry["from"] != self.user:
                     count += 1
                     self._note(Kind.STORED, peer=entry["from"], id=entry["id"], seq=entry["seq"])
+                elif entry["type"] == "sent" and "payload" in entry:
+                    where = {"peer": entry["to"], "id": entry["id"], "seq": entry["to_seq"]}
+                    self._note(Kind.COPY_STORED, **where, note=PASSED if entry["seq"] <= taken else "")
             cursor = page["cursor"]
             if not page["more"]:
                 self._note(Kind.CUT, note="audited")
@@ -153,6 +160,8 @@ class Phone:
         match event:
             case sdk.MessageReceived():
                 self._received(event)
+            case sdk.SentElsewhere():
+                self._copied(event)
             case sdk.Accepted():
                 self._note(Kind.ACCEPTED, peer=event.peer, id=event.id, seq=event.seq)
                 self.context.board.accepted(event.id)
@@ -180,6 +189,8 @@ class Phone:
                 self.context.board.trouble(f"{self.user} was signed out: {event.code}")
 
     def _received(self, event: sdk.MessageReceived) -> None:
+        if event.peer == self.user:
+            return  # between the user's devices: how far one of them has read
         self._note(
             Kind.RECEIVED, peer=event.peer, id=event.id, seq=event.seq, digest=digest_of(event.content)
         )
@@ -187,6 +198,14 @@ class Phone:
         if self._dying:
             raise AppDied
         self.unread[event.peer] = max(event.seq, self.unread.get(event.peer, 0))
+
+    def _copied(self, event: sdk.SentElsewhere) -> None:
+        if event.content is None and not event.reason:
+            return  # there is no copy, which the ledger says, too
+        digest = 0 if event.content is None else digest_of(event.content)
+        self._note(Kind.COPIED, peer=event.peer, id=event.id, seq=event.seq, digest=digest, note=event.reason)
+        if self._dying:
+            raise AppDied
 
     async def _start_again(self) -> None:
         self.unread.clear()
@@ -205,7 +224,7 @@ class Phone:
             if entry.seq <= self._top:
                 continue  # sent again after a reconnect, under the same number
             self._top = entry.seq
-            if isinstance(entry, MessageEntry):
+            if isinstance(entry, MessageEntry) and entry.from_ != self.user:
                 self._note(Kind.ARRIVED, peer=entry.from_, id=entry.id, seq=entry.seq)
             elif isinstance(entry, ReceiptEntry):
                 self._note(Kind.DELIVERED_TOLD, peer=entry.peer, seq=entry.delivered_seq)

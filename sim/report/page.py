@@ -22,6 +22,7 @@ TOTALS = {
     "pushes": "wake-ups that came to a device",
     "failed": "messages given up by their sender, with a reason",
     "crashes": "apps killed on purpose",
+    "copies": "messages that another device of their sender was told",
 }
 
 OPEN = "on its way or unknown when the run ended: neither kept nor broken"

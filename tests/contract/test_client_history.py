@@ -21,9 +21,21 @@ from roost.client import (
     SentElsewhere,
     connections,
 )
-from roost.client.content import Attachment, Delete, Edit, FileReference, Reaction, ReadUpTo, Text, encode
+from roost.client.content import (
+    Attachment,
+    Delete,
+    Edit,
+    FileReference,
+    Known,
+    Reaction,
+    ReadUpTo,
+    Text,
+    Timer,
+    encode,
+    read,
+)
 from roost.client.shell.deliveries import Deliveries
-from roost.client.state import OutboxItem
+from roost.client.state import OutboxItem, Pin
 from tests.contract.small_server import SmallServer
 
 
@@ -124,6 +136,53 @@ async def test_what_another_own_device_wrote_is_in_the_history(pair: Pair) -> No
     ]
     assert shown[0].reactions == {"👍": ["alice"]}
     assert [(each.peer, each.unread) for each in await alice.conversations()] == [("bob", 0)]
+
+
+async def test_the_timer_of_a_conversation_is_applied(pair: Pair) -> None:
+    alice, bob = pair.alice, pair.bob
+    assert alice.compose("bob", "before").expires_in_s is None
+    await bob.send("alice", Timer(60))
+    await pair.received(1)
+    first = await alice.send("bob", "gone in a minute")
+    shown = await alice.message("bob", first)
+    assert shown is not None
+    assert shown.expires_at_ms == shown.at_ms + 60_000
+    given = [alice.compose("bob", "x", expires_in_s=each).expires_in_s for each in (None, 5)]
+    assert given == [None, 5], "what is given counts"
+    others: list[Known | bytes] = [Edit(first, "x"), Reaction(first, "x"), Timer(5), b"own bytes"]
+    assert [alice.compose("bob", each).expires_in_s for each in others] == [None, None, None, 60]
+    assert alice.compose("carol", "x").expires_in_s is None
+    await alice.close()
+    again = Client.resume(alice._keystore, http=alice.api.http, options=alice._engine.options)
+    assert again.compose("bob", "after a restart").expires_in_s == 60
+    await again.send("bob", Timer(None))
+    assert again.compose("bob", "off").expires_in_s is None
+    await again.close()
+
+
+async def test_a_timer_holds_without_a_history_as_long_as_the_client_runs(pair: Pair) -> None:
+    await pair.bob.send("alice", Timer(60))
+    assert pair.bob.compose("alice", "x").expires_in_s == 60
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_ones_own_other_devices_are_told_what_is_read(pair: Pair, *, connected: bool) -> None:
+    """One mark waits for each conversation, however often it moves meanwhile."""
+    alice = pair.alice
+    me, engine = alice.username, alice._engine
+    phone = Pin(curve25519=bytes([9]) * 32, ed25519=bytes(32))
+    alice.profile.peers[me] = {alice.profile.device_id: phone} | ({"PHONE": phone} if connected else {})
+    engine.session.outbox.hold(me, 0, held=True)
+    for peer, seq in (("bob", 3), ("carol", 1), ("bob", 2), ("bob", 5), (me, 9)):
+        await alice.mark_read(peer, seq)
+    engine._deliver(
+        MessageReceived(me, "PHONE", _id(alice), 8, encode(ReadUpTo("carol", 9)), 1, 1, silent=True), 0
+    )
+    await alice.mark_read("carol", 8)
+    waiting = engine.session.outbox.lanes[me].waiting
+    told = [ReadUpTo("bob", 5), ReadUpTo("carol", 1)] if connected else []
+    assert [read(each.content) for each in waiting] == told
+    assert all(each.silent and not each.urgent for each in waiting)
 
 
 async def test_a_file_of_the_history_is_as_good_as_one_that_just_came(pair: Pair) -> None:

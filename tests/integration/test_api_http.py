@@ -612,6 +612,16 @@ async def test_profile_devices_push_and_blocks(world: World) -> None:
     assert [each["id"] for each in page["entries"] if each["type"] == "message"] == [after["id"]]
 
 
+async def test_without_fcm_its_tokens_are_refused_and_browsers_are_taken(
+    mongo_url: str, redis_url: str
+) -> None:
+    async with running(Urls(mongo_url, redis_url), api={"fcm": False}) as world:
+        carol = await world.person()
+        refusal = await carol.call("PUT", PUSH, {"provider": "fcm", "token": "t0k"}, expect=422)
+        assert (refusal["code"], "Web Push" in refusal["detail"]) == ("invalid", True)
+        await carol.call("PUT", PUSH, browser(), expect=204)
+
+
 async def test_a_browser_subscribes(world: World) -> None:
     carol = await world.person()
     given = await carol.call("GET", "/v1/push/webpush", expect=200)

@@ -336,6 +336,24 @@ async def test_a_push_endpoint_out_of_reach(planting: Planting) -> None:
     await planting.found("push endpoint", "failed", "firewall", "ROOST_FCM__ENDPOINT")
 
 
+async def test_web_push_alone(planting: Planting) -> None:
+    planting.use("cluster", address=f"{HOST}:{free_port()}")
+    planting.use("fcm", credentials_file=None)
+    planting.use("webpush", hosts=(f"{HOST}:{free_port()}",))
+    found = {each.check: each for each in await planting.find()}
+    assert (found["push credential"].state, found["push services"].state) == ("ok", "warning")
+    assert "Web Push alone" in found["push credential"].detail
+    assert "push endpoint" not in found
+
+
+@pytest.mark.parametrize("group", ["fcm", "webpush"])
+async def test_authorities_of_push_services_that_cannot_be_read(planting: Planting, group: str) -> None:
+    (planting.folder / "ca.pem").write_text("nothing")
+    file = planting.folder / "ca.pem"
+    planting.use(group, ca=file if group == "fcm" else (file,))
+    await planting.found(f"{group} authority", "failed", f"ROOST_{group.upper()}__CA")
+
+
 async def test_a_push_service_of_ones_own_out_of_reach(planting: Planting) -> None:
     planting.use("webpush", internal=(f"http://{HOST}:{free_port()}",))
     await planting.found("push services", "warning", "firewall", "ROOST_WEBPUSH__HOSTS")
@@ -396,14 +414,14 @@ def test_a_cluster_without_what_a_cluster_needs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROOST_WEBPUSH__HOSTS", "[]")
     unused = f"{HOST}:{free_port()}"
     assert command_line.main(["doctor", "--json", "--address", unused, "--port", str(free_port())]) == 1
     wrong = {
         each["check"]: each["fix"] for each in json.loads(capsys.readouterr().out) if each["state"] != "ok"
     }
-    assert set(wrong) == {"key ring", "push credential", "media", "kafka", "mongo", "redis", "links", "roles"}
+    assert set(wrong) == {"key ring", "media", "kafka", "mongo", "redis", "links", "roles"}
     assert "Copy the cluster's key ring" in wrong["key ring"]
-    assert "ROOST_FCM__CREDENTIALS_FILE" in wrong["push credential"]
     for server in ("media", "kafka", "mongo", "redis"):
         assert f"ROOST_{server.upper()}__URL" in wrong[server]
 

@@ -5,16 +5,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import psutil
 import pytest
 
 from cluster.consumers.fcm import FcmSender
-from cluster.consumers.provider import Again, Sent
+from cluster.consumers.provider import Again, Provider, Sent
+from cluster.consumers.webpush import WebPushSender
 from cluster.local import embedded, passwords, specs
+from cluster.local.embedded import Embedded
 from cluster.local.server_tls import ServerTls, url_of
 from cluster.local.servers import ServerFailed, free_port
-from cluster.settings import Fcm, Settings
+from cluster.settings import Settings, WebPush
+from roost.clock import now_ms
 from roost.errors import Unavailable
 from storage.access import Access
 from storage.kafka_log import KafkaLogAdmin
@@ -23,6 +27,8 @@ from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo import MongoStore, driver
 from storage.records import Device
 from storage.redis.store import RedisStore
+from storage.subscriptions import SubscriptionKeys
+from tests.browser_push import Browser
 from tests.certificates import Issued
 from tests.real_servers import Servers
 
@@ -127,26 +133,32 @@ def test_the_guard_ends_with_its_cache(servers: Servers, tmp_path: Path) -> None
     assert servers.ended(guard) == 1
 
 
-async def test_pushes_go_to_who_has_the_certificate_and_to_no_one_else(
-    servers: Servers, tmp_path: Path
-) -> None:
-    tls, _ = tls_of(Issued(tmp_path / "certs"), tmp_path)
-    endpoint = servers.start(embedded.fcm(free_port(), tmp_path, tls=tls))
-    settings = Fcm(
-        credentials_file=tmp_path / "fcm-embedded.json",
-        endpoint=url_of("fcm", endpoint.spec.address, tls),
-        ca=tls.ca,
-    )
+async def test_pushes_go_to_who_has_the_certificate_and_to_no_one_else(tmp_path: Path) -> None:
+    tls, settings = tls_of(Issued(tmp_path / "certs"), tmp_path)
+    unheard, other = AsyncMock(), Issued(tmp_path / "other").ca
+    parts = Embedded(settings, unheard, unheard, unheard, makers=[partial(embedded.fcm, tls=tls)])
+    given = await parts.start()
+    ring = KeyRing(fresh_secrets(now_ms()))
+    browser = Browser(f"{parts.url('fcm')}/webpush/ann")
+    keys = SubscriptionKeys.given(**browser.keys, vapid=ring.vapid_key().id)
     phone = Device("ann", "A", "phone", 0, push_provider="fcm", push_token="token")
-    verdicts = []
-    for each in (settings, settings.model_copy(update={"ca": Issued(tmp_path / "other").ca})):
-        sender = FcmSender(each)
-        verdicts.append(await sender.send(phone, urgent=True))
-        await sender.close()
-    assert verdicts[0] == Sent()
-    assert isinstance(verdicts[1], Again)
-    assert "CERTIFICATE_VERIFY_FAILED" in verdicts[1].reason
-    servers.stop(endpoint)
+    page = Device("ann", "B", "page", 0, None, "webpush", browser.endpoint, push_keys=keys.text)
+    senders: tuple[tuple[Device, Provider, Provider], ...] = (
+        (phone, FcmSender(given.fcm), FcmSender(given.fcm.model_copy(update={"ca": other}))),
+        (page, browsers(given.webpush, ring), browsers(given.webpush, ring, ca=(other,))),
+    )
+    for device, mine, strangers in senders:
+        assert await mine.send(device, urgent=True) == Sent()
+        verdict = await strangers.send(device, urgent=True)
+        assert isinstance(verdict, Again)
+        assert "CERTIFICATE" in verdict.reason.upper()
+        await mine.close()
+        await strangers.close()
+    await parts.stop()
+
+
+def browsers(settings: WebPush, ring: KeyRing, **changes: Any) -> WebPushSender:
+    return WebPushSender(settings.model_copy(update=changes), "mailto:ops@example.org", ring, now_ms)
 
 
 def test_what_speaks_no_tls_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

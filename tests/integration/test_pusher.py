@@ -22,7 +22,8 @@ from cluster.local.embedded import fcm
 from cluster.local.fcm_endpoint import PROJECT, write_service_account
 from cluster.local.servers import free_port
 from cluster.log.unfinished import unread
-from cluster.settings import Fcm, WebPush
+from cluster.settings import Fcm, Settings, WebPush
+from cluster.wiring import push_providers
 from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
@@ -177,6 +178,17 @@ async def caught_up(world: World) -> dict[str, Any]:
         world.pusher.status, lambda found: found["caught_up"] and not unread("pusher", [written], [found])
     )
     return status
+
+
+@pytest.mark.parametrize("fcm", [False, True])
+async def test_without_credentials_of_fcm_web_push_is_left(
+    endpoint: tuple[str, Path], keyring: KeyRing, *, fcm: bool
+) -> None:
+    credentials = {"credentials_file": endpoint[1]} if fcm else {}
+    found = push_providers(Settings.load({"fcm": credentials}), keyring)
+    assert set(found) == ({"fcm", "webpush"} if fcm else {"webpush"})
+    for each in found.values():
+        await each.close()
 
 
 @pytest.mark.attack("read a message in a push", 'a wake-up says "sync" and nothing else')

@@ -372,7 +372,7 @@ class Names:
 async def test_a_name_that_leads_inside_is_not_called(ring: KeyRing) -> None:
     async with stranger(answer("201 Created")) as (victim, port):
         settings = WebPush(hosts=(f"*:{port}",))
-        found = Connections(4, PublicResolver(Names(LOOPBACK)))
+        found = Connections(4, resolver=PublicResolver(Names(LOOPBACK)))
         async with sending(ring, settings, found) as made:
             verdict = await made.send(subscribed(Browser(f"https://{NAME}:{port}/a"), ring), urgent=True)
     assert verdict == PushRefused(f"{NAME} leads to {LOOPBACK}, which is not public")
@@ -393,7 +393,7 @@ async def test_a_name_is_resolved_once(
     names = Names(outside, inside)
     closing = answer("201 Created", "Connection: close")
     async with stranger(closing, outside, context) as (asked, port):
-        found = Connections(4, PublicResolver(names), client_context(authority.file))
+        found = Connections(4, (), PublicResolver(names), client_context(authority.file))
         async with sending(ring, WebPush(hosts=(f"*:{port}",)), found) as made:
             device = subscribed(Browser(f"https://{NAME}:{port}/a"), ring)
             assert await made.send(device, urgent=True) == Sent()
@@ -410,11 +410,42 @@ async def test_a_service_proves_its_name(
     authority = Authority(tmp_path)
     context = server_context(authority.signed("push", host="other.example"))
     async with stranger(answer("201 Created"), LOOPBACK, context) as (_, port):
-        found = Connections(4, PublicResolver(Names(LOOPBACK)), client_context(authority.file))
+        found = Connections(4, (), PublicResolver(Names(LOOPBACK)), client_context(authority.file))
         async with sending(ring, WebPush(hosts=(f"*:{port}",)), found) as made:
             verdict = await made.send(subscribed(Browser(f"https://{NAME}:{port}/a"), ring), urgent=True)
     assert isinstance(verdict, Again)
     assert "Certificate" in verdict.reason
+
+
+@pytest.mark.attack(
+    "pass as a public push service with a certificate of the operator's own authority",
+    "that authority counts for internal services only",
+)
+async def test_the_operators_own_authority_counts_for_his_own_services(
+    ring: KeyRing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "is_public", lambda _: True)
+    authority = Authority(tmp_path)
+    taken = answer("201 Created")
+    async with (
+        stranger(taken, LOOPBACK, server_context(authority.signed("own"))) as (own, inside),
+        stranger(taken, LOOPBACK, server_context(authority.signed("push", host=NAME))) as (public, outside),
+    ):
+        origin = f"https://{LOOPBACK}:{inside}"
+        settings = WebPush(hosts=(f"*:{outside}",), internal=(origin,), ca=(authority.file,))
+        mine = subscribed(Browser(f"{origin}/a"), ring)
+        async with sending(ring, settings) as made:
+            assert await made.send(mine, urgent=True) == Sent()
+        async with sending(ring, settings.model_copy(update={"ca": ()})) as made:
+            verdict = await made.send(mine, urgent=True)
+            assert isinstance(verdict, Again)
+            assert "Certificate" in verdict.reason
+        found = Connections(4, settings.ca, PublicResolver(Names(LOOPBACK)))
+        async with sending(ring, settings, found) as made:
+            verdict = await made.send(subscribed(Browser(f"https://{NAME}:{outside}/a"), ring), urgent=True)
+            assert isinstance(verdict, Again)
+            assert "Certificate" in verdict.reason
+    assert (own.met, public.met) == (1, 0)
 
 
 async def test_a_proxy_of_the_environment_is_asked_and_resolves_the_name(
@@ -423,7 +454,7 @@ async def test_a_proxy_of_the_environment_is_asked_and_resolves_the_name(
     names = Names(LOOPBACK)
     async with stranger(answer("502 Bad Gateway")) as (proxy, port):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{LOOPBACK}:{port}")
-        async with sending(ring, WebPush(), Connections(4, PublicResolver(names))) as made:
+        async with sending(ring, WebPush(), Connections(4, resolver=PublicResolver(names))) as made:
             device = subscribed(Browser("https://web.push.apple.com/a"), ring)
             assert isinstance(await made.send(device, urgent=True), Again)
     assert proxy.heads[0].startswith(b"CONNECT web.push.apple.com:443 ")

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from roost import client as sdk
+from roost.client.content import ReadUpTo
 from roost.errors import RoostError
 from tests.live.app import App
 from tests.live.running import System
@@ -86,6 +87,33 @@ async def test_what_one_device_sends_shows_on_the_other(devices: Devices) -> Non
     await ann.gets(lambda: not ann.client.profile.state.outbox, "its delivery")
     await ben.client.send("sent_ben", "a note on my only device")
     await ben.gets(lambda: not ben.client.profile.state.outbox, "its delivery, there")
+
+
+async def test_what_is_read_on_one_device_is_read_on_the_other(devices: Devices) -> None:
+    ann = await devices.phone("read_ann")
+    ben = await devices.phone("read_ben")
+    laptop = await devices.phone("read_ann", new=False)
+    for number in range(3):
+        await ben.client.send("read_ann", str(number))
+    await laptop.gets(lambda: len(laptop.texts("read_ben")) == 3, "every message")
+    await ann.gets(lambda: len(ann.texts("read_ben")) == 3, "every message")
+    seqs = [each.seq for each in ann.all(sdk.MessageReceived)]
+    await laptop.client.mark_read("read_ben", seqs[1])
+    await ann.gets(lambda: _marks(ann) == [ReadUpTo("read_ben", seqs[1])], "the mark")
+    await ann.client.mark_read("read_ben", seqs[1])
+    await ann.client.mark_read("read_ben", seqs[2])
+    await laptop.gets(lambda: _marks(laptop) == [ReadUpTo("read_ben", seqs[2])], "the mark, and only that")
+    await ben.gets(lambda: ben.all(sdk.Read)[-1:] == [sdk.Read("read_ann", seqs[2])], "the receipt")
+    for phone in (ann, laptop):
+        await phone.gets(lambda: not phone.client.profile.state.outbox, "its end")  # noqa: B023
+        assert not phone.all(sdk.Accepted), "what it tells its own devices is not the app's"
+        assert not any(each.ids for each in phone.all(sdk.Delivered))
+
+
+def _marks(phone: App) -> list[ReadUpTo]:
+    marks = [each for each in phone.all(sdk.MessageReceived) if each.peer == phone.name]
+    assert all(each.silent for each in marks)
+    return [each.body for each in marks if isinstance(each.body, ReadUpTo)]
 
 
 @pytest.mark.attack("go on with a device that was removed", "its sessions end on every gateway")

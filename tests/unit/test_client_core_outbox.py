@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.client import events
+from roost.client.content import Delete, Edit, Reaction, Text, encode, read
 from roost.client.core import Session
 from roost.client.core.lane import ANSWER_MS, CHECK_MS, KEEP_MS, MAX_REISSUES, backoff_ms, pause_ms
 from roost.client.core.outbox import SMALL
@@ -62,11 +63,11 @@ class World:
                 case _:
                     pytest.fail(f"unexpected: {effect}")
 
-    def submit(self, peer: str) -> str:
+    def submit(self, peer: str, content: bytes = b"text") -> str:
         self.made += 1
         message_id = uuid7(self.now, self.made.to_bytes(10, "big"))
         self.submitted[peer].append(message_id)
-        item = OutboxItem(0, message_id, peer, self.now, b"text")
+        item = OutboxItem(0, message_id, peer, self.now, content)
         self.perform(self.session.submit(item, self.now))
         return message_id
 
@@ -563,6 +564,20 @@ def test_an_id_that_is_refused_for_its_time_is_kept_if_it_was_accepted_before() 
     world.perform(world.session.outbox.checked(item.id, {"seq": 7, "state": "stored"}, world.now))
     assert events.Accepted(item.id, "bob", 7, world.now) in world.told
     assert world.reissues == []
+
+
+@pytest.mark.parametrize("kind", [Edit, Delete, Reaction])
+def test_what_is_said_about_a_message_follows_its_new_id(kind: type[Edit | Delete | Reaction]) -> None:
+    world, item = refused_for_its_time()
+    words = () if kind is Delete else ("new",)
+    about, other = kind(item.id, *words), kind(uuid7(1, bytes(10)), *words)
+    for each in (about, other):
+        world.submit("bob", encode(each))
+    new = uuid7(world.now, b"\xff" * 10)
+    world.perform(world.session.outbox.checked(item.id, None, world.now))
+    world.perform(world.session.outbox.reissued(item, new, world.now))
+    said = [read(each.content) for each in world.session.outbox.lanes["bob"].waiting]
+    assert said == [Text("text"), kind(new, *words), other]
 
 
 @pytest.mark.parametrize("connected", [True, False])

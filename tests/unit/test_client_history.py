@@ -181,6 +181,34 @@ async def test_an_edit_that_comes_after_the_deletion_leaves_no_text(told: Told, 
     assert b"zeppelin" not in _bytes_in(tmp_path)
 
 
+@pytest.mark.parametrize("taken", [True, False])
+async def test_ones_own_deletion_hides_at_once_and_removes_what_the_server_accepted(
+    told: Told, tmp_path: Path, *, taken: bool
+) -> None:
+    first = await told.message(ME, "xylophone")
+    await told.tell(thread.Accepted(first, 1, NOW))
+    edit = await told.message(ME, encode(Edit(first, "zeppelin")))
+    await told.tell(thread.Accepted(edit, 2, NOW))
+    delete = await told.message(ME, encode(Delete(first)))
+    assert [each.kind for each in await told.shown()] == ["deleted"]
+    assert await told.found("zeppelin") == []
+    await told.tell(thread.Accepted(delete, 3, NOW) if taken else thread.Failed(delete, "too_large"))
+    kept = _bytes_in(tmp_path)
+    assert (b"xylophone" in kept) == (b"zeppelin" in kept) == (not taken)
+    assert [each.text for each in await told.shown()] == ([""] if taken else ["zeppelin"])
+    assert await told.found("zeppelin") == ([] if taken else ["zeppelin"])
+
+
+async def test_a_refused_edit_is_nowhere_in_the_file(told: Told, tmp_path: Path) -> None:
+    first = await told.message(ME, "plain")
+    edit = await told.message(ME, encode(Edit(first, "zeppelin")))
+    assert await told.found("zeppelin") == ["zeppelin"]
+    await told.tell(thread.Failed(edit, "too_large"))
+    assert [each.text for each in await told.shown()] == ["plain"]
+    assert await told.found("plain") == ["plain"]
+    assert b"zeppelin" not in _bytes_in(tmp_path)
+
+
 async def test_the_page_before_a_message_whose_id_came_twice_leaves_nothing_out(told: Told) -> None:
     """A peer may give two messages one id, from two devices: no page is found by an id."""
     id_ = await told.message(PEER, "one")

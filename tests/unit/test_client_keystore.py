@@ -1,6 +1,7 @@
 """The keystore in SQLite: what is kept is what there is, once it is kept, and the JSON file before it."""
 
 import asyncio
+import copy
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -19,7 +22,9 @@ from roost.client.keystore import json_file
 from roost.client.keystore.claim import Claim
 from roost.client.state import OutboxItem, Pin, Profile, State
 from roost.client.store.database import Database
+from roost.client.store.noted import Noted
 from roost.client.store.profile_rows import ProfileRows, write
+from tests.vectors import core
 
 
 def profile() -> Profile:
@@ -56,10 +61,14 @@ def changed(random: Random, now: Profile) -> None:  # noqa: C901, PLR0912 - a li
             state.reads.pop("bob", None)
             state.reads["bob"] = number
         case 8:
-            now.peers.setdefault("bob", {})[f"D{number}"] = Pin(bytes([number]) * 32, bytes(32))
-        case 9:
-            for pin in now.peers.get("bob", {}).values():
+            pins = now.peers.get("bob", {})
+            pins[f"D{number}"] = Pin(bytes([number]) * 32, bytes(32))
+            now.peers["bob"] = pins
+        case 9 if "bob" in now.peers:
+            pins = now.peers["bob"]
+            for pin in pins.values():
                 pin.offered, pin.current = (bytes(32), bytes([number]) * 32), bool(number % 2)
+            now.peers["bob"] = pins
         case 10:
             state.cursor = now.tokens.expires_at_ms = number
         case 11:
@@ -79,6 +88,31 @@ def test_the_rows_are_the_profile_after_any_changes(seed: int) -> None:
         assert database.run(ProfileRows().read) == now
         assert rows.changes(now) == []
     database.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whoever_changes_what_is_known_of_people_says_so(seed: int) -> None:
+    """What is not noted as changed is not written, and a key that was accepted would be forgotten."""
+    history = core.History(seed)
+    pins, known = Noted[Any]({}), Noted[Any]({})
+    history._pins, history._known = pins, known
+    history._restart()
+    for _ in range(60):
+        before = [copy.deepcopy(dict(each)) for each in (pins, known)]
+        history._step(history._choose())
+        for noted, earlier in zip((pins, known), before, strict=True):
+            changed = {name for name in noted if noted[name] != earlier.get(name)}
+            assert changed <= noted.touched
+            noted.touched.clear()
+
+
+def test_a_turn_with_many_known_people_looks_at_none_of_them() -> None:
+    now, rows = profile(), ProfileRows()
+    now.peers = {f"user{number}": {"D": Pin(bytes(32), bytes(32))} for number in range(2000)}
+    rows.all(now)
+    now.peers["user7"] = {"D": Pin(bytes(32), bytes(32), current=False)}
+    with patch.object(Pin, "__eq__", side_effect=AssertionError("compared")):
+        assert [(row.field, row.key) for row in rows.changes(now)] == [("peers", "user7")]
 
 
 def test_only_what_changed_is_written() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from roost.client import thread
 from roost.client.content import Delete, Edit, Known, Reaction, Text, Timer, encode, read
+from roost.client.remarks import about
 from roost.client.thread import JUMP, Message, Thread
 from tests.vectors.threads import ME, PEER, Drawing, history
 
@@ -99,6 +100,38 @@ def test_what_could_not_be_opened_and_then_can_takes_its_place() -> None:
     assert folded(*events[::-1])[0].text == "there"
 
 
+TOOK_BACK = [thread.Failed(MARK, "too_large"), thread.Expired(MARK)]
+
+
+@pytest.mark.parametrize("act", [Edit(FIRST, "new"), Delete(FIRST), Reaction(FIRST, "x")])
+@pytest.mark.parametrize("refused", TOOK_BACK, ids=["failed", "expired"])
+def test_what_the_server_does_not_take_was_never_said(act: Known, refused: thread.Event) -> None:
+    before = [
+        written(ME, FIRST, Text("old"), seq=1),
+        written(ME, SECOND, Edit(FIRST, "older"), seq=2),
+        written(ME, OTHER, Reaction(FIRST, "y"), seq=3),
+    ]
+    said = written(ME, MARK, act)
+    assert folded(*before, said) != folded(*before)
+    assert folded(*before, said, refused) == folded(*before)
+    assert folded(*before, said, thread.Accepted(MARK, 9, 1), refused) == folded(*before, said), "it has it"
+
+
+def test_what_is_said_here_counts_from_its_acceptance_and_until_then_as_the_last() -> None:
+    fold, shown = Thread(ME, PEER), []
+    for event in (
+        written(ME, FIRST, Text("old"), seq=1),
+        written(ME, MARK, Edit(FIRST, "here")),
+        written(ME, SECOND, Edit(FIRST, "elsewhere"), seq=2),
+        thread.Renamed(MARK, OTHER),
+        thread.Accepted(OTHER, 3, 7),
+        written(ME, MARK, Edit(FIRST, "there"), seq=4),
+    ):
+        fold.apply(event)
+        shown += [(each.text, each.edited_at_ms) for each in fold.messages(2)]
+    assert shown == [("old", None), ("here", 1), ("here", 1), ("here", 1), ("here", 7), ("here", 7)]
+
+
 def test_a_timer_is_a_line_and_holds_from_then_on() -> None:
     fold = Thread(ME, PEER)
     for event in (written(ME, FIRST, Timer(60)), written(PEER, SECOND, Timer(None))):
@@ -122,12 +155,12 @@ def test_only_the_order_of_messages_and_of_one_persons_acts_counts(seed: int, ra
 
 
 def _in_order(event: thread.Event) -> object:
-    """Return what has to keep its order: what is one message's way, what one person says of it."""
+    """Return what has to keep its order: the way of what is written here, what others say of one message."""
     match event:
         case thread.Receipt():
             return "receipts"
-        case thread.Written(author=author, content=content) if thread.about(read(content)) is not None:
-            return (author, type(read(content)), thread.about(read(content)))
+        case thread.Written(content=content) if event.author != ME and about(read(content)) is not None:
+            return (type(read(content)), about(read(content)))
         case _:
             return "messages"
 

@@ -15,5 +15,12 @@ def test_token_lifetimes_come_from_the_settings() -> None:
         ApiSettings("example.org")  # type: ignore[call-arg]
 
 
+def test_a_gateway_knows_whether_there_is_fcm() -> None:
+    assert [_api(Settings.load({"fcm": given})).fcm for given in ({}, {"credentials_file": "a"})] == [
+        False,
+        True,
+    ]
+
+
 def test_the_bounds_of_tests_are_those_of_the_settings() -> None:
     assert _api(Settings.load({})).admission == Bounds()

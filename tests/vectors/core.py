@@ -18,6 +18,7 @@ import msgspec
 
 from roost.client import effects as do
 from roost.client import events
+from roost.client.content import Delete, Edit, Reaction, encode
 from roost.client.core import Session
 from roost.client.core.directory import Directory
 from roost.client.shell.inbox import Inbox
@@ -60,7 +61,8 @@ _KINDS: Final = {
 _LEFT_OUT: Final = {"body", "file", "detail"}
 _REFUSALS: Final = (
     *("device_mismatch",) * 4,
-    *("id_reused", "id_expired", "rate_limited", "unavailable", "mailbox_full"),
+    *("id_expired",) * 8,
+    *("id_reused", "rate_limited", "unavailable", "mailbox_full"),
     *("too_large", "unknown_user", "unauthenticated", "a_later_word"),
 )
 
@@ -128,11 +130,22 @@ class History:
     def _draw_submit(self) -> dict[str, Any]:
         random = self._random
         at_ms = self._now - random.choice((0, 0, 0, 7 * 24 * 3600 * 1000))
+        to, content = random.choice((*PEERS, "bob", ME)), random.randbytes(4)
+        unsent = [each for each in self._state.outbox.values() if each.to == to and each.seq is None]
+        if unsent and random.random() < 0.2:
+            return self._remark_on(random.choice(unsent))
         return {
-            "op": "submit", "id": uuid7(at_ms, random.randbytes(10)),
-            "to": random.choice((*PEERS, "bob", ME)), "content": unpadded(random.randbytes(4)),
+            "op": "submit", "id": uuid7(at_ms, random.randbytes(10)), "to": to, "content": unpadded(content),
             "urgent": random.random() < 0.9, "expires_in_s": random.choice((None, None, None, 5, 3600)),
             "silent": random.random() < 0.2,
+        }  # fmt: skip
+
+    def _remark_on(self, item: OutboxItem) -> dict[str, Any]:
+        remarks = Edit(item.id, "ß"), Delete(item.id), Reaction(item.id, "👍")
+        return {
+            "op": "submit", "id": uuid7(self._now, self._random.randbytes(10)), "to": item.to,
+            "content": unpadded(encode(self._random.choice(remarks))), "urgent": True, "expires_in_s": None,
+            "silent": True,
         }  # fmt: skip
 
     def _draw_entries(self) -> dict[str, Any]:
@@ -197,8 +210,7 @@ class History:
         """Answer something that the core has asked for, or that is in flight."""
         random, now = self._random, self._now
         if self._reissues:
-            item = self._reissues.pop()
-            return {"op": "reissued", "id": item.id, "new_id": uuid7(now, random.randbytes(10)), "now": now}
+            return self._reissued()
         if self._checks and random.random() < 0.7:
             return self._checked(self._checks.pop(0))
         if self._seals and random.random() < 0.8:
@@ -213,6 +225,13 @@ class History:
             self._sent.append(item.id)
             return self._frame({"type": "accepted", "id": item.id, "seq": seq, "accepted_at_ms": now})
         return self._frame(self._refusal(item.id))
+
+    def _reissued(self) -> dict[str, Any]:
+        random, now = self._random, self._now
+        if random.random() < 0.6:
+            return self._remark_on(self._reissues[-1])
+        item = self._reissues.pop()
+        return {"op": "reissued", "id": item.id, "new_id": uuid7(now, random.randbytes(10)), "now": now}
 
     def _refusal(self, message_id: str) -> dict[str, Any]:
         random = self._random
@@ -234,8 +253,8 @@ class History:
         if random.random() < 0.2:
             return {"op": "unchecked", "id": message_id, "now": now}
         answer = None
-        if random.random() < 0.7:
-            item = self._state.outbox.get(message_id)
+        item = self._state.outbox.get(message_id)
+        if random.random() < (0.7 if item is None or item.seq is not None else 0.3):
             seq = (item.seq if item is not None else None) or random.randrange(1, 50)
             state = random.choice(("accepted", "stored", "delivered", "read"))
             answer = {"seq": seq + (random.random() < 0.1), "state": state}

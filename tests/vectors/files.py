@@ -13,7 +13,8 @@ _MAKERS: Final[Mapping[str, Callable[[], Any]]] = {
     "wire.json": wire.vectors,
 }
 _HISTORIES: Final[Mapping[str, Callable[[], Any]]] = {
-    "core.json": lambda: core.histories(1, 18),
+    # In 164 a message gets another id while what is said about it waits behind it.
+    "core.json": lambda: core.histories(1, 17) + core.histories(164, 1),
     "threads.json": lambda: [threads.history(seed) for seed in range(1, 31)],
 }
 

@@ -58,6 +58,7 @@ class Drawing:
         self._seq = {ME: 1, PEER: 1}
         self._known: list[thread.Written] = []
         self._later: list[thread.Written] = []
+        self._remarks: list[thread.Written] = []
         self._renamed: set[str] = set()
         self.events: list[thread.Event] = []
 
@@ -120,15 +121,20 @@ class Drawing:
                 return random.choice(_ODD)
 
     def _about(self) -> thread.Event:
+        event = self._message(self._remark())
+        self._remarks.append(event)
+        return event
+
+    def _remark(self) -> bytes:
         random = self._random
         target = random.choice(self._known).id if self._known and random.random() < 0.9 else self._id()
         match random.choices(("reaction", "edit", "delete"), (5, 4, 2))[0]:
             case "reaction":
-                return self._message(encode(Reaction(target, random.choice(_EMOJI))))
+                return encode(Reaction(target, random.choice(_EMOJI)))
             case "edit":
-                return self._message(encode(Edit(target, f"edited {random.randrange(100)}")))
+                return encode(Edit(target, f"edited {random.randrange(100)}"))
             case _:
-                return self._message(encode(Delete(target)))
+                return encode(Delete(target))
 
     def _repeat(self) -> thread.Event | None:
         again = self._random.choice(self.events) if self.events else None
@@ -147,7 +153,8 @@ class Drawing:
         )
 
     def _progress(self) -> thread.Event | None:
-        here = [each for each in self._known if each.device == "A1"]
+        known = self._remarks if self._random.random() < 0.4 else self._known
+        here = [each for each in known if each.device == "A1"]
         if not here:
             return None
         id_ = self._random.choice(here[-6:]).id

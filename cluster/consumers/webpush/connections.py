@@ -8,16 +8,17 @@ stays with its address.
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from roost.tls import client_context
+from roost.tls import client_context, trusting
 
 TOTAL_S: Final = 10.0
 """From connecting to the head of the answer, however slowly it comes."""
@@ -94,39 +95,53 @@ class Connections:
 
     Args:
         most: At most so many connections of each kind at once.
+        ca: PEM files of authorities that the operator's own services are believed by, besides the machine's.
         resolver: For public services; None: what names really lead to.
-        trusted: Whose certificates are believed; None: those that this machine believes.
+        trusted: Whose certificates public services may show; None: those that this machine believes.
+
+    Raises:
+        OSError: A file of ``ca`` cannot be read, or holds no PEM (`ssl.SSLError`).
     """
 
     def __init__(
-        self, most: int, resolver: AbstractResolver | None = None, trusted: ssl.SSLContext | None = None
+        self,
+        most: int,
+        ca: Sequence[Path] = (),
+        resolver: AbstractResolver | None = None,
+        trusted: ssl.SSLContext | None = None,
     ) -> None:
-        self._most, self._resolver, self._trusted = most, resolver, trusted
+        self._most, self._resolver = most, resolver
+        self._trusted, self._own = trusted or client_context(), trusting(*ca)
 
     @cached_property
     def public(self) -> aiohttp.ClientSession:
         """Connections to the public internet only."""
-        return self._session(self._resolver or PublicResolver())
+        return self._session(self._resolver or PublicResolver(), self._trusted)
 
     @cached_property
-    def anywhere(self) -> aiohttp.ClientSession:
-        """Connections to the operator's own, and to a proxy."""
-        return self._session(None)
+    def proxied(self) -> aiohttp.ClientSession:
+        """Connections to public services through a proxy: what a name means is the proxy's to find out."""
+        return self._session(None, self._trusted)
+
+    @cached_property
+    def internal(self) -> aiohttp.ClientSession:
+        """Connections to the operator's own services."""
+        return self._session(None, self._own)
 
     async def close(self) -> None:
         """Disconnect. Idempotent."""
-        for name in ("public", "anywhere"):
+        for name in ("public", "proxied", "internal"):
             opened = self.__dict__.pop(name, None)
             if opened is not None:
                 await opened.close()
 
-    def _session(self, resolver: AbstractResolver | None) -> aiohttp.ClientSession:
+    def _session(self, resolver: AbstractResolver | None, trusted: ssl.SSLContext) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._most,
                 resolver=resolver,
                 use_dns_cache=False,
-                ssl=self._trusted or client_context(),
+                ssl=trusted,
             ),
             timeout=aiohttp.ClientTimeout(total=TOTAL_S),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -57,7 +57,7 @@ class WebPushSender:
         self._services, self._ttl_s = settings.services, settings.ttl_s
         self._subject, self._ring, self._clock = subject, ring, clock
         self._slots = Slots(settings.concurrency, settings.host_concurrency)
-        self._connections = connections or Connections(settings.concurrency)
+        self._connections = connections or Connections(settings.concurrency, settings.ca)
 
     async def send(self, device: Device, *, urgent: bool) -> Verdict:
         """Send one wake-up."""
@@ -95,8 +95,7 @@ class WebPushSender:
         self, endpoint: str, service: PushService, headers: dict[str, str], body: bytes
     ) -> Verdict:
         proxy = proxy_for(endpoint)
-        # What a name means behind a proxy is the proxy's to find out.
-        http = self._connections.anywhere if service.internal or proxy else self._connections.public
+        http = self._session(service, proxied=proxy is not None)
         url = URL(endpoint, encoded=True)
         try:
             async with http.post(
@@ -106,6 +105,11 @@ class WebPushSender:
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             refused = refused_address(exc)
             return PushRefused(refused) if refused else Again(reason=f"{service.host}: {type(exc).__name__}")
+
+    def _session(self, service: PushService, *, proxied: bool) -> aiohttp.ClientSession:
+        if service.internal:
+            return self._connections.internal
+        return self._connections.proxied if proxied else self._connections.public
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> str:

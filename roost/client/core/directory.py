@@ -26,8 +26,8 @@ class Directory:
 
     Args:
         server_name: For addresses.
-        peers: What was kept; changed in place.
-        identities: The pinned identities that were kept; changed in place.
+        peers: What was kept; changed in place, and set again by peer when it is (`roost.client.store.noted`).
+        identities: The pinned identities that were kept; changed likewise.
         hold_new: A device that is added to a known peer has to be confirmed.
 
     Attributes:
@@ -95,6 +95,7 @@ class Directory:
             if pin.current and device_id not in bundles:
                 pin.current = pin.signed = False
                 changes.append(KeyChanged(peer, device_id, "removed", unpadded(pin.ed25519)))
+        self._peers[peer] = pins
         return changes
 
     def adopt(
@@ -116,16 +117,26 @@ class Directory:
                 known.offered = (pin.curve25519, pin.ed25519)
                 changes.append(_changed(peer, keys, "changed", held=True))
         pins.update(devices)
+        self._peers[peer] = pins
         return changes
+
+    def confirm(self, peer: str, device_id: str) -> None:
+        """Note that the peer's identity has signed a known device."""
+        pins = self._peers[peer]
+        pins[device_id].signed = pins[device_id].confirmed = True
+        self._peers[peer] = pins
 
     def trust(self, peer: str) -> None:
         """Take over the keys that the server offers for this peer: the user has compared them."""
         self.identities.trust(peer)
-        for pin in self._peers.get(peer, {}).values():
+        pins = self._peers.get(peer, {})
+        for pin in pins.values():
             pin.confirmed = True
             if pin.offered is not None:
                 pin.curve25519, pin.ed25519 = pin.offered
                 pin.offered = None
+        if pins:
+            self._peers[peer] = pins
 
     def _learn_device(
         self, peer: str, device_id: str, bundle: Any, pins: dict[str, Pin], *, as_found: bool

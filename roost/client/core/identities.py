@@ -20,7 +20,7 @@ class Identities:
 
     Args:
         server_name: For addresses.
-        pinned: What was kept; changed in place.
+        pinned: What was kept; changed in place, and set again by peer when it is.
     """
 
     def __init__(self, server_name: str, pinned: dict[str, PinnedIdentity]) -> None:
@@ -68,12 +68,14 @@ class Identities:
         if found.offered is not None:
             raise ValueError(f"the identity of {peer} has changed: compare the new one, then trust it first")
         found.verified = True
+        self._pinned[peer] = found
 
     def trust(self, peer: str) -> None:
         """Take over the identity that is offered: the user has compared it."""
         found = self._pinned.get(peer)
         if found is not None and found.offered is not None:
             found.keys, found.offered = found.offered, None
+            self._pinned[peer] = found
 
     def signs(self, peer: str, bundle: Any) -> bool:
         """Return whether the peer's pinned identity has signed this bundle of a device."""
@@ -105,11 +107,11 @@ class Identities:
             self._pinned[peer] = PinnedIdentity(keys)
             return []
         if pinned is None:
-            pinned = self._pinned[peer] = PinnedIdentity()
+            pinned = PinnedIdentity()
         return self._compare(peer, pinned, keys)
 
-    @staticmethod
-    def _compare(peer: str, pinned: PinnedIdentity, keys: IdentityKeys) -> list[KeyChanged]:
+    def _compare(self, peer: str, pinned: PinnedIdentity, keys: IdentityKeys) -> list[KeyChanged]:
+        self._pinned[peer] = pinned
         if pinned.keys is not None and pinned.keys.master == keys.master:
             # Its owner has replaced the self-signing key; or the server gives an older one, which is ignored.
             if keys.generation > pinned.keys.generation:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 from roost.client import events
+from roost.client.content import encode, read
 from roost.client.effects import Effect, Tell
+from roost.client.remarks import Remark, about, turned_to
 from roost.client.state import OutboxItem
 from roost.client.thread import JUMP
 
@@ -118,6 +120,13 @@ class Lane:
             items = list(self.waiting)
             insort(items, item, key=lambda each: each.order)
             self.waiting = deque(items)
+
+    def follow(self, message_id: str, new_id: str) -> None:
+        """Have what waits, and is about a message with this id, be about its new one."""
+        for item in self.waiting:
+            content = read(item.content)
+            if isinstance(content, Remark) and about(content) == message_id:
+                item.content, item.payloads, item.own = encode(turned_to(content, new_id)), None, None
 
     def forget(self, item: OutboxItem) -> None:
         """Remove an item from wherever it is; the next one starts without its history."""

@@ -63,6 +63,16 @@ class Outbox:
         lane.waiting.append(item)
         return self._pump(lane, now_ms)
 
+    def replace(self, message_id: str, content: bytes) -> bool:
+        """Have a message say something else; returns whether it could be: nothing of it was sealed yet."""
+        item = self._items.get(message_id)
+        if item is None or item.seq is not None or item.payloads is not None:
+            return False
+        if self._lanes.of(item.to).current is item:
+            return False
+        item.content = content
+        return True
+
     def opened(self, now_ms: int) -> list[Effect]:
         """The session is up: send what waits, and ask about what was accepted before."""
         self._open = True
@@ -115,6 +125,7 @@ class Outbox:
         item.id, item.sent_at_ms, item.payloads, item.own = message_id, now_ms, None, None
         self._items[message_id] = item
         lane.reissues, lane.expired = lane.reissues + 1, ""
+        lane.follow(changed.id, message_id)
         return [Tell(changed), *self._pump(lane, now_ms)]
 
     def refuse_largest(self, now_ms: int) -> list[Effect]:

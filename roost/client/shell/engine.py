@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import structs
 
 from roost.client import events
-from roost.client.content import Attachment, File
+from roost.client.content import Attachment, File, encode, read
 from roost.client.core import Session
 from roost.client.core.directory import Directory
 from roost.client.core.lane import pause_ms
@@ -37,12 +37,14 @@ from roost.client.shell.deliveries import Deliveries
 from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
 from roost.client.shell.linking import Linker
 from roost.client.shell.outgoing import Outgoing
+from roost.client.shell.read_marks import ReadMarks
 from roost.client.shell.recorder import Recorder
 from roost.client.shell.requests import Requests
 from roost.client.shell.sealing import Sealer
 from roost.client.shell.transfers import Transfers
 from roost.client.state import OutboxItem, Profile
 from roost.client.store.history import History
+from roost.client.timers import Timers
 from roost.client.transport import SESSION_OVER
 from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
@@ -100,6 +102,8 @@ class Engine:
         self._recorder: Recorder | None = None
         if keystore.history is not None:
             self._recorder = Recorder(keystore.history, profile.username, profile.device_id)
+        self.timers = Timers() if keystore.history is None else keystore.history.timers
+        self._marks = ReadMarks()
         self._outgoing = Outgoing(self.session, self._keep)
         self._inbox = Inbox(self.session, self.directory, secrets, profile.username, profile.server_name)
         self._connection = Connection(
@@ -164,6 +168,7 @@ class Engine:
         """Put a message into the outbox."""
         if self._recorder is not None:
             self._recorder.submitted(item)
+        self.timers.told(item.to, read(item.content))
         self.apply(self.session.submit(item, self.now_ms()))
         self.arm_tick()
 
@@ -172,6 +177,9 @@ class Engine:
         if self._recorder is not None:
             self._recorder.read_up_to(peer, seq)
         self.apply(self.session.read(peer, seq, self.now_ms()))
+        if peer != self._profile.username:
+            self._marks.made(peer, seq)
+            self._say_marks()
 
     def apply(self, effects: list[Effect]) -> None:  # noqa: C901, PLR0912 - a line an effect
         """Perform what the core asks for."""
@@ -188,7 +196,7 @@ class Engine:
                 case Check():
                     self.requests.want_check(effect)
                 case Requery(peer=peer):
-                    if self.directory.knows(peer):
+                    if self.directory.knows(peer) or peer == self._profile.username:
                         self.requests.want_keys(peer)
                 case Resync():
                     self._connection.restart()
@@ -206,7 +214,8 @@ class Engine:
     def tell(self, event: events.Event) -> None:
         """Tell the app of an event that is no mailbox entry."""
         self._note(event)
-        self.queue.put(event, 0)
+        if not self._marks.are_of(event):
+            self.queue.put(event, 0)
 
     async def publish_identity(self) -> None:
         """Make and publish this person's identity; a refusal that will not change is told."""
@@ -234,6 +243,8 @@ class Engine:
             self._ask_later(peer, _ASK_AGAIN_S * asked)
         else:
             self._release(peer)
+        if peer == self._profile.username:
+            self._say_marks()
         self.flushed()
 
     async def unlink(self, device_id: str) -> None:
@@ -375,12 +386,45 @@ class Engine:
         if isinstance(event, events.MessageReceived) and self.linker.received(event):
             event = None
         if isinstance(event, events.MessageReceived | events.SentElsewhere):
-            body = event.body
-            if isinstance(body, Attachment):
-                event = structs.replace(event, file=File(body.file, self.transfers.download))
+            event = self._understood(event)
         if event is not None:
             self._note(event)
+            if self._marks.are_of(event):
+                event = None
         self.queue.put(event, seq)
+
+    def _understood(self, event: events.MessageReceived | events.SentElsewhere) -> events.Event:
+        """Take in what a message says to the client itself; return it with the way to its file."""
+        body = event.body
+        if body is not None:
+            self.timers.told(event.peer, body)
+            if event.peer == self._profile.username:
+                self._marks.heard(body)
+        if isinstance(body, Attachment):
+            return structs.replace(event, file=File(body.file, self.transfers.download))
+        return event
+
+    def _say_marks(self) -> None:
+        """Tell this user's other devices how far the user has read, once it is known that there are some."""
+        me = self._profile.username
+        if not self._marks.unsaid:
+            return
+        if not self.directory.knows(me):
+            self.requests.want_keys(me)
+            return
+        marks = self._marks.to_say()
+        if self.directory.recipients(me).keys() <= {self._profile.device_id}:
+            return
+        for mark in marks:
+            content = encode(mark)
+            if self.session.outbox.replace(self._marks.last(mark.peer), content):
+                continue
+            now_ms = self.now_ms()
+            item = OutboxItem(
+                0, uuid7(now_ms, self.random(10)), me, now_ms, content, urgent=False, silent=True
+            )
+            self._marks.said(mark.peer, item.id)
+            self.submit(item)
 
     def _note(self, event: events.Event) -> None:
         """Have an event in the history, and those told who wait for it, before the app is."""

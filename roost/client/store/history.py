@@ -7,11 +7,13 @@ from math import inf
 from typing import TypeVar
 
 from roost.client import thread
+from roost.client.content import read
 from roost.client.store import copies
 from roost.client.store.database import Cursor, Database
-from roost.client.store.pages import Conversation, Page, Pages
+from roost.client.store.pages import Conversation, Page, Pages, timers
 from roost.client.store.records import Record, next_end_ms, sweep
 from roost.client.store.words import Words
+from roost.client.timers import Timers
 
 Note = Callable[[Cursor], bool]
 """A change that is to be written; it returns whether content was removed."""
@@ -27,6 +29,9 @@ class History:
 
     Args:
         database: Where it is kept.
+
+    Attributes:
+        timers: The timers of the conversations; whoever tells the history something tells them, too.
     """
 
     def __init__(self, database: Database) -> None:
@@ -40,6 +45,7 @@ class History:
         self._sweeping = False
         self._kept_end_ms = database.run(lambda cursor: next_end_ms(cursor, 0))
         self._told_end_ms = inf
+        self.timers = Timers(database.run(timers))
 
     def belongs_to(self, me: str) -> None:
         """Learn whose history it is, before anything else."""
@@ -135,6 +141,8 @@ class History:
                 case peer, int(seq):
                     self.read_up_to(peer, seq)
                 case peer, event:
+                    if isinstance(event, thread.Written):
+                        self.timers.told(peer, read(event.content))
                     self._notes.append(partial(earlier.record, peer=peer, event=event))
             return True
 

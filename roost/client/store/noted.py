@@ -1,16 +1,21 @@
 """A dict that notes which of its keys were set or removed."""
 
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+V = TypeVar("V")
 
 
-class Noted(dict[str, int]):
-    """Numbers by name; ``touched`` has the names that were set or removed since it was last cleared."""
+class Noted(dict[str, V]):
+    """Values by name; ``touched`` has the names that were set or removed since it was last cleared.
 
-    def __init__(self, members: dict[str, int]) -> None:
+    Who changes a value in its place sets it once more.
+    """
+
+    def __init__(self, members: dict[str, V]) -> None:
         super().__init__(members)
         self.touched: set[str] = set()
 
-    def __setitem__(self, key: str, value: int) -> None:
+    def __setitem__(self, key: str, value: V) -> None:
         super().__setitem__(key, value)
         self.touched.add(key)
 
@@ -22,13 +27,13 @@ class Noted(dict[str, int]):
         self.update(others)
         return self
 
-    def setdefault(self, key: str, default: int = 0) -> int:
+    def setdefault(self, key: str, default: V) -> V:
         """As `dict.setdefault`."""
         if key not in self:
             self[key] = default
         return self[key]
 
-    def update(self, *others: Any, **members: int) -> None:
+    def update(self, *others: Any, **members: V) -> None:
         """As `dict.update`."""
         for key, value in dict(*others, **members).items():
             self[key] = value
@@ -38,7 +43,7 @@ class Noted(dict[str, int]):
         self.touched.add(key)
         return super().pop(key, *default)
 
-    def popitem(self) -> tuple[str, int]:
+    def popitem(self) -> tuple[str, V]:
         """As `dict.popitem`."""
         key, value = super().popitem()
         self.touched.add(key)

@@ -117,6 +117,12 @@ class Pages:
         return fold.messages(now_ms)
 
 
+def timers(cursor: Cursor) -> dict[str, int]:
+    """Return the timers that are on, by peer."""
+    query = "SELECT peer, timer_s FROM conversations WHERE timer_s IS NOT NULL"
+    return dict(cursor.execute(query).fetchall())
+
+
 def _about(cursor: Cursor, peer: str, ids: Iterable[str]) -> list[Any]:
     wanted, found = list(ids), []
     for at in range(0, len(wanted), _AT_ONCE):

@@ -1,10 +1,11 @@
 """The profile as rows of a table, and what of it has changed since it was last written.
 
 Each field is a row, and each key of a field that is a dict. Whatever fields the profile gets, it holds here
-without a line about them; and since changes are found by looking, none can be forgotten:
+without a line about them:
 
-* numbers by name (watermarks, seen ids: there may be many) note the names that are set;
-* other dicts are compared with a copy: an outbox is short, and the pins of 1,000 peers take 0.1 ms.
+* numbers by name (watermarks, seen ids) and what is known of people, of which there may be many, note the
+  names that are set: the directory, which alone changes what is known of someone, sets it again;
+* other dicts are compared with a copy: an outbox is short.
 """
 
 import copy
@@ -29,7 +30,7 @@ _TYPES: Final = {
 """The fields of a profile and of its state, by the names of their rows."""
 
 _DICTS: Final = {name for name, kind in _TYPES.items() if typing.get_origin(kind) is dict}
-_NUMBERS: Final = {name for name in _DICTS if typing.get_args(_TYPES[name])[1] is int}
+_NOTED: Final = {name for name in _DICTS if typing.get_args(_TYPES[name])[1] is int} | {"peers", "identities"}
 
 
 class Row(NamedTuple):
@@ -85,18 +86,18 @@ class ProfileRows:
             holder: Any = profile.state if name.startswith(_STATE) else profile
             attribute = name.removeprefix(_STATE)
             value = getattr(holder, attribute)
-            if name in _NUMBERS:
+            if name in _NOTED:
                 if not isinstance(value, Noted):
                     value = Noted(value)
                     setattr(holder, attribute, value)
-                yield from self._of_numbers(name, value)
+                yield from self._of_noted(name, value)
             elif name in _DICTS:
                 yield from self._of_dict(name, value)
             elif self._written.get(name) != (data := _encode(value)):
                 self._written[name] = data
                 yield Row(name, "", data)
 
-    def _of_numbers(self, name: str, now: Noted) -> Iterator[Row]:
+    def _of_noted(self, name: str, now: Noted[Any]) -> Iterator[Row]:
         before = self._written.get(name)
         self._written[name] = now
         if before is not now:  # another dict than the one that was watched

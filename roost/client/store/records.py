@@ -6,8 +6,6 @@ Each function returns whether content was removed, which then has to go from the
 from math import inf
 from typing import Final
 
-from msgspec import structs
-
 from roost.client import thread
 from roost.client.content import (
     Attachment,
@@ -22,6 +20,7 @@ from roost.client.content import (
     encode,
     read,
 )
+from roost.client.remarks import about, turned_to
 from roost.client.store.database import Cursor
 
 _KINDS: Final[dict[type, str]] = {
@@ -69,17 +68,8 @@ class Record:
             case thread.Written():
                 return self._written(cursor, peer, event, place)
             case thread.Unreadable():
-                row = (
-                    place,
-                    peer,
-                    event.id,
-                    event.author,
-                    event.device,
-                    "undecryptable",
-                    None,
-                    b"",
-                    event.reason,
-                )
+                whose = (place, peer, event.id, event.author, event.device)
+                row = (*whose, "undecryptable", None, b"", event.reason)
                 cursor.execute(_INSERT, (*row, event.seq, event.at_ms, event.sent_at_ms, None))
             case thread.Receipt():
                 _cover(cursor, peer, "delivered", event.delivered_seq)
@@ -88,24 +78,61 @@ class Record:
                 own = [(self._me, id_) for id_ in ids]
                 cursor.executemany("UPDATE events SET delivered = 1 WHERE author = ? AND id = ?", own)
             case thread.Accepted(id=id_, seq=seq, at_ms=at_ms):
-                cursor.execute(
-                    "UPDATE events SET seq = ?1, expires_at_ms = expires_at_ms + ?2 - at_ms, at_ms = ?2 "
-                    "WHERE author = ?3 AND id = ?4",
-                    (seq, at_ms, self._me, id_),
-                )
+                return self._accepted(cursor, peer, id_, seq, at_ms)
             case thread.Failed(id=id_, code=code):
                 change = "UPDATE events SET failed = ? WHERE author = ? AND id = ?"
                 cursor.execute(change, (code, self._me, id_))
+                return self._take_back(cursor, peer, id_)
             case thread.Expired(id=id_):
-                change = "UPDATE events SET expired = 1 WHERE author = ? AND id = ?"
-                cursor.execute(change, (self._me, id_))
-                return cursor.rowcount > 0 and _wipe(cursor, peer, self._me, id_)
+                return self._expired(cursor, peer, id_)
             case thread.Renamed(id=id_, new_id=new_id):
-                change = "UPDATE OR IGNORE events SET id = ? WHERE author = ? AND id = ? AND target IS NULL"
-                cursor.execute(change, (new_id, self._me, id_))
+                change = "UPDATE OR IGNORE events SET id = ? WHERE author = ? AND id = ? AND target IS"
+                cursor.execute(f"{change} NOT NULL AND seq IS NULL", (new_id, self._me, id_))
+                cursor.execute(f"{change} NULL", (new_id, self._me, id_))
                 if cursor.rowcount:
                     _turn_to(cursor, peer, id_, new_id)
         return False
+
+    def _expired(self, cursor: Cursor, peer: str, id_: str) -> bool:
+        change = "UPDATE events SET expired = 1 WHERE author = ? AND id = ? AND target IS NULL"
+        cursor.execute(change, (self._me, id_))
+        if cursor.rowcount:
+            return _wipe(cursor, peer, self._me, id_)
+        return self._take_back(cursor, peer, id_)
+
+    def _accepted(self, cursor: Cursor, peer: str, id_: str, seq: int, at_ms: int) -> bool:
+        """Record that the server has an own message; a remark comes after all that was said before."""
+        proposed = self._proposed(cursor, peer, id_)
+        cursor.execute(
+            "UPDATE events SET seq = ?1, expires_at_ms = expires_at_ms + ?2 - at_ms, at_ms = ?2 "
+            "WHERE author = ?3 AND id = ?4 AND (target IS NULL OR seq IS NULL)",
+            (seq, at_ms, self._me, id_),
+        )
+        if proposed is None:
+            return False
+        place, target = proposed
+        last = "UPDATE events SET place = (SELECT max(place) FROM events) + 1 WHERE place = ?"
+        cursor.execute(last, (place,))
+        return _settle(cursor, peer, self._me, target)
+
+    def _take_back(self, cursor: Cursor, peer: str, id_: str) -> bool:
+        """Record that a remark of this device, if it is one, came to nothing."""
+        proposed = self._proposed(cursor, peer, id_)
+        if proposed is None:
+            return False
+        place, target = proposed
+        cursor.execute("UPDATE events SET content = x'', kind = 'past' WHERE place = ?", (place,))
+        _settle(cursor, peer, self._me, target)
+        return True
+
+    def _proposed(self, cursor: Cursor, peer: str, id_: str) -> tuple[int, str] | None:
+        """Return place and target of a remark that is not accepted; None: it is none."""
+        query = (
+            "SELECT place, target FROM events WHERE id = ? AND author = ? AND +peer = ? "
+            "AND target IS NOT NULL AND seq IS NULL AND kind <> 'past'"
+        )
+        found: tuple[int, str] | None = cursor.execute(query, (id_, self._me, peer)).fetchone()
+        return found
 
     def read_up_to(self, cursor: Cursor, peer: str, seq: int) -> bool:
         """Record that this user has read what ``peer`` wrote."""
@@ -121,7 +148,7 @@ class Record:
         if isinstance(content, ReadUpTo):
             # From anyone but this user it means nothing.
             return event.author == self._me and self.read_up_to(cursor, content.peer, content.seq)
-        kind, target = _KINDS.get(type(content)), thread.about(content)
+        kind, target = _KINDS.get(type(content)), about(content)
         if kind is None:
             return False
         row = (place, peer, event.id, event.author, event.device, kind, target, event.content, "")
@@ -171,15 +198,10 @@ def _turn_to(cursor: Cursor, peer: str, id_: str, new_id: str) -> None:
     """Have what is about a message be about its new id."""
     about = "SELECT place, content FROM events WHERE +peer = ? AND target = ? AND kind <> 'past'"
     for place, data in cursor.execute(about, (peer, id_)).fetchall():
-        match read(data):
-            case Reaction() as said:
-                said = structs.replace(said, to=new_id)
-            case Edit() | Delete() as said:
-                said = structs.replace(said, of=new_id)
-            case _:
-                continue
-        change = "UPDATE events SET target = ?, content = ? WHERE place = ?"
-        cursor.execute(change, (new_id, encode(said), place))
+        said = read(data)
+        if isinstance(said, Reaction | Edit | Delete):
+            change = "UPDATE events SET target = ?, content = ? WHERE place = ?"
+            cursor.execute(change, (new_id, encode(turned_to(said, new_id)), place))
 
 
 def _cover(cursor: Cursor, peer: str, tick: str, watermark: int) -> None:
@@ -201,18 +223,22 @@ def _set_timer(cursor: Cursor, peer: str, seconds: int | None) -> None:
 
 
 def _settle(cursor: Cursor, peer: str, author: str, id_: str) -> bool:
-    """Give a message the text that it has now, or take its content away if it is deleted or has expired."""
+    """Give a message the text that it has now, or take its content away if it is deleted or has expired.
+
+    What is deleted keeps its content until the server has accepted the deletion.
+    """
     whose = (peer, author, id_)
     about = "FROM events WHERE +peer = ? AND author = ? AND target = ? AND kind ="
     expired = "SELECT 1 FROM events WHERE +peer = ? AND author = ? AND id = ? AND expired"
-    is_gone = f"SELECT 1 {about} 'delete' UNION ALL {expired}"
+    is_gone = f"SELECT 1 {about} 'delete' AND seq IS NOT NULL UNION ALL {expired}"
     if cursor.execute(is_gone, whose * 2).fetchone():
         return _wipe(cursor, *whose)
-    edits = f"SELECT content {about} 'edit' ORDER BY place DESC LIMIT 1"
+    is_hidden = cursor.execute(f"SELECT 1 {about} 'delete'", whose).fetchone() is not None
+    edits = f"SELECT content {about} 'edit' ORDER BY seq IS NULL DESC, place DESC LIMIT 1"
     edit = cursor.execute(edits, whose).fetchone()
     shown = "SELECT place, content FROM events WHERE +peer = ? AND author = ? AND id = ? AND target IS NULL"
     for place, data in cursor.execute(shown, whose).fetchall():
-        text = _text(read(data), edit and read(edit[0]))
+        text = None if is_hidden else _text(read(data), edit and read(edit[0]))
         cursor.execute("UPDATE events SET text = ? WHERE place = ?", (text, place))
     return False
 

@@ -13,10 +13,13 @@ import {
   type Marks,
   note,
   nothingAbout,
+  propose,
+  settle,
   shownOf,
   stateOf,
   type ThreadMessage,
   targetOf,
+  withdraw,
 } from '../src/core/thread'
 import vectors from './vectors/threads.json'
 
@@ -55,6 +58,7 @@ class Thread {
         return
       case 'accepted':
         this.own(event.id, row => accept(row, event.seq, event.at_ms))
+        this.remarks(about => settle(about, event.id, event.at_ms))
         return
       case 'delivered':
         for (const id of event.ids) {
@@ -67,12 +71,14 @@ class Thread {
         this.own(event.id, row => {
           row.failed = event.code
         })
+        this.remarks(about => withdraw(about, event.id) !== null)
         return
       case 'expired':
         this.own(event.id, row => {
           row.expired = true
           empty(row)
         })
+        this.remarks(about => withdraw(about, event.id) !== null)
         return
       case 'renamed':
         this.renamed(event.id, event.new_id)
@@ -94,7 +100,11 @@ class Thread {
     const target = targetOf(content)
     if (target !== null) {
       const about = this.about(target)
-      note(about, event.author, content, event.at_ms)
+      if (event.author === this.me && event.seq === undefined) {
+        propose(about, { id: event.id, author: event.author, content, atMs: event.at_ms })
+      } else {
+        note(about, event.author, content, event.at_ms)
+      }
       this.refresh(target)
     }
     if (content.kind === 'timer') {
@@ -114,7 +124,22 @@ class Thread {
     this.refresh(event.id)
   }
 
+  /** Changes what this device said, wherever it is about. */
+  private remarks(change: (about: About) => boolean): void {
+    for (const [target, about] of this.abouts) {
+      if (change(about)) {
+        this.refresh(target)
+      }
+    }
+  }
+
   private renamed(id: string, newId: string): void {
+    this.remarks(about => {
+      for (const each of about.proposed ?? []) {
+        each.id = each.id === id ? newId : each.id
+      }
+      return false
+    })
     const moved = this.rows.filter(row => row.mine && row.id === id)
     if (moved.length > 0) {
       this.abouts.set(newId, joined(this.about(newId), this.about(id), this.me))

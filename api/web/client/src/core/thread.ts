@@ -5,13 +5,16 @@
  *
  * - An edit or a deletion counts if its author wrote the message; a reaction counts from either side, the last
  *   of each person. Each is about every message of the conversation with its id, earlier or later ones.
- * - Of two edits the one that came later counts; a deletion counts for good.
+ * - Of two edits the one that came later counts; a deletion counts for good. What this device says comes when the
+ *   server accepts it, and counts in advance, as the last; if it is refused it was never said.
  * - How far one's own message got follows from its number and the watermarks: the order in which they became
  *   known makes no difference.
  */
 
 import { JUMP } from './client/lane'
 import type { Content, FileReference } from './content'
+
+export { targetOf } from './remarks'
 
 export type SendState = 'sending' | 'sent' | 'delivered' | 'read' | 'failed' | 'expired'
 export type Kind = 'text' | 'file' | 'timer' | 'unknown' | 'undecryptable' | 'deleted'
@@ -44,7 +47,15 @@ export interface ThreadMessage {
   delivered: boolean
   expired: boolean
   expiresAtMs: number | null
+  /** What it showed before this device said something about it that the server has not accepted yet. */
+  original?: Shown
 }
+
+/** What of a message edits and deletions change. */
+type Shown = Pick<
+  ThreadMessage,
+  'kind' | 'text' | 'replyTo' | 'file' | 'timerS' | 'editedAtMs' | 'reason' | 'reactions'
+>
 
 /** Returns a message that one writes, before it says anything. */
 export function blankMessage(
@@ -85,22 +96,19 @@ export interface About {
   /** The last edit of each author. */
   edits: Map<string, { text: string; atMs: number }>
   deleted: Set<string>
+  /** What this device says and the server has not accepted yet, in order. */
+  proposed?: Proposed[]
+}
+
+/** What this device says, with the id of the message that says it. */
+export interface Proposed {
+  id: string
+  author: string
+  content: Content
+  atMs: number
 }
 
 export const nothingAbout = (): About => ({ reactions: new Map(), edits: new Map(), deleted: new Set() })
-
-/** The id of the message that content is about; null if it is a message of its own. */
-export function targetOf(content: Content): string | null {
-  switch (content.kind) {
-    case 'reaction':
-      return content.to
-    case 'edit':
-    case 'delete':
-      return content.of
-    default:
-      return null
-  }
-}
 
 /** Whether content has a place of its own in the conversation. */
 export function isShown(content: Content): boolean {
@@ -118,6 +126,27 @@ export function note(about: About, author: string, content: Content, atMs: numbe
   }
 }
 
+/** Notes what this device says, until the server has accepted or refused it. */
+export function propose(about: About, proposed: Proposed): void {
+  about.proposed = [...(about.proposed ?? []), proposed]
+}
+
+/** Takes back what this device said and the server does not take; null if it is not among that. */
+export function withdraw(about: About, id: string): Proposed | null {
+  const found = about.proposed?.find(each => each.id === id) ?? null
+  about.proposed = (about.proposed ?? []).filter(each => each !== found)
+  return found
+}
+
+/** The server has what this device said; returns whether that was waited for. */
+export function settle(about: About, id: string, atMs: number): boolean {
+  const found = withdraw(about, id)
+  if (found !== null) {
+    note(about, found.author, found.content, atMs)
+  }
+  return found !== null
+}
+
 /** Joins what is said about two ids: the message has another one now, and keeps what was said until then. */
 export function joined(about: About, before: About, author: string): About {
   const reactions = new Map([...about.reactions, ...before.reactions])
@@ -127,7 +156,7 @@ export function joined(about: About, before: About, author: string): About {
     edits.set(author, edit)
   }
   const deleted = new Set([...about.deleted, ...[...before.deleted].filter(each => each === author)])
-  return { reactions, edits, deleted }
+  return { reactions, edits, deleted, proposed: [...(about.proposed ?? []), ...(before.proposed ?? [])] }
 }
 
 /** Applies to a message what is said about it. Doing it again changes nothing. */
@@ -136,16 +165,47 @@ export function applyAbout(message: ThreadMessage, about: About): void {
     empty(message)
     return
   }
-  const edit = about.edits.get(message.author)
+  const standing = withProposed(about)
+  Object.assign(message, message.original)
+  if (about.proposed?.some(each => each.content.kind !== 'reaction')) {
+    message.original ??= shownNow(message)
+  } else {
+    delete message.original
+  }
+  if (standing.deleted.has(message.author)) {
+    hide(message)
+    return
+  }
+  const edit = standing.edits.get(message.author)
   if (edit !== undefined && (message.kind === 'text' || message.kind === 'file')) {
     message.text = edit.text
     message.editedAtMs = edit.atMs
   }
-  message.reactions = new Map([...about.reactions].filter(([, emoji]) => emoji !== '').sort(byName))
+  message.reactions = new Map([...standing.reactions].filter(([, emoji]) => emoji !== '').sort(byName))
+}
+
+/** All that counts now. */
+function withProposed(about: About): About {
+  const { reactions, edits, deleted } = about
+  const all = { reactions: new Map(reactions), edits: new Map(edits), deleted: new Set(deleted) }
+  for (const { author, content, atMs } of about.proposed ?? []) {
+    note(all, author, content, atMs)
+  }
+  return all
+}
+
+function shownNow(message: ThreadMessage): Shown {
+  const { kind, text, replyTo, file, timerS, editedAtMs, reason, reactions } = message
+  return { kind, text, replyTo, file, timerS, editedAtMs, reason, reactions }
 }
 
 /** Removes what a message said; that it was there stays. */
 export function empty(message: ThreadMessage): void {
+  delete message.original
+  hide(message)
+}
+
+function hide(message: ThreadMessage): void {
   message.kind = 'deleted'
   message.text = message.reason = ''
   message.file = message.replyTo = message.timerS = message.editedAtMs = null

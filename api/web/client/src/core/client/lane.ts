@@ -1,6 +1,8 @@
 /** The lanes of the outbox: the messages to one peer, in the order of sending. Pure data and rules. */
 
+import { encodeContent, readContent } from '../content'
 import { crc32 } from '../crc32'
+import { targetOf, turnedTo } from '../remarks'
 import { type Effect, tell } from './events'
 import type { OutboxItem } from './state'
 
@@ -112,6 +114,17 @@ export class Lane {
       this.waiting.unshift(item)
     } else {
       insert(this.waiting, item, each => each.order)
+    }
+  }
+
+  /** Has what waits, and is about a message with this id, be about its new one. */
+  follow(id: string, newId: string): void {
+    for (const item of this.waiting) {
+      const content = readContent(item.content)
+      if (targetOf(content) === id) {
+        item.content = encodeContent(turnedTo(content, newId))
+        item.payloads = item.own = null
+      }
     }
   }
 

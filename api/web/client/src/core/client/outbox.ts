@@ -117,6 +117,7 @@ export class Outbox {
       return []
     }
     const changed = tell({ type: 'id_changed', id: item.id, newId: id, peer: item.to })
+    lane.follow(item.id, id)
     item.id = id
     item.sentAtMs = nowMs
     item.payloads = item.own = null
