@@ -57,6 +57,10 @@ export interface MessageView {
   device: string
   /** When the server accepted it; until then when it was written. */
   atMs: number
+  /** When its author says that it was written, if the server says quite another time. */
+  writtenAtMs: number | null
+  /** What it says comes from a device that its author's identity has not signed. */
+  unconfirmed: boolean
   kind: 'text' | 'file' | 'timer' | 'unknown' | 'undecryptable' | 'deleted'
   text: string
   replyTo: string | null

@@ -188,7 +188,7 @@ export class LocalEngine {
     const { username, serverName } = account
     const around = new Surroundings()
     const shelf = new Shelf(around.of, notice => (this.present ?? this).tell(notice))
-    const book = new Book(username, shelf, () => this.api.time.nowMs())
+    const book = new Book(username, shelf, around.vouched)
     const client = new Client(
       account,
       this.store,

@@ -46,6 +46,14 @@ export class Surroundings {
     requests: this.profile?.requests ?? false,
   })
 
+  /** Whether a device is one that its owner's identity has signed, or the owner has no identity. */
+  readonly vouched = (user: string, device: string): boolean => {
+    const directory = this.directory
+    return (
+      directory === null || directory.identities.keys(user) === null || directory.isConfirmed(user, device)
+    )
+  }
+
   private trust(peer: string): Trust {
     const directory = this.directory
     if (directory === null) {
