@@ -102,7 +102,8 @@ export interface Profile {
   requests: boolean
 }
 
-export type Connection = 'offline' | 'connecting' | 'syncing' | 'online'
+/** `polling`: online, but the network blocks WebSockets: all goes by HTTP, and nobody's presence is known. */
+export type Connection = 'offline' | 'connecting' | 'syncing' | 'online' | 'polling'
 
 /** What a page shows at its start, and again whenever it attaches. */
 export interface Snapshot {

@@ -357,4 +357,4 @@ function username(value: unknown): string {
 }
 
 /** Whether a refusal names devices. */
-const named = (devices: unknown): boolean => (optional(devices, list) ?? []).length > 0
+export const named = (devices: unknown): boolean => (optional(devices, list) ?? []).length > 0

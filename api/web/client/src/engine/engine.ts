@@ -324,8 +324,13 @@ export class LocalEngine {
       this.phase = phase
       this.publish({ type: 'connection', connection: phase })
     }
-    if (phase === 'online' && this.present !== null) {
+    if ((phase === 'online' || phase === 'polling') && this.present !== null) {
       void this.present.connected()
+    }
+    if (phase === 'offline' || phase === 'polling') {
+      for (const peer of this.present?.around.forgetPresence() ?? []) {
+        void this.tellConversation(peer)
+      }
     }
   }
 

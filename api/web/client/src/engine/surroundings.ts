@@ -39,6 +39,13 @@ export class Surroundings {
     return false
   }
 
+  /** There is no stream: who is there is not known any longer. Returns of whom it was. */
+  forgetPresence(): string[] {
+    const peers = [...this.presence.keys()]
+    this.presence.clear()
+    return peers
+  }
+
   readonly of = (peer: string): Seen => ({
     presence: this.presence.get(peer) ?? null,
     typing: (this.typing.get(peer) ?? 0) > Date.now(),

@@ -36,6 +36,19 @@ test('a message that is replayed is shown once', async () => {
   await alice.shows('bob', 'hello', 'I owe you 10', 'and more')
 })
 
+test('an edit that is replayed does not undo a later one', async () => {
+  const { alice, bob } = await told()
+  const of = (await bob.messages('alice')).at(-1)?.id as string
+  await bob.engine.call('edit', { peer: 'alice', id: of, text: 'I owe you 20' })
+  await alice.shows('bob', 'hello', 'I owe you 20')
+  const earlier = last()
+  await bob.engine.call('edit', { peer: 'alice', id: of, text: 'I owe you 30' })
+  await alice.shows('bob', 'hello', 'I owe you 30')
+  server.put('alice', earlier)
+  await bob.send('alice', 'and more')
+  await alice.shows('bob', 'hello', 'I owe you 30', 'and more')
+})
+
 test.each([
   ['under another id', () => ({ id: freshId() })],
   ['at another time', () => ({ id: freshId(), sent_at_ms: 1 })],

@@ -1,7 +1,7 @@
 /** Alice and Bob on a server that lies: the engine as browsers run it, and what it tells its pages. */
 
 import { afterEach, beforeEach, expect, vi } from 'vitest'
-import type { MessageView, Notice, Trust } from '../../src/app/contract'
+import type { Conversation, MessageView, Notice, Trust } from '../../src/app/contract'
 import { signDevice } from '../../src/core/crypto/identity'
 import { deviceKeysObject, secretsFrom } from '../../src/core/crypto/keys'
 import { addressOf } from '../../src/core/ids'
@@ -74,6 +74,11 @@ export class Person {
 
   get online(): boolean {
     return this.notices.findLast(each => each.type === 'connection')?.connection === 'online'
+  }
+
+  /** Bob's conversation as it was told each time. */
+  conversations(): Conversation[] {
+    return this.notices.flatMap(each => (each.type === 'conversation' ? [each.conversation] : []))
   }
 
   alerts(): string[] {

@@ -3,7 +3,7 @@
 import { createContext } from 'svelte'
 import type { Connection, Conversation, Engine, MessageView, Notice, Profile } from '../../app/contract'
 import { preview } from '../lib/preview'
-import { CONNECTION_WORDS, sentence, whyFailed } from '../lib/words'
+import { CONNECTION_WORDS, isOnline, sentence, whyFailed } from '../lib/words'
 import { Announcer } from './announcer.svelte'
 import { Blobs } from './blobs.svelte'
 import { OwnDevices } from './devices.svelte'
@@ -196,7 +196,7 @@ export class App {
 
   /** Learn of the own devices, once there is a connection. */
   #known(): void {
-    if (this.profile && this.connection === 'online' && !this.devices.loaded) void this.devices.load()
+    if (this.profile && isOnline(this.connection) && !this.devices.loaded) void this.devices.load()
   }
 
   #watch(): void {
