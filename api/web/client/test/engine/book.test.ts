@@ -174,7 +174,7 @@ describe('other devices', () => {
 test('a history that is taken over tells only of its conversations, and is there once', async () => {
   const line = (number: number, author: string, content: Content) => ({
     ...{ type: 'message' as const, peer: 'bob', author, device: 'X', id: id(number), atMs: NOW + number },
-    ...{ content: encodeContent(content), sentAtMs: NOW, seq: number, expiresAtMs: null },
+    ...{ content: encodeContent(content), sentAtMs: NOW, seq: number, expiresAtMs: null, unconfirmed: false },
   })
   const lines = [
     line(1, 'bob', text('one')),

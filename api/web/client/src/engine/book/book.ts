@@ -110,14 +110,15 @@ export class Book {
     }
     const content = readContent(line.content)
     if (targetOf(content) !== null) {
-      const speaker = { author: line.author, device: line.device, vouched: true }
+      const speaker = { author: line.author, device: line.device, vouched: !line.unconfirmed }
       await this.remarks.say(transaction, peer, speaker, content, line.atMs)
     }
     if (!isShown(content) || (await this.shelf.message(transaction, peer, line.id)) !== undefined) {
       return false
     }
     await this.acceptPeer(transaction, peer, line.atMs)
-    await this.insert(transaction, { ...blank(line, this.me), ...shownOf(content) })
+    const doubt = line.unconfirmed ? { unconfirmed: line.device } : {}
+    await this.insert(transaction, { ...blank(line, this.me), ...shownOf(content), ...doubt })
     if (content.kind === 'timer') {
       await this.setTimer(transaction, peer, content.expiresInS)
     }

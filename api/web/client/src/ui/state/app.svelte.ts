@@ -1,7 +1,15 @@
 /** What the pages show: the engine's snapshot, kept right by its notices. */
 
 import { createContext } from 'svelte'
-import type { Connection, Conversation, Engine, MessageView, Notice, Profile } from '../../app/contract'
+import type {
+  Connection,
+  Conversation,
+  Engine,
+  MessageView,
+  Notice,
+  Profile,
+  Snapshot,
+} from '../../app/contract'
 import { preview } from '../lib/preview'
 import { CONNECTION_WORDS, isOnline, sentence, whyFailed } from '../lib/words'
 import { Announcer } from './announcer.svelte'
@@ -24,6 +32,8 @@ export class App {
   persistent = $state(true)
   attached = $state(false)
   conversations = $state.raw<Conversation[]>([])
+  /** Whose messages are here although nobody is signed in. */
+  left = $state.raw<Snapshot['left']>(null)
   /** A newer version of the app waits for a reload. */
   update = $state(false)
   /** A message to show in its conversation, found by a search. */
@@ -64,6 +74,7 @@ export class App {
       this.profile = snapshot.profile
       this.connection = snapshot.connection
       this.persistent = snapshot.persistent
+      this.left = snapshot.left
       this.conversations = snapshot.conversations
       this.attached = true
       this.#watch()
