@@ -33,8 +33,8 @@ export class DemoEngine implements Engine {
   readonly #hearers = new Set<(notice: Notice) => void>()
   readonly #ready: Promise<void>
 
-  constructor(private readonly mode: 'full' | 'empty' | 'signed-out' | 'unlinked') {
-    this.#profile = mode === 'signed-out' ? null : ME
+  constructor(private readonly mode: 'full' | 'empty' | 'signed-out' | 'left' | 'unlinked') {
+    this.#profile = mode === 'signed-out' || mode === 'left' ? null : ME
     this.#ready = mode === 'full' || mode === 'unlinked' ? this.#fill() : Promise.resolve()
     if (mode === 'unlinked') for (const device of this.#devices) device.confirmed = !device.current
   }
@@ -140,6 +140,7 @@ export class DemoEngine implements Engine {
       profile: this.#profile,
       connection: 'online',
       conversations: this.#profile ? this.#conversations : [],
+      left: this.mode === 'left' && !this.#profile ? { username: 'bea', messages: 318 } : null,
       persistent: this.mode !== 'empty',
     }),
     signUp: ({ username, displayName }) =>

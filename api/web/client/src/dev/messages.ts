@@ -21,6 +21,8 @@ export function message(
     mine,
     device: mine ? 'MYDEVICE01' : 'THEIRDEV01',
     atMs,
+    writtenAtMs: null,
+    unconfirmed: false,
     kind: 'text',
     text,
     replyTo: null,
