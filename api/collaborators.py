@@ -50,6 +50,7 @@ class ApiSettings(Struct, frozen=True):
         media: How many files may be on their way.
         erase_after_s: Seconds from asking for an account's erasure to its beginning.
         push_services: Where subscriptions of Web Push may lead.
+        password_memory_kib: Memory that hashing a password takes.
     """
 
     server_name: str
@@ -63,6 +64,7 @@ class ApiSettings(Struct, frozen=True):
     media: MediaLimits = MediaLimits()
     erase_after_s: int = 7 * 24 * 3600
     push_services: PushServices = PushServices()
+    password_memory_kib: int = 19_456
 
 
 class Backends(Struct, frozen=True):
