@@ -24,13 +24,16 @@ class Lines:
     Args:
         work: Handles one message. If it raises, the bot cannot go on: the message is not acknowledged.
         at_once: So many messages are handled at the same time.
+        in_hand: So many may be in all lines together.
     """
 
-    def __init__(self, work: Callable[[MessageReceived], Awaitable[None]], at_once: int) -> None:
+    def __init__(
+        self, work: Callable[[MessageReceived], Awaitable[None]], at_once: int, in_hand: int = IN_HAND
+    ) -> None:
         self._work = work
         self._lines: dict[str, deque[_Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(IN_HAND)
+        self._places = asyncio.Semaphore(in_hand)
         self._at_once = asyncio.Semaphore(at_once)
         self._ending = False
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()

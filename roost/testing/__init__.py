@@ -8,9 +8,9 @@
             assert await user.next() == "hi"
             await world.advance(3600)
 
-No server runs beside the test. Gateway, router and host are the real ones, with their rules, routes, limits
-and links, on loopback ports; so are the clients, with their cryptography. In place of MongoDB, Redis and Kafka
-are those in memory that the deterministic runs have (`sim.deterministic`).
+No server runs beside the test. Gateway, router and host are the real ones, with their rules, routes,
+limits and links, on loopback ports; so are the clients, with their cryptography. In place of MongoDB, Redis
+and Kafka are those in memory that the deterministic runs have (`sim.deterministic`).
 
 What is not as on a real server:
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 BEGINNING: Final = datetime(2027, 1, 15, 12, tzinfo=UTC)
 """When worlds begin, unless they are told otherwise."""
 
-_STEP_S: Final = 5.0
+_STEP_S: Final = 10.0
 """The clock is never moved by more at once, lest connections take each other for dead."""
 
+_SMALL_S: Final = 0.02
 _STEPS: Final = 64
 _TURNS: Final = 12
 """Turns of the event loop in which a few answers over loopback sockets have come."""
@@ -30,10 +31,10 @@ class FakeClock:
     """
 
     def __init__(self, beginning: datetime) -> None:
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
         if not isinstance(loop, asyncio.BaseEventLoop):
-            raise RuntimeError("a world needs an event loop of asyncio itself: uvloop keeps its own time")
-        self._loop: Any = loop
+            raise TypeError("a world needs an event loop of asyncio itself: uvloop keeps its own time")
+        self._loop = loop
         self._real: Callable[[], float] = loop.time
         self._call_at: Callable[..., asyncio.TimerHandle] = loop.call_at
         self._submit: Callable[..., asyncio.Future[Any]] = loop.run_in_executor
@@ -46,12 +47,12 @@ class FakeClock:
 
     def install(self) -> None:
         """Make this the time of the event loop."""
-        self._loop.time, self._loop.call_at = self.time, self._timer
-        self._loop.run_in_executor = self._thread
+        vars(self._loop).update(time=self.time, call_at=self._timer, run_in_executor=self._thread)
 
     def remove(self) -> None:
         """Give the event loop its own time back; what is to go off later goes off that much later."""
-        del self._loop.time, self._loop.call_at, self._loop.run_in_executor
+        for name in ("time", "call_at", "run_in_executor"):
+            del vars(self._loop)[name]
 
     def time(self) -> float:
         """Return the event loop's time, in seconds."""
@@ -75,6 +76,14 @@ class FakeClock:
             self._ahead_s += min(left_s, max(step_s, due_s))
             await self.settle()
 
+    async def hurry(self, done: Callable[[], bool], seconds: float) -> None:
+        """Let time pass in small steps until something is done, for so long at most."""
+        until_s = self.time() + seconds
+        await self.settle()
+        while not done() and self.time() < until_s:
+            self._ahead_s += _SMALL_S
+            await self.settle()
+
     async def settle(self) -> None:
         """Let happen what needs no time."""
         for _ in range(_TURNS):
@@ -82,7 +91,7 @@ class FakeClock:
             if self._elsewhere:
                 await asyncio.wait(self._elsewhere)
 
-    def _timer(self, when: float, callback: Callable[..., object], *args: Any, **more: Any) -> asyncio.TimerHandle:
+    def _timer(self, when: float, callback: Any, *args: Any, **more: Any) -> asyncio.TimerHandle:
         handle = self._call_at(when, callback, *args, **more)
         heapq.heappush(self._timers, (when, next(self._numbers), handle))
         return handle

@@ -40,10 +40,9 @@ async def start(clock: FakeClock, stack: AsyncExitStack) -> tuple[str, MemorySto
     port = cast("Any", store)
     await store.put_log_states([LogState(0, FIRST_BASE, 0)])
     # Nothing here is held back to find company: one bot and one person are the load.
-    host_settings = HostSettings(store_linger_s=0.0, hold_back_ms=0)
-    host = ActorHost(
-        _HOST, Stores(port, cast("Any", cache), log.writer()), keyring.cluster_secret, clock.now_ms, host_settings
-    )
+    prompt = HostSettings(store_linger_s=0.0, hold_back_ms=0)
+    stores = Stores(port, cast("Any", cache), log.writer())
+    host = ActorHost(_HOST, stores, keyring.cluster_secret, clock.now_ms, prompt)
     router = Router(_ROUTER, log.reader(), port, Connections(("router", _ROUTER), keyring.cluster_secret))
     gateway = Gateway(
         _GATEWAY,
@@ -66,8 +65,8 @@ async def start(clock: FakeClock, stack: AsyncExitStack) -> tuple[str, MemorySto
         {_HOST: "1", _ROUTER: "1", _GATEWAY: "1"},
     )
     await store.put_shard_map(shard_map)
-    for role in (host, router, gateway):
-        await role.apply(shard_map)
+    for each in (host, router, gateway):
+        await each.apply(shard_map)
     assert gateway.address is not None  # noqa: S101 -- it listens
     return f"http://{gateway.address[0]}:{gateway.address[1]}", store
 

@@ -1,5 +1,7 @@
 """A world: a server in this process, a clock that is moved by hand, bots and people."""
 
+import asyncio
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +14,12 @@ from roost.testing import roles
 from roost.testing.clock import BEGINNING, FakeClock
 from roost.testing.user import Ears, User
 
-PASSWORD: Final = "correct horse battery staple"
+PASSWORD: Final = "correct horse battery staple"  # noqa: S105 -- it guards nothing
 """Of everyone in a world."""
 
-_QUIET_S: Final = 0.25
+_QUIET_S: Final = 0.4
+_CONNECT_S: Final = 10.0
+_STOP_S: Final = 60.0
 
 
 class World:
@@ -40,11 +44,11 @@ class World:
     async def __aenter__(self) -> Self:
         clock = self._clock = FakeClock(self._beginning)
         clock.install()
-        self._stack.callback(clock.remove)
         try:
             self.server, self._store = await roles.start(clock, self._stack)
         except BaseException:
             await self._stack.aclose()
+            clock.remove()
             raise
         return self
 
@@ -57,7 +61,8 @@ class World:
             for client in self._clients:
                 await client.close()
         finally:
-            await self._stack.aclose()
+            await self._ended(self._stack.aclose())
+            self._clock.remove()
         if kind is None and self._store.dead_letters:
             raise AssertionError(f"the host could not handle {self._store.dead_letters}: a fault of Roost")
 
@@ -74,15 +79,15 @@ class World:
         await self.quiet()
 
     async def quiet(self) -> None:
-        """Return when all that was sent has arrived and is handled, or soon if something keeps it."""
-        until_s = self._clock.time() + _QUIET_S
-        await self._clock.settle()
-        while self._on_its_way() and self._clock.time() < until_s:
-            await self._clock.settle()
+        """Return when all that was sent has arrived and is handled, or soon if something keeps it.
 
-    def _on_its_way(self) -> bool:
+        Some of it, such as receipts, waits for company on its way: that time passes at once.
+        """
+        await self._clock.hurry(self._all_arrived, _QUIET_S)
+
+    def _all_arrived(self) -> bool:
         people = {client.username for client in self._everyone()}
-        return any(
+        return not any(
             item.seq is None or item.to in people
             for client in self._everyone()
             for item in client.profile.state.outbox.values()
@@ -105,11 +110,12 @@ class World:
         await bot.start(Settings(self.server, name, PASSWORD, data), self._options())
         self._bots.append(bot)
         self._name = name
+        await self._clock.hurry(lambda: bot.client.connected, _CONNECT_S)
 
     async def stop(self, bot: Bot) -> None:
         """Stop a bot."""
         self._bots.remove(bot)
-        await bot.stop()
+        await self._ended(bot.stop())
 
     async def user(self, name: str) -> User:
         """Return a new user, who is online."""
@@ -117,7 +123,14 @@ class World:
         client = await Client.register(self.server, name, PASSWORD, options=self._options(ears))
         self._clients.append(client)
         await client.start()
+        await self._clock.hurry(lambda: client.connected, _CONNECT_S)
         return User(client, ears, lambda: self._name, self.quiet)
+
+    async def _ended(self, work: Awaitable[None]) -> None:
+        """Await what may wait for time to pass."""
+        ending = asyncio.ensure_future(work)
+        await self._clock.hurry(ending.done, _STOP_S)
+        await ending
 
     def _options(self, ears: Ears | None = None) -> Options:
         return Options(

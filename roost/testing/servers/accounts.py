@@ -90,12 +90,11 @@ class MemoryAccounts(Store):
 
     async def remove_device(self, user_id: str, device: str) -> bool:
         """Remove the device and its cursor."""
-        known = self.device(user_id, device)
-        if known is None:
-            return False
-        self.devices[user_id].remove(known)
         self.cursors.get(user_id, {}).pop(device, None)
-        return True
+        known = self.device(user_id, device)
+        if known is not None:
+            self.devices[user_id].remove(known)
+        return known is not None
 
     def device(self, user_id: str, device: str) -> Device | None:
         """Return one device."""

@@ -1,6 +1,6 @@
 """The document store in memory: every port that the roles of one machine use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -81,6 +81,15 @@ class MemoryStore(MemoryAccounts):
 
         return [each for each in await self.latest(user_id, below, SEQ_LIMIT) if wanted(each)][:limit]
 
+    async def tail(self, user_id: str, after: int, below: int, limit: int) -> list[MailboxDocument]:
+        """Return the end before the bound, lowest first, as far back as nothing is missing."""
+        found: list[MailboxDocument] = []
+        for each in await self.latest(user_id, below, limit):
+            if found and (found[-1].prev != each.seq or each.seq <= after):
+                break
+            found.append(each)
+        return found[::-1]
+
     async def summary(self, user_id: str, limit: int) -> dict[str, list[tuple[int, int]]]:
         """Return the last messages by sender, newest first."""
         found: dict[str, list[tuple[int, int]]] = {}
@@ -142,6 +151,10 @@ class MemoryStore(MemoryAccounts):
     async def put_log_states(self, states: Sequence[LogState]) -> None:
         """Insert or replace."""
         self.logs |= {each.shard: each for each in states}
+
+    async def raise_stored(self, base: int, stored: Mapping[int, int]) -> None:
+        """Raise what is stored of the shards that there are."""
+        await super().raise_stored(base, {shard: at for shard, at in stored.items() if shard in self.logs})
 
     async def put_shard_map(self, shard_map: ShardMap) -> bool:
         """Store the next map."""
