@@ -23,8 +23,20 @@ from roost.bot.lines import Lines
 from roost.bot.memory import Failure, Memory
 from roost.bot.message import Message
 from roost.bot.settings import Settings
-from roost.client import Client, Disconnected, Event, MessageReceived, Options
+from roost.client import (
+    Client,
+    Connected,
+    Disconnected,
+    Event,
+    Failed,
+    KeystoreInUse,
+    MessageReceived,
+    Options,
+    Refused,
+    Undecryptable,
+)
 from roost.client.content import Known
+from roost.errors import RoostError
 from roost.loading import without
 
 with without("rich"):  # see roost.tasks
@@ -160,10 +172,12 @@ class Bot:
         """Run until SIGINT or SIGTERM, then finish what has begun.
 
         Raises:
-            BotStopped: It cannot go on, for example because its device was signed out.
-            RoostError: It cannot sign in.
+            SystemExit: It cannot sign in or go on; the sentence says why.
         """
-        asyncio.run(self._until_told())
+        try:
+            asyncio.run(self._until_told())
+        except (BotStopped, RoostError, KeystoreInUse) as exc:
+            raise SystemExit(f"The bot has stopped: {exc}") from exc
 
     async def start(self, settings: Settings | None = None, options: Options | None = None) -> None:
         """Sign in and begin; returns once it is on its way. End it with `stop`.
@@ -219,8 +233,13 @@ class Bot:
             if isinstance(event, MessageReceived):
                 await self._lines.put(event, taken)
                 continue
-            if isinstance(event, Disconnected) and event.final:
-                raise BotStopped(f"this bot's session is over ({event.code}): sign it in again")
+            match event:
+                case Connected():
+                    log.info("bot_connected", name=self.client.username)
+                case Disconnected(final=True, code=code):
+                    raise BotStopped(f"its session is over ({code}); sign it in again, in a new data folder")
+                case Failed() | Undecryptable() | Refused():
+                    log.warning("bot_told", event=type(event).__name__, reason=event.detail)
             for hook in self._on_event:
                 await self._guarded(hook(event), "event_hook_failed")
             taken()

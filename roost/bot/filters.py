@@ -36,7 +36,7 @@ def command(*names: str) -> Predicate:
     return matches
 
 
-def regex(pattern: str, flags: int = 0) -> Predicate:
+def regex(pattern: str | re.Pattern[str], flags: int = 0) -> Predicate:
     """Match text in which the pattern is found; ``message.match`` is where."""
     compiled = re.compile(pattern, flags)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cluster.local.servers import free_port
 from roost.bot import Bot, BotStopped, Message, Settings, filters
 from roost.bot.lines import Lines
 from roost.client import Disconnected, MessageReceived, Read, Typing
@@ -234,7 +235,7 @@ async def test_what_was_not_handled_to_the_end_comes_again_and_what_was_does_not
     world: World, tmp_path: Path
 ) -> None:
     lives: list[list[tuple[str, str]]] = []
-    go_on = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
     def made() -> Bot:
         bot, seen = Bot(), list[tuple[str, str]]()
@@ -245,6 +246,7 @@ async def test_what_was_not_handled_to_the_end_comes_again_and_what_was_does_not
             seen.append((message.text, message.id))
             message.state["count"] = message.state.get("count", 0) + 1
             if message.text == "slow":
+                begun.set()
                 await go_on.wait()
             await message.reply(str(message.state["count"]))
 
@@ -256,7 +258,7 @@ async def test_what_was_not_handled_to_the_end_comes_again_and_what_was_does_not
     for text in ("one", "slow", "three"):
         await ann.send(text)
     assert await ann.next() == "1"
-    await world.quiet()
+    await begun.wait()
     assert [text for text, _ in lives[0]] == ["one", "slow"]
     await world.stop(bot)
     go_on.set()
@@ -438,3 +440,9 @@ def test_settings_come_from_the_environment() -> None:
         "https://chat.example.org", "echo", "secret", Path("/d")
     )
     assert Settings.from_environment({}) == Settings(data=Path("bot-data"))
+
+
+def test_a_bot_that_cannot_sign_in_says_why_in_a_sentence(tmp_path: Path) -> None:
+    bot = Bot(Settings(f"http://127.0.0.1:{free_port()}", data=tmp_path))
+    with pytest.raises(SystemExit, match=r"The bot has stopped: .* is not responding"):
+        bot.run()
