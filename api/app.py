@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.collaborators import Collaborators
+from api.http import examples
 from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
 from api.http.schemas.problems import Problem
@@ -73,6 +74,7 @@ def _describe(app: FastAPI) -> None:
             schemas["Problem"] = Problem.model_json_schema()
             schemas.pop("HTTPValidationError", None)
             schemas.pop("ValidationError", None)
+            examples.complete(document)
             app.openapi_schema = document
         return app.openapi_schema
 
