@@ -107,7 +107,8 @@ def _play_echo(args: argparse.Namespace, console: Console) -> int:
     console.print(
         f"{found.users} people wrote {found.sent} texts to {found.bot}: {found.echoed} came back, "
         f"{found.lost} lost, {found.duplicated} duplicated, {found.reordered} reordered, "
-        f"{found.unknown} unknown; p50 {found.latency_ms['p50']} ms, p99 {found.latency_ms['p99']} ms there and back.",
+        f"{found.unknown} unknown; p50 {found.latency_ms['p50']} ms, p99 {found.latency_ms['p99']} ms "
+        "there and back.",
         markup=False,
     )
     return terminal.DONE if found.holds else terminal.DID_NOT_HOLD
