@@ -196,7 +196,7 @@ audit: $(STAMP) ## Known vulnerabilities, licences, bill of materials (sbom.json
 	@$(BIN)/uv pip sync --quiet --python .audit/runtime/bin/python --require-hashes .audit/runtime.lock
 	@$(BIN)/python -m audit
 
-docs: $(STAMP) ## The generated references: settings, codes, attacks
+docs: $(STAMP) ## The generated references: settings, codes, the API, attacks
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.collaborators import Collaborators
+from api.http import examples
 from api.http.middleware import App, Middleware
 from api.http.problems import from_http, from_validation, problem_response, request_id_of
 from api.http.schemas.problems import Problem
@@ -75,6 +76,7 @@ def _describe(app: FastAPI) -> None:
             schemas |= stream.schemas()
             schemas.pop("HTTPValidationError", None)
             schemas.pop("ValidationError", None)
+            examples.complete(document)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -52,6 +52,7 @@ class ApiSettings(Struct, frozen=True):
         erase_after_s: Seconds from asking for an account's erasure to its beginning.
         push_services: Where subscriptions of Web Push may lead.
         fcm: Whether wake-ups can go through FCM.
+        password_memory_kib: Memory that hashing a password takes.
     """
 
     server_name: str
@@ -66,6 +67,7 @@ class ApiSettings(Struct, frozen=True):
     erase_after_s: int = 7 * 24 * 3600
     push_services: PushServices = PushServices()
     fcm: bool = True
+    password_memory_kib: int = 19_456
 
 
 class Backends(Struct, frozen=True):

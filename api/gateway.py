@@ -66,7 +66,7 @@ class Gateway:
         self._tasks.spawn(self.collaborators.streams.tick(), essential=True)
         listener = bind(self._listen.host, self._listen.port)
         self.address = listener.getsockname()[:2]
-        self._server = Server(create_app(self.collaborators), self._listen)
+        self._server = Server(create_app(self.collaborators), self._listen, self.collaborators.clock)
         self._tasks.spawn(self._server.serve([listener]), essential=True)
         await self._server.ready()
         log.info("gateway_listens", name=self.name, address=self.address, pid=os.getpid())

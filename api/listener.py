@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from api.server.http_connection import HttpConnection
 from api.server.limits import LIMITS
 from api.server.websocket_connection import WebSocketConnection
 from roost import wire
+from roost.clock import Clock, now_ms
 from roost.tls_files import followed_server_context
 
 STOP_S = 5
@@ -95,6 +97,7 @@ def _config(app: Any, counts: ConnectionCounts) -> uvicorn.Config:
         log_config=None,
         log_level="warning",
         server_header=False,
+        date_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=LIMITS.idle_s,
@@ -103,12 +106,18 @@ def _config(app: Any, counts: ConnectionCounts) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """uvicorn inside another program's process: it leaves the signals alone."""
+    """uvicorn inside another program's process: it leaves the signals alone.
 
-    def __init__(self, app: Any, listen: Listen) -> None:
+    Args:
+        app: What it serves.
+        listen: Where.
+        clock: The time that answers have in ``Date``, by which clients set theirs.
+    """
+
+    def __init__(self, app: Any, listen: Listen, clock: Clock = now_ms) -> None:
         self._counts = ConnectionCounts(listen.connections, listen.proxies)
         super().__init__(_config(app, self._counts))
-        self._listen = listen
+        self._listen, self._clock = listen, clock
         self._finished = asyncio.Event()
         self._ready = asyncio.Event()
 
@@ -137,6 +146,13 @@ class Server(uvicorn.Server):
             server = await loop.create_server(protocol, sock=each, backlog=_BACKLOG, **encrypted)
             self.servers.append(server)
         self._ready.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is due ten times a second."""
+        should_exit = await super().on_tick(counter)
+        date = formatdate(self._clock() / 1000, usegmt=True).encode()
+        self.server_state.default_headers = [(b"date", date)]
+        return should_exit
 
     async def ready(self) -> None:
         """Return once connections are taken."""

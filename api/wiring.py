@@ -134,7 +134,7 @@ def _identity(
     tokens = Tokens(keyring, settings.server_name, settings.access_ttl_s, clock)
     revocations = Revocations(store, clock, settings.access_ttl_s * 1000 + _AFTER_EXPIRY_MS)
     invalidation = CacheInvalidation(name, backends.cache, directory, revocations, hosts, clock)
-    passwords = Passwords()
+    passwords = Passwords(memory_kib=settings.password_memory_kib)
     challenges = Challenges(backends.cache)
     sessions = Sessions(
         SessionCollaborators(store, keyring, tokens, invalidation, clock, settings.refresh_ttl_s * 1000)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cluster.cli.config import reference
 from cluster.firewall import kubernetes, markdown, nftables, security_groups
-from docs import attacks, runbook
+from docs import api_reference, attacks, runbook
 from roost.codes import CODES, Code
 from tests.security.guards import guarded
 
@@ -61,6 +61,7 @@ def files() -> Mapping[Path, str]:
     return {
         FOLDER / "settings.md": settings(),
         FOLDER / "codes.md": codes(),
+        FOLDER / "api.md": f"{_MARK}\n\n{api_reference.page()}",
         FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page(guarded().keys())}",
         FOLDER / "security.md": _with_part(FOLDER / "security.md", "firewall", markdown.table()),
         page / "runbook.json": runbook.page(FOLDER),

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from roost.cli import terminal
 from roost.cli.arguments import add_ca, http_url
+from sim.echo import Plan, play
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike
@@ -63,6 +64,7 @@ class Sim:
         )
         add("--raise", dest="what", choices=("rate", "users"), default="rate", help="what rises (rate)")
         add("--slo", default="p99=250ms", metavar="GOAL", help="the latency goal (p99=250ms)")
+        add("--echo", metavar="NAME", help="everyone writes to this bot, and each text must come back once")
         add("--list", action="store_true", help="show scenarios and faults, and end")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -71,6 +73,8 @@ class Sim:
         if args.list:
             _show_lists(Console())
             return terminal.DONE
+        if args.echo is not None:
+            return _play_echo(args, console)
         if args.ledger is not None and any(args.ledger.glob("ledger-*.db")):
             console.print(f"{args.ledger} holds the ledger of another run: give a new folder.", style="red")
             return terminal.BAD_USAGE
@@ -88,6 +92,26 @@ class Sim:
         with OnScreen(console, options) as screen:
             outcome = asyncio.run(simulate(options, ["roost", *sys.argv[1:]], screen.show))
         return _conclude(outcome, args, console)
+
+
+def _play_echo(args: argparse.Namespace, console: Console) -> int:
+    if args.faults or args.find_capacity or args.report is not None:
+        console.print("With --echo there are no faults, no capacity and no report.", style="red")
+        return terminal.BAD_USAGE
+    plan = Plan(args.echo, args.server, args.users, args.rate, args.duration, args.settle, args.seed, args.ca)
+    found = asyncio.run(play(plan))
+    if args.json is not None:
+        figures = msgspec.to_builtins(found) | {"verdict": "holds" if found.holds else "violated"}
+        text = json.dumps(figures, indent=1) + "\n"
+        sys.stdout.write(text) if str(args.json) == "-" else args.json.write_text(text)
+    console.print(
+        f"{found.users} people wrote {found.sent} texts to {found.bot}: {found.echoed} came back, "
+        f"{found.lost} lost, {found.duplicated} duplicated, {found.reordered} reordered, "
+        f"{found.unknown} unknown; p50 {found.latency_ms['p50']} ms, p99 {found.latency_ms['p99']} ms "
+        "there and back.",
+        markup=False,
+    )
+    return terminal.DONE if found.holds else terminal.DID_NOT_HOLD
 
 
 def _options(args: argparse.Namespace) -> Options:

@@ -240,6 +240,17 @@ def is_copy_to(document: MailboxDocument, peer: str) -> bool:
     return isinstance(record, SentRecord) and record.peer == peer and bool(record.payloads)
 
 
+def without_content(value: bytes) -> bytes:
+    """Return the record of a stored entry without its payloads, and of a copy without whom it was for."""
+    record = decode_record(value)
+    if isinstance(record, MessageRecord):
+        return encode_record(structs.replace(record, payloads=dict.fromkeys(record.payloads, b"")))
+    if isinstance(record, SentRecord):
+        copies = dict.fromkeys(record.payloads, b"")
+        return encode_record(structs.replace(record, peer="", peer_name="", payloads=copies))
+    return value
+
+
 class Expiring(Struct, array_like=True, frozen=True):
     """A stored entry whose content is to go, and when."""
 

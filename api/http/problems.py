@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from api.http.examples import ERRORS
 from roost.codes import CODES, Code
 from roost.errors import RoostError
 
@@ -95,7 +96,7 @@ def _response(codes: list[Code]) -> dict[str, Any]:
                 "title": code.title,
                 "status": code.status,
                 "code": code.word,
-                "detail": code.title,
+                **ERRORS.get(code.word, {"detail": code.title}),
                 "request_id": "5c1f0e8a9b7d4c3f",
             }
         }

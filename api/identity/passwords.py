@@ -28,10 +28,15 @@ T = TypeVar("T")
 
 
 class Passwords:
-    """Hashes and verifies in its own bounded pool, so that log-ins cannot starve the event loop."""
+    """Hashes and verifies in its own bounded pool, so that log-ins cannot starve the event loop.
 
-    def __init__(self, threads: int = 2) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
+    Args:
+        threads: Of the pool.
+        memory_kib: Memory of one hash; less than the default is for programs whose passwords are no secrets.
+    """
+
+    def __init__(self, threads: int = 2, *, memory_kib: int = 19_456) -> None:
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=memory_kib, parallelism=1, type=Type.ID)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._turns = Turns(threads, line=_WAITING_MAX, total=_WAITING_IN_ALL)
         self._dummy = self._hasher.hash("a password that no one has")

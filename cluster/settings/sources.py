@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "ROOST_"
 FILE: Final = "roost.toml"
+CLIENTS: Final = ("ROOST_SERVER", "ROOST_BOT_NAME", "ROOST_BOT_PASSWORD", "ROOST_BOT_DATA")
+"""Variables of bots (`roost.bot.settings`), which may run from the same shell."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -75,7 +77,7 @@ def _reader(model: type[BaseModel], file: Path) -> "type[BaseSettings]":
 
 
 def _refuse_unknown_variables(model: type[BaseModel]) -> None:
-    known = {PREFIX + name.upper() for name in model.model_fields}
+    known = {*CLIENTS, *(PREFIX + name.upper() for name in model.model_fields)}
     for variable in sorted(os.environ):  # noqa: TID251 -- this is the file that may
         if variable.startswith(PREFIX) and variable.split("__", 1)[0] not in known:
             raise SettingsInvalid(

@@ -10,7 +10,7 @@ Its life in five lines:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self
@@ -370,6 +370,14 @@ class Client:
     def verified(self, peer: str) -> bool:
         """Return whether the user has compared safety numbers with ``peer`` as its identity is now."""
         return self._engine.directory.identities.is_verified(fold_username(peer))
+
+    def pending(self) -> AsyncIterator[tuple[events.Event, Callable[[], None]]]:
+        """Return an iterator as `events` does, of events each with a call that says that the app has it.
+
+        The calls may come in any order: an event counts as taken, and a message as acknowledged, when it and
+        all before it are. For apps that work at several at a time.
+        """
+        return self._engine.queue.pending()
 
     def events(self) -> AsyncIterator[events.Event]:
         """Return an iterator of what happens, until the client is closed or its session is over.

@@ -20,7 +20,7 @@ from msgspec.structs import astuple, replace
 
 from roost.ids import MESSAGE_ID_AHEAD_MS, uuid7
 from storage.mongo.driver import Document
-from storage.records import MailboxDocument, MessageRecord, SentRecord, decode_record, encode_record
+from storage.records import MailboxDocument, without_content
 
 SPAN: Final = 2**14
 """A bucket's last seq is less than this above its first: who looks for an entry knows how far to look."""
@@ -87,19 +87,9 @@ def emptied(document: Document, seq: int) -> Document | None:
         return None  # of a release that knew no entry that is to be emptied
     entries = _decode(packed)
     found = [
-        replace(each, record=_without_content(each.record)) if each.seq == seq else each for each in entries
+        replace(each, record=without_content(each.record)) if each.seq == seq else each for each in entries
     ]
     return None if found == entries else {"e": _encode(found)}
-
-
-def _without_content(value: bytes) -> bytes:
-    record = decode_record(value)
-    if isinstance(record, MessageRecord):
-        return encode_record(replace(record, payloads=dict.fromkeys(record.payloads, b"")))
-    if isinstance(record, SentRecord):
-        copies = dict.fromkeys(record.payloads, b"")
-        return encode_record(replace(record, peer="", peer_name="", payloads=copies))
-    return value
 
 
 def _runs(entries: Iterable[MailboxDocument]) -> Iterator[list[MailboxDocument]]:

@@ -25,19 +25,21 @@ async def run(example: str, *arguments: str) -> str:
     return out.decode()
 
 
-async def started(example: str, *arguments: str) -> Process:
-    path = str(EXAMPLES / example)
-    return await asyncio.create_subprocess_exec(sys.executable, path, *arguments, stdout=PIPE, stderr=PIPE)
+async def started(example: str, *arguments: str, env: dict[str, str] | None = None) -> Process:
+    command = (sys.executable, str(EXAMPLES / example), *arguments)
+    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=env)
 
 
 @asynccontextmanager
-async def echoing(server: str, name: str, keys: Path) -> AsyncIterator[None]:
+async def echoing(server: str, name: str, data: Path) -> AsyncIterator[None]:
     """Run the bot inside the block, then end it as Ctrl-C does."""
-    bot = await started("echo_bot.py", "--server", server, "--as", name, "--keys", str(keys))
+    bot = await started(
+        "echo_bot.py", env={"ROOST_SERVER": server, "ROOST_BOT_NAME": name, "ROOST_BOT_DATA": str(data)}
+    )
     assert bot.stdout is not None
     try:
         async with asyncio.timeout(WITHIN_S):
-            assert await bot.stdout.readline() == f"{name} is connected\n".encode()
+            assert b"bot_connected" in await bot.stdout.readline()
         yield
     finally:
         if bot.returncode is None:
@@ -66,12 +68,12 @@ async def test_hello(system: System) -> None:
 
 
 async def test_the_echo_bot_stays_itself_over_a_restart(system: System, tmp_path: Path) -> None:
-    name, keys = f"echo_{secrets.token_hex(3)}", tmp_path / "echo.json"
+    name = f"echo_{secrets.token_hex(3)}"
     client = await Client.register(system.http, f"asker_{secrets.token_hex(3)}", secrets.token_urlsafe(12))
     await client.start()
     try:
         for text in ("once", "and again"):
-            async with echoing(system.http, name, keys):
+            async with echoing(system.http, name, tmp_path):
                 assert await answer_to(client, name, text) == text
     finally:
         await client.close()
@@ -82,3 +84,13 @@ async def test_plain_http(system: System) -> None:
     assert "the same id again gets the same number: True" in said
     assert "bob reads: 'By hand, but sealed'" in said
     assert said.endswith("state: delivered\n")
+
+
+async def test_http_api_by_shell(system: System) -> None:
+    process = await asyncio.create_subprocess_exec(
+        EXAMPLES / "http_api.sh", system.http, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert "bob has a message from alice_" in out.decode()
+    assert "alice sees that it is delivered" in out.decode()

@@ -34,6 +34,17 @@ def test_one_field_of_a_limit_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) 
     assert (sends.rate, sends.burst) == (7.0, 5_000)
 
 
+def test_the_variables_of_a_bot_in_the_same_shell_are_not_the_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ROOST_SERVER", "http://127.0.0.1:8080")
+    monkeypatch.setenv("ROOST_BOT_NAME", "echo")
+    assert Settings.load().server_name == "localhost"
+    monkeypatch.setenv("ROOST_BOT_NMAE", "echo")
+    with pytest.raises(SettingsInvalid, match="ROOST_BOT_NMAE is not a Roost setting"):
+        Settings.load()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [

@@ -3,8 +3,18 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from msgspec import Struct
 
 from roost.client.events import Event
+
+
+class _Given(Struct, eq=False):
+    """An event that the app has not said to have yet."""
+
+    seq: int
+    taken: bool = False
 
 
 class AppQueue:
@@ -19,6 +29,7 @@ class AppQueue:
         self._on_event = on_event
         self._taken = taken
         self._queue: deque[tuple[Event | None, int]] = deque()
+        self._given: deque[_Given] = deque()
         self._news = asyncio.Event()
         self._idle = True
         self._ended = False
@@ -29,7 +40,7 @@ class AppQueue:
             if event is not None:
                 self._on_event(event)
             self._taken(seq)
-        elif event is None and not self._queue and self._idle:
+        elif event is None and not self._queue and not self._given and self._idle:
             self._taken(seq)
         else:
             self._queue.append((event, seq))
@@ -54,3 +65,30 @@ class AppQueue:
                 return
             self._news.clear()
             await self._news.wait()
+
+    async def pending(self) -> AsyncIterator[tuple[Event, Callable[[], None]]]:
+        """Yield events until the end, each with what says that the app has it, in any order.
+
+        One counts as taken when it and all before are.
+        """
+        while True:
+            self._idle = False
+            while self._queue:
+                event, seq = self._queue.popleft()
+                given = _Given(seq)
+                self._given.append(given)
+                taken = partial(self._take, given)
+                if event is None:
+                    taken()
+                else:
+                    yield event, taken
+            self._idle = True
+            if self._ended:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+    def _take(self, given: _Given) -> None:
+        given.taken = True
+        while self._given and self._given[0].taken:
+            self._taken(self._given.popleft().seq)
