@@ -35,9 +35,10 @@ def run(
         RoostError: Signing in was refused.
     """
     folder = folder_of(data)
+    lines = lines or not can_be_filled()
     try:
         with suppress(KeyboardInterrupt):
-            asyncio.run(_chat(server, user, peer, folder, Options(ca=ca), lines=lines or not can_be_filled()))
+            return asyncio.run(_chat(server, user, peer, folder, Options(ca=ca), lines=lines))
     except KeystoreInUse as exc:
         return complain(f"{exc}.", BAD_USAGE)
     return DONE
@@ -51,18 +52,20 @@ def can_be_filled() -> bool:
 
 async def _chat(
     server: str, username: str, peer: str | None, folder: Path, options: Options, *, lines: bool
-) -> None:
+) -> int:
     client = await signed_in(server, username, folder, options)
     try:
-        if lines:
-            await Chat(client, Console(highlight=False), peer).run()
-        else:
-            await _on_screen(client, peer)
+        if not lines:
+            return await _on_screen(client, peer)
+        await Chat(client, Console(highlight=False), peer).run()
     finally:
         await client.close()
+    return DONE
 
 
-async def _on_screen(client: Client, peer: str | None) -> None:
+async def _on_screen(client: Client, peer: str | None) -> int:
     from roost.cli.chat.screen import ChatApp  # noqa: PLC0415 -- half a second that the chat of lines spares
 
-    await ChatApp(client, peer).run_async()
+    app = ChatApp(client, peer)
+    await app.run_async()
+    return app.return_code or DONE

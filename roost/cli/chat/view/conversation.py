@@ -119,24 +119,26 @@ class OpenConversation:
         """Have the next message be one of its own."""
         self.answering = self.editing = None
 
-    async def send(self, text: str) -> None:
-        """Send text: as an answer or an edit, if one was begun."""
-        content: Known
-        if self.editing is not None:
-            content = Edit(self.editing.id, text)
-        else:
-            content = Text(text, None if self.answering is None else self.answering.id)
-        await self._send(content)
+    def taken(self, text: str) -> Known:
+        """Return what sends this text: an answer or an edit, if one was begun; the next one is neither."""
+        answering, editing = self.answering, self.editing
         self.neither()
+        if editing is not None:
+            return Edit(editing.id, text)
+        return Text(text, None if answering is None else answering.id)
+
+    async def send(self, content: Known) -> None:
+        """Send something, for as long as messages stay here."""
+        await self._client.send(self.peer, content, expires_in_s=self._timer_s)
 
     async def react(self, message: Message, emoji: str) -> None:
         """React to a message; empty: take one's reaction back."""
-        await self._send(Reaction(message.id, emoji))
+        await self.send(Reaction(message.id, emoji))
 
     async def delete(self, message: Message) -> None:
         """Delete one's own message on both sides."""
         self.check_own(message)
-        await self._send(Delete(message.id))
+        await self.send(Delete(message.id))
 
     async def set_timer(self, seconds: int | None) -> None:
         """Have new messages disappear after so many seconds; None: have them stay."""
@@ -151,6 +153,3 @@ class OpenConversation:
         if message.file is None:
             raise ValueError("there is no file in this message")
         return await self._client.file(message.file).save(folder, progress)
-
-    async def _send(self, content: Known) -> None:
-        await self._client.send(self.peer, content, expires_in_s=self._timer_s)
