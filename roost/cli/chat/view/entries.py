@@ -83,7 +83,7 @@ def _entry(message: Message, quoted: Callable[[str], Message | None], time: str,
     target = None if message.reply_to is None else quoted(message.reply_to)
     about = "" if message.reply_to is None else "a message that is not here"
     return Entry(
-        key=f"{message.device}-{message.id}",
+        key=f"{message.author}/{message.device}/{message.id}",
         message=message,
         who="you" if message.mine else message.author,
         time=time,
