@@ -149,7 +149,7 @@ def test_reactions_edits_and_the_time_left_are_noted() -> None:
     entry = shown(
         message(reactions={"👍": ["alice", "bob"]}, edited_at_ms=NOON, expires_at_ms=NOON + 7_300_000)
     )[0]
-    assert entry.notes == "👍 alice, bob · edited · disappears in 2 hours"
+    assert entry.notes == "👍 you, bob · edited · disappears in 2 hours"
     assert shown(message(expires_at_ms=NOON + 61_000))[0].notes == "disappears in 61 seconds"
 
 
@@ -242,6 +242,8 @@ def test_the_peer_is_told_of_typing_now_and_then() -> None:
     assert teller.paused(8_003) == "carol"
     assert teller.paused(99_000) is None
     teller.typed("bob", "x", 100_000)
+    teller.sent()
+    assert not teller.typed("bob", "more", 100_100)
     teller.sent()
     assert teller.paused(200_000) is None
 

@@ -95,6 +95,7 @@ class Acts:
         """Send what was written."""
         opened = self._desk.opened
         if opened is None:
+            self._stage.app.writing.edited(text)
             self._stage.tell("no conversation is open: Ctrl+N begins one")
         else:
             edited = opened.editing is not None

@@ -10,16 +10,16 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import AppFocus
+from textual.events import AppFocus, DescendantFocus
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static, TextArea
+from textual.widgets import OptionList, Static, TextArea
 
 from roost.cli.chat.screen.acts import Acts
 from roost.cli.chat.screen.composer import Composer
 from roost.cli.chat.screen.conversation_list import ConversationList
 from roost.cli.chat.screen.dialogs import Show
 from roost.cli.chat.screen.help import HELP
-from roost.cli.chat.screen.keys import KEYS, NOT_WHILE_ASKED
+from roost.cli.chat.screen.keys import KEYS, NOT_WHILE_ASKED, hints
 from roost.cli.chat.screen.message_list import MessageList
 from roost.cli.chat.screen.surroundings import about_line, doubt_line, state_line, title_line
 from roost.cli.chat.screen.writing import Writing
@@ -56,6 +56,7 @@ class ChatApp(App[None]):
         self._doing = ""
         self._list, self._messages, self._field = ConversationList(), MessageList(), Composer()
         self._state, self._title = Static(id="state"), Static(id="title")
+        self._hints = Static(id="hints")
         self._doubt, self._about = Static(id="doubt"), Static(id="about")
         self.writing = Writing(self._field, self.desk)
 
@@ -71,7 +72,7 @@ class ChatApp(App[None]):
                 yield self._messages
                 yield self._about
                 yield self._field
-        yield Footer(compact=True, show_command_palette=False)
+        yield self._hints
 
     async def on_mount(self) -> None:
         """Connect, and show what is there."""
@@ -199,6 +200,10 @@ class ChatApp(App[None]):
     @on(MessageList.Act)
     def _on_act(self, event: MessageList.Act) -> None:
         self._acts.on_message(event.what, event.message)
+
+    @on(DescendantFocus)
+    def _on_part(self, event: DescendantFocus) -> None:
+        self._hints.update(hints(event.widget.id))
 
     @on(AppFocus)
     def _on_focus(self) -> None:

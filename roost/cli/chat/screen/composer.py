@@ -40,7 +40,7 @@ class Composer(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
-            self.post_message(self.Sent(self.text))
+            self.post_message(self.Sent(self._taken()))
         elif event.key in _LINE_ENDS:
             self.insert("\n")
         elif event.key == "escape":
@@ -56,6 +56,13 @@ class Composer(TextArea):
             return
         event.stop()
         event.prevent_default()
+
+    def _taken(self) -> str:
+        """Return the text, and empty the field at once: what is typed next is not a part of it."""
+        text = self.text
+        with self.prevent(self.Changed):
+            self.load_text("")
+        return text
 
 
 def _is_part(character: str | None) -> bool:

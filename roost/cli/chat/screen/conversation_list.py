@@ -15,10 +15,10 @@ class ConversationList(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "app.new", "New"),
-        Binding("escape", "app.write", "Back", show=False),
-        Binding("up,k", "cursor_up", "Up", show=False),
-        Binding("down,j", "cursor_down", "Down", show=False),
-        Binding("question_mark", "app.help", "Help", show=False),
+        Binding("escape", "app.write", "Back"),
+        Binding("up,k", "cursor_up", "Up"),
+        Binding("down,j", "cursor_down", "Down"),
+        Binding("question_mark", "app.help", "Help"),
     ]
 
     def __init__(self) -> None:

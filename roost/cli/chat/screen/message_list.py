@@ -82,20 +82,21 @@ class MessageList(OptionList):
         Binding("o", "act('open')", "Open"),
         Binding("y", "act('copy')", "Copy"),
         Binding("i", "act('info')", "Info"),
-        Binding("escape", "leave", "Back", show=False),
-        Binding("up,k", "cursor_up", "Up", show=False),
-        Binding("down,j", "cursor_down", "Down", show=False),
-        Binding("question_mark", "app.help", "Help", show=False),
+        Binding("escape", "leave", "Back"),
+        Binding("up,k", "cursor_up", "Up"),
+        Binding("down,j", "cursor_down", "Down"),
+        Binding("question_mark", "app.help", "Help"),
     ]
 
     def __init__(self) -> None:
         super().__init__(id="messages", markup=False)
         self._shown: list[Day | Entry] = []
+        self._to_end = False
 
     @property
     def at_end(self) -> bool:
         """Whether the newest message is in sight."""
-        return self.scroll_offset.y >= self.max_scroll_y - 1
+        return self._to_end or self.scroll_offset.y >= self.max_scroll_y - 1
 
     @property
     def chosen(self) -> Message | None:
@@ -127,9 +128,20 @@ class MessageList(OptionList):
         keys = [each.key for each in shown]
         self.highlighted = keys.index(chosen) if chosen in keys else None
         if follow:
-            self.call_after_refresh(self.scroll_end, animate=False, immediate=True)
+            self._to_end = True
+            self.call_after_refresh(self._scroll_to_end)
         elif first != last:  # older ones came above: what was in sight stays there
             self.scroll_to(y=self.virtual_size.height - from_end, animate=False, immediate=True)
+
+    def on_resize(self) -> None:
+        """Keep the end in sight, however many lines it takes now."""
+        if self.at_end:
+            self._to_end = True
+            self.call_after_refresh(self._scroll_to_end)
+
+    def _scroll_to_end(self) -> None:
+        self._to_end = False
+        self.scroll_end(animate=False, immediate=True)
 
     def choose_last(self) -> None:
         """Highlight the newest message."""

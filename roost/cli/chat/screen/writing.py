@@ -46,9 +46,10 @@ class Writing:
     def sent(self, *, edited: bool) -> None:
         """Note that the text is on its way; after an edit, what was written before comes back."""
         self._typing.sent()
-        if not edited and self._desk.opened is not None:
-            self._desk.drafts.pop(self._desk.opened.peer, None)
-        self.opened()
+        if edited and not self._field.text:
+            self.opened()
+        elif not edited:
+            self._desk.keep_draft(self._field.text)
 
     def back(self, peer: str, text: str) -> None:
         """Take back a text that could not be sent, before what was written since."""

@@ -95,7 +95,7 @@ class Desk:
                 return Notice(linked(event), grave=bool(event.problem))
             case Failed(peer=peer, detail=detail):
                 return Notice(f"a message to {peer} is not sent: {detail}", grave=True)
-            case Refused(detail=detail):
+            case Refused(frame=frame, detail=detail) if frame != "typing":
                 return Notice(f"the server refuses it: {detail}", grave=True)
             case Missed():
                 return Notice("older messages are gone from the server", grave=True)

@@ -115,12 +115,16 @@ def _body(message: Message) -> str:  # noqa: PLR0911 -- a line a kind
 
 
 def _notes(message: Message, now_ms: int) -> str:
-    notes = [f"{emoji} {', '.join(people)}" for emoji, people in message.reactions.items()]
+    notes = [f"{emoji} {_people(people, message.peer)}" for emoji, people in message.reactions.items()]
     notes += ["edited"] if message.edited_at_ms is not None else []
     if message.expires_at_ms is not None and message.kind not in ("deleted", "timer"):
         left_s = max(1, (message.expires_at_ms - now_ms) // 1000)
         notes.append(f"disappears in {how_long(_rounded(left_s))}")
     return on_screen(" · ".join(notes))
+
+
+def _people(names: Iterable[str], peer: str) -> str:
+    return ", ".join(name if name == peer else "you" for name in names)
 
 
 def _rounded(seconds: int) -> int:
