@@ -60,19 +60,24 @@ class Chat:
     help = "chat in the terminal"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare ``--server``, ``--as``, ``--to``, ``--ca`` and ``--data``."""
+        """Declare ``--server``, ``--as``, ``--to``, ``--ca``, ``--data`` and ``--lines``."""
         add = parser.add_argument
         add("--server", metavar="URL", type=http_url, default="http://127.0.0.1:8080", help="server address")
         add("--as", dest="user", metavar="NAME", type=_username, required=True, help="your username")
         add("--to", metavar="NAME", type=_username, help="first recipient")
         add_ca(parser)
         add("--data", metavar="DIR", help="folder for keys (default: ~/.local/share/roost)")
+        add(
+            "--lines",
+            action="store_true",
+            help="print lines instead of filling the terminal",
+        )
 
     def run(self, args: argparse.Namespace) -> int:
-        """Chat until the end of input."""
+        """Chat until the end."""
         from roost.cli.chat import run  # noqa: PLC0415 - what it needs is loaded only for this verb
 
-        return run(args.server, args.user, args.to, args.data, ca=args.ca)
+        return run(args.server, args.user, args.to, args.data, ca=args.ca, lines=args.lines)
 
 
 def _username(text: str) -> str:

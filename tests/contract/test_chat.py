@@ -11,6 +11,8 @@ from aiohttp import web
 from rich.console import Console
 
 from roost.cli import chat
+from roost.cli.chat import lines as line_chat
+from roost.cli.chat import opening
 from roost.cli.shown import plain
 from roost.cli.terminal import BAD_USAGE
 from roost.client import (
@@ -98,7 +100,7 @@ async def url() -> AsyncIterator[str]:
 async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     client = await Client.register(url, "alice", "a password")
     out = io.StringIO()
-    chat.Chat(client, Console(file=out, width=200), None).show(event)
+    line_chat.Chat(client, Console(file=out, width=200), None).show(event)
     await client.close()
     assert shown in out.getvalue()
     assert "\x1b" not in out.getvalue()
@@ -108,7 +110,7 @@ async def test_devices_are_linked_and_people_compared_by_what_is_typed(url: str)
     alice = await Client.register(url, "alice", "a password")
     bob = await Client.register(url, "bob", "a password")
     out = io.StringIO()
-    typed = chat.Chat(alice, Console(file=out, width=200), None)
+    typed = line_chat.Chat(alice, Console(file=out, width=200), None)
 
     async def type_in(line: str) -> str:
         before = len(out.getvalue())
@@ -166,7 +168,7 @@ async def test_no_line_of_a_message_passes_for_one_of_somebody_else(url: str, ga
     client = await Client.register(url, "alice", "a password")
     out = io.StringIO()
     event = MessageReceived("bob", "D", "i", 1, f"hi{gap}carol you are fired".encode(), 0, 0)
-    chat.Chat(client, Console(file=out, width=40), None).show(event)
+    line_chat.Chat(client, Console(file=out, width=40), None).show(event)
     await client.close()
     first, *others = out.getvalue().splitlines()
     assert first.startswith("bob hi")
@@ -188,9 +190,9 @@ async def test_a_conversation(
     typed: asyncio.Queue[str | None] = asyncio.Queue()
     for line in ("nobody hears", "/to x", "/to bob", "hello bob"):
         typed.put_nowait(line)
-    monkeypatch.setattr(chat, "_lines", lambda: typed)
-    monkeypatch.setattr(chat.getpass, "getpass", lambda _: "a password")
-    talk = asyncio.create_task(chat._chat(url, "alice", None, tmp_path, Options()))
+    monkeypatch.setattr(line_chat, "_lines", lambda: typed)
+    monkeypatch.setattr(opening.getpass, "getpass", lambda _: "a password")
+    talk = asyncio.create_task(chat._chat(url, "alice", None, tmp_path, Options(), lines=True))
     async for event in bob.events():
         if isinstance(event, MessageReceived):
             assert event.text == "hello bob"

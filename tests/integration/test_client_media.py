@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
-from roost.cli.chat import Chat
+from roost.cli.chat.lines import Chat
 from roost.client import Client, Event, FileBroken, MessageReceived, Options
 from roost.client.content import Attachment, File, encode
 from roost.errors import RoostError

@@ -1,8 +1,7 @@
-"""``roost chat``: a terminal client. Lines are sent; see `COMMANDS` for the others."""
+"""The chat of lines, for pipes and terminals that cannot do more; see `COMMANDS` for what is not sent."""
 
 import asyncio
 import getpass
-import hashlib
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,7 +15,6 @@ from rich.text import Text
 from roost.cli import devices
 from roost.cli.devices import DeviceCommands, linked, told_of_keys
 from roost.cli.shown import concerns, line_of_message, on_one_line, plain, said
-from roost.cli.terminal import BAD_USAGE, DONE, BadUsage, complain
 from roost.client import (
     Client,
     Connected,
@@ -25,15 +23,12 @@ from roost.client import (
     Event,
     Failed,
     File,
-    FileKeystore,
     IdChanged,
     KeyChanged,
-    KeystoreInUse,
     Linked,
     Message,
     MessageReceived,
     Missed,
-    Options,
     Presence,
     Read,
     SentElsewhere,
@@ -43,9 +38,6 @@ from roost.client import (
 from roost.errors import RoostError
 from roost.ids import fold_username
 
-DATA = Path("~/.local/share/roost")
-"""The default folder for keys."""
-
 COMMANDS = (
     "/to NAME, /history [NUMBER], /search WORDS, /trust NAME, /send PATH, /save NUMBER [FOLDER], "
     f"/password (change it), /sign-out-others, {devices.COMMANDS}, /quit"
@@ -53,8 +45,6 @@ COMMANDS = (
 
 _PAGE = 20
 _PAGE_AT_MOST = 1000
-_SIGNED_OUT = 401
-_PROBE_S = 5.0
 
 
 class PasswordChange(NamedTuple):
@@ -278,93 +268,3 @@ def _typed(line: str) -> str | PasswordChange:
     if line.strip() != "/password":
         return line
     return PasswordChange(getpass.getpass("The password as it is: "), getpass.getpass("The new one: "))
-
-
-def _keystore(folder: Path, name: str) -> FileKeystore:
-    return FileKeystore(folder / f"{name}.db", formerly=folder / f"{name}.json")
-
-
-def _found(keystore: FileKeystore) -> bool:
-    try:
-        keystore.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return keystore.load() is not None
-    except KeystoreInUse:
-        raise
-    except ValueError as exc:
-        raise BadUsage(
-            f"{keystore.path} is not a keystore of Roost ({exc}). Restore it from a backup; or move it away, "
-            "and sign in as a new device."
-        ) from exc
-    except OSError as exc:
-        raise BadUsage(
-            f"The keys cannot be kept in {keystore.path.parent}: {exc.strerror}. "
-            "Choose another folder with --data."
-        ) from exc
-
-
-def _password(prompt: str) -> str:
-    try:
-        return getpass.getpass(prompt)
-    except EOFError as exc:
-        raise BadUsage("There is no terminal to ask for the password: run it in one.") from exc
-
-
-async def _open(server: str, username: str, keystore: FileKeystore, options: Options) -> Client:
-    if _found(keystore):
-        client = Client.resume(keystore, options=options)
-        if not await _is_signed_out(client):
-            return client
-        await client.close()
-        password = _password(f"{username} was signed out on this device. Password: ")
-        return await Client.login(server, username, password, keystore=keystore, options=options)
-    password = _password(f"Password for {username} (a new name makes an account): ")
-    try:
-        return await Client.register(server, username, password, keystore=keystore, options=options)
-    except RoostError as exc:
-        if exc.code.word != "username_taken":
-            raise
-    return await Client.login(server, username, password, keystore=keystore, options=options)
-
-
-async def _is_signed_out(client: Client) -> bool:
-    """Return whether the server wants the password again; not if it does not say."""
-    try:
-        await client.api.call("GET", "/v1/me", timeout_s=_PROBE_S)
-    except RoostError as exc:
-        return exc.code.status == _SIGNED_OUT
-    return False
-
-
-async def _chat(server: str, username: str, peer: str | None, folder: Path, options: Options) -> None:
-    name = hashlib.sha256(server.encode()).hexdigest()[:8]
-    client = await _open(server, username, _keystore(folder, f"{username}-{name}"), options)
-    try:
-        await Chat(client, Console(highlight=False), peer).run()
-    finally:
-        await client.close()
-
-
-def run(server: str, user: str, peer: str | None, data: str | None, *, ca: Path | None = None) -> int:
-    """Chat until the end of input; return the exit code.
-
-    Args:
-        server: Base URL.
-        user: Who chats.
-        peer: The first recipient, if there is one yet.
-        data: Folder for keys; None for the usual one.
-        ca: See `Options.ca`.
-
-    Raises:
-        BadUsage: Its keys can be neither read nor kept, or there is no one to ask for the password.
-        RoostError: Signing in was refused.
-    """
-    try:
-        folder = Path(data) if data is not None else DATA.expanduser()
-    except RuntimeError as exc:
-        raise BadUsage("There is no home folder to keep the keys in: choose a folder with --data.") from exc
-    try:
-        with suppress(KeyboardInterrupt):
-            asyncio.run(_chat(server, user, peer, folder, Options(ca=ca)))
-    except KeystoreInUse as exc:
-        return complain(f"{exc}.", BAD_USAGE)
-    return DONE

@@ -1,0 +1,68 @@
+"""The chat that fills the terminal, in one: as two people use it."""
+
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from roost.client import MessageReceived
+from roost.client.content import Text
+from tests.hard_texts import HARD
+from tests.live.app import PASSWORD, App
+from tests.live.running import System
+from tests.live.terminal import Terminal
+
+BACK = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?2004l", "\x1b[?1003l", "\x1b[<u")
+"""What has the screen of before, the cursor, pasting, mouse and keys as they were."""
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def chat(system: System, name: str, folder: Path, *more: str, **env: str) -> Terminal:
+    roost = str(Path(sys.executable).with_name("roost"))
+    return Terminal([roost, "chat", "--server", system.http, "--as", name, "--data", str(folder), *more], env)
+
+
+def names() -> tuple[str, str]:
+    mark = secrets.token_hex(3)
+    return f"alice{mark}", f"bob{mark}"
+
+
+async def test_two_people_chat_and_every_script_is_shown_as_it_was_sent(
+    system: System, tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    alice, name = names()
+    bob = await App(system.http, name, http).join()
+    async with chat(system, alice, tmp_path, "--to", name) as terminal:
+        await terminal.shows("Password for")
+        terminal.type(PASSWORD + "\n")
+        await terminal.shows("● connected", f"{name}  not verified", "F1 Help")
+        for text in HARD.values():
+            terminal.type(text + "\r")
+        await bob.gets(lambda: len(bob.texts()) >= len(HARD), "every text")
+        assert bob.texts() == list(HARD.values())
+        await terminal.shows("✓✓ delivered")
+        received = bob.all(MessageReceived)
+        await bob.client.mark_read(alice, received[-1].seq)
+        await terminal.shows("✓✓ read")
+
+        terminal.resize(120, 2 * len(HARD) + 10)  # those of bob fill it
+        await bob.client.send(alice, Text("an answer", reply_to=received[0].id))
+        await terminal.shows(f"↪ you: {received[0].text}")
+        for text in HARD.values():
+            await bob.client.send(alice, text)
+        await terminal.shows(*HARD.values())
+
+        terminal.signal(signal.SIGTERM)
+        assert await terminal.ended() == 0
+        assert terminal.settings == terminal.before
+        assert all(each in terminal.screen.written for each in BACK)
+    await bob.leave()
