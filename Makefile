@@ -92,13 +92,14 @@ security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; th
 	@$(call debian,nft:nftables ip:iproute2)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/security
 
-# Left out: what is about servers or links without TLS, the broker that has none, and what a start refuses
-# whose settings are those that TLS sets.
+# Left out: what is about servers or links without TLS, the broker that has none, half-closed connections, which
+# TLS has not, and what a start refuses whose settings are those that TLS sets.
 tls-test: $(STAMP) ## Contracts, the API in the field and every fault with TLS on every hop (15 minutes)
 	@$(BIN)/python -m tests.encrypted $(BIN)/pytest -m "not slow" $(or $(TESTS),tests/contract tests/field) \
 	  --ignore tests/contract/test_guarded_servers.py --ignore tests/contract/test_servers_with_tls.py \
 	  --ignore tests/contract/test_log_on_tansu.py --ignore tests/field/test_machines.py \
-	  --deselect tests/field/test_rules.py::test_who_proves_nothing_is_cut_off_and_written_down
+	  --deselect tests/field/test_rules.py::test_who_proves_nothing_is_cut_off_and_written_down \
+	  --deselect "tests/field/test_http.py::test_a_request_that_breaks_off_is_not_carried_out[closed]"
 	@test -n "$(TESTS)" || $(BIN)/python -m tests.encrypted $(BIN)/python -m sim.every_fault --duration 15
 
 # Install the packages whose command is missing, each as COMMAND:PACKAGE; one such call at a time.

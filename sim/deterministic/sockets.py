@@ -1,6 +1,6 @@
 """A WebSocket of the run: the real stream, whose frames wait in lists and whose loops are steps."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -62,6 +62,7 @@ class Services:
         self.hosts, self.clock, self.sender = gateway.hosts, gateway.clock, self
         self.signals = self.key_supplies = self
         self.ended: Counter[str] = Counter()
+        self.displaced: deque[Any] = deque(maxlen=1)
 
     def known(self, _user: str, _device: str) -> KeySupply:
         """Return what is left of a device's keys: nothing is claimed here."""

@@ -48,6 +48,7 @@ _BODIES: Final[dict[str, type[BaseModel]]] = {
 
 @router.get(
     "/admin/v1/stream",
+    status_code=200,
     response_class=EventStream,
     responses=_EVENTS | responses("unauthenticated", "revoked", "forbidden", "rate_limited", "unavailable"),
 )
