@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
@@ -19,11 +20,16 @@ _WITHOUT_NETWORK: Final = re.compile(r"net::ERR_(INTERNET_DISCONNECTED|CONNECTIO
 """What Chromium itself says of a server or a network that is away; the page cannot keep it from that."""
 
 
-async def launch(playwright: Playwright) -> Browser:
-    """Start Debian's Chromium, without a window."""
+async def launch(playwright: Playwright, camera: Path | None = None) -> Browser:
+    """Start Debian's Chromium, without a window; its camera shows the film that is there when opened."""
     path = shutil.which("chromium")
     assert path is not None, "run: make browser-ready"
-    return await playwright.chromium.launch(executable_path=path, args=_ARGS)
+    film = (
+        ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}")
+        if camera
+        else ()
+    )
+    return await playwright.chromium.launch(executable_path=path, args=[*_ARGS, *film])
 
 
 class Profile:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,10 +24,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+@pytest.fixture(scope="session")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The film that the browser's camera shows: written by the test that opens the camera."""
+    return tmp_path_factory.mktemp("camera") / "film.y4m"
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def browser(camera: Path) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await launch(playwright)
+        browser = await launch(playwright, camera)
         yield browser
         await browser.close()
 

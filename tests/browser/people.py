@@ -26,11 +26,12 @@ async def person(profile: Profile, username: str, name: str) -> Client:
     return client
 
 
-async def couple(profiles: Profiles, url: str, bobs: str | None = None) -> tuple[Client, Client]:
+async def couple(profiles: Profiles, url: str, bobs: str | Profile | None = None) -> tuple[Client, Client]:
     """Return Alice and Bob, each in a browser, with their conversation open; Bob's may have its own way."""
+    his = bobs if isinstance(bobs, Profile) else await profiles(bobs or url)
     for_alice, for_bob = names()
     alice, bob = await asyncio.gather(
-        person(await profiles(url), for_alice, "Alice"), person(await profiles(bobs or url), for_bob, "Bob")
+        person(await profiles(url), for_alice, "Alice"), person(his, for_bob, "Bob")
     )
     await alice.find(for_bob)
     await alice.write("Hello Bob")

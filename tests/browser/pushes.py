@@ -19,6 +19,13 @@ _SUBSCRIBE = """{{
   PushManager.prototype.getSubscription = async () => current
 }}"""
 
+_CLICK = """async peer => {
+  await self.registration.showNotification('Somebody', {data: {peer}})
+  const shown = await self.registration.getNotifications()
+  const notification = shown.find(each => each.data?.peer === peer)
+  self.dispatchEvent(new NotificationEvent('notificationclick', {notification}))
+}"""
+
 
 async def subscribes(profile: Profile, browser: Browser) -> None:
     """Have a profile's pages get this subscription when they ask for one."""
@@ -64,3 +71,10 @@ async def notified(page: Page) -> list[dict[str, str]]:
         while not (shown := await notifications(page)):
             await page.wait_for_timeout(20)
     return shown
+
+
+async def click(profile: Profile, peer: str) -> None:
+    """Click on a notification that names this person; the browser lets no page come to the front for it."""
+    profile.bear("Not allowed to focus a window")
+    (worker,) = profile.context.service_workers
+    await worker.evaluate(_CLICK, peer)

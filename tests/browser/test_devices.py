@@ -1,12 +1,16 @@
 """Browsers as devices: linked, replaced, woken, and private."""
 
+import base64
+import json
 import secrets
+from pathlib import Path
 
 from playwright.async_api import expect
 
 from roost.client import MessageReceived
 from tests.browser import pushes
 from tests.browser.client import PASSWORD, Client
+from tests.browser.filmed import film
 from tests.browser.people import Profiles, couple, lacks, terminal
 from tests.browser_push import Browser
 from tests.live.running import System
@@ -15,18 +19,24 @@ from tests.live.waiting import until
 NOT_CONFIRMED = "has a device that was added but not confirmed"
 
 
-async def test_a_linked_browser_has_the_history_and_is_confirmed(url: str, profiles: Profiles) -> None:
+async def test_a_linked_browser_has_the_history_and_is_confirmed(
+    url: str, profiles: Profiles, camera: Path
+) -> None:
     alice, bob = await couple(profiles, url)
+    await alice.profile.context.grant_permissions(["camera"])
     second = await Client.opened(await profiles(url))
     await second.sign_in(alice.username)
     await expect(bob.page.get_by_text(NOT_CONFIRMED)).to_be_visible()
     await second.settings("devices")
     await second.page.get_by_role("button", name="Show a code").click()
     code = await second.page.locator(".code").inner_text()
+    await film(second.page.get_by_role("dialog").get_by_role("img"), camera)
     await alice.settings("devices")
     await alice.page.get_by_role("button", name="Enter or scan a code").click()
-    await alice.page.get_by_label("Code").fill(code)
+    await alice.page.get_by_label("Code").fill(code[:-12])
     await alice.page.get_by_role("button", name="Link", exact=True).click()
+    await expect(alice.page.get_by_text("This is no code that links a device")).to_be_visible()
+    await alice.page.get_by_role("button", name="Scan with the camera").click()
     await expect(alice.page.get_by_text("The device is linked.")).to_be_visible()
     await expect(bob.page.get_by_text(NOT_CONFIRMED)).to_be_hidden()
     await expect(second.page.get_by_role("dialog")).to_be_hidden()
@@ -81,6 +91,38 @@ async def test_a_closed_browser_is_woken(system: System, profiles: Profiles) -> 
     await back.ready()
     await back.open("Alice")
     await back.expect_message("Are you there?")
+    await back.settings("about")
+    await pushes.click(back.profile, alice.username)
+    await back.expect_message("Are you there?")
+
+
+async def test_the_messages_of_who_was_here_last_go_only_on_purpose(url: str, profiles: Profiles) -> None:
+    alice, _ = await couple(profiles, url)
+    alice.profile.bear("401")
+    async with terminal(url, alice.username) as (sdk, _):
+        await sdk.account.end_other_sessions()
+    page = alice.page
+    await expect(page.get_by_text(f"sign in as @{alice.username}")).to_be_visible()
+    await page.get_by_role("group", name="Account").get_by_role("button", name="Sign up").click()
+    carol = f"carol.{secrets.token_hex(4)}"
+    await page.get_by_label("Username").fill(carol)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Create account").click()
+    dialog = page.get_by_role("dialog", name=f"Remove the messages of {alice.username}?")
+    await dialog.get_by_text("Export the messages").click()
+    async with page.expect_download() as downloaded:
+        await dialog.get_by_role("button", name="Export as plain text").click()
+    file = await (await downloaded.value).path()
+    assert "Hello" in base64.b64decode(_content(file.read_text())).decode()
+    await dialog.get_by_role("button", name="Remove and go on").click()
+    await alice.ready()
+    await expect(alice.row("Bob")).to_have_count(0)
+
+
+def _content(archive: str) -> str:
+    lines = map(json.loads, archive.splitlines())
+    content: str = next(each["content"] for each in lines if each["type"] == "message")
+    return content + "=" * (-len(content) % 4)
 
 
 async def test_a_window_that_keeps_nothing_says_so_and_works(url: str, profiles: Profiles) -> None:

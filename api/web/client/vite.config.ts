@@ -14,5 +14,10 @@ export default defineConfig({
   },
   worker: { format: 'es' },
   server: { proxy: { '/v1': { target: 'http://127.0.0.1:8080', ws: true } } },
-  test: { include: ['test/**/*.test.ts'], environment: 'node' },
+  test: {
+    include: ['test/**/*.test.ts'],
+    environment: 'node',
+    testTimeout: 20_000,
+    execArgv: ['--experimental-websocket'], // Node 20 has the browsers' WebSocket behind this
+  },
 })

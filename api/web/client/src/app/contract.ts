@@ -57,6 +57,10 @@ export interface MessageView {
   device: string
   /** When the server accepted it; until then when it was written. */
   atMs: number
+  /** When its author says that it was written, if the server says quite another time. */
+  writtenAtMs: number | null
+  /** What it says comes from a device that its author's identity has not signed. */
+  unconfirmed: boolean
   kind: 'text' | 'file' | 'timer' | 'unknown' | 'undecryptable' | 'deleted'
   text: string
   replyTo: string | null
@@ -98,13 +102,16 @@ export interface Profile {
   requests: boolean
 }
 
-export type Connection = 'offline' | 'connecting' | 'syncing' | 'online'
+/** `polling`: online, but the network blocks WebSockets: all goes by HTTP, and nobody's presence is known. */
+export type Connection = 'offline' | 'connecting' | 'syncing' | 'online' | 'polling'
 
 /** What a page shows at its start, and again whenever it attaches. */
 export interface Snapshot {
   profile: Profile | null // null: nobody is signed in
   connection: Connection
   conversations: Conversation[] // newest first
+  /** Nobody is signed in, and this person's messages are still here: somebody has ended the session. */
+  left: { username: string; messages: number } | null
   /** The browser keeps nothing for long here: a private window, or storage that it may clear. */
   persistent: boolean
 }
@@ -112,8 +119,8 @@ export interface Snapshot {
 /** Commands, each with its argument and answer. A refused one fails with `CommandError`. */
 export interface Commands {
   attach: [undefined, Snapshot]
-  signUp: [{ username: string; password: string; displayName: string }, undefined]
-  signIn: [{ username: string; password: string }, undefined]
+  signUp: [{ username: string; password: string; displayName: string; forget?: string }, undefined]
+  signIn: [{ username: string; password: string; forget?: string }, undefined] // `forget`: whose messages may go
   signOut: [undefined, undefined]
   open: [{ peer: string }, Conversation] // looks the person up; fails with `unknown_user`
   page: [{ peer: string; before: string | null; limit: number }, Page]
@@ -143,8 +150,8 @@ export interface Commands {
   changePassword: [{ old: string; new: string }, undefined]
   enablePush: [{ endpoint: string; p256dh: string; auth: string } | null, undefined]
   pushKey: [undefined, { applicationServerKey: string }]
-  exportHistory: [undefined, Blob]
-  importHistory: [Blob, { messages: number }]
+  exportHistory: [{ passphrase: string }, Blob] // empty: readable by anyone; also of whoever is `left`
+  importHistory: [{ file: Blob; passphrase: string }, { messages: number }] // `locked`: it takes a passphrase
 }
 
 export type Command = keyof Commands

@@ -6,12 +6,28 @@
  */
 
 import { fromBase64, unpadded } from './bytes'
-import { flag, fraction, list, type Members, members, oneOf, optional, seqOf, text, whole } from './shapes'
+import { foldUsername } from './ids'
+import {
+  flag,
+  fraction,
+  list,
+  Malformed,
+  type Members,
+  members,
+  oneOf,
+  optional,
+  seqOf,
+  text,
+  whole,
+} from './shapes'
 
 export const SUBPROTOCOL = 'roost.v1.json'
 
 /** Entries that may be in flight to one stream, not yet acknowledged. */
 export const WINDOW = 256
+
+/** Length of one server frame that is read: more than 256 entries at their largest. */
+export const MAX_SERVER_FRAME = 32 * 1024 * 1024
 
 /** Bytes of one client frame. */
 export const MAX_FRAME = 4 * 1024 * 1024
@@ -179,8 +195,14 @@ export function sendBody(frame: Send): Members {
 const encoded = (payloads: Payloads): Members =>
   Object.fromEntries(Object.entries(payloads).map(([device, payload]) => [device, unpadded(payload)]))
 
-/** Decodes a frame; null if this version does not know it. Throws if it is no JSON, or an entry has no place. */
+/**
+ * Decodes a frame; null if this version does not know it. Throws if it is too long or no JSON, or an entry has
+ * no place.
+ */
 export function decodeFrame(data: string): ServerFrame | null {
+  if (data.length > MAX_SERVER_FRAME) {
+    throw new Error('a frame is too long')
+  }
   const frame: unknown = JSON.parse(data)
   if (typeof frame === 'object' && frame !== null && 'type' in frame && frame.type === 'entries') {
     return { type: 'entries', entries: list((frame as Members).entries).map(decodeEntry) }
@@ -284,7 +306,7 @@ function decodeKnownEntry(entry: Members): Entry {
         ...place,
         atMs,
         id: text(entry.id),
-        from: text(entry.from),
+        from: username(entry.from),
         fromDevice: text(entry.from_device),
         sentAtMs: whole(entry.sent_at_ms),
         acceptedAtMs: whole(entry.accepted_at_ms),
@@ -297,20 +319,20 @@ function decodeKnownEntry(entry: Members): Entry {
       return {
         type: 'receipt',
         ...place,
-        peer: text(entry.peer),
+        peer: username(entry.peer),
         deliveredSeq: whole(entry.delivered_seq),
         readSeq: whole(entry.read_seq),
       }
     case 'keys':
       oneOf(entry.change, 'added', 'removed', 'changed')
-      return { type: 'keys', ...place, user: text(entry.user), device: text(entry.device) }
+      return { type: 'keys', ...place, user: username(entry.user), device: text(entry.device) }
     case 'sent':
       return {
         type: 'sent',
         ...place,
         atMs,
         id: text(entry.id),
-        to: text(entry.to),
+        to: username(entry.to),
         fromDevice: text(entry.from_device),
         toSeq: whole(entry.to_seq),
         sentAtMs: whole(entry.sent_at_ms),
@@ -325,5 +347,14 @@ function decodeKnownEntry(entry: Members): Entry {
   }
 }
 
+/** A username in its one spelling: another one may look like that of someone else. */
+function username(value: unknown): string {
+  const name = text(value)
+  if (foldUsername(name) !== name) {
+    throw new Malformed('not a username')
+  }
+  return name
+}
+
 /** Whether a refusal names devices. */
-const named = (devices: unknown): boolean => (optional(devices, list) ?? []).length > 0
+export const named = (devices: unknown): boolean => (optional(devices, list) ?? []).length > 0

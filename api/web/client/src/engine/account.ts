@@ -129,6 +129,10 @@ export async function signIn(
     ...device,
   }
   const answer = await api.bare('POST', '/v1/sessions', sessionAnswer, { body })
+  const isOther = answer.username !== body.username || (known !== null && answer.deviceId !== known.deviceId)
+  if (isOther) {
+    throw new Unavailable('The server answered for another person, or another device, than signs in.')
+  }
   const account: Account = known ?? {
     username: answer.username,
     serverName: issuer(answer.accessToken),

@@ -13,14 +13,18 @@ import type { Random } from '../core/bytes'
 import type { ClientEvent } from '../core/client/events'
 import { SESSION_OVER } from '../core/codes'
 import { readContent } from '../core/content'
-import { type Account, Accounts, publishKeys, register, renewFallback, signIn } from './account'
+import { addressOf, uuid7 } from '../core/ids'
+import { type Account, Accounts, named, publishKeys, register, renewFallback, signIn } from './account'
 import { Book } from './book/book'
 import { type ConversationRow, conversationView } from './book/rows'
 import { Shelf } from './book/shelf'
 import { Commands } from './commands/commands'
 import { RoostError } from './errors'
 import { Fence } from './fence'
+import { written } from './identity/archive'
+import { locked } from './identity/locked'
 import { OwnIdentityKeeper } from './identity/own'
+import { historyLines } from './present/lines'
 import { Present } from './present/present'
 import { type App, Client } from './shell/client'
 import { Saved } from './shell/saved'
@@ -85,6 +89,8 @@ export class LocalEngine {
       case 'signOut':
         await this.alone(() => this.leave())
         return undefined as Answer<C>
+      case 'exportHistory':
+        return (await this.exported((argument as Argument<'exportHistory'>).passphrase)) as Answer<C>
       default:
         this.signedIn()
         return (this.commands as Commands).perform(command, argument as never) as Promise<Answer<C>>
@@ -134,16 +140,20 @@ export class LocalEngine {
     if (this.present !== null) {
       throw new RoostError('signed_in', `${this.present.account.username} is signed in: sign out first.`)
     }
+    const kept = await this.accounts.load()
+    const other = kept !== null && kept.username !== named(given.username) ? kept : null
+    if (other !== null && given.forget !== other.username) {
+      throw new RoostError('other_history', `This browser still has the messages of ${other.username}.`)
+    }
     if (command === 'signUp') {
       await register(this.api, given.username, given.password, given.displayName)
     }
-    let known = await this.accounts.load()
-    if (known !== null && known.username !== given.username.toLowerCase()) {
-      await this.fence.wipe()
-      known = null
-    }
     const { deviceName, random } = this.options
-    const account = await this.entered(known, { ...given, deviceName, random })
+    const account = await this.entered(other === null ? kept : null, { ...given, deviceName, random })
+    if (other !== null) {
+      await this.fence.wipe()
+      await this.accounts.saveTokens(this.api.tokens)
+    }
     await this.accounts.save(account)
     await this.begin(account)
   }
@@ -188,7 +198,7 @@ export class LocalEngine {
     const { username, serverName } = account
     const around = new Surroundings()
     const shelf = new Shelf(around.of, notice => (this.present ?? this).tell(notice))
-    const book = new Book(username, shelf, () => this.api.time.nowMs())
+    const book = new Book(username, shelf, around.vouched)
     const client = new Client(
       account,
       this.store,
@@ -324,9 +334,37 @@ export class LocalEngine {
       this.phase = phase
       this.publish({ type: 'connection', connection: phase })
     }
-    if (phase === 'online' && this.present !== null) {
+    if ((phase === 'online' || phase === 'polling') && this.present !== null) {
       void this.present.connected()
     }
+    if (phase === 'offline' || phase === 'polling') {
+      for (const peer of this.present?.around.forgetPresence() ?? []) {
+        void this.tellConversation(peer)
+      }
+    }
+  }
+
+  /** The messages of whoever is signed in, or was last. */
+  private async exported(passphrase: string): Promise<Blob> {
+    const account = this.present?.account ?? (await this.accounts.load())
+    if (account === null) {
+      throw new RoostError('signed_out', 'Nobody is signed in.')
+    }
+    const { random } = this.options
+    const atMs = this.api.time.nowMs()
+    const lines = await historyLines(this.store, () => uuid7(atMs, random(10)))
+    const archive = written(addressOf(account.username, account.serverName), atMs, { people: [], lines })
+    return passphrase === '' ? archive : locked(archive, passphrase, random)
+  }
+
+  /** Whose messages are here although nobody is signed in. */
+  private async left(): Promise<Snapshot['left']> {
+    const account = await this.accounts.load()
+    if (account === null || this.present !== null) {
+      return null
+    }
+    const messages = (await this.store.read(transaction => transaction.values('messages'))).length
+    return { username: account.username, messages }
   }
 
   private async snapshot(): Promise<Snapshot> {
@@ -343,6 +381,7 @@ export class LocalEngine {
       profile: present?.profile ?? null,
       connection: this.phase,
       conversations,
+      left: await this.left(),
       persistent: this.store.persistent,
     }
   }

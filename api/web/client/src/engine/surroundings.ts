@@ -39,12 +39,27 @@ export class Surroundings {
     return false
   }
 
+  /** There is no stream: who is there is not known any longer. Returns of whom it was. */
+  forgetPresence(): string[] {
+    const peers = [...this.presence.keys()]
+    this.presence.clear()
+    return peers
+  }
+
   readonly of = (peer: string): Seen => ({
     presence: this.presence.get(peer) ?? null,
     typing: (this.typing.get(peer) ?? 0) > Date.now(),
     trust: this.trust(peer),
     requests: this.profile?.requests ?? false,
   })
+
+  /** Whether a device is one that its owner's identity has signed, or the owner has no identity. */
+  readonly vouched = (user: string, device: string): boolean => {
+    const directory = this.directory
+    return (
+      directory === null || directory.identities.keys(user) === null || directory.isConfirmed(user, device)
+    )
+  }
 
   private trust(peer: string): Trust {
     const directory = this.directory

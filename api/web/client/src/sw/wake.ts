@@ -25,10 +25,14 @@ export async function wake(scope: ServiceWorkerGlobalScope): Promise<void> {
 export async function open(scope: ServiceWorkerGlobalScope, notification: Notification): Promise<void> {
   notification.close()
   const peer: string | null = notification.data?.peer ?? null
-  const page = (await windows(scope))[0] ?? (await scope.clients.openWindow('./'))
-  if (!page) return
-  await page.focus()
+  const page = (await windows(scope))[0]
+  if (page === undefined) {
+    // The address says where: a page that is only opening hears nothing yet.
+    await scope.clients.openWindow(peer === null ? './' : `./#/with/${encodeURIComponent(peer)}`)
+    return
+  }
   page.postMessage({ type: 'opened', peer } satisfies ToPage)
+  await page.focus()
 }
 
 function windows(scope: ServiceWorkerGlobalScope): Promise<readonly WindowClient[]> {

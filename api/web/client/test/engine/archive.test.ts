@@ -28,7 +28,7 @@ const archive: Archive = {
     {
       ...{ type: 'message', peer: 'bob', author: 'alice', device: 'A1' },
       ...{ id: '01a225a7-d614-74df-9f7c-8facc7fd417a', content: new Uint8Array([0xff, 0, 104, 105]) },
-      ...{ atMs: 2, sentAtMs: 1, seq: null, expiresAtMs: null },
+      ...{ atMs: 2, sentAtMs: 1, seq: null, expiresAtMs: null, unconfirmed: false },
     },
     { type: 'receipt', peer: 'bob', deliveredSeq: 7, readSeq: 3 },
     { type: 'read', peer: 'bob', seq: 4 },

@@ -24,7 +24,7 @@ beforeEach(() => {
     () => around,
     notice => notices.push(notice),
   )
-  book = new Book('alice', shelf, () => NOW)
+  book = new Book('alice', shelf, () => true)
 })
 
 const tell = async (...events: ClientEvent[]) => {
@@ -72,7 +72,7 @@ describe('messages', () => {
   test('of a stranger are counted, and wait for acceptance', async () => {
     await tell(from('bob', 1, text('one')), from('bob', 2, text('two')))
     expect(conversation()).toMatchObject({ unread: 2, request: true, last: { text: 'two', mine: false } })
-    const read = await store.write(transaction => book.markRead(transaction, 'bob', id(2)))
+    const read = await store.write(transaction => book.reading.upTo(transaction, 'bob', id(2)))
     shelf.published()
     expect(read).toEqual({ seq: 2, wasUnread: true })
     expect(conversation()?.unread).toBe(0)
@@ -174,7 +174,7 @@ describe('other devices', () => {
 test('a history that is taken over tells only of its conversations, and is there once', async () => {
   const line = (number: number, author: string, content: Content) => ({
     ...{ type: 'message' as const, peer: 'bob', author, device: 'X', id: id(number), atMs: NOW + number },
-    ...{ content: encodeContent(content), sentAtMs: NOW, seq: number, expiresAtMs: null },
+    ...{ content: encodeContent(content), sentAtMs: NOW, seq: number, expiresAtMs: null, unconfirmed: false },
   })
   const lines = [
     line(1, 'bob', text('one')),

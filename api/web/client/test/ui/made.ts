@@ -9,6 +9,8 @@ export function message(id: string, atMs: number, more: Partial<MessageView> = {
     mine: false,
     device: 'D1',
     atMs,
+    writtenAtMs: null,
+    unconfirmed: false,
     kind: 'text',
     text: id,
     replyTo: null,

@@ -7,23 +7,14 @@ import type {
   SentElsewhere,
   UndecryptableReceived,
 } from '../../core/client/events'
-import { JUMP } from '../../core/client/lane'
 import { type Content, readContent } from '../../core/content'
-import {
-  accept,
-  applyAbout,
-  blankMessage,
-  covering,
-  empty,
-  isShown,
-  joined,
-  note,
-  shownOf,
-  targetOf,
-} from '../../core/thread'
+import { accept, blankMessage, empty, isShown, shownOf, targetOf } from '../../core/thread'
 import type { HistoryLine } from '../identity/archive'
 import type { Transaction } from '../store/port'
-import type { AboutRow, MessageRow } from './rows'
+import { Progress } from './progress'
+import { Reading } from './reading'
+import { Remarks, type Speaker } from './remarks'
+import type { MessageRow } from './rows'
 import type { Shelf } from './shelf'
 
 /** Where content comes from. */
@@ -39,14 +30,24 @@ interface Origin {
 }
 
 export class Book {
+  readonly reading: Reading
+  private readonly remarks: Remarks
+  private readonly progress: Progress
+
+  /** @param vouched Whether a device is one that its owner's identity has signed, or the owner has no identity. */
   constructor(
     private readonly me: string,
     private readonly shelf: Shelf,
-    readonly _nowMs: () => number,
-  ) {}
+    private readonly vouched: (user: string, device: string) => boolean,
+  ) {
+    this.reading = new Reading(shelf)
+    this.remarks = new Remarks(shelf)
+    this.progress = new Progress(shelf)
+  }
 
   /** Keeps one event of the session. */
   async event(transaction: Transaction, event: ClientEvent): Promise<void> {
+    const { progress } = this
     switch (event.type) {
       case 'message':
         return this.received(transaction, event)
@@ -55,20 +56,15 @@ export class Book {
       case 'undecryptable':
         return this.undecryptable(transaction, event)
       case 'accepted':
-        return this.own(transaction, event.peer, event.id, row => accept(row, event.seq, event.atMs))
+        return progress.own(transaction, event.peer, event.id, row => accept(row, event.seq, event.atMs))
       case 'delivered':
-        for (const id of event.ids) {
-          await this.own(transaction, event.peer, id, row => {
-            row.delivered = true
-          })
-        }
-        return this.covered(transaction, event.peer, event.seq, 0)
+        return progress.delivered(transaction, event.peer, event.ids, event.seq)
       case 'read':
-        return this.covered(transaction, event.peer, 0, event.seq)
+        return progress.covered(transaction, event.peer, 0, event.seq)
       case 'failed':
         return this.failed(transaction, event.peer, event.id, event.code, event.detail)
       case 'expired':
-        return this.own(transaction, event.peer, event.id, row => {
+        return progress.own(transaction, event.peer, event.id, row => {
           row.expired = true
           empty(row)
         })
@@ -96,90 +92,37 @@ export class Book {
     }
   }
 
-  /** Keeps what somebody says about a message, which may come later. */
-  async say(
-    transaction: Transaction,
-    peer: string,
-    author: string,
-    content: Content,
-    atMs: number,
-  ): Promise<void> {
-    const target = targetOf(content)
-    if (target === null) {
-      return
-    }
-    const about = await this.shelf.about(transaction, peer, target)
-    note(about, author, content, atMs)
-    const row: AboutRow = { ...about, peer, target }
-    await transaction.put('about', row)
-    const message = await this.shelf.message(transaction, peer, target)
-    if (message !== undefined) {
-      applyAbout(message, about)
-      await this.shelf.putMessage(transaction, message)
-    }
-  }
-
-  /** Everything of this peer up to a message is read; returns its number in the mailbox. */
-  async markRead(
-    transaction: Transaction,
-    peer: string,
-    id: string,
-  ): Promise<{ seq: number | null; wasUnread: boolean }> {
-    const row = await this.shelf.message(transaction, peer, id)
-    const { unread } = await this.shelf.conversation(transaction, peer)
-    if (row === undefined) {
-      return { seq: null, wasUnread: false }
-    }
-    const later = await transaction.range<MessageRow>('messages', {
-      index: 'time',
-      from: [peer, row.atMs, row.id],
-      to: [peer, []],
-    })
-    await this.setUnread(transaction, peer, later.filter(isUnread).length)
-    const upTo = row.mine ? await this.newestBefore(transaction, peer, row) : row
-    return { seq: upTo?.seq ?? null, wasUnread: unread > 0 }
+  /** Keeps what this device says about a message. */
+  say(transaction: Transaction, peer: string, content: Content, atMs: number): Promise<void> {
+    const speaker = { author: this.me, device: '', vouched: true }
+    return this.remarks.say(transaction, peer, speaker, content, atMs)
   }
 
   /** Takes over a line of the history of another device; returns whether it is a message that is new here. */
   async takeOver(transaction: Transaction, line: HistoryLine): Promise<boolean> {
     const { peer } = line
     if (line.type === 'receipt') {
-      await this.covered(transaction, peer, line.deliveredSeq, 0)
-      await this.covered(transaction, peer, 0, line.readSeq)
+      await this.progress.covered(transaction, peer, line.deliveredSeq, 0)
+      await this.progress.covered(transaction, peer, 0, line.readSeq)
     }
     if (line.type !== 'message' || (line.author !== peer && line.author !== this.me)) {
       return false
     }
     const content = readContent(line.content)
     if (targetOf(content) !== null) {
-      await this.say(transaction, peer, line.author, content, line.atMs)
+      const speaker = { author: line.author, device: line.device, vouched: !line.unconfirmed }
+      await this.remarks.say(transaction, peer, speaker, content, line.atMs)
     }
     if (!isShown(content) || (await this.shelf.message(transaction, peer, line.id)) !== undefined) {
       return false
     }
     await this.acceptPeer(transaction, peer, line.atMs)
-    await this.insert(transaction, { ...blank(line, this.me), ...shownOf(content) })
+    const doubt = line.unconfirmed ? { unconfirmed: line.device } : {}
+    await this.insert(transaction, { ...blank(line, this.me), ...shownOf(content), ...doubt })
     if (content.kind === 'timer') {
       await this.setTimer(transaction, peer, content.expiresInS)
     }
     return true
-  }
-
-  /** Another of this user's devices has read everything of a peer up to a number. */
-  private async readElsewhere(transaction: Transaction, peer: string, seq: number): Promise<void> {
-    const conversation = await this.shelf.conversation(transaction, peer)
-    if (conversation.unread > 0) {
-      const rows = await this.shelf.latest(transaction, peer, conversation.unread * 2 + 50)
-      const left = rows.filter(row => isUnread(row) && (row.seq ?? 0) > seq).length
-      await this.setUnread(transaction, peer, Math.min(left, conversation.unread))
-    }
-  }
-
-  private async setUnread(transaction: Transaction, peer: string, unread: number): Promise<void> {
-    const conversation = await this.shelf.conversation(transaction, peer)
-    if (conversation.unread !== unread) {
-      await this.shelf.putConversation(transaction, { ...conversation, unread })
-    }
   }
 
   private async setTimer(transaction: Transaction, peer: string, timerS: number | null): Promise<void> {
@@ -194,19 +137,10 @@ export class Book {
     }
   }
 
-  private async newestBefore(
-    transaction: Transaction,
-    peer: string,
-    before: MessageRow,
-  ): Promise<MessageRow | null> {
-    const rows = await this.shelf.latest(transaction, peer, 50, before)
-    return rows.find(row => !row.mine) ?? null
-  }
-
   private async received(transaction: Transaction, event: MessageReceived): Promise<void> {
     const content = readContent(event.content)
     if (content.kind === 'read' && event.peer === this.me) {
-      return this.readElsewhere(transaction, content.peer, content.seq)
+      return this.reading.elsewhere(transaction, content.peer, content.seq)
     }
     return this.written(transaction, { ...event, author: event.peer }, content)
   }
@@ -226,18 +160,20 @@ export class Book {
     await this.acceptPeer(transaction, event.peer, event.atMs)
     await this.written(transaction, origin, readContent(event.content))
     if (!event.silent) {
-      await this.setUnread(transaction, event.peer, 0) // who answers has read
+      await this.reading.answered(transaction, event.peer)
     }
   }
 
   /** Keeps content, whichever side it is of. */
   private async written(transaction: Transaction, origin: Origin, content: Content): Promise<void> {
-    const { peer, author, atMs } = origin
+    const { peer, author, device, atMs } = origin
+    const speaker: Speaker = { author, device, vouched: this.vouched(author, device) }
     if (targetOf(content) !== null) {
-      return this.say(transaction, peer, author, content, atMs)
+      return this.remarks.say(transaction, peer, speaker, content, atMs)
     }
     if (isShown(content)) {
-      await this.insertNew(transaction, { ...blank(origin, this.me), ...shownOf(content) })
+      const doubt = speaker.vouched ? {} : { unconfirmed: device }
+      await this.insertNew(transaction, { ...blank(origin, this.me), ...shownOf(content), ...doubt })
     }
     if (content.kind === 'timer') {
       await this.setTimer(transaction, peer, content.expiresInS)
@@ -261,49 +197,15 @@ export class Book {
       row.id = `${row.id}~${row.device}` // an id is its sender's: another's message of that id is another message
     }
     await this.insert(transaction, row)
-    if (isUnread(row) && !repeated) {
-      const conversation = await this.shelf.conversation(transaction, row.peer)
-      await this.setUnread(transaction, row.peer, conversation.unread + 1)
+    if (!repeated) {
+      await this.reading.arrived(transaction, row)
     }
   }
 
   /** Writes a message, with what was said about it before it came. */
   private async insert(transaction: Transaction, row: MessageRow): Promise<void> {
-    applyAbout(row, await this.shelf.about(transaction, row.peer, row.id))
+    await this.remarks.applyTo(transaction, row)
     await this.shelf.putMessage(transaction, row)
-  }
-
-  /** Changes a message of one's own; what is said about others has no row. */
-  private async own(
-    transaction: Transaction,
-    peer: string,
-    id: string,
-    change: (row: MessageRow) => void,
-  ): Promise<void> {
-    const row = await this.shelf.message(transaction, peer, id)
-    if (row?.mine) {
-      change(row)
-      await this.shelf.putMessage(transaction, row)
-    }
-  }
-
-  /** Watermarks have moved: turn the ticks of what they cover. */
-  private async covered(
-    transaction: Transaction,
-    peer: string,
-    delivered: number,
-    read: number,
-  ): Promise<void> {
-    const marks = await this.shelf.marks(transaction, peer)
-    const moved = { delivered: covering(marks.delivered, delivered), read: covering(marks.read, read) }
-    await transaction.put('marks', { peer, ...moved })
-    for (const state of read > 0 ? ['sent', 'delivered'] : ['sent']) {
-      const [tick, seq] = [`${state}:${peer}`, Math.max(delivered, read)]
-      const range = { index: 'tick', from: [tick, seq - JUMP], to: [tick, seq + 0.5] }
-      for (const row of await transaction.range<MessageRow>('messages', range)) {
-        await this.shelf.putMessage(transaction, row)
-      }
-    }
   }
 
   private async failed(
@@ -325,9 +227,7 @@ export class Book {
     if (row === undefined) {
       return
     }
-    const before = await this.shelf.about(transaction, peer, id)
-    const about = joined(await this.shelf.about(transaction, peer, newId), before, this.me)
-    await transaction.put('about', { ...about, peer, target: newId })
+    await this.remarks.renamed(transaction, peer, id, newId, this.me)
     await this.shelf.removeMessage(transaction, row)
     await this.insert(transaction, { ...row, id: newId })
   }
@@ -341,9 +241,22 @@ export class Book {
     if ((change === 'added' && !event.confirmed) || change === 'unconfirmed') {
       this.shelf.stage({ type: 'alert', kind: 'device_added', peer, device })
     }
+    if (change === 'confirmed') {
+      await this.confirmed(transaction, peer, device)
+    }
     if ((await transaction.get('conversations', event.peer)) !== undefined) {
       const conversation = await this.shelf.conversation(transaction, event.peer)
       await this.shelf.putConversation(transaction, conversation)
+    }
+  }
+
+  /** The owner has signed the device: what it has said so far is no longer in doubt. */
+  private async confirmed(transaction: Transaction, author: string, device: string): Promise<void> {
+    for (const row of await transaction.values<MessageRow>('messages')) {
+      if (row.author === author && row.unconfirmed === device) {
+        const { unconfirmed: _, ...rest } = row
+        await this.shelf.putMessage(transaction, rest)
+      }
     }
   }
 
@@ -351,8 +264,6 @@ export class Book {
     this.shelf.stage({ type: 'trouble', code, detail })
   }
 }
-
-const isUnread = (row: MessageRow): boolean => !row.mine && row.kind !== 'timer' && row.kind !== 'deleted'
 
 /** A row of something that came, before anything is known of it. */
 function blank(origin: Origin, me: string): MessageRow {

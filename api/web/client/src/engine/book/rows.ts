@@ -10,7 +10,12 @@ export interface MessageRow extends ThreadMessage {
   tick?: string
   /** When it is to be removed; not before it was sent. */
   ends?: number
+  /** The device that what it says comes from, if its author's identity had not signed it. */
+  unconfirmed?: string
 }
+
+/** A message that is accepted so long after it was written, or before, shows both times. */
+const LATE_MS = 60_000
 
 export interface ConversationRow {
   peer: string
@@ -30,6 +35,8 @@ export interface ConversationRow {
 export interface AboutRow extends About {
   peer: string
   target: string
+  /** By author: the device of the last edit, if the author's identity had not signed it. */
+  unconfirmed?: Map<string, string>
 }
 
 /** How far a peer has received and read, ever. */
@@ -106,6 +113,8 @@ export function messageView(
     mine: row.mine,
     device: row.device,
     atMs: row.atMs,
+    writtenAtMs: Math.abs(row.atMs - row.sentAtMs) > LATE_MS ? row.sentAtMs : null,
+    unconfirmed: row.unconfirmed !== undefined && row.kind !== 'deleted',
     kind: row.kind,
     text: row.kind === 'timer' ? String(row.timerS ?? '') : row.text,
     replyTo: row.replyTo,

@@ -5,7 +5,7 @@
  */
 
 import type { MessageView, Notice } from '../../app/contract'
-import { type About, nothingAbout, type SendState, stateOf } from '../../core/thread'
+import { nothingAbout, type SendState, stateOf } from '../../core/thread'
 import type { Transaction } from '../store/port'
 import {
   type AboutRow,
@@ -62,7 +62,11 @@ export class Shelf {
     return kept ?? emptyConversation(peer, atMs)
   }
 
-  async about(transaction: Transaction, peer: string, target: string): Promise<About> {
+  async about(
+    transaction: Transaction,
+    peer: string,
+    target: string,
+  ): Promise<Omit<AboutRow, 'peer' | 'target'>> {
     return (await transaction.get<AboutRow>('about', [peer, target])) ?? nothingAbout()
   }
 

@@ -8,7 +8,7 @@ import { peopleCommands } from './people'
 import { talkCommands } from './talk'
 
 /** Without anyone signed in, too. */
-type Always = 'attach' | 'signUp' | 'signIn' | 'signOut'
+type Always = 'attach' | 'signUp' | 'signIn' | 'signOut' | 'exportHistory'
 
 export class Commands {
   private readonly handlers: Handlers<Exclude<Command, Always>>

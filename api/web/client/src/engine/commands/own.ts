@@ -3,7 +3,8 @@
 import type { DeviceView } from '../../app/contract'
 import { addressOf } from '../../core/ids'
 import { flag, list, members, optional, text, whole } from '../../core/shapes'
-import { read as readArchive, written } from '../identity/archive'
+import { read as readArchive } from '../identity/archive'
+import { opened } from '../identity/locked'
 import type { Present } from '../present/present'
 import { profileShape } from '../present/profiles'
 import { EMPTY } from '../transport/answers'
@@ -87,12 +88,9 @@ export function ownCommands(present: Present) {
       return { applicationServerKey: await api.call('GET', '/v1/push/webpush', shape) }
     },
 
-    exportHistory: async () => {
-      return written(address, client.nowMs(), { people: [], lines: await history.lines() })
-    },
-
-    importHistory: async blob => {
-      return { messages: await history.takeOver(readArchive(await blob.text(), address).lines) }
+    importHistory: async ({ file, passphrase }) => {
+      const { lines } = readArchive(await opened(file, passphrase), address)
+      return { messages: await history.takeOver(lines) }
     },
   } satisfies Some
 }

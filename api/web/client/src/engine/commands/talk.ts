@@ -111,7 +111,7 @@ export function talkCommands(present: Present) {
     },
 
     read: async ({ peer, upTo }) => {
-      const { seq, wasUnread } = await client.keep(transaction => book.markRead(transaction, peer, upTo))
+      const { seq, wasUnread } = await client.keep(transaction => book.reading.upTo(transaction, peer, upTo))
       if (seq !== null) {
         client.apply(client.session.read(peer, seq, client.nowMs()))
       }

@@ -6,7 +6,8 @@
  *
  *     {"type": "roost.archive", "version": 1, "user": "@alice:server", "made_at_ms": n}
  *     {"type": "peer", "peer": name, "devices": {...}, "identity": {...} or null}
- *     {"type": "message", "peer", "author", "device", "id", "content", "at_ms", "sent_at_ms", "seq", "expires_at_ms"}
+ *     {"type": "message", "peer", "author", "device", "id", "content", "at_ms", "sent_at_ms", "seq", "expires_at_ms",
+ *      "unconfirmed"?}
  *     {"type": "receipt", "peer", "delivered_seq", "read_seq"}
  *     {"type": "read", "peer", "seq"}
  *     {"type": "end", "peers": n, "lines": n}
@@ -45,6 +46,8 @@ export type HistoryLine =
       sentAtMs: number
       seq: number | null
       expiresAtMs: number | null
+      /** The author's identity had not signed the device. */
+      unconfirmed: boolean
     }
   | { type: 'receipt'; peer: string; deliveredSeq: number; readSeq: number }
   | { type: 'read'; peer: string; seq: number }
@@ -152,7 +155,8 @@ function historyLine(line: HistoryLine): Members {
     case 'message': {
       const { type, peer, author, device, id, content, atMs, sentAtMs, seq, expiresAtMs } = line
       const times = { at_ms: atMs, sent_at_ms: sentAtMs, seq, expires_at_ms: expiresAtMs }
-      return { type, peer, author, device, id, content: unpadded(content), ...times }
+      const doubt = line.unconfirmed ? { unconfirmed: true } : {}
+      return { type, peer, author, device, id, content: unpadded(content), ...times, ...doubt }
     }
     case 'receipt':
       return {
@@ -182,6 +186,7 @@ function readLine(line: Members): HistoryLine[] {
           sentAtMs: whole(line.sent_at_ms),
           seq: optional(line.seq, seqOf),
           expiresAtMs: optional(line.expires_at_ms, whole),
+          unconfirmed: optional(line.unconfirmed, flag) ?? false,
         },
       ]
     case 'receipt': {

@@ -49,7 +49,9 @@ export class KeyCalls {
 const keysFound = (body: unknown) => {
   const found = members(body)
   return {
-    bundles: members(found.device_keys),
+    bundles: Object.fromEntries(
+      Object.entries(members(found.device_keys)).map(([address, devices]) => [address, members(devices)]),
+    ),
     failures: members(found.failures),
     masters: members(found.master_keys ?? {}),
     selfSigning: members(found.self_signing_keys ?? {}),
@@ -60,7 +62,7 @@ function keysOf(found: ReturnType<typeof keysFound>, address: string): FoundKeys
   const [masterKey, selfSigningKey] = [found.masters[address], found.selfSigning[address]]
   const there = masterKey !== undefined && selfSigningKey !== undefined
   return {
-    bundles: members(found.bundles[address] ?? {}),
+    bundles: found.bundles[address] ?? {},
     identity: there ? { masterKey, selfSigningKey } : null,
   }
 }

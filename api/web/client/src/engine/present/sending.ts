@@ -104,10 +104,10 @@ export class Sending {
 
   /** Sends what is said about another message, and applies it here. */
   async say(peer: string, content: Content): Promise<void> {
-    const { client, book, account } = this.base
+    const { client, book } = this.base
     const encoded = checked(encodeContent(content))
     const [id, atMs] = [client.freshId(), client.nowMs()]
-    const kept = client.keep(transaction => book.say(transaction, peer, account.username, content, atMs))
+    const kept = client.keep(transaction => book.say(transaction, peer, content, atMs))
     client.submit(outboxItem(id, peer, atMs, encoded, null, true))
     await kept
   }

@@ -79,7 +79,7 @@ export class Client implements Owner, Requester, Keeping {
     this.sealer = new Sealer(device, this.directory, random)
     this.inbox = new Inbox(this.session, this.directory, secrets, username, serverName)
     this.requests = new Requests(api, this.keys, this)
-    this.connection = new Connection(this.session, api, this)
+    this.connection = new Connection(this.session, api, device.deviceId, this)
     this.keeper = new Keeper(store, this)
     api.time.assume(saved.offsetMs)
     if (!saved.peers.has(username)) {

@@ -5,7 +5,10 @@ import { SESSION_OVER } from '../../core/codes'
 import type { ClientFrame, ServerFrame } from '../../core/wire'
 import { RoostError } from '../errors'
 import type { Api } from '../transport/api'
-import { type Ended, ended, Stream } from '../transport/stream'
+import { Poll } from '../transport/poll'
+import { type Ended, ended, type Transport } from '../transport/port'
+import { Stream } from '../transport/stream'
+import { type Way, Ways } from './ways'
 
 const FIRST_BACKOFF_MS = 250
 const LONGEST_BACKOFF_MS = 30_000
@@ -19,7 +22,8 @@ const DISPLACED_MS = 5000
  */
 const STABLE_MS = 1000
 
-export type Phase = 'offline' | 'connecting' | 'syncing' | 'online'
+/** `polling`: online over HTTP, without presence. */
+export type Phase = 'offline' | 'connecting' | 'syncing' | 'online' | 'polling'
 
 /** What a connection reports to. */
 export interface Owner {
@@ -35,7 +39,8 @@ export interface Owner {
 }
 
 export class Connection {
-  private stream: Stream | null = null
+  private transport: Transport | null = null
+  private readonly ways = new Ways()
   private readyAtMs: number | null = null
   private stopped = false
   private hurry: () => void = () => {}
@@ -43,6 +48,7 @@ export class Connection {
   constructor(
     private readonly session: Session,
     private readonly api: Api,
+    private readonly deviceId: string,
     private readonly owner: Owner,
   ) {}
 
@@ -52,23 +58,26 @@ export class Connection {
   /** Writes to the connection of this generation, if it is still there. */
   write(frames: ClientFrame[], generation: number): void {
     if (generation === this.generation && this.session.open) {
-      this.stream?.write(frames)
+      this.transport?.write(frames)
     }
   }
 
   /** Reconnects at once: entries are missing. */
   restart(): void {
-    this.stream?.close(ended('resync', 0))
+    this.transport?.close(ended('resync', 0))
   }
 
-  /** Tries again now: the network has come back. */
+  /** Tries again now: there is a network again, or another one, which may let the stream through. */
   retryNow(): void {
+    if (this.transport instanceof Poll) {
+      this.restart()
+    }
     this.hurry()
   }
 
   stop(): void {
     this.stopped = true
-    this.stream?.close()
+    this.transport?.close()
     this.hurry()
   }
 
@@ -92,8 +101,9 @@ export class Connection {
         return how.code
       }
       if (!this.stopped) {
-        this.owner.phase(how.code === 'resync' ? 'connecting' : 'offline')
-        await this.pause(pauseMs(how, failures))
+        const atOnce = how.code === 'resync' || (how.code === 'handshake' && this.ways.next() === 'poll')
+        this.owner.phase(atOnce ? 'connecting' : 'offline')
+        await this.pause(atOnce ? 0 : pauseMs(how, failures))
       }
     }
     return 'stopped'
@@ -102,21 +112,21 @@ export class Connection {
   private async once(): Promise<Ended> {
     this.readyAtMs = null
     this.generation++
+    const way = this.ways.next()
     let how: Ended
     try {
       const token = await this.api.freshToken()
       if (this.stopped) {
         return ended('unavailable')
       }
-      const hello: ClientFrame = { type: 'hello', token, cursor: this.session.cursor, background: false }
-      const stream = new Stream(this.api.base, hello, frame => this.heard(stream, frame))
-      this.stream = stream
+      const transport = this.opened(way, token, frame => this.heard(transport, way, frame))
+      this.transport = transport
       const late = setTimeout(() => {
         if (this.readyAtMs === null) {
-          stream.close()
+          transport.close()
         }
       }, READY_MS)
-      how = await stream.end
+      how = await transport.end
       clearTimeout(late)
     } catch (error) {
       if (!(error instanceof RoostError)) {
@@ -125,7 +135,8 @@ export class Connection {
       const advice = error.retryAfterS === null ? null : error.retryAfterS * 1000
       how = ended(error.code, advice)
     }
-    this.stream = null
+    this.transport = null
+    this.ways.ended(way, how)
     if (how.code === 'too_large') {
       this.owner.tooLarge()
     }
@@ -133,8 +144,16 @@ export class Connection {
     return how
   }
 
-  private heard(stream: Stream, frame: ServerFrame): void {
-    if (stream !== this.stream) {
+  private opened(way: Way, token: string, hear: (frame: ServerFrame) => void): Transport {
+    const { cursor } = this.session
+    if (way === 'poll') {
+      return new Poll(this.api, this.deviceId, cursor, this.ways.lifeMs, hear)
+    }
+    return new Stream(this.api.base, { type: 'hello', token, cursor, background: false }, hear)
+  }
+
+  private heard(transport: Transport, way: Way, frame: ServerFrame): void {
+    if (transport !== this.transport) {
       return
     }
     if (frame.type === 'ready' || frame.type === 'pong') {
@@ -142,10 +161,11 @@ export class Connection {
     }
     if (frame.type === 'ready') {
       this.readyAtMs = performance.now()
+      this.ways.ready(way)
       this.owner.phase('syncing')
     }
     if (frame.type === 'drained') {
-      this.owner.phase('online')
+      this.owner.phase(way === 'stream' ? 'online' : 'polling')
     }
     this.owner.received(frame)
   }
@@ -172,9 +192,6 @@ export class Connection {
 }
 
 function pauseMs(how: Ended, failures: number): number {
-  if (how.code === 'resync') {
-    return 0
-  }
   const advised = how.reconnectAfterMs ?? (how.code === 'displaced' ? DISPLACED_MS : 0)
   const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 10))
   return advised + ceiling * Math.random()

@@ -18,6 +18,9 @@ const KNOWN = new Set(['type', 'title', 'status', 'code', 'detail', 'retry_after
 /** Bytes of a request above which a refusal for its size is believed, whoever answers. */
 const LARGE = 16 * 1024
 
+/** Bytes of an answer that are read: more than a page of 256 entries at their largest. */
+export const MAX_ANSWER = 32 * 1024 * 1024
+
 /** Reads the body of an answer, or throws `Malformed`. */
 export type Shape<T> = (body: unknown) => T
 
@@ -35,7 +38,7 @@ export async function readAnswer<T>(answer: Response, shape: Shape<T>, sent: num
     }
     return shape(undefined)
   }
-  const body = await answer.text()
+  const body = await content(answer)
   try {
     return shape(JSON.parse(body))
   } catch {
@@ -50,7 +53,7 @@ export async function problem(answer: Response): Promise<RoostError | null> {
     return null
   }
   try {
-    const found = members(JSON.parse(await answer.text()))
+    const found = members(JSON.parse(await content(answer)))
     const code = text(found.code)
     const retryAfterS = optional(found.retry_after_s, fraction)
     const extra: Members = Object.fromEntries(Object.entries(found).filter(([name]) => !KNOWN.has(name)))
@@ -61,6 +64,25 @@ export async function problem(answer: Response): Promise<RoostError | null> {
     return new RoostError(code, optional(found.detail, text) || titleOf(code), advice, extra)
   } catch {
     return null
+  }
+}
+
+/** The whole body; throws `Unavailable` if it breaks off, or is longer than any answer of the contract. */
+async function content(answer: Response): Promise<string> {
+  let bytes = 0
+  const bounded = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, out) {
+      bytes += chunk.length
+      if (bytes > MAX_ANSWER) {
+        throw new Error('it is too long')
+      }
+      out.enqueue(chunk)
+    },
+  })
+  try {
+    return await new Response(answer.body?.pipeThrough(bounded) ?? null).text()
+  } catch (error) {
+    throw new Unavailable(`The answer could not be read to its end (${String(error)}).`)
   }
 }
 

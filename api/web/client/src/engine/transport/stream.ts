@@ -2,6 +2,7 @@
 
 import { CLOSED } from '../../core/codes'
 import { type ClientFrame, decodeFrame, encodeFrame, type ServerFrame, SUBPROTOCOL } from '../../core/wire'
+import { type Ended, ended, type Transport } from './port'
 
 const OPEN_MS = 15_000
 const TOO_BIG = 1009
@@ -10,23 +11,8 @@ const FINAL = [4500, 4999] as const
 /** Of silence, after which the server is asked for a sign of life; after as much again the connection is dead. */
 const SILENCE_MS = 25_000
 
-/** How a connection ended: a word of the registry, or `handshake`, `unavailable`, `resync`. */
-export interface Ended {
-  code: string
-  /** The close code says not to come back. */
-  final: boolean
-  /** The server's advice. */
-  reconnectAfterMs: number | null
-}
-
-export const ended = (code: string, reconnectAfterMs: number | null = null, final = false): Ended => ({
-  code,
-  final,
-  reconnectAfterMs,
-})
-
-/** One connection, used once. */
-export class Stream {
+/** One connection over a WebSocket. */
+export class Stream implements Transport {
   /** How it ended, once it has. */
   readonly end: Promise<Ended>
   private readonly socket: WebSocket
@@ -59,6 +45,11 @@ export class Stream {
     this.socket.onmessage = event => this.read(event.data)
     // The token goes with the hello: a failed handshake says nothing about the session.
     this.socket.onclose = event => this.finish(opened ? this.closed(event.code) : ended('handshake'))
+    this.socket.onerror = () => {
+      if (!opened) {
+        this.finish(ended('handshake')) // Node 20 says no more than this
+      }
+    }
   }
 
   write(frames: ClientFrame[]): void {

@@ -20,6 +20,11 @@ export function timeOfDay(ms: number): string {
   return clock.format(ms)
 }
 
+/** When something was written that came at another time: the time, with the day if it was another one. */
+export function writtenAt(ms: number, cameMs: number): string {
+  return dayOf(ms) === dayOf(cameMs) ? clock.format(ms) : `${date.format(ms)}, ${clock.format(ms)}`
+}
+
 /** Day and time in full, for a title. */
 export function inFull(ms: number): string {
   return full.format(ms)

@@ -16,7 +16,13 @@ export const CONNECTION_WORDS: Record<Connection, string> = {
   connecting: 'Connecting…',
   syncing: 'Fetching messages…',
   online: 'Connected',
+  polling:
+    'This network blocks live connections: messages take a slower way, and you do not see who is there.',
 }
+
+/** Whether messages come and go. */
+export const isOnline = (connection: Connection): boolean =>
+  connection === 'online' || connection === 'polling'
 
 const CODES: Record<string, string> = {
   bad_credentials: 'Username or password is wrong.',

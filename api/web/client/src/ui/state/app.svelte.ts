@@ -1,9 +1,17 @@
 /** What the pages show: the engine's snapshot, kept right by its notices. */
 
 import { createContext } from 'svelte'
-import type { Connection, Conversation, Engine, MessageView, Notice, Profile } from '../../app/contract'
+import type {
+  Connection,
+  Conversation,
+  Engine,
+  MessageView,
+  Notice,
+  Profile,
+  Snapshot,
+} from '../../app/contract'
 import { preview } from '../lib/preview'
-import { CONNECTION_WORDS, sentence, whyFailed } from '../lib/words'
+import { CONNECTION_WORDS, isOnline, sentence, whyFailed } from '../lib/words'
 import { Announcer } from './announcer.svelte'
 import { Blobs } from './blobs.svelte'
 import { OwnDevices } from './devices.svelte'
@@ -24,6 +32,8 @@ export class App {
   persistent = $state(true)
   attached = $state(false)
   conversations = $state.raw<Conversation[]>([])
+  /** Whose messages are here although nobody is signed in. */
+  left = $state.raw<Snapshot['left']>(null)
   /** A newer version of the app waits for a reload. */
   update = $state(false)
   /** A message to show in its conversation, found by a search. */
@@ -64,6 +74,7 @@ export class App {
       this.profile = snapshot.profile
       this.connection = snapshot.connection
       this.persistent = snapshot.persistent
+      this.left = snapshot.left
       this.conversations = snapshot.conversations
       this.attached = true
       this.#watch()
@@ -196,7 +207,7 @@ export class App {
 
   /** Learn of the own devices, once there is a connection. */
   #known(): void {
-    if (this.profile && this.connection === 'online' && !this.devices.loaded) void this.devices.load()
+    if (this.profile && isOnline(this.connection) && !this.devices.loaded) void this.devices.load()
   }
 
   #watch(): void {
