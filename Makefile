@@ -7,13 +7,14 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 COMPILE := $(BIN)/uv pip compile --quiet --no-header --no-annotate
+FONTS  := /usr/share/fonts
 BROKER := broker/main.go broker/guard.go broker/sasl.go broker/tls.go broker/go.mod broker/go.sum broker/build.py
 
 # Apache Kafka for `kafka-test`: 4.x, or for example KAFKA_VERSION=3.9.1.
 KAFKA_VERSION ?= 4.3.1
 UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
-.PHONY: help setup web demo up chat test parts-test field-test live-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
+.PHONY: help setup web demo up chat test parts-test field-test live-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready fonts-ready screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,8 +78,12 @@ cluster-ready: $(STAMP)
 browser-test: browser-ready web ## The web client in browsers, on a running system; ALL=1 with the slowest
 	@$(BIN)/pytest tests/browser $(UNLESS_ALL)
 
-screenshots: browser-ready web ## Every view of the web client, light and dark, large and small, in screenshots/
+screenshots: browser-ready fonts-ready web ## Every view of the web client, light and dark, large and small, in screenshots/
 	@$(BIN)/python -m tests.browser.screenshots
+
+fonts-ready: $(STAMP)
+	@$(call debian,$(FONTS)/truetype/noto/NotoColorEmoji.ttf:fonts-noto-color-emoji \
+	  $(FONTS)/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk)
 
 web-speed: browser-ready ## First paint, a conversation of 10,000 messages, a trace: on a running system, URL=...
 	@$(BIN)/python -m tests.browser.speed $(URL)
@@ -102,9 +107,9 @@ tls-test: $(STAMP) ## Contracts, the API in the field and every fault with TLS o
 	  --deselect "tests/field/test_http.py::test_a_request_that_breaks_off_is_not_carried_out[closed]"
 	@test -n "$(TESTS)" || $(BIN)/python -m tests.encrypted $(BIN)/python -m sim.every_fault --duration 15
 
-# Install the packages whose command is missing, each as COMMAND:PACKAGE; one such call at a time.
+# Install the packages whose command or file is missing, each as COMMAND:PACKAGE; one such call at a time.
 debian = export PATH="$$PATH:/usr/sbin:/sbin"; for each in $(1); do \
-	  command -v "$${each%:*}" >/dev/null || missing="$$missing $${each\#*:}"; done; \
+	  command -v "$${each%:*}" >/dev/null || test -e "$${each%:*}" || missing="$$missing $${each\#*:}"; done; \
 	  test -z "$$missing" || { echo "Installing$$missing"; flock $(STAMP) sh -c \
 	  "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing" >/dev/null; }
 

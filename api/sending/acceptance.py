@@ -13,7 +13,7 @@ from api.sending.answers import Answers
 from api.sending.copies import Copies
 from api.sending.repeats import Repeats, answer_known
 from api.sending.room import Room
-from api.sending.send_request import SendRequest, check, matches_devices, record_of
+from api.sending.send_request import SendRequest, check, id_expired, matches_devices, record_of
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.errors import RoostError
@@ -87,6 +87,9 @@ class Acceptance:
         self._limit_searches(old, items)
         for user, group in old.items():
             await self._repeats.answer_stored(user, [item for item in group if not item.answered])
+        for item in items:
+            if item.untimely:
+                item.answer(id_expired())
         await self._room.admit(item for item in items if not item.answered)
         return [item for item in items if not item.answered]
 
@@ -155,7 +158,7 @@ class Acceptance:
         return item.person is None or self._room.concerns(item.person.user) or self._is_old(item)
 
     def _is_old(self, item: SendRequest) -> bool:
-        return self._clock() - item.made_ms > _CERTAIN_MS
+        return item.untimely or self._clock() - item.made_ms > _CERTAIN_MS
 
 
 def _of_devices(items: Sequence[SendRequest], some: Iterable[SendRequest]) -> list[SendRequest]:

@@ -51,6 +51,7 @@ class SendRequest(Struct, eq=False):
         me: The sender, likewise, if own copies are given.
         size: Bytes that it takes here.
         copies: `copies_digest` of the own copies.
+        untimely: Its id is refused for its time, unless the message is known, and its copies are still owed.
         ids: Its stream's; None if it came over HTTP.
     """
 
@@ -59,6 +60,7 @@ class SendRequest(Struct, eq=False):
     reply: Callable[[Outcome], None]
     digest: bytes = b""
     made_ms: int = 0
+    untimely: bool = False
     person: Person | None = None
     me: Person | None = None
     answered: bool = False
@@ -100,7 +102,10 @@ class SendRequest(Struct, eq=False):
 def check(item: SendRequest, now_ms: int) -> bool:
     """Refuse what no look-up could mend; folds the recipient's name and computes the digest."""
     try:
-        item.made_ms = _check_form(item.frame, now_ms)
+        item.made_ms = _check_form(item.frame)
+        item.untimely = not now_ms - MESSAGE_ID_WINDOW_MS <= item.made_ms <= now_ms + MESSAGE_ID_AHEAD_MS
+        if item.untimely and not item.frame.own:
+            raise id_expired()
         item.frame.to = fold_username(item.frame.to)
         frame = item.frame
         item.copies = copies_digest(frame.own)
@@ -112,16 +117,19 @@ def check(item: SendRequest, now_ms: int) -> bool:
     return not item.answered
 
 
-def _check_form(frame: wire.Send, now_ms: int) -> int:
+def id_expired() -> RoostError:
+    """Return what an id is refused with for its time."""
+    return RoostError(
+        "id_expired", "The time in the id is more than 7 days in the past or 5 minutes in the future."
+    )
+
+
+def _check_form(frame: wire.Send) -> int:
     """Return the id's time."""
     try:
         made = uuid7_ms(frame.id)
     except ValueError as exc:
         raise RoostError("invalid", f"id: {exc}.") from exc
-    if not now_ms - MESSAGE_ID_WINDOW_MS <= made <= now_ms + MESSAGE_ID_AHEAD_MS:
-        raise RoostError(
-            "id_expired", "The time in the id is more than 7 days in the past or 5 minutes in the future."
-        )
     if not 0 < len(frame.suite) <= _SUITE_MAX:
         raise RoostError("invalid", f"suite must have 1 to {_SUITE_MAX} characters.")
     if not 0 <= frame.sent_at_ms < SEQ_LIMIT:

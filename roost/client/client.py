@@ -219,7 +219,7 @@ class Client:
     async def sealed(self, item: OutboxItem) -> Send:
         """Return the frame that would carry a message, for the devices as they are now."""
         for peer, found in (await self._engine.keys.query({item.to, self.username})).items():
-            self._engine.keys_arrived(peer, found)
+            self._engine.exchange.keys_arrived(peer, found)
         payloads, own = self._engine.sealer.payloads(item), self._engine.sealer.copies(item)
         return Send(
             item.id, item.to, item.sent_at_ms, SUITE, payloads, item.urgent, item.expires_in_s, own,
@@ -333,7 +333,7 @@ class Client:
             RoostError: ``bad_credentials``.
         """
         await self._engine.identity.replace(password)
-        self._engine.keys_changed(self.username)
+        self._engine.exchange.keys_changed(self.username)
 
     async def safety_number(self, peer: str) -> SafetyNumber:
         """Return what this user and ``peer`` compare, in person or on the phone.
@@ -344,7 +344,7 @@ class Client:
         """
         peer = fold_username(peer)
         if not self._engine.directory.knows(peer):
-            self._engine.keys_arrived(peer, (await self._engine.keys.query({peer}))[peer])
+            self._engine.exchange.keys_arrived(peer, (await self._engine.keys.query({peer}))[peer])
         return SafetyNumber(self._engine.fingerprint(self.username), self._engine.fingerprint(peer))
 
     async def verify(self, peer: str, told: str | None = None) -> None:

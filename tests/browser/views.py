@@ -52,6 +52,13 @@ def _button(name: str) -> Steps:
     return lambda page: page.get_by_role("button", name=name, exact=True).first.click()
 
 
+async def _leftover(page: Page) -> None:
+    await page.get_by_label("Username").fill("alice")
+    await page.get_by_label("Password", exact=True).fill("a long password")
+    await page.locator("form").get_by_role("button", name="Sign in").click()
+    await page.get_by_text("Export the messages").click()
+
+
 async def _menu(page: Page) -> None:
     message = page.locator(".message", has_text="The birds. Look").first
     await message.focus()
@@ -110,7 +117,10 @@ SECTIONS: Final = ("profile", "privacy", "notifications", "appearance", "passwor
 VIEWS: Final = (
     View("sign-up", "?demo=signed-out"),
     View("sign-in", "?demo=signed-out", _button("Sign in")),
+    View("sign-in-again", "?demo=left"),
+    View("leftover", "?demo=left", _leftover),
     View("empty", "?demo=empty"),
+    View("blocked-network", "?demo=blocked"),
     View("chats", ""),
     View("new-conversation", "", _button("New conversation")),
     View("requests", "", lambda page: page.get_by_role("button", name="Message requests").click()),

@@ -126,7 +126,7 @@ async def test_what_another_own_device_wrote_is_in_the_history(pair: Pair) -> No
         ),
     ]
     for copy in copies:
-        alice._engine._deliver(copy, 0)
+        alice._engine.deliver(copy, 0)
     shown = (await alice.history("bob")).messages
     assert [(each.text, each.code, each.state) for each in shown] == [
         ("hello", "", None),
@@ -175,7 +175,7 @@ async def test_ones_own_other_devices_are_told_what_is_read(pair: Pair, *, conne
     engine.session.outbox.hold(me, 0, held=True)
     for peer, seq in (("bob", 3), ("carol", 1), ("bob", 2), ("bob", 5), (me, 9)):
         await alice.mark_read(peer, seq)
-    engine._deliver(
+    engine.deliver(
         MessageReceived(me, "PHONE", _id(alice), 8, encode(ReadUpTo("carol", 9)), 1, 1, silent=True), 0
     )
     await alice.mark_read("carol", 8)

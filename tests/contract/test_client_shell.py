@@ -250,7 +250,7 @@ async def test_a_device_that_the_server_shows_late_is_waited_for(world: World) -
     alice, bob = await world.person("alice"), await world.person("bob")
     hidden = world.server.bundles.pop("alice")
     await alice.send("bob", "new here")
-    inbox = bob._engine._inbox
+    inbox = bob._engine.exchange._inbox
     await world.until(lambda: inbox.waits_for("alice"), "first question")
     world.server.bundles["alice"] = hidden
     assert (await world.event("bob", MessageReceived)).text == "new here"

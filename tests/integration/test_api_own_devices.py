@@ -157,6 +157,22 @@ async def test_a_repeat_gets_the_same_answer_and_other_copies_do_not(world: Worl
         assert (status, told["code"], told["own_missing"]) == (409, "device_mismatch", [laptop.device])
 
 
+async def test_copies_that_are_owed_are_written_though_the_id_is_refused_for_its_time(world: World) -> None:
+    """A gateway ended before it wrote them, and the clock of the next one is behind."""
+    (phone, laptop), bob = await two_devices(world), await world.person()
+    first, own = new_id(-240_000), {laptop.device: TEXT}
+    accepted = await sent(phone, bob, message_id=first, own=own)
+    await forgotten(world, phone, bob, accepted)
+    acceptance = world.gateways[0].collaborators.acceptance
+    acceptance._clock = lambda: now_ms() - 600_000
+    assert await sent(phone, bob, message_id=first, own=own) == accepted
+    assert [each["payload"] for each in await entries(laptop, "sent", 2)] == [TEXT, TEXT]
+    for more in ({"own": own}, {}):
+        status, told = await problem(phone, bob, message_id=new_id(-240_000), **more)
+        assert (status, told["code"]) == (409, "id_expired")
+    acceptance._clock = now_ms
+
+
 async def forgotten(world: World, who: Person, to: Person, accepted: dict[str, Any]) -> None:
     """Return once a message is in the mailbox, and no one knows any more how it was answered."""
     user = (await to.call("GET", "/v1/me", expect=200))["user_id"]

@@ -11,10 +11,9 @@ from typing import Any
 from msgspec import structs
 
 from roost.client import events
-from roost.client.content import Attachment, File, encode, read
+from roost.client.content import Attachment, File, ReadUpTo, encode, read
 from roost.client.core import Session
 from roost.client.core.directory import Directory
-from roost.client.core.lane import pause_ms
 from roost.client.effects import (
     Check,
     Effect,
@@ -34,7 +33,8 @@ from roost.client.own_identity import OwnIdentityKeeper
 from roost.client.shell.app_queue import AppQueue
 from roost.client.shell.connection import Connection
 from roost.client.shell.deliveries import Deliveries
-from roost.client.shell.inbox import ASKED_AT_MOST, Inbox
+from roost.client.shell.exchange import Exchange
+from roost.client.shell.inbox import Inbox
 from roost.client.shell.linking import Linker
 from roost.client.shell.outgoing import Outgoing
 from roost.client.shell.read_marks import ReadMarks
@@ -48,19 +48,15 @@ from roost.client.timers import Timers
 from roost.client.transport import SESSION_OVER
 from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
-from roost.client.transport.keys import FoundKeys, KeyCalls
+from roost.client.transport.keys import KeyCalls
 from roost.crypto import SUITE, DeviceSecrets
 from roost.crypto.safety_numbers import fingerprint
 from roost.errors import RoostError
 from roost.ids import address_of, uuid7
-from roost.wire import MAX_FRAME, Auth, Ping, send_size
+from roost.wire import Auth, Ping
 
 _BUSY_TICK_S = 0.2
 _IDLE_TICK_S = 5.0
-_ASK_AGAIN_S = 0.5
-
-REFUSED_AT_MOST = 8
-"""Refused queries, some 50 s, after which messages of a sender without keys are no longer kept waiting."""
 
 
 class Engine:
@@ -89,12 +85,18 @@ class Engine:
         )
         secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self.sealer = Sealer(profile, secrets, self.directory)
-        self.requests = Requests(api, profile.server_name, self, renew_fallback)
+        inbox = Inbox(self.session, self.directory, secrets, profile.username, profile.server_name)
+        self.exchange = Exchange(
+            profile.username, self.session, self.directory, self.sealer, inbox, self._want_keys, self
+        )
+        self.requests = Requests(api, profile.server_name, self, self.exchange, renew_fallback)
         self.keys = KeyCalls(api, profile.server_name)
         self.identity = OwnIdentityKeeper(profile, self.directory, self.keys, self.flushed, options.random)
         self.queue = AppQueue(options.on_event, self._taken)
         self.transfers = Transfers(api, options.random)
-        self.linker = Linker(profile, self.directory, self.identity, self.keys, self.transfers, self)
+        self.linker = Linker(
+            profile, self.directory, self.identity, self.keys, self.transfers, self.exchange, self
+        )
         self.deliveries = Deliveries(profile.state.outbox)
         self._profile = profile
         self._keystore = keystore
@@ -103,15 +105,12 @@ class Engine:
         if keystore.history is not None:
             self._recorder = Recorder(keystore.history, profile.username, profile.device_id)
         self.timers = Timers() if keystore.history is None else keystore.history.timers
-        self._marks = ReadMarks()
+        self._marks = ReadMarks(profile.username, self.directory, self._say_mark)
         self._outgoing = Outgoing(self.session, self._keep)
-        self._inbox = Inbox(self.session, self.directory, secrets, profile.username, profile.server_name)
         self._connection = Connection(
             self.session, api, options, device_id=profile.device_id, outgoing=self._outgoing, owner=self
         )
         self._over = False
-        self._asking: set[str] = set()
-        self._refused: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._timers: dict[str, asyncio.TimerHandle] = {}
         api.keep = self._kept
@@ -177,9 +176,7 @@ class Engine:
         if self._recorder is not None:
             self._recorder.read_up_to(peer, seq)
         self.apply(self.session.read(peer, seq, self.now_ms()))
-        if peer != self._profile.username:
-            self._marks.made(peer, seq)
-            self._say_marks()
+        self._marks.made(peer, seq)
 
     def apply(self, effects: list[Effect]) -> None:  # noqa: C901, PLR0912 - a line an effect
         """Perform what the core asks for."""
@@ -188,11 +185,11 @@ class Engine:
                 case Write(frame=frame):
                     self._outgoing.add(frame)
                 case Take():
-                    self._inbox.add(effect)
+                    self.exchange.take(effect)
                 case Tell(event=event):
                     self.tell(event)
                 case Seal():
-                    self._seal(effect)
+                    self.exchange.seal(effect)
                 case Check():
                     self.requests.want_check(effect)
                 case Requery(peer=peer):
@@ -208,7 +205,7 @@ class Engine:
                     message_id = uuid7(self.now_ms(), self.options.random(10))
                     self.apply(self.session.outbox.reissued(item, message_id, self.now_ms()))
         if effects:
-            self._process_inbox()
+            self.exchange.process()
             self.flushed()
 
     def tell(self, event: events.Event) -> None:
@@ -226,33 +223,12 @@ class Engine:
                 raise
             self.tell(events.Refused("identity", exc.code.word, exc.detail))
 
-    def keys_arrived(self, peer: str, found: FoundKeys) -> None:
-        """Learn a peer's devices and identity, seal what waited for them, and open what did."""
-        for change in self.directory.learn(peer, found.bundles, found.identity):
-            self.tell(change)
-        waiting = self.sealer.release(peer)
-        doubtful = [item for item in waiting if self.directory.in_doubt(item.to)]
-        self._unsealable(doubtful)
-        self.apply(self.session.outbox.hold(peer, self.now_ms(), held=self.directory.in_doubt(peer)))
-        for item in waiting:
-            if item not in doubtful:
-                self._seal_now(item)
-        self._refused.pop(peer, None)
-        asked = self._inbox.asked(peer)
-        if 0 < asked < ASKED_AT_MOST:
-            self._ask_later(peer, _ASK_AGAIN_S * asked)
-        else:
-            self._release(peer)
-        if peer == self._profile.username:
-            self._say_marks()
-        self.flushed()
-
     async def unlink(self, device_id: str) -> None:
         """Remove another device of this user, and sign those that stay with a new key."""
         await self._api.call("DELETE", f"/v1/devices/{device_id}", shape=Empty)
         me = self._profile.username
         found = (await self.keys.query({me}))[me]
-        self.keys_arrived(me, found)
+        self.exchange.keys_arrived(me, found)
         if self.identity.is_linked:
             others = {
                 name: bundle
@@ -271,28 +247,6 @@ class Engine:
         if keys is None:
             raise ValueError(f"{user} has no identity to compare yet")
         return fingerprint(keys.master, address_of(user, self._profile.server_name))
-
-    def keys_changed(self, peer: str) -> None:
-        """Hold or release what waits for this peer, as it is known now, and ask for its keys."""
-        self.apply(self.session.outbox.hold(peer, self.now_ms(), held=self.directory.in_doubt(peer)))
-        self.requests.want_keys(peer)
-        self.flushed()
-
-    def keys_refused(self, peer: str) -> None:
-        """Let this peer's messages wait, both ways, and ask for its keys alone again later."""
-        self._unsealable(self.sealer.release(peer))
-        times = self._refused[peer] = self._refused.get(peer, 0) + 1
-        if times >= REFUSED_AT_MOST:
-            self._inbox.give_up(peer)
-            self._release(peer)
-        if self.directory.knows(peer) or self._inbox.waits_for(peer):
-            self._ask_later(peer, pause_ms(times) / 1000)
-        self.flushed()
-
-    def keys_unavailable(self, peers: set[str]) -> None:
-        """Let the outbox try again later; the inbox keeps waiting."""
-        for peer in peers:
-            self._unsealable(self.sealer.release(peer))
 
     def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
         """Tell the outbox what the server knows of a message."""
@@ -352,36 +306,13 @@ class Engine:
         self.session_over(await self._connection.run())
 
     def _cancel(self) -> None:
+        self.exchange.close()
         for timer in self._timers.values():
             timer.cancel()
         for task in self._tasks:
             task.cancel()
 
-    def _seal(self, effect: Seal) -> None:
-        item = effect.item
-        if effect.own or effect.refresh or not self.directory.recipients(item.to):
-            user = self._profile.username if effect.own else item.to
-            self.sealer.wait(item, user)
-            self.requests.want_keys(user)
-        else:
-            self._seal_now(item)
-
-    def _seal_now(self, item: OutboxItem) -> None:
-        try:
-            payloads, own = self.sealer.payloads(item), self.sealer.copies(item)
-        except ValueError:
-            self.apply(self.session.outbox.unsealable(item.id, self.now_ms(), "device_mismatch"))
-            return
-        if send_size(payloads, own) > MAX_FRAME:
-            self.apply(self.session.outbox.unsealable(item.id, self.now_ms(), "too_large"))
-            return
-        self.apply(self.session.outbox.sealed(item.id, payloads, self.now_ms(), own))
-
-    def _unsealable(self, items: list[OutboxItem]) -> None:
-        for item in items:
-            self.apply(self.session.outbox.unsealable(item.id, self.now_ms()))
-
-    def _deliver(self, event: events.Event | None, seq: int) -> None:
+    def deliver(self, event: events.Event | None, seq: int) -> None:
         """Hand an event on, with the way to its file; what own devices say of linking is the linker's."""
         if isinstance(event, events.MessageReceived) and self.linker.received(event):
             event = None
@@ -404,54 +335,23 @@ class Engine:
             return structs.replace(event, file=File(body.file, self.transfers.download))
         return event
 
-    def _say_marks(self) -> None:
-        """Tell this user's other devices how far the user has read, once it is known that there are some."""
-        me = self._profile.username
-        if not self._marks.unsaid:
-            return
-        if not self.directory.knows(me):
-            self.requests.want_keys(me)
-            return
-        marks = self._marks.to_say()
-        if self.directory.recipients(me).keys() <= {self._profile.device_id}:
-            return
-        for mark in marks:
-            content = encode(mark)
-            if self.session.outbox.replace(self._marks.last(mark.peer), content):
-                continue
-            now_ms = self.now_ms()
-            item = OutboxItem(
-                0, uuid7(now_ms, self.random(10)), me, now_ms, content, urgent=False, silent=True
-            )
-            self._marks.said(mark.peer, item.id)
-            self.submit(item)
+    def _say_mark(self, mark: ReadUpTo, before: str) -> str:
+        content = encode(mark)
+        if self.session.outbox.replace(before, content):
+            return before
+        now_ms = self.now_ms()
+        message_id, me = uuid7(now_ms, self.random(10)), self._profile.username
+        self.submit(OutboxItem(0, message_id, me, now_ms, content, urgent=False, silent=True))
+        return message_id
+
+    def _want_keys(self, peer: str) -> None:
+        self.requests.want_keys(peer)
 
     def _note(self, event: events.Event) -> None:
         """Have an event in the history, and those told who wait for it, before the app is."""
         if self._recorder is not None:
             self._recorder.told(event, self.now_ms())
         self.deliveries.told(event)
-
-    def _process_inbox(self) -> None:
-        for peer in self._inbox.process(self._deliver) - self._asking:
-            self._asking.add(peer)
-            self.requests.want_keys(peer)
-
-    def _release(self, peer: str) -> None:
-        self._asking.discard(peer)
-        self._inbox.release(peer, self._deliver)
-        self._process_inbox()
-
-    def _ask_later(self, peer: str, delay_s: float) -> None:
-        self._asking.add(peer)
-        loop = asyncio.get_running_loop()
-        name = f"keys {peer}"
-        if name not in self._timers:
-            self._timers[name] = loop.call_later(delay_s, self._ask_again, peer)
-
-    def _ask_again(self, peer: str) -> None:
-        del self._timers[f"keys {peer}"]
-        self.requests.want_keys(peer)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         exc = None if task.cancelled() else task.exception()

@@ -11,10 +11,11 @@ from roost.client import archive, events
 from roost.client.content import FileReference, Linked
 from roost.client.core.directory import Directory
 from roost.client.own_identity import OwnIdentityKeeper
+from roost.client.shell.exchange import Exchange
 from roost.client.shell.transfers import Transfers, spool
 from roost.client.state import Profile
 from roost.client.store.history import History
-from roost.client.transport.keys import FoundKeys, KeyCalls
+from roost.client.transport.keys import KeyCalls
 from roost.crypto import DeviceSecrets
 from roost.crypto.identity import IdentitySecrets
 from roost.crypto.link_code import LIFE_S, SECRET_BYTES, LinkCode, open_answer, seal_answer
@@ -56,14 +57,6 @@ class Owner(Protocol):
         """Tell the app of an event."""
         ...
 
-    def keys_arrived(self, peer: str, found: FoundKeys) -> None:
-        """A key query was answered for this user."""
-        ...
-
-    def keys_changed(self, peer: str) -> None:
-        """What is known of a peer's keys has changed: look again whether it is in doubt."""
-        ...
-
 
 class _Archive(Struct):
     media_id: str
@@ -96,6 +89,7 @@ class Linker:
         identity: This person's own identity.
         calls: The calls about keys.
         transfers: Sends and fetches the archive.
+        exchange: Is told of keys that arrived, or have changed.
         owner: What it reports to.
     """
 
@@ -106,10 +100,12 @@ class Linker:
         identity: OwnIdentityKeeper,
         calls: KeyCalls,
         transfers: Transfers,
+        exchange: Exchange,
         owner: Owner,
     ) -> None:
         self._profile, self._directory, self._identity = profile, directory, identity
-        self._calls, self._transfers, self._owner = calls, transfers, owner
+        self._calls, self._transfers = calls, transfers
+        self._exchange, self._owner = exchange, owner
         self._secrets = DeviceSecrets(profile.curve25519, profile.ed25519)
         self._address = address_of(profile.username, profile.server_name)
         self._shown: LinkCode | None = None
@@ -147,7 +143,7 @@ class Linker:
                 "the server gives other keys for the device than it shows itself: it is not linked"
             )
         await self._identity.sign(code.device_id, bundle)
-        self._owner.keys_arrived(me, (await self._calls.query({me}))[me])
+        self._exchange.keys_arrived(me, (await self._calls.query({me}))[me])
         told = _Answer(unpadded(secrets.master), secrets.generation, await self._sent_archive())
         sealed, proof = seal_answer(msgspec.json.encode(told), code, device, self._secrets)
         return Linked(code.device_id, unpadded(sealed), unpadded(proof))
@@ -179,7 +175,7 @@ class Linker:
         told = msgspec.json.decode(opened, type=_Answer)
         self._identity.adopt(IdentitySecrets(read_key(told.master), told.generation))
         self._shown = None
-        self._owner.keys_changed(self._profile.username)
+        self._exchange.keys_changed(self._profile.username)
         self._tasks.spawn(self._fetched(told.archive, by), "archive of another device")
 
     async def _sent_archive(self) -> _Archive:
@@ -220,5 +216,5 @@ class Linker:
             return False
         for change in self._directory.adopt(person.peer, person.devices, person.identity):
             self._owner.tell(change)
-        self._owner.keys_changed(person.peer)
+        self._exchange.keys_changed(person.peer)
         return True

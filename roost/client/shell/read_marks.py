@@ -1,50 +1,41 @@
 """How far this user has read, and what the user's other devices are told of it."""
 
+from collections.abc import Callable
+
 from roost.client import events
 from roost.client.content import Content, ReadUpTo
+from roost.client.core.directory import Directory
 
 
 class ReadMarks:
     """Up to which number of this mailbox the messages of each peer are read, as far as is known in this run.
 
     The device that made a mark says it to the others, once; what becomes of that message the app is not told.
+
+    Args:
+        me: This user.
+        directory: Knows whether there are other devices.
+        say: Sends a mark to them, in the place of an earlier message if that still waits; returns its id.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, me: str, directory: Directory, say: Callable[[ReadUpTo, str], str]) -> None:
+        self._me, self._directory, self._say = me, directory, say
         self._upto: dict[str, int] = {}
-        self._unsaid: set[str] = set()
         self._last: dict[str, str] = {}
         self._ours: set[str] = set()
 
     def made(self, peer: str, seq: int) -> None:
-        """Take in a mark of this device."""
-        if self._moved(peer, seq):
-            self._unsaid.add(peer)
+        """Take in a mark of this device, and say it to the others if it is news."""
+        if peer == self._me or not self._moved(peer, seq):
+            return
+        if len(self._directory.recipients(self._me)) > 1:  # this device is one of them
+            self._last[peer] = self._say(ReadUpTo(peer, seq), self._last.get(peer, ""))
+            self._ours.add(self._last[peer])
 
     def heard(self, content: Content) -> None:
         """Take in what another own device says."""
-        if isinstance(content, ReadUpTo) and self._moved(content.peer, content.seq):
-            self._unsaid.discard(content.peer)
-
-    @property
-    def unsaid(self) -> bool:
-        """Whether there are marks that the other devices are not told of."""
-        return bool(self._unsaid)
-
-    def to_say(self) -> list[ReadUpTo]:
-        """Return the marks that the other devices are not told of; they count as told."""
-        found = [ReadUpTo(peer, self._upto[peer]) for peer in sorted(self._unsaid)]
-        self._unsaid.clear()
-        return found
-
-    def last(self, peer: str) -> str:
-        """Return the id of the message that told of the mark before, '' if there was none."""
-        return self._last.get(peer, "")
-
-    def said(self, peer: str, message_id: str) -> None:
-        """Note which message tells of the mark."""
-        self._last[peer] = message_id
-        self._ours.add(message_id)
+        if isinstance(content, ReadUpTo):
+            self._moved(content.peer, content.seq)
 
     def are_of(self, event: events.Event) -> bool:
         """Return whether an event is about what this tells other devices, and nothing else."""

@@ -30,8 +30,8 @@ class _MessageState(Struct):
     state: str
 
 
-class Requester(Protocol):
-    """What the answers go to."""
+class KeyTaker(Protocol):
+    """What the answers about keys go to."""
 
     def keys_arrived(self, peer: str, found: FoundKeys) -> None:
         """A key query was answered for this peer."""
@@ -44,6 +44,10 @@ class Requester(Protocol):
     def keys_refused(self, peer: str) -> None:
         """The server answered a query for this peer alone, and not with keys; it is not repeated."""
         ...
+
+
+class Requester(Protocol):
+    """What the other answers go to."""
 
     def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
         """The server's view of a message; ``None``: it knows no such message."""
@@ -73,6 +77,7 @@ class Requests:
         api: Authenticated calls.
         server_name: For addresses.
         requester: Gets the answers.
+        keys: Gets those about keys.
         renew_fallback: Uploads another fallback key.
     """
 
@@ -81,11 +86,12 @@ class Requests:
         api: Api,
         server_name: str,
         requester: Requester,
+        keys: KeyTaker,
         renew_fallback: Callable[[], Awaitable[None]],
     ) -> None:
         self._api = api
         self._keys = KeyCalls(api, server_name)
-        self._requester = requester
+        self._requester, self._taker = requester, keys
         self._peers: set[str] = set()
         self._checks: dict[str, Check] = {}
         self._renew_fallback = renew_fallback
@@ -176,15 +182,15 @@ class Requests:
                 if not _concerns_peers(exc):
                     rest = set(some).union(*groups)
                     self._peers |= rest
-                    self._requester.keys_unavailable(rest)
+                    self._taker.keys_unavailable(rest)
                     raise
                 if len(some) == 1:
-                    self._requester.keys_refused(some[0])
+                    self._taker.keys_refused(some[0])
                 else:
                     groups.extendleft([some[len(some) // 2 :], some[: len(some) // 2]])
                 continue
             for peer, found in answer.items():
-                self._requester.keys_arrived(peer, found)
+                self._taker.keys_arrived(peer, found)
 
     async def _ask_checks(self) -> None:
         checks, self._checks = list(self._checks.values()), {}

@@ -5,6 +5,6 @@ import { DemoEngine } from './demo'
 
 export async function connect(): Promise<Engine> {
   const asked = new URLSearchParams(location.search).get('demo')
-  const mode = (['signed-out', 'left', 'empty', 'unlinked'] as const).find(one => one === asked)
+  const mode = (['signed-out', 'left', 'empty', 'unlinked', 'blocked'] as const).find(one => one === asked)
   return new DemoEngine(mode ?? 'full')
 }

@@ -12,7 +12,7 @@ import type {
   Profile,
   SendState,
 } from '../app/contract'
-import { everything, long, message } from './messages'
+import { doubtful, everything, long, message } from './messages'
 import { devices, ME, people } from './people'
 import { bytesOf } from './pictures'
 
@@ -33,9 +33,9 @@ export class DemoEngine implements Engine {
   readonly #hearers = new Set<(notice: Notice) => void>()
   readonly #ready: Promise<void>
 
-  constructor(private readonly mode: 'full' | 'empty' | 'signed-out' | 'left' | 'unlinked') {
+  constructor(private readonly mode: 'full' | 'empty' | 'signed-out' | 'left' | 'unlinked' | 'blocked') {
     this.#profile = mode === 'signed-out' || mode === 'left' ? null : ME
-    this.#ready = mode === 'full' || mode === 'unlinked' ? this.#fill() : Promise.resolve()
+    this.#ready = ['full', 'unlinked', 'blocked'].includes(mode) ? this.#fill() : Promise.resolve()
     if (mode === 'unlinked') for (const device of this.#devices) device.confirmed = !device.current
   }
 
@@ -59,9 +59,12 @@ export class DemoEngine implements Engine {
     this.#conversations = people(now)
     for (const one of this.#conversations) {
       const few = [message(one.peer, now - 40 * 3_600_000, `This is ${one.displayName}.`)]
-      const all =
-        one.peer === 'bob' ? await everything('bob', now) : one.peer === 'carol' ? long('carol', now) : few
-      this.#messages.set(one.peer, all)
+      const more: Record<string, () => MessageView[] | Promise<MessageView[]>> = {
+        bob: () => everything('bob', now),
+        carol: () => long('carol', now),
+        farid: () => [...few, ...doubtful('farid', now)],
+      }
+      this.#messages.set(one.peer, (await more[one.peer]?.()) ?? few)
       this.#last(one)
     }
     this.#conversations.sort((a, b) => (b.last?.atMs ?? 0) - (a.last?.atMs ?? 0))
@@ -138,7 +141,7 @@ export class DemoEngine implements Engine {
   readonly #handlers: Handlers = {
     attach: () => ({
       profile: this.#profile,
-      connection: 'online',
+      connection: this.mode === 'blocked' ? 'polling' : 'online',
       conversations: this.#profile ? this.#conversations : [],
       left: this.mode === 'left' && !this.#profile ? { username: 'bea', messages: 318 } : null,
       persistent: this.mode !== 'empty',

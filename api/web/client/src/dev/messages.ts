@@ -70,6 +70,21 @@ export function long(peer: string, now: number, total = 10_000): MessageView[] {
   return made
 }
 
+/** What looks like a person, and may not be. */
+export function doubtful(peer: string, now: number): MessageView[] {
+  const doubt = { unconfirmed: true, device: 'ADDEDDEV01' }
+  return [
+    message(peer, now - 50 * MINUTE, 'أنا هنا من متصفح جديد.', doubt),
+    message(peer, now - 49 * MINUTE, 'Can you send me the code that you just got?', {
+      ...doubt,
+      edited: true,
+    }),
+    message(peer, now - 48 * MINUTE, 'Who is asking?', { mine: true }),
+    message(peer, now - 40 * MINUTE, 'Yes', { writtenAtMs: now - 290 * MINUTE }),
+    message(peer, now - 30 * MINUTE, 'This is you, too', { ...doubt, mine: true }),
+  ]
+}
+
 /** One of each kind that there is. */
 export async function everything(peer: string, now: number): Promise<MessageView[]> {
   const at = now - 26 * 60 * MINUTE

@@ -137,6 +137,44 @@ describe('what is said about a message', () => {
     expect(conversation()?.unread).toBe(1)
   })
 
+  const say = (number: number, content: Content): Promise<void> =>
+    store.write(transaction => book.say(transaction, 'bob', id(number), content, NOW))
+
+  const failed = (number: number): ClientEvent => ({
+    ...{ type: 'failed', id: id(number), peer: 'bob', code: 'too_large', detail: 'No.' },
+  })
+
+  test('by this device counts at once, and never did if it is refused', async () => {
+    await write(1, 'old')
+    const before = await shown()
+    for (const content of [
+      { kind: 'edit', of: id(1), text: 'new' },
+      { kind: 'delete', of: id(1) },
+      { kind: 'reaction', to: id(1), emoji: '👍' },
+    ] satisfies Content[]) {
+      await say(5, content)
+      expect(await shown()).not.toEqual(before)
+      await tell(failed(5))
+      expect(await shown()).toEqual(before)
+    }
+    expect(notices.filter(notice => notice.type === 'trouble')).toHaveLength(3)
+  })
+
+  test('by this device stays once it is accepted, also under another id, and of a message under another', async () => {
+    await write(1, 'old')
+    await say(5, { kind: 'edit', of: id(1), text: 'new' })
+    await say(6, { kind: 'delete', of: id(1) })
+    await tell({ type: 'id_changed', id: id(5), newId: id(7), peer: 'bob' })
+    await tell({ type: 'id_changed', id: id(1), newId: id(8), peer: 'bob' })
+    await tell({ type: 'accepted', id: id(7), peer: 'bob', seq: 2, atMs: NOW })
+    expect(await shown()).toMatchObject([{ id: id(8), kind: 'deleted' }])
+    await tell(failed(6), failed(7))
+    expect(await shown()).toMatchObject([{ id: id(8), kind: 'text', text: 'new', edited: true }])
+    await say(9, { kind: 'delete', of: id(8) })
+    await tell({ type: 'accepted', id: id(9), peer: 'bob', seq: 3, atMs: NOW }, failed(9))
+    expect(await shown()).toMatchObject([{ kind: 'deleted', text: '' }])
+  })
+
   test('a deletion is for good', async () => {
     await tell(from('bob', 1, text('oops')), from('bob', 2, { kind: 'delete', of: id(1) }))
     await tell(from('bob', 3, { kind: 'edit', of: id(1), text: 'back' }))

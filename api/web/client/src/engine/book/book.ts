@@ -56,7 +56,8 @@ export class Book {
       case 'undecryptable':
         return this.undecryptable(transaction, event)
       case 'accepted':
-        return progress.own(transaction, event.peer, event.id, row => accept(row, event.seq, event.atMs))
+        await progress.own(transaction, event.peer, event.id, row => accept(row, event.seq, event.atMs))
+        return this.remarks.accepted(transaction, event.id, event.atMs)
       case 'delivered':
         return progress.delivered(transaction, event.peer, event.ids, event.seq)
       case 'read':
@@ -64,10 +65,11 @@ export class Book {
       case 'failed':
         return this.failed(transaction, event.peer, event.id, event.code, event.detail)
       case 'expired':
-        return progress.own(transaction, event.peer, event.id, row => {
+        await progress.own(transaction, event.peer, event.id, row => {
           row.expired = true
           empty(row)
         })
+        return this.remarks.withdrawn(transaction, event.id)
       case 'id_changed':
         return this.renamed(transaction, event.peer, event.id, event.newId)
       case 'key_changed':
@@ -92,10 +94,9 @@ export class Book {
     }
   }
 
-  /** Keeps what this device says about a message. */
-  say(transaction: Transaction, peer: string, content: Content, atMs: number): Promise<void> {
-    const speaker = { author: this.me, device: '', vouched: true }
-    return this.remarks.say(transaction, peer, speaker, content, atMs)
+  /** Keeps what this device says about a message with the message `id`, before that is sent. */
+  say(transaction: Transaction, peer: string, id: string, content: Content, atMs: number): Promise<void> {
+    return this.remarks.propose(transaction, peer, id, this.me, content, atMs)
   }
 
   /** Takes over a line of the history of another device; returns whether it is a message that is new here. */
@@ -217,6 +218,7 @@ export class Book {
   ): Promise<void> {
     const row = await this.shelf.message(transaction, peer, id)
     if (row === undefined) {
+      await this.remarks.withdrawn(transaction, id)
       return this.trouble(code, detail) // something said about a message
     }
     await this.shelf.putMessage(transaction, { ...row, failed: code })
@@ -225,7 +227,7 @@ export class Book {
   private async renamed(transaction: Transaction, peer: string, id: string, newId: string): Promise<void> {
     const row = await this.shelf.message(transaction, peer, id)
     if (row === undefined) {
-      return
+      return this.remarks.reissued(transaction, id, newId)
     }
     await this.remarks.renamed(transaction, peer, id, newId, this.me)
     await this.shelf.removeMessage(transaction, row)

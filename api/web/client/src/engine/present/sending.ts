@@ -107,7 +107,7 @@ export class Sending {
     const { client, book } = this.base
     const encoded = checked(encodeContent(content))
     const [id, atMs] = [client.freshId(), client.nowMs()]
-    const kept = client.keep(transaction => book.say(transaction, peer, content, atMs))
+    const kept = client.keep(transaction => book.say(transaction, peer, id, content, atMs))
     client.submit(outboxItem(id, peer, atMs, encoded, null, true))
     await kept
   }
