@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
 from tests.browser.served import serving
 from tests.browser.views import DEMO, ROOT, VIEWS, build_demo
@@ -14,6 +15,14 @@ AXE = (ROOT / "api" / "web" / "client" / "node_modules" / "axe-core" / "axe.min.
 RULES = """() => axe.run(document).then(({violations}) => violations
     .filter(one => ['serious', 'critical'].includes(one.impact))
     .map(one => [one.help, ...one.nodes.slice(0, 3).map(node => node.target.join(' '))].join(' | ')))"""
+SCROLLED = """async () => {
+  const list = document.activeElement.closest('.view')
+  for (let step = 0; step < 20; step++) {
+    list.scrollTop -= 2000
+    await new Promise(requestAnimationFrame)
+  }
+  return {focused: document.activeElement.id, below: document.activeElement.getBoundingClientRect().top}
+}"""
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 
 
@@ -43,3 +52,16 @@ async def test_every_view_is_for_everyone(demo: str, profiles: Profiles, shape: 
             found[view.name] = wrong
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view.name
     assert found == {}
+
+
+async def test_a_message_keeps_the_focus_however_far_it_is_scrolled(demo: str, profiles: Profiles) -> None:
+    page = await (await profiles(demo, reduced_motion="reduce")).open("#/with/carol")
+    await page.locator(".message").last.focus()
+    focused = await page.evaluate("document.activeElement.id")
+    moved = await page.evaluate(SCROLLED)
+    assert moved["focused"] == focused
+    assert moved["below"] > 5000
+    await page.keyboard.press("ArrowUp")
+    last = page.locator(f"[id='{focused}']")
+    await expect(last).not_to_be_focused()
+    await expect(last).to_be_in_viewport()

@@ -220,7 +220,7 @@ export class LocalEngine {
     around.attach(client.directory, profile)
     Object.assign(profile, await this.store.read(transaction => transaction.get<Profile>('meta', 'profile')))
     const keep = async () => {
-      client.touch(username)
+      client.peers.touch(username)
       await this.accounts.save(account)
     }
     const identity = new OwnIdentityKeeper(account, client.directory, client.keys, keep, this.options.random)

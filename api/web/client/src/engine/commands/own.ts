@@ -18,7 +18,7 @@ export function ownCommands(present: Present) {
       const found = await api.call('GET', '/v1/devices', devicesShape)
       const keys = (await client.keys.query([account.username])).get(account.username)
       if (keys !== undefined) {
-        client.keysArrived(account.username, keys)
+        client.peers.arrived(account.username, keys)
       }
       return found.map(device => ({
         ...device,
@@ -31,7 +31,7 @@ export function ownCommands(present: Present) {
       await api.call('DELETE', `/v1/devices/${encodeURIComponent(id)}`, EMPTY)
       const keys = (await client.keys.query([account.username])).get(account.username)
       if (keys !== undefined) {
-        client.keysArrived(account.username, keys)
+        client.peers.arrived(account.username, keys)
         const others = Object.entries(keys.bundles).filter(
           ([device]) =>
             device !== id &&

@@ -46,7 +46,7 @@ export function peopleCommands(present: Present) {
     },
 
     trust: async ({ peer }) => {
-      client.trust(peer)
+      client.peers.trust(peer)
       await people.change(peer, () => ({}))
       return undefined
     },
@@ -55,7 +55,7 @@ export function peopleCommands(present: Present) {
       if (!client.directory.knows(peer)) {
         const found = (await client.keys.query([peer])).get(peer)
         if (found !== undefined) {
-          client.keysArrived(peer, found)
+          client.peers.arrived(peer, found)
         }
       }
       const { digits, payload } = safetyNumber(hash(account.username), hash(peer))
@@ -68,7 +68,7 @@ export function peopleCommands(present: Present) {
       } catch (error) {
         throw new RoostError('invalid', error instanceof Error ? `${error.message}.` : undefined)
       }
-      client.touch(peer)
+      client.peers.touch(peer)
       await people.change(peer, () => ({}))
       return undefined
     },

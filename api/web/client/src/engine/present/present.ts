@@ -84,9 +84,9 @@ export class Present {
       this.transfers,
       {
         nowMs: () => client.nowMs(),
-        known: async () => ({ people: client.people(), lines: await this.history.lines() }),
+        known: async () => ({ people: client.peers.known(), lines: await this.history.lines() }),
         keepHistory: lines => this.history.takeOver(lines),
-        peerChanged: (peer, changes) => client.keysChanged(peer, changes),
+        peerChanged: (peer, changes) => client.peers.changed(peer, changes),
         linked: (messages, problem) => publish({ type: 'linked', messages, problem }),
       },
       random,

@@ -3,31 +3,26 @@
 import type { Random } from '../../core/bytes'
 import type { MessageState } from '../../core/client/confirmations'
 import { Directory, type FoundKeys } from '../../core/client/directory'
-import type { ClientEvent, Effect, KeyChanged } from '../../core/client/events'
-import { ASKED_AT_MOST, Inbox } from '../../core/client/inbox'
-import { pauseMs } from '../../core/client/lane'
+import type { ClientEvent, Effect } from '../../core/client/events'
+import { Inbox } from '../../core/client/inbox'
 import { Session } from '../../core/client/session'
 import type { OutboxItem } from '../../core/client/state'
-import { publicHalf, verifyKey } from '../../core/crypto/keys'
 import { SUITE } from '../../core/crypto/sealed'
 import { uuid7 } from '../../core/ids'
-import { type ClientFrame, MAX_FRAME, type ServerFrame, sendSize } from '../../core/wire'
-import type { Person } from '../identity/archive'
+import type { ClientFrame, ServerFrame } from '../../core/wire'
 import { KeyCalls } from '../identity/calls'
 import type { Store, Transaction } from '../store/port'
 import type { Api } from '../transport/api'
 import { Connection, type Owner, type Phase } from './connection'
 import { Keeper, type Keeping, type Work } from './keeper'
+import { type Desk, Peers } from './peers'
 import { type Requester, Requests } from './requests'
 import type { Saved } from './saved'
 import { type Device, Sealer } from './sealer'
+import { Timers } from './timers'
 
 const BUSY_TICK_MS = 200
 const IDLE_TICK_MS = 5000
-const ASK_AGAIN_MS = 500
-
-/** Refused queries, some 50 s, after which messages of a sender without keys are no longer kept waiting. */
-const REFUSED_AT_MOST = 8
 
 /** What keeps the messages, and tells the pages of them. */
 export interface App {
@@ -49,23 +44,20 @@ export interface App {
   broke(error: unknown): void
 }
 
-export class Client implements Owner, Requester, Keeping {
+export class Client implements Owner, Requester, Keeping, Desk {
   readonly session: Session
   readonly directory: Directory
   readonly requests: Requests
   readonly keys: KeyCalls
-  private readonly sealer: Sealer
-  private readonly inbox: Inbox
+  readonly peers: Peers
   private readonly connection: Connection
   private readonly keeper: Keeper
-  private readonly asking = new Set<string>()
-  private readonly refused = new Map<string, number>()
-  private readonly timers = new Map<string, ReturnType<typeof setTimeout>>()
+  private readonly timers = new Timers()
   private outgoing: ClientFrame[] = []
   private isOver = false
 
   constructor(
-    private readonly device: Device,
+    device: Device,
     store: Store,
     private readonly saved: Saved,
     readonly api: Api,
@@ -76,22 +68,14 @@ export class Client implements Owner, Requester, Keeping {
     this.session = new Session(saved.state, SUITE)
     this.directory = new Directory(serverName, saved.peers, saved.identities)
     this.keys = new KeyCalls(api, serverName)
-    this.sealer = new Sealer(device, this.directory, random)
-    this.inbox = new Inbox(this.session, this.directory, secrets, username, serverName)
     this.requests = new Requests(api, this.keys, this)
     this.connection = new Connection(this.session, api, device.deviceId, this)
     this.keeper = new Keeper(store, this)
+    const { session, directory, timers } = this
+    const sealer = new Sealer(device, directory, random)
+    const inbox = new Inbox(session, directory, secrets, username, serverName)
+    this.peers = new Peers({ device, session, directory, sealer, inbox, saved, timers }, this)
     api.time.assume(saved.offsetMs)
-    if (!saved.peers.has(username)) {
-      // Pinned like a peer's, so that another device of this user shows up as an event.
-      const own = { curve25519: publicHalf(secrets.curve25519), ed25519: verifyKey(secrets.ed25519) }
-      const pin = { ...own, current: true, offered: null, confirmed: true, signed: false }
-      saved.peers.set(username, new Map([[device.deviceId, pin]]))
-      saved.touch(username)
-    }
-    for (const peer of saved.peers.keys()) {
-      this.session.outbox.hold(peer, 0, this.directory.inDoubt(peer))
-    }
   }
 
   /** The time on the server's clock, as far as it is known. */
@@ -133,7 +117,7 @@ export class Client implements Owner, Requester, Keeping {
   /** Puts a message into the outbox; it is kept with what `keep` is given in the same turn. */
   submit(item: OutboxItem): void {
     this.apply(this.session.submit(item, this.nowMs()))
-    this.arm('tick', BUSY_TICK_MS, () => this.tick())
+    this.timers.arm('tick', BUSY_TICK_MS, () => this.tick())
   }
 
   /** Performs what the core asks for. */
@@ -142,17 +126,9 @@ export class Client implements Owner, Requester, Keeping {
       this.perform(effect)
     }
     if (effects.length > 0) {
-      this.processInbox()
+      this.peers.process()
       this.keeper.flush()
     }
-  }
-
-  /** Accepts the changed keys and added devices of `peer`, and sends what waits. */
-  trust(peer: string): void {
-    this.directory.trust(peer)
-    this.saved.touch(peer)
-    this.apply(this.session.outbox.hold(peer, this.nowMs(), false))
-    this.keeper.flush()
   }
 
   // --- what the connection reports ---
@@ -176,51 +152,21 @@ export class Client implements Owner, Requester, Keeping {
 
   armRenewal(): void {
     const delay = Math.max(1000, this.api.renewAtMs() - Date.now())
-    this.arm('renew', delay, () => this.requests.wantToken())
+    this.timers.arm('renew', delay, () => this.requests.wantToken())
   }
 
   // --- what requests are answered ---
 
   keysArrived(peer: string, found: FoundKeys): void {
-    this.tellChanges(peer, this.directory.learn(peer, found.bundles, found.identity))
-    const waiting = this.sealer.release(peer)
-    this.unsealable(waiting.filter(item => this.directory.inDoubt(item.to)))
-    this.apply(this.session.outbox.hold(peer, this.nowMs(), this.directory.inDoubt(peer)))
-    for (const item of waiting.filter(each => !this.directory.inDoubt(each.to))) {
-      this.sealNow(item)
-    }
-    this.refused.delete(peer)
-    const asked = this.inbox.asked(peer)
-    if (asked > 0 && asked < ASKED_AT_MOST) {
-      this.askLater(peer, ASK_AGAIN_MS * asked)
-    } else {
-      this.release(peer)
-    }
-    this.keeper.flush()
+    this.peers.arrived(peer, found)
   }
 
-  /** What is known of a peer has changed: hold or release what waits for it, and ask for its keys. */
-  keysChanged(peer: string, changes: KeyChanged[] = []): void {
-    this.tellChanges(peer, changes)
-    this.apply(this.session.outbox.hold(peer, this.nowMs(), this.directory.inDoubt(peer)))
-    this.requests.wantKeys(peer)
-    this.keeper.flush()
+  keysRefused(peer: string): void {
+    this.peers.refuse(peer)
   }
 
-  /** Whom this device knows, but for this user's own devices. */
-  people(): Person[] {
-    const peers = [...this.saved.peers].filter(([peer]) => peer !== this.device.username)
-    return peers.map(([peer, devices]) => ({
-      peer,
-      devices,
-      identity: this.saved.identities.get(peer) ?? null,
-    }))
-  }
-
-  /** Has what is pinned of this peer kept. */
-  touch(peer: string): void {
-    this.saved.touch(peer)
-    this.keeper.flush()
+  keysUnavailable(peers: Set<string>): void {
+    this.peers.unavailable(peers)
   }
 
   publishIdentity(): Promise<void> {
@@ -229,26 +175,6 @@ export class Client implements Owner, Requester, Keeping {
 
   renewFallback(): Promise<void> {
     return this.app.renewFallback()
-  }
-
-  keysRefused(peer: string): void {
-    this.unsealable(this.sealer.release(peer))
-    const times = (this.refused.get(peer) ?? 0) + 1
-    this.refused.set(peer, times)
-    if (times >= REFUSED_AT_MOST) {
-      this.inbox.giveUp(peer)
-      this.release(peer)
-    }
-    if (this.directory.knows(peer) || this.inbox.waitsFor(peer)) {
-      this.askLater(peer, pauseMs(times))
-    }
-    this.keeper.flush()
-  }
-
-  keysUnavailable(peers: Set<string>): void {
-    for (const peer of peers) {
-      this.unsealable(this.sealer.release(peer))
-    }
   }
 
   checkAnswered(id: string, answer: MessageState | null): void {
@@ -276,6 +202,20 @@ export class Client implements Owner, Requester, Keeping {
       this.cancel()
       this.app.over(code)
     }
+  }
+
+  // --- what is asked for people's keys ---
+
+  tell(event: ClientEvent | null, seq: number): void {
+    this.keeper.tell(event, seq)
+  }
+
+  flush(): void {
+    this.keeper.flush()
+  }
+
+  wantKeys(peer: string): void {
+    this.requests.wantKeys(peer)
   }
 
   // --- what the keeper asks ---
@@ -317,7 +257,7 @@ export class Client implements Owner, Requester, Keeping {
         this.outgoing.push(effect.frame)
         return
       case 'take':
-        this.inbox.add(effect)
+        this.peers.take(effect)
         return
       case 'tell':
         if (effect.event.type === 'typing' || effect.event.type === 'presence') {
@@ -327,15 +267,13 @@ export class Client implements Owner, Requester, Keeping {
         }
         return
       case 'seal':
-        this.seal(effect.item, effect.refresh, effect.own)
+        this.peers.seal(effect.item, effect.refresh, effect.own)
         return
       case 'check':
         this.requests.wantCheck(effect.id, effect.to)
         return
       case 'requery':
-        if (this.directory.knows(effect.peer)) {
-          this.requests.wantKeys(effect.peer)
-        }
+        this.peers.requery(effect.peer)
         return
       case 'resync':
         this.connection.restart()
@@ -352,73 +290,6 @@ export class Client implements Owner, Requester, Keeping {
     }
   }
 
-  private seal(item: OutboxItem, refresh: boolean, own: boolean): void {
-    if (own || refresh || this.directory.recipients(item.to).size === 0) {
-      const user = own ? this.device.username : item.to
-      this.sealer.wait(item, user)
-      this.requests.wantKeys(user)
-    } else {
-      this.sealNow(item)
-    }
-  }
-
-  private sealNow(item: OutboxItem): void {
-    const { outbox } = this.session
-    let code: string | null = null
-    try {
-      const [payloads, own] = [this.sealer.payloads(item), this.sealer.copies(item)]
-      if (sendSize(payloads, own) <= MAX_FRAME) {
-        this.apply(outbox.sealed(item.id, payloads, this.nowMs(), own))
-        return
-      }
-      code = 'too_large'
-    } catch {
-      code = 'device_mismatch' // a key that cannot be sealed to
-    }
-    this.apply(outbox.unsealable(item.id, this.nowMs(), code))
-  }
-
-  private tellChanges(peer: string, changes: KeyChanged[]): void {
-    this.saved.touch(peer)
-    for (const change of changes) {
-      this.keeper.tell(change, 0)
-    }
-  }
-
-  private unsealable(items: OutboxItem[]): void {
-    for (const item of items) {
-      this.apply(this.session.outbox.unsealable(item.id, this.nowMs()))
-    }
-  }
-
-  private readonly deliver = (event: ClientEvent | null, seq: number): void => this.keeper.tell(event, seq)
-
-  private processInbox(): void {
-    for (const peer of this.inbox.process(this.deliver)) {
-      if (!this.asking.has(peer)) {
-        this.asking.add(peer)
-        this.requests.wantKeys(peer)
-      }
-    }
-  }
-
-  private release(peer: string): void {
-    this.asking.delete(peer)
-    this.inbox.release(peer, this.deliver)
-    this.processInbox()
-  }
-
-  private askLater(peer: string, delayMs: number): void {
-    this.asking.add(peer)
-    const name = `keys ${peer}`
-    if (!this.timers.has(name)) {
-      this.arm(name, delayMs, () => {
-        this.timers.delete(name)
-        this.requests.wantKeys(peer)
-      })
-    }
-  }
-
   private tick(): void {
     if (this.isOver) {
       return
@@ -427,20 +298,11 @@ export class Client implements Owner, Requester, Keeping {
       this.apply([{ do: 'write', frame: { type: 'ping' } }])
     }
     this.apply(this.session.tick(this.nowMs()))
-    this.arm('tick', this.session.outbox.busy ? BUSY_TICK_MS : IDLE_TICK_MS, () => this.tick())
-  }
-
-  private arm(name: string, delayMs: number, then: () => void): void {
-    clearTimeout(this.timers.get(name))
-    if (!this.isOver) {
-      this.timers.set(name, setTimeout(then, delayMs))
-    }
+    this.timers.arm('tick', this.session.outbox.busy ? BUSY_TICK_MS : IDLE_TICK_MS, () => this.tick())
   }
 
   private cancel(): void {
-    for (const timer of this.timers.values()) {
-      clearTimeout(timer)
-    }
+    this.timers.end()
     this.requests.stop()
     this.connection.stop()
   }
