@@ -23,11 +23,14 @@ from cluster.ops.view import View
 from cluster.ops.wire import STEP_S, Answer, Seen, State
 from cluster.supervision.roles import now_ms as monotonic_ms
 from roost.clock import Clock
+from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks
 from storage.ports import Store
 
 _SERVERS: Final = frozenset({"kafka", "mongo", "redis", "fcm"})
 _CERTIFICATES_EVERY_S: Final = 3600.0
+_DEAD_EVERY_S: Final = 10.0
+_DEAD_MOST: Final = 1_000
 _DEAD_EVERY_S: Final = 10.0
 
 log = structlog.get_logger()
@@ -66,6 +69,7 @@ class Ops:
         self._started: list[str] = []
         self._began_ms: dict[str, int] = {}
         self._days_left: dict[str, int] = {}
+        self._dead_letters: float | None = None
 
     def start(self, tasks: BackgroundTasks) -> None:
         """Begin; the newest map is by now the one that the coordinator before us stored."""
@@ -74,6 +78,7 @@ class Ops:
         tasks.spawn(self.line.run(), "events", essential=True)
         tasks.spawn(self._acts.run(), "acts", essential=True)
         tasks.spawn(self._steps(), "figures", essential=True)
+        tasks.spawn(self._count_dead_letters(), "dead letters", essential=True)
         if self._view.certificates:
             tasks.spawn(self._watch_certificates(), "certificates", essential=True)
 
@@ -120,7 +125,7 @@ class Ops:
         due_s = loop.time()
         while True:
             with _harmless():
-                self._judge(self._collector.step({}))
+                self._judge(self._collector.step({"dead_letters": self._dead_letters}))
             due_s = max(due_s + STEP_S, loop.time())
             await asyncio.sleep(due_s - loop.time())
 
@@ -144,6 +149,14 @@ class Ops:
             else:
                 self.line.note("alarm_cleared", alarm.name, f"{alarm.name} no longer holds.", more=more)
         self._started = []
+
+    async def _count_dead_letters(self) -> None:
+        while True:
+            try:
+                self._dead_letters = await self._store.cluster.waiting_dead_letters(_DEAD_MOST)
+            except Unavailable as exc:
+                log.info("dead_letters_not_counted", reason=exc.detail)
+            await asyncio.sleep(_DEAD_EVERY_S)
 
     async def _watch_certificates(self) -> None:
         from cluster.certificates.files import (  # noqa: PLC0415 -- it loads what few need
