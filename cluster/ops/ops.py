@@ -14,7 +14,7 @@ import structlog
 from actors.service import INCARNATION, RELEASE
 from cluster.ops.acts import Acts
 from cluster.ops.alarms import Alarms, Situation
-from cluster.ops.changes import RUNNING, Changes, Look, RoleLook
+from cluster.ops.changes import RUNNING, Changes, Look, RoleLook, log_changes
 from cluster.ops.collector import Collected, Collector
 from cluster.ops.line import EventLine
 from cluster.ops.operations import KnownOperations
@@ -31,7 +31,6 @@ _SERVERS: Final = frozenset({"kafka", "mongo", "redis", "fcm"})
 _CERTIFICATES_EVERY_S: Final = 3600.0
 _DEAD_EVERY_S: Final = 10.0
 _DEAD_MOST: Final = 1_000
-_DEAD_EVERY_S: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -141,6 +140,8 @@ class Ops:
             started=self._started,
             days_left=self._days_left,
         )
+        for noted in log_changes(step.counted):
+            self.line.note(noted.kind, noted.subject, noted.text, noted.level, more=noted.more)
         for change in self._alarms.judge(situation):
             alarm = change.alarm
             more = {"runbook": alarm.runbook}

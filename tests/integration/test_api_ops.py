@@ -157,9 +157,9 @@ async def test_a_page_is_sent_what_there_is_and_then_what_is_new(
             "values"
         ].keys()
         assert (await page.until("event"))["subject"] == "coordinator"
-        coordinator.ops.line.note("log_trimmed", "mailbox", "Trimmed.", more={"shards": 2})
+        coordinator.ops.line.note("log_renewed", "mailbox", "Renewed.", more={"shards": 2})
         event = await page.until("event")
-        assert (event["kind"], event["more"]) == ("log_trimmed", {"shards": 2})
+        assert (event["kind"], event["more"]) == ("log_renewed", {"shards": 2})
 
 
 async def test_a_coordinator_that_is_away_is_told_of(world: World, coordinator: Coordinator) -> None:
@@ -174,7 +174,7 @@ async def test_a_coordinator_that_is_away_is_told_of(world: World, coordinator: 
         finally:
             coordinator.away = False
         assert coordinator.ops is not None
-        coordinator.ops.line.note("log_trimmed", "mailbox", "Trimmed.")
+        coordinator.ops.line.note("log_renewed", "mailbox", "Renewed.")
         await page.until("event")
 
 
