@@ -105,24 +105,24 @@ class Page:
 
     async def next(self) -> tuple[str, Any]:
         """Return the next event, whose data is as its schema says; ``("", None)`` at the end."""
-        async with asyncio.timeout(10):
-            name, data = "", None
-            while line := (await self.answer.content.readline()).decode().rstrip("\n"):
-                if line.startswith("event: "):
-                    name = line.removeprefix("event: ")
-                elif line.startswith("data: "):
-                    data = json.loads(line.removeprefix("data: "))
+        name, data = "", None
+        while line := (await self.answer.content.readline()).decode().rstrip("\n"):
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                data = json.loads(line.removeprefix("data: "))
         if name:
             strictly(BODIES[name], data)
         return name, data
 
     async def until(self, wanted: str) -> Any:
         """Return the data of the next event of this name."""
-        while True:
-            name, data = await self.next()
-            assert name or not self.answer.content.at_eof(), f"the stream ended without {wanted}"
-            if name == wanted:
-                return data
+        async with asyncio.timeout(5):
+            while True:
+                name, data = await self.next()
+                assert name or not self.answer.content.at_eof(), f"the stream ended without {wanted}"
+                if name == wanted:
+                    return data
 
 
 def strictly(body: type[BaseModel], data: Any) -> None:

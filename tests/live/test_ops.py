@@ -77,7 +77,7 @@ async def stored(http: aiohttp.ClientSession, token: str) -> list[dict[str, Any]
 
 
 async def test_the_line_tells_what_happened_and_outlives_the_coordinator(system: System) -> None:
-    """Each event that a page was told is there after a `kill -9`, and what went on is no news to the next one."""
+    """What a page was told is there after a `kill -9`, and what went on is no news to the next one."""
     async with aiohttp.ClientSession(system.http) as http:
         token = await token_of_an_observer(system, http, "an.observer")
         async with told(http, token) as page:
