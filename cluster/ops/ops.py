@@ -129,6 +129,8 @@ class Ops:
             await asyncio.sleep(due_s - loop.time())
 
     def _judge(self, step: Collected) -> None:
+        for name, up_s in step.up_s.items():  # of those that began before we did
+            self._began_ms.setdefault(name, self._clock() - round(up_s * 1000))
         state = self._state()
         situation = Situation(
             now_ms=state.at_ms,
