@@ -19,20 +19,22 @@ from cluster.ops.collector import Collected, Collector
 from cluster.ops.line import EventLine
 from cluster.ops.operations import KnownOperations
 from cluster.ops.picture import name_of, shards_of
+from cluster.ops.store_watch import StoreWatch
 from cluster.ops.view import View
 from cluster.ops.wire import STEP_S, Answer, Seen, State
 from cluster.supervision.roles import now_ms as monotonic_ms
 from roost.clock import Clock
-from roost.errors import Unavailable
 from roost.tasks import BackgroundTasks
 from storage.ports import Store
 
 _SERVERS: Final = frozenset({"kafka", "mongo", "redis", "fcm"})
 _CERTIFICATES_EVERY_S: Final = 3600.0
-_DEAD_EVERY_S: Final = 10.0
-_DEAD_MOST: Final = 1_000
 
 log = structlog.get_logger()
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @contextmanager
@@ -58,17 +60,17 @@ class Ops:
     """
 
     def __init__(self, view: View, store: Store, clock: Clock) -> None:
-        self._view, self._store, self._clock = view, store, clock
+        self._view, self._clock = view, clock
         self.line = EventLine(store.events, clock)
         self.operations = KnownOperations(self.line, clock)
         self._acts = Acts(store.audit, self.line)
-        self._collector = Collector(view, clock, lambda: asyncio.get_running_loop().time())
+        self._collector = Collector(view, clock, _seconds)
+        self._store = StoreWatch(store.cluster, _seconds)
         self._alarms = Alarms()
         self._changes: Changes | None = None
         self._started: list[str] = []
         self._began_ms: dict[str, int] = {}
         self._days_left: dict[str, int] = {}
-        self._dead_letters: float | None = None
 
     def start(self, tasks: BackgroundTasks) -> None:
         """Begin; the newest map is by now the one that the coordinator before us stored."""
@@ -77,7 +79,7 @@ class Ops:
         tasks.spawn(self.line.run(), "events", essential=True)
         tasks.spawn(self._acts.run(), "acts", essential=True)
         tasks.spawn(self._steps(), "figures", essential=True)
-        tasks.spawn(self._count_dead_letters(), "dead letters", essential=True)
+        tasks.spawn(self._store.run(), "watch of the store", essential=True)
         if self._view.certificates:
             tasks.spawn(self._watch_certificates(), "certificates", essential=True)
 
@@ -124,7 +126,7 @@ class Ops:
         due_s = loop.time()
         while True:
             with _harmless():
-                self._judge(self._collector.step({"dead_letters": self._dead_letters}))
+                self._judge(self._collector.step({"dead_letters": self._store.dead_letters}))
             due_s = max(due_s + STEP_S, loop.time())
             await asyncio.sleep(due_s - loop.time())
 
@@ -139,6 +141,7 @@ class Ops:
             rows=state.roles,
             own=step.roles,
             nodes=state.nodes,
+            store_away_s=self._store.away_s,
             started=self._started,
             days_left=self._days_left,
         )
@@ -152,14 +155,6 @@ class Ops:
             else:
                 self.line.note("alarm_cleared", alarm.name, f"{alarm.name} no longer holds.", more=more)
         self._started = []
-
-    async def _count_dead_letters(self) -> None:
-        while True:
-            try:
-                self._dead_letters = await self._store.cluster.waiting_dead_letters(_DEAD_MOST)
-            except Unavailable as exc:
-                log.info("dead_letters_not_counted", reason=exc.detail)
-            await asyncio.sleep(_DEAD_EVERY_S)
 
     async def _watch_certificates(self) -> None:
         from cluster.certificates.files import (  # noqa: PLC0415 -- it loads what few need
