@@ -105,24 +105,24 @@ class Page:
 
     async def next(self) -> tuple[str, Any]:
         """Return the next event, whose data is as its schema says; ``("", None)`` at the end."""
-        async with asyncio.timeout(10):
-            name, data = "", None
-            while line := (await self.answer.content.readline()).decode().rstrip("\n"):
-                if line.startswith("event: "):
-                    name = line.removeprefix("event: ")
-                elif line.startswith("data: "):
-                    data = json.loads(line.removeprefix("data: "))
+        name, data = "", None
+        while line := (await self.answer.content.readline()).decode().rstrip("\n"):
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                data = json.loads(line.removeprefix("data: "))
         if name:
             strictly(BODIES[name], data)
         return name, data
 
     async def until(self, wanted: str) -> Any:
         """Return the data of the next event of this name."""
-        while True:
-            name, data = await self.next()
-            assert name or not self.answer.content.at_eof(), f"the stream ended without {wanted}"
-            if name == wanted:
-                return data
+        async with asyncio.timeout(5):
+            while True:
+                name, data = await self.next()
+                assert name or not self.answer.content.at_eof(), f"the stream ended without {wanted}"
+                if name == wanted:
+                    return data
 
 
 def strictly(body: type[BaseModel], data: Any) -> None:
@@ -157,9 +157,9 @@ async def test_a_page_is_sent_what_there_is_and_then_what_is_new(
             "values"
         ].keys()
         assert (await page.until("event"))["subject"] == "coordinator"
-        coordinator.ops.line.note("log_trimmed", "mailbox", "Trimmed.", more={"shards": 2})
+        coordinator.ops.line.note("log_renewed", "mailbox", "Renewed.", more={"shards": 2})
         event = await page.until("event")
-        assert (event["kind"], event["more"]) == ("log_trimmed", {"shards": 2})
+        assert (event["kind"], event["more"]) == ("log_renewed", {"shards": 2})
 
 
 async def test_a_coordinator_that_is_away_is_told_of(world: World, coordinator: Coordinator) -> None:
@@ -174,7 +174,7 @@ async def test_a_coordinator_that_is_away_is_told_of(world: World, coordinator: 
         finally:
             coordinator.away = False
         assert coordinator.ops is not None
-        coordinator.ops.line.note("log_trimmed", "mailbox", "Trimmed.")
+        coordinator.ops.line.note("log_renewed", "mailbox", "Renewed.")
         await page.until("event")
 
 

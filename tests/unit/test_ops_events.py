@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cluster.ops import line as module
-from cluster.ops.changes import Changes, Look, Noted, RoleLook
+from cluster.ops.changes import Changes, Look, Noted, RoleLook, log_changes
 from cluster.ops.line import EventLine
 from roost.errors import Unavailable
 from storage.event_records import Event
@@ -217,3 +217,10 @@ def test_moved_shards_are_told_by_where_they_went() -> None:
     ]
     [moved] = changes.since(Look(shard_map=ShardMap(3, ("h2", "h3", "h2"), ("r",) * 3, ("p",) * 3)))
     assert (moved.kind, moved.subject, moved.more["to"]) == ("shards_moved", "host", {"h2": 1, "h3": 1})
+
+
+def test_what_becomes_of_the_log_is_told() -> None:
+    assert list(log_changes({"log_lost": 0, "accepted": 3})) == []
+    noted = list(log_changes({"log_lost": 1, "log_renewed": 1, "log_dropped": 7}))
+    assert kinds(noted) == ["log_lost", "log_renewed", "log_lost"]
+    assert noted[-1].more == {"records": 7}
