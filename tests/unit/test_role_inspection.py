@@ -47,14 +47,12 @@ async def test_the_last_lines_of_the_log_come_whole_and_not_more_than_asked_for(
     file.write_text("".join(f"line {number}\n" for number in range(9)))
     assert await role(Telling(), tmp_path).tell({"act": "log", "lines": 2}) == ["line 7", "line 8"]
     assert len(last_lines(file, 100)) == 9
-    file.write_text(
-        "x" * 300_000 + "\nß\n" + "y" * 262_142 + "\n"
-    )  # the end begins in the middle of a letter
+    file.write_text("x" * 300_000 + "\nß\n" + "y" * 262_142 + "\n")  # cut within a letter
     assert last_lines(file, 100) == ["y" * 262_142]
 
 
 async def test_stacks_show_where_it_is_and_no_value() -> None:
-    secret = "-".join(["as", "a", "variable"])
+    secret = f"a-{1 + 1}-variable"
     text = await role(Telling()).tell({"act": "stacks"})
     assert "thread MainThread" in text
     assert "test_stacks_show_where_it_is_and_no_value" in text
@@ -68,11 +66,8 @@ async def test_certificates_are_shown_with_their_ends(tmp_path: Path) -> None:
     settings = Settings.model_validate({"node": node})
     one = cast("Any", inspected(cast("Service", Telling()), settings, "host-1"))
     rows = {row["purpose"]: row for row in await one.tell({"act": "certificates"})}
-    assert (rows["node"]["name"], rows["node"]["state"], rows["ca"]["name"]) == (
-        "node.crt",
-        "valid",
-        "ca.crt",
-    )
+    assert (rows["node"]["name"], rows["ca"]["name"]) == ("node.crt", "ca.crt")
+    assert rows["node"]["state"] == "valid"
     assert rows["node"]["made_at_ms"] < now_ms() < rows["node"]["ends_at_ms"] < rows["ca"]["ends_at_ms"]
     certificate.write_text("damaged")
     rows = {row["purpose"]: row for row in await one.tell({"act": "certificates"})}
