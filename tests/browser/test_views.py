@@ -1,13 +1,11 @@
 """Every view: usable by everyone (axe-core), and without a complaint in the console."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.browser.served import serving
-from tests.browser.views import DEMO, ROOT, VIEWS, build_demo
+from tests.browser.views import ROOT, VIEWS
 
 Profiles = Callable[..., Any]
 AXE = (ROOT / "api" / "web" / "client" / "node_modules" / "axe-core" / "axe.min.js").read_text
@@ -15,13 +13,6 @@ RULES = """() => axe.run(document).then(({violations}) => violations
     .filter(one => ['serious', 'critical'].includes(one.impact))
     .map(one => [one.help, ...one.nodes.slice(0, 3).map(node => node.target.join(' '))].join(' | ')))"""
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def demo() -> AsyncIterator[str]:
-    await build_demo()
-    async with serving(DEMO) as server:
-        yield server.url
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ export const LETTERS: DeadLetter[] = [3, 9].map(index => ({
   to: 'bob',
   cause: '0197f3a2-71c4-7b1e-9a6e-3f1d5c0a9b21',
   bytes: 812,
-  heading: 'a message from alice to bob',
+  heading: 'a message',
   retried: index === 9,
   retried_by: index === 9 ? 'user:ann' : '',
   retried_at_ms: index === 9 ? Date.now() - 60_000 : 0,
