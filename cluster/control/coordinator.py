@@ -179,12 +179,8 @@ class Coordinator:
                 if (by := message.get("by")) is not None:
                     await self._witness.over(by, "down", True, "requested")  # noqa: FBT003 -- as in a message
                 return await self._stop(kept=message["kept"])
-            case "ops":
-                return self._ops.answer(msgspec.convert(message["seen"], Seen))
-            case "metrics":
-                return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
-            case "ask":
-                return await self._questions.ask(message["of"], message["say"])
+            case "ops" | "metrics" | "ask":
+                return await self._looked(message)
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_RESTART_S, self._fleet.restart)
@@ -244,6 +240,15 @@ class Coordinator:
             return False
         self._opened = True
         return True
+
+    async def _looked(self, message: dict[str, Any]) -> Any:
+        match message["act"]:
+            case "ops":
+                return self._ops.answer(msgspec.convert(message["seen"], Seen))
+            case "metrics":
+                return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
+            case _:
+                return await self._questions.ask(message["of"], message["say"])
 
     def _operate(self, message: dict[str, Any]) -> dict[str, Any]:
         if not self._opened:  # by the roster of no one, the stored one would be replaced

@@ -7,6 +7,9 @@ from actors.ray_actor import RoleAway, RoleFailed
 from cluster.supervision.roles import Roles
 from cluster.supervision.supervisor import Supervisor
 
+EVERY: Final = "*"
+"""Every role but the coordinator."""
+
 _ANSWER_S: Final = 5.0
 
 
@@ -20,10 +23,10 @@ class Questions:
         """Return ``answers`` by the name of the role, and as ``away`` why the others gave none.
 
         Args:
-            of: A name, as ``host-1``, or a kind, as ``host``; of neither there is no answer.
+            of: A name, as ``host-1``, a kind, as ``host``, or `EVERY`; of none of it there is no answer.
             say: What each is told.
         """
-        asked = [each for each in self._roles.supervisors.values() if of in (each.name, each.role)]
+        asked = [each for each in self._roles.supervisors.values() if of in (each.name, each.role, EVERY)]
         told = await asyncio.gather(*(self._tell(each, say) for each in asked))
         answers = {each.name: answer for each, (answer, _) in zip(asked, told, strict=True)}
         away = {each.name: why for each, (_, why) in zip(asked, told, strict=True) if why}

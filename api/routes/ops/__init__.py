@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.routes.ops import connections, dead_letters, events, stream, users
+from api.routes.ops import connections, dead_letters, events, roles, stream, users
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     stream.router,
@@ -12,5 +12,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     users.router,
     connections.router,
     dead_letters.router,
+    roles.router,
 )
 """In the order of the API document."""
