@@ -29,7 +29,7 @@ from tests.live.running import System
 FOLDER: Final = ROOT / "screenshots" / "ops"
 README: Final = ROOT / "docs" / "images" / "ops-overview.png"
 COUNTS: Final = ("--hosts", "3", "--routers", "2", "--gateways", "2")
-FAULTS: Final = "kill-host,pause-store"
+FAULTS: Final = "kill-host,pause-mongo"
 EVERY_S: Final = 10.0
 DRAIN_AT_S: Final = 90.0
 SIZE: Final = {"width": 1280, "height": 860}
