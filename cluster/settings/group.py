@@ -23,10 +23,10 @@ class Group(BaseModel):
 
 
 def every(group: type[BaseModel], path: Path = ()) -> Iterator[tuple[Path, FieldInfo]]:
-    """Yield each setting with its path, in order."""
+    """Yield each setting with its path, in order; what has no description is none."""
     for name, field in group.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Group) and not kind.is_one_setting:
             yield from every(kind, (*path, name))
-        elif field.repr:
+        elif field.description is not None:
             yield (*path, name), field

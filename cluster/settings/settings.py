@@ -59,9 +59,8 @@ class Settings(BaseModel):
     tokens: Tokens = Field(Tokens(), description="Sessions.")
     media: Media = Field(Media(), description="Files.")
     telemetry: Telemetry = Field(Telemetry(), description="Metrics and traces.")
-    origins: dict[str, Origin] = Field(
-        {}, repr=False, description="No setting: which of the others were given, and where."
-    )
+    origins: dict[str, Origin] = {}
+    """Where each setting was given, by its path; no setting itself."""
 
     @classmethod
     def load(cls, changes: Mapping[str, Any] | None = None, file: Path | None = None) -> Self:
