@@ -14,7 +14,7 @@ BROKER := broker/main.go broker/guard.go broker/sasl.go broker/tls.go broker/go.
 KAFKA_VERSION ?= 4.3.1
 UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
-.PHONY: help setup web demo up chat test parts-test field-test live-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready fonts-ready screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
+.PHONY: help setup web demo up chat test parts-test field-test live-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready fonts-ready screenshots ops-screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ screenshots: browser-ready fonts-ready web ## Every view of the web client, ligh
 fonts-ready: $(STAMP)
 	@$(call debian,$(FONTS)/truetype/noto/NotoColorEmoji.ttf:fonts-noto-color-emoji \
 	  $(FONTS)/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk)
+
+ops-screenshots: browser-ready web ## A simulation with faults, watched through the operators' page; a picture every 10 s
+	@$(BIN)/python -m tests.browser.watched_faults
 
 web-speed: browser-ready ## First paint, a conversation of 10,000 messages, a trace: on a running system, URL=...
 	@$(BIN)/python -m tests.browser.speed $(URL)

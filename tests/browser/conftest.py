@@ -11,6 +11,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser.browsers import Profile, launch, profile
+from tests.browser.served import serving
+from tests.browser.views import DEMO, build_demo
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +49,14 @@ async def profiles(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
             return await stack.enter_async_context(profile(browser, url, **options))
 
         yield make
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def demo() -> AsyncIterator[str]:
+    """Where the pages are served that have everything behind them made up."""
+    await build_demo()
+    async with serving(DEMO) as server:
+        yield server.url
 
 
 @pytest.fixture

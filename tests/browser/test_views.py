@@ -1,14 +1,12 @@
 """Every view: usable by everyone (axe-core), and without a complaint in the console."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.browser.served import serving
-from tests.browser.views import DEMO, ROOT, VIEWS, build_demo
+from tests.browser.views import ROOT, VIEWS
 
 Profiles = Callable[..., Any]
 AXE = (ROOT / "api" / "web" / "client" / "node_modules" / "axe-core" / "axe.min.js").read_text
@@ -24,13 +22,6 @@ SCROLLED = """async () => {
   return {focused: document.activeElement.id, below: document.activeElement.getBoundingClientRect().top}
 }"""
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def demo() -> AsyncIterator[str]:
-    await build_demo()
-    async with serving(DEMO) as server:
-        yield server.url
 
 
 @pytest.mark.parametrize(

@@ -234,13 +234,21 @@ export interface Setting {
   source: string
 }
 
+/** A key of the key ring by its id, or a certificate as the roles of a machine find it. */
 export interface KeyRow {
   id?: string
   name?: string
-  purpose?: string
-  kind?: string
-  state?: string
-  made_at_ms?: number | null
-  used_from_ms?: number | null
-  ends_at_ms?: number | null
+  kind: 'key' | 'certificate'
+  purpose: string
+  state: string
+  made_at_ms: number | null
+  ends_at_ms: number | null
+  roles?: string[]
+}
+
+export interface Ages {
+  keys: KeyRow[]
+  certificates: KeyRow[]
+  /** Roles that did not say. */
+  away: string[]
 }

@@ -75,7 +75,7 @@ class Made implements Session {
       },
       users: made.user(name ?? ''),
       settings: { settings: made.SETTINGS },
-      keys: { keys: made.KEYS },
+      keys: made.AGES,
       events: { events: [] },
       operations: this.#operation,
       roles: {

@@ -1,5 +1,6 @@
 /** A made system of three machines, to look at the pages with. Never part of the build. */
 import type {
+  Ages,
   Connection,
   DeadLetter,
   EventLine,
@@ -166,7 +167,7 @@ export const LETTERS: DeadLetter[] = [3, 9].map(index => ({
   to: 'bob',
   cause: '0197f3a2-71c4-7b1e-9a6e-3f1d5c0a9b21',
   bytes: 812,
-  heading: 'a message from alice to bob',
+  heading: 'a message',
   retried: index === 9,
   retried_by: index === 9 ? 'user:ann' : '',
   retried_at_ms: index === 9 ? Date.now() - 60_000 : 0,
@@ -241,14 +242,27 @@ export const SETTINGS: Setting[] = [
   { name: 'push.hold_back_s', value: 2, source: 'default' },
 ]
 
-export const KEYS: KeyRow[] = [
-  { id: 'tokens-7', purpose: 'tokens', state: 'in use', made_at_ms: Date.now() - 30 * 86_400_000 },
-  { id: 'fields-2', purpose: 'sealed fields', state: 'in use', made_at_ms: Date.now() - 200 * 86_400_000 },
-  {
-    name: 'eu-1.crt',
-    kind: 'certificate',
-    state: 'valid',
-    made_at_ms: Date.now() - 80 * 86_400_000,
-    ends_at_ms: Date.now() + 10 * 86_400_000,
-  },
-]
+const key = (id: string, purpose: string, days: number): KeyRow => ({
+  id,
+  kind: 'key',
+  purpose,
+  state: 'active',
+  made_at_ms: Date.now() - days * 86_400_000,
+  ends_at_ms: null,
+})
+
+export const AGES: Ages = {
+  keys: [key('k7f3', 'token', 30), key('k02a', 'field', 200)],
+  certificates: [
+    {
+      name: 'eu-1.crt',
+      kind: 'certificate',
+      purpose: 'node',
+      state: 'valid',
+      made_at_ms: Date.now() - 80 * 86_400_000,
+      ends_at_ms: Date.now() + 10 * 86_400_000,
+      roles: ['gateway-1', 'host-1'],
+    },
+  ],
+  away: [],
+}

@@ -1,11 +1,11 @@
 /** The calls of `/admin/v1`, each with what it answers. */
 import type {
+  Ages,
   Connections,
   DeadLetter,
   EventLine,
   Hop,
   HotUsers,
-  KeyRow,
   Operation,
   Setting,
   UserState,
@@ -78,17 +78,15 @@ export class Calls {
   }
 
   async stacks(role: string): Promise<string> {
-    const found = await this.#post<{ text?: string; lines?: string[] }>(`/roles/${part(role)}/stacks`)
-    return found.text ?? (found.lines ?? []).join('\n')
+    return (await this.#post<{ text: string }>(`/roles/${part(role)}/stacks`)).text
   }
 
   async settings(): Promise<Setting[]> {
     return (await this.#get<{ settings: Setting[] }>('/settings')).settings
   }
 
-  async keys(): Promise<KeyRow[]> {
-    const found = await this.#get<{ keys?: KeyRow[]; certificates?: KeyRow[] }>('/keys')
-    return [...(found.keys ?? []), ...(found.certificates ?? [])]
+  keys(): Promise<Ages> {
+    return this.#get('/keys')
   }
 
   operation(number: number): Promise<Operation> {

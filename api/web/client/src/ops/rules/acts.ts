@@ -3,6 +3,7 @@ import type { Calls } from '../net/calls'
 import type { Asked } from '../state/ops.svelte'
 import type { Connection, DeadLetter, State } from '../wire'
 import { bytes, plural } from './format'
+import { EFFECT } from './scaling'
 
 export function askDrain(calls: Calls, target: string, drained: boolean, state: State | null): Asked {
   const node = state?.nodes.find(each => each.address === target)
@@ -17,19 +18,30 @@ export function askDrain(calls: Calls, target: string, drained: boolean, state: 
       run: () => calls.undrain(target),
     }
   }
-  const roles = state?.roles.filter(each => each.node === target && each.role !== 'coordinator') ?? []
-  const shards = state?.shards.filter(each => roles.some(role => role.name === each.host)).length ?? 0
-  const what = node
-    ? `Its ${plural(roles.length, 'process', 'processes')} end one by one and start on other machines; ` +
-      `${plural(shards, 'shard')} move first.`
-    : `Its shards move to the others first; then ${name} ends.`
   return {
     title: `Drain ${name}?`,
-    sentences: [what, 'No message is lost; in the end it is proved that nothing is left there.'],
+    sentences: [
+      node ? machineEmptied(target, state) : roleGone(target, state),
+      'No message is lost; in the end it is proved that nothing is left there.',
+    ],
     action: 'Drain',
     bad: true,
     run: () => calls.drain(target),
   }
+}
+
+function machineEmptied(address: string, state: State | null): string {
+  const roles = state?.roles.filter(each => each.node === address && each.role !== 'coordinator') ?? []
+  const shards = state?.shards.filter(each => roles.some(role => role.name === each.host)).length ?? 0
+  return (
+    `Its ${plural(roles.length, 'process', 'processes')} end one by one and start on other machines; ` +
+    `${plural(shards, 'shard')} move first.`
+  )
+}
+
+function roleGone(name: string, state: State | null): string {
+  const role = state?.roles.find(each => each.name === name)?.role ?? 'role'
+  return `There is one ${role} fewer then. ${EFFECT[role]?.fewer ?? ''}`.trim()
 }
 
 export function askUpgrade(calls: Calls): Asked {

@@ -10,7 +10,8 @@ export interface Change {
   sentence: string
 }
 
-const EFFECT: Record<string, { more: string; fewer: string }> = {
+/** What one more of a role does, and one fewer. */
+export const EFFECT: Record<string, { more: string; fewer: string }> = {
   gateway: {
     more: 'New connections spread over all of them.',
     fewer: 'Its clients are told to come back, and do so through another one.',

@@ -103,6 +103,8 @@ export class Ops {
   watch(operation: Operation): void {
     this.live.told(operation)
     this.#followed.push(operation.number)
+    // Numbers begin again with a coordinator.
+    this.dismissed = new Set([...this.dismissed].filter(each => each !== operation.number))
     if (!operation.done) setTimeout(() => this.#look(operation.number), LOOK_AGAIN_MS)
   }
 

@@ -1,0 +1,95 @@
+"""The operators' page in one tab, as an operator uses it; and the views of it on a made system."""
+
+from typing import Final, Self
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.browsers import Profile
+from tests.browser.client import PASSWORD
+
+VIEWS: Final = {
+    "sign-in": "",
+    "overview": "?as=ann",
+    "fault": "?as=ann&fault",
+    "broken": "?as=ann&breaks",
+    "observer": "?as=observer",
+    "events": "?as=ann#/events",
+    "connections": "?as=ann#/connections",
+    "users": "?as=ann#/users",
+    "user": "?as=ann#/users/alice",
+    "dead": "?as=ann#/dead",
+    "role": "?as=ann#/role/host-2",
+    "settings": "?as=ann#/settings",
+}
+"""By name, where each is on the demo's made system."""
+
+SIGNS: Final = {
+    "sign-in": "For accounts with the scope",
+    "fault": "redis does not respond",
+    "broken": "What you see is as of",
+    "events": "5 shards again served",
+    "connections": "carol",
+    "users": "Hottest users",
+    "user": "Last pushes",
+    "dead": "the cursor is behind the head",
+    "role": "0.1.0",
+    "settings": "kafka.internal",
+}
+"""What is on a view once it is complete."""
+
+
+async def show(page: Page, url: str, name: str) -> None:
+    """Open a view of the made system, and wait until it is complete."""
+    await page.goto(f"{url}/ops{VIEWS[name]}")
+    await page.get_by_text(SIGNS.get(name, "Shards over hosts")).first.wait_for()
+    if name != "sign-in":
+        await page.get_by_text("chat.example.org").first.wait_for()
+
+
+class Operator:
+    """One tab.
+
+    Attributes:
+        page: It.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    @classmethod
+    async def opened(cls, profile: Profile, username: str) -> Self:
+        """Open a tab, and sign in."""
+        page = await profile.open("ops")
+        await page.get_by_label("Username").fill(username)
+        await page.get_by_label("Password", exact=True).fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        return cls(page)
+
+    async def view(self, name: str) -> None:
+        """Go to a view by its name in the navigation."""
+        await self.page.get_by_role("navigation").get_by_role("link", name=name).click()
+
+    async def agree(self, act: str, will: str) -> None:
+        """Answer the question before an act, which says what will happen."""
+        dialog = self.page.get_by_role("dialog")
+        await expect(dialog).to_contain_text(will)
+        await dialog.get_by_role("button", name=act, exact=True).click()
+
+    async def done(self, operation: str) -> list[str]:
+        """Wait until an operation is done, and return its lines."""
+        shown = self.page.get_by_role("article", name=operation)
+        await expect(shown.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
+        lines: list[str] = await shown.get_by_role("log").locator("div").all_inner_texts()
+        await shown.get_by_role("button", name="Close").click()
+        return lines
+
+    def role(self, name: str) -> Locator:
+        """Return the box of a role."""
+        return self.page.locator(f'svg a[data-role="{name}"]')
+
+    async def roles(self) -> set[str]:
+        """Return the names of the roles that are drawn."""
+        names: list[str] = await self.page.locator("svg a").evaluate_all(
+            "boxes => boxes.map(box => box.dataset.role)"
+        )
+        return set(names)

@@ -1,0 +1,193 @@
+"""The operators' page: what it shows, and that its buttons do what they say."""
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+from pymongo import AsyncMongoClient
+
+from api.http import built_files
+from roost.clock import now_ms
+from roost.ids import shard_of, uuid7
+from sim.faults.proxy import Proxy
+from storage.kafka_log import KafkaLogWriter
+from storage.records import MessageRecord, encode_record
+from storage.topics import MAILBOX
+from tests.browser.client import PASSWORD
+from tests.browser.operators import VIEWS, Operator, show
+from tests.browser.people import Profiles
+from tests.browser.served import BUILD, serving
+from tests.browser.test_house import FIRST_LOAD
+from tests.browser.test_views import AXE, PHONE, RULES
+from tests.live.running import System
+from tests.live.waiting import until_found
+
+
+class Account:
+    """An account, over plain HTTP."""
+
+    def __init__(self, http: aiohttp.ClientSession, tokens: dict[str, Any]) -> None:
+        self.user_id, self.username, self.device = (
+            tokens[f"{x}"] for x in ("user_id", "username", "device_id")
+        )
+        self._http, self._headers = http, {"Authorization": f"Bearer {tokens['access_token']}"}
+
+    async def received(self) -> list[str]:
+        """Return the ids of the messages in the mailbox."""
+        async with self._http.get("/v1/sync", headers=self._headers) as answer:
+            return [each["id"] for each in (await answer.json())["entries"] if each["type"] == "message"]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def http(system: System) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(system.http) as session:
+        yield session
+
+
+async def account(system: System, http: aiohttp.ClientSession, scope: str | None = None) -> Account:
+    """Make an account; with a scope as `roost admin grant` would."""
+    who = {"username": f"op.{secrets.token_hex(4)}", "password": PASSWORD}
+    async with http.post("/v1/accounts", json=who) as answer:
+        assert answer.status == 201, await answer.text()
+    if scope is not None:
+        async with AsyncMongoClient[dict[str, Any]](system.mongo) as mongo:
+            users = mongo["roost"]["users"]
+            await users.update_one({"username": who["username"]}, {"$addToSet": {"scopes": scope}})
+    async with http.post("/v1/sessions", json=who | {"device": {"name": "x"}}) as answer:
+        return Account(http, await answer.json())
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param({"color_scheme": "light"}, id="light"),
+        pytest.param({"color_scheme": "dark"}, id="dark", marks=pytest.mark.slow),
+        pytest.param({"color_scheme": "dark", **PHONE}, id="dark-phone", marks=pytest.mark.slow),
+    ],
+)
+async def test_every_view_is_for_everyone(demo: str, profiles: Profiles, shape: dict[str, Any]) -> None:
+    profile = await profiles(demo, reduced_motion="reduce", **shape)
+    page = await profile.context.new_page()
+    found = {}
+    for name in VIEWS:
+        await page.goto("about:blank")
+        await show(page, demo, name)
+        await page.evaluate(AXE())
+        if wrong := await page.evaluate(RULES):
+            found[name] = wrong
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    assert found == {}
+
+
+async def test_the_first_load_is_small_and_no_part_of_the_clients(profiles: Profiles) -> None:
+    async with serving(BUILD) as server:
+        page = await (await profiles(server.url)).open("ops")
+        await page.get_by_role("button", name="Sign in").wait_for()
+        own = set(server.asked)
+        server.asked.clear()
+        page = await (await profiles(server.url)).open()
+        await page.get_by_role("button", name="Create account").wait_for()
+        clients = set(server.asked)
+    files = built_files.read(BUILD)
+    weighed = {path: len(files[path].forms.get("br", files[path].forms[""])) for path in own - {"ops"}}
+    assert sum(weighed.values()) < FIRST_LOAD, weighed
+    assert any(path.startswith("assets/ops/") for path in own)
+    assert not any("ops" in path for path in clients)
+    assert all(path.startswith(("assets/ops/", "icons/", "ops")) for path in own)
+
+
+async def test_an_observer_sees_everything_and_has_no_button_that_acts(
+    system: System, http: aiohttp.ClientSession, profiles: Profiles
+) -> None:
+    observer = await account(system, http, "observer")
+    tab = await Operator.opened(await profiles(system.http), observer.username)
+    await expect(tab.page.get_by_text("Live", exact=True)).to_be_visible()
+    assert await tab.roles() == {row["name"] for row in await system.roles()}
+    await tab.role("host-1").click()
+    await expect(tab.page.get_by_role("heading", name="host-1")).to_be_visible()
+    await expect(tab.page.get_by_text("running", exact=True)).to_be_visible()
+    names = {"Scale", "Drain", "Upgrade", "Undrain", "Dump", "Retry", "Close the", "End the"}
+    for view in ("Overview", "Events", "Connections", "Users", "Dead letters", "Settings"):
+        await tab.view(view)
+        buttons = await tab.page.get_by_role("button").all_inner_texts()
+        assert not [each for each in buttons if any(name in each for name in names)], view
+
+
+async def test_who_lacks_the_scope_is_told_how_to_get_it(
+    system: System, http: aiohttp.ClientSession, profiles: Profiles
+) -> None:
+    anyone = await account(system, http)
+    tab = await Operator.opened(await profiles(system.http), anyone.username)
+    command = f"roost admin grant {anyone.username} observer"
+    await expect(tab.page.get_by_role("alert")).to_contain_text(command)
+
+
+async def test_scaling_and_draining_do_what_they_say(
+    system: System, http: aiohttp.ClientSession, profiles: Profiles
+) -> None:
+    admin = await account(system, http, "admin")
+    tab = await Operator.opened(await profiles(system.http), admin.username)
+    await tab.page.get_by_role("button", name="Scale").click()
+    await tab.page.get_by_role("button", name="One router more").click()
+    await tab.agree("Scale", "3 routers instead of 2")
+    assert any("router-3" in line for line in await tab.done("scale router=3"))
+    assert {row["name"] for row in await system.roles("router")} == {"router-1", "router-2", "router-3"}
+    await tab.role("router-3").click()
+    await tab.page.get_by_role("button", name="Drain").click()
+    await tab.agree("Drain", "one router fewer")
+    assert any("router-3" in line for line in await tab.done("drain router-3"))
+    assert {row["name"] for row in await system.roles("router")} == {"router-1", "router-2"}
+    await tab.view("Events")
+    line = tab.page.get_by_role("listitem").filter(has_text="router-3").filter(has_text=admin.username)
+    await expect(line.first).to_be_visible()
+
+
+async def test_a_dead_letter_is_tried_again_once(
+    system: System, http: aiohttp.ClientSession, profiles: Profiles
+) -> None:
+    admin, bob = await account(system, http, "admin"), await account(system, http)
+    shards = (await system.status())["shards"]
+    now = now_ms()
+    cause = uuid7(now, secrets.token_bytes(10))
+    sender = (admin.user_id, admin.username, admin.device)
+    record = MessageRecord(bob.user_id, cause, *sender, now, now, "sealed.v1", {bob.device: b"sealed"})
+    writer = KafkaLogWriter(system.kafka, access=system.log_access)
+    await writer.start()
+    wrong = (shard_of(record.to, shards) + 1) % shards
+    await writer.append(MAILBOX, [(wrong, encode_record(record))])
+    await writer.close()
+    tab = await Operator.opened(await profiles(system.http), admin.username)
+    await tab.view("Dead letters")
+    letter = tab.page.get_by_role("article").filter(has_text=cause)
+    for _ in range(50):
+        if await letter.count():
+            break
+        await tab.page.get_by_role("button", name="Refresh").click()
+        await tab.page.wait_for_timeout(100)
+    await letter.get_by_role("button", name="Retry").click()
+    await tab.agree("Retry", "written to mailbox again")
+    await expect(letter.get_by_text(f"retried by user:{admin.username}")).to_be_visible()
+    assert await until_found(bob.received) == [cause]
+
+
+async def test_what_is_old_is_never_shown_as_new(
+    system: System, http: aiohttp.ClientSession, profiles: Profiles
+) -> None:
+    observer = await account(system, http, "observer")
+    async with Proxy(system.http.removeprefix("http://")) as network:
+        profile = await profiles(f"http://{network.address}")
+        tab = await Operator.opened(profile, observer.username)
+        live = tab.page.get_by_text("Live", exact=True)
+        await expect(live).to_be_visible()
+        profile.bear_no_network()
+        await network.refuse()
+        await expect(tab.page.get_by_text("What you see is as of")).to_be_visible()
+        await expect(live).to_be_hidden()
+        await expect(tab.page.locator("main.stale")).to_be_attached()
+        await network.heal()
+        await expect(live).to_be_visible()
+        await expect(tab.page.locator("main.stale")).not_to_be_attached()
