@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from cluster.local.servers import free_port
 from roost.bot import Bot, BotStopped, Message, Settings, filters
 from roost.bot.lines import Lines
+from roost.bot.memory import Memory
 from roost.client import Disconnected, MessageReceived, Read, Typing
 from roost.client.content import Text
 from roost.client.shell.app_queue import AppQueue
@@ -339,6 +341,22 @@ async def test_a_memory_that_cannot_be_written_ends_the_bot_and_acknowledges_not
     assert await bot.states() == {"ann": {"at": "hi"}}
 
 
+async def test_everyone_who_waits_for_a_write_that_failed_is_told() -> None:
+    memory = Memory(None)
+    memory._file.execute("PRAGMA query_only=ON")
+    go_on = threading.Event()
+    memory._thread.submit(go_on.wait)
+    writes = [asyncio.ensure_future(memory.keep(name, {})) for name in ("ann", "bob")]
+    await asyncio.sleep(0)
+    go_on.set()  # both are taken into one transaction
+    failed = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(each) for each in failed] == [OSError, OSError]
+    memory._file.execute("PRAGMA query_only=OFF")
+    await memory.keep("cat", {"is": "here"})
+    assert await memory.peers() == {"cat": {"is": "here"}}
+    memory.close()
+
+
 def received(seq: int, peer: str = "ann") -> MessageReceived:
     return MessageReceived(peer, "PHONE", f"id-{seq}", seq, b"", 0, 0)
 
@@ -381,7 +399,9 @@ async def test_a_signal_lets_what_has_begun_end(world: World, number: signal.Sig
     await ann.send("hi", to="bot")
     await begun.wait()
     os.kill(os.getpid(), number)
-    await asyncio.sleep(0)
+    while not bot._lines._ending:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)  # in which nothing is to happen
     assert not running.done()
     go_on.set()
     await running
