@@ -136,6 +136,8 @@ class Memory:
         taken: list[tuple[_Change, ...]] = []
         while self._waiting:
             taken.append(self._waiting.popleft())
+        if not taken:
+            return
         try:
             self._file.execute("BEGIN IMMEDIATE")
             for statement, values in (change for changes in taken for change in changes):
