@@ -212,6 +212,21 @@ async def test_a_handler_that_fails_is_called_again_and_then_the_message_is_put_
     assert await bot.failures() == []
 
 
+async def test_a_state_that_cannot_be_kept_is_the_handlers_failure(world: World) -> None:
+    bot = Bot(pauses_s=())
+
+    @bot.text
+    async def wrong(message: Message) -> None:
+        message.state["at"] = object()
+
+    await world.start(bot)
+    ann = await world.user("ann")
+    await ann.send("hi")
+    await world.quiet()
+    assert "not JSON serializable" in (await bot.failures())[0].reason
+    assert await bot.states() == {}
+
+
 async def test_a_handler_that_takes_too_long_has_failed(world: World) -> None:
     bot = Bot(patience_s=30, pauses_s=())
 
@@ -412,6 +427,10 @@ async def test_a_loop_runs_beside_the_handlers_and_its_fault_ends_the_bot(world:
     bot, ticks = Bot(), list[int]()
 
     @bot.loop
+    async def once() -> None:
+        """Come to an end, which ends nothing else."""
+
+    @bot.loop
     async def tick() -> None:
         while len(ticks) < 3:
             await asyncio.sleep(10)
@@ -460,6 +479,12 @@ def test_settings_come_from_the_environment() -> None:
         "https://chat.example.org", "echo", "secret", Path("/d")
     )
     assert Settings.from_environment({}) == Settings(data=Path("bot-data"))
+
+
+def test_a_bot_whose_memory_is_something_else_says_so(tmp_path: Path) -> None:
+    (tmp_path / "memory.db").write_text("the words of a poem, long enough to be no database at all")
+    with pytest.raises(SystemExit, match=r"The bot has stopped: .*memory\.db: file is not a database"):
+        Bot(Settings(data=tmp_path)).run()
 
 
 def test_a_bot_that_cannot_sign_in_says_why_in_a_sentence(tmp_path: Path) -> None:
