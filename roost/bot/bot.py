@@ -11,6 +11,7 @@ attempt the message is put aside (`Bot.failures`, `Bot.retry`), and counts as do
 
 import asyncio
 import inspect
+import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -123,7 +124,7 @@ class Bot:
         return hook
 
     def loop(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """Decorate what runs beside the handlers for as long as the bot does; its failure ends the bot."""
+        """Decorate what runs beside the handlers, for as long as the bot does; if it raises, the bot ends."""
         self._loops.append(work)
         return work
 
@@ -176,7 +177,7 @@ class Bot:
         """
         try:
             asyncio.run(self._until_told())
-        except (BotStopped, RoostError, KeystoreInUse) as exc:
+        except (BotStopped, RoostError, KeystoreInUse, OSError) as exc:
             raise SystemExit(f"The bot has stopped: {exc}") from exc
 
     async def start(self, settings: Settings | None = None, options: Options | None = None) -> None:
@@ -185,17 +186,22 @@ class Bot:
         Raises:
             RoostError: It cannot sign in.
             KeystoreInUse: Another process is this bot.
+            OSError: Its folder cannot be used.
         """
         settings = settings or self.settings or Settings.from_environment()
-        self._client = await signing_in.client_of(settings, options or self._options)
         self._memory = Memory(None if settings.data is None else settings.data / "memory.db")
+        try:
+            self._client = await signing_in.client_of(settings, options or self._options)
+        except BaseException:
+            self._memory.close()
+            raise
         self._lines = Lines(self._handle, self._at_once)
         await self._client.start()
         self._running = [asyncio.ensure_future(work()) for work in (self._read_all, *self._loops)]
 
     async def ended(self) -> None:
-        """Return when a loop has come to its end, of its own accord; raise what ends the bot otherwise."""
-        await asyncio.wait({*self._running, self._lines.broken}, return_when=asyncio.FIRST_COMPLETED)
+        """Return never; raise what ends the bot."""
+        await asyncio.wait({*self._running, self._lines.broken}, return_when=asyncio.FIRST_EXCEPTION)
         for each in (self._lines.broken, *self._running):
             if each.done():
                 each.result()
@@ -273,6 +279,7 @@ class Bot:
                 message.arguments, message.match = [], None
                 if await _all(predicates, message):
                     await handler(message)
+                    json.dumps(message.state)  # what cannot be kept is this handler's fault
                     return
 
     async def _guarded(self, hook: Awaitable[Any], name: str) -> None:

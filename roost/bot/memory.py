@@ -71,6 +71,9 @@ class Memory:
 
     Args:
         path: Where; None: in memory, gone with the process.
+
+    Raises:
+        OSError: It cannot be opened, or is something else.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -79,7 +82,11 @@ class Memory:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._thread = ThreadPoolExecutor(1, "roost-bot")
         self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES}")
+        try:
+            self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES}")
+        except sqlite3.Error as exc:
+            self._file.close()
+            raise OSError(f"{path}: {exc}") from exc
         self._waiting: deque[tuple[_Change, ...]] = deque()
 
     async def peer(self, name: str) -> Peer:
@@ -136,6 +143,8 @@ class Memory:
         taken: list[tuple[_Change, ...]] = []
         while self._waiting:
             taken.append(self._waiting.popleft())
+        if not taken:
+            return
         try:
             self._file.execute("BEGIN IMMEDIATE")
             for statement, values in (change for changes in taken for change in changes):

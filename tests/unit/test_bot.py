@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from cluster.local.servers import free_port
 from roost.bot import Bot, BotStopped, Message, Settings, filters
 from roost.bot.lines import Lines
+from roost.bot.memory import Memory
 from roost.client import Disconnected, MessageReceived, Read, Typing
 from roost.client.content import Text
 from roost.client.shell.app_queue import AppQueue
@@ -210,6 +212,21 @@ async def test_a_handler_that_fails_is_called_again_and_then_the_message_is_put_
     assert await bot.failures() == []
 
 
+async def test_a_state_that_cannot_be_kept_is_the_handlers_failure(world: World) -> None:
+    bot = Bot(pauses_s=())
+
+    @bot.text
+    async def wrong(message: Message) -> None:
+        message.state["at"] = object()
+
+    await world.start(bot)
+    ann = await world.user("ann")
+    await ann.send("hi")
+    await world.quiet()
+    assert "not JSON serializable" in (await bot.failures())[0].reason
+    assert await bot.states() == {}
+
+
 async def test_a_handler_that_takes_too_long_has_failed(world: World) -> None:
     bot = Bot(patience_s=30, pauses_s=())
 
@@ -339,6 +356,22 @@ async def test_a_memory_that_cannot_be_written_ends_the_bot_and_acknowledges_not
     assert await bot.states() == {"ann": {"at": "hi"}}
 
 
+async def test_everyone_who_waits_for_a_write_that_failed_is_told() -> None:
+    memory = Memory(None)
+    memory._file.execute("PRAGMA query_only=ON")
+    go_on = threading.Event()
+    memory._thread.submit(go_on.wait)
+    writes = [asyncio.ensure_future(memory.keep(name, {})) for name in ("ann", "bob")]
+    await asyncio.sleep(0)
+    go_on.set()  # both are taken into one transaction
+    failed = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(each) for each in failed] == [OSError, OSError]
+    memory._file.execute("PRAGMA query_only=OFF")
+    await memory.keep("cat", {"is": "here"})
+    assert await memory.peers() == {"cat": {"is": "here"}}
+    memory.close()
+
+
 def received(seq: int, peer: str = "ann") -> MessageReceived:
     return MessageReceived(peer, "PHONE", f"id-{seq}", seq, b"", 0, 0)
 
@@ -381,7 +414,9 @@ async def test_a_signal_lets_what_has_begun_end(world: World, number: signal.Sig
     await ann.send("hi", to="bot")
     await begun.wait()
     os.kill(os.getpid(), number)
-    await asyncio.sleep(0)
+    while not bot._lines._ending:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)  # in which nothing is to happen
     assert not running.done()
     go_on.set()
     await running
@@ -390,6 +425,10 @@ async def test_a_signal_lets_what_has_begun_end(world: World, number: signal.Sig
 
 async def test_a_loop_runs_beside_the_handlers_and_its_fault_ends_the_bot(world: World) -> None:
     bot, ticks = Bot(), list[int]()
+
+    @bot.loop
+    async def once() -> None:
+        """Come to an end, which ends nothing else."""
 
     @bot.loop
     async def tick() -> None:
@@ -440,6 +479,12 @@ def test_settings_come_from_the_environment() -> None:
         "https://chat.example.org", "echo", "secret", Path("/d")
     )
     assert Settings.from_environment({}) == Settings(data=Path("bot-data"))
+
+
+def test_a_bot_whose_memory_is_something_else_says_so(tmp_path: Path) -> None:
+    (tmp_path / "memory.db").write_text("the words of a poem, long enough to be no database at all")
+    with pytest.raises(SystemExit, match=r"The bot has stopped: .*memory\.db: file is not a database"):
+        Bot(Settings(data=tmp_path)).run()
 
 
 def test_a_bot_that_cannot_sign_in_says_why_in_a_sentence(tmp_path: Path) -> None:
