@@ -44,7 +44,7 @@ async def picture(server: str, folder: Path) -> str:
             await alice.send("bob", "Perfect, I bring the tea")
             await bob.gets(lambda: len(bob.texts()) > 1, "the answer")
             bob.client.typing("alice")
-            await until(lambda: "" if app.desk.people.types("bob", alice.now_ms()) else "he does not type", within=20)
+            await until(lambda: "" if app.desk.rows()[0].types else "he does not type", within=20)
             await pilot.press(*"See you")
             await pilot.pause(1)
             shown = app.export_screenshot(title="roost chat --as alice")

@@ -137,6 +137,7 @@ def bodies(app: App) -> list[object]:
     return [each.body for each in app.all(MessageReceived)]
 
 
+@pytest.mark.slow
 async def test_files_are_sent_and_saved(system: System, http: aiohttp.ClientSession, tmp_path: Path) -> None:
     source, kept = tmp_path / "picture of us.png", tmp_path / "kept"
     source.write_bytes(secrets.token_bytes(100_000))
@@ -162,6 +163,7 @@ async def test_files_are_sent_and_saved(system: System, http: aiohttp.ClientSess
         await home.shows("saved as")
 
 
+@pytest.mark.slow
 async def test_people_and_devices(system: System, http: aiohttp.ClientSession, tmp_path: Path) -> None:
     async with at_home(system, http, tmp_path) as home:
         bob = home.bob
@@ -196,6 +198,7 @@ async def test_people_and_devices(system: System, http: aiohttp.ClientSession, t
         await other.leave()
 
 
+@pytest.mark.slow
 async def test_what_was_said_is_found(system: System, http: aiohttp.ClientSession, tmp_path: Path) -> None:
     async with at_home(system, http, tmp_path) as home:
         for number in range(60):
@@ -209,6 +212,7 @@ async def test_what_was_said_is_found(system: System, http: aiohttp.ClientSessio
         await home.shows("word3 of many")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(40, 12), (20, 6), (200, 60)])
 async def test_every_size_is_usable(
     system: System, http: aiohttp.ClientSession, tmp_path: Path, size: tuple[int, int]

@@ -139,8 +139,8 @@ def test_only_the_wanted_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_fills_the_terminal_is_loaded_only_where_it_does() -> None:
     program = (
         "import sys; import roost.cli.chat; from roost.cli import command_line\n"
-        "try: command_line.main(['--help'])\n"
-        "finally: sys.stderr.write(str([each for each in sys.modules if each.partition('.')[0] == 'textual']))"
+        "try: command_line.main(['chat', '--help'])\n"
+        "finally: sys.stderr.write(str([each for each in sys.modules if each.startswith('textual')]))"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert shown.stderr == "[]"
