@@ -2,6 +2,8 @@
 
 import argparse
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -132,3 +134,14 @@ def test_only_the_wanted_verb_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Entry, "load", lambda self: loaded.append(self.name) or self.found)
     command_line.main(["serve"])
     assert loaded == ["serve"]
+
+
+def test_what_fills_the_terminal_is_loaded_only_where_it_does() -> None:
+    program = (
+        "import sys; import roost.cli.chat; from roost.cli import command_line\n"
+        "try: command_line.main(['chat', '--help'])\n"
+        "finally: sys.stderr.write(str([each for each in sys.modules if each.startswith('textual')]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert shown.stderr == "[]"
+    assert "chat" in shown.stdout

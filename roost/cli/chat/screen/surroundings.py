@@ -12,10 +12,10 @@ def state_line(desk: Desk) -> Content:
     connection, unread = desk.connection, desk.unread
     style = "bold $success" if connection.up else "bold $error" if connection.final else "bold $warning"
     return Content.assemble(
-        (desk.client.username, "bold"),
-        "  ",
         ("● " if connection.up else "○ ", style),
         (connection.words, style),
+        "  ",
+        (desk.client.username, "bold"),
         f"  {unread} unread" if unread else "",
     )
 
