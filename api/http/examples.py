@@ -63,6 +63,7 @@ ERRORS: Final[Mapping[str, dict[str, Any]]] = {
     "unavailable": {"detail": "The log does not answer; try again.", "retry_after_s": 1.0},
     "going_away": {"detail": "This server is stopping; connect again.", "retry_after_s": 1.0},
     "too_slow": {"detail": "A body must arrive with at least 1024 bytes a second."},
+    "already_retried": {"detail": "This dead letter was written back already; it is tried once."},
 }
 """Members of an example of each error, beside those that follow from its code."""
 
@@ -77,6 +78,10 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "wait_s": 25,
     "media_id": "q3Wm0yqk1m3yB5n8T7x2oJ4uE6vH9sRdLcPaZfGiKwM",
     "number": 3,
+    "name": "host-1",
+    "connection_id": "gateway-1:1795000000000:17",
+    "letter_id": "mailbox.dead:0:17",
+    "GET /admin/v1/dead before": "mailbox.dead:0:17",
 }
 """An example of each parameter that has none of its own, by its name."""
 
@@ -176,12 +181,15 @@ def complete(document: dict[str, Any]) -> None:
     schemas = document.get("components", {}).get("schemas", {})
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            call = f"{method.upper()} {path}"
             for parameter in operation.get("parameters", ()):
-                if parameter["name"] in PARAMETERS:
-                    parameter.setdefault("example", PARAMETERS[parameter["name"]])
+                own = PARAMETERS.get(f"{call} {parameter['name']}")
+                parameter.setdefault(
+                    "example", own or example_of(parameter["schema"], schemas, parameter["name"])
+                )
             body = operation.get("requestBody", {})
             for status, part in {"": body, **operation["responses"]}.items():
-                own = ANSWERS.get(f"{method.upper()} {path} {status}")
+                own = ANSWERS.get(f"{call} {status}")
                 for content in part.get("content", {}).values():
                     if "example" not in content and "examples" not in content:
                         content["example"] = own or example_of(content["schema"], schemas)
@@ -200,5 +208,6 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str 
         return {member: example_of(part, schemas, member) for member, part in parts.items()}
     if schema.get("type") == "array":
         return [example_of(schema["items"], schemas, name)]
-    known = MEMBERS.get(name, PARAMETERS.get(name, schema.get("default", schema.get("const"))))
+    first = next(iter(schema.get("enum", ())), schema.get("const"))
+    known = MEMBERS.get(name, PARAMETERS.get(name, schema.get("default", first)))
     return _LEAVES.get(schema.get("format", schema.get("type")), {}) if known is None else known

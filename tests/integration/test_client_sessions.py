@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 
 from roost.cli import chat
+from roost.cli.chat import lines as line_chat
+from roost.cli.chat import opening
 from roost.client import Client, Disconnected, MemoryKeystore, Options
 from roost.errors import RoostError
 from tests.integration.api_world import PASSWORD, Urls, World, running
@@ -164,14 +166,15 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
         asked.append(prompt)
         return NEW if "signed out" in prompt or "new one" in prompt else PASSWORD
 
-    monkeypatch.setattr(chat.getpass, "getpass", password)
+    for each in (opening, line_chat):
+        monkeypatch.setattr(each.getpass, "getpass", password)
     other = await Client.register(server, name, PASSWORD)
     for lines in (["/password"], ["/sign-out-others"]):
-        typed: asyncio.Queue[str | chat.PasswordChange | None] = asyncio.Queue()
+        typed: asyncio.Queue[str | line_chat.PasswordChange | None] = asyncio.Queue()
         for line in (*lines, "/quit"):
-            typed.put_nowait(chat._typed(line))
-        monkeypatch.setattr(chat, "_lines", lambda queue=typed: queue)
-        await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options()), 10)
+            typed.put_nowait(line_chat._typed(line))
+        monkeypatch.setattr(line_chat, "_lines", lambda queue=typed: queue)
+        await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options(), lines=True), 10)
         with pytest.raises(RoostError, match="has ended"):
             await other.api.call("GET", "/v1/me")
         await other.close()
@@ -179,7 +182,7 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
     await other.account.end_other_sessions()
     asked.clear()
     typed.put_nowait("/quit")
-    await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options()), 10)
+    await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options(), lines=True), 10)
     assert [prompt for prompt in asked if "was signed out" in prompt]
     await other.api.call("GET", "/v1/me")
     await other.close()

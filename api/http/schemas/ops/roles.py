@@ -48,7 +48,7 @@ class KeyAge(BaseModel):
         state="active",
         made_at_ms=1_795_000_000_000,
         used_from_ms=1_795_000_005_000,
-        ends_at_ms=None,
+        ends_at_ms=1_802_776_000_000,
     )
     id: str
     kind: Literal["key"]
