@@ -23,6 +23,7 @@ from roost.client.content import Attachment, File, FileReference, Known, Progres
 from roost.client.keystore import Keystore
 from roost.client.local_history import LocalHistory
 from roost.client.options import Options
+from roost.client.people import People
 from roost.client.shell.engine import Engine
 from roost.client.state import OutboxItem, Profile
 from roost.client.store import Conversation, Page
@@ -53,6 +54,7 @@ class Client:
         renew = partial(account.renew_fallback, api, profile, options.random, self._flushed)
         self._engine = Engine(profile, keystore, api, options, renew)
         self._keystore = keystore
+        self._people = People(profile, api, self._engine)
         self._composer = Composer(self._engine.timers, self.now_ms, options.random)
         self._past = LocalHistory(keystore, self._engine.flushed, self.now_ms)
         self._owns_http = owns_http
@@ -283,9 +285,7 @@ class Client:
 
     def trust(self, peer: str) -> None:
         """Accept the changed identity, keys and devices of ``peer``, once compared; send what waits."""
-        self._engine.directory.trust(peer)
-        self._engine.apply(self._engine.session.outbox.hold(peer, self.now_ms(), held=False))
-        self._engine.flushed()
+        self._people.trust(peer, self.now_ms())
 
     @property
     def linked(self) -> bool:
@@ -324,7 +324,7 @@ class Client:
         Raises:
             RoostError: For example ``unknown_device``.
         """
-        await self._engine.unlink(device_id)
+        await self._people.unlink(device_id)
 
     async def replace_identity(self, password: str) -> None:
         """Become a new person to everyone: peers are told, and other devices have to be linked again.
@@ -332,8 +332,7 @@ class Client:
         Raises:
             RoostError: ``bad_credentials``.
         """
-        await self._engine.identity.replace(password)
-        self._engine.exchange.keys_changed(self.username)
+        await self._people.replace_identity(password)
 
     async def safety_number(self, peer: str) -> SafetyNumber:
         """Return what this user and ``peer`` compare, in person or on the phone.
@@ -342,10 +341,7 @@ class Client:
             ValueError: One of them has no identity.
             RoostError: The server cannot be asked for the peer's keys.
         """
-        peer = fold_username(peer)
-        if not self._engine.directory.knows(peer):
-            self._engine.exchange.keys_arrived(peer, (await self._engine.keys.query({peer}))[peer])
-        return SafetyNumber(self._engine.fingerprint(self.username), self._engine.fingerprint(peer))
+        return await self._people.safety_number(peer)
 
     async def verify(self, peer: str, told: str | None = None) -> None:
         """Note that the user has compared the safety number with ``peer``.
@@ -358,14 +354,7 @@ class Client:
             ValueError: They differ, or the identity has changed and is not trusted.
             RoostError: As `safety_number`.
         """
-        peer = fold_username(peer)
-        number = await self.safety_number(peer)
-        if told is not None and not number.matches(told):
-            raise ValueError(
-                f"this is not the safety number of {self.username} and {peer}: someone may be between"
-            )
-        self._engine.directory.identities.verify(peer)
-        await asyncio.shield(self._engine.flushed())
+        await self._people.verify(peer, told)
 
     def verified(self, peer: str) -> bool:
         """Return whether the user has compared safety numbers with ``peer`` as its identity is now."""

@@ -37,7 +37,7 @@ from roost.client import (
     Undecryptable,
     content,
 )
-from roost.client.content import Delete, Reaction, encode
+from roost.client.content import Delete, Reaction, ReadUpTo, encode
 from tests.contract.small_server import SmallServer
 
 ID = "0199f0a8-7c1e-7a55-9b0e-3f6d5c2a1b00"
@@ -104,6 +104,15 @@ async def test_each_event_is_shown(url: str, event: Event, shown: str) -> None:
     await client.close()
     assert shown in out.getvalue()
     assert "\x1b" not in out.getvalue()
+
+
+async def test_what_ones_devices_say_about_reading_is_not_shown(url: str) -> None:
+    client = await Client.register(url, "alice", "a password")
+    out = io.StringIO()
+    mark = MessageReceived("alice", "D", "i", 1, encode(ReadUpTo("bob", 7)), 0, 0, silent=True)
+    chat.Chat(client, Console(file=out, width=200), None).show(mark)
+    await client.close()
+    assert out.getvalue() == ""
 
 
 async def test_devices_are_linked_and_people_compared_by_what_is_typed(url: str) -> None:

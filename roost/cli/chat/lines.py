@@ -35,6 +35,7 @@ from roost.client import (
     Typing,
     Undecryptable,
 )
+from roost.client.content import ReadUpTo
 from roost.errors import RoostError
 from roost.ids import fold_username
 
@@ -186,6 +187,8 @@ class Chat:
             quoted: The text of the message that it is about, as far as it is known here.
         """
         match event:
+            case MessageReceived(silent=True, body=ReadUpTo()):
+                return  # between the user's own devices
             case MessageReceived(silent=True):
                 self._say("dim", f"{event.peer} {said(event.body, quoted)}")
             case MessageReceived():

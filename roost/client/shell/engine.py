@@ -46,13 +46,11 @@ from roost.client.state import OutboxItem, Profile
 from roost.client.store.history import History
 from roost.client.timers import Timers
 from roost.client.transport import SESSION_OVER
-from roost.client.transport.answers import Empty
 from roost.client.transport.http import Api
 from roost.client.transport.keys import KeyCalls
 from roost.crypto import SUITE, DeviceSecrets
-from roost.crypto.safety_numbers import fingerprint
 from roost.errors import RoostError
-from roost.ids import address_of, uuid7
+from roost.ids import uuid7
 from roost.wire import Auth, Ping
 
 _BUSY_TICK_S = 0.2
@@ -222,31 +220,6 @@ class Engine:
             if exc.code.retry == "later" or exc.code.word in SESSION_OVER:
                 raise
             self.tell(events.Refused("identity", exc.code.word, exc.detail))
-
-    async def unlink(self, device_id: str) -> None:
-        """Remove another device of this user, and sign those that stay with a new key."""
-        await self._api.call("DELETE", f"/v1/devices/{device_id}", shape=Empty)
-        me = self._profile.username
-        found = (await self.keys.query({me}))[me]
-        self.exchange.keys_arrived(me, found)
-        if self.identity.is_linked:
-            others = {
-                name: bundle
-                for name, bundle in found.bundles.items()
-                if name not in (device_id, self._profile.device_id) and self.directory.is_confirmed(me, name)
-            }
-            await self.identity.renew(others)
-
-    def fingerprint(self, user: str) -> bytes:
-        """Return the hash of a user's pinned identity, as safety numbers have it.
-
-        Raises:
-            ValueError: There is none.
-        """
-        keys = self.directory.identities.keys(user)
-        if keys is None:
-            raise ValueError(f"{user} has no identity to compare yet")
-        return fingerprint(keys.master, address_of(user, self._profile.server_name))
 
     def check_answered(self, message_id: str, answer: dict[str, Any] | None) -> None:
         """Tell the outbox what the server knows of a message."""
