@@ -17,6 +17,7 @@ from api.identity.limits import DEFAULTS, Limit
 from api.listener import STOP_S, Listen, Server, bind
 from api.media import MediaLimits
 from api.sending.admission import Bounds
+from api.stream.overview import Overview
 from api.wiring import wire
 from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, url_host
@@ -33,7 +34,7 @@ from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
 from storage.mongo.store import MongoStore
 from storage.shard_map import ShardMap
-from storage.topics import MAILBOX
+from storage.topics import TOPICS
 from telemetry.role_figures import COUNTS, LEVELS
 
 log = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ class Gateway:
     ) -> None:
         self.name = name
         self.collaborators: Collaborators = wire(name, settings, backends, limits)
+        self._overview = Overview(name, self.collaborators.streams, backends.clock)
         self._listen = listen
         self._server: Server | None = None
         self._tasks = BackgroundTasks()
@@ -99,13 +101,17 @@ class Gateway:
             "streams": len(self.collaborators.streams),
             "accepted": self.collaborators.acceptance.accepted,
             "hosts": f"{linked}/{hosts}",
-            "appended": {MAILBOX: self.collaborators.log_writer.ends(MAILBOX)},
+            "appended": {each: self.collaborators.log_writer.ends(each) for each in TOPICS},
             "batches": self.collaborators.log_writer.batches,
             COUNTS: gateway_counts(self.collaborators),
             LEVELS: {"queue": self.collaborators.sender.gate.admission.inside},
             "version": self.collaborators.settings.version,
             "http": None if self.address is None else f"{url_host(self.address[0])}:{self.address[1]}",
         }
+
+    async def tell(self, message: dict[str, Any]) -> Any:
+        """Answer what an operator asks of a gateway; see `Overview`."""
+        return self._overview.answer(message)
 
     async def metrics(self) -> bytes:
         """Return this gateway's metrics."""

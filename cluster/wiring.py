@@ -14,6 +14,7 @@ from actors.service import Service
 from cluster import key_ring
 from cluster.folders import runtime_folder
 from cluster.role_shell.fence import fenced
+from cluster.role_shell.inspection import inspected
 from cluster.role_shell.observed import observed
 from cluster.role_shell.ring_watch import RingWatch
 from cluster.role_shell.shell import Closable, in_shell
@@ -45,10 +46,11 @@ def overseen(
     """Return the same service with what every role has, apart from the coordinator.
 
     Its metrics are shown, its figures are in its status, its process ends when another one has its place, and
-    what was opened for it is closed when it has stopped.
+    what was opened for it is closed when it has stopped. Operators can look into it.
     """
     fence = fenced(observed(service, Reader(role, settings.data)), name, store.cluster, lambda: os._exit(1))
-    return in_shell(fence, _exporter(service, settings, role, name), store, *opened)
+    shell = in_shell(fence, _exporter(service, settings, role, name), store, *opened)
+    return inspected(shell, settings, name)
 
 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:
@@ -160,7 +162,8 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     media = MediaCollector(open_blobs(settings, store))
     coordinator = Coordinator(settings, store, admin, fleet, now_ms, {"media": media.run})
     kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms, store.audit))
-    return in_shell(coordinator, _exporter(coordinator, settings, "coordinator", name), store, admin, *kept)
+    exporter = _exporter(coordinator, settings, "coordinator", name)
+    return inspected(in_shell(coordinator, exporter, store, admin, *kept), settings, name, keyring)
 
 
 def load_all(settings_json: str) -> None:

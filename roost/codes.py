@@ -56,6 +56,7 @@ CODES: Final = _registry(
     Code("id_expired", 409, "after_fix", "The message id is too old or too far ahead of the server's clock."),
     Code("cursor_invalid", 409, "after_fix", "The cursor is not a position in this mailbox.", close=4410),
     Code("key_conflict", 409, "never", "A key with this id was already uploaded with different bytes."),
+    Code("already_retried", 409, "never", "The dead letter was written back to its topic before."),
     Code("identity_exists", 409, "after_fix", "The account has another identity."),
     Code("offset_mismatch", 409, "after_fix", "The upload does not go on at this offset."),
     Code("tus_version", 412, "never", "The version of the upload protocol is not supported."),

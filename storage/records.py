@@ -549,7 +549,7 @@ class Erasure(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True):
-    """A record that could not be handled, with the reason; also written to ``mailbox.dead``."""
+    """A record that could not be handled, with the reason."""
 
     topic: str
     shard: int
@@ -557,6 +557,22 @@ class DeadLetter(Struct, frozen=True):
     reason: str
     value: bytes
     at_ms: int
+
+
+class KeptLetter(Struct, frozen=True):
+    """A dead letter in the store.
+
+    Attributes:
+        id: ``topic:shard:offset:digest``; of a wake-up ``push:user:device``.
+        letter: It.
+        retried_at_ms: When it was written back to its topic, 0: it was not.
+        retried_by: By whom, as the audit log names them.
+    """
+
+    id: str
+    letter: DeadLetter
+    retried_at_ms: int = 0
+    retried_by: str = ""
 
 
 class LogState(Struct, frozen=True):

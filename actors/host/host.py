@@ -21,6 +21,7 @@ from actors.host.shards.table import ShardTable
 from actors.host.streams.questions import answer_done
 from actors.host.streams.streams import Streams, Watches
 from actors.host.upkeep.eraser import Eraser, ErasureSettings
+from actors.host.upkeep.looks import Looks
 from actors.host.upkeep.sweeper import Sweeper, SweepSettings
 from actors.host.users.activation import Activation
 from actors.host.users.deadlines import Deadlines
@@ -146,6 +147,7 @@ class ActorHost:
             every_s=self._settings.sweep_every_s,
         )
         self._ownership = ShardOwnership(name, shards, links, residents, writer, commits, self._dropped)
+        self._looks = Looks(residents, streams, clock, runtime)
         self._reports = Reports(shards, links, clock, runtime)
         self._gateways = GatewayMessages(shards, links, residents, (streams, watches), loader, writer, clock)
         self._handlers = self._made_handlers(
@@ -234,6 +236,7 @@ class ActorHost:
         ``leaving``: it is about to lose its shards, if it was not told so before; ``staying``: it is not;
         ``handover_report``: it has lost and stored everything, and says what became of the entries that no
         device had acknowledged (`Handover.report`; an incarnation that began after ``leaving`` had none).
+        ``user``, ``waiting``, ``hot``: an operator looks at users (`Looks`).
         """
         match message.get("act"):
             case "hurry":
@@ -246,6 +249,8 @@ class ActorHost:
                 self._handover = None
             case "handover_report":
                 return await (self._handover or Handover()).report(self._store)
+            case "user" | "waiting" | "hot":
+                return self._looks.answer(message)
             case other:
                 raise RoostError("bad_request", f"A host takes no message {other!r}.")
         return True

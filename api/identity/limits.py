@@ -7,6 +7,7 @@ never asks Redis, because the call would cost more than what it guards: its boun
 gateway and device, and a device has one stream.
 """
 
+import math
 from collections import Counter, OrderedDict
 from typing import Literal
 
@@ -83,6 +84,26 @@ class Gcra:
             self._arrivals.popitem(last=False)
         return 0.0
 
+    def full_at_ms(self, key: str) -> float:
+        """Return when the key has all its tokens again; 0: it has."""
+        return self._arrivals.get(key, 0.0)
+
+
+class Left(Struct, frozen=True):
+    """How much of a limiter is left to someone.
+
+    Attributes:
+        name: The limiter's.
+        left: Tokens that may be used at once.
+        of: As many as there can be.
+        resets_at_ms: When there are as many again.
+    """
+
+    name: str
+    left: int
+    of: int
+    resets_at_ms: int
+
 
 class Limits:
     """All limiters of a gateway.
@@ -138,6 +159,19 @@ class Limits:
             self.failed_to_local += 1
             wait = self.wait_s(name, key, self._clock())
         return wait
+
+    async def left(self, name: str, key: str) -> Left:
+        """Return what is left, and take nothing; of a local limiter it is what is left here."""
+        limit, now = self._limits[name], self._clock()
+        full_at_ms = self._local[name].full_at_ms(key)
+        if limit.scope == "shared":
+            try:
+                full_at_ms = await self._cache.full_at_ms(name, key)
+            except Unavailable:
+                self.failed_to_local += 1
+        ahead_ms = min(max(0.0, full_at_ms - now), limit.burst * 1000 / limit.rate)
+        left = limit.burst - math.ceil(ahead_ms * limit.rate / 1000)
+        return Left(name, left, limit.burst, round(now + ahead_ms))
 
 
 def limited(name: str, wait_s: float) -> RoostError:

@@ -30,14 +30,15 @@ class Login:
 
     Attributes:
         principal: Who speaks, None before the hello.
+        opened_ms: When it began.
     """
 
-    __slots__ = ("_by_header", "_opened_ms", "_verify", "_warned", "principal")
+    __slots__ = ("_by_header", "_verify", "_warned", "opened_ms", "principal")
 
     def __init__(self, verify: Verify, *, now_ms: int, by_header: str | None) -> None:
         self.principal: Principal | None = None
         self._verify, self._by_header = verify, by_header
-        self._opened_ms = now_ms
+        self.opened_ms = now_ms
         self._warned = False
 
     def hello(self, frame: wire.Hello) -> Principal:
@@ -82,7 +83,7 @@ class Login:
         Raises:
             RoostError: That time is over, and there was no header, or its token is good no longer.
         """
-        waited_ms = now_ms - self._opened_ms
+        waited_ms = now_ms - self.opened_ms
         if self._by_header is not None:
             return self.without_hello() if waited_ms >= IMPLICIT_MS else None
         if waited_ms >= HELLO_MS:

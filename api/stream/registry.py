@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import structlog
 
 from api.identity.tokens import Principal
-from api.stream.services import StreamServices
+from api.stream.services import Displaced, StreamServices
 from api.stream.socket import Receive, Stream
 from api.stream.writer import Send
 from roost import wire
@@ -38,6 +39,14 @@ class Streams:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(self._all)
+
+    @property
+    def displaced(self) -> Iterable[Displaced]:
+        """The last streams that a newer one of the same device took over from."""
+        return self._services.displaced
+
     @property
     def ended(self) -> Counter[str]:
         """Streams ended by us, by code word."""
@@ -57,6 +66,7 @@ class Streams:
         stream = Stream(self._services, codec, by_header, receive, send, self._index)
         self._all.add(stream)
         self.opened += 1
+        stream.serial, stream.client = self.opened, scope.get("client")
         try:
             if problem is not None:
                 stream.end(problem.code.word, problem.detail)

@@ -1,7 +1,8 @@
 """The gateway's services for its WebSocket streams."""
 
 import secrets
-from collections import Counter
+from collections import Counter, deque
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,6 +19,7 @@ from roost.clock import Clock
 from roost.codes import CODES
 
 _SPREAD_MS = 1_000
+_DISPLACED = 50
 
 
 def _no_ends() -> Counter[str]:
@@ -25,11 +27,23 @@ def _no_ends() -> Counter[str]:
     return Counter(dict.fromkeys([*words, "other"], 0))
 
 
+class Displaced(NamedTuple):
+    """A stream that a newer one of the same device took over from."""
+
+    principal: Principal
+    at_ms: int
+
+
+def _no_displaced() -> deque[Displaced]:
+    return deque(maxlen=_DISPLACED)
+
+
 class StreamServices(msgspec.Struct, frozen=True):
     """The services of all streams of a gateway.
 
     Attributes:
         ended: Streams ended by us, by code word; ``other`` for words without a close code of their own.
+        displaced: The last streams that others took over from.
     """
 
     tokens: Tokens
@@ -43,6 +57,7 @@ class StreamServices(msgspec.Struct, frozen=True):
     key_supplies: KeySupplies
     clock: Clock
     ended: Counter[str] = msgspec.field(default_factory=_no_ends)
+    displaced: deque[Displaced] = msgspec.field(default_factory=_no_displaced)
 
     def verify(self, token: str) -> Principal:
         """Return who a token speaks for; raises if it is not valid, or its session was ended."""

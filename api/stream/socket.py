@@ -12,7 +12,7 @@ from actors.rpc.link import Link
 from api.identity.tokens import Principal
 from api.stream import actions as do
 from api.stream.requests import Requests
-from api.stream.services import StreamServices
+from api.stream.services import Displaced, StreamServices
 from api.stream.session import StreamSession
 from api.stream.writer import FrameWriter, Send
 from roost import wire
@@ -35,6 +35,8 @@ class Stream:
 
     Attributes:
         session: Its rules.
+        serial: Number of the connection at this gateway.
+        client: Where it comes from.
     """
 
     writer_class: ClassVar[type[FrameWriter]] = FrameWriter
@@ -78,6 +80,22 @@ class Stream:
         self.following: dict[str, str] = {}
         self._supply: KeySupply | None = None
         self._ready: wire.Ready | None = None
+        self.serial = 0
+        self.client: tuple[str, int] | None = None
+
+    @property
+    def subprotocol(self) -> str:
+        """How frames are written on this socket."""
+        return next(name for name, codec in wire.CODECS.items() if codec is self._codec)
+
+    @property
+    def queued_bytes(self) -> int:
+        """See `FrameWriter.queued_bytes`."""
+        return self._writer.queued_bytes
+
+    def stuck_ms(self, now_ms: int) -> int:
+        """See `FrameWriter.stuck_ms`."""
+        return self._writer.stuck_ms(now_ms)
 
     async def run(self) -> None:
         """Serve the socket until either side ends it."""
@@ -142,7 +160,10 @@ class Stream:
         }
 
     def _shut(self, action: do.Shut) -> None:
-        self._services.ended[_WORDS.get(action.code, "other")] += 1
+        word = _WORDS.get(action.code, "other")
+        self._services.ended[word] += 1
+        if word == "displaced":
+            self._services.displaced.append(Displaced(self._principal(), self._services.clock()))
         self._writer.shut(action)
 
     def _open(self, action: do.Open) -> None:

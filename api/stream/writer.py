@@ -5,7 +5,7 @@ that does not read is given up.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import structlog
@@ -45,6 +45,7 @@ class FrameWriter:
         self._wake: asyncio.Future[None] | None = None
         self._patience: asyncio.Timeout | None = None
         self._writing_since_ms = 0
+        self._writing: Sequence[wire.ServerFrame] = ()
         self._held = False
 
     def emit(self, action: do.Emit) -> None:
@@ -74,6 +75,17 @@ class FrameWriter:
         self._gone = True
         self._wake_up()
 
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of the entries that wait here for the client to read."""
+        frames = (*self._writing, *self._out)
+        entries = (entry for frame in frames if isinstance(frame, wire.Entries) for entry in frame.entries)
+        return sum(memoryview(entry).nbytes for entry in entries)
+
+    def stuck_ms(self, now_ms: int) -> int:
+        """Return for how long the client has left what was written unread."""
+        return max(0, now_ms - self._writing_since_ms) if self._writing_since_ms else 0
+
     def tick(self, now_ms: int) -> None:
         """Give the client up if it has been reading nothing for too long."""
         if self._writing_since_ms and now_ms - self._writing_since_ms > STUCK_MS:
@@ -102,10 +114,10 @@ class FrameWriter:
         while not self._gone:
             if self._out and not self._held:
                 out, self._out = self._out, []
-                self._writing_since_ms = self._clock()
+                self._writing_since_ms, self._writing = self._clock(), out
                 for frame in merged(out):
                     await send(message(encode(frame), text=self._codec.text))
-                self._writing_since_ms = 0
+                self._writing_since_ms, self._writing = 0, ()
             elif self._shut is not None:
                 await send(closing(self._shut))
                 return

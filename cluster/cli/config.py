@@ -3,22 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from typing import Any, Final
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cluster.settings import FILE, PREFIX, Group, Rate, Settings, SettingsInvalid, without_password
+from cluster.settings import FILE, PREFIX, Rate, Settings, SettingsInvalid
+from cluster.settings.group import every
+from cluster.settings.shown import shown
 from roost.cli.terminal import BAD_USAGE, DONE, complain
-
-_URLS: Final = (
-    ("mongo", "url"),
-    ("redis", "url"),
-    ("kafka", "url"),
-    ("fcm", "endpoint"),
-    ("telemetry", "traces_url"),
-)
 
 
 def reference() -> str:
@@ -32,19 +23,10 @@ def reference() -> str:
         "| variable | key | default | what it does |",
         "|---|---|---|---|",
     ]
-    for path, field in _walk(Settings, ()):
+    for path, field in every(Settings):
         variable = PREFIX + "__".join(path).upper()
         lines.append(f"| `{variable}` | `{'.'.join(path)}` | {_default(field)} | {field.description} |")
     return "\n".join(lines)
-
-
-def _walk(group: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    for name, field in group.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Group) and kind is not Rate:
-            yield from _walk(kind, (*path, name))
-        else:
-            yield (*path, name), field
 
 
 def _default(field: FieldInfo) -> str:
@@ -54,15 +36,6 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, Rate):
         return f'`{{"rate": {value.rate:g}, "burst": {value.burst}}}`'
     return f"`{value}`" if value != () else "none"
-
-
-def shown(settings: Settings) -> dict[str, Any]:
-    """Return the settings as they may be shown: no password or credential, also none in a URL."""
-    values: dict[str, Any] = settings.model_dump()
-    for group, field in _URLS:
-        values[group][field] = without_password(values[group][field])
-    values["media"]["options"] = dict.fromkeys(settings.media.options, "***")
-    return values
 
 
 class Config:

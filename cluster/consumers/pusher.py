@@ -13,6 +13,7 @@ import structlog
 from actors.map_lease import MapLease
 from actors.offsets import Offsets
 from cluster.consumers.consumer import Consumer
+from cluster.consumers.recent_pushes import RecentPushes
 from cluster.consumers.shard_progress import PushShard
 from cluster.consumers.wakeup import Waker
 from roost.errors import RoostError
@@ -48,6 +49,7 @@ class Pusher:
         self._restart: set[int] = set()
         self._placed: dict[int, str] = {}
         self._waking = BackgroundTasks()
+        self._recent = RecentPushes()
 
     @property
     def shard_map(self) -> ShardMap | None:
@@ -77,10 +79,17 @@ class Pusher:
         return self._consumer.status() | {"open": len(self._waking)}
 
     async def tell(self, message: dict[str, Any]) -> Any:
-        """Take what the coordinator tells a pusher: ``hurry``, since something waits until all is sent."""
-        if message.get("act") != "hurry":
-            raise RoostError("bad_request", f"A pusher takes no message {message.get('act')!r}.")
-        self._waker.hurry()
+        """Take what the coordinator tells a pusher.
+
+        ``hurry``: something waits until all is sent; ``pushes``: the last wake-ups of a user are asked for.
+        """
+        match message.get("act"):
+            case "hurry":
+                self._waker.hurry()
+            case "pushes":
+                return self._recent.of(message["user"])
+            case other:
+                raise RoostError("bad_request", f"A pusher takes no message {other!r}.")
         return True
 
     async def metrics(self) -> bytes:
@@ -166,6 +175,7 @@ class Pusher:
         began = traces.tracer.now() if traces.tracer is not None else 0
         outcome = await self._waker.wake(record, again=record.offset < (shard.replayed_below or 0))
         metrics.WAKEUPS.labels(outcome).inc()
+        self._recent.note(record.value, outcome)
         if traces.tracer is not None:
             _trace(traces.tracer, record.value, began, outcome)
         shard.done(record.offset)

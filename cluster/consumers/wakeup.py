@@ -13,8 +13,8 @@ from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.tasks import insist
 from storage.ports import Cache, LogRecord, LogWriter, Store
-from storage.records import Device, PushRecord, decode_push
-from storage.topics import PUSH_DEAD
+from storage.records import DeadLetter, Device, PushRecord, decode_push
+from storage.topics import PUSH, PUSH_DEAD
 from telemetry import metrics
 
 log = structlog.get_logger()
@@ -175,6 +175,8 @@ class Waker:
 
     async def _give_up(self, record: LogRecord, reason: str) -> str:
         log.error("wakeup_given_up", offset=record.offset, reason=reason)
+        letter = DeadLetter(PUSH, 0, record.offset, reason, record.value, self._clock())
+        await self._store.cluster.keep_dead_letters([letter])
         [result] = await self._writer.append(PUSH_DEAD, [(0, record.value)])
         if isinstance(result, Exception):
             raise result

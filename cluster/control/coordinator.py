@@ -32,6 +32,7 @@ from cluster.operations.rollout import OperationRefused, Rollout
 from cluster.operations.roster import Roster
 from cluster.operations.witness import Witness
 from cluster.ops.ops import Ops
+from cluster.ops.questions import Questions
 from cluster.ops.view import View
 from cluster.ops.wire import Seen
 from cluster.settings import Settings
@@ -50,6 +51,9 @@ _RETRY_S: Final = 0.5
 _LOG_WORK_S: Final = 15.0
 _RESTART_S: Final = 0.2
 """Between the answer to who asked for a restart, and the restart."""
+
+_LAST_S: Final = 5.0
+"""Between the end of an upgrade and the restart: an operation is known by this process only."""
 
 _STARTING: Final = "Nothing was changed: the coordinator is starting. Ask again in a moment."
 
@@ -101,6 +105,7 @@ class Coordinator:
         plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
         self._witness = Witness(store.audit, clock)
         self._operations = Operations(plans, rollout, self._witness)
+        self._questions = Questions(roles)
         self._balancer = Balancer(roles, self._roster, rollout)
         view = View(self._status, lambda: self._map.newest, roles, fleet.figures, _certificates(settings))
         self._ops = Ops(view, store, clock)
@@ -157,10 +162,11 @@ class Coordinator:
         """Take a message from who runs the embedded servers, or an operator.
 
         ``servers``: their rows; ``log_away``: the log's is gone; ``log_lost``: it is back, and empty;
-        ``metrics``: those of a role; ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one;
-        ``operation``: how far it is; ``ops``: what is new to who has seen ``seen``; ``restart``: restart this
-        process, which then runs what is installed; ``stop``: stop every role in order, ``kept`` saying
-        whether the log keeps what is not stored, and return what was given up. ``by`` says for whom.
+        ``metrics``: those of a role; ``ask``: pass an operator's question on to roles (`Questions`);
+        ``scale``, ``grow``, ``drain``, ``undrain``, ``upgrade``: start one, with ``restart`` followed by a
+        restart of this process; ``operation``: how far it is; ``restart``: restart this process, which then
+        runs what is installed; ``stop``: stop every role in order, ``kept`` saying whether the log keeps what
+        is not stored, and return what was given up. ``by`` says for whom.
         """
         match message.get("act"):
             case "servers":
@@ -173,10 +179,8 @@ class Coordinator:
                 if (by := message.get("by")) is not None:
                     await self._witness.over(by, "down", True, "requested")  # noqa: FBT003 -- as in a message
                 return await self._stop(kept=message["kept"])
-            case "ops":
-                return self._ops.answer(msgspec.convert(message["seen"], Seen))
-            case "metrics":
-                return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
+            case "ops" | "metrics" | "ask":
+                return await self._looked(message)
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_RESTART_S, self._fleet.restart)
@@ -237,6 +241,15 @@ class Coordinator:
         self._opened = True
         return True
 
+    async def _looked(self, message: dict[str, Any]) -> Any:
+        match message["act"]:
+            case "ops":
+                return self._ops.answer(msgspec.convert(message["seen"], Seen))
+            case "metrics":
+                return (await self._roles.supervisors[message["name"]].handle.metrics()).decode()
+            case _:
+                return await self._questions.ask(message["of"], message["say"])
+
     def _operate(self, message: dict[str, Any]) -> dict[str, Any]:
         if not self._opened:  # by the roster of no one, the stored one would be replaced
             return {"refused": self._refused or _STARTING}
@@ -253,8 +266,17 @@ class Coordinator:
             return {"refused": exc.detail}
         request, operation = {message["act"]: message["what"]}, self._operations.progress(number)
         self._ops.operations.began(number, request, by, operation)
+        if message.get("restart"):
+            carried_out = self._with_restart(number, carried_out)
         self._tasks.spawn(carried_out, f"{message['act']} {message['what']}")
         return {"number": number}
+
+    async def _with_restart(self, number: int, carried_out: Coroutine[Any, Any, None]) -> None:
+        """Restart this process, too, once the others are renewed, and whoever asked has seen that."""
+        await carried_out
+        if not self._operations.progress(number).failure:
+            log.info("coordinator_restarts", after_s=_LAST_S)
+            asyncio.get_running_loop().call_later(_LAST_S, self._fleet.restart)
 
     async def _stop(self, *, kept: bool) -> list[str]:
         given_up: list[str] = []

@@ -81,6 +81,8 @@ class Tokens(Group):
 class Rate(Group):
     """A token bucket."""
 
+    is_one_setting = True
+
     rate: float = Field(gt=0, description="Tokens per second.")
     burst: int = Field(gt=0, description="Largest burst, in tokens.")
 

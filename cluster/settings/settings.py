@@ -15,7 +15,7 @@ from cluster.settings.push import Push, WebPush
 from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.security import Cleartext
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
-from cluster.settings.sources import read
+from cluster.settings.sources import Origin, read
 
 
 class Settings(BaseModel):
@@ -59,6 +59,8 @@ class Settings(BaseModel):
     tokens: Tokens = Field(Tokens(), description="Sessions.")
     media: Media = Field(Media(), description="Files.")
     telemetry: Telemetry = Field(Telemetry(), description="Metrics and traces.")
+    origins: dict[str, Origin] = {}
+    """Where each setting was given, by its path; no setting itself."""
 
     @classmethod
     def load(cls, changes: Mapping[str, Any] | None = None, file: Path | None = None) -> Self:

@@ -1,13 +1,13 @@
 """The log's state, the shard map, the roster and dead letters in MongoDB."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from storage.mongo.database import Database, row_id
-from storage.records import DeadLetter, LogState, StoredRoster
+from storage.mongo.database import Database
+from storage.mongo.dead_letters import MongoDeadLetters
+from storage.records import DeadLetter, KeptLetter, LogState, StoredRoster
 from storage.shard_map import ShardMap
 
 _MAP: Final = "map"
@@ -24,7 +24,11 @@ class MongoClusterState:
         self._dead = database["dead"]
         self._log = database["log"]
         self._placement = database["placement"]
-        self._dead_letters = database["dead"]
+        self._dead_letters = MongoDeadLetters(database)
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        await self._dead_letters.prepare()
 
     async def log_states(self) -> dict[int, LogState]:
         rows = await self._log.many({})
@@ -84,19 +88,19 @@ class MongoClusterState:
         return len(await self._dead.many({"retried_at_ms": {"$exists": False}}, ["_id"], limit=most))
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        if letters:
-            await self._dead_letters.insert_missing(
-                [{"_id": _letter_id(each), **msgspec.structs.asdict(each)} for each in letters]
-            )
+        await self._dead_letters.keep(letters)
+
+    async def dead_letters(self, before: str, limit: int) -> list[KeptLetter]:
+        return await self._dead_letters.newest(before, limit)
+
+    async def claim_dead_letter(self, letter_id: str, by: str, now_ms: int) -> KeptLetter | None:
+        return await self._dead_letters.claim(letter_id, by, now_ms)
+
+    async def settle_dead_letter(self, letter_id: str, now_ms: int, *, written: bool) -> None:
+        await self._dead_letters.settle(letter_id, now_ms, written=written)
 
 
 def _fields(state: LogState) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(state)
     del fields["shard"]
     return fields
-
-
-def _letter_id(letter: DeadLetter) -> str:
-    """Return the same id for a replay, and another where a recreated log gives the offset again."""
-    digest = hashlib.blake2b(letter.value, digest_size=8).hexdigest()
-    return row_id(letter.topic, str(letter.shard), str(letter.offset), digest)

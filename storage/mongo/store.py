@@ -71,7 +71,7 @@ class MongoStore:
         """Create the indexes. Idempotent, safe while others do the same."""
         for each in (
             self.accounts, self.sessions, self.push_tokens, self.keys, self.mailboxes, self.conversations,
-            self.erasures, self.retention, self.audit, self.events, self.blobs,
+            self.erasures, self.retention, self.audit, self.events, self.blobs, self.cluster,
         ):  # fmt: skip
             await each.prepare()
 

@@ -39,6 +39,10 @@ class Cache(Protocol):
         """
         ...
 
+    async def full_at_ms(self, limiter: str, key: str) -> float:
+        """Return when a GCRA limiter has all its tokens again, in Unix milliseconds; 0: it has."""
+        ...
+
     async def put_challenge(self, nonce: str, bound_to: str, ttl_s: int) -> None:
         """Keep what a challenge is bound to."""
         ...

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from storage.records import DeadLetter, LogState, StoredRoster
+from storage.records import DeadLetter, KeptLetter, LogState, StoredRoster
 from storage.shard_map import ShardMap
 
 
@@ -63,5 +63,28 @@ class ClusterState(Protocol):
         ...
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep records that could not be handled."""
+        """Keep records that could not be handled. Idempotent; of a device's wake-ups the newest is kept."""
+        ...
+
+    async def dead_letters(self, before: str, limit: int) -> list[KeptLetter]:
+        """Return those that came before this one, or the newest if it is '', newest first.
+
+        Raises:
+            RoostError: ``invalid``: there is no letter ``before``.
+        """
+        ...
+
+    async def claim_dead_letter(self, letter_id: str, by: str, now_ms: int) -> KeptLetter | None:
+        """Take the letter to write it back, and return it; None if there is none of this id. Atomic.
+
+        Who gets it must call `settle_dead_letter`; if that never happens, the next one gets it half a minute
+        later.
+
+        Raises:
+            RoostError: ``already_retried``: it was written back, or someone is about to.
+        """
+        ...
+
+    async def settle_dead_letter(self, letter_id: str, now_ms: int, *, written: bool) -> None:
+        """Record what became of a claimed letter: written back, or not, and free to be claimed again."""
         ...

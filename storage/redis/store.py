@@ -110,6 +110,11 @@ class RedisStore:
             )
         return int(wait_us) / 1_000_000
 
+    async def full_at_ms(self, limiter: str, key: str) -> float:
+        with _translated():
+            kept = await self._redis.get(f"{self._prefix}l:{limiter}:{key}")
+        return int(kept or 0) / 1000
+
     async def put_challenge(self, nonce: str, bound_to: str, ttl_s: int) -> None:
         with _translated():
             await self._redis.set(f"{self._prefix}c:{nonce}", bound_to, ex=ttl_s)

@@ -9,7 +9,6 @@ from cluster.control.server_name import ServerNameMismatch
 from storage.mongo import MongoStore
 from storage.records import (
     CrossSignature,
-    DeadLetter,
     Device,
     KeySupply,
     LogState,
@@ -167,14 +166,6 @@ async def test_the_roster_is_replaced_whole(store: MongoStore) -> None:
     ):
         await store.cluster.put_roster(roster)
         assert await store.cluster.roster() == roster
-
-
-async def test_dead_records_are_kept_once(store: MongoStore) -> None:
-    dead = DeadLetter("mailbox", 1, 2, "not a record", b"\x00", 3)
-    await store.cluster.keep_dead_letters([dead, msgspec.structs.replace(dead, value=b"of another log")])
-    await store.cluster.keep_dead_letters([dead])
-    await store.cluster.keep_dead_letters([])
-    assert len(await store.cluster._dead_letters.many({})) == 2
 
 
 @pytest.mark.attack("have two devices make two identities at once", "the first one stays")

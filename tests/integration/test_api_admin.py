@@ -27,6 +27,8 @@ CALLS = [
     ("GET", "/admin/v1/cluster", None),
     ("GET", "/admin/v1/operations/0", None),
     ("POST", "/admin/v1/drain", {"target": "host-0"}),
+    ("POST", "/admin/v1/undrain", {"target": "10.0.0.3"}),
+    ("POST", "/admin/v1/upgrade", None),
     ("POST", "/admin/v1/scale", {"counts": {"host": 2}}),
 ]
 
@@ -42,6 +44,8 @@ class Asked:
         return STATUS
 
     async def tell(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["act"] == "ask":
+            return {"answers": {}, "away": {}}
         if message["act"] == "operation":
             return {"lines": [], "stage": "", "done": False, "failure": "", "given_up": []}
         if message["what"] == "no-such-host":
@@ -91,7 +95,7 @@ async def test_who_has_no_scope_may_neither_look_nor_act(
     world: World, coordinator: Asked, pair: tuple[Person, Person]
 ) -> None:
     before = list(coordinator.messages), await world.store.audit.entries()
-    assert await codes(pair[0]) == ["forbidden"] * 4
+    assert await codes(pair[0]) == ["forbidden"] * len(CALLS)
     for method, path, body in CALLS:
         status, problem = await world.call(method, path, body)
         assert (status, problem["code"]) == (401, "unauthenticated")
@@ -102,12 +106,12 @@ async def test_who_has_no_scope_may_neither_look_nor_act(
 @pytest.mark.attack("observer-acts")
 async def test_an_observer_looks_and_does_not_act(world: World, coordinator: Asked) -> None:
     before, eve = list(coordinator.messages), await holder(world, "observer")
-    assert await codes(eve) == ["", "", "forbidden", "forbidden"]
+    assert await codes(eve) == ["", "", *["forbidden"] * 4]
     assert coordinator.messages == before
     entries = await world.store.audit.entries()
     tries = [each for each in entries if each.actor == f"user:{eve.username}"]
     assert [(each.target, each.outcome) for each in tries] == [
-        (f"POST /admin/v1/{act}", "refused: forbidden") for act in ("drain", "scale")
+        (f"POST /admin/v1/{act}", "refused: forbidden") for act in ("drain", "undrain", "upgrade", "scale")
     ]
 
 
@@ -119,15 +123,20 @@ async def test_an_admin_acts_and_it_is_written_down(world: World, coordinator: A
     assert (begun["number"], begun["done"]) == (before, False)
     await admin.call("POST", "/admin/v1/scale", {"counts": {"shards": 8}}, expect=202)
     await admin.call("POST", "/admin/v1/drain", {"target": "host-0"}, expect=202)
+    await admin.call("POST", "/admin/v1/undrain", {"target": "10.0.0.3"}, expect=202)
+    await admin.call("POST", "/admin/v1/upgrade", expect=202)
     by = f"user:{admin.username}"
     assert coordinator.messages[before:] == [
         {"act": "scale", "what": {"host": 3, "router": 2}, "by": by},
         {"act": "grow", "what": 8, "by": by},
         {"act": "drain", "what": "host-0", "by": by},
+        {"act": "undrain", "what": "10.0.0.3", "by": by},
+        {"act": "upgrade", "what": True, "by": by, "restart": True},
     ]
     entries = await world.store.audit.entries()
     assert [(each.act, each.target) for each in entries if each.actor == by] == [
         ("scale", "host=3 router=2"), ("grow", "8"), ("drain", "host-0"),
+        ("undrain", "10.0.0.3"), ("upgrade", ""),
     ]  # fmt: skip
     assert faults(entries) == []
     for body in ({"counts": {"shards": 8, "host": 2}}, {"counts": {}}, {"counts": {"host": "2"}}, {}):
@@ -163,23 +172,23 @@ async def test_a_user_is_looked_at_and_that_is_written_down(
 @pytest.mark.parametrize("gateway", [0, 1])
 async def test_a_scope_that_was_taken_away_is_gone_from_living_tokens(world: World, gateway: int) -> None:
     admin = await holder(world, "admin", "observer")
-    assert await codes(admin, gateway) == [""] * 4
+    assert await codes(admin, gateway) == [""] * len(CALLS)
     await world.store.accounts.set_scope(admin.tokens["user_id"], "admin", granted=False)
-    assert await codes(admin, gateway) == ["", "", "forbidden", "forbidden"]
+    assert await codes(admin, gateway) == ["", "", *["forbidden"] * 4]
     await world.store.accounts.set_scope(admin.tokens["user_id"], "observer", granted=False)
-    assert await codes(admin, gateway) == ["forbidden"] * 4
+    assert await codes(admin, gateway) == ["forbidden"] * len(CALLS)
 
 
 @pytest.mark.attack("scope-granted-after-the-token")
 async def test_a_token_has_no_scope_that_it_does_not_name(world: World) -> None:
     alice = await holder(world)
     await world.store.accounts.set_scope(alice.tokens["user_id"], "admin", granted=True)
-    assert await codes(alice) == ["forbidden"] * 4
+    assert await codes(alice) == ["forbidden"] * len(CALLS)
     status, alice.tokens = await world.call(
         "POST", "/v1/sessions/refresh", {"refresh_token": alice.tokens["refresh_token"]}
     )
     assert status == 200
-    assert await codes(alice) == [""] * 4
+    assert await codes(alice) == [""] * len(CALLS)
 
 
 @pytest.mark.attack("scope-forged")
@@ -202,7 +211,7 @@ async def test_a_forged_scope_is_worth_nothing(world: World, pair: tuple[Person,
     assert claims != token
     thief = Person(world, alice.username, alice.tokens | {"access_token": token})
     expected = "forbidden" if how == "account has none" else "unauthenticated"
-    assert await codes(thief) == [expected] * 4
+    assert await codes(thief) == [expected] * len(CALLS)
 
 
 def _fields(principal: Any) -> dict[str, Any]:

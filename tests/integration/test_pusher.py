@@ -316,6 +316,9 @@ async def test_a_wake_up_that_never_succeeds_is_kept_for_the_operator(
     found = await until_found(lambda: reader.poll(wait_ms=200, limit=10), bool)
     assert decode_push(found[0][0].value).device == device
     await reader.close()
+    [kept] = await world.store.cluster.dead_letters("", 10)
+    assert (kept.id, kept.letter.value) == (f"push:{user}:{device}", found[0][0].value)
+    assert kept.letter.reason
 
 
 async def test_one_that_fails_unexpectedly_is_kept_as_well(

@@ -61,6 +61,7 @@ async def test_an_operator_reaches_the_coordinator_over_http(system: System) -> 
         assert (status, problem["code"]) == (422, "invalid")
         assert "no-such-host" in problem["detail"]
         await follows_the_system(http, token, names)
+        await look_into_the_roles(call, token)
         await admin(system, "revoke", "an.operator", "admin")
         status, problem = await call("GET", "/admin/v1/cluster", token=token)
         assert (status, problem["code"]) == (403, "forbidden")
@@ -68,3 +69,33 @@ async def test_an_operator_reaches_the_coordinator_over_http(system: System) -> 
     assert found["faults"] == []
     seen = {(each["actor"].split(":")[0], each["act"]) for each in found["entries"]}
     assert {("operator", "admin.create_user"), ("user", "drain"), ("operator", "admin.revoke")} <= seen
+    assert {("user", "role.stacks"), ("user", "user.look")} <= seen
+
+
+async def look_into_the_roles(call: Any, token: str) -> None:
+    """Ask the real roles, through the real coordinator."""
+
+    async def answered(path: str, method: str = "GET") -> Any:
+        status, found = await call(method, f"/admin/v1{path}", token=token)
+        assert status == 200, found
+        return found
+
+    for name in ("host-1", "coordinator"):
+        lines = (await answered(f"/roles/{name}/log?lines=3"))["lines"]
+        assert 0 < len(lines) <= 3
+        assert json.loads(lines[-1])["name"] == name
+        assert "thread MainThread" in (await answered(f"/roles/{name}/stacks", "POST"))["text"]
+    status, problem = await call("GET", "/admin/v1/roles/host-99/log", token=token)
+    assert (status, problem["code"]) == (404, "not_found")
+    rows = {row["name"]: row for row in (await answered("/settings"))["settings"]}
+    assert rows["mongo.url"]["source"] == "start"
+    assert "@" not in rows["mongo.url"]["value"], "no password"
+    assert rows["telemetry.metrics_port"]["source"] == "environment"
+    found = await answered("/keys")
+    assert {"storage", "token", "vapid"} <= {row["purpose"] for row in found["keys"]}
+    assert found["away"] == []
+    assert (await answered("/connections?order=old"))["away"] == []
+    assert (await answered("/hot"))["since_ms"] > 0
+    user = await answered("/users/an.operator")
+    assert (user["online"], user["pushes"], user["host"].split("-")[0]) == (False, [], "host")
+    assert (await answered("/dead"))["more"] is False

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from cluster.cli.config import shown
 from cluster.doctor.media import media_store
 from cluster.settings import Cluster, Settings
 from cluster.settings.media import Media
+from cluster.settings.shown import shown
 
 
 def files(folder: Path) -> list[Path]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cluster.cli.config import reference, shown
+from cluster.cli.config import reference
 from cluster.settings import Settings, SettingsInvalid, url_host, without_password
+from cluster.settings.shown import in_force, shown
 
 
 @pytest.fixture(autouse=True)
@@ -175,3 +176,39 @@ def test_a_password_comes_from_a_file_that_no_one_else_may_read(tmp_path: Path) 
 )
 def test_an_address_in_a_url(listened_on: str, in_a_url: str) -> None:
     assert url_host(listened_on) == in_a_url
+
+
+def test_each_setting_in_force_says_where_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "roost.toml").write_text('server_name = "file"\nshards = 8\n[kafka]\nurl = "file:1"\n')
+    monkeypatch.setenv("ROOST_KAFKA__URL", "environment:1")
+    monkeypatch.setenv("ROOST_LIMITS__SENDS__RATE", "7")
+    monkeypatch.setenv("ROOST_MONGO__SECURITY__PASSWORD", "hunter2")
+    loaded = Settings.load({"shards": 4})
+    handed_on = Settings.model_validate_json(loaded.model_dump_json())
+    started = handed_on.changed({"redis": {"url": "redis://roost:hunter3@127.0.0.1:6379/0"}})
+    rows = {each["name"]: each for each in in_force(started)}
+    assert {name: row["source"] for name, row in rows.items() if row["source"] != "default"} == {
+        "server_name": "file",
+        "shards": "argument",
+        "data": "start",
+        "kafka.url": "environment",
+        "limits.sends": "environment",
+        "mongo.security.password": "environment",
+        "redis.url": "start",
+    }
+    assert (rows["shards"]["value"], rows["limits.sends"]["value"]) == (4, {"rate": 7.0, "burst": 5000})
+    assert "hunter" not in json.dumps(list(rows.values()))
+    assert "origins" not in rows
+
+
+def test_where_settings_came_from_is_no_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "ROOST_ORIGINS" not in reference()
+    (tmp_path / "roost.toml").write_text('[origins]\nshards = "file"\n')
+    with pytest.raises(SettingsInvalid, match="The setting origins is unknown"):
+        Settings.load()
+    (tmp_path / "roost.toml").unlink()
+    monkeypatch.setenv("ROOST_ORIGINS", "{}")
+    with pytest.raises(SettingsInvalid, match="ROOST_ORIGINS is not a Roost setting"):
+        Settings.load()

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from api.http.schemas.base import Millis, Name, model
+from api.http.schemas.base import Name, model
 
 
 class Cluster(BaseModel):
@@ -16,43 +16,18 @@ class Cluster(BaseModel):
     nodes: list[dict[str, Any]]
 
 
-class DeviceState(BaseModel):
-    """A device, without the name that its owner gave it."""
-
-    device_id: str
-    created_at_ms: Millis
-    has_keys: bool
-    push: bool
-    signed_out: bool
-
-
-class SessionState(BaseModel):
-    """A session that has not ended."""
-
-    device_id: str
-    created_at_ms: Millis
-    used_at_ms: Millis
-    expires_at_ms: Millis
-    signed_refresh: bool
-
-
-class UserState(BaseModel):
-    """An account as operators see it."""
-
-    user_id: str
-    username: str
-    created_at_ms: Millis
-    last_seen_ms: Millis
-    scopes: list[str]
-    devices: list[DeviceState]
-    sessions: list[SessionState]
-
-
 class Drain(BaseModel):
     """What is to be emptied."""
 
     model_config = model(target="host-2")
     target: Annotated[Name, Field(description="A role, or a machine by its address or name.")]
+
+
+class Undrain(BaseModel):
+    """What may have roles again."""
+
+    model_config = model(target="10.0.0.3")
+    target: Annotated[Name, Field(description="A machine by its address or name.")]
 
 
 class Scale(BaseModel):

@@ -4,7 +4,14 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.routes.ops import events, stream
+from api.routes.ops import connections, dead_letters, events, roles, stream, users
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (stream.router, events.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    stream.router,
+    events.router,
+    users.router,
+    connections.router,
+    dead_letters.router,
+    roles.router,
+)
 """In the order of the API document."""

@@ -36,6 +36,7 @@ export const CODES: ReadonlyMap<string, { retry: Retry; title: string }> = new M
     },
     cursor_invalid: { retry: 'after_fix', title: 'The cursor is not a position in this mailbox.' },
     key_conflict: { retry: 'never', title: 'A key with this id was already uploaded with different bytes.' },
+    already_retried: { retry: 'never', title: 'The dead letter was written back to its topic before.' },
     identity_exists: { retry: 'after_fix', title: 'The account has another identity.' },
     offset_mismatch: { retry: 'after_fix', title: 'The upload does not go on at this offset.' },
     tus_version: { retry: 'never', title: 'The version of the upload protocol is not supported.' },

@@ -1,0 +1,109 @@
+"""What an operator may ask of any role: the end of its log, its stacks, its settings, its certificates.
+
+Nothing of it is a secret: keys by their ids and ages, settings without passwords.
+"""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any, Final, cast
+
+from actors.service import Service
+from cluster.certificates.files import CertificateError, read_certificate
+from cluster.role_shell.stacks import stacks
+from cluster.settings import Settings
+from cluster.settings.shown import in_force
+from roost.clock import now_ms
+from roost.errors import RoostError
+from storage.keyring import KeyRing, Secrets
+
+MOST_LINES: Final = 1_000
+_MOST_BYTES: Final = 256 * 1024
+
+
+def inspected(service: Service, settings: Settings, name: str, keyring: KeyRing | None = None) -> Service:
+    """Return the same service, which an operator can look into; the key ring's ages too, if it is given."""
+    return cast("Service", _Inspected(service, settings, name, keyring))
+
+
+class _Inspected:
+    """Answers what any role is asked; everything else is the service's."""
+
+    def __init__(self, service: Service, settings: Settings, name: str, keyring: KeyRing | None) -> None:
+        self._service, self._settings, self._name, self._keyring = service, settings, name, keyring
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    async def tell(self, message: dict[str, Any]) -> Any:
+        match message.get("act"):
+            case "log":
+                return last_lines(self._settings.data / "logs" / f"{self._name}.log", message["lines"])
+            case "stacks":
+                return stacks()
+            case "settings":
+                return in_force(self._settings)
+            case "keys" if self._keyring is not None:
+                return _keys(self._keyring.secrets, now_ms())
+            case "certificates":
+                return _certificates(self._settings)
+            case other:
+                return await self._others(other, message)
+
+    async def _others(self, act: Any, message: dict[str, Any]) -> Any:
+        tell = getattr(self._service, "tell", None)
+        if tell is None:
+            raise RoostError("bad_request", f"{self._name} takes no message {act!r}.")
+        return await tell(message)
+
+
+def last_lines(file: Path, count: int) -> list[str]:
+    """Return the last lines of a file, as many as there are within some bytes of its end; [] without it."""
+    try:
+        with file.open("rb") as log:
+            size = log.seek(0, 2)
+            log.seek(max(0, size - _MOST_BYTES))
+            text = log.read(_MOST_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    lines = text.splitlines()
+    whole = lines if size <= _MOST_BYTES else lines[1:]
+    return whole[-min(count, MOST_LINES) :]
+
+
+def _keys(ring: Secrets, now: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": key.id,
+            "kind": "key",
+            "purpose": key.purpose,
+            "state": ring.state_of(key, now).value,
+            "made_at_ms": key.created_at_ms,
+            "used_from_ms": key.not_before_ms,
+            "ends_at_ms": key.retire_at_ms,
+        }
+        for key in ring.keys
+    ]
+
+
+def _certificates(settings: Settings) -> list[dict[str, Any]]:
+    files = {"clients": settings.tls.certificate, "node": settings.node.certificate, "ca": settings.node.ca}
+    return [_certificate(purpose, file) for purpose, file in files.items() if file is not None]
+
+
+def _certificate(purpose: str, file: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": file.name, "kind": "certificate", "purpose": purpose}
+    try:
+        found = read_certificate(file)
+    except (CertificateError, OSError) as exc:
+        return row | {"state": f"it cannot be read: {exc}", "made_at_ms": None, "ends_at_ms": None}
+    now = dt.datetime.now(dt.UTC)
+    state = "ended" if found.not_valid_after_utc < now else "valid"
+    return row | {
+        "state": state,
+        "made_at_ms": _ms(found.not_valid_before_utc),
+        "ends_at_ms": _ms(found.not_valid_after_utc),
+    }
+
+
+def _ms(at: dt.datetime) -> int:
+    return round(at.timestamp() * 1000)
