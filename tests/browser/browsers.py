@@ -16,7 +16,9 @@ _ARGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-_WITHOUT_NETWORK: Final = re.compile(r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|FAILED)")
+_WITHOUT_NETWORK: Final = re.compile(
+    r"net::ERR_(INTERNET_DISCONNECTED|CONNECTION_\w+|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|FAILED)"
+)
 """What Chromium itself says of a server or a network that is away; the page cannot keep it from that."""
 
 

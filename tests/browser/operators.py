@@ -32,7 +32,7 @@ SIGNS: Final = {
     "users": "Hottest users",
     "user": "Last pushes",
     "dead": "the cursor is behind the head",
-    "role": "0.1.0",
+    "role": "What it does right now",
     "settings": "kafka.internal",
 }
 """What is on a view once it is complete."""
@@ -75,13 +75,13 @@ class Operator:
         await expect(dialog).to_contain_text(will)
         await dialog.get_by_role("button", name=act, exact=True).click()
 
-    async def done(self, operation: str) -> list[str]:
-        """Wait until an operation is done, and return its lines."""
+    async def done(self, operation: str) -> str:
+        """Wait until an operation is done, and return what it said."""
         shown = self.page.get_by_role("article", name=operation)
         await expect(shown.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
-        lines: list[str] = await shown.get_by_role("log").locator("div").all_inner_texts()
+        said: str = await shown.get_by_role("log").inner_text()
         await shown.get_by_role("button", name="Close").click()
-        return lines
+        return said
 
     def role(self, name: str) -> Locator:
         """Return the box of a role."""

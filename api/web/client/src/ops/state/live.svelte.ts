@@ -93,11 +93,17 @@ export class Live {
     this.events = [...known.values()].sort((a, b) => b.n - a.n).slice(0, KEPT_EVENTS)
   }
 
-  /** Take over how far an operation is. */
+  /** Take over how far an operation is, unless more is known: an answer may come after what the stream told later. */
   told(operation: Operation): void {
     const before = this.operations.find(each => each.number === operation.number)
+    if (before && !operation.done && (before.done || before.lines.length > operation.lines.length)) return
     const others = this.operations.filter(each => each !== before)
     this.operations = [{ ...before, ...operation }, ...others].sort((a, b) => b.number - a.number)
+  }
+
+  /** Forget an operation: numbers begin again with a coordinator. */
+  forget(number: number): void {
+    this.operations = this.operations.filter(each => each.number !== number)
   }
 
   #greeted(hello: Hello): void {
