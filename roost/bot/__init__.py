@@ -10,8 +10,8 @@
 
     bot.run()
 
-`bot` is the bot, `filters` the predicates, `message` what a handler gets, `lines` the tasks, `memory` what is
-kept. Test it with `roost.testing`.
+`bot` is the bot, `handlers` what is called for a message, `filters` the predicates, `message` what a handler
+gets, `lines` the tasks, `memory` what is kept. Test it with `roost.testing`.
 """
 
 from roost.bot import filters

@@ -10,16 +10,14 @@ attempt the message is put aside (`Bot.failures`, `Bot.retry`), and counts as do
 """
 
 import asyncio
-import inspect
-import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from roost.bot import filters, signing_in
+from roost.bot.handlers import ErrorHook, EventHook, Handler, Handlers
 from roost.bot.lines import Lines
 from roost.bot.memory import Failure, Memory
 from roost.bot.message import Message
@@ -28,7 +26,6 @@ from roost.client import (
     Client,
     Connected,
     Disconnected,
-    Event,
     Failed,
     KeystoreInUse,
     MessageReceived,
@@ -44,10 +41,6 @@ with without("rich"):  # see roost.tasks
     import structlog
 
 log = structlog.get_logger()
-
-Handler = Callable[[Message], Awaitable[Any]]
-ErrorHook = Callable[[Message, Exception], Awaitable[Any]]
-EventHook = Callable[[Event], Awaitable[Any]]
 
 PAUSES_S: Final = (1.0, 10.0)
 """Pauses before the further attempts."""
@@ -83,10 +76,8 @@ class Bot:
     ) -> None:
         self.settings = settings
         self._options = options
-        self._patience_s, self._pauses_s, self._at_once, self._read = patience_s, pauses_s, at_once, read
-        self._handlers: list[tuple[tuple[filters.Predicate, ...], Handler]] = []
-        self._on_error: list[ErrorHook] = []
-        self._on_event: list[EventHook] = []
+        self._handlers = Handlers(patience_s, pauses_s)
+        self._at_once, self._read = at_once, read
         self._loops: list[Callable[[], Awaitable[None]]] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._running: list[asyncio.Task[None]] = []
@@ -100,7 +91,7 @@ class Bot:
         """Decorate the handler of messages for which all of these are true; the first one is called."""
 
         def decorate(handler: Handler) -> Handler:
-            self._handlers.append((predicates, handler))
+            self._handlers.add(predicates, handler)
             return handler
 
         return decorate
@@ -115,12 +106,12 @@ class Bot:
 
     def on_error(self, hook: ErrorHook) -> ErrorHook:
         """Decorate what is told of each failed attempt of a handler, beside the log."""
-        self._on_error.append(hook)
+        self._handlers.on_error.append(hook)
         return hook
 
     def on_event(self, hook: EventHook) -> EventHook:
         """Decorate what is told of every other event of the client, for example `Failed`."""
-        self._on_event.append(hook)
+        self._handlers.on_event.append(hook)
         return hook
 
     def loop(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -164,7 +155,7 @@ class Bot:
         message = Message(self.client, failure.event)
         async with self._lock(message.peer):
             message.state = (await self._memory.peer(message.peer)).state
-            await self._attempt(message)
+            await self._handlers.attempt(message)
             await self._memory.forget(failure.event, message.state)
 
     # --- its life ---------------------------------------------------------------------------------
@@ -246,56 +237,20 @@ class Bot:
                     raise BotStopped(f"its session is over ({code}); sign it in again, in a new data folder")
                 case Failed() | Undecryptable() | Refused():
                     log.warning("bot_told", event=type(event).__name__, reason=event.detail)
-            for hook in self._on_event:
-                await self._guarded(hook(event), "event_hook_failed")
+            await self._handlers.tell(event)
             taken()
 
     async def _handle(self, event: MessageReceived) -> None:
-        """Handle a message as often as it takes, and keep that it is done."""
-        message, failure = Message(self.client, event), ""
+        """Handle a message, and keep that it is done."""
+        message = Message(self.client, event)
         async with self._lock(message.peer):
             known = await self._memory.peer(message.peer)
             if known.has(event):
                 return
-            for pause_s in (*self._pauses_s, None):
-                message.state = deepcopy(known.state)
-                try:
-                    await self._attempt(message)
-                    break
-                except Exception as exc:  # whatever a handler raises, the bot goes on
-                    log.exception("handler_failed", peer=message.peer, id=message.id)
-                    message.state, failure = known.state, "" if pause_s is not None else repr(exc)
-                    for hook in self._on_error:
-                        await self._guarded(hook(message, exc), "error_hook_failed")
-                if pause_s is not None:
-                    await asyncio.sleep(pause_s)
+            failure = await self._handlers.handle(message, known.state)
             await self._memory.done(event, message.state, failure)
         if self._read and not event.silent:
             await self.client.mark_read(message.peer, event.seq)
 
-    async def _attempt(self, message: Message) -> None:
-        async with asyncio.timeout(self._patience_s):
-            for predicates, handler in self._handlers:
-                message.arguments, message.match = [], None
-                if await _all(predicates, message):
-                    await handler(message)
-                    json.dumps(message.state)  # what cannot be kept is this handler's fault
-                    return
-
-    async def _guarded(self, hook: Awaitable[Any], name: str) -> None:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await hook
-        except Exception:  # likewise
-            log.exception(name)
-
     def _lock(self, peer: str) -> asyncio.Lock:
         return self._locks.setdefault(peer, asyncio.Lock())
-
-
-async def _all(predicates: tuple[filters.Predicate, ...], message: Message) -> bool:
-    for predicate in predicates:
-        found = predicate(message)
-        if not (await found if inspect.isawaitable(found) else found):
-            return False
-    return True

@@ -19,10 +19,19 @@ _BREATH_S: Final = 0.001
 """What is in other threads, such as a keystore's file, gets some time of its own."""
 
 _STEPS: Final = 64
-"""A way is gone in at most so many steps: what comes round more often does so less often meanwhile."""
+"""A way is gone in about so many steps: what comes round more often does so less often meanwhile."""
+
+_STEP_S: Final = 600.0
+"""The longest step: sessions are to renew their tokens in time."""
 
 _TURNS: Final = 12
 """Turns of the event loop in which a few answers over loopback sockets have come."""
+
+
+_TURNS_OF_A_STEP: Final = 40
+"""Likewise of calls over new connections, such as those that renew tokens."""
+
+_WELL_S: Final = 30.0
 
 
 class FakeClock:
@@ -68,31 +77,44 @@ class FakeClock:
         """Return the milliseconds since the beginning."""
         return round((self.time() - self._zero_s) * 1000)
 
-    async def advance(self, seconds: float) -> None:
+    async def advance(self, seconds: float, well: Callable[[], bool]) -> None:
         """Move the time ahead, to one timer after the other that is not due just after the last one.
 
-        Connections that prove each other alive now and then do so after each step.
+        Args:
+            seconds: How far.
+            well: Says whether everyone is connected. Connections prove each other alive now and then, and end
+                with their tokens: time is given for it after each step.
         """
         until_s = self.time() + seconds
-        step_s = seconds / _STEPS
+        step_s = min(seconds / _STEPS, _STEP_S)
         await self.settle()
         while (left_s := until_s - self.time()) > 0:
             due_s = self._next_due_s() - self.time()
             self._ahead_s += min(left_s, max(step_s, due_s))
-            await self.settle()
+            await self.settle(_TURNS_OF_A_STEP)
+            await self.hurry(well, _WELL_S)
 
-    async def hurry(self, done: Callable[[], bool], seconds: float) -> None:
-        """Let time pass in small steps until something is done, for so long at most."""
-        until_s = self.time() + seconds
+    async def hurry(self, done: Callable[[], bool], seconds: float, at_least_s: float = 0.0) -> None:
+        """Let time pass in small steps until something is done.
+
+        Args:
+            done: Says whether it is.
+            seconds: How much time may pass.
+            at_least_s: So much of real time is given in any case, to what other threads and the kernel do.
+        """
+        until_s, really_until_s = self.time() + seconds, self._real() + at_least_s
         await self.settle()
-        while not done() and self.time() < until_s:
-            self._ahead_s += _SMALL_S
+        while not done():
+            if self.time() < until_s:
+                self._ahead_s += _SMALL_S
+            elif self._real() > really_until_s:
+                return
             await asyncio.sleep(_BREATH_S)
             await self.settle()
 
-    async def settle(self) -> None:
+    async def settle(self, turns: int = _TURNS) -> None:
         """Let happen what needs no time."""
-        for _ in range(_TURNS):
+        for _ in range(turns):
             await asyncio.sleep(0)
             if self._elsewhere:
                 await asyncio.wait(self._elsewhere)

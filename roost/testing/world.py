@@ -75,7 +75,7 @@ class World:
     async def advance(self, seconds: float) -> None:
         """Let so much time pass at once: what is due goes off, in order."""
         await self.quiet()
-        await self._clock.advance(seconds)
+        await self._clock.advance(seconds, self._all_connected)
         await self.quiet()
 
     async def quiet(self) -> None:
@@ -83,7 +83,10 @@ class World:
 
         Some of it, such as receipts, waits for company on its way: that time passes at once.
         """
-        await self._clock.hurry(self._all_arrived, _QUIET_S)
+        await self._clock.hurry(self._all_arrived, _QUIET_S, _QUIET_S / 2)
+
+    def _all_connected(self) -> bool:
+        return all(client.connected for client in self._everyone())
 
     def _all_arrived(self) -> bool:
         people = {client.username for client in self._everyone()}
