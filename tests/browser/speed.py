@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from roost.client.content import Text, encode
 from roost.ids import uuid7
+from roost.wire import unpadded
 from tests.browser.browsers import launch, profile
 from tests.browser.client import Client
 from tests.browser.views import ROOT
@@ -102,22 +104,22 @@ async def _fill(alice: Client) -> None:
     page: Page = alice.page
     await alice.settings("history")
     async with page.expect_download() as download:
-        await page.get_by_role("button", name="Export the history").click()
+        await page.get_by_role("button", name="Export as plain text").click()
     exported = await (await download.value).path()
-    head, *lines, end = (await asyncio.to_thread(exported.read_text)).splitlines()
-    message = json.loads(lines[-1])
+    head, *lines, end = map(json.loads, (await asyncio.to_thread(exported.read_text)).splitlines())
+    message = next(each for each in lines if each["type"] == "message")
     made = []
     for each in range(MESSAGES):
         at_ms = message["at_ms"] - (MESSAGES - each) * 60_000
-        text = f"Message {each} " + "of many " * (each % 9)
+        content = encode(Text(f"Message {each} " + "of many " * (each % 9)))
         new = {
             "id": uuid7(at_ms, secrets.token_bytes(10)),
             "at_ms": at_ms,
-            "text": text,
-            "mine": each % 3 == 0,
+            "content": unpadded(content),
+            "author": alice.username if each % 3 == 0 else message["peer"],
         }
-        made.append(json.dumps({**message, **new}))
-    whole = "\n".join([head, *made, json.dumps({**json.loads(end), "messages": MESSAGES}), ""])
+        made.append({**message, **new})
+    whole = "".join(json.dumps(line) + "\n" for line in [head, *made, {**end, "lines": MESSAGES}])
     await page.locator("input[type=file]").set_input_files(
         {"name": "many.json", "mimeType": "application/json", "buffer": whole.encode()}
     )

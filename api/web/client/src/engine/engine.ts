@@ -13,7 +13,6 @@ import type { Random } from '../core/bytes'
 import type { ClientEvent } from '../core/client/events'
 import { SESSION_OVER } from '../core/codes'
 import { readContent } from '../core/content'
-import { addressOf, uuid7 } from '../core/ids'
 import { type Account, Accounts, named, publishKeys, register, renewFallback, signIn } from './account'
 import { Book } from './book/book'
 import { type ConversationRow, conversationView } from './book/rows'
@@ -21,10 +20,8 @@ import { Shelf } from './book/shelf'
 import { Commands } from './commands/commands'
 import { RoostError } from './errors'
 import { Fence } from './fence'
-import { written } from './identity/archive'
-import { locked } from './identity/locked'
+import { counted, exported } from './identity/kept'
 import { OwnIdentityKeeper } from './identity/own'
-import { historyLines } from './present/lines'
 import { Present } from './present/present'
 import { type App, Client } from './shell/client'
 import { Saved } from './shell/saved'
@@ -344,27 +341,18 @@ export class LocalEngine {
     }
   }
 
-  /** The messages of whoever is signed in, or was last. */
   private async exported(passphrase: string): Promise<Blob> {
     const account = this.present?.account ?? (await this.accounts.load())
     if (account === null) {
       throw new RoostError('signed_out', 'Nobody is signed in.')
     }
-    const { random } = this.options
-    const atMs = this.api.time.nowMs()
-    const lines = await historyLines(this.store, () => uuid7(atMs, random(10)))
-    const archive = written(addressOf(account.username, account.serverName), atMs, { people: [], lines })
-    return passphrase === '' ? archive : locked(archive, passphrase, random)
+    return exported(this.store, account, this.api.time.nowMs(), this.options.random, passphrase)
   }
 
   /** Whose messages are here although nobody is signed in. */
   private async left(): Promise<Snapshot['left']> {
-    const account = await this.accounts.load()
-    if (account === null || this.present !== null) {
-      return null
-    }
-    const messages = (await this.store.read(transaction => transaction.values('messages'))).length
-    return { username: account.username, messages }
+    const account = this.present === null ? await this.accounts.load() : null
+    return account === null ? null : counted(this.store, account)
   }
 
   private async snapshot(): Promise<Snapshot> {
