@@ -69,8 +69,9 @@ def note(line: EventLine, subject: str) -> None:
 
 async def test_an_event_is_told_once_it_is_stored() -> None:
     rows = Rows()
-    rows.hangs.clear()
     async with running(rows) as line:
+        await line.loaded.wait()
+        rows.hangs.clear()
         note(line, "host-1")
         note(line, "host-2")
         await asyncio.sleep(0.01)

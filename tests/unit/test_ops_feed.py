@@ -93,9 +93,11 @@ async def test_a_page_is_sent_everything_once_and_in_order(feed: Feed) -> None:
         last = first[3][1]["at_ms"]
         rest = await collected(reader, lambda found: sum(name == "figures" for name, _ in found) >= 3)
         events = [data["n"] for name, data in first + rest if name == "event"]
+        # One that came in between may be in both answers: a page knows an event by its number.
         assert sorted(set(events)) == list(range(1, max(events) + 1))
+        assert len(events) <= max(events) + 1
         times = [data["at_ms"] for name, data in rest if name == "figures"]
-        assert [at_ms for at_ms in times if at_ms > last] == list(range(last + 1, times[-1] + 1))
+        assert times == list(range(last + 1, times[-1] + 1))
 
 
 async def test_one_loop_serves_all_pages_and_ends_with_the_last(feed: Feed, coordinator: Coordinator) -> None:

@@ -129,8 +129,11 @@ async def test_acts_are_told_from_the_audit_log_once_also_by_the_next_coordinato
 
     async def follow(enough: int, *more: Act) -> list[str]:
         line = EventLine(rows, lambda: NOW_MS)
+        rows.hangs.clear()  # the store takes its time
         telling = asyncio.create_task(line.run())
         following_it = asyncio.create_task(Acts(cast("Any", audit), line).run())
+        await asyncio.sleep(0.01)
+        rows.hangs.set()
         await asyncio.sleep(0.01)  # it has seen where the log ends
         for act in more:
             audit.append(act)
