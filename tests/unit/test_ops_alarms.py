@@ -111,3 +111,10 @@ def test_severities_are_those_of_the_alert_rules() -> None:
     levels = {"critical": "problem", "warning": "warning", "info": "info"}
     severities = {alert["alert"]: levels[alert["labels"]["severity"]] for alert in alerts()}
     assert {rule.name: rule.level for rule in RULES if rule.name in severities}.items() <= severities.items()
+
+
+def test_a_store_that_does_not_answer_is_an_alarm() -> None:
+    alarms = Alarms()
+    for at_s in (0, 4):
+        alarms.judge(situation(at_s, store_away_s=3.0 + at_s))
+    assert [alarm.text for alarm in alarms.raised] == ["MongoDB has not answered for 7 s."]
