@@ -11,7 +11,8 @@ export interface Hello {
 export interface RoleRow {
   role: string
   name: string
-  node: string
+  /** Its machine; null while it has none, as before it starts. */
+  node: string | null
   pid: number | null
   state: string
   detail?: string
