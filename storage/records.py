@@ -152,6 +152,11 @@ decode_record = msgspec.msgpack.Decoder(Record).decode
 """Raises ``msgspec.DecodeError`` on anything that is not a record."""
 
 
+def users_of(record: Record) -> tuple[str, ...]:
+    """Return whom a record concerns: whose mailbox it is for, and who wrote a message."""
+    return (record.to, record.sender) if isinstance(record, MessageRecord) else (record.to,)
+
+
 def weight_of(record: Record) -> int:
     """Return the bytes that a record counts against a quota; 0: it does not count."""
     return record.weight if isinstance(record, MessageRecord | SentRecord) else 0

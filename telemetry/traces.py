@@ -5,13 +5,13 @@ crosses the log and the links. Here lives what the roles call; who sends the spa
 `telemetry.otlp`, so that without it nothing is loaded and a role pays one look at ``tracer``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from time import time_ns
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 ACCEPT: Final = "accept"
 HAND_OVER: Final = "hand over"
@@ -64,13 +64,32 @@ class Tracer:
         if len(self._open) > _OPEN:  # what was begun and came to nothing
             del self._open[next(iter(self._open))]
 
-    def end(self, step: str, key: object, cause: str, **attributes: str | int) -> None:
-        """Note that it ended, and of which message it was."""
-        began = self._open.pop((step, key), None)
+    def end(
+        self, step: str, key: object, cause: str, users: Sequence[str] = (), **attributes: str | int
+    ) -> None:
+        """Note that it ended, of which message it was, and whom that concerns, by id or name."""
+        began = self.taken(step, key)
         if began is not None:
-            self.span(step, cause, began, **attributes)
+            self.span(step, cause, began, users, **attributes)
 
-    def span(self, step: str, cause: str, began_ns: int, **attributes: str | int) -> None:
+    def taken(self, step: str, key: object) -> int | None:
+        """Return when a step that ends now began, None if it did not."""
+        return self._open.pop((step, key), None)
+
+    def went_down(self, user: str, device: str, entries: Sequence[Raw | bytes]) -> None:
+        """Entries go to a device: no step of a span, and only for who watches (`telemetry.live_traces`)."""
+
+    def acknowledged(self, user: str, device: str, seq: int) -> None:
+        """A device has everything up to ``seq``; likewise."""
+
+    def span(
+        self,
+        step: str,
+        cause: str,
+        began_ns: int,
+        users: Sequence[str] = (),  # noqa: ARG002 -- told to no collector
+        **attributes: str | int,
+    ) -> None:
         """Send a step that ends now; a cause that is no message's id is not traced."""
         try:
             trace = UUID(cause).int

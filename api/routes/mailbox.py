@@ -16,6 +16,7 @@ from api.identity.limits import limited
 from roost import wire
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT
+from telemetry import traces
 
 router = APIRouter(route_class=ApiRoute, tags=["mailbox"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")
@@ -44,6 +45,8 @@ async def sync(
         page = await (while_connected(request, asking) if wait_s else asking)
     if not isinstance(page, m.Page):
         raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
+    if traces.tracer is not None:
+        traces.tracer.went_down(caller.user, caller.device, page.entries)
     entries = [wire.entry_to_json(entry) for entry in page.entries]
     body = {"cursor": page.cursor, "entries": entries, "more": page.more, "missed": page.missed, **left}
     return Response(msgspec.json.encode(body), media_type="application/json")
@@ -52,6 +55,8 @@ async def sync(
 @router.post("/v1/acks", status_code=204, responses=responses(*_MINE, "cursor_invalid"))
 async def acknowledge(body: UpTo, caller: Caller, collaborators: With) -> Response:
     """Acknowledge everything up to `seq`: it is safely on this device."""
+    if traces.tracer is not None:
+        traces.tracer.acknowledged(caller.user, caller.device, body.seq)
     await collaborators.hosts.ask(caller.user, m.AckUpTo(0, caller.user, caller.device, body.seq))
     return Response(status_code=204)
 

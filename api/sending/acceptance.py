@@ -144,7 +144,8 @@ class Acceptance:
             if answer_known(item, answers.get(item.key)):
                 metrics.ACCEPT_SECONDS.observe(now_s - item.arrived_s)
                 if traces.tracer is not None:
-                    traces.tracer.end(traces.ACCEPT, item.key, item.frame.id, seq=answers[item.key].seq)
+                    answer, users = answers[item.key], (item.principal.user, item.frame.to)
+                    traces.tracer.end(traces.ACCEPT, item.key, item.frame.id, users, seq=answer.seq)
 
     def _needs_lookup(self, item: SendRequest) -> bool:
         item.person = self._directory.peek(item.frame.to)

@@ -19,6 +19,7 @@ from roost import wire
 from roost.codes import CODES
 from roost.errors import RoostError
 from storage.records import KeySupply
+from telemetry import traces
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -195,6 +196,8 @@ class Stream:
             self._ready.unused_fallback_key_types = list(self._supply.unused_fallback)
 
     def _acknowledge(self, action: do.Acknowledge) -> None:
+        if traces.tracer is not None:
+            traces.tracer.acknowledged(self.user, self._principal().device, action.seq)
         # Without a link nothing is lost: `attach` carries the highest acknowledgement.
         if self.link is not None:
             self.link.send_soon(m.Ack(self.number, action.seq))
@@ -243,6 +246,8 @@ class Stream:
 
     def deliver(self, entries: list[Raw], last: int) -> None:
         """Entries came."""
+        if traces.tracer is not None:
+            traces.tracer.went_down(self.user, self._principal().device, entries)
         self.perform(self.session.deliver(entries, last))
 
     def drained(self, cursor: int) -> None:

@@ -12,7 +12,7 @@ from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from cluster.consumers.shard_progress import HostedShard
 from storage.ports import LogLost, LogReader, LogRecord
-from storage.records import decode_record
+from storage.records import decode_record, users_of
 from storage.shard_map import ShardMap
 from telemetry import metrics, traces
 
@@ -143,9 +143,8 @@ def _trace(tracer: traces.Tracer, host: str, parts: Iterable[msg.Part]) -> None:
     for part in parts:
         for offset, value in zip(part.offsets, part.values, strict=True):
             try:
-                cause = decode_record(value).cause
+                record = decode_record(value)
             except (ValueError, RecursionError):
                 continue  # the host will say so
-            tracer.end(
-                traces.HAND_OVER, (part.shard, offset), cause, shard=part.shard, offset=offset, host=host
-            )
+            key, users = (part.shard, offset), users_of(record)
+            tracer.end(traces.HAND_OVER, key, record.cause, users, shard=part.shard, offset=offset, host=host)

@@ -198,7 +198,7 @@ def _begun(shard: int, epoch: int, start: int, shared_until_s: float) -> PushSha
 
 def _trace(tracer: traces.Tracer, value: bytes, began_ns: int, outcome: str) -> None:
     try:
-        cause = decode_push(value).cause
+        push = decode_push(value)
     except (ValueError, RecursionError):
         return  # it is among the dead, with the reason
-    tracer.span(traces.PUSH, cause, began_ns, outcome=outcome)
+    tracer.span(traces.PUSH, push.cause, began_ns, (push.user,), outcome=outcome)

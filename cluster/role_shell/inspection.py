@@ -4,6 +4,7 @@ Nothing of it is a secret: keys by their ids and ages, settings without password
 """
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -15,6 +16,7 @@ from cluster.settings.shown import in_force
 from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.keyring import KeyRing, Secrets
+from telemetry.live_traces import LiveTraces
 
 MOST_LINES: Final = 1_000
 _MOST_BYTES: Final = 256 * 1024
@@ -29,27 +31,30 @@ class _Inspected:
     """Answers what any role is asked; everything else is the service's."""
 
     def __init__(self, service: Service, settings: Settings, name: str, keyring: KeyRing | None) -> None:
-        self._service, self._settings, self._name, self._keyring = service, settings, name, keyring
+        self._service, self._settings, self._name = service, settings, name
+        self._traces = LiveTraces()
+        self._answers: dict[Any, Callable[[dict[str, Any]], Any]] = {
+            "log": lambda said: last_lines(self._log, said["lines"]),
+            "stacks": lambda _: stacks(),
+            "settings": lambda _: in_force(settings),
+            "certificates": lambda _: _certificates(settings),
+            "trace": lambda said: self._traces.arm(said["user"], said["name"], said["by"], said["for_s"]),
+            "hops": lambda said: self._traces.seen(said["by"], said["user"], said["cause"]),
+        }
+        if keyring is not None:
+            self._answers["keys"] = lambda _: _keys(keyring.secrets, now_ms())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._service, name)
 
-    async def tell(self, message: dict[str, Any]) -> Any:
-        match message.get("act"):
-            case "log":
-                return last_lines(self._settings.data / "logs" / f"{self._name}.log", message["lines"])
-            case "stacks":
-                return stacks()
-            case "settings":
-                return in_force(self._settings)
-            case "keys" if self._keyring is not None:
-                return _keys(self._keyring.secrets, now_ms())
-            case "certificates":
-                return _certificates(self._settings)
-            case other:
-                return await self._others(other, message)
+    @property
+    def _log(self) -> Path:
+        return self._settings.data / "logs" / f"{self._name}.log"
 
-    async def _others(self, act: Any, message: dict[str, Any]) -> Any:
+    async def tell(self, message: dict[str, Any]) -> Any:
+        act = message.get("act")
+        if act in self._answers:
+            return self._answers[act](message)
         tell = getattr(self._service, "tell", None)
         if tell is None:
             raise RoostError("bad_request", f"{self._name} takes no message {act!r}.")

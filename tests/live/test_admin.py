@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import os
 from typing import Any
 
 import aiohttp
 
+from roost.clock import now_ms
+from roost.ids import uuid7
 from roost.own_packages import program
 from tests.live.running import System
+from tests.live.waiting import until_found
 
 
 async def admin(system: System, *words: str) -> Any:
@@ -77,3 +81,49 @@ async def look_into_the_roles(call: Any, token: str) -> None:
     user = await answered("/users/an.operator")
     assert (user["online"], user["pushes"], user["host"].split("-")[0]) == (False, [], "host")
     assert (await answered("/dead"))["more"] is False
+
+
+async def test_a_message_is_watched_through_all_roles(system: System) -> None:
+    made = await admin(system, "create-user", "a.watcher", "--generate", "--scope", "admin")
+    async with aiohttp.ClientSession(system.http) as http:
+
+        async def call(method: str, path: str, body: Any = None) -> Any:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            async with http.request(method, path, json=body, headers=headers) as answer:
+                assert answer.status < 300, await answer.text()
+                return await answer.json(content_type=None) if answer.status != 204 else None
+
+        token = ""
+        body = {"username": "a.watcher", "password": made["password"], "device": {"name": "x"}}
+        tokens = await call("POST", "/v1/sessions", body)
+        token, device = tokens["access_token"], tokens["device_id"]
+        watching = await call("POST", "/admin/v1/traces", {"username": "a.watcher", "for_s": 60})
+        assert {name.split("-")[0] for name in watching["roles"]} >= {"gateway", "router", "host"}
+        assert watching["away"] == []
+        cause = uuid7(now_ms(), os.urandom(10))
+        message = {"id": cause, "to": "a.watcher", "sent_at_ms": now_ms(), "suite": "x", "payloads": {}}
+        await call("POST", "/v1/messages", message | {"payloads": {device: "eA"}})
+        page = await call("GET", "/v1/sync?wait_s=10")
+        await call("POST", "/v1/acks", {"seq": page["entries"][-1]["seq"]})
+
+        async def seen() -> list[tuple[str, str]]:
+            found = await call("GET", f"/admin/v1/traces/{cause}")
+            return [(hop["role"], hop["step"]) for hop in found["hops"]]
+
+        expected = {
+            ("gateway", "accepted"),
+            ("router", "read"),
+            ("host", "handled"),
+            ("host", "stored"),
+            ("gateway", "delivered"),
+            ("gateway", "acknowledged"),
+        }
+        steps = await until_found(seen, lambda steps: expected <= set(steps))
+        order = [
+            steps.index(each) for each in (("gateway", "received"), ("router", "read"), ("host", "handled"))
+        ]
+        assert order == sorted(order)
+        all_of_user = await call("GET", "/admin/v1/users/a.watcher/trace?wait_s=0.1")
+        assert {hop["cause"] for hop in all_of_user["hops"]} == {cause}
+    found = await admin(system, "audit", "--verify")
+    assert ("user.trace", "a.watcher 60 s") in {(each["act"], each["target"]) for each in found["entries"]}

@@ -12,6 +12,7 @@ from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
 from roost.clock import Clock
+from storage.records import users_of
 from telemetry import traces
 
 log = structlog.get_logger()
@@ -80,6 +81,7 @@ class Dispatcher:
         if offset is not None:
             if traces.tracer is not None and isinstance(event, ev.RecordArrived):
                 sent = sum(isinstance(effect, do.Deliver) for effect in effects)
-                key, cause = (shard.number, offset), event.record.cause
-                traces.tracer.end(traces.DELIVER, key, cause, seq=event.seq, devices=sent)
+                key, record = (shard.number, offset), event.record
+                users = users_of(record)
+                traces.tracer.end(traces.DELIVER, key, record.cause, users, seq=event.seq, devices=sent)
             self._commits.finished([Ticket(shard.offsets, offset)])

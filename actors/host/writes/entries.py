@@ -53,7 +53,8 @@ class EntryQueue(WriteQueue):
             metrics.STORE_BATCH_DOCUMENTS.observe(len(batch))
             if traces.tracer is not None:
                 for each, _ in batch:
-                    traces.tracer.end(traces.STORE, (each.user, each.seq), each.cause, documents=len(batch))
+                    key, users = (each.user, each.seq), (each.user, each.sender)
+                    traces.tracer.end(traces.STORE, key, each.cause, users, documents=len(batch))
             del self._entries[: len(batch)]
             left -= len(batch)
             self._finished([ticket for _, ticket in batch])

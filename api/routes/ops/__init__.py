@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.routes.ops import connections, dead_letters, events, roles, stream, users
+from api.routes.ops import connections, dead_letters, events, roles, stream, traces, users
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     stream.router,
@@ -13,5 +13,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     connections.router,
     dead_letters.router,
     roles.router,
+    traces.router,
 )
 """In the order of the API document."""
