@@ -11,7 +11,8 @@ export interface Hello {
 export interface RoleRow {
   role: string
   name: string
-  node: string
+  /** Its machine; null while it has none, as before it starts. */
+  node: string | null
   pid: number | null
   state: string
   detail?: string
@@ -220,12 +221,27 @@ export interface UserState {
     | null
 }
 
+/** A traced message was here; times have a fraction. */
 export interface Hop {
   at_ms: number
   role: string
   name: string
   step: string
-  cause?: string
+  cause: string
+  detail: string
+}
+
+export interface Hops {
+  /** 0: no role watches any more. */
+  until_ms: number
+  hops: Hop[]
+}
+
+/** The roles that watch a user, and those that do not. */
+export interface Watching {
+  until_ms: number
+  roles: string[]
+  away: string[]
 }
 
 export interface Setting {

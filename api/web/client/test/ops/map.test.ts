@@ -6,7 +6,7 @@ import { fitting, healthOf } from '../../src/ops/rules/roles'
 import { KEPT_MS, Slots } from '../../src/ops/rules/slots'
 import type { RoleRow } from '../../src/ops/wire'
 
-const role = (name: string, node = 'a'): RoleRow => ({
+const role = (name: string, node: string | null = 'a'): RoleRow => ({
   role: name.split('-')[0] ?? '',
   name,
   node,
@@ -48,6 +48,13 @@ describe('the places of roles', () => {
     const later = KEPT_MS + 1
     expect(where(slots, [role('host-2')], later)).toEqual({ 'host-2': 'a1' })
     expect(where(slots, [role('host-2'), role('host-3')], later)).toEqual({ 'host-2': 'a1', 'host-3': 'a0' })
+  })
+
+  it('are kept while a role has no machine, and are not given before it has one', () => {
+    const slots = new Slots()
+    expect(where(slots, [role('host-1', null)])).toEqual({})
+    where(slots, [role('host-1')])
+    expect(where(slots, [role('host-1', null)], 1_000)).toEqual({ 'host-1': 'a0' })
   })
 
   it('leave no gap behind a role that moved to another machine', () => {

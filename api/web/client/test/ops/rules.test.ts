@@ -68,6 +68,7 @@ describe('traces', () => {
     step,
     role: 'host',
     name: 'host-1',
+    detail: '',
   })
 
   it('have the newest message first, its steps in order, each once', () => {

@@ -4,11 +4,12 @@ import type {
   Connections,
   DeadLetter,
   EventLine,
-  Hop,
+  Hops,
   HotUsers,
   Operation,
   Setting,
   UserState,
+  Watching,
 } from '../wire'
 import type { Session } from './session'
 
@@ -63,14 +64,15 @@ export class Calls {
     return this.#session.call('DELETE', `/admin/v1/users/${part(username)}/sessions/${part(device)}`)
   }
 
-  arm(username: string, forS: number): Promise<unknown> {
+  watch(username: string, forS: number): Promise<Watching> {
     return this.#post('/traces', { username, for_s: forS })
   }
 
-  async traceOf(username: string, waitS: number, signal: AbortSignal): Promise<Hop[]> {
+  /** What was seen of a user's messages, after something new or after the wait. */
+  traceOf(username: string, waitS: number, signal: AbortSignal): Promise<Hops> {
     const path = `/admin/v1/users/${part(username)}/trace`
     const options = { query: { wait_s: waitS }, signal, timeoutMs: (waitS + 15) * 1_000 }
-    return (await this.#session.call<{ hops: Hop[] }>('GET', path, options)).hops
+    return this.#session.call('GET', path, options)
   }
 
   async log(role: string, lines = 200): Promise<string[]> {

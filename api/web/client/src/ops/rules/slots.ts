@@ -41,30 +41,31 @@ export const byName = (a: { name: string }, b: { name: string }) => natural.comp
 export class Slots {
   #kept = new Map<string, Kept>()
 
-  /** Place the roles there are now. */
+  /** Place the roles there are now; one that has no machine is where it was, if it was anywhere. */
   place(roles: RoleRow[], nowMs: number): Place[] {
     const here = new Map(roles.map(role => [keyOf(role), role]))
     for (const [key, kept] of this.#kept) {
       const now = here.get(key)
-      if (now && now.node === kept.node) Object.assign(kept, { role: now, gone: false, seenMs: nowMs })
+      const stays = now && (now.node === null || now.node === kept.node)
+      if (stays) Object.assign(kept, { role: now, gone: false, seenMs: nowMs })
       else if (now || nowMs - kept.seenMs > KEPT_MS) this.#kept.delete(key)
       else kept.gone = true
     }
     for (const role of [...roles].sort(byName)) {
-      if (!this.#kept.has(keyOf(role))) this.#take(role, nowMs)
+      if (role.node && !this.#kept.has(keyOf(role))) this.#take(role, role.node, nowMs)
     }
     return [...this.#kept.values()]
   }
 
-  #take(role: RoleRow, nowMs: number): void {
+  #take(role: RoleRow, node: string, nowMs: number): void {
     const row = rowOf(role.role)
     const taken = new Set<number>()
     for (const kept of this.#kept.values()) {
-      if (kept.node === role.node && kept.row === row) taken.add(kept.slot)
+      if (kept.node === node && kept.row === row) taken.add(kept.slot)
     }
     let slot = 0
     while (taken.has(slot)) slot += 1
-    this.#kept.set(keyOf(role), { node: role.node, row, slot, role, gone: false, seenMs: nowMs })
+    this.#kept.set(keyOf(role), { node, row, slot, role, gone: false, seenMs: nowMs })
   }
 }
 

@@ -19,7 +19,7 @@ export function merged(known: Hop[], fresh: Hop[]): Hop[] {
 /** The newest messages first, the steps of each in order. */
 export function byCause(hops: Hop[]): { cause: string; steps: Step[] }[] {
   const groups = new Map<string, Hop[]>()
-  for (const hop of hops) groups.set(hop.cause ?? '', [...(groups.get(hop.cause ?? '') ?? []), hop])
+  for (const hop of hops) groups.set(hop.cause, [...(groups.get(hop.cause) ?? []), hop])
   const ordered = [...groups].map(([cause, mine]) => {
     const steps = [...mine].sort((a, b) => a.at_ms - b.at_ms)
     const first = steps[0]?.at_ms ?? 0
