@@ -99,7 +99,7 @@ class _Person:
     @property
     def waits(self) -> bool:
         """Whether something has not come back."""
-        return len({text for text, _ in self.heard}) < len(self.sent)
+        return bool(self.sent.keys() - {text for text, _ in self.heard})
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, MessageReceived) and not event.silent:

@@ -75,7 +75,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "cursor": "4294967301",
     "before": 4_294_967_301,
     "limit": 50,
-    "wait_s": 25,
+    "wait_s": 1,
     "media_id": "q3Wm0yqk1m3yB5n8T7x2oJ4uE6vH9sRdLcPaZfGiKwM",
     "number": 3,
     "name": "host-1",

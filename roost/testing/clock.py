@@ -21,14 +21,15 @@ _BREATH_S: Final = 0.001
 _STEPS: Final = 64
 """A way is gone in about so many steps: what comes round more often does so less often meanwhile."""
 
-_STEP_S: Final = 600.0
-"""The longest step: sessions are to renew their tokens in time."""
+_SHORTEST_S: Final = 5.0
+_LONGEST_S: Final = 600.0
+"""Sessions are to renew their tokens in time."""
 
 _TURNS: Final = 12
 """Turns of the event loop in which a few answers over loopback sockets have come."""
 
 
-_TURNS_OF_A_STEP: Final = 40
+_TURNS_OF_A_STEP: Final = 30
 """Likewise of calls over new connections, such as those that renew tokens."""
 
 _WELL_S: Final = 30.0
@@ -86,7 +87,7 @@ class FakeClock:
                 with their tokens: time is given for it after each step.
         """
         until_s = self.time() + seconds
-        step_s = min(seconds / _STEPS, _STEP_S)
+        step_s = min(max(seconds / _STEPS, _SHORTEST_S), _LONGEST_S)
         await self.settle()
         while (left_s := until_s - self.time()) > 0:
             due_s = self._next_due_s() - self.time()

@@ -29,7 +29,8 @@ async def played(spoilt: str) -> Found:
 
     async with World() as world:
         await world.start(bot, "parrot")
-        return await play(Plan("parrot", world.server, 2, 200.0, 0.1, 0.5, seed=2))
+        settle_s = 1.0 if spoilt == "lost" else 30.0
+        return await play(Plan("parrot", world.server, 2, 200.0, 0.1, settle_s, seed=2))
 
 
 async def test_an_honest_echo_holds() -> None:
