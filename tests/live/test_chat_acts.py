@@ -131,6 +131,8 @@ async def test_a_conversation_by_keyboard(
         await home.type("soon gone")
         await home.press("enter")
         await home.sees(lambda: "disappears in" in home.entries[-1].notes, "end of the message")
+        await home.press("ctrl+c")
+        assert home.app._exit
 
 
 def bodies(app: App) -> list[object]:

@@ -93,6 +93,7 @@ async def test_where_the_screen_cannot_be_filled_lines_are_printed(
         assert "\x1b[?1049h" not in terminal.screen.written
 
 
+@pytest.mark.slow
 async def test_ctrl_c_ends_it_and_no_colour_is_none(system: System, tmp_path: Path) -> None:
     alice, name = names()
     async with chat(system, alice, tmp_path, "--to", name, NO_COLOR="1") as terminal:

@@ -47,6 +47,9 @@ def test_what_scripts_and_emoji_are_made_of_is_shown(text: str) -> None:
     assert shown(message(text))[0].body == text
 
 
+@pytest.mark.attack(
+    "turn around what stands beside a message", "each line closes the directions that it opens"
+)
 @pytest.mark.parametrize(
     ("text", "harmless"),
     [

@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import AppFocus, DescendantFocus
+from textual.events import AppFocus, DescendantFocus, Event, Paste
 from textual.screen import Screen
 from textual.widgets import OptionList, Static, TextArea
 
@@ -24,6 +24,8 @@ from roost.cli.chat.screen.message_list import MessageList
 from roost.cli.chat.screen.surroundings import about_line, doubt_line, state_line, title_line
 from roost.cli.chat.screen.writing import Writing
 from roost.cli.chat.view.desk import Desk, Notice
+from roost.cli.chat.view.harmless import on_screen
+from roost.cli.shown import plain
 from roost.client import Client, Message
 from roost.client.content import Progress
 
@@ -74,6 +76,12 @@ class ChatApp(App[None]):
                 yield self._field
         yield self._hints
 
+    async def on_event(self, event: Event) -> None:
+        """Take an event; what is pasted brings nothing that would move the cursor."""
+        if isinstance(event, Paste):
+            event.text = plain(event.text.replace("\r\n", "\n").replace("\r", "\n"))
+        await super().on_event(event)
+
     async def on_mount(self) -> None:
         """Connect, and show what is there."""
         await self.desk.client.start()
@@ -114,7 +122,7 @@ class ChatApp(App[None]):
     def tell(self, notice: Notice) -> None:
         """Tell the person something."""
         self.notify(
-            notice.text,
+            on_screen(notice.text),
             severity="error" if notice.grave else "information",
             timeout=_GRAVE_S if notice.grave else None,
             markup=False,
@@ -279,5 +287,5 @@ class ChatApp(App[None]):
 
 
 def _put(line: Static, text: str) -> None:
-    line.update(Content(text))
+    line.update(Content(on_screen(text)))
     line.set_class(bool(text), "-shown")

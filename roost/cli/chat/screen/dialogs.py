@@ -42,7 +42,7 @@ class Confirm(Dialog[bool]):
     def compose(self) -> ComposeResult:
         """Make its parts."""
         with Vertical(classes="dialog"):
-            yield Static(Content(self._question))
+            yield Static(_told(self._question))
             yield Static(Content("y or Enter: yes    n or Esc: no"), classes="keys")
 
     def action_yes(self) -> None:
@@ -66,7 +66,7 @@ class Ask(Dialog[str]):
     def compose(self) -> ComposeResult:
         """Make its parts."""
         with Vertical(classes="dialog"):
-            yield Static(Content(self._question))
+            yield Static(_told(self._question))
             yield Input(self._value, password=self._hidden, select_on_focus=False)
             yield Static(Content("Enter: done    Esc: back"), classes="keys")
 
@@ -93,7 +93,7 @@ class AskPath(Dialog[str]):
     def compose(self) -> ComposeResult:
         """Make its parts."""
         with Vertical(classes="dialog"):
-            yield Static(Content(self._question))
+            yield Static(_told(self._question))
             yield Input(self._value, select_on_focus=False)
             yield OptionList(markup=False)
             yield Static(Content("Tab: complete    Enter: done    Esc: back"), classes="keys")
@@ -105,7 +105,7 @@ class AskPath(Dialog[str]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Offer what the path may become."""
         found = completions(event.value, folders=self._folders)
-        self.query_one(OptionList).set_options([Option(Content(on_screen(each))) for each in found])
+        self.query_one(OptionList).set_options([Option(_told(each)) for each in found])
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Answer with the path."""
@@ -133,8 +133,8 @@ class Choose(Dialog[int]):
     def compose(self) -> ComposeResult:
         """Make its parts."""
         with Vertical(classes="dialog"):
-            yield Static(Content(self._question))
-            yield OptionList(*[Option(Content(each)) for each in self._options], markup=False)
+            yield Static(_told(self._question))
+            yield OptionList(*[Option(_told(each)) for each in self._options], markup=False)
             yield Static(Content("Enter: this one    Esc: back"), classes="keys")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -152,13 +152,17 @@ class Show(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q,f1", "leave", "Back", show=False)]
 
-    def __init__(self, text: Content | str, code: str = "") -> None:
+    def __init__(self, text: str, code: str = "") -> None:
         super().__init__()
         self._text, self._code = text, code
 
     def compose(self) -> ComposeResult:
         """Make its parts."""
         with Vertical(classes="dialog"), VerticalScroll(can_focus=True):
-            yield Static(Content(self._text) if isinstance(self._text, str) else self._text)
+            yield Static(_told(self._text))
             if self._code:
                 yield Static(Content(self._code), classes="qr")
+
+
+def _told(text: str) -> Content:
+    return Content(on_screen(text))

@@ -64,4 +64,4 @@ class OwnDevices(Dialog[DeviceAct]):
 def _line(device: Device) -> Content:
     made = f"{local(device.created_at_ms):%Y-%m-%d}"
     this = "  this device" if device.current else ""
-    return Content(f"{device.device_id}  {made}  {shortened(device.name, 30)}{this}")
+    return Content(f"{shortened(device.device_id, 20)}  {made}  {shortened(device.name, 30)}{this}")

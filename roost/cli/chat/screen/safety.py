@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from roost.cli.chat.screen.dialogs import Dialog
+from roost.cli.chat.view.harmless import on_screen
 from roost.cli.devices import qr_code
 from roost.crypto.safety_numbers import SafetyNumber
 
@@ -41,7 +42,7 @@ class Safety(Dialog[str]):
         with Vertical(classes="dialog"), VerticalScroll(can_focus=True):
             yield Static(Content.assemble(f"Safety number with {self._peer}: ", state))
             if self._doubt:
-                yield Static(Content.styled(self._doubt, "bold $error"))
+                yield Static(Content.styled(on_screen(self._doubt), "bold $error"))
             yield Static(
                 Content(f"\n{rows}\n\nCompare it with what {self._peer} sees, in person or on the phone.")
             )

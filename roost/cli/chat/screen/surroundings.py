@@ -4,6 +4,7 @@ from textual.content import Content
 
 from roost.cli.chat.view.desk import Desk
 from roost.cli.chat.view.entries import summary
+from roost.cli.chat.view.harmless import on_screen
 from roost.cli.chat.view.words import how_long
 
 
@@ -13,7 +14,7 @@ def state_line(desk: Desk) -> Content:
     style = "bold $success" if connection.up else "bold $error" if connection.final else "bold $warning"
     return Content.assemble(
         ("● " if connection.up else "○ ", style),
-        (connection.words, style),
+        (on_screen(connection.words), style),
         "  ",
         (desk.client.username, "bold"),
         f"  {unread} unread" if unread else "",

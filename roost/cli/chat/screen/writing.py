@@ -5,6 +5,7 @@ from textual.widgets import TextArea
 from roost.cli.chat.screen.composer import Composer
 from roost.cli.chat.view.desk import Desk
 from roost.cli.chat.view.typing import TypingTeller
+from roost.cli.shown import plain
 
 
 class Writing:
@@ -27,7 +28,7 @@ class Writing:
     def edited(self, text: str) -> None:
         """Show this text, which is no draft."""
         with self._field.prevent(TextArea.Changed):
-            self._field.load_text(text)
+            self._field.load_text(plain(text))
         self._field.move_cursor(self._field.document.end)
 
     def typed(self) -> None:
