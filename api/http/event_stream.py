@@ -39,7 +39,7 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, collaborators: Collaborators, caller: Principal) -> None:
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._collaborators, self._caller = collaborators, caller
 

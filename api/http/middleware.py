@@ -24,7 +24,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STREAM_PATH = "/v1/stream"
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_PRIVATE = "/v1/"
+_PRIVATE = ("/v1/", "/admin/v1/")
 """What is below answers to its caller alone, and is not to be kept by anything on the way."""
 
 _TUS = ("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata")

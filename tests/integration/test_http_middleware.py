@@ -103,12 +103,16 @@ async def test_a_page_of_an_allowed_origin_can_read_every_answer(status: int, bo
     assert "access-control-allow-origin" not in headers
 
 
-@pytest.mark.attack("find answers with tokens in a cache on the way", "Cache-Control: no-store below /v1/")
+@pytest.mark.attack(
+    "find answers with tokens in a cache on the way", "Cache-Control: no-store below /v1/ and /admin/v1/"
+)
 @pytest.mark.parametrize(("status", "body", "how"), ANSWERS, ids=[str(each[0]) for each in ANSWERS])
 async def test_what_is_for_the_caller_alone_is_not_stored(status: int, body: bytes, how: Any) -> None:
     told, headers, _ = await asked(application(), body, **how)
     assert (told, headers["cache-control"]) == (status, "no-store")
     assert headers["x-content-type-options"] == "nosniff"
+    told, headers, _ = await asked(application(), b"", method="GET", path="/admin/v1/nothing")
+    assert (told, headers["cache-control"]) == (404, "no-store")
     _, headers, _ = await asked(application(), b"", method="GET", path="/page")
     assert "cache-control" not in headers
 
