@@ -62,14 +62,14 @@ export class Person {
   /** Resolves when the texts of a conversation are these. */
   shows(peer: string, ...texts: string[]): Promise<void> {
     return vi.waitFor(async () => expect(await this.texts(peer)).toEqual(texts), {
-      timeout: 5000,
+      timeout: 15_000,
       interval: 5,
     })
   }
 
   until(test: () => unknown): Promise<void> {
     const said = () => JSON.stringify(this.notices.slice(-8))
-    return vi.waitFor(async () => expect(await test(), said()).toBeTruthy(), { timeout: 5000, interval: 5 })
+    return vi.waitFor(async () => expect(await test(), said()).toBeTruthy(), { timeout: 15_000, interval: 5 })
   }
 
   get online(): boolean {
