@@ -18,7 +18,7 @@ _FILM: Final = """(_, [picture, width, height]) => {
     context.fillStyle = '#777'
     context.fillRect(0, 0, width, height)
     context.translate(width / 2, height / 2)
-    context.rotate(0.1) // nobody holds a phone straight
+    context.rotate(0.1) // no one holds a phone straight
     const size = height * 0.75
     context.drawImage(image, -size / 2, -size / 2, size, size)
     const { data } = context.getImageData(0, 0, width, height)

@@ -20,7 +20,7 @@ _SUBSCRIBE = """{{
 }}"""
 
 _CLICK = """async peer => {
-  await self.registration.showNotification('Somebody', {data: {peer}})
+  await self.registration.showNotification('Someone', {data: {peer}})
   const shown = await self.registration.getNotifications()
   const notification = shown.find(each => each.data?.peer === peer)
   self.dispatchEvent(new NotificationEvent('notificationclick', {notification}))

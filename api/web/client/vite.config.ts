@@ -17,7 +17,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     environment: 'node',
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     execArgv: ['--experimental-websocket'], // Node 20 has the browsers' WebSocket behind this
   },
 })

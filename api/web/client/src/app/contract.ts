@@ -102,7 +102,7 @@ export interface Profile {
   requests: boolean
 }
 
-/** `polling`: online, but the network blocks WebSockets: all goes by HTTP, and nobody's presence is known. */
+/** `polling`: online, but the network blocks WebSockets: all goes by HTTP, and no one's presence is known. */
 export type Connection = 'offline' | 'connecting' | 'syncing' | 'online' | 'polling'
 
 /** What a page shows at its start, and again whenever it attaches. */
@@ -110,7 +110,7 @@ export interface Snapshot {
   profile: Profile | null // null: nobody is signed in
   connection: Connection
   conversations: Conversation[] // newest first
-  /** Nobody is signed in, and this person's messages are still here: somebody has ended the session. */
+  /** No one is signed in, and this person's messages are still here: the session was ended from elsewhere. */
   left: { username: string; messages: number } | null
   /** The browser keeps nothing for long here: a private window, or storage that it may clear. */
   persistent: boolean

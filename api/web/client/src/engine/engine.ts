@@ -121,7 +121,7 @@ export class LocalEngine {
 
   private signedIn(): Present {
     if (this.present === null) {
-      throw new RoostError('signed_out', 'Nobody is signed in.')
+      throw new RoostError('signed_out', 'No one is signed in.')
     }
     return this.present
   }
@@ -344,12 +344,12 @@ export class LocalEngine {
   private async exported(passphrase: string): Promise<Blob> {
     const account = this.present?.account ?? (await this.accounts.load())
     if (account === null) {
-      throw new RoostError('signed_out', 'Nobody is signed in.')
+      throw new RoostError('signed_out', 'No one is signed in.')
     }
     return exported(this.store, account, this.api.time.nowMs(), this.options.random, passphrase)
   }
 
-  /** Whose messages are here although nobody is signed in. */
+  /** Whose messages are here although no one is signed in. */
   private async left(): Promise<Snapshot['left']> {
     const account = this.present === null ? await this.accounts.load() : null
     return account === null ? null : counted(this.store, account)

@@ -1,4 +1,4 @@
-/** Somebody has ended the session: what is kept stays, and goes only if the person says so. */
+/** The session was ended from elsewhere: what is kept stays, and goes only if the person says so. */
 
 import { expect, test } from 'vitest'
 import { locked } from '../../src/engine/identity/locked'

@@ -58,7 +58,7 @@ test.each([
   await alice.shows('bob', 'hello', 'I owe you 10', '<wrong_heading>')
 })
 
-test('a message under the name of somebody else is shown as what it is not', async () => {
+test('a message under the name of someone else is shown as what it is not', async () => {
   const { alice } = await couple()
   const carol = await person('carol')
   await carol.send('alice', 'I am Carol')
@@ -67,7 +67,7 @@ test('a message under the name of somebody else is shown as what it is not', asy
   await alice.shows('bob', 'hello', '<bad_signature>')
 })
 
-test('a message under a name that nobody can have is told, and is in no conversation', async () => {
+test('a message under a name that no one can have is told, and is in no conversation', async () => {
   const { alice } = await told()
   server.put('alice', { ...last(), from: 'bоb', id: freshId() }) // with a Cyrillic letter
   await alice.until(() => alice.troubles().includes('unsupported'))
@@ -117,7 +117,7 @@ test('a message that stays left out is told', async () => {
   await alice.until(() => alice.troubles().includes('missed'))
 })
 
-test('a message that nobody is told of stays without the tick of delivery', async () => {
+test('a message that no one is told of stays without the tick of delivery', async () => {
   const { alice, bob } = await couple()
   server.tamper = () => []
   await bob.send('alice', 'swallowed')
@@ -175,7 +175,7 @@ function forged(author: string, to: string, content: Content): Body {
   return { id, from_device: 'GHOST', sent_at_ms: now, accepted_at_ms: now, suite: 'sealed.v1', payload }
 }
 
-/** Makes up a device of somebody; returns what takes it away again. */
+/** Makes up a device of someone; returns what takes it away again. */
 function haunted(user: string): () => void {
   server.lie = (path, answer) => {
     if (path === '/v1/keys/query' && addressAt(user) in answer.body.device_keys) {

@@ -110,7 +110,7 @@ export class LyingServer {
     stream?.send(typeof frame === 'string' || frame instanceof Uint8Array ? frame : JSON.stringify(frame))
   }
 
-  /** Tells a user that somebody's keys are others. */
+  /** Tells a user that someone's keys are others. */
   announce(to: string, user: string): void {
     this.put(to, { type: 'keys', user, device: 'X', change: 'changed' })
   }

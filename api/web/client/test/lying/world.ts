@@ -12,7 +12,7 @@ import { type Body, LyingServer, SERVER_NAME } from './server'
 export const GHOST = secretsFrom(new Uint8Array(64).fill(7))
 export const MALLORY = { master: new Uint8Array(32).fill(9), generation: 1 }
 
-/** Keys that the server made up, as a device of somebody; signed by an identity of its own, if it has one. */
+/** Keys that the server made up, as a device of someone; signed by an identity of its own, if it has one. */
 export function ghost(of: string, name = 'GHOST', by: typeof MALLORY | null = null): Body {
   const address = addressOf(of, SERVER_NAME)
   const made = deviceKeysObject(address, name, GHOST)
@@ -62,14 +62,14 @@ export class Person {
   /** Resolves when the texts of a conversation are these. */
   shows(peer: string, ...texts: string[]): Promise<void> {
     return vi.waitFor(async () => expect(await this.texts(peer)).toEqual(texts), {
-      timeout: 5000,
+      timeout: 15_000,
       interval: 5,
     })
   }
 
   until(test: () => unknown): Promise<void> {
     const said = () => JSON.stringify(this.notices.slice(-8))
-    return vi.waitFor(async () => expect(await test(), said()).toBeTruthy(), { timeout: 5000, interval: 5 })
+    return vi.waitFor(async () => expect(await test(), said()).toBeTruthy(), { timeout: 15_000, interval: 5 })
   }
 
   get online(): boolean {

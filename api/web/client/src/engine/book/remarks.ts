@@ -24,7 +24,7 @@ const keyOf = (id: string) => ['remark', id]
 export class Remarks {
   constructor(private readonly shelf: Shelf) {}
 
-  /** Keeps what somebody says about a message, and applies it if the message is there. */
+  /** Keeps what someone says about a message, and applies it if the message is there. */
   async say(
     transaction: Transaction,
     peer: string,

@@ -32,7 +32,7 @@ export class App {
   persistent = $state(true)
   attached = $state(false)
   conversations = $state.raw<Conversation[]>([])
-  /** Whose messages are here although nobody is signed in. */
+  /** Whose messages are here although no one is signed in. */
   left = $state.raw<Snapshot['left']>(null)
   /** A newer version of the app waits for a reload. */
   update = $state(false)
