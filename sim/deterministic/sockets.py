@@ -9,6 +9,7 @@ from api.identity.tokens import Principal
 from api.sending.send_request import SendRequest
 from api.stream import actions as do
 from api.stream.requests import Requests
+from api.stream.services import Displaced
 from api.stream.socket import Stream
 from api.stream.writer import FrameWriter
 from roost import wire
@@ -62,7 +63,7 @@ class Services:
         self.hosts, self.clock, self.sender = gateway.hosts, gateway.clock, self
         self.signals = self.key_supplies = self
         self.ended: Counter[str] = Counter()
-        self.displaced: deque[Any] = deque(maxlen=1)
+        self.displaced: deque[Displaced] = deque(maxlen=50)
 
     def known(self, _user: str, _device: str) -> KeySupply:
         """Return what is left of a device's keys: nothing is claimed here."""

@@ -1,7 +1,7 @@
 """The shell of a stream, when what it calls fails unexpectedly."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from api.identity.tokens import Principal
 from api.sending.send_request import SendRequest
+from api.stream.services import Displaced
 from api.stream.socket import Stream
 from api.stream.writer import FRAMES_MAX, STUCK_MS
 from roost import wire
@@ -35,6 +36,7 @@ class Services:
         self.sender = self.gate = self.admission = self.bounds = self
         self.device = 8
         self.ended: Counter[str] = Counter()
+        self.displaced: deque[Displaced] = deque(maxlen=50)
         self.submitted: list[SendRequest] = []
         self._limiter = limiter
 
