@@ -17,7 +17,6 @@ Kind = Literal[
     "node_undrained",
     "server_away",
     "server_back",
-    "log_trimmed",
     "log_renewed",
     "log_lost",
     "operation_begun",

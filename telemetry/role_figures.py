@@ -24,6 +24,7 @@ LEVELS: Final = "levels"
 """Names under which a role gives its own counts and levels in its status."""
 
 _MACHINE_EVERY_S: Final = 2.0
+_BEGAN_S: Final = time.monotonic()
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _OPEN_FILES: Final = Path("/proc/self/fd")
@@ -61,6 +62,7 @@ class RoleFigures(Struct, frozen=True):
         counts: What only rises.
         levels: What is now.
         times: Observations in each bucket of `BOUNDS`, by the name there; they only rise.
+        up_s: Seconds since this module was loaded, which is early in a process.
         machine: None if a role there told it a moment ago.
     """
 
@@ -72,6 +74,7 @@ class RoleFigures(Struct, frozen=True):
     counts: dict[str, float] = field(default_factory=dict)
     levels: dict[str, float] = field(default_factory=dict)
     times: dict[str, list[int]] = field(default_factory=dict)
+    up_s: float = 0.0
     machine: MachineFigures | None = None
 
 
@@ -163,6 +166,7 @@ class Reader:
             counts=counted | dict(counts),
             levels=dict(levels),
             times={name: _buckets(each) for name, each in self._times.items()},
+            up_s=round(time.monotonic() - _BEGAN_S, 1),
             machine=machine,
         )
 

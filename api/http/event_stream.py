@@ -43,7 +43,7 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._collaborators, self._caller = collaborators, caller
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them.
 
         Raises:
@@ -53,6 +53,9 @@ class EventStream(Response):
         with feed.listening() as reader:
             first = await feed.beginning(reader)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if scope.get("head"):  # there is no body that would end
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
             tasks = [
                 asyncio.create_task(self._write(reader, first, send)),
                 asyncio.create_task(_left(receive)),

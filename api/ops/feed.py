@@ -13,7 +13,7 @@ from msgspec import to_builtins
 
 from api.control_plane import ControlPlane
 from api.ops.frames import frame
-from api.ops.reader import Reader
+from api.ops.reader import Mark, Reader
 from cluster.ops.wire import HISTORY_S, STEP_S, Seen
 from roost.clock import Clock
 from roost.errors import RoostError
@@ -85,8 +85,8 @@ class Feed:
             "history_s": HISTORY_S,
             "step_s": STEP_S,
         }
-        reader.figures_ms = max((each["at_ms"] for each in answer.get("figures", ())), default=0)
-        reader.told = answer["told"]
+        figures_ms = max((each["at_ms"] for each in answer.get("figures", ())), default=0)
+        reader.begin({"figures": figures_ms, "events": answer["told"], "state": answer["now_ms"]})
         return b"".join(
             [
                 frame("hello", hello),
@@ -135,23 +135,19 @@ class Feed:
             self._operations = {}
         if (state := answer.get("state")) is not None:
             self._state_ms = self._clock()
-            self._give(frame("state", state))
+            self._give(frame("state", state), ("state", state["at_ms"]))
         figures_ms = self._seen.figures_ms
         for figures in answer.get("figures", ()):
             figures_ms = max(figures_ms, figures["at_ms"])
-            self._give(frame("figures", figures), figures_ms=figures["at_ms"])
+            self._give(frame("figures", figures), ("figures", figures_ms))
         if events := answer.get("events", ()):
-            self._give(b"".join(frame("event", each) for each in events), told=answer["told"])
+            self._give(b"".join(frame("event", each) for each in events), ("events", answer["told"]))
         for operation in answer.get("operations", ()):
             if self._operations.get(operation["number"]) != operation:
                 self._operations[operation["number"]] = operation
                 self._give(frame("operation", operation))
         self._seen = Seen(answer["coordinator"], figures_ms, answer["told"], answer["state_of"])
 
-    def _give(self, data: bytes, *, figures_ms: int | None = None, told: int | None = None) -> None:
+    def _give(self, data: bytes, mark: Mark | None = None) -> None:
         for reader in self._readers:
-            known = (figures_ms is not None and figures_ms <= reader.figures_ms) or (
-                told is not None and told <= reader.told
-            )
-            if not known:
-                reader.put(data)
+            reader.put(data, mark)

@@ -32,6 +32,7 @@ class Acts:
 
     async def run(self) -> None:
         """Look again and again."""
+        await self._line.loaded.wait()
         while True:
             try:
                 await self._look()

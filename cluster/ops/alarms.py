@@ -30,7 +30,7 @@ class Situation(Struct):
         rows: Roles and servers, as in ``roost status --json``.
         own: Figures of each role.
         nodes: The machines.
-        away: What else does not answer, a sentence each by its name.
+        store_away_s: Seconds for which the store has not answered.
         started: Roles whose process started in the step.
         days_left: Days until each certificate ends, by name.
     """
@@ -41,7 +41,7 @@ class Situation(Struct):
     rows: list[dict[str, Any]] = field(default_factory=list)
     own: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
-    away: Mapping[str, str] = field(default_factory=dict)
+    store_away_s: float = 0.0
     started: Iterable[str] = ()
     days_left: Mapping[str, int] = field(default_factory=dict)
 
@@ -142,7 +142,9 @@ def _roles_away(now: Situation, _recent: Recent) -> str:
 def _servers_away(now: Situation, _recent: Recent) -> str:
     servers = ("kafka", "mongo", "redis", "fcm")
     away = [row["name"] for row in now.rows if row["role"] in servers and row["state"] != "running"]
-    return _named(away, "does not run", "do not run") or " ".join(now.away.values())
+    if away or not now.store_away_s:
+        return _named(away, "does not run", "do not run")
+    return f"MongoDB has not answered for {now.store_away_s:.0f} s."
 
 
 def _restarts(now: Situation, recent: Recent) -> str:

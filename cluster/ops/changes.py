@@ -186,3 +186,14 @@ def _shards(before: ShardMap, now: ShardMap) -> Iterator[Noted]:
     if not moved:
         text = f"Map {now.version} was drawn; no shard moved."
         yield Noted("map_drawn", str(now.version), text, more=more)
+
+
+def log_changes(counted: Mapping[str, float]) -> Iterator[Noted]:
+    """Tell what became of the log, by what the coordinator counted in a step."""
+    if counted.get("log_lost"):
+        yield Noted("log_lost", "log", "The log was lost and begins again.", "problem")
+    if counted.get("log_renewed"):
+        yield Noted("log_renewed", "log", "The log was full, and was made again after all was stored.")
+    if dropped := counted.get("log_dropped"):
+        text = f"The log's retention removed {dropped:,.0f} records before they were stored."
+        yield Noted("log_lost", "log", text, "problem", {"records": dropped})

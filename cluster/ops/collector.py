@@ -41,11 +41,13 @@ class Collected(Struct, frozen=True):
         values: The figures of all roles together.
         roles: Those of each.
         counted: By how much each count rose.
+        up_s: Since when each process is there, in seconds.
     """
 
     values: dict[str, float | None]
     roles: dict[str, dict[str, float | None]]
     counted: Mapping[str, float]
+    up_s: Mapping[str, float]
 
 
 class Collector:
@@ -82,7 +84,8 @@ class Collector:
         figures = Figures(self._clock(), _shown(values), {name: _shown(of) for name, of in used.items()})
         self._recent.append(figures)
         self._ring.add(figures.at_ms, values)
-        return Collected(values, used, step.counted)
+        up_s = {name: look.figures.up_s for name, look in looks.items()}
+        return Collected(values, used, step.counted, up_s)
 
     def after(self, at_ms: int) -> list[Figures]:
         """Return the newest figures, of those that came after that."""

@@ -42,6 +42,9 @@ class EventLine:
     Args:
         store: Keeps them.
         clock: The time.
+
+    Attributes:
+        loaded: Set once what was stored before is known.
     """
 
     def __init__(self, store: ports.Events, clock: Clock) -> None:
@@ -53,6 +56,7 @@ class EventLine:
         self._dropped = 0
         self._trimmed_ms = 0
         self._news = asyncio.Event()
+        self.loaded = asyncio.Event()
 
     def note(
         self,
@@ -90,6 +94,7 @@ class EventLine:
     async def run(self) -> None:
         """Store and tell, indefinitely."""
         await insist(self._load, "events_not_read")
+        self.loaded.set()
         while True:
             await self._news.wait()
             self._news.clear()

@@ -5,6 +5,8 @@ Nothing is asked of a role for it: its figures came with its last heartbeat.
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
@@ -12,11 +14,12 @@ import structlog
 from actors.service import INCARNATION, RELEASE
 from cluster.ops.acts import Acts
 from cluster.ops.alarms import Alarms, Situation
-from cluster.ops.changes import RUNNING, Changes, Look, RoleLook
+from cluster.ops.changes import RUNNING, Changes, Look, RoleLook, log_changes
 from cluster.ops.collector import Collected, Collector
 from cluster.ops.line import EventLine
 from cluster.ops.operations import KnownOperations
 from cluster.ops.picture import name_of, shards_of
+from cluster.ops.store_watch import StoreWatch
 from cluster.ops.view import View
 from cluster.ops.wire import STEP_S, Answer, Seen, State
 from cluster.supervision.roles import now_ms as monotonic_ms
@@ -26,9 +29,21 @@ from storage.ports import Store
 
 _SERVERS: Final = frozenset({"kafka", "mongo", "redis", "fcm"})
 _CERTIFICATES_EVERY_S: Final = 3600.0
-_DEAD_EVERY_S: Final = 10.0
 
 log = structlog.get_logger()
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Log what fails: who keeps the roles running does not end for the picture of them."""
+    try:
+        yield
+    except Exception:
+        log.exception("picture_not_drawn")
 
 
 class Ops:
@@ -45,11 +60,12 @@ class Ops:
     """
 
     def __init__(self, view: View, store: Store, clock: Clock) -> None:
-        self._view, self._store, self._clock = view, store, clock
+        self._view, self._clock = view, clock
         self.line = EventLine(store.events, clock)
         self.operations = KnownOperations(self.line, clock)
         self._acts = Acts(store.audit, self.line)
-        self._collector = Collector(view, clock, lambda: asyncio.get_running_loop().time())
+        self._collector = Collector(view, clock, _seconds)
+        self._store = StoreWatch(store.cluster, _seconds)
         self._alarms = Alarms()
         self._changes: Changes | None = None
         self._started: list[str] = []
@@ -63,18 +79,22 @@ class Ops:
         tasks.spawn(self.line.run(), "events", essential=True)
         tasks.spawn(self._acts.run(), "acts", essential=True)
         tasks.spawn(self._steps(), "figures", essential=True)
+        tasks.spawn(self._store.run(), "watch of the store", essential=True)
         if self._view.certificates:
             tasks.spawn(self._watch_certificates(), "certificates", essential=True)
 
     def look(self) -> None:
-        """See what changed since the last look."""
-        if self._changes is None:
-            return
+        """See what changed since the last look; raises nothing."""
+        if self._changes is not None:
+            with _harmless():
+                self._look(self._changes)
+
+    def _look(self, changes: Changes) -> None:
         self.operations.look()
         status = self._view.status()
         servers = {row["name"]: row for row in status["roles"] if row["role"] in _SERVERS}
         nodes = {node["id"]: node for node in status["nodes"]}
-        for noted in self._changes.since(Look(self._roles(), nodes, servers, self._view.shard_map())):
+        for noted in changes.since(Look(self._roles(), nodes, servers, self._view.shard_map())):
             self.line.note(noted.kind, noted.subject, noted.text, noted.level, more=noted.more)
             if noted.kind in {"role_started", "role_replaced"} and "again" not in noted.more:
                 self._began_ms[noted.subject] = self._clock()
@@ -105,11 +125,14 @@ class Ops:
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         while True:
-            self._judge(self._collector.step({}))
+            with _harmless():
+                self._judge(self._collector.step({"dead_letters": self._store.dead_letters}))
             due_s = max(due_s + STEP_S, loop.time())
             await asyncio.sleep(due_s - loop.time())
 
     def _judge(self, step: Collected) -> None:
+        for name, up_s in step.up_s.items():  # of those that began before we did
+            self._began_ms.setdefault(name, self._clock() - round(up_s * 1000))
         state = self._state()
         situation = Situation(
             now_ms=state.at_ms,
@@ -118,9 +141,12 @@ class Ops:
             rows=state.roles,
             own=step.roles,
             nodes=state.nodes,
+            store_away_s=self._store.away_s,
             started=self._started,
             days_left=self._days_left,
         )
+        for noted in log_changes(step.counted):
+            self.line.note(noted.kind, noted.subject, noted.text, noted.level, more=noted.more)
         for change in self._alarms.judge(situation):
             alarm = change.alarm
             more = {"runbook": alarm.runbook}

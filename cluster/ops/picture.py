@@ -1,6 +1,7 @@
 """The picture of a moment: machines, roles and shards as pages draw them. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -70,7 +71,7 @@ class Machines:
 
 def shards_of(shard_map: ShardMap, running: Collection[str]) -> list[ShardState]:
     """Return who serves each shard."""
-    owners = zip(shard_map.hosts, shard_map.routers, shard_map.pushers, strict=True)
+    owners = zip_longest(shard_map.hosts, shard_map.routers, shard_map.pushers, fillvalue="")
     return [
         ShardState(shard, host, router, pusher, moving=host not in running)
         for shard, (host, router, pusher) in enumerate(owners)

@@ -21,6 +21,7 @@ class MongoClusterState:
     """Implements ``storage.ports.ClusterState``."""
 
     def __init__(self, database: Database) -> None:
+        self._dead = database["dead"]
         self._log = database["log"]
         self._placement = database["placement"]
         self._dead_letters = MongoDeadLetters(database)
@@ -82,6 +83,9 @@ class MongoClusterState:
             return name
         found = await self._placement.one({"_id": _SERVER})
         return str(found["name"]) if found else name
+
+    async def waiting_dead_letters(self, most: int) -> int:
+        return len(await self._dead.many({"retried_at_ms": {"$exists": False}}, ["_id"], limit=most))
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._dead_letters.keep(letters)

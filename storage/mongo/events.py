@@ -23,9 +23,9 @@ class MongoEvents:
         if events:
             await self._events.insert_missing([{"_id": each.n, **_fields(each)} for each in events])
 
-    async def newest(self, limit: int, before: int = 0) -> list[Event]:
-        where = {"n": {"$lt": before}} if before else {}
-        found = await self._events.many(where, sort=[("n", DESCENDING)], limit=limit)
+    async def newest(self, limit: int, before: int = 0, after: int = 0) -> list[Event]:
+        where = {"$gt": after} | ({"$lt": before} if before else {})
+        found = await self._events.many({"n": where}, sort=[("n", DESCENDING)], limit=limit)
         return [msgspec.convert(each, Event) for each in found]
 
     async def trim(self, most: int, before: int) -> None:
@@ -37,4 +37,5 @@ class MongoEvents:
 
 def _fields(event: Event) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(event)
+    fields.pop("stored", None)  # it is, once it is here
     return fields

@@ -58,6 +58,10 @@ class ClusterState(Protocol):
         """Return the server name that this data belongs to: the first that was ever claimed. Atomic."""
         ...
 
+    async def waiting_dead_letters(self, most: int) -> int:
+        """Return how many dead letters wait for an operator; ``most`` if there are more."""
+        ...
+
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep records that could not be handled. Idempotent; of a device's wake-ups the newest is kept."""
         ...

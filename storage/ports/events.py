@@ -13,8 +13,14 @@ class Events(Protocol):
         """Store them. Durable when it returns; idempotent, so a lost reply is made good by a repeat."""
         ...
 
-    async def newest(self, limit: int, before: int = 0) -> list[Event]:
-        """Return the newest events whose ``n`` is below ``before`` (0: all), the newest first."""
+    async def newest(self, limit: int, before: int = 0, after: int = 0) -> list[Event]:
+        """Return the newest events, the newest first.
+
+        Args:
+            limit: So many at most.
+            before: Those whose ``n`` is below that; 0: all.
+            after: Those whose ``n`` is above that.
+        """
         ...
 
     async def trim(self, most: int, before: int) -> None:

@@ -25,6 +25,27 @@ async def admin(system: System, *words: str) -> Any:
     return json.loads(out)
 
 
+async def follows_the_system(http: aiohttp.ClientSession, token: str, names: set[str]) -> None:
+    """What the coordinator shows live has every role, and its events are in the store."""
+    headers = {"Authorization": f"Bearer {token}"}
+    found: dict[str, Any] = {}
+    async with asyncio.timeout(20), http.get("/admin/v1/stream", headers=headers) as answer:
+        while not {"hello", "history", "state", "figures", "event"} <= found.keys():
+            name = (await answer.content.readline()).decode().strip().removeprefix("event: ")
+            found[name] = json.loads((await answer.content.readline()).removeprefix(b"data: "))
+            await answer.content.readline()
+    assert {row["name"] for row in found["state"]["roles"]} == names
+    [node] = found["state"]["nodes"]
+    assert node["memory_total_bytes"] > node["memory_bytes"] > 0
+    assert {"gateway-1", "host-1", "router-1", "pusher-1", "coordinator", "mongo"} <= found["figures"][
+        "roles"
+    ].keys()
+    assert all(of["memory_bytes"] > 2**20 for of in found["figures"]["roles"].values())
+    async with http.get("/admin/v1/events?limit=1000", headers=headers) as answer:
+        events = (await answer.json())["events"]
+    assert {"coordinator", "host-1"} <= {each["subject"] for each in events if each["kind"] == "role_started"}
+
+
 async def test_an_operator_reaches_the_coordinator_over_http(system: System) -> None:
     made = await admin(system, "create-user", "an.operator", "--generate", "--scope", "admin")
     async with aiohttp.ClientSession(system.http) as http:
@@ -43,6 +64,7 @@ async def test_an_operator_reaches_the_coordinator_over_http(system: System) -> 
         status, problem = await call("POST", "/admin/v1/drain", {"target": "no-such-host"}, token)
         assert (status, problem["code"]) == (422, "invalid")
         assert "no-such-host" in problem["detail"]
+        await follows_the_system(http, token, names)
         await look_into_the_roles(call, token)
         await admin(system, "revoke", "an.operator", "admin")
         status, problem = await call("GET", "/admin/v1/cluster", token=token)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.ops.alarms import RULES, Alarms, Rule, Situation
+from cluster.ops.alarms import RULES, Alarms, Recent, Rule, Situation
 from cluster.ops.wire import NodeState
 from tests.deployed import RUNBOOK, alerts
 from tests.unit.test_docs import anchors
@@ -111,3 +111,17 @@ def test_severities_are_those_of_the_alert_rules() -> None:
     levels = {"critical": "problem", "warning": "warning", "info": "info"}
     severities = {alert["alert"]: levels[alert["labels"]["severity"]] for alert in alerts()}
     assert {rule.name: rule.level for rule in RULES if rule.name in severities}.items() <= severities.items()
+
+
+def test_a_store_that_does_not_answer_is_an_alarm() -> None:
+    alarms = Alarms()
+    for at_s in (0, 4):
+        alarms.judge(situation(at_s, store_away_s=3.0 + at_s))
+    assert [alarm.text for alarm in alarms.raised] == ["MongoDB has not answered for 7 s."]
+
+
+def test_what_was_counted_is_kept_for_an_hour() -> None:
+    recent = Recent()
+    for second in range(0, 7200, 10):
+        recent.add(second * 1000, {"poison": 1})
+    assert recent.rise(7_190_000, "poison", 1e9) == 361

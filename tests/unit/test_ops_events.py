@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cluster.ops import line as module
-from cluster.ops.changes import Changes, Look, Noted, RoleLook
+from cluster.ops.changes import Changes, Look, Noted, RoleLook, log_changes
 from cluster.ops.line import EventLine
 from roost.errors import Unavailable
 from storage.event_records import Event
@@ -29,9 +29,11 @@ class Rows:
         await self._answers()
         self.kept |= {event.n: event for event in events}
 
-    async def newest(self, limit: int, before: int = 0) -> list[Event]:
+    async def newest(self, limit: int, before: int = 0, after: int = 0) -> list[Event]:
         await self._answers()
-        found = [self.kept[n] for n in sorted(self.kept, reverse=True) if not before or n < before]
+        found = [
+            self.kept[n] for n in sorted(self.kept, reverse=True) if n > after and (not before or n < before)
+        ]
         return found[:limit]
 
     async def trim(self, most: int, before: int) -> None:  # noqa: ARG002 -- the port's
@@ -67,8 +69,9 @@ def note(line: EventLine, subject: str) -> None:
 
 async def test_an_event_is_told_once_it_is_stored() -> None:
     rows = Rows()
-    rows.hangs.clear()
     async with running(rows) as line:
+        await line.loaded.wait()
+        rows.hangs.clear()
         note(line, "host-1")
         note(line, "host-2")
         await asyncio.sleep(0.01)
@@ -111,7 +114,7 @@ async def test_while_the_store_is_away_events_are_told_as_not_stored_and_again_o
             while not line.last()[-1].stored:
                 await asyncio.sleep(0)
         assert [(each.n, each.stored) for each in line.after(seen)] == [(event.n, True)]
-        assert rows.kept[event.n].stored
+        assert event.n in rows.kept
 
 
 async def test_a_coordinator_that_starts_while_the_store_is_away_tells_at_once() -> None:
@@ -215,3 +218,10 @@ def test_moved_shards_are_told_by_where_they_went() -> None:
     ]
     [moved] = changes.since(Look(shard_map=ShardMap(3, ("h2", "h3", "h2"), ("r",) * 3, ("p",) * 3)))
     assert (moved.kind, moved.subject, moved.more["to"]) == ("shards_moved", "host", {"h2": 1, "h3": 1})
+
+
+def test_what_becomes_of_the_log_is_told() -> None:
+    assert list(log_changes({"log_lost": 0, "accepted": 3})) == []
+    noted = list(log_changes({"log_lost": 1, "log_renewed": 1, "log_dropped": 7}))
+    assert kinds(noted) == ["log_lost", "log_renewed", "log_lost"]
+    assert noted[-1].more == {"records": 7}
