@@ -79,7 +79,7 @@ class Collector:
         looks = self._looks()
         step = self._rates.step(looks)
         roles = {name: self._of(name, look, step) for name, look in looks.items()}
-        used = roles | self._servers.read(self._view.status()["roles"])
+        used = self._servers.read(self._view.status()["roles"]) | roles
         values = self._worth_showing(values_of(step)) | _together(self._kinds(), used) | dict(more)
         figures = Figures(self._clock(), _shown(values), {name: _shown(of) for name, of in used.items()})
         self._recent.append(figures)
