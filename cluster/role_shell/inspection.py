@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from actors.service import Service
-from cluster.certificates.files import CertificateError, read_certificate
 from cluster.role_shell.stacks import stacks
 from cluster.settings import Settings
 from cluster.settings.shown import in_force
@@ -96,6 +95,11 @@ def _certificates(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _certificate(purpose: str, file: Path) -> dict[str, Any]:
+    from cluster.certificates.files import (  # noqa: PLC0415 -- it loads what few need
+        CertificateError,
+        read_certificate,
+    )
+
     row: dict[str, Any] = {"name": file.name, "kind": "certificate", "purpose": purpose}
     try:
         found = read_certificate(file)
