@@ -15,8 +15,9 @@ from typing import Any, Final, Self
 import bson
 from msgspec import Struct
 
+from storage.mailbox_rows import MailboxDocument
 from storage.mongo.buckets import buckets
-from storage.records import MailboxDocument, MessageRecord, ReceiptRecord, encode_record
+from storage.records import MessageRecord, ReceiptRecord, encode_record
 
 SIZES: Final = (1_000_000, 100_000_000, 1_000_000_000)
 NAMES: Final = ("1 million", "100 million", "1 billion")

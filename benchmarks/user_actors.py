@@ -21,7 +21,9 @@ from benchmarks.figures import keep
 from benchmarks.system import environment
 from roost.crypto.keys import DeviceSecrets, device_keys
 from roost.ids import uuid7
-from storage.records import Conversation, Device, MessageRecord, User, encode_record
+from storage.account_rows import Device, User
+from storage.mailbox_rows import Conversation
+from storage.records import MessageRecord, encode_record
 
 _PEERS = 5
 _BODY = b"x" * 400

@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from roost.ids import SEQ_LIMIT
+from storage.account_rows import User
+from storage.mailbox_rows import MailboxDocument
 from storage.ports import Store
-from storage.records import MailboxDocument, User, decode_record
+from storage.records import decode_record
 
 _PAGE: Final = 64
 """Entries read at once: of the largest that is some 80 MB, of usual ones some 30 KB."""

@@ -11,7 +11,7 @@ class ShardMap(Struct, frozen=True):
     """Who serves what: the coordinator's map, which every role gets whole whenever any of it changes.
 
     Index is the shard, value the name of the host, router or pusher. MongoDB has it without ``bases`` and
-    ``pushes``, which are each shard's `storage.records.LogState` there.
+    ``pushes``, which are each shard's `storage.cluster_rows.LogState` there.
 
     Attributes:
         version: Rises by one with every change; an older map is ignored.

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from storage.records import Conversation
+from storage.mailbox_rows import Conversation
 
 PROTOCOL = 5
 """Version of what goes over links. A version differs from the one before by what follows the rule of

@@ -19,7 +19,8 @@ from actors.user.presence import Presence
 from actors.user.quota import Quota, Quotas
 from actors.user.records import Records
 from actors.user.repeats import Repeats
-from storage.records import ReceiptRecord, User
+from storage.account_rows import User
+from storage.records import ReceiptRecord
 
 
 class UserActor:

@@ -6,7 +6,8 @@ from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.errors import InvariantError
 from actors.user.head import Head
-from storage.records import NO_FLOOR, Device, MessageRecord
+from storage.account_rows import NO_FLOOR, Device
+from storage.records import MessageRecord
 
 WAKE_AGAIN_MS = 600_000
 """A wake-up that did not bring the device back is repeated, with the next message, after this long."""

@@ -9,7 +9,8 @@ from typing import Literal
 from msgspec import Struct
 
 from roost import wire
-from storage.records import Block, Conversation, MailboxDocument, MessageRecord
+from storage.mailbox_rows import Block, Conversation, MailboxDocument
+from storage.records import MessageRecord
 
 Held = Literal["", "polled", "beside"]
 """Why a wake-up need not go out at once."""

@@ -12,7 +12,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from storage.records import Block, Conversation, Device, Record, User
+from storage.account_rows import Device, User
+from storage.mailbox_rows import Block, Conversation
+from storage.records import Record
 
 
 class Item(Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from actors.user.errors import InvariantError
 from actors.user.events import Item
 from actors.user.view import is_stored_entry, receipt_of
-from storage.records import Conversation
+from storage.mailbox_rows import Conversation
 
 
 class Head:

@@ -16,7 +16,8 @@ from actors.user.peers import Peers
 from actors.user.presence import Presence
 from actors.user.quota import Quota
 from actors.user.repeats import Repeats
-from storage.records import Conversation, MessageRecord
+from storage.mailbox_rows import Conversation
+from storage.records import MessageRecord
 
 _OF_ROW = (
     "delivered_seq", "read_seq", "my_read_seq", "receipt_seq", "repeat_seq", "repeated_upto",

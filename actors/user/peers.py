@@ -6,7 +6,9 @@ from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.errors import InvariantError
 from actors.user.head import Head
-from storage.records import Block, Conversation, ReceiptRecord, User
+from storage.account_rows import User
+from storage.mailbox_rows import Block, Conversation
+from storage.records import ReceiptRecord
 
 REVISIONS = 2**20
 """Revisions of blocks that a host can use: those of the next one are above them."""

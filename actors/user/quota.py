@@ -30,7 +30,8 @@ from actors.user import events as ev
 from actors.user.errors import InvariantError
 from actors.user.events import Item
 from actors.user.peers import Peers
-from storage.records import Conversation, MessageRecord, weight_of
+from storage.mailbox_rows import Conversation
+from storage.records import MessageRecord, weight_of
 
 _STEPS = 8
 """A stranger's count is stored each time an eighth of the budget has come: a crash forgets no more."""

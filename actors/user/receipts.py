@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from actors.user.errors import InvariantError
-from storage.records import Conversation
+from storage.mailbox_rows import Conversation
 
 
 class SenderMarks(Struct):

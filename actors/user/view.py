@@ -2,7 +2,8 @@
 
 from actors.user.events import Item
 from roost import wire
-from storage.records import Conversation, KeysRecord, MessageRecord, ReceiptRecord, Record, SentRecord
+from storage.mailbox_rows import Conversation
+from storage.records import KeysRecord, MessageRecord, ReceiptRecord, Record, SentRecord
 
 
 def is_stored_entry(record: Record) -> bool:

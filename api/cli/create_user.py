@@ -15,7 +15,7 @@ from roost.cli.terminal import DONE, BadUsage
 from roost.clock import now_ms
 from roost.errors import RoostError
 from roost.ids import fold_username
-from storage.records import SCOPES, User
+from storage.account_rows import SCOPES, User
 
 _GENERATED_BYTES = 18
 

@@ -18,7 +18,7 @@ from roost.cross_signing import (
 )
 from roost.errors import RoostError
 from roost.signing import DeviceBundle, canonical_json, known_members, read_key
-from storage.records import CrossSignature, Device, StoredIdentity
+from storage.account_rows import CrossSignature, Device, StoredIdentity
 
 
 class Published(Struct, frozen=True):

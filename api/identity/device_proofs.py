@@ -5,7 +5,7 @@ from nacl.signing import SigningKey
 from api.identity.key_validation import signing_key_of
 from roost.signing import verify_bytes
 from roost.wire import from_base64
-from storage.records import Device
+from storage.account_rows import Device
 
 _OF_NO_ONE = bytes(SigningKey.generate().verify_key)
 

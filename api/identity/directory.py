@@ -19,8 +19,8 @@ from roost.clock import Clock
 from roost.cross_signing import Identity
 from roost.errors import RoostError
 from roost.ids import address_of, fold_username
+from storage.account_rows import Device, StoredIdentity, User
 from storage.ports import Store
-from storage.records import Device, StoredIdentity, User
 
 _KEPT = 50_000
 _BLIND_MS = 1_000

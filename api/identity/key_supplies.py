@@ -11,8 +11,8 @@ import structlog
 
 from roost.clock import Clock
 from roost.errors import Unavailable
+from storage.account_rows import KeySupply
 from storage.ports import Store
-from storage.records import KeySupply
 
 _GOOD_MS: Final = 30_000
 _KEPT: Final = 50_000

@@ -16,8 +16,8 @@ from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, fold_username
 from roost.proofs import challenge_message
 from roost.wire import MAX_DEVICES
+from storage.account_rows import NO_FLOOR, Device, User
 from storage.ports import Store
-from storage.records import NO_FLOOR, Device, User
 
 _DEVICE_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _DEVICE_LENGTH = 16

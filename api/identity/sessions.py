@@ -20,9 +20,9 @@ from api.identity.tokens import Principal, Tokens
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.proofs import refresh_message
+from storage.account_rows import TokenFamily, User
 from storage.keyring import KeyRing, first_refresh
 from storage.ports import Store
-from storage.records import TokenFamily, User
 
 _LATE_MS = 10_000
 """A token that comes again sooner than this after its use was sent twice at once, as by two tabs."""

@@ -5,8 +5,9 @@ raised: nothing would report it again, and the sender's device would wait for it
 """
 
 from roost.ids import SEQ_LIMIT
+from storage.mailbox_rows import MailboxDocument, Stub
 from storage.ports import Store
-from storage.records import MailboxDocument, MessageRecord, Stub, decode_record
+from storage.records import MessageRecord, decode_record
 
 
 async def find_message(store: Store, sender: str, to: str, message_id: str) -> MailboxDocument | None:

@@ -11,15 +11,9 @@ from msgspec import Struct
 from actors.rpc import messages as m
 from api.host_links import HostLinks
 from roost.errors import RoostError
+from storage.mailbox_rows import Conversation, MailboxDocument, is_copy_to
 from storage.ports import Store
-from storage.records import (
-    Conversation,
-    MailboxDocument,
-    MessageRecord,
-    SentRecord,
-    decode_record,
-    is_copy_to,
-)
+from storage.records import MessageRecord, SentRecord, decode_record
 
 _Senders = dict[str, list[tuple[int, int]]]
 

@@ -15,7 +15,7 @@ from api.identity.sessions import Granted
 from roost.errors import RoostError
 from roost.ids import fold_username
 from roost.signing import read_key
-from storage.records import User
+from storage.account_rows import User
 
 router = APIRouter(route_class=ApiRoute, tags=["accounts"])
 

@@ -16,7 +16,8 @@ from api.identity.tokens import Principal
 from api.mailbox.recent import recent
 from roost import wire
 from roost.ids import SEQ_LIMIT
-from storage.records import Conversation, MailboxDocument, decode_record
+from storage.mailbox_rows import Conversation, MailboxDocument
+from storage.records import decode_record
 
 router = APIRouter(route_class=ApiRoute, tags=["conversations"])
 _MINE = ("unauthenticated", "revoked", "rate_limited", "unavailable")

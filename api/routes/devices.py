@@ -16,7 +16,7 @@ from api.http.schemas.devices import (
     WebPushSubscription,
 )
 from roost.errors import RoostError, Unavailable
-from storage.records import PushToken
+from storage.account_rows import PushToken
 from storage.subscriptions import SubscriptionKeys
 
 router = APIRouter(route_class=ApiRoute, tags=["devices"])

@@ -11,7 +11,7 @@ from api.identity.cross_signing import Published, check_signatures, identity_of,
 from api.identity.tokens import Principal
 from roost.errors import RoostError
 from roost.ids import address_of
-from storage.records import Device, StoredIdentity, User
+from storage.account_rows import Device, StoredIdentity, User
 
 router = APIRouter(route_class=ApiRoute, tags=["keys"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")

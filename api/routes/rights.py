@@ -10,8 +10,8 @@ from api.http.problems import responses
 from api.http.routing import ApiRoute
 from api.http.schemas.accounts import ErasureAsked, Leave
 from roost.errors import RoostError
+from storage.account_rows import Erasure
 from storage.export import export_of
-from storage.records import Erasure
 
 router = APIRouter(route_class=ApiRoute, tags=["accounts"])
 _MINE = ("unauthenticated", "revoked", "rate_limited")

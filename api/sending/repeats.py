@@ -9,8 +9,9 @@ from api.sending.send_request import SendRequest, answer_of, had_copies, matches
 from api.sending.sequence import Sequencer
 from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, shard_of
+from storage.mailbox_rows import MailboxDocument, Stub
 from storage.ports import Accepted, Store
-from storage.records import MailboxDocument, MessageKey, Stub
+from storage.records import MessageKey
 
 
 class Repeats:

@@ -10,17 +10,9 @@ from api.identity.tokens import Principal
 from roost import wire
 from roost.errors import RoostError
 from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, fold_username, uuid7_ms
+from storage.mailbox_rows import MailboxDocument, Stub, copies_digest, digest_of
 from storage.ports import Accepted
-from storage.records import (
-    MailboxDocument,
-    MessageRecord,
-    SentRecord,
-    Stub,
-    copies_digest,
-    decode_record,
-    digest_of,
-    encode_record,
-)
+from storage.records import MessageRecord, SentRecord, decode_record, encode_record
 
 _SUITE_MAX: Final = 32
 _NAME_MAX: Final = 64

@@ -13,8 +13,8 @@ import structlog
 from actors.map_lease import MapLease
 from roost.errors import Unavailable
 from roost.ids import shard_of
+from storage.cluster_rows import LogState
 from storage.ports import LogWriter, Store
-from storage.records import LogState
 from storage.topics import MAILBOX
 
 _RESYNC_TRIES = 50

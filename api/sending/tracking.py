@@ -18,8 +18,8 @@ from api.sending.sequence import Sequencer
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of, uuid7_ms
+from storage.mailbox_rows import MailboxDocument
 from storage.ports import Accepted, Store
-from storage.records import MailboxDocument
 
 _PEERS_ASKED = 200
 _PEERS_AT_ONCE = 8

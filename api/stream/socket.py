@@ -18,7 +18,7 @@ from api.stream.writer import FrameWriter, Send
 from roost import wire
 from roost.codes import CODES
 from roost.errors import RoostError
-from storage.records import KeySupply
+from storage.account_rows import KeySupply
 from telemetry import traces
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -18,7 +18,7 @@ from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, Waiting, complain,
 from roost.clock import now_ms
 from roost.errors import RoostError
 from roost.ids import fold_username
-from storage.records import Erasure
+from storage.account_rows import Erasure
 
 if TYPE_CHECKING:
     from storage.ports import Store

@@ -11,7 +11,7 @@ from cluster.cli.verbs import find_by
 from cluster.settings import Settings
 from roost.cli.terminal import DID_NOT_HOLD, DONE, BadUsage, complain
 from roost.ids import fold_username
-from storage.records import SCOPES, User
+from storage.account_rows import SCOPES, User
 
 
 class ScopeChange:

@@ -22,7 +22,7 @@ from cluster.consumers.provider import Retries, Verdict
 from cluster.consumers.proxy import proxy_for
 from cluster.settings import Fcm
 from roost.tls import client_context
-from storage.records import Device
+from storage.account_rows import Device
 
 WAKE_UP: Final = {"roost": "sync"}
 """All that a push says: neither who wrote, nor what, nor how much."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from storage.records import Device
+from storage.account_rows import Device
 
 
 class Sent(Struct, frozen=True):

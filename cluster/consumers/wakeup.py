@@ -12,8 +12,10 @@ from cluster.consumers.provider import Again, Provider, PushRefused, Sent, Unreg
 from roost.clock import Clock
 from roost.errors import Unavailable
 from roost.tasks import insist
+from storage.account_rows import Device
+from storage.cluster_rows import DeadLetter
 from storage.ports import Cache, LogRecord, LogWriter, Store
-from storage.records import DeadLetter, Device, PushRecord, decode_push
+from storage.records import PushRecord, decode_push
 from storage.topics import PUSH, PUSH_DEAD
 from telemetry import metrics
 

@@ -5,11 +5,11 @@ from typing import Final
 
 from cluster.doctor.finding import Finding, failed, ok, warning
 from cluster.settings import Settings
+from storage.cluster_rows import LogState
 from storage.kafka_log.client import MAX_RECORD
 from storage.kafka_log.inspection import LogInspection, TopicInspection
 from storage.keyring import DataKey, KeyRing, SealBroken
 from storage.mongo.inspection import StoreInspection
-from storage.records import LogState
 from storage.redis.inspection import CacheInspection
 from storage.topics import MAILBOX
 

@@ -7,7 +7,7 @@ either, so that a copy of MongoDB that was put back gives out nothing that was g
 from collections.abc import Mapping
 from typing import Final
 
-from storage.records import LogState
+from storage.cluster_rows import LogState
 
 FIRST_BASE: Final = 1
 BASE_STEP: Final = 2**32

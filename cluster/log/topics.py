@@ -15,8 +15,8 @@ from cluster.log.growth import CANNOT, NotGrown
 from cluster.log.numbers import added, raised
 from roost.clock import Clock
 from roost.errors import Unavailable
+from storage.cluster_rows import LogState
 from storage.ports import ClusterState, LogAdmin
-from storage.records import LogState
 from storage.topics import DEAD, MAILBOX, PUSH, TOPICS
 from telemetry import metrics
 

@@ -13,8 +13,8 @@ from actors.service import Node
 from cluster.operations.node_placement import ROLES, Placement, choose
 from cluster.supervision.roles import Roles
 from cluster.supervision.supervisor import Supervisor
+from storage.cluster_rows import StoredRoster
 from storage.ports import ClusterState
-from storage.records import StoredRoster
 
 log = structlog.get_logger()
 

@@ -13,8 +13,8 @@ from cluster.log.numbers import FIRST_BASE
 from roost.testing.clock import FakeClock
 from roost.testing.servers import MemoryCache, MemoryLog, MemoryStore
 from storage.blobs import BlobStore, Quota, StoredObjects
+from storage.cluster_rows import LogState
 from storage.keyring import KeyRing, fresh_secrets
-from storage.records import LogState
 from storage.shard_map import ShardMap
 
 SERVER_NAME: Final = "world.test"

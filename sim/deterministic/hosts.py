@@ -18,7 +18,7 @@ from sim.deterministic.invariants import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
 from sim.deterministic.turns import Fate, Task, Turn, finish
-from storage.records import DeadLetter
+from storage.cluster_rows import DeadLetter
 from storage.shard_map import ShardMap
 
 

@@ -14,14 +14,8 @@ from roost.client import events
 from roost.client.state import State
 from sim.deterministic.stores import Store
 from sim.deterministic.wakeups import Wakeups
-from storage.records import (
-    KeysRecord,
-    MailboxDocument,
-    MessageRecord,
-    SentRecord,
-    copies_digest,
-    decode_record,
-)
+from storage.mailbox_rows import MailboxDocument, copies_digest
+from storage.records import KeysRecord, MessageRecord, SentRecord, decode_record
 
 
 class Violation(Exception):  # noqa: N818 -- named for what was found

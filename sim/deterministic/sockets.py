@@ -15,7 +15,7 @@ from api.stream.writer import FrameWriter
 from roost import wire
 from roost.errors import RoostError, Unavailable
 from sim.deterministic.turns import Fate
-from storage.records import KeySupply
+from storage.account_rows import KeySupply
 
 if TYPE_CHECKING:
     from collections.abc import Callable

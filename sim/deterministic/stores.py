@@ -7,19 +7,11 @@ from msgspec import structs
 
 from roost.errors import Unavailable
 from sim.deterministic.turns import Turn
+from storage.account_rows import Device, User
+from storage.cluster_rows import LogState
+from storage.mailbox_rows import Block, Conversation, Cursor, MailboxDocument, Stub, merged
 from storage.ports import Accepted
-from storage.records import (
-    Block,
-    Conversation,
-    Cursor,
-    Device,
-    LogState,
-    MailboxDocument,
-    MessageKey,
-    Stub,
-    User,
-    merged,
-)
+from storage.records import MessageKey
 from storage.shard_map import ShardMap
 
 

@@ -26,7 +26,9 @@ from sim.deterministic.routers import Router
 from sim.deterministic.sockets import Socket
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import Task, finish
-from storage.records import NO_FLOOR, Device, KeysRecord, LogState, User, encode_record
+from storage.account_rows import NO_FLOOR, Device, User
+from storage.cluster_rows import LogState
+from storage.records import KeysRecord, encode_record
 from storage.shard_map import ShardMap
 
 KEYS: Final[dict[str, object]] = structs.asdict(DeviceBundle("", "", [], {}, {}))

@@ -6,12 +6,13 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from storage.account_rows import Device, User
 from storage.keyring import DataKey, KeyRing
+from storage.mailbox_rows import Block
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
 from storage.mongo.keys import encoded_identity
-from storage.records import Block, Device, User
 
 _PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts", "delivery_receipts", "requests"})
 SEALED: Final[Mapping[str, tuple[str, ...]]] = {

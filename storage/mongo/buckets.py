@@ -19,8 +19,9 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from roost.ids import MESSAGE_ID_AHEAD_MS, uuid7
+from storage.mailbox_rows import MailboxDocument
 from storage.mongo.driver import Document
-from storage.records import MailboxDocument, without_content
+from storage.records import without_content
 
 SPAN: Final = 2**14
 """A bucket's last seq is less than this above its first: who looks for an entry knows how far to look."""

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
+from storage.cluster_rows import DeadLetter, KeptLetter, LogState, StoredRoster
 from storage.mongo.database import Database
 from storage.mongo.dead_letters import MongoDeadLetters
-from storage.records import DeadLetter, KeptLetter, LogState, StoredRoster
 from storage.shard_map import ShardMap
 
 _MAP: Final = "map"

@@ -13,11 +13,11 @@ from typing import Final
 
 import structlog
 
+from storage.mailbox_rows import Conversation
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING
 from storage.mongo.sheets import COLLECTION, Rows, Sheets, merge, names_in
-from storage.records import Conversation
 
 _FOLD_AT: Final = 16
 _FOLDED_TOGETHER: Final = 8

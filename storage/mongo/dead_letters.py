@@ -8,9 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from roost.errors import RoostError
+from storage.cluster_rows import DeadLetter, KeptLetter
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Change, Document
-from storage.records import DeadLetter, KeptLetter, decode_push
+from storage.records import decode_push
 from storage.topics import PUSH
 
 _CLAIMED_MS: Final = 30_000

@@ -10,10 +10,10 @@ from typing import Final
 import msgspec
 
 from roost.ids import SEQ_LIMIT
+from storage.account_rows import Erasure
 from storage.keyring import KeyRing
 from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING, Document
-from storage.records import Erasure
 
 _AT_ONCE: Final = 500
 """Documents deleted in one write: an embedded store does nothing else meanwhile."""

@@ -14,10 +14,10 @@ from roost.clock import Clock
 from roost.errors import Unavailable
 from storage.access import OPEN, Access
 from storage.access_denied import AccessDenied
+from storage.cluster_rows import LogState
 from storage.keyring.data_key import COLLECTION, FIELD
 from storage.mongo.driver import Collection, Driver, connect, disconnect, translated
 from storage.mongo.ring_serial import PLACE, serials_in
-from storage.records import LogState
 
 _AUTHENTICATION: Final = (13, 18)
 """Codes of MongoDB: not allowed, and a wrong name or password."""

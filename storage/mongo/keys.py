@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from roost.clock import Clock, now_ms
+from storage.account_rows import CrossSignature, KeySupply, StoredIdentity
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
-from storage.records import CrossSignature, KeySupply, StoredIdentity
 
 _FREE: Final = "free"
 _FALLBACK: Final = "fallback"

@@ -11,12 +11,13 @@ from typing import Final
 import msgspec
 
 from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT, uuid7_ms
+from storage.mailbox_rows import Cursor, MailboxDocument, Stub, is_copy_to
 from storage.mongo.buckets import buckets
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, Document
 from storage.mongo.places import Places
 from storage.mongo.walk import Walk
-from storage.records import Cursor, MailboxDocument, MessageKey, Stub, is_copy_to
+from storage.records import MessageKey
 
 _BY_LAST: Final = [("u", ASCENDING), ("s", ASCENDING)]
 _MESSAGE: Final = "m"

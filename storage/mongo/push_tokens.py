@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from storage.account_rows import PushToken
 from storage.keyring import KeyRing
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.database import Database, row_id
 from storage.mongo.driver import ASCENDING, DESCENDING, Document
-from storage.records import PushToken
 
 _NONE: Final[Mapping[str, Any]] = {
     "$set": dict.fromkeys(("push_provider", "push_token", "push_keys", "push_index", "push_session"))

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from storage.mailbox_rows import Expiring, MailboxDocument
 from storage.mongo.buckets import SPAN, emptied, spans
 from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING, Document
-from storage.records import Expiring, MailboxDocument
 
 
 class MongoRetention:

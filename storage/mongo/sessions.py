@@ -4,9 +4,9 @@ import datetime as dt
 
 import msgspec
 
+from storage.account_rows import TokenFamily
 from storage.mongo.database import Database
 from storage.mongo.driver import ASCENDING, Document
-from storage.records import TokenFamily
 
 
 class MongoSessions:

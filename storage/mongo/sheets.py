@@ -13,8 +13,8 @@ from typing import Final
 from msgspec import structs
 
 from storage.keyring import DataKey
+from storage.mailbox_rows import Conversation
 from storage.mongo.driver import Document
-from storage.records import Conversation
 
 COLLECTION: Final = "conversations"
 

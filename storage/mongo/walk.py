@@ -30,10 +30,10 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from roost.ids import SEQ_LIMIT
+from storage.mailbox_rows import MailboxDocument
 from storage.mongo.buckets import SPAN, entries_of
 from storage.mongo.driver import ASCENDING, DESCENDING, Collection
 from storage.mongo.places import Places
-from storage.records import MailboxDocument
 
 _UP: Final = 64
 _DOWN: Final = 512

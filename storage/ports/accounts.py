@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from storage.records import Block, CrossSignature, Device, KeySupply, StoredIdentity, TokenFamily, User
+from storage.account_rows import CrossSignature, Device, KeySupply, StoredIdentity, TokenFamily, User
+from storage.mailbox_rows import Block
 
 
 class Accounts(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from storage.records import DeadLetter, KeptLetter, LogState, StoredRoster
+from storage.cluster_rows import DeadLetter, KeptLetter, LogState, StoredRoster
 from storage.shard_map import ShardMap
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from storage.records import Erasure
+from storage.account_rows import Erasure
 
 
 class Erasures(Protocol):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from storage.records import Conversation, Cursor, MailboxDocument, MessageKey, Stub
+from storage.mailbox_rows import Conversation, Cursor, MailboxDocument, Stub
+from storage.records import MessageKey
 
 
 class Mailboxes(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from storage.records import PushToken
+from storage.account_rows import PushToken
 
 
 class PushTokens(Protocol):

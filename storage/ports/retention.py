@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from storage.records import Expiring, MailboxDocument
+from storage.mailbox_rows import Expiring, MailboxDocument
 
 
 class Retention(Protocol):

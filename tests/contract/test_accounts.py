@@ -9,10 +9,11 @@ from pymongo import MongoClient
 
 from roost.errors import Unavailable
 from sim.faults.proxy import Proxy
+from storage.account_rows import NO_FLOOR, Device, TokenFamily, User
 from storage.keyring import KeyRing, SealBroken
+from storage.mailbox_rows import Block
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
-from storage.records import NO_FLOOR, Block, Device, TokenFamily, User
 
 ALICE = User("u-alice", "alice", "hash", "Alice", 1, phone="+4670111222", email="alice@example.org")
 PHONE = Device("u-alice", "PHONEPHONE", "Alice's phone", 5, push_provider="fcm", push_token="push-secret")

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 from pymongo import MongoClient
 
+from storage.account_rows import Device, PushToken, User
 from storage.keyring import KeyRing, SealBroken
 from storage.keyring.data_key import COLLECTION
+from storage.mailbox_rows import Block, Conversation
 from storage.mongo import MongoStore
 from storage.mongo.data_keys import MongoDataKeys
 from storage.mongo.driver import Driver
-from storage.records import Block, Conversation, Device, PushToken, User
 
 ALICE = User(
     "u-alice", "alice", "argon2-hash", "Alice Liddell", 1, phone="+4670111222", email="a@example.org"

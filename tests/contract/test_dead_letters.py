@@ -6,8 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from roost.errors import RoostError
+from storage.cluster_rows import DeadLetter, KeptLetter
 from storage.mongo import MongoStore
-from storage.records import DeadLetter, KeptLetter, PushRecord, encode_push
+from storage.records import PushRecord, encode_push
 
 LETTER = DeadLetter("mailbox", 1, 2, "not a record", b"\x00", 3)
 MINUTE_MS = 60_000

@@ -5,17 +5,10 @@ import asyncio
 import msgspec
 import pytest
 
+from storage.account_rows import Erasure, User
+from storage.mailbox_rows import Expiring, MailboxDocument
 from storage.mongo import MongoStore
-from storage.records import (
-    Erasure,
-    Expiring,
-    MailboxDocument,
-    MessageRecord,
-    SentRecord,
-    User,
-    decode_record,
-    encode_record,
-)
+from storage.records import MessageRecord, SentRecord, decode_record, encode_record
 from storage.redis.store import RedisStore
 
 ALICE = User("u-alice", "alice", "hash", "Alice", 1)

@@ -6,16 +6,9 @@ import pytest
 
 from cluster.control import server_name
 from cluster.control.server_name import ServerNameMismatch
+from storage.account_rows import CrossSignature, Device, KeySupply, StoredIdentity, User
+from storage.cluster_rows import LogState, StoredRoster
 from storage.mongo import MongoStore
-from storage.records import (
-    CrossSignature,
-    Device,
-    KeySupply,
-    LogState,
-    StoredIdentity,
-    StoredRoster,
-    User,
-)
 from storage.shard_map import ShardMap
 
 ALG = "signed_curve25519"

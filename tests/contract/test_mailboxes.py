@@ -12,11 +12,12 @@ from msgspec import structs
 
 from roost.ids import uuid7
 from storage.keyring import KeyRing
+from storage.mailbox_rows import Conversation, Cursor, MailboxDocument, Stub
 from storage.mongo import MongoStore, places
 from storage.mongo.buckets import SPAN, buckets
 from storage.mongo.driver import Driver
 from storage.mongo.sheets import Sheets
-from storage.records import Conversation, Cursor, MailboxDocument, SentRecord, Stub, encode_record
+from storage.records import SentRecord, encode_record
 
 ALL = 2**53
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from storage.account_rows import Device, PushToken, TokenFamily
 from storage.mongo import MongoStore
-from storage.records import Device, PushToken, TokenFamily
 
 TOKEN = "push-secret"
 NEVER_MS = 4_000_000_000_000

@@ -8,12 +8,13 @@ import pytest
 from msgspec import structs
 from pymongo import MongoClient
 
+from storage.account_rows import Device, PushToken, User
 from storage.keyring import KeyRing, SealBroken, Secrets
 from storage.keyring.data_key import COLLECTION
+from storage.mailbox_rows import Block, Conversation
 from storage.mongo import MongoStore
 from storage.mongo.driver import Driver
 from storage.mongo.reencryption import UNSEALED, Place
-from storage.records import Block, Conversation, Device, PushToken, User
 
 NOW = 1_795_000_000_000
 ALICE = User("u-alice", "alice", "argon2", "Alice", 1, phone="+4670111222", email="a@example.org")

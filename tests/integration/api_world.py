@@ -29,10 +29,10 @@ from roost.clock import now_ms
 from roost.ids import uuid7
 from roost.signing import canonical_json
 from storage.blobs import BlobStore, Quota, StoredObjects
+from storage.cluster_rows import LogState
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
-from storage.records import LogState
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 

@@ -16,8 +16,8 @@ from cluster.cli.running_store import opened_store
 from cluster.settings import Settings
 from roost.cli.command_line import main
 from roost.clock import now_ms
+from storage.account_rows import User
 from storage.keyring import KeyRing
-from storage.records import User
 
 PASSWORD = "correct horse battery"
 

@@ -23,8 +23,9 @@ from cluster.settings.servers import Mongo, Redis
 from roost import wire
 from roost.clock import now_ms
 from roost.errors import Unavailable
+from storage.account_rows import Erasure
 from storage.mentions import needles
-from storage.records import Erasure, MessageRecord, encode_record
+from storage.records import MessageRecord, encode_record
 from tests.browser_push import Browser, decoded
 from tests.integration.api_world import (
     PASSWORD,

@@ -26,10 +26,11 @@ from cluster.local.servers import HOST, accepts, free_port
 from cluster.settings import Settings
 from roost.cli import command_line
 from roost.clock import now_ms
+from storage.account_rows import Device
+from storage.cluster_rows import LogState
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
-from storage.records import Device, LogState
 from tests.real_servers import Servers
 
 SHARDS = 4

@@ -29,9 +29,9 @@ from roost import child_supervision
 from roost.errors import Unavailable
 from storage.access import OPEN
 from storage.keyring import KeyRing
+from storage.mailbox_rows import Cursor
 from storage.mongo import MongoStore
 from storage.mongo.probe import StoreProbe
-from storage.records import Cursor
 
 
 @pytest.mark.parametrize("describe", [specs.kfake, specs.tansu, specs.mongo, specs.redis])

@@ -21,11 +21,11 @@ from cluster.settings import Settings, WebPush
 from roost.clock import now_ms
 from roost.errors import Unavailable
 from storage.access import Access
+from storage.account_rows import Device
 from storage.kafka_log import KafkaLogAdmin
 from storage.kafka_log import admin as log_admin
 from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo import MongoStore, driver
-from storage.records import Device
 from storage.redis.store import RedisStore
 from storage.subscriptions import SubscriptionKeys
 from tests.browser_push import Browser

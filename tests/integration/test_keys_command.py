@@ -13,9 +13,9 @@ from cluster import key_ring
 from cluster.cli import reencryption
 from cluster.settings import Settings
 from roost.cli.command_line import main
+from storage.account_rows import Device
 from storage.mongo import MongoStore
 from storage.mongo import reencryption as walk
-from storage.records import Device
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from cluster.local import specs
 from cluster.local.servers import free_port
 from cluster.log.numbers import BASE_STEP
 from cluster.log.topics import renumber
+from storage.cluster_rows import LogState
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import LogState
 from storage.topics import MAILBOX
 from tests.real_servers import Servers
 

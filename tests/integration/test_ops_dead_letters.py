@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from roost.clock import now_ms
 from roost.ids import shard_of
+from storage.cluster_rows import DeadLetter
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
-from storage.records import DeadLetter, MessageRecord, PushRecord, decode_push, encode_push, encode_record
+from storage.records import MessageRecord, PushRecord, decode_push, encode_push, encode_record
 from storage.topics import MAILBOX, MAILBOX_DEAD, PUSH
 from tests.integration.api_world import SHARDS, Person, Urls, World, new_id, running
 from tests.live.waiting import until_found

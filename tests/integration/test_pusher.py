@@ -26,10 +26,12 @@ from cluster.settings import Fcm, Settings, WebPush
 from cluster.wiring import push_providers
 from roost.clock import now_ms
 from roost.errors import RoostError
+from storage.account_rows import Device, PushToken, TokenFamily, User
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
+from storage.mailbox_rows import Cursor
 from storage.mongo import MongoStore
-from storage.records import Cursor, Device, PushRecord, PushToken, TokenFamily, User, decode_push, encode_push
+from storage.records import PushRecord, decode_push, encode_push
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 from storage.subscriptions import SubscriptionKeys

@@ -14,8 +14,9 @@ from cluster.local import specs
 from cluster.local.servers import free_port
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.keyring import KeyRing
+from storage.mailbox_rows import Conversation, MailboxDocument
 from storage.mongo import MongoStore
-from storage.records import Conversation, MailboxDocument, ReceiptRecord
+from storage.records import ReceiptRecord
 from storage.redis.store import RedisStore
 from tests.conftest import LogServer
 from tests.real_servers import Servers

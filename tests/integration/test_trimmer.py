@@ -9,10 +9,10 @@ import pytest
 from cluster.local import specs
 from cluster.local.servers import Server, free_port
 from cluster.log.trimmer import Trimmer
+from storage.cluster_rows import LogState
 from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
 from storage.mongo import MongoStore
-from storage.records import LogState
 from storage.topics import DEAD, MAILBOX, PUSH
 from tests.real_servers import Servers
 

@@ -20,8 +20,8 @@ from cluster.local.fcm_endpoint import FcmEndpoint
 from cluster.settings import WebPush
 from roost.clock import now_ms
 from roost.tls import client_context, server_context
+from storage.account_rows import Device
 from storage.keyring import KeyRing, fresh_secrets
-from storage.records import Device
 from storage.subscriptions import SubscriptionKeys
 from tests.authority import Authority
 from tests.browser_push import Browser, decoded, signed_claims

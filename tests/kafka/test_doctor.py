@@ -12,9 +12,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from cluster.doctor import servers
 from cluster.doctor.finding import Finding
 from cluster.settings import Settings
+from storage.cluster_rows import LogState
 from storage.kafka_log import KafkaLogAdmin, KafkaLogWriter
 from storage.kafka_log.inspection import LogInspection, inspect
-from storage.records import LogState
 
 SHARDS = 2
 WITHIN_S = 20.0

@@ -4,8 +4,8 @@ from typing import Any
 
 from pymongo import MongoClient
 
+from storage.mailbox_rows import MailboxDocument
 from storage.mongo.buckets import entries_of
-from storage.records import MailboxDocument
 from tests.live.running import System
 
 

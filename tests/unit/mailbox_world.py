@@ -17,16 +17,9 @@ from actors.user.quota import Quotas
 from actors.user.view import receipt_of
 from roost import wire
 from roost.ids import uuid7
-from storage.records import (
-    Conversation,
-    Device,
-    MailboxDocument,
-    MessageRecord,
-    ReceiptRecord,
-    Record,
-    User,
-    encode_record,
-)
+from storage.account_rows import Device, User
+from storage.mailbox_rows import Conversation, MailboxDocument
+from storage.records import MessageRecord, ReceiptRecord, Record, encode_record
 
 BASE = 1000
 ME = User("me", "me", "", "", 0)

@@ -11,7 +11,7 @@ from cluster.control.log_clients import RolesAsLogClients
 from cluster.log.topics import LogTopics
 from cluster.operations.roster import Roster
 from cluster.role_shell.fence import Fence
-from storage.records import LogState
+from storage.cluster_rows import LogState
 from storage.shard_map import ShardMap
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actors.ray_actor import RoleAway
 from roost.errors import Unavailable
 from sim.deterministic.control.world import Plan, World
-from storage.records import StoredRoster
+from storage.cluster_rows import StoredRoster
 
 COUNTS = {"host": 2, "router": 1, "gateway": 1, "pusher": 1}
 PLAN = Plan(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.identity.directory import Directory
-from storage.records import Device, User
+from storage.account_rows import Device, User
 
 
 class Store:

@@ -9,9 +9,9 @@ from cluster.doctor.finding import Finding, ok
 from cluster.doctor.here import place_of
 from cluster.doctor.running import judge_roles
 from cluster.settings import Settings
+from storage.cluster_rows import LogState
 from storage.kafka_log.inspection import LogInspection, TopicInspection
 from storage.mongo.inspection import StoreInspection
-from storage.records import LogState
 from storage.redis.inspection import CacheInspection
 
 SETTINGS = Settings.model_validate(

@@ -12,8 +12,8 @@ from actors.service import INCARNATION, Address, Service
 from cluster.role_shell import fence
 from cluster.role_shell.fence import fenced
 from roost.errors import Unavailable
+from storage.cluster_rows import LogState
 from storage.ports import ClusterState
-from storage.records import LogState
 from storage.shard_map import ShardMap
 from tests.live.waiting import until
 

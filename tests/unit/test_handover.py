@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from actors.host.links.handover import Handover
 from sim.deterministic.stores import Store
-from storage.records import Cursor, Device
+from storage.account_rows import Device
+from storage.mailbox_rows import Cursor
 from tests.unit.mailbox_world import BASE, World
 
 

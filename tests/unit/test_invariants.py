@@ -9,7 +9,7 @@ from actors.user import UserActor
 from actors.user import events as ev
 from actors.user.errors import InvariantError
 from actors.user.readers import Stream
-from storage.records import Block
+from storage.mailbox_rows import Block
 from tests.unit.mailbox_world import BASE, ME, World
 
 

@@ -10,7 +10,9 @@ from structlog.testing import capture_logs
 from api.identity import key_announcements
 from api.identity.key_announcements import KeyAnnouncements
 from roost.errors import Unavailable
-from storage.records import Conversation, Device, KeysRecord, decode_record
+from storage.account_rows import Device
+from storage.mailbox_rows import Conversation
+from storage.records import KeysRecord, decode_record
 
 
 class World:

@@ -12,7 +12,7 @@ from cluster.log.lifecycle import LogLifecycle
 from cluster.log.numbers import BASE_STEP, FIRST_BASE
 from cluster.log.topics import LogMismatch, LogTopics
 from roost.errors import Unavailable
-from storage.records import LogState
+from storage.cluster_rows import LogState
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000

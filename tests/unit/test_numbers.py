@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cluster.log.numbers import BASE_STEP, FIRST_BASE, added, raised
 from roost.ids import shard_of
-from storage.records import LogState
+from storage.cluster_rows import LogState
 
 states_of = st.integers(1, 8).flatmap(
     lambda count: st.tuples(

@@ -8,7 +8,8 @@ from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.mailbox import POLLS_MAX
 from roost import wire
-from storage.records import MailboxDocument, MessageRecord
+from storage.mailbox_rows import MailboxDocument
+from storage.records import MessageRecord
 from tests.unit.mailbox_world import BASE, World
 
 SIZE = 60_000

@@ -5,7 +5,8 @@ from msgspec import structs
 
 from actors.user import effects as do
 from actors.user import events as ev
-from storage.records import Block, KeysRecord
+from storage.mailbox_rows import Block
+from storage.records import KeysRecord
 from tests.unit.mailbox_world import BASE, ME, World
 
 

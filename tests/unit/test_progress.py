@@ -8,7 +8,9 @@ from msgspec import structs
 from api.mailbox.progress import find_message, has_been_delivered
 from sim.deterministic.stores import Store
 from sim.deterministic.turns import finish
-from storage.records import Block, Conversation, Cursor, MailboxDocument, MessageRecord, User, encode_record
+from storage.account_rows import User
+from storage.mailbox_rows import Block, Conversation, Cursor, MailboxDocument
+from storage.records import MessageRecord, encode_record
 
 ID = "01a3185c-5000-7000-8001-414e4e303030"
 RECORD = encode_record(MessageRecord("bob", ID, "ann", "ann", "A", 0, 0, "s", {"OLD": b"x"}))

@@ -11,7 +11,7 @@ from cluster.consumers.provider import Sent
 from cluster.consumers.proxy import proxy_for
 from cluster.local.fcm_endpoint import write_service_account
 from cluster.settings import Fcm
-from storage.records import Device
+from storage.account_rows import Device
 
 PROXY = "http://proxy.example:3128"
 GOOGLE = "https://fcm.googleapis.com/v1/projects"

@@ -1,7 +1,7 @@
 """What senders are told: a dropped repeat counts as the message that it repeats, delivered and read."""
 
 from actors.user.receipts import Receipts
-from storage.records import Conversation
+from storage.mailbox_rows import Conversation
 
 
 def test_a_message_covers_its_dropped_repeat() -> None:

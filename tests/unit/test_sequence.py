@@ -11,7 +11,7 @@ from api.sending.sequence import Sequencer
 from cluster.log.numbers import added, raised
 from roost.errors import Unavailable
 from roost.ids import shard_of
-from storage.records import LogState
+from storage.cluster_rows import LogState
 
 SHARDS = 2
 OLD, NEW = 1, 1 + 2**32

@@ -9,7 +9,9 @@ from roost.client import events
 from sim.deterministic.invariants import Truth, Violation
 from sim.deterministic.stores import Store
 from sim.deterministic.world import KEYS
-from storage.records import Block, Device, MailboxDocument, MessageRecord, User, encode_record
+from storage.account_rows import Device, User
+from storage.mailbox_rows import Block, MailboxDocument
+from storage.records import MessageRecord, encode_record
 
 FIRST, SECOND = "0192f0c1-0000-7000-8000-000000000001", "0192f0c1-0000-7000-8000-000000000002"
 

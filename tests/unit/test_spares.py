@@ -15,7 +15,7 @@ from cluster.supervision.membership import Membership, Patience
 from cluster.supervision.roles import Roles
 from cluster.supervision.spares import Spares
 from cluster.supervision.supervisor import Supervisor
-from storage.records import StoredRoster
+from storage.cluster_rows import StoredRoster
 from tests.live.waiting import until_found
 
 PATIENCE = Patience(silence_ms=1_500, grace_ms=5_000)

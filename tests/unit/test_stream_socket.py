@@ -17,7 +17,7 @@ from api.stream.writer import FRAMES_MAX, STUCK_MS
 from roost import wire
 from roost.codes import CODES
 from roost.errors import Unavailable
-from storage.records import KeySupply
+from storage.account_rows import KeySupply
 
 NOW = 1_795_000_000_000
 SUPPLY = KeySupply({"signed_curve25519": 7}, ("signed_curve25519",))

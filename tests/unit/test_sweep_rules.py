@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from actors.host.upkeep.sweep_rules import Acknowledged, Keep, acknowledged, first_to_stay, may_be_old
 from roost.ids import SEQ_LIMIT
-from storage.records import Device, MailboxDocument, TokenFamily
+from storage.account_rows import Device, TokenFamily
+from storage.mailbox_rows import MailboxDocument
 
 NOW = 1_000_000
 NEVER = Keep(entry_ms=0, delivered_ms=0, messages=0, size=0, device_ms=1_000)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cluster.log.trimmer import Trimmer
-from storage.records import LogState
+from storage.cluster_rows import LogState
 from storage.topics import MAILBOX, PUSH
 
 

@@ -14,15 +14,9 @@ from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.mailbox import EXPECTED_MS
 from roost import wire
-from storage.records import (
-    NO_FLOOR,
-    Block,
-    Device,
-    KeysRecord,
-    MessageRecord,
-    SentRecord,
-    encode_record,
-)
+from storage.account_rows import NO_FLOOR, Device
+from storage.mailbox_rows import Block
+from storage.records import KeysRecord, MessageRecord, SentRecord, encode_record
 from tests.unit.mailbox_world import BASE, ME, Phone, World
 
 SENDERS = ("alice", "bob", "carol")

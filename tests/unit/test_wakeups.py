@@ -8,7 +8,8 @@ from msgspec import structs
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.devices import WAKE_AGAIN_MS
-from storage.records import Device, MessageRecord
+from storage.account_rows import Device
+from storage.records import MessageRecord
 from tests.unit.mailbox_world import BASE, ME, World
 
 LATER_MS = 30_000

@@ -10,8 +10,9 @@ from cluster.consumers.provider import Retries, Sent, Verdict
 from cluster.consumers.pusher import Pusher
 from cluster.consumers.wakeup import Waker
 from roost.errors import Unavailable
+from storage.account_rows import Device
 from storage.ports import LogRecord
-from storage.records import Device, PushRecord, encode_push
+from storage.records import PushRecord, encode_push
 from storage.shard_map import ShardMap
 
 WAKE = LogRecord(0, encode_push(PushRecord("ann", "A", "cause", 0)))

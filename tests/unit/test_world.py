@@ -9,7 +9,7 @@ from roost.bot import Bot, Message
 from roost.client import Disconnected
 from roost.testing import World
 from roost.testing.clock import BEGINNING
-from storage.records import DeadLetter
+from storage.cluster_rows import DeadLetter
 
 DAY_S = 86_400
 

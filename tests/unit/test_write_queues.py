@@ -13,7 +13,8 @@ from actors.host.writes.queue import Answers, WriteQueue
 from actors.host.writes.writer import Stores, Writer
 from actors.offsets import Offsets
 from roost.errors import Unavailable
-from storage.records import Conversation, ReceiptRecord, decode_record
+from storage.mailbox_rows import Conversation
+from storage.records import ReceiptRecord, decode_record
 
 RECEIPT = ReceiptRecord("alice", "", "bob", "bob", 5, 3, 0)
 

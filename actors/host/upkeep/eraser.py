@@ -21,7 +21,8 @@ from actors.host.writes.writer import Stores
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of, uuid7
-from storage.records import Erasure, KeysRecord, encode_record
+from storage.account_rows import Erasure
+from storage.records import KeysRecord, encode_record
 from storage.topics import MAILBOX
 
 log = structlog.get_logger()

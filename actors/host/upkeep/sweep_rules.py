@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from roost.ids import SEQ_LIMIT
-from storage.records import Device, MailboxDocument, TokenFamily
+from storage.account_rows import Device, TokenFamily
+from storage.mailbox_rows import MailboxDocument
 
 
 class Keep(Struct, frozen=True):

@@ -15,8 +15,10 @@ from actors.user import events as ev
 from actors.user.events import Item
 from actors.user.view import receipt_of
 from roost.wire import WINDOW
+from storage.account_rows import Device, User
+from storage.mailbox_rows import MailboxDocument, merged
 from storage.ports import Store
-from storage.records import Device, MailboxDocument, User, decode_record, merged, weight_of
+from storage.records import decode_record, weight_of
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""

@@ -16,7 +16,9 @@ from actors.rpc import messages as msg
 from actors.user import effects as do
 from roost import wire
 from roost.clock import Clock
-from storage.records import PushRecord, ReceiptRecord, Stub, User, digest_of
+from storage.account_rows import User
+from storage.mailbox_rows import Stub, digest_of
+from storage.records import PushRecord, ReceiptRecord
 from telemetry import metrics
 
 POLLED_MS = 15_000

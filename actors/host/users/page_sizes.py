@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from roost.wire import PAGE_BYTES, WINDOW
-from storage.records import MailboxDocument
+from storage.mailbox_rows import MailboxDocument
 
 _USERS: Final = 10_000
 

@@ -6,8 +6,8 @@ from msgspec import Struct, structs
 
 from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.queue import Answers, Pair, WriteQueue
+from storage.mailbox_rows import Conversation
 from storage.ports import Store
-from storage.records import Conversation
 
 COLLECT_S = 1.0
 """Collected this long, so that many receipts of a pair are one write."""

@@ -11,7 +11,7 @@ from actors.host.writes.writer import Stores
 from actors.rpc import messages as msg
 from roost.clock import Clock
 from roost.tasks import insist
-from storage.records import DeadLetter
+from storage.cluster_rows import DeadLetter
 from storage.topics import MAILBOX, MAILBOX_DEAD
 from telemetry import metrics
 

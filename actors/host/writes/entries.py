@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.queue import WriteQueue
+from storage.mailbox_rows import MailboxDocument
 from storage.ports import Store
-from storage.records import MailboxDocument
 from telemetry import metrics, traces
 
 ENTRIES_AT_ONCE = 10_000

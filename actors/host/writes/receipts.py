@@ -8,8 +8,9 @@ from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.appender import Appender
 from actors.host.writes.entries import EntryQueue
 from actors.host.writes.queue import Answers, Pair, WriteQueue
+from storage.mailbox_rows import Cursor
 from storage.ports import Store
-from storage.records import Cursor, ReceiptRecord, encode_record
+from storage.records import ReceiptRecord, encode_record
 from storage.topics import MAILBOX
 
 COLLECT_S = 0.2

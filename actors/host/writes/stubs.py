@@ -2,8 +2,8 @@
 
 from actors.host.shards.tickets import Finished, Ticket
 from actors.host.writes.queue import WriteQueue
+from storage.mailbox_rows import Stub
 from storage.ports import Store
-from storage.records import Stub
 
 
 class StubQueue(WriteQueue):

@@ -8,8 +8,8 @@ from actors.host.writes.queue import Answers, WriteQueue
 from actors.user import effects as do
 from roost.clock import Clock
 from roost.errors import Unavailable
+from storage.mailbox_rows import Block
 from storage.ports import Cache, Store
-from storage.records import Block
 from telemetry import metrics
 
 log = structlog.get_logger()

@@ -19,8 +19,8 @@ from actors.host.writes.user_state import UserStateQueue
 from actors.host.writes.wakeups import WakeupQueue
 from roost.clock import Clock
 from roost.tasks import BackgroundTasks
+from storage.mailbox_rows import Block, Conversation
 from storage.ports import Cache, LogWriter, Store
-from storage.records import Block, Conversation
 
 log = structlog.get_logger()
 

@@ -20,9 +20,8 @@ from api.http.scopes import Observer, Operator
 from cluster.operations.witness import Witness
 from roost.errors import RoostError, Unavailable
 from roost.ids import shard_of
+from storage.cluster_rows import DeadLetter, KeptLetter
 from storage.records import (
-    DeadLetter,
-    KeptLetter,
     KeysRecord,
     MessageRecord,
     PushRecord,

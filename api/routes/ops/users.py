@@ -25,8 +25,9 @@ from api.ops.roles import ask, ask_one
 from cluster.operations.witness import Witness
 from roost.errors import RoostError, Unavailable
 from roost.ids import SEQ_LIMIT, shard_of
+from storage.account_rows import Device, TokenFamily, User
 from storage.audit_chain import Act
-from storage.records import Device, TokenFamily, User, decode_record
+from storage.records import decode_record
 
 router = APIRouter(route_class=ApiRoute, tags=["admin"])
 _MINE = ("unauthenticated", "revoked", "forbidden", "rate_limited")

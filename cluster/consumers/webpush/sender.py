@@ -17,9 +17,9 @@ from cluster.consumers.webpush.encryption import encrypt
 from cluster.consumers.webpush.slots import Slots
 from cluster.settings import WebPush
 from roost.clock import Clock
+from storage.account_rows import Device
 from storage.keyring import KeyRing, VapidKey
 from storage.push_services import PushService
-from storage.records import Device
 from storage.subscriptions import SubscriptionKeys
 
 WAKE_UP: Final = b'{"roost":"sync"}'

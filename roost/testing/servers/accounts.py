@@ -6,7 +6,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from sim.deterministic.stores import Store
-from storage.records import Device, PushToken, User
+from storage.account_rows import Device, PushToken, User
 
 _PROFILE: Final = frozenset({"display_name", "last_seen", "read_receipts", "delivery_receipts", "requests"})
 _NO_TOKEN: Final = dict.fromkeys(("push_provider", "push_token", "push_keys", "push_session"))

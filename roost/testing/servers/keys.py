@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from storage.records import CrossSignature, Device, KeySupply, StoredIdentity, User
+from storage.account_rows import CrossSignature, Device, KeySupply, StoredIdentity, User
 
 
 class _Key(Struct):

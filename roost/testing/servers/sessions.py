@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from storage.records import TokenFamily
+from storage.account_rows import TokenFamily
 
 
 class MemorySessions:

@@ -10,15 +10,9 @@ from roost.testing.servers.keys import MemoryKeys
 from roost.testing.servers.media import MemoryBlobs
 from roost.testing.servers.sessions import MemorySessions
 from roost.testing.servers.upkeep import MemoryAudit, MemoryErasures
-from storage.records import (
-    Conversation,
-    DeadLetter,
-    Expiring,
-    LogState,
-    MailboxDocument,
-    is_copy_to,
-    without_content,
-)
+from storage.cluster_rows import DeadLetter, LogState
+from storage.mailbox_rows import Conversation, Expiring, MailboxDocument, is_copy_to
+from storage.records import without_content
 from storage.shard_map import ShardMap
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from storage.account_rows import Erasure
 from storage.audit_chain import Act, AuditEntry, following
-from storage.records import Erasure
 
 
 class MemoryErasures:

@@ -23,7 +23,8 @@ from roost.tasks import BackgroundTasks, insist
 from sim.deterministic.control.links import End
 from sim.deterministic.control.log import Writer
 from sim.deterministic.control.truth import Truth
-from storage.records import Device, PushRecord, encode_push
+from storage.account_rows import Device
+from storage.records import PushRecord, encode_push
 from storage.shard_map import ShardMap
 from storage.topics import MAILBOX, PUSH, TOPICS
 

@@ -7,9 +7,10 @@ from msgspec import structs
 
 from sim.deterministic.control.network import Network
 from sim.deterministic.control.truth import Place, Truth
+from storage.account_rows import Device
 from storage.audit_chain import Act, AuditEntry, following
+from storage.cluster_rows import DeadLetter, LogState, StoredRoster
 from storage.event_records import Event
-from storage.records import DeadLetter, Device, LogState, StoredRoster
 from storage.shard_map import ShardMap
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from roost.ids import shard_of
 from sim.deterministic.control.virtual_time import Life, life
-from storage.records import LogState, StoredRoster, decode_push
+from storage.cluster_rows import LogState, StoredRoster
+from storage.records import decode_push
 from storage.topics import MAILBOX, PUSH
 
 if TYPE_CHECKING:
