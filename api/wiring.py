@@ -52,6 +52,16 @@ class _Identity(NamedTuple):
     log_ins: LogIns
 
 
+class _Sends(NamedTuple):
+    """What a message passes on its way to the log, and what is kept of it for its sender."""
+
+    sequencer: Sequencer
+    answers: Answers
+    acceptance: Acceptance
+    contacts: Contacts
+    sender: Sender
+
+
 def wire(
     name: str, settings: ApiSettings, backends: Backends, limits: Mapping[str, Limit] | None = None
 ) -> Collaborators:
@@ -61,18 +71,9 @@ def wire(
     dial = partial(connect, certificate=backends.certificate)
     hosts = HostLinks(Connections(("gateway", name), keyring.cluster_secret, dial), store.cluster)
     directory = Directory(store, clock, settings.server_name)
-    sequencer = Sequencer(log_writer, store)
-    answers = Answers(cache)
     limiters = Limits(cache, clock, dict(limits or {}))
-    room = Room(hosts.ask, clock)
-    hosts.on_room(room.heard)
-    acceptance = Acceptance(store, answers, sequencer, directory, limiters, room, clock)
-    contacts = Contacts(hosts)
-    acceptance.on_accepted(contacts.wrote)
-    gate = Gate(Admission(settings.admission), sequencer, directory, limiters)
-    sender = Sender(gate, acceptance)
-    hosts.on_backlogs(gate.heard)
-    who = _identity(name, settings, backends, directory, hosts, sequencer)
+    sends = _sends(settings, backends, directory, hosts, limiters)
+    who = _identity(name, settings, backends, directory, hosts, sends.sequencer)
     signals = Signals(hosts, directory)
     subscriptions = PresenceSubscriptions(hosts)
     supplies = KeySupplies(store, clock)
@@ -80,7 +81,7 @@ def wire(
         who.tokens,
         who.revocations,
         limiters,
-        sender,
+        sends.sender,
         hosts,
         directory,
         signals,
@@ -98,20 +99,9 @@ def wire(
         hosts=hosts,
         directory=directory,
         limits=limiters,
-        passwords=who.passwords,
-        tokens=who.tokens,
-        revocations=who.revocations,
-        sequencer=sequencer,
-        answers=answers,
-        acceptance=acceptance,
-        contacts=contacts,
-        sender=sender,
-        tracker=MessageTracker(answers, store, sequencer, directory, limiters, hosts, clock),
-        sessions=who.sessions,
-        challenges=who.challenges,
-        log_ins=who.log_ins,
-        invalidation=who.invalidation,
-        key_announcements=who.key_announcements,
+        **sends._asdict(),
+        **who._asdict(),
+        tracker=MessageTracker(sends.answers, store, sends.sequencer, directory, limiters, hosts, clock),
         key_supplies=supplies,
         signals=signals,
         streams=Streams(services),
@@ -120,6 +110,20 @@ def wire(
         media=Media(backends.blobs, settings.media),
         ops=Feed(backends.control_plane, settings.server_name, clock),
     )
+
+
+def _sends(
+    settings: ApiSettings, backends: Backends, directory: Directory, hosts: HostLinks, limiters: Limits
+) -> _Sends:
+    store, clock = backends.store, backends.clock
+    sequencer, answers = Sequencer(backends.log_writer, store), Answers(backends.cache)
+    room, contacts = Room(hosts.ask, clock), Contacts(hosts)
+    hosts.on_room(room.heard)
+    acceptance = Acceptance(store, answers, sequencer, directory, limiters, room, clock)
+    acceptance.on_accepted(contacts.wrote)
+    gate = Gate(Admission(settings.admission), sequencer, directory, limiters)
+    hosts.on_backlogs(gate.heard)
+    return _Sends(sequencer, answers, acceptance, contacts, Sender(gate, acceptance))
 
 
 def _identity(
