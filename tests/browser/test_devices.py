@@ -16,17 +16,23 @@ from tests.browser_push import Browser
 from tests.live.running import System
 from tests.live.waiting import until
 
-NOT_CONFIRMED = "has a device that was added but not confirmed"
+NOT_CONFIRMED = "has a new device that is not confirmed"
 
 
 async def test_a_linked_browser_has_the_history_and_is_confirmed(
     url: str, profiles: Profiles, camera: Path
 ) -> None:
     alice, bob = await couple(profiles, url)
+    for each in (alice, bob):
+        await each.settings("privacy")
+        await each.page.get_by_role("switch", name="Send nothing to new devices").check()
+        await each.back()
+    await bob.open("Alice")
     await alice.profile.context.grant_permissions(["camera"])
     second = await Client.opened(await profiles(url))
     await second.sign_in(alice.username)
     await expect(bob.page.get_by_text(NOT_CONFIRMED)).to_be_visible()
+    await bob.write("For when it is confirmed")
     await second.settings("devices")
     await second.page.get_by_role("button", name="Show a code").click()
     code = await second.page.locator(".code").inner_text()
@@ -44,6 +50,7 @@ async def test_a_linked_browser_has_the_history_and_is_confirmed(
     await second.open("Bob")
     await second.expect_message("Hello Bob")
     await second.expect_message("Hello Alice")
+    await second.expect_message("For when it is confirmed")
     await bob.write("To both of yours")
     await second.expect_message("To both of yours")
 

@@ -16,6 +16,7 @@ export type Trust =
   | 'verified' // safety numbers were compared
   | 'changed' // another identity than before: nothing is sent until the person agrees
   | 'unconfirmed' // a device that its owner's identity has not signed
+  | 'held' // likewise, and nothing is sent before it is confirmed or agreed to: `holdNewDevices`
 
 export interface Conversation {
   peer: string
@@ -100,6 +101,8 @@ export interface Profile {
   readReceipts: boolean
   deliveryReceipts: 'everyone' | 'contacts'
   requests: boolean
+  /** Of this device alone: nothing is sent to a person with a new device that is not confirmed. */
+  holdNewDevices: boolean
 }
 
 /** `polling`: online, but the network blocks WebSockets: all goes by HTTP, and no one's presence is known. */

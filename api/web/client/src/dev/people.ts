@@ -11,6 +11,7 @@ export const ME: Profile = {
   readReceipts: true,
   deliveryReceipts: 'everyone',
   requests: true,
+  holdNewDevices: false,
 }
 
 function person(peer: string, displayName: string, more: Partial<Conversation> = {}): Conversation {

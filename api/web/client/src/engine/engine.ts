@@ -213,9 +213,11 @@ export class LocalEngine {
       readReceipts: true,
       deliveryReceipts: 'everyone',
       requests: false,
+      holdNewDevices: false,
     }
     around.attach(client.directory, profile)
     Object.assign(profile, await this.store.read(transaction => transaction.get<Profile>('meta', 'profile')))
+    client.directory.holdNew = profile.holdNewDevices
     const keep = async () => {
       client.peers.touch(username)
       await this.accounts.save(account)

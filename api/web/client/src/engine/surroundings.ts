@@ -67,7 +67,13 @@ export class Surroundings {
       return 'new'
     }
     const unsigned = directory.knows(peer) && !directory.allConfirmed(peer)
-    const doubt = directory.doubt(peer) ?? (unsigned ? 'unconfirmed' : null)
-    return doubt ?? (directory.identities.isVerified(peer) ? 'verified' : 'new')
+    const doubt = directory.doubt(peer)
+    if (doubt !== null) {
+      return doubt === 'changed' ? doubt : 'held'
+    }
+    if (unsigned) {
+      return 'unconfirmed'
+    }
+    return directory.identities.isVerified(peer) ? 'verified' : 'new'
   }
 }

@@ -51,6 +51,25 @@ test.each([
   expect(await alice.trust('bob')).toBe('unconfirmed')
 })
 
+test('nothing is sent to an added device until the person agrees, if they want it so', async () => {
+  const { alice } = await couple()
+  const kept = await alice.engine.call('profile', { holdNewDevices: true })
+  expect(kept.holdNewDevices).toBe(true)
+  await alice.reload()
+  lie(answer => {
+    answer.device_keys[BOB].GHOST = ghost('bob')
+  })
+  server.announce('alice', 'bob')
+  await alice.until(() => alice.alerts().includes('device_added bob GHOST'))
+  expect(await alice.trust('bob')).toBe('held')
+  await nothingIsSent(alice)
+  const sent = server.sealedTo.length
+  await alice.engine.call('trust', { peer: 'bob' })
+  await alice.until(() => server.sealedTo.length > sent)
+  expect(server.sealedTo.at(-1)?.to).toContain('GHOST')
+  expect(await alice.trust('bob')).toBe('unconfirmed')
+})
+
 test('a device that the server has from the first sight on is shown', async () => {
   await person('bob')
   const alice = await person('alice')

@@ -22,16 +22,31 @@ export function ghost(of: string, name = 'GHOST', by: typeof MALLORY | null = nu
 /** One person's engine. */
 export class Person {
   readonly notices: Notice[] = []
-  readonly engine: LocalEngine
+  engine: LocalEngine
+  private readonly store = new MemoryStore()
 
   constructor(
     readonly name: string,
-    url: string,
+    private readonly url: string,
   ) {
+    this.engine = this.made()
+  }
+
+  private made(): LocalEngine {
     const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
-    const options = { base: url, store: new MemoryStore(), vault: null, random, deviceName: 'Node' }
-    this.engine = new LocalEngine(options)
-    this.engine.listen(notice => this.notices.push(notice))
+    const options = { base: this.url, store: this.store, vault: null, random, deviceName: 'Node' }
+    const engine = new LocalEngine(options)
+    engine.listen(notice => this.notices.push(notice))
+    return engine
+  }
+
+  /** Has the engine end, and another one begin with what it kept. */
+  async reload(): Promise<void> {
+    await this.engine.stop()
+    this.notices.length = 0
+    this.engine = this.made()
+    await this.engine.start()
+    await this.until(() => this.online)
   }
 
   async enter(): Promise<void> {

@@ -32,7 +32,8 @@ export class Directory {
     private readonly serverName: string,
     private readonly peers: Map<string, Pins>,
     identities: Map<string, PinnedIdentity> = new Map(),
-    private readonly holdNew = false,
+    /** A device that is added to a known peer has to be confirmed before anything is sent. */
+    public holdNew = false,
   ) {
     this.identities = new Identities(serverName, identities)
   }

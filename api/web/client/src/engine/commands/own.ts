@@ -54,7 +54,11 @@ export function ownCommands(present: Present) {
       return undefined
     },
 
-    profile: async changes => {
+    profile: async ({ holdNewDevices, ...changes }) => {
+      if (holdNewDevices !== undefined) {
+        client.directory.holdNew = holdNewDevices
+        await profiles.keep({ holdNewDevices })
+      }
       const body = {
         display_name: changes.displayName,
         last_seen: changes.lastSeen,
@@ -62,7 +66,9 @@ export function ownCommands(present: Present) {
         delivery_receipts: changes.deliveryReceipts,
         requests: changes.requests,
       }
-      await profiles.keep(await api.call('PATCH', '/v1/me', profileShape, { body }))
+      if (Object.keys(changes).length > 0) {
+        await profiles.keep(await api.call('PATCH', '/v1/me', profileShape, { body }))
+      }
       return { ...profile }
     },
 
