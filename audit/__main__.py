@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from audit.licences import refused
+from audit.npm_packages import LOCK as NPM_LOCK
+from audit.npm_packages import shipped_by
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".audit"
@@ -23,8 +25,12 @@ LOCK = ROOT / "requirements.lock"
 SBOM = ROOT / "sbom.json"
 
 _URL = "Basic Auth Credentials"
-ALLOWED = {("deploy/kuberay/settings.yaml", _URL), ("tests/unit/test_settings.py", _URL)}
-"""What looks like a secret and is none: places to fill in, and a test that passwords are hidden."""
+ALLOWED = {
+    ("deploy/kuberay/settings.yaml", _URL),
+    ("tests/unit/test_settings.py", _URL),
+    ("tests/unit/test_cleartext_to_servers.py", _URL),
+}
+"""What looks like a secret and is none: places to fill in, and addresses that tests are made of."""
 
 PLANTED = "aws_key = 'AKIA" + "QWERTYUIOPASDFGH'\n"
 """What looks like a key of AWS: a scan that does not find it finds nothing."""
@@ -77,14 +83,17 @@ def judged(asked: Sequence[Mapping[str, Any]]) -> Outcome:
 
 
 def bill_of_materials() -> Outcome:
-    """Write what is installed to run Roost, in CycloneDX's form."""
+    """Write what is installed to run Roost, and what the web client is built of, in CycloneDX's form."""
     done = run(
         TOOLS / "cyclonedx-py", "environment", "--pyproject", "pyproject.toml", "--output-reproducible",
         "--of", "JSON", "-o", SBOM, RUNTIME / "bin" / "python",
     )  # fmt: skip
     if done.returncode:
         return Outcome("not done", [done.stderr[-300:]])
-    return Outcome("ok", [f"{len(_components())} components in {SBOM.name}"])
+    bill, web = json.loads(SBOM.read_text()), shipped_by(ROOT)
+    bill["components"] += web
+    SBOM.write_text(json.dumps(bill, indent=2) + "\n")
+    return Outcome("ok", [f"{len(bill['components'])} components in {SBOM.name}, {len(web)} of them of npm"])
 
 
 def licences() -> Outcome:
@@ -130,6 +139,31 @@ def go_modules() -> Outcome:
     return Outcome("ok" if done.returncode == 0 else "found", [done.stdout[-600:] or f"{go}: none"])
 
 
+def npm_packages() -> Outcome:
+    """Ask npm for vulnerabilities of what the web client is built of, where npm is installed."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return Outcome("not done", ["npm is not installed, so nothing is known"])
+    done = run(
+        npm, "audit", "--omit=dev", "--package-lock-only", "--json", "--prefix", (ROOT / NPM_LOCK).parent
+    )
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        told = {"error": {"summary": done.stderr}}
+    return judged_by_npm(told)
+
+
+def judged_by_npm(told: Mapping[str, Any]) -> Outcome:
+    """Judge what ``npm audit --json`` says."""
+    if "vulnerabilities" not in told:
+        error = told.get("error") or {}
+        said = str(error.get("summary") or told.get("message") or "npm said nothing").strip()
+        return Outcome("not done", [f"npm's database cannot be asked: {said[:300]}"])
+    lines = [f"{name}: {each['severity']}" for name, each in sorted(told["vulnerabilities"].items())]
+    return Outcome("found" if lines else "ok", lines or ["none with a known one"])
+
+
 def _components() -> list[dict[str, Any]]:
     components: list[dict[str, Any]] = json.loads(SBOM.read_text())["components"]
     return components
@@ -141,6 +175,7 @@ CHECKS: dict[str, Callable[[], Outcome]] = {
     "licences": licences,
     "secrets": secrets,
     "go modules": go_modules,
+    "npm packages": npm_packages,
 }
 
 
