@@ -1,0 +1,38 @@
+"""The guards against the attacks of ``docs/attacks.md``: what stands in our code, and what is left.
+
+The tables beside this name them, by the part of the code that they are in. ``test_guards.py`` takes
+out one at a time (``make security-test``) and requires the test of its attack to fail. Each text of
+``changes`` is in the file exactly once; what stands beside it is put in its place. Where an attack is
+held off by two guards, both are taken out.
+"""
+
+import tomllib
+from pathlib import Path
+
+from msgspec import Struct, convert
+
+
+class Guard(Struct, frozen=True):
+    """What holds off some attacks, all in the same way.
+
+    Attributes:
+        attacks: Their names.
+        file: Where it stands.
+        changes: Its text, and what stands there when it is taken out.
+    """
+
+    attacks: list[str]
+    file: str
+    changes: list[tuple[str, str]]
+
+
+def guards() -> list[Guard]:
+    """Return every guard."""
+    tables = sorted(Path(__file__).parent.glob("*.toml"))
+    texts = [table.read_text(encoding="utf-8") for table in tables]
+    return [guard for text in texts for guard in convert(tomllib.loads(text)["guards"], list[Guard])]
+
+
+def guarded() -> dict[str, Guard]:
+    """Return the guard of each attack that has one here."""
+    return {attack: guard for guard in guards() for attack in guard.attacks}
