@@ -13,7 +13,7 @@ from api.collaborators import ApiSettings, Backends, Collaborators
 from api.control_plane import RayControlPlane
 from api.exposition import gateway_counts, gateway_exposition
 from api.identity.client_address import TrustedProxies
-from api.identity.limits import DEFAULTS, Limit
+from api.identity.limits import Limit, limits_of
 from api.listener import STOP_S, Listen, Server, bind
 from api.media import MediaLimits
 from api.sending.admission import Bounds
@@ -174,7 +174,7 @@ async def build(name: str, settings_json: str) -> Service:
         certificate=node_certificate(settings),
         control_plane=RayControlPlane(),
     )
-    gateway = Gateway(name, _listen(settings), _api(settings), backends, _limits(settings))
+    gateway = Gateway(name, _listen(settings), _api(settings), backends, limits_of(settings.limits))
     watch = RingWatch(keyring, store.ring_serial.seen)
     return overseen(gateway, settings, "gateway", name, store, cache, log_writer, watch)
 
@@ -219,11 +219,3 @@ def _bounds(settings: Settings) -> Bounds:
         unstored=to.unstored,
         unstored_size=to.unstored_bytes,
     )
-
-
-def _limits(settings: Settings) -> dict[str, Limit]:
-    configured = settings.limits
-    return {
-        name: Limit(getattr(configured, name).rate, getattr(configured, name).burst, default.scope)
-        for name, default in DEFAULTS.items()
-    }

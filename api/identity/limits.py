@@ -13,12 +13,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from cluster.settings.clients import Limits as Settings
 from roost.clock import Clock
 from roost.errors import RoostError, Unavailable
 from storage.ports import Cache
 
 _KEPT = 100_000
-_MIB = 1024 * 1024
 
 
 class Limit(Struct, frozen=True):
@@ -35,29 +35,29 @@ class Limit(Struct, frozen=True):
     scope: Literal["shared", "local"] = "shared"
 
 
-DEFAULTS: dict[str, Limit] = {
-    "accounts_by_address": Limit(0.1, 60),
-    "logins_by_address": Limit(1.0, 200),
-    "this_machine": Limit(50.0, 3_000),
-    "logins_by_user": Limit(0.2, 20),
-    "logins_by_device": Limit(0.1, 20),
-    "challenges_by_address": Limit(1.0, 200),
-    "password_changes": Limit(0.02, 10),
-    "refreshes": Limit(0.5, 30),
-    "claims": Limit(20.0, 1_000),
-    "one_time_keys": Limit(10 / 86_400, 10),
-    "transfers": Limit(20.0, 400, "local"),
-    "exports": Limit(5 / 86_400, 5),
-    "lookups": Limit(50.0, 1_000, "local"),
-    "searches": Limit(1.0, 200, "local"),
-    "requests": Limit(200.0, 2_000, "local"),
-    "sends": Limit(500.0, 5_000, "local"),
-    "typing": Limit(2.0, 10, "local"),
-    "bytes_by_device": Limit(2.0 * _MIB, 64 * _MIB, "local"),
-    "bytes_by_pair": Limit(0.5 * _MIB, 16 * _MIB, "local"),
-    "bytes_to_user": Limit(4.0 * _MIB, 64 * _MIB, "local"),
+_LOCAL = {
+    "transfers",
+    "lookups",
+    "searches",
+    "requests",
+    "sends",
+    "typing",
+    "bytes_by_device",
+    "bytes_by_pair",
+    "bytes_to_user",
 }
-"""Limiter by name; settings may replace any of them."""
+"""The others are shared."""
+
+
+def limits_of(settings: Settings) -> dict[str, Limit]:
+    """Return each limiter of the settings by its name."""
+    return {
+        name: Limit(rate.rate, rate.burst, "local" if name in _LOCAL else "shared") for name, rate in settings
+    }
+
+
+DEFAULTS = limits_of(Settings())
+"""Limiter by name, for who hands in no other."""
 
 
 class Gcra:
