@@ -34,6 +34,7 @@ from actors.host.users.snapshots import Snapshots
 from actors.host.writes.dead_letters import DeadLetters
 from actors.host.writes.writer import Stores, Writer
 from actors.rpc import messages as msg
+from actors.rpc import questions as q
 from actors.rpc.handshake import LinkSecret
 from actors.rpc.link import Link, serve
 from actors.service import Address
@@ -157,7 +158,7 @@ class ActorHost:
         self._handover: Handover | None = None
 
     def _made_handlers(self, intake: Intake) -> dict[str, dict[type, Callable[[Link, Any], None]]]:
-        questions: tuple[type, ...] = get_args(msg.Question)
+        questions: tuple[type, ...] = get_args(q.Question)
         return {
             "router": {
                 msg.Batch: intake.batch,
@@ -172,7 +173,7 @@ class ActorHost:
                 msg.Typing: self._gateways.typing,
                 msg.Watch: self._gateways.watch,
                 msg.Unwatch: self._gateways.unwatch,
-                msg.Gone: self._gateways.gone,
+                q.Gone: self._gateways.gone,
                 **dict.fromkeys(questions, self._gateways.question),
             },
         }

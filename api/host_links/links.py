@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.rpc import messages as m
+from actors.rpc import questions as q
 from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from api.host_links.attachments import Attachments
@@ -45,7 +46,7 @@ class HostLinks:
         self._room: Callable[[m.Room], None] = lambda _: None
         self._handlers: dict[type, Callable[[Link, Any], None]] = {
             m.Deliver: self.attachments.delivered,
-            m.Reply: self.questions.answered,
+            q.Reply: self.questions.answered,
             m.Attached: self.attachments.attached,
             m.Drained: self.attachments.drained,
             m.Missed: self.attachments.missed,
@@ -100,11 +101,11 @@ class HostLinks:
 
     # --- what the gateway says ---
 
-    async def ask(self, user: str, question: m.Question, timeout_s: float = ANSWER_S) -> m.Answer:
+    async def ask(self, user: str, question: q.Question, timeout_s: float = ANSWER_S) -> q.Answer:
         """Ask the user's host; see `Questions.ask`."""
         return await self.questions.ask(user, question, timeout_s)
 
-    async def change(self, user: str, question: m.Question, timeout_s: float = ANSWER_S) -> None:
+    async def change(self, user: str, question: q.Question, timeout_s: float = ANSWER_S) -> None:
         """Ask the user's host to take a change, until the one that has the user by the stored map took it.
 
         A host that has lost the user's shard and does not know it yet stores a change and answers as ever,
@@ -124,7 +125,7 @@ class HostLinks:
         except TimeoutError as exc:
             raise Unavailable("The user has just moved to another host; try again.") from exc
 
-    async def _changed(self, user: str, question: m.Question, timeout_s: float) -> bool:
+    async def _changed(self, user: str, question: q.Question, timeout_s: float) -> bool:
         asked_by = self.shard_map
         await self.questions.ask(user, question, timeout_s)
         newest = await self._cluster.shard_map()

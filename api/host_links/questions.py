@@ -7,7 +7,7 @@ import asyncio
 import itertools
 from typing import Final
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from actors.rpc.connections import Connections
 from actors.rpc.link import Link
 from roost.errors import RoostError, Unavailable
@@ -29,10 +29,10 @@ class Questions:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._waiting: dict[int, tuple[asyncio.Future[m.Answer], Link, int]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[q.Answer], Link, int]] = {}
         self._numbers = itertools.count(1)
 
-    async def ask(self, user: str, question: m.Question, timeout_s: float = ANSWER_S) -> m.Answer:
+    async def ask(self, user: str, question: q.Question, timeout_s: float = ANSWER_S) -> q.Answer:
         """Ask the user's host, again and elsewhere if need be, until the time is up.
 
         Raises:
@@ -46,31 +46,31 @@ class Questions:
                 answer = await self._insist(user, question)
         except TimeoutError as exc:
             raise Unavailable("The host serving this user is not responding; try again.") from exc
-        if isinstance(answer, m.Refusal):
+        if isinstance(answer, q.Refusal):
             later = 1.0 if answer.code in ("unavailable", "going_away") else None
             raise RoostError(answer.code, answer.detail, retry_after_s=later)
         return answer
 
-    async def _insist(self, user: str, question: m.Question) -> m.Answer:
+    async def _insist(self, user: str, question: q.Question) -> q.Answer:
         now_s = asyncio.get_running_loop().time
         began_s = now_s()
-        patience_ms = question.wait_ms if isinstance(question, m.Sync) else 0
+        patience_ms = question.wait_ms if isinstance(question, q.Sync) else 0
         while True:
             link = self._connections.link_for(user)
             if link is None or link.congested:
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            if isinstance(question, m.Sync):  # a host that is asked later waits for less
+            if isinstance(question, q.Sync):  # a host that is asked later waits for less
                 question.wait_ms = max(0, patience_ms - int((now_s() - began_s) * 1000))
             try:
                 return await self._ask(link, user, question)
             except _Moved:
                 await asyncio.sleep(_AGAIN_S / 4)
 
-    async def _ask(self, link: Link, user: str, question: m.Question) -> m.Answer:
+    async def _ask(self, link: Link, user: str, question: q.Question) -> q.Answer:
         assert self._connections.shard_map is not None  # noqa: S101 -- there is a link, so there is a map
         number = next(self._numbers)
-        future: asyncio.Future[m.Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[q.Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = (future, link, shard_of(user, self._connections.shard_map.shards))
         question.call = number
         link.send(question)
@@ -78,13 +78,13 @@ class Questions:
             return await future
         except asyncio.CancelledError:
             # The host would answer into nothing, and take the device for one that reads.
-            if isinstance(question, m.Sync):
-                link.send(m.Gone(number, user))
+            if isinstance(question, q.Sync):
+                link.send(q.Gone(number, user))
             raise
         finally:
             self._waiting.pop(number, None)
 
-    def answered(self, _link: Link, message: m.Reply) -> None:
+    def answered(self, _link: Link, message: q.Reply) -> None:
         """A host has answered one."""
         waiting = self._waiting.get(message.call)
         if waiting is not None and not waiting[0].done():

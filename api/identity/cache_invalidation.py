@@ -10,7 +10,7 @@ from itertools import islice
 
 import structlog
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.host_links import HostLinks
 from api.identity.directory import Directory
 from api.identity.revocation import Revocations
@@ -142,7 +142,7 @@ class CacheInvalidation:
             log.debug("pulse_not_sent", error=exc.detail)
 
     async def _refresh(self, user: str, renewed: str) -> None:
-        await self._hosts.change(user, m.Refresh(0, user, renewed), _REFRESH_S)
+        await self._hosts.change(user, q.Refresh(0, user, renewed), _REFRESH_S)
 
     async def _connected(self) -> None:
         self._directory.clear()

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.host_links import HostLinks
 from roost.errors import RoostError
 from storage.mailbox_rows import Conversation, MailboxDocument, is_copy_to
@@ -67,8 +67,8 @@ async def recent(hosts: HostLinks, user: str) -> Recent:
     Raises:
         Unavailable: The host does not answer: what is in the store may not be all.
     """
-    answer = await hosts.ask(user, m.Unstored(0, user))
-    if not isinstance(answer, m.InMemory):
+    answer = await hosts.ask(user, q.Unstored(0, user))
+    if not isinstance(answer, q.InMemory):
         raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
     return Recent(list(_entries(user, answer.entries[::-1])), answer.rows)
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.host_links import HostLinks
 from api.identity.directory import Directory
 from api.identity.tokens import Principal
@@ -22,7 +23,7 @@ class Signals:
             RoostError: ``unknown_user``, ``unavailable``, or what the host refuses it with.
         """
         person = await self._directory.known(peer)
-        question = m.ReadUpTo(0, principal.user, principal.username, person.user, person.username, seq)
+        question = q.ReadUpTo(0, principal.user, principal.username, person.user, person.username, seq)
         await self._hosts.ask(principal.user, question)
 
     async def typing(self, principal: Principal, peer: str, state: Literal["typing", "paused"]) -> None:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.collaborators import Collaborators
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
@@ -40,5 +40,5 @@ async def _set(username: str, caller: Principal, collaborators: Collaborators, *
     person = await collaborators.directory.known(username)
     if person.user == caller.user:
         raise RoostError("invalid", "You cannot block yourself.")
-    question = m.SetBlock(0, caller.user, person.user, person.username, blocked)
+    question = q.SetBlock(0, caller.user, person.user, person.username, blocked)
     await collaborators.hosts.change(caller.user, question)

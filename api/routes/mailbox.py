@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.routing import ApiRoute
@@ -38,12 +38,12 @@ async def sync(
     ] = 0,
 ) -> Response:
     """Return entries after the cursor, in `seq` order. Syncing does not acknowledge."""
-    question = m.Sync(0, caller.user, caller.device, _position(cursor), limit, int(wait_s * 1000))
+    question = q.Sync(0, caller.user, caller.device, _position(cursor), limit, int(wait_s * 1000))
     left = await collaborators.key_supplies.told(caller.user, caller.device)
     asking = collaborators.hosts.ask(caller.user, question, wait_s + _ANSWER_S)
     async with collaborators.revocations.unless_ended(caller.family):
         page = await (while_connected(request, asking) if wait_s else asking)
-    if not isinstance(page, m.Page):
+    if not isinstance(page, q.Page):
         raise RoostError("internal", "The mailbox's host gave an unexpected answer.")
     if traces.tracer is not None:
         traces.tracer.went_down(caller.user, caller.device, page.entries)
@@ -57,7 +57,7 @@ async def acknowledge(body: UpTo, caller: Caller, collaborators: With) -> Respon
     """Acknowledge everything up to `seq`: it is safely on this device."""
     if traces.tracer is not None:
         traces.tracer.acknowledged(caller.user, caller.device, body.seq)
-    await collaborators.hosts.ask(caller.user, m.AckUpTo(0, caller.user, caller.device, body.seq))
+    await collaborators.hosts.ask(caller.user, q.AckUpTo(0, caller.user, caller.device, body.seq))
     return Response(status_code=204)
 
 

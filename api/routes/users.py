@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.http.dependencies import Caller, With
 from api.http.problems import responses
 from api.http.routing import ApiRoute
@@ -29,8 +29,8 @@ async def presence(username: str, caller: Caller, collaborators: With) -> Presen
     """Return whether the user is online, or when they were last."""
     await collaborators.limits.check("lookups", caller.device)
     person = await collaborators.directory.known(username)
-    answer = await collaborators.hosts.ask(person.user, m.PresenceOf(0, caller.user, person.user))
-    if not isinstance(answer, m.PresenceState):
+    answer = await collaborators.hosts.ask(person.user, q.PresenceOf(0, caller.user, person.user))
+    if not isinstance(answer, q.PresenceState):
         raise RoostError("internal", "The user's host gave an unexpected answer.")
     state = "online" if answer.online else "offline"
     return PresenceInfo(state=state, last_seen_ms=answer.last_seen_ms)

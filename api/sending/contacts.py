@@ -7,7 +7,7 @@ from itertools import islice
 
 import structlog
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.host_links import HostLinks
 from api.identity.directory import Person
 from api.sending.send_request import SendRequest
@@ -73,5 +73,5 @@ class Contacts:
             log.warning("contact_given_up", user=user, reason=exc.detail)
 
 
-def _added(user: str, peer: Person) -> m.AddContact:
-    return m.AddContact(0, user, peer.user, peer.username)
+def _added(user: str, peer: Person) -> q.AddContact:
+    return q.AddContact(0, user, peer.user, peer.username)

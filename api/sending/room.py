@@ -15,6 +15,7 @@ import structlog
 from msgspec import Struct, field
 
 from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.sending.send_request import SendRequest
 from roost.clock import Clock
 from roost.errors import RoostError
@@ -57,7 +58,7 @@ class Room:
         refused: Messages that were refused.
     """
 
-    def __init__(self, ask: Callable[[str, m.Question, float], Awaitable[m.Answer]], clock: Clock) -> None:
+    def __init__(self, ask: Callable[[str, q.Question, float], Awaitable[q.Answer]], clock: Clock) -> None:
         self._host, self._clock = ask, clock
         self._full: OrderedDict[str, _Full] = OrderedDict()
         self.refused = 0
@@ -114,7 +115,7 @@ class Room:
 
     async def _ask(self, user: str, sender: str) -> bool:
         try:
-            await self._host(user, m.RoomFor(0, user, sender), _PATIENCE_S)
+            await self._host(user, q.RoomFor(0, user, sender), _PATIENCE_S)
         except RoostError as exc:
             if exc.code.word != "mailbox_full":
                 log.warning("room_not_known", user=user, reason=exc.detail)

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.host_links import HostLinks
 from api.identity.directory import Directory
 from api.identity.limits import Limits
@@ -138,8 +138,8 @@ class MessageTracker:
         return await find_message(self._store, sender.user, to, message_id)
 
     async def _progress(self, sender: Principal, to: str, message_id: str, found: _Found) -> dict[str, Any]:
-        answer = await self._hosts.ask(sender.user, m.Watermarks(0, sender.user, to))
-        marks = answer if isinstance(answer, m.Marks) else m.Marks(0, 0, 0, 0)
+        answer = await self._hosts.ask(sender.user, q.Watermarks(0, sender.user, to))
+        marks = answer if isinstance(answer, q.Marks) else q.Marks(0, 0, 0, 0)
         seq = found.answer.seq
         progress: dict[str, Any] = {"state": "accepted", "accepted_at_ms": found.answer.accepted_at_ms}
         if marks.delivered_seq >= seq:

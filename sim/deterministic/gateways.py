@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.identity.directory import Person, person_of
 from api.identity.limits import Limit, Limits
 from api.identity.tokens import Principal
@@ -114,11 +114,11 @@ class Gateway:
             self.sequencer.adopt(view.bases, view.records)
             self.hosts.apply(view)
 
-    def ask(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> Question:
+    def ask(self, user: str, make: Callable[[int], q.Question], replied: Replied) -> Question:
         """Ask the user's host."""
         return self.hosts.put(user, make, replied)
 
-    def change(self, user: str, make: Callable[[int], m.Question], replied: Replied) -> None:
+    def change(self, user: str, make: Callable[[int], q.Question], replied: Replied) -> None:
         """Ask the user's host to take a change."""
         self.hosts.put(user, make, replied, is_change=True)
 
@@ -150,13 +150,13 @@ class Gateway:
             return
         found = sent
 
-        def replied(answer: m.Answer | None) -> None:
-            if isinstance(answer, m.Marks):
+        def replied(answer: q.Answer | None) -> None:
+            if isinstance(answer, q.Marks):
                 answered(self._progress(who.user, message_id, to, found.seq, answer))
             else:
                 away()
 
-        self.ask(who.user, lambda call: m.Watermarks(call, who.user, to), replied)
+        self.ask(who.user, lambda call: q.Watermarks(call, who.user, to), replied)
 
     def _find(self, who: Principal, message_id: str, to: str) -> Accepted | None:
         store = cast("Any", self._store)
@@ -170,7 +170,7 @@ class Gateway:
         message = finish(find_message(store, sender, to, message_id))
         return message is not None and finish(has_been_delivered(store, message))
 
-    def _progress(self, sender: str, message_id: str, to: str, seq: int, marks: m.Marks) -> dict[str, Any]:
+    def _progress(self, sender: str, message_id: str, to: str, seq: int, marks: q.Marks) -> dict[str, Any]:
         state = "accepted"
         log = self._store.logs[self._shard(to)]
         if marks.delivered_seq >= seq:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.identity.tokens import Principal
 from api.sending.send_request import Outcome, SendRequest
 from api.stream import actions as do
@@ -57,10 +57,10 @@ class Polling:
             case wire.Send():
                 self._send(frame)
             case wire.Ack(seq=seq):
-                self._ask(lambda call: m.AckUpTo(call, self._who.user, self._who.device, seq))
+                self._ask(lambda call: q.AckUpTo(call, self._who.user, self._who.device, seq))
             case wire.Read(peer=peer, seq=seq):
                 user = self._who.user
-                self._ask(lambda call: m.ReadUpTo(call, user, user, peer, peer, seq))
+                self._ask(lambda call: q.ReadUpTo(call, user, user, peer, peer, seq))
             case _:
                 pass
         self.gateway.writer.fate = "done"
@@ -90,10 +90,10 @@ class Polling:
         self.gateway.sender.accept(SendRequest(self._who, frame, answer))
 
     def _ask(self, make: Any) -> None:
-        def replied(answer: m.Answer | None) -> None:
+        def replied(answer: q.Answer | None) -> None:
             if answer is None:
                 self._close("unavailable")
-            elif isinstance(answer, m.Refusal):
+            elif isinstance(answer, q.Refusal):
                 self._close(answer.code)
 
         self.gateway.ask(self._who.user, make, replied)
@@ -102,15 +102,15 @@ class Polling:
         cursor, wait_ms = self._cursor, _WAIT_MS if self._drained else 0
         self._asked = self.gateway.ask(
             self._who.user,
-            lambda call: m.Sync(call, self._who.user, self._who.device, cursor, _PAGE, wait_ms),
+            lambda call: q.Sync(call, self._who.user, self._who.device, cursor, _PAGE, wait_ms),
             self._page,
         )
 
-    def _page(self, answer: m.Answer | None) -> None:
+    def _page(self, answer: q.Answer | None) -> None:
         if self.ended or self.left:
             return
-        if not isinstance(answer, m.Page):
-            self._close(answer.code if isinstance(answer, m.Refusal) else "unavailable")
+        if not isinstance(answer, q.Page):
+            self._close(answer.code if isinstance(answer, q.Refusal) else "unavailable")
             return
         if not self._ready:
             self._begin(answer)
@@ -126,7 +126,7 @@ class Polling:
             self._emit(wire.Drained(answer.cursor))
         self._sync()
 
-    def _begin(self, page: m.Page) -> None:
+    def _begin(self, page: q.Page) -> None:
         start = self._cursor
         if start is None:
             start = CODEC.decode_entry(page.entries[0]).prev if page.entries else page.cursor

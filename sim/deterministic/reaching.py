@@ -7,7 +7,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from actors.map_lease import MapLease
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from actors.rpc.connections import Connections
 from api.host_links import HostLinks, Questions
 from roost.clock import Clock
@@ -18,7 +18,7 @@ from storage.shard_map import ShardMap
 
 _PATIENCE_MS = 35_000
 
-Replied = Callable[[m.Answer | None], None]
+Replied = Callable[[q.Answer | None], None]
 """Takes the answer of a host; ``None``: it stayed away."""
 
 
@@ -35,7 +35,7 @@ class Question(Struct, eq=False):
     """
 
     user: str
-    make: Callable[[int], m.Question]
+    make: Callable[[int], q.Question]
     replied: Replied
     began_ms: int
     is_change: bool = False
@@ -56,7 +56,7 @@ class Call:
         """Return whether there is an answer, or it has to be asked again."""
         return self._done
 
-    def set_result(self, answer: m.Answer) -> None:
+    def set_result(self, answer: q.Answer) -> None:
         """The host has answered."""
         self._done = True
         if self._current(self.question):
@@ -132,7 +132,7 @@ class StepQuestions(Questions):
             question.replied(None)
 
     def put(
-        self, user: str, make: Callable[[int], m.Question], replied: Replied, *, is_change: bool
+        self, user: str, make: Callable[[int], q.Question], replied: Replied, *, is_change: bool
     ) -> Question:
         """Ask the user's host, again and elsewhere if need be, until the time is up; as `ask`."""
         question = Question(user, make, replied, self._clock(), is_change)
@@ -144,7 +144,7 @@ class StepQuestions(Questions):
         self._again = [each for each in self._again if each is not question]
         for number, (call, link, _) in list(self._waiting.items()):
             if cast("Call", call).question is question and not call.done():
-                link.send(m.Gone(number, question.user))
+                link.send(q.Gone(number, question.user))
                 del self._waiting[number]
 
     def _put(self, question: Question) -> None:
@@ -157,7 +157,7 @@ class StepQuestions(Questions):
         question.asked_by = shard_map
         self._waiting[number] = (call, link, shard_of(question.user, shard_map.shards))
         asked = question.make(number)
-        if isinstance(asked, m.Sync):
+        if isinstance(asked, q.Sync):
             asked.wait_ms = max(0, asked.wait_ms - (self._clock() - question.began_ms))
         link.send(asked)
 
@@ -186,7 +186,7 @@ class StepLinks(HostLinks):
         return self.attachments.find(cast("Any", link), number) is not None
 
     def put(
-        self, user: str, make: Callable[[int], m.Question], replied: Replied, *, is_change: bool = False
+        self, user: str, make: Callable[[int], q.Question], replied: Replied, *, is_change: bool = False
     ) -> Question:
         """Ask the user's host, as `ask`, or as `change`."""
         return self._steps.put(user, make, replied, is_change=is_change)

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, cast
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.identity.tokens import Principal
 from api.sending.send_request import SendRequest
 from api.stream import actions as do
@@ -28,24 +28,24 @@ CODEC = wire.MsgpackCodec()
 class Answer:
     """What a host says to a question, or ``None``: it stayed away. Awaited by what `_drive` runs."""
 
-    _go_on: "Callable[[m.Answer | None], None]"
+    _go_on: "Callable[[q.Answer | None], None]"
 
-    def __await__(self) -> Generator["Answer", m.Answer | None, m.Answer | None]:
+    def __await__(self) -> Generator["Answer", q.Answer | None, q.Answer | None]:
         return (yield self)
 
-    def then(self, go_on: "Callable[[m.Answer | None], None]") -> None:
+    def then(self, go_on: "Callable[[q.Answer | None], None]") -> None:
         """Set who waits for it."""
         self._go_on = go_on
 
-    def came(self, answer: m.Answer | None) -> None:
+    def came(self, answer: q.Answer | None) -> None:
         """Hand it over."""
         self._go_on(answer)
 
 
-def _drive(work: Coroutine[Answer, m.Answer | None, None]) -> None:
+def _drive(work: Coroutine[Answer, q.Answer | None, None]) -> None:
     """Run a coroutine up to where it waits for an answer, and on when that has come."""
 
-    def go_on(answer: m.Answer | None) -> None:
+    def go_on(answer: q.Answer | None) -> None:
         try:
             waits_for = work.send(answer)
         except StopIteration:
@@ -88,11 +88,11 @@ class Services:
     async def mark_read(self, principal: Principal, peer: str, seq: int) -> None:
         """Pass on how far the user has read; ids are names here."""
         answer, user = Answer(), principal.user
-        self._gateway.ask(user, lambda call: m.ReadUpTo(call, user, user, peer, peer, seq), answer.came)
+        self._gateway.ask(user, lambda call: q.ReadUpTo(call, user, user, peer, peer, seq), answer.came)
         found = await answer
         if found is None:
             raise Unavailable("The host is away.")
-        if isinstance(found, m.Refusal):
+        if isinstance(found, q.Refusal):
             raise RoostError(found.code, found.detail)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from sim.deterministic.gateways import Gateway
 from sim.deterministic.hosts import Host
 from sim.deterministic.routers import Router
@@ -347,10 +347,10 @@ def _draw_block(world: World, rng: Random) -> tuple[Any, ...] | None:
 def _block(world: World, user: str, peer: str, blocked: bool, gateway: str) -> None:  # noqa: FBT001 -- a step's part
     world.unsure[user] += 1
 
-    def replied(answer: m.Answer | None) -> None:
+    def replied(answer: q.Answer | None) -> None:
         world.unsure[user] -= answer is not None
 
-    world.gateways[gateway].change(user, lambda call: m.SetBlock(call, user, peer, peer, blocked), replied)
+    world.gateways[gateway].change(user, lambda call: q.SetBlock(call, user, peer, peer, blocked), replied)
 
 
 def _draw_refresh(world: World, rng: Random) -> tuple[Any, ...] | None:

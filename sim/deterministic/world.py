@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from msgspec import Struct, structs
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
@@ -190,11 +190,11 @@ class World:
         change, (user, device) = next(iter(self.refreshes.items()))
         self.refreshes[change] = self.refreshes.pop(change)  # the others come first next time
 
-        def replied(answer: m.Answer | None) -> None:
+        def replied(answer: q.Answer | None) -> None:
             if answer is not None:
                 self.refreshes.pop(change, None)
 
-        self.gateways[gateway].change(user, lambda call: m.Refresh(call, user, device), replied)
+        self.gateways[gateway].change(user, lambda call: q.Refresh(call, user, device), replied)
         return True
 
     def _devices_of(self, user: str) -> list[str]:

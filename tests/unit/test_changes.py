@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from actors.rpc.connections import Connections
 from api.host_links import HostLinks, Questions
 from api.host_links import links as host_links
@@ -30,11 +30,11 @@ class Asked(Questions):
         self.times = 0
         self.often = asyncio.Event()
 
-    async def ask(self, *_: Any) -> m.Answer:
+    async def ask(self, *_: Any) -> q.Answer:
         self.times += 1
         if self.times == 3:
             self.often.set()
-        return m.Done()
+        return q.Done()
 
 
 class Stored:
@@ -57,7 +57,7 @@ class Links:
         self.hosts.apply(known)
 
     def change(self, timeout_s: float) -> asyncio.Task[None]:
-        block = m.SetBlock(0, USER, "peer", "peer", blocked=True)
+        block = q.SetBlock(0, USER, "peer", "peer", blocked=True)
         return asyncio.create_task(self.hosts.change(USER, block, timeout_s))
 
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from actors.rpc import messages as m
+from actors.rpc import questions as q
 from sim.deterministic.settling import move_roles
 from sim.deterministic.world import Plan, World
 
@@ -44,8 +44,8 @@ def test_what_waits_is_pushed_for_at_once(*, renewed: str, snapshot: bool) -> No
     if not snapshot:
         world.cache.flush()
     have_token(world, BOB)
-    answers: list[m.Answer | None] = []
-    world.gateways["g0"].change("bob", lambda call: m.Refresh(call, "bob", renewed), answers.append)
+    answers: list[q.Answer | None] = []
+    world.gateways["g0"].change("bob", lambda call: q.Refresh(call, "bob", renewed), answers.append)
     rest(world)
     assert len(answers) == 1
     assert ("bob" in world.hosts["h0"].users) is bool(renewed), "for another reason it is not loaded"

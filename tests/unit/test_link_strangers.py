@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from actors.host import ActorHost, Stores
 from actors.rpc import handshake, link
 from actors.rpc import messages as msg
+from actors.rpc import questions as q
 from actors.rpc.handshake import Handshake, Welcome
 from actors.rpc.link import MAX_GREETING, Link, connect, serve
 from tests.unit.link_ends import Silent
@@ -155,17 +156,17 @@ BY_ROLE = {
         msg.Typing("u", "v", "v", "typing"),
         msg.Watch("u", []),
         msg.Unwatch("u", []),
-        msg.Gone(1, "u"),
-        msg.Sync(1, "u", "D", None, 1, 0),
-        msg.AckUpTo(1, "u", "D", 1),
-        msg.ReadUpTo(1, "u", "u", "v", "v", 1),
-        msg.SetBlock(1, "u", "v", "v", True),  # noqa: FBT003 -- as on the wire
-        msg.AddContact(1, "u", "v", "v"),
-        msg.PresenceOf(1, "v", "u"),
-        msg.Watermarks(1, "u", "v"),
-        msg.Refresh(1, "u"),
-        msg.Unstored(1, "u"),
-        msg.RoomFor(1, "u", "v"),
+        q.Gone(1, "u"),
+        q.Sync(1, "u", "D", None, 1, 0),
+        q.AckUpTo(1, "u", "D", 1),
+        q.ReadUpTo(1, "u", "u", "v", "v", 1),
+        q.SetBlock(1, "u", "v", "v", True),  # noqa: FBT003 -- as on the wire
+        q.AddContact(1, "u", "v", "v"),
+        q.PresenceOf(1, "v", "u"),
+        q.Watermarks(1, "u", "v"),
+        q.Refresh(1, "u"),
+        q.Unstored(1, "u"),
+        q.RoomFor(1, "u", "v"),
     ],
 }
 

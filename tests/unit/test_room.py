@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from actors.rpc import messages as m
+from actors.rpc import questions as q
 from api.identity.directory import Person
 from api.identity.tokens import Principal
 from api.sending.room import RETRY_S, Room
@@ -25,14 +26,14 @@ class World:
         self.asked: list[str] = []
         self.room = Room(self._answer, lambda: self.now)
 
-    async def _answer(self, user: str, question: Any, timeout_s: float) -> m.Answer:
+    async def _answer(self, user: str, question: Any, timeout_s: float) -> q.Answer:
         assert (user, timeout_s) == ("u-bob", 1.0)
         self.asked.append(question.sender)
         if self.away:
             raise Unavailable("The host is away.")
         if question.sender in self.refused:
             raise RoostError("mailbox_full", "full")
-        return m.Done()
+        return q.Done()
 
     async def send(self, sender: str) -> RoostError | None:
         """Return what a send to Bob is refused with."""

@@ -10,6 +10,7 @@ from actors.host.users.loader import Loader
 from actors.host.users.residents import Residents
 from actors.host.writes.writer import Writer
 from actors.rpc import messages as msg
+from actors.rpc import questions as q
 from actors.rpc.link import Link
 from actors.user import events as ev
 from roost.clock import Clock
@@ -130,31 +131,31 @@ class GatewayMessages:
 
     # --- questions --------------------------------------------------------------------------------
 
-    def question(self, link: Link, question: msg.Question) -> None:
+    def question(self, link: Link, question: q.Question) -> None:
         """Answer in the end."""
         token = (link, question.call)
 
         def call() -> None:
             match question:
-                case msg.Refresh():
+                case q.Refresh():
                     self._loader.refresh(question.user, question.renewed, token)
-                case msg.Unstored():
+                case q.Unstored():
                     answer(token, self._in_memory(question.user))
-                case msg.SetBlock():
+                case q.SetBlock():
                     self._residents.post(question.user, self._block(question, token))
                 case _:
-                    if isinstance(question, msg.AckUpTo):
+                    if isinstance(question, q.AckUpTo):
                         self._streams.acked(question.user, question.device, question.seq, None)
                     self._residents.post(question.user, event_of(question, token, self._clock()))
 
         self._for_user(link, question.user, call)
 
-    def _block(self, question: msg.SetBlock, token: object) -> ev.BlockAsked:
+    def _block(self, question: q.SetBlock, token: object) -> ev.BlockAsked:
         shard = self._shards.of(question.user)
         since = 0 if shard is None else shard.since
         return ev.BlockAsked(token, question.peer, question.peer_name, question.blocked, since)
 
-    def gone(self, link: Link, gone: msg.Gone) -> None:
+    def gone(self, link: Link, gone: q.Gone) -> None:
         """No one waits for an answer any longer."""
 
         def call() -> None:
@@ -163,11 +164,11 @@ class GatewayMessages:
 
         self._in_turn(gone.user, call)
 
-    def _in_memory(self, user: str) -> msg.InMemory:
+    def _in_memory(self, user: str) -> q.InMemory:
         """Return what of the user is not stored. Who is not here has nothing in memory."""
         resident = self._residents.get(user)
         items = []
         if resident is not None and resident.actor is not None:
             items = resident.actor.unstored(resident.shard.stored_seq)
         entries = [(item.seq, encode_record(item.record)) for item in items]
-        return msg.InMemory(entries, self._writer.pending([user])[user].rows)
+        return q.InMemory(entries, self._writer.pending([user])[user].rows)

@@ -13,6 +13,7 @@ from actors.host.streams.streams import Streams, Watches
 from actors.host.users.deadlines import Deadlines
 from actors.host.writes.writer import Writer
 from actors.rpc import messages as msg
+from actors.rpc import questions as q
 from actors.user import effects as do
 from roost import wire
 from roost.clock import Clock
@@ -195,27 +196,27 @@ class EffectExecutor:
 
     def _page(self, _user: User, effect: do.AnswerPage, _shard: Shard, _offset: int | None) -> None:
         entries = [Raw(msg.encode(entry)) for entry in effect.entries]
-        answer(effect.token, msg.Page(effect.cursor, entries, effect.more, effect.missed))
+        answer(effect.token, q.Page(effect.cursor, entries, effect.more, effect.missed))
 
     def _presence_state(
         self, _user: User, effect: do.AnswerPresence, _shard: Shard, _offset: int | None
     ) -> None:
-        answer(effect.token, msg.PresenceState(effect.online, effect.last_seen_ms))
+        answer(effect.token, q.PresenceState(effect.online, effect.last_seen_ms))
 
     def _marks(self, _user: User, effect: do.AnswerMarks, _shard: Shard, _offset: int | None) -> None:
         row = effect.row
         marks = (
-            msg.Marks(0, 0, 0, 0)
+            q.Marks(0, 0, 0, 0)
             if row is None
-            else msg.Marks(row.delivered_seq, row.read_seq, row.delivered_at_ms, row.read_at_ms)
+            else q.Marks(row.delivered_seq, row.read_seq, row.delivered_at_ms, row.read_at_ms)
         )
         answer(effect.token, marks)
 
     def _done(self, _user: User, effect: do.AnswerDone, _shard: Shard, _offset: int | None) -> None:
-        answer(effect.token, msg.Done())
+        answer(effect.token, q.Done())
 
     def _refuse(self, _user: User, effect: do.Refuse, _shard: Shard, _offset: int | None) -> None:
-        answer(effect.token, msg.Refusal(effect.code, effect.detail))
+        answer(effect.token, q.Refusal(effect.code, effect.detail))
 
     def _page_of_store(self, user: User, effect: do.ReadPage, _shard: Shard, _offset: int | None) -> None:
         self._read_page(user.user_id, effect)

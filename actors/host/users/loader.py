@@ -13,7 +13,7 @@ from actors.host.users.activation import Activation
 from actors.host.users.residents import Resident, Residents
 from actors.host.users.snapshots import Snapshots
 from actors.host.writes.dead_letters import DeadLetters
-from actors.rpc import messages as msg
+from actors.rpc import questions as q
 from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
@@ -172,7 +172,7 @@ class Loader:
         if resident is not None:
             if resident.actor is not None:
                 for poll in resident.actor.mailbox.polls:
-                    answer(poll, msg.Refusal("revoked", "this account was erased"))
+                    answer(poll, q.Refusal("revoked", "this account was erased"))
             self._give_up(user, resident, erased=True)
             resident.inbox.clear()  # it may be about to be handled
 
@@ -189,7 +189,7 @@ class Loader:
             elif isinstance(event, ev.StreamAttached):
                 self._streams.close(event.stream, "unknown_user", "there is no such user")
             else:
-                answer(getattr(event, "token", None), msg.Refusal("unknown_user", "there is no such user"))
+                answer(getattr(event, "token", None), q.Refusal("unknown_user", "there is no such user"))
 
     async def _read_page(self, user: str, page: do.ReadPage) -> None:
         items, through, missed = await self._insist(
