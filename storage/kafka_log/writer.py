@@ -8,34 +8,17 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    IncompatibleBrokerVersion,
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    UnknownError,
-    UnknownTopicOrPartitionError,
-    UnsupportedVersionError,
-)
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from roost.errors import RoostError, Unavailable
 from roost.tasks import BackgroundTasks
 from storage.access import OPEN, Access
-from storage.kafka_log.client import MAX_RECORD, away, connection, stopped, translated
+from storage.kafka_log.client import MAX_RECORD, away
+from storage.kafka_log.producer import Producer
 from telemetry import metrics
-
-_BATCH_BYTES: Final = 900_000
-"""Below the 1 MiB that a broker takes unless it is told otherwise."""
 
 _PAUSE_S: Final = 1.0
 """What is in flight when a pause begins has this long to be answered."""
-
-_PASSING: Final = (UnknownTopicOrPartitionError, KafkaTimeoutError, AssertionError)
-"""Failures after which a producer without idempotence is as good as before."""
-
-_CANNOT: Final = (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion)
-"""What a broker without idempotence answers; any other failure says nothing about that."""
 
 _log = structlog.get_logger(__name__)
 
@@ -100,11 +83,10 @@ class KafkaLogWriter:
         deadline_s: float = 10.0,
         access: Access = OPEN,
     ) -> None:
-        self._bootstrap, self._access = bootstrap, access
-        self._idempotent = idempotent
         self._linger_s = linger_ms / 1000
         self._deadline_s = deadline_s
-        self._producer: Any = None
+        # A batch is given up before its items are.
+        self._producer = Producer(bootstrap, access, idempotent=idempotent, timeout_s=deadline_s * 0.8)
         self._queues: dict[_Shard, deque[_Item]] = {}
         self._ends: dict[_Shard, int] = {}
         self.batches = 0
@@ -119,7 +101,7 @@ class KafkaLogWriter:
 
     async def start(self) -> None:
         """Connect. Raises ``Unavailable`` if no broker answers."""
-        await self._connect()
+        await self._producer.connect()
         self._loops.spawn(self._pump(), "log writer", essential=True)
 
     async def append(self, topic: str, items: Sequence[tuple[int, bytes]]) -> list[int | Exception]:
@@ -152,7 +134,7 @@ class KafkaLogWriter:
     def resume(self) -> None:
         self._paused = False
         # The log may be another one by now, which takes a producer's first batch only as its number 0.
-        self._broken |= bool(self._idempotent)
+        self._broken |= bool(self._producer.idempotent)
         self._work.set()
 
     def forget(self, recreated: Mapping[str, Iterable[int]]) -> None:
@@ -171,7 +153,7 @@ class KafkaLogWriter:
         if self._loops:
             await self._flush()
             await self._loops.cancel()
-        await self._disconnect()
+        await self._producer.disconnect()
         self._refuse_waiting("The log writer was closed.")
 
     async def _flush(self) -> None:
@@ -187,63 +169,10 @@ class KafkaLogWriter:
                 item = queue.popleft()
                 item.call.settle(item.place, Unavailable(reason))
 
-    async def _connect(self) -> None:
-        with translated():
-            if self._idempotent is not False:
-                try:
-                    self._producer = await self._started(idempotent=True)
-                except _CANNOT:
-                    if self._idempotent:
-                        raise
-                    _log.info("broker_drops_no_repeats")
-                else:
-                    self._idempotent = True
-                    return
-            self._producer = await self._started(idempotent=False)
-            self._idempotent = False
-
-    async def _started(self, *, idempotent: bool) -> Any:
-        producer = AIOKafkaProducer(
-            **connection(self._bootstrap, self._access),
-            acks="all",
-            enable_idempotence=idempotent,
-            request_timeout_ms=int(self._deadline_s * 800),
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=MAX_RECORD * 2,
-        )
-        try:
-            await producer.start()
-        except BaseException:
-            await stopped(producer)
-            raise
-        return producer
-
-    async def _disconnect(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            with contextlib.suppress(KafkaError):  # all that was in flight has its answer
-                await stopped(producer)
-
     async def _abandon(self) -> None:
-        """Give up what is in flight; its producer would send it for seconds, whenever the log comes back."""
-        producer, self._producer = self._producer, None
         self._broken = True
-        if producer is None:
-            return
-        # aiokafka can only flush, which waits for the log; so its parts are ended here one by one.
         await self._handing.cancel()
-        producer._closed = True  # noqa: SLF001 -- see above
-        sender = producer._sender.sender_task  # noqa: SLF001 -- likewise
-        sender.cancel()
-        await asyncio.sleep(0)
-        # It begins nothing more, but waits for what it has asked: as long as a broker that hangs may take.
-        # With TLS a connection that is closed waits for the broker's word, too, and for half a minute.
-        for each in producer.client._conns.values():  # noqa: SLF001 -- likewise
-            if each.connected():
-                each._writer.transport.abort()  # noqa: SLF001 -- likewise
-        await producer.client.close()
-        sender.cancel()
-        await asyncio.wait([sender])
+        await self._producer.abandon()
         for shard, items in list(self._in_flight.items()):
             self._settle(shard, items, KafkaConnectionError("given up"))
 
@@ -266,14 +195,14 @@ class KafkaLogWriter:
                 await self._send(shard, queue)
 
     async def _send(self, shard: _Shard, queue: deque[_Item]) -> None:
-        batch = self._producer.create_batch()
+        batch = self._producer.new_batch()
         items = _fill(batch, shard, queue)
         if not items:
             return
         self._in_flight[shard] = items
         self._idle.clear()
         handing = self._hand_over(shard, items, batch)
-        if self._producer.client.cluster.partitions_for_topic(shard[0]):
+        if self._producer.knows(shard[0]):
             await handing
         else:  # it may take long to learn of the topic; the others need not wait for that
             self._handing.spawn(handing)
@@ -281,7 +210,7 @@ class KafkaLogWriter:
     async def _hand_over(self, shard: _Shard, items: list[_Item], batch: Any) -> None:
         began = monotonic()
         try:
-            sent = await self._producer.send_batch(batch, shard[0], partition=shard[1])
+            sent = await self._producer.send(batch, *shard)
         except Exception as exc:  # noqa: BLE001 -- aiokafka raises AssertionError for an unknown partition, too
             self._settle(shard, items, exc)
             return
@@ -305,8 +234,7 @@ class KafkaLogWriter:
             for offset, item in enumerate(items, outcome):
                 item.call.settle(item.place, offset)
         else:
-            # With idempotence a producer cannot go on after a gap in its numbers: make a new one.
-            self._broken |= bool(self._idempotent) or not isinstance(outcome, _PASSING)
+            self._broken |= not self._producer.survives(outcome)
             error = away(outcome)
             error.__cause__ = outcome
             for item in items:
@@ -318,9 +246,9 @@ class KafkaLogWriter:
         """Replace the producer once nothing is in flight; says whether there is one."""
         if self._in_flight:
             return False
-        await self._disconnect()
+        await self._producer.disconnect()
         try:
-            await self._connect()
+            await self._producer.connect()
         except (Unavailable, KafkaError) as exc:
             _log.warning("log_writer_cannot_connect", error=type(exc).__name__)
             asyncio.get_running_loop().call_later(0.5, self._work.set)
