@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from roost.client import thread
 from roost.client.content import Delete, Edit, Known, Reaction, Text, Timer, encode, read
-from roost.client.remarks import about
 from roost.client.thread import JUMP, Message, Thread
+from roost.client.thread.remarks import about
 from tests.vectors.threads import ME, PEER, Drawing, history
 
 FIRST, SECOND, MARK, OTHER = (f"01a1ee57-33b4-7f4e-a406-00000000000{number}" for number in range(4))

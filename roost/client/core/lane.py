@@ -8,9 +8,9 @@ from zlib import crc32
 from roost.client import events
 from roost.client.content import encode, read
 from roost.client.effects import Effect, Tell
-from roost.client.remarks import Remark, about, turned_to
 from roost.client.state import OutboxItem
 from roost.client.thread import JUMP
+from roost.client.thread.remarks import Remark, about, turned_to
 
 KEEP_MS = 6 * 24 * 3600 * 1000
 """Age after which a message is reported as failed: a day before the server forgets its id."""

@@ -20,8 +20,8 @@ from roost.client.content import (
     encode,
     read,
 )
-from roost.client.remarks import about, turned_to
 from roost.client.store.database import Cursor
+from roost.client.thread.remarks import about, turned_to
 
 _KINDS: Final[dict[type, str]] = {
     Text: "text",

@@ -12,190 +12,25 @@ Pure. The web client has the same rules (``docs/protocol.md``), and both are run
   known makes no difference.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final, Literal
+from typing import Any
 
 from msgspec import Struct, structs
 
-from roost.client.content import (
-    Attachment,
-    Content,
-    Delete,
-    Edit,
-    FileReference,
-    Reaction,
-    Text,
-    Timer,
-    Unknown,
-    read,
+from roost.client.content import Attachment, Content, Delete, Edit, Reaction, Text, Timer, Unknown, read
+from roost.client.thread.covered import Covered
+from roost.client.thread.events import (
+    Accepted,
+    Delivered,
+    Event,
+    Expired,
+    Failed,
+    Receipt,
+    Renamed,
+    Unreadable,
+    Written,
 )
-from roost.client.remarks import Proposed, Remark, Remarks, about
-
-Kind = Literal["text", "file", "timer", "unknown", "undecryptable", "deleted"]
-SendState = Literal["sending", "sent", "delivered", "read", "failed", "expired"]
-
-JUMP: Final = 2**31
-"""A seq this far beyond another was given by another log (``docs/architecture.md``).
-
-A base rises by 2^32 beyond what was *stored*, so a number that was lost with the old log may be less
-than 2^32 below one of the new log. No log holds anything near 2^31 records that are not stored.
-"""
-
-
-class Event(Struct, frozen=True, tag_field="type", omit_defaults=True):
-    """Something that happened in the conversation."""
-
-
-class Written(Event, frozen=True, tag="message"):
-    """A message of either side; a repeat of one that is known changes nothing.
-
-    Attributes:
-        author: Who wrote it.
-        device: On which device.
-        id: Its id.
-        content: As it was sealed.
-        at_ms: When the server accepted it, or when it was written if that is not known yet.
-        sent_at_ms: When it was written, by its author's clock.
-        seq: Its number in the mailbox of whom it was sent to; None: not accepted yet.
-        expires_at_ms: When its time is over; None: never.
-    """
-
-    author: str
-    device: str
-    id: str
-    content: bytes
-    at_ms: int
-    sent_at_ms: int
-    seq: int | None = None
-    expires_at_ms: int | None = None
-
-
-class Unreadable(Event, frozen=True, tag="undecryptable"):
-    """A message that could not be opened; if it comes again and can be, it takes this place."""
-
-    author: str
-    device: str
-    id: str
-    at_ms: int
-    sent_at_ms: int
-    reason: str
-    seq: int | None = None
-
-
-class Accepted(Event, frozen=True, tag="accepted"):
-    """The server has one's own message, as number ``seq``; its time runs from now on."""
-
-    id: str
-    seq: int
-    at_ms: int
-
-
-class Delivered(Event, frozen=True, tag="delivered"):
-    """These of one's own messages are known to be delivered."""
-
-    ids: tuple[str, ...]
-
-
-class Failed(Event, frozen=True, tag="failed"):
-    """One's own message is not sent again."""
-
-    id: str
-    code: str
-
-
-class Expired(Event, frozen=True, tag="expired"):
-    """The time of one's own message was over before it was known to be delivered."""
-
-    id: str
-
-
-class Renamed(Event, frozen=True, tag="renamed"):
-    """One's own message is sent under another id, and keeps what was said about it until then."""
-
-    id: str
-    new_id: str
-
-
-class Receipt(Event, frozen=True, tag="receipt"):
-    """The peer's watermarks."""
-
-    delivered_seq: int = 0
-    read_seq: int = 0
-
-
-class Message(Struct, frozen=True, omit_defaults=True):
-    """A message as it is shown.
-
-    Attributes:
-        peer: Whose conversation it is in.
-        id: Its id.
-        author: Who wrote it.
-        device: On which device.
-        mine: The author is this user.
-        kind: What it is.
-        text: The text, or a file's caption, as it was last edited.
-        at_ms: When the server accepted it; until then when it was written.
-        sent_at_ms: When it was written, by its author's clock.
-        seq: Its number, once accepted.
-        reply_to: The id of the message that it answers.
-        file: The file that it brings.
-        expires_in_s: Of a ``timer``: messages disappear so long after they were sent; None: they stay.
-        edited_at_ms: When it was last edited.
-        reactions: Who reacted with what, sorted.
-        state: How far one's own message got; None if it is the peer's.
-        code: Of ``failed`` a code of the registry, of ``undecryptable`` the reason, of ``unknown`` the kind.
-        expires_at_ms: When it disappears.
-    """
-
-    peer: str
-    id: str
-    author: str
-    device: str
-    mine: bool
-    kind: Kind
-    text: str
-    at_ms: int
-    sent_at_ms: int
-    seq: int | None = None
-    reply_to: str | None = None
-    file: FileReference | None = None
-    expires_in_s: int | None = None
-    edited_at_ms: int | None = None
-    reactions: dict[str, list[str]] = {}
-    state: SendState | None = None
-    code: str = ""
-    expires_at_ms: int | None = None
-
-
-def is_shown(content: Content) -> bool:
-    """Return whether content has a place of its own in the conversation."""
-    return isinstance(content, Text | Attachment | Timer | Unknown)
-
-
-class Covered:
-    """The numbers that a watermark has ever covered.
-
-    Args:
-        ranges: Of those before: above which number, and up to which.
-    """
-
-    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
-        self.ranges = list(ranges)
-
-    def add(self, watermark: int) -> None:
-        """Add what this watermark covers, 0 being none: it covers no number of a log before its own."""
-        if not watermark:
-            return
-        above, upto, apart = watermark - JUMP, watermark, []
-        for low, high in self.ranges:
-            if low <= upto and above <= high:
-                above, upto = min(low, above), max(high, upto)
-            else:
-                apart.append((low, high))
-        self.ranges = [*apart, (above, upto)]
-
-    def __contains__(self, seq: int) -> bool:
-        return any(above < seq <= upto for above, upto in self.ranges)
+from roost.client.thread.message import Message, SendState, is_shown
+from roost.client.thread.remarks import Proposed, Remark, Remarks, about
 
 
 class _Entry(Struct):
