@@ -13,6 +13,15 @@ from typing import TYPE_CHECKING
 from actors.service import Service
 from cluster import key_ring
 from cluster.folders import runtime_folder
+from cluster.resources import (
+    node_certificate,
+    open_admin,
+    open_blobs,
+    open_cache,
+    open_reader,
+    open_store,
+    open_writer,
+)
 from cluster.role_shell.fence import fenced
 from cluster.role_shell.inspection import inspected
 from cluster.role_shell.observed import observed
@@ -20,25 +29,15 @@ from cluster.role_shell.ring_watch import RingWatch
 from cluster.role_shell.shell import Closable, in_shell
 from cluster.settings import Settings
 from roost.clock import now_ms
-from roost.errors import RoostError
-from roost.node_certificate import NodeCertificate
-from storage.kafka_log import KafkaLogAdmin, KafkaLogReader, KafkaLogWriter
 from storage.keyring import KeyRing
-from storage.mongo import READS, MongoStore, driver
+from storage.mongo import MongoStore, driver
 from storage.topics import MAILBOX, PUSH, PUSHERS, ROUTERS
 from telemetry import logs, otlp
 from telemetry.exporter import Exporter, Shown
 from telemetry.role_figures import Reader
 
 if TYPE_CHECKING:
-    from actors.host.upkeep.sweeper import SweepSettings
-    from actors.user.quota import Quotas
     from cluster.consumers.provider import Provider
-    from storage.blobs import BlobStore
-    from storage.redis.store import RedisStore
-
-FETCH_WAIT_MS = 500
-"""How long a broker that answers early may hold an empty fetch."""
 
 
 def overseen(
@@ -71,7 +70,7 @@ async def build_router(name: str, settings_json: str) -> Service:
     from cluster.consumers.router import Router  # noqa: PLC0415 -- likewise
 
     settings = settings_of("router", name, settings_json)
-    keyring = open_keyring(settings)
+    keyring = key_ring.load(settings)
     reader = await open_reader(settings, MAILBOX, ROUTERS)
     store = open_store(settings, keyring)
     dial = partial(connect, certificate=node_certificate(settings))
@@ -82,11 +81,11 @@ async def build_router(name: str, settings_json: str) -> Service:
 
 async def build_host(name: str, settings_json: str) -> Service:
     """Build a host."""
-    from actors.host import ActorHost, HostSettings, Stores  # noqa: PLC0415 -- likewise
-    from actors.host.upkeep.eraser import ErasureSettings  # noqa: PLC0415 -- likewise
+    from actors.host import ActorHost, Stores  # noqa: PLC0415 -- likewise
+    from cluster.host_settings import host_settings  # noqa: PLC0415 -- likewise
 
     settings = settings_of("host", name, settings_json)
-    keyring = open_keyring(settings)
+    keyring = key_ring.load(settings)
     store = open_store(settings, keyring)
     cache, writer = open_cache(settings), await open_writer(settings)
     host = ActorHost(
@@ -94,20 +93,7 @@ async def build_host(name: str, settings_json: str) -> Service:
         Stores(store, cache, writer),
         keyring.cluster_secret,
         now_ms,
-        HostSettings(
-            listen=_listen_address(settings),
-            idle_ms=settings.actors.idle_ms,
-            sweep_every_s=settings.actors.sweep_every_s,
-            store_linger_s=settings.actors.store_linger_ms / 1000,
-            certificate=node_certificate(settings),
-            hold_back_ms=round(settings.push.hold_back_s * 1000),
-            quotas=_quotas(settings),
-            erasure=ErasureSettings(
-                access_ms=(settings.tokens.access_s + 60) * 1000,
-                reserved_ms=settings.retention.username_days * 86_400_000,
-            ),
-            sweep=_sweep(settings),
-        ),
+        host_settings(settings, _listen_address(settings)),
     )
     return overseen(
         host, settings, "host", name, store, cache, writer, RingWatch(keyring, store.ring_serial.seen)
@@ -120,7 +106,7 @@ async def build_pusher(name: str, settings_json: str) -> Service:
     from cluster.consumers.wakeup import Waker  # noqa: PLC0415 -- likewise
 
     settings = settings_of("pusher", name, settings_json)
-    keyring = open_keyring(settings)
+    keyring = key_ring.load(settings)
     store = open_store(settings, keyring)
     reader = await open_reader(settings, PUSH, PUSHERS, at_least_ms=50)
     writer, cache = await open_writer(settings), open_cache(settings)
@@ -156,7 +142,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     from cluster.supervision.process_exit import ExitWatch  # noqa: PLC0415 -- likewise
 
     settings = settings_of("coordinator", name, settings_json)
-    keyring = open_keyring(settings)
+    keyring = key_ring.load(settings)
     store, admin = open_store(settings, keyring), await open_admin(settings)
     # The Ray of `roost up` offers no processors: one machine has nothing to scale.
     cpus = settings.cluster.role_cpus if settings.cluster.address is not None else 0.0
@@ -187,136 +173,6 @@ def load_all(settings_json: str) -> None:
     driver.load(Settings.model_validate_json(settings_json).mongo.driver)
 
 
-# --- what roles are built from --------------------------------------------------------------------
-
-
-def make_keyring(settings: Settings) -> KeyRing:
-    """Read the key ring; at the first start of an installation make it. For the command that starts it."""
-    return key_ring.make(settings)
-
-
-def open_keyring(settings: Settings) -> KeyRing:
-    """Read the key ring, which every machine of an installation has the same."""
-    return key_ring.load(settings)
-
-
-def open_store(settings: Settings, keyring: KeyRing) -> MongoStore:
-    """Open MongoDB; it connects at its first call."""
-    mongo = settings.mongo
-    return MongoStore(
-        _url("mongo", mongo.url),
-        mongo.database,
-        mongo.driver,
-        keyring,
-        reads=mongo.reads or READS,
-        access=mongo.security.access(),
-    )
-
-
-def open_cache(settings: Settings) -> "RedisStore":
-    """Open Redis; it connects at its first call."""
-    from storage.redis.store import RedisStore  # noqa: PLC0415 -- a router and the coordinator need none
-
-    redis = settings.redis
-    return RedisStore(_url("redis", redis.url), redis.prefix, access=redis.security.access())
-
-
-def open_blobs(settings: Settings, store: MongoStore) -> "BlobStore":
-    """Open the store of media; a folder is made if it is not there."""
-    from storage.blobs import BlobStore, Quota, StoredObjects  # noqa: PLC0415 -- gateways and the coordinator
-
-    media = settings.media
-    quota = Quota(
-        media.file_bytes,
-        media.user_bytes,
-        media.user_files,
-        media.day_bytes,
-        media.day_files,
-        media.keep_s * 1000,
-        media.unfinished_s * 1000,
-    )
-    return BlobStore(store.blobs, StoredObjects(settings.media_url, media.options), quota, now_ms)
-
-
-async def open_writer(settings: Settings) -> KafkaLogWriter:
-    """Connect a writer to the log."""
-    kafka = settings.kafka
-    writer = KafkaLogWriter(
-        _url("kafka", kafka.url),
-        idempotent=kafka.idempotent,
-        linger_ms=kafka.linger_ms,
-        access=kafka.security.access(),
-    )
-    await writer.start()
-    return writer
-
-
-async def open_reader(settings: Settings, topic: str, group: str, *, at_least_ms: int = 0) -> KafkaLogReader:
-    """Connect a reader to the log, whose empty fetches wait at least so long."""
-    kafka = settings.kafka
-    wait_ms = max(kafka.fetch_wait_ms or FETCH_WAIT_MS, at_least_ms)
-    url, access = _url("kafka", kafka.url), kafka.security.access()
-    reader = KafkaLogReader(url, topic, group, fetch_wait_ms=wait_ms, access=access)
-    await reader.start()
-    return reader
-
-
-async def open_admin(settings: Settings) -> KafkaLogAdmin:
-    """Connect an administrator to the log."""
-    kafka = settings.kafka
-    admin = KafkaLogAdmin(_url("kafka", kafka.url), replicas=kafka.replicas, access=kafka.security.access())
-    await admin.start()
-    return admin
-
-
-def node_certificate(settings: Settings) -> NodeCertificate | None:
-    """Return this node's certificate for connections between nodes, None if it has none.
-
-    Raises:
-        RoostError: It cannot be used.
-    """
-    files = settings.node.files
-    if files is None:
-        return None
-    try:
-        return NodeCertificate(*files)
-    except OSError as exc:
-        raise RoostError(
-            "internal", f"The node's certificate cannot be used ({exc}): see what `roost doctor` says."
-        ) from exc
-
-
-def _quotas(settings: Settings) -> "Quotas":
-    from actors.user.quota import UNBOUNDED, Budget, Quotas  # noqa: PLC0415 -- likewise
-
-    def budget(messages: int, size: int) -> Budget:
-        return Budget(messages or UNBOUNDED, size or UNBOUNDED)
-
-    of = settings.quota
-    return Quotas(
-        mailbox=budget(of.messages, of.megabytes << 20),
-        strangers=budget(of.strangers_messages, of.strangers_kilobytes << 10),
-        stranger=budget(of.stranger_messages, of.stranger_kilobytes << 10),
-        request=budget(of.request_messages, of.request_kilobytes << 10),
-        forget_ms=of.stranger_days * 86_400_000,
-    )
-
-
-def _sweep(settings: Settings) -> "SweepSettings":
-    from actors.host.upkeep.sweep_rules import Keep  # noqa: PLC0415 -- likewise
-    from actors.host.upkeep.sweeper import SweepSettings  # noqa: PLC0415 -- likewise
-
-    of, day_ms = settings.retention, 86_400_000
-    keep = Keep(
-        entry_ms=of.entry_days * day_ms,
-        delivered_ms=of.delivered_days * day_ms,
-        messages=of.mailbox_messages,
-        size=of.mailbox_megabytes << 20,
-        device_ms=of.device_days * day_ms,
-    )
-    return SweepSettings(keep, pause_s=of.sweep_pause_ms / 1000, every_s=of.sweep_every_s)
-
-
 def _exporter(service: Service, settings: Settings, role: str, name: str) -> Exporter:
     telemetry = settings.telemetry
     address = (telemetry.metrics_host, telemetry.metrics_port) if telemetry.metrics_port else None
@@ -328,9 +184,3 @@ def _listen_address(settings: Settings) -> str:
     from actors.ray_actor import node_address  # noqa: PLC0415 -- a role's process has Ray
 
     return node_address() if settings.cluster.listen == "node" else settings.cluster.listen
-
-
-def _url(server: str, url: str | None) -> str:
-    if url is None:
-        raise RoostError("internal", f"A role was started without an address of {server}.")
-    return url

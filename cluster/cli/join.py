@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any, Final
 
-from cluster import wiring
+from cluster import key_ring
 from cluster.cli.running_store import operator_name
 from cluster.cli.verbs import coordinator
 from cluster.control import stop_report
@@ -37,7 +37,7 @@ async def up(settings: Settings, *, as_json: bool) -> int:
         return complain("\n".join(lacks), BAD_USAGE)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
-        wiring.make_keyring(settings)
+        key_ring.make(settings)
     except (KeyRingError, OSError) as exc:
         return complain(f"The data folder {settings.data} cannot be used: {exc}", BAD_USAGE)
     began = time.monotonic()

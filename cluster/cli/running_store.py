@@ -40,14 +40,14 @@ async def opened_store(settings: Settings, ring: "KeyRing | None" = None) -> Asy
         Unavailable: Nothing runs with this data folder, and no store is named.
         BadUsage: The key ring cannot be used.
     """
-    from cluster import wiring  # noqa: PLC0415 -- loads every driver
+    from cluster import key_ring, resources  # noqa: PLC0415 -- loads every driver
     from storage.keyring import KeyRingError  # noqa: PLC0415 -- likewise
 
     if settings.mongo.url is None:
         runfile.found(settings.data)
         settings = with_running_servers(settings)
     try:
-        store = wiring.open_store(settings, ring or wiring.open_keyring(settings))
+        store = resources.open_store(settings, ring or key_ring.load(settings))
     except KeyRingError as exc:
         raise BadUsage(str(exc)) from exc
     try:

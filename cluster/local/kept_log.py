@@ -20,12 +20,12 @@ async def renumber(settings: Settings, within_s: float) -> None:
     Raises:
         Unavailable: The store or the log did not answer in time.
     """
-    from cluster import wiring  # noqa: PLC0415 -- loaded in a thread meanwhile
+    from cluster import key_ring, resources  # noqa: PLC0415 -- loaded in a thread meanwhile
     from cluster.log import topics  # noqa: PLC0415 -- likewise
 
     deadline = asyncio.get_running_loop().time() + within_s
-    store = wiring.open_store(settings, wiring.open_keyring(settings))
-    admin = await wiring.open_admin(settings)
+    store = resources.open_store(settings, key_ring.load(settings))
+    admin = await resources.open_admin(settings)
     try:
         while True:
             try:
