@@ -20,13 +20,12 @@ from api.sending.admission import Bounds
 from api.stream.overview import Overview
 from api.wiring import wire
 from cluster import key_ring
-from cluster.resources import node_certificate, open_blobs, open_cache, open_writer
+from cluster.resources import node_certificate, open_blobs, open_cache, open_store, open_writer
 from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, url_host
 from cluster.wiring import overseen, settings_of
 from roost.clock import now_ms
 from roost.tasks import BackgroundTasks
-from storage.mongo.store import MongoStore
 from storage.shard_map import ShardMap
 from storage.topics import TOPICS
 from telemetry.role_figures import COUNTS, LEVELS
@@ -155,9 +154,8 @@ async def build(name: str, settings_json: str) -> Service:
     """
     settings = settings_of("gateway", name, settings_json)
     keyring = key_ring.load(settings)
-    mongo = settings.mongo
     log_writer, cache = await open_writer(settings), open_cache(settings)
-    store = MongoStore(mongo.url or "", mongo.database, mongo.driver, keyring, access=mongo.security.access())
+    store = open_store(settings, keyring)
     backends = Backends(
         store,
         cache,
