@@ -1,4 +1,4 @@
-/** What is said about a message: which one. The same rules as `roost/client/remarks.py`. */
+/** What is said about a message: which one. The same rules as `roost/client/thread/remarks.py`. */
 
 import type { Content } from './content'
 

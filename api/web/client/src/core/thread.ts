@@ -1,7 +1,7 @@
 /**
  * The thread fold: what a conversation shows, by what happened in it.
  *
- * The same rules as `roost/client/thread.py`; both are run on the same histories.
+ * The same rules as `roost/client/thread/`; both are run on the same histories.
  *
  * - An edit or a deletion counts if its author wrote the message; a reaction counts from either side, the last
  *   of each person. Each is about every message of the conversation with its id, earlier or later ones.

@@ -1,6 +1,7 @@
 /** What the core tells the app, and what it asks the shell to do. */
 
-import type { ClientFrame, MessageEntry, SentEntry } from '../wire'
+import type { MessageEntry, SentEntry } from '../entries'
+import type { ClientFrame } from '../wire'
 import type { OutboxItem } from './state'
 
 /**

@@ -8,8 +8,9 @@
 
 import type { DeviceSecrets } from '../crypto/keys'
 import { openSealed, SUITE, Undecryptable } from '../crypto/sealed'
+import type { MessageEntry, SentEntry } from '../entries'
 import { addressOf, uuid7Ms } from '../ids'
-import { type MessageEntry, type SentEntry, WINDOW } from '../wire'
+import { WINDOW } from '../wire'
 import type { Directory } from './directory'
 import type { ClientEvent, SentElsewhere, Take } from './events'
 import type { Session } from './session'

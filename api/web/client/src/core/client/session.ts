@@ -7,8 +7,9 @@
 
 import { isLater } from '../codes'
 import { ONE_TIME_KEY } from '../crypto/keys'
+import type { Entry, MessageEntry, SentEntry } from '../entries'
 import { MESSAGE_ID_WINDOW_MS, uuid7Ms } from '../ids'
-import type { ClientFrame, Entry, MessageEntry, Ready, SentEntry, ServerFrame } from '../wire'
+import type { ClientFrame, Ready, ServerFrame } from '../wire'
 import { type Effect, take, tell, write } from './events'
 import { Outbox } from './outbox'
 import type { OutboxItem, State } from './state'

@@ -5,16 +5,9 @@
  */
 
 import { SESSION_OVER } from '../../core/codes'
+import { decodeEntry, type Entry } from '../../core/entries'
 import { flag, list, members, optional, seqOf, text, whole } from '../../core/shapes'
-import {
-  type ClientFrame,
-  decodeEntry,
-  type Entry,
-  named,
-  type Send,
-  type ServerFrame,
-  sendBody,
-} from '../../core/wire'
+import { type ClientFrame, named, type Send, type ServerFrame, sendBody } from '../../core/wire'
 import { RoostError } from '../errors'
 import { EMPTY } from './answers'
 import type { Api } from './api'
