@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import structlog
-from msgspec import Struct
 
 from actors.host.links.gateways import GatewayMessages
 from actors.host.links.handover import Handover
@@ -15,14 +14,15 @@ from actors.host.links.links import Links
 from actors.host.links.ownership import ShardOwnership
 from actors.host.links.reports import Reports
 from actors.host.runtime import Runtime
+from actors.host.settings import HostSettings
 from actors.host.shards.commits import Commits
 from actors.host.shards.shard import Shard
 from actors.host.shards.table import ShardTable
 from actors.host.streams.questions import answer_done
 from actors.host.streams.streams import Streams, Watches
-from actors.host.upkeep.eraser import Eraser, ErasureSettings
+from actors.host.upkeep.eraser import Eraser
 from actors.host.upkeep.looks import Looks
-from actors.host.upkeep.sweeper import Sweeper, SweepSettings
+from actors.host.upkeep.sweeper import Sweeper
 from actors.host.users.activation import Activation
 from actors.host.users.deadlines import Deadlines
 from actors.host.users.dispatcher import Dispatcher
@@ -44,38 +44,11 @@ from actors.user.quota import Quotas
 from roost.clock import Clock
 from roost.errors import RoostError
 from roost.ids import shard_of
-from roost.node_certificate import NodeCertificate
 from storage.shard_map import ShardMap
 from storage.topics import TOPICS
 from telemetry import metrics
 
 log = structlog.get_logger()
-
-
-class HostSettings(Struct, frozen=True):
-    """What an operator may set.
-
-    Attributes:
-        listen: IP address to listen on for links.
-        idle_ms: An actor that nothing concerns is passivated after this long, in milliseconds.
-        sweep_every_s: How often idle actors are looked for, in seconds.
-        store_linger_s: How long entries are collected before they are stored, in seconds.
-        certificate: This node's, for links; None: they are not encrypted.
-        hold_back_ms: How long a wake-up waits while another device of the user is there, in milliseconds.
-        quotas: How much others may send to a user before it is fetched.
-        erasure: How accounts are erased.
-        sweep: How old entries are swept.
-    """
-
-    listen: str = "127.0.0.1"
-    idle_ms: int = 60_000
-    sweep_every_s: float = 5.0
-    store_linger_s: float = 0.0
-    certificate: NodeCertificate | None = None
-    hold_back_ms: int = 0
-    quotas: Quotas = Quotas()
-    erasure: ErasureSettings = ErasureSettings()
-    sweep: SweepSettings = SweepSettings()
 
 
 class ActorHost:
