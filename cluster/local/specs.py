@@ -112,13 +112,12 @@ def kfake(
     return ServerSpec("kafka", argv, port, probe, folder / "kafka.log", ready_s=120.0)
 
 
-def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
+def tansu(port: int, folder: Path) -> ServerSpec:
     """Describe the embedded broker that keeps its log in memory only: for where kfake cannot be built.
 
     Args:
         port: Its port.
         folder: For its log file.
-        advertised: ``host:port`` that clients are sent to instead, for example a proxy's.
 
     Raises:
         ServerFailed: It is not installed, or would leave a log of kfake's unread.
@@ -130,8 +129,7 @@ def tansu(port: int, folder: Path, advertised: str | None = None) -> ServerSpec:
             "Roost's sources. To go on without what that log holds, move the folder away."
         )
     url = f"tcp://{HOST}:{port}"
-    shown = f"tcp://{advertised}" if advertised else url
-    listener = ("--listener-url", url, "--advertised-listener-url", shown)
+    listener = ("--listener-url", url, "--advertised-listener-url", url)
     argv = (_tansu_binary(), *listener, "--storage-engine", "memory://tansu/")
     return ServerSpec("kafka", argv, port, accepts, folder / "kafka.log", forgets=True)
 

@@ -86,10 +86,10 @@ class EventLine:
         """Return what was told after that; an event that was stored meanwhile is there again."""
         return [event for number, event in self._told if number > telling]
 
-    def last(self, count: int = LAST) -> list[Event]:
-        """Return the newest events, the oldest of them first."""
+    def last(self) -> list[Event]:
+        """Return the newest ``LAST`` events, the oldest of them first."""
         newest = {event.n: event for _, event in self._told}
-        return [newest[n] for n in sorted(newest)][-count:]
+        return [newest[n] for n in sorted(newest)][-LAST:]
 
     async def run(self) -> None:
         """Store and tell, indefinitely."""
