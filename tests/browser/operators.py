@@ -57,17 +57,24 @@ class Operator:
         self.page = page
 
     @classmethod
-    async def opened(cls, profile: Profile, username: str) -> Self:
+    async def opened(cls, profile: Profile, username: str, password: str = PASSWORD) -> Self:
         """Open a tab, and sign in."""
         page = await profile.open("ops")
         await page.get_by_label("Username").fill(username)
-        await page.get_by_label("Password", exact=True).fill(PASSWORD)
+        await page.get_by_label("Password", exact=True).fill(password)
         await page.get_by_role("button", name="Sign in").click()
         return cls(page)
 
     async def view(self, name: str) -> None:
         """Go to a view by its name in the navigation."""
         await self.page.get_by_role("navigation").get_by_role("link", name=name).click()
+
+    async def user(self, username: str) -> None:
+        """Go to the page of a user, as from the form."""
+        await self.view("Users")
+        await self.page.get_by_label("Exact username").fill(username)
+        await self.page.get_by_role("button", name="Open", exact=True).click()
+        await self.page.get_by_role("heading", name="Devices and sessions").wait_for()
 
     async def agree(self, act: str, will: str) -> None:
         """Answer the question before an act, which says what will happen."""
