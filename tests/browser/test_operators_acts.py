@@ -1,4 +1,4 @@
-"""What operators do through their page, looked for where it shows: in roles, store and other people's apps."""
+"""What operators do through their page, looked for where it shows: in roles, store, other people's apps."""
 
 import asyncio
 import secrets
