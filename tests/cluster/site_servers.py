@@ -26,7 +26,7 @@ BROWSER_URL: Final = f"http://localhost:{HTTP}"
 """The same, for a browser in the site: without TLS it lets only this name have what a page needs."""
 
 _KAFKA, _MONGO, _REDIS, _RAY_REDIS, _FCM = 9092, 27017, 6379, 6380, 9099
-_READY_S: Final = 30.0
+_READY_S: Final = 90.0
 
 SETTINGS: Final = {
     "RAY_REDIS_ADDRESS": f"{ADDRESS}:{_RAY_REDIS}",
