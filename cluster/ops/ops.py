@@ -14,9 +14,10 @@ import structlog
 from actors.service import INCARNATION, RELEASE
 from cluster.ops.acts import Acts
 from cluster.ops.alarms import Alarms, Situation
-from cluster.ops.changes import RUNNING, Changes, Look, RoleLook, log_changes
+from cluster.ops.changes import Changes, log_changes
 from cluster.ops.collector import Collected, Collector
 from cluster.ops.line import EventLine
+from cluster.ops.looks import RUNNING, Look, RoleLook
 from cluster.ops.operations import KnownOperations
 from cluster.ops.picture import name_of, shards_of
 from cluster.ops.store_watch import StoreWatch
@@ -94,7 +95,8 @@ class Ops:
         status = self._view.status()
         servers = {row["name"]: row for row in status["roles"] if row["role"] in _SERVERS}
         nodes = {node["id"]: node for node in status["nodes"]}
-        for noted in changes.since(Look(self._roles(), nodes, servers, self._view.shard_map())):
+        look = Look(self._clock(), self._roles(), nodes, servers, self._view.shard_map())
+        for noted in changes.since(look):
             self.line.note(noted.kind, noted.subject, noted.text, noted.level, more=noted.more)
             if noted.kind in {"role_started", "role_replaced"} and "again" not in noted.more:
                 self._began_ms[noted.subject] = self._clock()
