@@ -1,7 +1,9 @@
 """What operators do through their page, looked for where it shows: in roles, store, other people's apps."""
 
 import asyncio
+import os
 import secrets
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -159,6 +161,28 @@ async def test_a_message_is_followed_through_all_roles(
             await expect(shown.first).to_be_visible()
         await expect(tab.page.get_by_text("who sees this")).to_have_count(0)
     assert ("user.trace", "requested") in await acts_of(system, admin)
+
+
+@pytest.mark.slow
+async def test_a_role_that_is_replaced_watches_on(
+    system: System, http: aiohttp.ClientSession, profiles: Profiles
+) -> None:
+    admin = await account(system, http, "admin")
+    tab = await Operator.opened(await profiles(system.http), admin.username)
+    async with apps(system.http) as (ann, ben):
+        await tab.user(ann.name)
+        await tab.page.get_by_role("button", name="Trace for two minutes").click()
+        await expect(tab.page.get_by_text("armed")).to_be_visible()
+        for router in await system.roles("router"):
+            os.kill(router["pid"], signal.SIGKILL)
+        read = tab.page.get_by_role("listitem").filter(has_text="read").filter(has_text="router-")
+
+        async def unseen() -> str:  # the next look may be a second away
+            await ann.client.send(ben.name, "seen again?")
+            await tab.page.wait_for_timeout(500)
+            return "" if await read.count() else "no router saw a message"
+
+        await until(unseen, within=30)
 
 
 @pytest.mark.slow

@@ -20,8 +20,8 @@ from api.http.schemas.ops.users import (
 )
 from api.http.scopes import Observer, Operator
 from api.identity.directory import folded
-from api.ops.limits_left import limits_left
 from api.ops.roles import ask, ask_one
+from api.routes.ops.limits_left import limits_left
 from cluster.operations.witness import Witness
 from roost.errors import RoostError, Unavailable
 from roost.ids import SEQ_LIMIT, shard_of
