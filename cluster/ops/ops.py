@@ -4,7 +4,6 @@ Nothing is asked of a role for it: its figures came with its last heartbeat.
 """
 
 import asyncio
-import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,8 +27,10 @@ from roost.clock import Clock
 from roost.tasks import BackgroundTasks
 from storage.ports import Store
 
+_WHOSE: Final = {"clients": "that of clients", "node": "that of the nodes", "ca": "that of their authority"}
 _SERVERS: Final = frozenset({"kafka", "mongo", "redis", "fcm"})
 _CERTIFICATES_EVERY_S: Final = 3600.0
+_DAY_MS: Final = 86_400_000
 
 log = structlog.get_logger()
 
@@ -81,8 +82,7 @@ class Ops:
         tasks.spawn(self._acts.run(), "acts", essential=True)
         tasks.spawn(self._steps(), "figures", essential=True)
         tasks.spawn(self._store.run(), "watch of the store", essential=True)
-        if self._view.certificates:
-            tasks.spawn(self._watch_certificates(), "certificates", essential=True)
+        tasks.spawn(self._watch_certificates(), "certificates", essential=True)
 
     def look(self) -> None:
         """See what changed since the last look; raises nothing."""
@@ -159,20 +159,12 @@ class Ops:
         self._started = []
 
     async def _watch_certificates(self) -> None:
-        from cluster.certificates.files import (  # noqa: PLC0415 -- it loads what few need
-            CertificateError,
-            read_certificate,
-        )
-
         while True:
-            for name, path in self._view.certificates.items():
-                try:
-                    found = await asyncio.to_thread(read_certificate, path)
-                except CertificateError as exc:
-                    log.warning("certificate_not_read", what=name, reason=str(exc))
+            for row in await asyncio.to_thread(self._view.certificates):
+                if row["ends_at_ms"] is None:
+                    log.warning("certificate_not_read", what=row["purpose"], reason=row["state"])
                     continue
-                now = dt.datetime.fromtimestamp(self._clock() / 1000, dt.UTC)
-                self._days_left[name] = (found.not_valid_after_utc - now).days
+                self._days_left[_WHOSE[row["purpose"]]] = (row["ends_at_ms"] - self._clock()) // _DAY_MS
             await asyncio.sleep(_CERTIFICATES_EVERY_S)
 
     # --- what there is ----------------------------------------------------------------------------
