@@ -82,10 +82,10 @@ class Operator:
         await expect(dialog).to_contain_text(will)
         await dialog.get_by_role("button", name=act, exact=True).click()
 
-    async def done(self, operation: str) -> str:
+    async def done(self, operation: str, within_s: float = 60.0) -> str:
         """Wait until an operation is done, and return what it said."""
         shown = self.page.get_by_role("article", name=operation)
-        await expect(shown.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
+        await expect(shown.get_by_text("done", exact=True)).to_be_visible(timeout=1_000 * within_s)
         said: str = await shown.get_by_role("log").inner_text()
         await shown.get_by_role("button", name="Close").click()
         return said

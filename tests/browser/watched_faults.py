@@ -7,6 +7,7 @@ was done when. `--readme` puts one of them among the documents' pictures.
 
 import argparse
 import asyncio
+import itertools
 import json
 import shutil
 import sys
@@ -32,7 +33,8 @@ README: Final = ROOT / "docs" / "images" / "ops-overview.png"
 MACHINES: Final = ("oak", "pine", "yew")
 STORE: Final = "secantusd"
 EVERY_S: Final = 10.0
-LASTS_S: Final = 250.0
+LASTS_S: Final = 270.0
+DRAINED_S: Final = 150.0
 SIZE: Final = {"width": 1280, "height": 860}
 
 
@@ -48,11 +50,19 @@ class Story:
         self._cluster, self._tab = cluster, tab
         self._began = time.monotonic()
 
-    async def happens(self) -> None:
-        """Let it happen."""
+    async def told(self, until_s: float) -> None:
+        """Let it happen until this second, and take a picture every ten seconds."""
+        try:
+            async with asyncio.timeout(until_s):
+                await asyncio.gather(self._happens(), self._pictures())
+        except TimeoutError:
+            self._tell("the end")
+
+    async def _happens(self) -> None:
         cut, drained = await asyncio.to_thread(self._workers)
-        await self._at(15, f"a host on {drained.name} is killed")
-        await asyncio.to_thread(self._kill_host, drained)
+        killed = await asyncio.to_thread(self._host_on, drained)
+        await self._at(15, f"{killed['name']} on {drained.name} is killed")
+        await asyncio.to_thread(drained.run, "kill", "-KILL", str(killed["pid"]))
         await self._at(45, "the store hangs")
         await asyncio.to_thread(self._signal_store, "STOP")
         await self._at(65, "the store goes on")
@@ -64,14 +74,16 @@ class Story:
         await self._at(185, f"an operator drains {drained.name}")
         await self._press("Drain", drained)
         await self._tab.agree("Drain", "end one by one and start on other machines")
-        self._tell("drained: " + await self._tab.done(f"drain {drained.address}"))
-        await self._at(240, f"an operator undrains {drained.name}")
+        self._tell("drained: " + await self._tab.done(f"drain {drained.name}", within_s=DRAINED_S))
+        assert await asyncio.to_thread(self._drained) == {drained.address}
+        self._tell(f"an operator undrains {drained.name}")
         await self._press("Undrain", drained)
         await self._tab.agree("Undrain", "may run on this machine again")
+        await self._tab.done(f"undrain {drained.name}")
+        assert await asyncio.to_thread(self._drained) == set()
 
-    async def pictures(self) -> None:
-        """Take a picture every ten seconds."""
-        for number in range(int(LASTS_S / EVERY_S) + 1):
+    async def _pictures(self) -> None:
+        for number in itertools.count():
             await asyncio.sleep(max(0.0, self._began + number * EVERY_S - time.monotonic()))
             await self._tab.page.screenshot(path=FOLDER / f"{self._now_s():03.0f}s.png")
 
@@ -96,11 +108,12 @@ class Story:
         rows: list[dict[str, Any]] = self._cluster.status()["roles"]
         return rows
 
-    def _kill_host(self, machine: Host) -> None:
-        [pid] = [
-            row["pid"] for row in self._roles() if (row["role"], row["node"]) == ("host", machine.address)
-        ]
-        machine.run("kill", "-KILL", str(pid))
+    def _host_on(self, machine: Host) -> dict[str, Any]:
+        [host] = [row for row in self._roles() if (row["role"], row["node"]) == ("host", machine.address)]
+        return host
+
+    def _drained(self) -> set[str]:
+        return {row["node"] for row in self._cluster.status()["nodes"] if row["drained"]}
 
     def _signal_store(self, signal: str) -> None:
         self._cluster.site.run("pkill", f"-{signal}", "-f", STORE)
@@ -109,8 +122,8 @@ class Story:
         await self._tab.page.get_by_role("button", name=f"{act} {machine.name}", exact=True).click()
 
 
-async def watch() -> None:
-    """Run the simulation on three machines, and take the pictures."""
+async def watch(until_s: float) -> None:
+    """Run the simulation on three machines, and take the pictures until this second."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     out = fresh()
@@ -119,9 +132,8 @@ async def watch() -> None:
         password = json.loads(said.splitlines()[-1])["password"]
         # What blocks here blocks no one: Chromium is another process.
         async with _looked_at(cluster, password) as tab:
-            with load(cluster.site, out, "watched", LASTS_S):
-                story = Story(cluster, tab)
-                await asyncio.gather(story.happens(), story.pictures())
+            with load(cluster.site, out, "watched", until_s):
+                await Story(cluster, tab).told(until_s)
 
 
 @asynccontextmanager
@@ -134,6 +146,7 @@ async def _looked_at(cluster: Cluster, password: str) -> AsyncIterator[Operator]
             tab = await Operator.opened(made, "ann", password)
             await expect(tab.page.get_by_text("Live", exact=True)).to_be_visible()
             await expect(tab.page.get_by_text("Shards over hosts")).to_be_visible()
+            await tab.page.mouse.move(0, 0)  # where it was, a box would look chosen
             yield tab
         await browser.close()
 
@@ -151,8 +164,11 @@ if __name__ == "__main__":
     parser.add_argument(
         "--readme", type=float, metavar="S", help="keep the picture of this second for the README"
     )
+    parser.add_argument(
+        "--until", type=float, default=LASTS_S, metavar="S", help=f"end in this second ({LASTS_S:g})"
+    )
     args = parser.parse_args()
-    asyncio.run(watch())
+    asyncio.run(watch(args.until))
     if args.readme is not None:
         _keep_for_readme(args.readme)
     sys.stdout.write(f"{FOLDER}\n")
