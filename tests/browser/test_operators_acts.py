@@ -36,7 +36,7 @@ async def http(system: System) -> AsyncIterator[aiohttp.ClientSession]:
 
 @asynccontextmanager
 async def apps(server: str) -> AsyncIterator[tuple[App, App]]:
-    """Ann and Ben, each connected with an app; whether they can still leave is theirs to say."""
+    """Ann and Ben, each connected with an app."""
     word = secrets.token_hex(4)
     async with sdk.connections() as connections:
         ann, ben = (App(server, f"{name}.{word}", connections) for name in ("ann", "ben"))
