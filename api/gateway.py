@@ -46,7 +46,7 @@ class Gateway:
     ) -> None:
         self.name = name
         self.collaborators: Collaborators = wire(name, settings, backends, limits)
-        self._overview = Overview(name, self.collaborators.streams, backends.clock)
+        self._overview = Overview(name, self.collaborators.streams, self.collaborators.limits, backends.clock)
         self._listen = listen
         self._server: Server | None = None
         self._tasks = BackgroundTasks()

@@ -1,68 +1,28 @@
-"""Measure what the operators' stream costs: CPU of a system with and without pages that follow it.
+"""Measure what the operators' stream costs: a system with and without pages that follow it.
 
     python -m benchmarks.dashboard [--readers 5] [--seconds 60] [--rounds 2] [--json FILE]
+    python -m benchmarks.dashboard --only rate-800,ring-200 --seconds 8 --rounds 5      # beside messages
 
-The spans alternate, so that a machine that grows slower slows both.
+The spans alternate, so that a machine that grows slower slows both. The pages are in the process of the load
+generator, so that what they cost there is not the system's.
 """
 
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import aiohttp
-
-from benchmarks.accounts import PASSWORD, sign_up
+from benchmarks.bench import Options
+from benchmarks.dashboard_pages import following, operator
+from benchmarks.dashboard_traffic import beside_traffic
 from benchmarks.figures import keep
-from benchmarks.system import System, embedded, environment, run
+from benchmarks.scenarios import Scenario, chosen
+from benchmarks.system import embedded, environment, run
 from benchmarks.usage import Cost, Usage
 
 _SETTLE_S = 10.0
-_NAME = "operator"
-
-
-async def operator(system: System) -> str:
-    """Make an operator; returns an access token."""
-    [made] = await sign_up(system.http, [_NAME])
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "roost", "admin", "grant", _NAME, "observer", "--data", str(system.data)),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    if status := await process.wait():
-        raise RuntimeError(f"roost admin grant ended with {status}.")
-    body = {"username": _NAME, "password": PASSWORD, "device_id": made.device}
-    async with aiohttp.ClientSession(system.http) as http, http.post("/v1/sessions", json=body) as answer:
-        token: str = (await answer.json())["access_token"]
-        return token
-
-
-@asynccontextmanager
-async def following(system: System, token: str, readers: int) -> AsyncIterator[list[int]]:
-    """Have so many pages follow the system; yields how many bytes each has read."""
-    read = [0] * readers
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(system.http, timeout=aiohttp.ClientTimeout(total=None)) as http:
-
-        async def follow(place: int) -> None:
-            async with http.get("/admin/v1/stream", headers=headers) as answer:
-                answer.raise_for_status()
-                async for part in answer.content.iter_any():
-                    read[place] += len(part)
-
-        tasks = [asyncio.create_task(follow(place)) for place in range(readers)]
-        try:
-            yield read
-        finally:
-            for task in tasks:
-                task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
-        if failed := [end for end in ends if not isinstance(end, asyncio.CancelledError)]:
-            raise RuntimeError(f"A page's stream ended before the span did: {failed}")
 
 
 async def measure(readers: int, seconds: float, rounds: int) -> dict[str, Any]:
@@ -95,6 +55,23 @@ async def measure(readers: int, seconds: float, rounds: int) -> dict[str, Any]:
     }
 
 
+async def measure_beside(
+    scenarios: list[Scenario], readers: int, seconds: float, rounds: int
+) -> dict[str, Any]:
+    """Start a system, and run each scenario with and without pages in turn."""
+    before = environment()
+    async with embedded() as system:
+        token = await operator(system)
+        options = Options(seconds=seconds)
+        rows = [await beside_traffic(system, token, each, options, readers, rounds) for each in scenarios]
+    return {
+        "environment": before | {"load_after": environment()["load_before"]},
+        "command": ["python", "-m", "benchmarks.dashboard", *sys.argv[1:]],
+        "readers": readers,
+        "scenarios": rows,
+    }
+
+
 async def _span(usage: Usage, seconds: float) -> Cost:
     usage.begin()
     await asyncio.sleep(seconds)
@@ -116,11 +93,17 @@ def main() -> int:
     """Parse the command line, measure, say what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
     parser.add_argument("--readers", type=int, default=5)
+    parser.add_argument("--only", default="", metavar="NAMES", help="scenarios of benchmarks.run beside it")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each span")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path, default=None, help="file for the figures; else stdout")
     options = parser.parse_args()
-    keep(run(measure(options.readers, options.seconds, options.rounds)), options.json)
+    shape = (options.readers, options.seconds, options.rounds)
+    try:
+        scenarios = chosen(options.only) if options.only else []
+    except ValueError as exc:
+        parser.error(str(exc))
+    keep(run(measure_beside(scenarios, *shape) if scenarios else measure(*shape)), options.json)
     return 0
 
 

@@ -24,7 +24,6 @@ from cluster.resources import (
 )
 from cluster.role_shell.fence import fenced
 from cluster.role_shell.inspection import inspected
-from cluster.role_shell.observed import observed
 from cluster.role_shell.ring_watch import RingWatch
 from cluster.role_shell.shell import Closable, in_shell
 from cluster.settings import Settings
@@ -48,9 +47,9 @@ def overseen(
     Its metrics are shown, its figures are in its status, its process ends when another one has its place, and
     what was opened for it is closed when it has stopped. Operators can look into it.
     """
-    fence = fenced(observed(service, Reader(role, settings.data)), name, store.cluster, lambda: os._exit(1))
+    fence = fenced(service, name, store.cluster, lambda: os._exit(1))
     shell = in_shell(fence, _exporter(service, settings, role, name), store, *opened)
-    return inspected(shell, settings, name)
+    return inspected(shell, settings, name, reader=Reader(role, settings.data))
 
 
 def settings_of(role: str, name: str, settings_json: str) -> Settings:
@@ -156,7 +155,7 @@ async def build_coordinator(name: str, settings_json: str) -> Service:
     coordinator = Coordinator(settings, store, admin, fleet, now_ms, {"media": media.run})
     kept = (RingWatch(keyring, store.ring_serial.seen), TokenRotation(settings, keyring, now_ms, store.audit))
     exporter = _exporter(coordinator, settings, "coordinator", name)
-    return inspected(in_shell(coordinator, exporter, store, admin, *kept), settings, name, keyring)
+    return inspected(in_shell(coordinator, exporter, store, admin, *kept), settings, name, keyring=keyring)
 
 
 def load_all(settings_json: str) -> None:

@@ -13,6 +13,7 @@ Kind = Literal[
     "map_drawn",
     "node_joined",
     "node_left",
+    "node_silent",
     "node_drained",
     "node_undrained",
     "server_away",

@@ -88,6 +88,11 @@ class Gcra:
         """Return when the key has all its tokens again; 0: it has."""
         return self._arrivals.get(key, 0.0)
 
+    def lowest(self, prefix: str) -> str | None:
+        """Return the key with this prefix that has the fewest tokens, None if none was used."""
+        keys = (key for key in self._arrivals if key.startswith(prefix))
+        return max(keys, key=self.full_at_ms, default=None)
+
 
 class Left(Struct, frozen=True):
     """How much of a limiter is left to someone.
@@ -127,13 +132,17 @@ class Limits:
         self.hits[name] += wait > 0
         return wait
 
+    def wait_here(self, name: str, key: str, cost: int = 1) -> float:
+        """Take tokens of a limiter in this process now: 0.0, or the seconds until there are as many."""
+        return self.wait_s(name, key, self._clock(), cost)
+
     def check_here(self, name: str, key: str) -> None:
         """Take a token of a limiter in this process.
 
         Raises:
             RoostError: ``rate_limited``, with the pause that helps.
         """
-        wait = self.wait_s(name, key, self._clock())
+        wait = self.wait_here(name, key)
         if wait > 0:
             raise limited(name, wait)
 
@@ -151,24 +160,34 @@ class Limits:
         """Take a token: 0.0, or the seconds until there is one."""
         limit = self._limits[name]
         if limit.scope == "local":
-            return self.wait_s(name, key, self._clock())
+            return self.wait_here(name, key)
         try:
             wait = await self._cache.take(name, key, rate=limit.rate, burst=limit.burst)
             self.hits[name] += wait > 0
         except Unavailable:
             self.failed_to_local += 1
-            wait = self.wait_s(name, key, self._clock())
+            wait = self.wait_here(name, key)
         return wait
 
     async def left(self, name: str, key: str) -> Left:
-        """Return what is left, and take nothing; of a local limiter it is what is left here."""
+        """Return what is left of a shared limiter, and take nothing."""
+        try:
+            full_at_ms = await self._cache.full_at_ms(name, key)
+        except Unavailable:
+            self.failed_to_local += 1
+            return self.left_here(name, key)
+        return self._left(name, full_at_ms)
+
+    def left_here(self, name: str, key: str) -> Left:
+        """Return what is left of a limiter in this process, and take nothing."""
+        return self._left(name, self._local[name].full_at_ms(key))
+
+    def lowest_here(self, name: str, prefix: str) -> str | None:
+        """Return the key with this prefix that has the least left in this process, None if none was used."""
+        return self._local[name].lowest(prefix)
+
+    def _left(self, name: str, full_at_ms: float) -> Left:
         limit, now = self._limits[name], self._clock()
-        full_at_ms = self._local[name].full_at_ms(key)
-        if limit.scope == "shared":
-            try:
-                full_at_ms = await self._cache.full_at_ms(name, key)
-            except Unavailable:
-                self.failed_to_local += 1
         ahead_ms = min(max(0.0, full_at_ms - now), limit.burst * 1000 / limit.rate)
         left = limit.burst - math.ceil(ahead_ms * limit.rate / 1000)
         return Left(name, left, limit.burst, round(now + ahead_ms))

@@ -61,13 +61,13 @@ class Gate:
         return None
 
     def _too_many_bytes(self, item: SendRequest) -> RoostError | None:
-        to, now_ms = item.frame.to.casefold(), int(item.arrived_s * 1000)
+        to = item.frame.to.casefold()
         for name, key in (
             ("bytes_by_device", item.principal.device),
             ("bytes_by_pair", f"{item.principal.user} {to}"),
             ("bytes_to_user", to),
         ):
-            wait_s = self._limits.wait_s(name, key, now_ms, item.size)
+            wait_s = self._limits.wait_here(name, key, item.size)
             if wait_s > 0:
                 return limited(name, self.limit(item.principal.device, wait_s))
         return None

@@ -1,34 +1,41 @@
-"""The connections of a gateway as operators see them. Nothing is gathered while no one asks."""
+"""A gateway as operators see it: connections, and limits. Nothing is gathered while no one asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import nlargest
 from ipaddress import ip_network
 from typing import Any, Final
 
+from msgspec import to_builtins
+
 from api.identity.client_address import parse_address
+from api.identity.limits import Limits
 from api.stream.registry import Streams
 from api.stream.socket import Stream
 from roost.clock import Clock
 from roost.errors import RoostError
+
+PAIR: Final = "bytes_by_pair"
+"""The limiter whose keys are a user's id and to whom."""
 
 _SHOWN: Final = {4: 24, 6: 48}
 """So many bits of an address are shown: the network that it is in, and not whose it is."""
 
 
 class Overview:
-    """Shows the connections of one gateway, and closes one.
+    """Shows the connections of one gateway and what is left of its limits, and closes a connection.
 
     Args:
         name: The gateway's.
         streams: Its streams.
+        limits: What it counts for itself.
         clock: Unix milliseconds.
     """
 
-    def __init__(self, name: str, streams: Streams, clock: Clock) -> None:
-        self._name, self._streams, self._clock = name, streams, clock
+    def __init__(self, name: str, streams: Streams, limits: Limits, clock: Clock) -> None:
+        self._name, self._streams, self._limits, self._clock = name, streams, limits, clock
 
     def answer(self, message: dict[str, Any]) -> Any:
-        """Answer the acts ``connections`` and ``close`` of the coordinator.
+        """Answer the acts ``connections``, ``close`` and ``limits`` of the coordinator.
 
         Raises:
             RoostError: ``bad_request``: it is another act.
@@ -39,6 +46,8 @@ class Overview:
                 return self.connections(message["order"], message["limit"], devices)
             case "close":
                 return self.close(message["id"])
+            case "limits":
+                return self.limits(message["keys"], message["user"])
             case other:
                 raise RoostError("bad_request", f"A gateway takes no message {other!r}.")
 
@@ -78,6 +87,16 @@ class Overview:
                 stream.end("going_away", "An operator closed this connection; connect again.")
                 return {"username": principal.username, "device_id": principal.device}
         return None
+
+    def limits(self, keys: Iterable[tuple[str, str]], user: str) -> dict[str, Any]:
+        """Return what is left here of limiters by their keys, and of the user's pair that has the least."""
+        found = [to_builtins(self._limits.left_here(name, key)) for name, key in keys]
+        pair = self._limits.lowest_here(PAIR, f"{user} ")
+        return {"left": found, "pair": None if pair is None else self._pair(pair)}
+
+    def _pair(self, key: str) -> dict[str, Any]:
+        left: dict[str, Any] = to_builtins(self._limits.left_here(PAIR, key))
+        return left | {"to": key.partition(" ")[2]}
 
     def _id(self, stream: Stream) -> str:
         # The number alone would be another connection's after a restart.

@@ -9,13 +9,14 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from actors.ray_actor import RELEASE, RoleAway, RoleHandle
+from cluster.certificates.in_use import certificates_in_use
 from cluster.control import server_name
 from cluster.control.log_clients import RolesAsLogClients
 from cluster.control.log_monitor import LogMonitor
@@ -107,7 +108,8 @@ class Coordinator:
         self._operations = Operations(plans, rollout, self._witness)
         self._questions = Questions(roles)
         self._balancer = Balancer(roles, self._roster, rollout)
-        view = View(self._status, lambda: self._map.newest, roles, fleet.figures, _certificates(settings))
+        certificates = partial(certificates_in_use, settings.certificate_files)
+        view = View(self._status, lambda: self._map.newest, roles, fleet.figures, certificates)
         self._ops = Ops(view, store, clock)
 
     # --- Service ----------------------------------------------------------------------------------
@@ -326,8 +328,3 @@ class Coordinator:
         if supervisor.failure:
             row["detail"] = supervisor.failure
         return row
-
-
-def _certificates(settings: Settings) -> dict[str, Path]:
-    found = {"that of clients": settings.tls.certificate, "that of the nodes": settings.node.certificate}
-    return {name: path for name, path in found.items() if path is not None}

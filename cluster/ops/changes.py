@@ -7,63 +7,11 @@ version of the map.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any
 
-from msgspec import Struct, field
-
-from storage.event_records import Kind, Level
+from cluster.ops.absences import Absences
+from cluster.ops.looks import RUNNING, Look, Noted, RoleLook, name_of
 from storage.shard_map import ShardMap
-
-RUNNING: Final = "running"
-STARTING: Final = "starting"
-
-
-class RoleLook(Struct, frozen=True):
-    """A role as it is now.
-
-    Attributes:
-        role: Its kind.
-        state: As in ``roost status``.
-        incarnation: Of its process, '' before the first answer.
-        pid: Of its process.
-        node: Address of the machine.
-        release: What it runs.
-        failure: Why it does not respond.
-    """
-
-    role: str
-    state: str
-    incarnation: str = ""
-    pid: int | None = None
-    node: str | None = None
-    release: str | None = None
-    failure: str = ""
-
-
-class Look(Struct, frozen=True):
-    """Everything that is compared.
-
-    Attributes:
-        roles: By name.
-        nodes: Machines by their id, as in ``roost status``.
-        servers: Embedded servers by name, likewise.
-        shard_map: The newest.
-    """
-
-    roles: Mapping[str, RoleLook] = field(default_factory=dict)
-    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    shard_map: ShardMap = ShardMap(0, (), (), ())
-
-
-class Noted(NamedTuple):
-    """An event without its number and time."""
-
-    kind: Kind
-    subject: str
-    text: str
-    level: Level = "info"
-    more: dict[str, Any] = {}  # noqa: RUF012 -- never changed
 
 
 class Changes:
@@ -77,12 +25,14 @@ class Changes:
         self._last = Look(shard_map=shard_map)
         self._incarnations = {name: one for name, one in shard_map.incarnations.items() if one}
         self._pids: dict[str, int | None] = {}
+        self._absences = Absences()
         self._releases: set[str] = set()
 
     def since(self, now: Look) -> list[Noted]:
         """Return what happened since the last look."""
         noted = [
-            *self._roles(now.roles),
+            *self._roles(now),
+            *self._absences.since(self._last, now),
             *self._release(now.roles),
             *_nodes(self._last.nodes, now.nodes),
             *_servers(self._last.servers, now.servers),
@@ -96,35 +46,27 @@ class Changes:
         """The incarnation of each role, as last seen."""
         return self._incarnations
 
-    def _roles(self, roles: Mapping[str, RoleLook]) -> Iterator[Noted]:
-        for name in self._last.roles.keys() - roles.keys():
+    def _roles(self, now: Look) -> Iterator[Noted]:
+        for name in self._last.roles.keys() - now.roles.keys():
             self._incarnations.pop(name, None)
+            self._absences.arrived(name)
             yield Noted("role_ended", name, f"{name} was stopped, since it is no longer wanted.")
-        for name, now in roles.items():
-            yield from self._role(name, now)
+        for name, role in now.roles.items():
+            if role.incarnation and role.incarnation != self._incarnations.get(name):
+                yield self._began(name, role, now)
+            self._pids[name] = role.pid
 
-    def _role(self, name: str, now: RoleLook) -> Iterator[Noted]:
-        before, known = self._last.roles.get(name), self._incarnations.get(name)
-        more = {"role": now.role, "pid": now.pid, "node": now.node}
-        if now.incarnation and now.incarnation != known:
-            self._incarnations[name] = now.incarnation
-            earlier, self._pids[name] = self._pids.get(name), now.pid
-            at = f"process {now.pid} on {now.node}"
-            if known is None:
-                yield Noted("role_started", name, f"{name} started: {at}.", more=more)
-            else:
-                instead = f" instead of {earlier}" if earlier else ""
-                text = f"{name} is another process: {at}{instead}."
-                yield Noted("role_replaced", name, text, "warning", more | {"before": earlier})
-            return
-        self._pids[name] = now.pid
-        if before is None or before.state == now.state:
-            return
-        if before.state == RUNNING:
-            text = now.failure or f"{name} does not respond."
-            yield Noted("role_ended", name, text, "warning", more | {"state": now.state})
-        elif now.state == RUNNING and before.state != STARTING:
-            yield Noted("role_started", name, f"{name} responds again.", more=more | {"again": True})
+    def _began(self, name: str, role: RoleLook, now: Look) -> Noted:
+        known, earlier = self._incarnations.get(name), self._pids.get(name)
+        self._incarnations[name] = role.incarnation
+        self._absences.arrived(name)
+        more: dict[str, Any] = {"role": role.role, "pid": role.pid, "node": role.node}
+        at = f"process {role.pid} on {now.machine(role.node)}"
+        if known is None:
+            return Noted("role_started", name, f"{name} started: {at}.", more=more)
+        instead = f" instead of {earlier}" if earlier else ""
+        text = f"{name} is another process: {at}{instead}."
+        return Noted("role_replaced", name, text, "warning", more | {"before": earlier})
 
     def _release(self, roles: Mapping[str, RoleLook]) -> Iterator[Noted]:
         for name, role in roles.items():
@@ -139,18 +81,18 @@ def _nodes(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[st
     if not before:
         return  # the first look: they have been there
     for key in now.keys() - before.keys():
-        yield Noted("node_joined", now[key]["node"], f"The machine {now[key]['node']} joined.")
+        yield Noted("node_joined", now[key]["node"], f"The machine {name_of(now[key])} joined.")
     for key in before.keys() - now.keys():
-        address = before[key]["node"]
-        yield Noted("node_left", address, f"The machine {address} is no longer in the cluster.", "problem")
+        text = f"The machine {name_of(before[key])} is no longer in the cluster."
+        yield Noted("node_left", before[key]["node"], text, "problem")
     for key in now.keys() & before.keys():
         if now[key]["drained"] == before[key]["drained"]:
             continue
-        address = now[key]["node"]
+        address, name = now[key]["node"], name_of(now[key])
         if now[key]["drained"]:
-            yield Noted("node_drained", address, f"The machine {address} is to have no roles.")
+            yield Noted("node_drained", address, f"The machine {name} is to have no roles.")
         else:
-            yield Noted("node_undrained", address, f"The machine {address} may have roles again.")
+            yield Noted("node_undrained", address, f"The machine {name} may have roles again.")
 
 
 def _servers(

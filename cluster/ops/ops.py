@@ -4,7 +4,6 @@ Nothing is asked of a role for it: its figures came with its last heartbeat.
 """
 
 import asyncio
-import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,9 +13,10 @@ import structlog
 from actors.service import INCARNATION, RELEASE
 from cluster.ops.acts import Acts
 from cluster.ops.alarms import Alarms, Situation
-from cluster.ops.changes import RUNNING, Changes, Look, RoleLook, log_changes
+from cluster.ops.changes import Changes, log_changes
 from cluster.ops.collector import Collected, Collector
 from cluster.ops.line import EventLine
+from cluster.ops.looks import RUNNING, Look, RoleLook
 from cluster.ops.operations import KnownOperations
 from cluster.ops.picture import name_of, shards_of
 from cluster.ops.store_watch import StoreWatch
@@ -27,8 +27,10 @@ from roost.clock import Clock
 from roost.tasks import BackgroundTasks
 from storage.ports import Store
 
+_WHOSE: Final = {"clients": "that of clients", "node": "that of the nodes", "ca": "that of their authority"}
 _SERVERS: Final = frozenset({"kafka", "mongo", "redis", "fcm"})
 _CERTIFICATES_EVERY_S: Final = 3600.0
+_DAY_MS: Final = 86_400_000
 
 log = structlog.get_logger()
 
@@ -80,8 +82,7 @@ class Ops:
         tasks.spawn(self._acts.run(), "acts", essential=True)
         tasks.spawn(self._steps(), "figures", essential=True)
         tasks.spawn(self._store.run(), "watch of the store", essential=True)
-        if self._view.certificates:
-            tasks.spawn(self._watch_certificates(), "certificates", essential=True)
+        tasks.spawn(self._watch_certificates(), "certificates", essential=True)
 
     def look(self) -> None:
         """See what changed since the last look; raises nothing."""
@@ -94,7 +95,8 @@ class Ops:
         status = self._view.status()
         servers = {row["name"]: row for row in status["roles"] if row["role"] in _SERVERS}
         nodes = {node["id"]: node for node in status["nodes"]}
-        for noted in changes.since(Look(self._roles(), nodes, servers, self._view.shard_map())):
+        look = Look(self._clock(), self._roles(), nodes, servers, self._view.shard_map())
+        for noted in changes.since(look):
             self.line.note(noted.kind, noted.subject, noted.text, noted.level, more=noted.more)
             if noted.kind in {"role_started", "role_replaced"} and "again" not in noted.more:
                 self._began_ms[noted.subject] = self._clock()
@@ -157,20 +159,12 @@ class Ops:
         self._started = []
 
     async def _watch_certificates(self) -> None:
-        from cluster.certificates.files import (  # noqa: PLC0415 -- it loads what few need
-            CertificateError,
-            read_certificate,
-        )
-
         while True:
-            for name, path in self._view.certificates.items():
-                try:
-                    found = await asyncio.to_thread(read_certificate, path)
-                except CertificateError as exc:
-                    log.warning("certificate_not_read", what=name, reason=str(exc))
+            for row in await asyncio.to_thread(self._view.certificates):
+                if row["ends_at_ms"] is None:
+                    log.warning("certificate_not_read", what=row["purpose"], reason=row["state"])
                     continue
-                now = dt.datetime.fromtimestamp(self._clock() / 1000, dt.UTC)
-                self._days_left[name] = (found.not_valid_after_utc - now).days
+                self._days_left[_WHOSE[row["purpose"]]] = (row["ends_at_ms"] - self._clock()) // _DAY_MS
             await asyncio.sleep(_CERTIFICATES_EVERY_S)
 
     # --- what there is ----------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """What the coordinator lets the live picture see of itself."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cluster.supervision.roles import Roles
@@ -17,11 +16,11 @@ class View(NamedTuple):
         shard_map: Returns the newest map.
         roles: All of them.
         reader: Reads the figures of the coordinator's process, None where they mean nothing.
-        certificates: Files with a certificate whose end is watched, by what they are for.
+        certificates: Reads those whose end is watched, as `certificates_in_use`; it blocks.
     """
 
     status: Callable[[], dict[str, Any]]
     shard_map: Callable[[], ShardMap]
     roles: Roles
     reader: Reader | None = None
-    certificates: Mapping[str, Path] = {}
+    certificates: Callable[[], list[dict[str, Any]]] = list

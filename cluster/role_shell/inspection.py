@@ -1,14 +1,15 @@
-"""What an operator may ask of any role: the end of its log, its stacks, its settings, its certificates.
+"""What operators are shown of any role: its figures, the end of its log, stacks, settings, certificates.
 
-Nothing of it is a secret: keys by their ids and ages, settings without passwords.
+Nothing of it is a secret: keys by their ids and ages, settings without passwords. The figures are in its
+status, for the coordinator's dashboard; the rest is answered when it is asked for.
 """
 
-import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
 from actors.service import Service
+from cluster.certificates.in_use import certificates_in_use
 from cluster.role_shell.stacks import stacks
 from cluster.settings import Settings
 from cluster.settings.shown import in_force
@@ -16,27 +17,50 @@ from roost.clock import now_ms
 from roost.errors import RoostError
 from storage.keyring import KeyRing, Secrets
 from telemetry.live_traces import LiveTraces
+from telemetry.role_figures import COUNTS, KEY, LEVELS, Reader
 
 MOST_LINES: Final = 1_000
 _MOST_BYTES: Final = 256 * 1024
 
 
-def inspected(service: Service, settings: Settings, name: str, keyring: KeyRing | None = None) -> Service:
-    """Return the same service, which an operator can look into; the key ring's ages too, if it is given."""
-    return cast("Service", _Inspected(service, settings, name, keyring))
+def inspected(
+    service: Service,
+    settings: Settings,
+    name: str,
+    *,
+    reader: Reader | None = None,
+    keyring: KeyRing | None = None,
+) -> Service:
+    """Return the same service, which an operator can look into.
+
+    Args:
+        service: A role.
+        settings: Its own.
+        name: Its name.
+        reader: Reads what its process uses and has counted; None: its status is without.
+        keyring: Of which the ages are told; None: of none.
+    """
+    return cast("Service", _Inspected(service, settings, name, reader, keyring))
 
 
 class _Inspected:
-    """Answers what any role is asked; everything else is the service's."""
+    """Answers what any role is asked, and adds its figures; everything else is the service's."""
 
-    def __init__(self, service: Service, settings: Settings, name: str, keyring: KeyRing | None) -> None:
-        self._service, self._settings, self._name = service, settings, name
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        name: str,
+        reader: Reader | None,
+        keyring: KeyRing | None,
+    ) -> None:
+        self._service, self._settings, self._name, self._reader = service, settings, name, reader
         self._traces = LiveTraces()
         self._answers: dict[Any, Callable[[dict[str, Any]], Any]] = {
             "log": lambda said: last_lines(self._log, said["lines"]),
             "stacks": lambda _: stacks(),
             "settings": lambda _: in_force(settings),
-            "certificates": lambda _: _certificates(settings),
+            "certificates": lambda _: certificates_in_use(settings.certificate_files),
             "trace": lambda said: self._traces.arm(said["user"], said["name"], said["by"], said["for_s"]),
             "hops": lambda said: self._traces.seen(said["by"], said["user"], said["cause"]),
         }
@@ -49,6 +73,13 @@ class _Inspected:
     @property
     def _log(self) -> Path:
         return self._settings.data / "logs" / f"{self._name}.log"
+
+    async def status(self) -> dict[str, Any]:
+        figures = await self._service.status()
+        if self._reader is None:
+            return figures
+        own = self._reader.read(figures.pop(COUNTS, {}), figures.pop(LEVELS, {}))
+        return figures | {KEY: own}
 
     async def tell(self, message: dict[str, Any]) -> Any:
         act = message.get("act")
@@ -87,32 +118,3 @@ def _keys(ring: Secrets, now: int) -> list[dict[str, Any]]:
         }
         for key in ring.keys
     ]
-
-
-def _certificates(settings: Settings) -> list[dict[str, Any]]:
-    files = {"clients": settings.tls.certificate, "node": settings.node.certificate, "ca": settings.node.ca}
-    return [_certificate(purpose, file) for purpose, file in files.items() if file is not None]
-
-
-def _certificate(purpose: str, file: Path) -> dict[str, Any]:
-    from cluster.certificates.files import (  # noqa: PLC0415 -- it loads what few need
-        CertificateError,
-        read_certificate,
-    )
-
-    row: dict[str, Any] = {"name": file.name, "kind": "certificate", "purpose": purpose}
-    try:
-        found = read_certificate(file)
-    except (CertificateError, OSError) as exc:
-        return row | {"state": f"it cannot be read: {exc}", "made_at_ms": None, "ends_at_ms": None}
-    now = dt.datetime.now(dt.UTC)
-    state = "ended" if found.not_valid_after_utc < now else "valid"
-    return row | {
-        "state": state,
-        "made_at_ms": _ms(found.not_valid_before_utc),
-        "ends_at_ms": _ms(found.not_valid_after_utc),
-    }
-
-
-def _ms(at: dt.datetime) -> int:
-    return round(at.timestamp() * 1000)

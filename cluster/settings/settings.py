@@ -114,6 +114,12 @@ class Settings(BaseModel):
         """Where the key ring is."""
         return self.keyring.file or self.data / "keyring.json"
 
+    @property
+    def certificate_files(self) -> dict[str, Path]:
+        """Where the certificates in use are, by what they are for: ``clients``, ``node``, ``ca``."""
+        files = {"clients": self.tls.certificate, "node": self.node.certificate, "ca": self.node.ca}
+        return {purpose: file for purpose, file in files.items() if file is not None}
+
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

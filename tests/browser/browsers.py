@@ -22,16 +22,27 @@ _WITHOUT_NETWORK: Final = re.compile(
 """What Chromium itself says of a server or a network that is away; the page cannot keep it from that."""
 
 
-async def launch(playwright: Playwright, camera: Path | None = None) -> Browser:
-    """Start Debian's Chromium, without a window; its camera shows the film that is there when opened."""
+def chromium() -> str:
+    """Return the path of Debian's Chromium."""
     path = shutil.which("chromium")
     assert path is not None, "run: make browser-ready"
+    return path
+
+
+async def launch(playwright: Playwright, camera: Path | None = None, program: Path | None = None) -> Browser:
+    """Start Chromium, without a window.
+
+    Args:
+        playwright: What drives it.
+        camera: The film that its camera shows, which need not be there before the camera is opened.
+        program: What starts it, if it is not simply `chromium`.
+    """
     film = (
         ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}")
         if camera
         else ()
     )
-    return await playwright.chromium.launch(executable_path=path, args=[*_ARGS, *film])
+    return await playwright.chromium.launch(executable_path=program or chromium(), args=[*_ARGS, *film])
 
 
 class Profile:

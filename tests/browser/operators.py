@@ -57,11 +57,11 @@ class Operator:
         self.page = page
 
     @classmethod
-    async def opened(cls, profile: Profile, username: str) -> Self:
+    async def opened(cls, profile: Profile, username: str, password: str = PASSWORD) -> Self:
         """Open a tab, and sign in."""
         page = await profile.open("ops")
         await page.get_by_label("Username").fill(username)
-        await page.get_by_label("Password", exact=True).fill(PASSWORD)
+        await page.get_by_label("Password", exact=True).fill(password)
         await page.get_by_role("button", name="Sign in").click()
         return cls(page)
 
@@ -69,16 +69,23 @@ class Operator:
         """Go to a view by its name in the navigation."""
         await self.page.get_by_role("navigation").get_by_role("link", name=name).click()
 
+    async def user(self, username: str) -> None:
+        """Go to the page of a user, as from the form."""
+        await self.view("Users")
+        await self.page.get_by_label("Exact username").fill(username)
+        await self.page.get_by_role("button", name="Open", exact=True).click()
+        await self.page.get_by_role("heading", name="Devices and sessions").wait_for()
+
     async def agree(self, act: str, will: str) -> None:
         """Answer the question before an act, which says what will happen."""
         dialog = self.page.get_by_role("dialog")
         await expect(dialog).to_contain_text(will)
         await dialog.get_by_role("button", name=act, exact=True).click()
 
-    async def done(self, operation: str) -> str:
+    async def done(self, operation: str, within_s: float = 60.0) -> str:
         """Wait until an operation is done, and return what it said."""
         shown = self.page.get_by_role("article", name=operation)
-        await expect(shown.get_by_text("done", exact=True)).to_be_visible(timeout=60_000)
+        await expect(shown.get_by_text("done", exact=True)).to_be_visible(timeout=1_000 * within_s)
         said: str = await shown.get_by_role("log").inner_text()
         await shown.get_by_role("button", name="Close").click()
         return said

@@ -1,6 +1,5 @@
 """The operators' page: what it shows, and that its buttons do what they say."""
 
-import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,57 +7,23 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
-from pymongo import AsyncMongoClient
 
 from api.http import built_files
-from roost.clock import now_ms
-from roost.ids import shard_of, uuid7
 from sim.faults.proxy import Proxy
-from storage.kafka_log import KafkaLogWriter
-from storage.records import MessageRecord, encode_record
-from storage.topics import MAILBOX
-from tests.browser.client import PASSWORD
+from tests.browser.accounts import account
 from tests.browser.operators import VIEWS, Operator, show
 from tests.browser.people import Profiles
 from tests.browser.served import BUILD, serving
 from tests.browser.test_house import FIRST_LOAD
 from tests.browser.test_views import AXE, PHONE, RULES
 from tests.live.running import System
-from tests.live.waiting import until, until_found
-
-
-class Account:
-    """An account, over plain HTTP."""
-
-    def __init__(self, http: aiohttp.ClientSession, tokens: dict[str, Any]) -> None:
-        self.user_id, self.username, self.device = (
-            tokens[f"{x}"] for x in ("user_id", "username", "device_id")
-        )
-        self._http, self._headers = http, {"Authorization": f"Bearer {tokens['access_token']}"}
-
-    async def received(self) -> list[str]:
-        """Return the ids of the messages in the mailbox."""
-        async with self._http.get("/v1/sync", headers=self._headers) as answer:
-            return [each["id"] for each in (await answer.json())["entries"] if each["type"] == "message"]
+from tests.live.waiting import until
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def http(system: System) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(system.http) as session:
         yield session
-
-
-async def account(system: System, http: aiohttp.ClientSession, scope: str | None = None) -> Account:
-    """Make an account; with a scope as `roost admin grant` would."""
-    who = {"username": f"op.{secrets.token_hex(4)}", "password": PASSWORD}
-    async with http.post("/v1/accounts", json=who) as answer:
-        assert answer.status == 201, await answer.text()
-    if scope is not None:
-        async with AsyncMongoClient[dict[str, Any]](system.mongo) as mongo:
-            users = mongo["roost"]["users"]
-            await users.update_one({"username": who["username"]}, {"$addToSet": {"scopes": scope}})
-    async with http.post("/v1/sessions", json=who | {"device": {"name": "x"}}) as answer:
-        return Account(http, await answer.json())
 
 
 @pytest.mark.parametrize(
@@ -142,54 +107,6 @@ async def test_nothing_is_scaled_before_it_is_known_what_there_is(
     await profile.context.route("**/admin/v1/stream", lambda _: None)  # it is never answered
     tab = await Operator.opened(profile, admin.username)
     await expect(tab.page.get_by_role("button", name="Scale")).to_be_disabled()
-
-
-async def test_scaling_and_draining_do_what_they_say(
-    system: System, http: aiohttp.ClientSession, profiles: Profiles
-) -> None:
-    admin = await account(system, http, "admin")
-    tab = await Operator.opened(await profiles(system.http), admin.username)
-    await tab.page.get_by_role("button", name="Scale").click()
-    await tab.page.get_by_role("button", name="One router more").click()
-    await tab.agree("Scale", "3 routers instead of 2")
-    assert "router-3" in await tab.done("scale router=3")
-    assert {row["name"] for row in await system.roles("router")} == {"router-1", "router-2", "router-3"}
-    await tab.role("router-3").click()
-    await tab.page.get_by_role("button", name="Drain").click()
-    await tab.agree("Drain", "one router fewer")
-    assert "router-3" in await tab.done("drain router-3")
-    assert {row["name"] for row in await system.roles("router")} == {"router-1", "router-2"}
-    await tab.view("Events")
-    line = tab.page.get_by_role("listitem").filter(has_text="router-3").filter(has_text=admin.username)
-    await expect(line.first).to_be_visible()
-
-
-async def test_a_dead_letter_is_tried_again_once(
-    system: System, http: aiohttp.ClientSession, profiles: Profiles
-) -> None:
-    admin, bob = await account(system, http, "admin"), await account(system, http)
-    shards = (await system.status())["shards"]
-    now = now_ms()
-    cause = uuid7(now, secrets.token_bytes(10))
-    sender = (admin.user_id, admin.username, admin.device)
-    record = MessageRecord(bob.user_id, cause, *sender, now, now, "sealed.v1", {bob.device: b"sealed"})
-    writer = KafkaLogWriter(system.kafka, access=system.log_access)
-    await writer.start()
-    wrong = (shard_of(record.to, shards) + 1) % shards
-    await writer.append(MAILBOX, [(wrong, encode_record(record))])
-    await writer.close()
-    tab = await Operator.opened(await profiles(system.http), admin.username)
-    await tab.view("Dead letters")
-    letter = tab.page.get_by_role("article").filter(has_text=cause)
-    for _ in range(50):
-        if await letter.count():
-            break
-        await tab.page.get_by_role("button", name="Refresh").click()
-        await tab.page.wait_for_timeout(100)
-    await letter.get_by_role("button", name="Retry").click()
-    await tab.agree("Retry", "written to mailbox again")
-    await expect(letter.get_by_text(f"retried by user:{admin.username}")).to_be_visible()
-    assert await until_found(bob.received) == [cause]
 
 
 async def test_what_is_old_is_never_shown_as_new(

@@ -1,126 +1,174 @@
 """Watches a simulation with faults through the operators' page: python -m tests.browser.watched_faults.
 
-A host is killed, the store is paused, a host is drained, under traffic. Every ten seconds there is a picture
-in `screenshots/ops`; `--readme` puts the one of the paused store among the documents' pictures.
+Three machines under traffic: a host is killed, the store hangs, a machine is cut off and let back, another
+one is drained. Every ten seconds there is a picture in `screenshots/ops`, and beside them in `told.txt` what
+was done when. `--readme` puts one of them among the documents' pictures.
 """
 
 import argparse
 import asyncio
+import itertools
+import json
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
-from playwright.async_api import Page, async_playwright
-from pymongo import AsyncMongoClient
+from playwright.async_api import async_playwright, expect
 
-from roost.own_packages import program
-from tests.browser.browsers import launch, profile
-from tests.browser.client import PASSWORD
+from tests.browser.browsers import chromium, launch, profile
 from tests.browser.operators import Operator
 from tests.browser.views import ROOT
-from tests.live.running import System
+from tests.cluster.begun import begun
+from tests.cluster.cluster import Cluster
+from tests.cluster.hosts import Host
+from tests.cluster.load import load
+from tests.cluster.site_servers import BROWSER_URL
+from tests.cluster.telling import fresh
 
 FOLDER: Final = ROOT / "screenshots" / "ops"
 README: Final = ROOT / "docs" / "images" / "ops-overview.png"
-COUNTS: Final = ("--hosts", "3", "--routers", "2", "--gateways", "2")
-FAULTS: Final = "kill-host,pause-mongo"
+MACHINES: Final = ("oak", "pine", "yew")
+STORE: Final = "secantusd"
 EVERY_S: Final = 10.0
-DRAIN_AT_S: Final = 90.0
+LASTS_S: Final = 270.0
+DRAINED_S: Final = 150.0
 SIZE: Final = {"width": 1280, "height": 860}
 
 
-async def watch(duration_s: float, rate: int, users: int, chosen_s: float | None) -> None:
-    """Run the simulation, and take a picture every ten seconds."""
+class Story:
+    """What happens to the machines, and when.
+
+    Args:
+        cluster: Them.
+        tab: The page, where an operator drains.
+    """
+
+    def __init__(self, cluster: Cluster, tab: Operator) -> None:
+        self._cluster, self._tab = cluster, tab
+        self._began = time.monotonic()
+
+    async def told(self, until_s: float) -> None:
+        """Let it happen until this second, and take a picture every ten seconds."""
+        try:
+            async with asyncio.timeout(until_s):
+                await asyncio.gather(self._happens(), self._pictures())
+        except TimeoutError:
+            self._tell("the end")
+
+    async def _happens(self) -> None:
+        cut, drained = await asyncio.to_thread(self._workers)
+        killed = await asyncio.to_thread(self._host_on, drained)
+        await self._at(15, f"{killed['name']} on {drained.name} is killed")
+        await asyncio.to_thread(drained.run, "kill", "-KILL", str(killed["pid"]))
+        await self._at(45, "the store hangs")
+        await asyncio.to_thread(self._signal_store, "STOP")
+        await self._at(65, "the store goes on")
+        await asyncio.to_thread(self._signal_store, "CONT")
+        await self._at(85, f"{cut.name} is cut off")
+        cut.cut_off()
+        await self._at(128, f"{cut.name} is let back")
+        cut.let_back()
+        await self._at(185, f"an operator drains {drained.name}")
+        await self._press("Drain", drained)
+        await self._tab.agree("Drain", "end one by one and start on other machines")
+        self._tell("drained: " + await self._tab.done(f"drain {drained.name}", within_s=DRAINED_S))
+        assert await asyncio.to_thread(self._drained) == {drained.address}
+        self._tell(f"an operator undrains {drained.name}")
+        await self._press("Undrain", drained)
+        await self._tab.agree("Undrain", "may run on this machine again")
+        await self._tab.done(f"undrain {drained.name}")
+        assert await asyncio.to_thread(self._drained) == set()
+
+    async def _pictures(self) -> None:
+        for number in itertools.count():
+            await asyncio.sleep(max(0.0, self._began + number * EVERY_S - time.monotonic()))
+            await self._tab.page.screenshot(path=FOLDER / f"{self._now_s():03.0f}s.png")
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._began
+
+    async def _at(self, second: float, text: str) -> None:
+        await asyncio.sleep(max(0.0, second - self._now_s()))
+        self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        with (FOLDER / "told.txt").open("a") as told:
+            told.write(f"{self._now_s():5.1f} s: {text}\n")
+
+    def _workers(self) -> tuple[Host, Host]:
+        """Return the machines without Ray's head: first the one without the coordinator, if only one is."""
+        [control] = [row["node"] for row in self._roles() if row["role"] == "coordinator"]
+        first, second = (each for each in self._cluster.site.hosts.values() if each is not self._cluster.head)
+        return (second, first) if first.address == control else (first, second)
+
+    def _roles(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._cluster.status()["roles"]
+        return rows
+
+    def _host_on(self, machine: Host) -> dict[str, Any]:
+        [host] = [row for row in self._roles() if (row["role"], row["node"]) == ("host", machine.address)]
+        return host
+
+    def _drained(self) -> set[str]:
+        return {row["node"] for row in self._cluster.status()["nodes"] if row["drained"]}
+
+    def _signal_store(self, signal: str) -> None:
+        self._cluster.site.run("pkill", f"-{signal}", "-f", STORE)
+
+    async def _press(self, act: str, machine: Host) -> None:
+        await self._tab.page.get_by_role("button", name=f"{act} {machine.name}", exact=True).click()
+
+
+async def watch(until_s: float) -> None:
+    """Run the simulation on three machines, and take the pictures until this second."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(prefix="roost-ops-") as folder:
-        system = System(Path(folder), *COUNTS)
-        try:
-            await system.started()
-            await _operator(system)
-            traffic = ("--users", str(users), "--rate", str(rate), "--duration", str(int(duration_s)))
-            async with _looked_at(system) as tab, _simulation(system, *traffic, "--faults", FAULTS):
-                await _pictures(tab, duration_s, chosen_s)
-        finally:
-            await asyncio.to_thread(system.stop)
-
-
-async def _pictures(tab: Operator, duration_s: float, chosen_s: float | None) -> None:
-    began, drained = time.monotonic(), False
-    for number in range(int(duration_s / EVERY_S) + 2):
-        await asyncio.sleep(max(0.0, began + number * EVERY_S - time.monotonic()))
-        at_s = time.monotonic() - began
-        if at_s >= DRAIN_AT_S and not drained:
-            drained = True
-            await _drain(tab)
-        path = FOLDER / f"{at_s:03.0f}s.png"
-        await tab.page.screenshot(path=path)
-        if chosen_s is not None and abs(at_s - chosen_s) < EVERY_S / 2:
-            shutil.copy(path, README)
-
-
-async def _drain(tab: Operator) -> None:
-    await tab.role("host-3").click()
-    await tab.page.get_by_role("button", name="Drain").click()
-    await tab.agree("Drain", "one host fewer")
-    await tab.view("Overview")
+    out = fresh()
+    with begun(out, MACHINES) as cluster:
+        said = cluster.roost("admin", "create-user", "ann", "--generate", "--scope", "admin", "--json")
+        password = json.loads(said.splitlines()[-1])["password"]
+        # What blocks here blocks no one: Chromium is another process.
+        async with _looked_at(cluster, password) as tab:
+            with load(cluster.site, out, "watched", until_s):
+                await Story(cluster, tab).told(until_s)
 
 
 @asynccontextmanager
-async def _looked_at(system: System) -> AsyncIterator[Operator]:
+async def _looked_at(cluster: Cluster, password: str) -> AsyncIterator[Operator]:
     async with async_playwright() as playwright:
-        browser = await launch(playwright)
-        async with profile(browser, system.http, viewport=SIZE) as made:
+        browser = await launch(playwright, program=cluster.site.program(chromium()))
+        async with profile(browser, BROWSER_URL, viewport=SIZE) as made:
             made.bear_no_network()
             made.bear("50[0-9]")
-            tab = await Operator.opened(made, "ann")
-            await _ready(tab.page)
+            tab = await Operator.opened(made, "ann", password)
+            await expect(tab.page.get_by_text("Live", exact=True)).to_be_visible()
+            await expect(tab.page.get_by_text("Shards over hosts")).to_be_visible()
+            await tab.page.mouse.move(0, 0)  # where it was, a box would look chosen
             yield tab
         await browser.close()
 
 
-async def _ready(page: Page) -> None:
-    await page.get_by_text("Live", exact=True).wait_for()
-    await page.get_by_text("Shards over hosts").wait_for()
-
-
-@asynccontextmanager
-async def _simulation(system: System, *options: str) -> AsyncIterator[None]:
-    words = ("sim", "--server", system.http, "--data", str(system.data), *options)
-    process = await asyncio.create_subprocess_exec(*program("roost"), *words)
-    try:
-        yield
-        assert await process.wait() == 0, "the simulation's promises did not hold"
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
-async def _operator(system: System) -> None:
-    who: dict[str, Any] = {"username": "ann", "password": PASSWORD}
-    async with aiohttp.ClientSession(system.http) as http, http.post("/v1/accounts", json=who) as answer:
-        assert answer.status == 201, await answer.text()
-    async with AsyncMongoClient[dict[str, Any]](system.mongo) as mongo:
-        await mongo["roost"]["users"].update_one({"username": "ann"}, {"$addToSet": {"scopes": "admin"}})
+def _keep_for_readme(second: float) -> None:
+    """Keep the picture that was taken nearest to this second."""
+    nearest = min(FOLDER.glob("*s.png"), key=lambda file: abs(int(file.stem[:-1]) - second))
+    shutil.copy(nearest, README)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description="Watches a simulation with faults through the operators' page."
     )
-    parser.add_argument("--duration", type=float, default=130.0, metavar="S", help="default: 130")
-    parser.add_argument("--rate", type=int, default=60, metavar="R", help="messages a second (60)")
-    parser.add_argument("--users", type=int, default=120, metavar="N", help="virtual users (120)")
     parser.add_argument(
         "--readme", type=float, metavar="S", help="keep the picture of this second for the README"
     )
+    parser.add_argument(
+        "--until", type=float, default=LASTS_S, metavar="S", help=f"end in this second ({LASTS_S:g})"
+    )
     args = parser.parse_args()
-    asyncio.run(watch(args.duration, args.rate, args.users, args.readme))
+    asyncio.run(watch(args.until))
+    if args.readme is not None:
+        _keep_for_readme(args.readme)
     sys.stdout.write(f"{FOLDER}\n")

@@ -97,12 +97,12 @@ class Cluster:
 
     Attributes:
         site: Where the operator and the servers are.
-        head: The host with Ray's head.
+        head: The host with Ray's head: the first of the site.
     """
 
     def __init__(self, made: Site, out: Path) -> None:
         self.site, self._out = made, out
-        self.head = made.hosts["host-1"]
+        self.head = next(iter(made.hosts.values()))
 
     def start(self) -> None:
         """Start the system as ray_cluster.yaml tells, and return when every role works."""

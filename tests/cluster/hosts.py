@@ -166,6 +166,13 @@ class Site(Place):
         )
         assert done.returncode == 0, f"{shlex.join(argv)}: {done.stderr}"
 
+    def program(self, path: str) -> Path:
+        """Return a script that runs a program as `outside` would, for who can only be told a path."""
+        script = self.folder / Path(path).name
+        script.write_text(f'#!/bin/sh\nexec nsenter -t {self.pid} --net -- {shlex.quote(path)} "$@"\n')
+        script.chmod(0o700)
+        return script
+
     def add(self, name: str) -> Host:
         """Make a host and return once its sshd answers."""
         number = len(self.hosts) + 11

@@ -22,8 +22,11 @@ HTTP: Final = 8080
 URL: Final = f"http://{ADDRESS}:{HTTP}"
 """The load balancer: for clients there is nothing else."""
 
+BROWSER_URL: Final = f"http://localhost:{HTTP}"
+"""The same, for a browser in the site: without TLS it lets only this name have what a page needs."""
+
 _KAFKA, _MONGO, _REDIS, _RAY_REDIS, _FCM = 9092, 27017, 6379, 6380, 9099
-_READY_S: Final = 30.0
+_READY_S: Final = 90.0
 
 SETTINGS: Final = {
     "RAY_REDIS_ADDRESS": f"{ADDRESS}:{_RAY_REDIS}",
@@ -137,6 +140,7 @@ defaults
   option redispatch
 listen gateways
   bind {address}:{port}
+  bind 127.0.0.1:{port}
   balance leastconn
   option httpchk GET /healthz
   default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions

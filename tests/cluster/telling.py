@@ -1,6 +1,7 @@
 """Figures of a run for people, on the screen and in a file."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,13 @@ from tests.cluster.hosts import ROOT
 
 OUT: Final = ROOT / "cluster-test"
 """Where reports, ledgers and logs are kept."""
+
+
+def fresh() -> Path:
+    """Empty that folder, and return it: a ledger's must be new."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir()
+    return OUT
 
 
 def tell(text: str) -> None:

@@ -15,6 +15,9 @@ from tests.live.waiting import until_found
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+BYTES = ("bytes_by_device", "bytes_by_pair", "bytes_to_user")
+
+
 @pytest.fixture(scope="module")
 def reach() -> Reach:
     return Reach()
@@ -23,6 +26,7 @@ def reach() -> Reach:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(mongo_url: str, redis_url: str, reach: Reach) -> AsyncIterator[World]:
     limits = {"logins_by_user": Limit(0.01, 5)}
+    limits |= {name: Limit(1.0, 2**26, "local") for name in BYTES}
     async with operated(Urls(mongo_url, redis_url), reach, limits) as whole:
         yield whole
 
@@ -84,6 +88,19 @@ async def test_what_is_left_of_the_limits_is_shown_and_looking_takes_none(
         assert (left["logins_by_user"]["left"], left["logins_by_user"]["of"]) == (4, 5)
         assert left["logins_by_user"]["resets_at_ms"] > now_ms() + 90_000
         assert left["exports"]["left"] == left["exports"]["of"] == 5
+
+
+async def test_bytes_are_shown_of_the_gateway_that_counted_them(world: World, operator: Person) -> None:
+    """They were sent through the other gateway than the one that is asked."""
+    alice, bob = await world.person(), await world.person()
+    assert (await alice.send(bob, gateway=1))[0] == 202
+    limits = (await operator.call("GET", f"/admin/v1/users/{alice.username}", expect=200))["limits"]
+    used = {each["name"]: each for each in limits if each["left"] < each["of"]}
+    assert used["bytes_by_device"]["device_id"] == alice.device
+    assert used["bytes_by_pair"]["to"] == bob.username
+    limits = (await operator.call("GET", f"/admin/v1/users/{bob.username}", expect=200))["limits"]
+    [to_bob] = [each for each in limits if each["name"] == "bytes_to_user"]
+    assert to_bob["left"] < to_bob["of"]
 
 
 @pytest.mark.attack("end-a-session-as-observer", "forbidden")

@@ -11,6 +11,7 @@ from api.sending.admission import Admission
 from api.sending.gate import Gate
 from api.sending.send_request import SendRequest
 from roost import wire
+from roost.clock import Clock
 from roost.wire import MAX_PAYLOAD
 
 SIZE = 60_000
@@ -20,10 +21,10 @@ class Sequencer:
     shards = 0
 
 
-def gate(**limits: Limit) -> Gate:
+def gate(clock: Clock = int, **limits: Limit) -> Gate:
     """Return a gate with the limits that it has anyway, but for these."""
     made = Gate(
-        Admission(), cast("Any", Sequencer()), cast("Any", None), Limits(cast("Any", None), int, limits)
+        Admission(), cast("Any", Sequencer()), cast("Any", None), Limits(cast("Any", None), clock, limits)
     )
     made._arm = lambda: None  # type: ignore[method-assign]  # there is no loop for its timer
     return made
@@ -69,9 +70,12 @@ def test_each_way_is_counted(limiter: str, sends: list[tuple[str, str]]) -> None
 
 
 def test_a_device_that_was_told_to_wait_costs_nothing_until_then() -> None:
-    narrow = gate(bytes_by_pair=Limit(SIZE + 512.0, SIZE + 1_000, "local"))
+    passed_ms = [0]
+    narrow = gate(lambda: passed_ms[0], bytes_by_pair=Limit(SIZE + 512.0, SIZE + 1_000, "local"))
     assert admitted(narrow, ("alice1", "bob"), ("alice1", "bob")) == ["in", "rate_limited"]
+    passed_ms[0] = 100
     assert set(admitted(narrow, *[("alice1", "bob")] * 50, after_s=0.1)) == {"rate_limited"}
+    passed_ms[0] = 3_000
     assert admitted(narrow, ("alice1", "bob"), after_s=3.0) == ["in"]
 
 

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cluster.ops import line as module
-from cluster.ops.changes import Changes, Look, Noted, RoleLook, log_changes
+from cluster.ops.absences import BORNE_MS
+from cluster.ops.changes import Changes, log_changes
 from cluster.ops.line import EventLine
+from cluster.ops.looks import Look, Noted, RoleLook
 from roost.errors import Unavailable
 from storage.event_records import Event
 from storage.shard_map import ShardMap
@@ -161,10 +163,10 @@ def test_a_coordinator_that_comes_back_tells_of_what_changed_only() -> None:
         4, ("host-1",), ("r",), ("p",), incarnations={"host-1": "a", "host-2": "b", "host-3": ""}
     )
     changes = Changes(before)
-    first = Look({"host-1": role(state="starting", incarnation="")}, shard_map=before)
+    first = Look(roles={"host-1": role(state="starting", incarnation="")}, shard_map=before)
     assert changes.since(first) == []
     there = {"host-1": role("a"), "host-2": role("c", pid=7), "host-3": role("d")}
-    noted = changes.since(Look(there, shard_map=before))
+    noted = changes.since(Look(roles=there, shard_map=before))
     assert [(each.kind, each.subject) for each in noted] == [
         ("role_replaced", "host-2"),
         ("role_started", "host-3"),
@@ -173,23 +175,62 @@ def test_a_coordinator_that_comes_back_tells_of_what_changed_only() -> None:
 
 def test_a_role_that_ends_comes_back_or_is_dismissed() -> None:
     changes = Changes(ShardMap(0, (), (), ()))
-    assert kinds(changes.since(Look({"host-1": role(pid=1)}))) == ["role_started"]
-    assert kinds(changes.since(Look({"host-1": role(state="silent")}))) == ["role_ended"]
-    [again] = changes.since(Look({"host-1": role()}))
+    assert kinds(changes.since(Look(roles={"host-1": role(pid=1)}))) == ["role_started"]
+    assert kinds(changes.since(Look(roles={"host-1": role(state="restarting")}))) == ["role_ended"]
+    [again] = changes.since(Look(roles={"host-1": role()}))
     assert (again.kind, again.more["again"]) == ("role_started", True)
-    [replaced] = changes.since(Look({"host-1": role("b", pid=2)}))
+    [replaced] = changes.since(Look(roles={"host-1": role("b", pid=2)}))
     assert (replaced.kind, replaced.level, replaced.more["before"]) == ("role_replaced", "warning", 1)
-    [ended] = changes.since(Look({}))
+    [ended] = changes.since(Look(roles={}))
     assert (ended.kind, ended.level) == ("role_ended", "info")
+
+
+def test_a_silence_is_told_once_it_lasts() -> None:
+    changes = Changes(ShardMap(0, (), (), ()))
+    changes.since(Look(0, {"host-1": role()}))
+    assert changes.since(Look(100, {"host-1": role(state="silent")})) == []
+    assert changes.since(Look(90 + BORNE_MS, {"host-1": role(state="silent")})) == []
+    assert changes.since(Look(95 + BORNE_MS, {"host-1": role()})) == []  # it came back: no news either
+    assert changes.since(Look(2_000, {"host-1": role(state="silent")})) == []
+    [ended] = changes.since(Look(2_000 + BORNE_MS, {"host-1": role(state="silent")}))
+    assert (ended.kind, ended.text) == ("role_ended", "host-1 does not respond.")
+    assert changes.since(Look(9_000, {"host-1": role(state="silent")})) == []
+    [again] = changes.since(Look(9_100, {"host-1": role()}))
+    assert (again.kind, again.more["again"]) == ("role_started", True)
+
+
+def test_a_silence_is_told_before_the_shards_that_move_for_it() -> None:
+    changes = Changes(ShardMap(1, ("h",), ("router-1",), ("p",)))
+    before, after = (ShardMap(n, ("h",), (f"router-{n}",), ("p",)) for n in (1, 2))
+    changes.since(Look(0, {"router-1": role()}, shard_map=before))
+    assert changes.since(Look(100, {"router-1": role(state="silent")}, shard_map=before)) == []
+    noted = changes.since(Look(200, {"router-1": role(state="silent")}, shard_map=after))
+    assert kinds(noted) == ["role_ended", "shards_moved"]
+
+
+def test_a_machine_that_is_cut_off_is_told_of_instead_of_each_of_its_roles() -> None:
+    changes = Changes(ShardMap(0, (), (), ()))
+    nodes = {key: {"node": f"10.0.0.{key}", "hostname": key, "drained": False} for key in ("oak", "yew")}
+
+    def roles(state: str) -> dict[str, RoleLook]:
+        on_yew = {name: RoleLook("host", state, name, 1, "10.0.0.yew") for name in ("host-1", "host-2")}
+        return on_yew | {"host-3": RoleLook("host", "running", "c", 2, "10.0.0.oak")}
+
+    changes.since(Look(0, roles("running"), nodes))
+    assert changes.since(Look(100, roles("silent"), nodes)) == []
+    [silent] = changes.since(Look(100 + BORNE_MS, roles("silent"), nodes))
+    assert (silent.kind, silent.level, silent.subject) == ("node_silent", "problem", "10.0.0.yew")
+    assert silent.text == "The machine yew does not respond, and with it host-1, host-2."
+    assert kinds(changes.since(Look(9_000, roles("running"), nodes))) == ["role_started"] * 2
 
 
 def test_a_new_release_is_told_once() -> None:
     changes = Changes(ShardMap(0, (), (), ()))
-    changes.since(Look({"host-1": role(), "host-2": role()}))
-    noted = changes.since(Look({"host-1": role(), "host-2": role("b", release="1.1")}))
+    changes.since(Look(roles={"host-1": role(), "host-2": role()}))
+    noted = changes.since(Look(roles={"host-1": role(), "host-2": role("b", release="1.1")}))
     assert kinds(noted) == ["role_replaced", "release_changed"]
     assert kinds(
-        changes.since(Look({"host-1": role("c", release="1.1"), "host-2": role("b", release="1.1")}))
+        changes.since(Look(roles={"host-1": role("c", release="1.1"), "host-2": role("b", release="1.1")}))
     ) == ["role_replaced"]
 
 

@@ -29,7 +29,7 @@ class Telling:
 
 
 def role(service: object, data: Path = Path("data"), keyring: KeyRing | None = None) -> Any:
-    return inspected(cast("Service", service), Settings(data=data), "host-1", keyring)
+    return inspected(cast("Service", service), Settings(data=data), "host-1", keyring=keyring)
 
 
 async def test_what_is_not_for_every_role_goes_to_the_service() -> None:

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
-from msgspec.structs import asdict
 
 from actors.user.events import Item
 from actors.user.view import at_ms_of, to_wire
@@ -22,6 +21,7 @@ from api.http.schemas.ops.users import (
 from api.http.scopes import Observer, Operator
 from api.identity.directory import folded
 from api.ops.roles import ask, ask_one
+from api.routes.ops.limits_left import limits_left
 from cluster.operations.witness import Witness
 from roost.errors import RoostError, Unavailable
 from roost.ids import SEQ_LIMIT, shard_of
@@ -157,11 +157,9 @@ async def _pushes(
 
 
 async def _limits(collaborators: Collaborators, account: User, devices: list[Device]) -> list[LimitState]:
-    asked = [("logins_by_user", account.username, ""), ("exports", account.user_id, "")]
-    asked.append(("transfers", account.user_id, ""))
-    asked += [(name, each.device, each.device) for each in devices for name in ("requests", "sends")]
-    left = [(device, await collaborators.limits.left(name, key)) for name, key, device in asked]
-    return [LimitState(device_id=device, **asdict(each)) for device, each in left]
+    there = [each.device for each in devices]
+    left = await limits_left(collaborators.limits, collaborators.control_plane, account, there)
+    return [LimitState(**each._asdict()) for each in left]
 
 
 def _device(device: Device) -> DeviceState:

@@ -45,10 +45,15 @@ class PushState(BaseModel):
 
 
 class LimitState(BaseModel):
-    """What is left of a rate limit; of those that each gateway counts for itself, at the one that answers."""
+    """What is left of a rate limit; of those that each gateway counts for itself, where the least is left.
+
+    Those named `bytes_...` count bytes: of a device, to the user, and of the user's messages to `to`, of whom
+    the one with the least left is shown.
+    """
 
     name: str
     device_id: str = ""
+    to: str = ""
     left: int
     of: int
     resets_at_ms: Millis

@@ -217,7 +217,14 @@ export interface UserState {
   streams?: UserStream[] | null
   pushes?: { at_ms: number; device_id?: string; provider: string; outcome: string }[] | null
   limits?:
-    | { name: string; device_id?: string; left: number; of: number; resets_at_ms?: number | null }[]
+    | {
+        name: string
+        device_id?: string
+        to?: string
+        left: number
+        of: number
+        resets_at_ms?: number | null
+      }[]
     | null
 }
 

@@ -121,6 +121,14 @@ describe('the flows', () => {
     expect(sum).toBeCloseTo(now.values.stored_per_s ?? 0)
   })
 
+  it('lead to the store, also where it is not ours and has no box', () => {
+    const layout = made(1_000)
+    const others = { ...layout, rows: layout.rows.filter(each => each.row !== 'server') }
+    for (const each of [layout, others]) {
+      expect(flowsOf(each, shards(), null).filter(flow => flow.kind === 'stored')).toHaveLength(1)
+    }
+  })
+
   it('are there without figures, and say that nothing is known', () => {
     const flows = flowsOf(made(1_000), shards(), null)
     expect(flows.length).toBeGreaterThan(0)

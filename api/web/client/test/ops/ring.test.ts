@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { minutes } from '../../src/ops/rules/minutes'
 import { Ring } from '../../src/ops/rules/ring'
 
 const figures = (at_s: number, values: Record<string, number | null>) => ({
@@ -54,5 +55,16 @@ describe('the ring of figures', () => {
     ring.load({ at_ms: [100_000], values: { lag: [1] } })
     expect(ring.times).toEqual([100])
     expect(ring.column('lag')).toEqual([1])
+  })
+})
+
+describe('the table of a plot', () => {
+  it('has the mean of each minute, the newest first', () => {
+    const lag = [1, 3, null, 10]
+    const none = [null, null, null, null]
+    expect(minutes([120, 150, 178, 180], [lag, none])).toEqual([
+      { at: 180, means: [10, null] },
+      { at: 120, means: [2, null] },
+    ])
   })
 })

@@ -51,13 +51,22 @@ describe('the filter of events', () => {
 
 describe('what scaling would do', () => {
   it('is told for each role that changes', () => {
-    const told = changes({ router: 2, host: 2 }, { router: 3, host: 1, gateway: 0 })
+    const told = changes(
+      { router: 2, host: 2, pusher: 1 },
+      { router: { from: 2, to: 3 }, host: { from: 2, to: 1 }, pusher: { from: 1, to: 1 } },
+    )
     expect(told.map(each => [each.role, each.to])).toEqual([
       ['router', 3],
       ['host', 1],
     ])
     expect(told[0]?.sentence).toMatch(/^3 routers instead of 2\./)
     expect(told[1]?.sentence).toMatch(/^1 host instead of 2\..*without a message being lost/)
+  })
+
+  it('is not done when there are others by now than when it was chosen', () => {
+    const [told] = changes({ host: 3 }, { host: { from: 2, to: 1 } })
+    expect(told?.sentence).toBe('By now there are 3 instead of 2 hosts: choose again.')
+    expect([told?.stale, told?.to]).toEqual([true, 3])
   })
 })
 

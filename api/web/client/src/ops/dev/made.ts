@@ -230,7 +230,10 @@ export function user(username: string): UserState {
       { at_ms: now - 60_000, device_id: 'PHONE7ADM2', provider: 'fcm', outcome: 'sent' },
       { at_ms: now - 3_600_000, device_id: 'PHONE7ADM2', provider: 'fcm', outcome: 'pending' },
     ],
-    limits: [{ name: 'sends_by_device', left: 212, of: 240, resets_at_ms: now + 9_000 }],
+    limits: [
+      { name: 'sends', device_id: 'PHONE7ADM2', left: 4_212, of: 5_000, resets_at_ms: now + 9_000 },
+      { name: 'bytes_by_pair', to: 'bob', left: 3_145_728, of: 16_777_216, resets_at_ms: now + 26_000 },
+    ],
   }
 }
 

@@ -49,7 +49,7 @@ export function askUpgrade(calls: Calls): Asked {
     title: 'Upgrade every role?',
     sentences: [
       'Each process is replaced, one by one, by one of the release that is installed on its machine.',
-      'Messages go on meanwhile. The coordinator comes last, and keeps its release until it is restarted.',
+      'Messages go on meanwhile. The coordinator comes last: it restarts some seconds after the others are done.',
     ],
     action: 'Upgrade',
     run: () => calls.upgrade(),

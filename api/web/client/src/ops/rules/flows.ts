@@ -111,10 +111,11 @@ function beside(layout: Layout, gateways: RoleBox[], hosts: RoleBox[], values: V
     const path = lane(from, y - 6, layout.lanes.delivered, up.y + up.height / 2)
     flows.push(flow('hosts>gateways', 'delivered', values.delivered_per_s ?? null, path))
   }
-  if (servers) {
-    const path = lane(from, y + 6, layout.lanes.stored, servers.y + servers.height / 2)
-    flows.push(flow('hosts>store', 'stored', values.stored_per_s ?? null, path))
-  }
+  // A store that Roost did not start has no box: the line leaves at the bottom.
+  const store = servers
+    ? lane(from, y + 6, layout.lanes.stored, servers.y + servers.height / 2)
+    : out(from, y + 6, layout.lanes.stored, edge.y + edge.height)
+  flows.push(flow('hosts>store', 'stored', values.stored_per_s ?? null, store))
   return flows
 }
 
@@ -157,6 +158,13 @@ function lane(edge: number, from: number, x: number, to: number): string {
     `M${e} ${round(from)}H${round(x - bend)}Q${l} ${round(from)} ${l} ${round(from + turn)}` +
     `V${round(to - turn)}Q${l} ${round(to)} ${round(x - bend)} ${round(to)}H${e}`
   )
+}
+
+/** Out to the lane, and along it to its end. */
+function out(edge: number, from: number, x: number, to: number): string {
+  const bend = Math.min(12, x - edge)
+  const [e, l] = [round(edge), round(x)]
+  return `M${e} ${round(from)}H${round(x - bend)}Q${l} ${round(from)} ${l} ${round(from + bend)}V${round(to)}`
 }
 
 function round(value: number): number {

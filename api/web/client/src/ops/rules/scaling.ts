@@ -4,10 +4,18 @@ import { plural } from './format'
 
 export const SCALED = ['gateway', 'router', 'host', 'pusher'] as const
 
+/** How many there are to be, and how many there were when that was chosen. */
+export interface Choice {
+  from: number
+  to: number
+}
+
 export interface Change {
   role: string
   to: number
   sentence: string
+  /** There are others by now than when it was chosen, so it is to be chosen again. */
+  stale: boolean
 }
 
 /** What one more of a role does, and one fewer. */
@@ -34,11 +42,17 @@ export function countsOf(roles: RoleRow[]): Record<string, number> {
   return Object.fromEntries(SCALED.map(role => [role, roles.filter(each => each.role === role).length]))
 }
 
-export function changes(now: Record<string, number>, wanted: Record<string, number>): Change[] {
+export function changes(now: Record<string, number>, chosen: Record<string, Choice>): Change[] {
   return SCALED.flatMap(role => {
-    const [from, to] = [now[role] ?? 0, wanted[role] ?? 0]
-    if (from === to) return []
+    const choice = chosen[role]
+    if (!choice || choice.from === choice.to) return []
+    const { from, to } = choice
+    const there = now[role] ?? 0
+    if (there !== from) {
+      const sentence = `By now there are ${there} instead of ${plural(from, role)}: choose again.`
+      return { role, to: there, sentence, stale: true }
+    }
     const effect = EFFECT[role]?.[to > from ? 'more' : 'fewer'] ?? ''
-    return { role, to, sentence: `${plural(to, role)} instead of ${from}. ${effect}` }
+    return { role, to, sentence: `${plural(to, role)} instead of ${from}. ${effect}`, stale: false }
   })
 }

@@ -1,6 +1,7 @@
 /** One operator's page: the session, what it hears, where one is, and what is asked before it is done. */
 import { getContext, setContext } from 'svelte'
 import { RoostError } from '../../engine/errors'
+import { Announcer } from '../../ui/state/announcer.svelte'
 import { Calls } from '../net/calls'
 import { follow } from '../net/follow'
 import { mayAct, type Session } from '../net/session'
@@ -19,14 +20,7 @@ export interface Asked {
   run: () => Promise<Operation | string>
 }
 
-export interface Told {
-  id: number
-  text: string
-  bad: boolean
-}
-
 const KEY = Symbol('ops')
-const TOLD_MS = 6_000
 const LOOK_AGAIN_MS = 1_000
 
 export class Ops {
@@ -38,11 +32,10 @@ export class Ops {
   route = $state.raw<Route>(parse(location.hash))
   asked = $state.raw<Asked | null>(null)
   scaling = $state(false)
-  told = $state.raw<Told[]>([])
+  readonly announcer = new Announcer()
   /** Operations that the person has closed. */
   dismissed = $state.raw<ReadonlySet<number>>(new Set())
   #followed: number[] = []
-  #count = 0
 
   constructor(session: Session) {
     this.session = session
@@ -78,14 +71,7 @@ export class Ops {
 
   /** Show a sentence for a while. */
   say(text: string, bad = false): void {
-    this.#count += 1
-    const id = this.#count
-    this.told = [...this.told, { id, text, bad }]
-    setTimeout(() => this.hush(id), TOLD_MS)
-  }
-
-  hush(id: number): void {
-    this.told = this.told.filter(each => each.id !== id)
+    this.announcer.toast(text, bad)
   }
 
   /** Do what was asked; it has been agreed to. */
