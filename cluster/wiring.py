@@ -308,11 +308,11 @@ def _sweep(settings: Settings) -> "SweepSettings":
 
     of, day_ms = settings.retention, 86_400_000
     keep = Keep(
-        entry_ms=of.entry_days * day_ms,
-        delivered_ms=of.delivered_days * day_ms,
+        entry_ms=round(of.entry_days * day_ms),
+        delivered_ms=round(of.delivered_days * day_ms),
         messages=of.mailbox_messages,
         size=of.mailbox_megabytes << 20,
-        device_ms=of.device_days * day_ms,
+        device_ms=round(of.device_days * day_ms),
     )
     return SweepSettings(keep, pause_s=of.sweep_pause_ms / 1000, every_s=of.sweep_every_s)
 

@@ -4,11 +4,13 @@ from typing import cast
 
 from sim.deterministic.invariants import Violation
 from sim.deterministic.links import End
-from sim.deterministic.steps import check, ghost, remake, tick
+from sim.deterministic.steps import check, empty_expired, ghost, remake, sweep, tick
 from sim.deterministic.world import GATEWAYS, HOSTS, World
 
 _ROUNDS = 300
 _AT_REST = 2
+_SWEPT_ROUNDS = 20
+"""Sweeps go on for so long; the last rounds show what is left to rest."""
 
 
 def settle(world: World) -> None:
@@ -26,6 +28,8 @@ def settle(world: World) -> None:
         if quiet >= _AT_REST:
             return
         if not moved:
+            for where in world.sweepable() if number < _SWEPT_ROUNDS else ():
+                sweep(world, where)
             tick(world, 20_000 if number % 8 == 7 else 1_000)  # noqa: PLR2004
     raise Violation(
         "unrest", f"after {_ROUNDS} rounds without faults: {_open(world) or 'always something moves'}"
@@ -52,6 +56,9 @@ def mend(world: World) -> None:
 
 def _round(world: World) -> bool:
     moved = move_roles(world)
+    if world.store.expiring and min(each.expires_at_ms for each in world.store.expiring.values()) <= world.now_ms:
+        empty_expired(world, HOSTS[0])
+        empty_expired(world, HOSTS[1])
     for device, phone in world.phones.items():
         if phone.socket is None:
             world.connect(device, GATEWAYS[0])

@@ -18,7 +18,7 @@ from roost.wire import WINDOW
 from storage.account_rows import Device, User
 from storage.mailbox_rows import MailboxDocument, merged
 from storage.ports import Store
-from storage.records import decode_record, weight_of
+from storage.records import MessageKey, decode_record, weight_of
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
@@ -146,10 +146,18 @@ class Activation:
         return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
 
     async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
+        key = unknown.sender, unknown.device, unknown.cause
         found = await self._store.mailboxes.find_causes(user, [unknown.cause], unknown.below)
-        if (unknown.sender, unknown.device, unknown.cause) not in found:
+        swept = 0 if key in found else await self._swept(user, key, unknown.below)
+        if key not in found and not swept:
             return 0
-        return (await self._store.mailboxes.history(user, unknown.sender, unknown.below, 1))[0].seq
+        history = await self._store.mailboxes.history(user, unknown.sender, unknown.below, 1)
+        return history[0].seq if history else swept
+
+    async def _swept(self, user: str, key: MessageKey, below: int) -> int:
+        """Return the number of a message that the mailbox held until it was swept, 0 if it never did."""
+        stub = (await self._store.mailboxes.find_stubs(user, [key[2]])).get(key)
+        return stub.seq if stub is not None and stub.swept and stub.seq < below else 0
 
     # --- pages ------------------------------------------------------------------------------------
 
