@@ -1,6 +1,7 @@
 """A host of the run: the real one, on a runtime whose calls and tasks are steps of the run."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol, cast
 
 from actors.host import ActorHost, HostSettings, Stores
@@ -183,16 +184,16 @@ class Host(ActorHost):
         """Return whether the user's shard is here."""
         return self._shards.of(user) is not None
 
-    def sweep(self, user: str) -> bool:
+    def sweep(self, user: str, going_on: AbstractContextManager[None]) -> bool:
         """Begin to look through a mailbox for what is too old; returns whether it is here."""
         if not self.serves(user):
             return False
-        self._steps.spawn(_patient(self._sweeper.sweep(user)))
+        self._steps.spawn(_patient(self._sweeper.sweep(user), going_on))
         return True
 
     def empty_expired(self) -> None:
         """Begin to remove the content of what has disappeared."""
-        self._steps.spawn(_patient(self._sweeper.empty_expired()))
+        self._steps.spawn(_patient(self._sweeper.empty_expired(), nullcontext()))
 
     def run(self) -> None:
         """Do what a turn of the event loop would."""
@@ -274,12 +275,10 @@ async def _written(queue: WriteQueue) -> None:
         return
 
 
-async def _patient(work: Coroutine[Any, Any, object]) -> None:
+async def _patient(work: Coroutine[Any, Any, object], going_on: AbstractContextManager[None]) -> None:
     """Do what is done again later when a store is away."""
-    try:
+    with going_on, suppress(Unavailable):
         await work
-    except Unavailable:
-        return
 
 
 def _watched(actor: type[UserActor], watcher: Watcher, failures: list[Exception]) -> type[UserActor]:

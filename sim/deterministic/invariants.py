@@ -405,7 +405,7 @@ class Truth:
 
     # --- at rest ---
 
-    def check_rest(self) -> None:
+    def check_rest(self, now_ms: int) -> None:
         """Check what must hold when nothing is in flight any more."""
         for message in self.messages.values():
             reached = message.kept_by or self.is_blocked(message) or self._came_late(message)
@@ -419,6 +419,13 @@ class Truth:
             raise Violation("lost", unread[0])
         for user in self._store.users:
             self._check_mailbox(user)
+            self._check_disappeared(user, now_ms)
+
+    def _check_disappeared(self, user: str, now_ms: int) -> None:
+        for document in self._store.mailbox(user):
+            record = decode_record(document.record)
+            if 0 < document.expires_at_ms <= now_ms and any(getattr(record, "payloads", {}).values()):
+                raise Violation("kept", f"the mailbox of {user} still has what has disappeared: {document}")
 
     def _lacks_copy(self, message: Message) -> str | None:
         """Return a device that came with the message and that has no copy, if its log was not lost.

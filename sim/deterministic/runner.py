@@ -131,7 +131,7 @@ def _run(outcome: Outcome, actor: type[UserActor], steps: Callable[[World], Iter
             if outcome.seed % 2:
                 doze(world)
             settle(world)
-            world.truth.check_rest()
+            world.truth.check_rest(world.now_ms)
         except Violation as exc:
             outcome.violation = (exc.kind, str(exc))
         except Exception as exc:  # noqa: BLE001 -- whatever the rules raise is what was looked for

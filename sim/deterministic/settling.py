@@ -20,6 +20,10 @@ def settle(world: World) -> None:
         Violation: It does not come to rest, or something breaks on the way.
     """
     mend(world)
+    if world.small:
+        tick(world, 20_000)
+        for where in world.sweepable():
+            sweep(world, where)
     quiet = 0
     for number in range(_ROUNDS):
         moved = _round(world)
@@ -30,7 +34,9 @@ def settle(world: World) -> None:
         if not moved:
             for where in world.sweepable() if number < _SWEPT_ROUNDS else ():
                 sweep(world, where)
-            tick(world, 20_000 if number % 8 == 7 else 1_000)  # noqa: PLR2004
+            # Who was refused a full mailbox comes back after a minute, for a few messages each time.
+            long = number % 8 == 7 or (world.small and number > _SWEPT_ROUNDS)  # noqa: PLR2004
+            tick(world, 20_000 if long else 1_000)
     raise Violation(
         "unrest", f"after {_ROUNDS} rounds without faults: {_open(world) or 'always something moves'}"
     )

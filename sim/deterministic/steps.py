@@ -256,7 +256,7 @@ def tick(world: World, ms: int) -> None:
     world.now_ms += ms
     for device, phone in world.phones.items():
         if phone.socket is not None:
-            world.truth.sweeps.used(device, world.now_ms)
+            world.truth.sweeps.stayed(device, world.now_ms)
         phone.tick(world.now_ms)
     for gateway in world.gateways.values():
         gateway.hosts.tick()
@@ -271,8 +271,8 @@ def _draw_sweep(world: World, rng: Random) -> tuple[Any, ...] | None:
 def sweep(world: World, where: tuple[str, str]) -> bool:
     """Let a host look through a mailbox."""
     host, user = where
-    world.truth.sweeps.begun(user, world.now_ms)
-    return host in world.hosts and world.hosts[host].sweep(user)
+    going_on = world.truth.sweeps.going_on(user, world.now_ms)
+    return host in world.hosts and world.hosts[host].sweep(user, going_on)
 
 
 def _draw_expiry(world: World, rng: Random) -> tuple[Any, ...] | None:

@@ -1,5 +1,8 @@
 """What sweeps took, seen from outside: never what a device in use had not acknowledged."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Final
 
 from actors.host.upkeep.sweep_rules import Keep
@@ -29,12 +32,17 @@ class Sweeps:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._forgotten: dict[str, int] = {}
-        self._begun: list[tuple[str, int]] = []
+        self._begun: dict[int, tuple[str, int]] = {}
+        self._numbers = count()
         self.taken: set[tuple[str, int]] = set()
 
-    def used(self, device: str, now_ms: int) -> None:
-        """A device's session is renewed."""
+    def returned(self, device: str, now_ms: int) -> None:
+        """A device connects: its session is renewed."""
         self.look(device, now_ms)
+        self.stayed(device, now_ms)
+
+    def stayed(self, device: str, now_ms: int) -> None:
+        """A device has been connected all the time until now, and renewed its session whenever it was due."""
         self._store.used_ms[device] = now_ms
 
     def look(self, device: str, now_ms: int) -> None:
@@ -46,9 +54,15 @@ class Sweeps:
         """Return whether a device was not in use at some time of the run."""
         return device in self._forgotten
 
-    def begun(self, user: str, now_ms: int) -> None:
-        """A host begins to look through a mailbox, by what it knows at this moment."""
-        self._begun.append((user, now_ms))
+    @contextmanager
+    def going_on(self, user: str, now_ms: int) -> Iterator[None]:
+        """A host looks through a mailbox, by what it knows from this moment on."""
+        number = next(self._numbers)
+        self._begun[number] = user, now_ms
+        try:
+            yield
+        finally:
+            del self._begun[number]
 
     def too_soon(self, user: str, below: int, now_ms: int) -> str:
         """Return '' if a sweep that ends now may take what is below a number, else what it must not take.
@@ -56,7 +70,7 @@ class Sweeps:
         It goes by what it knew when it began, which may be some time ago: a device that came back since was
         forgotten then.
         """
-        began_ms = min((at_ms for each, at_ms in self._begun if each == user), default=now_ms)
+        began_ms = min((at_ms for each, at_ms in self._begun.values() if each == user), default=now_ms)
         mailbox = self._store.mailbox(user)
         gone = [each for each in mailbox if each.seq < below]
         if gone and gone[-1].seq == mailbox[-1].seq:

@@ -134,7 +134,7 @@ class World:
             )
         )
         self.truth.owner[name] = user
-        self.truth.sweeps.used(name, self.now_ms)
+        self.truth.sweeps.stayed(name, self.now_ms)
         self.phones[name] = Phone(user, name, self.truth, self._devices_of)
         self.sockets[name] = []
         return name
@@ -223,7 +223,7 @@ class World:
         role, who = self.gateways[gateway], self.principal(device)
         socket = Polling(role, who) if way == "poll" else Socket(role, who)
         self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
-        self.truth.sweeps.used(device, self.now_ms)
+        self.truth.sweeps.returned(device, self.now_ms)
         self.phones[device].connect(socket, background=way == "background")
 
     def first_device(self, user: str) -> str:
