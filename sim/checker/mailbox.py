@@ -304,7 +304,7 @@ class Mailbox:
             return
         number = stored or message.true_number
         passed_us = device.passed_us(number)
-        if self._is_excused(message, device, number, passed_us or self._end_us):
+        if self._is_excused(message, device, number, passed_us - 1 if passed_us else self._end_us):
             return
         waits = bool(stored) or not (device.audited or device.settled)
         if waits and not passed_us:
@@ -324,7 +324,7 @@ class Mailbox:
         return True
 
     def _is_excused(self, message: Message, device: Device, number: int, until_us: int) -> bool:
-        """Return whether a message may have gone before a device came to its place, and the device knows."""
+        """Return whether a message may have gone before a device acknowledged its place, and the device knows."""
         if had_disappeared(message, until_us):
             return True
         told = number <= device.missed

@@ -62,7 +62,10 @@ def mend(world: World) -> None:
 
 def _round(world: World) -> bool:
     moved = move_roles(world)
-    if world.store.expiring and min(each.expires_at_ms for each in world.store.expiring.values()) <= world.now_ms:
+    if (
+        world.store.expiring
+        and min(each.expires_at_ms for each in world.store.expiring.values()) <= world.now_ms
+    ):
         empty_expired(world, HOSTS[0])
         empty_expired(world, HOSTS[1])
     for device, phone in world.phones.items():

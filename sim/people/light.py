@@ -67,7 +67,9 @@ class LightPhone(Phone):
         message_id = uuid7(now_ms(), self.context.random(10))
         self.note(Kind.INTENT, peer=to, id=message_id, digest=digest_of(content))
         self.context.board.wrote(message_id)
-        self._stream.send(Sent(Send(message_id, to, now_ms(), _SUITE, {"": content}, expires_in_s=expires_s or None)))
+        self._stream.send(
+            Sent(Send(message_id, to, now_ms(), _SUITE, {"": content}, expires_in_s=expires_s or None))
+        )
         if to not in self.context.devices:
             await self._find(to)
             self._stream.write_unwritten()

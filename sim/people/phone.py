@@ -188,9 +188,7 @@ class Phone:
     def _received(self, event: sdk.MessageReceived) -> None:
         if event.peer == self.user:
             return  # between the user's devices: how far one of them has read
-        self.note(
-            Kind.RECEIVED, peer=event.peer, id=event.id, seq=event.seq, digest=digest_of(event.content)
-        )
+        self.note(Kind.RECEIVED, peer=event.peer, id=event.id, seq=event.seq, digest=digest_of(event.content))
         self.context.board.received(event.id)
         if self._dying:
             raise AppDied

@@ -107,9 +107,7 @@ class Conductor:
             self._run.harness = workers.figures()
         self._phase = "checking"
         self._watcher("checking", self._run.harness, self._run.faults, "")
-        self._run.verdict = await asyncio.to_thread(
-            check, Ledgers(self._ledgers(workers)), self.spec.limits
-        )
+        self._run.verdict = await asyncio.to_thread(check, Ledgers(self._ledgers(workers)), self.spec.limits)
         return self._run
 
     async def _play(self, workers: Workers) -> None:
@@ -136,7 +134,9 @@ class Conductor:
         if not erased:
             return
         if self.system.data is None:
-            self._run.remarks.append("The stores were not looked through for erased accounts: give --data DIR.")
+            self._run.remarks.append(
+                "The stores were not looked through for erased accounts: give --data DIR."
+            )
             return
         devices: dict[str, list[str]] = defaultdict(list)
         for event in Ledgers(workers.ledgers).of_kind(Kind.DEVICE):
