@@ -77,7 +77,7 @@ class Kind(IntEnum):
     Note ``passed``: the device has acknowledged what comes behind it.
     """
     USED = 20
-    """The device's session was renewed, which is how the server sees that it is in use; at the server's time."""
+    """The device's session was renewed, which shows the server that it is in use; at the server's time."""
     REFUSED = 21
     """The sender was told that the recipient's mailbox is full: peer (recipient), id.
 

@@ -39,8 +39,9 @@ class Retention(Group):
     entry_days: float = Field(
         365,
         ge=0,
-        description="Days, or parts of one, that an entry of a mailbox is kept. 0: without limit. Entries that a "
-        "device has not acknowledged are kept for as long as `device_days` says, whatever the other limits.",
+        description="Days, or parts of one, that an entry of a mailbox is kept. 0: without limit. "
+        "Entries that a device has not acknowledged are kept for as long as `device_days` says, whatever the "
+        "other limits.",
     )
     delivered_days: float = Field(
         0,

@@ -9,7 +9,7 @@ from sim.checker.verdict import Verdict
 from sim.ledger import Event, Kind
 
 CURSOR: Final = "cursor"
-"""Note of a `Kind.MISSED`: the server does not know how far the device was, which says of no entry that it is gone."""
+"""Note of a `Kind.MISSED`: the server does not know how far the device was, and says nothing of entries."""
 
 
 class Ends:
@@ -75,7 +75,8 @@ class Ends:
         if 0 < swept_us < event.at_us:
             why = "after a device had been told that it is gone"
         elif is_overdue(message, event.at_us):
-            why = f"{(event.at_us - message.accepted_us) / 1e6:.1f} s after it was accepted, when it had disappeared"
+            after_s = (event.at_us - message.accepted_us) / 1e6
+            why = f"{after_s:.1f} s after it was accepted, when it had disappeared"
         elif self.erased_us and self.erased_us + LATE_US < event.at_us:
             why = "after the account was erased"
         else:

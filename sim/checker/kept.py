@@ -14,18 +14,19 @@ _ROUNDED_US: Final = SECOND_US
 """The server's times of use are known to the second."""
 
 LATE_US: Final = 5 * SECOND_US
-"""What was on its way when a message's time was over, or an account was deleted, comes so much later at most."""
+"""What was on its way when a message's time was over, or an account was deleted, may come so much later."""
 
 _ANSWER_US: Final = 10 * SECOND_US
-"""A gateway asks a host again about a full mailbox after five seconds; the acknowledgement is on its way, too."""
+"""A gateway asks a host again after five seconds whether a mailbox is full, which has to hear of it, too."""
 
 
 class Kept:
     """What one mailbox may have lost by the limits of its server.
 
     A message may be swept once it is old, or too many came behind it, and every device that is in use has
-    acknowledged it. The server looks at any moment, so there must be one moment at which all of that was so. The
-    longer one waits the more may go, until a device is used again: only those moments, and the end, are tried.
+    acknowledged it. The server looks at any moment, so there must be one at which all of that was so. The
+    longer one waits the more may go, until a device is used again: only those moments, and the end, are
+    tried.
 
     Args:
         limits: Of the server.
@@ -80,7 +81,7 @@ class Kept:
         )
 
     def _is_crowded(self, message: Message) -> bool:
-        """Return whether so many came behind a message; copies of the owner's own, which count, are not known."""
+        """Return whether so many came behind a message; the owner's own copies count, and are not known."""
         behind = len(self._numbers) - bisect_right(self._numbers, message.true_number)
         return behind >= self._limits.kept or len(self._devices) > 1
 

@@ -324,7 +324,7 @@ class Mailbox:
         return True
 
     def _is_excused(self, message: Message, device: Device, number: int, until_us: int) -> bool:
-        """Return whether a message may have gone before a device acknowledged its place, and the device knows."""
+        """Return whether a message may have gone before a device came past it, and the device was told."""
         if had_disappeared(message, until_us):
             return True
         told = number <= device.missed

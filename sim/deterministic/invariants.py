@@ -200,7 +200,7 @@ class Truth:
         return any((message.to, seq) in self.sweeps.taken for seq in message.seqs)
 
     def _may_be_unread(self, message: Message) -> bool:
-        """Return whether it may have gone before anyone had it, as a watermark that passes it does not say."""
+        """Return whether it may have gone before anyone had it, which no watermark says."""
         return bool(message.expires_ms) or self._was_swept(message)
 
     def _went_down(self, message: Message) -> bool:

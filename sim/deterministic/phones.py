@@ -17,7 +17,7 @@ from roost.client.effects import Batch, Check, Effect, Incoming, Requery, Resync
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import uuid7
-from sim.deterministic.invariants import Truth, Violation
+from sim.deterministic.invariants import Truth
 from sim.deterministic.polls import Polling
 from sim.deterministic.sockets import CODEC, Socket
 

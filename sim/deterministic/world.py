@@ -356,7 +356,7 @@ class World:
         self.truth.appended(self.store.logs[shard].base + offset, value)
 
     def sweepable(self) -> list[tuple[str, str]]:
-        """Return the mailboxes that hosts could take something from, with the hosts; none but in small worlds."""
+        """Return hosts with mailboxes that they could take something from; none but in small worlds."""
         return [
             (name, user)
             for name, host in self.hosts.items()

@@ -27,7 +27,7 @@ async def audit(phone: Phone) -> None:
 
 
 async def export(phone: Phone) -> None:
-    """Have the server export all that it holds on the user, and write into the ledger which messages it has."""
+    """Have the server export all that it holds on the user; the ledger gets the messages in it."""
     document = await phone.insist(lambda: phone.client.api.call("GET", "/v1/me/export"))
     for entry in document["mailbox"]:
         if entry["type"] == "message" and entry["payloads"] and entry["sender_name"] != phone.user:

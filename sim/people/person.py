@@ -97,7 +97,7 @@ class Person:
             await asyncio.gather(*(phone.close() for phone in self.phones if not phone.away))
 
     async def audit(self) -> None:
-        """Write into the ledger what the server has stored for each phone; an erased account has no one to ask."""
+        """Write into the ledger what the server has stored for each phone; who has left cannot ask."""
         for phone in () if self.erased else self.phones:
             await holdings.audit(phone)
 

@@ -154,14 +154,8 @@ class Phone:
                 self._received(event)
             case sdk.SentElsewhere():
                 self._copied(event)
-            case sdk.Accepted():
-                self.note(Kind.ACCEPTED, peer=event.peer, id=event.id, seq=event.seq)
-                self.context.board.accepted(event.id)
-            case sdk.Failed():
-                self.note(Kind.FAILED, peer=event.peer, id=event.id, note=event.code)
-                self.context.board.failed()
-            case sdk.Expired():
-                self.note(Kind.FAILED, peer=event.peer, id=event.id, note="expired")
+            case sdk.Accepted() | sdk.Failed() | sdk.Expired():
+                self._outcome(event)
             case sdk.Undecryptable():
                 self.note(Kind.UNDECRYPTABLE, peer=event.peer, id=event.id, seq=event.seq, note=event.reason)
                 self.context.board.trouble(f"{self.user} cannot read {event.id}: {event.reason}")
@@ -184,6 +178,18 @@ class Phone:
                 self.context.board.trouble(f"{self.user} was told {event}")
             case sdk.Disconnected(final=True) if not self.erased:
                 self.context.board.trouble(f"{self.user} was signed out: {event.code}")
+
+    def _outcome(self, event: sdk.Accepted | sdk.Failed | sdk.Expired) -> None:
+        """Note what became of a message that this phone sent."""
+        match event:
+            case sdk.Accepted():
+                self.note(Kind.ACCEPTED, peer=event.peer, id=event.id, seq=event.seq)
+                self.context.board.accepted(event.id)
+            case sdk.Failed():
+                self.note(Kind.FAILED, peer=event.peer, id=event.id, note=event.code)
+                self.context.board.failed()
+            case sdk.Expired():
+                self.note(Kind.FAILED, peer=event.peer, id=event.id, note="expired")
 
     def _received(self, event: sdk.MessageReceived) -> None:
         if event.peer == self.user:

@@ -1,33 +1,34 @@
-"""The harness on the real roles, whose mailboxes keep little and are full soon: what it says of them is so."""
+"""The harness on the real roles, whose mailboxes keep little and are full soon."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from actors.host.upkeep import sweeper
 from actors.host.upkeep.eraser import ErasureSettings
-from actors.host.upkeep.sweep_rules import Acknowledged, Keep
+from actors.host.upkeep.sweep_rules import Keep
 from actors.host.upkeep.sweeper import SweepSettings
 from actors.user.quota import UNBOUNDED, Budget, Quotas
-from api.sending.room import Room
-from msgspec.structs import replace
 from roost.clock import now_ms
-from roost.ids import SEQ_LIMIT
 from roost.testing.roles import API, PROMPT, start
 from sim.faults.system import attached
 from sim.limits import Limits
 from sim.run.conductor import Conductor, Run, run_name
 from sim.run.spec import Spec
 
-LIMITS = Limits(entry_s=2, delivered_s=1, device_s=3, kept=60, waiting=6)
+LIMITS = Limits(entry_s=4, delivered_s=3, device_s=8, kept=60, waiting=6)
 
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     keep = Keep(
-        round(LIMITS.entry_s * 1000), round(LIMITS.delivered_s * 1000), LIMITS.kept, 0, round(LIMITS.device_s * 1000)
+        round(LIMITS.entry_s * 1000),
+        round(LIMITS.delivered_s * 1000),
+        LIMITS.kept,
+        0,
+        round(LIMITS.device_s * 1000),
     )
     settings = replace(
         PROMPT,
@@ -36,7 +37,7 @@ async def url() -> AsyncIterator[str]:
         erasure=ErasureSettings(every_s=0.5, settle_ms=500),
     )
     async with AsyncExitStack() as stack:
-        address, _ = await start(now_ms, stack, settings, replace(API, access_ttl_s=1, erase_after_s=0))
+        address, _ = await start(now_ms, stack, settings, replace(API, access_ttl_s=4, erase_after_s=0))
         yield address
 
 

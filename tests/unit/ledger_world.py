@@ -56,9 +56,7 @@ class World:
         self.record(Kind.DEVICE, phone)
         return phone
 
-    def send(
-        self, phone: Phone, to: str, *, reply: str = "", took_us: int = 100, expires_s: int = 0
-    ) -> str:
+    def send(self, phone: Phone, to: str, *, reply: str = "", took_us: int = 100, expires_s: int = 0) -> str:
         """Send a message.
 
         Args:

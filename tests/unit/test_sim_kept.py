@@ -1,4 +1,4 @@
-"""The checker where the server keeps little: what may be gone is no loss, and each way to break that is named."""
+"""The checker where the server keeps little: what may be gone is no loss, and what may not is named."""
 
 import tempfile
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def two() -> tuple[World, Phone, Phone]:
 
 
 def forgotten() -> World:
-    """Bob was away for longer than his phone is remembered; the first of his messages are gone, as he is told."""
+    """Bob was away for longer than his phone is remembered; he is told that messages are gone."""
     world, ann, bob = two()
     for _ in range(3):
         world.send(ann, "bob")
