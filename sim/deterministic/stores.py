@@ -38,7 +38,8 @@ class Store:
         self.map: ShardMap | None = None
         # One object serves every port of `storage.ports.Store`.
         self.accounts = self.mailboxes = self.conversations = self.cluster = self
-        self.retention = self.sessions = self
+        self.retention = self
+        self.sessions: Any = Sessions(self)
 
     # --- accounts ---
 
@@ -169,13 +170,6 @@ class Store:
 
     # --- retention ---
 
-    async def of_user(self, user_id: str) -> list[TokenFamily]:
-        """Return the sessions: each device has one."""
-        return [
-            TokenFamily(each.device, user_id, each.device, b"", None, 0, self.used_ms.get(each.device, 0), 0)
-            for each in self.devices.get(user_id, ())
-        ]
-
     async def note(self, documents: Sequence[MailboxDocument]) -> None:
         """Keep a row for each entry that expires."""
         for each in documents:
@@ -213,6 +207,21 @@ class Store:
             known = self.logs[shard]
             if known.base == base and known.stored < offset:
                 self.logs[shard] = structs.replace(known, stored=offset)
+
+
+class Sessions:
+    """The sessions of a store: each device has one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def of_user(self, user_id: str) -> list[TokenFamily]:
+        """Return them, with when each was renewed."""
+        used_ms = self._store.used_ms
+        return [
+            TokenFamily(each.device, user_id, each.device, b"", None, 0, used_ms.get(each.device, 0), 0)
+            for each in self._store.devices.get(user_id, ())
+        ]
 
 
 class Cache:
@@ -257,13 +266,11 @@ class Cache:
         """Presence is not simulated."""
 
 
-class Slow:
-    """A store as a host sees it: every call waits for its turn, and may fail before or after it worked."""
+class SlowPort:
+    """A port as a host sees it: every call waits for its turn, and may fail before or after it worked."""
 
     def __init__(self, real: object) -> None:
         self._real = real
-        self.accounts = self.mailboxes = self.conversations = self.cluster = self
-        self.retention = self.sessions = self
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._real, name)
@@ -278,3 +285,12 @@ class Slow:
             return result
 
         return call
+
+
+class Slow(SlowPort):
+    """A store whose ports are one object, but for sessions."""
+
+    def __init__(self, real: object) -> None:
+        super().__init__(real)
+        self.accounts = self.mailboxes = self.conversations = self.cluster = self.retention = self
+        self.sessions = SlowPort(getattr(real, "sessions", None))

@@ -14,6 +14,7 @@ from actors.host.writes.writer import Pending, Writer
 from actors.user import events as ev
 from actors.user.events import Item
 from actors.user.view import receipt_of
+from roost.ids import SEQ_LIMIT
 from roost.wire import WINDOW
 from storage.account_rows import Device, User
 from storage.mailbox_rows import MailboxDocument, merged
@@ -177,7 +178,16 @@ class Activation:
         items = [item_of(document) for document in page]
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
-        return tuple(items), through, has_gap(page, after)
+        gap = has_gap(page, after) if page else await self._all_gone(user, after, upto)
+        return tuple(items), through, gap
+
+    async def _all_gone(self, user: str, after: int, upto: int) -> bool:
+        """Return whether a range that holds no entry held some: the next one that is stored names the last.
+
+        What is behind the range is in memory, too, and would follow as if nothing had been before it. If it
+        is not stored yet, the newest that is stored was never swept, and the range held nothing.
+        """
+        return has_gap(await self._store.mailboxes.range(user, upto, SEQ_LIMIT - 1, 1), after)
 
 
 def since(first: MailboxDocument, last: MailboxDocument) -> tuple[int, int]:
