@@ -50,10 +50,10 @@ def _quotas(settings: Settings) -> Quotas:
 def _sweep(settings: Settings) -> SweepSettings:
     of = settings.retention
     keep = Keep(
-        entry_ms=of.entry_days * _DAY_MS,
-        delivered_ms=of.delivered_days * _DAY_MS,
+        entry_ms=round(of.entry_days * _DAY_MS),
+        delivered_ms=round(of.delivered_days * _DAY_MS),
         messages=of.mailbox_messages,
         size=of.mailbox_megabytes << 20,
-        device_ms=of.device_days * _DAY_MS,
+        device_ms=round(of.device_days * _DAY_MS),
     )
     return SweepSettings(keep, pause_s=of.sweep_pause_ms / 1000, every_s=of.sweep_every_s)

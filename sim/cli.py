@@ -17,6 +17,7 @@ from sim.echo import Plan, play
 from sim.faults.profiles import PROFILES, ProfileUnknown
 from sim.faults.schedule import TooShort
 from sim.faults.system import CannotStrike
+from sim.limits import BadLimits, Limits
 from sim.onscreen import OnScreen
 from sim.report.page import page
 from sim.run.capacity import BadGoal, Goal
@@ -56,6 +57,12 @@ class Sim:
         add("--polls", type=_share, default=0.05, metavar="X", help="share that long-polls over HTTP (0.05)")
         add("--settle", type=float, default=60.0, metavar="S", help="wait so long for what is in flight (60)")
         add("--roles", type=_positive, metavar="N", help="hosts, routers and gateways of a started system")
+        add(
+            "--keep",
+            metavar="LIMITS",
+            help="what is swept, and when a mailbox is full: entry=30s,delivered=15s,device=25s,kept=80,"
+            "waiting=30,erase=0s, any of them; a started system gets them, of another one they are believed",
+        )
         add("--ledger", type=Path, metavar="DIR", help="keep the ledgers there")
         add(
             "--find-capacity",
@@ -80,7 +87,7 @@ class Sim:
             return terminal.BAD_USAGE
         try:
             return self._play(args, console)
-        except (ProfileUnknown, TooShort, CannotStrike, BadGoal) as exc:
+        except (ProfileUnknown, TooShort, CannotStrike, BadGoal, BadLimits) as exc:
             console.print(str(exc), style="red", markup=False)
             return terminal.BAD_USAGE
         except WorkerFailed as exc:
@@ -118,6 +125,8 @@ def _options(args: argparse.Namespace) -> Options:
     scenario = args.scenario
     if args.find_capacity:
         scenario = "staircase" if args.what == "rate" else "growing"
+    if args.light and (args.keep is not None or scenario == "retention"):
+        raise BadLimits("Phones of --light do not note what is swept: leave it out.")
     return Options(
         server=args.server,
         ca=args.ca,
@@ -137,7 +146,16 @@ def _options(args: argparse.Namespace) -> Options:
         goal=Goal.parse(args.slo) if args.find_capacity else None,
         roles=args.roles,
         folder=args.ledger,
+        limits=_limits(args, scenario),
     )
+
+
+def _limits(args: argparse.Namespace, scenario: str) -> Limits:
+    if args.keep is not None:
+        return Limits.parse(args.keep)
+    if scenario != "retention" or args.server is not None:
+        return Limits()
+    return Limits.small(args.duration)
 
 
 def _conclude(outcome: Outcome, args: argparse.Namespace, console: Console) -> int:

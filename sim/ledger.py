@@ -24,7 +24,10 @@ class Kind(IntEnum):
     """What can happen to a message, a device or the system."""
 
     INTENT = 1
-    """The sender handed a message to the SDK: peer (recipient), id, digest."""
+    """The sender handed a message to the SDK: peer (recipient), id, digest.
+
+    Note: seconds after which it disappears, if it does.
+    """
     ACCEPTED = 2
     """The sender was told its number in the recipient's mailbox: peer, id, seq."""
     FAILED = 3
@@ -44,7 +47,10 @@ class Kind(IntEnum):
     UNDECRYPTABLE = 10
     """The receiver could not open an entry: peer (sender), id, seq, note (reason)."""
     MISSED = 11
-    """The receiver was told that entries up to seq are gone: seq."""
+    """The receiver was told that entries up to seq are gone: seq.
+
+    Note ``cursor``: since the server does not know how far it was.
+    """
     CRASHED = 12
     """The device's app was killed: what it had received and not taken may come again."""
     STORED = 13
@@ -70,11 +76,24 @@ class Kind(IntEnum):
 
     Note ``passed``: the device has acknowledged what comes behind it.
     """
+    USED = 20
+    """The device's session was renewed, which shows the server that it is in use; at the server's time."""
+    REFUSED = 21
+    """The sender was told that the recipient's mailbox is full: peer (recipient), id.
+
+    Seq: how often it was sent without an answer before.
+    """
+    EXPORTED = 22
+    """The user's export has the message: peer (sender), id, seq."""
+    ERASED = 23
+    """The user asked for the erasure of the account, and was told that it is done: note is the user id."""
+    LEFT = 24
+    """After the erasure the scan of the stores finds what should not be there: note is a sentence."""
 
 
 SENDERS = (
     *(Kind.INTENT, Kind.ACCEPTED, Kind.FAILED, Kind.DELIVERED_TOLD, Kind.READ_TOLD),
-    *(Kind.COPIED, Kind.COPY_STORED),
+    *(Kind.COPIED, Kind.COPY_STORED, Kind.REFUSED),
 )
 """Kinds that the sender's devices record about the peer's mailbox; all others are about the user's own."""
 

@@ -30,12 +30,17 @@ its app dies between having received a message and having taken it; its next sen
 
 
 class Say(Struct, frozen=True):
-    """``user`` writes to ``to``: a text of about ``size`` bytes."""
+    """``user`` writes to ``to``: a text of about ``size`` bytes.
+
+    Attributes:
+        expires_s: It disappears after so many seconds, if any.
+    """
 
     at_s: float
     user: int
     to: int
     size: int
+    expires_s: int = 0
 
 
 class Leave(Struct, frozen=True):
@@ -65,7 +70,21 @@ class Break(Struct, frozen=True):
     how: Breakage
 
 
-Act = Say | Leave | Return | Break
+class Export(Struct, frozen=True):
+    """``user`` asks for all that the server holds on it."""
+
+    at_s: float
+    user: int
+
+
+class Erase(Struct, frozen=True):
+    """``user`` deletes the account, and does nothing more."""
+
+    at_s: float
+    user: int
+
+
+Act = Say | Leave | Return | Break | Export | Erase
 
 
 def flat(_at: float) -> float:
@@ -143,6 +162,7 @@ class Stage:
         share: float = 1.0,
         begin_s: float = 0,
         end_s: float | None = None,
+        expires_s: int = 0,
     ) -> Iterator[Act]:
         """Yield messages between contacts.
 
@@ -153,13 +173,14 @@ class Stage:
             share: Part of the stage's rate.
             begin_s: From here.
             end_s: To here; the end of the run by default.
+            expires_s: They disappear after so many seconds, if any.
         """
         who = self.everyone() if speakers is None else speakers
         for at in self.times(self.rate * share, shape, begin_s, end_s):
             user = self.random.choice(who)
             other = self.contact(user) if to is None else to(user)
             if other != user:
-                yield Say(at, user, other, self.size())
+                yield Say(at, user, other, self.size(), expires_s)
 
     def away(self, user: int, begin_s: float, end_s: float, *, wakes: bool = False) -> Iterator[Act]:
         """Yield that the user is away for a while."""

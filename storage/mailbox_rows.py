@@ -143,7 +143,7 @@ class Block(Struct, frozen=True):
 
 
 class Stub(Struct, frozen=True):
-    """What is kept of a message that went nowhere: enough to answer its sender as before.
+    """What is kept of a message that went nowhere, or was swept: enough to answer its sender as before.
 
     Attributes:
         user: Recipient's user id.
@@ -153,6 +153,7 @@ class Stub(Struct, frozen=True):
         seq: The number that the sender was answered.
         accepted_at_ms: The gateway's time.
         digest: `digest_of` the message.
+        swept: It was in the mailbox: the same message is a repeat.
     """
 
     user: str
@@ -162,6 +163,7 @@ class Stub(Struct, frozen=True):
     seq: int
     accepted_at_ms: int
     digest: bytes
+    swept: bool = False
 
 
 def digest_of(

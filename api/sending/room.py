@@ -85,10 +85,14 @@ class Room:
             if item.person is not None and self.concerns(item.person.user):
                 pairs.setdefault((item.person.user, item.principal.user), []).append(item)
         if pairs:
-            refused = await asyncio.gather(*(self._refuses(user, sender) for user, sender in pairs))
+            refused = await self._refusals(pairs)
             for group, no in zip(pairs.values(), refused, strict=True):
                 if no:
                     self._refuse(group)
+
+    async def _refusals(self, pairs: Iterable[tuple[str, str]]) -> list[bool]:
+        """Return of each recipient and sender whether it is refused."""
+        return await asyncio.gather(*(self._refuses(user, sender) for user, sender in pairs))
 
     def _refuse(self, items: Iterable[SendRequest]) -> None:
         for item in items:

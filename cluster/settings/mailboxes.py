@@ -36,13 +36,14 @@ class Quota(Group):
 class Retention(Group):
     """How long things are kept."""
 
-    entry_days: int = Field(
+    entry_days: float = Field(
         365,
         ge=0,
-        description="Days that an entry of a mailbox is kept. 0: without limit. Entries that a device has "
-        "not acknowledged are kept for as long as `device_days` says, whatever the other limits.",
+        description="Days, or parts of one, that an entry of a mailbox is kept. 0: without limit. "
+        "Entries that a device has not acknowledged are kept for as long as `device_days` says, whatever the "
+        "other limits.",
     )
-    delivered_days: int = Field(
+    delivered_days: float = Field(
         0,
         ge=0,
         description="Days that an entry is kept that every device has acknowledged. 0: as `entry_days` says.",
@@ -51,11 +52,11 @@ class Retention(Group):
         200_000, ge=0, description="Messages kept in one mailbox; the oldest go first. 0: no limit."
     )
     mailbox_megabytes: int = Field(1_024, ge=0, description="The same in MiB.")
-    device_days: int = Field(
+    device_days: float = Field(
         30,
-        ge=1,
+        gt=0,
         description="Days after its last use when a device no longer holds entries back. When it returns, it "
-        "is told that it missed some.",
+        "is told that it missed some. Use is noticed when its access token is renewed (`tokens.access_s`).",
     )
     sweep_pause_ms: int = Field(
         50,

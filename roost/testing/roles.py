@@ -10,7 +10,7 @@ from api.gateway import Gateway
 from api.listener import Listen
 from cluster.consumers.router import Router
 from cluster.log.numbers import FIRST_BASE
-from roost.testing.clock import FakeClock
+from roost.clock import Clock
 from roost.testing.servers import MemoryCache, MemoryLog, MemoryStore
 from storage.blobs import BlobStore, Quota, StoredObjects
 from storage.cluster_rows import LogState
@@ -25,30 +25,38 @@ _DAY_S: Final = 86_400
 _CHEAP_KIB: Final = 8
 
 
-async def start(clock: FakeClock, stack: AsyncExitStack) -> tuple[str, MemoryStore]:
+PROMPT: Final = HostSettings(store_linger_s=0.0, hold_back_ms=0)
+"""Nothing here is held back to find company: one bot and one person are the load."""
+
+API: Final = ApiSettings(SERVER_NAME, 3600, 30 * _DAY_S, password_memory_kib=_CHEAP_KIB)
+
+
+async def start(
+    clock: Clock, stack: AsyncExitStack, settings: HostSettings = PROMPT, api: ApiSettings = API
+) -> tuple[str, MemoryStore]:
     """Start the roles on loopback ports.
 
     Args:
-        clock: The time.
+        clock: Unix milliseconds.
         stack: Ends them.
+        settings: The host's.
+        api: The gateway's.
 
     Returns:
         The base URL, and what is stored.
     """
-    store, log, cache = MemoryStore(), MemoryLog(1), MemoryCache(clock.now_ms)
-    keyring = KeyRing(fresh_secrets(clock.now_ms()), clock.now_ms)
+    store, log, cache = MemoryStore(), MemoryLog(1), MemoryCache(clock)
+    keyring = KeyRing(fresh_secrets(clock()), clock)
     port = cast("Any", store)
     await store.put_log_states([LogState(0, FIRST_BASE, 0)])
-    # Nothing here is held back to find company: one bot and one person are the load.
-    prompt = HostSettings(store_linger_s=0.0, hold_back_ms=0)
     stores = Stores(port, cast("Any", cache), log.writer())
-    host = ActorHost(_HOST, stores, keyring.cluster_secret, clock.now_ms, prompt)
+    host = ActorHost(_HOST, stores, keyring.cluster_secret, clock, settings)
     router = Router(_ROUTER, log.reader(), port, Connections(("router", _ROUTER), keyring.cluster_secret))
     gateway = Gateway(
         _GATEWAY,
         Listen(port=0),
-        ApiSettings(SERVER_NAME, 3600, 30 * _DAY_S, password_memory_kib=_CHEAP_KIB),
-        Backends(port, cast("Any", cache), log.writer(), keyring, clock.now_ms, _blobs(store, clock)),
+        api,
+        Backends(port, cast("Any", cache), log.writer(), keyring, clock, _blobs(store, clock)),
     )
     stack.push_async_callback(host.stop)
     address = await host.start()
@@ -71,6 +79,6 @@ async def start(clock: FakeClock, stack: AsyncExitStack) -> tuple[str, MemorySto
     return f"http://{gateway.address[0]}:{gateway.address[1]}", store
 
 
-def _blobs(store: MemoryStore, clock: FakeClock) -> BlobStore:
+def _blobs(store: MemoryStore, clock: Clock) -> BlobStore:
     quota = Quota(100 * _MIB, 1024 * _MIB, 10_000, 1024 * _MIB, 10_000, 30 * _DAY_S * 1000, _DAY_S * 1000)
-    return BlobStore(store.blobs, StoredObjects("memory:///"), quota, clock.now_ms)
+    return BlobStore(store.blobs, StoredObjects("memory:///"), quota, clock)

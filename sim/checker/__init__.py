@@ -7,14 +7,17 @@ its recipient's mailbox. So memory is bounded by the largest mailbox.
 from collections import defaultdict
 
 from sim.checker.copies import COPIES, PASSED
+from sim.checker.ends import CURSOR
 from sim.checker.mailbox import AUDITED, Mailbox, Others
 from sim.checker.stories import story
 from sim.checker.verdict import UNVERIFIED, VIOLATIONS, Percentiles, Samples, Story, Totals, Verdict
 from sim.ledger import Event, Kind, Ledgers
+from sim.limits import Limits
 
 __all__ = [
     "AUDITED",
     "COPIES",
+    "CURSOR",
     "PASSED",
     "UNVERIFIED",
     "VIOLATIONS",
@@ -29,12 +32,16 @@ __all__ = [
 STORIES = 5
 """Stories told of each kind: those that began first."""
 
-NO_MESSAGE = (Kind.DEVICE, Kind.CUT, Kind.STORED, Kind.COPY_STORED)
+NO_MESSAGE = (Kind.DEVICE, Kind.CUT, Kind.STORED, Kind.COPY_STORED, Kind.USED, Kind.LEFT)
 """Kinds that do not tell when the run was: they come before and after it."""
 
 
-def check(ledgers: Ledgers) -> Verdict:
+def check(ledgers: Ledgers, limits: Limits = Limits()) -> Verdict:  # noqa: B008 -- frozen
     """Reconcile the ledgers of a run.
+
+    Args:
+        ledgers: All of them.
+        limits: What the server sweeps, and when a mailbox is full.
 
     Returns:
         The verdict with the stories of the first violations of each kind, in the order of time.
@@ -53,11 +60,13 @@ def check(ledgers: Ledgers) -> Verdict:
             owed[event.user].setdefault(event.device, event.at_us)
     ends = ledgers.of_kind(Kind.CUT)
     audited = {(event.user, event.device) for event in ends if event.note == AUDITED}
-    others = Others(crashes, owed, audited)
+    missed = {(event.user, event.device) for event in ledgers.of_kind(Kind.MISSED)}
+    erased = {event.user for event in ledgers.of_kind(Kind.ERASED)}
+    others = Others(crashes, owed, audited, missed, erased)
     stories: dict[str, list[Story]] = defaultdict(list)
     for owner, events in ledgers.mailboxes():
         _measure(verdict, events)
-        for finding in Mailbox(owner, verdict, others).judge(events):
+        for finding in Mailbox(owner, verdict, others, limits).judge(events):
             _count(verdict, finding.kind)
             told = stories[finding.kind]
             if len(told) < STORIES or finding.at_us < told[-1].at_us:

@@ -56,6 +56,7 @@ class Copies:
         crashes: Of all users.
         owed: Who is to get copies.
         audited: Devices for which the server's store was read to its end.
+        missed: Devices that were told that entries are gone: copies may be among them.
     """
 
     def __init__(
@@ -65,9 +66,10 @@ class Copies:
         crashes: Crashes,
         owed: Owed,
         audited: Collection[tuple[str, str]],
+        missed: Collection[tuple[str, str]],
     ) -> None:
         self._verdict, self._findings, self._crashes = verdict, findings, crashes
-        self._owed, self._audited = owed, audited
+        self._owed, self._audited, self._missed = owed, audited, missed
         self._told: dict[tuple[str, str], _Told] = defaultdict(_Told)
 
     def told(self, message: Message, event: Event) -> None:
@@ -114,7 +116,7 @@ class Copies:
             elif message in told.waiting or (message.sender, device) not in self._audited:
                 title = f"The copy of {message.id} was on its way to {where} when the run ended."
                 self._findings.name(UNVERIFIED, message, message.intent_us, title)
-            else:
+            elif (message.sender, device) not in self._missed:
                 title = f"The copy of {message.id} never came to {where}."
                 self._findings.name("lost", message, message.intent_us, title)
 

@@ -1,5 +1,6 @@
 """The facts of a mailbox: the state of each message and device from its events; only order is judged here."""
 
+from bisect import bisect_left, insort
 from typing import NamedTuple
 
 from sim.ledger import Event
@@ -14,6 +15,9 @@ class Message:
         number: The lowest number under which it was seen in the mailbox; 0 if it was not.
         received_us: When an app of the recipient was first told for good; 0 if none was.
         read_us: When it was marked as read; 0 if it was not.
+        expires_us: After how long it disappears; 0 if it does not.
+        refused_us: When its sender was told first that the mailbox is full; 0 if it never was.
+        in_doubt: Some try to send it got no answer before it was refused.
         named: Violations of it that were found already: each counts once for a message.
     """
 
@@ -23,14 +27,17 @@ class Message:
         "acked",
         "device",
         "digest",
+        "expires_us",
         "failed",
         "id",
+        "in_doubt",
         "intent_us",
         "named",
         "number",
         "order",
         "read_us",
         "received_us",
+        "refused_us",
         "sender",
     )
 
@@ -44,6 +51,9 @@ class Message:
         self.accepted_us = 0
         self.accepted_seq = 0
         self.failed = False
+        self.expires_us = 0
+        self.refused_us = 0
+        self.in_doubt = False
         self.number = 0
         self.received_us = 0
         self.read_us = 0
@@ -79,6 +89,8 @@ class Device:
         audited: The server's store was read for it.
         settled: Nothing was in flight for it when the run ended.
         unopened: What it could not open.
+        uses: When the server saw it used, in the order of time.
+        missed: Up to where it was told that entries are gone.
     """
 
     __slots__ = (
@@ -86,15 +98,18 @@ class Device:
         "_latest",
         "_latest_taken",
         "_pending",
+        "_takes",
         "arrived",
         "audited",
         "created_us",
         "held",
+        "missed",
         "name",
         "settled",
         "stored",
         "taken",
         "unopened",
+        "uses",
         "voided",
     )
 
@@ -109,7 +124,10 @@ class Device:
         self.unopened: set[Message] = set()
         self.audited = False
         self.settled = False
+        self.uses: list[int] = []
+        self.missed = 0
         self._pending: list[tuple[int, Message]] = []
+        self._takes: list[tuple[int, int]] = []  # up to where, and when: both rise
         self._last_seq: dict[str, int] = {}
         # The last message of each sender's device, and as it was at the last acknowledgement.
         self._latest: dict[tuple[str, str], Message] = {}
@@ -142,8 +160,23 @@ class Device:
         self._latest[source] = message
         return last if seq <= last else None
 
-    def take(self, upto: int) -> None:
+    def used(self, at_us: int) -> None:
+        """The server saw it used."""
+        insort(self.uses, at_us)
+
+    def acked_by(self, at_us: int) -> int:
+        """Return up to where it had acknowledged by a time."""
+        return next((upto for upto, took_us in reversed(self._takes) if took_us <= at_us), 0)
+
+    def passed_us(self, number: int) -> int:
+        """Return when it first acknowledged a number, or one above it; 0 if it did not."""
+        place = bisect_left(self._takes, (number, 0))
+        return self._takes[place][1] if place < len(self._takes) else 0
+
+    def take(self, upto: int, at_us: int) -> None:
         """The app has everything up to a number."""
+        if upto > self.taken:
+            self._takes.append((upto, at_us))
         self.taken = max(self.taken, upto)
         left = []
         for seq, message in self._pending:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from sim.checker.copies import Copies, Owed
+from sim.checker.ends import Ends
 from sim.checker.facts import Device, Finding, Findings, Message
+from sim.checker.kept import SECOND_US, Kept, had_disappeared
 from sim.checker.receipts import Crashes, Receipts
 from sim.checker.verdict import UNVERIFIED, Verdict
 from sim.ledger import Event, Kind
+from sim.limits import Limits
 
 AUDITED = "audited"
 """Note of a `Kind.CUT`: the server's store was read to its end for the device."""
@@ -23,11 +26,15 @@ class Others(NamedTuple):
         crashes: A sender's crash allows that it is told again what it had been told.
         owed: Which of their devices are to get copies of what they send.
         audited: For which of their devices the server's store was read to its end.
+        missed: Which of their devices were told that entries are gone; whether rightly, their mailbox says.
+        erased: Who deleted the account.
     """
 
     crashes: Crashes
     owed: Owed
     audited: Collection[tuple[str, str]]
+    missed: Collection[tuple[str, str]]
+    erased: Collection[str]
 
 
 class Mailbox:
@@ -41,16 +48,22 @@ class Mailbox:
         owner: Whose mailbox it is.
         verdict: Totals, durations and series are added here.
         others: What has to be known of other users.
+        limits: Of the server.
     """
 
-    def __init__(self, owner: str, verdict: Verdict, others: "Others") -> None:
+    def __init__(self, owner: str, verdict: Verdict, others: "Others", limits: Limits) -> None:
         self.owner = owner
+        self._others, self._limits = others, limits
         self._findings = Findings()
         self._verdict = verdict
         self._messages: dict[tuple[str, str], Message] = {}
         self._devices: dict[str, Device] = {}
         self._receipts = Receipts(owner, verdict, self._findings, others.crashes)
-        self._copies = Copies(verdict, self._findings, others.crashes, others.owed, others.audited)
+        self._copies = Copies(
+            verdict, self._findings, others.crashes, others.owed, others.audited, others.missed
+        )
+        self._ends = Ends(owner, verdict, self._findings)
+        self._gone: dict[Message, bool] = {}  # and whether its own time was over
         self._sent_by: dict[tuple[str, str], int] = defaultdict(int)
 
     def judge(self, events: list[Event]) -> list[Finding]:
@@ -74,11 +87,18 @@ class Mailbox:
             for message, at_us in device.held.items():
                 if not message.received_us or at_us < message.received_us:
                     message.received_us = at_us
-        self._receipts.judge(self._messages.values(), self._devices.values())
-        for message in self._messages.values():
+        devices, messages = list(self._devices.values()), self._messages.values()
+        self._end_us = events[-1].at_us
+        self._kept = Kept(self._limits, devices, messages, self._end_us)
+        self._ends.judge(messages, devices, self._kept)
+        self._receipts.judge(messages, devices, self._kept)
+        for message in messages:
             self._judge_message(message)
-            if message.accepted_us:
+            if message.accepted_us and not self._is_excused_copy(message):
                 self._copies.judge(message)
+        totals, disappeared = self._verdict.totals, sum(self._gone.values())
+        totals.disappeared += disappeared
+        totals.swept += len(self._gone) - disappeared
         return self._findings
 
     def _handlers(self) -> dict[int, Callable[[Event], None]]:
@@ -87,17 +107,22 @@ class Mailbox:
             Kind.FAILED: self._failed,
             Kind.ARRIVED: self._arrived,
             Kind.RECEIVED: self._received,
-            Kind.TAKEN: lambda event: self._device(event).take(event.seq),
+            Kind.TAKEN: lambda event: self._device(event).take(event.seq, event.at_us),
             Kind.READ: self._receipts.marked,
             Kind.DELIVERED_TOLD: self._receipts.told,
             Kind.READ_TOLD: self._receipts.told,
             Kind.UNDECRYPTABLE: self._undecryptable,
-            Kind.MISSED: self._missed,
+            Kind.MISSED: lambda event: self._ends.missed(self._device(event), event),
             Kind.CRASHED: self._crashed,
             Kind.STORED: self._stored,
             Kind.DEVICE: self._created,
             Kind.PUSHED: self._pushed,
             Kind.CUT: self._cut,
+            Kind.USED: lambda event: self._device(event).used(event.at_us),
+            Kind.REFUSED: lambda event: self._ends.refused(self._own(event), event),
+            Kind.EXPORTED: self._exported,
+            Kind.ERASED: self._ends.erased,
+            Kind.LEFT: self._ends.left,
             Kind.COPIED: lambda event: self._copies.told(self._message(event.user, event), event),
             Kind.COPY_STORED: lambda event: self._copies.stored(self._message(event.user, event), event),
         }
@@ -130,6 +155,7 @@ class Mailbox:
             return  # the outbox of a killed app takes up its work again
         message = self._messages[key] = Message(*key)
         message.device, message.digest, message.intent_us = event.device, event.digest, event.at_us
+        message.expires_us = int(event.note or 0) * SECOND_US
         source = event.user, event.device
         message.order = self._sent_by[source]
         self._sent_by[source] += 1
@@ -166,6 +192,7 @@ class Mailbox:
     def _arrived(self, event: Event) -> None:
         device, message = self._device(event), self._message(event.peer, event)
         message.seen_as(event.seq)
+        self._ends.served(message, event)
         first = device.arrived.setdefault(message, event.seq)
         if first != event.seq:
             title = f"{self._what(message)} came to {self._where(device)} as numbers {first} and {event.seq}."
@@ -220,9 +247,11 @@ class Mailbox:
         title = f"{self._what(message)} could not be opened on {self._where(device)}: {event.note or '?'}."
         self._findings.name("undecryptable", message, message.intent_us or event.at_us, title)
 
-    def _missed(self, event: Event) -> None:
-        title = f"{self.owner}'s {event.device} was told that entries up to {event.seq} are gone."
-        self._findings.append(Finding("missed", event.at_us, title, (), self.owner, event.device))
+    def _exported(self, event: Event) -> None:
+        message = self._message(event.peer, event)
+        message.seen_as(event.seq)
+        self._ends.served(message, event)
+        self._sent_like_this(message, event)
 
     def _crashed(self, event: Event) -> None:
         self._verdict.totals.crashes += 1
@@ -231,6 +260,7 @@ class Mailbox:
     def _stored(self, event: Event) -> None:
         device, message = self._device(event), self._message(event.peer, event)
         message.seen_as(event.seq)
+        self._ends.served(message, event)
         self._sent_like_this(message, event)
         first = device.stored.setdefault(message, event.seq)
         if first != event.seq:
@@ -259,23 +289,47 @@ class Mailbox:
                 self._judge_delivery(message, device)
         else:
             totals.failed += message.failed
-        if not message.received_us and not (message.accepted_us and expected) and not message.failed:
+        answered = message.failed or bool(message.refused_us) or message.sender in self._others.erased
+        if not message.received_us and not (message.accepted_us and expected) and not answered:
             title = f"{self._what(message)} to {self.owner}: no one knows what became of it."
             self._findings.name(UNVERIFIED, message, message.intent_us, title)
 
     def _judge_delivery(self, message: Message, device: Device) -> None:
         """Judge an accepted message for a device that should have it."""
-        stored = device.stored.get(message, 0)
-        if device.audited and not stored:
+        stored, erased = device.stored.get(message, 0), bool(self._ends.erased_us)
+        if device.audited and not stored and not self._may_be_gone(message, self._end_us):
             title = f"{self._what(message)} was accepted, and the store has none for {self._where(device)}."
             self._findings.name("acked_not_stored", message, message.intent_us, title)
         if message in device.held or message in device.unopened:
             return
-        gone_past = (stored or message.true_number) <= device.taken
+        number = stored or message.true_number
+        passed_us = device.passed_us(number)
+        if self._is_excused(message, device, number, passed_us - 1 if passed_us else self._end_us):
+            return
         waits = bool(stored) or not (device.audited or device.settled)
-        if waits and not gone_past:
-            title = f"{self._what(message)} was on its way to {self._where(device)} when the run ended."
-            self._findings.name(UNVERIFIED, message, message.intent_us, title)
+        if waits and not passed_us:
+            if not erased:
+                title = f"{self._what(message)} was on its way to {self._where(device)} when the run ended."
+                self._findings.name(UNVERIFIED, message, message.intent_us, title)
         else:
             title = f"{self._what(message)} never came to {self._where(device)}."
             self._findings.name("lost", message, message.intent_us, title)
+
+    def _may_be_gone(self, message: Message, until_us: int) -> bool:
+        """Return whether a message may be in the store no longer; each is counted once."""
+        disappeared = had_disappeared(message, until_us)
+        if not disappeared and not self._kept.may_be_gone(message, until_us):
+            return False
+        self._gone.setdefault(message, disappeared)
+        return True
+
+    def _is_excused(self, message: Message, device: Device, number: int, until_us: int) -> bool:
+        """Return whether a message may have gone before a device came past it, and the device was told."""
+        if had_disappeared(message, until_us):
+            return True
+        told = number <= device.missed
+        return told and self._kept.may_be_gone(message, until_us)
+
+    def _is_excused_copy(self, message: Message) -> bool:
+        """Return whether copies may be gone with their time, or with their owner."""
+        return message.sender in self._others.erased or had_disappeared(message, self._end_us)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sim.checker.facts import Device, Finding, Findings, Message
+from sim.checker.kept import Kept, had_disappeared
 from sim.checker.verdict import Verdict
 from sim.ledger import Event, Kind
 
@@ -55,13 +56,15 @@ class Receipts:
             self._verdict.per_second["receipts"][event.at_us // 1_000_000] += 1
         self._told[event.user, event.kind].append(event)
 
-    def judge(self, messages: Iterable[Message], devices: Iterable[Device]) -> None:
+    def judge(self, messages: Iterable[Message], devices: Iterable[Device], kept: Kept) -> None:
         """Find receipts that were not true, or no longer.
 
         Args:
             messages: All messages to the mailbox, with `Message.received_us` in its final state.
             devices: The owner's.
+            kept: What may be gone: a watermark passes over it, whether someone had it or not.
         """
+        self._kept = kept
         created_us = [device.created_us for device in devices if device.created_us is not None]
         by_sender: dict[str, list[Message]] = defaultdict(list)
         for message in messages:
@@ -83,6 +86,8 @@ class Receipts:
         if 0 < message.received_us <= event.at_us:
             self._verdict.deliver_receipt.add(message.received_us, event.at_us - message.received_us)
             return
+        if self._passes_over(message, event):
+            return
         # A device younger than the message acknowledges the place where it would have been.
         if any(message.intent_us <= created < event.at_us for created in created_us):
             return
@@ -93,12 +98,15 @@ class Receipts:
         self._findings.name("receipt_without_delivery", message, message.intent_us, title)
 
     def _judge_read(self, message: Message, event: Event) -> None:
-        if not 0 < message.read_us <= event.at_us:
+        if not 0 < message.read_us <= event.at_us and not self._passes_over(message, event):
             title = (
                 f"{message.sender} was told that {self._owner} has read up to {event.seq};"
                 f" by then message {message.id} (number {message.true_number}) was not read."
             )
             self._findings.name("receipt_without_delivery", message, message.intent_us, title)
+
+    def _passes_over(self, message: Message, event: Event) -> bool:
+        return had_disappeared(message, event.at_us) or self._kept.may_be_gone(message, event.at_us)
 
     def _judge_direction(self, told: list[Event]) -> None:
         """Find receipts below earlier ones of the same device; its crash allows them."""

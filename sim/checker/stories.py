@@ -25,7 +25,12 @@ ABOUT_ONE = (
     Kind.STORED,
     Kind.COPIED,
     Kind.COPY_STORED,
+    Kind.REFUSED,
+    Kind.EXPORTED,
 )
+
+AROUND = (Kind.CRASHED, Kind.MISSED, Kind.USED, Kind.ERASED)
+"""Told of the owner's devices from when a message was sent."""
 
 COVERS = (Kind.TAKEN, Kind.READ, Kind.DELIVERED_TOLD, Kind.READ_TOLD)
 
@@ -46,6 +51,11 @@ SENTENCES = {
     Kind.COPIED: "The app of {user} ({device}) is told of the copy of {id} to {peer}, number {seq}.",
     Kind.COPY_STORED: "The audit finds the copy of {id} in the server's store for {user} ({device}).",
     Kind.DEVICE: "Device {device} of {user} exists from now on.",
+    Kind.USED: "The session of {user} ({device}) is renewed: the server sees it in use.",
+    Kind.REFUSED: "{user} ({device}) is told that the mailbox of {peer} is full for {id}.",
+    Kind.EXPORTED: "The export of {user} has {id} from {peer}, number {seq}.",
+    Kind.ERASED: "{user} ({device}) deletes the account.",
+    Kind.LEFT: "The scan after the erasure of {user}: {note}",
     Kind.PUSHED: "A wake-up comes for {user} ({device}).",
     Kind.FAULT: "Fault: {note}.",
 }
@@ -106,7 +116,7 @@ def _of_messages(owner: str, messages: tuple[Message, ...], events: Iterable[Eve
         elif event.kind in {Kind.DEVICE, Kind.CUT}:
             wanted = True
         else:
-            wanted = event.kind in {Kind.CRASHED, Kind.MISSED} and event.at_us >= since_us
+            wanted = event.kind in AROUND and event.at_us >= since_us
         if wanted:
             yield event
 

@@ -15,7 +15,11 @@ VIOLATIONS = {
     "acked_not_stored": "accepted, and not in the server's own store after the run",
     "receipt_without_delivery": "its sender was told that it is delivered or read before it was",
     "receipt_backwards": "a receipt took back what an earlier one had said",
-    "missed": "the server said that entries of a mailbox are gone",
+    "missed": "the server said that entries of a mailbox are gone, which were to be kept",
+    "gone_served": "served after it was swept, had disappeared, or was erased with its account",
+    "refused_kept": "refused, and in the mailbox all the same",
+    "refused_with_room": "refused though the mailbox had room",
+    "not_erased": "left in a store by the erasure of an account",
 }
 """What each count counts; any of them above 0 violates the promise."""
 
@@ -78,6 +82,12 @@ class Totals(Struct):
         failed: Messages given up by their sender, and never accepted.
         crashes: Apps killed.
         copies: Messages that an app of the sender's other devices was told, each for itself.
+        swept: Messages that the store has for some device no longer, as their age, number or place allows.
+        disappeared: The same of those whose own time was over.
+        refused: Messages whose sender was told that the mailbox is full.
+        let_in_later: Those among them that were accepted in the end.
+        exported: Messages in exports.
+        erased: Accounts that were deleted.
     """
 
     sent: int = 0
@@ -90,6 +100,12 @@ class Totals(Struct):
     failed: int = 0
     crashes: int = 0
     copies: int = 0
+    swept: int = 0
+    disappeared: int = 0
+    refused: int = 0
+    let_in_later: int = 0
+    exported: int = 0
+    erased: int = 0
 
 
 class Story(Struct, frozen=True):

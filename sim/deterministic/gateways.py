@@ -1,6 +1,6 @@
 """A gateway of the run: the real accept path, numbering and links, and one question of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from actors.rpc import questions as q
@@ -17,10 +17,12 @@ from api.sending.send_request import SendRequest, answer_of
 from api.sending.sender import Sender
 from api.sending.sequence import Sequencer
 from roost.clock import Clock
+from roost.errors import RoostError, Unavailable
 from roost.ids import shard_of
 from roost.tasks import BackgroundTasks
 from sim.deterministic.logs import PromptWriter
 from sim.deterministic.reaching import ExpiredLease, Question, Replied, StepLinks
+from sim.deterministic.sockets import Answer, drive
 from sim.deterministic.stores import Cache, Store
 from sim.deterministic.turns import finish
 from storage.ports import Accepted
@@ -60,8 +62,15 @@ class PromptTasks(BackgroundTasks):
     """Tasks that are over at once."""
 
     def spawn(self, work: Any, name: str = "", *, essential: bool = False) -> Any:  # noqa: ARG002
-        """Run it to its end."""
-        finish(work)
+        """Run it to its end, or up to where it waits for a host's answer."""
+        drive(work)
+
+
+class StepRoom(Room):
+    """Asks one after another; here each round has one send."""
+
+    async def _refusals(self, pairs: Iterable[tuple[str, str]]) -> list[bool]:
+        return [await self._refuses(*pair) for pair in pairs]
 
 
 class PromptSender(Sender):
@@ -94,12 +103,23 @@ class Gateway:
         directory = cast("Any", PromptDirectory(store))
         self.answers = Answers(cast("Any", cache))
         limits = Limits(cast("Any", cache), clock, {"searches": Limit(1_000_000.0, 1_000_000, "local")})
-        room = Room(cast("Any", None), clock)  # mailboxes have room here: hosts tell of none that has not
+        self.hosts = StepLinks(name, store, clock)
+        room = StepRoom(self._ask_for_room, clock)
+        self.hosts.on_room(room.heard)
         acceptance = Acceptance(
             cast("Any", store), self.answers, self.sequencer, directory, limits, room, clock
         )
         self.sender = PromptSender(Gate(Admission(), self.sequencer, directory, limits), acceptance)
-        self.hosts = StepLinks(name, store, clock)
+
+    async def _ask_for_room(self, user: str, question: m.Question, _patience_s: float) -> m.Answer:
+        answer, sender = Answer(), cast("m.RoomFor", question).sender
+        self.ask(user, lambda call: m.RoomFor(call, user, sender), answer.came)
+        found = await answer
+        if isinstance(found, m.Refusal):
+            raise RoostError(found.code, found.detail)
+        if found is None:
+            raise Unavailable("The host is away.")
+        return found
 
     # --- the map and questions ---
 

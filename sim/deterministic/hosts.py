@@ -1,12 +1,14 @@
 """A host of the run: the real one, on a runtime whose calls and tasks are steps of the run."""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol, cast
 
-from actors.host import ActorHost, Stores
+from actors.host import ActorHost, HostSettings, Stores
 from actors.host.runtime import Runtime
 from actors.host.shards.shard import Shard
 from actors.host.streams.streams import StreamKey
+from actors.host.upkeep.sweeper import SweepSettings
 from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
 from actors.user import effects as do
@@ -17,6 +19,7 @@ from roost.errors import Unavailable
 from sim.deterministic.invariants import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
+from sim.deterministic.sweeps import KEEP, QUOTAS
 from sim.deterministic.turns import Fate, Task, Turn, finish
 from storage.cluster_rows import DeadLetter
 from storage.shard_map import ShardMap
@@ -93,8 +96,11 @@ class Host(ActorHost):
         clock: Clock,
         watcher: Watcher,
         actor: type[UserActor] = UserActor,
+        *,
+        small: bool = False,
     ) -> None:
         store, cache, log = servers
+        limits = {"quotas": QUOTAS, "sweep": SweepSettings(KEEP)} if small else {}
         self.life = life
         self._watcher = watcher
         self._steps = StepRuntime()
@@ -104,6 +110,7 @@ class Host(ActorHost):
             Stores(cast("Any", HostStore(store)), cast("Any", Slow(cache)), SlowWriter(log)),
             b"",
             clock,
+            HostSettings(**limits),  # type: ignore[arg-type]  # of two types
             runtime=self._steps,
             make_actor=_watched(actor, watcher, self._failures),
         )
@@ -172,6 +179,21 @@ class Host(ActorHost):
         if snapshot is not None:
             self._runtime.spawn(self._snapshots.put({user: snapshot}))
         return snapshot is not None
+
+    def serves(self, user: str) -> bool:
+        """Return whether the user's shard is here."""
+        return self._shards.of(user) is not None
+
+    def sweep(self, user: str, going_on: AbstractContextManager[None]) -> bool:
+        """Begin to look through a mailbox for what is too old; returns whether it is here."""
+        if not self.serves(user):
+            return False
+        self._steps.spawn(_patient(self._sweeper.sweep(user), going_on))
+        return True
+
+    def empty_expired(self) -> None:
+        """Begin to remove the content of what has disappeared."""
+        self._steps.spawn(_patient(self._sweeper.empty_expired(), nullcontext()))
 
     def run(self) -> None:
         """Do what a turn of the event loop would."""
@@ -251,6 +273,12 @@ async def _written(queue: WriteQueue) -> None:
         await queue.write()
     except Unavailable:
         return
+
+
+async def _patient(work: Coroutine[Any, Any, object], going_on: AbstractContextManager[None]) -> None:
+    """Do what is done again later when a store is away."""
+    with going_on, suppress(Unavailable):
+        await work
 
 
 def _watched(actor: type[UserActor], watcher: Watcher, failures: list[Exception]) -> type[UserActor]:

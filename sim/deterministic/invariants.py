@@ -13,6 +13,7 @@ from roost import wire
 from roost.client import events
 from roost.client.state import State
 from sim.deterministic.stores import Store
+from sim.deterministic.sweeps import Sweeps
 from sim.deterministic.wakeups import Wakeups
 from storage.mailbox_rows import MailboxDocument, copies_digest
 from storage.records import KeysRecord, MessageRecord, SentRecord, decode_record
@@ -41,6 +42,8 @@ class Message(Struct):
         copies_for: The devices that came with each of its numbers: those that its own copies were for.
         copied_by: Those of them whose app has its copy for good.
         alone: It is to oneself, and there was no other device to send it to when it was meant.
+        expires_ms: After how long it disappears; 0 if it does not.
+        expired: Its sender was told that it has.
         saved: The sender's phone has it for good.
         read: A device that has it was told to mark it as read.
     """
@@ -57,6 +60,8 @@ class Message(Struct):
     copies_for: dict[int, list[str]] = field(default_factory=dict)
     copied_by: list[str] = field(default_factory=list)
     alone: bool = False
+    expires_ms: int = 0
+    expired: bool = False
     saved: bool = False
     read: bool = False
 
@@ -73,6 +78,7 @@ class Told(Struct):
         chain: seq of the last entry on this connection.
         marks: Last watermarks of each peer in receipt entries.
         refused: How often the server did not know its cursor.
+        missed: It was told that entries are gone, and may find a gap where they were.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -83,6 +89,7 @@ class Told(Struct):
     chain: int = 0
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
     refused: int = 0
+    missed: bool = False
 
 
 class Truth:
@@ -107,6 +114,7 @@ class Truth:
         self._gone: set[tuple[str, int]] = set()
         self._copies: dict[bytes, list[str]] = {b"": []}
         self.wakeups = Wakeups()
+        self.sweeps = Sweeps(store)
         self.logs_lost = 0
         self.parted = False
         self.overtaken: set[str] = set()
@@ -114,11 +122,12 @@ class Truth:
 
     # --- the sender's side ---
 
-    def meant(self, device: str, to: str, message_id: str, content: bytes) -> None:
+    def meant(self, device: str, to: str, message_id: str, content: bytes, *, expires_ms: int = 0) -> None:
         """An app hands a message to the client."""
         self._meant += 1
         message = Message(message_id, self.owner[device], device, to, content, self._meant)
         mine = self._store.devices[message.sender]
+        message.expires_ms = expires_ms
         message.alone = to == message.sender and not any(e.keys and e.device != device for e in mine)
         self.messages[message_id] = message
         self._by_pair[message.sender, to].append(message)
@@ -187,6 +196,13 @@ class Truth:
             for seq in message.seqs
         )
 
+    def _was_swept(self, message: Message) -> bool:
+        return any((message.to, seq) in self.sweeps.taken for seq in message.seqs)
+
+    def _may_be_unread(self, message: Message) -> bool:
+        """Return whether it may have gone before anyone had it, which no watermark says."""
+        return bool(message.expires_ms) or self._was_swept(message)
+
     def _went_down(self, message: Message) -> bool:
         return all((message.to, seq) in self._gone for seq in message.seqs)
 
@@ -203,18 +219,26 @@ class Truth:
         message = self.messages[message_id]
         if self._blocked[message.to, message.sender]:  # watermarks may stand still then
             return not message.kept_by and not self.is_blocked(message)
-        return True
+        return not self._was_swept(message)
 
     # --- the receiver's side ---
 
     def ready(self, device: str, cursor: int) -> None:
         """The server says where the stream begins."""
         self._told[device].chain = cursor
+        self._told[device].missed = False
+
+    def missed(self, device: str) -> None:
+        """The server says that entries are gone, which only a device that was forgotten may be told."""
+        if not self.sweeps.was_forgotten(device):
+            raise Violation("missed", f"{device} is told of missing entries, and was never out of use")
+        self._told[device].missed = True
 
     def cursor_refused(self, device: str) -> None:
         """The server does not know the phone's cursor."""
         overtaken = self.parted and self.owner[device] in self.overtaken
-        if not self.logs_lost and not overtaken and not self._ends_with_one_blocked(device):
+        swept = any(user == self.owner[device] for user, _ in self.sweeps.taken)
+        if not (self.logs_lost or overtaken or swept or self._ends_with_one_blocked(device)):
             raise Violation("cursor", f"the cursor of {device} is not known, and no log was lost")
         self._told[device].refused += 1
 
@@ -235,7 +259,8 @@ class Truth:
     def arrived(self, user: str, device: str, entry: Any) -> None:
         """An entry came over the wire."""
         told = self._told[device]
-        if entry.prev != told.chain or entry.seq <= entry.prev:
+        gap = entry.prev > told.chain and told.missed
+        if (entry.prev != told.chain and not gap) or entry.seq <= entry.prev:
             raise Violation("chain", f"{device} has {told.chain}, then comes {entry}")
         told.chain = entry.seq
         if isinstance(entry, wire.MessageEntry):
@@ -262,12 +287,20 @@ class Truth:
             case events.Delivered(ids=ids):
                 for message_id in ids:
                     self._check_delivered(message_id, f"{device} is told {event}")
-            case events.Missed() if not self._told[device].refused:
-                raise Violation("missed", f"{device} is told {event}, and nothing was swept")
+            case events.Missed() if not self._told[device].refused and not self.sweeps.was_forgotten(device):
+                raise Violation("missed", f"{device} is told {event}, and was never out of use")
+            case events.Expired(id=message_id):
+                self._expired(device, message_id)
             case events.Failed():
                 raise Violation("failed", f"{device} is told {event}")
             case _:
                 return
+
+    def _expired(self, device: str, message_id: str) -> None:
+        message = self.messages[message_id]
+        if not message.expires_ms:
+            raise Violation("expired", f"{device} is told that {message} has disappeared")
+        message.expired = True
 
     def _message(self, device: str, event: events.MessageReceived) -> None:
         message = self.messages.get(event.id)
@@ -321,6 +354,8 @@ class Truth:
 
     def _check_delivered(self, message_id: str, story: str) -> None:
         message = self.messages[message_id]
+        if self._may_be_unread(message):
+            return
         if message.to == message.sender:  # told when the mailbox has it, or where no other device is
             stored = self._store.documents.get(message.to, {})
             if not message.alone and not message.kept_by and not any(seq in stored for seq in message.seqs):
@@ -333,7 +368,7 @@ class Truth:
         mark = self._read.get((receiver, sender), 0)
         for message in self._by_pair[sender, receiver]:
             seqs = [seq for seq in message.seqs if (receiver, seq) not in self._gone]
-            if not seqs or self.is_blocked(message) or sender == receiver:
+            if not seqs or self.is_blocked(message) or sender == receiver or self._may_be_unread(message):
                 continue
             first = min(seqs)
             if first <= delivered and not message.kept_by:
@@ -361,6 +396,8 @@ class Truth:
                 message = self.messages.get(record.cause)
                 if message is None or self._came_late(message) or self.is_blocked(message):
                     continue
+                if message.expires_ms:
+                    continue
                 for device in tokens & record.payloads.keys():
                     unread = device not in message.kept_by and cursors.get(device, 0) < document.seq
                     if unread and not self.wakeups.covered(user, device, document.seq):
@@ -368,11 +405,12 @@ class Truth:
 
     # --- at rest ---
 
-    def check_rest(self) -> None:
+    def check_rest(self, now_ms: int) -> None:
         """Check what must hold when nothing is in flight any more."""
         for message in self.messages.values():
             reached = message.kept_by or self.is_blocked(message) or self._came_late(message)
             went_nowhere = message.alone and not message.seqs  # it is told as delivered where it is
+            went_nowhere = went_nowhere or self._may_be_unread(message)
             if message.saved and not reached and not went_nowhere:
                 raise Violation("lost", f"no one ever got {message}")
             if message.saved and (device := self._lacks_copy(message)):
@@ -381,6 +419,13 @@ class Truth:
             raise Violation("lost", unread[0])
         for user in self._store.users:
             self._check_mailbox(user)
+            self._check_disappeared(user, now_ms)
+
+    def _check_disappeared(self, user: str, now_ms: int) -> None:
+        for document in self._store.mailbox(user):
+            record = decode_record(document.record)
+            if 0 < document.expires_at_ms <= now_ms and any(getattr(record, "payloads", {}).values()):
+                raise Violation("kept", f"the mailbox of {user} still has what has disappeared: {document}")
 
     def _lacks_copy(self, message: Message) -> str | None:
         """Return a device that came with the message and that has no copy, if its log was not lost.
@@ -388,7 +433,8 @@ class Truth:
         What was sent first counts, of what is left. When its answer was lost, it is perhaps sent once more
         for a device that has come since: to that one nothing was promised.
         """
-        if any((message.sender, seq) in self._gone for seq in message.copy_seqs):
+        left_us = self._gone | self.sweeps.taken
+        if message.expires_ms or any((message.sender, seq) in left_us for seq in message.copy_seqs):
             return None
         left = [seq for seq in message.seqs if (message.to, seq) not in self._gone] or message.seqs[-1:]
         promised = message.copies_for[left[0]] if left else []
@@ -403,10 +449,14 @@ class Truth:
             m.id
             for m in self.messages.values()
             if m.to == user and m.saved and not self.is_blocked(m) and not self._went_down(m)
+            if not m.expired and not self._was_swept(m)
         }
         if not_stored := sorted(wanted - set(ids)):
             raise Violation("not_stored", f"the mailbox of {user} lacks {not_stored}")
-        before = 0
+        if risen := [each for each in documents if (user, each.seq) in self.sweeps.taken]:
+            raise Violation("risen", f"the mailbox of {user} holds again what was swept: {risen[0]}")
+        was_swept = any(each == user for each, _ in self.sweeps.taken)
+        before = documents[0].prev if was_swept and documents else 0
         for document in documents:
             skips = document.prev != before and not self.logs_lost
             if skips and not self._skips_blocked(document, documents):
@@ -445,11 +495,13 @@ class Truth:
                 # before the block was in the store and its user was told that it is.
                 if self._came_late(message) or self.is_blocked(message):
                     continue
-                missing = [device for device in record.payloads if device not in message.kept_by]
+                devices = [] if message.expires_ms else record.payloads
+                missing = [device for device in devices if device not in message.kept_by]
                 found += [f"{device} never got {message}, stored as {document.seq}" for device in missing]
             elif isinstance(record, SentRecord):
                 message = self.messages[record.cause]
                 if (document.user, document.seq) not in self._gone:
-                    missing = [device for device in record.payloads if device not in message.copied_by]
+                    devices = [] if message.expires_ms else record.payloads
+                    missing = [device for device in devices if device not in message.copied_by]
                     found += [f"{device} never got its copy of {message}" for device in missing]
         return found

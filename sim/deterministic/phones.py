@@ -17,7 +17,7 @@ from roost.client.effects import Batch, Check, Effect, Incoming, Requery, Resync
 from roost.client.state import OutboxItem, State
 from roost.codes import CODES
 from roost.ids import uuid7
-from sim.deterministic.invariants import Truth, Violation
+from sim.deterministic.invariants import Truth
 from sim.deterministic.polls import Polling
 from sim.deterministic.sockets import CODEC, Socket
 
@@ -67,16 +67,17 @@ class Phone:
 
     # --- the app ---
 
-    def say(self, to: str, now_ms: int) -> None:
-        """Send a message."""
+    def say(self, to: str, now_ms: int, expires_s: int = 0) -> None:
+        """Send a message, which disappears after so many seconds, if any."""
         self._ids += 1
         message_id = uuid7(
             now_ms + self.skew_ms,
             self._ids.to_bytes(4, "big") + self.device[:3].encode() + self.device[-3:].encode(),
         )
         content = f"{self.device} {self._ids}".encode()
-        self._truth.meant(self.device, to, message_id, content)
-        self.apply(self.session.submit(OutboxItem(0, message_id, to, now_ms, content), now_ms), now_ms)
+        self._truth.meant(self.device, to, message_id, content, expires_ms=expires_s * 1000)
+        item = OutboxItem(0, message_id, to, now_ms, content, expires_in_s=expires_s or None)
+        self.apply(self.session.submit(item, now_ms), now_ms)
 
     def take(self, count: int, now_ms: int) -> bool:
         """Let the app take some of what it was told."""
@@ -138,7 +139,7 @@ class Phone:
                 self._truth.arrived(self.user, self.device, entry)
             incoming = batch
         elif isinstance(frame, wire.Missed):
-            raise Violation("missed", f"{self.device} is told of missing entries, and nothing was swept")
+            self._truth.missed(self.device)
         elif isinstance(frame, wire.Ready):
             self._truth.ready(self.device, frame.cursor)
         self.apply(self.session.received(incoming, now_ms), now_ms)

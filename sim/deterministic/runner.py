@@ -20,6 +20,11 @@ from sim.deterministic.world import Plan, World
 
 _LENGTHS = (100, 200, 300, 400)
 
+_SMALL = 0.2
+"""How likely a world is small in what its mailboxes keep. It has few people, so that some become full."""
+
+_LONG = (300, 500)
+
 
 class Outcome(Struct):
     """How a run ended.
@@ -91,14 +96,17 @@ def silence() -> Iterator[None]:
 
 def plan_of(rng: Random) -> Plan:
     """Draw the size of a world."""
-    return Plan(rng.choice((1, 1, 2)), tuple(rng.choice((1, 1, 2)) for _ in range(rng.randint(2, 5))))
+    small = rng.random() < _SMALL
+    people = rng.randint(2, 3 if small else 5)
+    return Plan(rng.choice((1, 1, 2)), tuple(rng.choice((1, 1, 2)) for _ in range(people)), small)
 
 
 def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
     """Play the run of a seed."""
     rng = Random(seed)  # noqa: S311 -- a run is to be repeated, not to be secret
     outcome = Outcome(seed, plan_of(rng))
-    steps: Callable[[World], Iterator[Step]] = drawing(rng, KINDS, _LENGTHS, _drawn)
+    lengths = _LONG if outcome.plan.small else _LENGTHS
+    steps: Callable[[World], Iterator[Step]] = drawing(rng, KINDS, lengths, _drawn)
     return _run(outcome, actor, steps)
 
 
@@ -123,7 +131,7 @@ def _run(outcome: Outcome, actor: type[UserActor], steps: Callable[[World], Iter
             if outcome.seed % 2:
                 doze(world)
             settle(world)
-            world.truth.check_rest()
+            world.truth.check_rest(world.now_ms)
         except Violation as exc:
             outcome.violation = (exc.kind, str(exc))
         except Exception as exc:  # noqa: BLE001 -- whatever the rules raise is what was looked for

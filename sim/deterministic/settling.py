@@ -4,11 +4,13 @@ from typing import cast
 
 from sim.deterministic.invariants import Violation
 from sim.deterministic.links import End
-from sim.deterministic.steps import check, ghost, remake, tick
+from sim.deterministic.steps import check, empty_expired, ghost, remake, sweep, tick
 from sim.deterministic.world import GATEWAYS, HOSTS, World
 
 _ROUNDS = 300
 _AT_REST = 2
+_SWEPT_ROUNDS = 20
+"""Sweeps go on for so long; the last rounds show what is left to rest."""
 
 
 def settle(world: World) -> None:
@@ -18,6 +20,10 @@ def settle(world: World) -> None:
         Violation: It does not come to rest, or something breaks on the way.
     """
     mend(world)
+    if world.small:
+        tick(world, 20_000)
+        for where in world.sweepable():
+            sweep(world, where)
     quiet = 0
     for number in range(_ROUNDS):
         moved = _round(world)
@@ -26,7 +32,11 @@ def settle(world: World) -> None:
         if quiet >= _AT_REST:
             return
         if not moved:
-            tick(world, 20_000 if number % 8 == 7 else 1_000)  # noqa: PLR2004
+            for where in world.sweepable() if number < _SWEPT_ROUNDS else ():
+                sweep(world, where)
+            # Who was refused a full mailbox comes back after a minute, for a few messages each time.
+            long = number % 8 == 7 or (world.small and number > _SWEPT_ROUNDS)  # noqa: PLR2004
+            tick(world, 20_000 if long else 1_000)
     raise Violation(
         "unrest", f"after {_ROUNDS} rounds without faults: {_open(world) or 'always something moves'}"
     )
@@ -52,6 +62,12 @@ def mend(world: World) -> None:
 
 def _round(world: World) -> bool:
     moved = move_roles(world)
+    if (
+        world.store.expiring
+        and min(each.expires_at_ms for each in world.store.expiring.values()) <= world.now_ms
+    ):
+        empty_expired(world, HOSTS[0])
+        empty_expired(world, HOSTS[1])
     for device, phone in world.phones.items():
         if phone.socket is None:
             world.connect(device, GATEWAYS[0])

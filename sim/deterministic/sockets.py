@@ -26,7 +26,7 @@ CODEC = wire.MsgpackCodec()
 
 
 class Answer:
-    """What a host says to a question, or ``None``: it stayed away. Awaited by what `_drive` runs."""
+    """What a host says to a question, or ``None``: it stayed away. Awaited by what `drive` runs."""
 
     _go_on: "Callable[[q.Answer | None], None]"
 
@@ -42,7 +42,7 @@ class Answer:
         self._go_on(answer)
 
 
-def _drive(work: Coroutine[Answer, q.Answer | None, None]) -> None:
+def drive(work: Coroutine[Answer, q.Answer | None, None]) -> None:
     """Run a coroutine up to where it waits for an answer, and on when that has come."""
 
     def go_on(answer: q.Answer | None) -> None:
@@ -119,7 +119,7 @@ class SteppedRequests(Requests):
     """Requests that run as far as they can at once."""
 
     def _spawn(self, work: Any) -> None:
-        _drive(work)
+        drive(work)
 
 
 class Socket(Stream):

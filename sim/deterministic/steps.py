@@ -15,6 +15,7 @@ from actors.rpc import questions as q
 from sim.deterministic.gateways import Gateway
 from sim.deterministic.hosts import Host
 from sim.deterministic.routers import Router
+from sim.deterministic.sweeps import EXPIRES_S
 from sim.deterministic.turns import FATES, Fate
 from sim.deterministic.world import GATEWAYS, HOSTS, ROUTERS, World
 
@@ -24,6 +25,7 @@ _MANY = 6
 _SMOOTH = 0.9
 _WAYS = ("stream", "stream", "stream", "background", "poll")
 _MOST_DEVICES = 3
+_DISAPPEARING = 0.2
 
 
 class Kind(Struct, frozen=True):
@@ -61,11 +63,13 @@ def _draw_say(world: World, rng: Random) -> tuple[Any, ...] | None:
     device = rng.choice(list(world.phones))
     me = world.truth.owner[device]
     others = [user for user in world.store.users if user != me or world.has_other_devices(me, device)]
+    if world.small and rng.random() < _DISAPPEARING:
+        return device, rng.choice(others), EXPIRES_S
     return device, rng.choice(others)
 
 
-def _say(world: World, device: str, peer: str) -> None:
-    world.phones[device].say(peer, world.now_ms)
+def _say(world: World, device: str, peer: str, expires_s: int = 0) -> None:
+    world.phones[device].say(peer, world.now_ms, expires_s)
 
 
 def _draw_phone(world: World, rng: Random) -> tuple[Any, ...] | None:
@@ -250,12 +254,37 @@ def _draw_tick(_: World, rng: Random) -> tuple[Any, ...]:
 def tick(world: World, ms: int) -> None:
     """Let time pass everywhere."""
     world.now_ms += ms
-    for phone in world.phones.values():
+    for device, phone in world.phones.items():
+        if phone.socket is not None:
+            world.truth.sweeps.stayed(device, world.now_ms)
         phone.tick(world.now_ms)
     for gateway in world.gateways.values():
         gateway.hosts.tick()
     for host in world.hosts.values():
         host.tick()
+
+
+def _draw_sweep(world: World, rng: Random) -> tuple[Any, ...] | None:
+    return _one(world.sweepable(), rng)
+
+
+def sweep(world: World, where: tuple[str, str]) -> bool:
+    """Let a host look through a mailbox."""
+    host, user = where
+    going_on = world.truth.sweeps.going_on(user, world.now_ms)
+    return host in world.hosts and world.hosts[host].sweep(user, going_on)
+
+
+def _draw_expiry(world: World, rng: Random) -> tuple[Any, ...] | None:
+    return _one(list(world.hosts), rng) if world.small else None
+
+
+def empty_expired(world: World, host: str) -> bool:
+    """Let a host remove the content of what has disappeared."""
+    if host not in world.hosts:
+        return False
+    world.hosts[host].empty_expired()
+    return True
 
 
 def _draw_crash(world: World, rng: Random) -> tuple[Any, ...] | None:
@@ -412,6 +441,8 @@ KINDS: dict[str, Kind] = {
     "deaf": Kind(_draw_deaf, _deaf, 1, fault=True),
     "hear": Kind(_draw_hear, _hear, 1),
     "sign_in": Kind(_draw_sign_in, World.sign_in, 1, fault=True),
+    "sweep": Kind(_draw_sweep, sweep, 6),
+    "expire": Kind(_draw_expiry, empty_expired, 2),
     "keys": Kind(_draw_keys, World.upload_keys, 2),
     "token": Kind(_draw_phone, World.register_token, 1, fault=True),
 }

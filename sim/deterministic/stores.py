@@ -7,18 +7,24 @@ from msgspec import structs
 
 from roost.errors import Unavailable
 from sim.deterministic.turns import Turn
-from storage.account_rows import Device, User
+from storage.account_rows import Device, TokenFamily, User
 from storage.cluster_rows import LogState
-from storage.mailbox_rows import Block, Conversation, Cursor, MailboxDocument, Stub, merged
+from storage.mailbox_rows import Block, Conversation, Cursor, Expiring, MailboxDocument, Stub, merged
 from storage.ports import Accepted
-from storage.records import MessageKey
+from storage.records import MessageKey, without_content
 from storage.shard_map import ShardMap
 
 
 class Store:
-    """What is durable. Answers at once; hosts see it through `Slow`."""
+    """What is durable. Answers at once; hosts see it through `Slow`.
+
+    Attributes:
+        used_ms: When each device's session was renewed.
+        swept: Is told of a user what is about to be swept: all below a number.
+    """
 
     def __init__(self) -> None:
+        self.swept: Callable[[str, int], None] = lambda _user, _below: None
         self.users: dict[str, User] = {}
         self.devices: dict[str, list[Device]] = {}
         self.documents: dict[str, dict[int, MailboxDocument]] = {}
@@ -26,10 +32,14 @@ class Store:
         self.cursors: dict[str, dict[str, int]] = {}
         self.blocks: dict[str, dict[str, Block]] = {}
         self.stubs: dict[tuple[str, str, str, str], Stub] = {}
+        self.used_ms: dict[str, int] = {}
+        self.expiring: dict[tuple[str, int], Expiring] = {}
         self.logs: dict[int, LogState] = {}
         self.map: ShardMap | None = None
         # One object serves every port of `storage.ports.Store`.
         self.accounts = self.mailboxes = self.conversations = self.cluster = self
+        self.retention = self
+        self.sessions: Any = Sessions(self)
 
     # --- accounts ---
 
@@ -114,6 +124,12 @@ class Store:
         ]
         return {(each.sender, each.sender_device, each.cause): each for each in found}
 
+    async def sweep(self, user_id: str, below: int) -> None:
+        """Delete what is below."""
+        self.swept(user_id, below)
+        mine = self.documents.get(user_id, {})
+        self.documents[user_id] = {seq: each for seq, each in mine.items() if seq >= below}
+
     async def put_stubs(self, stubs: Sequence[Stub]) -> None:
         """Keep what is missing."""
         for stub in stubs:
@@ -152,6 +168,29 @@ class Store:
             mine = self.cursors.setdefault(cursor.user, {})
             mine[cursor.device] = max(cursor.seq, mine.get(cursor.device, 0))
 
+    # --- retention ---
+
+    async def note(self, documents: Sequence[MailboxDocument]) -> None:
+        """Keep a row for each entry that expires."""
+        for each in documents:
+            self.expiring.setdefault((each.user, each.seq), Expiring(each.user, each.seq, each.expires_at_ms))
+
+    async def expired(self, now_ms: int, limit: int) -> list[Expiring]:
+        """Return the rows whose time is over."""
+        due = sorted(self.expiring.values(), key=lambda row: row.expires_at_ms)
+        return [row for row in due if row.expires_at_ms <= now_ms][:limit]
+
+    async def empty(self, user_id: str, seq: int) -> None:
+        """Remove the content of an entry."""
+        mine = self.documents.get(user_id, {})
+        if seq in mine:
+            mine[seq] = structs.replace(mine[seq], record=without_content(mine[seq].record))
+
+    async def forget(self, rows: Sequence[Expiring]) -> None:
+        """Remove rows."""
+        for row in rows:
+            self.expiring.pop((row.user, row.seq), None)
+
     # --- the map and the log's state ---
 
     async def shard_map(self) -> ShardMap | None:
@@ -168,6 +207,21 @@ class Store:
             known = self.logs[shard]
             if known.base == base and known.stored < offset:
                 self.logs[shard] = structs.replace(known, stored=offset)
+
+
+class Sessions:
+    """The sessions of a store: each device has one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def of_user(self, user_id: str) -> list[TokenFamily]:
+        """Return them, with when each was renewed."""
+        used_ms = self._store.used_ms
+        return [
+            TokenFamily(each.device, user_id, each.device, b"", None, 0, used_ms.get(each.device, 0), 0)
+            for each in self._store.devices.get(user_id, ())
+        ]
 
 
 class Cache:
@@ -212,12 +266,11 @@ class Cache:
         """Presence is not simulated."""
 
 
-class Slow:
-    """A store as a host sees it: every call waits for its turn, and may fail before or after it worked."""
+class SlowPort:
+    """A port as a host sees it: every call waits for its turn, and may fail before or after it worked."""
 
     def __init__(self, real: object) -> None:
         self._real = real
-        self.accounts = self.mailboxes = self.conversations = self.cluster = self
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._real, name)
@@ -232,3 +285,12 @@ class Slow:
             return result
 
         return call
+
+
+class Slow(SlowPort):
+    """A store whose ports are one object, but for sessions."""
+
+    def __init__(self, real: object) -> None:
+        super().__init__(real)
+        self.accounts = self.mailboxes = self.conversations = self.cluster = self.retention = self
+        self.sessions = SlowPort(getattr(real, "sessions", None))

@@ -17,7 +17,7 @@ from roost.ids import shard_of, uuid7
 from roost.signing import DeviceBundle
 from sim.deterministic.gateways import Gateway
 from sim.deterministic.hosts import Host
-from sim.deterministic.invariants import Truth
+from sim.deterministic.invariants import Truth, Violation
 from sim.deterministic.links import Links
 from sim.deterministic.logs import Log, PromptWriter, Reader
 from sim.deterministic.phones import Phone
@@ -51,10 +51,12 @@ class Plan(Struct, frozen=True):
     Attributes:
         shards: Number of shards, 1 or 2.
         devices: Number of devices of each user.
+        small: Mailboxes are small, and are swept soon; some messages disappear.
     """
 
     shards: int
     devices: tuple[int, ...]
+    small: bool = False
 
 
 class World:
@@ -70,6 +72,8 @@ class World:
         self.now_ms = _START_MS
         self.store, self.cache, self.links = Store(), Cache(), Links()
         self.truth = Truth(self.store)
+        self.small = plan.small
+        self.store.swept = self._swept
         self.log = Log(plan.shards, self._appended, self.truth.wakeups.asked)
         self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}
         self.phones: dict[str, Phone] = {}
@@ -130,6 +134,7 @@ class World:
             )
         )
         self.truth.owner[name] = user
+        self.truth.sweeps.stayed(name, self.now_ms)
         self.phones[name] = Phone(user, name, self.truth, self._devices_of)
         self.sockets[name] = []
         return name
@@ -218,6 +223,7 @@ class World:
         role, who = self.gateways[gateway], self.principal(device)
         socket = Polling(role, who) if way == "poll" else Socket(role, who)
         self.sockets[device] = [socket, *(each for each in self.sockets[device] if not each.ended)]
+        self.truth.sweeps.returned(device, self.now_ms)
         self.phones[device].connect(socket, background=way == "background")
 
     def first_device(self, user: str) -> str:
@@ -230,7 +236,8 @@ class World:
         """Begin a new life of a host."""
         self._lives += 1
         servers = (self.store, self.cache, self.log)
-        self.hosts[name] = Host(name, f"{name}.{self._lives}", servers, self.clock, self, self._actor)
+        life = f"{name}.{self._lives}"
+        self.hosts[name] = Host(name, life, servers, self.clock, self, self._actor, small=self.small)
 
     def stop_host(self, name: str, landing: int) -> None:
         """Kill a host: all its memory is gone; so many calls in flight still reach the stores."""
@@ -347,6 +354,19 @@ class World:
 
     def _appended(self, shard: int, offset: int, value: bytes) -> None:
         self.truth.appended(self.store.logs[shard].base + offset, value)
+
+    def sweepable(self) -> list[tuple[str, str]]:
+        """Return hosts with mailboxes that they could take something from; none but in small worlds."""
+        return [
+            (name, user)
+            for name, host in self.hosts.items()
+            for user in self.store.users
+            if self.small and len(self.store.documents.get(user, {})) > 1 and host.serves(user)
+        ]
+
+    def _swept(self, user: str, below: int) -> None:
+        if story := self.truth.sweeps.too_soon(user, below, self.now_ms):
+            raise Violation("swept", f"a sweep takes {story}")
 
     # --- hosts.Watcher ---
 

@@ -170,6 +170,7 @@ async def system(
     options: Sequence[str] = (),
     data: Path | None = None,
     ca: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[System]:
     """Run a system of our own that offers what the strikes need; it is stopped in order at the end.
 
@@ -178,6 +179,7 @@ async def system(
         options: More options of ``roost up``, for example ``--hosts 2``.
         data: Its data folder; None: a temporary one, removed at the end.
         ca: PEM file of the CA that its certificate is of, if that is a private one.
+        env: More variables for it.
 
     Raises:
         CannotStrike: This machine does not offer what the strikes need.
@@ -189,10 +191,11 @@ async def system(
         folder = _folder(stack, data)
         disk = await _mounted(stack, folder) if "disk" in needs else None
         proxies: dict[str, Proxy] = {}
-        embedded, more, variables = None, list[str](), dict[str, str]()
+        embedded, more, variables = None, list[str](), dict(env or {})
         if "proxies" in needs:
             embedded, proxies = await stack.enter_async_context(proxied(folder))
-            more, variables = behind(folder, proxies)
+            more, hidden = behind(folder, proxies)
+            variables |= hidden
         ready = await stack.enter_async_context(up(folder, [*options, *more], variables))
         found = System(ready, folder, ca)
         stack.push_async_callback(found.close)

@@ -62,12 +62,14 @@ class LightPhone(Phone):
         """Messages that are not known to be delivered."""
         return self._stream.unanswered + sum(map(len, self._undelivered.values()))
 
-    async def say(self, to: str, content: bytes) -> str:
+    async def say(self, to: str, content: bytes, expires_s: int = 0) -> str:
         """Write to a user, and return the message's id."""
         message_id = uuid7(now_ms(), self.context.random(10))
-        self._note(Kind.INTENT, peer=to, id=message_id, digest=digest_of(content))
+        self.note(Kind.INTENT, peer=to, id=message_id, digest=digest_of(content))
         self.context.board.wrote(message_id)
-        self._stream.send(Sent(Send(message_id, to, now_ms(), _SUITE, {"": content})))
+        self._stream.send(
+            Sent(Send(message_id, to, now_ms(), _SUITE, {"": content}, expires_in_s=expires_s or None))
+        )
         if to not in self.context.devices:
             await self._find(to)
             self._stream.write_unwritten()
@@ -77,7 +79,7 @@ class LightPhone(Phone):
         """Mark as read what came since the last time."""
         unread, self.unread = self.unread, {}
         for peer, seq in unread.items():
-            self._note(Kind.READ, peer=peer, seq=seq)
+            self.note(Kind.READ, peer=peer, seq=seq)
             if self._tap is not None and self._stream.ready:
                 self._tap.write([Read(peer, seq)])
 
@@ -102,12 +104,12 @@ class LightPhone(Phone):
         """Wait for its receipt."""
         peer, message_id = sent.frame.to, sent.frame.id
         self._undelivered.setdefault(peer, {})[message_id] = seq
-        self._note(Kind.ACCEPTED, peer=peer, id=message_id, seq=seq)
+        self.note(Kind.ACCEPTED, peer=peer, id=message_id, seq=seq)
         self.context.board.accepted(message_id)
 
     def given_up(self, sent: Sent, code: str) -> None:
         """Note that it failed."""
-        self._note(Kind.FAILED, peer=sent.frame.to, id=sent.frame.id, note=code)
+        self.note(Kind.FAILED, peer=sent.frame.to, id=sent.frame.id, note=code)
         self.context.board.failed()
 
     def arrived(self, entries: Sequence[Entry | Opaque]) -> None:
@@ -121,7 +123,7 @@ class LightPhone(Phone):
             elif isinstance(entry, MessageEntry) and entry.id not in self._seen:
                 self._seen.add(entry.id)
                 digest = digest_of(entry.payload)
-                self._note(Kind.RECEIVED, peer=entry.from_, id=entry.id, seq=entry.seq, digest=digest)
+                self.note(Kind.RECEIVED, peer=entry.from_, id=entry.id, seq=entry.seq, digest=digest)
                 self.context.board.received(entry.id)
                 self.unread[entry.from_] = entry.seq
 
@@ -149,5 +151,5 @@ class LightPhone(Phone):
     async def _find(self, peer: str) -> None:
         address = address_of(peer, self.client.profile.server_name)
         body: dict[str, dict[str, list[str]]] = {"device_keys": {address: []}}
-        answer = await self._insist(lambda: self.client.api.call("POST", "/v1/keys/query", body))
+        answer = await self.insist(lambda: self.client.api.call("POST", "/v1/keys/query", body))
         self.context.devices[peer] = list(answer["device_keys"].get(address, {}))

@@ -3,8 +3,9 @@
 import asyncio
 from typing import Final
 
+from sim.people import holdings
 from sim.people.phone import Phone
-from sim.workload import Break, Leave, Return, Say
+from sim.workload import Act, Break, Erase, Export, Leave, Return, Say
 
 _READ_EVERY_S: Final = 1.0
 _SECOND: Final = b"\x40"
@@ -18,11 +19,12 @@ class Person:
         name: Username.
         phones: The first one is what the user writes with as a rule.
         wakes: The user is away, and comes back when a push arrives.
+        erased: The user deleted the account, and does nothing more.
     """
 
     def __init__(self, name: str, phones: list[Phone]) -> None:
         self.name, self.phones = name, phones
-        self.wakes = False
+        self.wakes = self.erased = False
         self._moving = asyncio.Lock()
 
     @property
@@ -32,8 +34,8 @@ class Person:
 
     @property
     def connected(self) -> bool:
-        """Whether every phone has a session."""
-        return all(phone.connected for phone in self.phones)
+        """Whether every phone has a session; who has left for good is as much online as it will be."""
+        return self.erased or all(phone.connected for phone in self.phones)
 
     @property
     def waiting(self) -> int:
@@ -58,7 +60,7 @@ class Person:
         async with self._moving:
             self.wakes = False
             for phone in self.phones:
-                if phone.away:
+                if phone.away and not self.erased:
                     await phone.open()
 
     async def go(self, *, wakes: bool) -> None:
@@ -67,17 +69,37 @@ class Person:
             self.wakes = wakes
             await asyncio.gather(*(phone.close() for phone in self.phones if not phone.away))
 
-    async def do(self, act: Say | Leave | Return | Break, to: str, content: bytes) -> None:
+    async def do(self, act: Act, to: str, content: bytes) -> None:
         """Do what the plan says; who is away writes nothing, and breaks nothing."""
+        if self.erased:
+            return
         match act:
             case Say() if not self.phones[0].away:
-                await self._writing(content).say(to, content)
+                await self._writing(content).say(to, content, act.expires_s)
+            case Export():
+                await holdings.export(self.phones[0])
+            case Erase():
+                await self._leave_for_good()
             case Leave():
                 await self.go(wakes=act.wakes)
             case Return():
                 await self.come()
             case Break() if not self.phones[0].away:
                 self.phones[0].break_(act.how)
+
+    async def _leave_for_good(self) -> None:
+        """Delete the account, wherever from; what its apps are told of it then is no news."""
+        async with self._moving:
+            self.erased = True
+            for phone in self.phones:
+                phone.erased = True
+            await holdings.erase(self.phones[0])
+            await asyncio.gather(*(phone.close() for phone in self.phones if not phone.away))
+
+    async def audit(self) -> None:
+        """Write into the ledger what the server has stored for each phone; who has left cannot ask."""
+        for phone in () if self.erased else self.phones:
+            await holdings.audit(phone)
 
     def _writing(self, content: bytes) -> Phone:
         """Return the phone that the user writes this with: now and then it is not the first one."""

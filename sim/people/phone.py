@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from roost import client as sdk
 from roost.client import account
@@ -11,14 +14,16 @@ from roost.client.effects import Batch, Incoming
 from roost.client.transport import PollTransport, StreamTransport, Transport
 from roost.client.transport.http import Api
 from roost.errors import RoostError, Unavailable
-from roost.wire import MSGPACK, Ack, ClientFrame, MessageEntry, ReceiptEntry
-from sim.checker import COPIES, PASSED
+from roost.wire import MSGPACK, Accepted, Ack, ClientFrame, MessageEntry, ReceiptEntry, Rejected, Send
+from sim.checker import COPIES, CURSOR
 from sim.ledger import Kind, digest_of, now_us
 from sim.people.tap import Tap
 from sim.people.worker_context import WorkerContext
 from sim.workload import Breakage
 
 PASSWORD = "a password for simulations"  # noqa: S105 - of people who do not exist
+
+FULL: Final = "mailbox_full"
 
 _REPEATS = 3
 _TRIES = 8
@@ -40,6 +45,7 @@ class Phone:
         unread: Highest seq by peer that was not marked as read.
         marked: Highest seq by peer that was.
         connections: How often it connected, or tried to.
+        erased: The account was deleted.
     """
 
     gets = COPIES
@@ -51,6 +57,7 @@ class Phone:
         self.unread: dict[str, int] = {}
         self.marked: dict[str, int] = {}
         self.connections = 0
+        self.erased = False
         self._skew_ms = skew_ms
         self._keystore = sdk.MemoryKeystore()
         self._client: sdk.Client | None = None
@@ -58,6 +65,8 @@ class Phone:
         self._dying = False
         self._repeats = 0
         self._top = 0
+        self._token = ""
+        self._unanswered: dict[str, tuple[str, int]] = {}
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -65,16 +74,16 @@ class Phone:
         """Make the account (or sign in on a further device); the app stays closed."""
         if first:
             with contextlib.suppress(_Taken):
-                await self._insist(self._account)
-        self._client = await self._insist(self._sign_in)
+                await self.insist(self._account)
+        self._client = await self.insist(self._sign_in)
         self.device = self._client.profile.device_id
-        self._note(Kind.DEVICE, note=self.gets)
+        self.note(Kind.DEVICE, note=self.gets)
         await self.client.close()
 
     async def expect_pushes(self, token: str) -> None:
         """Register a push token."""
         body = {"provider": "fcm", "token": token}
-        await self._insist(lambda: self.client.api.call("PUT", "/v1/devices/current/push", body))
+        await self.insist(lambda: self.client.api.call("PUT", "/v1/devices/current/push", body))
 
     async def open(self) -> None:
         """Start the app."""
@@ -102,14 +111,15 @@ class Phone:
     @property
     def waiting(self) -> int:
         """Messages in the outbox: not known to be delivered."""
-        return len(self.client.profile.state.outbox)
+        return 0 if self.erased else len(self.client.profile.state.outbox)
 
     # --- acts -------------------------------------------------------------------------------------
 
-    async def say(self, to: str, content: bytes) -> str:
-        """Write to a user, and return the message's id."""
-        item = self.client.compose(to, content)
-        self._note(Kind.INTENT, peer=to, id=item.id, digest=digest_of(content))
+    async def say(self, to: str, content: bytes, expires_s: int = 0) -> str:
+        """Write to a user, and return the message's id; it disappears after so many seconds, if any."""
+        item = self.client.compose(to, content, expires_in_s=expires_s or None)
+        note = str(expires_s) if expires_s else ""
+        self.note(Kind.INTENT, peer=to, id=item.id, digest=digest_of(content), note=note)
         self.context.board.wrote(item.id)
         await self.client.submit(item)
         return item.id
@@ -118,7 +128,7 @@ class Phone:
         """Mark as read what came since the last time."""
         unread, self.unread = self.unread, {}
         for peer, seq in unread.items():
-            self._note(Kind.READ, peer=peer, seq=seq)
+            self.note(Kind.READ, peer=peer, seq=seq)
             await self.client.mark_read(peer, seq)
             self.marked[peer] = seq
 
@@ -131,28 +141,10 @@ class Phone:
         elif self._tap is not None:
             self._tap.cut(held=how == "half_open")
 
-    async def stored(self) -> int:
-        """Write into the ledger what the server has stored for this device, and return how much it is."""
-        cursor, count, taken = 0, 0, self.client.profile.state.cursor or 0
-        while True:
-            params = {"cursor": str(cursor), "limit": "256", "wait_s": "0"}
-            page = await self._insist(lambda p=params: self.client.api.call("GET", "/v1/sync", params=p))  # type: ignore[misc]
-            for entry in page["entries"]:
-                if entry["type"] == "message" and entry["from"] != self.user:
-                    count += 1
-                    self._note(Kind.STORED, peer=entry["from"], id=entry["id"], seq=entry["seq"])
-                elif entry["type"] == "sent" and "payload" in entry:
-                    where = {"peer": entry["to"], "id": entry["id"], "seq": entry["to_seq"]}
-                    self._note(Kind.COPY_STORED, **where, note=PASSED if entry["seq"] <= taken else "")
-            cursor = page["cursor"]
-            if not page["more"]:
-                self._note(Kind.CUT, note="audited")
-                return count
-
     def end(self) -> None:
         """Write into the ledger how the run ends for this device."""
         settled = not self.away and not self.waiting
-        self._note(Kind.CUT, note="settled" if settled else "open")
+        self.note(Kind.CUT, note="settled" if settled else "open")
 
     # --- what the client tells ----------------------------------------------------------------------
 
@@ -162,21 +154,20 @@ class Phone:
                 self._received(event)
             case sdk.SentElsewhere():
                 self._copied(event)
-            case sdk.Accepted():
-                self._note(Kind.ACCEPTED, peer=event.peer, id=event.id, seq=event.seq)
-                self.context.board.accepted(event.id)
-            case sdk.Failed():
-                self._note(Kind.FAILED, peer=event.peer, id=event.id, note=event.code)
-                self.context.board.failed()
+            case sdk.Accepted() | sdk.Failed() | sdk.Expired():
+                self._outcome(event)
             case sdk.Undecryptable():
-                self._note(Kind.UNDECRYPTABLE, peer=event.peer, id=event.id, seq=event.seq, note=event.reason)
+                self.note(Kind.UNDECRYPTABLE, peer=event.peer, id=event.id, seq=event.seq, note=event.reason)
                 self.context.board.trouble(f"{self.user} cannot read {event.id}: {event.reason}")
             case sdk.Missed():
-                self._note(Kind.MISSED, seq=event.upto)
-                self.context.board.trouble(f"{self.user} was told that entries up to {event.upto} are gone")
+                self.note(Kind.MISSED, seq=event.upto, note="" if event.after else CURSOR)
+                if not self.context.limits.device_s:
+                    self.context.board.trouble(
+                        f"{self.user} was told that entries up to {event.upto} are gone"
+                    )
             case sdk.Disconnected(code="internal", final=True) if self._dying:
                 self._dying = False
-                self._note(Kind.CRASHED)
+                self.note(Kind.CRASHED)
                 self.context.spawn(self._start_again())
             case (
                 sdk.Refused()
@@ -185,15 +176,25 @@ class Phone:
                 | sdk.KeyChanged(change="changed" | "invalid")
             ):
                 self.context.board.trouble(f"{self.user} was told {event}")
-            case sdk.Disconnected(final=True):
+            case sdk.Disconnected(final=True) if not self.erased:
                 self.context.board.trouble(f"{self.user} was signed out: {event.code}")
+
+    def _outcome(self, event: sdk.Accepted | sdk.Failed | sdk.Expired) -> None:
+        """Note what became of a message that this phone sent."""
+        match event:
+            case sdk.Accepted():
+                self.note(Kind.ACCEPTED, peer=event.peer, id=event.id, seq=event.seq)
+                self.context.board.accepted(event.id)
+            case sdk.Failed():
+                self.note(Kind.FAILED, peer=event.peer, id=event.id, note=event.code)
+                self.context.board.failed()
+            case sdk.Expired():
+                self.note(Kind.FAILED, peer=event.peer, id=event.id, note="expired")
 
     def _received(self, event: sdk.MessageReceived) -> None:
         if event.peer == self.user:
             return  # between the user's devices: how far one of them has read
-        self._note(
-            Kind.RECEIVED, peer=event.peer, id=event.id, seq=event.seq, digest=digest_of(event.content)
-        )
+        self.note(Kind.RECEIVED, peer=event.peer, id=event.id, seq=event.seq, digest=digest_of(event.content))
         self.context.board.received(event.id)
         if self._dying:
             raise AppDied
@@ -203,7 +204,7 @@ class Phone:
         if event.content is None and not event.reason:
             return  # there is no copy, which the ledger says, too
         digest = 0 if event.content is None else digest_of(event.content)
-        self._note(Kind.COPIED, peer=event.peer, id=event.id, seq=event.seq, digest=digest, note=event.reason)
+        self.note(Kind.COPIED, peer=event.peer, id=event.id, seq=event.seq, digest=digest, note=event.reason)
         if self._dying:
             raise AppDied
 
@@ -214,10 +215,34 @@ class Phone:
             await self.open()
 
     def _written(self, frame: ClientFrame) -> None:
+        self._used()
         if isinstance(frame, Ack):
-            self._note(Kind.TAKEN, seq=frame.seq)
+            self.note(Kind.TAKEN, seq=frame.seq)
+        elif isinstance(frame, Send):
+            to, sent = self._unanswered.get(frame.id, (frame.to, 0))
+            self._unanswered[frame.id] = to, sent + 1
+
+    def _answered(self, frame: Accepted | Rejected) -> None:
+        to, sent = self._unanswered.pop(frame.id, ("", 0))
+        if isinstance(frame, Rejected) and sent:
+            self._unanswered[frame.id] = to, sent - 1
+            if frame.code == FULL:
+                self.note(Kind.REFUSED, peer=to, id=frame.id, seq=sent - 1)
+
+    def _used(self) -> None:
+        """Note that the session was renewed since the last time, and when: as the token says."""
+        token = self.client.api.tokens.access
+        if token is self._token or not token:
+            return
+        self._token = token
+        claims = token.split(".")[1]
+        issued_s = msgspec.json.decode(urlsafe_b64decode(f"{claims}==="), type=dict[str, Any])["iat"]
+        self.note(Kind.USED, at_us=now_us() - (self.context.clock() - issued_s * 1000) * 1000)
 
     def _arrived(self, frame: Incoming) -> None:
+        self._used()
+        if isinstance(frame, Accepted | Rejected):
+            self._answered(frame)
         if not isinstance(frame, Batch):
             return
         for entry in frame.entries:
@@ -225,10 +250,10 @@ class Phone:
                 continue  # sent again after a reconnect, under the same number
             self._top = entry.seq
             if isinstance(entry, MessageEntry) and entry.from_ != self.user:
-                self._note(Kind.ARRIVED, peer=entry.from_, id=entry.id, seq=entry.seq)
+                self.note(Kind.ARRIVED, peer=entry.from_, id=entry.id, seq=entry.seq)
             elif isinstance(entry, ReceiptEntry):
-                self._note(Kind.DELIVERED_TOLD, peer=entry.peer, seq=entry.delivered_seq)
-                self._note(Kind.READ_TOLD, peer=entry.peer, seq=entry.read_seq)
+                self.note(Kind.DELIVERED_TOLD, peer=entry.peer, seq=entry.delivered_seq)
+                self.note(Kind.READ_TOLD, peer=entry.peer, seq=entry.read_seq)
 
     def _twice(self) -> bool:
         self._repeats = max(0, self._repeats - 1)
@@ -236,7 +261,7 @@ class Phone:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _note(
+    def note(
         self,
         kind: Kind,
         *,
@@ -245,10 +270,12 @@ class Phone:
         seq: int = 0,
         digest: int = 0,
         note: str = "",
+        at_us: int = 0,
     ) -> None:
+        """Write into the ledger what happened, now or then."""
         self.context.ledger.record(
             kind,
-            at_us=now_us(),
+            at_us=at_us or now_us(),
             user=self.user,
             device=self.device,
             peer=peer,
@@ -295,7 +322,7 @@ class Phone:
         self._tap = Tap(inner, self._written, self._arrived, self._twice, self.context.keep)
         return self._tap
 
-    async def _insist(self, call: Callable[[], Any]) -> Any:
+    async def insist(self, call: Callable[[], Any]) -> Any:
         """Ask again as long as the server says later; a reply may have been lost on the way, too."""
         for tries in range(_TRIES):
             try:

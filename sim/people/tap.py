@@ -51,6 +51,7 @@ class Tap:
             self._written(frame)
             out.append(frame)
             if isinstance(frame, Send) and self._twice():
+                self._written(frame)
                 out.append(frame)
         self._inner.write(out)
 

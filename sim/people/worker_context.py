@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from roost.clock import Clock
 from sim.ledger import Ledger, now_us
+from sim.limits import Limits
 
 _LATENCIES = 2_000
 _TROUBLES = 20
@@ -109,11 +110,19 @@ class WorkerContext:
         board: Figures for the screen.
         clock: Unix milliseconds.
         random: Random bytes.
+        limits: Of the server.
         devices: Device ids by username, for phones that do not use the SDK's directory.
     """
 
-    def __init__(self, server: str, http: aiohttp.ClientSession, ledger: Ledger, clock: Clock) -> None:
-        self.server, self.http, self.ledger, self.clock = server, http, ledger, clock
+    def __init__(
+        self,
+        server: str,
+        http: aiohttp.ClientSession,
+        ledger: Ledger,
+        clock: Clock,
+        limits: Limits = Limits(),  # noqa: B008 -- frozen
+    ) -> None:
+        self.server, self.http, self.ledger, self.clock, self.limits = server, http, ledger, clock, limits
         self.board = Board()
         self.random = secrets.token_bytes
         self.devices: dict[str, list[str]] = {}

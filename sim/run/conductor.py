@@ -7,6 +7,7 @@ quiet, ``end``, audit of the server's own store, checker. Nothing here knows the
 import asyncio
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from sim.faults.system import System
 from sim.ledger import Kind, Ledger, Ledgers, now_us
 from sim.people.worker_context import Figures
 from sim.report.figures import HARNESS, Usage
+from sim.run.erasures import Account, left_of
 from sim.run.spec import Spec
 from sim.run.workers import Workers, start_workers
 
@@ -42,6 +44,7 @@ class Run(Struct):
         harness: Each worker's last figures.
         go_us: When the acts began, by the monotonic clock.
         settled: It came to rest before the time for that was over.
+        remarks: What else there is to say, as sentences.
     """
 
     spec: Spec
@@ -52,6 +55,7 @@ class Run(Struct):
     harness: list[Figures] = field(default_factory=list)
     go_us: int = 0
     settled: bool = False
+    remarks: list[str] = field(default_factory=list)
 
 
 Watcher = Callable[[str, list[Figures], list[Struck], str], None]
@@ -103,7 +107,7 @@ class Conductor:
             self._run.harness = workers.figures()
         self._phase = "checking"
         self._watcher("checking", self._run.harness, self._run.faults, "")
-        self._run.verdict = await asyncio.to_thread(check, Ledgers(self._ledgers(workers)))
+        self._run.verdict = await asyncio.to_thread(check, Ledgers(self._ledgers(workers)), self.spec.limits)
         return self._run
 
     async def _play(self, workers: Workers) -> None:
@@ -121,6 +125,27 @@ class Conductor:
         async with asyncio.timeout(_AUDIT_S):
             await workers.until("done")
         await asyncio.gather(*workers.tasks)
+        self._phase = "erasing"
+        await self._prove_erasures(workers)
+
+    async def _prove_erasures(self, workers: Workers) -> None:
+        """Look through the stores for what is left of each account that was deleted."""
+        erased = Ledgers(workers.ledgers).of_kind(Kind.ERASED)
+        if not erased:
+            return
+        if self.system.data is None:
+            self._run.remarks.append(
+                "The stores were not looked through for erased accounts: give --data DIR."
+            )
+            return
+        devices: dict[str, list[str]] = defaultdict(list)
+        for event in Ledgers(workers.ledgers).of_kind(Kind.DEVICE):
+            devices[event.user].append(event.device)
+        with Ledger(self._faults_path) as ledger:
+            for event in erased:
+                account = Account(event.note, event.user, tuple(devices[event.user]))
+                for sentence in await left_of(self.system, account):
+                    ledger.record(Kind.LEFT, at_us=now_us(), user=event.user, note=sentence)
 
     async def _strike_all(self, go: float) -> None:
         with Ledger(self._faults_path) as ledger:

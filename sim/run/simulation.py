@@ -18,6 +18,7 @@ from msgspec import Struct
 from roost.cli.launch import StoppedBadly
 from sim.faults.schedule import Strike, schedule
 from sim.faults.system import CannotStrike, System, attached, system
+from sim.limits import Limits
 from sim.people.worker_context import Figures
 from sim.report.figures import RunInfo, figures
 from sim.report.recovery import Fault
@@ -53,6 +54,7 @@ class Options(Struct, kw_only=True, frozen=True):
     goal: Goal | None = None
     roles: int | None = None
     folder: Path | None = None
+    limits: Limits = Limits()
 
 
 class Outcome(Struct):
@@ -111,7 +113,9 @@ async def _system(options: Options, strikes: Sequence[Strike]) -> AsyncIterator[
     # With faults there must be a second one to take over.
     count = options.roles or (2 if strikes else 1)
     more = [word for role in _ROLES for word in (f"--{role}", str(count))]
-    async with system(strikes, options=more, data=options.data, ca=options.ca) as found:
+    async with system(
+        strikes, options=more, data=options.data, ca=options.ca, env=options.limits.variables
+    ) as found:
         yield found
 
 
@@ -133,6 +137,7 @@ def _spec(options: Options, found: System, folder: Path) -> Spec:
         skewed="skewed-clocks" in options.faults,
         settle_s=options.settle_s,
         light=options.light,
+        limits=options.limits,
     )
 
 
@@ -174,7 +179,7 @@ def _info(options: Options, command: Sequence[str], run: Run) -> RunInfo:
 
 
 def _remarks(run: Run) -> list[str]:
-    said = [f"Not struck: {sentence}" for sentence in run.missed_faults]
+    said = [f"Not struck: {sentence}" for sentence in run.missed_faults] + run.remarks
     said += [
         f"{fault.name} on {fault.target}: all was not well again in time: {fault.note}."
         for fault in run.faults

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from sim.limits import Limits
+
 
 class Spec(Struct, frozen=True):
     """One run.
@@ -23,6 +25,7 @@ class Spec(Struct, frozen=True):
         settle_s: How long to wait at the end for what is in flight.
         light: Phones that encrypt nothing, for pure load.
         ca: PEM file of the authorities that clients believe; None for those of the machine.
+        limits: What the system sweeps, and when a mailbox is full.
     """
 
     server: str
@@ -41,3 +44,4 @@ class Spec(Struct, frozen=True):
     settle_s: float = 60.0
     light: bool = False
     ca: str | None = None
+    limits: Limits = Limits()

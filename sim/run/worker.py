@@ -52,7 +52,7 @@ class Worker:
         self.spec, self.number = spec, number
         self._folder = Path(spec.folder)
         self._ledger = Ledger(self._folder / f"ledger-{number}.db")
-        self.context = WorkerContext(spec.server, http, self._ledger, now_ms)
+        self.context = WorkerContext(spec.server, http, self._ledger, now_ms, spec.limits)
         self.people: dict[int, Person] = {}
         self._acts: list[Act] = []
         self._stop_word = asyncio.Event()
@@ -178,8 +178,7 @@ class Worker:
 
         async def audit(person: Person) -> None:
             async with gate:
-                for phone in person.phones:
-                    await phone.stored()
+                await person.audit()
 
         people = self.people.values()
         for person in people:

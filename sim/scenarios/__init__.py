@@ -10,6 +10,7 @@ from sim.scenarios import (
     long_offline,
     morning,
     office_day,
+    retention,
     staircase,
     steady,
 )
@@ -25,6 +26,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "flaky-mobile": flaky_mobile.story,
     "staircase": staircase.story,
     "growing": growing.story,
+    "retention": retention.story,
 }
 """Scenarios by name."""
 

@@ -57,7 +57,7 @@ class Mailboxes(Protocol):
         ...
 
     async def find_stubs(self, user_id: str, causes: Sequence[str]) -> dict[MessageKey, Stub]:
-        """Return what is kept of messages to the user that went nowhere."""
+        """Return what is kept of messages to the user that went nowhere, or were swept."""
         ...
 
     async def history(

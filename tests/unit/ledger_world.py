@@ -56,21 +56,27 @@ class World:
         self.record(Kind.DEVICE, phone)
         return phone
 
-    def send(self, phone: Phone, to: str, *, reply: str = "", took_us: int = 100) -> str:
+    def send(self, phone: Phone, to: str, *, reply: str = "", took_us: int = 100, expires_s: int = 0) -> str:
         """Send a message.
 
         Args:
             phone: Who sends.
             to: Who gets it.
             reply: ``lost``: it is sent again and gets a second number; ``never``: nobody knows;
-                ``refused``: it was given up.
+                ``refused``: it was given up; ``full``: there is no room in the mailbox.
             took_us: Until the reply.
+            expires_s: It disappears after so many seconds, if any.
         """
         self._ids += 1
         id_ = f"m{self._ids:06d}"
         digest = digest_of(id_.encode())
         self.later()
-        self.record(Kind.INTENT, phone, peer=to, id=id_, digest=digest)
+        note = str(expires_s) if expires_s else ""
+        self.record(Kind.INTENT, phone, peer=to, id=id_, digest=digest, note=note)
+        if reply == "full":
+            self.later(took_us)
+            self.record(Kind.REFUSED, phone, peer=to, id=id_)
+            return id_
         if reply == "refused":
             self.later(took_us)
             self.record(Kind.FAILED, phone, peer=to, id=id_, note="blocked")
@@ -130,6 +136,20 @@ class World:
         self.later()
         self.record(Kind.CRASHED, phone)
         phone.cursor = phone.taken
+
+    def use(self, phone: Phone, after_s: float = 0) -> None:
+        """Let time pass, and a phone renew its session."""
+        self.later(round(after_s * 1_000_000))
+        self.record(Kind.USED, phone)
+
+    def sweep(self, user: str, count: int) -> None:
+        """Delete the oldest entries; who comes back to them is told."""
+        gone, self.mailboxes[user] = self.mailboxes[user][:count], self.mailboxes[user][count:]
+        for phone in self.phones:
+            if phone.user == user and phone.cursor < gone[-1].seq:
+                self.later()
+                self.record(Kind.MISSED, phone, seq=gone[-1].seq)
+                phone.cursor = gone[-1].seq
 
     def fault(self, name: str, took_us: int) -> None:
         self.events.append(Event(self.now, Kind.FAULT, "", note=f"{name}: begins"))

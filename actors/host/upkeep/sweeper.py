@@ -5,6 +5,7 @@ Its position is stored, so that a host that is restarted often comes to the last
 own time is over lose their content first, wherever they are: each has a row that says when.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import structlog
@@ -15,7 +16,8 @@ from actors.host.shards.table import ShardTable
 from actors.host.upkeep.sweep_rules import Keep, acknowledged, first_to_stay, may_be_old
 from roost.clock import Clock
 from roost.errors import RoostError
-from roost.ids import SEQ_LIMIT
+from roost.ids import MESSAGE_ID_AHEAD_MS, MESSAGE_ID_WINDOW_MS, SEQ_LIMIT
+from storage.mailbox_rows import MailboxDocument, Stub
 from storage.ports import Store
 from telemetry import metrics
 
@@ -44,6 +46,19 @@ class SweepSettings(Struct, frozen=True):
     pause_s: float = 0.05
     every_s: float = 3_600.0
     expired_every_s: float = 5.0
+
+
+def _stubs(entries: Iterable[MailboxDocument], now_ms: int) -> Iterator[Stub]:
+    """Yield what is to be kept of messages that may be sent again, for as long as their ids are good.
+
+    Who is still to be told that one was accepted sends it again, or asks what became of it.
+    """
+    for entry in entries:
+        if entry.kind == "m" and entry.at_ms + MESSAGE_ID_WINDOW_MS + MESSAGE_ID_AHEAD_MS > now_ms:
+            yield Stub(
+                entry.user, entry.sender, entry.sender_device, entry.cause, entry.seq, entry.at_ms, b"",
+                swept=True,
+            )  # fmt: skip
 
 
 class Sweeper:
@@ -123,6 +138,7 @@ class Sweeper:
                 return  # the next owner goes on
             stays = min(first_to_stay(entries, newest[0], known, keep, now_ms), shard.stored_seq + 1)
             if stays > entries[0].seq:
+                await mailboxes.put_stubs(list(_stubs([e for e in entries if e.seq < stays], now_ms)))
                 await mailboxes.sweep(user, stays)
                 metrics.SWEPT_ENTRIES.inc(sum(entry.seq < stays for entry in entries))
             if stays <= entries[-1].seq:

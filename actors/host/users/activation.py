@@ -14,11 +14,12 @@ from actors.host.writes.writer import Pending, Writer
 from actors.user import events as ev
 from actors.user.events import Item
 from actors.user.view import receipt_of
+from roost.ids import SEQ_LIMIT
 from roost.wire import WINDOW
 from storage.account_rows import Device, User
 from storage.mailbox_rows import MailboxDocument, merged
 from storage.ports import Store
-from storage.records import decode_record, weight_of
+from storage.records import MessageKey, decode_record, weight_of
 
 _MOST = 1_000_000
 """Entries one acknowledgement can cover; more than any mailbox holds."""
@@ -146,10 +147,18 @@ class Activation:
         return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
 
     async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
+        key = unknown.sender, unknown.device, unknown.cause
         found = await self._store.mailboxes.find_causes(user, [unknown.cause], unknown.below)
-        if (unknown.sender, unknown.device, unknown.cause) not in found:
+        swept = 0 if key in found else await self._swept(user, key, unknown.below)
+        if key not in found and not swept:
             return 0
-        return (await self._store.mailboxes.history(user, unknown.sender, unknown.below, 1))[0].seq
+        history = await self._store.mailboxes.history(user, unknown.sender, unknown.below, 1)
+        return history[0].seq if history else swept
+
+    async def _swept(self, user: str, key: MessageKey, below: int) -> int:
+        """Return the number of a message that the mailbox held until it was swept, 0 if it never did."""
+        stub = (await self._store.mailboxes.find_stubs(user, [key[2]])).get(key)
+        return stub.seq if stub is not None and stub.swept and stub.seq < below else 0
 
     # --- pages ------------------------------------------------------------------------------------
 
@@ -169,7 +178,16 @@ class Activation:
         items = [item_of(document) for document in page]
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
-        return tuple(items), through, has_gap(page, after)
+        gap = has_gap(page, after) if page else await self._all_gone(user, after, upto)
+        return tuple(items), through, gap
+
+    async def _all_gone(self, user: str, after: int, upto: int) -> bool:
+        """Return whether a range that holds no entry held some: the next one that is stored names the last.
+
+        What is behind the range is in memory, too, and would follow as if nothing had been before it. If it
+        is not stored yet, the newest that is stored was never swept, and the range held nothing.
+        """
+        return has_gap(await self._store.mailboxes.range(user, upto, SEQ_LIMIT - 1, 1), after)
 
 
 def since(first: MailboxDocument, last: MailboxDocument) -> tuple[int, int]:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import structs
-
 from roost.ids import SEQ_LIMIT
 from roost.testing.servers.accounts import MemoryAccounts
 from roost.testing.servers.keys import MemoryKeys
@@ -11,8 +9,7 @@ from roost.testing.servers.media import MemoryBlobs
 from roost.testing.servers.sessions import MemorySessions
 from roost.testing.servers.upkeep import MemoryAudit, MemoryErasures
 from storage.cluster_rows import DeadLetter, LogState
-from storage.mailbox_rows import Conversation, Expiring, MailboxDocument, is_copy_to
-from storage.records import without_content
+from storage.mailbox_rows import Conversation, MailboxDocument, is_copy_to
 from storage.shard_map import ShardMap
 
 
@@ -42,7 +39,6 @@ class MemoryStore(MemoryAccounts):
         self.erasures, self.audit = _Erasures(self), MemoryAudit()
         self.push_tokens = self.retention = self
         self.dead_letters: list[DeadLetter] = []
-        self._expiring: dict[tuple[str, int], Expiring] = {}
         self._positions: dict[str, str] = {}
 
     async def end(self, user_id: str, sessions: Sequence[str]) -> bool:
@@ -94,11 +90,6 @@ class MemoryStore(MemoryAccounts):
             found.setdefault(each.sender, []).append((each.seq, each.at_ms))
         return found
 
-    async def sweep(self, user_id: str, below: int) -> None:
-        """Delete entries below a number."""
-        mine = self.documents.get(user_id, {})
-        self.documents[user_id] = {seq: each for seq, each in mine.items() if seq >= below}
-
     async def of_user(self, user_id: str) -> list[Conversation]:
         """Return all rows of the user."""
         return list(self.rows.get(user_id, {}).values())
@@ -117,28 +108,6 @@ class MemoryStore(MemoryAccounts):
     async def put_position(self, name: str, username: str) -> None:
         """Keep it."""
         self._positions[name] = username
-
-    async def note(self, documents: Sequence[MailboxDocument]) -> None:
-        """Keep a row for each entry that expires."""
-        for each in documents:
-            row = Expiring(each.user, each.seq, each.expires_at_ms)
-            self._expiring.setdefault((each.user, each.seq), row)
-
-    async def expired(self, now_ms: int, limit: int) -> list[Expiring]:
-        """Return rows whose time is over."""
-        due = [each for each in self._expiring.values() if each.expires_at_ms <= now_ms]
-        return sorted(due, key=lambda each: each.expires_at_ms)[:limit]
-
-    async def empty(self, user_id: str, seq: int) -> None:
-        """Remove the content of an entry."""
-        known = self.documents.get(user_id, {}).get(seq)
-        if known is not None:
-            self.documents[user_id][seq] = structs.replace(known, record=without_content(known.record))
-
-    async def forget(self, rows: Sequence[Expiring]) -> None:
-        """Remove rows."""
-        for each in rows:
-            self._expiring.pop((each.user, each.seq), None)
 
     # --- the cluster ------------------------------------------------------------------------------
 
