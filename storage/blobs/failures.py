@@ -26,10 +26,10 @@ class BucketUnusable(Unavailable):
 
 
 _SIGNS: Final[Mapping[str, tuple[type[Unavailable], str]]] = {
-    "invalid peer certificate": (BucketUnusable, "The certificate of the media store is not to be believed."),
+    "InvalidCertificate": (BucketUnusable, "The certificate of the media store is not to be believed."),
     "builder error": (
         BucketUnusable,
-        "The media store's address begins with http://, which is not permitted.",
+        "The media store would be reached without TLS, which is not permitted.",
     ),
     "dns error": (Unavailable, "The name of the media store's address cannot be found."),
     "Connection refused": (Unavailable, "Nothing listens at the media store's address."),

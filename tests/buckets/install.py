@@ -19,14 +19,14 @@ BINARIES: Final = SERVERS / "bin"
 AZURITE: Final = SERVERS / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 
 _BUILD_S: Final = 1800
-_MODULES: Final = ("github.com/versity/versitygw/cmd/versitygw", "github.com/fsouza/fake-gcs-server")
+_PROGRAMS: Final = ("github.com/versity/versitygw/cmd/versitygw", "./gcs")
 
 
 def build() -> None:
     """Build the servers that are Go."""
     with go() as found:
         flags = ("-trimpath", "-ldflags=-s -w")
-        _run([str(found), "build", *flags, "-o", f"{BINARIES}/", *_MODULES], environment())
+        _run([str(found), "build", *flags, "-o", f"{BINARIES}/", *_PROGRAMS], environment())
 
 
 def fetch() -> None:

@@ -87,20 +87,16 @@ def gcs(servers: Servers, folder: Path, issued: Issued | None) -> Bucket:
     """Start fake-gcs-server on a folder."""
     port = free_port()
     (folder / "gcs" / BUCKET).mkdir(parents=True)
-    tls = _files(issued, "-cert-location", "-private-key-location")
+    tls = _files(issued, "-certificate", "-key")
     spec = ServerSpec(
         "gcs",
-        (
-            *(str(BINARIES / "fake-gcs-server"), "-host", HOST, "-port", str(port), "-log-level", "warn"),
-            *("-backend", "filesystem", "-filesystem-root", str(folder / "gcs")),
-            *("-public-host", f"{HOST}:{port}", "-scheme", "http" if issued is None else "https", *tls),
-        ),
+        (str(BINARIES / "gcs"), "-address", f"{HOST}:{port}", "-folder", str(folder / "gcs"), *tls),
         port,
         accepts,
         folder / "gcs.log",
         ready_s=_READY_S,
     )
-    return _bucket(servers.start(spec), "gs", {"skip_signature": "true"}, issued, "base_url")
+    return _bucket(servers.start(spec), "gs", {"bearer_token": secrets.token_hex(20)}, issued, "base_url")
 
 
 def azure(servers: Servers, folder: Path, issued: Issued | None) -> Bucket:
