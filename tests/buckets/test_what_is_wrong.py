@@ -65,7 +65,11 @@ async def as_operators_see_it(
 
 async def test_a_bucket_that_is_not_there(bucket: Bucket, tmp_path: Path) -> None:
     url = f"{bucket.scheme}://not-there/prefix"
-    await each_fails(StoredObjects(url, bucket.access), BucketMissing)
+    objects = StoredObjects(url, bucket.access)
+    if bucket.scheme != "gs":  # where the server of these tests answers 500 to who lists such a bucket
+        await each_fails(objects, BucketMissing)
+    with pytest.raises(BucketMissing):
+        await objects.put("a/0", b"x")
     told, code, _ = await as_operators_see_it(tmp_path, url, bucket.access)
     assert "no such bucket" in told
     assert "Make it, or correct ROOST_MEDIA__URL" in told

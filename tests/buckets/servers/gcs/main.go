@@ -1,7 +1,8 @@
 // A server of Google Cloud Storage for tests: fake-gcs-server, in a folder, on loopback.
 //
 // The clients of obstore write an object with a plain PUT of Google's XML API. fake-gcs-server reads, lists and
-// deletes as that API does, and takes a PUT only if its address is signed: such a PUT is given the sign of one here.
+// deletes as that API does, but takes a PUT only if its address is signed, and answers it without an ETag: both are
+// added here.
 package main
 
 import (
@@ -16,6 +17,7 @@ func taken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut && r.URL.RawQuery == "" {
 			r.URL.RawQuery = "X-Goog-Algorithm=none"
+			w.Header().Set("ETag", `"none"`)
 		}
 		next.ServeHTTP(w, r)
 	})
