@@ -81,7 +81,7 @@ async def came_of(answer: aiohttp.ClientResponse, came: bytearray) -> None:
 
 
 async def test_a_download_that_breaks_off_shows_it_and_goes_on_by_range(alice: Person, way: Proxy) -> None:
-    data = secrets.token_bytes(24 * PART)
+    data = secrets.token_bytes(18 * PART)
     path = f"/v1/media/{await uploaded(alice, data)}"
     url, headers = alice.world.addresses[0] + path, {"Authorization": f"Bearer {alice.token}"}
     came = bytearray()
