@@ -62,7 +62,7 @@ async def problem(settings: Settings, url: str) -> Problem | None:
         return Problem(f"{url} does not answer within {_PATIENCE_S:g} s.", _AWAY, passes=True)
     except Unavailable as exc:
         fix = _FOLDER if url.startswith("file:") else _FIXES.get(type(exc), _AWAY)
-        return Problem(f"{url} cannot be used: {exc.detail}", fix, passes=fix == _AWAY)
+        return Problem(f"{url} cannot be used: {exc.detail}", fix, passes=type(exc) not in _FIXES)
     except OSError as exc:
         fix = _FOLDER if url.startswith("file:") else _FILE
         return Problem(f"{url} cannot be used: {exc}.", fix, passes=False)

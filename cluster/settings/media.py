@@ -51,6 +51,10 @@ def _addresses(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((name, value) for name, value in options.items() if _bare(name) in _ENDPOINTS)
 
 
+def _in_the_clear(options: Mapping[str, str]) -> list[str]:
+    return [address for _, address in _addresses(options) if address.lower().startswith("http:")]
+
+
 Options = Annotated[dict[str, str], AfterValidator(_options)]
 
 
@@ -109,7 +113,8 @@ class Media(Group):
         Raises:
             OSError: The file of options cannot be read, others may read it, or it has not that form.
         """
-        return BucketAccess(self._all_options(), self.ca, cleartext=bool(self.in_the_clear()))
+        options = self._all_options()
+        return BucketAccess(options, self.ca, cleartext=bool(_in_the_clear(options)))
 
     def _all_options(self) -> dict[str, str]:
         if self.options_file is None:
@@ -122,4 +127,4 @@ class Media(Group):
 
     def in_the_clear(self) -> list[str]:
         """Return the addresses that lead to the bucket without TLS; raises as `access` does."""
-        return [address for _, address in _addresses(self._all_options()) if address.startswith("http:")]
+        return _in_the_clear(self._all_options())

@@ -17,7 +17,7 @@ _RETRIES: Final[Mapping[str, Any]] = {"max_retries": 5}
 def open_bucket(url: str, access: BucketAccess) -> Any:
     """Return the client of a bucket; it connects at its first call.
 
-    What the environment says of encryption and proof does not count: only ``access`` does.
+    What the environment says of encryption and certificates does not count: only ``access`` does.
 
     Raises:
         BucketUnusable: An option is not one of this cloud's, or has no such value.

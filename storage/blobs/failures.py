@@ -13,8 +13,8 @@ from roost.errors import Unavailable
 from storage.access_denied import AccessDenied
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
-_CREDENTIALS: Final = ("/latest/", "/computeMetadata/", "oauth2", "AssumeRole", "credentials endpoint")
-"""What stands in an address at which a client asks for credentials when it was given none."""
+_CREDENTIALS: Final = ("/latest/api/token", "/latest/meta-data/", "performing token request", "AssumeRole")
+"""What the text has of a client that was given no credentials, and asks its machine or cloud for some."""
 
 
 class BucketMissing(Unavailable):
