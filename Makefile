@@ -14,7 +14,7 @@ BROKER := broker/main.go broker/guard.go broker/sasl.go broker/tls.go broker/go.
 KAFKA_VERSION ?= 4.3.1
 UNLESS_ALL := $(if $(ALL),,-m "not slow")
 
-.PHONY: help setup web demo up chat test parts-test field-test live-test slow-test kafka-test kafka-ready cluster-test cluster-ready browser-test browser-ready fonts-ready screenshots ops-screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
+.PHONY: help setup web demo up chat test parts-test field-test live-test slow-test kafka-test kafka-ready media-test media-ready cluster-test cluster-ready browser-test browser-ready fonts-ready screenshots ops-screenshots web-speed security-test tls-test node unit lint types web-check web-unit web-histories sim faults seeds bench bench-peers plain soak lock hashes audit fuzz docs clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,12 @@ kafka-test: kafka-ready ## The log's tests and faults on Apache Kafka, one broke
 kafka-ready: $(STAMP)
 	@$(call debian,java:default-jre-headless mvn:maven)
 	@$(BIN)/python deploy/kafka/brokers.py --fetch --version $(KAFKA_VERSION)
+
+media-test: media-ready ## Files in buckets, on servers that speak S3, GCS and Azure; 1 GiB through a system (about fifteen minutes)
+	@$(BIN)/pytest --media-on s3,gcs,azure tests/contract/test_blobs.py tests/integration/test_api_media.py tests/buckets
+
+media-ready: $(STAMP)
+	@$(BIN)/python -m tests.buckets.install
 
 cluster-test: cluster-ready ## Three hosts made by ray up: killed, cut off, drained, added (Linux, root); ALL=1 with the slowest
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest -s -v tests/cluster $(UNLESS_ALL)
@@ -209,4 +215,4 @@ docs: $(STAMP) ## The generated references: settings, codes, the API, attacks
 	@$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
-	rm -rf deploy/kafka/jars api/web/build api/web/.build.* api/web/client/node_modules .audit .fuzz $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf deploy/kafka/jars tests/buckets/servers/bin tests/buckets/servers/node_modules api/web/build api/web/.build.* api/web/client/node_modules .audit .fuzz $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

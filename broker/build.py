@@ -34,19 +34,19 @@ def build(target: Path) -> None:
     Raises:
         NotBuilt: There is no Go, its modules cannot be had, or the sources are wrong.
     """
-    with _go() as go:
-        _say(f"Building the embedded broker with {_version(go)} (half a minute at the first time)")
+    with go() as found:
+        _say(f"Building the embedded broker with {_version(found)} (half a minute at the first time)")
         began = time.monotonic()
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f"{target.name}.new")
         flags = ("-trimpath", "-ldflags=-s -w")
-        _run([str(go), "build", *flags, "-o", str(fresh.absolute()), "."], cwd=SOURCES, env=_environment())
+        _run([str(found), "build", *flags, "-o", str(fresh.absolute()), "."], cwd=SOURCES, env=environment())
         fresh.replace(target)  # one that runs keeps its own file
         _say(f"Built {target} in {time.monotonic() - began:.0f} s")
 
 
 @contextmanager
-def _go() -> Iterator[Path]:
+def go() -> Iterator[Path]:
     """Yield a ``go`` that is new enough."""
     found = shutil.which("go")
     if found and _numbers(_version(Path(found))) >= _wanted():
@@ -60,7 +60,7 @@ def _go() -> Iterator[Path]:
         yield Path(folder) / "go" / "bin" / "go"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Nothing but the modules named in ``go.sum``, no C compiler, no other version of Go."""
     own = {
         "CGO_ENABLED": "0",
@@ -72,7 +72,7 @@ def _environment() -> dict[str, str]:
 
 
 def _version(go: Path) -> str:
-    return _run([str(go), "env", "GOVERSION"], cwd=Path(tempfile.gettempdir()), env=_environment()).strip()
+    return _run([str(go), "env", "GOVERSION"], cwd=Path(tempfile.gettempdir()), env=environment()).strip()
 
 
 def _wanted() -> tuple[int, ...]:

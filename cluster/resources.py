@@ -53,7 +53,7 @@ def open_blobs(settings: Settings, store: MongoStore) -> "BlobStore":
         media.keep_s * 1000,
         media.unfinished_s * 1000,
     )
-    return BlobStore(store.blobs, StoredObjects(settings.media_url, media.options), quota, now_ms)
+    return BlobStore(store.blobs, StoredObjects(settings.media_url, media.access()), quota, now_ms)
 
 
 async def open_writer(settings: Settings) -> KafkaLogWriter:

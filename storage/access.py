@@ -1,6 +1,7 @@
 """Access to a server underneath: whom a client believes, and what it shows of itself."""
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +37,22 @@ class Access:
             OSError: A file cannot be read, or holds no PEM.
         """
         return client_context(self.ca, self.certificate, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAccess:
+    """What a client of a bucket needs besides its URL.
+
+    Attributes:
+        options: Options of the cloud's client, for example its credentials. What is not in it is taken from
+            the environment, or from what the machine or pod is given by its cloud.
+        ca: PEM file of authorities to believe besides those of the machine; None for no others.
+        cleartext: Whether the server is reached without TLS.
+    """
+
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca: Path | None = None
+    cleartext: bool = False
 
 
 OPEN = Access()

@@ -15,6 +15,7 @@ from cluster.local.servers import Server, free_port
 from deploy.kafka import brokers
 from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
+from tests.buckets.places import Place, place_of
 from tests.encrypted import TLS, for_any_client
 from tests.live.running import System
 from tests.machine import Machine
@@ -48,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="the log's contract is tested on Apache Kafka instead of the embedded brokers",
     )
+    parser.addoption(
+        "--media-on",
+        metavar="KINDS",
+        default="folder",
+        help="where the tests of files keep them: folder, s3, gcs, azure; several with commas between",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,6 +83,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         embedded = ["kfake", "tansu"] if TLS is None else ["kfake"]
         kinds = ["kafka"] if metafunc.config.getoption("--log-on-kafka") else embedded
         metafunc.parametrize("log_server", kinds, indirect=True, scope="session")
+    kinds = metafunc.config.getoption("--media-on").split(",")
+    if "media_place" in metafunc.fixturenames and kinds != ["folder"]:
+        metafunc.parametrize("media_place", kinds, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +97,13 @@ def log_server(request: pytest.FixtureRequest) -> LogServer:
     return LogServer(
         request.getfixturevalue("kafka_url" if kind == "kafka" else "broker_url"), fetch_wait_ms=500
     )
+
+
+@pytest.fixture(scope="session")
+def media_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where the tests of files keep them."""
+    folder = tmp_path_factory.mktemp("media")
+    return place_of(getattr(request, "param", "folder"), request.getfixturevalue("servers"), folder)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from api.http.problems import problem_response, request_id_of
 from api.http.routing import ApiRoute
 from api.identity.tokens import Principal
 from api.media import Broken, check_metadata, pour
-from roost.errors import RoostError
+from roost.errors import RoostError, Unavailable
 from storage.blob_records import Blob
 from storage.blobs import WriterReplaced
 from storage.blobs.sealing import PartBroken
@@ -134,6 +134,9 @@ async def _append(request: Request, blob: Blob, caller: Principal, collaborators
         writer = await media.blobs.begin(blob)
         try:
             await pour(request, writer, blob.size, media.limits.pace, still)
+        except Unavailable:
+            await writer.note()  # what is stored need not be sent again
+            raise
         except (Broken, RoostError) as exc:
             await writer.flush()
             if isinstance(exc, Broken):  # who would read the answer is gone

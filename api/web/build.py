@@ -43,7 +43,7 @@ def build(target: Path) -> None:
         stamp, wanted = target.with_name(f".{target.name}.sources"), _digest()
         if (target / "integrity.json").is_file() and stamp.is_file() and stamp.read_text() == wanted:
             return
-        path = _node()
+        path = node()
         _say(f"Building the web client with Node {_version(path)} (some seconds)")
         began = time.monotonic()
         _install(path)
@@ -62,7 +62,7 @@ def run(script: str) -> int:
         NotBuilt: There is no Node, or its packages cannot be had.
     """
     with _alone():
-        path = _node()
+        path = node()
         _install(path)
     command = [shutil.which("npm", path=path) or "npm", "run", "--silent", script]
     return subprocess.run(command, cwd=SOURCES, env=_with(path), check=False).returncode  # noqa: S603 -- ours
@@ -77,7 +77,7 @@ def _install(path: str) -> None:
         stamp.write_text(wanted)
 
 
-def _node() -> str:
+def node() -> str:
     """Return a ``PATH`` with ``node`` and ``npm`` that are new enough."""
     path = os.environ.get("PATH", os.defpath)  # noqa: TID251 -- for the build; no setting of Roost is read here
     found = shutil.which("node") and shutil.which("npm")

@@ -15,7 +15,7 @@ from cluster import key_ring
 from cluster.cli.running_store import operator_name
 from cluster.cli.verbs import coordinator
 from cluster.control import stop_report
-from cluster.doctor import encryption
+from cluster.doctor import encryption, start
 from cluster.doctor.cleartext import cleartext
 from cluster.doctor.finding import FAILED
 from cluster.doctor.node_certificate import node_certificate
@@ -40,6 +40,12 @@ async def up(settings: Settings, *, as_json: bool) -> int:
         key_ring.make(settings)
     except (KeyRingError, OSError) as exc:
         return complain(f"The data folder {settings.data} cannot be used: {exc}", BAD_USAGE)
+    if (refusal := await start.unusable_media(settings, say)) is not None:
+        return complain(*refusal)
+    return await _brought_up(settings, as_json=as_json)
+
+
+async def _brought_up(settings: Settings, *, as_json: bool) -> int:
     began = time.monotonic()
     try:
         with coordinator(settings):

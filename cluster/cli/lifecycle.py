@@ -151,6 +151,8 @@ async def _up(settings: Settings, lock: int, *, as_json: bool) -> int:
         _on_signal(starting.cancel)
         if (refusal := await start.away(settings)) is not None:
             return complain(*refusal)
+        if (refusal := await start.unusable_media(settings, say)) is not None:
+            return complain(*refusal)
         async with _progress(system), started(system) as running:
             stop = asyncio.Event()
             _on_signal(stop.set)

@@ -11,7 +11,7 @@ _EXCEPTION = "ROOST_CLEARTEXT__SERVERS_INSECURE"
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong, or that nothing is."""
-    wrong = [*_cleartext(settings), *_files(settings), *_authorities(settings)]
+    wrong = [*_cleartext(settings), *_files(settings), *_authorities(settings), *_options(settings)]
     yield from wrong or [ok("encryption", "nothing leaves this machine for a server without TLS")]
 
 
@@ -43,8 +43,11 @@ def _files(settings: Settings) -> Iterator[Finding]:
 
 
 def _authorities(settings: Settings) -> Iterator[Finding]:
-    """Yield each file with authorities of push services that cannot be used."""
-    named = {"webpush": settings.webpush.ca, "fcm": () if settings.fcm.ca is None else (settings.fcm.ca,)}
+    """Yield each file with authorities, of push services or the bucket of media, that cannot be used."""
+    named = {"webpush": settings.webpush.ca}
+    for name in ("fcm", "media"):
+        file = getattr(settings, name).ca
+        named[name] = () if file is None else (file,)
     for name, files in named.items():
         for file in files:
             try:
@@ -55,6 +58,17 @@ def _authorities(settings: Settings) -> Iterator[Finding]:
                     f"{file} cannot be used: {_reason(exc)}",
                     f"Correct it, or ROOST_{name.upper()}__CA.",
                 )
+
+
+def _options(settings: Settings) -> Iterator[Finding]:
+    try:
+        settings.media.access()
+    except OSError as exc:
+        yield failed(
+            "media options",
+            f"the options of the bucket cannot be used: {_reason(exc)}",
+            "Correct the file, or ROOST_MEDIA__OPTIONS_FILE.",
+        )
 
 
 def _reason(exc: OSError) -> str:

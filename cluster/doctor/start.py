@@ -5,7 +5,7 @@ They change nothing, and take a moment; only servers of one's own are waited for
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from cluster.doctor import encryption, here, reach
@@ -79,6 +79,21 @@ async def away(settings: Settings) -> Refusal | None:
             code = BAD_USAGE if isinstance(found, AccessDenied) else DEPENDENCY_AWAY
             fix = visit.credentials_fix(name) if code == BAD_USAGE else _fix(name)
             return Refusal(f"{name} at {without_password(urls[name])}: {found.detail} {fix}", code)
+    return None
+
+
+async def unusable_media(settings: Settings, say: Callable[[str], None]) -> Refusal | None:
+    """Return why no file can ever be kept; what may pass is only said, since messages need no files."""
+    if settings.media.url is None:
+        return None
+    from cluster.doctor.media import problem  # noqa: PLC0415 -- loads the clients of buckets
+
+    found = await problem(settings, settings.media.url)
+    if found is None:
+        return None
+    if not found.passes:
+        return Refusal(f"{found.detail} {found.fix}", BAD_USAGE)
+    say(f"Until it answers no file can be sent or fetched: {found.detail} {found.fix}")
     return None
 
 

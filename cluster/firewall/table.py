@@ -84,7 +84,7 @@ FLOWS: Final = (
     Flow("ssh", ("operators",), MACHINES, _one(22), "administration, of the servers too"),
     Flow("bootstrap", ("head",), ("gateway", "node"), _one(22), "`ray up` sets up workers from the head"),
     Flow("traces", RAY_NODES, ("collector",), _one(4318), "spans, if there is a collector"),
-    Flow("pushes", RAY_NODES, ("public",), _one(443), "Firebase Cloud Messaging, its tokens, and Web Push"),
+    Flow("pushes", RAY_NODES, ("public",), _one(443), "Firebase Cloud Messaging, Web Push, a bucket's files"),
     Flow("names", MACHINES, ("resolvers",), _one(53), "DNS", "udp"),
     Flow("long names", MACHINES, ("resolvers",), _one(53), "DNS, long answers"),
     Flow("time", MACHINES, ("resolvers",), _one(123), "NTP: ids, tokens and leases go by the clock", "udp"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from cluster.settings.media import Media
 from cluster.settings.servers import without_password
 from cluster.settings.settings import Settings
 
@@ -51,6 +52,7 @@ def found(settings: Settings) -> Iterator[Cleartext]:
         )
     yield from _unverified("MONGO", mongo.url)
     yield from _unverified("REDIS", redis.url)
+    yield from _bucket(settings.media)
     yield from _web("ROOST_FCM__ENDPOINT", settings.fcm.endpoint)
     yield from _web("ROOST_TELEMETRY__TRACES_URL", settings.telemetry.traces_url)
 
@@ -76,6 +78,19 @@ def _unverified(name: str, url: str | None) -> Iterator[Cleartext]:
         yield Cleartext(
             f"{without_password(url)} would be believed whatever certificate it shows",
             f"Take {' and '.join(wrong)} out of ROOST_{name}__URL{_authority(name)}.",
+        )
+
+
+def _bucket(media: Media) -> Iterator[Cleartext]:
+    try:
+        addresses = media.in_the_clear()
+    except OSError:  # who reads the file to use it says what is wrong with it
+        return
+    for address in filter(lambda each: _far(_hosts(each)), addresses):
+        yield Cleartext(
+            f"The bucket of media at {without_password(address)} would be reached without TLS",
+            "Begin its address in ROOST_MEDIA__OPTIONS with https://, and set ROOST_MEDIA__CA if the "
+            "certificate's authority is your own.",
         )
 
 

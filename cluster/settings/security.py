@@ -17,6 +17,21 @@ Secret = Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value, when_u
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
+def read_secret(path: Path) -> str:
+    """Return what a file holds that is for this user alone, without the end of its line.
+
+    Raises:
+        OSError: It cannot be read, is empty, or others may read it.
+    """
+    with path.open() as file:
+        if os.fstat(file.fileno()).st_mode & _OTHERS:
+            raise PermissionError(f"others may read {path}; run: chmod 600 {path}")
+        secret = file.read().strip("\r\n")
+    if not secret:
+        raise PermissionError(f"{path} is empty")
+    return secret
+
+
 class Security(Group):
     """How a server and the roles prove themselves to each other."""
 
@@ -69,15 +84,7 @@ class Security(Group):
         """
         if self.password_file is None:
             return None if self.password is None else self.password.get_secret_value()
-        with self.password_file.open() as file:
-            if os.fstat(file.fileno()).st_mode & _OTHERS:
-                raise PermissionError(
-                    f"others may read {self.password_file}; run: chmod 600 {self.password_file}"
-                )
-            password = file.read().strip("\r\n")
-        if not password:
-            raise PermissionError(f"{self.password_file} is empty")
-        return password
+        return read_secret(self.password_file)
 
 
 class KafkaSecurity(Security):
@@ -107,7 +114,7 @@ class Cleartext(Group):
 
     servers_insecure: bool = Field(
         False,  # noqa: FBT003 -- likewise
-        description="Whether Kafka, MongoDB, Redis, FCM and the trace collector may be reached over a "
-        "network without TLS, or with a certificate that is not verified. Whoever is on the way reads and "
-        "changes everything.",
+        description="Whether Kafka, MongoDB, Redis, the bucket of media, FCM and the trace collector may be "
+        "reached over a network without TLS, or with a certificate that is not verified. Whoever is on the "
+        "way reads and changes everything.",
     )

@@ -74,6 +74,8 @@ class BlobWriter:
     async def write(self, data: bytes) -> None:
         """Append bytes; returns once all parts that they complete are stored.
 
+        A part that could not be stored stays, and is tried again with the next bytes.
+
         Raises:
             WriterReplaced: Another one has taken over.
             Unavailable: The store does not answer.
@@ -93,16 +95,23 @@ class BlobWriter:
 
     async def flush(self) -> None:
         """Store what is left, and note it; raises as ``write`` does."""
-        if self._buffer:
-            await self._put(bytes(self._buffer))
+        await self._store_rest()
         await self._note(self.offset)
+
+    async def note(self) -> None:
+        """Note the parts that are stored, when the rest cannot be; raises `WriterReplaced`."""
+        await self._note(self._index * self._blob.part)
 
     async def finish(self, expires_at_ms: int) -> None:
         """Store what is left, and make the blob whole; raises as ``write`` does."""
-        if self._buffer:
-            await self._put(bytes(self._buffer))
+        await self._store_rest()
         if not await self._rows.finish(self._blob.name, self._blob.writer, self.offset, expires_at_ms):
             await self._withdraw()
+
+    async def _store_rest(self) -> None:
+        await self.write(b"")  # else a whole part that is still there would be put together with the rest
+        if self._buffer:
+            await self._put(bytes(self._buffer))
 
     async def _put(self, data: bytes) -> None:
         blob = self._blob

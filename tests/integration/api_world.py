@@ -4,7 +4,7 @@ import base64
 import itertools
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ from storage.keyring import KeyRing, fresh_secrets
 from storage.mongo.store import MongoStore
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
+from tests.buckets.places import Open
 
 SHARDS = 4
 SERVER_NAME = "example.org"
@@ -50,9 +51,15 @@ QUOTA = Quota(
 )
 
 
-def media_of(store: MongoStore) -> BlobStore:
-    """Return a store of media in a folder of its own."""
-    return BlobStore(store.blobs, StoredObjects(Path(mkdtemp()).as_uri()), QUOTA, now_ms)
+def media_of(store: MongoStore, objects: StoredObjects | None = None) -> BlobStore:
+    """Return a store of media, in a folder of its own unless another place is given."""
+    return BlobStore(store.blobs, objects or a_folder()(), QUOTA, now_ms)
+
+
+def a_folder() -> Open:
+    """Return what opens a folder of its own for files."""
+    folder = Path(mkdtemp()).as_uri()
+    return lambda: StoredObjects(folder)
 
 
 @dataclass
@@ -251,18 +258,31 @@ async def running(
     control_plane: ControlPlane | None = None,
     host: HostSettings | None = None,
     api: Mapping[str, Any] | None = None,
+    media: Open | None = None,
 ) -> AsyncIterator[World]:
-    """Run the world with a database, a broker and keys of its own; ``api`` changes `ApiSettings`."""
+    """Run the world with a database, a broker and keys of its own.
+
+    Args:
+        urls: Where the servers are.
+        gateways: How many.
+        limits: Other limits than usual.
+        control_plane: What operators' calls reach.
+        host: Settings of the host.
+        api: Changes of `ApiSettings`.
+        media: Opens what files are kept in, for each gateway; None for a folder of its own.
+    """
     async with AsyncExitStack() as stack:
         settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, **(api or {}))
         plane = control_plane or NoControlPlane()
-        yield await _built(stack, urls, gateways, limits, settings, plane, host)
+        make = media or a_folder()
+        opened = [make() for _ in range(gateways)]
+        yield await _built(stack, urls, opened, limits, settings, plane, host)
 
 
 async def _built(
     stack: AsyncExitStack,
     urls: Urls,
-    gateways: int,
+    media: Sequence[StoredObjects],
     limits: dict[str, Limit] | None,
     settings: ApiSettings,
     control_plane: ControlPlane,
@@ -305,16 +325,23 @@ async def _built(
     await reader.start()
     stack.push_async_callback(reader.close)
     router = Router("router-0", reader, store(), Connections(("router", "router-0"), keyring.cluster_secret))
-    blobs = media_of(own)
     fronts = [
         Gateway(
             f"gateway-{number}",
             Listen(port=0),
             settings,
-            Backends(store(), cache(), await writer(), keyring, now_ms, blobs, control_plane=control_plane),
+            Backends(
+                store(),
+                cache(),
+                await writer(),
+                keyring,
+                now_ms,
+                media_of(own, objects),
+                control_plane=control_plane,
+            ),
             limits,
         )
-        for number in range(gateways)
+        for number, objects in enumerate(media)
     ]
     stack.push_async_callback(host.stop)
     address = await host.start()

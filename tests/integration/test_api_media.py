@@ -1,4 +1,7 @@
-"""Files over HTTP: one request, tus with its own client, ranges, and what is refused."""
+"""Files over HTTP: one request, tus with its own client, ranges, and what is refused.
+
+In a folder that both gateways share; ``--media-on s3,gcs,azure`` takes buckets (`make media-test`).
+"""
 
 import asyncio
 import hashlib
@@ -18,6 +21,7 @@ from api.identity.limits import Limit
 from api.media import TransferLimits
 from api.media.transfers import MediaLimits
 from roost import wire
+from tests.buckets.places import Place
 from tests.integration.api_world import QUOTA, Person, Urls, World, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,8 +34,9 @@ LIMITS = MediaLimits(8, 4, TransferLimits(pause_s=0.3, grace_s=0.6, bytes_per_s=
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(mongo_url: str, redis_url: str) -> AsyncIterator[World]:
-    async with running(Urls(mongo_url, redis_url), gateways=2, api={"media": LIMITS}) as whole:
+async def world(mongo_url: str, redis_url: str, media_place: Place) -> AsyncIterator[World]:
+    urls, api = Urls(mongo_url, redis_url), {"media": LIMITS}
+    async with running(urls, gateways=2, api=api, media=media_place.new()) as whole:
         yield whole
 
 

@@ -17,6 +17,8 @@ SAFE: list[dict[str, Any]] = [
     {"mongo": {"url": "mongodb+srv://cluster.example.org/"}},
     {"redis": {"url": "rediss://:p@r1:6379/0"}},
     {"redis": {"url": "unix:///run/redis.sock"}},
+    {"media": {"url": "s3://b", "options": {"endpoint": "http://127.0.0.1:9000"}}},
+    {"media": {"url": "gs://b", "options": {"base_url": "https://storage.example.org"}}},
     {
         "fcm": {"endpoint": "https://fcm.example.org"},
         "telemetry": {"traces_url": "http://[::1]:4318/v1/traces"},
@@ -35,6 +37,9 @@ UNSAFE: list[tuple[dict[str, Any], str]] = [
     ),
     ({"redis": {"url": "redis://:secret@10.0.0.3:6379/0"}}, "rediss://"),
     ({"redis": {"url": "rediss://:secret@r1/0?ssl_cert_reqs=none"}}, "Take ssl_cert_reqs out"),
+    ({"media": {"url": "s3://b", "options": {"aws_endpoint_url": "http://m1:9000"}}}, "ROOST_MEDIA__CA"),
+    ({"media": {"url": "az://b", "options": {"endpoint": "http://10.0.0.3/a"}}}, "ROOST_MEDIA__OPTIONS"),
+    ({"media": {"url": "gs://b", "options": {"google_base_url": "http://g1"}}}, "with https://"),
     ({"fcm": {"endpoint": "http://10.0.0.9:99"}}, "ROOST_FCM__ENDPOINT with https://"),
     (
         {"telemetry": {"traces_url": "http://10.0.0.9:4318/v1/traces"}},
