@@ -400,6 +400,33 @@ def received(seq: int, peer: str = "ann") -> MessageReceived:
     return MessageReceived(peer, "PHONE", f"id-{seq}", seq, b"", 0, 0)
 
 
+async def test_no_message_passes_one_that_could_not_be_kept(world: World, tmp_path: Path) -> None:
+    bot, go_on, begun = Bot(), asyncio.Event(), list[str]()
+
+    @bot.text
+    async def note(message: Message) -> None:
+        begun.append(message.text)
+        await go_on.wait()
+
+    await world.start(bot, data=tmp_path)
+    ann = await world.user("ann")
+    first, _ = [await ann.send(text) for text in ("one", "two")]
+    await world.quiet()
+    refused = f"WHEN new.id = '{first}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    bot._known._database._connection.execute(
+        f"CREATE TEMP TRIGGER t BEFORE INSERT ON peers {refused}"
+    ).close()
+    go_on.set()
+    with pytest.raises(ValueError, match=r"memory\.db: no"):
+        await bot.ended()
+    await world.quiet()
+    assert begun == ["one"]
+    await world.stop(bot)
+    await world.start(bot, data=tmp_path)
+    await world.quiet()
+    assert begun == ["one", "one", "two"]
+
+
 async def test_events_are_taken_in_order_whatever_the_order_of_the_calls() -> None:
     taken: list[int] = []
     queue = AppQueue(None, taken.append)
