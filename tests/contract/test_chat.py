@@ -215,7 +215,7 @@ async def test_a_conversation(
     await bob.send("alice", content.Text("hello alice", reply_to=event.id))
     await bob.send("alice", content.Reaction(event.id, "👍"))
     await _until(lambda: "[👍 to “hello bob”]" in capsys.readouterr().out)
-    for line in ("/history 3", "/search alice", "/history 0"):
+    for line in ("/history 2", "/search alice", "/history 0"):
         typed.put_nowait(line)
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)
