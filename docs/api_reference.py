@@ -24,12 +24,25 @@ Every call, with an example of what is sent and answered. `GET /openapi.json` of
 field, and `GET /docs` shows it. [Codes](codes.md) says what each error means; every call may also answer
 {every}.
 
+Calls go to the address of the server: `http://127.0.0.1:8080` after `make up`. What is sent says that it is
+JSON, and all calls but those marked *without a token* say who calls, with the `access_token` of a log-in:
+
+```console
+$ curl -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/accounts \\
+    -d '{{"username": "alice", "password": "correct horse battery"}}'
+$ curl -H 'Authorization: Bearer eyJ...' http://127.0.0.1:8080/v1/me
+```
+
+[http_api.sh](../examples/http_api.sh) does all that a message needs, with curl. `@bob:example.org` is the
+address of bob: his name and the server's (`ROOST_SERVER_NAME`; `localhost` unless it is set). Binary values
+are base64 without padding, times Unix milliseconds.
+
 Live delivery is the WebSocket `GET /v1/stream`, and uploads that go on after a break are tus 1.0 at
 `/v1/media/uploads`: see [protocol](protocol.md). The [tutorial for builders](tutorial-bot.md) begins with
 a bot.
 
 An error is a document like this, with `Content-Type: application/problem+json`:"""
-_OF_EVERY_CALL = ("bad_request", "invalid", "too_large", "internal", "unavailable")
+_OF_EVERY_CALL = ("bad_request", "invalid", "too_large", "unsupported_media_type", "internal", "unavailable")
 
 
 def document() -> dict[str, Any]:
@@ -49,7 +62,7 @@ def page() -> str:
         if tag != before:
             lines += ["", f"## {_TITLES.get(tag, tag.capitalize())}"]
             before = tag
-        lines += ["", *_operation(path, method, operation)]
+        lines += ["", *_operation(found, path, method, operation)]
     return "\n".join(lines) + "\n"
 
 
@@ -61,10 +74,15 @@ def _operations(found: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, 
         yield from (each for each in every if each[2].get("tags", ["system"])[0] == tag)
 
 
-def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator[str]:
+def _operation(
+    found: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]
+) -> Iterator[str]:
     yield f"### `{method.upper()} {path}`"
     yield ""
     yield from str(operation.get("description", "")).splitlines()
+    if not operation.get("security"):
+        yield ""
+        yield "*Without a token.*"
     query = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
     if query:
         yield ""
@@ -75,6 +93,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
         yield "Sends"
         yield ""
         yield from _block(body)
+        yield from _left_out(found, operation["requestBody"])
     for status, answer in operation["responses"].items():
         if status < "400":
             yield ""
@@ -83,6 +102,17 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
     if words:
         yield ""
         yield from wrap(f"Errors: {', '.join(f'`{word}`' for word in words)}.", 120)
+
+
+def _left_out(found: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which members of a body may be left out, if any."""
+    for content in body["content"].values():
+        name = content["schema"].get("$ref", "").rpartition("/")[2]
+        schema = found["components"]["schemas"].get(name, {})
+        words = [word for word in schema.get("properties", ()) if word not in schema.get("required", ())]
+        if words:
+            yield ""
+            yield from wrap(f"May be left out: {', '.join(f'`{word}`' for word in words)}.", 120)
 
 
 def _answer(status: str, example: Any) -> Iterator[str]:

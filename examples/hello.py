@@ -8,6 +8,7 @@ import secrets
 import sys
 
 from roost.client import Accepted, Client, Delivered, MessageReceived, Read
+from roost.errors import RoostError
 
 PATIENCE_S = 30
 
@@ -51,4 +52,7 @@ async def receive(client: Client) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"))
+    try:
+        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"))
+    except RoostError as exc:
+        sys.exit(str(exc))

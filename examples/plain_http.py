@@ -1,6 +1,6 @@
 """The HTTP API by hand: what the SDK does for one message, call by call.
 
-python examples/plain_http.py [http://127.0.0.1:8080]
+python examples/plain_http.py [http://127.0.0.1:8080 [SERVER_NAME]]
 
 Left out on purpose: retries, an outbox, pinned keys, the WebSocket. Use `roost.client` for those.
 """
@@ -20,7 +20,9 @@ from roost.ids import address_of, uuid7
 from roost.signing import DeviceKeys, verify_device_keys
 from roost.wire import from_base64, unpadded
 
-SERVER_NAME = "localhost"  # ROOST_SERVER_NAME of the server
+GIVEN = dict(enumerate(sys.argv))
+SERVER = GIVEN.get(1, "http://127.0.0.1:8080")
+SERVER_NAME = GIVEN.get(2, "localhost")  # ROOST_SERVER_NAME of the server
 NO_CONTENT, FIRST_ERROR = 204, 400
 
 
@@ -101,10 +103,10 @@ async def receive(http: aiohttp.ClientSession, person: Person) -> str:
     return text
 
 
-async def main(server: str) -> None:
+async def main() -> None:
     """Tell the story of one message."""
     tail = secrets.token_hex(3)
-    async with aiohttp.ClientSession(server, timeout=aiohttp.ClientTimeout(total=60)) as http:
+    async with aiohttp.ClientSession(SERVER, timeout=aiohttp.ClientTimeout(total=60)) as http:
         alice = await sign_up(http, f"alice_{tail}")
         bob = await sign_up(http, f"bob_{tail}")
         accepted = await send(http, alice, bob, "By hand, but sealed")
@@ -118,4 +120,7 @@ async def main(server: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"))
+    try:
+        asyncio.run(main())
+    except (aiohttp.ClientConnectionError, RuntimeError) as exc:
+        sys.exit(f"{SERVER}: {exc}")

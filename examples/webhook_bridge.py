@@ -41,7 +41,7 @@ def bridge(webhook: str, secret: str, port: int) -> Bot:
             return web.json_response({"error": "the secret is missing or wrong"}, status=401)
         try:
             asked = await request.json()
-            message_id = await bot.send(asked["to"], str(asked["text"]))
+            message_id = await bot.send(str(asked["to"]), str(asked["text"]))
         except (ValueError, KeyError, TypeError) as exc:
             return web.json_response({"error": f"to and text are needed ({exc})"}, status=400)
         return web.json_response({"id": message_id}, status=202)

@@ -15,6 +15,7 @@ from roost.errors import Unavailable
 from roost.own_packages import program
 
 _START_S: Final = 60.0
+_LOG_END: Final = 2_000
 _ASK_S: Final = 5.0
 _END_S: Final = 15.0
 _LINE: Final = 16 * 1024 * 1024
@@ -67,9 +68,15 @@ class RayHead:
         try:
             async with asyncio.timeout(_START_S):
                 first = json.loads(await self._lines().readline())
-        except (TimeoutError, ValueError) as exc:
+        except TimeoutError as exc:
             await self.end()
-            raise Unavailable(f"Ray did not start; see {log}.") from exc
+            raise Unavailable(
+                f"Ray did not start within {_START_S:.0f} s: this machine is too busy, or short of memory."
+            ) from exc
+        except ValueError as exc:
+            await self.end()
+            end = log.read_text(errors="replace")[-_LOG_END:]
+            raise Unavailable(f"Ray did not start. The end of {log}:\n{end}") from exc
         if "unsuitable" in first:
             await self.end()
             raise Unavailable(first["unsuitable"])

@@ -11,13 +11,13 @@
     bot.run()
 
 `bot` is the bot, `handlers` what is called for a message, `filters` the predicates, `message` what a handler
-gets, `lines` the tasks, `memory` what is kept. Test it with `roost.testing`.
+gets, `memory` what is kept. Test it with `roost.testing`.
 """
 
 from roost.bot import filters
-from roost.bot.bot import PAUSES_S, Bot, BotStopped
+from roost.bot.bot import PAUSES_S, Bot
 from roost.bot.memory import Failure
 from roost.bot.message import Message
-from roost.bot.settings import Settings
+from roost.bot.settings import BotStopped, Settings
 
 __all__ = ["PAUSES_S", "Bot", "BotStopped", "Failure", "Message", "Settings", "filters"]

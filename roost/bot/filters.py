@@ -24,14 +24,19 @@ def file(message: Message) -> bool:
 
 
 def command(*names: str) -> Predicate:
-    """Match ``/name`` with or without words after it, which are then ``message.arguments``."""
+    """Match ``/name`` with or without words after it, which are then ``message.arguments``.
+
+    Raises:
+        TypeError: There is no name, or one is no word.
+    """
+    if not names or not all(isinstance(name, str) and len(name.split()) == 1 for name in names):
+        raise TypeError('a command is called by a word or several: command("help"), command("start", "help")')
+    wanted = {f"/{name.removeprefix('/')}".casefold() for name in names}
 
     def matches(message: Message) -> bool:
-        word, _, rest = message.text.partition(" ")
-        if not text(message) or word.casefold() not in {f"/{name}".casefold() for name in names}:
-            return False
-        message.arguments = rest.split()
-        return True
+        words = message.text.split() if text(message) else []
+        message.arguments = words[1:]
+        return bool(words) and words[0].casefold() in wanted
 
     return matches
 

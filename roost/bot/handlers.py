@@ -5,7 +5,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 from roost.bot.filters import Predicate
 from roost.bot.message import Message
@@ -20,6 +20,20 @@ log = structlog.get_logger()
 Handler = Callable[[Message], Awaitable[Any]]
 ErrorHook = Callable[[Message, Exception], Awaitable[Any]]
 EventHook = Callable[[Event], Awaitable[Any]]
+
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+
+def coroutine_function(function: F) -> F:
+    """Return a function as it is.
+
+    Raises:
+        TypeError: It is not one of ``async def``.
+    """
+    fits: bool = inspect.iscoroutinefunction(function)
+    if not fits:
+        raise TypeError(f"{getattr(function, '__name__', function)} has to be a function of `async def`")
+    return function
 
 
 class Handlers:
@@ -42,7 +56,7 @@ class Handlers:
 
     def add(self, predicates: tuple[Predicate, ...], handler: Handler) -> None:
         """Have a handler called for messages for which all of these are true, if none before it is."""
-        self._handlers.append((predicates, handler))
+        self._handlers.append((predicates, coroutine_function(handler)))
 
     async def handle(self, message: Message, state: dict[str, Any]) -> str:
         """Handle a message as often as it takes.

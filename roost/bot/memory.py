@@ -1,16 +1,12 @@
 """What a bot remembers: a state for each peer, up to where its messages are done, and those it failed at.
 
-One SQLite file. That a message is done and what the state is then are written in one transaction. What
-becomes done at the same time is written as one, in a thread of its own.
+One SQLite file. That a message is done and what the state is then are written in one transaction.
 """
 
 import asyncio
 import json
-import os
-import sqlite3
-from collections import deque
+import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,11 +14,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from roost.client import MessageReceived
+from roost.client.store.database import Cursor, Database
 
 T = TypeVar("T")
-
-_Change = tuple[str, tuple[Any, ...]]
-"""A statement, and its values."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS peers (
@@ -31,12 +25,12 @@ CREATE TABLE IF NOT EXISTS peers (
 CREATE TABLE IF NOT EXISTS failed (
     id TEXT, peer TEXT, reason TEXT NOT NULL, event BLOB NOT NULL, PRIMARY KEY (peer, id)
 );
+CREATE TABLE IF NOT EXISTS account (password TEXT NOT NULL);
 """
 _DONE: Final = """
 INSERT INTO peers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     id = iif(excluded.seq < seq, id, excluded.id), seq = max(seq, excluded.seq), state = excluded.state
 """
-_FAILED: Final = "INSERT OR REPLACE INTO failed VALUES (?, ?, ?, ?)"
 
 _decode = msgspec.msgpack.Decoder(MessageReceived).decode
 
@@ -73,85 +67,73 @@ class Memory:
         path: Where; None: in memory, gone with the process.
 
     Raises:
-        OSError: It cannot be opened, or is something else.
+        OSError: It cannot be opened or written.
+        ValueError: It is something else, or another process has it.
     """
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None and not path.exists():
+        if path is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._thread = ThreadPoolExecutor(1, "roost-bot")
-        self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        try:
-            self._file.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_TABLES}")
-        except sqlite3.Error as exc:
-            self._file.close()
-            raise OSError(f"{path}: {exc}") from exc
-        self._waiting: deque[tuple[_Change, ...]] = deque()
+        self._database = Database(path, lambda connection: connection.executescript(_TABLES))
 
     async def peer(self, name: str) -> Peer:
         """Return what is known of a peer."""
-        query = "SELECT seq, id, state FROM peers WHERE peer = ?"
-        found = await self._run(lambda: self._file.execute(query, (name,)).fetchone())
-        return Peer() if found is None else Peer(found[0], found[1], json.loads(found[2]))
+
+        def work(cursor: Cursor) -> Peer:
+            query = "SELECT seq, id, state FROM peers WHERE peer = ?"
+            found = cursor.execute(query, (name,)).fetchone()
+            return Peer() if found is None else Peer(found[0], found[1], json.loads(found[2]))
+
+        return await self._run(work)
 
     async def peers(self) -> dict[str, dict[str, Any]]:
         """Return the state of each peer that has one."""
         query = "SELECT peer, state FROM peers WHERE state <> '{}'"
-        found = await self._run(lambda: self._file.execute(query).fetchall())
-        return {peer: json.loads(state) for peer, state in found}
+        return await self._run(
+            lambda cursor: {peer: json.loads(state) for peer, state in cursor.execute(query)}
+        )
 
     async def keep(self, peer: str, state: dict[str, Any]) -> None:
         """Keep the state of a peer."""
-        await self._write((_DONE, (peer, 0, "", json.dumps(state))))
+        text = json.dumps(state)
+        await self._run(lambda cursor: cursor.execute(_DONE, (peer, 0, "", text)) and None)
 
     async def done(self, event: MessageReceived, state: dict[str, Any], failure: str = "") -> None:
-        """Keep that a message is done, its peer's state then and, if it failed for good, the message."""
-        changes: list[_Change] = [(_DONE, (event.peer, event.seq, event.id, json.dumps(state)))]
-        if failure:
-            bare = msgspec.msgpack.encode(structs.replace(event, file=None))
-            changes.append((_FAILED, (event.id, event.peer, failure, bare)))
-        await self._write(*changes)
+        """Keep that a message is done, its peer's state then, and the message if it failed for good."""
+        text = json.dumps(state)
+
+        def work(cursor: Cursor) -> None:
+            cursor.execute(_DONE, (event.peer, event.seq, event.id, text))
+            cursor.execute("DELETE FROM failed WHERE peer = ? AND id = ?", (event.peer, event.id))
+            if failure:
+                bare = msgspec.msgpack.encode(structs.replace(event, file=None))
+                cursor.execute(
+                    "INSERT INTO failed VALUES (?, ?, ?, ?)", (event.id, event.peer, failure, bare)
+                )
+
+        await self._run(work)
 
     async def failures(self) -> list[Failure]:
         """Return the messages that failed for good, in the order in which they came."""
         query = "SELECT event, reason FROM failed ORDER BY rowid"
-        found = await self._run(lambda: self._file.execute(query).fetchall())
-        return [Failure(_decode(event), reason) for event, reason in found]
-
-    async def forget(self, event: MessageReceived, state: dict[str, Any]) -> None:
-        """A message that had failed is done after all."""
-        await self._write(
-            ("DELETE FROM failed WHERE peer = ? AND id = ?", (event.peer, event.id)),
-            (_DONE, (event.peer, 0, "", json.dumps(state))),
+        return await self._run(
+            lambda cursor: [Failure(_decode(each), why) for each, why in cursor.execute(query)]
         )
+
+    async def password(self) -> str:
+        """Return the password of an account that was given none: made by chance, once."""
+
+        def work(cursor: Cursor) -> str:
+            fresh = secrets.token_urlsafe(24)
+            cursor.execute("INSERT INTO account SELECT ? WHERE NOT EXISTS (SELECT * FROM account)", (fresh,))
+            return str(cursor.execute("SELECT password FROM account").fetchone()[0])
+
+        return await self._run(work)
 
     def close(self) -> None:
         """Finish what is being written, and close the file."""
-        self._thread.shutdown(wait=True)
-        self._file.close()
+        self._database.close()
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    async def _write(self, *changes: _Change) -> None:
-        """Write these, in one transaction with what others write meanwhile."""
-        self._waiting.append(changes)
-        await self._run(self._commit)  # which an earlier one may have seen to
-
-    def _commit(self) -> None:
-        taken: list[tuple[_Change, ...]] = []
-        while self._waiting:
-            taken.append(self._waiting.popleft())
-        if not taken:
-            return
-        try:
-            self._file.execute("BEGIN IMMEDIATE")
-            for statement, values in (change for changes in taken for change in changes):
-                self._file.execute(statement, values)
-            self._file.execute("COMMIT")
-        except sqlite3.Error as exc:
-            if self._file.in_transaction:  # a full disk may have ended it already
-                self._file.execute("ROLLBACK")
-            self._waiting.extendleft(reversed(taken))  # those who wait for it get the error, too
-            raise OSError(f"what the bot knows cannot be kept: {exc}") from exc
+    async def _run(self, work: Callable[[Cursor], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._database.thread, self._database.run, work)

@@ -1,5 +1,6 @@
 """A message as a handler gets it, with the ways to answer."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,13 +63,18 @@ class Message:
         return await self._client.send_file(self.peer, path)
 
     async def save_file(self, folder: str | Path) -> Path:
-        """Download the file that it brings; raises as `File.save` does.
+        """Download the file that it brings into a folder, which is made if it is not there.
+
+        Returns:
+            Where it is: under its own name, or that with a number if there is such a file already.
 
         Raises:
             ValueError: It brings none.
+            FileBroken: See `File.save`, also for the other errors.
         """
         if self.file is None:
             raise ValueError("this message brings no file")
+        await asyncio.to_thread(Path(folder).mkdir, parents=True, exist_ok=True)
         return await self.file.save(folder)
 
     @asynccontextmanager

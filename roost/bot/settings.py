@@ -8,6 +8,10 @@ from typing import Self
 from msgspec import Struct
 
 
+class BotStopped(Exception):  # noqa: N818 -- named for what happened
+    """The bot cannot begin, or go on; the sentence says why."""
+
+
 class Settings(Struct, frozen=True):
     """Where a bot lives, and as whom.
 
@@ -15,7 +19,7 @@ class Settings(Struct, frozen=True):
         server: Base URL; in the environment ``ROOST_SERVER``.
         name: The bot's username; ``ROOST_BOT_NAME``.
         password: Of its account; ``ROOST_BOT_PASSWORD``. Needed where the data folder is new and the account
-            is not. Without one, a new account gets a random password: it is signed in from its folder only.
+            is not. Without one, a new account gets a random password, which is kept in its folder.
         data: Folder of its keys and state; ``ROOST_BOT_DATA``. None: both are kept in memory, and are gone
             with the process.
     """

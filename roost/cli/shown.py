@@ -28,6 +28,13 @@ def on_one_line(text: str) -> str:
     return plain(text).replace("\n", " ")
 
 
+def reason(exc: Exception) -> str:
+    """Return why something failed, for a person: of a file its name, and what is the matter with it."""
+    if isinstance(exc, OSError) and exc.filename is not None and exc.strerror:
+        return f"{exc.filename}: {exc.strerror}"
+    return str(exc)
+
+
 def concerns(body: Content | None) -> str | None:
     """Return the id of the message that is to be quoted with this one."""
     match body:

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import aiohttp
 
@@ -33,8 +33,12 @@ from roost.client.transport.http import Api
 from roost.client.user_account import UserAccount
 from roost.crypto import SUITE
 from roost.crypto.safety_numbers import SafetyNumber
+from roost.errors import RoostError
 from roost.ids import SEQ_LIMIT, fold_username
 from roost.wire import MAX_SUBSCRIPTIONS, Send, Typing
+
+_SIGNED_OUT: Final = 401
+_PROBE_S: Final = 5.0
 
 
 class Client:
@@ -103,6 +107,33 @@ class Client:
         return cls.of(await entry.enter(server, username, password, keystore, http, options, new=False))
 
     @classmethod
+    async def join(
+        cls,
+        server: str,
+        username: str,
+        password: str,
+        *,
+        keystore: Keystore | None = None,
+        http: aiohttp.ClientSession | None = None,
+        options: Options | None = None,
+    ) -> Self:
+        """Sign in with the first device of a new account or, if the name is taken, as ``login`` does.
+
+        Raises:
+            RoostError: For example ``bad_credentials``: there is such an account, with another password.
+            KeystoreInUse: Another client uses the keystore.
+            ValueError: The keystore belongs to another user or server.
+        """
+        try:
+            return await cls.register(
+                server, username, password, keystore=keystore, http=http, options=options
+            )
+        except RoostError as exc:
+            if exc.code.word != "username_taken":
+                raise
+        return await cls.login(server, username, password, keystore=keystore, http=http, options=options)
+
+    @classmethod
     def resume(
         cls,
         keystore: Keystore,
@@ -136,6 +167,14 @@ class Client:
         """Whether the session with the server is up."""
         return self._engine.session.open
 
+    async def signed_out(self) -> bool:
+        """Return whether the server wants the password again (`login`); not if it does not say so soon."""
+        try:
+            await self.api.call("GET", "/v1/me", timeout_s=_PROBE_S)
+        except RoostError as exc:
+            return exc.code.status == _SIGNED_OUT
+        return False
+
     async def start(self) -> None:
         """Connect, and stay connected until ``close``; returns at once."""
         self._engine.start()
@@ -164,6 +203,7 @@ class Client:
                 edits and the like are.
 
         Raises:
+            TypeError: The content is of no kind that can be sent.
             ValueError: It is longer than ``MAX_CONTENT``, or ``to`` is not a username.
         """
         return await self.submit(

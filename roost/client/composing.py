@@ -40,6 +40,7 @@ class Composer:
         """Make a message with a fresh id.
 
         Raises:
+            TypeError: The content is of no kind that can be sent.
             ValueError: It is too long, its time is none, or ``to`` is not a username.
         """
         if isinstance(content, str):

@@ -18,7 +18,7 @@ _SMALL_S: Final = 0.02
 _BREATH_S: Final = 0.001
 """What is in other threads, such as a keystore's file, gets some time of its own."""
 
-_STEPS: Final = 64
+_STEPS: Final = 32
 """A way is gone in about so many steps: what comes round more often does so less often meanwhile."""
 
 _SHORTEST_S: Final = 5.0

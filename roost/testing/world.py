@@ -96,6 +96,11 @@ class World:
             for item in client.profile.state.outbox.values()
         )
 
+    def _bots_name(self) -> str:
+        if not self._name:
+            raise ValueError("no bot was started in this world: start one, or say to whom with to=")
+        return self._name
+
     def _everyone(self) -> list[Client]:
         return [*self._clients, *(bot.client for bot in self._bots)]
 
@@ -127,7 +132,7 @@ class World:
         self._clients.append(client)
         await client.start()
         await self._clock.hurry(lambda: client.connected, _CONNECT_S)
-        return User(client, ears, lambda: self._name, self.quiet)
+        return User(client, ears, self._bots_name, self.quiet)
 
     async def _ended(self, work: Awaitable[None]) -> None:
         """Await what may wait for time to pass."""

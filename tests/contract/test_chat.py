@@ -197,19 +197,25 @@ async def test_a_conversation(
     bob = await Client.register(url, "bob", "a password")
     await bob.start()
     typed: asyncio.Queue[str | None] = asyncio.Queue()
-    for line in ("nobody hears", "/to x", "/to bob", "hello bob"):
+    for line in ("nobody hears", "/to x", "/to bob", "/help", "/send nowhere.txt", "//help", "hello bob"):
         typed.put_nowait(line)
     monkeypatch.setattr(line_chat, "_lines", lambda: typed)
     monkeypatch.setattr(opening.getpass, "getpass", lambda _: "a password")
     talk = asyncio.create_task(chat._chat(url, "alice", None, tmp_path, Options(), lines=True))
+    heard = []
     async for event in bob.events():
         if isinstance(event, MessageReceived):
-            assert event.text == "hello bob"
-            break
+            heard.append(event.text)
+            if event.text == "hello bob":
+                break
+    assert heard == ["/help", "hello bob"]
+    out = capsys.readouterr().out
+    assert "/to NAME, /history" in out
+    assert "nowhere.txt: No such file or directory" in out
     await bob.send("alice", content.Text("hello alice", reply_to=event.id))
     await bob.send("alice", content.Reaction(event.id, "👍"))
     await _until(lambda: "[👍 to “hello bob”]" in capsys.readouterr().out)
-    for line in ("/history 9", "/search alice", "/history 0"):
+    for line in ("/history 2", "/search alice", "/history 0"):
         typed.put_nowait(line)
     typed.put_nowait("/quit")
     await asyncio.wait_for(talk, 10)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import pytest
 
 from cluster.local.servers import free_port
 from roost.bot import Bot, BotStopped, Message, Settings, filters
-from roost.bot.lines import Lines
-from roost.bot.memory import Memory
+from roost.bot import bot as bot_of_kit
 from roost.client import Disconnected, MessageReceived, Read, Typing
 from roost.client.content import Text
 from roost.client.shell.app_queue import AppQueue
+from roost.errors import RoostError
 from roost.testing import World
 
 
@@ -60,12 +59,13 @@ async def test_the_first_handler_that_is_for_a_message_gets_it(world: World, tmp
     async def rest(message: Message) -> None:
         await message.react("🤷")
 
-    (tmp_path / "kept").mkdir()
     (tmp_path / "notes.txt").write_text("some notes")
     await world.start(bot)
     ann, bob = await world.user("ann"), await world.user("bob")
     await ann.send("/Start now please")
     assert await ann.next() == "start ['now', 'please']"
+    await ann.send("/help\nnow")
+    assert await ann.next() == "start ['now']"
     await ann.send("/starting")
     assert (await ann.reaction()).emoji == "🤷"
     await ann.send("2 + 3")
@@ -79,6 +79,13 @@ async def test_the_first_handler_that_is_for_a_message_gets_it(world: World, tmp
     sent = await ann.next()
     assert sent.event.file is not None
     assert (await sent.event.file.save(tmp_path / "back")).read_text() == "some notes"
+    (tmp_path / "notes.txt").write_text("other notes")
+    await ann.send_file(tmp_path / "notes.txt")
+    await ann.next()
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [each.read_text() for each in kept] == ["other notes", "some notes"], (
+        "neither takes the other's place"
+    )
     await ann.react(sent.event.id, "👎")
     await ann.react(sent.event.id, "👍")
     assert await ann.next() == "thank you"
@@ -130,6 +137,51 @@ async def test_a_slow_answer_holds_up_its_peer_and_no_one_else(world: World) -> 
     assert [await ann.next() for _ in range(3)] == ["at last", "1", "2"]
 
 
+async def test_no_more_messages_are_in_hand_than_a_stream_brings(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bot_of_kit, "_IN_HAND", 3)
+    bot, go_on, most = Bot(), asyncio.Event(), 0
+
+    @bot.text
+    async def count(message: Message) -> None:
+        nonlocal most
+        most = max(most, len(bot._tasks))
+        await go_on.wait()
+        most = max(most, len(bot._tasks))
+        await message.reply(message.text)
+
+    await world.start(bot)
+    ann = await world.user("ann")
+    for text in "12345":
+        await ann.send(text)
+    await world.quiet()
+    go_on.set()
+    assert [await ann.next() for _ in range(5)] == [*"12345"]
+    assert most == 3
+
+
+async def test_a_slow_hook_holds_up_no_message(world: World) -> None:
+    bot, told = Bot(), list[str]()
+
+    @bot.on_event
+    async def slow(event: Any) -> None:
+        told.append(type(event).__name__)
+        await asyncio.sleep(30)
+
+    @bot.text
+    async def echo(message: Message) -> None:
+        await message.reply(message.text)
+
+    await world.start(bot)
+    ann = await world.user("ann")
+    await ann.send("hi")
+    assert await ann.next() == "hi"
+    assert told == ["Connected"], "hooks are called in the order of events"
+    await world.advance(31)
+    assert told[:2] == ["Connected", "Synced"]
+
+
 async def test_no_more_handlers_run_at_once_than_are_allowed(world: World) -> None:
     bot, running, most, go_on = Bot(at_once=2), 0, 0, asyncio.Event()
 
@@ -150,25 +202,6 @@ async def test_no_more_handlers_run_at_once_than_are_allowed(world: World) -> No
     go_on.set()
     await world.quiet()
     assert (running, most) == (0, 2)
-
-
-async def test_lines_are_bounded() -> None:
-    go_on, handled = asyncio.Event(), list[int]()
-
-    async def work(event: MessageReceived) -> None:
-        await go_on.wait()
-        handled.append(event.seq)
-
-    lines = Lines(work, at_once=9, in_hand=2)
-    putting = [asyncio.ensure_future(lines.put(received(seq), lambda: None)) for seq in (1, 2, 3)]
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert [each.done() for each in putting] == [True, True, False]
-    go_on.set()
-    await asyncio.wait(putting)
-    await asyncio.sleep(0)
-    assert handled == [1, 2, 3]
-    await lines.finish(1)
 
 
 # --- what becomes of a message --------------------------------------------------------------------
@@ -338,42 +371,60 @@ async def test_what_is_known_of_a_peer_is_changed_in_turn(world: World) -> None:
 async def test_a_memory_that_cannot_be_written_ends_the_bot_and_acknowledges_nothing(
     world: World, tmp_path: Path
 ) -> None:
-    bot = Bot()
+    bot, go_on, begun = Bot(), asyncio.Event(), list[str]()
 
     @bot.text
     async def note(message: Message) -> None:
-        message.state["at"] = message.text
+        begun.append(message.text)
+        await go_on.wait()
+        message.state["texts"] = [*message.state.get("texts", []), message.text]
 
     await world.start(bot, data=tmp_path)
     ann = await world.user("ann")
-    bot._memory._file.execute("PRAGMA query_only=ON")
-    await ann.send("hi")
-    with pytest.raises(OSError, match="cannot be kept"):
+    for text in ("one", "two"):
+        await ann.send(text)
+    await world.quiet()
+    bot._known._database._connection.execute("PRAGMA query_only=ON")
+    go_on.set()
+    with pytest.raises(OSError, match=r"memory\.db: attempt to write a readonly database"):
         await bot.ended()
+    await world.quiet()
+    assert begun == ["one"], "the next one would pass it"
     await world.stop(bot)
     await world.start(bot, data=tmp_path)
     await world.quiet()
-    assert await bot.states() == {"ann": {"at": "hi"}}
-
-
-async def test_everyone_who_waits_for_a_write_that_failed_is_told() -> None:
-    memory = Memory(None)
-    memory._file.execute("PRAGMA query_only=ON")
-    go_on = threading.Event()
-    memory._thread.submit(go_on.wait)
-    writes = [asyncio.ensure_future(memory.keep(name, {})) for name in ("ann", "bob")]
-    await asyncio.sleep(0)
-    go_on.set()  # both are taken into one transaction
-    failed = await asyncio.gather(*writes, return_exceptions=True)
-    assert [type(each) for each in failed] == [OSError, OSError]
-    memory._file.execute("PRAGMA query_only=OFF")
-    await memory.keep("cat", {"is": "here"})
-    assert await memory.peers() == {"cat": {"is": "here"}}
-    memory.close()
+    assert await bot.states() == {"ann": {"texts": ["one", "two"]}}
 
 
 def received(seq: int, peer: str = "ann") -> MessageReceived:
     return MessageReceived(peer, "PHONE", f"id-{seq}", seq, b"", 0, 0)
+
+
+async def test_no_message_passes_one_that_could_not_be_kept(world: World, tmp_path: Path) -> None:
+    bot, go_on, begun = Bot(), asyncio.Event(), list[str]()
+
+    @bot.text
+    async def note(message: Message) -> None:
+        begun.append(message.text)
+        await go_on.wait()
+
+    await world.start(bot, data=tmp_path)
+    ann = await world.user("ann")
+    first, _ = [await ann.send(text) for text in ("one", "two")]
+    await world.quiet()
+    refused = f"WHEN new.id = '{first}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    bot._known._database._connection.execute(
+        f"CREATE TEMP TRIGGER t BEFORE INSERT ON peers {refused}"
+    ).close()
+    go_on.set()
+    with pytest.raises(ValueError, match=r"memory\.db: no"):
+        await bot.ended()
+    await world.quiet()
+    assert begun == ["one"]
+    await world.stop(bot)
+    await world.start(bot, data=tmp_path)
+    await world.quiet()
+    assert begun == ["one", "one", "two"]
 
 
 async def test_events_are_taken_in_order_whatever_the_order_of_the_calls() -> None:
@@ -414,7 +465,7 @@ async def test_a_signal_lets_what_has_begun_end(world: World, number: signal.Sig
     await ann.send("hi", to="bot")
     await begun.wait()
     os.kill(os.getpid(), number)
-    while not bot._lines._ending:
+    while not bot._ending:
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)  # in which nothing is to happen
     assert not running.done()
@@ -467,10 +518,55 @@ async def test_a_new_folder_of_an_old_account_needs_the_password(world: World, t
     bot = Bot()
     await world.start(bot, "echo", data=tmp_path / "one")
     await world.start(Bot(), "echo", data=tmp_path / "two")
-    with pytest.raises(Exception, match="taken"):
+    with pytest.raises(BotStopped, match="there is an account 'echo' already: give its password"):
         await Bot(Settings(world.server, "echo")).start()
-    with pytest.raises(BotStopped):
-        _ = Bot().client
+    with pytest.raises(RoostError, match="password is wrong"):
+        await Bot(Settings(world.server, "echo", "not this one")).start()
+
+
+async def test_a_password_by_chance_is_kept_where_the_keys_are_lost(world: World, tmp_path: Path) -> None:
+    settings = Settings(world.server, "echo", data=tmp_path)
+    for _ in range(2):
+        bot = Bot(settings)
+        await bot.start()
+        await world.quiet()
+        await bot.stop()
+        (tmp_path / "keys.db").unlink()
+
+
+async def test_a_bot_that_was_signed_out_signs_in_with_its_next_start(world: World, tmp_path: Path) -> None:
+    bot = Bot(Settings(world.server, "echo", data=tmp_path))
+    devices = []
+    for _ in range(2):
+        await bot.start()
+        await world.quiet()
+        devices.append(bot.client.profile.device_id)
+        await bot.client.api.call("DELETE", "/v1/sessions/current")
+        with pytest.raises(BotStopped, match="start it again"):
+            async with asyncio.timeout(5):
+                await bot.ended()
+        await bot.stop()
+    assert devices[0] == devices[1]
+
+
+async def test_a_folder_is_that_of_one_bot(world: World, tmp_path: Path) -> None:
+    bot = Bot()
+    await world.start(bot, "echo", data=tmp_path)
+    with pytest.raises(BotStopped, match=r"memory\.db is in use"):
+        await Bot(Settings(world.server, "echo", data=tmp_path)).start()
+    await world.stop(bot)
+    with pytest.raises(BotStopped, match=f"is the folder of 'echo' at {world.server}, not of 'other'"):
+        await Bot(Settings(world.server, "other", data=tmp_path)).start()
+    with pytest.raises(BotStopped, match=r"not of 'echo' at https://chat\.example\.org"):
+        await Bot(Settings("https://chat.example.org", "echo", data=tmp_path)).start()
+
+
+async def test_a_bot_that_is_not_running_says_so() -> None:
+    for ask in (Bot().states, Bot().failures):
+        with pytest.raises(BotStopped, match="the bot is not running"):
+            await ask()
+    with pytest.raises(BotStopped, match=r"belongs into @bot\.loop"):
+        await Bot().send("ann", "hi")
 
 
 def test_settings_come_from_the_environment() -> None:
@@ -487,7 +583,81 @@ def test_a_bot_whose_memory_is_something_else_says_so(tmp_path: Path) -> None:
         Bot(Settings(data=tmp_path)).run()
 
 
-def test_a_bot_that_cannot_sign_in_says_why_in_a_sentence(tmp_path: Path) -> None:
-    bot = Bot(Settings(f"http://127.0.0.1:{free_port()}", data=tmp_path))
-    with pytest.raises(SystemExit, match=r"The bot has stopped: .* is not responding"):
+@pytest.mark.parametrize(
+    ("server", "name", "why"),
+    [
+        ("", "bot", "is not responding"),
+        ("127.0.0.1:8080", "bot", "'127.0.0.1:8080' is no address of a server: it begins with http"),
+        ("nonsense", "bot", "'nonsense' is no address of a server: it begins with http"),
+        ("", "My Bot!", r"as 'My Bot!' \(ROOST_BOT_NAME\) it cannot sign in: a username is 3-32"),
+    ],
+)
+def test_a_bot_that_cannot_sign_in_says_why_in_a_sentence(
+    tmp_path: Path, server: str, name: str, why: str
+) -> None:
+    bot = Bot(Settings(server or f"http://127.0.0.1:{free_port()}", name, data=tmp_path))
+    with pytest.raises(SystemExit, match=f"The bot has stopped: .*{why}"):
         bot.run()
+
+
+# --- what a program may get wrong -----------------------------------------------------------------
+
+
+def test_a_handler_that_is_no_coroutine_function_is_refused() -> None:
+    bot = Bot()
+
+    def echo(_: Any) -> None:
+        """Forget that it is to wait for its answer."""
+
+    for decorate in (bot.text, bot.on(filters.file), bot.on_error, bot.on_event, bot.loop):
+        with pytest.raises(TypeError, match="echo has to be a function of `async def`"):
+            decorate(echo)
+
+
+async def test_a_decorator_without_its_parentheses_is_refused() -> None:
+    bot: Any = Bot()
+    with pytest.raises(TypeError, match="a command is called by a word"):
+
+        @bot.command
+        async def start(_: Message) -> None: ...
+
+    @bot.on
+    async def echo(_: Message) -> None: ...
+
+    with pytest.raises(TypeError, match=r"on\(echo\) has no handler: write @bot.on"):
+        await bot.start()
+
+
+@pytest.mark.parametrize("wrong", [(), ("two words",), ("",)])
+def test_a_command_that_no_one_can_give_is_refused(wrong: tuple[str, ...]) -> None:
+    with pytest.raises(TypeError, match="a command is called by a word"):
+        filters.command(*wrong)
+
+
+async def test_what_cannot_be_sent_is_the_handlers_failure_and_says_what_can(world: World) -> None:
+    bot: Any = Bot(pauses_s=())
+
+    @bot.text
+    async def count(message: Any) -> None:
+        await message.reply(len(message.text))
+
+    await world.start(bot)
+    ann = await world.user("ann")
+    await ann.send("hi")
+    await world.quiet()
+    assert "a message is text, bytes or a kind of" in (await bot.failures())[0].reason
+
+
+async def test_the_state_is_not_waited_for_where_it_is_at_hand(world: World) -> None:
+    bot = Bot(pauses_s=())
+
+    @bot.text
+    async def count(message: Message) -> None:
+        async with bot.state(message.peer):
+            """Would wait for this very handler to end."""
+
+    await world.start(bot)
+    ann = await world.user("ann")
+    await ann.send("hi")
+    await world.quiet()
+    assert "has its state: message.state" in (await bot.failures())[0].reason

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from roost.cli import devices
 from roost.cli.devices import DeviceCommands, linked, told_of_keys
-from roost.cli.shown import concerns, line_of_message, on_one_line, plain, said
+from roost.cli.shown import concerns, line_of_message, on_one_line, plain, reason, said
 from roost.client import (
     Client,
     Connected,
@@ -41,8 +41,9 @@ from roost.ids import fold_username
 
 COMMANDS = (
     "/to NAME, /history [NUMBER], /search WORDS, /trust NAME, /send PATH, /save NUMBER [FOLDER], "
-    f"/password (change it), /sign-out-others, {devices.COMMANDS}, /quit"
+    f"/password (change it), /sign-out-others, {devices.COMMANDS}, /help, /quit"
 )
+_HELP = f"{COMMANDS}; any other line is sent, and of a line with // at its beginning all but the first /"
 
 _PAGE = 20
 _PAGE_AT_MOST = 1000
@@ -77,11 +78,13 @@ class Chat:
             "/sign-out-others": self._sign_out_others,
             "/save": self._save,
             "/search": self._search,
+            "/help": self._help,
         }
 
     async def run(self) -> None:
         """Show and send until the end of input, or of the session."""
         await self._client.start()
+        self._say("dim", "/help lists the commands")
         if self._peer is not None:
             self._client.subscribe(self._peer)
         lines = _lines()
@@ -110,7 +113,7 @@ class Chat:
                 else:
                     await self._line(line.strip())
             except (ValueError, RoostError, OSError) as exc:
-                self._say("red", str(exc))
+                self._say("red", reason(exc))
 
     async def _line(self, line: str) -> None:
         word, _, rest = line.partition(" ")
@@ -131,7 +134,11 @@ class Chat:
             path = _path(rest)
             self._sent[await self._client.send_file(peer, path)] = f"[file: {path.name}]"
         elif line:
-            self._sent[await self._client.send(peer, line)] = line
+            text = line[1:] if line.startswith("//") else line
+            self._sent[await self._client.send(peer, text)] = text
+
+    async def _help(self, _: str) -> None:
+        self._say("dim", _HELP)
 
     async def _to(self, rest: str) -> None:
         self._peer = fold_username(rest)

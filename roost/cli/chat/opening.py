@@ -6,13 +6,9 @@ from pathlib import Path
 
 from roost.cli.terminal import BadUsage
 from roost.client import Client, FileKeystore, KeystoreInUse, Options
-from roost.errors import RoostError
 
 DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
-
-_SIGNED_OUT = 401
-_PROBE_S = 5.0
 
 
 def folder_of(data: str | None) -> Path:
@@ -39,27 +35,13 @@ async def signed_in(server: str, username: str, folder: Path, options: Options) 
     keystore = _keystore(folder, f"{username}-{name}")
     if _found(keystore):
         client = Client.resume(keystore, options=options)
-        if not await _is_signed_out(client):
+        if not await client.signed_out():
             return client
         await client.close()
         password = _password(f"{username} was signed out on this device. Password: ")
         return await Client.login(server, username, password, keystore=keystore, options=options)
     password = _password(f"Password for {username} (a new name makes an account): ")
-    try:
-        return await Client.register(server, username, password, keystore=keystore, options=options)
-    except RoostError as exc:
-        if exc.code.word != "username_taken":
-            raise
-    return await Client.login(server, username, password, keystore=keystore, options=options)
-
-
-async def _is_signed_out(client: Client) -> bool:
-    """Return whether the server wants the password again; not if it does not say."""
-    try:
-        await client.api.call("GET", "/v1/me", timeout_s=_PROBE_S)
-    except RoostError as exc:
-        return exc.code.status == _SIGNED_OUT
-    return False
+    return await Client.join(server, username, password, keystore=keystore, options=options)
 
 
 def _keystore(folder: Path, name: str) -> FileKeystore:

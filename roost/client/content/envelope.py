@@ -29,8 +29,13 @@ def encode(content: Known) -> bytes:
     """Return what is sealed: text as it is, anything else in an envelope.
 
     Raises:
+        TypeError: It is none of the kinds.
         ValueError: It is longer than `MAX_CONTENT`, or has half a character of UTF-16.
     """
+    if type(content) not in _NAMES:
+        raise TypeError(
+            f"a message is text, bytes or a kind of roost.client.content, and not {type(content).__name__}"
+        )
     if isinstance(content, Text) and content.reply_to is None:
         data = content.text.encode()
     else:

@@ -42,6 +42,10 @@ class Database:
 
     Args:
         path: The file, made with mode 0600 if it is not there; None: in memory.
+        prepare: Makes its tables, if they are not there.
+
+    Attributes:
+        thread: Where it is used.
 
     Raises:
         DatabaseLocked: Another connection has the file.
@@ -49,17 +53,19 @@ class Database:
         OSError: It cannot be opened or written.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(
+        self, path: Path | None, prepare: Callable[[sqlite3.Connection], object] = schema.prepare
+    ) -> None:
         if path is not None and not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._thread = ThreadPoolExecutor(1, "roost-keystore")
+        self.thread = ThreadPoolExecutor(1, "roost-keystore")
         with _translated(path):
             name = ":memory:" if path is None else str(path)
             self._connection = sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False)
             try:
                 for line in _BEHAVIOUR:
                     self._connection.execute(line)
-                schema.prepare(self._connection)
+                prepare(self._connection)
             except BaseException:
                 self._connection.close()
                 raise
@@ -74,8 +80,8 @@ class Database:
         """
         with _translated(self._path):
             cursor = self._connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
             try:
+                cursor.execute("BEGIN IMMEDIATE")
                 result = work(cursor)
                 cursor.execute("COMMIT")
             except BaseException:
@@ -88,7 +94,7 @@ class Database:
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         """Do work in the database's thread, after what was submitted before."""
-        return self._thread.submit(work)
+        return self.thread.submit(work)
 
     def scrub(self) -> None:
         """Empty the write-ahead log: what was removed stands in it until then."""
@@ -97,7 +103,7 @@ class Database:
 
     def close(self) -> None:
         """Finish what was submitted, and close the file."""
-        self._thread.shutdown(wait=True)
+        self.thread.shutdown(wait=True)
         with _translated(self._path):
             self._connection.close()
 

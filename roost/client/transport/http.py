@@ -4,7 +4,7 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -15,6 +15,8 @@ from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.server_time import ServerTime
 from roost.clock import Clock, elapsed_ms
 from roost.errors import RoostError, Unavailable
+
+AN_ADDRESS: Final = "it begins with http:// or https://, as in http://127.0.0.1:8080"
 
 _REFRESH_AT = 0.8
 
@@ -202,6 +204,8 @@ class Api:
                 f"{self.server} shows a certificate that is not believed ({exc.certificate_error}). "
                 "If it is of a private CA, give the CA's file with --ca (in programs: Options.ca)."
             ) from exc
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as exc:
+            raise Unavailable(f"{self.server!r} is no address of a server: {AN_ADDRESS}") from exc
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise Unavailable(
                 f"{self.server} is not responding ({type(exc).__name__}): is it running?"

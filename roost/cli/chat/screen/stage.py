@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from roost.cli.chat.screen.dialogs import Answer, Dialog
 from roost.cli.chat.view.desk import Notice
+from roost.cli.shown import reason
 from roost.errors import RoostError
 
 if TYPE_CHECKING:
@@ -40,4 +41,4 @@ class Stage:
         try:
             await act
         except (ValueError, RoostError, OSError) as exc:
-            self.app.tell(Notice(str(exc), grave=True))
+            self.app.tell(Notice(reason(exc), grave=True))
