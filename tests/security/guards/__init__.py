@@ -1,7 +1,7 @@
 """The guards against the attacks of ``docs/attacks.md``: what stands in our code, and what is left.
 
 The tables beside this name them, by the part of the code that they are in. ``test_guards.py`` takes
-out one at a time (``make security-test``) and requires the test of its attack to fail. Each text of
+out one at a time (``make security-test``) and requires the tests of its attacks to fail. Each text of
 ``changes`` is in the file exactly once; what stands beside it is put in its place. Where an attack is
 held off by two guards, both are taken out.
 """
@@ -19,11 +19,18 @@ class Guard(Struct, frozen=True):
         attacks: Their names.
         file: Where it stands.
         changes: Its text, and what stands there when it is taken out.
+        more: The same of further files, where a second guard holds off the same attacks.
     """
 
     attacks: list[str]
     file: str
     changes: list[tuple[str, str]]
+    more: dict[str, list[tuple[str, str]]] = {}
+
+    def all_changes(self) -> list[tuple[str, str, str]]:
+        """Return each change: the file, what stands there, and what is put in its place."""
+        files = {self.file: self.changes} | self.more
+        return [(file, *change) for file, changes in files.items() for change in changes]
 
 
 def guards() -> list[Guard]:
