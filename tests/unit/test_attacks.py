@@ -1,13 +1,17 @@
 """The reading of attack marks from the text of tests."""
 
+import itertools
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from docs.attacks import ROOT, Attack, attacks
-from tests.security.guards import Guard, guarded, guards
+from tests.security.guards import Guard, guarded, guards, tables, unremovable
 
 HEAD = "import pytest\n\n"
+EXPLAINED = (  # folders of tests whose attacks have each a guard or a reason
+)  # fmt: skip
 
 
 def read(tmp_path: Path, text: str) -> list[Attack]:
@@ -68,7 +72,21 @@ def test_a_mark_that_says_nothing_is_an_error(tmp_path: Path, text: str) -> None
 
 
 def test_every_guard_is_one_against_an_attack_of_the_table() -> None:
-    assert guarded().keys() - {attack.name for attack in attacks()} == set()
+    assert (guarded() | unremovable()).keys() - {attack.name for attack in attacks()} == set()
+
+
+def test_an_attack_has_one_guard_or_one_reason() -> None:
+    rows = [row.attacks for table in tables() for row in table.guards]
+    rows += [row.attacks for table in tables() for row in table.unremovable]
+    named = Counter(itertools.chain(*rows))
+    assert [attack for attack, times in named.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("folder", EXPLAINED)
+def test_every_attack_has_a_guard_or_a_reason(folder: str) -> None:
+    told = guarded() | unremovable()
+    tried = [attack for attack in attacks() if attack.test.startswith(f"tests/{folder}/")]
+    assert [attack.name for attack in tried if attack.name not in told] == []
 
 
 @pytest.mark.parametrize("guard", guards(), ids=lambda guard: guard.attacks[0])

@@ -4,6 +4,8 @@ The tables beside this name them, by the part of the code that they are in. ``te
 out one at a time (``make security-test``) and requires the tests of its attacks to fail. Each text of
 ``changes`` is in the file exactly once; what stands beside it is put in its place. Where an attack is
 held off by two guards, both are taken out.
+
+The other attacks are listed as ``unremovable``, with the reason why no text of ours can be taken out.
 """
 
 import tomllib
@@ -33,13 +35,46 @@ class Guard(Struct, frozen=True):
         return [(file, *change) for file, changes in files.items() for change in changes]
 
 
+class Unremovable(Struct, frozen=True):
+    """Attacks whose guard cannot be taken out.
+
+    Attributes:
+        attacks: Their names.
+        why: What holds them off, which is no text of a module of ours. A few words, for a column of a table.
+    """
+
+    attacks: list[str]
+    why: str
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of guards.
+
+    Attributes:
+        guards: Those that can be taken out.
+        unremovable: Attacks that are held off by something else.
+    """
+
+    guards: list[Guard] = []
+    unremovable: list[Unremovable] = []
+
+
+def tables() -> list[Table]:
+    """Return every table of guards."""
+    files = sorted(Path(__file__).parent.glob("*.toml"))
+    return [convert(tomllib.loads(file.read_text(encoding="utf-8")), Table) for file in files]
+
+
 def guards() -> list[Guard]:
-    """Return every guard."""
-    tables = sorted(Path(__file__).parent.glob("*.toml"))
-    texts = [table.read_text(encoding="utf-8") for table in tables]
-    return [guard for text in texts for guard in convert(tomllib.loads(text)["guards"], list[Guard])]
+    """Return every guard that can be taken out."""
+    return [guard for table in tables() for guard in table.guards]
 
 
 def guarded() -> dict[str, Guard]:
     """Return the guard of each attack that has one here."""
     return {attack: guard for guard in guards() for attack in guard.attacks}
+
+
+def unremovable() -> dict[str, str]:
+    """Return why the guard cannot be taken out, for each attack of which that is said."""
+    return {attack: row.why for table in tables() for row in table.unremovable for attack in row.attacks}
