@@ -25,6 +25,12 @@ LIBRARIES = (
     "pydantic_settings", "pytest_asyncio", "redis.asyncio", "structlog", "uvicorn", "websockets",
 )  # fmt: skip
 
+OPTIONS = (
+    "-q", "-p", "no:cacheprovider",
+    *("-W", "ignore:Module already imported"),
+    *("-W", "ignore::pytest.PytestUnraisableExceptionWarning"),  # a test that fails leaves things open
+)  # fmt: skip
+
 Change = tuple[str, str, str]
 """A file, what stands there exactly once, and what is put in its place."""
 
@@ -88,8 +94,8 @@ def take_out(changes: Sequence[Change], folder: Path) -> None:
     texts = changed(changes)
     told = folder / "changed.json"
     told.write_text(json.dumps(texts), encoding="utf-8")
-    os.environ[sitecustomize.CHANGED] = str(told)
-    os.environ["PYTHONPATH"] = str(Path(sitecustomize.__file__).parent)
+    os.environ[sitecustomize.CHANGED] = str(told)  # noqa: TID251 -- what the tests start inherits it
+    os.environ["PYTHONPATH"] = str(Path(sitecustomize.__file__).parent)  # noqa: TID251 -- likewise
     sitecustomize.load_instead(texts)
 
 
@@ -100,8 +106,7 @@ def run(asked: Mapping[str, Any], said: int, folder: Path) -> dict[str, list[str
     if asked["changes"]:
         take_out(asked["changes"], folder)
     outcomes = Outcomes(asked["tests"])
-    options = ["-q", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
-    pytest.main([*asked["tests"], *options], plugins=[outcomes])
+    pytest.main([*asked["tests"], *OPTIONS], plugins=[outcomes])
     return outcomes.all()
 
 

@@ -3,7 +3,8 @@
 The tables beside this name them, by the part of the code that they are in. ``test_guards.py`` takes
 out one at a time (``make security-test``) and requires the tests of its attacks to fail. Each text of
 ``changes`` is in the file exactly once; what stands beside it is put in its place. Where an attack is
-held off by two guards, both are taken out.
+held off by two guards, both are taken out. For attacks on a running system (``tests/field``) all guards are
+taken out together, but for those that say ``alone``.
 
 The other attacks are listed as ``unremovable``, with the reason why no text of ours can be taken out.
 """
@@ -22,12 +23,14 @@ class Guard(Struct, frozen=True):
         file: Where it stands.
         changes: Its text, and what stands there when it is taken out.
         more: The same of further files, where a second guard holds off the same attacks.
+        alone: Tests of other attacks on a running system do not work without it.
     """
 
     attacks: list[str]
     file: str
     changes: list[tuple[str, str]]
     more: dict[str, list[tuple[str, str]]] = {}
+    alone: bool = False
 
     def all_changes(self) -> list[tuple[str, str, str]]:
         """Return each change: the file, what stands there, and what is put in its place."""
