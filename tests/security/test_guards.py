@@ -24,7 +24,9 @@ def tried_with(attack: str) -> list[str]:
     On a running system, which takes ten seconds to start, those of all guards that can be missing at once.
     """
     guard, on_system = GUARDED[attack], TESTS[attack].startswith("tests/field/")
-    guards = [each for each in GUARDED.values() if not each.alone] if on_system and not guard.alone else [guard]
+    guards = [guard]
+    if on_system and not guard.alone:
+        guards = [each for each in GUARDED.values() if not each.alone]
     named = dict.fromkeys(name for each in guards for name in each.attacks)
     return [name for name in named if TESTS[name].startswith("tests/field/") == on_system]
 

@@ -38,7 +38,7 @@ Change = tuple[str, str, str]
 class Outcomes:
     """What became of each test (a plugin of pytest).
 
-    A test of several rows is not run further once one has failed.
+    A test of several rows is not run further once one has failed; none is once something around a test did.
 
     Args:
         tests: As asked for: the name of a test, or of one row of it.
@@ -52,8 +52,8 @@ class Outcomes:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if self._asked(item.nodeid) in self.failed:
-            pytest.skip("another row has failed")
+        if self._asked(item.nodeid) in self.failed or self.broken:
+            pytest.skip("another row has failed, or no system starts")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

@@ -11,7 +11,9 @@ from tests.security.guards import Guard, guarded, guards, tables, unremovable
 
 HEAD = "import pytest\n\n"
 EXPLAINED = (  # folders of tests whose attacks have each a guard or a reason
-)  # fmt: skip
+    "field",
+    "integration",
+)
 
 
 def read(tmp_path: Path, text: str) -> list[Attack]:
