@@ -65,7 +65,7 @@ class Outcomes:
         found.append(self._asked(report.nodeid))
 
     def _asked(self, name: str) -> str:
-        return next(each for each in self._tests if name in (each, f"{each}[{name[len(each) + 1 :]}"))
+        return next(each for each in self._tests if name == each or name.startswith(f"{each}["))
 
     def all(self) -> dict[str, list[str]]:
         return {"failed": self.failed, "passed": self.passed, "broken": self.broken}
