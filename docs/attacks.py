@@ -68,7 +68,7 @@ def page(guarded: Collection[str], unremovable: Mapping[str, str]) -> str:
 
     Args:
         guarded: Names of the attacks that are seen to succeed when their guard is removed.
-        unremovable: Why the guard cannot be removed, by the name of the attack.
+        unremovable: Why the guard is not removed, by the name of the attack.
     """
     rows = attacks()
     removed = dict.fromkeys(guarded, "•") | dict(unremovable)
@@ -78,8 +78,8 @@ def page(guarded: Collection[str], unremovable: Mapping[str, str]) -> str:
         f"{len(rows)} attacks, each with what refuses it and the test that shows it: the tests marked",
         f'`@pytest.mark.attack("...")`. The {len(guarded)} with a dot in the third column are also seen to',
         "*succeed* when their guard is taken out: `make security-test` removes each guard in",
-        "`tests/security/guards/` and requires the test to fail. Where there is no dot, the column says what",
-        "holds the attack off that is no text of a module of ours, and so cannot be taken out.",
+        "`tests/security/guards/` and requires the test to fail. Where there is no dot, the column says why:",
+        "most often, what holds the attack off is no text of a module of ours.",
         "",
         "What is known and not prevented is in [protocol.md](protocol.md#attacks) and",
         "[security.md](security.md#what-is-not-protected).",

@@ -6,7 +6,7 @@ out one at a time (``make security-test``) and requires the tests of its attacks
 held off by two guards, both are taken out. For attacks on a running system (``tests/field``) all guards are
 taken out together, but for those that say ``alone``.
 
-The other attacks are listed as ``unremovable``, with the reason why no text of ours can be taken out.
+The other attacks are listed as ``unremovable``, with the reason why no text of ours is taken out.
 """
 
 import tomllib
@@ -39,11 +39,11 @@ class Guard(Struct, frozen=True):
 
 
 class Unremovable(Struct, frozen=True):
-    """Attacks whose guard cannot be taken out.
+    """Attacks whose guard is not taken out.
 
     Attributes:
         attacks: Their names.
-        why: What holds them off, which is no text of a module of ours. A few words, for a column of a table.
+        why: What holds them off instead, or who tries it elsewhere. A few words, for a column of a table.
     """
 
     attacks: list[str]
@@ -79,5 +79,5 @@ def guarded() -> dict[str, Guard]:
 
 
 def unremovable() -> dict[str, str]:
-    """Return why the guard cannot be taken out, for each attack of which that is said."""
+    """Return why the guard is not taken out, for each attack of which that is said."""
     return {attack: row.why for table in tables() for row in table.unremovable for attack in row.attacks}
