@@ -63,34 +63,36 @@ def attacks_of(path: Path, root: Path) -> Iterator[Attack]:
             raise ValueError(f"{where}: {exc}") from exc
 
 
-def page(guarded: Collection[str]) -> str:
+def page(guarded: Collection[str], unremovable: Mapping[str, str]) -> str:
     """Return the table as Markdown.
 
     Args:
         guarded: Names of the attacks that are seen to succeed when their guard is removed.
+        unremovable: Why the guard is not removed, by the name of the attack.
     """
     rows = attacks()
-    seen = set(guarded)
+    removed = dict.fromkeys(guarded, "•") | dict(unremovable)
     lines = [
         "# Attacks",
         "",
         f"{len(rows)} attacks, each with what refuses it and the test that shows it: the tests marked",
-        '`@pytest.mark.attack("...")`. Those with a dot in the third column are also seen to *succeed* when',
-        "their guard is taken out: `make security-test` removes each guard in `tests/security/guards/`",
-        f"and requires the test to fail ({len(seen & {row.name for row in rows})} so far).",
+        f'`@pytest.mark.attack("...")`. The {len(guarded)} with a dot in the third column are also seen to',
+        "*succeed* when their guard is taken out: `make security-test` removes each guard in",
+        "`tests/security/guards/` and requires the test to fail. Where there is no dot, the column says why:",
+        "most often, what holds the attack off is no text of a module of ours.",
         "",
         "What is known and not prevented is in [protocol.md](protocol.md#attacks) and",
         "[security.md](security.md#what-is-not-protected).",
         "",
         "| attack | what refuses it | guard removed | test |",
         "|---|---|---|---|",
-        *(_row(row, removed=row.name in seen) for row in rows),
+        *(_row(row, removed.get(row.name, "")) for row in rows),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _row(attack: Attack, *, removed: bool) -> str:
-    cells = (attack.name, attack.refusal, "•" if removed else "", f"`{attack.test}`")
+def _row(attack: Attack, removed: str) -> str:
+    cells = (attack.name, attack.refusal, removed, f"`{attack.test}`")
     return "| " + " | ".join(map(_cell, cells)) + " |"
 
 

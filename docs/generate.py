@@ -11,7 +11,7 @@ from cluster.cli.config import reference
 from cluster.firewall import kubernetes, markdown, nftables, security_groups
 from docs import api_reference, attacks, runbook
 from roost.codes import CODES, Code
-from tests.security.guards import guarded
+from tests.security.guards import guarded, unremovable
 
 FOLDER = Path(__file__).parent
 
@@ -62,7 +62,7 @@ def files() -> Mapping[Path, str]:
         FOLDER / "settings.md": settings(),
         FOLDER / "codes.md": codes(),
         FOLDER / "api.md": f"{_MARK}\n\n{api_reference.page()}",
-        FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page(guarded().keys())}",
+        FOLDER / "attacks.md": f"{_MARK}\n\n{attacks.page(guarded(), unremovable())}",
         FOLDER / "security.md": _with_part(FOLDER / "security.md", "firewall", markdown.table()),
         page / "runbook.json": runbook.page(FOLDER),
         deploy / "kuberay" / "network.yaml": kubernetes.network_policies(),

@@ -119,7 +119,10 @@ async def test_sealed_fields_hold_no_plaintext(store: MongoStore, mongo_url: str
         assert secret not in stored
 
 
-@pytest.mark.attack("have a sealed value accepted in the store: {row}", "the tag over value and place")
+@pytest.mark.attack(
+    "have a sealed value accepted in the store that was altered, moved, or is none",
+    "the tag over value and place",
+)
 @pytest.mark.parametrize("damage", ["flipped", "moved", "not sealed"])
 async def test_damaged_sealed_value_is_refused(
     store: MongoStore, mongo_url: str, database: str, damage: str

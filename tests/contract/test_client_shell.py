@@ -214,6 +214,7 @@ async def test_a_changed_key_holds_messages_until_it_is_trusted(world: World) ->
     await alice.send("bob", "two")
     await asyncio.sleep(0.3)
     assert world.texts("bob") == ["one"]
+    assert not [event for event in world.told["bob"] if isinstance(event, Undecryptable)]
     alice.trust("bob")
     assert (await world.event("bob", Undecryptable)).reason == "not_for_this_key"
 

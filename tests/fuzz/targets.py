@@ -129,9 +129,12 @@ def access_token(data: bytes) -> None:
 
 
 def refresh_token(data: bytes) -> None:
-    """As the log-in gave it."""
+    """As the log-in gave it: none follows on what is none, and one that follows is of the same family."""
+    token = data.decode(errors="replace")
     with contextlib.suppress(ValueError):
-        RING.derive_refresh(data.decode(errors="replace"))
+        _, family, secret = RING.derive_refresh(token).split(".")
+        assert token == f"rr1.{family}.{token.rpartition('.')[2]}"
+        assert secret not in token
 
 
 def uploaded_keys(data: bytes) -> None:

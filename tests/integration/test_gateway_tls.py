@@ -97,7 +97,7 @@ async def test_browsers_are_not_told_on_unencrypted_connections() -> None:
 @pytest.mark.attack("plaintext HTTP to the port of the API's TLS")
 async def test_plaintext_is_refused(address: Address) -> None:
     reader, writer = await asyncio.open_connection(*address)
-    writer.write(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n")
+    writer.write(b"GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     said = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     assert b"HTTP" not in said

@@ -138,7 +138,8 @@ async def test_a_listener_without_encryption_is_refused(issued: Issued) -> None:
 
 @pytest.mark.attack("a listener on a link with a certificate of another CA")
 async def test_a_listener_of_an_unknown_ca_is_refused(issued: Issued, elsewhere: Issued) -> None:
-    async with listening(elsewhere.node()) as address:
+    """It takes any caller: only its certificate gives it away."""
+    async with listening(stranger(issued, *elsewhere.pair("node", HOST))) as address:
         with pytest.raises(ssl.SSLCertVerificationError, match="verify failed"):
             await linked(address, issued.node())
 
