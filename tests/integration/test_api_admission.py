@@ -134,8 +134,8 @@ async def test_a_flood_is_not_read_further_and_every_frame_of_it_is_answered(wor
         with stopped(world):
             frames = await sends(a, bob, 3_000)
             gate = world.gateways[0].collaborators.sender.gate.admission
-            assert gate.inside <= 64
             refused = await answers(a, 2_900)
+            assert gate.inside <= 64, "and now the server has seen them all"
             assert {each["code"] for each in refused} <= {"unavailable", "rate_limited"}
         rest = await answers(a, 100)
         ids = [frame["id"] for frame in frames]
