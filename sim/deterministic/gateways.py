@@ -111,11 +111,11 @@ class Gateway:
         )
         self.sender = PromptSender(Gate(Admission(), self.sequencer, directory, limits), acceptance)
 
-    async def _ask_for_room(self, user: str, question: m.Question, _patience_s: float) -> m.Answer:
-        answer, sender = Answer(), cast("m.RoomFor", question).sender
-        self.ask(user, lambda call: m.RoomFor(call, user, sender), answer.came)
+    async def _ask_for_room(self, user: str, question: q.Question, _patience_s: float) -> q.Answer:
+        answer, sender = Answer(), cast("q.RoomFor", question).sender
+        self.ask(user, lambda call: q.RoomFor(call, user, sender), answer.came)
         found = await answer
-        if isinstance(found, m.Refusal):
+        if isinstance(found, q.Refusal):
             raise RoostError(found.code, found.detail)
         if found is None:
             raise Unavailable("The host is away.")
