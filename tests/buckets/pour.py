@@ -7,6 +7,7 @@ Takes the access as one JSON object, ``options`` and ``ca``; prints one: ``befor
 
 import asyncio
 import json
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -42,4 +43,7 @@ async def pour(objects: StoredObjects, mib: int) -> dict[str, float]:
 if __name__ == "__main__":
     given = json.load(sys.stdin)
     access = BucketAccess(given["options"], Path(given["ca"]))
-    print(json.dumps(asyncio.run(pour(StoredObjects(sys.argv[1], access), int(sys.argv[2])))))  # noqa: T201
+    print(json.dumps(asyncio.run(pour(StoredObjects(sys.argv[1], access), int(sys.argv[2])))), flush=True)  # noqa: T201
+    os._exit(
+        0
+    )  # obstore's threads, still busy with the last parts, can abort an interpreter that ends under them

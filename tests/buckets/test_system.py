@@ -29,7 +29,7 @@ def given(folder: Path, bucket: Bucket, url: str = "") -> dict[str, str]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("mib", [1024])
+@pytest.mark.parametrize("mib", [64, pytest.param(1024, marks=pytest.mark.slow)])
 async def test_a_large_file_passes_through_a_bucket_in_little_memory(
     own_system: Callable[..., System], s3: Bucket, tmp_path: Path, tell: Callable[..., None], mib: int
 ) -> None:
