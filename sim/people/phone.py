@@ -226,7 +226,7 @@ class Phone:
         to, sent = self._unanswered.pop(frame.id, ("", 0))
         if isinstance(frame, Rejected) and sent:
             self._unanswered[frame.id] = to, sent - 1
-            if frame.code == FULL:
+            if frame.code == FULL and to != self.user:  # its own notes are no message
                 self.note(Kind.REFUSED, peer=to, id=frame.id, seq=sent - 1)
 
     def _used(self) -> None:

@@ -51,7 +51,7 @@ async def test_what_was_swept_and_is_sent_again_is_a_repeat() -> None:
     await store.put_stubs(list(_stubs([message(1)], now_ms=10)))
     await store.sweep("me", 2)
     facts = await activation.facts({"me": [asked]})
-    assert facts["me"].repeats == (("bob|B", "id1", 2),) or facts["me"].repeats[0][2] == 2
+    assert facts["me"].repeats[0][2] == 2  # the sender's last entry that is left
     await store.sweep("me", 3)
     assert (await activation.facts({"me": [asked]}))["me"].repeats[0][2] == 1
 

@@ -2,19 +2,26 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from actors.host.upkeep import sweeper
+from actors.host.upkeep.sweep_rules import Acknowledged
 from actors.user import UserActor
 from api.host_links import HostLinks
 from api.sending.copies import Copies, Sent
+from api.sending.room import Room
 from api.sending.send_request import SendRequest
+from roost.ids import SEQ_LIMIT
 from sim.deterministic.cli import main, numbers, parser, written
-from sim.deterministic.runner import Outcome, play, replay
+from sim.deterministic.runner import Outcome, plan_of, play, replay
 from sim.deterministic.shrink import shrink
 from sim.deterministic.steps import Step
 from sim.deterministic.world import Plan
+from storage.ports import Accepted
 from tests.unit import found_runs
 from tests.unit.found_runs import FOUND
 from tests.unit.planted_bugs import BUGS, SEEN_INSIDE, TellsTooEarly
@@ -69,6 +76,41 @@ def test_copies_that_are_not_written_are_found(monkeypatch: pytest.MonkeyPatch) 
     violation = first_broken(UserActor).violation
     assert violation is not None
     assert " has no copy of " in violation[1]
+
+
+def first_broken_small(most: int) -> Outcome:
+    """Play worlds that keep little only, up to the first that breaks."""
+    seeds = (seed for seed in range(10_000, 20_000) if plan_of(Random(seed)).small)
+    runs = (play(seed) for seed, _ in zip(seeds, range(most), strict=False))
+    return next(run for run in runs if run.violation is not None)
+
+
+def test_a_sweep_that_asks_no_device_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "acknowledged", lambda *_: Acknowledged(SEQ_LIMIT, SEQ_LIMIT))
+    violation = first_broken_small(200).violation
+    assert violation is not None
+    assert violation[0] == "swept"
+
+
+def test_content_that_does_not_disappear_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(_: sweeper.Sweeper) -> bool:
+        return False
+
+    monkeypatch.setattr(sweeper.Sweeper, "empty_expired", nothing)
+    violation = first_broken_small(200).violation
+    assert violation is not None
+    assert violation[0] == "kept"
+
+
+def test_a_full_mailbox_that_says_so_to_no_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender is told that its message is accepted, and it goes nowhere."""
+
+    def lie(_: Room, items: Iterable[SendRequest]) -> None:
+        for item in items:
+            item.answer(Accepted(item.frame.to, 1, 0, b""))
+
+    monkeypatch.setattr(Room, "_refuse", lie)
+    assert first_broken_small(200).violation is not None
 
 
 def test_a_run_is_the_same_every_time_and_in_every_process() -> None:
