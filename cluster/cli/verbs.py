@@ -37,6 +37,16 @@ def found_by(args: argparse.Namespace) -> Settings:
     return settings
 
 
+def again(settings: Settings) -> str:
+    """Return the options with which another verb finds the same system, for sentences that name one."""
+    options = {"--data": ("data", settings.data), "--address": ("cluster.address", settings.cluster.address)}
+    return "".join(
+        f" {option} {value}"
+        for option, (name, value) in options.items()
+        if settings.origins.get(name) == "argument"
+    )
+
+
 @contextmanager
 def coordinator(settings: Settings) -> Iterator[Callable[[], Any]]:
     """Join the Ray cluster of the settings, or of their data folder; inside, a call finds the coordinator.

@@ -15,8 +15,8 @@ log = structlog.get_logger()
 class Door:
     """Where clients will connect: kept for the gateways of one system, from its start on.
 
-    Gateways share the port (SO_REUSEPORT), so the kernel would give it to those of a second system as well, and
-    spread the clients over both, until the first gateway listens there.
+    Gateways share the port (SO_REUSEPORT): until the first one listens, the kernel would give it to those
+    of a second system as well, and then spread the clients over both.
 
     Args:
         host: Address of this machine.

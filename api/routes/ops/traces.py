@@ -33,9 +33,15 @@ async def watch(body: Watch, caller: Operator, collaborators: With) -> Watching:
     """Watch a user's messages for up to five minutes; a role that is replaced meanwhile watches no more."""
     account = await account_of(collaborators, body.username)
     witness, by = Witness(collaborators.store.audit, collaborators.clock), _by(caller)
-    await witness.requested(by, "user.trace", f"{account.username} {body.for_s} s")
+    act = (by, "user.trace", f"{account.username} {body.for_s} s")
+    await witness.requested(*act)
     say = {"act": "trace", "user": account.user_id, "name": account.username, "by": by, "for_s": body.for_s}
-    told = await ask(collaborators.control_plane, EVERY, say)
+    outcome = "failed"
+    try:
+        told = await ask(collaborators.control_plane, EVERY, say)
+        outcome = "done"
+    finally:
+        await witness.over(*act, outcome)
     return Watching(
         username=account.username,
         until_ms=collaborators.clock() + body.for_s * 1000,
