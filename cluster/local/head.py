@@ -14,7 +14,7 @@ from roost.child_supervision import tied
 from roost.errors import Unavailable
 from roost.own_packages import program
 
-_START_S: Final = 60.0
+_START_S: Final = 120.0
 _ASK_S: Final = 5.0
 _END_S: Final = 15.0
 _LINE: Final = 16 * 1024 * 1024
@@ -67,7 +67,13 @@ class RayHead:
         try:
             async with asyncio.timeout(_START_S):
                 first = json.loads(await self._lines().readline())
-        except (TimeoutError, ValueError) as exc:
+        except TimeoutError as exc:
+            await self.end()
+            raise Unavailable(
+                f"Ray did not start within {_START_S:g} s. If {log} says nothing, this machine is busy or "
+                "short of memory."
+            ) from exc
+        except ValueError as exc:
             await self.end()
             raise Unavailable(f"Ray did not start; see {log}.") from exc
         if "unsuitable" in first:
