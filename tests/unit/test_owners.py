@@ -1,6 +1,7 @@
 """What another user of the machine has put there is not believed."""
 
 import argparse
+import datetime as dt
 import os
 import re
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cluster import key_ring
+from cluster.certificates.authority import Authority, Purpose
+from cluster.certificates.files import CertificateError
 from cluster.cli.lifecycle import up
 from cluster.cli.running_store import operator_name
 from cluster.cli.verbs import found_by
@@ -78,6 +81,24 @@ def test_verbs_refuse_the_data_folder_of_another_user(theirs: Path) -> None:
         found_by(args)
     os.chown(theirs, 0, 0)
     assert found_by(args).data == theirs
+
+
+@pytest.mark.attack(
+    "leave a CA in a folder where root issues certificates", "a CA of another user is refused"
+)
+def test_a_ca_of_another_user_issues_nothing(tmp_path: Path) -> None:
+    now = dt.datetime.now(dt.UTC)
+    Authority.create(tmp_path, "example.org", now).issue("node", ["10.0.0.1"], Purpose.NODE, now)
+    for theirs in (tmp_path / "ca.key", tmp_path):
+        os.chown(theirs, OTHER, OTHER)
+        with pytest.raises(CertificateError, match=f"{theirs} belongs to the user {name_of(OTHER)}"):
+            Authority.load(tmp_path)
+
+
+def test_no_ca_is_made_in_the_folder_of_another_user(theirs: Path) -> None:
+    with pytest.raises(CertificateError, match=f"{theirs} belongs to the user"):
+        Authority.create(theirs, "example.org", dt.datetime.now(dt.UTC))
+    assert list(theirs.iterdir()) == []
 
 
 def test_no_system_starts_in_the_data_folder_of_another_user(
