@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from cluster.cli.lifecycle import up
 from cluster.cli.running_store import operator_name
 from cluster.cli.verbs import found_by
 from cluster.doctor import visit
+from cluster.folders import of_another
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.terminal import BAD_USAGE
 from roost.clock import now_ms
@@ -99,6 +101,18 @@ def test_no_ca_is_made_in_the_folder_of_another_user(theirs: Path) -> None:
     with pytest.raises(CertificateError, match=f"{theirs} belongs to the user"):
         Authority.create(theirs, "example.org", dt.datetime.now(dt.UTC))
     assert list(theirs.iterdir()) == []
+
+
+def test_who_may_not_look_into_roots_folder_is_told_whose_it_is() -> None:
+    with tempfile.TemporaryDirectory() as data:
+        assert of_another(Path(data)) is None
+        os.seteuid(OTHER)
+        try:
+            refusal = of_another(Path(data))
+        finally:
+            os.seteuid(0)
+    assert refusal is not None
+    assert refusal[0].endswith("belongs to the user root.")
 
 
 def test_no_system_starts_in_the_data_folder_of_another_user(
