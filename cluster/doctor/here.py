@@ -222,7 +222,7 @@ def _judge_certificate(found: x509.Certificate, settings: Settings, now: dt.date
 
 def _unusable(settings: Settings, exc: Exception) -> tuple[str, str]:
     tls = settings.tls
-    if tls.key is None and isinstance(exc, ssl.SSLError):
+    if tls.key is None and isinstance(exc, ssl.SSLError) and _is_without_key(tls.certificate):
         return f"{tls.certificate} has no private key in it", "Set ROOST_TLS__KEY to the file that has it."
     if isinstance(exc, ssl.SSLError) and "KEY_VALUES_MISMATCH" in str(exc):
         return (
@@ -234,6 +234,11 @@ def _unusable(settings: Settings, exc: Exception) -> tuple[str, str]:
         f"{tls.certificate} and {tls.key or 'no key'} cannot be used: {reason}",
         "Set ROOST_TLS__CERTIFICATE to a PEM chain and ROOST_TLS__KEY to its private key, both readable.",
     )
+
+
+def _is_without_key(chain: Path | None) -> bool:
+    content = b"" if chain is None else chain.read_bytes()
+    return b"BEGIN CERTIFICATE" in content and b"PRIVATE KEY" not in content
 
 
 def _names(found: x509.Certificate) -> list[str]:

@@ -41,8 +41,8 @@ def read(model: type[_Model], changes: Mapping[str, Any], file: Path | None) -> 
     source = file or Path(FILE)
     if file is not None and not file.exists():
         raise SettingsInvalid(f"There is no settings file {file}.")
-    _refuse_others_file(source)
     try:
+        _refuse_others_file(source)
         reader, given = _reader(model, source)
         found = reader(**dict(changes))
         values = {origin: read_it() for origin, read_it in given.items()}
