@@ -1,4 +1,4 @@
-"""Folders of this machine whose names follow from the data folder: Ray's sockets and those of metrics."""
+"""The data folder's owner, and the folders whose names follow from it: sockets of Ray and of metrics."""
 
 import hashlib
 import os
@@ -6,7 +6,29 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from roost.owners import name_of, stranger
+
 _SHORT: Final = 20
+
+
+def of_another(data: Path) -> tuple[str, str] | None:
+    """Return that the data folder is another user's, and what to do; None if it is not, or not there.
+
+    Its files say which process to stop, and where Ray is, which runs code here. And what this user writes
+    there, such as a key ring, its owner could not read.
+    """
+    if not data.exists() or (owner := stranger(data) or _closed_by(data)) is None:
+        return None
+    return (
+        f"The data folder {data} belongs to the user {owner}.",
+        "Run this as that user, or choose another folder with --data or ROOST_DATA.",
+    )
+
+
+def _closed_by(data: Path) -> str | None:
+    """Return the owner of a folder that this user may not look into, of root's for example."""
+    uid = data.stat().st_uid
+    return None if uid == os.geteuid() or os.access(data, os.X_OK, effective_ids=True) else name_of(uid)
 
 
 def short_temp(data: Path) -> Path:

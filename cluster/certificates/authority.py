@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cluster.certificates.files import CertificateError, issued_by, read_certificate, read_key, write_pair
 from roost.node_certificate import PURPOSE_URI
+from roost.owners import stranger
 
 CA: Final = "ca"
 """Name of the CA's files."""
@@ -70,7 +71,7 @@ class Authority:
         """Make a CA in a folder of its own.
 
         Raises:
-            CertificateError: There is one.
+            CertificateError: There is one, or the folder is another user's.
         """
         for path in (folder / f"{CA}.crt", folder / f"{CA}.key"):
             if path.exists():
@@ -79,6 +80,7 @@ class Authority:
                     "Use it, or choose another folder with --dir."
                 )
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _refuse_anothers(folder)
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Roost CA of {cluster}"[:64])])
         built = (
@@ -95,13 +97,15 @@ class Authority:
         """Read the CA in a folder.
 
         Raises:
-            CertificateError: There is none, or it cannot be used.
+            CertificateError: There is none, it cannot be used, or it is another user's.
         """
         if not (folder / f"{CA}.key").exists():
             raise CertificateError(
                 f"There is no CA in {folder}: make one with `roost certs init --dir {folder}`, "
                 "or name its folder with --dir."
             )
+        _refuse_anothers(folder)
+        _refuse_anothers(folder / f"{CA}.key")
         return cls(folder, read_certificate(folder / f"{CA}.crt"), read_key(folder / f"{CA}.key"))
 
     def issue(
@@ -213,6 +217,14 @@ def _general_name(place: str) -> x509.GeneralName:
             "xn-- form, and no port."
         )
     return x509.DNSName(place)
+
+
+def _refuse_anothers(path: Path) -> None:
+    if (owner := stranger(path)) is not None:
+        raise CertificateError(
+            f"{path} belongs to the user {owner}, who would have every node that believes this CA. "
+            "Run this as that user, or choose another folder with --dir."
+        )
 
 
 def _dated(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.cli.verbs import find_by
+from cluster.cli.verbs import again, find_by
 from cluster.doctor.finding import FAILED, OK, Finding
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.arguments import add_ca, http_url
@@ -50,7 +50,7 @@ class Doctor:
         except SettingsInvalid as exc:
             return complain(str(exc), BAD_USAGE)
         findings = asyncio.run(examine(settings))
-        return self._told(findings, shown(findings), as_json=args.json)
+        return self._told(findings, shown(findings, again(settings)), as_json=args.json)
 
     def _told(self, findings: Sequence[Finding], shown: str, *, as_json: bool) -> int:
         text = json.dumps(msgspec.to_builtins(findings)) if as_json else shown
@@ -58,7 +58,7 @@ class Doctor:
         return DID_NOT_HOLD if any(each.state == FAILED for each in findings) else DONE
 
 
-def shown(findings: Sequence[Finding]) -> str:
+def shown(findings: Sequence[Finding], found_by: str = "") -> str:
     """Return one line for each check, the fix under each that is not ok, and what to do next."""
     width = max(len(each.check) for each in findings)
     lines = []
@@ -71,9 +71,11 @@ def shown(findings: Sequence[Finding]) -> str:
     if bad:
         lines.append(f"{bad} failed, {odd} to look at: do what the arrows say, top down, and ask again.")
     elif odd:
-        lines.append(f"Nothing failed; {odd} to look at. It can be started: roost up")
+        lines.append(f"Nothing failed; {odd} to look at. It can be started: roost up{found_by}")
     else:
-        lines.append("All is well. It can be started: roost up; or it runs: roost status")
+        lines.append(
+            f"All is well. It can be started: roost up{found_by}; or it runs: roost status{found_by}"
+        )
     return "\n".join(lines)
 
 

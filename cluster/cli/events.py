@@ -68,16 +68,18 @@ async def _followed(store: "MongoStore", newest: int, *, as_json: bool) -> int:
 
 def _print(events: Sequence["Event"], *, as_json: bool) -> None:
     for event in events:
-        line = json.dumps(msgspec.to_builtins(event)) if as_json else _line(event)
-        sys.stdout.write(line + "\n")
+        shown = json.dumps(msgspec.to_builtins(event)) if as_json else line(event)
+        sys.stdout.write(shown + "\n")
     sys.stdout.flush()
 
 
-def _line(event: "Event") -> str:
+def line(event: "Event") -> str:
+    """Return one event, as people read it."""
     at = dt.datetime.fromtimestamp(event.at_ms / 1000, dt.UTC)
     mark = {"info": " ", "warning": "!", "problem": "#"}[event.level]
     by = f"  ({event.by})" if event.by else ""
-    return f"{at:%Y-%m-%d %H:%M:%S}Z {mark} {event.kind:16} {event.text}{by}"
+    text = f"{event.subject}: {event.text}" if event.kind == "alarm_raised" else event.text
+    return f"{at:%Y-%m-%d %H:%M:%S}Z {mark} {event.kind:16} {text}{by}"
 
 
 events = Events()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster import key_ring
-from cluster.cli.verbs import find_by, found_by
+from cluster.cli.verbs import again, find_by, found_by
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, complain, say
 from roost.clock import now_ms
@@ -102,7 +102,7 @@ def _next_steps(settings: Settings, purposes: list[Purpose], in_s: float) -> lis
             f"Until then copy {settings.keyring_file} to the same place on every machine, mode 0600."
         )
     if {"storage", "index"} & set(purposes):
-        lines.append("Then: roost keys reencrypt")
+        lines.append(f"Then: roost keys reencrypt{again(settings)}")
     if "vapid" in purposes:
         lines.append("Devices subscribe to Web Push again by themselves; until then the old key wakes them.")
     lines.append("Back the file up.")
@@ -127,7 +127,8 @@ def _retire(settings: Settings, args: argparse.Namespace) -> int:
         uses = asyncio.run(uses_of(settings, args.mongo))[key.id]
         if uses:
             return complain(
-                f"{uses} values are still sealed with {key.id}; first: roost keys reencrypt", DID_NOT_HOLD
+                f"{uses} values are still sealed with {key.id}; first: roost keys reencrypt{again(settings)}",
+                DID_NOT_HOLD,
             )
     _show(file.change(lambda ring: ring.retired(args.key, now)), as_json=args.json)
     named = settings if args.mongo is None else settings.changed({"mongo": {"url": args.mongo}})

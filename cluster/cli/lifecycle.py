@@ -37,6 +37,7 @@ _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
 """Sent to daemons out of habit, to have them reopen their logs; by default they would end us at once."""
 
+_SAME_AGAIN_S: Final = 10.0
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
 _FORGETS: Final = (
     "The embedded broker is Tansu, whose log does not survive a crash of the broker; an orderly stop stores "
@@ -196,7 +197,7 @@ def _once(call: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def _progress(system: Any) -> AsyncIterator[None]:
-    """Say every two seconds what is being waited for, while something is."""
+    """Say within two seconds what is being waited for, and every ten if it stays the same."""
     ticker = asyncio.create_task(_tick(system))
     try:
         yield
@@ -206,14 +207,15 @@ async def _progress(system: Any) -> AsyncIterator[None]:
 
 
 async def _tick(system: Any) -> None:
-    said, since = "", time.monotonic()
+    said, since, again = "", time.monotonic(), 0.0
     while True:
         await asyncio.sleep(SAY_EVERY_S)
+        now = time.monotonic()
         if not system.step:
-            since = time.monotonic()
-        elif system.step != said:
-            said = system.step
-            say(f"{said} ({time.monotonic() - since:.0f} s)")
+            since = now
+        elif system.step != said or now >= again:
+            said, again = system.step, now + _SAME_AGAIN_S
+            say(f"{said} ({now - since:.0f} s)")
 
 
 def _announce(running: runfile.Running, took_s: float, *, as_json: bool) -> None:

@@ -4,11 +4,11 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from cluster.cli.running_store import operator_name
-from cluster.cli.verbs import coordinator, find_by, found_by
+from cluster.cli.verbs import again, coordinator, find_by, found_by
 from cluster.operations.node_placement import ROLES
 from cluster.settings import SettingsInvalid
 from roost.cli.terminal import BAD_USAGE, DID_NOT_HOLD, DONE, Waiting, complain, say
@@ -122,9 +122,12 @@ def _carry_out(
     except SettingsInvalid as exc:
         return complain(str(exc), BAD_USAGE)
     with coordinator(settings) as find_it:
-        operation = asyncio.run(_followed(find_it(), request, quiet=args.json))
+        operation = asyncio.run(followed(find_it(), request, quiet=args.json))
         if afterwards is not None and operation.get("done") and not operation["failure"]:
-            operation["lines"].append(asyncio.run(afterwards(find_it())))
+            line = asyncio.run(afterwards(find_it()))
+            operation["lines"].append(line)
+            if not args.json:
+                _print([line])
     if "refused" in operation:
         return complain(operation["refused"], BAD_USAGE)
     if args.json:
@@ -132,12 +135,12 @@ def _carry_out(
     if operation["failure"]:
         return complain(operation["failure"], DID_NOT_HOLD)
     if not args.json:
-        sys.stdout.write("\n".join([*operation["lines"], "See it with: roost status"]) + "\n")
+        sys.stdout.write(f"See it with: roost status{again(settings)}\n")
     return DONE
 
 
-async def _followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Return the operation when it is over, or why it was refused."""
+async def followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Print each step as it comes, unless quiet; return the operation once it is over, or was refused."""
     from actors.ray_actor import RoleFailed  # noqa: PLC0415 -- Ray is joined, and loaded
 
     begun: dict[str, Any] = await handle.tell(request | {"by": operator_name()})
@@ -145,12 +148,12 @@ async def _followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dic
         return begun
     waiting = Waiting(_LONGEST_S)
     act, what = request["act"], request["what"]
-    title = {"grow": f"scale shards={what}", "upgrade": "upgrade"}.get(act, f"{act} {what}")
+    named = title(act, what)
     operation: dict[str, Any] = {"lines": [], "done": False, "failure": ""}
     while not waiting.over:
         await asyncio.sleep(_LOOK_EVERY_S)
         if not quiet:
-            waiting.say(f"{title}: {operation.get('stage') or 'in progress'}")
+            waiting.say(f"{named}: {operation.get('stage') or 'in progress'}")
         try:
             found = await handle.tell({"act": "operation", "number": begun["number"]})
         except (Unavailable, RoleFailed) as exc:
@@ -158,10 +161,29 @@ async def _followed(handle: Any, request: dict[str, Any], *, quiet: bool) -> dic
             continue
         if "refused" in found:
             return operation | {"failure": found["refused"]}
+        if not quiet:
+            _print(found["lines"][len(operation["lines"]) :])
         operation = found
         if operation["done"]:
             return operation
     return operation | {"failure": f"It is not finished after {_LONGEST_S:g} s. See `roost status`."}
+
+
+def title(act: str, what: Any) -> str:
+    """Return a request as it was typed."""
+    match act:
+        case "scale":
+            return f"scale {' '.join(f'{role}={count}' for role, count in what.items())}"
+        case "grow":
+            return f"scale shards={what}"
+        case "upgrade":
+            return act
+    return f"{act} {what}"
+
+
+def _print(lines: Sequence[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
 
 
 scale = Scale()

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cluster import key_ring
 from cluster.cli.running_store import opened_store
+from cluster.cli.verbs import again
 from cluster.settings import Settings
 from roost.cli.terminal import DID_NOT_HOLD, DONE, Waiting, complain, say
 from roost.clock import now_ms
@@ -92,7 +93,8 @@ def _told(settings: Settings, ring: KeyRing, place: Place, uses: Counter[str], *
     else:
         sys.stdout.write(f"{place.changed} documents were sealed with the active keys.\n")
         for key_id in free:
-            sys.stdout.write(f"Nothing is sealed with {key_id} any longer: roost keys retire {key_id}\n")
+            next_step = f"roost keys retire {key_id}{again(settings)}"
+            sys.stdout.write(f"Nothing is sealed with {key_id} any longer: {next_step}\n")
     for each in place.broken:
         say(f"{each} does not open: it was altered, or its key is gone. Restore it from a backup.")
     for key_id, number in left.items():

@@ -1,7 +1,6 @@
 """The store of a running system, for verbs that work on it without the coordinator, and who runs them."""
 
 import argparse
-import getpass
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from cluster.local.running_servers import with_running_servers
 from cluster.settings import Settings, SettingsInvalid
 from roost.cli.terminal import BadUsage, say
 from roost.clock import now_ms
+from roost.owners import name_of
 
 if TYPE_CHECKING:
     from storage.keyring import KeyRing
@@ -58,11 +58,8 @@ async def opened_store(settings: Settings, ring: "KeyRing | None" = None) -> Asy
 
 def operator_name() -> str:
     """Return who runs this command, as the audit log names them."""
-    try:
-        login = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        login = f"uid {os.getuid()}"
-    return f"operator:{login}@{socket.gethostname()}"
+    # Not `getpass.getuser`, which believes the variable LOGNAME.
+    return f"operator:{name_of(os.getuid())}@{socket.gethostname()}"
 
 
 async def write_down(store: "MongoStore", act: str, target: str, outcome: str) -> None:

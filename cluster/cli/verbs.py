@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cluster.folders import of_another
 from cluster.local import runfile
 from cluster.local.environment import set_for_libraries
 from cluster.local.ray_tls import check, ray_tls
-from cluster.settings import Settings
+from cluster.settings import Settings, SettingsInvalid
 
 
 def find_by(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +24,27 @@ def found_by(args: argparse.Namespace) -> Settings:
     """Return the settings, with what ``--data`` and ``--address`` say.
 
     Raises:
-        SettingsInvalid: The settings are wrong.
+        SettingsInvalid: The settings are wrong, or the data folder is another user's.
     """
     changes: dict[str, Any] = {}
     if args.data is not None:
         changes["data"] = args.data
     if args.address is not None:
         changes["cluster"] = {"address": args.address}
-    return Settings.load(changes)
+    settings = Settings.load(changes)
+    if (refusal := of_another(settings.data)) is not None:
+        raise SettingsInvalid(" ".join(refusal))
+    return settings
+
+
+def again(settings: Settings) -> str:
+    """Return the options with which another verb finds the same system, for sentences that name one."""
+    options = {"--data": ("data", settings.data), "--address": ("cluster.address", settings.cluster.address)}
+    return "".join(
+        f" {option} {value}"
+        for option, (name, value) in options.items()
+        if settings.origins.get(name) == "argument"
+    )
 
 
 @contextmanager

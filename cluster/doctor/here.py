@@ -24,6 +24,7 @@ from packaging.specifiers import SpecifierSet
 from cluster import key_ring as key_ring_file
 from cluster.doctor.cleartext import clients, is_loopback
 from cluster.doctor.finding import Finding, failed, ok, warning
+from cluster.folders import of_another
 from cluster.settings import Settings
 from storage.keyring import KeyRing, KeyRingError
 
@@ -69,6 +70,8 @@ def _wrong_packages(requirements: list[str]) -> Iterator[str]:
 def folder(settings: Settings) -> Finding:
     """Whether the data folder can be written, or made."""
     data = settings.data
+    if (refusal := of_another(data)) is not None:
+        return failed("data folder", *refusal)
     try:
         with tempfile.TemporaryFile(dir=_there(data)) as file:
             file.write(b"roost")
@@ -219,6 +222,8 @@ def _judge_certificate(found: x509.Certificate, settings: Settings, now: dt.date
 
 def _unusable(settings: Settings, exc: Exception) -> tuple[str, str]:
     tls = settings.tls
+    if tls.key is None and isinstance(exc, ssl.SSLError) and _is_without_key(tls.certificate):
+        return f"{tls.certificate} has no private key in it", "Set ROOST_TLS__KEY to the file that has it."
     if isinstance(exc, ssl.SSLError) and "KEY_VALUES_MISMATCH" in str(exc):
         return (
             f"{tls.key} is not the key of {tls.certificate}",
@@ -229,6 +234,11 @@ def _unusable(settings: Settings, exc: Exception) -> tuple[str, str]:
         f"{tls.certificate} and {tls.key or 'no key'} cannot be used: {reason}",
         "Set ROOST_TLS__CERTIFICATE to a PEM chain and ROOST_TLS__KEY to its private key, both readable.",
     )
+
+
+def _is_without_key(chain: Path | None) -> bool:
+    content = b"" if chain is None else chain.read_bytes()
+    return b"BEGIN CERTIFICATE" in content and b"PRIVATE KEY" not in content
 
 
 def _names(found: x509.Certificate) -> list[str]:

@@ -15,6 +15,7 @@ from cluster.doctor.media import media_store
 from cluster.doctor.node_certificate import node_certificate
 from cluster.doctor.servers import judge_cache, judge_clocks, judge_log, judge_store
 from cluster.doctor.web_push import reachable_services, web_push
+from cluster.folders import of_another
 from cluster.local import passwords, runfile, specs
 from cluster.local.runfile import Running
 from cluster.local.servers import ServerFailed
@@ -50,6 +51,8 @@ async def examine(settings: Settings, clock: Clock = now_ms) -> list[Finding]:
             system with the data folder, if one runs.
         clock: This machine's.
     """
+    if of_another(settings.data) is not None:
+        return [here.versions(), here.folder(settings)]  # the rest would believe what is in there
     address = settings.cluster.address
     found = runfile.read(settings.data)
     urls = _urls(settings, found)

@@ -14,7 +14,7 @@ from roost.child_supervision import tied
 from roost.errors import Unavailable
 from roost.own_packages import program
 
-_START_S: Final = 60.0
+_START_S: Final = 120.0
 _LOG_END: Final = 2_000
 _ASK_S: Final = 5.0
 _END_S: Final = 15.0

@@ -12,12 +12,43 @@ from telemetry import otlp
 log = structlog.get_logger()
 
 
+class Door:
+    """Where clients will connect: kept for the gateways of one system, from its start on.
+
+    Gateways share the port (SO_REUSEPORT): until the first one listens, the kernel would give it to those
+    of a second system as well, and then spread the clients over both.
+
+    Args:
+        host: Address of this machine.
+        port: 0 for any free one.
+
+    Raises:
+        OSError: Someone listens there, another system has it, or the address is not ours.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._kept = reserved_port(host, port)
+        self.port: int = self._kept.getsockname()[1]
+        self._claim = socket.socket(socket.AF_UNIX)
+        try:
+            # A name of the network namespace, as the port is; it goes with the process, however that ends.
+            self._claim.bind(f"\0roost {url_host(host)}:{self.port}")
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let others have it."""
+        self._claim.close()
+        self._kept.close()
+
+
 class StartRefused(Exception):  # noqa: N818 -- named for what happened
     """The system cannot run with these settings; the sentence says what to change."""
 
 
-def check(settings: Settings) -> socket.socket:
-    """Return a socket that keeps the port that clients will connect to, for every gateway.
+def check(settings: Settings) -> Door:
+    """Return the port that clients will connect to, kept for every gateway.
 
     Raises:
         StartRefused: That port is taken, an address is not one of this machine, something is not installed.
@@ -63,10 +94,10 @@ def free_metrics_address(settings: Settings) -> str | None:
     return f"{scheme}://{url_host(host)}:{port}{PATH}"
 
 
-def _door(host: str, port: int) -> socket.socket:
+def _door(host: str, port: int) -> Door:
     """Find out now what every gateway would find out later."""
     try:
-        return reserved_port(host, port)
+        return Door(host, port)
     except OSError as exc:
         raise StartRefused(
             f"{host}:{port} is not available ({exc.strerror}). "

@@ -10,6 +10,7 @@ import msgspec
 import psutil
 from msgspec import Struct
 
+from cluster.local import data_lock
 from roost.errors import Unavailable
 
 _SAME_START_S = 1.0
@@ -123,9 +124,14 @@ def found(data: Path) -> Running:
     """Return what runs with this data folder.
 
     Raises:
-        Unavailable: Nothing does.
+        Unavailable: Nothing does, or not yet.
     """
     running = read(data)
+    if running is None and (process := data_lock.holder(data)) is not None:
+        raise Unavailable(
+            f"The system with the data folder {data} (process {process.pid}) is still starting, or about to "
+            "end. Ask again in a moment."
+        )
     if running is None:
         raise Unavailable(f"Nothing runs with the data folder {data}. Start it with: roost up --data {data}")
     return running

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,7 +56,7 @@ class System:
         self._embedded = Embedded(
             settings, told.tell_servers, told.tell_log_away, told.tell_log_lost, held=held
         )
-        self._door: socket.socket | None = None
+        self._door: preflight.Door | None = None
         self._ready = False
         self._minder: asyncio.Task[None] | None = None
         self._metrics: str | None = None
@@ -71,7 +70,7 @@ class System:
             ServerFailed: An embedded server did not come up.
         """
         self._door = preflight.check(self.settings)
-        self.settings = self.settings.changed({"http": {"port": self._door.getsockname()[1]}})
+        self.settings = self.settings.changed({"http": {"port": self._door.port}})
         self._embedded.use(self.settings)
         self.step = "starting the servers and Ray"
         await asyncio.to_thread(key_ring.make, self.settings)

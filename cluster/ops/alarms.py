@@ -135,8 +135,14 @@ class Alarms:
 
 def _roles_away(now: Situation, _recent: Recent) -> str:
     roles = ("gateway", "host", "router", "pusher")
-    away = [row["name"] for row in now.rows if row["role"] in roles and row["state"] != "running"]
-    return _named(away, "does not respond", "do not respond")
+    away = [row for row in now.rows if row["role"] in roles and row["state"] != "running"]
+    starting = [row["name"] for row in away if row["state"] == "starting"]
+    silent = [row["name"] for row in away if row["state"] != "starting"]
+    told = (
+        _named(silent, "does not respond", "do not respond"),
+        _named(starting, "has not", "have not", " started yet"),
+    )
+    return " ".join(filter(None, told))
 
 
 def _servers_away(now: Situation, _recent: Recent) -> str:

@@ -1,14 +1,18 @@
 """The sources of settings: a command line, the environment, ``roost.toml``. Nothing else reads these."""
 
+import json
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from cluster.settings.group import every
+from roost.owners import stranger
 
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -38,6 +42,7 @@ def read(model: type[_Model], changes: Mapping[str, Any], file: Path | None) -> 
     if file is not None and not file.exists():
         raise SettingsInvalid(f"There is no settings file {file}.")
     try:
+        _refuse_others_file(source)
         reader, given = _reader(model, source)
         found = reader(**dict(changes))
         values = {origin: read_it() for origin, read_it in given.items()}
@@ -46,12 +51,13 @@ def read(model: type[_Model], changes: Mapping[str, Any], file: Path | None) -> 
         fields = found.model_dump(include=set(model.model_fields))
         return model.model_validate(fields | {_ORIGINS: _origins(model, values)})
     except ValidationError as exc:
-        raise SettingsInvalid(_sentences(exc)) from None
-    except (tomllib.TOMLDecodeError, OSError) as exc:
-        raise SettingsInvalid(f"{source} cannot be read: {exc}.") from exc
+        raise SettingsInvalid(_sentences(model, exc)) from None
+    except OSError as exc:
+        raise SettingsInvalid(f"{source} cannot be read: {exc.strerror}.") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsInvalid(f"{source} is not TOML: {exc}.") from exc
     except ValueError as exc:  # pydantic-settings tells only which group it is in
-        why = f"{exc}: {exc.__cause__}" if exc.__cause__ is not None else str(exc)
-        raise SettingsInvalid(f"A {PREFIX} variable of several values is not JSON ({why}).") from exc
+        raise SettingsInvalid(_not_json(model, exc)) from exc
 
 
 def variable(name: str) -> str | None:
@@ -122,12 +128,62 @@ def _refuse_unknown_variables(model: type[BaseModel]) -> None:
             )
 
 
-def _sentences(error: ValidationError) -> str:
+def _refuse_others_file(file: Path) -> None:
+    """Refuse a file that another user may have put in this folder: settings name commands that are run."""
+    if not file.exists():
+        return
+    if not file.is_file():
+        raise SettingsInvalid(f"{file} is no file.")
+    if (owner := stranger(file)) is not None:
+        raise SettingsInvalid(
+            f"{file.absolute()} belongs to the user {owner}, and what it sets would be done as this one. "
+            "Make it your own with chown, or run this in another folder."
+        )
+    if file.stat().st_mode & stat.S_IWOTH:
+        raise SettingsInvalid(
+            f"Everyone can write {file.absolute()}. Fix it with: chmod o-w {file.absolute()}"
+        )
+
+
+def _not_json(model: type[BaseModel], error: ValueError) -> str:
+    """Return the variable that should be JSON and is not, and how it is written."""
+    for path, field in every(model):
+        name = PREFIX + "__".join(path).upper()
+        value, example = variable(name), _example(field)
+        if value is not None and example is not None and not _is_json(value):
+            return f"{name} takes several values, as JSON such as {example}, and is set to something else."
+    return f"A {PREFIX} variable of several values is not JSON ({error}: {error.__cause__})."
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _example(field: FieldInfo) -> str | None:
+    """Return how a setting of several values is written; None: it has one."""
+    match field.get_default(call_default_factory=True):
+        case BaseModel() as group:
+            return group.model_dump_json()
+        case tuple():
+            return '["...", "..."]'
+        case Mapping():
+            return '{"name": "..."}'
+    return None
+
+
+def _sentences(model: type[BaseModel], error: ValidationError) -> str:
+    fields = {".".join(path): field for path, field in every(model)}
     lines = []
     for each in error.errors(include_url=False, include_input=False):
         key = ".".join(map(str, each["loc"]))
         if each["type"] == "extra_forbidden":
             lines.append(f"The setting {key} is unknown. {_SEE}")
+        elif each["type"] == "model_type" and (field := fields.get(key)) is not None:
+            lines.append(f"The setting {key} takes several values, such as {_example(field)}.")
         else:
             lines.append(f"The setting {key} is invalid: {each['msg'].removeprefix('Value error, ')}.")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from types import FrameType
 from typing import Final
 
@@ -152,6 +152,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="roost", description="A one-to-one messaging backend that cannot read messages."
     )
+    parser.add_argument("--version", action="version", version=f"roost {version('roost')}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     add(verbs, "demo", Demo())
     add(verbs, "chat", Chat())

@@ -16,6 +16,7 @@ from msgspec import Struct
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
+from roost.owners import name_of
 from storage.keyring.keys import KEY_BYTES, PURPOSES, FirstLayout, Secrets
 
 _CONTEXT: Final = b"roost key ring"
@@ -82,8 +83,9 @@ class RingFile:
         """Write the file so that it is there whole or not at all, and stays after a power cut.
 
         Raises:
-            KeyRingError: The master key cannot be had.
+            KeyRingError: The master key cannot be had, or the file that is there is another user's.
         """
+        self._refuse_anothers()
         plain = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
         if self._master is not None:
             key = self._master()
@@ -105,10 +107,21 @@ class RingFile:
             self.write(after)
         return after
 
+    def _refuse_anothers(self) -> None:
+        """Refuse to replace a file of another user, who could not read the new one."""
+        if self.path.exists() and (owner := self.path.stat().st_uid) != os.geteuid():
+            raise KeyRingError(
+                f"The key ring {self.path} belongs to the user {name_of(owner)}, who could not read it "
+                "afterwards. Run this as that user."
+            )
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes of this machine from changing the file meanwhile."""
-        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            folder = os.open(self.path.parent, os.O_RDONLY)
+        except OSError as exc:
+            raise _unreadable(self.path, exc) from exc
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
@@ -181,10 +194,14 @@ def _content(path: Path) -> bytes:
         mode = stat.S_IMODE(path.stat().st_mode)
         content = path.read_bytes()
     except OSError as exc:
-        raise KeyRingError(f"The key ring {path} cannot be read: {exc.strerror}.") from exc
+        raise _unreadable(path, exc) from exc
     if mode & 0o077:
         raise KeyRingError(f"The key ring {path} can be read by others. Fix it with: chmod 600 {path}")
     return content
+
+
+def _unreadable(path: Path, why: OSError) -> KeyRingError:
+    return KeyRingError(f"The key ring {path} cannot be read: {why.strerror}.")
 
 
 def _name_of(master: bytes) -> str:

@@ -1,5 +1,6 @@
 """Letter E: starting, stopping, living on a machine: odd terminals, folders, names, servers and signals."""
 
+import datetime as dt
 import json
 import os
 import signal
@@ -15,7 +16,9 @@ from typing import Final
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from cluster.certificates.authority import Authority
 from cluster.local import runfile
 from roost import own_packages
 from tests.live.running import System
@@ -70,6 +73,12 @@ ROWS: Final = (
         env={"TLS__CERTIFICATE": "{tmp}/away.pem"},
     ),
     Row("certificate of noise", UP, "{tmp}/noise and no key cannot", env={"TLS__CERTIFICATE": "{tmp}/noise"}),
+    Row(
+        "certificate without its key",
+        UP,
+        "{tmp}/alone has no private key in it. Set ROOST_TLS__KEY",
+        env={"TLS__CERTIFICATE": "{tmp}/alone"},
+    ),
     Row("credential of noise", UP, "{tmp}/noise is not JSON", env={"FCM__CREDENTIALS_FILE": "{tmp}/noise"}),
     Row(
         "credential without a key", UP, "is not a key in PEM", env={"FCM__CREDENTIALS_FILE": "{tmp}/account"}
@@ -121,6 +130,8 @@ def answers(
     """Every row's exit code and words; some at the same time."""
     tmp = tmp_path_factory.mktemp("rows")
     (tmp / "noise").write_text("{")
+    made = Authority.create(tmp / "ca", "example.org", dt.datetime.now(dt.UTC)).certificate
+    (tmp / "alone").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (tmp / "account").write_text(
         json.dumps(
             dict.fromkeys(("client_email", "token_uri", "project_id", "private_key"), "x")

@@ -152,5 +152,6 @@ def test_the_last_line_says_what_to_do_next() -> None:
     bad = Finding("redis", "failed", "gone", "Start it.")
     assert shown([well]).endswith("roost up; or it runs: roost status")
     assert shown([well, odd]).endswith("Nothing failed; 1 to look at. It can be started: roost up")
+    assert shown([well], " --data /srv/roost").endswith("roost status --data /srv/roost")
     assert "1 failed, 1 to look at" in shown([well, odd, bad]).splitlines()[-1]
     assert shown([bad]).splitlines()[:2] == ["failed   redis  gone", "                -> Start it."]

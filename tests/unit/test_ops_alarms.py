@@ -113,6 +113,14 @@ def test_severities_are_those_of_the_alert_rules() -> None:
     assert {rule.name: rule.level for rule in RULES if rule.name in severities}.items() <= severities.items()
 
 
+def test_who_is_still_starting_is_not_said_to_be_silent() -> None:
+    rows = [*away("host-2"), {"role": "gateway", "name": "gateway-1", "state": "starting"}]
+    alarms = Alarms()
+    alarms.judge(situation(0, rows=rows))
+    [change] = alarms.judge(situation(10, rows=rows))
+    assert change.alarm.text == "host-2 does not respond. gateway-1 has not started yet."
+
+
 def test_a_store_that_does_not_answer_is_an_alarm() -> None:
     alarms = Alarms()
     for at_s in (0, 4):

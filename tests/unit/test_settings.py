@@ -77,7 +77,18 @@ def test_the_variables_of_a_bot_in_the_same_shell_are_not_the_servers(
         ("ROOST_FCM__ENDPOINT", "fcm.example", "'fcm.example' is no address that begins with http://"),
         ("ROOST_TELEMETRY__TRACES_URL", "grpc://t:1", "'grpc://t:1' is no address that begins with http://"),
         ("ROOST_TLS__KEY", "/key.pem", "there is a key, and no certificate"),
-        ("ROOST_LIMITS__SENDS", "{rate: 5}", 'is not JSON (error parsing value for field "limits"'),
+        ("ROOST_LIMITS", "{", 'is not JSON (error parsing value for field "limits"'),
+        (
+            "ROOST_LIMITS__SENDS",
+            "{rate: 5}",
+            'ROOST_LIMITS__SENDS takes several values, as JSON such as {"rate":500.0,"burst":5000},',
+        ),
+        (
+            "ROOST_HTTP__TRUSTED_PROXIES",
+            "10.0.0.1",
+            'ROOST_HTTP__TRUSTED_PROXIES takes several values, as JSON such as ["...", "..."],',
+        ),
+        ("ROOST_LIMITS__SENDS", "5", "The setting limits.sends takes several values, such as {"),
     ],
 )
 def test_a_bad_variable_is_refused_with_a_sentence(
@@ -113,8 +124,22 @@ def test_an_unknown_key_of_the_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "roost.toml").write_text("shards = = 3\n")
-    with pytest.raises(SettingsInvalid, match=r"roost\.toml cannot be read"):
+    with pytest.raises(SettingsInvalid, match=r"roost\.toml is not TOML"):
         Settings.load()
+    (tmp_path / "roost.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsInvalid, match=r"roost\.toml is not TOML"):
+        Settings.load()
+    (tmp_path / "roost.toml").unlink()
+    (tmp_path / "roost.toml").mkdir()
+    with pytest.raises(SettingsInvalid, match=r"roost\.toml is no file"):
+        Settings.load()
+
+
+def test_a_value_that_is_refused_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOST_MEDIA__OPTIONS", "secret_access_key=hush")
+    with pytest.raises(SettingsInvalid, match="ROOST_MEDIA__OPTIONS takes several values") as refused:
+        Settings.load()
+    assert "hush" not in str(refused.value)
 
 
 def test_settings_travel_as_json_without_reading_the_environment_again(
