@@ -56,7 +56,8 @@ class Retention(Group):
         30,
         gt=0,
         description="Days after its last use when a device no longer holds entries back. When it returns, it "
-        "is told that it missed some. Use is noticed when its access token is renewed (`tokens.access_s`).",
+        "is told that it missed some. Use is noticed when its access token is renewed, so it is "
+        "no shorter than `tokens.access_s`.",
     )
     sweep_pause_ms: int = Field(
         50,

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cluster.settings.addresses import ServerName
 from cluster.settings.clients import Admission, Http, Limits, Tls, Tokens
@@ -16,6 +16,8 @@ from cluster.settings.roles import Actors, Cluster, Log, Telemetry
 from cluster.settings.security import Cleartext
 from cluster.settings.servers import Fcm, Kafka, KeyRingFile, Mongo, Redis
 from cluster.settings.sources import Origin, read
+
+_DAY_S: Final = 86_400
 
 
 class Settings(BaseModel):
@@ -61,6 +63,17 @@ class Settings(BaseModel):
     telemetry: Telemetry = Field(Telemetry(), description="Metrics and traces.")
     origins: dict[str, Origin] = {}
     """Where each setting was given, by its path; no setting itself."""
+
+    @model_validator(mode="after")
+    def _notices_use(self) -> Self:
+        device_s = self.retention.device_days * _DAY_S
+        if device_s < self.tokens.access_s:
+            raise ValueError(
+                f"retention.device_days is {device_s:g} s, and the use of a device is noticed only every "
+                f"{self.tokens.access_s} s (tokens.access_s): entries that a connected device has not "
+                "acknowledged would be deleted. Make device_days longer, or access_s shorter"
+            )
+        return self
 
     @classmethod
     def load(cls, changes: Mapping[str, Any] | None = None, file: Path | None = None) -> Self:

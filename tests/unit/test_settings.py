@@ -77,6 +77,8 @@ def test_the_variables_of_a_bot_in_the_same_shell_are_not_the_servers(
         ("ROOST_FCM__ENDPOINT", "fcm.example", "'fcm.example' is no address that begins with http://"),
         ("ROOST_TELEMETRY__TRACES_URL", "grpc://t:1", "'grpc://t:1' is no address that begins with http://"),
         ("ROOST_TLS__KEY", "/key.pem", "there is a key, and no certificate"),
+        ("ROOST_RETENTION__DEVICE_DAYS", "0.006", "Make device_days longer, or access_s shorter"),
+        ("ROOST_TOKENS__ACCESS_S", "2592001", "Make device_days longer, or access_s shorter"),
         ("ROOST_LIMITS", "{", 'is not JSON (error parsing value for field "limits"'),
         (
             "ROOST_LIMITS__SENDS",
