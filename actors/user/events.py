@@ -132,13 +132,13 @@ class PageRead(Struct, frozen=True):
         reader: Stream number, or the token of a sync.
         items: Entries with ``after < seq <= upto``, lowest first.
         through: Everything up to here was looked at.
-        missed: Entries of this range are gone.
+        gone: Entries after ``after`` are gone up to this one; 0: none is.
     """
 
     reader: object
     items: tuple[Item, ...]
     through: int
-    missed: bool
+    gone: int
 
     @property
     def cause(self) -> str:

@@ -214,13 +214,12 @@ class Mailbox:
         poll = self.polls.get(page.reader)
         stream = self.streams.get(page.reader) if isinstance(page.reader, int) else None
         if poll is not None:
-            poll.missed = poll.missed or page.missed
+            poll.missed = poll.missed or page.gone > 0
             poll.entries.extend(entry for _, entry in poll.take_page(page, poll.room, now_ms))
             self._serve_poll(poll, now_ms)
             self._set_timer(poll)
         elif stream is not None:
-            if page.missed and not stream.missed:
-                stream.missed = True
+            if page.gone:
                 self._out.append(do.Missed(stream.number))
             self._deliver(stream, stream.take_page(page, stream.room, now_ms))
             self.serve(stream, now_ms)

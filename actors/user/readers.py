@@ -26,17 +26,15 @@ class Reader:
         position: Everything up to here has been looked at.
         sent: seq of the last entry handed out, or the cursor the reader began with.
         fetching: A page of stored entries was asked for and has not come.
-        missed: Entries of its range were found to be gone.
     """
 
-    __slots__ = ("device", "fetching", "missed", "position", "sent")
+    __slots__ = ("device", "fetching", "position", "sent")
 
     def __init__(self, device: str, cursor: int) -> None:
         self.device = device
         self.position = cursor
         self.sent = cursor
         self.fetching = False
-        self.missed = False
 
     def take(self, items: Iterable[Item], room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
         """Walk over the items, and return what of them this device gets, at most ``room``."""
@@ -52,9 +50,18 @@ class Reader:
         return taken
 
     def take_page(self, page: PageRead, room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
-        """Walk over the page that was asked for; past its end if all of it was taken."""
+        """Walk over the page that was asked for; past its end if all of it was taken.
+
+        What is gone shows in the chain. With 1001 to 1008 swept, who reads on from 1000 gets 1012 with the
+        ``prev`` 1008; a receipt between, which no sweep takes, comes before.
+        """
         self.fetching = False
-        taken = self.take(page.items, room, now_ms)
+        before = [item for item in page.items if item.seq <= page.gone]
+        taken = self.take(before, room, now_ms)
+        if not before or self.position == before[-1].seq:
+            self.sent = max(self.sent, page.gone)
+            self.position = max(self.position, page.gone)
+            taken += self.take(page.items[len(before) :], room - len(taken), now_ms)
         if not page.items or self.position == page.items[-1].seq:
             self.position = max(self.position, page.through)
         return taken
@@ -126,10 +133,11 @@ class Poll(Reader):
         limit: Entries wanted.
         until_ms: When to give up waiting.
         entries: What was collected.
+        missed: Entries of its range were found to be gone.
         size: Bytes of payloads looked at so far.
     """
 
-    __slots__ = ("entries", "limit", "size", "token", "until_ms")
+    __slots__ = ("entries", "limit", "missed", "size", "token", "until_ms")
 
     def __init__(self, token: object, device: str, cursor: int, limit: int, until_ms: int) -> None:
         super().__init__(device, cursor)
@@ -137,6 +145,7 @@ class Poll(Reader):
         self.limit = limit
         self.until_ms = until_ms
         self.entries: list[wire.Entry] = []
+        self.missed = False
         self.size = 0
 
     @property

@@ -119,9 +119,9 @@ class Polling:
         if answer.entries:
             self._emit(wire.Entries(answer.entries))
             self._cursor = CODEC.decode_entry(answer.entries[-1]).seq
-        elif self._cursor is None:
+        else:
             self._cursor = answer.cursor
-        if not answer.more and not self._drained:
+        if not answer.more and (answer.missed or not self._drained):
             self._drained = True
             self._emit(wire.Drained(answer.cursor))
         self._sync()
@@ -129,6 +129,7 @@ class Polling:
     def _begin(self, page: q.Page) -> None:
         start = self._cursor
         if start is None:
-            start = CODEC.decode_entry(page.entries[0]).prev if page.entries else page.cursor
+            first = CODEC.decode_entry(page.entries[0]).prev if page.entries else page.cursor
+            start = 0 if page.missed else first  # where entries are gone, neither tells the stored cursor
         self._ready = True
         self._emit(wire.Ready(self._who.device, start, self.gateway.clock()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from actors.host.users.activation import has_gap, item_of, since
+from actors.host.users.activation import item_of, since
 from actors.offsets import Offsets
 from actors.user import UserActor
 from actors.user import effects as do
@@ -283,8 +283,7 @@ class World:
         through = documents[-1].seq if len(documents) >= page.limit else page.upto
         rows = [r for r in self.rows.values() if page.after < r.receipt_seq <= through]
         items = sorted([item_of(d) for d in documents] + [receipt_of(r) for r in rows], key=lambda i: i.seq)
-        gap = has_gap(documents, page.after)
-        self.feed(ev.PageRead(page.reader, tuple(items), through, gap))
+        self.feed(ev.PageRead(page.reader, tuple(items), through, gone=0))
 
     # --- phones ---
 

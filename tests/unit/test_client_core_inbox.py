@@ -171,6 +171,17 @@ def test_entries_reported_gone_excuse_one_gap_only() -> None:
     assert session.received(Batch([message(20, 15)]), NOW) == [Resync()]
 
 
+def test_entries_reported_gone_are_announced_at_the_end_if_nothing_is_left() -> None:
+    session = attached(3)
+    session.received(Missed(), NOW)
+    missed, synced = session.received(Drained(7), NOW)
+    assert missed == Take(3, events=(events.Missed(3, 7),))
+    assert synced == Take(7, events=(events.Synced(7),))
+    session.taken(7, NOW)
+    assert session.ack_due() == Ack(7)
+    assert takes(session.received(Batch([message(9, 7)]), NOW)) == [9]
+
+
 def test_acks_are_cumulative_and_sent_once() -> None:
     session = attached()
     session.received(Batch([message(1, 0), message(2, 1), message(3, 2)]), NOW)

@@ -4,6 +4,7 @@ Look-ups of many users become few queries.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -140,11 +141,19 @@ class Activation:
             if isinstance(one, ev.RepeatUnknown):
                 repeats.append((one.source, one.cause, await self._repeated_upto(user, one)))
             elif isinstance(one, ev.CursorUnknown):
-                cursors.append((one.seq, await self._store.mailboxes.exists(user, one.seq)))
+                cursors.append((one.seq, await self._is_position(user, one.seq)))
             elif isinstance(one, ev.SendersUnknown):
                 stored = await self._store.mailboxes.range(user, one.after, one.upto, _MOST)
                 items.append((one.after, one.upto, tuple(item_of(document) for document in stored)))
         return ev.Facts(tuple(repeats), tuple(cursors), tuple(items))
+
+    async def _is_position(self, user: str, seq: int) -> bool:
+        """Return whether an entry has this number, or all from it on to the first that is left are gone.
+
+        From there a client reads on as one whose cursor is older: it is told, and passes over nothing.
+        """
+        left = await self._store.mailboxes.range(user, seq - 1, SEQ_LIMIT - 1, 1)
+        return bool(left) and (left[0].seq == seq or left[0].prev >= seq)
 
     async def _repeated_upto(self, user: str, unknown: ev.RepeatUnknown) -> int:
         key = unknown.sender, unknown.device, unknown.cause
@@ -162,32 +171,33 @@ class Activation:
 
     # --- pages ------------------------------------------------------------------------------------
 
-    async def page(self, user: str, after: int, upto: int, limit: int) -> tuple[tuple[Item, ...], int, bool]:
+    async def page(self, user: str, after: int, upto: int, limit: int) -> tuple[tuple[Item, ...], int, int]:
         """Read stored entries ``after < seq <= upto``, receipts among them.
 
         Returns:
-            The entries, how far they reach, and whether some of that range are gone.
+            The entries, how far they reach, and up to where entries of that range are gone, 0 if none is.
         """
         limit = self._sizes.most(user, limit)
         documents, rows = await self._gather(
             self._store.mailboxes.range(user, after, upto, limit),
             self._store.conversations.receipts_after(user, after, upto),
         )
-        page = self._sizes.first(user, documents)
+        page = unbroken(self._sizes.first(user, documents))
         through = page[-1].seq if len(documents) >= limit or len(page) < len(documents) else upto
         items = [item_of(document) for document in page]
         items += [receipt_of(row) for row in rows if row.receipt_seq <= through]
         items.sort(key=_seq)
-        gap = has_gap(page, after) if page else await self._all_gone(user, after, upto)
-        return tuple(items), through, gap
+        return tuple(items), through, await self._gone(user, page, after, upto)
 
-    async def _all_gone(self, user: str, after: int, upto: int) -> bool:
-        """Return whether a range that holds no entry held some: the next one that is stored names the last.
+    async def _gone(self, user: str, page: Sequence[MailboxDocument], after: int, upto: int) -> int:
+        """Return up to where entries are gone: the first that is left names the one before it.
 
-        What is behind the range is in memory, too, and would follow as if nothing had been before it. If it
-        is not stored yet, the newest that is stored was never swept, and the range held nothing.
+        If no entry of the range is left, it is the next one that is stored. What is behind the range is in
+        memory, too, and would follow as if nothing had been before it. If it is not stored yet, the newest
+        that is stored was never swept, and the range held nothing.
         """
-        return has_gap(await self._store.mailboxes.range(user, upto, SEQ_LIMIT - 1, 1), after)
+        left = page or await self._store.mailboxes.range(user, upto, SEQ_LIMIT - 1, 1)
+        return min(left[0].prev, upto) if left and left[0].prev > after else 0
 
 
 def since(first: MailboxDocument, last: MailboxDocument) -> tuple[int, int]:
@@ -230,11 +240,10 @@ def item_of(document: MailboxDocument) -> Item:
     return Item(document.seq, decode_record(document.record))
 
 
-def has_gap(documents: Sequence[MailboxDocument], after: int) -> bool:
-    """Return whether an entry's predecessor is neither at or before ``after`` nor among the documents."""
-    before = after
-    for document in documents:
-        if document.prev > before:
-            return True
-        before = document.seq
-    return False
+def unbroken(documents: Sequence[MailboxDocument]) -> Sequence[MailboxDocument]:
+    """Return the entries up to the first that does not follow the one before it.
+
+    So entries can be gone only before a page, and who reads on finds the rest.
+    """
+    ends = (place for place, (one, next_) in enumerate(pairwise(documents), 1) if next_.prev > one.seq)
+    return documents[: next(ends, len(documents))]

@@ -192,14 +192,14 @@ class Loader:
                 answer(getattr(event, "token", None), q.Refusal("unknown_user", "there is no such user"))
 
     async def _read_page(self, user: str, page: do.ReadPage) -> None:
-        items, through, missed = await self._insist(
+        items, through, gone = await self._insist(
             lambda: self._activation.page(user, page.after, page.upto, page.limit)
         )
-        if missed:
-            log.warning("entries_missed", user=user, after=page.after, upto=page.upto)
+        if gone:
+            log.warning("entries_missed", user=user, after=page.after, upto=gone)
             metrics.MISSED_ENTRIES.inc()
         if self._residents.get(user) is not None:
-            self._residents.post(user, ev.PageRead(page.reader, items, through, missed))
+            self._residents.post(user, ev.PageRead(page.reader, items, through, gone))
 
     async def _refresh(self, user: str, renewed: str, token: object) -> None:
         account, devices = await self._insist(lambda: self._activation.account(user))

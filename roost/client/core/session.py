@@ -96,7 +96,7 @@ class Session:
             case Ready():
                 return self._ready(frame, now_ms)
             case Drained(cursor=cursor):
-                return [Take(self.cursor or 0, events=(events.Synced(cursor),))]
+                return self._drained(cursor)
             case Typing(peer=peer, state=state):
                 return [Tell(events.Typing(peer, state))]
             case Presence(user=user, state=state, last_seen_ms=last_seen_ms):
@@ -249,6 +249,14 @@ class Session:
             self.cursor = entry.seq
             effects += self._entry(entry, now_ms)
         return effects
+
+    def _drained(self, upto: int) -> list[Effect]:
+        effects: list[Effect] = []
+        cursor = self.cursor or 0
+        if self._lenient and upto > cursor:  # nothing is left behind what is gone
+            effects += self._gap(cursor, upto)
+            self._lenient, self.cursor = False, upto
+        return [*effects, Take(self.cursor or 0, events=(events.Synced(upto),))]
 
     def _gap(self, cursor: int, upto: int) -> list[Effect]:
         if self._lenient or self._gap_at == cursor:

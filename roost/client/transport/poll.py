@@ -85,11 +85,7 @@ class PollTransport:
             raise _closed(exc) from exc
         except ValueError as exc:
             raise TransportClosed("bad_frame", reconnect_after_ms=5000) from exc
-        # A first page is in order after the stored cursor, which only its first entry's prev can tell.
-        start = hello.cursor
-        if start is None:
-            batch = decode_entries(_CODEC, page.entries)
-            start = batch.entries[0].prev if batch.entries else page.cursor
+        start = _start(page) if hello.cursor is None else hello.cursor
         ready = Ready(
             self._device_id,
             start,
@@ -152,8 +148,8 @@ class PollTransport:
             batch = decode_entries(_CODEC, page.entries)
             self._incoming.append(batch)
             self._cursor = batch.entries[-1].seq
-        elif self._cursor is None:
-            self._cursor = page.cursor
+        else:
+            self._cursor = page.cursor  # behind what is gone, if nothing is left for this device
         self._wake.set()
 
     async def _sync(self, wait_s: int) -> _Page:
@@ -171,7 +167,7 @@ class PollTransport:
             while asyncio.get_running_loop().time() < ends:
                 page = await self._sync(self._wait_s if drained else 0)
                 self._deliver(page)
-                if not drained and not page.more:
+                if not page.more and (page.missed or not drained):
                     drained = True
                     self._incoming.append(Drained(page.cursor))
             self._fail(TransportClosed("going_away", reconnect_after_ms=0))
@@ -209,6 +205,14 @@ class PollTransport:
                 await self._api.call("POST", "/v1/typing", {"peer": peer, "state": state}, shape=Empty)
             case _:
                 return
+
+
+def _start(page: _Page) -> int:
+    """Return the stored cursor: only the first entry's ``prev`` can tell it; 0 if some before it are gone."""
+    if page.missed:
+        return 0
+    batch = decode_entries(_CODEC, page.entries)
+    return batch.entries[0].prev if batch.entries else page.cursor
 
 
 def send_body(frame: Send) -> dict[str, object]:

@@ -67,7 +67,7 @@ export class Session {
       case 'ready':
         return this.ready(frame, nowMs)
       case 'drained':
-        return [take(this.cursor ?? 0, { type: 'synced', cursor: frame.cursor })]
+        return this.drained(frame.cursor)
       case 'typing':
         return [tell({ type: 'typing', peer: frame.peer, state: frame.state })]
       case 'presence':
@@ -269,6 +269,18 @@ export class Session {
       effects.push(...this.entry(entry, nowMs))
     }
     return effects
+  }
+
+  private drained(upto: number): Effect[] {
+    const effects: Effect[] = []
+    const cursor = this.cursor ?? 0
+    if (this.lenient && upto > cursor) {
+      // Nothing is left behind what is gone.
+      effects.push(...this.gap(cursor, upto))
+      this.lenient = false
+      this.cursor = upto
+    }
+    return [...effects, take(this.cursor ?? 0, { type: 'synced', cursor: upto })]
   }
 
   private gap(cursor: number, upto: number): Effect[] {

@@ -72,14 +72,13 @@ export class Poll implements Transport {
     const endsMs = performance.now() + this.lifeMs
     let page = await this.page(0)
     const { unusedFallbackKeyTypes } = page
-    // A first page is in order after the stored cursor, which only its first entry's `prev` can tell.
-    const cursor = this.cursor ?? page.entries[0]?.prev ?? page.cursor
+    const cursor = this.cursor ?? start(page)
     const serverTimeMs = this.api.time.nowMs()
     this.hear({ type: 'ready', deviceId: this.deviceId, cursor, serverTimeMs, unusedFallbackKeyTypes })
     let drained = false
     while (!this.stopping.signal.aborted) {
       this.deliver(page)
-      if (!drained && !page.more) {
+      if (!page.more && (page.missed || !drained)) {
         drained = true
         this.hear({ type: 'drained', cursor: page.cursor })
       }
@@ -99,7 +98,7 @@ export class Poll implements Transport {
     if (page.entries.length > 0) {
       this.hear({ type: 'entries', entries: page.entries })
     }
-    this.cursor = page.entries.at(-1)?.seq ?? this.cursor ?? page.cursor
+    this.cursor = page.entries.at(-1)?.seq ?? page.cursor // behind what is gone, if nothing is left here
   }
 
   private page(waitS: number): Promise<Page> {
@@ -168,6 +167,9 @@ const pageShape = (body: unknown): Page => {
     unusedFallbackKeyTypes: optional(found.unused_fallback_key_types, types => list(types).map(text)),
   }
 }
+
+/** The stored cursor, which only the first entry's `prev` can tell; 0 if entries before it are gone. */
+const start = (page: Page): number => (page.missed ? 0 : (page.entries[0]?.prev ?? page.cursor))
 
 const acceptedShape = (body: unknown): ServerFrame => {
   const found = members(body)
