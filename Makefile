@@ -91,7 +91,7 @@ fonts-ready: $(STAMP)
 	@$(call debian,$(FONTS)/truetype/noto/NotoColorEmoji.ttf:fonts-noto-color-emoji \
 	  $(FONTS)/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk)
 
-ops-screenshots: browser-ready cluster-ready web ## Faults on three machines, watched through the operators' page; README=95 keeps that second's picture, UNTIL=120 ends early (Linux, root)
+ops-screenshots: browser-ready cluster-ready web ## Faults on three machines, watched through the operators' page; README=90 keeps that second's picture, UNTIL=120 ends early (Linux, root)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/python -m tests.browser.watched_faults $(if $(README),--readme $(README)) $(if $(UNTIL),--until $(UNTIL))
 
 web-speed: browser-ready ## First paint, a conversation of 10,000 messages, a trace: on a running system, URL=...

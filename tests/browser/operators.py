@@ -6,6 +6,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.browsers import Profile
 from tests.browser.client import PASSWORD
+from tests.live.waiting import until
 
 VIEWS: Final = {
     "sign-in": "",
@@ -82,6 +83,17 @@ class Operator:
         await expect(dialog).to_contain_text(will)
         await dialog.get_by_role("button", name=act, exact=True).click()
 
+    async def asks(self, button: str, wanted: Locator) -> None:
+        """Have the view ask again until something is there: what is accepted is stored a moment later."""
+
+        async def missing() -> str:
+            if await wanted.count():
+                return ""
+            await self.page.get_by_role("button", name=button).click()
+            return f"not there: {wanted}"
+
+        await until(missing, within=20, every=0.2)
+
     async def done(self, operation: str, within_s: float = 60.0) -> str:
         """Wait until an operation is done, and return what it said."""
         shown = self.page.get_by_role("article", name=operation)
@@ -95,8 +107,8 @@ class Operator:
         return self.page.locator(f'svg a[data-role="{name}"]')
 
     async def roles(self) -> set[str]:
-        """Return the names of the roles that are drawn."""
-        names: list[str] = await self.page.locator("svg a").evaluate_all(
+        """Return the names of the roles that are drawn as being there."""
+        names: list[str] = await self.page.locator("svg a[data-role]").evaluate_all(
             "boxes => boxes.map(box => box.dataset.role)"
         )
         return set(names)

@@ -82,11 +82,7 @@ async def test_a_dead_letter_is_tried_again_once(
     tab = await Operator.opened(await profiles(system.http), admin.username)
     await tab.view("Dead letters")
     letter = tab.page.get_by_role("article").filter(has_text=cause)
-    for _ in range(50):
-        if await letter.count():
-            break
-        await tab.page.get_by_role("button", name="Refresh").click()
-        await tab.page.wait_for_timeout(100)
+    await tab.asks("Refresh", letter)
     await letter.get_by_role("button", name="Retry").click()
     await tab.agree("Retry", "written to mailbox again")
     await expect(letter.get_by_text(f"retried by user:{admin.username}")).to_be_visible()
@@ -101,7 +97,7 @@ async def test_a_connection_is_closed_and_its_client_comes_back(
     async with apps(system.http) as (ann, ben):
         await tab.view("Connections")
         await tab.page.get_by_role("button", name="Close the connection of " + ben.name).click()
-        await tab.agree("Close", f"{ben.name}'s device {ben.device} at gateway-")
+        await tab.agree("Close the connection", f"{ben.name}'s device {ben.device} at gateway-")
         await expect(tab.page.get_by_text(f"Closed {ben.name}'s connection.")).to_be_visible()
         await ben.gets(lambda: len(ben.all(sdk.Connected)) > 1, "a second connection")
         assert [each.final for each in ben.all(sdk.Disconnected)] == [False]
@@ -130,8 +126,7 @@ async def test_a_session_is_ended_and_its_messages_wait(
         await ann.client.send(ben.name, "for when you are back")
         await ann.gets(lambda: ann.all(sdk.Accepted), "that it is accepted")
         assert ben.texts() == []
-        await tab.page.get_by_role("button", name="Look again").click()
-        await expect(device.get_by_role("cell", name="1", exact=True)).to_be_visible()
+        await tab.asks("Look again", device.get_by_role("cell", name="1", exact=True))
     assert {("session.end", "requested"), ("session.end", "done")} <= await acts_of(system, admin)
 
 

@@ -11,6 +11,7 @@ import os
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,6 +152,10 @@ class Site(Place):
         """End everything here and on the hosts at once."""
         process = psutil.Process(self.pid)
         process.kill()
+        for child in self._children:
+            # nsenter stops with what it started and does not go on with it. Until it does, it leaves a dead
+            # process behind, and a site does not end before the last one.
+            child.send_signal(signal.SIGCONT)
         _until(lambda: not _lives(process), "the site does not end")
         for child in self._children:
             child.wait(_CALL_S)

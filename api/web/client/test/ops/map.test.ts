@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { figures, NODES, roles, shards } from '../../src/ops/dev/made'
 import { flowsOf, split, widthOf } from '../../src/ops/rules/flows'
+import { HUES, Hues } from '../../src/ops/rules/hues'
 import { layOut } from '../../src/ops/rules/layout'
-import { fitting, healthOf } from '../../src/ops/rules/roles'
+import { FRESH_MS, fitting, healthOf } from '../../src/ops/rules/roles'
 import { KEPT_MS, Slots } from '../../src/ops/rules/slots'
 import type { RoleRow } from '../../src/ops/wire'
 
@@ -17,7 +18,10 @@ const where = (slots: Slots, rows: RoleRow[], at = 0) =>
   Object.fromEntries(
     slots
       .place(rows, at)
-      .map(each => [each.role.name, `${each.node}${each.slot}${each.gone ? ' gone' : ''}`]),
+      .map(each => [
+        each.gone === 'moved' ? `${each.role.name} before` : each.role.name,
+        `${each.node}${each.slot} ${each.gone}`.trimEnd(),
+      ]),
   )
 
 describe('the places of roles', () => {
@@ -57,10 +61,21 @@ describe('the places of roles', () => {
     expect(where(slots, [role('host-1', null)], 1_000)).toEqual({ 'host-1': 'a0' })
   })
 
-  it('leave no gap behind a role that moved to another machine', () => {
+  it('stay as an outline for a while when a role moves to another machine', () => {
+    const slots = new Slots()
+    where(slots, [role('host-1'), role('host-2')])
+    const after = [role('host-1', 'b'), role('host-2')]
+    const both = { 'host-1 before': 'a0 moved', 'host-1': 'b0', 'host-2': 'a1' }
+    expect(where(slots, after, 1_000)).toEqual(both)
+    expect(where(slots, [role('host-1', null), role('host-2')], 2_000)).toEqual(both)
+    expect(where(slots, after, KEPT_MS + 1_001)).toEqual({ 'host-1': 'b0', 'host-2': 'a1' })
+  })
+
+  it('are its own when it moves back', () => {
     const slots = new Slots()
     where(slots, [role('host-1')])
-    expect(where(slots, [role('host-1', 'b')], 1_000)).toEqual({ 'host-1': 'b0' })
+    where(slots, [role('host-1', 'b')], 1_000)
+    expect(where(slots, [role('host-1')], 2_000)).toEqual({ 'host-1 before': 'b0 moved', 'host-1': 'a0' })
   })
 })
 
@@ -111,6 +126,27 @@ describe('the layout', () => {
   })
 })
 
+describe('the colours of hosts', () => {
+  it('stay theirs when others come and go, and are given again', () => {
+    const hues = new Hues()
+    expect([...hues.give(['host-1', 'host-2'])]).toEqual([
+      ['host-1', 0],
+      ['host-2', 1],
+    ])
+    expect([...hues.give(['host-2'])]).toEqual([['host-2', 1]])
+    expect([...hues.give(['host-2', 'host-3'])]).toEqual([
+      ['host-2', 1],
+      ['host-3', 0],
+    ])
+  })
+
+  it('are shared evenly where there are more hosts than colours', () => {
+    const names = Array.from({ length: 2 * HUES }, (_, index) => `host-${index}`)
+    const given = [...new Hues().give(names).values()]
+    expect(given.sort((a, b) => a - b)).toEqual(given.map((_, index) => Math.floor(index / 2)))
+  })
+})
+
 describe('the flows', () => {
   it('have a line for each router and host that share a shard, and their rates add up', () => {
     const now = figures(1_700_000_000_000)
@@ -151,9 +187,13 @@ describe('the flows', () => {
 
 describe('what is said of a role', () => {
   it('is well only where it runs', () => {
-    const health = (state: string) => healthOf({ ...role('host-1'), state })
+    const health = (state: string) => healthOf({ ...role('host-1'), state }, FRESH_MS)
     expect(['running', 'restarting', 'silent'].map(health)).toEqual(['good', 'warning', 'problem'])
-    expect(healthOf(role('host-1'), true)).toBe('gone')
+  })
+
+  it('is for a while that it is new', () => {
+    const at = (nowMs: number) => healthOf({ ...role('host-1'), started_at_ms: 5_000 }, nowMs)
+    expect([5_000, 4_999 + FRESH_MS, 5_000 + FRESH_MS].map(at)).toEqual(['fresh', 'fresh', 'good'])
   })
 
   it('is cut between figures, never within one', () => {

@@ -12,7 +12,7 @@ export function askDrain(calls: Calls, target: string, drained: boolean, state: 
     return {
       title: `Undrain ${name}?`,
       sentences: [
-        'Roles may run on this machine again. Nothing moves there until something is scaled or restarted.',
+        'Roles may run on this machine again. They move there one by one, each after ten calm seconds.',
       ],
       action: 'Undrain',
       run: () => calls.undrain(target),
@@ -80,7 +80,7 @@ export function askClose(calls: Calls, connection: Connection, done: () => void)
       `${connection.username}'s device ${connection.device_id} at ${connection.gateway} is disconnected.`,
       'It may connect again at once, and gets what it has not acknowledged. Its session goes on.',
     ],
-    action: 'Close',
+    action: 'Close the connection', // "Close" alone is what closes the question
     bad: true,
     run: async () => {
       await calls.close(connection.id)

@@ -2,14 +2,16 @@
 import type { Figures, RoleRow } from '../wire'
 import { bytes, count, number, plural } from './format'
 
-export type Health = 'good' | 'warning' | 'problem' | 'gone'
+export type Health = 'good' | 'fresh' | 'warning' | 'problem' | 'gone'
+
+/** So long a process counts as new: three pictures of one who takes one every ten seconds. */
+export const FRESH_MS = 30_000
 
 const WELL = new Set(['running', 'ready'])
 const PASSING = new Set(['starting', 'restarting', 'draining', 'stopping', 'joining'])
 
-export function healthOf(role: RoleRow, gone = false): Health {
-  if (gone) return 'gone'
-  if (WELL.has(role.state)) return 'good'
+export function healthOf(role: RoleRow, nowMs: number): Health {
+  if (WELL.has(role.state)) return nowMs - (role.started_at_ms ?? 0) < FRESH_MS ? 'fresh' : 'good'
   return PASSING.has(role.state) ? 'warning' : 'problem'
 }
 

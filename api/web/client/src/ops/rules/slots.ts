@@ -1,8 +1,9 @@
 /**
  * Who stands where: each role keeps its place in its machine's column.
  *
- * A role that comes takes the first free place, one that goes leaves a gap for a while, so that a restart
- * moves nothing: two hosts of which the first is gone are drawn as a gap and the second, not as one host.
+ * A role that comes takes the first free place, one that goes leaves an outline for a while, so that a restart
+ * moves nothing: two hosts of which the first is gone are drawn as an outline and the second, not as one host.
+ * So does one that goes to another machine, as a host does whose process died and a spare elsewhere became.
  */
 import type { RoleRow } from '../wire'
 
@@ -27,8 +28,8 @@ export interface Place {
   /** Its place in the row of this column, from 0. */
   slot: number
   role: RoleRow
-  /** It was there before and is not now. */
-  gone: boolean
+  /** It was here before and is not now: nowhere, or on another machine. */
+  gone: '' | 'gone' | 'moved'
 }
 
 interface Kept extends Place {
@@ -43,16 +44,16 @@ export class Slots {
 
   /** Place the roles there are now; one that has no machine is where it was, if it was anywhere. */
   place(roles: RoleRow[], nowMs: number): Place[] {
-    const here = new Map(roles.map(role => [keyOf(role), role]))
+    const here = new Map(roles.map(role => [nameOf(role), role]))
     for (const [key, kept] of this.#kept) {
-      const now = here.get(key)
-      const stays = now && (now.node === null || now.node === kept.node)
-      if (stays) Object.assign(kept, { role: now, gone: false, seenMs: nowMs })
-      else if (now || nowMs - kept.seenMs > KEPT_MS) this.#kept.delete(key)
-      else kept.gone = true
+      const now = here.get(nameOf(kept.role))
+      const stays = now && (now.node === null ? !kept.gone : now.node === kept.node)
+      if (stays) Object.assign(kept, { role: now, gone: '', seenMs: nowMs })
+      else if (nowMs - kept.seenMs > KEPT_MS) this.#kept.delete(key)
+      else kept.gone = now ? 'moved' : 'gone'
     }
     for (const role of [...roles].sort(byName)) {
-      if (role.node && !this.#kept.has(keyOf(role))) this.#take(role, role.node, nowMs)
+      if (role.node && !this.#kept.has(keyOf(role, role.node))) this.#take(role, role.node, nowMs)
     }
     return [...this.#kept.values()]
   }
@@ -65,10 +66,11 @@ export class Slots {
     }
     let slot = 0
     while (taken.has(slot)) slot += 1
-    this.#kept.set(keyOf(role), { node, row, slot, role, gone: false, seenMs: nowMs })
+    this.#kept.set(keyOf(role, node), { node, row, slot, role, gone: '', seenMs: nowMs })
   }
 }
 
-function keyOf(role: RoleRow): string {
-  return `${role.role}/${role.name}`
-}
+const nameOf = (role: RoleRow) => `${role.role}/${role.name}`
+
+/** Tells a place from every other. */
+export const keyOf = (role: RoleRow, node: string) => `${nameOf(role)}@${node}`
