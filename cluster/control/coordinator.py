@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from actors.ray_actor import RELEASE, RoleAway, RoleHandle
-from cluster.certificates.in_use import certificates_in_use
+from cluster.certificates_in_use import certificates_in_use
 from cluster.control import server_name
 from cluster.control.log_clients import RolesAsLogClients
 from cluster.control.log_monitor import LogMonitor
@@ -108,7 +108,8 @@ class Coordinator:
         self._operations = Operations(plans, rollout, self._witness)
         self._questions = Questions(roles)
         self._balancer = Balancer(roles, self._roster, rollout)
-        certificates = partial(certificates_in_use, settings.certificate_files)
+        files = settings.certificate_files
+        certificates = partial(certificates_in_use, files) if files else None
         view = View(self._status, lambda: self._map.newest, roles, fleet.figures, certificates)
         self._ops = Ops(view, store, clock)
 

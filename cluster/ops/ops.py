@@ -20,7 +20,7 @@ from cluster.ops.looks import RUNNING, Look, RoleLook
 from cluster.ops.operations import KnownOperations
 from cluster.ops.picture import name_of, shards_of
 from cluster.ops.store_watch import StoreWatch
-from cluster.ops.view import View
+from cluster.ops.view import Certificates, View
 from cluster.ops.wire import STEP_S, Answer, Seen, State
 from cluster.supervision.roles import now_ms as monotonic_ms
 from roost.clock import Clock
@@ -82,7 +82,8 @@ class Ops:
         tasks.spawn(self._acts.run(), "acts", essential=True)
         tasks.spawn(self._steps(), "figures", essential=True)
         tasks.spawn(self._store.run(), "watch of the store", essential=True)
-        tasks.spawn(self._watch_certificates(), "certificates", essential=True)
+        if self._view.certificates is not None:
+            tasks.spawn(self._watch_certificates(self._view.certificates), "certificates", essential=True)
 
     def look(self) -> None:
         """See what changed since the last look; raises nothing."""
@@ -158,9 +159,9 @@ class Ops:
                 self.line.note("alarm_cleared", alarm.name, f"{alarm.name} no longer holds.", more=more)
         self._started = []
 
-    async def _watch_certificates(self) -> None:
+    async def _watch_certificates(self, read: Certificates) -> None:
         while True:
-            for row in await asyncio.to_thread(self._view.certificates):
+            for row in await asyncio.to_thread(read):
                 if row["ends_at_ms"] is None:
                     log.warning("certificate_not_read", what=row["purpose"], reason=row["state"])
                     continue

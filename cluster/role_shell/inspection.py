@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from actors.service import Service
-from cluster.certificates.in_use import certificates_in_use
+from cluster.certificates_in_use import certificates_in_use
 from cluster.role_shell.stacks import stacks
 from cluster.settings import Settings
 from cluster.settings.shown import in_force

@@ -22,6 +22,7 @@ from cluster.supervision.spares import Spares
 from cluster.supervision.supervisor import Supervisor
 from roost.tasks import BackgroundTasks, on_essential_failure
 from storage.kafka_log import KafkaLogWriter
+from storage.kafka_log.producer import Producer
 from storage.shard_map import ShardMap
 from telemetry import metrics
 from tests.live.waiting import until_found
@@ -183,10 +184,10 @@ async def fence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def log_writer(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def connected(_writer: KafkaLogWriter) -> None:
+    async def connected(_producer: Producer) -> None:
         """There is no broker."""
 
-    monkeypatch.setattr(KafkaLogWriter, "_connect", connected)
+    monkeypatch.setattr(Producer, "connect", connected)
     monkeypatch.setattr(KafkaLogWriter, "_send_ready", raising)
     writer = KafkaLogWriter("")
     await writer.start()
