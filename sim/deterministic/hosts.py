@@ -8,7 +8,6 @@ from actors.host import ActorHost, HostSettings, Stores
 from actors.host.runtime import Runtime
 from actors.host.shards.shard import Shard
 from actors.host.streams.streams import StreamKey
-from actors.host.upkeep.sweeper import SweepSettings
 from actors.host.writes.queue import WriteQueue
 from actors.user import UserActor
 from actors.user import effects as do
@@ -19,7 +18,6 @@ from roost.errors import Unavailable
 from sim.deterministic.invariants import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
-from sim.deterministic.sweeps import KEEP, QUOTAS
 from sim.deterministic.turns import Fate, Task, Turn, finish
 from storage.cluster_rows import DeadLetter
 from storage.shard_map import ShardMap
@@ -96,11 +94,9 @@ class Host(ActorHost):
         clock: Clock,
         watcher: Watcher,
         actor: type[UserActor] = UserActor,
-        *,
-        small: bool = False,
+        settings: HostSettings | None = None,
     ) -> None:
         store, cache, log = servers
-        limits = {"quotas": QUOTAS, "sweep": SweepSettings(KEEP)} if small else {}
         self.life = life
         self._watcher = watcher
         self._steps = StepRuntime()
@@ -110,7 +106,7 @@ class Host(ActorHost):
             Stores(cast("Any", HostStore(store)), cast("Any", Slow(cache)), SlowWriter(log)),
             b"",
             clock,
-            HostSettings(**limits),  # type: ignore[arg-type]  # of two types
+            settings or HostSettings(),
             runtime=self._steps,
             make_actor=_watched(actor, watcher, self._failures),
         )

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Final
 
+from actors.host import HostSettings
 from actors.host.upkeep.sweep_rules import Keep
+from actors.host.upkeep.sweeper import SweepSettings
 from actors.user.quota import UNBOUNDED, Budget, Quotas
 from sim.deterministic.stores import Store
 from storage.mailbox_rows import MailboxDocument
@@ -20,6 +22,14 @@ QUOTAS: Final = Quotas(
     mailbox=Budget(4, UNBOUNDED), strangers=Budget(3, UNBOUNDED), stranger=Budget(2, UNBOUNDED)
 )
 EXPIRES_S: Final = 30
+
+
+def host_settings(*, small: bool, full: bool) -> HostSettings:
+    """Return what hosts keep: in a small world little, and with ``full`` their mailboxes become full."""
+    if not small:
+        return HostSettings()
+    sweep = SweepSettings(KEEP)
+    return HostSettings(sweep=sweep, quotas=QUOTAS) if full else HostSettings(sweep=sweep)
 
 
 class Sweeps:

@@ -25,6 +25,7 @@ from sim.deterministic.polls import Polling
 from sim.deterministic.routers import Router
 from sim.deterministic.sockets import Socket
 from sim.deterministic.stores import Cache, Store
+from sim.deterministic.sweeps import host_settings
 from sim.deterministic.turns import Task, finish
 from storage.account_rows import NO_FLOOR, Device, User
 from storage.cluster_rows import LogState
@@ -51,7 +52,9 @@ class Plan(Struct, frozen=True):
     Attributes:
         shards: Number of shards, 1 or 2.
         devices: Number of devices of each user.
-        small: Mailboxes are small, and are swept soon; some messages disappear.
+        small: Mailboxes are swept soon. With one shard they are small, too; with two some messages disappear.
+            Never both: what has disappeared unread is told to no device, so none acknowledges it, and a
+            mailbox that is full of it stays so while its devices are in use.
     """
 
     shards: int
@@ -73,6 +76,8 @@ class World:
         self.store, self.cache, self.links = Store(), Cache(), Links()
         self.truth = Truth(self.store)
         self.small = plan.small
+        self.disappearing = plan.small and plan.shards > 1
+        self._settings = host_settings(small=plan.small, full=plan.shards == 1)
         self.store.swept = self._swept
         self.log = Log(plan.shards, self._appended, self.truth.wakeups.asked)
         self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}
@@ -237,7 +242,7 @@ class World:
         self._lives += 1
         servers = (self.store, self.cache, self.log)
         life = f"{name}.{self._lives}"
-        self.hosts[name] = Host(name, life, servers, self.clock, self, self._actor, small=self.small)
+        self.hosts[name] = Host(name, life, servers, self.clock, self, self._actor, self._settings)
 
     def stop_host(self, name: str, landing: int) -> None:
         """Kill a host: all its memory is gone; so many calls in flight still reach the stores."""
