@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument(
         "--kind", choices=(*KINDS, BOTH), default=BOTH,
-        help="what is played: the rules, the control plane, or both (default; every eighth seed the latter)",
+        help="what is played: the rules, the control plane, or both (default; every eighth seed the latter); "
+        "or the rules in worlds whose mailboxes keep little",
     )  # fmt: skip
     made.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default 2)")
     made.add_argument("--replay", type=int, metavar="SEED", help="play this one only")

@@ -26,7 +26,11 @@ class Kind(NamedTuple):
     replay: Callable[[int, Any, list[Any]], Outcome]
 
 
-KINDS = {"rules": Kind(runner.play, runner.replay), "control": Kind(control.play, control.replay)}
+KINDS = {
+    "rules": Kind(runner.play, runner.replay),
+    "control": Kind(control.play, control.replay),
+    "retention": Kind(partial(runner.play, small=True), runner.replay),
+}
 BOTH = "both"
 
 

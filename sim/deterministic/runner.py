@@ -20,9 +20,6 @@ from sim.deterministic.world import Plan, World
 
 _LENGTHS = (100, 200, 300, 400)
 
-_SMALL = 0.2
-"""How likely a world is small in what its mailboxes keep. It has few people, so that some become full."""
-
 _LONG = (300, 500)
 
 
@@ -94,18 +91,17 @@ def silence() -> Iterator[None]:
         structlog.configure(**before)
 
 
-def plan_of(rng: Random) -> Plan:
-    """Draw the size of a world."""
-    small = rng.random() < _SMALL
-    people = rng.randint(2, 3 if small else 5)
-    return Plan(rng.choice((1, 1, 2)), tuple(rng.choice((1, 1, 2)) for _ in range(people)), small)
+def plan_of(rng: Random, *, small: bool = False) -> Plan:
+    """Draw the size of a world. A small one has few people, so that some mailboxes become full."""
+    shards, people = rng.choice((1, 1, 2)), rng.randint(2, 3 if small else 5)
+    return Plan(shards, tuple(rng.choice((1, 1, 2)) for _ in range(people)), small)
 
 
-def play(seed: int, actor: type[UserActor] = UserActor) -> Outcome:
-    """Play the run of a seed."""
+def play(seed: int, actor: type[UserActor] = UserActor, *, small: bool = False) -> Outcome:
+    """Play the run of a seed, in a world that keeps much or in a small one."""
     rng = Random(seed)  # noqa: S311 -- a run is to be repeated, not to be secret
-    outcome = Outcome(seed, plan_of(rng))
-    lengths = _LONG if outcome.plan.small else _LENGTHS
+    outcome = Outcome(seed, plan_of(rng, small=small))
+    lengths = _LONG if small else _LENGTHS
     steps: Callable[[World], Iterator[Step]] = drawing(rng, KINDS, lengths, _drawn)
     return _run(outcome, actor, steps)
 
