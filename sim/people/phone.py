@@ -181,6 +181,8 @@ class Phone:
 
     def _outcome(self, event: sdk.Accepted | sdk.Failed | sdk.Expired) -> None:
         """Note what became of a message that this phone sent."""
+        if event.peer == self.user:
+            return  # between the user's devices, as in `_received`
         match event:
             case sdk.Accepted():
                 self.note(Kind.ACCEPTED, peer=event.peer, id=event.id, seq=event.seq)
