@@ -17,7 +17,11 @@ def of_another(data: Path) -> tuple[str, str] | None:
     Its files say which process to stop, and where Ray is, which runs code here. And what this user writes
     there, such as a key ring, its owner could not read.
     """
-    if not data.exists() or (owner := stranger(data) or _closed_by(data)) is None:
+    try:
+        owner = (stranger(data) or _closed_by(data)) if data.exists() else None
+    except OSError:  # its name is too long, say: who writes there is told
+        return None
+    if owner is None:
         return None
     return (
         f"The data folder {data} belongs to the user {owner}.",
