@@ -1,6 +1,7 @@
 """The witness of operators' acts: each is in the audit log before it begins, and again when it is over."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -18,6 +19,21 @@ class Witness:
 
     def __init__(self, audit: Audit, clock: Clock) -> None:
         self._audit, self._clock = audit, clock
+
+    @asynccontextmanager
+    async def around(self, by: str, act: str, what: Any) -> AsyncIterator[None]:
+        """Write down an act before it begins, and that it is done, or failed if it raises.
+
+        Raises:
+            Unavailable: It could not be written down before; then it does not begin.
+        """
+        await self.requested(by, act, what)
+        outcome = "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            await self.over(by, act, what, outcome)
 
     async def requested(self, by: str, act: str, what: Any) -> None:
         """Write down an act that is about to begin.

@@ -34,14 +34,8 @@ async def log(
 async def stacks(name: _Name, caller: Operator, collaborators: With) -> Stacks:
     """Return where a role's threads and tasks are, which takes it some milliseconds."""
     witness = Witness(collaborators.store.audit, collaborators.clock)
-    act = (f"user:{caller.username}", "role.stacks", name)
-    await witness.requested(*act)
-    outcome = "failed"
-    try:
+    async with witness.around(f"user:{caller.username}", "role.stacks", name):
         text = await ask_one(collaborators.control_plane, name, {"act": "stacks"})
-        outcome = "done"
-    finally:
-        await witness.over(*act, outcome)
     return Stacks(name=name, text=text)
 
 

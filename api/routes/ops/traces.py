@@ -37,14 +37,8 @@ async def watch(body: Watch, caller: Operator, collaborators: With) -> Watching:
     """
     account = await account_of(collaborators, body.username)
     witness, by = Witness(collaborators.store.audit, collaborators.clock), _by(caller)
-    act = (by, "user.trace", f"{account.username} {body.for_s} s")
-    await witness.requested(*act)
-    outcome = "failed"
-    try:
+    async with witness.around(by, "user.trace", f"{account.username} {body.for_s} s"):
         told = await ask(collaborators.control_plane, EVERY, _arm(account, by, body.for_s))
-        outcome = "done"
-    finally:
-        await witness.over(*act, outcome)
     return Watching(
         username=account.username,
         until_ms=collaborators.clock() + body.for_s * 1000,

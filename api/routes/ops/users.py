@@ -82,14 +82,9 @@ async def end_session(
     if all(each.device != device_id for each in devices):
         raise RoostError("unknown_device", f"{account.username} has no such device.")
     witness = Witness(collaborators.store.audit, collaborators.clock)
-    act = (f"user:{caller.username}", "session.end", f"{account.username} {device_id}")
-    await witness.requested(*act)
-    outcome = "failed"
-    try:
+    what = f"{account.username} {device_id}"
+    async with witness.around(f"user:{caller.username}", "session.end", what):
         await collaborators.sessions.end(account.user_id, device_id)
-        outcome = "done"
-    finally:
-        await witness.over(*act, outcome)
     return Response(status_code=204)
 
 
