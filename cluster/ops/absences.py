@@ -7,8 +7,8 @@ line, nor that it is over. When no role of a machine responds, the machine is to
 from collections.abc import Iterator
 from typing import Final
 
-from cluster.ops.looks import RUNNING, STARTING, Look, Noted, RoleLook
-from cluster.supervision.membership import SILENT
+from cluster.ops.looks import Look, Noted, RoleLook
+from cluster.supervision.membership import RUNNING, SILENT, STARTING
 
 BORNE_MS: Final = 1_500
 """A silence that lasts so long after it was noticed is told of."""

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct, field
 
 from cluster.ops.wire import Alarm, NodeState
+from cluster.supervision.membership import RUNNING, STARTING
 from storage.event_records import Level
 
 _RUNBOOK: Final = "docs/operations.md#"
@@ -135,9 +136,9 @@ class Alarms:
 
 def _roles_away(now: Situation, _recent: Recent) -> str:
     roles = ("gateway", "host", "router", "pusher")
-    away = [row for row in now.rows if row["role"] in roles and row["state"] != "running"]
-    starting = [row["name"] for row in away if row["state"] == "starting"]
-    silent = [row["name"] for row in away if row["state"] != "starting"]
+    away = [row for row in now.rows if row["role"] in roles and row["state"] != RUNNING]
+    starting = [row["name"] for row in away if row["state"] == STARTING]
+    silent = [row["name"] for row in away if row["state"] != STARTING]
     told = (
         _named(silent, "does not respond", "do not respond"),
         _named(starting, "has not", "have not", " started yet"),
@@ -147,7 +148,7 @@ def _roles_away(now: Situation, _recent: Recent) -> str:
 
 def _servers_away(now: Situation, _recent: Recent) -> str:
     servers = ("kafka", "mongo", "redis", "fcm")
-    away = [row["name"] for row in now.rows if row["role"] in servers and row["state"] != "running"]
+    away = [row["name"] for row in now.rows if row["role"] in servers and row["state"] != RUNNING]
     if away or not now.store_away_s:
         return _named(away, "does not run", "do not run")
     return f"MongoDB has not answered for {now.store_away_s:.0f} s."

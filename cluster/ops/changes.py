@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cluster.ops.absences import Absences
-from cluster.ops.looks import RUNNING, Look, Noted, RoleLook, name_of
+from cluster.ops.looks import Look, Noted, RoleLook, name_of
+from cluster.supervision.membership import RUNNING
 from storage.shard_map import ShardMap
 
 

@@ -1,15 +1,12 @@
 """What the coordinator sees when it looks at the cluster, and an event that comes of it. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
 from storage.event_records import Kind, Level
 from storage.shard_map import ShardMap
-
-RUNNING: Final = "running"
-STARTING: Final = "starting"
 
 
 class RoleLook(Struct, frozen=True):

@@ -16,12 +16,13 @@ from cluster.ops.alarms import Alarms, Situation
 from cluster.ops.changes import Changes, log_changes
 from cluster.ops.collector import Collected, Collector
 from cluster.ops.line import EventLine
-from cluster.ops.looks import RUNNING, Look, RoleLook
+from cluster.ops.looks import Look, RoleLook
 from cluster.ops.operations import KnownOperations
 from cluster.ops.picture import name_of, shards_of
 from cluster.ops.store_watch import StoreWatch
 from cluster.ops.view import Certificates, View
 from cluster.ops.wire import STEP_S, Answer, Seen, State
+from cluster.supervision.membership import RUNNING
 from cluster.supervision.roles import now_ms as monotonic_ms
 from roost.clock import Clock
 from roost.tasks import BackgroundTasks

@@ -37,18 +37,19 @@ async def limits_left(
 ) -> list[LimitLeft]:
     """Return what is left; of what gateways count, the least at any of them, and nothing if none answers."""
     keys = {"logins_by_user": account.username, "exports": account.user_id}
-    shared = [await limits.left(name, key) for name, key in keys.items()]
+    found = [await limits.left(name, key) for name, key in keys.items()]
+    shared = [LimitLeft(each.name, each.left, each.of, each.resets_at_ms) for each in found]
     owners = {("transfers", account.user_id): "", ("bytes_to_user", account.username.casefold()): ""}
     owners |= {(name, device): device for device in devices for name in _BY_DEVICE}
     try:
         told = await ask(plane, "gateway", {"act": "limits", "keys": [*owners], "user": account.user_id})
     except Unavailable:
-        return [LimitLeft(each.name, each.left, each.of, each.resets_at_ms) for each in shared]
+        return shared
     counted = [answer["left"] for answer in told.answers.values()]
     lowest = [min(of_one, key=_left) for of_one in zip(*counted, strict=True)]
     pairs = [answer["pair"] for answer in told.answers.values() if answer["pair"] is not None]
     return [
-        *(LimitLeft(each.name, each.left, each.of, each.resets_at_ms) for each in shared),
+        *shared,
         *(LimitLeft(**row, device_id=device) for row, device in zip(lowest, owners.values(), strict=False)),
         *(LimitLeft(**row) for row in ([min(pairs, key=_left)] if pairs else [])),
     ]
