@@ -1,7 +1,7 @@
 """The roles of a world: the real host, router and gateway, on servers in memory."""
 
 from contextlib import AsyncExitStack
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from actors.host import ActorHost, HostSettings, Stores
 from actors.rpc.connections import Connections
@@ -31,9 +31,23 @@ PROMPT: Final = HostSettings(store_linger_s=0.0, hold_back_ms=0)
 API: Final = ApiSettings(SERVER_NAME, 3600, 30 * _DAY_S, password_memory_kib=_CHEAP_KIB)
 
 
+class Roles(NamedTuple):
+    """What runs.
+
+    Attributes:
+        url: Base URL.
+        store: What is stored.
+        host: Whose actors answer.
+    """
+
+    url: str
+    store: MemoryStore
+    host: ActorHost
+
+
 async def start(
     clock: Clock, stack: AsyncExitStack, settings: HostSettings = PROMPT, api: ApiSettings = API
-) -> tuple[str, MemoryStore]:
+) -> Roles:
     """Start the roles on loopback ports.
 
     Args:
@@ -41,9 +55,6 @@ async def start(
         stack: Ends them.
         settings: The host's.
         api: The gateway's.
-
-    Returns:
-        The base URL, and what is stored.
     """
     store, log, cache = MemoryStore(), MemoryLog(1), MemoryCache(clock)
     keyring = KeyRing(fresh_secrets(clock()), clock)
@@ -76,7 +87,7 @@ async def start(
     for each in (host, router, gateway):
         await each.apply(shard_map)
     assert gateway.address is not None  # noqa: S101 -- it listens
-    return f"http://{gateway.address[0]}:{gateway.address[1]}", store
+    return Roles(f"http://{gateway.address[0]}:{gateway.address[1]}", store, host)
 
 
 def _blobs(store: MemoryStore, clock: Clock) -> BlobStore:

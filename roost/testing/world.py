@@ -45,7 +45,7 @@ class World:
         clock = self._clock = FakeClock(self._beginning)
         clock.install()
         try:
-            self.server, self._store = await roles.start(clock.now_ms, self._stack)
+            self.server, self._store, _ = await roles.start(clock.now_ms, self._stack)
         except BaseException:
             await self._stack.aclose()
             clock.remove()

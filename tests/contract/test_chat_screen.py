@@ -115,3 +115,19 @@ async def test_what_is_too_long_comes_back(tmp_path: Path) -> None:
         await pilot.press("enter")
         await _shows(app, "a message has at most")
         assert len(app.query_one("#composer").text) == 66_000  # type: ignore[attr-defined]
+
+
+async def test_what_was_read_is_not_shown_once_the_screen_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = asyncio.Event()
+    async with _chat(tmp_path) as (app, _, _):
+
+        async def refresh() -> None:
+            reads.set()
+            while app.screen_stack:
+                await asyncio.sleep(0)
+
+        monkeypatch.setattr(app.desk, "refresh", refresh)
+        app.touch()
+        await reads.wait()

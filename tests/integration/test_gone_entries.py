@@ -13,8 +13,7 @@ from actors.host.upkeep.sweep_rules import Keep
 from actors.host.upkeep.sweeper import SweepSettings
 from roost import client as sdk
 from roost.clock import now_ms
-from roost.testing.roles import PROMPT, start
-from roost.testing.servers import MemoryStore
+from roost.testing.roles import PROMPT, Roles, start
 
 WAIT_S = 10
 PASSWORD = "a good password"
@@ -32,10 +31,9 @@ class Party:
         told: What the apps were told.
     """
 
-    def __init__(
-        self, url: str, store: MemoryStore, http: aiohttp.ClientSession, mode: Mode, stack: AsyncExitStack
-    ) -> None:
-        self._url, self._store, self._http, self._mode = url, store, http, mode
+    def __init__(self, roles: Roles, http: aiohttp.ClientSession, mode: Mode, stack: AsyncExitStack) -> None:
+        self._url, self._store, self._host = roles
+        self._http, self._mode = http, mode
         self._keystores = {name: sdk.MemoryKeystore() for name in ("alice", "bob")}
         self._stack = stack
         self.told: list[sdk.Event] = []
@@ -57,6 +55,10 @@ class Party:
     def left(self) -> list[tuple[int, int]]:
         """Return the number of each entry that Alice's mailbox holds, and that of the one before it."""
         return [(each.seq, each.prev) for each in self._store.documents.get(self._user(), {}).values()]
+
+    def remembered(self) -> bool:
+        """Whether Alice's actor is in memory, and with it perhaps what is swept."""
+        return self._host._residents.get(self._user()) is not None
 
     def _user(self) -> str:
         return next(user for user, account in self._store.users.items() if account.username == "alice")
@@ -81,9 +83,9 @@ async def away(party: Party, bob: sdk.Client, last: str, **options: Any) -> tupl
     ids = [await bob.send("alice", f"{number}") for number in range(4)]
     ids.append(await bob.send("alice", last, **options))
     await until(lambda: len(party.of(sdk.Accepted)) == len(ids), "Bob's messages are accepted")
-    await asyncio.sleep(0.2)  # many times what an actor may be idle
     [seq] = [each.seq for each in party.of(sdk.Accepted) if each.id == ids[-1]]
     await until(lambda: [each for each, _ in party.left()] == [seq], "all before the last is swept")
+    await until(lambda: not party.remembered(), "her actor is gone")
     return party.left()[0]
 
 
@@ -94,8 +96,7 @@ async def party(request: pytest.FixtureRequest) -> AsyncIterator[Party]:
     settings = replace(PROMPT, sweep=sweep, idle_ms=1, sweep_every_s=0.02)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(sdk.connections())
-        url, store = await start(now_ms, stack, settings)
-        made = Party(url, store, http, request.param, stack)
+        made = Party(await start(now_ms, stack, settings), http, request.param, stack)
         await made.register()
         yield made
 

@@ -115,6 +115,8 @@ class ChatApp(App[None]):
             await self._dirty.wait()
             self._dirty.clear()
             await self.desk.refresh()
+            if not self.is_running:
+                return  # the screen went meanwhile
             self._show()
             if self._is_being_read() and await self.desk.mark_read():
                 self.touch()
