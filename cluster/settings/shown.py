@@ -22,6 +22,9 @@ def shown(settings: Settings) -> dict[str, Any]:
     for group, field in _URLS:
         values[group][field] = without_password(values[group][field])
     values["media"]["options"] = dict.fromkeys(settings.media.options, "***")
+    if command := settings.keyring.master_command:
+        program, _, arguments = command.strip().partition(" ")
+        values["keyring"]["master_command"] = f"{program} ***" if arguments else program
     return values
 
 

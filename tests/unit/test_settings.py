@@ -185,6 +185,16 @@ def test_passwords_are_not_shown() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "told"), [(None, None), ("kms", "kms"), ("kms --token secret key", "kms ***")]
+)
+def test_the_command_for_the_master_key_is_shown_without_its_arguments(
+    command: str | None, told: str | None
+) -> None:
+    settings = Settings.load({"keyring": {"master_command": command}})
+    assert shown(settings)["keyring"]["master_command"] == told
+
+
 def test_a_password_comes_from_a_file_that_no_one_else_may_read(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("secret\n")
