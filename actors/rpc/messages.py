@@ -177,9 +177,10 @@ class Deliver(Struct, array_like=True, tag="deliver"):
 
 
 class Drained(Struct, array_like=True, tag="drained"):
-    """The backlog of the stream has been sent; ``cursor`` is its end."""
+    """The backlog of the stream has been sent, ``prev`` as the last of it; ``cursor`` is its end."""
 
     stream: int
+    prev: int
     cursor: int
 
 

@@ -114,9 +114,10 @@ class Deliver(Struct, frozen=True):
 
 
 class Drained(Struct, frozen=True):
-    """The stream's backlog has been sent."""
+    """The stream's backlog has been sent, ``prev`` as the last of it; the device goes on from ``cursor``."""
 
     stream: int
+    prev: int
     cursor: int
 
 

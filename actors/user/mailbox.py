@@ -137,7 +137,7 @@ class Mailbox:
         self._deliver(stream, stream.take(self._head.after(stream.position), stream.room, now_ms))
         if not stream.drained and stream.position >= self._head.last:
             stream.drained = True
-            self._out.append(do.Drained(stream.number, stream.sent))
+            self._out.append(do.Drained(stream.number, stream.sent, stream.end()))
 
     def _deliver(self, stream: Stream, taken: list[tuple[Item, Any]]) -> None:
         if taken:
@@ -201,7 +201,8 @@ class Mailbox:
         if poll.entries or poll.missed or not waits:
             del self.polls[poll.token]
             more = poll.position < self._head.last
-            self._out.append(do.AnswerPage(poll.token, poll.sent, tuple(poll.entries), more, poll.missed))
+            cursor = poll.sent if more else poll.end()
+            self._out.append(do.AnswerPage(poll.token, cursor, tuple(poll.entries), more, poll.missed))
 
     def _set_timer(self, poll: Poll) -> None:
         if poll.token in self.polls and not poll.fetching:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from actors.user.errors import InvariantError
 from actors.user.events import Item, PageRead
 from actors.user.head import Head
-from actors.user.view import to_wire
+from actors.user.view import expires_at_ms_of, to_wire
 from roost import wire
 from storage.records import MessageRecord, SentRecord
 
@@ -25,16 +25,27 @@ class Reader:
         device: Whose view.
         position: Everything up to here has been looked at.
         sent: seq of the last entry handed out, or the cursor the reader began with.
+        disappeared: seq of the last message that was left out because its time was over.
         fetching: A page of stored entries was asked for and has not come.
     """
 
-    __slots__ = ("device", "fetching", "position", "sent")
+    __slots__ = ("device", "disappeared", "fetching", "position", "sent")
 
     def __init__(self, device: str, cursor: int) -> None:
         self.device = device
         self.position = cursor
         self.sent = cursor
+        self.disappeared = 0
         self.fetching = False
+
+    def end(self) -> int:
+        """Return up to where a device that has got everything is to acknowledge; the next entry follows it.
+
+        What disappeared before a device got it counts as waiting until one has acknowledged it, and with
+        nothing behind it none would.
+        """
+        self.sent = max(self.sent, self.disappeared)
+        return self.sent
 
     def take(self, items: Iterable[Item], room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
         """Walk over the items, and return what of them this device gets, at most ``room``."""
@@ -44,7 +55,10 @@ class Reader:
                 break
             self.position = item.seq
             entry = to_wire(item, self.device, self.sent, now_ms)
-            if entry is not None:
+            if entry is None:
+                if 0 < expires_at_ms_of(item.record) <= now_ms:
+                    self.disappeared = item.seq
+            else:
                 self.sent = item.seq
                 taken.append((item, entry))
         return taken
@@ -68,7 +82,7 @@ class Reader:
 
     def check(self, head: Head) -> None:
         """Raise `InvariantError` if it handed out more than it has seen, or waits for what is here."""
-        if self.sent > self.position:
+        if max(self.sent, self.disappeared) > self.position:
             raise InvariantError(f"{self.device} got {self.sent}, and was looked at up to {self.position}.")
         if self.fetching and self.position >= head.evicted:
             raise InvariantError(f"{self.device} waits for a page after {self.position}, which is in memory.")

@@ -38,7 +38,7 @@ class Streamed(Protocol):
         """Entries came."""
         ...
 
-    def drained(self, cursor: int) -> None:
+    def drained(self, prev: int, cursor: int) -> None:
         """The backlog is through."""
         ...
 
@@ -147,7 +147,7 @@ class Attachments:
         """The backlog of one is through."""
         stream = self.find(link, message.stream)
         if stream is not None:
-            stream.drained(message.cursor)
+            stream.drained(message.prev, message.cursor)
 
     def missed(self, link: Link, message: m.Missed) -> None:
         """Entries after the cursor of one were swept."""

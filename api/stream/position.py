@@ -54,8 +54,12 @@ class Position:
         return True
 
     def drained(self, cursor: int) -> bool:
-        """Take note of the backlog's end; return whether the client is to be told, which is once."""
-        if not self.ready or self._drained:
+        """Take note of the backlog's end; return whether the client is to be told.
+
+        That is once, and again where a host that serves the rest has no entry behind the last one, only
+        messages that disappeared.
+        """
+        if not self.ready or (self._drained and cursor <= self.top):
             return False
         self._drained = True
         self.top = max(self.top, cursor)

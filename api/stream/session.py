@@ -213,11 +213,11 @@ class StreamSession:
             return []
         return [do.Emit(wire.Entries(entries))]
 
-    def drained(self, cursor: int) -> list[do.Action]:
-        """The backlog is through; told once."""
+    def drained(self, prev: int, cursor: int) -> list[do.Action]:
+        """The backlog is through; told once, and again where the client is to go on from further ahead."""
         if self.closed or not self.position.drained(cursor):
             return []
-        return [do.Emit(wire.Drained(cursor))]
+        return [do.Emit(wire.Drained(cursor, prev))]
 
     def missed(self) -> list[do.Action]:
         """Entries after the cursor were swept."""

@@ -250,9 +250,9 @@ class Stream:
             traces.tracer.went_down(self.user, self._principal().device, entries)
         self.perform(self.session.deliver(entries, last))
 
-    def drained(self, cursor: int) -> None:
+    def drained(self, prev: int, cursor: int) -> None:
         """The backlog is through."""
-        self.perform(self.session.drained(cursor))
+        self.perform(self.session.drained(prev, cursor))
 
     def missed(self) -> None:
         """Entries after the cursor were swept."""

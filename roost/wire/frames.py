@@ -120,9 +120,13 @@ class Ready(Struct, tag="ready", tag_field="type", omit_defaults=True):
 
 
 class Drained(Struct, tag="drained", tag_field="type"):
-    """The backlog has been sent; ``cursor`` is its end."""
+    """The backlog has been sent, ``prev`` as the last of it; ``cursor``, from which to go on, is its end.
+
+    They differ where the messages behind ``prev`` have disappeared.
+    """
 
     cursor: int
+    prev: int
 
 
 class Accepted(Struct, tag="accepted", tag_field="type"):

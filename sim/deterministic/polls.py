@@ -119,11 +119,11 @@ class Polling:
         if answer.entries:
             self._emit(wire.Entries(answer.entries))
             self._cursor = CODEC.decode_entry(answer.entries[-1]).seq
-        else:
-            self._cursor = answer.cursor
-        if not answer.more and (answer.missed or not self._drained):
+        last = self._cursor or 0
+        if not answer.more and (answer.missed or not self._drained or answer.cursor > last):
             self._drained = True
-            self._emit(wire.Drained(answer.cursor))
+            self._emit(wire.Drained(answer.cursor, last))
+            self._cursor = answer.cursor
         self._sync()
 
     def _begin(self, page: q.Page) -> None:

@@ -63,7 +63,7 @@ def _draw_say(world: World, rng: Random) -> tuple[Any, ...] | None:
     device = rng.choice(list(world.phones))
     me = world.truth.owner[device]
     others = [user for user in world.store.users if user != me or world.has_other_devices(me, device)]
-    if world.disappearing and rng.random() < _DISAPPEARING:
+    if world.small and rng.random() < _DISAPPEARING:
         return device, rng.choice(others), EXPIRES_S
     return device, rng.choice(others)
 

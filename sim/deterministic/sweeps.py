@@ -24,12 +24,9 @@ QUOTAS: Final = Quotas(
 EXPIRES_S: Final = 30
 
 
-def host_settings(*, small: bool, full: bool) -> HostSettings:
-    """Return what hosts keep: in a small world little, and with ``full`` their mailboxes become full."""
-    if not small:
-        return HostSettings()
-    sweep = SweepSettings(KEEP)
-    return HostSettings(sweep=sweep, quotas=QUOTAS) if full else HostSettings(sweep=sweep)
+def host_settings(*, small: bool) -> HostSettings:
+    """Return what hosts keep: in a small world little."""
+    return HostSettings(sweep=SweepSettings(KEEP), quotas=QUOTAS) if small else HostSettings()
 
 
 class Sweeps:

@@ -52,9 +52,7 @@ class Plan(Struct, frozen=True):
     Attributes:
         shards: Number of shards, 1 or 2.
         devices: Number of devices of each user.
-        small: Mailboxes are swept soon. With one shard they are small, too; with two some messages disappear.
-            Never both: what has disappeared unread is told to no device, so none acknowledges it, and a
-            mailbox that is full of it stays so while its devices are in use.
+        small: Mailboxes are small, and swept soon; some messages disappear.
     """
 
     shards: int
@@ -76,8 +74,7 @@ class World:
         self.store, self.cache, self.links = Store(), Cache(), Links()
         self.truth = Truth(self.store)
         self.small = plan.small
-        self.disappearing = plan.small and plan.shards > 1
-        self._settings = host_settings(small=plan.small, full=plan.shards == 1)
+        self._settings = host_settings(small=plan.small)
         self.store.swept = self._swept
         self.log = Log(plan.shards, self._appended, self.truth.wakeups.asked)
         self.store.logs = {shard: LogState(shard, FIRST_BASE, 0) for shard in range(plan.shards)}

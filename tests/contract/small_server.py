@@ -279,7 +279,7 @@ class SmallServer:
         await self.frame(socket, codec, wire.Ready(self.devices[user], cursor, now_ms()))
         if mailbox.after(cursor):
             await self.write(socket, codec, mailbox.after(cursor))
-        await self.frame(socket, codec, wire.Drained(cursor))
+        await self.frame(socket, codec, wire.Drained(cursor, cursor))
         mailbox.streams.append((socket, codec))
         try:
             async for message in socket:

@@ -49,6 +49,10 @@ class Phone:
             if isinstance(entry, wire.MessageEntry) and entry.id not in self.app:
                 self.app.append(entry.id)
 
+    def ends(self, end: do.Drained) -> None:
+        assert end.prev == self.stream_sent, "an entry before the end did not come"
+        self.stream_sent, self.drained = end.cursor, True
+
 
 class World:
     """The log, the stores and the phones of one user."""
@@ -228,7 +232,7 @@ class World:
         elif isinstance(effect, do.Deliver):
             self.phone_of(effect.stream).receive(effect.entries)
         elif isinstance(effect, do.Drained):
-            self.phone_of(effect.stream).drained = True
+            self.phone_of(effect.stream).ends(effect)
         elif isinstance(effect, do.Missed):
             raise AssertionError("nothing was swept, yet something is missed")
 

@@ -171,10 +171,28 @@ def test_entries_reported_gone_excuse_one_gap_only() -> None:
     assert session.received(Batch([message(20, 15)]), NOW) == [Resync()]
 
 
+def test_what_disappeared_unread_is_passed_at_the_end() -> None:
+    session = attached(3)
+    assert session.received(Drained(7, 3), NOW) == [Take(7, events=(events.Synced(7),))]
+    session.taken(7, NOW)
+    assert session.ack_due() == Ack(7)
+    assert session.received(Batch([message(9, prev=7)]), NOW)[0] == Take(9, entry=message(9, prev=7))
+
+
+def test_an_entry_that_did_not_come_shows_at_the_end() -> None:
+    session = attached(3)
+    assert session.received(Drained(7, 5), NOW) == [Resync()]
+    session.closed(NOW)
+    ready(session)
+    missed, synced = session.received(Drained(7, 5), NOW)
+    assert missed == Take(3, events=(events.Missed(3, 5),))
+    assert synced == Take(7, events=(events.Synced(7),))
+
+
 def test_entries_reported_gone_are_announced_at_the_end_if_nothing_is_left() -> None:
     session = attached(3)
     session.received(Missed(), NOW)
-    missed, synced = session.received(Drained(7), NOW)
+    missed, synced = session.received(Drained(7, 7), NOW)
     assert missed == Take(3, events=(events.Missed(3, 7),))
     assert synced == Take(7, events=(events.Synced(7),))
     session.taken(7, NOW)
@@ -308,7 +326,7 @@ def test_typing_is_dropped_without_a_connection() -> None:
 
 def test_other_frames_become_events() -> None:
     session = attached(3)
-    assert session.received(Drained(3), NOW) == [Take(3, events=(events.Synced(3),))]
+    assert session.received(Drained(3, 3), NOW) == [Take(3, events=(events.Synced(3),))]
     assert session.received(Typing("bob", "paused"), NOW) == [Tell(events.Typing("bob", "paused"))]
     assert session.received(Presence("bob", "offline", 7), NOW) == [
         Tell(events.Presence("bob", "offline", 7))

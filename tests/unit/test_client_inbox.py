@@ -124,7 +124,7 @@ def test_messages_without_keys_wait_by_themselves() -> None:
 def test_the_end_of_the_mailbox_takes_no_message_that_waits() -> None:
     world = World()
     world.comes("stranger")
-    for effect in world.session.received(Drained(10), NOW):
+    for effect in world.session.received(Drained(10, 10), NOW):
         assert isinstance(effect, Take)
         world.inbox.add(effect)
     world.inbox.process(world.deliver)

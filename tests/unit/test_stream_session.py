@@ -233,7 +233,7 @@ def test_nothing_comes_before_ready() -> None:
     session, _ = make()
     session.receive(pack(wire.Hello("good", 10)), NOW)
     assert session.deliver([raw(11)], 11) == []
-    assert session.drained(11) == []
+    assert session.drained(11, 11) == []
     assert session.missed() == []
     assert session.attached(10, NOW) == [do.Emit(wire.Ready(session.login.principal.device, 10, NOW))]
     assert session.deliver([raw(11)], 11) == [do.Emit(wire.Entries([raw(11)]))]
@@ -245,8 +245,9 @@ def test_resume_repeats_nothing() -> None:
     assert session.attached(3, NOW) == []
     assert session.deliver([raw(11)], 11) == []
     assert session.deliver([raw(12)], 12) == [do.Emit(wire.Entries([raw(12)]))]
-    assert session.drained(12) == [do.Emit(wire.Drained(12))]
-    assert session.drained(12) == []
+    assert session.drained(12, 12) == [do.Emit(wire.Drained(12, 12))]
+    assert session.drained(12, 12) == []
+    assert session.drained(12, 15) == [do.Emit(wire.Drained(15, 12))], "a new host goes on from there"
 
 
 def test_read_typing_subscribe_ping() -> None:
@@ -326,7 +327,7 @@ def test_nothing_after_the_end() -> None:
     assert session.answered(ID, 1, 1) == []
     assert session.refused(ID, RoostError("internal", "")) == []
     assert session.failed("read", RoostError("internal", "")) == []
-    assert session.drained(1) == []
+    assert session.drained(1, 1) == []
     assert session.missed() == []
     assert session.typing("bob", "typing") == []
     assert session.presence("bob", online=True, last_seen_ms=None) == []

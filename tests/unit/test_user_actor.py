@@ -13,6 +13,7 @@ from actors.user import UserActor
 from actors.user import effects as do
 from actors.user import events as ev
 from actors.user.mailbox import EXPECTED_MS
+from actors.user.quota import Budget, Quotas
 from roost import wire
 from storage.account_rows import NO_FLOOR, Device
 from storage.mailbox_rows import Block
@@ -601,6 +602,61 @@ def test_an_expired_message_is_not_delivered_late() -> None:
     world.now += 10
     world.settle()
     assert world.phones["P"].got == []
+
+
+def disappeared(world: World, count: int) -> None:
+    """Messages came, and their time is over before any device was here."""
+    for _ in range(count):
+        cause, payload, ends = f"{len(world.log)}", {"P": b"x"}, world.now + 10
+        world.log.append(MessageRecord("me", cause, "a", "a", "D", 0, 0, "s", payload, expires_at_ms=ends))
+    world.run()
+    world.store_all()
+    world.now += 10
+
+
+def may_send(world: World, sender: str) -> bool:
+    [answer] = world.feed(ev.RoomAsked("t", sender))
+    return isinstance(answer, do.AnswerDone)
+
+
+def test_what_disappeared_unread_makes_room_once_it_is_acknowledged() -> None:
+    world = World(quotas=Quotas(stranger=Budget(2)))
+    disappeared(world, 2)
+    assert not may_send(world, "a")
+    world.attach("P")
+    world.run()
+    assert [each for each in world.effects if isinstance(each, do.Drained)] == [do.Drained(1, 0, BASE + 1)]
+    world.ack("P", BASE + 1)
+    assert may_send(world, "a")
+    world.append("a", 3)
+    world.run()
+    assert [(each.seq, each.prev) for each in world.phones["P"].got] == [(BASE + 2, BASE + 1)]
+
+
+def test_a_sync_ends_behind_what_disappeared_unread() -> None:
+    world = World(quotas=Quotas(stranger=Budget(2)))
+    disappeared(world, 2)
+    world.feed(ev.SyncAsked("t", "P", None, 10, 0))
+    world.run()
+    assert do.AnswerPage("t", BASE + 1, (), more=False, missed=False) in world.effects
+    world.feed(ev.Acked("P", BASE + 1, None, "t"))
+    assert may_send(world, "a")
+
+
+def test_a_stream_that_another_host_serves_goes_on_behind_what_disappeared() -> None:
+    world = World()
+    world.attach("P")
+    disappeared(world, 1)
+    phone = world.phones["P"]
+    assert [each.seq for each in phone.got] == [BASE], "it came before its time was over"
+    world.detach("P")
+    disappeared(world, 1)
+    world.commit()
+    phone.stream = 9
+    world.crash()
+    world.run()
+    *_, end = [each for each in world.effects if isinstance(each, do.Drained)]
+    assert end == do.Drained(9, BASE, BASE + 1)
 
 
 def test_presence_is_announced_after_a_pause_and_only_to_those_who_may_know() -> None:

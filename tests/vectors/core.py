@@ -514,7 +514,8 @@ class History:
 def _frames(now: int, seq: int) -> list[dict[str, Any]]:
     refused = {"type": "problem", "frame": "read", "detail": ""}
     return [
-        {"type": "drained", "cursor": seq},
+        {"type": "drained", "cursor": seq, "prev": 0},
+        {"type": "drained", "cursor": seq + 1, "prev": seq + 1},
         {"type": "typing", "peer": "bob", "state": "typing"},
         {"type": "presence", "user": "carol", "state": "offline", "last_seen_ms": now},
         {"type": "presence", "user": "carol", "state": "online"},

@@ -174,7 +174,7 @@ class EffectExecutor:
                 _DELIVERY[type(entry)].observe(max(0, now - entry.at_ms) / 1000)
 
     def _drained(self, _user: User, effect: do.Drained, _shard: Shard, _offset: int | None) -> None:
-        self._send(effect.stream, lambda number: msg.Drained(number, effect.cursor))
+        self._send(effect.stream, lambda number: msg.Drained(number, effect.prev, effect.cursor))
         info = self._streams.by_number.get(effect.stream)
         if info is not None and info.opened_ms:
             metrics.DRAIN_SECONDS.observe(max(0, self._clock() - info.opened_ms) / 1000)

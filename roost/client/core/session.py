@@ -95,8 +95,8 @@ class Session:
                 return self.outbox.rejected(frame, now_ms)
             case Ready():
                 return self._ready(frame, now_ms)
-            case Drained(cursor=cursor):
-                return self._drained(cursor)
+            case Drained(cursor=cursor, prev=prev):
+                return self._drained(cursor, prev)
             case Typing(peer=peer, state=state):
                 return [Tell(events.Typing(peer, state))]
             case Presence(user=user, state=state, last_seen_ms=last_seen_ms):
@@ -250,13 +250,16 @@ class Session:
             effects += self._entry(entry, now_ms)
         return effects
 
-    def _drained(self, upto: int) -> list[Effect]:
+    def _drained(self, upto: int, prev: int) -> list[Effect]:
         effects: list[Effect] = []
         cursor = self.cursor or 0
-        if self._lenient and upto > cursor:  # nothing is left behind what is gone
-            effects += self._gap(cursor, upto)
-            self._lenient, self.cursor = False, upto
-        return [*effects, Take(self.cursor or 0, events=(events.Synced(upto),))]
+        if prev > cursor or (self._lenient and upto > cursor):  # nothing is left behind what is gone
+            effects += self._gap(cursor, prev if prev > cursor else upto)
+            if self._deaf:
+                return effects
+            self._lenient, self._gap_at = False, None
+        self.cursor = max(cursor, upto)
+        return [*effects, Take(self.cursor, events=(events.Synced(upto),))]
 
     def _gap(self, cursor: int, upto: int) -> list[Effect]:
         if self._lenient or self._gap_at == cursor:

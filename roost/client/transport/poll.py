@@ -69,6 +69,7 @@ class PollTransport:
         self._wait_s = wait_s
         self._lifetime_s = lifetime_s
         self._cursor: int | None = None
+        self._drained = False
         self._incoming: deque[Incoming] = deque()
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(_PARALLEL)
@@ -95,9 +96,7 @@ class PollTransport:
         )
         self._incoming.append(ready)
         self._deliver(page)
-        if not page.more:
-            self._incoming.append(Drained(page.cursor))
-        self._spawn(self._poll(drained=not page.more))
+        self._spawn(self._poll())
 
     def write(self, frames: list[ClientFrame]) -> None:
         """Make a request of each frame; the newest acknowledgement stands for all."""
@@ -148,7 +147,10 @@ class PollTransport:
             batch = decode_entries(_CODEC, page.entries)
             self._incoming.append(batch)
             self._cursor = batch.entries[-1].seq
-        else:
+        last = self._cursor or 0
+        if not page.more and (page.missed or not self._drained or page.cursor > last):
+            self._drained = True
+            self._incoming.append(Drained(page.cursor, last))
             self._cursor = page.cursor  # behind what is gone, if nothing is left for this device
         self._wake.set()
 
@@ -161,15 +163,11 @@ class PollTransport:
         )
         return page
 
-    async def _poll(self, *, drained: bool) -> None:
+    async def _poll(self) -> None:
         ends = asyncio.get_running_loop().time() + self._lifetime_s
         try:
             while asyncio.get_running_loop().time() < ends:
-                page = await self._sync(self._wait_s if drained else 0)
-                self._deliver(page)
-                if not page.more and (page.missed or not drained):
-                    drained = True
-                    self._incoming.append(Drained(page.cursor))
+                self._deliver(await self._sync(self._wait_s if self._drained else 0))
             self._fail(TransportClosed("going_away", reconnect_after_ms=0))
         except RoostError as exc:
             self._fail(_closed(exc))

@@ -79,7 +79,7 @@ export type ServerFrame =
   | Ready
   | Accepted
   | Rejected
-  | { type: 'drained'; cursor: number }
+  | { type: 'drained'; cursor: number; prev: number }
   | { type: 'entries'; entries: Entry[] }
   | { type: 'typing'; peer: string; state: 'typing' | 'paused' }
   | { type: 'presence'; user: string; state: 'online' | 'offline'; lastSeenMs: number | null }
@@ -156,7 +156,7 @@ function decodeKnown(frame: Members): ServerFrame | null {
         unusedFallbackKeyTypes: optional(frame.unused_fallback_key_types, types => list(types).map(text)),
       }
     case 'drained':
-      return { type: 'drained', cursor: seqOf(frame.cursor) }
+      return { type: 'drained', cursor: seqOf(frame.cursor), prev: seqOf(frame.prev) }
     case 'accepted':
       return {
         type: 'accepted',

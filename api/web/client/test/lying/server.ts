@@ -277,7 +277,7 @@ export class LyingServer {
     if (entries.length > 0) {
       this.write(user, { type: 'entries', entries })
     }
-    this.write(user, { type: 'drained', cursor })
+    this.write(user, { type: 'drained', cursor, prev: cursor })
   }
 
   private frame(user: string, frame: Body): void {

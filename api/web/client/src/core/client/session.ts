@@ -67,7 +67,7 @@ export class Session {
       case 'ready':
         return this.ready(frame, nowMs)
       case 'drained':
-        return this.drained(frame.cursor)
+        return this.drained(frame.cursor, frame.prev)
       case 'typing':
         return [tell({ type: 'typing', peer: frame.peer, state: frame.state })]
       case 'presence':
@@ -271,16 +271,20 @@ export class Session {
     return effects
   }
 
-  private drained(upto: number): Effect[] {
+  private drained(upto: number, prev: number): Effect[] {
     const effects: Effect[] = []
     const cursor = this.cursor ?? 0
-    if (this.lenient && upto > cursor) {
+    if (prev > cursor || (this.lenient && upto > cursor)) {
       // Nothing is left behind what is gone.
-      effects.push(...this.gap(cursor, upto))
+      effects.push(...this.gap(cursor, prev > cursor ? prev : upto))
+      if (this.deaf) {
+        return effects
+      }
       this.lenient = false
-      this.cursor = upto
+      this.gapAt = null
     }
-    return [...effects, take(this.cursor ?? 0, { type: 'synced', cursor: upto })]
+    this.cursor = Math.max(cursor, upto)
+    return [...effects, take(this.cursor, { type: 'synced', cursor: upto })]
   }
 
   private gap(cursor: number, upto: number): Effect[] {

@@ -32,6 +32,7 @@ export class Poll implements Transport {
   private readonly stopping = new AbortController()
   private readonly queue: ClientFrame[] = []
   private posting = 0
+  private drained = false
   private finish: (how: Ended) => void = () => {}
   private fail: (error: unknown) => void = () => {}
 
@@ -75,13 +76,8 @@ export class Poll implements Transport {
     const cursor = this.cursor ?? start(page)
     const serverTimeMs = this.api.time.nowMs()
     this.hear({ type: 'ready', deviceId: this.deviceId, cursor, serverTimeMs, unusedFallbackKeyTypes })
-    let drained = false
     while (!this.stopping.signal.aborted) {
       this.deliver(page)
-      if (!page.more && (page.missed || !drained)) {
-        drained = true
-        this.hear({ type: 'drained', cursor: page.cursor })
-      }
       const leftMs = endsMs - performance.now()
       if (leftMs <= 0) {
         break
@@ -98,7 +94,13 @@ export class Poll implements Transport {
     if (page.entries.length > 0) {
       this.hear({ type: 'entries', entries: page.entries })
     }
-    this.cursor = page.entries.at(-1)?.seq ?? page.cursor // behind what is gone, if nothing is left here
+    const last = page.entries.at(-1)?.seq ?? this.cursor ?? 0
+    this.cursor = last
+    if (!page.more && (page.missed || !this.drained || page.cursor > last)) {
+      this.drained = true
+      this.hear({ type: 'drained', cursor: page.cursor, prev: last })
+      this.cursor = page.cursor // behind what is gone, if nothing is left here
+    }
   }
 
   private page(waitS: number): Promise<Page> {
