@@ -56,7 +56,7 @@ async def test_a_writer_asks_for_idempotence_by_itself(kafka_url: str, tansu_url
     for url, can in ((kafka_url, True), (tansu_url, False)):
         writer = KafkaLogWriter(url)
         await writer.start()
-        assert writer._idempotent is can
+        assert writer._producer.idempotent is can
         await writer.close()
 
 
