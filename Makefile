@@ -62,7 +62,7 @@ slow-test: $(STAMP) ## The slowest tests: stops while parts hang, a lost or trim
 	@$(BIN)/pytest -m slow
 
 kafka-test: kafka-ready ## The log's tests and faults on Apache Kafka, one broker and three; ALL=1 with the slowest
-	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka tests/contract/test_log.py tests/integration/test_pusher.py tests/kafka $(UNLESS_ALL)
+	@$(BIN)/pytest --kafka-version $(KAFKA_VERSION) --log-on-kafka $(or $(KAFKA_TESTS),tests/contract/test_log.py tests/integration/test_pusher.py tests/kafka) $(UNLESS_ALL)
 
 kafka-ready: $(STAMP)
 	@$(call debian,java:default-jre-headless mvn:maven)

@@ -16,7 +16,7 @@ from sim.deterministic.shrink import shrink
 
 _PROGRESS_S = 2.0
 _NEW_SEEDS = 2**40
-_KEPT = {"rules": "found_runs.py", "control": "found_control_runs.py"}
+_KEPT = {"rules": "found_runs.py", "retention": "found_runs.py", "control": "found_control_runs.py"}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -75,7 +75,7 @@ class Told(Struct):
         kept: How many of them survive a kill.
         copies: What the user's other devices sent, in order.
         copies_kept: How many of them survive a kill.
-        chain: seq of the last entry on this connection.
+        chain: seq of the last entry on this connection, or of what has disappeared behind it.
         marks: Last watermarks of each peer in receipt entries.
         refused: How often the server did not know its cursor.
         missed: It was told that entries are gone, and may find a gap where they were.
@@ -107,6 +107,7 @@ class Truth:
         self._store = store
         self.messages: dict[str, Message] = {}
         self.owner: dict[str, str] = {}
+        self._expiring: set[tuple[str, int]] = set()
         self._told: dict[str, Told] = defaultdict(Told)
         self._by_pair: dict[tuple[str, str], list[Message]] = defaultdict(list)
         self._read: dict[tuple[str, str], int] = {}
@@ -161,6 +162,8 @@ class Truth:
     def appended(self, seq: int, value: bytes) -> None:
         """The log has taken a record, with this number."""
         record = decode_record(value)
+        if isinstance(record, MessageRecord | SentRecord) and record.expires_at_ms is not None:
+            self._expiring.add((record.to, seq))
         if isinstance(record, MessageRecord):
             message = self.messages.get(record.cause)
             if message is None:
@@ -233,6 +236,16 @@ class Truth:
         if not self.sweeps.was_forgotten(device):
             raise Violation("missed", f"{device} is told of missing entries, and was never out of use")
         self._told[device].missed = True
+
+    def ended(self, user: str, device: str, end: wire.Drained) -> None:
+        """The server says where the backlog ends: with its last entry, or behind what has disappeared."""
+        told = self._told[device]
+        if end.prev > told.chain and not told.missed:
+            raise Violation("chain", f"{device} has {told.chain}, then comes {end}")
+        is_behind = end.cursor > max(end.prev, told.chain)
+        if is_behind and (user, end.cursor) not in self._expiring and not told.missed:
+            raise Violation("chain", f"nothing has disappeared before {end}, which comes to {device}")
+        told.chain = max(told.chain, end.cursor)
 
     def cursor_refused(self, device: str) -> None:
         """The server does not know the phone's cursor."""

@@ -140,6 +140,8 @@ class Phone:
             incoming = batch
         elif isinstance(frame, wire.Missed):
             self._truth.missed(self.device)
+        elif isinstance(frame, wire.Drained):
+            self._truth.ended(self.user, self.device, frame)
         elif isinstance(frame, wire.Ready):
             self._truth.ready(self.device, frame.cursor)
         self.apply(self.session.received(incoming, now_ms), now_ms)
