@@ -327,7 +327,9 @@ class Truth:
             for i in ids
             if self.messages[i].device == message.device and self.messages[i].order > message.order
         ]
-        if later and not any((message.to, seq) in self._gone for seq in message.seqs):
+        # Of one that was on its way when its time was over its sender knows no more, and goes on without it.
+        is_out = message.expired or any((message.to, seq) in self._gone for seq in message.seqs)
+        if later and not is_out:
             raise Violation("reordered", f"{device} is told {event} after {self.messages[later[0]]}")
         ids.append(event.id)
         self._told[device].numbers[event.id] = event.seq

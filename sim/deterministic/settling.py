@@ -8,6 +8,8 @@ from sim.deterministic.steps import check, empty_expired, ghost, remake, sweep, 
 from sim.deterministic.world import GATEWAYS, HOSTS, World
 
 _ROUNDS = 300
+_SMALL_ROUNDS = 3_000
+"""Where a mailbox holds four messages, a queue of forty takes half an hour of the world's time."""
 _AT_REST = 2
 _SWEPT_ROUNDS = 20
 """Sweeps go on for so long; the last rounds show what is left to rest."""
@@ -24,8 +26,8 @@ def settle(world: World) -> None:
         tick(world, 20_000)
         for where in world.sweepable():
             sweep(world, where)
-    quiet = 0
-    for number in range(_ROUNDS):
+    quiet, rounds = 0, _SMALL_ROUNDS if world.small else _ROUNDS
+    for number in range(rounds):
         moved = _round(world)
         done = not moved and not _open(world)
         quiet = quiet + 1 if done else 0
@@ -38,7 +40,7 @@ def settle(world: World) -> None:
             long = number % 8 == 7 or (world.small and number > _SWEPT_ROUNDS)  # noqa: PLR2004
             tick(world, 20_000 if long else 1_000)
     raise Violation(
-        "unrest", f"after {_ROUNDS} rounds without faults: {_open(world) or 'always something moves'}"
+        "unrest", f"after {rounds} rounds without faults: {_open(world) or 'always something moves'}"
     )
 
 
