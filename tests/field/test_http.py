@@ -355,7 +355,8 @@ async def test_log_ins_of_one_address_do_not_hold_up_anothers(system: System) ->
             while not ended:  # the others are in line
                 await asyncio.sleep(0.01)
         group.create_task(log_in_from("127.0.0.1", 1))
-    assert ended.index("127.0.0.1") < 45
+    # In one line for all it would be the last, or pass the few that are hashed beside it.
+    assert ended.index("127.0.0.1") < 55
 
 
 # --- 7: pages and tokens ------------------------------------------------------------------------
