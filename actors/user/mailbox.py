@@ -136,8 +136,9 @@ class Mailbox:
             return
         self._deliver(stream, stream.take(self._head.after(stream.position), stream.room, now_ms))
         if not stream.drained and stream.position >= self._head.last:
-            stream.drained = True
-            self._out.append(do.Drained(stream.number, stream.sent, stream.end()))
+            stream.drained, prev = True, stream.sent
+            stream.pass_disappeared()
+            self._out.append(do.Drained(stream.number, prev, stream.sent))
 
     def _deliver(self, stream: Stream, taken: list[tuple[Item, Any]]) -> None:
         if taken:
@@ -201,8 +202,9 @@ class Mailbox:
         if poll.entries or poll.missed or not waits:
             del self.polls[poll.token]
             more = poll.position < self._head.last
-            cursor = poll.sent if more else poll.end()
-            self._out.append(do.AnswerPage(poll.token, cursor, tuple(poll.entries), more, poll.missed))
+            if not more:
+                poll.pass_disappeared()
+            self._out.append(do.AnswerPage(poll.token, poll.sent, tuple(poll.entries), more, poll.missed))
 
     def _set_timer(self, poll: Poll) -> None:
         if poll.token in self.polls and not poll.fetching:

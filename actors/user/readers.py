@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from actors.user.errors import InvariantError
 from actors.user.events import Item, PageRead
 from actors.user.head import Head
-from actors.user.view import expires_at_ms_of, to_wire
+from actors.user.view import has_expired, to_wire
 from roost import wire
 from storage.records import MessageRecord, SentRecord
 
@@ -38,14 +38,12 @@ class Reader:
         self.disappeared = 0
         self.fetching = False
 
-    def end(self) -> int:
-        """Return up to where a device that has got everything is to acknowledge; the next entry follows it.
+    def pass_disappeared(self) -> None:
+        """Count what disappeared behind the last entry as handed out: the device is to acknowledge it.
 
-        What disappeared before a device got it counts as waiting until one has acknowledged it, and with
-        nothing behind it none would.
+        It counts as waiting until a device has, and with nothing behind it none would.
         """
         self.sent = max(self.sent, self.disappeared)
-        return self.sent
 
     def take(self, items: Iterable[Item], room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:
         """Walk over the items, and return what of them this device gets, at most ``room``."""
@@ -55,12 +53,11 @@ class Reader:
                 break
             self.position = item.seq
             entry = to_wire(item, self.device, self.sent, now_ms)
-            if entry is None:
-                if 0 < expires_at_ms_of(item.record) <= now_ms:
-                    self.disappeared = item.seq
-            else:
+            if entry is not None:
                 self.sent = item.seq
                 taken.append((item, entry))
+            elif has_expired(item.record, now_ms):
+                self.disappeared = item.seq
         return taken
 
     def take_page(self, page: PageRead, room: int, now_ms: int) -> list[tuple[Item, wire.Entry]]:

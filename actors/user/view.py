@@ -21,6 +21,12 @@ def expires_at_ms_of(record: Record) -> int:
     return (record.expires_at_ms or 0) if isinstance(record, MessageRecord | SentRecord) else 0
 
 
+def has_expired(record: Record, now_ms: int) -> bool:
+    """Return whether the record is a message whose time is over."""
+    ends = record.expires_at_ms if isinstance(record, MessageRecord | SentRecord) else None
+    return ends is not None and ends <= now_ms
+
+
 def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | None:
     """Return the entry as ``device`` gets it, or None if it is not for this device.
 
@@ -45,7 +51,7 @@ def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | Non
         )
     if isinstance(record, KeysRecord):
         return wire.KeysEntry(seq, prev, record.at_ms, record.user_name, record.device, record.change)
-    if record.device == device or _has_expired(record, now_ms):
+    if record.device == device or has_expired(record, now_ms):
         return None
     return _sent(record, seq, device, prev)
 
@@ -54,7 +60,7 @@ def _message(
     record: MessageRecord, seq: int, device: str, prev: int, now_ms: int
 ) -> wire.MessageEntry | None:
     payload = record.payloads.get(device)
-    if payload is None or _has_expired(record, now_ms):
+    if payload is None or has_expired(record, now_ms):
         return None
     return wire.MessageEntry(
         seq=seq,
@@ -70,10 +76,6 @@ def _message(
         expires_at_ms=record.expires_at_ms,
         silent=record.silent,
     )
-
-
-def _has_expired(record: MessageRecord | SentRecord, now_ms: int) -> bool:
-    return record.expires_at_ms is not None and record.expires_at_ms <= now_ms
 
 
 def _sent(record: SentRecord, seq: int, device: str, prev: int) -> wire.SentEntry:
