@@ -30,7 +30,7 @@ CLIENT = st.one_of(
 LISTS = st.lists(TEXT, max_size=3) | st.none()
 SERVER = st.one_of(
     st.builds(wire.Ready, TEXT, SEQ, SEQ),
-    st.builds(wire.Drained, SEQ),
+    st.builds(wire.Drained, SEQ, SEQ),
     st.builds(wire.Accepted, TEXT, SEQ, SEQ),
     st.builds(wire.Rejected, TEXT, TEXT, TEXT, st.floats(0, 60) | st.none(), LISTS, LISTS, LISTS, LISTS),
     st.builds(wire.Presence, TEXT, st.sampled_from(["online", "offline"]), SEQ | st.none()),
