@@ -84,7 +84,7 @@ class Kind(IntEnum):
     Seq: how often it was sent without an answer before.
     """
     EXPORTED = 22
-    """The user's export has the message: peer (sender), id, seq."""
+    """The user's export has the message: peer (sender), id, seq; note: when it was asked for, in µs."""
     ERASED = 23
     """The user asked for the erasure of the account, and was told that it is done: note is the user id."""
     LEFT = 24

@@ -71,6 +71,11 @@ class Limits(Struct, frozen=True):
         return cls(duration_s / 5, duration_s / 8, duration_s / 4, 80, 30, 0)
 
     @property
+    def sweeps(self) -> bool:
+        """Whether messages go that a device may not have had."""
+        return bool(self.entry_s or self.delivered_s or self.kept)
+
+    @property
     def variables(self) -> dict[str, str]:
         """What the environment of ``roost up`` says, for it to have these limits."""
         days = {"ENTRY": self.entry_s, "DELIVERED": self.delivered_s, "DEVICE": self.device_s}
@@ -80,7 +85,7 @@ class Limits(Struct, frozen=True):
         if self.waiting:
             found["ROOST_QUOTA__MESSAGES"] = str(self.waiting)
         if found:
-            found |= {"ROOST_RETENTION__SWEEP_EVERY_S": "1", "ROOST_RETENTION__SWEEP_PAUSE_MS": "1"}
+            found |= {"ROOST_RETENTION__SWEEP_EVERY_S": "3", "ROOST_RETENTION__SWEEP_PAUSE_MS": "1"}
             found |= {"ROOST_TOKENS__ACCESS_S": str(_ACCESS_S)}
         return found | {"ROOST_RETENTION__ERASE_AFTER_S": str(self.erase_s)}
 

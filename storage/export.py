@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import msgspec
 
+from roost.clock import Clock
 from roost.ids import SEQ_LIMIT
 from storage.account_rows import User
 from storage.mailbox_rows import MailboxDocument
 from storage.ports import Store
-from storage.records import decode_record
+from storage.records import decode_record, has_expired, without_content
 
 _PAGE: Final = 64
 """Entries read at once: of the largest that is some 80 MB, of usual ones some 30 KB."""
@@ -23,12 +24,13 @@ _SECRET: Final = ("password_hash",)
 _encode = msgspec.json.Encoder().encode
 
 
-async def export_of(store: Store, user: User) -> AsyncIterator[bytes]:
+async def export_of(store: Store, user: User, clock: Clock) -> AsyncIterator[bytes]:
     """Yield the document.
 
     Args:
         store: What is asked.
         user: Whose data.
+        clock: Unix time: a message that has expired has no content, whether or not a host has emptied it.
     """
     yield b'{"account":' + _encode(_without(user, *_SECRET))
     yield b',"devices":' + _encode(await _devices(store, user.user_id))
@@ -44,7 +46,7 @@ async def export_of(store: Store, user: User) -> AsyncIterator[bytes]:
     erasure = await store.erasures.get(user.user_id)
     yield b',"erasure":' + _encode(None if erasure is None else _without(erasure, "user"))
     yield b',"mailbox":['
-    async for piece in _mailbox(store, user.user_id):
+    async for piece in _mailbox(store, user.user_id, clock):
         yield piece
     yield b"]}"
 
@@ -63,17 +65,19 @@ async def _sessions(store: Store, user: str) -> list[dict[str, Any]]:
     return [_without(each, "user", "current", "previous") for each in sessions]
 
 
-async def _mailbox(store: Store, user: str) -> AsyncIterator[bytes]:
+async def _mailbox(store: Store, user: str, clock: Clock) -> AsyncIterator[bytes]:
     after, separator = 0, b""
     while entries := await store.mailboxes.range(user, after, SEQ_LIMIT - 1, _PAGE):
         for entry in entries:
-            yield separator + _encode(_entry(entry))
+            yield separator + _encode(_entry(entry, clock()))
             separator = b","
         after = entries[-1].seq
 
 
-def _entry(document: MailboxDocument) -> dict[str, Any]:
+def _entry(document: MailboxDocument, now_ms: int) -> dict[str, Any]:
     record = decode_record(document.record)
+    if has_expired(record, now_ms):
+        record = decode_record(without_content(document.record))
     kind = {"m": "message", "k": "keys", "s": "sent"}[document.kind]
     head = {"seq": document.seq, "type": kind, "at_ms": document.at_ms, "id": document.cause}
     return head | _without(record, "to", "cause", "version")

@@ -187,6 +187,17 @@ encode_push = msgspec.msgpack.Encoder().encode
 decode_push = msgspec.msgpack.Decoder(PushRecord).decode
 
 
+def expires_at_ms_of(record: Record) -> int:
+    """Return when what is in the record may no longer be shown, in Unix milliseconds; 0: never."""
+    return (record.expires_at_ms or 0) if isinstance(record, MessageRecord | SentRecord) else 0
+
+
+def has_expired(record: Record, now_ms: int) -> bool:
+    """Return whether the record is a message whose time is over."""
+    ends = record.expires_at_ms if isinstance(record, MessageRecord | SentRecord) else None
+    return ends is not None and ends <= now_ms
+
+
 def without_content(value: bytes) -> bytes:
     """Return the record of a stored entry without its payloads, and of a copy without whom it was for."""
     record = decode_record(value)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from actors.user.errors import InvariantError
 from actors.user.events import Item, PageRead
 from actors.user.head import Head
-from actors.user.view import has_expired, to_wire
+from actors.user.view import to_wire
 from roost import wire
-from storage.records import MessageRecord, SentRecord
+from storage.records import MessageRecord, SentRecord, has_expired
 
 
 class Reader:

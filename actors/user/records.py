@@ -9,9 +9,17 @@ from actors.user.head import Head
 from actors.user.peers import Peers
 from actors.user.quota import Quota
 from actors.user.repeats import Repeats
-from actors.user.view import at_ms_of, expires_at_ms_of
+from actors.user.view import at_ms_of
 from storage.mailbox_rows import MailboxDocument
-from storage.records import KeysRecord, MessageRecord, ReceiptRecord, Record, SentRecord, weight_of
+from storage.records import (
+    KeysRecord,
+    MessageRecord,
+    ReceiptRecord,
+    Record,
+    SentRecord,
+    expires_at_ms_of,
+    weight_of,
+)
 
 _TAGS = {MessageRecord: "m", KeysRecord: "k", SentRecord: "s"}
 

@@ -3,7 +3,7 @@
 from actors.user.events import Item
 from roost import wire
 from storage.mailbox_rows import Conversation
-from storage.records import KeysRecord, MessageRecord, ReceiptRecord, Record, SentRecord
+from storage.records import KeysRecord, MessageRecord, ReceiptRecord, Record, SentRecord, has_expired
 
 
 def is_stored_entry(record: Record) -> bool:
@@ -14,17 +14,6 @@ def is_stored_entry(record: Record) -> bool:
 def at_ms_of(record: Record) -> int:
     """Return when the record was accepted, in Unix milliseconds."""
     return record.accepted_at_ms if isinstance(record, MessageRecord) else record.at_ms
-
-
-def expires_at_ms_of(record: Record) -> int:
-    """Return when what is in the record may no longer be shown, in Unix milliseconds; 0: never."""
-    return (record.expires_at_ms or 0) if isinstance(record, MessageRecord | SentRecord) else 0
-
-
-def has_expired(record: Record, now_ms: int) -> bool:
-    """Return whether the record is a message whose time is over."""
-    ends = record.expires_at_ms if isinstance(record, MessageRecord | SentRecord) else None
-    return ends is not None and ends <= now_ms
 
 
 def to_wire(item: Item, device: str, prev: int, now_ms: int) -> wire.Entry | None:

@@ -52,7 +52,7 @@ async def export(caller: Caller, collaborators: With) -> StreamingResponse:
         raise RoostError("revoked", "This account no longer exists.")
     name = f'attachment; filename="roost-{caller.username}.json"'
     return StreamingResponse(
-        export_of(collaborators.store, user),
+        export_of(collaborators.store, user, collaborators.clock),
         media_type="application/json",
         headers={"Content-Disposition": name},
     )

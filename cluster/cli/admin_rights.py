@@ -106,7 +106,7 @@ async def _export(settings: Settings, name: str, to: Path | None) -> None:
             raise RoostError("unknown_user", f"There is no user {name!r}.")
         await write_down(store, "admin.export", user.user_id, "requested")
         with _output(to) as file:
-            async for piece in export_of(store, user):
+            async for piece in export_of(store, user, now_ms):
                 file.write(piece)
         await write_down(store, "admin.export", user.user_id, "done")
 

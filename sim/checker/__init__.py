@@ -61,7 +61,9 @@ def check(ledgers: Ledgers, limits: Limits = Limits()) -> Verdict:  # noqa: B008
     ends = ledgers.of_kind(Kind.CUT)
     audited = {(event.user, event.device) for event in ends if event.note == AUDITED}
     missed = {(event.user, event.device) for event in ledgers.of_kind(Kind.MISSED)}
-    erased = {event.user for event in ledgers.of_kind(Kind.ERASED)}
+    erased: dict[str, int] = {}
+    for event in ledgers.of_kind(Kind.ERASED):
+        erased.setdefault(event.user, event.at_us)
     others = Others(crashes, owed, audited, missed, erased)
     stories: dict[str, list[Story]] = defaultdict(list)
     for owner, events in ledgers.mailboxes():

@@ -71,13 +71,15 @@ class Ends:
 
     def _judge_served(self, message: Message, event: Event, swept: Iterable[Event]) -> None:
         what = f"Message {message.id} from {message.sender} came to {self._owner}"
+        # An export may be long in coming: what it reads first is as old as the question.
+        served_us = int(event.note) if event.kind == Kind.EXPORTED else event.at_us
         swept_us = min((gone.at_us for gone in swept if event.seq <= gone.seq), default=0)
-        if 0 < swept_us < event.at_us:
+        if 0 < swept_us < served_us:
             why = "after a device had been told that it is gone"
-        elif is_overdue(message, event.at_us):
-            after_s = (event.at_us - message.accepted_us) / 1e6
+        elif is_overdue(message, served_us):
+            after_s = (served_us - message.accepted_us) / 1e6
             why = f"{after_s:.1f} s after it was accepted, when it had disappeared"
-        elif self.erased_us and self.erased_us + LATE_US < event.at_us:
+        elif self.erased_us and self.erased_us + LATE_US < served_us:
             why = "after the account was erased"
         else:
             return

@@ -45,7 +45,7 @@ class Kept:
 
     def may_be_gone(self, message: Message, until_us: int) -> bool:
         """Return whether the sweep may have taken a message by some time."""
-        if not (self._limits.entry_s or self._limits.delivered_s or self._limits.kept):
+        if not self._limits.sweeps:
             return False
         moments = self._moments[: bisect_right(self._moments, until_us)]
         return any(self._may_go(message, at_us) for at_us in (*moments, until_us))

@@ -1,13 +1,13 @@
 """The rules: which history of one mailbox keeps the promise, and which breaks it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from sim.checker.copies import Copies, Owed
 from sim.checker.ends import Ends
 from sim.checker.facts import Device, Finding, Findings, Message
-from sim.checker.kept import SECOND_US, Kept, had_disappeared
+from sim.checker.kept import LATE_US, SECOND_US, Kept, had_disappeared
 from sim.checker.receipts import Crashes, Receipts
 from sim.checker.verdict import UNVERIFIED, Verdict
 from sim.ledger import Event, Kind
@@ -18,6 +18,9 @@ AUDITED = "audited"
 
 SETTLED = "settled"
 
+KEYS_GONE = "unknown_device"
+"""Why a message cannot be opened whose sender's keys the server no longer has."""
+
 
 class Others(NamedTuple):
     """What has to be known of other users to judge a mailbox.
@@ -27,14 +30,14 @@ class Others(NamedTuple):
         owed: Which of their devices are to get copies of what they send.
         audited: For which of their devices the server's store was read to its end.
         missed: Which of their devices were told that entries are gone; whether rightly, their mailbox says.
-        erased: Who deleted the account.
+        erased: Who deleted the account, and when they were told so.
     """
 
     crashes: Crashes
     owed: Owed
     audited: Collection[tuple[str, str]]
     missed: Collection[tuple[str, str]]
-    erased: Collection[str]
+    erased: Mapping[str, int]
 
 
 class Mailbox:
@@ -244,6 +247,9 @@ class Mailbox:
         device, message = self._device(event), self._message(event.peer, event)
         message.seen_as(event.seq)
         device.unopened.add(message)
+        erased_us = self._others.erased.get(event.peer)
+        if erased_us is not None and event.note == KEYS_GONE and erased_us < event.at_us + LATE_US:
+            return
         title = f"{self._what(message)} could not be opened on {self._where(device)}: {event.note or '?'}."
         self._findings.name("undecryptable", message, message.intent_us or event.at_us, title)
 

@@ -2,7 +2,7 @@
 
 from roost.errors import RoostError
 from sim.checker import AUDITED, PASSED
-from sim.ledger import Kind
+from sim.ledger import Kind, now_us
 from sim.people.phone import PASSWORD, Phone
 
 _ENDED = ("revoked", "unauthenticated", "token_reused", "unknown_user")
@@ -28,10 +28,13 @@ async def audit(phone: Phone) -> None:
 
 async def export(phone: Phone) -> None:
     """Have the server export all that it holds on the user; the ledger gets the messages in it."""
+    asked_us = now_us()
     document = await phone.insist(lambda: phone.client.api.call("GET", "/v1/me/export"))
     for entry in document["mailbox"]:
-        if entry["type"] == "message" and entry["payloads"] and entry["sender_name"] != phone.user:
-            phone.note(Kind.EXPORTED, peer=entry["sender_name"], id=entry["id"], seq=entry["seq"])
+        has_content = entry["type"] == "message" and any(entry["payloads"].values())
+        if has_content and entry["sender_name"] != phone.user:
+            where = {"peer": entry["sender_name"], "id": entry["id"], "seq": entry["seq"]}
+            phone.note(Kind.EXPORTED, **where, note=str(asked_us))
 
 
 async def erase(phone: Phone) -> None:

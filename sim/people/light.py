@@ -62,6 +62,11 @@ class LightPhone(Phone):
         """Messages that are not known to be delivered."""
         return self._stream.unanswered + sum(map(len, self._undelivered.values()))
 
+    @property
+    def unsent(self) -> int:
+        """Messages that are neither accepted nor given up."""
+        return self._stream.unanswered
+
     async def say(self, to: str, content: bytes, expires_s: int = 0) -> str:
         """Write to a user, and return the message's id."""
         message_id = uuid7(now_ms(), self.context.random(10))

@@ -37,10 +37,9 @@ class Person:
         """Whether every phone has a session; who has left for good is as much online as it will be."""
         return self.erased or all(phone.connected for phone in self.phones)
 
-    @property
-    def waiting(self) -> int:
-        """Messages in the outboxes."""
-        return sum(phone.waiting for phone in self.phones)
+    def waiting(self, *, accepted: bool) -> int:
+        """Return how many messages are not known to be delivered: all of them, or those not accepted."""
+        return sum(phone.waiting if accepted else phone.unsent for phone in self.phones)
 
     async def join(self, *, pushes: bool) -> None:
         """Register the user and its devices, and open the apps."""

@@ -113,6 +113,12 @@ class Phone:
         """Messages in the outbox: not known to be delivered."""
         return 0 if self.erased else len(self.client.profile.state.outbox)
 
+    @property
+    def unsent(self) -> int:
+        """Messages in the outbox that are not accepted."""
+        outbox = self.client.profile.state.outbox
+        return 0 if self.erased else sum(item.seq is None for item in outbox.values())
+
     # --- acts -------------------------------------------------------------------------------------
 
     async def say(self, to: str, content: bytes, expires_s: int = 0) -> str:

@@ -28,7 +28,7 @@ class Figures(Struct):
         accepted: Messages that the server has.
         delivered: Messages that arrived at an app, each device counted.
         failed: Messages that were given up.
-        waiting: Messages in the outboxes.
+        waiting: Messages that something may yet become of; see `sim.limits.Limits.sweeps`.
         quiet_s: Seconds since anything last happened.
         p50_ms: Median time from send to receipt, of the last ones.
         p99_ms: Its 99th percentile.

@@ -29,6 +29,9 @@ _GO_IN_S: Final = 0.5
 _LOOK_EVERY_S: Final = 0.25
 _SAMPLE_EVERY_S: Final = 1.0
 _QUIET_S: Final = 2.0
+_QUIET_SWEPT_S: Final = 10.0
+"""The same, where what is under way cannot be told from what was swept."""
+
 _AUDIT_S: Final = 300.0
 
 
@@ -165,9 +168,10 @@ class Conductor:
     async def _quiet(self, workers: Workers) -> bool:
         """Wait until nothing is in flight; False if that took too long."""
         deadline = time.monotonic() + self.spec.settle_s
+        quiet_s = _QUIET_SWEPT_S if self.spec.limits.sweeps else _QUIET_S
         while time.monotonic() < deadline:
             figures = workers.figures()
-            if all(each.waiting == 0 and each.quiet_s > _QUIET_S for each in figures):
+            if all(each.waiting == 0 and each.quiet_s > quiet_s for each in figures):
                 return True
             await asyncio.sleep(_LOOK_EVERY_S)
         return False

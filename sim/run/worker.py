@@ -222,7 +222,10 @@ class Worker:
     def _tell(self) -> None:
         figures = self.context.board.now()
         figures.online = sum(person.connected for person in self.people.values())
-        figures.waiting = sum(person.waiting for person in self.people.values() if figures.phase != "joining")
+        # Of what is accepted and swept before its device comes, its sender hears nothing for days.
+        accepted = not self.spec.limits.sweeps
+        people = self.people.values() if figures.phase != "joining" else ()
+        figures.waiting = sum(person.waiting(accepted=accepted) for person in people)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         figures.cpu_s = usage.ru_utime + usage.ru_stime
         figures.peak_mb = usage.ru_maxrss / 1000

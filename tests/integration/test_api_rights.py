@@ -24,6 +24,7 @@ from roost import wire
 from roost.clock import now_ms
 from roost.errors import Unavailable
 from storage.account_rows import Erasure
+from storage.export import export_of
 from storage.mentions import needles
 from storage.records import MessageRecord, encode_record
 from tests.browser_push import Browser, decoded
@@ -313,6 +314,23 @@ async def test_an_export_holds_everything_but_secrets(world: World) -> None:
         *(wire.unpadded(decoded(key)) for key in browser.keys.values()),
     ):
         assert secret not in text
+
+
+async def test_an_export_has_nothing_of_a_message_whose_time_is_over(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    await bob.call("POST", "/v1/messages", message(alice, b"for a minute", expires_in_s=60), expect=202)
+    await sync(alice, wait_s=10)
+    me = alice.tokens["user_id"]
+
+    async def stored() -> object:
+        return await world.store.mailboxes.latest(me, 2**53 - 1, 1)
+
+    await eventually(stored, "the entry is stored")
+    user = (await world.store.accounts.users_by_id([me]))[me]
+    for later_ms, payload in ((0, "Zm9yIGEgbWludXRl"), (61_000, "")):
+        pieces = [piece async for piece in export_of(world.store, user, lambda ms=later_ms: now_ms() + ms)]
+        [entry] = json.loads(b"".join(pieces))["mailbox"]
+        assert entry["payloads"] == {alice.device: payload}
 
 
 @pytest.mark.attack("exporting another user's data")

@@ -196,8 +196,19 @@ def test_what_has_disappeared_is_served_no_more(kind: Kind) -> None:
     _, sent = event_of(world, Kind.INTENT, 1)
     _, told = event_of(world, Kind.ACCEPTED, 1)
     place, other = event_of(world, Kind.STORED)
-    world.events.insert(place, other._replace(kind=kind, id=sent.id, seq=told.seq))
+    note = str(other.at_us) if kind == Kind.EXPORTED else ""
+    world.events.insert(place, other._replace(kind=kind, id=sent.id, seq=told.seq, note=note))
     assert judged(world.events).broken == {"gone_served": 1}
+
+
+def test_an_export_has_what_was_there_when_it_was_asked_for() -> None:
+    world = disappeared()
+    _, sent = event_of(world, Kind.INTENT, 1)
+    _, told = event_of(world, Kind.ACCEPTED, 1)
+    place, other = event_of(world, Kind.STORED)
+    exported = other._replace(kind=Kind.EXPORTED, id=sent.id, seq=told.seq, note=str(told.at_us))
+    world.events.insert(place, exported)
+    assert judged(world.events).broken == {}
 
 
 def test_what_was_refused_is_nowhere() -> None:
@@ -227,9 +238,18 @@ def test_an_erased_account_leaves_nothing() -> None:
     assert judged(world.events).broken == {"not_erased": 1}
     _, sent = event_of(world, Kind.INTENT)
     world.events[-1] = asked._replace(
-        kind=Kind.EXPORTED, at_us=world.now, peer="ann", id=sent.id, seq=1, note=""
+        kind=Kind.EXPORTED, at_us=world.now, peer="ann", id=sent.id, seq=1, note=str(world.now)
     )
     assert judged(world.events).broken == {"gone_served": 1}
+
+
+def test_what_an_erased_user_had_sent_may_have_lost_its_keys_and_nothing_else() -> None:
+    world = erased()
+    place, came = event_of(world, Kind.RECEIVED)
+    world.events[place] = came._replace(kind=Kind.UNDECRYPTABLE, note="unknown_device")
+    assert judged(world.events).broken == {}
+    world.events[place] = came._replace(kind=Kind.UNDECRYPTABLE, note="invalid_signature")
+    assert judged(world.events).broken == {"undecryptable": 1}
 
 
 def test_what_an_erased_user_had_sent_is_still_to_come() -> None:

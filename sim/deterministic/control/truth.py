@@ -130,14 +130,8 @@ class Truth:
         # Of two wake-ups of one device the later may have been marked first: it stands for both.
         later = {decode_push(value).device for value in partition.records[kept:]}
         early = {decode_push(value).device for value in partition.records[:kept]} - self.sent - later
-        # One that another pusher was at before, and still is, is that one's to send. Who finds that it was
-        # replaced ends with what it had begun, which the other one took for pending.
         mine = life()
-        early = {
-            device
-            for device in early
-            if all(one is mine or (one.dead and not one.replaced) for one in self.trying.get(device, ()))
-        }
+        early = {device for device in early if not self._someone_elses(device, mine)}
         if early:
             self.fail(
                 "committed early", f"{len(early)} wake-ups of shard {shard} below {offset} were not sent"
@@ -149,7 +143,18 @@ class Truth:
             self.trying.setdefault(device, []).append(mine)
 
     def _finished(self, topic: str, value: bytes, stored: set[bytes]) -> bool:
-        return value in stored if topic == MAILBOX else decode_push(value).device in self.sent
+        if topic == MAILBOX:
+            return value in stored
+        device = decode_push(value).device
+        return device in self.sent or self._someone_elses(device, life())
+
+    def _someone_elses(self, device: str, mine: Life | None) -> bool:
+        """Return whether another pusher was at a wake-up before, and still is: it is that one's to send.
+
+        Who finds that it was replaced ends with what it had begun, which the other one took for pending.
+        """
+        tried = self.trying.get(device, ())
+        return any(one is not mine and (one.replaced or not one.dead) for one in tried)
 
     # --- the roster ---
 
