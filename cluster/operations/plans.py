@@ -190,6 +190,11 @@ class Plans:
 
     def _machine(self, target: str) -> Node:
         node = self._roster.node(target)
+        if not self._roster.nodes:
+            raise OperationRefused(
+                "Nothing was changed: the coordinator is starting, and has yet to see the machines. "
+                "Ask again in a moment."
+            )
         if node is None:
             machines = ", ".join(node.address for node in self._roster.nodes)
             raise OperationRefused(

@@ -19,6 +19,7 @@ from aiokafka.structs import TopicPartition
 from roost.errors import Unavailable
 from storage.access import OPEN, Access
 from storage.kafka_log.client import MAX_RECORD, REQUEST_TIMEOUT_MS, connection, stopped, translated
+from storage.kafka_log.group import Group
 from storage.kafka_log.log_dirs import DescribeLogDirs
 
 _DEADLINE_S: Final = 30.0
@@ -112,6 +113,13 @@ class KafkaLogAdmin:
                 group, partitions=[TopicPartition(topic, each) for each in shards]
             )
         return {each.partition: at.offset for each, at in found.items() if at.offset >= 0}
+
+    async def commit_starts(self, topic: str, group: str) -> None:
+        offsets = Group(self._bootstrap, topic, group, self._access)
+        try:
+            await offsets.commit(await self.starts(topic))
+        finally:
+            await offsets.close()
 
     async def sizes(self, topic: str) -> dict[int, int]:
         shards = range(await self.partitions(topic) or 0)

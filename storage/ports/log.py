@@ -187,6 +187,10 @@ class LogAdmin(Protocol):
         """Return what the group has committed of each partition of which it has committed anything."""
         ...
 
+    async def commit_starts(self, topic: str, group: str) -> None:
+        """Have the group begin with what each partition holds, whatever it committed in an earlier log."""
+        ...
+
     async def sizes(self, topic: str) -> dict[int, int]:
         """Return the bytes that each partition's records take; of a topic that is not there, nothing."""
         ...

@@ -220,6 +220,15 @@ async def test_commit(reader: KafkaLogReader, mailbox: str, log_server: LogServe
     await other.close()
 
 
+async def test_a_group_begins_again_in_a_log_that_was_made_again(
+    admin: KafkaLogAdmin, reader: KafkaLogReader, mailbox: str
+) -> None:
+    await reader.assign({0: 0, 1: 0})
+    await reader.commit({0: 3, 1: 9})
+    await admin.commit_starts(mailbox, f"group-{mailbox}")
+    assert await reader.committed([0, 1]) == {0: 0, 1: 0}
+
+
 async def test_end_is_known_for_idle_shards(
     writer: KafkaLogWriter, reader: KafkaLogReader, mailbox: str
 ) -> None:

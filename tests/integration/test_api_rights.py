@@ -316,6 +316,7 @@ async def test_an_export_holds_everything_but_secrets(world: World) -> None:
         assert secret not in text
 
 
+@pytest.mark.attack("exporting a message after its time, before a host has emptied it")
 async def test_an_export_has_nothing_of_a_message_whose_time_is_over(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     await bob.call("POST", "/v1/messages", message(alice, b"for a minute", expires_in_s=60), expect=202)

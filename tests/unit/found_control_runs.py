@@ -83,4 +83,44 @@ FOUND: dict[str, tuple[Plan, list[Step]]] = {
             drain-role pusher-4 100
         """),
     ),
+    "whoever began with wake-ups in a new log, its pushers gone, began where they were in the earlier one": (
+        Plan(
+            seed=954258952, nodes=3, hosts=2, routers=1, gateways=1, pushers=1, spares=1, shards=1,
+            slowest_ms=20, start_ms=2000, renewed=40, exam=False,
+        ),
+        _steps("""
+            crash n3 2500
+            coordinator-goes-on 2500
+            crash n2 0
+            lose-log 6000
+        """),
+    ),
+    "a coordinator that had not seen the machines yet said that there is no such machine": (
+        Plan(
+            seed=2904306726, nodes=2, hosts=2, routers=1, gateways=1, pushers=2, spares=0, shards=4,
+            slowest_ms=100, start_ms=2000, renewed=0, exam=False,
+        ),
+        _steps("""
+            away cache 6000
+            back cache 0
+            push-fails 17 20
+            kill-coordinator 0 300
+            undrain n2 6000
+            head 2500
+            scale pusher 1 20
+            sever n2 20
+            time 100
+            time 12000
+            time 1000
+            time 20
+            join 2500
+            drain n1 300
+            kill-coordinator 3 0
+            time 2500
+            push-fails 6 6000
+            undrain n2 2500
+            away cache 20
+            kill-coordinator 38 20
+        """),
+    ),
 }  # fmt: skip

@@ -76,6 +76,14 @@ async def test_senseless_options_are_refused_at_once(request_: dict[str, Any], s
     assert sentence in refused.value.detail
 
 
+async def test_before_the_machines_are_seen_none_is_said_to_be_missing() -> None:
+    site = Site()
+    del site.roster.nodes[:]
+    for act in ("drain", "undrain"):
+        with pytest.raises(OperationRefused, match="starting, and has yet to see the machines"):
+            site.operations.submit({act: "10.0.0.7"}, "ann")
+
+
 async def test_one_request_at_a_time_and_each_is_followed_by_its_number() -> None:
     site = Site()
     first, one = site.operations.submit({"scale": {"router": 3}}, "ann")

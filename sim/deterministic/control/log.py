@@ -91,6 +91,10 @@ class Broker:
         """Return what the group has committed."""
         return dict(self.offsets[topic, group])
 
+    def commit_starts(self, topic: str, group: str) -> None:
+        """Have the group begin at the lowest offsets."""
+        self.offsets[topic, group] |= self.starts(topic)
+
     def sizes(self, topic: str) -> dict[int, int]:
         """Return the bytes of each partition."""
         found = self.topics.get(topic, [])
