@@ -81,7 +81,8 @@ def _round(world: World) -> bool:
             moved = phone.take(1000, world.now_ms)
         phone.flush()
         while check(world, device, GATEWAYS[0], "done"):
-            moved = True
+            # Of what was swept unread phones ask for days; what else an answer changes shows in the outbox.
+            moved = moved or not world.small
     return moved
 
 
