@@ -8,5 +8,5 @@ know about it. So a run is a list of steps, can be played again, and a failing o
 The way through: ``runner`` plays seeds, ``plan`` draws the world's size, ``steps`` draws and performs what
 happens, ``world`` holds everything together (``hosts``, ``routers``, ``gateways`` and ``phones``,
 joined by ``links``, which they use by ``reaching``, over ``stores`` and ``logs``), ``settling``
-lets a run come to rest, ``invariants`` says what must hold, ``shrink`` shortens what broke it.
+lets a run come to rest, ``invariants`` and ``rest`` say what must hold, ``shrink`` shortens what broke it.
 """

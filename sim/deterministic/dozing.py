@@ -1,5 +1,6 @@
 """Every phone is put away, and what is in flight arrives: who has a push token must have been woken."""
 
+from sim.deterministic.rest import check_woken
 from sim.deterministic.settling import mend, move_roles
 from sim.deterministic.steps import tick
 from sim.deterministic.world import World
@@ -30,4 +31,4 @@ def doze(world: World) -> None:
             break
         if not moved:
             tick(world, _TICK_MS)
-    world.truth.check_woken()
+    check_woken(world.truth)

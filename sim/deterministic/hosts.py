@@ -15,7 +15,7 @@ from actors.user import events as ev
 from actors.user.errors import InvariantError
 from roost.clock import Clock
 from roost.errors import Unavailable
-from sim.deterministic.invariants import Violation
+from sim.deterministic.facts import Violation
 from sim.deterministic.logs import Log, SlowWriter
 from sim.deterministic.stores import Cache, Slow, Store
 from sim.deterministic.turns import Fate, Task, Turn, finish

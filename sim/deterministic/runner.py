@@ -13,7 +13,8 @@ from msgspec import Struct, field
 from actors.user import UserActor
 from sim.deterministic.dozing import doze
 from sim.deterministic.drawing import drawing
-from sim.deterministic.invariants import Violation
+from sim.deterministic.facts import Violation
+from sim.deterministic.rest import check_rest
 from sim.deterministic.settling import settle
 from sim.deterministic.steps import KINDS, Step, perform
 from sim.deterministic.world import Plan, World
@@ -127,7 +128,7 @@ def _run(outcome: Outcome, actor: type[UserActor], steps: Callable[[World], Iter
             if outcome.seed % 2:
                 doze(world)
             settle(world)
-            world.truth.check_rest(world.now_ms)
+            check_rest(world.truth, world.now_ms)
         except Violation as exc:
             outcome.violation = (exc.kind, str(exc))
         except Exception as exc:  # noqa: BLE001 -- whatever the rules raise is what was looked for

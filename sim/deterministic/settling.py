@@ -2,8 +2,9 @@
 
 from typing import cast
 
-from sim.deterministic.invariants import Violation
+from sim.deterministic.facts import Violation
 from sim.deterministic.links import End
+from sim.deterministic.rest import unread
 from sim.deterministic.steps import check, empty_expired, ghost, remake, sweep, tick
 from sim.deterministic.world import GATEWAYS, HOSTS, World
 
@@ -146,4 +147,4 @@ def _open(world: World) -> list[str]:
         ]
         if waiting:
             found.append(f"{device} still keeps {waiting}")
-    return found or world.truth.unread() or _strays(world)
+    return found or unread(world.truth) or _strays(world)

@@ -15,9 +15,10 @@ from api.identity.tokens import Principal
 from cluster.log.numbers import FIRST_BASE, raised
 from roost.ids import shard_of, uuid7
 from roost.signing import DeviceBundle
+from sim.deterministic.facts import Violation
 from sim.deterministic.gateways import Gateway
 from sim.deterministic.hosts import Host
-from sim.deterministic.invariants import Truth, Violation
+from sim.deterministic.invariants import Truth
 from sim.deterministic.links import Links
 from sim.deterministic.logs import Log, PromptWriter, Reader
 from sim.deterministic.phones import Phone

@@ -35,7 +35,7 @@ from roost.crypto.sealed import Heading, Undecryptable, open_sealed, seal
 from roost.errors import RoostError
 from roost.ids import fold_username, parse_address, uuid7_ms
 from roost.signing import verify_device_keys
-from sim.deterministic.invariants import Violation
+from sim.deterministic.facts import Violation
 from storage import records
 from storage.keyring import KeyRing, SealBroken, fresh_secrets
 from storage.push_services import PushServices

@@ -8,8 +8,8 @@ from actors.rpc import messages as m
 from actors.rpc.messages import Open
 from actors.user import UserActor
 from roost.ids import uuid7
+from sim.deterministic.facts import Violation
 from sim.deterministic.hosts import Host
-from sim.deterministic.invariants import Violation
 from sim.deterministic.links import End
 from sim.deterministic.world import Plan, World
 from storage.records import MessageRecord, encode_record

@@ -6,7 +6,9 @@ import pytest
 
 from actors.user import effects as do
 from roost.client import events
-from sim.deterministic.invariants import Truth, Violation
+from sim.deterministic.facts import Violation
+from sim.deterministic.invariants import Truth
+from sim.deterministic.rest import check_rest
 from sim.deterministic.stores import Store
 from sim.deterministic.world import KEYS
 from storage.account_rows import Device, User
@@ -42,28 +44,28 @@ class World:
 
 
 def test_an_entry_that_skips_another_is_found() -> None:
-    World(prev=1).truth.check_rest(0)
+    check_rest(World(prev=1).truth, 0)
     for parted in (False, True):
         world = World(prev=0)
         world.truth.parted = parted
         with pytest.raises(Violation, match="chain"):
-            world.truth.check_rest(0)
+            check_rest(world.truth, 0)
 
 
 def test_a_host_may_skip_what_it_alone_knew_as_blocked() -> None:
     world = World(prev=0)
     world.truth.parted = True
     world.known_as_blocked("ann", since=1)
-    world.truth.check_rest(0)
+    check_rest(world.truth, 0)
     world = World(prev=0)
     world.known_as_blocked("ann", since=1)  # and no shard was ever elsewhere
     with pytest.raises(Violation, match="chain"):
-        world.truth.check_rest(0)
+        check_rest(world.truth, 0)
     world = World(prev=0)
     world.truth.parted = True
     world.known_as_blocked("ann", since=2)
     with pytest.raises(Violation, match="chain"):
-        world.truth.check_rest(0)
+        check_rest(world.truth, 0)
 
 
 def test_no_entry_follows_one_that_is_not_there() -> None:
@@ -73,7 +75,7 @@ def test_no_entry_follows_one_that_is_not_there() -> None:
     world.known_as_blocked("ann", since=1)
     del world.store.documents["bob"][1]
     with pytest.raises(Violation, match="chain"):
-        world.truth.check_rest(0)
+        check_rest(world.truth, 0)
 
 
 def test_a_note_that_no_mailbox_has_is_not_delivered() -> None:
