@@ -141,19 +141,6 @@ class BlobStore:
             collected += len(due)
         return collected
 
-    async def erase_owner(self, user: str) -> int:
-        """Remove every blob of a user and every row, so that nothing tells of them; returns how many.
-
-        Keys go first, all of them. May be repeated, and is complete once it returns.
-        """
-        names = [each.name for each in await self._rows.usage(user)]
-        for name in names:
-            await self._rows.bury(name, self._clock() + DAY_MS)
-        for name in names:
-            await self._objects.clear(name)
-            await self._rows.forget(name)
-        return len(names)
-
 
 def name_of(media_id: str) -> str:
     """Return the name of a blob's row and objects, from which its id cannot be found."""

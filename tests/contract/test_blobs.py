@@ -261,17 +261,6 @@ async def test_a_removed_blob_cannot_be_opened_by_what_the_store_has(world: Worl
     assert await world.rows.get(blob.name) is None
 
 
-async def test_erasing_an_owner_leaves_nothing(world: World) -> None:
-    await world.upload(b"x" * 10)
-    await world.blobs.reserve("u-alice", 10)
-    others = await world.upload(b"y" * 10, "u-bob")
-    assert await world.blobs.erase_owner("u-alice") == 2
-    assert await world.blobs.erase_owner("u-alice") == 0
-    assert await world.rows.usage("u-alice") == []
-    assert len(await world.stored()) == 1
-    assert await world.read(others) == b"y" * 10
-
-
 @pytest.mark.attack("a media id is guessed, or leads out of the folder")
 @pytest.mark.parametrize(
     "media_id", ["", "x", "../" * 14 + "x", "/etc/passwd", "%2e%2e", "x" * 43, "x" * 5000, "\0" * 43]
