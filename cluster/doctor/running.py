@@ -15,6 +15,7 @@ from cluster.doctor.finding import Finding, failed, ok
 from cluster.doctor.here import place_of
 from cluster.local.runfile import Running
 from cluster.settings import Settings, url_host
+from cluster.supervision.membership import RUNNING
 from roost.own_packages import program
 from storage.keyring import KeyRing
 
@@ -96,7 +97,7 @@ def judge_roles(rows: Sequence[dict[str, Any]], release: str, logs: str) -> list
         release: The one that is installed here.
         logs: Where the logs are.
     """
-    away = [row for row in rows if row["state"] != "running"]
+    away = [row for row in rows if row["state"] != RUNNING]
     # A spare that is being made is none that is missing; one that cannot be made says why.
     bad = [
         f"{row['name']} is {row['state']}" for row in away if row.get("role") != "spare" or row.get("detail")

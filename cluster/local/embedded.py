@@ -18,6 +18,7 @@ from cluster.local.server_tls import ServerTls, url_of
 from cluster.local.servers import HOST, Server, ServerFailed, ServerSpec, reserved_port
 from cluster.local.specs import Maker
 from cluster.settings import Settings
+from cluster.supervision.membership import RESTARTING, RUNNING
 from roost.own_packages import program
 
 MAX_RECORDS: Final = 150_000
@@ -130,7 +131,7 @@ class Embedded:
                 "name": name,
                 "pid": server.pid,
                 "node": HOST,
-                "state": "running" if server.running else "restarting",
+                "state": RUNNING if server.running else RESTARTING,
                 "address": server.spec.address,
                 "restarts": self._restarts.get(name, 0),
             }

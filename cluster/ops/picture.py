@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from cluster.ops.wire import NodeState, ShardState, State
+from cluster.supervision.membership import RUNNING
 from storage.shard_map import ShardMap
 from telemetry.role_figures import MachineFigures
 
@@ -53,7 +54,7 @@ class Machines:
     def _state(self, address: str, roles: Sequence[Row]) -> NodeState:
         row, left = self._rows[address], address in self._left_ms
         here = [role["state"] for role in roles if role.get("node") == address]
-        alive = not left and (not here or "running" in here)
+        alive = not left and (not here or RUNNING in here)
         found = self._figures.get(address) if alive else None
         return NodeState(
             address=address,

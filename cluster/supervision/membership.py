@@ -148,5 +148,5 @@ class Membership:
 
 def waiting_for(status: dict[str, Any], otherwise: str) -> str:
     """Return the roles that a coordinator's status says are not at work, or what else is waited for."""
-    rows = [row for row in status.get("roles", ()) if row["state"] != "running" or row.get("detail")]
+    rows = [row for row in status.get("roles", ()) if row["state"] != RUNNING or row.get("detail")]
     return ", ".join(f"{row['name']} ({row.get('detail') or row['state']})" for row in rows) or otherwise
