@@ -13,6 +13,7 @@ from cluster.log.numbers import BASE_STEP, FIRST_BASE
 from cluster.log.topics import LogMismatch, LogTopics
 from roost.errors import Unavailable
 from storage.cluster_rows import LogState
+from storage.topics import PUSH, PUSHERS
 
 SHARDS = 3
 IN_2026 = 1_780_000_000_000
@@ -49,6 +50,8 @@ class World:
     shown_then: tuple[int, ...] = ()
     undrawn: int = 0
     now_ms: int = 0
+    push_logs: int = 0
+    pushers_begin_in: int = 0
 
     def step(self) -> None:
         if self.crash_at is not None and self.steps >= self.crash_at:
@@ -87,7 +90,13 @@ class World:
     async def create(self, topic: str, partitions: int) -> None:
         self.step()
         self.created_unpaused |= not {"gateway", "host"} <= self.paused
+        self.push_logs += topic == PUSH and topic not in self.topics
         self.topics.setdefault(topic, partitions)
+
+    async def commit_starts(self, topic: str, group: str) -> None:
+        self.step()
+        assert (topic, group) == (PUSH, PUSHERS)
+        self.pushers_begin_in = self.push_logs
 
     async def ends(self, topic: str) -> dict[int, int]:
         behind, self.behind = self.behind, max(0, self.behind - 1)
@@ -179,6 +188,7 @@ async def test_a_replaced_log_starts_above_everything_stored() -> None:
     assert log.topics.bases == tuple(FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS))
     assert {state.stored for state in world.states.values()} == {0}
     assert world.topics["mailbox"] == SHARDS
+    assert world.pushers_begin_in == world.push_logs == 2
 
 
 @pytest.mark.parametrize("starts", [1, 3])
@@ -358,6 +368,7 @@ async def test_a_crash_at_any_step_of_a_renewal_is_recovered_from(monkeypatch: p
         assert world.topics == {"mailbox": SHARDS, "push": SHARDS, "mailbox.dead": 1, "push.dead": 1}
         assert world.phase_now == ""
         assert not world.deleted_unpaused
+        assert world.pushers_begin_in == world.push_logs
         if fresh_topic:
             assert all(base > FIRST_BASE + 100 for base in following.topics.bases), crash_at
     assert steps_of_all > 8
