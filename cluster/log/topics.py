@@ -159,15 +159,16 @@ class LogTopics:
                 raise Unavailable(f"The topic {topic} has {found} partitions, and this broker adds none.")
 
     async def _create_missing(self) -> None:
-        again = bool(self.states) and await self._admin.partitions(PUSH) is None
-        if again:
+        begins_again = False
+        if self.states and await self._admin.partitions(PUSH) is None:
             # Their offsets start again: none may be taken for the earlier log's.
+            begins_again = any(state.pushes for state in self.states.values())
             lives = {shard: max(state.base, state.pushes + 1) for shard, state in self.states.items()}
             await self._put(replace(state, pushes=lives[shard]) for shard, state in self.states.items())
         for topic, partitions in ((MAILBOX, self.shards), (PUSH, self.shards), *((name, 1) for name in DEAD)):
             if await self._admin.partitions(topic) is None:
                 await self._admin.create(topic, partitions)
-        if again:  # pushers that knew the earlier log do so themselves, but there may be none left
+        if begins_again:  # pushers that knew the earlier log do so themselves, but there may be none left
             await self._admin.commit_starts(PUSH, PUSHERS)
 
     def _note_dropped(self, state: LogState, start: int) -> None:

@@ -161,7 +161,8 @@ def lifecycle(world: World, shards: int = SHARDS) -> LogLifecycle:
 async def installed() -> World:
     world = World()
     await lifecycle(world).open()
-    world.states = {shard: LogState(shard, FIRST_BASE, 100 + shard) for shard in range(SHARDS)}
+    pushes = world.states[0].pushes
+    world.states = {shard: LogState(shard, FIRST_BASE, 100 + shard, pushes) for shard in range(SHARDS)}
     return world
 
 
@@ -171,6 +172,7 @@ async def test_the_first_start_makes_topics_and_bases() -> None:
     await log.open()
     assert log.topics.bases == (FIRST_BASE,) * SHARDS
     assert world.topics == {"mailbox": SHARDS, "push": SHARDS, "mailbox.dead": 1, "push.dead": 1}
+    assert world.pushers_begin_in == 0, "no group has committed anything yet"
 
 
 async def test_a_second_start_changes_nothing() -> None:
@@ -321,8 +323,8 @@ async def test_a_log_that_dropped_unstored_records_is_read_from_what_remains_and
     world.trimmed = {1: 150}
     await log.lost([1, 2])
     raised = [FIRST_BASE + 100 + shard + BASE_STEP for shard in range(SHARDS)]
-    assert world.states[1] == LogState(1, raised[1], 150, before=((1, 102),))
-    assert world.states[2] == LogState(2, raised[2], 0, before=((1, 103),))
+    assert world.states[1] == LogState(1, raised[1], 150, 1, before=((1, 102),))
+    assert world.states[2] == LogState(2, raised[2], 0, 1, before=((1, 103),))
     assert log.topics.dropped == {1: 150 - 101}
     world.trimmed = {1: 170}
     await log.lost([1])
@@ -368,7 +370,7 @@ async def test_a_crash_at_any_step_of_a_renewal_is_recovered_from(monkeypatch: p
         assert world.topics == {"mailbox": SHARDS, "push": SHARDS, "mailbox.dead": 1, "push.dead": 1}
         assert world.phase_now == ""
         assert not world.deleted_unpaused
-        assert world.pushers_begin_in == world.push_logs
+        assert world.pushers_begin_in == (world.push_logs if world.push_logs > 1 else 0)
         if fresh_topic:
             assert all(base > FIRST_BASE + 100 for base in following.topics.bases), crash_at
     assert steps_of_all > 8
