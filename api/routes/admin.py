@@ -62,7 +62,7 @@ async def scale(body: Scale, caller: Operator, collaborators: With) -> Operation
 
 @router.get("/admin/v1/operations/{number}", responses=responses(*_MINE))
 async def operation(
-    number: Annotated[int, Path(ge=0, lt=2**31)], _caller: Observer, collaborators: With
+    number: Annotated[int, Path(ge=0, lt=2**53)], _caller: Observer, collaborators: With
 ) -> Operation:
     """Return how far an operation is that was begun since the coordinator started."""
     return await _progress(collaborators, number)

@@ -105,7 +105,7 @@ class Coordinator:
         rollout = Rollout(roles, self._roster, self._map.redraw)
         plans = Plans(roles, self._roster, rollout, self._log, self._spares.leave)
         self._witness = Witness(store.audit, clock)
-        self._operations = Operations(plans, rollout, self._witness)
+        self._operations = Operations(plans, rollout, self._witness, first=clock())
         self._questions = Questions(roles)
         self._balancer = Balancer(roles, self._roster, rollout)
         files = settings.certificate_files
@@ -187,7 +187,9 @@ class Coordinator:
             case "restart":
                 log.info("coordinator_restarts")
                 asyncio.get_running_loop().call_later(_RESTART_S, self._fleet.restart)
-            case "scale" | "grow" | "drain" | "undrain" | "upgrade" | "operation":
+            case "operation":
+                return self._progress(message["number"])
+            case "scale" | "grow" | "drain" | "undrain" | "upgrade":
                 return self._operate(message)
             case other:
                 raise RoostError("bad_request", f"The coordinator takes no message {other!r}.")
@@ -253,19 +255,22 @@ class Coordinator:
             case _:
                 return await self._questions.ask(message["of"], message["say"])
 
+    def _progress(self, number: int) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = msgspec.to_builtins(self._operations.progress(number))
+        except OperationRefused as exc:
+            return {"refused": exc.detail}
+        return found
+
     def _operate(self, message: dict[str, Any]) -> dict[str, Any]:
         if not self._opened:  # by the roster of no one, the stored one would be replaced
             return {"refused": self._refused or _STARTING}
+        by = message.get("by", "unknown")
         try:
-            if message["act"] == "operation":
-                found: dict[str, Any] = msgspec.to_builtins(self._operations.progress(message["number"]))
-                return found
-            by = message.get("by", "unknown")
             number, carried_out = self._operations.submit({message["act"]: message["what"]}, by)
         except OperationRefused as exc:
-            if message["act"] != "operation":
-                refused = self._witness.over(by, message["act"], message["what"], f"refused: {exc.detail}")
-                self._tasks.spawn(refused, "audit of a refusal")
+            refused = self._witness.over(by, message["act"], message["what"], f"refused: {exc.detail}")
+            self._tasks.spawn(refused, "audit of a refusal")
             return {"refused": exc.detail}
         request, operation = {message["act"]: message["what"]}, self._operations.progress(number)
         self._ops.operations.began(number, request, by, operation)

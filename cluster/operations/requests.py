@@ -15,10 +15,19 @@ log = structlog.get_logger()
 
 
 class Operations:
-    """Takes requests, and tells how far they are."""
+    """Takes requests, and tells how far they are.
 
-    def __init__(self, plans: Plans, rollout: Rollout, witness: Witness) -> None:
+    Args:
+        plans: What a request comes to.
+        rollout: Carries it out.
+        witness: Writes it down.
+        first: The number of the first operation: the time of the start, in ms. No coordinator then gives a
+            number that an earlier one gave, and who asks how far theirs is never hears of another's.
+    """
+
+    def __init__(self, plans: Plans, rollout: Rollout, witness: Witness, first: int) -> None:
         self._plans, self._rollout, self._witness = plans, rollout, witness
+        self._first = first
         self._submitted: list[Operation] = []
 
     def submit(self, request: Mapping[str, Any], by: str) -> tuple[int, Coroutine[Any, Any, None]]:
@@ -47,7 +56,7 @@ class Operations:
                 plan = plans.upgrade
         operation = Operation([])
         self._submitted.append(operation)
-        return len(self._submitted) - 1, self._witnessed(operation, plan, (by, act, what))
+        return self._first + len(self._submitted) - 1, self._witnessed(operation, plan, (by, act, what))
 
     def progress(self, number: int) -> Operation:
         """Return how far an operation is.
@@ -55,12 +64,13 @@ class Operations:
         Raises:
             OperationRefused: There is none of this number: the coordinator has restarted since.
         """
-        if not 0 <= number < len(self._submitted):
+        place = number - self._first
+        if not 0 <= place < len(self._submitted):
             raise OperationRefused(
                 "The coordinator has restarted meanwhile. It finishes the step that it was at: "
                 "see `roost status`, and ask again for what is left."
             )
-        return self._submitted[number]
+        return self._submitted[place]
 
     async def _witnessed(self, operation: Operation, plan: Plan, act: tuple[str, str, Any]) -> None:
         try:

@@ -82,7 +82,7 @@ async def test_a_change_outlives_its_coordinator(system: System, people: Crowd) 
     before = await system.roles()
     talking = asyncio.create_task(people.talk(MESSAGES, RATE))
     upgrading = asyncio.create_task(verb(system, "upgrade"))
-    await until(lambda: settled(system, no=True), within=60)
+    await until(lambda: begun(system, before), within=60)
     [coordinator] = [row for row in before if row["role"] == "coordinator"]
     os.kill(coordinator["pid"], signal.SIGKILL)
     status, _, complaints = await upgrading
@@ -98,12 +98,16 @@ async def test_a_change_outlives_its_coordinator(system: System, people: Crowd) 
     assert {row["name"] for row in after} != {row["name"] for row in before}
 
 
-async def settled(system: System, *, no: bool = False) -> str:
-    """Return why some role is coming, leaving or away; with ``no``, that none is."""
+async def begun(system: System, before: list[dict[str, Any]]) -> str:
+    """Return why a role was not replaced yet."""
+    names = {row["name"] for row in await system.roles()}
+    return "" if names - {row["name"] for row in before} else "no role was replaced yet"
+
+
+async def settled(system: System) -> str:
+    """Return why some role is coming, leaving or away."""
     rows = await system.roles()
     away = [row["name"] for row in rows if row["state"] != "running" or row.get("detail")]
-    if no:
-        return "" if rows and away else "no role is coming or leaving"
     return f"not settled: {away or 'no answer'}" if away or not rows else ""
 
 

@@ -59,10 +59,13 @@ def test_a_coordinator_that_has_not_read_the_roster_takes_no_operation(make: Cal
     world = make()
     until(world, lambda: ready(world))
     before = names(world)
+    number = tell(world, {"act": "undrain", "what": "n1"})["number"]
     world.network.away.add("store")
     world.kill_coordinator()
     until(world, lambda: world.coordinator is not None)
     assert "starting" in tell(world, {"act": "scale", "what": {"host": 3}})["refused"]
+    told = tell(world, {"act": "operation", "number": number})["refused"]
+    assert "has restarted meanwhile" in told, "of what another began it does not say that nothing was changed"
     world.network.away.clear()
     until(world, lambda: ready(world))
     assert names(world) == before

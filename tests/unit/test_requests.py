@@ -30,7 +30,7 @@ class AuditInMemory:
 class Site:
     """A roster of one machine with one host and two routers, and rollouts that wait until they may."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 7) -> None:
         self.roster: Any = SimpleNamespace(
             nodes=[Node("n1", "10.0.0.1", head=True)],
             node=lambda target: self.roster.nodes[0] if target == "10.0.0.1" else None,
@@ -45,7 +45,7 @@ class Site:
         roles: Any = SimpleNamespace(supervisors=names)
         plans = Plans(roles, self.roster, self.rollout, lifecycle, lambda _: asyncio.sleep(0, 0))
         self.audit = AuditInMemory()
-        self.operations = Operations(plans, self.rollout, Witness(self.audit, lambda: 7))
+        self.operations = Operations(plans, self.rollout, Witness(self.audit, lambda: 7), first)
 
     async def finish(self) -> list[str]:
         return []
@@ -114,4 +114,15 @@ async def test_a_failed_operation_says_why_and_ends() -> None:
 
 async def test_asking_after_a_restart_says_so() -> None:
     with pytest.raises(OperationRefused, match="restarted"):
-        Site().operations.progress(0)
+        Site().operations.progress(7)
+
+
+async def test_no_coordinator_takes_anothers_operation_for_its_own() -> None:
+    before, now = Site(first=7), Site(first=9)
+    number, carried_out = before.operations.submit({"scale": {"router": 3}}, "ann")
+    another, carried_out_too = now.operations.submit({"drain": "router-2"}, "bob")
+    carried_out.close()
+    carried_out_too.close()
+    assert number != another
+    with pytest.raises(OperationRefused, match="restarted"):
+        now.operations.progress(number)

@@ -101,11 +101,6 @@ export class Live {
     this.operations = [{ ...before, ...operation }, ...others].sort((a, b) => b.number - a.number)
   }
 
-  /** Forget an operation: numbers begin again with a coordinator. */
-  forget(number: number): void {
-    this.operations = this.operations.filter(each => each.number !== number)
-  }
-
   #greeted(hello: Hello): void {
     const before = this.hello
     this.hello = hello

@@ -87,10 +87,8 @@ export class Ops {
 
   /** Show an operation until it is done; where the stream does not tell, look. */
   watch(operation: Operation): void {
-    if (this.#followed.includes(operation.number)) this.live.forget(operation.number)
     this.live.told(operation)
     this.#followed.push(operation.number)
-    this.dismissed = new Set([...this.dismissed].filter(each => each !== operation.number))
     if (!operation.done) setTimeout(() => this.#look(operation.number), LOOK_AGAIN_MS)
   }
 
