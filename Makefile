@@ -101,7 +101,7 @@ browser-ready: $(STAMP)
 	@$(call debian,chromium:chromium)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tests/browser/tools.lock
 
-security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; the firewall in namespaces (Linux, root)
+security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; the firewall in namespaces (Linux, root; about half an hour)
 	@test "$$(id -u)" = 0 || { echo "The firewall is tried in network namespaces, and to make them needs root."; exit 2; }
 	@$(call debian,nft:nftables ip:iproute2)
 	@PATH="$$PATH:/usr/sbin:/sbin" $(BIN)/pytest tests/security
