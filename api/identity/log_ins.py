@@ -185,11 +185,9 @@ class LogIns:
         return again if renewed else user.password_hash
 
     async def _new_device(self, user: User, entrance: Entrance) -> str:
-        devices = (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
+        devices = await self._devices_of(user)
         if len(devices) >= MAX_DEVICES:
-            raise RoostError(
-                "too_large", f"An account may have at most {MAX_DEVICES} devices; remove one first."
-            )
+            raise _too_many()
         latest = await self._store.mailboxes.latest(user.user_id, SEQ_LIMIT, 1)
         device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))
         device = Device(
@@ -202,8 +200,16 @@ class LogIns:
             signing_key=entrance.signing_key,
         )
         await self._store.accounts.add_device(device)
+        # Nobody can write to more: of log-ins in one moment, each that finds too many takes its own back.
+        if len(await self._devices_of(user)) > MAX_DEVICES:
+            await self._store.accounts.remove_device(user.user_id, device_id)
+            await self._invalidation.user_changed(user.user_id)
+            raise _too_many()
         await self._invalidation.user_changed(user.user_id)
         return device_id
+
+    async def _devices_of(self, user: User) -> list[Device]:
+        return (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
 
     async def _known_device(self, user: User, entrance: Entrance) -> str:
         device = await self.device_of(user, entrance.device_id)
@@ -233,6 +239,12 @@ def folded_or_raw(username: str) -> str:
         return fold_username(username)
     except ValueError:
         return username
+
+
+def _too_many() -> RoostError:
+    return RoostError(
+        "too_large", f"An account may have at most {MAX_DEVICES} devices: on another one, remove one first."
+    )
 
 
 def _signed_out() -> RoostError:

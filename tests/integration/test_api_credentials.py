@@ -12,6 +12,7 @@ from api.identity import device_proofs, sessions
 from api.identity.limits import Limit
 from roost import wire
 from roost.proofs import challenge_message, refresh_message
+from storage.account_rows import Device
 from tests.integration.api_world import PASSWORD, SERVER_NAME, Person, Urls, World, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -454,6 +455,40 @@ async def test_a_log_in_by_key_does_not_outlive_a_log_out(
     assert ended == [204]
     families = await world.store.sessions.end(alice.tokens["user_id"], None, 1)
     assert families == [laptop.tokens["refresh_token"].split(".")[1]]
+
+
+@pytest.mark.attack("log-ins-in-one-moment-add-more-devices-than-anyone-can-write-to")
+async def test_no_account_has_more_devices_than_a_message_has_payloads(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await world.person()
+    for number in range(wire.MAX_DEVICES - 2):
+        another = Device(alice.tokens["user_id"], f"ANOTHER{number}", "another", 1)
+        await world.store.accounts.add_device(another)
+    arrived = asyncio.Barrier(2)  # both have counted when the first of them is added
+    for gateway in world.gateways:
+        add = gateway.collaborators.store.accounts.add_device
+
+        async def together(device: Any, add: Any = add) -> None:
+            await arrived.wait()
+            await add(device)
+
+        monkeypatch.setattr(gateway.collaborators.store.accounts, "add_device", together)
+    body = {"username": alice.username, "password": PASSWORD}
+    answers = await asyncio.gather(
+        *(world.call("POST", "/v1/sessions", body, gateway=number) for number in (0, 1))
+    )
+    monkeypatch.undo()
+    devices = (await alice.call("GET", "/v1/devices", expect=200))["devices"]
+    taken = [answer["device_id"] for status, answer in answers if status == 201]
+    assert set(taken) <= {each["device_id"] for each in devices}
+    assert len(devices) == wire.MAX_DEVICES - 1 + len(taken) <= wire.MAX_DEVICES
+    while len(devices) < wire.MAX_DEVICES:  # both have taken theirs back
+        await alice.log_in()
+        devices = (await alice.call("GET", "/v1/devices", expect=200))["devices"]
+    status, problem = await world.call("POST", "/v1/sessions", body)
+    assert (status, problem["code"]) == (413, "too_large")
+    assert "20 devices" in problem["detail"]
 
 
 async def test_the_end_of_other_sessions(world: World) -> None:

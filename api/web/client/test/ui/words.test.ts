@@ -120,6 +120,11 @@ describe('sentences', () => {
     expect(whyFailed(refusal)).toBe('It must have 8 characters.')
   })
 
+  it('tells which of many limits it was', () => {
+    const detail = 'An account may have at most 20 devices: on another one, remove one first.'
+    expect(whyFailed({ code: 'too_large', detail, retryAfterS: null })).toBe(detail)
+  })
+
   it('says how long to wait', () => {
     expect(whyFailed({ code: 'rate_limited', detail: '', retryAfterS: 2.1 })).toContain('(in 3 s)')
   })

@@ -58,11 +58,14 @@ export function isCommandError(reason: unknown): reason is CommandError {
   return typeof reason === 'object' && reason !== null && typeof (reason as CommandError).code === 'string'
 }
 
+/** Codes of many refusals: the server's sentence says which. */
+const SAID_BEST = new Set(['invalid', 'bad_request', 'too_large'])
+
 /** Why something failed, whatever was thrown. */
 export function whyFailed(reason: unknown): string {
   if (!isCommandError(reason)) return reason instanceof Error ? reason.message : String(reason)
   const wait = reason.retryAfterS ? ` (in ${Math.ceil(reason.retryAfterS)} s)` : ''
-  const said = reason.code === 'invalid' || reason.code === 'bad_request' ? tidy(reason.detail) : ''
+  const said = SAID_BEST.has(reason.code) ? tidy(reason.detail) : ''
   return (said || sentence(reason.code, reason.detail)) + wait
 }
 
