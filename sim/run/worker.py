@@ -28,6 +28,7 @@ from sim.people.light import LightPhone
 from sim.people.person import Person
 from sim.people.phone import AppDied, Phone
 from sim.people.worker_context import WorkerContext
+from sim.run.memory import peak_mb
 from sim.run.spec import Spec
 from sim.scenarios import SCENARIOS
 from sim.workload import Act, Leave, Say, Stage, plan
@@ -228,7 +229,7 @@ class Worker:
         figures.waiting = sum(person.waiting(accepted=accepted) for person in people)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         figures.cpu_s = usage.ru_utime + usage.ru_stime
-        figures.peak_mb = usage.ru_maxrss / 1000
+        figures.peak_mb = peak_mb()
         figures.rss_mb = psutil.Process().memory_info().rss / 1e6
         fresh = self._folder / f"figures-{self.number}.new"
         fresh.write_bytes(msgspec.json.encode(figures))

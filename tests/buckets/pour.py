@@ -12,17 +12,12 @@ import secrets
 import sys
 from pathlib import Path
 
+from sim.run.memory import peak_mb
 from storage.access import BucketAccess
 from storage.blobs import StoredObjects
 
 _AT_ONCE = 8
 _PART = 1024 * 1024
-
-
-def peak_mb() -> float:
-    """Return the most that this program has had; `getrusage` would begin with what its parent had."""
-    [line] = [each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024
 
 
 async def pour(objects: StoredObjects, mib: int) -> dict[str, float]:

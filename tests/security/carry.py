@@ -7,7 +7,6 @@ Prints one JSON object: ``sent_s``, ``saved_s``, ``breaks``, ``peak_mb``.
 
 import asyncio
 import json
-import resource
 import secrets
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from roost.client import Client, MessageReceived
 from sim.faults.proxy import Proxy
+from sim.run.memory import peak_mb
 
 _BREAKS = 3
 
@@ -56,8 +56,7 @@ async def carry(url: str, file: Path, folder: Path) -> dict[str, float]:
         saved_s = time.monotonic() - began
         await alice.close()
         await bob.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"sent_s": sent_s, "saved_s": saved_s, "breaks": network.breaks, "peak_mb": peak}
+    return {"sent_s": sent_s, "saved_s": saved_s, "breaks": network.breaks, "peak_mb": peak_mb()}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ LIBRARIES = (
 
 OPTIONS = (
     "-q", "-p", "no:cacheprovider",
+    # Python 3.11 may fail as it parses a line for a traceback while another one is written.
+    "--tb=line",
     *("-W", "ignore:Module already imported"),
     *("-W", "ignore::pytest.PytestUnraisableExceptionWarning"),  # a test that fails leaves things open
 )  # fmt: skip
