@@ -75,7 +75,8 @@ def size_of(kept: Path) -> int:
     return found
 
 
-async def stored(kept: Path, size: int) -> str:
+async def stored(kept: Path, size: int, child: asyncio.subprocess.Process) -> str:
+    assert child.returncode is None, "the program that carries it has ended"
     found = size_of(kept)
     return "" if found >= size else f"{found} bytes are stored"
 
@@ -110,7 +111,7 @@ async def carry(system: System, folder: Path, kept: Path, mib: int, tell: Callab
     digest = write(source, mib)
     memory = Memory(system)
     async with memory.watched(), carrying(system.http, source, saved) as child:
-        await until(lambda: stored(kept, mib * MIB // 4), within=300)
+        await until(lambda: stored(kept, mib * MIB // 4, child), within=300)
         async with system.killed("gateway"):
             pass
         out, _ = await asyncio.wait_for(child.communicate(), 600)
