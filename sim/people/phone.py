@@ -132,11 +132,12 @@ class Phone:
 
     async def read_all(self) -> None:
         """Mark as read what came since the last time."""
-        unread, self.unread = self.unread, {}
-        for peer, seq in unread.items():
+        for peer, seq in list(self.unread.items()):
             self.note(Kind.READ, peer=peer, seq=seq)
             await self.client.mark_read(peer, seq)
             self.marked[peer] = seq
+            if self.unread.get(peer) == seq:  # unless more came meanwhile
+                del self.unread[peer]
 
     def break_(self, how: Breakage) -> None:
         """Let something happen to the phone."""

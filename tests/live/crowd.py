@@ -113,12 +113,15 @@ class Crowd:
         waiting = {name: phone.waiting for name, phone in self.people.items() if phone.waiting}
         if waiting:
             return f"outboxes not empty (seed {self.seed}): {waiting}"
-        unread = [
+        there = {name: phone for name, phone in self.people.items() if not phone.away}
+        if unread := {name: phone.unread for name, phone in there.items() if phone.unread}:
+            return f"not read yet (seed {self.seed}): {unread}"
+        unknown = [
             (sender, to)
             for sender, to in self.sent
             if not 0 < self.people[to].marked.get(sender, 0) <= self._read_by(sender, to)
         ]
-        return f"{len(unread)} pairs without a read watermark, such as {unread[:3]}" if unread else ""
+        return f"{len(unknown)} pairs without a read watermark, such as {unknown[:3]}" if unknown else ""
 
     def _read_by(self, sender: str, to: str) -> int:
         return self.people[sender].client.profile.state.read.get(to, 0)
