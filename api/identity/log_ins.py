@@ -73,8 +73,7 @@ class LogIns:
         """Return this device of the user, None if there is none. It takes as long if there is no user."""
         if device_id is None:
             return None
-        owner = user.user_id if user is not None else ""
-        devices = (await self._store.accounts.devices_of([owner])).get(owner, [])
+        devices = await self._devices_of(user.user_id if user is not None else "")
         return next((device for device in devices if device.device == device_id), None)
 
     async def with_password(
@@ -185,7 +184,7 @@ class LogIns:
         return again if renewed else user.password_hash
 
     async def _new_device(self, user: User, entrance: Entrance) -> str:
-        devices = await self._devices_of(user)
+        devices = await self._devices_of(user.user_id)
         if len(devices) >= MAX_DEVICES:
             raise _too_many()
         latest = await self._store.mailboxes.latest(user.user_id, SEQ_LIMIT, 1)
@@ -201,15 +200,15 @@ class LogIns:
         )
         await self._store.accounts.add_device(device)
         # Nobody can write to more: of log-ins in one moment, each that finds too many takes its own back.
-        if len(await self._devices_of(user)) > MAX_DEVICES:
+        if len(await self._devices_of(user.user_id)) > MAX_DEVICES:
             await self._store.accounts.remove_device(user.user_id, device_id)
             await self._invalidation.user_changed(user.user_id)
             raise _too_many()
         await self._invalidation.user_changed(user.user_id)
         return device_id
 
-    async def _devices_of(self, user: User) -> list[Device]:
-        return (await self._store.accounts.devices_of([user.user_id])).get(user.user_id, [])
+    async def _devices_of(self, user_id: str) -> list[Device]:
+        return (await self._store.accounts.devices_of([user_id])).get(user_id, [])
 
     async def _known_device(self, user: User, entrance: Entrance) -> str:
         device = await self.device_of(user, entrance.device_id)
