@@ -102,7 +102,8 @@ class Client(WSListener):  # type: ignore[misc] # picows ships no types
             lambda: self, url, extra_headers=headers, websocket_handshake_timeout=CONNECT_S
         )
         transport.send(WSMsgType.BINARY, _encode(wire.Hello(self.account.token, self._stream.cursor)))
-        await asyncio.wait_for(self._ready, CONNECT_S)
+        async with asyncio.timeout(CONNECT_S):
+            await self._ready
 
     def leave(self) -> None:
         """Disconnect for good."""

@@ -88,7 +88,8 @@ class Ejabberd:
             if process is not None:
                 if process.returncode is None:
                     process.send_signal(number)
-                statuses.append(await asyncio.wait_for(process.wait(), _STOP_S))
+                async with asyncio.timeout(_STOP_S):
+                    statuses.append(await process.wait())
         return next((status for status in statuses if status), 0)
 
     async def sign_up(self, names: Sequence[str]) -> list[Account]:

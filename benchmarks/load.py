@@ -205,4 +205,5 @@ class Load:
     async def _wake(self) -> None:
         self._moved.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), 1)
+            async with asyncio.timeout(1):
+                await self._moved.wait()

@@ -102,7 +102,8 @@ class XmppClient(asyncio.Protocol):
         """Sign in, and wait until the server manages the stream; ``base`` is ``host:port``."""
         host, port = base.rsplit(":", 1)
         await self._loop.create_connection(lambda: self, host, int(port))
-        await asyncio.wait_for(self._ready, READY_S)
+        async with asyncio.timeout(READY_S):
+            await self._ready
 
     def leave(self) -> None:
         """Disconnect for good."""

@@ -50,7 +50,8 @@ def reminder() -> Bot:
                 waiting.discard((due_ms, peer))
             pause_s = (min(waiting)[0] - now_ms) / 1000 if waiting else None
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await changed.wait()
 
     async def tell(peer: str, now_ms: int) -> None:
         async with bot.state(peer) as state:  # once the handler that may be at it has ended

@@ -11,6 +11,7 @@ with without("rich"):  # it is for tracebacks in colour, which nothing here writ
     import structlog
 
 _ESSENTIAL_TASK_FAILED: Final = "An essential task failed."
+_CANCELLED_AGAIN_S: Final = 5.0
 
 log = structlog.get_logger()
 
@@ -50,11 +51,17 @@ class BackgroundTasks:
         return task
 
     async def cancel(self) -> None:
-        """Cancel every task that has not ended and wait until all have."""
+        """Cancel every task that has not ended and wait until all have.
+
+        A task that goes on all the same is named in the log and cancelled again, every five seconds.
+        """
         tasks = self._tasks - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=_CANCELLED_AGAIN_S)
+            if tasks:
+                log.warning("tasks_outlive_their_end", tasks=sorted(task.get_name() for task in tasks))
 
     async def wait(self) -> None:
         """Wait until every task has ended, and those that were started meanwhile."""

@@ -192,7 +192,8 @@ class Spares:
                     await asyncio.sleep(_STORM_S)
                 await self._visit(spare, watch)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(spare.news.wait(), _VISIT_EVERY_S)
+                    async with asyncio.timeout(_VISIT_EVERY_S):
+                        await spare.news.wait()
         finally:
             watch.stop()
 

@@ -115,7 +115,8 @@ class Person:
                     return at, event
             self.news.clear()
             try:
-                await asyncio.wait_for(self.news.wait(), deadline - time.monotonic())
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self.news.wait()
             except TimeoutError as exc:
                 raise NotHeldError(
                     f"{self.name} did not get {kind.__name__} within {PATIENCE_S:.0f} s: "

@@ -83,6 +83,23 @@ async def test_wakeup_is_pending_once(cache: RedisStore) -> None:
     assert await cache.claim_wakeup("d", 60, 1)
 
 
+async def test_a_cancelled_call_ends_at_whatever_moment(cache: RedisStore) -> None:
+    async def write() -> None:
+        while True:
+            await cache.put_snapshots({"alice": b"state"})
+            await asyncio.sleep(0)
+
+    for turns in range(40):
+        for _ in range(3):
+            writing = asyncio.create_task(write())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            writing.cancel()
+            await asyncio.wait([writing], timeout=1)
+            assert writing.cancelled(), turns
+    assert await cache.take_snapshots(["alice"]) == {"alice": b"state"}
+
+
 async def test_a_flushed_cache_keeps_working(cache: RedisStore) -> None:
     await cache.remember({("DEV", "id"): ANSWER})
     await cache._redis.script_flush()

@@ -218,7 +218,8 @@ async def test_a_conversation(
     for line in ("/history 2", "/search alice", "/history 0"):
         typed.put_nowait(line)
     typed.put_nowait("/quit")
-    await asyncio.wait_for(talk, 10)
+    async with asyncio.timeout(10):
+        await talk
     await bob.close()
     shown = [line[line.find(":") + 4 :] for line in capsys.readouterr().out.splitlines() if " 20" in line]
     answer = "[reply to “hello bob”] hello alice"

@@ -91,7 +91,8 @@ async def test_every_path_is_closed(world: World, redis: Proxy, away: str) -> No
             status, problem = await poll
         assert (status, problem["code"]) == (401, "revoked")
         writer.write(b': "x"   }')
-        answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), _SOON_S)
+        async with asyncio.timeout(_SOON_S):
+            answer = await reader.readuntil(b"\r\n")
         assert b" 401 " in answer
         async with laptop.stream(gateway=1) as socket:
             await socket.send_json({"type": "hello", "token": laptop.token})

@@ -323,7 +323,8 @@ async def test_a_paused_gateway_keeps_sends_waiting(world: World) -> None:
         await world.gateways[0].pause_writes()
         await send(a, bob)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(until(a, "accepted"), 0.3)
+            async with asyncio.timeout(0.3):
+                await until(a, "accepted")
         await world.gateways[0].resume_writes()
     async with alice.hello() as a:
         await send(a, bob)

@@ -174,7 +174,8 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
         for line in (*lines, "/quit"):
             typed.put_nowait(line_chat._typed(line))
         monkeypatch.setattr(line_chat, "_lines", lambda queue=typed: queue)
-        await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options(), lines=True), 10)
+        async with asyncio.timeout(10):
+            await chat._chat(server, name, None, tmp_path, Options(), lines=True)
         with pytest.raises(RoostError, match="has ended"):
             await other.api.call("GET", "/v1/me")
         await other.close()
@@ -182,7 +183,8 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
     await other.account.end_other_sessions()
     asked.clear()
     typed.put_nowait("/quit")
-    await asyncio.wait_for(chat._chat(server, name, None, tmp_path, Options(), lines=True), 10)
+    async with asyncio.timeout(10):
+        await chat._chat(server, name, None, tmp_path, Options(), lines=True)
     assert [prompt for prompt in asked if "was signed out" in prompt]
     await other.api.call("GET", "/v1/me")
     await other.close()

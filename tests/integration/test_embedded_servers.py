@@ -54,7 +54,8 @@ async def test_server_starts_answers_and_stops(
 async def test_wait_returns_when_it_is_killed(tmp_path: Path) -> None:
     server = await start(specs.redis(free_port(), tmp_path))
     os.kill(server.pid, signal.SIGKILL)
-    assert await asyncio.wait_for(server.wait(), 5) == -signal.SIGKILL
+    async with asyncio.timeout(5):
+        assert await server.wait() == -signal.SIGKILL
 
 
 def script(tmp_path: Path, text: str, **changes: float) -> ServerSpec:

@@ -98,7 +98,8 @@ async def test_browsers_are_not_told_on_unencrypted_connections() -> None:
 async def test_plaintext_is_refused(address: Address) -> None:
     reader, writer = await asyncio.open_connection(*address)
     writer.write(b"GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-    said = await asyncio.wait_for(reader.read(), 5)
+    async with asyncio.timeout(5):
+        said = await reader.read()
     writer.close()
     assert b"HTTP" not in said
 
@@ -142,7 +143,8 @@ async def test_a_stalled_handshake_is_ended(issued: Issued, monkeypatch: pytest.
     await server.ready()
     reader, writer = await asyncio.open_connection(*listener.getsockname())
     writer.write(struct.pack(">BHH", 22, 0x0301, 512))
-    assert await asyncio.wait_for(reader.read(), 2) == b""
+    async with asyncio.timeout(2):
+        assert await reader.read() == b""
     writer.close()
     server.should_exit = True
     await serving

@@ -75,7 +75,8 @@ class Talk:
 
     async def head(self) -> bytes:
         """Read the head of an answer."""
-        return await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 5)
+        async with asyncio.timeout(5):
+            return await self._reader.readuntil(b"\r\n\r\n")
 
     async def answer(self) -> tuple[int, bytes]:
         """Read one answer."""
@@ -92,7 +93,8 @@ class Talk:
     async def closed(self, within_s: float = 5) -> bytes:
         """Read until the server closes; returns what came."""
         try:
-            return await asyncio.wait_for(self._reader.read(), within_s)
+            async with asyncio.timeout(within_s):
+                return await self._reader.read()
         except ConnectionError:
             return b""
 

@@ -110,7 +110,8 @@ async def test_what_goes_over_an_encrypted_link_cannot_be_read_on_the_way(
         link = await linked(between, certificate)
         assert link.alive
         link.send(msg.Batch([msg.Part(0, [1], [TEXT])]))
-        [batch] = await asyncio.wait_for(host.heard.get(), 5)
+        async with asyncio.timeout(5):
+            [batch] = await host.heard.get()
         assert batch.parts[0].values == [TEXT]
         link.close()
     assert (TEXT in heard) is not encrypted
@@ -123,7 +124,8 @@ async def test_plaintext_is_refused(issued: Issued) -> None:
     async with listening(issued.node()) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(struct.pack(">I", len(said)) + said)
-        answer = await asyncio.wait_for(reader.read(), 2)
+        async with asyncio.timeout(2):
+            answer = await reader.read()
         writer.close()
     assert b"welcome" not in answer
     assert len(answer) <= len("an alert"), "it is cut off"
@@ -163,7 +165,8 @@ async def test_a_caller_without_a_certificate_is_refused(issued: Issued) -> None
         # In TLS 1.3 the client is told after its handshake.
         reader, writer = await asyncio.open_connection(*address, ssl=bare)
         with pytest.raises((OSError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), 5)
+            async with asyncio.timeout(5):
+                await reader.readexactly(1)
         writer.close()
 
 
@@ -288,7 +291,8 @@ async def test_who_does_not_end_the_handshake_is_cut_off(
     async with listening(issued.node()) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(struct.pack(">BHH", 22, 0x0301, 512))  # the head of a first record, and no more
-        assert await asyncio.wait_for(reader.read(), 2) == b""
+        async with asyncio.timeout(2):
+            assert await reader.read() == b""
         writer.close()
 
 
@@ -315,7 +319,8 @@ async def test_a_renewed_certificate_is_used_and_links_that_stand_go_on(replacea
         again = await linked(address, certificate)
         assert again.alive
         link.send(msg.Batch([msg.Part(0, [1], [TEXT])]))
-        assert await asyncio.wait_for(host.heard.get(), 5)
+        async with asyncio.timeout(5):
+            assert await host.heard.get()
         link.close()
         again.close()
 

@@ -26,7 +26,8 @@ async def test_a_killed_process_is_seen(child: "subprocess.Popen[bytes]") -> Non
     await asyncio.sleep(0)
     assert not ended.is_set()
     child.kill()
-    await asyncio.wait_for(ended.wait(), WITHIN_S)
+    async with asyncio.timeout(WITHIN_S):
+        await ended.wait()
 
 
 async def test_a_process_that_is_already_gone_is_noticed(child: "subprocess.Popen[bytes]") -> None:

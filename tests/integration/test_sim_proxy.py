@@ -73,7 +73,8 @@ async def asked(streams: Streams, text: bytes) -> bytes:
 async def outcome(reader: asyncio.StreamReader) -> bytes | str:
     """Return what is read until the connection ends, or how it ended."""
     try:
-        return await asyncio.wait_for(reader.read(), 5)
+        async with asyncio.timeout(5):
+            return await reader.read()
     except ConnectionError:
         return "reset"
 
@@ -88,7 +89,8 @@ async def test_bytes_sent_before_the_other_end_connects_are_forwarded(
 
     monkeypatch.setattr(proxies._Pair, "connect", later)
     reader, writer = await dial(proxy)
-    assert await asyncio.wait_for(asked((reader, writer), b"early"), 5) == b"EARLY"
+    async with asyncio.timeout(5):
+        assert await asked((reader, writer), b"early") == b"EARLY"
     writer.close()
 
 

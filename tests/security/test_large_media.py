@@ -114,7 +114,8 @@ async def carry(system: System, folder: Path, kept: Path, mib: int, tell: Callab
         await until(lambda: stored(kept, mib * MIB // 4, child), within=300)
         async with system.killed("gateway"):
             pass
-        out, _ = await asyncio.wait_for(child.communicate(), 600)
+        async with asyncio.timeout(600):
+            out, _ = await child.communicate()
     assert child.returncode == 0
     figures = json.loads(out)
     assert figures["breaks"] == 6

@@ -14,7 +14,8 @@ async def run(folder: Path, *command: str) -> str:
     child = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(child.communicate(), 100)
+    async with asyncio.timeout(100):
+        out, err = await child.communicate()
     assert child.returncode == 0, err.decode()
     return out.decode().strip()
 

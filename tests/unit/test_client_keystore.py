@@ -292,8 +292,10 @@ async def test_the_event_loop_goes_on_while_the_disk_is_slow(
     now.state.cursor = 9
     kept = keystore.keep(now)
     assert kept is not None
-    await asyncio.wait_for(began.wait(), 5)
+    async with asyncio.timeout(5):
+        await began.wait()
     assert not kept.done()
     go_on.set()
-    await asyncio.wait_for(kept, 5)
+    async with asyncio.timeout(5):
+        await kept
     keystore.unlock()

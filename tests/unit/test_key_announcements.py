@@ -57,7 +57,8 @@ class World:
 
     async def announced(self) -> None:
         await self.announcements.announce("u-ann", "ann", "PHONE", "added")
-        await asyncio.wait_for(self.asked.wait(), 5)
+        async with asyncio.timeout(5):
+            await self.asked.wait()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 

@@ -104,7 +104,8 @@ async def test_a_link_takes_long_frames_once_the_other_side_has_proved_itself() 
     async with listening(hearing) as address:
         made = await connect(address, Silent(), msg.decode_from_host, secret=SECRET, me=("router", "r"))
         made.send(msg.Batch([msg.Part(0, [1], [bytes(100 * MAX_GREETING)])]))
-        await asyncio.wait_for(hearing.heard.wait(), 5)
+        async with asyncio.timeout(5):
+            await hearing.heard.wait()
         made.close()
 
 

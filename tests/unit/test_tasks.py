@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from itertools import islice
 
 import pytest
@@ -39,6 +40,23 @@ async def test_cancelled_tasks_have_ended_and_say_nothing() -> None:
     with capture_logs() as lines:
         await tasks.cancel()
     assert (ended, lines, len(tasks)) == ([True], [], 0)
+
+
+async def test_a_task_that_loses_its_cancellation_is_named_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roost.tasks._CANCELLED_AGAIN_S", 0.01)
+    tasks = BackgroundTasks()
+
+    async def wait_once_more() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    tasks.spawn(wait_once_more(), "deaf")
+    await asyncio.sleep(0)
+    with capture_logs() as lines:
+        await tasks.cancel()
+    assert [(line["event"], line["tasks"]) for line in lines] == [("tasks_outlive_their_end", ["deaf"])]
+    assert len(tasks) == 0
 
 
 async def test_waiting_is_for_those_that_come_meanwhile_as_well() -> None:
