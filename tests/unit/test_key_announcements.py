@@ -21,7 +21,6 @@ class World:
     def __init__(self, *answers: list[str] | Exception) -> None:
         self.accounts = self.mailboxes = self.conversations = self
         self.answers = list(answers)
-        self.asked = asyncio.Event()
         self.told: list[str] = []
         self.changed: list[str] = []
         self.records = 1
@@ -33,8 +32,6 @@ class World:
 
     async def of_user(self, user: str) -> list[Conversation]:
         answer = self.answers.pop(0)
-        if not self.answers:
-            self.asked.set()
         if isinstance(answer, Exception):
             raise answer
         stranger = Conversation(user, "who never answered", "stranger", delivered_seq=7)
@@ -58,9 +55,7 @@ class World:
     async def announced(self) -> None:
         await self.announcements.announce("u-ann", "ann", "PHONE", "added")
         async with asyncio.timeout(5):
-            await self.asked.wait()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+            await self.announcements._tasks.wait()
 
 
 @pytest.fixture(autouse=True)
