@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import aiohttp
+from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 
 from roost.tls import client_context
 
@@ -17,4 +18,6 @@ def connections(ca: Path | None = None) -> aiohttp.ClientSession:
         OSError: The file cannot be read, or holds no PEM (`ssl.SSLError`).
     """
     trusted = client_context(ca) if ca is not None else True
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=trusted))
+    # A stream that was closed may still wait for the server's end of TLS: closing the pool closes it.
+    connector = aiohttp.TCPConnector(limit=0, ssl=trusted, enable_cleanup_closed=NEEDS_CLEANUP_CLOSED)
+    return aiohttp.ClientSession(connector=connector)
