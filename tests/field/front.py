@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
+from roost.client import connections
 from roost.wire import JSON, MSGPACK
 
 _HOP = frozenset({"connection", "content-encoding", "content-length", "host", "transfer-encoding"})
@@ -56,7 +57,7 @@ class Front:
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._serve)
         runner = web.AppRunner(app, shutdown_timeout=1)
-        async with aiohttp.ClientSession() as self._http:
+        async with connections() as self._http:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             self.url = "http://127.0.0.1:{1}".format(*runner.addresses[0])

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from roost import wire
+from roost.client import connections
 from roost.clock import now_ms
 from roost.ids import uuid7
 from tests.browser_push import Browser, decoded, signed_claims
@@ -107,7 +108,7 @@ async def register(person: Person, token: str) -> None:
 
 @asynccontextmanager
 async def joined(system: System) -> AsyncIterator[People]:
-    async with aiohttp.ClientSession() as http, AsyncExitStack() as stack:
+    async with connections() as http, AsyncExitStack() as stack:
         people = await People(system, http, stack).join()
         yield people
         await people.behave("ok")
