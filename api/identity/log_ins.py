@@ -1,6 +1,7 @@
 """Log-ins: with a password, or with the key of a known device."""
 
 import secrets
+from collections.abc import Sequence
 
 import structlog
 from msgspec import Struct
@@ -89,7 +90,7 @@ class LogIns:
 
         Raises:
             RoostError: ``bad_credentials``, ``unknown_device``, ``key_conflict`` (it has another key),
-                ``too_large`` (too many devices).
+                ``too_large`` (too many devices, which are listed).
         """
         matches = await self._passwords.verify(user.password_hash if user else None, password, address)
         if user is None or not matches:
@@ -186,7 +187,7 @@ class LogIns:
     async def _new_device(self, user: User, entrance: Entrance) -> str:
         devices = await self._devices_of(user.user_id)
         if len(devices) >= MAX_DEVICES:
-            raise _too_many()
+            raise _too_many(devices)
         latest = await self._store.mailboxes.latest(user.user_id, SEQ_LIMIT, 1)
         device_id = "".join(secrets.choice(_DEVICE_ALPHABET) for _ in range(_DEVICE_LENGTH))
         device = Device(
@@ -200,10 +201,11 @@ class LogIns:
         )
         await self._store.accounts.add_device(device)
         # Nobody can write to more: of log-ins in one moment, each that finds too many takes its own back.
-        if len(await self._devices_of(user.user_id)) > MAX_DEVICES:
+        devices = await self._devices_of(user.user_id)
+        if len(devices) > MAX_DEVICES:
             await self._store.accounts.remove_device(user.user_id, device_id)
             await self._invalidation.user_changed(user.user_id)
-            raise _too_many()
+            raise _too_many([each for each in devices if each.device != device_id])
         await self._invalidation.user_changed(user.user_id)
         return device_id
 
@@ -240,9 +242,15 @@ def folded_or_raw(username: str) -> str:
         return username
 
 
-def _too_many() -> RoostError:
+def _too_many(devices: Sequence[Device]) -> RoostError:
+    """Name the devices to who has the password: with it, and the id of one, that one can be removed."""
     return RoostError(
-        "too_large", f"An account may have at most {MAX_DEVICES} devices: on another one, remove one first."
+        "too_large",
+        f"An account may have at most {MAX_DEVICES} devices: on another one, remove one first.",
+        devices=[
+            {"device_id": each.device, "name": each.name, "created_at_ms": each.created_at_ms}
+            for each in devices
+        ],
     )
 
 

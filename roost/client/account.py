@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +12,7 @@ from roost.client.core.directory import Directory
 from roost.client.keystore import Keystore
 from roost.client.own_identity import OwnIdentityKeeper
 from roost.client.state import Pin, Profile
-from roost.client.transport.answers import NotRoost, SessionAnswer
+from roost.client.transport.answers import Empty, NotRoost, SessionAnswer
 from roost.client.transport.device_proof import DeviceProof
 from roost.client.transport.http import Api
 from roost.client.transport.keys import KeyCalls
@@ -70,6 +71,18 @@ async def sign_in(
     api.adopt(answer)
     keystore.save(profile)
     return profile
+
+
+async def remove_device(api: Api, username: str, password: str, device_id: str) -> None:
+    """Log in as a device of the account, which ends its session, and remove it.
+
+    Raises:
+        RoostError: ``bad_credentials``, or ``unknown_device``.
+    """
+    body = {"username": fold_username(username), "password": password, "device_id": device_id}
+    answer: SessionAnswer = await api.bare("POST", "/v1/sessions", body, shape=SessionAnswer)
+    path = f"/v1/devices/{quote(device_id, safe='')}"
+    await api.bare("DELETE", path, token=answer.access_token, shape=Empty)
 
 
 async def publish_keys(api: Api, profile: Profile, keystore: Keystore) -> None:

@@ -100,7 +100,8 @@ class Client:
         """Sign in: with the keystore's device if it has one, else with a new device.
 
         Raises:
-            RoostError: For example ``bad_credentials``.
+            RoostError: For example ``bad_credentials``; ``too_large``: there may be no more devices, see
+                `make_room`.
             KeystoreInUse: Another client uses the keystore.
             ValueError: The keystore belongs to another user or server.
         """
@@ -132,6 +133,31 @@ class Client:
             if exc.code.word != "username_taken":
                 raise
         return await cls.login(server, username, password, keystore=keystore, http=http, options=options)
+
+    @staticmethod
+    async def make_room(
+        server: str,
+        username: str,
+        password: str,
+        device_id: str,
+        *,
+        http: aiohttp.ClientSession | None = None,
+        options: Options | None = None,
+    ) -> None:
+        """Remove a device of an account that has as many as it may, for who has none of them at hand.
+
+        Args:
+            server: Base URL.
+            username: Of the account.
+            password: Its password.
+            device_id: One of ``extra["devices"]`` of the ``too_large`` that refused to let a new device in.
+            http: Connections to share.
+            options: Of them ``ca``, ``clock`` and ``elapsed`` count.
+
+        Raises:
+            RoostError: ``bad_credentials``, or ``unknown_device``: it is gone already.
+        """
+        await entry.make_room(server, username, password, device_id, http, options)
 
     @classmethod
     def resume(

@@ -69,6 +69,25 @@ async def enter(
     return Entered(profile, keystore, api, options, owns_http=http is None)
 
 
+async def make_room(
+    server: str,
+    username: str,
+    password: str,
+    device_id: str,
+    http: aiohttp.ClientSession | None,
+    options: Options | None,
+) -> None:
+    """Remove a device of an account; raises as `Client.make_room` does."""
+    options = options or Options()
+    shared = http or connections(options.ca)
+    try:
+        api = Api(server, shared, options.clock, elapsed=options.elapsed)
+        await account.remove_device(api, username, password, device_id)
+    finally:
+        if http is None:
+            await shared.close()
+
+
 def resume(keystore: Keystore, http: aiohttp.ClientSession | None, options: Options | None) -> Entered:
     """Go on as the device in the keystore; raises as `Client.resume` does."""
     options = options or Options()

@@ -238,6 +238,15 @@ def test_a_demo_on_a_terminal_that_knows_ascii_only(system: System) -> None:
 # --- its beginning and its end ----------------------------------------------------------------------
 
 
+@pytest.fixture
+def _hang_ups_count() -> Iterator[None]:
+    """After nohup a hang-up is ignored, and so it is by whatever is started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_hang_ups_count")
 @pytest.mark.parametrize(
     ("number", "begun"),
     [(signal.SIGTERM, "ray"), (signal.SIGHUP, "host-1")],
@@ -259,6 +268,7 @@ def test_a_signal_during_the_start_ends_it_within_seconds(
     assert took_s < ENDED_WITHIN_S
 
 
+@pytest.mark.usefixtures("_hang_ups_count")
 def test_in_the_worst_of_places_it_starts_and_a_closed_terminal_stops_it_in_order(
     own_system: OwnSystem, tmp_path: Path
 ) -> None:

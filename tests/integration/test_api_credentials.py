@@ -489,6 +489,10 @@ async def test_no_account_has_more_devices_than_a_message_has_payloads(
     status, problem = await world.call("POST", "/v1/sessions", body)
     assert (status, problem["code"]) == (413, "too_large")
     assert "20 devices" in problem["detail"]
+    shown = ("device_id", "name", "created_at_ms")
+    assert problem["devices"] == [{name: each[name] for name in shown} for each in devices]
+    status, problem = await world.call("POST", "/v1/sessions", body | {"password": "another one"})
+    assert (status, problem["code"], "devices" in problem) == (401, "bad_credentials", False)
 
 
 async def test_the_end_of_other_sessions(world: World) -> None:

@@ -10,8 +10,11 @@ import pytest_asyncio
 from roost.cli import chat
 from roost.cli.chat import lines as line_chat
 from roost.cli.chat import opening
+from roost.cli.terminal import BadUsage
 from roost.client import Client, Disconnected, MemoryKeystore, Options
 from roost.errors import RoostError
+from roost.wire import MAX_DEVICES
+from storage.account_rows import Device
 from tests.integration.api_world import PASSWORD, Urls, World, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -188,6 +191,33 @@ async def test_the_terminal_client_changes_the_password_and_asks_for_it_after_a_
     assert [prompt for prompt in asked if "was signed out" in prompt]
     await other.api.call("GET", "/v1/me")
     await other.close()
+
+
+async def test_who_has_too_many_devices_and_none_at_hand_signs_in_by_removing_one(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, name = world.addresses[0], next(_names)
+    first = await Client.register(server, name, PASSWORD, options=Options(device_name="first"))
+    await first.close()
+    for number in range(1, MAX_DEVICES):
+        window = Device(first.profile.user_id, f"WINDOW{number}", f"window {number}", number)
+        await world.store.accounts.add_device(window)
+    monkeypatch.setattr("getpass.getpass", lambda _: PASSWORD)
+    answers = ["", "0", "21", "window", "3"]
+    monkeypatch.setattr("builtins.input", lambda _: answers.pop(0))
+    with pytest.raises(BadUsage, match="No device was removed"):
+        await opening.signed_in(server, name, tmp_path, Options())
+    client = await opening.signed_in(server, name, tmp_path, Options(device_name="terminal"))
+    try:
+        names = [each.name for each in await client.account.devices()]
+    finally:
+        await client.close()
+    assert names == [
+        *(f"window {number}" for number in range(1, MAX_DEVICES) if number != 3),
+        "first",
+        "terminal",
+    ]
+    assert f"{name} has 20 devices, and may have no more:\n   1  window 1, " in capsys.readouterr().err
 
 
 async def test_an_account_is_looked_after_through_the_sdk(world: World, alice: Client) -> None:

@@ -4,8 +4,10 @@ import getpass
 import hashlib
 from pathlib import Path
 
+from roost.cli.chat import full_account
 from roost.cli.terminal import BadUsage
 from roost.client import Client, FileKeystore, KeystoreInUse, Options
+from roost.errors import RoostError
 
 DATA = Path("~/.local/share/roost")
 """The default folder for keys."""
@@ -27,7 +29,8 @@ async def signed_in(server: str, username: str, folder: Path, options: Options) 
     """Return a client of this user: of the device in the folder, of a new device, or of a new account.
 
     Raises:
-        BadUsage: Its keys can be neither read nor kept, or there is no one to ask for the password.
+        BadUsage: Its keys can be neither read nor kept, or there is no one to ask for the password; or the
+            account has as many devices as it may, and none is to go.
         KeystoreInUse: Another client uses the keystore.
         RoostError: Signing in was refused.
     """
@@ -41,7 +44,15 @@ async def signed_in(server: str, username: str, folder: Path, options: Options) 
         password = _password(f"{username} was signed out on this device. Password: ")
         return await Client.login(server, username, password, keystore=keystore, options=options)
     password = _password(f"Password for {username} (a new name makes an account): ")
-    return await Client.join(server, username, password, keystore=keystore, options=options)
+    try:
+        return await Client.join(server, username, password, keystore=keystore, options=options)
+    except RoostError as exc:
+        devices = full_account.devices_of(exc)
+        if not devices:
+            raise
+    goes = full_account.chosen(username, devices)
+    await Client.make_room(server, username, password, goes, options=options)
+    return await Client.login(server, username, password, keystore=keystore, options=options)
 
 
 def _keystore(folder: Path, name: str) -> FileKeystore:
