@@ -33,7 +33,7 @@ class Client:
 
     async def sign_up(self, username: str, name: str = "") -> None:
         """Make an account, and wait until it is connected."""
-        await self._fill_in("Sign up", username)
+        await self.fill_in("Sign up", username)
         if name:
             await self.page.get_by_label("Name (optional)").fill(name)
         await self.page.get_by_role("button", name="Create account").click()
@@ -41,7 +41,7 @@ class Client:
 
     async def sign_in(self, username: str) -> None:
         """Make this browser a further device of an account."""
-        await self._fill_in("Sign in", username)
+        await self.fill_in("Sign in", username)
         await self.page.locator("form").get_by_role("button", name="Sign in").click()
         await self.ready()
 
@@ -111,7 +111,7 @@ class Client:
         """Where a message is written."""
         return self.page.get_by_role("textbox", name="Message to")
 
-    async def _fill_in(self, mode: str, username: str) -> None:
+    async def fill_in(self, mode: str, username: str) -> None:
         self.username = username
         await self.page.get_by_role("group", name="Account").get_by_role("button", name=mode).click()
         await self.page.get_by_label("Username").fill(username)

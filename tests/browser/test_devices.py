@@ -1,5 +1,6 @@
 """Browsers as devices: linked, replaced, woken, and private."""
 
+import asyncio
 import base64
 import json
 import secrets
@@ -7,14 +8,19 @@ from pathlib import Path
 
 from playwright.async_api import expect
 
-from roost.client import MessageReceived
+from roost.client import Client as Sdk
+from roost.client import MessageReceived, Options
+from roost.wire import MAX_DEVICES
 from tests.browser import pushes
 from tests.browser.client import PASSWORD, Client
 from tests.browser.filmed import film
-from tests.browser.people import Profiles, couple, lacks, terminal
+from tests.browser.people import Profiles, couple, lacks, names, terminal
 from tests.browser_push import Browser
 from tests.live.running import System
 from tests.live.waiting import until
+
+_TWO_LOG_INS_S = 11
+"""After so long a user who has used up the log-ins of a moment has two again."""
 
 NOT_CONFIRMED = "has a new device that is not confirmed"
 
@@ -124,6 +130,29 @@ async def test_the_messages_of_who_was_here_last_go_only_on_purpose(url: str, pr
     await dialog.get_by_role("button", name="Remove and go on").click()
     await alice.ready()
     await expect(alice.row("Bob")).to_have_count(0)
+
+
+async def test_who_has_too_many_devices_and_none_at_hand_chooses_one_that_goes(
+    url: str, profiles: Profiles
+) -> None:
+    alice, _ = names()
+    sdk = await Sdk.register(url, alice, PASSWORD, options=Options(device_name="first"))
+    for number in range(1, MAX_DEVICES):
+        body = {"username": alice, "password": PASSWORD, "device": {"name": f"window {number}"}}
+        await sdk.api.bare("POST", "/v1/sessions", body)
+    await asyncio.sleep(_TWO_LOG_INS_S)
+    browser = await Client.opened(await profiles(url))
+    browser.profile.bear("413")
+    await browser.fill_in("Sign in", alice)
+    await browser.page.locator("form").get_by_role("button", name="Sign in").click()
+    dialog = browser.page.get_by_role("dialog", name="Remove a device to sign in here?")
+    await dialog.get_by_label("window 7 ").check()
+    await dialog.get_by_role("button", name="Remove and sign in").click()
+    await browser.ready()
+    left = [each.name for each in await sdk.account.devices()]
+    assert len(left) == MAX_DEVICES
+    assert "window 7" not in left
+    await sdk.close()
 
 
 def _content(archive: str) -> str:

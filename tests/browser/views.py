@@ -59,6 +59,14 @@ async def _leftover(page: Page) -> None:
     await page.get_by_text("Export the messages").click()
 
 
+async def _too_many_devices(page: Page) -> None:
+    await page.get_by_role("button", name="Sign in", exact=True).first.click()
+    await page.get_by_label("Username").fill("everywhere")
+    await page.get_by_label("Password", exact=True).fill("a long password")
+    await page.locator("form").get_by_role("button", name="Sign in").click()
+    await page.get_by_role("dialog").wait_for()
+
+
 async def _menu(page: Page) -> None:
     message = page.locator(".message", has_text="The birds. Look").first
     await message.focus()
@@ -119,6 +127,7 @@ VIEWS: Final = (
     View("sign-in", "?demo=signed-out", _button("Sign in")),
     View("sign-in-again", "?demo=left"),
     View("leftover", "?demo=left", _leftover),
+    View("too-many-devices", "?demo=signed-out", _too_many_devices),
     View("empty", "?demo=empty"),
     View("blocked-network", "?demo=blocked"),
     View("chats", ""),

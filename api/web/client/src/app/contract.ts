@@ -123,7 +123,8 @@ export interface Snapshot {
 export interface Commands {
   attach: [undefined, Snapshot]
   signUp: [{ username: string; password: string; displayName: string; forget?: string }, undefined]
-  signIn: [{ username: string; password: string; forget?: string }, undefined] // `forget`: whose messages may go
+  /** `forget`: whose messages may go. `instead`: the id of a device that is removed first, to make room. */
+  signIn: [{ username: string; password: string; forget?: string; instead?: string }, undefined]
   signOut: [undefined, undefined]
   open: [{ peer: string }, Conversation] // looks the person up; fails with `unknown_user`
   page: [{ peer: string; before: string | null; limit: number }, Page]
@@ -178,6 +179,15 @@ export interface CommandError {
   code: string
   detail: string
   retryAfterS: number | null
+  /** The account has as many devices as it may: one of these has to go before another comes. */
+  devices?: RemovableDevice[]
+}
+
+/** A device of an account that is not signed in here. */
+export interface RemovableDevice {
+  id: string
+  name: string
+  createdAtMs: number
 }
 
 /** The page's end of the engine. */

@@ -25,6 +25,17 @@ function refuse(code: string, detail: string): never {
   throw { code, detail, retryAfterS: null } satisfies CommandError
 }
 
+function tooManyDevices(): never {
+  const one = (number: number) => ({
+    id: `WINDOW${number}`,
+    name: number ? `Firefox on Linux ${number}` : 'Phone',
+    createdAtMs: Date.now() - (40 - number) * 86_400_000,
+  })
+  const detail = 'An account may have at most 20 devices: on another one, remove one first.'
+  const devices = Array.from({ length: 20 }, (_, number) => one(number))
+  throw { code: 'too_large', detail, retryAfterS: null, devices } satisfies CommandError
+}
+
 export class DemoEngine implements Engine {
   #profile: Profile | null
   #conversations: Conversation[] = []
@@ -148,8 +159,11 @@ export class DemoEngine implements Engine {
     }),
     signUp: ({ username, displayName }) =>
       username === 'taken' ? refuse('username_taken', '') : this.#enter({ ...ME, username, displayName }),
-    signIn: ({ username, password }) =>
-      password === 'wrong' ? refuse('bad_credentials', '') : this.#enter({ ...ME, username }),
+    signIn: ({ username, password, instead }) => {
+      if (password === 'wrong') refuse('bad_credentials', '')
+      if (username === 'everywhere' && !instead) tooManyDevices()
+      return this.#enter({ ...ME, username })
+    },
     signOut: () => {
       this.#profile = null
       this.#tell({ type: 'profile', profile: null })

@@ -16,6 +16,7 @@ import { members, text } from '../core/shapes'
 import { RoostError, Unavailable } from './errors'
 import type { OwnIdentity } from './identity/own'
 import type { Store } from './store/port'
+import { EMPTY } from './transport/answers'
 import { type Api, sessionAnswer, type Tokens } from './transport/api'
 import type { Vault } from './vault'
 
@@ -149,6 +150,17 @@ export async function signIn(
   api.signer = { ...account }
   await api.adopt(answer)
   return account
+}
+
+/** Removes a device of an account that may have no more: logs in as it, which takes the password, and deletes it. */
+export async function makeRoom(
+  api: Api,
+  given: { username: string; password: string },
+  device: string,
+): Promise<void> {
+  const body = { username: named(given.username), password: given.password, device_id: device }
+  const { accessToken: token } = await api.bare('POST', '/v1/sessions', sessionAnswer, { body })
+  await api.bare('DELETE', `/v1/devices/${encodeURIComponent(device)}`, EMPTY, { token })
 }
 
 /** Uploads this device's signed bundle and fallback key; a repeat is harmless. */

@@ -13,7 +13,16 @@ import type { Random } from '../core/bytes'
 import type { ClientEvent } from '../core/client/events'
 import { SESSION_OVER } from '../core/codes'
 import { readContent } from '../core/content'
-import { type Account, Accounts, named, publishKeys, register, renewFallback, signIn } from './account'
+import {
+  type Account,
+  Accounts,
+  makeRoom,
+  named,
+  publishKeys,
+  register,
+  renewFallback,
+  signIn,
+} from './account'
 import { Book } from './book/book'
 import { type ConversationRow, conversationView } from './book/rows'
 import { Shelf } from './book/shelf'
@@ -81,7 +90,7 @@ export class LocalEngine {
         return (await this.snapshot()) as Answer<C>
       case 'signUp':
       case 'signIn':
-        await this.alone(() => this.enter(command, argument as Argument<'signUp'>))
+        await this.alone(() => this.enter(command, argument as Argument<'signUp'> & Argument<'signIn'>))
         return undefined as Answer<C>
       case 'signOut':
         await this.alone(() => this.leave())
@@ -133,7 +142,10 @@ export class LocalEngine {
     return done
   }
 
-  private async enter(command: 'signUp' | 'signIn', given: Argument<'signUp'>): Promise<void> {
+  private async enter(
+    command: 'signUp' | 'signIn',
+    given: Argument<'signUp'> & Argument<'signIn'>,
+  ): Promise<void> {
     if (this.present !== null) {
       throw new RoostError('signed_in', `${this.present.account.username} is signed in: sign out first.`)
     }
@@ -144,6 +156,9 @@ export class LocalEngine {
     }
     if (command === 'signUp') {
       await register(this.api, given.username, given.password, given.displayName)
+    }
+    if (given.instead !== undefined) {
+      await makeRoom(this.api, given, given.instead)
     }
     const { deviceName, random } = this.options
     const account = await this.entered(other === null ? kept : null, { ...given, deviceName, random })

@@ -1,6 +1,8 @@
 /** Why something could not be done: a code of the registry, or one of the engine's own. */
 
+import type { RemovableDevice } from '../app/contract'
 import { isLater, titleOf } from '../core/codes'
+import { list, members, text, whole } from '../core/shapes'
 
 export class RoostError extends Error {
   readonly code: string
@@ -30,5 +32,20 @@ export class RoostError extends Error {
 export class Unavailable extends RoostError {
   constructor(detail: string, retryAfterS: number | null = null) {
     super('unavailable', detail, retryAfterS)
+  }
+}
+
+/** The devices of which one has to go before another can come; none: it was refused for something else. */
+export function removable(refusal: RoostError): RemovableDevice[] {
+  if (refusal.code !== 'too_large') {
+    return []
+  }
+  try {
+    return list(refusal.extra.devices).map(device => {
+      const found = members(device)
+      return { id: text(found.device_id), name: text(found.name), createdAtMs: whole(found.created_at_ms) }
+    })
+  } catch {
+    return [] // an older server lists none
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Command, CommandError, Notice } from '../app/contract'
 import type { LocalEngine } from './engine'
-import { RoostError } from './errors'
+import { RoostError, removable } from './errors'
 
 export interface Request {
   call: number
@@ -26,7 +26,9 @@ export async function answered(engine: LocalEngine, request: Request): Promise<R
 
 export function errorOf(error: unknown): CommandError {
   if (error instanceof RoostError) {
-    return { code: error.code, detail: error.message, retryAfterS: error.retryAfterS }
+    const { code, message: detail, retryAfterS } = error
+    const devices = removable(error)
+    return devices.length === 0 ? { code, detail, retryAfterS } : { code, detail, retryAfterS, devices }
   }
   console.error(error) // a fault of this program
   return { code: 'internal', detail: String(error), retryAfterS: null }
