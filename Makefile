@@ -108,7 +108,7 @@ security-test: $(STAMP) ## Each guard taken out, so that its attack succeeds; th
 
 # Left out: what is about servers or links without TLS, the broker that has none, half-closed connections, which
 # TLS has not, and what a start refuses whose settings are those that TLS sets.
-tls-test: $(STAMP) ## Contracts, the API in the field and every fault with TLS on every hop (15 minutes)
+tls-test: $(STAMP) ## Contracts, the API in the field and every fault with TLS on every hop (three quarters of an hour)
 	@$(BIN)/python -m tests.encrypted $(BIN)/pytest -m "not slow" $(or $(TESTS),tests/contract tests/field) \
 	  --ignore tests/contract/test_guarded_servers.py --ignore tests/contract/test_servers_with_tls.py \
 	  --ignore tests/contract/test_log_on_tansu.py --ignore tests/field/test_machines.py \
