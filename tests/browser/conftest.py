@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.browsers import Profile, launch, profile
 from tests.browser.served import serving
 from tests.browser.views import DEMO, build_demo
+
+expect.set_options(timeout=15_000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,6 +12,8 @@ from tests.live.running import System
 from tests.live.waiting import until
 
 PICTURE = Path(__file__).parents[2] / "api" / "web" / "client" / "public" / "icons" / "192.png"
+_BACK_MS = 30_000
+"""A client that was without its server tries again after half a minute at the latest."""
 
 
 async def test_all_that_can_be_done_with_a_message(url: str, profiles: Profiles) -> None:
@@ -70,7 +72,7 @@ async def test_what_is_written_without_a_network_goes_when_it_is_back(url: str, 
         await bob.page.reload()  # the outbox outlives the page
         await bob.expect_state("off 4", "Sending")
         await network.heal()
-        await alice.expect_message("off 4")
+        await expect(alice.message("off 4")).to_have_count(1, timeout=_BACK_MS)
         await bob.expect_message("on 4")
         for client in (alice, bob):
             texts = await client.texts()
@@ -95,7 +97,7 @@ async def test_gateways_and_a_host_die_and_nothing_is_lost_or_doubled(
     async with system.killed("gateway"):
         for text in wanted[8:]:
             await alice.write(text)
-    await expect(bob.message(wanted[-1])).to_have_count(1, timeout=30_000)
+    await expect(bob.message(wanted[-1])).to_have_count(1, timeout=_BACK_MS)
     await alice.expect_state(wanted[-1], "Read")
     for client in (alice, bob):
         assert [each for each in await client.texts() if each in wanted] == wanted
