@@ -46,6 +46,6 @@ export function removable(refusal: RoostError): RemovableDevice[] {
       return { id: text(found.device_id), name: text(found.name), createdAtMs: whole(found.created_at_ms) }
     })
   } catch {
-    return [] // an older server lists none
+    return [] // something else was too large
   }
 }
