@@ -209,6 +209,8 @@ async def test_who_has_the_name_next_inherits_nothing(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     await bob.send(alice, b"for the first alice")
     await alice.send(bob)
+    # A block also drops what was accepted before it and is still on its way.
+    assert [entry["type"] for entry in await sync(bob, wait_s=10)] == ["message"]
     await bob.call("PUT", f"/v1/blocks/{alice.username}", expect=204)
     user = await erase_now(world, alice)
     # As after the time for which it is reserved.
