@@ -1,5 +1,6 @@
 """A gateway, a host and a router in this process, on real servers, and people who use them."""
 
+import asyncio
 import base64
 import itertools
 import json
@@ -131,6 +132,16 @@ class Person:
     async def send(self, to: "Person", text: bytes = b"hi", *, message_id: str = "", gateway: int = 0) -> Any:
         """Send to the one device of a user; returns (status, body)."""
         return await self.call("POST", "/v1/messages", message(to, text, message_id), gateway=gateway)
+
+    async def receive(self, seq: int) -> list[dict[str, Any]]:
+        """Return what waits for this device, once the entry with this number is among it."""
+        deadline = now_ms() + 10_000
+        while True:
+            page = await self.call("GET", "/v1/sync?limit=256", expect=200)
+            if seq in [each["seq"] for each in page["entries"]]:
+                return list(page["entries"])
+            assert now_ms() < deadline, f"{seq} is not among {page['entries']}"
+            await asyncio.sleep(0.02)
 
     async def log_in(self, device_id: str | None = None) -> "Person":
         """Log in once more; returns the person on that device."""

@@ -201,13 +201,14 @@ async def other_shard(world: World, bob: Person) -> Person:
 async def test_a_shard_with_too_many_unstored_records_accepts_no_more_and_others_do(
     mongo_url: str, redis_url: str
 ) -> None:
-    async with slowed(mongo_url, redis_url, Bounds(unstored=400)) as (world, proxy):
+    async with slowed(mongo_url, redis_url, Bounds(accept_s=60.0, deliver_s=60.0, unstored=400)) as (world, proxy):
         alice, bob = await world.person(), await world.person()
         carol = await other_shard(world, bob)
         async with alice.hello() as a:
-            await sends(a, carol, 1)
-            await sends(a, bob, 1)
-            await answers(a, 2)
+            for peer in (carol, bob):  # hosts must have loaded both
+                await sends(a, peer, 1)
+                [accepted] = await answers(a, 1)
+                await peer.receive(accepted["seq"])
             proxy.delay(60.0)
             admission = world.gateways[0].collaborators.sender.gate.admission
             refused: list[Frame] = []

@@ -317,7 +317,7 @@ async def test_what_devices_tell_each_other_is_no_conversation(world: World) -> 
 
 async def test_copies_go_with_what_disappears(world: World) -> None:
     (phone, laptop), bob = await two_devices(world), await world.person()
-    await sent(phone, bob, own={laptop.device: TEXT}, expires_in_s=1)
+    await sent(phone, bob, own={laptop.device: TEXT}, expires_in_s=3)
     [entry] = await entries(laptop, "sent")
     me = (await phone.call("GET", "/v1/me", expect=200))["user_id"]
 
