@@ -18,7 +18,7 @@ from roost.ids import uuid7
 from tests.browser_push import Browser, decoded, signed_claims
 from tests.field.test_rules import Person
 from tests.live.running import System
-from tests.live.waiting import until
+from tests.live.waiting import until, until_found
 
 _WOKEN_S: Final = 25
 """Longer than a device whose sync was answered has to acknowledge."""
@@ -38,6 +38,7 @@ class People:
         await self.phone.join()
         await self.friend.join()
         self.laptop = await self.phone.add_device()
+        await until_found(lambda: self.phone.entries("keys"))  # the laptop's: no test is to meet them
         await register(self.phone, self.token)
         return self
 

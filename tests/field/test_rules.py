@@ -118,8 +118,12 @@ class Person:
 
     async def receive(self, seq: int) -> None:
         """Wait for an entry, and acknowledge it."""
-        page = await self.ok("GET", "/v1/sync?wait_s=10")
-        assert seq in [each["seq"] for each in page["entries"]]
+
+        async def missing() -> str:
+            waiting = [each["seq"] for each in (await self.ok("GET", "/v1/sync?limit=256"))["entries"]]
+            return "" if seq in waiting else f"{seq} is not among {waiting}"
+
+        await until(missing, within=_ANSWER_S)
         await self.ok("POST", "/v1/acks", {"seq": seq})
 
     async def entries(self, kind: str) -> list[dict[str, Any]]:

@@ -201,7 +201,8 @@ async def other_shard(world: World, bob: Person) -> Person:
 async def test_a_shard_with_too_many_unstored_records_accepts_no_more_and_others_do(
     mongo_url: str, redis_url: str
 ) -> None:
-    async with slowed(mongo_url, redis_url, Bounds(accept_s=60.0, deliver_s=60.0, unstored=400)) as (world, proxy):
+    bounds = Bounds(accept_s=60.0, deliver_s=60.0, unstored=400)  # so that nothing else refuses
+    async with slowed(mongo_url, redis_url, bounds) as (world, proxy):
         alice, bob = await world.person(), await world.person()
         carol = await other_shard(world, bob)
         async with alice.hello() as a:
