@@ -1,8 +1,8 @@
 """Messages as lines of a terminal: harmless, and plain to read."""
 
 import unicodedata
-from datetime import UTC, datetime
 
+from roost.cli.moments import local
 from roost.client import Message
 from roost.client.content import Content, Delete, Edit, Reaction, Text, line_of
 from roost.client.filenames import safe_name
@@ -66,7 +66,7 @@ def said(body: Content, quoted: str) -> str:
 
 def line_of_message(message: Message, quoted: str) -> str:
     """Return a message of the history; ``quoted`` as in `said`."""
-    at = datetime.fromtimestamp(message.at_ms / 1000, UTC).astimezone()
+    at = local(message.at_ms)
     parts = [f"{at:%Y-%m-%d %H:%M}", _body(message, quoted)]
     parts += ["(edited)"] if message.edited_at_ms is not None else []
     parts += [f"[{emoji} {', '.join(people)}]" for emoji, people in message.reactions.items()]

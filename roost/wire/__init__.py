@@ -34,6 +34,7 @@ from roost.wire.frames import (
     Typing,
     send_size,
 )
+from roost.wire.numbers import Seq, Whole
 
 __all__ = [
     "CODECS",
@@ -71,10 +72,12 @@ __all__ = [
     "Rejected",
     "Send",
     "SentEntry",
+    "Seq",
     "ServerFrame",
     "Subscribe",
     "TokenExpiring",
     "Typing",
+    "Whole",
     "entry_to_json",
     "from_base64",
     "send_size",

@@ -24,6 +24,7 @@ from roost.wire.frames import (
     Subscribe,
     Typing,
 )
+from roost.wire.numbers import Seq, Whole
 
 JSON = "roost.v1.json"
 MSGPACK = "roost.v1.msgpack"
@@ -73,33 +74,33 @@ class _SendText(Struct, tag="send", tag_field="type"):
 
 
 class _MessageText(Struct, tag="message", tag_field="type"):
-    seq: int
-    prev: int
-    at_ms: int
+    seq: Seq
+    prev: Seq
+    at_ms: Whole
     id: str
     from_: str = msgspec.field(name="from")
     from_device: str
-    sent_at_ms: int
-    accepted_at_ms: int
+    sent_at_ms: Whole
+    accepted_at_ms: Whole
     suite: str
     payload: str
-    expires_at_ms: int | None = None
+    expires_at_ms: Whole | None = None
     silent: bool = False
 
 
 class _SentText(Struct, tag="sent", tag_field="type"):
-    seq: int
-    prev: int
-    at_ms: int
+    seq: Seq
+    prev: Seq
+    at_ms: Whole
     id: str
     to: str
     from_device: str
-    to_seq: int
-    sent_at_ms: int
-    accepted_at_ms: int
+    to_seq: Whole
+    sent_at_ms: Whole
+    accepted_at_ms: Whole
     suite: str = ""
     payload: str | None = None
-    expires_at_ms: int | None = None
+    expires_at_ms: Whole | None = None
     silent: bool = False
 
 

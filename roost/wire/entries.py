@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from roost.wire.numbers import Seq, Whole
+
 
 class MessageEntry(Struct, tag="message", tag_field="type", omit_defaults=True):
     """A message to this user; ``payload`` is this device's ciphertext.
@@ -12,37 +14,37 @@ class MessageEntry(Struct, tag="message", tag_field="type", omit_defaults=True):
     it is a control message: it wakes no one, and is neither counted as unread nor shown.
     """
 
-    seq: int
-    prev: int
-    at_ms: int
+    seq: Seq
+    prev: Seq
+    at_ms: Whole
     id: str
     from_: str = field(name="from")
     from_device: str
-    sent_at_ms: int
-    accepted_at_ms: int
+    sent_at_ms: Whole
+    accepted_at_ms: Whole
     suite: str
     payload: bytes
-    expires_at_ms: int | None = None
+    expires_at_ms: Whole | None = None
     silent: bool = False
 
 
 class ReceiptEntry(Struct, tag="receipt", tag_field="type"):
     """How far ``peer`` has received and read this user's messages (watermarks in the peer's ``seq``)."""
 
-    seq: int
-    prev: int
-    at_ms: int
+    seq: Seq
+    prev: Seq
+    at_ms: Whole
     peer: str
-    delivered_seq: int
-    read_seq: int
+    delivered_seq: Whole
+    read_seq: Whole
 
 
 class KeysEntry(Struct, tag="keys", tag_field="type"):
     """The devices or keys of ``user`` have changed: query them again."""
 
-    seq: int
-    prev: int
-    at_ms: int
+    seq: Seq
+    prev: Seq
+    at_ms: Whole
     user: str
     device: str
     change: Literal["added", "removed", "changed"]
@@ -54,18 +56,18 @@ class SentEntry(Struct, tag="sent", tag_field="type", omit_defaults=True):
     ``payload`` is this device's copy, if the sender gave copies.
     """
 
-    seq: int
-    prev: int
-    at_ms: int
+    seq: Seq
+    prev: Seq
+    at_ms: Whole
     id: str
     to: str
     from_device: str
-    to_seq: int
-    sent_at_ms: int
-    accepted_at_ms: int
+    to_seq: Whole
+    sent_at_ms: Whole
+    accepted_at_ms: Whole
     suite: str = ""
     payload: bytes | None = None
-    expires_at_ms: int | None = None
+    expires_at_ms: Whole | None = None
     silent: bool = False
 
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
+from roost.wire.numbers import Seq, Whole
+
 WINDOW = 256
 """Entries that may be in flight to one stream, not yet acknowledged."""
 
@@ -113,9 +115,9 @@ class Ready(Struct, tag="ready", tag_field="type", omit_defaults=True):
     """
 
     device_id: str
-    cursor: int
-    server_time_ms: int
-    one_time_key_counts: dict[str, int] | None = None
+    cursor: Seq
+    server_time_ms: Whole
+    one_time_key_counts: dict[str, Whole] | None = None
     unused_fallback_key_types: list[str] | None = None
 
 
@@ -125,16 +127,16 @@ class Drained(Struct, tag="drained", tag_field="type"):
     They differ where the messages behind ``prev`` have disappeared.
     """
 
-    cursor: int
-    prev: int
+    cursor: Seq
+    prev: Seq
 
 
 class Accepted(Struct, tag="accepted", tag_field="type"):
     """The message is durable."""
 
     id: str
-    seq: int
-    accepted_at_ms: int
+    seq: Seq
+    accepted_at_ms: Whole
 
 
 class Rejected(Struct, tag="rejected", tag_field="type", omit_defaults=True):
@@ -161,19 +163,19 @@ class Presence(Struct, tag="presence", tag_field="type", omit_defaults=True):
 
     user: str
     state: Literal["online", "offline"]
-    last_seen_ms: int | None = None
+    last_seen_ms: Whole | None = None
 
 
 class Pong(Struct, tag="pong", tag_field="type"):
     """The answer to a ``ping``."""
 
-    server_time_ms: int
+    server_time_ms: Whole
 
 
 class TokenExpiring(Struct, tag="token_expiring", tag_field="type"):
     """Send ``auth`` with a fresh token within ``in_s`` seconds, or the stream is closed."""
 
-    in_s: int
+    in_s: Whole
 
 
 class Missed(Struct, tag="missed", tag_field="type"):
@@ -184,7 +186,7 @@ class Bye(Struct, tag="bye", tag_field="type"):
     """The last frame before the server closes; ``code`` is a word of the registry."""
 
     code: str
-    reconnect_after_ms: int
+    reconnect_after_ms: Whole
 
 
 class Problem(Struct, tag="problem", tag_field="type", omit_defaults=True):

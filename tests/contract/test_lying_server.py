@@ -3,13 +3,25 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from roost import wire
-from roost.client import Client, Event, KeyChanged, MessageReceived, Options, connections
+from roost.client import (
+    Accepted,
+    Client,
+    Event,
+    FileKeystore,
+    KeyChanged,
+    Keystore,
+    MessageReceived,
+    Options,
+    Unsupported,
+    connections,
+)
 from roost.client.shell.linking import LinkRefused
 from roost.clock import now_ms
 from roost.crypto import Heading, seal
@@ -52,9 +64,10 @@ class World:
         self.clients: list[Client] = []
         self.told: list[Event] = []
 
-    async def person(self, name: str, **options: Any) -> Client:
+    async def person(self, name: str, keystore: Keystore | None = None, **options: Any) -> Client:
+        held = Options(hold_new_devices=True, **options)
         client = await Client.register(
-            self.url, name, "a password", http=self.http, options=Options(hold_new_devices=True, **options)
+            self.url, name, "a password", keystore=keystore, http=self.http, options=held
         )
         self.clients.append(client)
         return client
@@ -230,3 +243,28 @@ async def test_a_message_of_a_device_that_the_server_made_up_is_not_confirmed(wo
     assert world.changes == [("GHOST", "added", True)]
     assert not message.confirmed
     assert alice.profile.peers["bob"]["GHOST"].confirmed is False
+
+
+TOO_MANY = (2**53, 2**63, 2**64 - 1, -(2**53))
+
+
+@pytest.mark.attack("break a client's history with a number too large for its store", "it is not read")
+@pytest.mark.parametrize("number", TOO_MANY)
+async def test_a_number_that_no_store_takes_hides_its_entry_and_no_other(
+    world: World, tmp_path: Path, number: int
+) -> None:
+    bob = await world.person("bob")
+    alice = await world.person("alice", FileKeystore(tmp_path / "alice"), on_event=world.told.append)
+    await alice.start()
+    await world.until(lambda: alice.connected)
+    times = {"at_ms": number, "sent_at_ms": number, "accepted_at_ms": number}
+    whose = {"from": "bob", "from_device": bob.profile.device_id, "id": uuid7(now_ms(), b"1" * 10)}
+    sealed = {"suite": "sealed.v1", "payload": b"nothing that can be opened"}
+    await world.server.put("alice", {"type": "message", **whose, **times, **sealed})
+    receipt = {"type": "receipt", "peer": "bob", "delivered_seq": number, "read_seq": number}
+    await world.server.put("alice", receipt)
+    await alice.send("bob", "hello")
+    await world.until(lambda: any(isinstance(each, Accepted) for each in world.told))
+    assert [each.kind for each in world.told if isinstance(each, Unsupported)] == ["message", "receipt"]
+    [kept] = (await alice.history("bob")).messages
+    assert (kept.text, kept.state) == ("hello", "sent")

@@ -15,6 +15,7 @@ from roost.cli.chat.view.paths import completed, completions, path_of
 from roost.cli.chat.view.people import TYPES_MS, People, doubt
 from roost.cli.chat.view.typing import TypingTeller
 from roost.cli.chat.view.words import day_name, how_long, short_time, size_of, why_unreadable
+from roost.cli.shown import line_of_message
 from roost.client import Connected, Disconnected, Event, Message, MessageReceived, Presence, Synced, Typing
 from roost.client.content import FileReference
 from roost.client.state import IdentityKeys, Pin, PinnedIdentity, Profile
@@ -285,3 +286,15 @@ def test_paths_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert path_of(" ~/x ") == tmp_path / "x"
     with pytest.raises(ValueError, match="home"):
         path_of("~no_such_user_at_all/x")
+
+
+@pytest.mark.attack("break a conversation with a time that no calendar has", "the nearest is shown")
+@pytest.mark.parametrize("at_ms", [2**53 - 1, -(2**53) + 1])
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))])
+def test_a_time_that_no_calendar_has_is_shown_as_the_nearest(at_ms: int, zone: timezone) -> None:
+    strange = message(at_ms=at_ms, sent_at_ms=at_ms, expires_at_ms=at_ms, edited_at_ms=at_ms)
+    [day, entry] = entries([strange], {}, NOON, zone)
+    assert (isinstance(day, Day), isinstance(entry, Entry)) == (True, True)
+    assert short_time(at_ms, NOON, zone)
+    assert "by their clock" in details(strange)
+    assert "hello" in line_of_message(strange, "")

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from roost.cli.chat.view.words import local
+from roost.cli.moments import local
 from roost.cli.shown import on_one_line
 from roost.cli.terminal import BadUsage, say
 from roost.errors import RoostError

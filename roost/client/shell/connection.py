@@ -24,6 +24,7 @@ _LONGEST_BACKOFF_S = 30.0
 _HANDSHAKES = 2
 _READY_S = 30.0
 _DISPLACED_MS = 5000
+_LONGEST_ADVICE_MS = 3_600_000
 _STABLE_S = 1.0
 """A session that lasts so long is a good one: the next pause is the shortest again.
 
@@ -102,7 +103,9 @@ class Connection:
             if final:
                 return closed.code
             self._owner.tell(events.Disconnected(closed.code, final=False))
-            await asyncio.sleep(self._pause_s(closed, failures))
+            await asyncio.sleep(
+                pause_s(closed, failures, int.from_bytes(self._options.random(2), "big") / 65536)
+            )
 
     async def _connect_once(self) -> tuple[TransportClosed, float]:
         """Connect, and return how it ended and for how many seconds the session was up."""
@@ -166,12 +169,19 @@ class Connection:
         self._owner.arm_renewal()
         return True
 
-    def _pause_s(self, closed: TransportClosed, failures: int) -> float:
-        advised = closed.reconnect_after_ms
-        if advised is None and closed.code == "displaced":
-            advised = _DISPLACED_MS
-        if closed.code == "resync":
-            return 0.0
-        ceiling: float = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(failures, 10))
-        jitter = ceiling * int.from_bytes(self._options.random(2), "big") / 65536
-        return (advised or 0) / 1000 + jitter
+
+def pause_s(closed: TransportClosed, failures: int, luck: float) -> float:
+    """Return the seconds until a connection is tried again.
+
+    Args:
+        closed: How the last one ended; what the server advises there counts up to an hour.
+        failures: How many have ended at once, one after the other.
+        luck: Random number, 0-1: spreads the returns.
+    """
+    if closed.code == "resync":
+        return 0.0
+    advised_ms = closed.reconnect_after_ms
+    if advised_ms is None:
+        advised_ms = _DISPLACED_MS if closed.code == "displaced" else 0
+    ceiling: float = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** min(failures, 10))
+    return min(max(advised_ms, 0), _LONGEST_ADVICE_MS) / 1000 + ceiling * luck

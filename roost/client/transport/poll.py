@@ -29,7 +29,9 @@ from roost.wire import (
     Ready,
     Rejected,
     Send,
+    Seq,
     Typing,
+    Whole,
     unpadded,
 )
 
@@ -39,18 +41,18 @@ _MISMATCH = ("missing", "extra", "own_missing", "own_extra")
 
 
 class _Page(msgspec.Struct):
-    cursor: int
+    cursor: Seq
     entries: list[msgspec.Raw]
     more: bool = False
     missed: bool = False
-    one_time_key_counts: dict[str, int] | None = None
+    one_time_key_counts: dict[str, Whole] | None = None
     unused_fallback_key_types: list[str] | None = None
 
 
 class _Sent(msgspec.Struct):
     id: str
-    seq: int
-    accepted_at_ms: int
+    seq: Seq
+    accepted_at_ms: Whole
 
 
 class PollTransport:

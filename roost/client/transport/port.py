@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from roost.client.effects import Batch, Incoming, Opaque
-from roost.wire import ClientFrame, Codec, Entry, Hello
+from roost.wire import ClientFrame, Codec, Entry, Hello, Seq
 
 LAST_WRITES_S = 1.0
 """How long a closing transport may take to write what it was given."""
@@ -86,6 +86,6 @@ def _opaque(codec: Codec, raw: msgspec.Raw) -> Opaque:
 class _Place(msgspec.Struct):
     """What is known of every entry, whatever its type."""
 
-    seq: int
-    prev: int = 0
+    seq: Seq
+    prev: Seq = 0
     type: str = "?"

@@ -11,7 +11,7 @@ from textual.widgets.option_list import Option
 
 from roost.cli.chat.screen.dialogs import Dialog
 from roost.cli.chat.view.harmless import shortened
-from roost.cli.chat.view.words import local
+from roost.cli.moments import local
 from roost.client import Device
 
 _KEYS: Final = """\

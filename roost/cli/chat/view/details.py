@@ -1,7 +1,8 @@
 """All that is known of one message."""
 
 from roost.cli.chat.view.harmless import on_screen
-from roost.cli.chat.view.words import local, size_of, ticks
+from roost.cli.chat.view.words import size_of, ticks
+from roost.cli.moments import local
 from roost.client import Message
 from roost.client.filenames import safe_name
 

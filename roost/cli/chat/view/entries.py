@@ -5,7 +5,8 @@ from datetime import date, tzinfo
 from typing import NamedTuple
 
 from roost.cli.chat.view.harmless import on_screen, shortened
-from roost.cli.chat.view.words import day_name, how_long, local, size_of, ticks, why_unreadable
+from roost.cli.chat.view.words import day_name, how_long, size_of, ticks, why_unreadable
+from roost.cli.moments import local
 from roost.client import Message
 from roost.client.filenames import safe_name
 

@@ -1,8 +1,9 @@
 """What is said of messages, people and the connection, in words."""
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from typing import Final
 
+from roost.cli.moments import local
 from roost.client import Message
 
 _TICKS: Final = {
@@ -54,11 +55,6 @@ def size_of(count: int) -> str:
             break
         size, unit = size / _KILO, greater
     return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"  # noqa: PLR2004
-
-
-def local(at_ms: int, zone: tzinfo | None = None) -> datetime:
-    """Return a moment on the clock of a zone; None: of this machine's."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
 
 
 def day_name(day: date, today: date) -> str:

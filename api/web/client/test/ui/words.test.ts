@@ -10,7 +10,7 @@ import {
 } from '../../src/ui/lib/names'
 import { passwordRules } from '../../src/ui/lib/passwords'
 import { preview } from '../../src/ui/lib/preview'
-import { dayName, lastSeen, listTime, span } from '../../src/ui/lib/time'
+import { dayName, inFull, lastSeen, listTime, span, timeOfDay, writtenAt } from '../../src/ui/lib/time'
 import { sentence, unreadable, whyFailed } from '../../src/ui/lib/words'
 
 const NOON = new Date(2026, 5, 10, 12).getTime()
@@ -23,6 +23,15 @@ describe('times', () => {
     expect(dayName(at(6), NOON)).toBe('Saturday')
     expect(dayName(at(3), NOON)).toContain('June')
     expect(dayName(new Date(2025, 5, 3).getTime(), NOON)).toContain('2025')
+  })
+
+  it('shows of a time that no calendar has the nearest', () => {
+    for (const ms of [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER]) {
+      for (const words of [inFull(ms), timeOfDay(ms), writtenAt(ms, NOON), dayName(ms, NOON)]) {
+        expect(words).toMatch(/\d/)
+      }
+      expect(listTime(ms, NOON) + lastSeen(ms, NOON)).toMatch(/\d|just now/)
+    }
   })
 
   it('is short in a list', () => {

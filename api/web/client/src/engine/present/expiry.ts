@@ -1,9 +1,8 @@
 /** Removes messages when their time is over. */
 
 import type { MessageRow } from '../book/rows'
+import { LONGEST_TIMER_MS } from '../shell/timers'
 import type { Base } from './present'
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class Expiry {
   private timer: ReturnType<typeof setTimeout> | undefined

@@ -14,6 +14,7 @@ const FIRST_BACKOFF_MS = 250
 const LONGEST_BACKOFF_MS = 30_000
 const READY_MS = 30_000
 const DISPLACED_MS = 5000
+const LONGEST_ADVICE_MS = 3_600_000
 
 /**
  * A session that lasts so long is a good one: the next pause is the shortest again.
@@ -103,7 +104,7 @@ export class Connection {
       if (!this.stopped) {
         const atOnce = how.code === 'resync' || (how.code === 'handshake' && this.ways.next() === 'poll')
         this.owner.phase(atOnce ? 'connecting' : 'offline')
-        await this.pause(atOnce ? 0 : pauseMs(how, failures))
+        await this.pause(atOnce ? 0 : pauseMs(how, failures, Math.random()))
       }
     }
     return 'stopped'
@@ -191,8 +192,9 @@ export class Connection {
   }
 }
 
-function pauseMs(how: Ended, failures: number): number {
+/** How long to wait until a connection is tried again; what the server advises counts up to an hour. */
+export function pauseMs(how: Ended, failures: number, luck: number): number {
   const advised = how.reconnectAfterMs ?? (how.code === 'displaced' ? DISPLACED_MS : 0)
   const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 10))
-  return advised + ceiling * Math.random()
+  return Math.min(Math.max(advised, 0), LONGEST_ADVICE_MS) + ceiling * luck
 }

@@ -1,17 +1,21 @@
 /** Timers by name: each is there once, and all end together. */
 
+/** What a timer can wait: one of more fires at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 export class Timers {
   private readonly running = new Map<string, ReturnType<typeof setTimeout>>()
   private ended = false
 
-  /** Sets a timer, in place of the one with this name. */
+  /** Sets a timer, in place of the one with this name; it comes after 24 days at the latest. */
   arm(name: string, delayMs: number, then: () => void): void {
     clearTimeout(this.running.get(name))
     if (!this.ended) {
+      const held = Math.min(delayMs, LONGEST_TIMER_MS)
       const timer = setTimeout(() => {
         this.running.delete(name)
         then()
-      }, delayMs)
+      }, held)
       this.running.set(name, timer)
     }
   }
