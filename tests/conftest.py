@@ -17,6 +17,7 @@ from storage.kafka_log import KafkaLogAdmin
 from storage.keyring import KeyRing, fresh_secrets
 from tests.buckets.places import Place, place_of
 from tests.encrypted import TLS, for_any_client
+from tests.late_log import read_late
 from tests.live.running import System
 from tests.machine import Machine
 from tests.real_servers import Servers
@@ -55,20 +56,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="folder",
         help="where the tests of files keep them: folder, s3, gcs, azure; several with commas between",
     )
+    parser.addoption(
+        "--late-log",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="the log is read so much later than it is written, as on a machine with too much to do",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Prepare this process for the options."""
+    if late_s := config.getoption("--late-log"):
+        read_late(late_s)
+    if config.getoption("--log-on-kafka") or TLS is not None:
+        _bear_with_forgotten_connections(config)
+
+
+def _bear_with_forgotten_connections(config: pytest.Config) -> None:
     """Bear with the connection that aiokafka is just opening when it is closed, and forgets.
 
     Brokers come and go on Apache Kafka, and a handshake of TLS takes longer, so that happens there. What our
     own code leaves open is found by the same tests on the embedded broker, where nothing is borne with.
     """
-    if config.getoption("--log-on-kafka") or TLS is not None:
-        for left in ("StreamWriter", "_SelectorTransport", "AIOKafkaConnection"):
-            warning = f"Exception ignored in. <function {left}.__del__"
-            config.addinivalue_line(
-                "filterwarnings", f"ignore:{warning}:pytest.PytestUnraisableExceptionWarning"
-            )
+    for left in ("StreamWriter", "_SelectorTransport", "AIOKafkaConnection"):
+        warning = f"Exception ignored in. <function {left}.__del__"
+        config.addinivalue_line("filterwarnings", f"ignore:{warning}:pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="session")
