@@ -57,7 +57,8 @@ class Memory:
 
     async def _watch(self) -> None:
         while True:
-            rows = [row for row in await self._system.roles() if row["role"] not in SERVERS]
+            # A spare that is being started has no pid yet, and psutil takes none for our own.
+            rows = [row for row in await self._system.roles() if row["role"] not in SERVERS and row["pid"]]
             for _ in range(20):
                 for row in rows:
                     with contextlib.suppress(psutil.NoSuchProcess):  # the one that is killed
