@@ -4,8 +4,8 @@ import ctypes
 from typing import Final
 
 _M_MMAP_THRESHOLD: Final = -3
-_MAPPED: Final = 256 * 1024
-"""Bytes: less than a part of a file, more than almost everything else."""
+_MAPPED: Final = 512 * 1024
+"""Bytes: less than a part of a file, and more than what a loop has ready for each read of a socket."""
 
 
 def give_back_large_blocks() -> None:

@@ -10,4 +10,4 @@ Seq = Annotated[int, Meta(ge=0, lt=SEQ_LIMIT)]
 """A number of a mailbox, or a place in one."""
 
 Whole = Annotated[int, Meta(gt=-SEQ_LIMIT, lt=SEQ_LIMIT)]
-"""A time in Unix milliseconds, a length, a count: any whole number below 2**53."""
+"""A time in Unix milliseconds, a length, a count: any whole number between -2**53 and 2**53."""
