@@ -245,11 +245,11 @@ async def test_a_message_of_a_device_that_the_server_made_up_is_not_confirmed(wo
     assert alice.profile.peers["bob"]["GHOST"].confirmed is False
 
 
-TOO_MANY = (2**53, 2**63, 2**64 - 1, -(2**53))
+TOO_FAR = (2**53, 2**63, 2**64 - 1, -(2**53))
 
 
 @pytest.mark.attack("break a client's history with a number too large for its store", "it is not read")
-@pytest.mark.parametrize("number", TOO_MANY)
+@pytest.mark.parametrize("number", TOO_FAR)
 async def test_a_number_that_no_store_takes_hides_its_entry_and_no_other(
     world: World, tmp_path: Path, number: int
 ) -> None:

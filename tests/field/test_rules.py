@@ -27,7 +27,7 @@ from roost.clock import now_ms
 from roost.ids import uuid7
 from roost.signing import canonical_json
 from tests.live.running import System
-from tests.live.waiting import until
+from tests.live.waiting import until, until_found
 
 PASSWORD: Final = "correct horse battery staple"
 _ANSWER_S: Final = 15
@@ -118,12 +118,10 @@ class Person:
 
     async def receive(self, seq: int) -> None:
         """Wait for an entry, and acknowledge it."""
-
-        async def missing() -> str:
-            waiting = [each["seq"] for each in (await self.ok("GET", "/v1/sync?limit=256"))["entries"]]
-            return "" if seq in waiting else f"{seq} is not among {waiting}"
-
-        await until(missing, within=_ANSWER_S)
+        await until_found(
+            lambda: self.ok("GET", "/v1/sync?limit=256"),
+            lambda page: seq in [each["seq"] for each in page["entries"]],
+        )
         await self.ok("POST", "/v1/acks", {"seq": seq})
 
     async def entries(self, kind: str) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """A gateway, a host and a router in this process, on real servers, and people who use them."""
 
-import asyncio
 import base64
 import itertools
 import json
@@ -37,6 +36,7 @@ from storage.mongo.store import MongoStore
 from storage.redis.store import RedisStore
 from storage.shard_map import ShardMap
 from tests.buckets.places import Open
+from tests.live.waiting import until_found
 
 SHARDS = 4
 SERVER_NAME = "example.org"
@@ -135,13 +135,11 @@ class Person:
 
     async def receive(self, seq: int) -> list[dict[str, Any]]:
         """Return what waits for this device, once the entry with this number is among it."""
-        deadline = now_ms() + 10_000
-        while True:
-            page = await self.call("GET", "/v1/sync?limit=256", expect=200)
-            if seq in [each["seq"] for each in page["entries"]]:
-                return list(page["entries"])
-            assert now_ms() < deadline, f"{seq} is not among {page['entries']}"
-            await asyncio.sleep(0.02)
+        page = await until_found(
+            lambda: self.call("GET", "/v1/sync?limit=256", expect=200),
+            lambda found: seq in [each["seq"] for each in found["entries"]],
+        )
+        return list(page["entries"])
 
     async def log_in(self, device_id: str | None = None) -> "Person":
         """Log in once more; returns the person on that device."""
