@@ -5,11 +5,16 @@ from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.protocol import State
 
 from api.server.connection_counts import ConnectionCounts
 
 _FRAGMENTS: Final = 4_096
 """So many fragments of a message are kept as they came; each costs more than its bytes."""
+
+_SMALL: Final = 64 * 1024
+"""Bytes; while a single message of at most so many waits for the application, the next one is read, and
+frames that leave together are written once they have more."""
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
@@ -20,6 +25,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self._counts = counts
         self._counted: str | None = None
         self._pong = b""
+        self._gathered = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Take the socket over from the connection that it began as; there was room for that one."""
@@ -57,3 +63,41 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().handle_cont(event)
         if len(self.frames) >= _FRAGMENTS:
             self.frames = [b"".join(self.frames)]
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on, and stop reading until the application has taken it.
+
+        A small message that finds none waiting stops nothing: the application is about to take it, and with
+        TLS to begin reading again costs more than the message.
+        """
+        alone = not self.read_paused and self.queue.empty()
+        if not alone or sum(map(len, self.frames)) > _SMALL:
+            super().send_receive_event_to_app()
+            return
+        self.read_paused = True  # uvicorn stops no reading that is stopped already
+        super().send_receive_event_to_app()
+        self.read_paused = False
+
+    async def send(self, message: Any) -> None:
+        """Send; a frame with ``more`` set leaves with the next one, which the application sends at once.
+
+        What leaves together is one write, and with TLS one record.
+        """
+        if not (message.get("more") and self._gathers(message)):
+            self._gathered = 0
+            await super().send(message)
+
+    def _gathers(self, message: Any) -> bool:
+        """Keep a frame for the next write, if one can follow and there is room."""
+        if self.close_sent or self.conn.state is not State.OPEN or not self.writable.is_set():
+            return False
+        text = message.get("text")
+        data = message["bytes"] if text is None else text.encode()
+        self._gathered += len(data)
+        if self._gathered > _SMALL:
+            return False
+        if text is None:
+            self.conn.send_binary(data)
+        else:
+            self.conn.send_text(data)
+        return True

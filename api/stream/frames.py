@@ -49,11 +49,17 @@ def rejected(message_id: str, error: RoostError) -> wire.Rejected:
     )
 
 
-def message(data: bytes, *, text: bool) -> dict[str, Any]:
-    """Return the ASGI message that sends an encoded frame."""
+def message(data: bytes, *, text: bool, more: bool = False) -> dict[str, Any]:
+    """Return the ASGI message that sends an encoded frame.
+
+    Args:
+        data: The frame.
+        text: Whether it goes as text.
+        more: The next one follows at once, and this one may leave with it (`api.server.websocket_connection`).
+    """
     if text:
-        return {"type": "websocket.send", "text": data.decode()}
-    return {"type": "websocket.send", "bytes": data}
+        return {"type": "websocket.send", "text": data.decode(), "more": more}
+    return {"type": "websocket.send", "bytes": data, "more": more}
 
 
 def closing(shut: Shut) -> dict[str, Any]:

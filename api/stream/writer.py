@@ -115,8 +115,9 @@ class FrameWriter:
             if self._out and not self._held:
                 out, self._out = self._out, []
                 self._writing_since_ms, self._writing = self._clock(), out
-                for frame in merged(out):
-                    await send(message(encode(frame), text=self._codec.text))
+                frames = tuple(merged(out))
+                for left, frame in zip(range(len(frames) - 1, -1, -1), frames, strict=True):
+                    await send(message(encode(frame), text=self._codec.text, more=left > 0))
                 self._writing_since_ms, self._writing = 0, ()
             elif self._shut is not None:
                 await send(closing(self._shut))
