@@ -55,7 +55,7 @@ def message(data: bytes, *, text: bool, more: bool = False) -> dict[str, Any]:
     Args:
         data: The frame.
         text: Whether it goes as text.
-        more: The next one follows at once, and this one may leave with it (`api.server.websocket_connection`).
+        more: The next one follows at once; this one may leave with it (`api.server.websocket_connection`).
     """
     if text:
         return {"type": "websocket.send", "text": data.decode(), "more": more}

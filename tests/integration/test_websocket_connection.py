@@ -148,7 +148,8 @@ async def test_frames_that_go_together_leave_with_the_last_one_in_order(connect:
         for number in range(3):
             await client.server.send(sent(b"%d" % number, more=True))
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.reader.read(1), 0.05)
+                async with asyncio.timeout(0.05):
+                    await client.reader.read(1)
         await client.server.send(sent(b"3", more=False))
         assert await client.reader.readexactly(12) == b"".join(b"\x82\x01%d" % number for number in range(4))
         await client.server.send({"type": "websocket.send", "text": "four", "more": True})
@@ -181,14 +182,15 @@ async def test_one_small_message_waits_without_a_stop_of_the_reading(
         await client.say(frame(TEXT | FINAL, b"0"))
         await until_found(lambda: application.told, within=5)
         await client.say(frame(TEXT | FINAL, b"1"))
-        await until_found(lambda: client.server.queue.qsize(), within=5)
+        await until_found(client.server.queue.qsize, within=5)
         assert not client.server.read_paused
         await client.say(frame(TEXT | FINAL, b"2"))
         await until_found(lambda: client.server.read_paused, within=5)
         for number in range(3, 300):
             client.writer.write(frame(TEXT | FINAL, b"%03d" % number + bytes(20_000)))
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(client.writer.drain(), 0.3)
+            async with asyncio.timeout(0.3):
+                await client.writer.drain()
         assert client.server.queue.qsize() < 20
         application.listens.set()
         async with asyncio.timeout(20):
@@ -203,7 +205,7 @@ async def test_a_large_message_stops_the_reading_at_once(application: Applicatio
         await client.say(frame(TEXT | FINAL, b"a"))
         await until_found(lambda: application.told, within=5)
         await client.say(frame(TEXT | FINAL, b"x" * 70_000))
-        await until_found(lambda: client.server.queue.qsize(), within=5)
+        await until_found(client.server.queue.qsize, within=5)
         assert client.server.read_paused
         application.listens.set()
         await until_found(lambda: client.server.read_paused, lambda paused: not paused, within=5)
