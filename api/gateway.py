@@ -16,7 +16,6 @@ from api.identity.client_address import TrustedProxies
 from api.identity.limits import Limit, limits_of
 from api.listener import STOP_S, Listen, Server, bind
 from api.media import MediaLimits
-from api.media.memory import give_back_large_blocks
 from api.sending.admission import Bounds
 from api.stream.overview import Overview
 from api.wiring import wire
@@ -26,6 +25,7 @@ from cluster.role_shell.ring_watch import RingWatch
 from cluster.settings import Settings, url_host
 from cluster.wiring import overseen, settings_of
 from roost.clock import now_ms
+from roost.memory import settle_malloc
 from roost.tasks import BackgroundTasks
 from storage.shard_map import ShardMap
 from storage.topics import TOPICS
@@ -153,7 +153,7 @@ async def build(name: str, settings_json: str) -> Service:
         KeyRingError: The key ring cannot be used.
         Unavailable: No Kafka broker answers.
     """
-    give_back_large_blocks()
+    settle_malloc()
     settings = settings_of("gateway", name, settings_json)
     keyring = key_ring.load(settings)
     log_writer, cache = await open_writer(settings), open_cache(settings)

@@ -21,6 +21,7 @@ from benchmarks.client import Client
 from benchmarks.ledger import Book
 from benchmarks.usage import OTHERS
 from roost.cli.launch import RoostUp
+from roost.memory import settle_malloc
 
 _NAMES = {"kafka": "broker", "mongo": "store"}
 
@@ -140,6 +141,7 @@ async def embedded() -> AsyncIterator[System]:
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:
     """Run a program; SIGTERM cancels it, so that the servers it started are stopped in order."""
+    settle_malloc()
 
     async def cancelled_by_a_signal() -> _T:
         task = asyncio.ensure_future(main)

@@ -83,21 +83,23 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
         What leaves together is one write, and with TLS one record.
         """
-        if not (message.get("more") and self._gathers(message)):
-            self._gathered = 0
+        if (
+            message["type"] != "websocket.send"
+            or self.close_sent
+            or self.disconnected
+            or self.conn.state is not State.OPEN
+            or not self.writable.is_set()
+        ):
             await super().send(message)
-
-    def _gathers(self, message: Any) -> bool:
-        """Keep a frame for the next write, if one can follow and there is room."""
-        if self.close_sent or self.conn.state is not State.OPEN or not self.writable.is_set():
-            return False
+            return
         text = message.get("text")
-        data = message["bytes"] if text is None else text.encode()
-        self._gathered += len(data)
-        if self._gathered > _SMALL:
-            return False
         if text is None:
+            data = message["bytes"]
             self.conn.send_binary(data)
         else:
+            data = text.encode()
             self.conn.send_text(data)
-        return True
+        self._gathered += len(data)
+        if not message.get("more") or self._gathered > _SMALL:
+            self._gathered = 0
+            self.transport.write(b"".join(self.conn.data_to_send()))

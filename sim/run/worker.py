@@ -22,6 +22,7 @@ import psutil
 
 from roost.client import connections
 from roost.clock import now_ms
+from roost.memory import settle_malloc
 from sim.faults.schedule import clock_offset_ms
 from sim.ledger import Kind, Ledger, now_us
 from sim.people.light import LightPhone
@@ -263,6 +264,7 @@ def read_spec(folder: Path) -> Spec:
 def main() -> int:
     """Play the share that the command line names."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
+    settle_malloc()
     asyncio.run(work(read_spec(folder), number))
     return 0
 
