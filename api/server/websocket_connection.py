@@ -12,9 +12,8 @@ from api.server.connection_counts import ConnectionCounts
 _FRAGMENTS: Final = 4_096
 """So many fragments of a message are kept as they came; each costs more than its bytes."""
 
-_SMALL: Final = 64 * 1024
-"""Bytes; while a single message of at most so many waits for the application, the next one is read, and
-frames that leave together are written once they have more."""
+_TOGETHER: Final = 64 * 1024
+"""Bytes; frames that leave together are written once they have more."""
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
@@ -64,20 +63,6 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if len(self.frames) >= _FRAGMENTS:
             self.frames = [b"".join(self.frames)]
 
-    def send_receive_event_to_app(self) -> None:
-        """Hand a message on, and stop reading until the application has taken it.
-
-        A small message that finds none waiting stops nothing: the application is about to take it, and with
-        TLS to begin reading again costs more than the message.
-        """
-        alone = not self.read_paused and self.queue.empty()
-        if not alone or sum(map(len, self.frames)) > _SMALL:
-            super().send_receive_event_to_app()
-            return
-        self.read_paused = True  # uvicorn stops no reading that is stopped already
-        super().send_receive_event_to_app()
-        self.read_paused = False
-
     async def send(self, message: Any) -> None:
         """Send; a frame with ``more`` set leaves with the next one, which the application sends at once.
 
@@ -100,6 +85,6 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
             data = text.encode()
             self.conn.send_text(data)
         self._gathered += len(data)
-        if not message.get("more") or self._gathered > _SMALL:
+        if not message.get("more") or self._gathered > _TOGETHER:
             self._gathered = 0
             self.transport.write(b"".join(self.conn.data_to_send()))

@@ -10,7 +10,6 @@ import pytest_asyncio
 
 from api.listener import Listen, Server, bind
 from api.server.websocket_connection import WebSocketConnection
-from tests.live.waiting import until_found
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,9 +23,7 @@ FINAL = 0x80
 
 def frame(kind: int, content: bytes = b"") -> bytes:
     """A client's frame, with a mask that changes nothing."""
-    if len(content) < 126:
-        return bytes([kind, FINAL | len(content)]) + bytes(4) + content
-    return bytes([kind, FINAL | 127]) + len(content).to_bytes(8, "big") + bytes(4) + content
+    return bytes([kind, FINAL | len(content)]) + bytes(4) + content
 
 
 def sent(content: bytes, *, more: bool) -> dict[str, Any]:
@@ -34,13 +31,11 @@ def sent(content: bytes, *, more: bool) -> dict[str, Any]:
 
 
 class Application:
-    """Keeps what it was told, while it listens."""
+    """Keeps what it was told."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
         self.news = asyncio.Event()
-        self.listens = asyncio.Event()
-        self.listens.set()
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -48,7 +43,6 @@ class Application:
         while (message := await receive())["type"] == "websocket.receive":
             self.told.append(message["text"])
             self.news.set()
-            await self.listens.wait()
 
 
 class Connected:
@@ -172,41 +166,3 @@ async def test_what_is_gathered_comes_before_a_pong(connect: Any) -> None:
         await client.server.send(sent(b"a", more=True))
         await client.say(frame(PING, b"b"))
         assert await client.reader.readexactly(6) == b"\x82\x01a\x8a\x01b"
-
-
-async def test_one_small_message_waits_without_a_stop_of_the_reading(
-    application: Application, connect: Any
-) -> None:
-    application.listens.clear()
-    async with connect() as client:
-        await client.say(frame(TEXT | FINAL, b"0"))
-        await until_found(lambda: application.told, within=5)
-        await client.say(frame(TEXT | FINAL, b"1"))
-        await until_found(client.server.queue.qsize, within=5)
-        assert not client.server.read_paused
-        await client.say(frame(TEXT | FINAL, b"2"))
-        await until_found(lambda: client.server.read_paused, within=5)
-        for number in range(3, 300):
-            client.writer.write(frame(TEXT | FINAL, b"%03d" % number + bytes(20_000)))
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await client.writer.drain()
-        assert client.server.queue.qsize() < 20
-        application.listens.set()
-        async with asyncio.timeout(20):
-            await client.writer.drain()
-            await until_found(lambda: len(application.told), lambda told: told == 300, within=10)
-    assert [int(told[:3]) for told in application.told] == list(range(300))
-
-
-async def test_a_large_message_stops_the_reading_at_once(application: Application, connect: Any) -> None:
-    application.listens.clear()
-    async with connect() as client:
-        await client.say(frame(TEXT | FINAL, b"a"))
-        await until_found(lambda: application.told, within=5)
-        await client.say(frame(TEXT | FINAL, b"x" * 70_000))
-        await until_found(client.server.queue.qsize, within=5)
-        assert client.server.read_paused
-        application.listens.set()
-        await until_found(lambda: client.server.read_paused, lambda paused: not paused, within=5)
-    assert [len(told) for told in application.told] == [1, 70_000]
