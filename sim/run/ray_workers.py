@@ -13,13 +13,11 @@ from cluster.local.environment import set_for_libraries
 from cluster.local.ray_head import prepare_ray
 from cluster.local.ray_tls import ray_tls
 from cluster.settings import Settings
-from roost.memory import settle_malloc
 from sim.run.worker import read_spec, work
 
 
 def play(folder: str, number: int) -> None:
     """Play one worker's share; runs in a task."""
-    settle_malloc()
     asyncio.run(work(read_spec(Path(folder)), number))
 
 

@@ -252,6 +252,7 @@ class Worker:
 
 async def work(spec: Spec, number: int) -> None:
     """Play one worker's share."""
+    settle_malloc()
     async with connections(Path(spec.ca) if spec.ca is not None else None) as http:
         await Worker(spec, number, http).run()
 
@@ -264,7 +265,6 @@ def read_spec(folder: Path) -> Spec:
 def main() -> int:
     """Play the share that the command line names."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
-    settle_malloc()
     asyncio.run(work(read_spec(folder), number))
     return 0
 
