@@ -18,8 +18,8 @@ def settle_malloc() -> None:
 
     Neither is so with glibc by itself. Once a large block has been freed, it takes the next ones from the
     heaps of the threads, and what is freed there stays, wherever something small was put behind it. And as
-    long as none was, each read of TLS is a mapping of its own, made, shortened and removed: more than all
-    else that a read costs.
+    long as none was, each read of TLS is a mapping of its own, made, shortened and removed.
+
     Does nothing where malloc has no such settings, as on macOS and with musl.
     """
     if change := getattr(ctypes.CDLL(None), "mallopt", None):

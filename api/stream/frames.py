@@ -49,7 +49,7 @@ def rejected(message_id: str, error: RoostError) -> wire.Rejected:
     )
 
 
-def message(data: bytes, *, text: bool, more: bool = False) -> dict[str, Any]:
+def message(data: bytes, *, text: bool, more: bool) -> dict[str, Any]:
     """Return the ASGI message that sends an encoded frame.
 
     Args:

@@ -116,8 +116,8 @@ class FrameWriter:
                 out, self._out = self._out, []
                 self._writing_since_ms, self._writing = self._clock(), out
                 frames = tuple(merged(out))
-                for left, frame in zip(range(len(frames) - 1, -1, -1), frames, strict=True):
-                    await send(message(encode(frame), text=self._codec.text, more=left > 0))
+                for number, frame in enumerate(frames, 1):
+                    await send(message(encode(frame), text=self._codec.text, more=number < len(frames)))
                 self._writing_since_ms, self._writing = 0, ()
             elif self._shut is not None:
                 await send(closing(self._shut))
