@@ -59,7 +59,7 @@ def _reap(parent: int, settings: list[str], command: list[str]) -> int:
     child = os.spawnv(os.P_NOWAIT, sys.executable, [*tied(*settings), *command])  # noqa: S606 -- likewise
 
     def told(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # calls of this in each other would end in an error
+        _hold_back(signal.SIGTERM)  # calls of this in each other would end in an error
         _kill(child)
 
     signal.signal(signal.SIGTERM, told)
@@ -68,10 +68,15 @@ def _reap(parent: int, settings: list[str], command: list[str]) -> int:
     ended, status = os.wait()
     while ended != child:  # an orphan that ended by itself
         ended, status = os.wait()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one more must not break off what follows
+    _hold_back(signal.SIGTERM)  # one more must not break off what follows
     _end_descendants()
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
+
+
+def _hold_back(number: signal.Signals) -> None:
+    """Take no more of this signal. Ignored instead, one that had just arrived would print a traceback."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [number])
 
 
 def _kill(child: int) -> None:

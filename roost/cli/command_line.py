@@ -131,9 +131,13 @@ def _interrupted_by_signals() -> Iterator[None]:
     before = {each: signal.getsignal(each) for each in _INTERRUPTS}
     taken = [each for each, handler in before.items() if handler is not signal.SIG_IGN]
 
+    told = False
+
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in taken:
-            signal.signal(each, signal.SIG_IGN)  # the end in order is not interrupted in its turn
+        nonlocal told
+        if told:
+            return  # the end in order is not interrupted in its turn
+        told = True
         as_ctrl_c = signal.getsignal(signal.SIGINT)  # asyncio's own while a loop runs
         if not callable(as_ctrl_c):
             raise KeyboardInterrupt

@@ -19,7 +19,7 @@ class Verb:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--code", type=int, default=0)
         parser.add_argument("--fail")
-        parser.add_argument("--signal", type=int)
+        parser.add_argument("--signal", type=int, nargs="*", default=[])
 
     def run(self, args: argparse.Namespace) -> int:
         if args.fail == "away":
@@ -32,8 +32,10 @@ class Verb:
             raise BadUsage("The folder is a file: choose another.")
         if args.fail == "system":
             raise OSError(28, "No space left on device")
-        if args.signal:
-            signal.raise_signal(args.signal)
+        signal.pthread_sigmask(signal.SIG_BLOCK, args.signal)
+        for number in args.signal:
+            signal.raise_signal(number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, args.signal)  # they arrive together
         return int(args.code)
 
 
@@ -91,6 +93,18 @@ def test_a_signal_interrupts_a_verb(number: int, capsys: pytest.CaptureFixture[s
         assert signal.getsignal(number) is usual
     finally:
         signal.signal(number, before)
+
+
+def test_a_second_signal_changes_nothing_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """A shell that ends may send both."""
+    both = [signal.SIGTERM, signal.SIGHUP]
+    before = [signal.signal(each, signal.SIG_DFL) for each in both]
+    try:
+        assert command_line.main(["serve", "--signal", *(str(int(each)) for each in both)]) == 1
+        assert capfd.readouterr().err == "Interrupted.\n"
+    finally:
+        for each, handler in zip(both, before, strict=True):
+            signal.signal(each, handler)
 
 
 def test_after_nohup_the_end_of_the_terminal_changes_nothing() -> None:
