@@ -76,7 +76,7 @@ async def line(system: System) -> AsyncIterator[Line]:
     try:
         yield Line(reader, writer)
     finally:
-        writer.close()
+        writer.transport.abort()  # whatever the server has not read stays unsaid
 
 
 def name() -> str:

@@ -525,7 +525,7 @@ async def is_cut_off(address: tuple[str, int], says: Callable[[bytes], bytes]) -
     except TimeoutError:
         return False
     finally:
-        writer.close()
+        writer.transport.abort()
 
 
 # --- 8: ids ----------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ async def connect(application: Application, monkeypatch: pytest.MonkeyPatch) -> 
         try:
             yield Talk(reader, writer)
         finally:
-            writer.close()
+            writer.transport.abort()
 
     yield opened
     server.should_exit = True

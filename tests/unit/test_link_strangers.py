@@ -59,7 +59,7 @@ async def is_cut_off(side: Side) -> bool:
         gone = True
     except TimeoutError:
         gone = False
-    writer.close()
+    writer.transport.abort()
     return gone
 
 
