@@ -47,9 +47,9 @@ def test_a_machine_is_cut_off_and_comes_back(three_hosts: Cluster, out: Path) ->
     host = three_hosts.site.hosts["host-2"]
     with load(three_hosts.site, out, "cut-off", 24):
         rows = [row for row in three_hosts.status()["roles"] if row["node"] == host.address]
-        replaced = {str(row["pid"]) for row in rows if row["role"] != "spare"}
-        assert replaced <= processes_on(host)
-        host.cut_off()
+        host.cut_off()  # until here the balancer may move a role away
+        replaced = {str(row["pid"]) for row in rows if row["role"] != "spare"} & processes_on(host)
+        assert replaced, "no role was at work there"
         took = three_hosts.until(three_hosts.all_at_work("host-1", "host-4"))
         tell(f"all roles at work elsewhere after {took:.1f} s")
         time.sleep(CUT_OFF_S)
@@ -101,13 +101,15 @@ def test_the_head_dies_and_begins_again(three_hosts: Cluster, out: Path) -> None
         lambda status: "" if hosts_of_workers(three_hosts, status) else "no host but the head's", SHARE_S
     )
     with load(three_hosts.site, out, "head", 22):
-        address, pid = hosts_of_workers(three_hosts, three_hosts.status()).popitem()
-        [worker] = [each for each in three_hosts.site.hosts.values() if each.address == address]
+        pids = hosts_of_workers(three_hosts, three_hosts.status())
         head.run("pkill", "-STOP", "-f", "cluster.local.gcs_watchdog")
         head.run("pkill", "-KILL", "gcs_server")
         with pytest.raises(AssertionError, match="status"):  # what looks for a role by its name waits
             three_hosts.roost("status", within=AWAY_S / 2)
-        worker.run("kill", "-KILL", pid)  # its shards go to others without the head
+        # One that the balancer was just moving may have ended; without the head it moves no more.
+        workers = [each for each in three_hosts.site.hosts.values() if each.address in pids]
+        worker = next(each for each in workers if pids[each.address] in processes_on(each))
+        worker.run("kill", "-KILL", pids[worker.address])  # its shards go to others without the head
         time.sleep(AWAY_S / 2)
         head.run("pkill", "-CONT", "-f", "cluster.local.gcs_watchdog")
         took = three_hosts.until(three_hosts.all_at_work(*three_hosts.living()), within=SHARE_S)
