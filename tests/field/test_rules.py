@@ -19,13 +19,11 @@ import pytest
 from nacl.signing import SigningKey
 from pymongo import MongoClient
 
-from actors.rpc import handshake
-from actors.rpc.handshake import Handshake, Welcome
-from actors.rpc.messages import OLDEST_PROTOCOL, PROTOCOL, encode
 from roost import wire
 from roost.clock import now_ms
 from roost.ids import uuid7
 from roost.signing import canonical_json
+from tests.link_by_hand import greeting, is_cut_off, welcomed
 from tests.live.running import System
 from tests.live.waiting import until, until_found
 
@@ -479,9 +477,7 @@ def long_frame(_nonce: bytes) -> bytes:
 
 
 def guess(nonce: bytes) -> bytes:
-    welcome = Welcome(PROTOCOL, OLDEST_PROTOCOL, nonce)
-    body = encode(Handshake(b"guessed", ("gateway", "me")).take(encode(welcome)))
-    return struct.pack(">I", len(body)) + body
+    return greeting(nonce, b"guessed")
 
 
 def silence(_nonce: bytes) -> bytes:
@@ -506,26 +502,15 @@ async def test_who_proves_nothing_is_cut_off_and_written_down(system: System) ->
     assert view is not None
     address = next(iter(view["addresses"].values()))
     says = [long_frame, guess, silence, half, nonsense]
-    assert await asyncio.gather(*(is_cut_off(address, each) for each in says)) == [True] * len(says)
+    assert await asyncio.gather(*(says_in_vain(address, each) for each in says)) == [True] * len(says)
     refused = [line for line in system.tail().splitlines() if "link_refused" in line]
     assert len(refused) >= len(says)
 
 
-async def is_cut_off(address: tuple[str, int], says: Callable[[bytes], bytes]) -> bool:
-    reader, writer = await asyncio.open_connection(*address)
-    (length,) = struct.unpack(">I", await reader.readexactly(4))
-    first = handshake.decode(await reader.readexactly(length))
-    assert isinstance(first, Welcome)
-    writer.write(says(first.nonce))
-    try:
-        async with asyncio.timeout(_ANSWER_S):
-            return await reader.read() == b""
-    except ConnectionError:
-        return True
-    except TimeoutError:
-        return False
-    finally:
-        writer.transport.abort()
+async def says_in_vain(address: tuple[str, int], says: Callable[[bytes], bytes]) -> bool:
+    side, nonce = await welcomed(address)
+    side[1].write(says(nonce))
+    return await is_cut_off(side, within_s=_ANSWER_S)
 
 
 # --- 8: ids ----------------------------------------------------------------------------------------

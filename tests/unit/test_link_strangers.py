@@ -11,26 +11,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors.host import ActorHost, Stores
-from actors.rpc import handshake, link
+from actors.rpc import link
 from actors.rpc import messages as msg
 from actors.rpc import questions as q
-from actors.rpc.handshake import Handshake, Welcome
+from actors.rpc.handshake import Welcome
 from actors.rpc.link import MAX_GREETING, Link, connect, serve
+from tests.link_by_hand import framed, greeting, is_cut_off, welcomed
 from tests.unit.link_ends import Silent
 
 SECRET = b"secret"
 pytestmark = pytest.mark.asyncio
-
-Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-def framed(body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + body
-
-
-def greeting(nonce: bytes, role: str = "gateway", secret: bytes = SECRET) -> bytes:
-    welcome = Welcome(msg.PROTOCOL, msg.OLDEST_PROTOCOL, nonce)
-    return framed(msg.encode(Handshake(secret, (role, "me")).take(msg.encode(welcome))))
 
 
 @asynccontextmanager
@@ -38,29 +28,6 @@ async def listening(handler: Any = None) -> AsyncIterator[tuple[str, int]]:
     server, address = await serve("127.0.0.1", 0, handler or Silent(), msg.decode_to_host, secret=SECRET)
     yield address
     server.close()
-
-
-async def welcomed(address: tuple[str, int]) -> tuple[Side, bytes]:
-    """Connect as anybody can; returns the connection and the nonce."""
-    reader, writer = await asyncio.open_connection(*address)
-    (length,) = struct.unpack(">I", await reader.readexactly(4))
-    first = handshake.decode(await reader.readexactly(length))
-    assert isinstance(first, Welcome)
-    return (reader, writer), first.nonce
-
-
-async def is_cut_off(side: Side) -> bool:
-    """Return whether the other side closes, within a second."""
-    reader, writer = side
-    try:
-        async with asyncio.timeout(1):
-            gone = await reader.read() == b""
-    except ConnectionError:
-        gone = True
-    except TimeoutError:
-        gone = False
-    writer.transport.abort()
-    return gone
 
 
 @pytest.mark.attack(
@@ -72,7 +39,7 @@ async def test_a_stranger_cannot_make_us_hold_a_long_frame(length: int) -> None:
     async with listening() as address:
         side, _ = await welcomed(address)
         side[1].write(struct.pack(">I", length))
-        assert await is_cut_off(side)
+        assert await is_cut_off(side, within_s=1)
 
 
 @pytest.mark.attack("hold links open without a greeting", "the greeting has to come within 5 s")
@@ -82,15 +49,15 @@ async def test_who_does_not_greet_is_cut_off(said: bytes, monkeypatch: pytest.Mo
     async with listening() as address:
         side, _ = await welcomed(address)
         side[1].write(said)
-        assert await is_cut_off(side)
+        assert await is_cut_off(side, within_s=1)
 
 
 async def test_who_greeted_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "GREETING_S", 0.1)
     async with listening() as address:
         side, nonce = await welcomed(address)
-        side[1].write(greeting(nonce))
-        assert not await is_cut_off(side)
+        side[1].write(greeting(nonce, SECRET))
+        assert not await is_cut_off(side, within_s=1)
 
 
 async def test_a_link_takes_long_frames_once_the_other_side_has_proved_itself() -> None:
@@ -116,8 +83,8 @@ async def test_a_link_takes_long_frames_once_the_other_side_has_proved_itself() 
 @pytest.mark.parametrize(
     ("sent", "why"),
     [
-        (lambda nonce: greeting(nonce, secret=b"guessed"), "wrong proof"),
-        (lambda nonce: greeting(nonce[::-1]), "wrong proof"),
+        (lambda nonce: greeting(nonce, b"guessed"), "wrong proof"),
+        (lambda nonce: greeting(nonce[::-1], SECRET), "wrong proof"),
         (lambda _: framed(b"\xc1"), "cannot be decoded"),
         (lambda nonce: framed(msg.encode(Welcome(1, 1, nonce))), "not its turn"),
         (lambda _: struct.pack(">I", 2**31), "a frame of 2147483648 bytes"),
@@ -128,7 +95,7 @@ async def test_a_failed_proof_is_logged(sent: Callable[[bytes], bytes], why: str
         async with listening() as address:
             side, nonce = await welcomed(address)
             side[1].write(sent(nonce))
-            assert await is_cut_off(side)
+            assert await is_cut_off(side, within_s=1)
     (line,) = [each for each in lines if each["event"] == "link_refused"]
     assert why in line["sent"]
     assert line["address"][0] == "127.0.0.1"

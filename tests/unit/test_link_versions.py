@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import struct
 
 import pytest
 
@@ -11,6 +10,7 @@ from actors.rpc import messages as msg
 from actors.rpc.handshake import Greeting, Handshake, Proof, Welcome
 from actors.rpc.link import connect, serve
 from actors.rpc.messages import PROTOCOL, encode
+from tests.link_by_hand import framed, heard
 from tests.unit.link_ends import Silent
 
 SECRET = b"secret"
@@ -70,12 +70,3 @@ async def test_the_listening_side_checks_too(monkeypatch: pytest.MonkeyPatch) ->
     writer.close()
     await writer.wait_closed()
     server.close()
-
-
-def framed(body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + body
-
-
-async def heard(reader: asyncio.StreamReader) -> handshake.Message:
-    (length,) = struct.unpack(">I", await reader.readexactly(4))
-    return handshake.decode(await reader.readexactly(length))
