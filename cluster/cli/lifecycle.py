@@ -39,7 +39,7 @@ _IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
 _SAME_AGAIN_S: Final = 10.0
 _COUNTS: Final = ("gateways", "routers", "hosts", "pushers")
-_FORGETS: Final = (
+FORGETS: Final = (
     "The embedded broker is Tansu, whose log does not survive a crash of the broker; an orderly stop stores "
     "everything. It knows no passwords: every user of this machine can read and write its log. For one that "
     "is safe from both, build kfake: make setup, or python broker/build.py in the sources."
@@ -158,7 +158,7 @@ async def _up(settings: Settings, lock: int, *, as_json: bool) -> int:
             stop = asyncio.Event()
             _on_signal(stop.set)
             if system.forgets:
-                say(_FORGETS)
+                say(FORGETS)
             for sentence in shards_told(settings, system.shards):
                 say(sentence)
             _announce(running, time.monotonic() - began, as_json=as_json)

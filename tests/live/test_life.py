@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cluster.cli.lifecycle import FORGETS
 from cluster.local.servers import free_port
 from roost import client as sdk
 from tests.live.house import House, bases, kill_all
@@ -29,7 +30,6 @@ pytestmark = pytest.mark.timeout(240)
 GONE_S = 10.0
 STEP = 2**32
 COUNT = 60
-FORGETS = "keeps nothing across a crash of its own"
 
 
 def roost(*arguments: str, cwd: Path, within: float = 120) -> "subprocess.CompletedProcess[str]":

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from pymongo import AsyncMongoClient
 
+from cluster.cli.lifecycle import FORGETS
 from tests.live.crowd import Crowd, crowd
 from tests.live.running import System
 from tests.live.waiting import until
@@ -36,7 +37,7 @@ def small_log(machine: Machine) -> Iterator[System]:
 async def test_a_full_log_is_recreated_without_anyone_noticing(
     small_log: System, tell: Callable[[str, float], None]
 ) -> None:
-    assert "keeps nothing across a crash of its own" in small_log.tail()
+    assert FORGETS in small_log.tail()
     [broker] = await small_log.roles("kafka")
     async with crowd(small_log.http, "full", PEOPLE, contacts=5, seed=20_260_301) as people:
         bases = {min((await _bases(small_log)).values())}
