@@ -89,7 +89,7 @@ class Profile:
 async def profile(browser: Browser, url: str, **options: Any) -> AsyncIterator[Profile]:
     """Make a fresh profile; when it is left without an error, there must have been no complaint."""
     context = await browser.new_context(**options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     made = Profile(context, url)
     try:
         yield made

@@ -14,7 +14,7 @@ from tests.browser.browsers import Profile, launch, profile
 from tests.browser.served import serving
 from tests.browser.views import DEMO, build_demo
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
