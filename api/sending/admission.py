@@ -32,6 +32,9 @@ answer; the log did not take it."""
 _CALM_S: Final = 2.0
 _IMPATIENT: Final = 64
 _IMPATIENT_SHARE: Final = 0.75
+_FEW: Final = 64
+_FEW_SHARE: Final = 4.0
+"""So few are in nobody's way: a store or log that stands still for a second is waited for."""
 _PRESSED: Final = 0.25
 _PRESSED_SHARE: Final = 0.7
 """While more than a quarter as many are refused as leave, those who are let in need not wait so long: what
@@ -52,6 +55,7 @@ class Bounds(Struct, frozen=True):
     Attributes:
         accept_s: Longest expected time of a new send to its number, in seconds.
         queue_s: Longest time that a send waits for its turn, in seconds; then it is refused after all.
+            While only a few are here, it is four times as long.
         deliver_s: Longest expected time of a new record from the log to its actor, in seconds.
         store_s: Greatest age of a record at its host that is not stored, in seconds.
         sends: Sends of one gateway that may be without an answer.
@@ -228,9 +232,13 @@ class Admission:
         wait_s = self._flow.wait_s(self.inside, _FLOOR_LATE if late_s > _LATE_S else None)
         return wait_s + late_s if wait_s else 0.0
 
+    def stalled_s(self) -> float:
+        """Return how long the process stood still before the last look, for once: not what it always lags."""
+        return self._late_s[1] - min(self._late_s)
+
     def queue_s(self) -> float:
         """Return how long a send may wait for its turn just now."""
-        return self.bounds.queue_s * self._share()
+        return self.bounds.queue_s * (_FEW_SHARE if self.inside <= _FEW else self._share())
 
     def _share(self) -> float:
         return _PRESSED_SHARE if self._pressed else 1.0

@@ -42,7 +42,10 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
 
     def on_look(self, sweep: Callable[[float], None]) -> None:
-        """Set who looks at its queue, with the time, as long as something is inside."""
+        """Set who looks at its queue as long as something is inside.
+
+        It is called with the time less what the process stood still just now: that is no wait for a turn.
+        """
         self._sweep = sweep
 
     def let_in(self, item: SendRequest) -> RoostError | None:
@@ -124,7 +127,7 @@ class Gate:
         admission, now_s = self.admission, monotonic()
         if admission.look(now_s, max(0.0, asyncio.get_running_loop().time() - due_s)):
             log.warning("shedding_ended", refused=admission.shed)
-        self._sweep(now_s)
+        self._sweep(now_s - admission.stalled_s())
         if admission.inside or admission.shedding_since_s is not None:
             self._arm()
 

@@ -161,7 +161,7 @@ class Admission(Group):
         500,
         ge=10,
         description="Longest time that an admitted message waits for its turn before it is refused, in "
-        "milliseconds.",
+        "milliseconds; four times as long while the gateway has at most 64 unanswered messages.",
     )
     deliver_ms: int = Field(
         800,

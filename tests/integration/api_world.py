@@ -21,6 +21,7 @@ from api.control_plane import ControlPlane, NoControlPlane
 from api.gateway import Gateway
 from api.identity.limits import Limit
 from api.listener import Listen
+from api.sending.admission import Bounds
 from cluster.consumers.router import Router
 from cluster.local.servers import Server, free_port, start
 from cluster.local.specs import kfake
@@ -40,6 +41,10 @@ from tests.live.waiting import until_found
 
 SHARDS = 4
 SERVER_NAME = "example.org"
+
+PATIENT = Bounds(accept_s=30.0, queue_s=30.0, deliver_s=30.0)
+"""A machine on which much else runs is no load; who tests what is refused under load sets other bounds."""
+
 PASSWORD = "correct horse battery"
 QUOTA = Quota(
     file_bytes=20_000_000,
@@ -281,7 +286,7 @@ async def running(
         media: Opens what files are kept in, for each gateway; None for a folder of its own.
     """
     async with AsyncExitStack() as stack:
-        settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, **(api or {}))
+        settings = ApiSettings(SERVER_NAME, 600, 30 * 24 * 3600, **{"admission": PATIENT} | dict(api or {}))
         plane = control_plane or NoControlPlane()
         make = media or a_folder()
         opened = [make() for _ in range(gateways)]
