@@ -213,7 +213,7 @@ async def test_a_gateway_without_the_subscription_reads_ended_sessions_from_the_
 async def test_log_ins_are_limited(mongo_url: str, redis_url: str) -> None:
     from api.identity.limits import Limit  # noqa: PLC0415 -- only this test narrows a limit
 
-    limits = {"logins_by_user": Limit(0.1, 2), "sends": Limit(0.1, 2, "local")}
+    limits = {"logins_by_user": Limit(0.01, 2), "sends": Limit(0.01, 2, "local")}
     async with running(Urls(mongo_url, redis_url), limits=limits) as narrow:
         alice, bob = await narrow.person(), await narrow.person()
         await log_in(narrow, username=alice.username, password="wrong")

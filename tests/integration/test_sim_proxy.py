@@ -70,6 +70,16 @@ async def asked(streams: Streams, text: bytes) -> bytes:
     return await streams[0].readexactly(len(text))
 
 
+async def shortest(streams: Streams) -> float:
+    """Return the least time of a few round trips, in seconds: the machine may be busy in the others."""
+    times: list[float] = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert await asked(streams, b"so") == b"SO"
+        times.append(time.monotonic() - began)
+    return min(times)
+
+
 async def outcome(reader: asyncio.StreamReader) -> bytes | str:
     """Return what is read until the connection ends, or how it ended."""
     try:
@@ -115,17 +125,13 @@ async def test_the_end_of_one_direction_leaves_the_other_open(proxy: Proxy, echo
 async def test_a_delay_is_added_to_each_round_trip_and_nothing_overtakes(proxy: Proxy) -> None:
     streams = await dial(proxy)
     proxy.delay(0.2)
-    began = time.monotonic()
-    assert await asked(streams, b"slow") == b"SLOW"
-    assert 0.2 <= time.monotonic() - began < 1.0
+    assert 0.2 <= await shortest(streams) < 0.4
     streams[1].write(b"first ")
     await asyncio.sleep(0.02)
     await proxy.heal()
     assert await asked(streams, b"second") == b"FIRST "
     assert await streams[0].readexactly(6) == b"SECOND"
-    began = time.monotonic()
-    assert await asked(streams, b"quick") == b"QUICK"
-    assert time.monotonic() - began < 0.1
+    assert await shortest(streams) < 0.1
     streams[1].close()
 
 

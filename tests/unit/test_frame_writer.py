@@ -25,9 +25,9 @@ async def test_of_the_frames_that_are_ready_together_all_but_the_last_say_that_m
     for _ in range(3):
         writer.emit(do.Emit(wire.Pong(1_000)))
     running = asyncio.create_task(writer.run())
-    await until_found(lambda: len(written), lambda found: found == 3, within=2)
+    await until_found(lambda: len(written), lambda found: found == 3)
     writer.emit(do.Emit(wire.Pong(1_000)))
-    await until_found(lambda: len(written), lambda found: found == 4, within=2)
+    await until_found(lambda: len(written), lambda found: found == 4)
     assert [message["more"] for message in written] == [True, True, False, False]
     writer.client_gone()
     assert await running
