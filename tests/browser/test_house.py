@@ -36,32 +36,26 @@ async def installed(page: Page) -> None:
     await page.wait_for_function(CONTROLLED)
 
 
-async def next_in_charge(page: Page) -> asyncio.Task[None]:
-    """Return a task that ends when the service worker after the first is in charge.
+async def next_in_charge(page: Page) -> asyncio.Event:
+    """Return what is set when the service worker after the first is in charge.
 
-    The browser puts it there when no page of the client is left, and takes a second for that or, on a busy
-    machine, many; a page that is opened in the meantime waits for it.
+    The browser puts it there when no page of the client is left, and takes a second or more for that; a page
+    that is opened in the meantime waits for it.
 
     Args:
         page: One that is not of the client.
     """
     cdp = await page.context.new_cdp_session(page)
-    statuses: dict[str, str] = {}
-    changed = asyncio.Event()
+    taken_over = asyncio.Event()
 
     def on_update(event: dict[str, Any]) -> None:
-        statuses.update({each["versionId"]: each["status"] for each in event["versions"]})
-        changed.set()
-
-    async def waited() -> None:
-        async with asyncio.timeout(60):
-            while statuses.get("1") != "activated":  # a profile counts its service workers from 0
-                changed.clear()
-                await changed.wait()
+        # A profile counts its service workers from 0.
+        if ("1", "activated") in [(each["versionId"], each["status"]) for each in event["versions"]]:
+            taken_over.set()
 
     cdp.on("ServiceWorker.workerVersionUpdated", on_update)
     await cdp.send("ServiceWorker.enable")
-    return asyncio.create_task(waited())
+    return taken_over
 
 
 async def test_the_first_load_is_small(profiles: Profiles) -> None:
@@ -134,7 +128,8 @@ async def test_a_new_build_waits_until_the_person_agrees(profiles: Profiles, tmp
         assert told == {"type": "update", "build": "a later one"}
         taken_over = await next_in_charge(await profile.context.new_page())
         await page.close()
-        await taken_over
+        async with asyncio.timeout(60):
+            await taken_over.wait()
         page = await profile.open()
         assert await described(page) != "a later one"
         async with page.expect_navigation():

@@ -256,6 +256,7 @@ async def test_when_the_role_that_holds_the_port_dies_another_takes_it(system: S
     first = holder()
     assert first in {row["pid"] for row in await system.roles()}
     os.kill(first, signal.SIGKILL)
-    await until(lambda: "" if holder() not in (None, first) else "no role has the port", within=20)
+    took = await until(lambda: "" if holder() not in (None, first) else "no role has the port", within=10)
+    assert took < 5
     await pair.until_total(len(await scraped(system)), "roost_role_scraped")
     assert await total(system, "roost_build_info") >= 1

@@ -160,19 +160,12 @@ def test_each_device_has_a_prefix_of_its_messages_accepted(
     asyncio.run(run())
 
 
-async def stand_still(seconds: float) -> None:
-    """Have the process do nothing, and then what is due."""
-    time.sleep(seconds)  # noqa: ASYNC251 -- all of it stands still
-    for _ in range(4):
-        await asyncio.sleep(0)
-
-
 @pytest.mark.parametrize(("waiting", "longest_s"), [(1, 2.0), (100, 0.5)])
 async def test_what_waits_too_long_for_its_turn_is_refused(waiting: int, longest_s: float) -> None:
     world = World(Bounds(queue_s=0.5))
     await world.step("send", "a", 1)
-    await world.step("send", "a", waiting)  # for the round of the first, and the log stands still
     began_s = time.monotonic()
+    await world.step("send", "a", waiting)  # for the round of the first, and the log stands still
     async with asyncio.timeout(30):
         while not world.answers["a"]:
             await asyncio.sleep(0.01)
@@ -185,6 +178,8 @@ async def test_a_stall_of_the_process_is_no_wait_for_a_turn() -> None:
     world = World(Bounds(queue_s=0.5))
     await world.step("send", "a", 1)
     await world.step("send", "a", 100)
-    await stand_still(0.7)
+    time.sleep(0.7)  # noqa: ASYNC251 -- the whole process stands still
+    for _ in range(4):  # and then does what is due
+        await asyncio.sleep(0)
     assert world.answers["a"] == []
     await world.end()
